@@ -1,0 +1,19 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  force_conflicts:
+    description:
+      - Objects are written by server-side apply as field manager C(kubevirt.cdi). A field that another manager (a person, Argo CD) has set to
+        another value is a conflict, and the task fails with the manager's name.
+      - V(true) takes such fields over.
+    type: bool
+    default: false
+"""

@@ -1,0 +1,157 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Desired against stored, and the only place that writes objects.
+
+`changed` comes from comparing objects, never from having sent something. Check mode is the same code with dryRun=All.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ._connection import FIELD_MANAGER, Connection, Object
+from ._errors import ApiError, NotServed
+from ._quantity import equal, parse
+from ._resources import Resource
+
+# A source without options is still a source.
+_MEANINGFUL_WHEN_EMPTY = ("blank", "upload")
+_SERVER_METADATA = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
+_QUANTITY_MAPS = ("limits", "requests")
+
+
+class Change(t.NamedTuple):
+    """What one write did, or in check mode would do. `object` is empty after a deletion."""
+
+    changed: bool
+    existed: bool
+    object: Object
+    diff: dict[str, t.Any]
+
+
+def ensure_present(connection: Connection, resource: Resource, desired: Object, *, check_mode: bool, force: bool = False) -> Change:
+    """Read the object and make it as desired: one request when it already is."""
+    metadata = desired["metadata"]
+    try:
+        stored = connection.get(resource, metadata["name"], metadata.get("namespace"))
+    except NotServed:
+        if not check_mode:
+            raise
+        stored = None
+    return write(connection, resource, desired, stored, check_mode=check_mode, force=force)
+
+
+def write(connection: Connection, resource: Resource, desired: Object, stored: Object | None, *, check_mode: bool, force: bool = False) -> Change:
+    """Make a stored object, known to the caller, as desired: no request when it already is."""
+    desired = {"apiVersion": resource.api_version, "kind": resource.kind, **desired}
+    if stored is not None and not differs(desired, stored) and not owns_more(stored, desired):
+        return Change(False, True, stored, {})
+    try:
+        after = connection.apply(resource, desired, dry_run=check_mode, force=force)
+    except ApiError as exc:
+        # In check mode its namespace or CRD may be what an earlier task would have made.
+        if not check_mode or exc.code != 404 or stored is not None:
+            raise
+        after = desired
+    before_meaning, after_meaning = normalise(stored or {}), normalise(after)
+    changed = before_meaning != after_meaning
+    return Change(changed, stored is not None, after, difference(before_meaning, after_meaning) if changed else {})
+
+
+def ensure_absent(connection: Connection, resource: Resource, name: str, namespace: str | None = None, *, check_mode: bool, propagation: str = "Background") -> Change:
+    """Ask for the deletion of an object; whether it is gone is for the waiter to say."""
+    try:
+        stored = connection.get(resource, name, namespace)
+    except NotServed:
+        stored = None
+    if stored is None:
+        return Change(False, False, {}, {})
+    if not stored["metadata"].get("deletionTimestamp"):
+        connection.delete(resource, name, namespace, dry_run=check_mode, propagation=propagation, uid=stored["metadata"]["uid"])
+    return Change(True, True, {}, {"before": normalise(stored), "after": {}})
+
+
+def normalise(value: t.Any) -> t.Any:
+    """An object's meaning: without what the server keeps for itself, without empty values, quantities by their value."""
+    if not isinstance(value, dict):
+        return [normalise(item) for item in value] if isinstance(value, list) else value
+    meaning = {}
+    for key, item in value.items():
+        if key == "metadata" and isinstance(item, dict):
+            item = {name: entry for name, entry in item.items() if name not in _SERVER_METADATA}
+        if key in _QUANTITY_MAPS and isinstance(item, dict):
+            item = {name: _canonical(quantity) for name, quantity in item.items()}
+        item = normalise(item)
+        if key == "status" or (item in (None, {}, []) and key not in _MEANINGFUL_WHEN_EMPTY):
+            continue
+        meaning[key] = item
+    return meaning
+
+
+def _canonical(quantity: t.Any) -> t.Any:
+    try:
+        return f"{parse(quantity).normalize():f}"
+    except ValueError:
+        return quantity
+
+
+def differs(desired: t.Any, stored: t.Any) -> bool:
+    """Whether any key that is asked for is stored with another meaning; what else is stored does not count."""
+    return _differs(normalise(desired), normalise(stored))
+
+
+def _differs(desired: t.Any, stored: t.Any) -> bool:
+    if isinstance(desired, dict) and isinstance(stored, dict):
+        return any(key not in stored or _differs(item, stored[key]) for key, item in desired.items())
+    if isinstance(desired, list) and isinstance(stored, list):
+        return len(desired) != len(stored) or any(_differs(*pair) for pair in zip(desired, stored))
+    if isinstance(desired, bool) or isinstance(stored, bool):
+        return desired is not stored
+    return bool(desired != stored and not equal(desired, stored))
+
+
+def owns_more(stored: Object, desired: Object) -> bool:
+    """Whether we applied a field earlier that is no longer asked for: only another apply takes it away."""
+    return any(
+        _has_unasked(entry.get("fieldsV1", {}), desired)
+        for entry in stored["metadata"].get("managedFields", [])
+        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource")
+    )
+
+
+def _has_unasked(fields: dict[str, t.Any], desired: t.Any) -> bool:
+    for path, below in fields.items():
+        kind, _colon, text = path.partition(":")
+        if kind == "f":
+            if not isinstance(desired, dict) or desired.get(text) is None:
+                return True
+            if below and _has_unasked(below, desired[text]):
+                return True
+        elif kind == "k":
+            keys = json.loads(text)
+            matches = [item for item in desired or [] if all(item.get(key, value) == value for key, value in keys.items())]
+            if not matches or _has_unasked(below, matches[0]):
+                return True
+        elif kind == "v" and json.loads(text) not in (desired or []):
+            return True
+    return False
+
+
+def difference(before: t.Any, after: t.Any) -> dict[str, t.Any]:
+    """Both sides of a diff, reduced to the keys that are not the same."""
+    if not isinstance(before, dict) or not isinstance(after, dict) or not before or not after:
+        return {"before": before, "after": after}
+    sides: dict[str, t.Any] = {"before": {}, "after": {}}
+    for key in sorted({*before, *after}):
+        if key not in before:
+            sides["after"][key] = after[key]
+        elif key not in after:
+            sides["before"][key] = before[key]
+        elif before[key] != after[key]:
+            below = difference(before[key], after[key])
+            sides["before"][key], sides["after"][key] = below["before"], below["after"]
+    return sides

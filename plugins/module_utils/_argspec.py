@@ -1,0 +1,68 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Argument specs shared by the modules, each with its constraints. Their documentation: `plugins/doc_fragments`."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import env_fallback
+
+Spec = t.Dict[str, t.Any]
+
+
+class ArgumentSpec:
+    """An argument spec and its constraints, put together from parts."""
+
+    def __init__(self, options: Spec, **constraints: t.Any) -> None:
+        self.options = options
+        self.constraints = constraints
+
+    def __add__(self, other: ArgumentSpec) -> ArgumentSpec:
+        constraints = dict(self.constraints)
+        for name, value in other.constraints.items():
+            constraints[name] = {**constraints[name], **value} if isinstance(value, dict) and name in constraints else [*constraints.get(name, []), *value]
+        return ArgumentSpec({**self.options, **other.options}, **constraints)
+
+
+def _from_env(*names: str) -> tuple[t.Any, list[str]]:
+    return env_fallback, [f"K8S_AUTH_{name}" for name in names]
+
+
+AUTH = ArgumentSpec(
+    {
+        "kubeconfig": {"type": "raw", "fallback": _from_env("KUBECONFIG"), "no_log": False},
+        "context": {"type": "str", "fallback": _from_env("CONTEXT")},
+        "host": {"type": "str", "fallback": _from_env("HOST")},
+        "api_key": {"type": "str", "no_log": True, "fallback": _from_env("API_KEY")},
+        "username": {"type": "str", "fallback": _from_env("USERNAME")},
+        "password": {"type": "str", "no_log": True, "fallback": _from_env("PASSWORD")},
+        "client_cert": {"type": "path", "aliases": ["cert_file"], "fallback": _from_env("CLIENT_CERT", "CERT_FILE")},
+        "client_key": {"type": "path", "aliases": ["key_file"], "no_log": False, "fallback": _from_env("CLIENT_KEY", "KEY_FILE")},
+        "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"], "fallback": _from_env("CA_CERT", "SSL_CA_CERT")},
+        "validate_certs": {"type": "bool", "aliases": ["verify_ssl"], "fallback": _from_env("VALIDATE_CERTS", "VERIFY_SSL")},
+        "proxy": {"type": "str", "fallback": _from_env("PROXY")},
+        "no_proxy": {"type": "str", "fallback": _from_env("NO_PROXY")},
+        "proxy_headers": {
+            "type": "dict",
+            "options": {
+                "proxy_basic_auth": {"type": "str", "no_log": True, "fallback": _from_env("PROXY_HEADERS_PROXY_BASIC_AUTH")},
+                "basic_auth": {"type": "str", "no_log": True, "fallback": _from_env("PROXY_HEADERS_BASIC_AUTH")},
+                "user_agent": {"type": "str", "fallback": _from_env("PROXY_HEADERS_USER_AGENT")},
+            },
+        },
+        "persist_config": {"type": "bool", "fallback": _from_env("PERSIST_CONFIG")},
+        "impersonate_user": {"type": "str", "fallback": _from_env("IMPERSONATE_USER")},
+        "impersonate_groups": {"type": "list", "elements": "str", "fallback": _from_env("IMPERSONATE_GROUPS")},
+    }
+)
+
+FORCE_CONFLICTS = ArgumentSpec({"force_conflicts": {"type": "bool", "default": False}})
+
+
+def wait_spec(timeout: int) -> ArgumentSpec:
+    """Waiting, with the module's own time-out in seconds."""
+    return ArgumentSpec({"wait": {"type": "bool", "default": True}, "wait_timeout": {"type": "int", "default": timeout}})

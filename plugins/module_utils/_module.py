@@ -1,0 +1,60 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""The shell around every module: arguments in, a connection opened, one function called, errors out as one sentence."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ._argspec import AUTH, ArgumentSpec
+from ._errors import CdiError
+
+if t.TYPE_CHECKING:
+    from ._connection import Connection
+
+_SECRET_KUBECONFIG_KEYS = ("client-key-data", "id-token", "password", "refresh-token", "token")
+
+
+class Task(t.NamedTuple):
+    """What a module's function gets. `warn` shows the user a warning."""
+
+    params: dict[str, t.Any]
+    connection: Connection
+    check_mode: bool
+    warn: t.Callable[[str], None]
+
+
+def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], check: t.Callable[[dict[str, t.Any]], None] | None = None) -> None:
+    """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before a client is loaded."""
+    whole = AUTH + spec
+    module = AnsibleModule(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
+    module.no_log_values.update(_secrets(module.params.get("kubeconfig")))
+    try:
+        if check:
+            check(module.params)
+        from ._connection import connect
+
+        connection = connect(module.params)
+        if not connection.verifies_certificates:
+            module.warn("The API server's certificate is not verified: set validate_certs to true and give ca_cert.")
+        result = function(Task(module.params, connection, module.check_mode, module.warn))
+    except CdiError as exc:
+        module.fail_json(msg=str(exc), **exc.result)
+    if not module._diff:
+        result.pop("diff", None)
+    module.exit_json(**result)
+
+
+def _secrets(kubeconfig: t.Any) -> set[str]:
+    """The secret values inside a kubeconfig that was given as a dictionary."""
+    if isinstance(kubeconfig, list):
+        return set().union(*map(_secrets, kubeconfig))
+    if not isinstance(kubeconfig, dict):
+        return set()
+    own = {value for key, value in kubeconfig.items() if key in _SECRET_KUBECONFIG_KEYS and isinstance(value, str)}
+    return own.union(*map(_secrets, kubeconfig.values()))

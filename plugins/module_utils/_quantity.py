@@ -1,0 +1,51 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Kubernetes quantities: `1Gi`, `1024Mi`, `500m`, `1e3` (k8s.io/apimachinery/pkg/api/resource/quantity.go, v0.34)."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal, InvalidOperation
+
+_FACTORS = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "": Decimal(1),
+    "k": Decimal(10**3),
+    **{suffix: Decimal(1000 ** (power + 2)) for power, suffix in enumerate("MGTPE")},
+    **{f"{suffix}i": Decimal(1024 ** (power + 1)) for power, suffix in enumerate("KMGTPE")},
+}
+_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d+|[numkMGTPE]i?|Ki|)")
+
+
+def parse(text: str | int | float) -> Decimal:
+    """The value in base units (bytes, cores). Raises ValueError with a sentence that names the remedy."""
+    match = _QUANTITY.fullmatch(str(text).strip())
+    number, suffix = match.groups() if match else ("", "?")
+    try:
+        if suffix[:1] in ("e", "E") and len(suffix) > 1 and suffix != "Ei":
+            return Decimal(number + suffix)
+        return Decimal(number) * _FACTORS[suffix]
+    except (InvalidOperation, KeyError) as exc:
+        raise ValueError(f"{text!r} is not a Kubernetes quantity; write for example 10Gi, 512Mi or 1000000.") from exc
+
+
+def equal(left: object, right: object) -> bool:
+    """Whether both are quantities of the same value."""
+    try:
+        return parse(str(left)) == parse(str(right))
+    except ValueError:
+        return False
+
+
+def to_binary(size: int) -> str:
+    """The shortest exact spelling of a number of bytes: 1073741824 becomes `1Gi`, 1000 stays `1000`."""
+    for suffix in ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki"):
+        factor = int(_FACTORS[suffix])
+        if size and size % factor == 0:
+            return f"{size // factor}{suffix}"
+    return str(size)

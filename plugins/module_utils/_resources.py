@@ -1,0 +1,70 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""The kinds that the collection reads and writes. They are known, so nothing is ever discovered."""
+
+from __future__ import annotations
+
+import typing as t
+from urllib.parse import quote
+
+
+class Resource(t.NamedTuple):
+    """One kind as the API server names it; `group` is empty for the core group."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """URL path of the collection, or of one object when `name` is given."""
+        parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", quote(namespace, safe="")]
+        parts.append(self.plural)
+        if name:
+            parts.append(quote(name, safe=""))
+        return "/".join(parts)
+
+
+_CDI = "cdi.kubevirt.io"
+
+CDI = Resource(_CDI, "v1beta1", "cdis", "CDI", False)
+CDI_CONFIG = Resource(_CDI, "v1beta1", "cdiconfigs", "CDIConfig", False)
+STORAGE_PROFILE = Resource(_CDI, "v1beta1", "storageprofiles", "StorageProfile", False)
+DATA_VOLUME = Resource(_CDI, "v1beta1", "datavolumes", "DataVolume", True)
+PERSISTENT_VOLUME_CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
+STORAGE_CLASS = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", False)
+NAMESPACE = Resource("", "v1", "namespaces", "Namespace", False)
+EVENT = Resource("", "v1", "events", "Event", True)
+POD = Resource("", "v1", "pods", "Pod", True)
+DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment", True)
+API_SERVICE = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", False)
+CUSTOM_RESOURCE_DEFINITION = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)
+
+_RBAC = "rbac.authorization.k8s.io"
+
+# What a release manifest of CDI may hold, in the order in which it has to be created.
+MANIFEST_KINDS = {
+    resource.kind: resource
+    for resource in (
+        NAMESPACE,
+        CUSTOM_RESOURCE_DEFINITION,
+        Resource(_RBAC, "v1", "clusterroles", "ClusterRole", False),
+        Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", False),
+        Resource("", "v1", "serviceaccounts", "ServiceAccount", True),
+        Resource(_RBAC, "v1", "roles", "Role", True),
+        Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True),
+        Resource("", "v1", "configmaps", "ConfigMap", True),
+        Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", True),
+        DEPLOYMENT,
+    )
+}
