@@ -1,0 +1,114 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`python -m tests.cluster.csi`: one driver as a process beside the kubelet, in the same mount namespace."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import shutil
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+
+from tests.cluster.csi.faults import FaultFile
+from tests.cluster.csi.pool import check_pool
+from tests.cluster.errors import ClusterError
+
+FEATURES = frozenset(("snapshot", "clone", "expand"))
+_TOOLS = ("losetup", "findmnt", "mount", "umount", "mkfs.ext4", "e2fsck", "resize2fs")
+log = logging.getLogger("csi")
+
+
+def arguments(argv: list[str]) -> argparse.Namespace:
+    """The command line, checked."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster.csi", description=__doc__)
+    parser.add_argument("--driver-name", required=True, help="name of the CSIDriver object")
+    parser.add_argument("--features", default="", help="snapshot, clone, expand, with commas; none by default")
+    parser.add_argument("--endpoint", required=True, help="unix:///path of the driver's socket")
+    parser.add_argument("--registration-dir", type=Path, help="the kubelet's plugins_registry; no kubelet without it")
+    parser.add_argument("--node-id", required=True, help="name of the Node object")
+    parser.add_argument("--pool", type=Path, required=True, help="an XFS with reflink; see pool.create_pool")
+    parser.add_argument("--faults", type=Path, help="JSON file of faults; see faults.py")
+    parsed = parser.parse_args(argv)
+    parsed.features = frozenset(filter(None, parsed.features.split(",")))
+    if parsed.features - FEATURES:
+        unknown = ", ".join(sorted(parsed.features - FEATURES))
+        raise ClusterError(f"--features has {unknown}: use {', '.join(sorted(FEATURES))}.")
+    if not parsed.endpoint.startswith("unix:///"):
+        raise ClusterError(f"--endpoint is {parsed.endpoint!r}: use unix:///path/csi.sock.")
+    return parsed
+
+
+def check_machine() -> None:
+    """Ends at once where no volume could be mounted."""
+    if os.geteuid() != 0:
+        raise ClusterError(f"The CSI driver runs as user {os.geteuid()}: mounting volumes needs root.")
+    missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    if missing:
+        raise ClusterError(f"No {', '.join(missing)} on this machine: install the packages e2fsprogs and util-linux.")
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Serves until SIGTERM or SIGINT; calls that are under way may end first."""
+    # Only now: importing the services needs the generated protocol code, which a wrong option should not wait for.
+    from tests.cluster.csi.controller import Controller
+    from tests.cluster.csi.identity import Identity
+    from tests.cluster.csi.node import Node
+    from tests.cluster.csi.protos import csi_grpc, registration_grpc
+    from tests.cluster.csi.registration import Registration
+    from tests.cluster.csi.rpc import Interceptor
+    from tests.cluster.csi.volumes import State
+
+    faults = FaultFile(options.faults) if options.faults else None
+    if faults:
+        faults.read()
+    state = State(options.pool / options.driver_name)
+    node = Node(state, options.node_id, options.features)
+    for mount_point in node.thaw_all():
+        log.warning("%s was left frozen by a driver that was killed", mount_point)
+    driver = grpc.server(ThreadPoolExecutor(max_workers=32), interceptors=[Interceptor(faults)])
+    csi_grpc.add_IdentityServicer_to_server(Identity(options.driver_name, options.features), driver)
+    csi_grpc.add_ControllerServicer_to_server(Controller(state, options.pool, options.features), driver)
+    csi_grpc.add_NodeServicer_to_server(node, driver)
+    socket = Path(options.endpoint.removeprefix("unix://"))
+    servers = [(driver, socket)]
+    if options.registration_dir:
+        kubelet = grpc.server(ThreadPoolExecutor(max_workers=1), interceptors=[Interceptor(None)])
+        registration_grpc.add_RegistrationServicer_to_server(Registration(options.driver_name, str(socket)), kubelet)
+        servers.append((kubelet, options.registration_dir / f"{options.driver_name}-reg.sock"))
+    # Blocked before the servers start their threads, so that only sigwait below takes them.
+    signals = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    for server, path in servers:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        server.add_insecure_port(f"unix://{path}")
+        server.start()
+    log.info("%s serves at %s", options.driver_name, socket)
+    signal.sigwait(signals)
+    for server, _ in reversed(servers):
+        server.stop(grace=30).wait()
+
+
+def main(argv: list[str]) -> int:
+    """The exit code: 1, with one sentence, if the driver cannot start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        options = arguments(argv)
+        check_machine()
+        check_pool(options.pool)
+        serve(options)
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

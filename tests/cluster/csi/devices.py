@@ -1,0 +1,154 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Loop devices and what is mounted from them, as the kernel tells it: nothing is remembered here."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# From linux/fs.h: _IOWR('X', 119, int) and _IOWR('X', 120, int).
+FIFREEZE = 0xC0045877
+FITHAW = 0xC0045878
+
+
+def run(*command: str) -> str:
+    """The command's output; subprocess.CalledProcessError, with the error output, when it fails."""
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@dataclass(frozen=True)
+class LoopDevice:
+    """One attached loop device; a file is known by the device and inode numbers that it lies at."""
+
+    path: Path
+    back_file: str
+    back_device: int
+    back_inode: int
+
+    def is_on(self, file: Path) -> bool:
+        """True if this device shows the bytes of the file (or block device) at that path."""
+        status = file.stat()
+        return (self.back_device, self.back_inode) == (status.st_dev, status.st_ino)
+
+
+@dataclass(frozen=True)
+class Mount:
+    """One line of the mount table: of a file system on a device, or of the device's own node (a block volume)."""
+
+    target: Path
+    source: str
+    root: str
+    file_system: str
+
+    def is_of(self, device: Path) -> bool:
+        """True for the device's file system and for bind mounts of the device node itself."""
+        node = self.file_system == "devtmpfs" and self.root == f"/{device.name}"
+        return node or self.source.partition("[")[0] == str(device)
+
+
+def _rows(output: str, key: str) -> list[dict[str, Any]]:
+    """The table in the JSON output of a util-linux command, which prints nothing for an empty one."""
+    rows: list[dict[str, Any]] = json.loads(output)[key] if output.strip() else []
+    return rows
+
+
+def loop_devices() -> list[LoopDevice]:
+    """All attached loop devices of the machine."""
+    rows = _rows(run("losetup", "--json", "--list", "--output", "NAME,BACK-FILE,BACK-MAJ:MIN,BACK-INO"), "loopdevices")
+    devices = []
+    for row in rows:
+        major, minor = (int(number) for number in row["back-maj:min"].split(":"))
+        devices.append(
+            LoopDevice(Path(row["name"]), row["back-file"] or "", os.makedev(major, minor), int(row["back-ino"]))
+        )
+    return devices
+
+
+def find_loop(file: Path) -> Path | None:
+    """The loop device of a file, None if it has none."""
+    return next((device.path for device in loop_devices() if device.is_on(file)), None)
+
+
+def attach(file: Path) -> Path:
+    """The loop device of a file, made if it has none. Writes bypass the page cache: a reflink sees all of them."""
+    output = run("losetup", "--find", "--show", "--nooverlap", "--direct-io=on", str(file))
+    return Path(output.strip())
+
+
+def detach(device: Path) -> None:
+    """Frees a loop device; one that is still open is freed by the kernel at the last close."""
+    run("losetup", "--detach", str(device))
+
+
+def device_bytes(device: Path) -> int:
+    """The size that a block device has now."""
+    descriptor = os.open(device, os.O_RDONLY)
+    try:
+        return os.lseek(descriptor, 0, os.SEEK_END)
+    finally:
+        os.close(descriptor)
+
+
+def mounts() -> list[Mount]:
+    """The mount table of this process, in the order of mounting."""
+    rows = _rows(run("findmnt", "--json", "--list", "--output", "TARGET,SOURCE,FSROOT,FSTYPE"), "filesystems")
+    return [Mount(Path(row["target"]), row["source"] or "", row["fsroot"] or "", row["fstype"]) for row in rows]
+
+
+def mounts_of(device: Path) -> list[Mount]:
+    """Where a device is mounted or bound."""
+    return [mount for mount in mounts() if mount.is_of(device)]
+
+
+def is_mounted(device: Path, target: Path) -> bool:
+    """True if the device is mounted or bound at that path."""
+    return target.resolve() in [mount.target for mount in mounts_of(device)]
+
+
+def unmount(target: Path) -> None:
+    """Takes away every mount at a path."""
+    resolved = target.resolve()
+    for mount in mounts():
+        if mount.target == resolved:
+            run("umount", str(resolved))
+
+
+def flush(device: Path) -> None:
+    """Writes out what the page cache holds of a block device."""
+    descriptor = os.open(device, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _freeze_ioctl(mount_point: Path, request: int) -> None:
+    descriptor = os.open(mount_point, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.ioctl(descriptor, request, 0)
+    finally:
+        os.close(descriptor)
+
+
+def freeze(mount_point: Path) -> None:
+    """Brings a file system to a clean state on its device and holds all writes until `thaw`."""
+    _freeze_ioctl(mount_point, FIFREEZE)
+
+
+def thaw(mount_point: Path) -> bool:
+    """Lets a frozen file system write again; False if it was not frozen."""
+    try:
+        _freeze_ioctl(mount_point, FITHAW)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return False
+    return True

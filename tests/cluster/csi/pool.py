@@ -1,0 +1,89 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The storage pool: an XFS with reflink in a sparse file, mounted at a directory that all drivers share."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+from tests.cluster.csi import devices
+from tests.cluster.errors import ClusterError
+
+# From linux/fs.h: _IOW(0x94, 9, int).
+FICLONE = 0x40049409
+
+
+def create_pool(image: Path, mount_point: Path, size_bytes: int) -> None:
+    """Mounts the pool, and makes its file first if there is none. Again: no change."""
+    mount_point.mkdir(parents=True, exist_ok=True)
+    if not image.exists():
+        image.parent.mkdir(parents=True, exist_ok=True)
+        partial = image.with_suffix(".partial")
+        with partial.open("wb") as stream:
+            stream.truncate(size_bytes)
+        devices.run("mkfs.xfs", "-q", "-f", "-m", "reflink=1", str(partial))
+        partial.rename(image)
+    if not os.path.ismount(mount_point):
+        devices.run("mount", "-o", "loop", str(image), str(mount_point))
+
+
+def remove_pool(image: Path, mount_point: Path) -> None:
+    """Unmounts every volume and the pool, frees every loop device on them and deletes the pool's file."""
+    if os.path.ismount(mount_point):
+        pool_device = mount_point.stat().st_dev
+        attached = devices.loop_devices()
+        volumes = [device for device in attached if device.back_device == pool_device]
+        # The kubelet puts a loop device of its own on top of every block volume.
+        above = [device for device in attached if any(device.is_on(volume.path) for volume in volumes)]
+        for device in [*above, *volumes]:
+            for mount in reversed(devices.mounts_of(device.path)):
+                devices.unmount(mount.target)
+            devices.detach(device.path)
+        devices.unmount(mount_point)
+    image.unlink(missing_ok=True)
+
+
+def check_pool(pool: Path) -> None:
+    """Ends the start of a driver whose pool cannot hold snapshots."""
+    if not pool.is_dir():
+        raise ClusterError(f"The pool {pool} is no directory: mount an XFS with reflink there.")
+    source, target = (pool / f".reflink-{os.getpid()}-{end}" for end in ("source", "target"))
+    try:
+        source.write_bytes(b"reflink")
+        clone_file(source, target)
+    except OSError as error:
+        raise ClusterError(
+            f"The pool {pool} cannot clone files ({error.strerror}): mount an XFS with reflink."
+        ) from None
+    finally:
+        source.unlink(missing_ok=True)
+        target.unlink(missing_ok=True)
+
+
+def clone_file(source: Path, target: Path) -> None:
+    """A copy of the file that shares its blocks; the target appears only when it is complete.
+
+    OSError: ENOENT without the source, ENOSPC in a full pool.
+    """
+    partial = target.with_suffix(".partial")
+    with source.open("rb") as reader, partial.open("wb") as writer:
+        fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
+        os.fsync(writer.fileno())
+    partial.rename(target)
+
+
+def free_bytes(pool: Path) -> int:
+    """What can still be written to the pool."""
+    return shutil.disk_usage(pool).free
+
+
+def require_free(pool: Path, needed_bytes: int) -> None:
+    """OSError ENOSPC if the pool has less than that left."""
+    free = free_bytes(pool)
+    if needed_bytes > free:
+        raise OSError(errno.ENOSPC, f"{needed_bytes} bytes asked for, {free} bytes free in {pool}")
