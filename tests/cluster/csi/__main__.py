@@ -21,6 +21,7 @@ from tests.cluster.csi.pool import check_pool
 from tests.cluster.errors import ClusterError
 
 FEATURES = frozenset(("snapshot", "clone", "expand"))
+_SOCKET_PATH_BYTES = 107  # sun_path of unix(7) without its end
 _TOOLS = ("losetup", "findmnt", "mount", "umount", "mkfs.ext4", "e2fsck", "resize2fs")
 log = logging.getLogger("csi")
 
@@ -42,6 +43,11 @@ def arguments(argv: list[str]) -> argparse.Namespace:
         raise ClusterError(f"--features has {unknown}: use {', '.join(sorted(FEATURES))}.")
     if not parsed.endpoint.startswith("unix:///"):
         raise ClusterError(f"--endpoint is {parsed.endpoint!r}: use unix:///path/csi.sock.")
+    parsed.socket = Path(parsed.endpoint.removeprefix("unix://"))
+    parsed.registration_socket = parsed.registration_dir and parsed.registration_dir / f"{parsed.driver_name}-reg.sock"
+    for path in filter(None, (parsed.socket, parsed.registration_socket)):
+        if len(os.fsencode(path)) > _SOCKET_PATH_BYTES:
+            raise ClusterError(f"Socket path {path} is over {_SOCKET_PATH_BYTES} bytes: use a shorter directory.")
     return parsed
 
 
@@ -76,12 +82,13 @@ def serve(options: argparse.Namespace) -> None:
     csi_grpc.add_IdentityServicer_to_server(Identity(options.driver_name, options.features), driver)
     csi_grpc.add_ControllerServicer_to_server(Controller(state, options.pool, options.features), driver)
     csi_grpc.add_NodeServicer_to_server(node, driver)
-    socket = Path(options.endpoint.removeprefix("unix://"))
-    servers = [(driver, socket)]
-    if options.registration_dir:
+    servers = [(driver, options.socket)]
+    if options.registration_socket:
         kubelet = grpc.server(ThreadPoolExecutor(max_workers=1), interceptors=[Interceptor(None)])
-        registration_grpc.add_RegistrationServicer_to_server(Registration(options.driver_name, str(socket)), kubelet)
-        servers.append((kubelet, options.registration_dir / f"{options.driver_name}-reg.sock"))
+        registration_grpc.add_RegistrationServicer_to_server(
+            Registration(options.driver_name, str(options.socket)), kubelet
+        )
+        servers.append((kubelet, options.registration_socket))
     # Blocked before the servers start their threads, so that only sigwait below takes them.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
@@ -90,7 +97,7 @@ def serve(options: argparse.Namespace) -> None:
         path.unlink(missing_ok=True)
         server.add_insecure_port(f"unix://{path}")
         server.start()
-    log.info("%s serves at %s", options.driver_name, socket)
+    log.info("%s serves at %s", options.driver_name, options.socket)
     signal.sigwait(signals)
     for server, _ in reversed(servers):
         server.stop(grace=30).wait()

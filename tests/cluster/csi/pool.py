@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import shutil
+import time
 from pathlib import Path
 
 from tests.cluster.csi import devices
@@ -16,6 +17,7 @@ from tests.cluster.errors import ClusterError
 
 # From linux/fs.h: _IOW(0x94, 9, int).
 FICLONE = 0x40049409
+_RELEASE_SECONDS = 10
 
 
 def create_pool(image: Path, mount_point: Path, size_bytes: int) -> None:
@@ -33,19 +35,36 @@ def create_pool(image: Path, mount_point: Path, size_bytes: int) -> None:
 
 
 def remove_pool(image: Path, mount_point: Path) -> None:
-    """Unmounts every volume and the pool, frees every loop device on them and deletes the pool's file."""
+    """Unmounts every volume and the pool, frees every loop device on them and deletes the pool's file.
+
+    The pods and the drivers have ended by then. ClusterError names what is still held.
+    """
     if os.path.ismount(mount_point):
-        pool_device = mount_point.stat().st_dev
-        attached = devices.loop_devices()
-        volumes = [device for device in attached if device.back_device == pool_device]
-        # The kubelet puts a loop device of its own on top of every block volume.
-        above = [device for device in attached if any(device.is_on(volume.path) for volume in volumes)]
-        for device in [*above, *volumes]:
-            for mount in reversed(devices.mounts_of(device.path)):
+        for device in _attached(mount_point):
+            for mount in reversed(devices.mounts_of(device)):
+                if mount.file_system == "ext4":
+                    devices.thaw(mount.target)  # a frozen one would stay behind, unmounted and unreachable
                 devices.unmount(mount.target)
-            devices.detach(device.path)
+            devices.detach(device)
+        deadline = time.monotonic() + _RELEASE_SECONDS
+        while held := _attached(mount_point):
+            if time.monotonic() > deadline:
+                names = ", ".join(map(str, held))
+                raise ClusterError(
+                    f"{names} in the pool {mount_point} are still open: end the processes that use them."
+                )
+            time.sleep(0.1)
         devices.unmount(mount_point)
     image.unlink(missing_ok=True)
+
+
+def _attached(mount_point: Path) -> list[Path]:
+    """The loop devices of a mounted pool, those on top first: the kubelet puts its own on every block volume."""
+    pool_device = mount_point.stat().st_dev
+    attached = devices.loop_devices()
+    volumes = [device for device in attached if device.back_device == pool_device]
+    above = [device for device in attached if any(device.is_on(volume.path) for volume in volumes)]
+    return [device.path for device in [*above, *volumes]]
 
 
 def check_pool(pool: Path) -> None:
