@@ -1,0 +1,3 @@
+module kubevirt.cdi/tests/pause
+
+go 1.24.0

