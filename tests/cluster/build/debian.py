@@ -30,30 +30,36 @@ def _suite() -> str:
 def _mirror(suite: str) -> str:
     """The address that the machine's apt sources have for the main component of the release."""
     form = "$(CODENAME) $(COMPONENT) $(REPO_URI)"
-    for line in output(["apt-get", "indextargets", "--format", form, "Identifier: Packages"], cwd=Path("/")).splitlines():
+    targets = output(["apt-get", "indextargets", "--format", form, "Identifier: Packages"], cwd=Path("/"))
+    for line in targets.splitlines():
         codename, component, address = line.split()
         if (codename, component) == (suite, "main"):
             return address
     raise ClusterError(f"The apt sources have no main component of {suite}: add it, then run apt-get update.")
 
 
+def _kept(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Leaves out what a container never reads or the runtime mounts over."""
+    return None if entry.name.startswith(tuple(f"./{path}/" for path in _NOT_IN_LAYER)) else entry
+
+
 def _build(target: Path, _built: Built) -> None:
     """Fill `target` with layer.tar."""
     if os.geteuid() != 0:
         raise ClusterError(f"The user with id {os.geteuid()} cannot make a Debian file system: run this as root.")
+    if shutil.which("debootstrap") is None:
+        raise ClusterError("debootstrap is not on this machine: run apt-get install debootstrap.")
     suite = _suite()
     root = target / "root"
-    include = f"--include={','.join(_PACKAGES)}"
-    output(["debootstrap", "--variant=minbase", include, suite, str(root), _mirror(suite)], cwd=target)
+    options = ["--variant=minbase", f"--include={','.join(_PACKAGES)}"]
+    # Its own mount namespace: what debootstrap mounts ends with it, even when it is killed.
+    output(["unshare", "--mount", "debootstrap", *options, suite, str(root), _mirror(suite)], cwd=target)
     for name, number in _USERS.items():
         with (root / "etc/passwd").open("a") as passwd, (root / "etc/group").open("a") as group:
             passwd.write(f"{name}:x:{number}:{number}::/:/usr/sbin/nologin\n")
             group.write(f"{name}:x:{number}:\n")
-    for path in _NOT_IN_LAYER:
-        shutil.rmtree(root / path)
-        (root / path).mkdir()
     with tarfile.open(target / "layer.tar", "w") as layer:
-        layer.add(root, arcname=".")
+        layer.add(root, arcname=".", filter=_kept)
     shutil.rmtree(root)
 
 

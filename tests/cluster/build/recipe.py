@@ -21,10 +21,6 @@ def builds_dir() -> Path:
     return cache_dir() / "builds"
 
 
-def _no_fetch() -> None:
-    """Most recipes download nothing, or only while they build."""
-
-
 @dataclass(frozen=True)
 class Recipe:
     """`build(target, built)` fills the empty directory `target`; `built` has the directories of `needs`.
@@ -37,7 +33,7 @@ class Recipe:
     inputs: tuple[Path | str, ...]
     build: Callable[[Path, Built], None]
     needs: tuple[str, ...] = ()
-    fetch: Callable[[], None] = _no_fetch
+    fetch: Callable[[], None] | None = None
     compiles: bool = True
 
 
@@ -66,7 +62,7 @@ def finished_dir(recipe: Recipe, recipes: Mapping[str, Recipe]) -> Path:
 
 
 def make(recipe: Recipe, recipes: Mapping[str, Recipe], built: Built) -> Path:
-    """Build into a directory of another name and rename it at the end, so an interrupted build is never taken for one."""
+    """Build under another name and rename at the end, so that no interrupted build is taken for a finished one."""
     finished = finished_dir(recipe, recipes)
     partial = finished.with_name(f"{finished.name}.partial")
     if partial.exists():

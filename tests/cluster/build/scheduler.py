@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -63,30 +62,31 @@ def _build_missing(recipes: Mapping[str, Recipe], names: list[str]) -> None:
         if recipe.name in asked and not built[recipe.name].exists():
             missing.insert(0, recipe)
             asked.update(recipe.needs)
+    if not missing:
+        return
     progress = Progress()
     compiling = ThreadPoolExecutor(1)
     loading = ThreadPoolExecutor(1)
     done: dict[str, Future[None]] = {}
 
+    def fetch(recipe: Recipe) -> None:
+        if recipe.fetch:
+            with progress.step(f"{recipe.name} downloads"):
+                recipe.fetch()
+
     def step(recipe: Recipe, fetched: Future[None]) -> None:
-        fetched.result()
-        for need in recipe.needs:
-            if need in done:
-                done[need].result()
+        for earlier in (fetched, *(done[need] for need in recipe.needs if need in done)):
+            earlier.result()
         with progress.step(recipe.name):
             make(recipe, recipes, built)
 
-    def fetch(recipe: Recipe) -> None:
-        with progress.step(f"{recipe.name} downloads"):
-            recipe.fetch()
-
     try:
-        fetches = {recipe.name: loading.submit(fetch, recipe) for recipe in missing if recipe.compiles}
+        # The compiler waits for downloads; what only loads fills its own wait.
+        fetch_order = sorted(missing, key=lambda recipe: not recipe.compiles)
+        fetches = {recipe.name: loading.submit(fetch, recipe) for recipe in fetch_order}
         for recipe in missing:
-            if recipe.compiles:
-                done[recipe.name] = compiling.submit(step, recipe, fetches[recipe.name])
-            else:
-                done[recipe.name] = loading.submit(step, recipe, loading.submit(recipe.fetch))
+            lane = compiling if recipe.compiles else loading
+            done[recipe.name] = lane.submit(step, recipe, fetches[recipe.name])
         for future in wait(done.values(), return_when=FIRST_EXCEPTION).done:
             future.result()
     finally:
@@ -100,9 +100,10 @@ def _build_missing(recipes: Mapping[str, Recipe], names: list[str]) -> None:
 
 
 def _record(progress: Progress) -> None:
-    """Print the table of seconds and keep it for the record."""
-    times = {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": progress.seconds}
-    (builds_dir() / "times.json").write_text(json.dumps(times, indent=2) + "\n")
-    for name, seconds in progress.seconds.items():
-        print(f"{seconds:8.1f} s  {name}", file=sys.stderr)
+    """Print the table of seconds and keep it; steps that did not run keep their last time."""
+    file = builds_dir() / "times.json"
+    seconds = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps(seconds | progress.seconds, indent=2) + "\n")
+    for name, spent in progress.seconds.items():
+        print(f"{spent:8.1f} s  {name}", file=sys.stderr)
     print(f"{progress.elapsed():8.1f} s  in all", file=sys.stderr, flush=True)
