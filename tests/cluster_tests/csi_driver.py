@@ -59,9 +59,9 @@ class Driver:
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
         """Ends the process and waits for it."""
-        self._channel.close()
         self._process.send_signal(with_signal)
         self._process.wait(timeout=_SECONDS)
+        self._channel.close()
 
     def create(self, name: str, size: int, mode: str = "Filesystem", source: Any = None, **parameters: str) -> str:
         """Makes a volume; its id."""

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -20,6 +21,7 @@ import pytest
 from tests.cluster.csi import devices, ext4
 from tests.cluster.csi.pool import create_pool, remove_pool
 from tests.cluster.csi.protos import csi, registration, registration_grpc
+from tests.cluster.errors import ClusterError
 from tests.cluster_tests.csi_driver import ALL_FEATURES, MIB, PLAIN, REPOSITORY, THIN, Driver, snapshot_source
 
 Start = Callable[..., Driver]
@@ -121,6 +123,23 @@ def test_clone_is_larger_and_independent(start_driver: Start) -> None:
         assert stats.f_bavail * stats.f_frsize >= 127 * MIB
 
 
+def test_many_volumes_at_once(start_driver: Start) -> None:
+    driver = start_driver(*_THIN_OPTIONS)
+    origin = driver.create("origin", 64 * MIB)
+
+    def use(number: int) -> bytes:
+        clone = driver.create(f"clone-{number}", 64 * MIB, source={"volume": {"volume_id": origin}})
+        with driver.staged(clone) as directory:
+            (directory / "data").write_text(str(number), encoding="ascii")
+        with driver.staged(clone) as directory:
+            content = (directory / "data").read_bytes()
+        driver.controller.DeleteVolume(csi.DeleteVolumeRequest(volume_id=clone))
+        return content
+
+    with ThreadPoolExecutor(16) as executor:
+        assert list(executor.map(use, range(64))) == [str(number).encode() for number in range(64)]
+
+
 def test_preallocated_bytes_are_visible_inside(start_driver: Start) -> None:
     driver = start_driver(*_THIN_OPTIONS)
     with driver.staged(driver.create("thick", 64 * MIB)) as directory:
@@ -217,6 +236,14 @@ def test_pool_goes_with_everything_on_it(start_driver: Start, tmp_path: Path) ->
     gone = (mount_point, driver.directory)
     assert not [mount for mount in devices.mounts() if any(map(mount.target.is_relative_to, gone))]
     assert not [loop for loop in devices.loop_devices() if any(map(Path(loop.back_file).is_relative_to, gone))]
+
+
+def test_pool_in_use_is_said(start_driver: Start, pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.cluster.csi.pool._RELEASE_SECONDS", 0)
+    driver = start_driver(*_THIN_OPTIONS)
+    with driver.staged(driver.create("busy", MIB)) as directory, (directory / "data").open("wb"):
+        with pytest.raises(ClusterError, match="target is busy.*end the processes"):
+            remove_pool(pool.with_suffix(".img"), pool)
 
 
 @pytest.mark.parametrize(

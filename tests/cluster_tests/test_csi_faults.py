@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,6 +55,17 @@ def test_delay_only_slows(driver: Driver) -> None:
     began = time.monotonic()
     assert driver.create("slow", MIB)
     assert time.monotonic() - began >= 1.5
+
+
+def test_delayed_call_does_not_hold_the_end(driver: Driver) -> None:
+    faults.set_faults(PROFILE, {"CreateVolume": {"delay_seconds": 3600}})
+    caller = threading.Thread(target=lambda: pytest.raises(grpc.RpcError, driver.create, "slow", MIB))
+    caller.start()
+    time.sleep(1)
+    began = time.monotonic()
+    driver.stop()
+    assert time.monotonic() - began < 15
+    caller.join()
 
 
 def test_broken_file_is_said_to_the_caller(driver: Driver) -> None:

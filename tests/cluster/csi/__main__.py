@@ -13,6 +13,7 @@ import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import grpc
 
@@ -22,6 +23,7 @@ from tests.cluster.errors import ClusterError
 
 FEATURES = frozenset(("snapshot", "clone", "expand"))
 _SOCKET_PATH_BYTES = 107  # sun_path of unix(7) without its end
+_GRACE_SECONDS = 5
 _TOOLS = ("losetup", "findmnt", "mount", "umount", "mkfs.ext4", "e2fsck", "resize2fs")
 log = logging.getLogger("csi")
 
@@ -60,8 +62,8 @@ def check_machine() -> None:
         raise ClusterError(f"No {', '.join(missing)} on this machine: install the packages e2fsprogs and util-linux.")
 
 
-def serve(options: argparse.Namespace) -> None:
-    """Serves until SIGTERM or SIGINT; calls that are under way may end first."""
+def serve(options: argparse.Namespace) -> NoReturn:
+    """Serves until SIGTERM or SIGINT, then ends the process; calls that are under way may end first."""
     # Only now: importing the services needs the generated protocol code, which a wrong option should not wait for.
     from tests.cluster.csi.controller import Controller
     from tests.cluster.csi.identity import Identity
@@ -100,11 +102,12 @@ def serve(options: argparse.Namespace) -> None:
     log.info("%s serves at %s", options.driver_name, options.socket)
     signal.sigwait(signals)
     for server, _ in reversed(servers):
-        server.stop(grace=30).wait()
+        server.stop(grace=_GRACE_SECONDS).wait()
+    os._exit(0)  # a call that a fault delays would hold a normal exit
 
 
 def main(argv: list[str]) -> int:
-    """The exit code: 1, with one sentence, if the driver cannot start."""
+    """Serves; returns, with exit code 1 and one sentence, only if the driver cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         options = arguments(argv)
@@ -113,8 +116,7 @@ def main(argv: list[str]) -> int:
         serve(options)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return 1
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 # From linux/fs.h: _IOWR('X', 119, int) and _IOWR('X', 120, int).
 FIFREEZE = 0xC0045877
 FITHAW = 0xC0045878
+_RELEASE_SECONDS = 5
 
 
 def run(*command: str) -> str:
@@ -65,6 +67,8 @@ def loop_devices() -> list[LoopDevice]:
     rows = _rows(run("losetup", "--json", "--list", "--output", "NAME,BACK-FILE,BACK-MAJ:MIN,BACK-INO"), "loopdevices")
     devices = []
     for row in rows:
+        if row["back-maj:min"] is None:  # freed while the table was read
+            continue
         major, minor = (int(number) for number in row["back-maj:min"].split(":"))
         devices.append(
             LoopDevice(Path(row["name"]), row["back-file"] or "", os.makedev(major, minor), int(row["back-ino"]))
@@ -84,8 +88,27 @@ def attach(file: Path) -> Path:
 
 
 def detach(device: Path) -> None:
-    """Frees a loop device; one that is still open is freed by the kernel at the last close."""
+    """Frees a loop device; OSError EBUSY if others keep it open.
+
+    The kernel frees it at the last close, and every `losetup` on the machine opens all devices for a moment.
+    """
+    before = _backing_file(device)
     run("losetup", "--detach", str(device))
+    deadline = time.monotonic() + _RELEASE_SECONDS
+    while before and _backing_file(device) == before:
+        if time.monotonic() > deadline:
+            raise OSError(errno.EBUSY, f"{device} is still open")
+        time.sleep(0.01)
+
+
+def _backing_file(device: Path) -> str:
+    """The file as the kernel names it, "" for a free device."""
+    try:
+        return Path("/sys/block", device.name, "loop/backing_file").read_text(encoding="utf-8")
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
+        return ""
 
 
 def device_bytes(device: Path) -> int:

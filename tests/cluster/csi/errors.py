@@ -25,6 +25,8 @@ def from_exception(error: Exception) -> CsiError:
         return error
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return CsiError(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the storage pool is full: {error}")
+    if isinstance(error, OSError) and error.errno == errno.EBUSY:
+        return CsiError(grpc.StatusCode.FAILED_PRECONDITION, f"in use: {error}")
     if isinstance(error, subprocess.CalledProcessError):
         output = (error.stderr or error.stdout or "").strip()
         return CsiError(grpc.StatusCode.INTERNAL, f"{error.cmd[0]} ended with {error.returncode}: {output}")

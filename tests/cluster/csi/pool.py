@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -23,39 +24,50 @@ _RELEASE_SECONDS = 10
 def create_pool(image: Path, mount_point: Path, size_bytes: int) -> None:
     """Mounts the pool, and makes its file first if there is none. Again: no change."""
     mount_point.mkdir(parents=True, exist_ok=True)
-    if not image.exists():
-        image.parent.mkdir(parents=True, exist_ok=True)
-        partial = image.with_suffix(".partial")
-        with partial.open("wb") as stream:
-            stream.truncate(size_bytes)
-        devices.run("mkfs.xfs", "-q", "-f", "-m", "reflink=1", str(partial))
-        partial.rename(image)
-    if not os.path.ismount(mount_point):
-        devices.run("mount", "-o", "loop", str(image), str(mount_point))
+    try:
+        if not image.exists():
+            image.parent.mkdir(parents=True, exist_ok=True)
+            partial = image.with_suffix(".partial")
+            with partial.open("wb") as stream:
+                stream.truncate(size_bytes)
+            devices.run("mkfs.xfs", "-q", "-f", "-m", "reflink=1", str(partial))
+            partial.rename(image)
+        if not os.path.ismount(mount_point):
+            devices.run("mount", "-o", "loop", str(image), str(mount_point))
+    except FileNotFoundError as error:
+        raise ClusterError(f"No {error.filename} on this machine: install the package that has it.") from None
+    except subprocess.CalledProcessError as error:
+        text = error.stderr.strip().replace("\n", " ")
+        raise ClusterError(f"No pool {image} at {mount_point}: {text} (needs root, loop devices and XFS).") from None
 
 
 def remove_pool(image: Path, mount_point: Path) -> None:
     """Unmounts every volume and the pool, frees every loop device on them and deletes the pool's file.
 
-    The pods and the drivers have ended by then. ClusterError names what is still held.
+    The pods and the drivers have ended by then, or do so within seconds. ClusterError names what is still held.
     """
-    if os.path.ismount(mount_point):
-        for device in _attached(mount_point):
-            for mount in reversed(devices.mounts_of(device)):
-                if mount.file_system == "ext4":
-                    devices.thaw(mount.target)  # a frozen one would stay behind, unmounted and unreachable
-                devices.unmount(mount.target)
-            devices.detach(device)
-        deadline = time.monotonic() + _RELEASE_SECONDS
-        while held := _attached(mount_point):
+    deadline = time.monotonic() + _RELEASE_SECONDS
+    while os.path.ismount(mount_point):
+        try:
+            for device in _attached(mount_point):
+                _release(device)
+            devices.unmount(mount_point)
+        except (OSError, subprocess.CalledProcessError) as error:
             if time.monotonic() > deadline:
-                names = ", ".join(map(str, held))
+                text = str(error) if isinstance(error, OSError) else error.stderr.strip()
                 raise ClusterError(
-                    f"{names} in the pool {mount_point} are still open: end the processes that use them."
-                )
+                    f"The pool {mount_point} is in use ({text}): end the processes that use it."
+                ) from None
             time.sleep(0.1)
-        devices.unmount(mount_point)
     image.unlink(missing_ok=True)
+
+
+def _release(device: Path) -> None:
+    for mount in reversed(devices.mounts_of(device)):
+        if mount.file_system == "ext4":
+            devices.thaw(mount.target)  # a frozen one would stay behind, unmounted and unreachable
+        devices.unmount(mount.target)
+    devices.detach(device)
 
 
 def _attached(mount_point: Path) -> list[Path]:
@@ -91,8 +103,12 @@ def clone_file(source: Path, target: Path) -> None:
     """
     partial = target.with_suffix(".partial")
     with source.open("rb") as reader, partial.open("wb") as writer:
-        fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
-        os.fsync(writer.fileno())
+        try:
+            fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
+            os.fsync(writer.fileno())
+        except OSError:
+            partial.unlink()
+            raise
     partial.rename(target)
 
 
