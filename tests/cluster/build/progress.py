@@ -31,13 +31,15 @@ class Progress:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Count the time of the body under this name."""
-        self._running[name] = time.monotonic()
+        """Count the time of the body under this name, unless it fails."""
+        started = time.monotonic()
+        self._running[name] = started
         self._tell()
         try:
             yield
+            self.seconds[name] = round(time.monotonic() - started, 1)
         finally:
-            self.seconds[name] = round(time.monotonic() - self._running.pop(name), 1)
+            del self._running[name]
 
     def close(self) -> None:
         """Stop telling."""
