@@ -1,0 +1,167 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands on a cluster: up, down, reset, status, env."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.build import ensure
+from tests.cluster.csi.faults import clear_faults
+from tests.cluster.errors import ClusterError
+from tests.cluster.runtime import control_plane, lifecycle, machine, node, objects, storage
+from tests.cluster.runtime.certificates import make_certificates
+from tests.cluster.runtime.fixtures_http import http_components
+from tests.cluster.runtime.fixtures_images import make_images
+from tests.cluster.runtime.fixtures_registry import push_container_disk, registry_components
+from tests.cluster.runtime.lifecycle import Stage
+from tests.cluster.runtime.profile import Profile
+from tests.cluster.versions import VERSIONS
+
+_PRODUCTS = {
+    "api": ("kubernetes", "etcd", "cdi-manifests", "crds-snapshot"),
+    "full": (
+        *("kubernetes", "etcd", "coredns", "cdi-manifests", "crds-snapshot", "images", "protos"),
+        *("csi-provisioner", "csi-snapshotter", "csi-resizer", "snapshot-controller"),
+    ),
+}
+_HTTP_PORT, _HTTPS_PORT, _REGISTRY_PORT = 8080, 8443, 5000
+
+
+def up(profile: Profile) -> None:
+    """Build what is missing, start the cluster and wait until it can be used. Again: no change."""
+    if lifecycle.is_up(profile):
+        print(f"The {profile.name} cluster is up.", file=sys.stderr)
+        return
+    machine.check_machine(profile)
+    machine.install_packages()
+    started = time.monotonic()
+    products = ensure(*_PRODUCTS[profile.name])
+    built = time.monotonic()
+    try:
+        _start(profile, products)
+    except BaseException:
+        lifecycle.stop(profile)
+        raise
+    ready = "API server ready" if profile.name == "api" else "node Ready, storage and fixtures in place"
+    print(f"built in {built - started:.1f} s; {ready} in {time.monotonic() - built:.1f} s", file=sys.stderr, flush=True)
+
+
+def down(profile: Profile) -> None:
+    """End the cluster and remove all it left."""
+    lifecycle.stop(profile)
+    lifecycle.remove_state(profile)
+
+
+def reset(profile: Profile) -> None:
+    """An empty cluster again: everything but the imported images is made anew, which is the surest way to empty it."""
+    lifecycle.stop(profile)
+    lifecycle.remove_state(profile, keep=["containerd"])
+    up(profile)
+
+
+def status(profile: Profile) -> list[dict[str, Any]]:
+    """One row for each component: name, pid (inside the cluster), up_seconds, restarts."""
+    if not lifecycle.is_up(profile):
+        raise ClusterError(f"The {profile.name} cluster is not up: run `up --profile {profile.name}`.")
+    rows = json.loads((profile.state / "status.json").read_text())
+    return [
+        {"name": name, "pid": row["pid"], "up_seconds": round(time.time() - row["started"]), "restarts": row["restarts"]}
+        for name, row in rows.items()
+    ]
+
+
+def environment(profile: Profile) -> dict[str, str]:
+    """KUBECONFIG and the addresses, as variables for a shell."""
+    if not lifecycle.is_up(profile):
+        raise ClusterError(f"The {profile.name} cluster is not up: run `up --profile {profile.name}`.")
+    variables = {
+        "KUBECONFIG": str(profile.kubeconfig),
+        "K8S_AUTH_KUBECONFIG": str(profile.kubeconfig),
+        "KUBEVIRT_CDI_TEST_SERVER": profile.server,
+        "KUBEVIRT_CDI_TEST_CA": str(profile.certificates / "ca.crt"),
+        "KUBEVIRT_CDI_TEST_MANIFESTS": str(ensure("cdi-manifests")["cdi-manifests"]),
+    }
+    if profile.name == "full":
+        variables |= {
+            "KUBEVIRT_CDI_TEST_HTTP": f"http://{profile.address}:{_HTTP_PORT}",
+            "KUBEVIRT_CDI_TEST_HTTPS": f"https://{profile.address}:{_HTTPS_PORT}",
+            "KUBEVIRT_CDI_TEST_REGISTRY": f"{profile.address}:{_REGISTRY_PORT}",
+            "KUBEVIRT_CDI_TEST_IMAGES": str(profile.state / "images"),
+        }
+    return variables
+
+
+def log_file(profile: Profile, name: str) -> Path:
+    path = profile.state / "logs" / f"{name}.log"
+    if not path.is_file():
+        names = sorted(entry.stem for entry in path.parent.glob("*.log"))
+        raise ClusterError(f"There is no log of {name!r}: use one of {', '.join(names) or 'none, as nothing ran yet'}.")
+    return path
+
+
+def _start(profile: Profile, products: dict[str, Path]) -> None:
+    make_certificates(profile)
+    kubernetes = products["kubernetes"]
+    first = [control_plane.etcd(profile, products["etcd"]), control_plane.api_server(profile, kubernetes)]
+    if profile.name == "api":
+        lifecycle.start(profile, [Stage(first, waits=True)])
+        objects.wait_for_server(profile.kubeconfig, 60)
+        _apply_definitions(profile, products, with_cdi=True)
+        return
+    registry = f"{profile.address}:{_REGISTRY_PORT}"
+    make_images(profile.state / "images")
+    clear_faults(profile.name)
+    pki = profile.certificates
+    fixtures = [
+        *http_components(profile.state, profile.address, pki / "http.crt", pki / "http.key"),
+        *registry_components(profile.state, profile.address),
+    ]
+    second = [
+        *control_plane.controllers(profile, kubernetes),
+        node.kubelet(profile, kubernetes),
+        node.kube_proxy(profile, kubernetes),
+        node.coredns(profile, products["coredns"]),
+    ]
+    # The sidecars end when the definitions of snapshots are not there yet; the supervisor starts them again.
+    third = [*storage.drivers(profile), *storage.sidecars(profile, products)]
+    lifecycle.start(profile, [Stage([node.containerd(profile, registry), *fixtures, *first], waits=True), Stage([*second, *third])])
+    _import_images(profile, products["images"])
+    objects.wait_for_server(profile.kubeconfig, 60)
+    _apply_definitions(profile, products, with_cdi=False)
+    objects.apply(objects.connect(profile.kubeconfig), storage.objects())
+    push_container_disk(registry, profile.state / "images" / "disk.qcow2")
+    objects.wait_for_node(profile.kubeconfig, node.NODE_NAME, 60)
+
+
+def _apply_definitions(profile: Profile, products: dict[str, Path], *, with_cdi: bool) -> None:
+    paths = sorted(products["crds-snapshot"].glob("*.yaml"))
+    if with_cdi:
+        paths.append(products["cdi-manifests"] / f"v{VERSIONS.cdi[0]}" / "crds.yaml")
+    definitions = [document for document in objects.load(paths) if document["kind"] == "CustomResourceDefinition"]
+    cluster = objects.connect(profile.kubeconfig)
+    objects.apply(cluster, definitions)
+    objects.wait_established(cluster, [definition["metadata"]["name"] for definition in definitions])
+
+
+def _import_images(profile: Profile, archive: Path) -> None:
+    """Images that an earlier start imported are still there after a reset."""
+    mark = profile.state / "containerd" / "imported"
+    if mark.exists() and mark.read_text() == str(archive):
+        return
+    socket = node.containerd_socket(profile)
+    lifecycle.wait_until(socket.exists, 20, "containerd does not start", profile)
+    ctr = shutil.which("ctr") or "ctr"
+    ended = subprocess.run(
+        [ctr, "--address", str(socket), "--namespace", "k8s.io", "images", "import", str(archive)], check=False, capture_output=True, text=True
+    )
+    if ended.returncode:
+        raise ClusterError(f"The images cannot be imported ({ended.stderr.strip()}): see `logs containerd`.")
+    mark.write_text(str(archive))

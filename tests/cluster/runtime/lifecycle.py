@@ -1,0 +1,168 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts and ends the namespaces of a cluster; leaves nothing of it on the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+from tests.cluster.runtime.component import Component
+from tests.cluster.runtime.profile import SERVICE_RANGE, Profile
+from tests.cluster.runtime.storage import POOL_BYTES, pool
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_END_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Components that start together; with `waits` the next stage starts when the API server is ready."""
+
+    components: Sequence[Component]
+    waits: bool = False
+
+
+def is_up(profile: Profile) -> bool:
+    return _init_pid(profile) is not None
+
+
+def start(profile: Profile, stages: Sequence[Stage]) -> None:
+    """Start the supervisor in its namespaces and lay the cable to it."""
+    (profile.state / "logs").mkdir(exist_ok=True)
+    image, mount_point = pool(profile)
+    plan = {
+        "address": profile.address,
+        "host_address": profile.host_address,
+        "pool": {"image": str(image), "mount_point": str(mount_point), "bytes": POOL_BYTES} if profile.name == "full" else None,
+        "stages": [
+            {"components": [asdict(component) for component in stage.components], "ready": _probe(profile) if stage.waits else None}
+            for stage in stages
+        ],
+    }
+    (profile.state / "plan.json").write_text(json.dumps(plan, indent=1))
+    if profile.name == "full":
+        for controller in _cgroup_hierarchies():
+            (controller / profile.cgroup).mkdir(exist_ok=True)
+    namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--propagation", "private"]
+    with (profile.state / "logs" / "supervisor.log").open("ab") as log:
+        process = subprocess.Popen(
+            ["unshare", *namespaces, sys.executable, "-m", "tests.cluster.runtime.supervisor", str(profile.state)],
+            cwd=Path(__file__).parents[3],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    (profile.state / "pid").write_text(str(process.pid))
+    wait_until(lambda: _init_pid(profile) is not None, 10, "The cluster's namespaces did not start", profile)
+    ip("link", "add", profile.interface, "type", "veth", "peer", "name", "eth0", "netns", str(_init_pid(profile)))
+    ip("address", "add", f"{profile.host_address}/30", "dev", profile.interface)
+    ip("link", "set", profile.interface, "up")
+    if profile.name == "full":
+        ip("route", "add", SERVICE_RANGE, "via", profile.address)
+
+
+def stop(profile: Profile) -> None:
+    """End everything that runs, and take away what it left on the machine; files in the state directory stay."""
+    pid = _init_pid(profile)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(ClusterError):
+            wait_until(lambda: _init_pid(profile) is None, _END_SECONDS, "The supervisor does not end", profile)
+        if _init_pid(profile) is not None:
+            os.kill(pid, signal.SIGKILL)
+    if Path("/sys/class/net", profile.interface).exists():
+        # It goes with its namespace, which the kernel may still be taking down.
+        subprocess.run(["ip", "link", "delete", profile.interface], check=False, stderr=subprocess.DEVNULL)
+    wait_until(lambda: not _loop_devices(profile), 10, f"Loop devices still hold files below {profile.state}", profile)
+    for controller in _cgroup_hierarchies():
+        _remove_cgroup(controller / profile.cgroup)
+
+
+def remove_state(profile: Profile, keep: Sequence[str] = ()) -> None:
+    """Delete the state directory, all but the named entries."""
+    if not profile.state.exists():
+        return
+    for entry in profile.state.iterdir():
+        if entry.name in keep:
+            continue
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+    if not keep:
+        profile.state.rmdir()
+
+
+def wait_until(check: Callable[[], bool], seconds: float, sentence: str, profile: Profile) -> None:
+    """Raises ClusterError when `check` is still false after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            raise ClusterError(f"{sentence} after {seconds:.0f} s: read the logs in {profile.state / 'logs'}.")
+        time.sleep(0.1)
+
+
+def ip(*arguments: str) -> None:
+    """Run `ip`; ClusterError with its message."""
+    ended = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
+    if ended.returncode:
+        raise ClusterError(f"`ip {' '.join(arguments)}` failed: {ended.stderr.strip()}; run `down` and try again.")
+
+
+def _probe(profile: Profile) -> dict[str, str]:
+    pki = profile.certificates
+    return {
+        "url": f"{profile.server}/readyz",
+        "ca": str(pki / "ca.crt"),
+        "certificate": str(pki / "admin.crt"),
+        "key": str(pki / "admin.key"),
+    }
+
+
+def _init_pid(profile: Profile) -> int | None:
+    """The supervisor's process id as the machine sees it, None when it does not run."""
+    try:
+        outer = int((profile.state / "pid").read_text())
+        children = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
+        if b"unshare" in Path(f"/proc/{outer}/cmdline").read_bytes() and children:
+            return int(children[0])
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def _cgroup_hierarchies() -> list[Path]:
+    return [entry for entry in _CGROUPS.iterdir() if entry.is_dir() and not entry.is_symlink()]
+
+
+def _remove_cgroup(group: Path) -> None:
+    """A cgroup's directory can be removed when those below it are, and no process is in it."""
+    if group.exists():
+        for below in [entry for entry in group.iterdir() if entry.is_dir()]:
+            _remove_cgroup(below)
+        for _attempt in range(50):
+            try:
+                group.rmdir()
+                return
+            except OSError:
+                time.sleep(0.1)
+        raise ClusterError(f"The cgroup {group} is still in use: end its processes, then run `down` again.")
+
+
+def _loop_devices(profile: Profile) -> list[str]:
+    listed = subprocess.run(["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"], check=True, capture_output=True, text=True)
+    devices = json.loads(listed.stdout or "{}").get("loopdevices", [])
+    held = [device["name"] for device in devices if str(device["back-file"]).startswith(str(profile.state))]
+    for name in held:
+        subprocess.run(["losetup", "--detach", name], check=False, stderr=subprocess.DEVNULL)
+    return held

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the machine must have: refused early, or installed from its own package sources."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+from tests.cluster.paths import cache_dir
+from tests.cluster.runtime.profile import Profile
+
+_FREE_BYTES = {"full": 15 << 30, "api": 3 << 30}
+# A program and the Debian package that has it.
+_PROGRAMS = {
+    "/usr/bin/containerd": "containerd",
+    "/usr/bin/docker-registry": "docker-registry",
+    "/usr/lib/cni/ptp": "containernetworking-plugins",
+    "/usr/sbin/conntrack": "conntrack",
+    "/usr/sbin/debootstrap": "debootstrap",
+    "/usr/sbin/ip": "iproute2",
+    "/usr/sbin/iptables": "iptables",
+    "/usr/sbin/mkfs.ext4": "e2fsprogs",
+    "/usr/sbin/mkfs.xfs": "xfsprogs",
+    "/usr/sbin/nginx": "nginx-full",
+    "/usr/sbin/runc": "runc",
+    "/usr/bin/qemu-img": "qemu-utils",
+    "/usr/bin/xz": "xz-utils",
+    "/usr/bin/zstd": "zstd",
+    "/usr/bin/socat": "socat",
+}
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def check_machine(profile: Profile) -> None:
+    """Raises ClusterError, with what to do, where a cluster of this profile cannot run."""
+    if os.geteuid() != 0:
+        raise ClusterError(f"The test cluster makes namespaces and mounts, which user {os.geteuid()} may not: run this as root.")
+    if sys.platform != "linux" or shutil.which("apt-get") is None:
+        raise ClusterError("The test cluster takes its programs from Debian packages, and there is no apt-get here: use Debian 12.")
+    if profile.name == "full" and not Path("/sys/fs/cgroup").is_dir():
+        raise ClusterError("There are no cgroups at /sys/fs/cgroup, which the kubelet needs: mount them, or use --profile api.")
+    for directory in (cache_dir(), profile.state):
+        directory.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(directory).free
+        if free < _FREE_BYTES[profile.name]:
+            raise ClusterError(
+                f"{directory} has {free >> 30} GiB free and {_FREE_BYTES[profile.name] >> 30} GiB are needed: "
+                "free some, or set XDG_CACHE_HOME and XDG_STATE_HOME to a larger disk."
+            )
+    check_network(profile)
+
+
+def check_network(profile: Profile) -> None:
+    """The cluster's addresses must be nobody else's."""
+    if Path("/sys/class/net", profile.interface).exists():
+        raise ClusterError(f"The interface {profile.interface} exists already: run `down --profile {profile.name}` first.")
+    with socket.socket() as probe:
+        try:
+            probe.bind((profile.host_address, 0))
+        except OSError:
+            return
+    raise ClusterError(f"The address {profile.host_address} is taken on this machine: take it off its interface first.")
+
+
+def install_packages() -> None:
+    """Install what is missing; no service of the machine is started by it."""
+    missing = sorted({package for program, package in _PROGRAMS.items() if not Path(program).exists()})
+    if not missing:
+        return
+    print(f"installing Debian packages: {', '.join(missing)}", file=sys.stderr, flush=True)
+    with _no_services():
+        for command in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *missing]):
+            ended = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+            if ended.returncode:
+                last = (ended.stderr or ended.stdout).strip().splitlines()[-1:]
+                raise ClusterError(f"`{' '.join(command[:2])}` failed ({' '.join(last)}): mend the machine's apt sources and try again.")
+
+
+@contextmanager
+def _no_services() -> Iterator[None]:
+    """Debian starts a service when its package is installed, unless this file says no."""
+    if _POLICY.exists():
+        yield
+        return
+    _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink()

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The two kinds of test cluster, and where each one lives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+from tests.cluster.paths import state_dir
+
+SERVICE_RANGE = "10.96.0.0/16"
+API_SERVICE_ADDRESS = "10.96.0.1"
+POD_RANGE = "10.244.0.0/24"
+API_PORT = 6443
+
+
+@dataclass(frozen=True)
+class Profile:
+    """`full` has a node that runs pods; `api` has etcd, an API server and CRDs. Both can be up side by side."""
+
+    name: str
+    number: int
+
+    @property
+    def state(self) -> Path:
+        return state_dir(self.name)
+
+    @property
+    def host_address(self) -> str:
+        return f"10.203.{self.number}.1"
+
+    @property
+    def address(self) -> str:
+        """The node's, at the inner end of the cable."""
+        return f"10.203.{self.number}.2"
+
+    @property
+    def interface(self) -> str:
+        """The outer end of the cable."""
+        return f"kubevirt-cdi{self.number}"
+
+    @property
+    def server(self) -> str:
+        return f"https://{self.address}:{API_PORT}"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.state / "kubeconfig"
+
+    @property
+    def certificates(self) -> Path:
+        return self.state / "pki"
+
+    @property
+    def cgroup(self) -> str:
+        return f"kubevirt-cdi-{self.name}"
+
+
+PROFILES = {"full": Profile("full", 1), "api": Profile("api", 2)}
+
+
+def profile_named(name: str) -> Profile:
+    """Raises ClusterError for another name."""
+    if name not in PROFILES:
+        raise ClusterError(f"There is no profile {name!r}: use one of {', '.join(PROFILES)}.")
+    return PROFILES[name]

@@ -1,0 +1,107 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The drivers with their sidecars, and the objects that make storage classes of them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.csi.faults import faults_file
+from tests.cluster.runtime.component import Component
+from tests.cluster.runtime.node import NODE_NAME, kubelet_directory
+from tests.cluster.runtime.profile import Profile
+
+POOL_BYTES = 60 << 30  # A sparse file: it takes the space that volumes have written.
+THIN = "thin.csi.kubevirt-cdi.test"
+PLAIN = "plain.csi.kubevirt-cdi.test"
+_DRIVERS = {THIN: "snapshot,clone,expand", PLAIN: ""}
+_SIDECARS = {THIN: ("csi-provisioner", "csi-snapshotter", "csi-resizer"), PLAIN: ("csi-provisioner",)}
+
+
+def pool(profile: Profile) -> tuple[Path, Path]:
+    """The pool's image file and where it is mounted."""
+    return profile.state / "pool.img", profile.state / "pool"
+
+
+def drivers(profile: Profile) -> list[Component]:
+    components = []
+    for name, features in _DRIVERS.items():
+        options = ["--features", features] if features else []
+        command = [
+            *(sys.executable, "-m", "tests.cluster.csi", "--driver-name", name, *options),
+            *("--endpoint", f"unix://{_socket(profile, name)}", "--node-id", NODE_NAME),
+            *("--registration-dir", str(kubelet_directory(profile) / "plugins_registry")),
+            *("--pool", str(pool(profile)[1]), "--faults", str(faults_file(profile.name))),
+        ]
+        components.append(Component(f"csi-{name.partition('.')[0]}", command))
+    return components
+
+
+def sidecars(profile: Profile, binaries: Mapping[str, Path]) -> list[Component]:
+    """What calls the drivers; each ends, and is started again, when its driver goes away."""
+    components = []
+    for driver, names in _SIDECARS.items():
+        for name in names:
+            options = [f"--csi-address=unix://{_socket(profile, driver)}", f"--kubeconfig={profile.kubeconfig}"]
+            if name != "csi-resizer":
+                options.append("--extra-create-metadata")
+            components.append(Component(f"{name}-{driver.partition('.')[0]}", [str(binaries[name]), *options]))
+    controller = [str(binaries["snapshot-controller"]), f"--kubeconfig={profile.kubeconfig}"]
+    return [*components, Component("snapshot-controller", controller)]
+
+
+def objects() -> list[dict[str, Any]]:
+    """CSIDriver, StorageClass and VolumeSnapshotClass objects."""
+    return [
+        *(_csi_driver(name) for name in _DRIVERS),
+        _storage_class("thin", THIN, default=True),
+        _storage_class("thin-wffc", THIN, binding="WaitForFirstConsumer"),
+        _storage_class("thin-fixed", THIN, expansion=False),
+        _storage_class("plain", PLAIN, expansion=False),
+        _storage_class("block-only", THIN, parameters={"volumeModes": "Block"}),
+        {
+            "apiVersion": "snapshot.storage.k8s.io/v1",
+            "kind": "VolumeSnapshotClass",
+            "metadata": {"name": "thin"},
+            "driver": THIN,
+            "deletionPolicy": "Delete",
+        },
+    ]
+
+
+def _csi_driver(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "CSIDriver",
+        "metadata": {"name": name},
+        "spec": {"attachRequired": False, "fsGroupPolicy": "File"},
+    }
+
+
+def _storage_class(
+    name: str,
+    driver: str,
+    *,
+    default: bool = False,
+    binding: str = "Immediate",
+    expansion: bool = True,
+    parameters: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    annotations = {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name, "annotations": annotations},
+        "provisioner": driver,
+        "parameters": parameters or {},
+        "volumeBindingMode": binding,
+        "allowVolumeExpansion": expansion,
+    }
+
+
+def _socket(profile: Profile, driver: str) -> Path:
+    return profile.state / f"{driver.partition('.')[0]}.sock"

@@ -1,0 +1,162 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The first process inside a cluster's own namespaces: it starts the components in order and starts again what ends.
+
+Run as `python -m tests.cluster.runtime.supervisor STATE_DIRECTORY` by `lifecycle.start`, never by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.csi.pool import create_pool, remove_pool
+
+_LOOK_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 5.0
+_STEADY_SECONDS = 30.0
+
+
+@dataclass
+class Running:
+    """A component's process, 0 while there is none, and when it may be started (again)."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str]
+    pid: int = 0
+    started: float = 0
+    restarts: int = -1
+    start_at: float = 0
+    pause: float = field(default=0.2, repr=False)
+
+
+class Supervisor:
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._plan: dict[str, Any] = json.loads((state / "plan.json").read_text())
+        self._running: list[Running] = []
+        self._stopping = False
+
+    def run(self) -> None:
+        signal.signal(signal.SIGTERM, self._stop)
+        _isolate()
+        _configure_network(self._plan["address"], self._plan["host_address"])
+        if self._plan["pool"]:
+            create_pool(Path(self._plan["pool"]["image"]), Path(self._plan["pool"]["mount_point"]), self._plan["pool"]["bytes"])
+        for stage in self._plan["stages"]:
+            self._running += [Running(**component) for component in stage["components"]]
+            while not self._stopping and not (self._tend() and self._ready(stage["ready"])):
+                time.sleep(_LOOK_SECONDS)
+        while not self._stopping:
+            self._tend()
+            time.sleep(_LOOK_SECONDS)
+        self._end()
+
+    def _stop(self, _signal: int, _frame: object) -> None:
+        self._stopping = True
+
+    def _tend(self) -> bool:
+        """Bury what has ended, start what is due, tell about it. True when everything runs."""
+        changed = False
+        while True:
+            try:
+                pid, _status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if pid == 0:
+                break
+            for component in self._running:
+                if component.pid == pid:
+                    component.pid = 0
+                    if time.time() - component.started > _STEADY_SECONDS:
+                        component.pause = 0.2
+                    component.start_at = time.time() + component.pause
+                    component.pause = min(component.pause * 2, _LONGEST_PAUSE_SECONDS)
+                    changed = True
+        for component in self._running:
+            if component.pid == 0 and component.start_at <= time.time():
+                self._start(component)
+                changed = True
+        if changed:
+            self._tell()
+        return all(component.pid for component in self._running)
+
+    def _start(self, component: Running) -> None:
+        with (self._state / "logs" / f"{component.name}.log").open("ab") as log:
+            component.pid = subprocess.Popen(
+                component.command,
+                env=os.environ | component.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            ).pid
+        component.started = time.time()
+        component.restarts += 1
+
+    def _tell(self) -> None:
+        rows = {
+            component.name: {"pid": component.pid, "started": component.started, "restarts": component.restarts}
+            for component in self._running
+        }
+        partial = self._state / "status.partial"
+        partial.write_text(json.dumps(rows))
+        partial.rename(self._state / "status.json")
+
+    def _ready(self, probe: dict[str, str] | None) -> bool:
+        if not probe:
+            return True
+        context = ssl.create_default_context(cafile=probe["ca"])
+        context.load_cert_chain(probe["certificate"], probe["key"])
+        try:
+            with urllib.request.urlopen(probe["url"], context=context, timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def _end(self) -> None:
+        """Kill everything else in this process namespace, then give the storage back."""
+        os.kill(-1, signal.SIGKILL)
+        while True:
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                break
+        if self._plan["pool"]:
+            remove_pool(Path(self._plan["pool"]["image"]), Path(self._plan["pool"]["mount_point"]))
+
+
+def _isolate() -> None:
+    """Private directories for what programs keep in fixed places; mounts of pods are shared inside the cluster only."""
+    _run("mount", "--make-rshared", "/")
+    for directory in ("/run", "/var/log"):
+        _run("mount", "-t", "tmpfs", "kubevirt-cdi-test", directory)
+
+
+def _configure_network(address: str, host_address: str) -> None:
+    while not Path("/proc/net/dev").read_text().count("eth0:"):
+        time.sleep(0.02)
+    _run("ip", "link", "set", "lo", "up")
+    _run("ip", "address", "add", f"{address}/30", "dev", "eth0")
+    _run("ip", "link", "set", "eth0", "up")
+    _run("ip", "route", "add", "default", "via", host_address)
+    Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    Supervisor(Path(sys.argv[1])).run()
