@@ -1,0 +1,40 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The two commands of the README, and the test cluster's own: `tests/run site`, `tests/run test`, `tests/run cluster`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from tests.cluster.__main__ import main as cluster_main
+from tests.cluster.errors import ClusterError
+from tests.runner import site, stages
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["cluster"]:
+        return cluster_main(arguments[1:])
+    parser = argparse.ArgumentParser(prog="tests/run", description="Sets up what is missing, then runs.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    play = commands.add_parser("site", help="run playbooks/site.yml on KUBECONFIG's cluster, or on one of its own")
+    play.add_argument("options", nargs=argparse.REMAINDER, help="options for ansible-playbook")
+    test = commands.add_parser("test", help="run all tests, or the named stages")
+    test.add_argument("stages", nargs="*", help=f"of {', '.join(stages.STAGES)}")
+    commands.add_parser("cluster", help="the test cluster: up, down, status, env, reset, logs")
+    options = parser.parse_args(arguments)
+    try:
+        if options.command == "site":
+            return site.run(options.options)
+        return stages.run(options.stages)
+    except ClusterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

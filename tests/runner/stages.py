@@ -1,0 +1,75 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The tests in their order, from fast to real, and how long each kind took."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+from tests.cluster.errors import ClusterError
+from tests.cluster.runtime import bed
+from tests.cluster.runtime.profile import PROFILES
+from tests.cluster.target import target
+from tests.runner import checks
+from tests.runner.tree import ROOT, environment
+
+
+def run(names: list[str]) -> int:
+    """Run the named stages, or all; the first failure ends the run. Prints the seconds of each stage."""
+    unknown = [name for name in names if name not in STAGES]
+    if unknown:
+        raise ClusterError(f"There is no stage {', '.join(unknown)}: use {', '.join(STAGES)}.")
+    seconds: dict[str, float] = {}
+    code = 0
+    for name in names or STAGES:
+        print(f"== {name}", flush=True)
+        started = time.monotonic()
+        code = STAGES[name]()
+        seconds[name] = time.monotonic() - started
+        if code:
+            print(f"stage {name} failed; run it alone with: tests/run test {name}", file=sys.stderr)
+            break
+    for name, took in seconds.items():
+        print(f"{name:10} {took:7.1f} s")
+    return code
+
+
+def _pytest(*arguments: str, more: dict[str, str] | None = None) -> int:
+    command = [sys.executable, "-m", "pytest", "--import-mode=importlib", "-p", "no:cacheprovider", "--durations=5", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=False, env=environment(more or {})).returncode
+
+
+def _unit() -> int:
+    return _pytest("tests/unit")
+
+
+def _api() -> int:
+    """Wire-level tests on a real API server without a node."""
+    bed.up(PROFILES["api"])
+    return _pytest("tests/api", more=bed.environment(PROFILES["api"]))
+
+
+def _cluster() -> int:
+    """The test cluster itself: its storage, fixtures and clean end."""
+    return _pytest("tests/cluster_tests")
+
+
+def _molecule() -> int:
+    """Scenarios on the full cluster, which is emptied first so that check mode is seen on an empty one."""
+    cluster = target()
+    if cluster.own:
+        bed.reset(PROFILES["full"])
+    return subprocess.run(["molecule", "test", "--all"], cwd=ROOT, check=False, env=environment(target().environment)).returncode
+
+
+STAGES: dict[str, Callable[[], int]] = {
+    "checks": checks.run,
+    "unit": _unit,
+    "api": _api,
+    "cluster": _cluster,
+    "molecule": _molecule,
+}

@@ -1,0 +1,33 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The checkout as Ansible wants it: below ansible_collections/kubevirt/cdi."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.cluster.errors import ClusterError
+from tests.cluster.paths import cache_dir
+
+ROOT = Path(__file__).parents[2]
+
+
+def collections_path() -> Path:
+    """A directory in which this checkout is the collection kubevirt.cdi, by a link."""
+    path = cache_dir() / "tree"
+    link = path / "ansible_collections" / "kubevirt" / "cdi"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_symlink():
+        link.unlink()
+    elif link.exists():
+        raise ClusterError(f"{link} is no link of ours: move it away.")
+    link.symlink_to(ROOT)
+    return path
+
+
+def environment(more: dict[str, str]) -> dict[str, str]:
+    """For processes that use the collection from this checkout."""
+    path = str(collections_path())
+    return os.environ | {"ANSIBLE_COLLECTIONS_PATH": path, "PYTHONPATH": f"{path}:{ROOT}", "ANSIBLE_LOCALHOST_WARNING": "false"} | more
