@@ -75,6 +75,13 @@ def ensure_absent(connection: Connection, resource: Resource, name: str, namespa
     return Change(True, True, {}, {"before": normalise(stored), "after": {}})
 
 
+def shown(stored: Object | None) -> Object:
+    """An object as results return it: without the bookkeeping of field managers."""
+    if not stored:
+        return {}
+    return {**stored, "metadata": {key: value for key, value in stored["metadata"].items() if key != "managedFields"}}
+
+
 def normalise(value: t.Any) -> t.Any:
     """An object's meaning: without what the server keeps for itself, without empty values, quantities by their value."""
     if not isinstance(value, dict):
