@@ -1,0 +1,68 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Which method a clone was made by: read from the target claim, explained from what CDI had to go by."""
+
+from __future__ import annotations
+
+import typing as t
+
+Object = t.Dict[str, t.Any]
+
+PREFIX = "cdi.kubevirt.io/"
+
+
+def annotations(stored: Object | None) -> dict[str, str]:
+    return ((stored or {}).get("metadata") or {}).get("annotations") or {}
+
+
+def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]:
+    """How a volume was cloned, by the target claim's annotations; the DataVolume's copy comes later and says less.
+
+    `method` is None for a volume that is no clone, or whose method CDI has not chosen yet (clone-populator.go, v1.65.0).
+    """
+    recorded = annotations(claim) or annotations(volume)
+    method = recorded.get(f"{PREFIX}cloneType") if is_clone(volume, claim) else None
+    reason = annotations(claim).get(f"{PREFIX}cloneFallbackReason")
+    return {
+        "method": method,
+        "fallback": bool(reason),
+        "fallback_reason": reason,
+        "phase": annotations(claim).get(f"{PREFIX}clonePhase"),
+        "error": annotations(claim).get(f"{PREFIX}cloneError"),
+    }
+
+
+def is_clone(volume: Object | None, claim: Object | None) -> bool:
+    """Whether the volume's data come from another volume; without its DataVolume the claim's own source tells."""
+    if volume is not None:
+        spec = volume.get("spec") or {}
+        return bool({"pvc", "snapshot"} & set(spec.get("source") or {})) or "sourceRef" in spec
+    source = ((claim or {}).get("spec") or {}).get("dataSourceRef") or {}
+    return source.get("kind") == "VolumeCloneSource" or "k8s.io/CloneRequest" in annotations(claim)
+
+
+def preallocation_facts(claim: Object | None) -> dict[str, t.Any]:
+    """Asked and applied. CDI only ever records that it has been applied (pkg/controller/common/util.go, v1.65.0)."""
+    recorded = annotations(claim)
+    requested = recorded.get(f"{PREFIX}storage.preallocation.requested")
+    return {
+        "requested": None if requested is None else requested == "true",
+        "applied": recorded.get(f"{PREFIX}storage.preallocation") == "true",
+    }
+
+
+def explain(facts: dict[str, t.Any], override: str | None, strategy: str | None, storage_class: str | None) -> str:
+    """One sentence on why the method is what it is. `strategy` is the storage profile's, `override` the CDI object's."""
+    method = facts["method"]
+    if facts["fallback"]:
+        return f"CDI fell back to {method}: {facts['fallback_reason']}."
+    if method is None:
+        return "CDI has recorded no clone method."
+    if override == method:
+        return f"The CDI object's cloneStrategyOverride asks for {method}."
+    if strategy == method:
+        return f"The storage profile of {storage_class} says {method}."
+    return f"{method} was chosen when the clone was made; the storage profile of {storage_class} says {strategy or 'nothing'} now."
