@@ -1,0 +1,139 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+requirements:
+  - kubernetes >= 29.0.0 (Python package, on the controller)
+options:
+  kubeconfig:
+    description: Path of a kubeconfig, or its content as a dictionary. Without it, and without O(host) and credentials, the service account of the pod is used, then C(~/.kube/config).
+    type: raw
+    env:
+      - name: K8S_AUTH_KUBECONFIG
+    vars:
+      - name: kubevirt_cdi_kubeconfig
+  context:
+    description: Context of the kubeconfig.
+    type: str
+    env:
+      - name: K8S_AUTH_CONTEXT
+    vars:
+      - name: kubevirt_cdi_context
+  host:
+    description: URL of the API server.
+    type: str
+    env:
+      - name: K8S_AUTH_HOST
+    vars:
+      - name: kubevirt_cdi_host
+  api_key:
+    description: Bearer token.
+    type: str
+    env:
+      - name: K8S_AUTH_API_KEY
+    vars:
+      - name: kubevirt_cdi_api_key
+  username:
+    description: Name for basic authentication.
+    type: str
+    env:
+      - name: K8S_AUTH_USERNAME
+    vars:
+      - name: kubevirt_cdi_username
+  password:
+    description: Password for basic authentication.
+    type: str
+    env:
+      - name: K8S_AUTH_PASSWORD
+    vars:
+      - name: kubevirt_cdi_password
+  client_cert:
+    description: Path of a client certificate.
+    type: path
+    env:
+      - name: K8S_AUTH_CLIENT_CERT
+      - name: K8S_AUTH_CERT_FILE
+    vars:
+      - name: kubevirt_cdi_client_cert
+  client_key:
+    description: Path of the client certificate's key.
+    type: path
+    env:
+      - name: K8S_AUTH_CLIENT_KEY
+      - name: K8S_AUTH_KEY_FILE
+    vars:
+      - name: kubevirt_cdi_client_key
+  ca_cert:
+    description: Path of the CA certificates that the API server's certificate is verified with.
+    type: path
+    env:
+      - name: K8S_AUTH_CA_CERT
+      - name: K8S_AUTH_SSL_CA_CERT
+    vars:
+      - name: kubevirt_cdi_ca_cert
+  validate_certs:
+    description: Whether the API server's certificate is verified. It is, unless this option or the kubeconfig says otherwise.
+    type: bool
+    env:
+      - name: K8S_AUTH_VALIDATE_CERTS
+      - name: K8S_AUTH_VERIFY_SSL
+    vars:
+      - name: kubevirt_cdi_validate_certs
+  proxy:
+    description: URL of an HTTP proxy.
+    type: str
+    env:
+      - name: K8S_AUTH_PROXY
+    vars:
+      - name: kubevirt_cdi_proxy
+  no_proxy:
+    description: Comma-separated hosts that are reached without the proxy.
+    type: str
+    env:
+      - name: K8S_AUTH_NO_PROXY
+    vars:
+      - name: kubevirt_cdi_no_proxy
+  proxy_headers:
+    description: Headers for the proxy.
+    type: dict
+    suboptions:
+      proxy_basic_auth:
+        description: C(user:password) for the proxy.
+        type: str
+      basic_auth:
+        description: C(user:password) for basic authentication.
+        type: str
+      user_agent:
+        description: User agent.
+        type: str
+    vars:
+      - name: kubevirt_cdi_proxy_headers
+  persist_config:
+    description: Whether refreshed credentials are written back to the kubeconfig.
+    type: bool
+    env:
+      - name: K8S_AUTH_PERSIST_CONFIG
+    vars:
+      - name: kubevirt_cdi_persist_config
+  impersonate_user:
+    description: User to act as.
+    type: str
+    env:
+      - name: K8S_AUTH_IMPERSONATE_USER
+    vars:
+      - name: kubevirt_cdi_impersonate_user
+  impersonate_groups:
+    description: Groups to act as.
+    type: list
+    elements: str
+    env:
+      - name: K8S_AUTH_IMPERSONATE_GROUPS
+    vars:
+      - name: kubevirt_cdi_impersonate_groups
+"""
