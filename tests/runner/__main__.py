@@ -18,15 +18,16 @@ def main(arguments: list[str]) -> int:
         return cluster_main(arguments[1:])
     parser = argparse.ArgumentParser(prog="tests/run", description="Sets up what is missing, then runs.")
     commands = parser.add_subparsers(dest="command", required=True)
-    play = commands.add_parser("site", help="run playbooks/site.yml on KUBECONFIG's cluster, or on one of its own")
-    play.add_argument("options", nargs=argparse.REMAINDER, help="options for ansible-playbook")
+    commands.add_parser("site", help="run playbooks/site.yml on KUBECONFIG's cluster, or on one of its own; takes ansible-playbook's options")
     test = commands.add_parser("test", help="run all tests, or the named stages")
     test.add_argument("stages", nargs="*", help=f"of {', '.join(stages.STAGES)}")
     commands.add_parser("cluster", help="the test cluster: up, down, status, env, reset, logs")
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command != "site":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if options.command == "site":
-            return site.run(options.options)
+            return site.run(rest)
         return stages.run(options.stages)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)

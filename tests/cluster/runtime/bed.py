@@ -18,9 +18,9 @@ from tests.cluster.csi.faults import clear_faults
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import control_plane, lifecycle, machine, node, objects, storage
 from tests.cluster.runtime.certificates import make_certificates
-from tests.cluster.runtime.fixtures_http import http_components
+from tests.cluster.runtime.fixtures_http import HTTP_PORT, HTTPS_PORT, http_components
 from tests.cluster.runtime.fixtures_images import make_images
-from tests.cluster.runtime.fixtures_registry import push_container_disk, registry_components
+from tests.cluster.runtime.fixtures_registry import REGISTRY_PORT, push_container_disk, registry_components
 from tests.cluster.runtime.lifecycle import Stage
 from tests.cluster.runtime.profile import Profile
 from tests.cluster.versions import VERSIONS
@@ -32,7 +32,6 @@ _PRODUCTS = {
         *("csi-provisioner", "csi-snapshotter", "csi-resizer", "snapshot-controller"),
     ),
 }
-_HTTP_PORT, _HTTPS_PORT, _REGISTRY_PORT = 8080, 8443, 5000
 
 
 def up(profile: Profile) -> None:
@@ -91,9 +90,9 @@ def environment(profile: Profile) -> dict[str, str]:
     }
     if profile.name == "full":
         variables |= {
-            "KUBEVIRT_CDI_TEST_HTTP": f"http://{profile.address}:{_HTTP_PORT}",
-            "KUBEVIRT_CDI_TEST_HTTPS": f"https://{profile.address}:{_HTTPS_PORT}",
-            "KUBEVIRT_CDI_TEST_REGISTRY": f"{profile.address}:{_REGISTRY_PORT}",
+            "KUBEVIRT_CDI_TEST_HTTP": f"http://{profile.address}:{HTTP_PORT}",
+            "KUBEVIRT_CDI_TEST_HTTPS": f"https://{profile.address}:{HTTPS_PORT}",
+            "KUBEVIRT_CDI_TEST_REGISTRY": f"{profile.address}:{REGISTRY_PORT}",
             "KUBEVIRT_CDI_TEST_IMAGES": str(profile.state / "images"),
         }
     return variables
@@ -116,7 +115,7 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
         objects.wait_for_server(profile.kubeconfig, 60)
         _apply_definitions(profile, products, with_cdi=True)
         return
-    registry = f"{profile.address}:{_REGISTRY_PORT}"
+    registry = f"{profile.address}:{REGISTRY_PORT}"
     make_images(profile.state / "images")
     clear_faults(profile.name)
     pki = profile.certificates

@@ -1,62 +1,81 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An HTTP server, Debian's nginx, that serves the images well, slowly, with a password, or not at all."""
+"""nginx on the node's address: the images over HTTP and TLS, behind a password, slowly, and breaking off."""
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from tests.cluster.runtime.component import Component
+from tests.cluster.runtime.fixtures_registry import REGISTRY_PORT
 
-USER, PASSWORD = "importer", "secret"
+HTTP_PORT = 8080
+HTTPS_PORT = 8443
+USER, PASSWORD = "test-user", "test-password"
+SLOW_RATE = "1m"  # bytes per second and connection
+BROKEN_AFTER = "4m"  # bytes of each answer
+_BROKEN_PORT = 8081
 
 
-def http_components(
-    state: Path, address: str, certificate: Path, key: Path, *, port: int = 8080, tls_port: int = 8443
-) -> list[Component]:
-    """Plain on `port`, TLS on `tls_port`, both with Range and ETag. Paths below / are the files of state/images:
-
-    /private/ asks for a password, /slow/ gives 1 MiB/s, /broken/ closes the connection, /forbidden/ is 403, /error/ is 500.
-    """
+def http_components(state: Path, address: str, certificate: Path, key: Path) -> list[Component]:
+    """Serves `state`/images; writes its configuration into `state`/nginx. TLS has the registry too, under /v2/."""
     directory = state / "nginx"
-    for name in ("", "body", "proxy", "fastcgi", "uwsgi", "scgi"):
-        (directory / name).mkdir(parents=True, exist_ok=True)
-    hashed = subprocess.run(["openssl", "passwd", "-apr1", PASSWORD], check=True, capture_output=True, text=True).stdout.strip()
-    (directory / "passwords").write_text(f"{USER}:{hashed}\n")
+    directory.mkdir(exist_ok=True)
     images = state / "images"
-    temporary = "\n".join(
-        f"    {option}_temp_path {directory}/{name};"
-        for option, name in (("client_body", "body"), ("proxy", "proxy"), ("fastcgi", "fastcgi"), ("uwsgi", "uwsgi"), ("scgi", "scgi"))
-    )
+    (directory / "passwords").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "\n    ".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)
     config = directory / "nginx.conf"
+    # root: the state directory may be below a home that no other user can enter.
     config.write_text(
-        f"""# The images lie below the state directory, which is root's.
-user root;
-worker_processes 1;
+        f"""user root;
 daemon off;
-pid {directory}/pid;
-error_log {directory}/error.log;
-events {{ worker_connections 256; }}
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log stderr warn;
+events {{}}
 http {{
     access_log {directory}/access.log;
     default_type application/octet-stream;
     sendfile on;
-{temporary}
+    {temporary}
     server {{
-        listen {address}:{port};
-        listen {address}:{tls_port} ssl;
+        listen {address}:{HTTP_PORT};
+        listen {address}:{HTTPS_PORT} ssl;
         ssl_certificate {certificate};
         ssl_certificate_key {key};
+        location / {{
+            root {images};
+        }}
+        location /auth/ {{
+            alias {images}/;
+            auth_basic test;
+            auth_basic_user_file {directory}/passwords;
+        }}
+        location /slow/ {{
+            alias {images}/;
+            limit_rate {SLOW_RATE};
+        }}
+        # The server behind stops sending, so this one ends the answer before its Content-Length.
+        location /broken/ {{
+            proxy_pass http://127.0.0.1:{_BROKEN_PORT}/;
+            proxy_buffering off;
+            proxy_read_timeout 1s;
+        }}
+        location /v2/ {{
+            proxy_pass http://{address}:{REGISTRY_PORT};
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-Proto $scheme;
+        }}
+    }}
+    server {{
+        listen 127.0.0.1:{_BROKEN_PORT};
         root {images};
-        location /private/ {{ alias {images}/; auth_basic images; auth_basic_user_file {directory}/passwords; }}
-        location /slow/ {{ alias {images}/; limit_rate 1m; }}
-        location /broken/ {{ return 444; }}
-        location /forbidden/ {{ return 403; }}
-        location /error/ {{ return 500; }}
+        limit_rate_after {BROKEN_AFTER};
+        limit_rate 1;
     }}
 }}
 """
     )
-    return [Component("http", ["/usr/sbin/nginx", "-e", f"{directory}/error.log", "-c", str(config)])]
+    return [Component("http", ["/usr/sbin/nginx", "-p", str(directory), "-c", str(config), "-e", "stderr"])]

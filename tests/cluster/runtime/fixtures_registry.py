@@ -1,92 +1,109 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A container registry, Debian's docker-registry, with a containerDisk in it."""
+"""Debian's docker-registry on the node's address, with a containerDisk in it."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
+import platform
 import tarfile
 import time
 import urllib.request
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime.component import Component
 
-CONTAINER_DISK = "container-disk"
-_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-_CONFIG = "application/vnd.docker.container.image.v1+json"
-_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
-_QEMU_USER = 107
+REGISTRY_PORT = 5000
+CONTAINER_DISK = ("container-disk", "1")
+_QEMU = 107  # The user and group that own a containerDisk's image.
 _START_SECONDS = 20
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+_MANIFEST, _CONFIG, _LAYER = (
+    f"application/vnd.oci.image.{kind}" for kind in ("manifest.v1+json", "config.v1+json", "layer.v1.tar")
+)
 
 
-def registry_components(state: Path, address: str, *, port: int = 5000) -> list[Component]:
-    """A registry without TLS that keeps its images in the state directory."""
+def registry_components(state: Path, address: str) -> list[Component]:
+    """Serves plain HTTP and keeps its data in `state`/registry."""
     directory = state / "registry"
-    directory.mkdir(parents=True, exist_ok=True)
-    config = directory / "config.json"
+    directory.mkdir(exist_ok=True)
+    config = directory / "config.yml"
     settings = {
         "version": 0.1,
         "log": {"level": "warn"},
-        "storage": {"filesystem": {"rootdirectory": str(directory / "images")}},
-        "http": {"addr": f"{address}:{port}"},
+        "storage": {"filesystem": {"rootdirectory": str(directory)}},
+        "http": {"addr": f"{address}:{REGISTRY_PORT}"},
     }
-    config.write_text(json.dumps(settings))
+    config.write_text(json.dumps(settings, indent=1))
     return [Component("registry", ["/usr/bin/docker-registry", "serve", str(config)])]
 
 
-def push_container_disk(registry: str, image: Path) -> None:
-    """Push `container-disk:1`, whose one layer holds the image as /disk/NAME, to `registry` (HOST:PORT)."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as archive:
-        entry = archive.gettarinfo(image, arcname=f"disk/{image.name}")
-        entry.uid = entry.gid = _QEMU_USER
-        entry.mtime = 0
-        with image.open("rb") as stream:
-            archive.addfile(entry, stream)
-    blob = layer.getvalue()
-    config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [_digest(blob)]}}).encode()
+def push_container_disk(registry: str, disk: Path) -> None:
+    """Push an image with `disk` in /disk/ as CONTAINER_DISK to `registry` (HOST:PORT), which may still be starting."""
+    name, tag = CONTAINER_DISK
+    base = f"http://{registry}/v2/{name}"
     _wait_for(registry)
+    layer = _layer(disk)
+    architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
+    config = json.dumps({"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]}}).encode()
+    for blob in (layer, config):
+        location = _send("POST", f"{base}/blobs/uploads/", b"", "application/octet-stream")
+        _send("PUT", f"{location}&digest={_digest(blob)}", blob, "application/octet-stream")
     manifest = {
         "schemaVersion": 2,
         "mediaType": _MANIFEST,
-        "config": {"mediaType": _CONFIG, "size": len(config), "digest": _push_blob(registry, config)},
-        "layers": [{"mediaType": _LAYER, "size": len(blob), "digest": _push_blob(registry, blob)}],
+        "config": _descriptor(_CONFIG, config),
+        "layers": [_descriptor(_LAYER, layer)],
     }
-    url = f"http://{registry}/v2/{CONTAINER_DISK}/manifests/1"
-    _send("PUT", url, json.dumps(manifest).encode(), _MANIFEST)
+    _send("PUT", f"{base}/manifests/{tag}", json.dumps(manifest).encode(), _MANIFEST)
+
+
+def _layer(disk: Path) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        directory = tarfile.TarInfo("disk")
+        directory.type, directory.mode = tarfile.DIRTYPE, 0o555
+        file = archive.gettarinfo(disk, f"disk/{disk.name}")
+        file.mode = 0o444
+        for entry in (directory, file):
+            entry.uid = entry.gid = _QEMU
+            entry.uname = entry.gname = ""
+        archive.addfile(directory)
+        with disk.open("rb") as content:
+            archive.addfile(file, content)
+    return stream.getvalue()
+
+
+def _digest(blob: bytes) -> str:
+    return f"sha256:{hashlib.sha256(blob).hexdigest()}"
+
+
+def _descriptor(media_type: str, blob: bytes) -> dict[str, object]:
+    return {"mediaType": media_type, "digest": _digest(blob), "size": len(blob)}
+
+
+def _send(method: str, url: str, body: bytes, media_type: str) -> str:
+    """The Location of the answer, empty when it has none."""
+    request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": media_type})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return str(answer.headers.get("Location", ""))
+    except HTTPError as error:
+        raise ClusterError(f"The registry refuses {method} {url} ({error.read().decode().strip()}): see `logs registry`.") from None
 
 
 def _wait_for(registry: str) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
-            _send("GET", f"http://{registry}/v2/", None, "")
-            return
-        except URLError as error:
+            with urllib.request.urlopen(f"http://{registry}/v2/", timeout=2):
+                return
+        except (URLError, OSError) as error:
             if time.monotonic() > deadline:
-                raise ClusterError(f"The registry {registry} does not answer ({error.reason}): see `logs registry`.") from None
+                raise ClusterError(f"The registry {registry} does not answer ({error}): see `logs registry`.") from None
             time.sleep(0.1)
-
-
-def _push_blob(registry: str, blob: bytes) -> str:
-    digest = _digest(blob)
-    location = _send("POST", f"http://{registry}/v2/{CONTAINER_DISK}/blobs/uploads/", b"", "")["Location"]
-    joint = "&" if "?" in location else "?"
-    _send("PUT", f"{location}{joint}digest={digest}", blob, "application/octet-stream")
-    return digest
-
-
-def _send(method: str, url: str, body: bytes | None, content_type: str) -> dict[str, str]:
-    request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": content_type} if content_type else {})
-    with urllib.request.urlopen(request, timeout=20) as answer:
-        return dict(answer.headers)
-
-
-def _digest(blob: bytes) -> str:
-    return f"sha256:{hashlib.sha256(blob).hexdigest()}"
