@@ -13,6 +13,7 @@ urllib3 pool: that part is the same in every release from 29 to 37, and the Auth
 from __future__ import annotations
 
 import json
+import os
 import typing as t
 
 from ._errors import ApiError, CdiError, api_error, status_of, target
@@ -66,6 +67,8 @@ def _load(config: t.Any, config_exception: type[Exception], configuration: t.Any
     if isinstance(kubeconfig, dict):
         config.load_kube_config_from_dict(kubeconfig, context=context, client_configuration=configuration, persist_config=False)
         return
+    if kubeconfig and not os.path.isfile(kubeconfig):
+        raise CdiError(f"kubeconfig is {kubeconfig}, and there is no such file; give the path of a kubeconfig.")
     if not kubeconfig and not context:
         try:
             config.load_incluster_config(client_configuration=configuration)

@@ -23,10 +23,10 @@ _SECONDS = 90
 def digests(kubeconfig: Path, claims: list[str], size_bytes: int) -> dict[str, str]:
     """The digest of the first `size_bytes` of each volume's disk (disk.img, or the device), by `NAMESPACE/CLAIM`."""
     core = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
-    return {claim: _digest(core, *claim.split("/"), size_bytes) for claim in claims}
+    return {claim: _digest(core, *claim.split("/", 1), size_bytes=size_bytes) for claim in claims}
 
 
-def _digest(core: client.CoreV1Api, namespace: str, claim: str, size_bytes: int) -> str:
+def _digest(core: client.CoreV1Api, namespace: str, claim: str, *, size_bytes: int) -> str:
     block = core.read_namespaced_persistent_volume_claim(claim, namespace).spec.volume_mode == "Block"
     path = "/volume" if block else "/volume/disk.img"
     container: dict[str, Any] = {

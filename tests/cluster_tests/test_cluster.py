@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.__main__ import main
+from tests.cluster.build import ensure
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import bed, lifecycle, machine, objects
 from tests.cluster.runtime.control_plane import ADMIN_TOKEN, LIMITED_TOKEN
@@ -47,7 +48,7 @@ def cluster() -> Iterator[Profile]:
 
 
 def test_up_is_quick_and_down_leaves_nothing(state: Path) -> None:
-    bed.ensure("kubernetes", "etcd", "cdi-manifests", "crds-snapshot")
+    ensure("kubernetes", "etcd", "cdi-manifests", "crds-snapshot")
     rules = _rules()
     started = time.monotonic()
     bed.up(PROFILE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from tests.cluster.paths import cache_dir
@@ -27,7 +28,7 @@ def _sanity() -> int:
     if not _GET_PIP.exists():
         _GET_PIP.parent.mkdir(parents=True, exist_ok=True)
         _GET_PIP.write_text(_GET_PIP_TEXT)
-    return subprocess.run(["ansible-test", "sanity", "--venv", "--color", "no"], cwd=_copy(), check=False).returncode
+    return subprocess.run(["ansible-test", "sanity", "--venv", "--python", f"{sys.version_info.major}.{sys.version_info.minor}", "--color", "no"], cwd=_copy(), check=False).returncode
 
 
 def _copy() -> Path:

@@ -1,0 +1,121 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module data_volume on the wire: how many requests, what is written, what is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+
+BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}, "wait": False}
+
+
+def test_an_unchanged_volume_costs_one_get(wire, module, namespace) -> None:
+    assert module("data_volume", name="disk", namespace=namespace, **BLANK).result["changed"]
+    wire.requests.clear()
+    assert not module("data_volume", name="disk", namespace=namespace, **BLANK).result["changed"]
+    assert [method for method, _path in wire.requests] == ["GET"]
+
+
+def test_a_hundred_unchanged_volumes_cost_one_list(wire, module, namespace) -> None:
+    volumes = [{"name": f"disk-{number}", "source": {"blank": {}}, "storage": {"size": "1Gi"}} for number in range(100)]
+    first = module("data_volume", namespace=namespace, data_volumes=volumes, wait=False).result
+    assert len([item for item in first["data_volumes"] if item["changed"]]) == 100
+    assert len(wire.writes()) == 100
+    wire.requests.clear()
+    assert not module("data_volume", namespace=namespace, data_volumes=volumes, wait=False).result["changed"]
+    assert len(wire.requests) == 1
+
+
+def test_nothing_is_discovered(wire, module, namespace) -> None:
+    module("data_volume", name="disk", namespace=namespace, **BLANK)
+    assert all("/datavolumes" in path for _method, path in wire.requests)
+
+
+@pytest.mark.parametrize("size", ["1024Mi", "1073741824", "1048576Ki"])
+def test_another_spelling_of_a_size_is_no_drift(module, namespace, size) -> None:
+    module("data_volume", name="disk", namespace=namespace, **BLANK)
+    again = module("data_volume", name="disk", namespace=namespace, **{**BLANK, "storage": {"size": size}})
+    assert not again.result["changed"]
+
+
+def test_annotations_of_cdi_are_no_drift(connection, module, namespace) -> None:
+    module("data_volume", name="disk", namespace=namespace, **BLANK)
+    ours = {"metadata": {"annotations": {"cdi.kubevirt.io/storage.usePopulator": "true"}}}
+    connection.merge(DATA_VOLUME, "disk", namespace, ours, dry_run=False)
+    assert not module("data_volume", name="disk", namespace=namespace, **BLANK).result["changed"]
+
+
+def test_check_mode_predicts_and_writes_nothing(wire, module, namespace) -> None:
+    predicted = module("data_volume", check=True, name="disk", namespace=namespace, labels={"a": "b"}, **BLANK).result
+    assert wire.writes() == []
+    real = module("data_volume", name="disk", namespace=namespace, labels={"a": "b"}, **BLANK).result
+    assert (predicted["changed"], predicted["diff"]) == (real["changed"], real["diff"])
+    wire.requests.clear()
+    predicted = module("data_volume", check=True, name="disk", namespace=namespace, labels={"a": "c"}, **BLANK).result
+    assert wire.writes() == []
+    real = module("data_volume", name="disk", namespace=namespace, labels={"a": "c"}, **BLANK).result
+    assert predicted["changed"] and predicted["diff"] == real["diff"]
+    assert real["diff"] == {"before": {"metadata": {"labels": {"a": "b"}}}, "after": {"metadata": {"labels": {"a": "c"}}}}
+
+
+def test_a_label_that_is_no_longer_asked_for_goes(module, connection, namespace) -> None:
+    module("data_volume", name="disk", namespace=namespace, labels={"a": "b", "c": "d"}, **BLANK)
+    assert module("data_volume", name="disk", namespace=namespace, labels={"a": "b"}, **BLANK).result["changed"]
+    assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["labels"] == {"a": "b"}
+
+
+def test_another_spec_is_refused_with_both_values(wire, module, namespace) -> None:
+    module("data_volume", name="disk", namespace=namespace, **BLANK)
+    wire.requests.clear()
+    other = module("data_volume", name="disk", namespace=namespace, **{**BLANK, "storage": {"size": "2Gi"}}).result
+    assert other["failed"] and wire.writes() == []
+    assert "spec.storage.resources.requests.storage is 1073741824 and not 2147483648" in other["msg"]
+    assert "on_drift=recreate" in other["msg"]
+
+
+def test_recreation_has_to_be_said(connection, module, namespace) -> None:
+    module("data_volume", name="disk", namespace=namespace, **BLANK)
+    before = connection.get(DATA_VOLUME, "disk", namespace)
+    assert module("data_volume", name="disk", namespace=namespace, on_drift="recreate", **{**BLANK, "storage": {"size": "2Gi"}}).result["changed"]
+    assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"] != before["metadata"]["uid"]
+
+
+def test_deleting_twice_changes_once(wire, module, namespace) -> None:
+    module("data_volume", name="disk", namespace=namespace, **BLANK)
+    assert module("data_volume", name="disk", namespace=namespace, state="absent").result["changed"]
+    assert not module("data_volume", name="disk", namespace=namespace, state="absent").result["changed"]
+
+
+def test_one_bad_volume_does_not_hide_the_others(module, namespace) -> None:
+    module("data_volume", name="taken", namespace=namespace, **BLANK)
+    volumes = [
+        {"name": "taken", "source": {"blank": {}}, "storage": {"size": "3Gi"}},
+        {"name": "good", "source": {"blank": {}}, "storage": {"size": "1Gi"}},
+    ]
+    result = module("data_volume", namespace=namespace, data_volumes=volumes, wait=False).result
+    assert result["failed"] and [item["changed"] for item in result["data_volumes"]] == [False, True]
+    assert "taken" in result["data_volumes"][0]["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"name": "Bad_Name"}, "name is 'Bad_Name'"),
+        ({"source": {"blank": {}, "upload": {}}}, "exactly one source"),
+        ({"source": None}, "exactly one source"),
+        ({"storage": {"size": "ten"}}, "'ten' is not a Kubernetes quantity"),
+        ({"storage": {"size": "1Ki"}}, "at least 1Mi"),
+        ({"storage": None}, "neither storage nor pvc"),
+        ({"pvc": {"size": "1Gi"}}, "storage and pvc"),
+        ({"storage": {"volume_mode": "Block"}}, "has no size"),
+    ],
+)
+def test_bad_input_ends_before_any_request(wire, module, namespace, options, named) -> None:
+    result = module("data_volume", **{"name": "disk", "namespace": namespace, **BLANK, **options}).result
+    assert result["failed"] and named in result["msg"], result["msg"]
+    assert wire.requests == []

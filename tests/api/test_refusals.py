@@ -1,0 +1,107 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What users read when the API server, or the way to it, says no: one sentence, and never a secret."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, NotServed
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, Resource
+
+VOLUME = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}, "wait": False}
+
+
+def _fails(ran) -> str:
+    assert ran.result["failed"]
+    message = ran.result["msg"]
+    assert "b'{" not in message and "Traceback" not in ran.output and "\n" not in message
+    return message
+
+
+def test_a_wrong_token_is_told_and_never_printed(module, namespace) -> None:
+    ran = module("data_volume", token="a-wrong-token", namespace=namespace, **VOLUME)
+    assert "HTTP 401" in _fails(ran) and "api_key" in ran.result["msg"]
+    assert "a-wrong-token" not in ran.output
+
+
+def test_a_missing_right_is_named(module, namespace) -> None:
+    message = _fails(module("data_volume", token="test-limited-token", namespace=namespace, **VOLUME))
+    assert 'grant the verb "get" on datavolumes.cdi.kubevirt.io' in message
+
+
+def test_a_conflict_names_manager_and_field(module, connection: Connection, namespace) -> None:
+    module("data_volume", namespace=namespace, labels={"tier": "gold"}, **VOLUME)
+    other = {"metadata": {"labels": {"tier": "silver"}}}
+    path = f"{DATA_VOLUME.path(namespace, 'disk')}?fieldManager=argocd-controller"
+    connection.api_client.rest_client.pool_manager.request(
+        "PATCH",
+        connection._configuration.host + path,
+        body=json.dumps(other),
+        headers={"Content-Type": "application/merge-patch+json", "Authorization": "Bearer test-admin-token"},
+    )
+    message = _fails(module("data_volume", namespace=namespace, labels={"tier": "gold"}, **VOLUME))
+    assert "argocd-controller" in message and "metadata.labels.tier" in message and "force_conflicts=true" in message
+    assert module("data_volume", namespace=namespace, labels={"tier": "gold"}, force_conflicts=True, **VOLUME).result["changed"]
+
+
+def test_a_missing_namespace_is_told(module) -> None:
+    assert 'namespaces "nowhere" not found' in _fails(module("data_volume", namespace="nowhere", **VOLUME))
+
+
+def test_a_kind_that_is_not_served_says_what_to_install(connection) -> None:
+    unknown = Resource("forklift.cdi.kubevirt.io", "v9", "nothings", "Nothing", False)
+    with pytest.raises(NotServed, match="install CDI first"):
+        connection.get(unknown, "x")
+
+
+def test_without_cdi_its_object_is_asked_for(module) -> None:
+    assert "There is no CDI cdi; install CDI first" in _fails(module("cdi_config", preallocation=True))
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_server_is_asked_again(wire, module, namespace, status) -> None:
+    wire.faults.append((status, {"Retry-After": "0"}, b"{}"))
+    assert module("data_volume", namespace=namespace, **VOLUME).result["changed"]
+
+
+def test_a_cut_connection_is_tried_again(wire, module, namespace) -> None:
+    wire.faults.append((0, {}, b""))
+    assert module("data_volume", namespace=namespace, **VOLUME).result["changed"]
+
+
+def test_a_server_that_stays_broken_ends_in_one_sentence(wire, connection) -> None:
+    status = {"kind": "Status", "reason": "InternalError", "message": "etcd is away"}
+    wire.faults += [(500, {"Retry-After": "0"}, json.dumps(status).encode())] * 5
+    with pytest.raises(ApiError, match=r"^Cannot get CDI cdi: etcd is away \(HTTP 500\)\.$"):
+        connection.get(CDI, "cdi")
+    assert len(wire.requests) == 5
+
+
+def test_nobody_there_names_the_address(module) -> None:
+    ran = module("cdi_info", host="http://127.0.0.1:9")
+    assert "no answer from the Kubernetes API at http://127.0.0.1:9" in _fails(ran)
+
+
+def test_a_kubeconfig_that_is_missing_is_named(module) -> None:
+    ran = module("cdi_info", host=None, kubeconfig="/nonexistent/config", token="")
+    assert "/nonexistent/config" in _fails(ran)
+
+
+def test_a_secret_in_a_kubeconfig_is_never_printed(module, wire) -> None:
+    user = {"name": "u", "user": {"token": "very-secret-token"}}
+    kubeconfig = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": wire.url}}],
+        "users": [user],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    ran = module("cdi_info", host=None, token="", kubeconfig=kubeconfig)
+    assert "HTTP 401" in _fails(ran)
+    assert "very-secret-token" not in ran.output
