@@ -1,0 +1,77 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""When a write is needed, and what a diff shows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._apply import differs, difference, normalise, owns_more
+
+
+@pytest.mark.parametrize(
+    ("desired", "stored", "expected"),
+    [
+        ({"a": 1}, {"a": 1, "b": 2}, False),
+        ({"a": 1}, {"b": 2}, True),
+        ({"a": {}}, {}, False),
+        ({"a": None}, {}, False),
+        ({"a": []}, {}, False),
+        ({"a": False}, {}, True),
+        ({"a": True}, {"a": 1}, True),
+        ({"a": ["x"]}, {"a": ["x", "y"]}, True),
+        ({"a": [{"n": 1}]}, {"a": [{"n": 1, "default": 2}]}, False),
+        ({"source": {"blank": {}}}, {"source": {"upload": {}}}, True),
+        ({"requests": {"storage": "1Gi"}}, {"requests": {"storage": "1024Mi"}}, False),
+        ({"requests": {"storage": "1Gi"}}, {"requests": {"storage": "2Gi"}}, True),
+    ],
+)
+def test_only_what_is_asked_for_is_compared(desired: Any, stored: Any, expected: bool) -> None:
+    assert differs(desired, stored) is expected
+
+
+def test_what_the_server_keeps_for_itself_has_no_meaning() -> None:
+    stored = {"metadata": {"name": "a", "uid": "1", "resourceVersion": "2", "managedFields": [1]}, "status": {"phase": "x"}}
+    assert normalise(stored) == {"metadata": {"name": "a"}}
+
+
+def _stored(fields: dict[str, Any], manager: str = "kubevirt.cdi", operation: str = "Apply") -> dict[str, Any]:
+    return {"metadata": {"managedFields": [{"manager": manager, "operation": operation, "fieldsV1": fields}]}}
+
+
+def _key(**keys: str) -> str:
+    return "k:" + json.dumps(keys)
+
+
+@pytest.mark.parametrize(
+    ("fields", "desired", "expected"),
+    [
+        ({"f:spec": {"f:a": {}}}, {"spec": {"a": 1}}, False),
+        ({"f:spec": {"f:a": {}, "f:b": {}}}, {"spec": {"a": 1}}, True),
+        ({"f:spec": {".": {}, _key(name="x"): {"f:name": {}}}}, {"spec": [{"name": "x"}]}, False),
+        ({"f:spec": {_key(name="y"): {}}}, {"spec": [{"name": "x"}]}, True),
+        ({"f:finalizers": {'v:"a"': {}}}, {"finalizers": ["a"]}, False),
+        ({"f:finalizers": {'v:"b"': {}}}, {"finalizers": ["a"]}, True),
+    ],
+)
+def test_a_field_that_we_applied_and_no_longer_want_needs_a_write(fields: Any, desired: Any, expected: bool) -> None:
+    assert owns_more(_stored(fields), desired) is expected
+
+
+def test_fields_of_others_are_theirs() -> None:
+    assert not owns_more(_stored({"f:spec": {}}, manager="argocd"), {})
+    assert not owns_more(_stored({"f:spec": {}}, operation="Update"), {})
+
+
+def test_a_diff_has_only_what_is_not_the_same() -> None:
+    before = {"a": {"x": 1, "y": 2}, "gone": 3, "same": 4}
+    after = {"a": {"x": 1, "y": 5}, "new": 6, "same": 4}
+    assert difference(before, after) == {"before": {"a": {"y": 2}, "gone": 3}, "after": {"a": {"y": 5}, "new": 6}}
+
+
+def test_a_diff_of_something_new_is_all_of_it() -> None:
+    assert difference({}, {"a": 1}) == {"before": {}, "after": {"a": 1}}

@@ -1,0 +1,51 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Quantities mean the same however they are spelt."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import equal, parse, to_binary
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1Gi", 1024**3),
+        ("1024Mi", 1024**3),
+        ("1G", 10**9),
+        ("0.5Gi", 512 * 1024**2),
+        ("500m", Decimal("0.5")),
+        ("1e3", 1000),
+        ("1E3", 1000),
+        ("1E", 10**18),
+        ("1Ei", 1024**6),
+        ("100n", Decimal("1e-7")),
+        ("-2k", -2000),
+        (".5", Decimal("0.5")),
+        (7, 7),
+    ],
+)
+def test_every_spelling_is_read(text: object, value: object) -> None:
+    assert parse(str(text)) == value
+
+
+@pytest.mark.parametrize("text", ["", "Gi", "1 Gi", "1gi", "ten", "1ki", "0x10", "1Gi1"])
+def test_what_is_none_is_refused_with_the_remedy(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a Kubernetes quantity; write for example 10Gi"):
+        parse(text)
+
+
+@given(st.integers(min_value=0, max_value=2**62))
+def test_the_short_spelling_keeps_the_value(size: int) -> None:
+    assert parse(to_binary(size)) == size
+
+
+def test_words_are_no_equal_quantities() -> None:
+    assert equal("1Gi", "1024Mi") and not equal("1Gi", "thin") and not equal("thin", "thin")
