@@ -12,7 +12,9 @@ requirements:
   - kubernetes >= 29.0.0 (Python package, on the controller)
 options:
   kubeconfig:
-    description: Path of a kubeconfig, or its content as a dictionary. Without it, and without O(host) and credentials, the service account of the pod is used, then C(~/.kube/config).
+    description:
+      - Path of a kubeconfig, or its content as a dictionary.
+      - Without it, and without O(host) and credentials, the service account of the pod is used, then C(~/.kube/config).
     type: raw
     env:
       - name: K8S_AUTH_KUBECONFIG

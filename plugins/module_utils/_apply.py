@@ -62,7 +62,7 @@ def write(connection: Connection, resource: Resource, desired: Object, stored: O
     return Change(changed, stored is not None, after, difference(before_meaning, after_meaning) if changed else {})
 
 
-def ensure_absent(connection: Connection, resource: Resource, name: str, namespace: str | None = None, *, check_mode: bool, propagation: str = "Background") -> Change:
+def ensure_absent(connection: Connection, resource: Resource, name: str, namespace: str | None = None, *, check_mode: bool) -> Change:
     """Ask for the deletion of an object; whether it is gone is for the waiter to say."""
     try:
         stored = connection.get(resource, name, namespace)
@@ -71,7 +71,7 @@ def ensure_absent(connection: Connection, resource: Resource, name: str, namespa
     if stored is None:
         return Change(False, False, {}, {})
     if not stored["metadata"].get("deletionTimestamp"):
-        connection.delete(resource, name, namespace, dry_run=check_mode, propagation=propagation, uid=stored["metadata"]["uid"])
+        connection.delete(resource, name, namespace, dry_run=check_mode, uid=stored["metadata"]["uid"])
     return Change(True, True, {}, {"before": normalise(stored), "after": {}})
 
 

@@ -252,4 +252,3 @@ def _left(connection: Connection, objects: list[Object]) -> Verdict:
 def _title(item: Object) -> str:
     namespace = item["metadata"].get("namespace")
     return f"{item['kind']} {namespace + '/' if namespace else ''}{item['metadata']['name']}"
-

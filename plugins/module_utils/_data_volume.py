@@ -77,7 +77,8 @@ def check(volume: t.Mapping[str, t.Any]) -> None:
     size = target["size"]
     if size is None:
         if volume["pvc"] or chosen not in (["pvc"], ["snapshot"], []):
-            raise CdiError(f"DataVolume {name} has no size; give {'pvc' if volume['pvc'] else 'storage'}.size, for example 10Gi (only a clone by storage can do without).")
+            where = "pvc" if volume["pvc"] else "storage"
+            raise CdiError(f"DataVolume {name} has no size; give {where}.size, for example 10Gi (only a clone by storage can do without).")
         return
     try:
         too_small = parse(size) < 1024 * 1024
@@ -184,5 +185,3 @@ def warnings_about(events: t.Iterable[Object], name: str, uid: str | None) -> li
     mine.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
     told = {f"{event.get('reason')}: {' '.join((event.get('message') or '').split())}": None for event in mine}
     return list(told)[-3:]
-
-

@@ -60,7 +60,10 @@ def test_check_mode_predicts_and_writes_nothing(wire, module, namespace) -> None
     assert wire.writes() == []
     real = module("data_volume", name="disk", namespace=namespace, labels={"a": "c"}, **BLANK).result
     assert predicted["changed"] and predicted["diff"] == real["diff"]
-    assert real["diff"] == {"before": {"metadata": {"labels": {"a": "b"}}}, "after": {"metadata": {"labels": {"a": "c"}}}}
+    assert real["diff"] == {
+        "before": {"metadata": {"labels": {"a": "b"}}},
+        "after": {"metadata": {"labels": {"a": "c"}}},
+    }
 
 
 def test_a_label_that_is_no_longer_asked_for_goes(module, connection, namespace) -> None:
@@ -81,7 +84,9 @@ def test_another_spec_is_refused_with_both_values(wire, module, namespace) -> No
 def test_recreation_has_to_be_said(connection, module, namespace) -> None:
     module("data_volume", name="disk", namespace=namespace, **BLANK)
     before = connection.get(DATA_VOLUME, "disk", namespace)
-    assert module("data_volume", name="disk", namespace=namespace, on_drift="recreate", **{**BLANK, "storage": {"size": "2Gi"}}).result["changed"]
+    assert module(
+        "data_volume", name="disk", namespace=namespace, on_drift="recreate", **{**BLANK, "storage": {"size": "2Gi"}}
+    ).result["changed"]
     assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"] != before["metadata"]["uid"]
 
 

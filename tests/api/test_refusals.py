@@ -46,7 +46,9 @@ def test_a_conflict_names_manager_and_field(module, connection: Connection, name
     )
     message = _fails(module("data_volume", namespace=namespace, labels={"tier": "gold"}, **VOLUME))
     assert "argocd-controller" in message and "metadata.labels.tier" in message and "force_conflicts=true" in message
-    assert module("data_volume", namespace=namespace, labels={"tier": "gold"}, force_conflicts=True, **VOLUME).result["changed"]
+    assert module("data_volume", namespace=namespace, labels={"tier": "gold"}, force_conflicts=True, **VOLUME).result[
+        "changed"
+    ]
 
 
 def test_a_missing_namespace_is_told(module) -> None:

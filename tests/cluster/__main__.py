@@ -17,7 +17,9 @@ from tests.cluster.runtime.profile import PROFILES, Profile, profile_named
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="tests/run cluster", description="A real Kubernetes for the tests, built from packages.")
+    parser = argparse.ArgumentParser(
+        prog="tests/run cluster", description="A real Kubernetes for the tests, built from packages."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     for name, text in {
         "up": "build what is missing and start the cluster",
@@ -52,7 +54,11 @@ def _run(options: argparse.Namespace, profile: Profile) -> None:
             print(f"{row['name']:32} {state:28} restarts: {row['restarts']}")
     elif options.command == "env":
         variables = bed.environment(profile)
-        print(json.dumps(variables, indent=1) if options.json else "\n".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items()))
+        print(
+            json.dumps(variables, indent=1)
+            if options.json
+            else "\n".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items())
+        )
     elif options.command == "logs":
         with bed.log_file(profile, options.name).open() as log:
             shutil.copyfileobj(log, sys.stdout)

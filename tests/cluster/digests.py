@@ -33,7 +33,11 @@ def _digest(core: client.CoreV1Api, namespace: str, claim: str, *, size_bytes: i
         "name": "digest",
         "image": HELPER_IMAGE,
         "command": ["sh", "-c", f"head -c {size_bytes} {path} | sha256sum"],
-        **({"volumeDevices": [{"name": "volume", "devicePath": "/volume"}]} if block else {"volumeMounts": [{"name": "volume", "mountPath": "/volume"}]}),
+        **(
+            {"volumeDevices": [{"name": "volume", "devicePath": "/volume"}]}
+            if block
+            else {"volumeMounts": [{"name": "volume", "mountPath": "/volume"}]}
+        ),
     }
     name = f"digest-{claim}"
     core.create_namespaced_pod(

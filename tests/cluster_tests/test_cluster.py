@@ -74,7 +74,9 @@ def test_the_full_cluster_is_ready_in_thirty_seconds_and_reset_empties_it() -> N
     started = time.monotonic()
     bed.reset(FULL)
     assert time.monotonic() - started < 30
-    namespaces = objects.connect(FULL.kubeconfig).resources.get(api_version="v1", kind="Namespace").get().to_dict()["items"]
+    namespaces = (
+        objects.connect(FULL.kubeconfig).resources.get(api_version="v1", kind="Namespace").get().to_dict()["items"]
+    )
     assert "left-over" not in {item["metadata"]["name"] for item in namespaces}
 
 
@@ -89,7 +91,9 @@ def test_the_full_cluster_is_ready_in_thirty_seconds_and_reset_empties_it() -> N
 )
 def test_wrong_words_end_in_one_sentence(arguments: list[str], sentence: str) -> None:
     bed.down(API)
-    ended = subprocess.run([sys.executable, "-m", "tests.cluster", *arguments], capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.cluster", *arguments], capture_output=True, text=True, check=False
+    )
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.startswith(f"error: {sentence}") and ended.stderr.count("\n") == 1
 
@@ -143,7 +147,9 @@ def _assert_nothing_left(profile: Profile) -> None:
             continue  # It ended while we looked.
     assert [command for command in commands.values() if state.encode() in command] == []
     assert state not in Path("/proc/mounts").read_text()
-    loops = json.loads(subprocess.run(["losetup", "--json", "--list"], check=True, capture_output=True, text=True).stdout or "{}")
+    loops = json.loads(
+        subprocess.run(["losetup", "--json", "--list"], check=True, capture_output=True, text=True).stdout or "{}"
+    )
     assert [device for device in loops.get("loopdevices", []) if state in str(device["back-file"])] == []
     assert profile.interface not in {name for _index, name in socket.if_nameindex()}
     assert not profile.state.exists()
@@ -152,4 +158,8 @@ def _assert_nothing_left(profile: Profile) -> None:
 
 def _firewall() -> str:
     """The rules of the machine itself, without their counters."""
-    return subprocess.run(["iptables-save"], check=True, capture_output=True, text=True).stdout.split("# Completed")[0].partition("\n")[2]
+    return (
+        subprocess.run(["iptables-save"], check=True, capture_output=True, text=True)
+        .stdout.split("# Completed")[0]
+        .partition("\n")[2]
+    )

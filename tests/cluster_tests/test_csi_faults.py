@@ -31,9 +31,9 @@ def driver(start_driver: Callable[..., Driver], tmp_path: Path, monkeypatch: pyt
 
 
 def test_fault_ends_with_its_count_and_starts_anew_when_set_again(driver: Driver) -> None:
-    for _ in range(2):
+    for _attempt in range(2):
         faults.set_faults(PROFILE, {"CreateVolume": {"code": "UNAVAILABLE", "message": "no array", "count": 2}})
-        for _ in range(2):
+        for _attempt in range(2):
             with pytest.raises(grpc.RpcError) as caught:
                 driver.create("volume", MIB)
             assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.UNAVAILABLE, "no array")

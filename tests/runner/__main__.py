@@ -18,7 +18,10 @@ def main(arguments: list[str]) -> int:
         return cluster_main(arguments[1:])
     parser = argparse.ArgumentParser(prog="tests/run", description="Sets up what is missing, then runs.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("site", help="run playbooks/site.yml on KUBECONFIG's cluster, or on one of its own; takes ansible-playbook's options")
+    commands.add_parser(
+        "site",
+        help="run playbooks/site.yml on KUBECONFIG's cluster, or on one of its own; takes ansible-playbook's options",
+    )
     test = commands.add_parser("test", help="run all tests, or the named stages")
     test.add_argument("stages", nargs="*", help=f"of {', '.join(stages.STAGES)}")
     commands.add_parser("cluster", help="the test cluster: up, down, status, env, reset, logs")

@@ -28,13 +28,22 @@ def _sanity() -> int:
     if not _GET_PIP.exists():
         _GET_PIP.parent.mkdir(parents=True, exist_ok=True)
         _GET_PIP.write_text(_GET_PIP_TEXT)
-    return subprocess.run(["ansible-test", "sanity", "--venv", "--python", f"{sys.version_info.major}.{sys.version_info.minor}", "--color", "no"], cwd=_copy(), check=False).returncode
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return subprocess.run(
+        ["ansible-test", "sanity", "--venv", "--python", python, "--color", "no"], cwd=_copy(), check=False
+    ).returncode
 
 
 def _copy() -> Path:
     target = cache_dir() / "sanity" / "ansible_collections" / "kubevirt" / "cdi"
     shutil.rmtree(target, ignore_errors=True)
-    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -44,10 +53,20 @@ def _copy() -> Path:
 
 
 def _lint() -> int:
-    return subprocess.run(["ansible-lint", "--offline", "--profile", "production", "--strict"], cwd=_copy(), check=False, env=environment({})).returncode
+    return subprocess.run(
+        ["ansible-lint", "--offline", "--profile", "production", "--strict"],
+        cwd=_copy(),
+        check=False,
+        env=environment({}),
+    ).returncode
 
 
 def _types() -> int:
-    common = ["mypy", "--strict", "--ignore-missing-imports", "--explicit-package-bases", f"--cache-dir={cache_dir() / 'mypy'}"]
-    bed = subprocess.run([*common, "tests/cluster", "tests/runner"], cwd=ROOT, check=False).returncode
-    return bed
+    common = [
+        "mypy",
+        "--strict",
+        "--ignore-missing-imports",
+        "--explicit-package-bases",
+        f"--cache-dir={cache_dir() / 'mypy'}",
+    ]
+    return subprocess.run([*common, "tests/cluster", "tests/runner"], cwd=ROOT, check=False).returncode

@@ -19,5 +19,11 @@ def run(options: list[str]) -> int:
     """ansible-playbook's exit code."""
     cluster = target()
     variables = [f"--extra-vars=@{OWN_VARIABLES}"] if cluster.own else []
-    command = ["ansible-playbook", f"--inventory={INVENTORY}", str(ROOT / "playbooks" / "site.yml"), *variables, *options]
+    command = [
+        "ansible-playbook",
+        f"--inventory={INVENTORY}",
+        str(ROOT / "playbooks" / "site.yml"),
+        *variables,
+        *options,
+    ]
     return subprocess.run(command, check=False, env=environment(cluster.environment)).returncode

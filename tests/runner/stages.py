@@ -39,7 +39,16 @@ def run(names: list[str]) -> int:
 
 
 def _pytest(*arguments: str, more: dict[str, str] | None = None) -> int:
-    command = [sys.executable, "-m", "pytest", "--import-mode=importlib", "-p", "no:cacheprovider", "--durations=5", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--import-mode=importlib",
+        "-p",
+        "no:cacheprovider",
+        "--durations=5",
+        *arguments,
+    ]
     return subprocess.run(command, cwd=ROOT, check=False, env=environment(more or {})).returncode
 
 
@@ -63,7 +72,9 @@ def _molecule() -> int:
     cluster = target()
     if cluster.own:
         bed.reset(PROFILES["full"])
-    return subprocess.run(["molecule", "test", "--all"], cwd=ROOT, check=False, env=environment(target().environment)).returncode
+    return subprocess.run(
+        ["molecule", "test", "--all"], cwd=ROOT, check=False, env=environment(target().environment)
+    ).returncode
 
 
 STAGES: dict[str, Callable[[], int]] = {

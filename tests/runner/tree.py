@@ -30,4 +30,8 @@ def collections_path() -> Path:
 def environment(more: dict[str, str]) -> dict[str, str]:
     """For processes that use the collection from this checkout."""
     path = str(collections_path())
-    return os.environ | {"ANSIBLE_COLLECTIONS_PATH": path, "PYTHONPATH": f"{path}:{ROOT}", "ANSIBLE_LOCALHOST_WARNING": "false"} | more
+    return (
+        os.environ
+        | {"ANSIBLE_COLLECTIONS_PATH": path, "PYTHONPATH": f"{path}:{ROOT}", "ANSIBLE_LOCALHOST_WARNING": "false"}
+        | more
+    )

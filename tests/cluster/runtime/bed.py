@@ -72,7 +72,12 @@ def status(profile: Profile) -> list[dict[str, Any]]:
         raise ClusterError(f"The {profile.name} cluster is not up: run `up --profile {profile.name}`.")
     rows = json.loads((profile.state / "status.json").read_text())
     return [
-        {"name": name, "pid": row["pid"], "up_seconds": round(time.time() - row["started"]), "restarts": row["restarts"]}
+        {
+            "name": name,
+            "pid": row["pid"],
+            "up_seconds": round(time.time() - row["started"]),
+            "restarts": row["restarts"],
+        }
         for name, row in rows.items()
     ]
 
@@ -131,7 +136,9 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
     ]
     # The sidecars end when the definitions of snapshots are not there yet; the supervisor starts them again.
     third = [*storage.drivers(profile), *storage.sidecars(profile, products)]
-    lifecycle.start(profile, [Stage([node.containerd(profile, registry), *fixtures, *first], waits=True), Stage([*second, *third])])
+    lifecycle.start(
+        profile, [Stage([node.containerd(profile, registry), *fixtures, *first], waits=True), Stage([*second, *third])]
+    )
     _import_images(profile, products["images"])
     objects.wait_for_server(profile.kubeconfig, 60)
     _apply_definitions(profile, products, with_cdi=False)
@@ -159,7 +166,10 @@ def _import_images(profile: Profile, archive: Path) -> None:
     lifecycle.wait_until(socket.exists, 20, "containerd does not start", profile)
     ctr = shutil.which("ctr") or "ctr"
     ended = subprocess.run(
-        [ctr, "--address", str(socket), "--namespace", "k8s.io", "images", "import", str(archive)], check=False, capture_output=True, text=True
+        [ctr, "--address", str(socket), "--namespace", "k8s.io", "images", "import", str(archive)],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     if ended.returncode:
         raise ClusterError(f"The images cannot be imported ({ended.stderr.strip()}): see `logs containerd`.")

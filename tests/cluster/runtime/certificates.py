@@ -88,7 +88,9 @@ def make_certificates(profile: Profile) -> None:
     for name, (common_name, group) in _CLIENTS.items():
         authority.issue(name, common_name, group)
     services = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
-    authority.issue("kube-apiserver", "kube-apiserver", addresses=[profile.address, API_SERVICE_ADDRESS, "127.0.0.1", *services])
+    authority.issue(
+        "kube-apiserver", "kube-apiserver", addresses=[profile.address, API_SERVICE_ADDRESS, "127.0.0.1", *services]
+    )
     authority.issue("etcd", "etcd", addresses=["127.0.0.1"])
     authority.issue("kubelet-server", "node", addresses=[profile.address, "node"])
     authority.issue("http", "http", addresses=[profile.address])

@@ -28,8 +28,7 @@ def http_components(state: Path, address: str, certificate: Path, key: Path) -> 
     temporary = "\n    ".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)
     config = directory / "nginx.conf"
     # root: the state directory may be below a home that no other user can enter.
-    config.write_text(
-        f"""user root;
+    config.write_text(f"""user root;
 daemon off;
 worker_processes 1;
 pid {directory}/nginx.pid;
@@ -76,6 +75,5 @@ http {{
         limit_rate 1;
     }}
 }}
-"""
-    )
+""")
     return [Component("http", ["/usr/sbin/nginx", "-p", str(directory), "-c", str(config), "-e", "stderr"])]

@@ -47,4 +47,6 @@ def _run(*command: str) -> None:
     """Raises ClusterError with the program's own message."""
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     if ended.returncode:
-        raise ClusterError(f"`{command[0]}` cannot make {command[-1]} ({ended.stderr.strip()}): free some disk and try again.")
+        raise ClusterError(
+            f"`{command[0]}` cannot make {command[-1]} ({ended.stderr.strip()}): free some disk and try again."
+        )

@@ -50,7 +50,9 @@ def push_container_disk(registry: str, disk: Path) -> None:
     _wait_for(registry)
     layer = _layer(disk)
     architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
-    config = json.dumps({"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]}}).encode()
+    config = json.dumps(
+        {"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]}}
+    ).encode()
     for blob in (layer, config):
         location = _send("POST", f"{base}/blobs/uploads/", b"", "application/octet-stream")
         _send("PUT", f"{location}&digest={_digest(blob)}", blob, "application/octet-stream")
@@ -94,7 +96,9 @@ def _send(method: str, url: str, body: bytes, media_type: str) -> str:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return str(answer.headers.get("Location", ""))
     except HTTPError as error:
-        raise ClusterError(f"The registry refuses {method} {url} ({error.read().decode().strip()}): see `logs registry`.") from None
+        raise ClusterError(
+            f"The registry refuses {method} {url} ({error.read().decode().strip()}): see `logs registry`."
+        ) from None
 
 
 def _wait_for(registry: str) -> None:

@@ -45,9 +45,16 @@ def start(profile: Profile, stages: Sequence[Stage]) -> None:
     plan = {
         "address": profile.address,
         "host_address": profile.host_address,
-        "pool": {"image": str(image), "mount_point": str(mount_point), "bytes": POOL_BYTES} if profile.name == "full" else None,
+        "pool": (
+            {"image": str(image), "mount_point": str(mount_point), "bytes": POOL_BYTES}
+            if profile.name == "full"
+            else None
+        ),
         "stages": [
-            {"components": [asdict(component) for component in stage.components], "ready": _probe(profile) if stage.waits else None}
+            {
+                "components": [asdict(component) for component in stage.components],
+                "ready": _probe(profile) if stage.waits else None,
+            }
             for stage in stages
         ],
     }
@@ -55,7 +62,16 @@ def start(profile: Profile, stages: Sequence[Stage]) -> None:
     if profile.name == "full":
         for controller in _cgroup_hierarchies():
             (controller / profile.cgroup).mkdir(exist_ok=True)
-    namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc", "--propagation", "private"]
+    namespaces = [
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "--kill-child=SIGKILL",
+        "--mount-proc",
+        "--propagation",
+        "private",
+    ]
     with (profile.state / "logs" / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
             ["unshare", *namespaces, sys.executable, "-m", "tests.cluster.runtime.supervisor", str(profile.state)],
@@ -160,7 +176,9 @@ def _remove_cgroup(group: Path) -> None:
 
 
 def _loop_devices(profile: Profile) -> list[str]:
-    listed = subprocess.run(["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"], check=True, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["losetup", "--json", "--list", "--output", "NAME,BACK-FILE"], check=True, capture_output=True, text=True
+    )
     devices = json.loads(listed.stdout or "{}").get("loopdevices", [])
     held = [device["name"] for device in devices if str(device["back-file"]).startswith(str(profile.state))]
     for name in held:

@@ -43,11 +43,17 @@ _POLICY = Path("/usr/sbin/policy-rc.d")
 def check_machine(profile: Profile) -> None:
     """Raises ClusterError, with what to do, where a cluster of this profile cannot run."""
     if os.geteuid() != 0:
-        raise ClusterError(f"The test cluster makes namespaces and mounts, which user {os.geteuid()} may not: run this as root.")
+        raise ClusterError(
+            f"The test cluster makes namespaces and mounts, which user {os.geteuid()} may not: run this as root."
+        )
     if sys.platform != "linux" or shutil.which("apt-get") is None:
-        raise ClusterError("The test cluster takes its programs from Debian packages, and there is no apt-get here: use Debian 12.")
+        raise ClusterError(
+            "The test cluster takes its programs from Debian packages, and there is no apt-get here: use Debian 12."
+        )
     if profile.name == "full" and not Path("/sys/fs/cgroup").is_dir():
-        raise ClusterError("There are no cgroups at /sys/fs/cgroup, which the kubelet needs: mount them, or use --profile api.")
+        raise ClusterError(
+            "There are no cgroups at /sys/fs/cgroup, which the kubelet needs: mount them, or use --profile api."
+        )
     for directory in (cache_dir(), profile.state):
         directory.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(directory).free
@@ -62,7 +68,9 @@ def check_machine(profile: Profile) -> None:
 def check_network(profile: Profile) -> None:
     """The cluster's addresses must be nobody else's."""
     if Path("/sys/class/net", profile.interface).exists():
-        raise ClusterError(f"The interface {profile.interface} exists already: run `down --profile {profile.name}` first.")
+        raise ClusterError(
+            f"The interface {profile.interface} exists already: run `down --profile {profile.name}` first."
+        )
     with socket.socket() as probe:
         try:
             probe.bind((profile.host_address, 0))
@@ -79,10 +87,18 @@ def install_packages() -> None:
     print(f"installing Debian packages: {', '.join(missing)}", file=sys.stderr, flush=True)
     with _no_services():
         for command in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *missing]):
-            ended = subprocess.run(command, check=False, capture_output=True, text=True, env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
+            ended = subprocess.run(
+                command,
+                check=False,
+                capture_output=True,
+                text=True,
+                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+            )
             if ended.returncode:
                 last = (ended.stderr or ended.stdout).strip().splitlines()[-1:]
-                raise ClusterError(f"`{' '.join(command[:2])}` failed ({' '.join(last)}): mend the machine's apt sources and try again.")
+                raise ClusterError(
+                    f"`{' '.join(command[:2])}` failed ({' '.join(last)}): mend the machine's apt sources and try again."
+                )
 
 
 @contextmanager

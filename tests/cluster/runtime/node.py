@@ -31,12 +31,16 @@ def containerd(profile: Profile, registry: str) -> Component:
     networks = profile.state / "cni"
     networks.mkdir(exist_ok=True)
     # ptp routes every packet through the node, so services work without the kernel's bridge filter.
-    ipam = {"type": "host-local", "ranges": [[{"subnet": POD_RANGE}]], "dataDir": str(profile.state / "ipam"), "routes": [{"dst": "0.0.0.0/0"}]}
+    ipam = {
+        "type": "host-local",
+        "ranges": [[{"subnet": POD_RANGE}]],
+        "dataDir": str(profile.state / "ipam"),
+        "routes": [{"dst": "0.0.0.0/0"}],
+    }
     plugins: list[dict[str, Any]] = [{"type": "ptp", "ipMasq": True, "ipam": ipam}]
     (networks / "10-pods.conflist").write_text(json.dumps({"cniVersion": "0.4.0", "name": "pods", "plugins": plugins}))
     config = profile.state / "containerd.toml"
-    config.write_text(
-        f"""version = 2
+    config.write_text(f"""version = 2
 root = "{profile.state}/containerd"
 state = "{profile.state}/containerd-run"
 [grpc]
@@ -55,8 +59,7 @@ runtime_type = "io.containerd.runc.v2"
 SystemdCgroup = false
 [plugins."io.containerd.grpc.v1.cri".registry.mirrors."{registry}"]
 endpoint = ["http://{registry}"]
-"""
-    )
+""")
     return Component("containerd", ["/usr/bin/containerd", "--config", str(config)])
 
 
@@ -114,8 +117,7 @@ def kube_proxy(profile: Profile, kubernetes: Path) -> Component:
 
 def coredns(profile: Profile, binary: Path) -> Component:
     path = profile.state / "Corefile"
-    path.write_text(
-        f""".:53 {{
+    path.write_text(f""".:53 {{
     bind {profile.address}
     errors
     kubernetes cluster.local {{
@@ -123,6 +125,5 @@ def coredns(profile: Profile, binary: Path) -> Component:
         ttl 1
     }}
 }}
-"""
-    )
+""")
     return Component("coredns", [str(binary), "-conf", str(path)])

@@ -45,7 +45,9 @@ def wait_established(cluster: dynamic.DynamicClient, names: Iterable[str]) -> No
 def wait_for_node(kubeconfig: Path, name: str, seconds: float) -> None:
     def ready() -> bool:
         node = client.CoreV1Api(config.new_client_from_config(str(kubeconfig))).read_node(name)
-        return any(condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions or [])
+        return any(
+            condition.type == "Ready" and condition.status == "True" for condition in node.status.conditions or []
+        )
 
     _wait(ready, seconds, f"Node {name} is not Ready")
 

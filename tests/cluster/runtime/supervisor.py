@@ -53,7 +53,9 @@ class Supervisor:
         _isolate()
         _configure_network(self._plan["address"], self._plan["host_address"])
         if self._plan["pool"]:
-            create_pool(Path(self._plan["pool"]["image"]), Path(self._plan["pool"]["mount_point"]), self._plan["pool"]["bytes"])
+            create_pool(
+                Path(self._plan["pool"]["image"]), Path(self._plan["pool"]["mount_point"]), self._plan["pool"]["bytes"]
+            )
         for stage in self._plan["stages"]:
             self._running += [Running(**component) for component in stage["components"]]
             while not self._stopping and not (self._tend() and self._ready(stage["ready"])):

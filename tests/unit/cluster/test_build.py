@@ -76,7 +76,7 @@ def test_key_follows_recipe_files(tmp_path: Path, change: str) -> None:
 def test_builds_needs_first_and_only_once() -> None:
     log: list[str] = []
     recipes = _chain(log)
-    for _ in range(2):
+    for _attempt in range(2):
         assert (run(recipes, ["root"])["root"] / "result").read_text() == "root"
     assert log == ["leaf", "root"]
 

@@ -35,7 +35,10 @@ def test_only_what_is_asked_for_is_compared(desired: Any, stored: Any, expected:
 
 
 def test_what_the_server_keeps_for_itself_has_no_meaning() -> None:
-    stored = {"metadata": {"name": "a", "uid": "1", "resourceVersion": "2", "managedFields": [1]}, "status": {"phase": "x"}}
+    stored = {
+        "metadata": {"name": "a", "uid": "1", "resourceVersion": "2", "managedFields": [1]},
+        "status": {"phase": "x"},
+    }
     assert normalise(stored) == {"metadata": {"name": "a"}}
 
 

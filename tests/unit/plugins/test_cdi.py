@@ -10,7 +10,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _cdi as rules
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_config import is_as_asked, merged, not_in_effect, wanted_spec
+from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_config import (
+    is_as_asked,
+    merged,
+    not_in_effect,
+    wanted_spec,
+)
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import REACHED, WAITING
 
@@ -50,7 +55,9 @@ def test_a_downgrade_is_refused(installed: str, wanted: str) -> None:
         rules.refuse_downgrade(installed, wanted)
 
 
-@pytest.mark.parametrize(("installed", "wanted"), [("", "v1.65.0"), ("v1.65.0", "v1.65.0"), ("v1.9.9", "v1.10.0"), ("devel", "v1.61.1")])
+@pytest.mark.parametrize(
+    ("installed", "wanted"), [("", "v1.65.0"), ("v1.65.0", "v1.65.0"), ("v1.9.9", "v1.10.0"), ("devel", "v1.61.1")]
+)
 def test_anything_else_is_an_install_or_an_upgrade(installed: str, wanted: str) -> None:
     rules.refuse_downgrade(installed, wanted)
 
@@ -69,7 +76,12 @@ def test_cdi_is_ready_when_all_of_its_status_says_so() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"phase": "Upgrading"}, {"conditions": {"Degraded": "True"}}, {"conditions": {"Available": "False"}}, {"observedVersion": "v0"}],
+    [
+        {"phase": "Upgrading"},
+        {"conditions": {"Degraded": "True"}},
+        {"conditions": {"Available": "False"}},
+        {"observedVersion": "v0"},
+    ],
 )
 def test_available_alone_is_not_ready(changes: dict[str, Any]) -> None:
     assert rules.judge_cdi(_status(**changes), "v1").state == WAITING
