@@ -101,7 +101,7 @@ def serve(options: argparse.Namespace) -> NoReturn:
         server.start()
     log.info("%s serves at %s", options.driver_name, options.socket)
     signal.sigwait(signals)
-    for server, _registration in reversed(servers):
+    for server, _path in reversed(servers):
         server.stop(grace=_GRACE_SECONDS).wait()
     os._exit(0)  # a call that a fault delays would hold a normal exit
 

@@ -32,6 +32,8 @@ _PROGRAMS = {
     "/usr/sbin/mkfs.xfs": "xfsprogs",
     "/usr/sbin/nginx": "nginx-full",
     "/usr/sbin/runc": "runc",
+    "/usr/bin/git": "git",
+    "/usr/bin/openssl": "openssl",
     "/usr/bin/qemu-img": "qemu-utils",
     "/usr/bin/xz": "xz-utils",
     "/usr/bin/zstd": "zstd",

@@ -50,7 +50,8 @@ def sidecars(profile: Profile, binaries: Mapping[str, Path]) -> list[Component]:
             if name != "csi-resizer":
                 options.append("--extra-create-metadata")
             components.append(Component(f"{name}-{driver.partition('.')[0]}", [str(binaries[name]), *options]))
-    controller = [str(binaries["snapshot-controller"]), f"--kubeconfig={profile.kubeconfig}"]
+    # It works only after so long a search for the definitions of group snapshots, which are not installed.
+    controller = [str(binaries["snapshot-controller"]), f"--kubeconfig={profile.kubeconfig}", "--retry-crd-interval-max=2s"]
     return [*components, Component("snapshot-controller", controller)]
 
 
