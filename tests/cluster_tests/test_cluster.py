@@ -50,6 +50,14 @@ def test_a_component_that_ends_is_started_again_and_status_says_so(api: Profile)
     assert _restarts(api, "kube-apiserver") in (0, 1)
 
 
+def test_a_cluster_that_was_killed_does_not_stand_in_the_way_of_the_next() -> None:
+    bed.up(FULL)
+    os.kill(int((FULL.state / "pid").read_text()), signal.SIGKILL)
+    lifecycle.wait_until(lambda: not lifecycle.is_up(FULL), 10, "The supervisor outlived its parent", FULL)
+    bed.up(FULL)
+    assert all(row["pid"] for row in bed.status(FULL))
+
+
 def test_down_leaves_nothing_of_the_light_cluster(api: Profile) -> None:
     bed.down(api)
     _assert_nothing_left(api)
@@ -112,7 +120,7 @@ def test_a_taken_address_is_named() -> None:
     lifecycle.ip("address", "add", f"{API.host_address}/32", "dev", "lo")
     try:
         with pytest.raises(ClusterError, match=f"The address {API.host_address} is taken"):
-            machine.check_network(API)
+            machine.check_address(API)
     finally:
         lifecycle.ip("address", "delete", f"{API.host_address}/32", "dev", "lo")
 

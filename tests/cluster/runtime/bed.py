@@ -40,6 +40,8 @@ def up(profile: Profile) -> None:
         print(f"The {profile.name} cluster is up.", file=sys.stderr)
         return
     machine.check_machine(profile)
+    _clear(profile)
+    machine.check_address(profile)
     machine.install_packages()
     started = time.monotonic()
     products = ensure(*_PRODUCTS[profile.name])
@@ -61,9 +63,14 @@ def down(profile: Profile) -> None:
 
 def reset(profile: Profile) -> None:
     """An empty cluster again: everything but the imported images is made anew, which is the surest way to empty it."""
+    _clear(profile)
+    up(profile)
+
+
+def _clear(profile: Profile) -> None:
+    """End the cluster, or what is left of one that was killed with its machine."""
     lifecycle.stop(profile)
     lifecycle.remove_state(profile, keep=["containerd"])
-    up(profile)
 
 
 def status(profile: Profile) -> list[dict[str, Any]]:

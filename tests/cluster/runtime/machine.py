@@ -64,15 +64,10 @@ def check_machine(profile: Profile) -> None:
                 f"{directory} has {free >> 30} GiB free and {_FREE_BYTES[profile.name] >> 30} GiB are needed: "
                 "free some, or set XDG_CACHE_HOME and XDG_STATE_HOME to a larger disk."
             )
-    check_network(profile)
 
 
-def check_network(profile: Profile) -> None:
-    """The cluster's addresses must be nobody else's."""
-    if Path("/sys/class/net", profile.interface).exists():
-        raise ClusterError(
-            f"The interface {profile.interface} exists already: run `down --profile {profile.name}` first."
-        )
+def check_address(profile: Profile) -> None:
+    """The cluster's addresses must be nobody else's. Raises ClusterError."""
     with socket.socket() as probe:
         try:
             probe.bind((profile.host_address, 0))
