@@ -39,12 +39,14 @@ _PERMANENT = {
     "got 401": "give a secret_ref with valid credentials",
     "too small to contain image": "ask for a larger size",
     "larger than the reported available storage": "ask for a larger size",
-    "no such host": "correct the host in the URL, or the cluster's DNS",
+    "Invalid format": "give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx)",
     "certificate signed by unknown authority": "give the server's CA in cert_config_map",
     "failed to verify certificate": "give the server's CA in cert_config_map",
     "checksum": "correct the checksum, or the image",
 }
-_RUNNING_REASONS = ("Error", "OOMKilled", "ErrImagePull", "ImagePullBackOff", "ImagePullFailed", "Unschedulable", "ChecksumError")
+# A worker that fails is started again, and may succeed; one that cannot start gets some seconds.
+_WORKER_FAILURES = ("Error", "OOMKilled")
+_START_FAILURES = ("ErrImagePull", "ImagePullBackOff", "ImagePullFailed", "Unschedulable")
 _BOUND_FAILURES = {
     "ErrClaimNotValid": "give access_modes and volume_mode, or set the class's storage profile (module kubevirt.cdi.storage_profile)",
     "ErrResourceExists": "delete the claim of that name, or give the volume another name",
@@ -65,6 +67,8 @@ def check(volume: t.Mapping[str, t.Any]) -> None:
         raise CdiError(f"name is {name!r}; use lower case letters, digits, - and ., at most 253 of them.")
     if volume["state"] == "absent":
         return
+    if volume["on_drift"] == "recreate" and volume["keep_claim"]:
+        raise CdiError(f"DataVolume {name} has on_drift=recreate and keep_claim; the claim that is kept would be in the way: give one of them.")
     if volume["storage"] and volume["pvc"]:
         raise CdiError(f"DataVolume {name} has storage and pvc; give one of them.")
     target = volume["storage"] or volume["pvc"]
@@ -156,9 +160,10 @@ def judge(volume: t.Mapping[str, t.Any], stored: Object | None) -> Verdict:
     remedy = next((remedy for text, remedy in _PERMANENT.items() if text in message), "")
     if remedy and running.get("status") != "True":
         return Verdict(FAILED, _sentence(phase, running, remedy))
-    if reason in _RUNNING_REASONS:
-        lasting = status.get("restartCount", 0) >= _RESTARTS
-        return Verdict(FAILED, _sentence(phase, running), 0 if lasting else _GRACE_SECONDS)
+    if reason in _WORKER_FAILURES and status.get("restartCount", 0) >= _RESTARTS:
+        return Verdict(FAILED, f"{_sentence(phase, running)} (after {status['restartCount']} restarts)")
+    if reason in _START_FAILURES:
+        return Verdict(FAILED, _sentence(phase, running), _GRACE_SECONDS)
     if bound.get("status") != "True":
         reason = bound.get("reason", "")
         if reason in _BOUND_FAILURES:
@@ -170,7 +175,7 @@ def judge(volume: t.Mapping[str, t.Any], stored: Object | None) -> Verdict:
 
 
 def _sentence(phase: str, condition: Object, remedy: str = "") -> str:
-    told = f"phase {phase}, {condition.get('reason') or condition.get('type')}: {condition.get('message') or 'no message'}"
+    told = f"phase {phase}, {condition.get('reason') or 'no reason'}: {condition.get('message') or 'no message'}"
     return f"{told.rstrip('.')}; {remedy}" if remedy else told.rstrip(".")
 
 

@@ -55,10 +55,9 @@ def wait_for(
 
     def settle(name: str, stored: Object | None) -> None:
         outcomes[name] = Outcome(judge(name, stored), stored)
+        # Not forgotten when it looks better for a moment: a controller that tries again does that each time.
         if outcomes[name].verdict.grace:
             ailing_since.setdefault(name, time.monotonic())
-        else:
-            ailing_since.pop(name, None)
 
     def settled_at(name: str) -> float:
         """When the verdict on this object is final, if nothing more happens to it."""

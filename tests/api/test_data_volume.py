@@ -111,6 +111,7 @@ def test_one_bad_volume_does_not_hide_the_others(module, namespace) -> None:
     ("options", "named"),
     [
         ({"name": "Bad_Name"}, "name is 'Bad_Name'"),
+        ({"on_drift": "recreate", "keep_claim": True}, "give one of them"),
         ({"source": {"blank": {}, "upload": {}}}, "exactly one source"),
         ({"source": None}, "exactly one source"),
         ({"storage": {"size": "ten"}}, "'ten' is not a Kubernetes quantity"),

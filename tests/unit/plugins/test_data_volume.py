@@ -111,10 +111,20 @@ def test_what_cannot_heal_fails_at_once_with_its_remedy() -> None:
     assert (verdict.state, verdict.grace) == (FAILED, 0) and verdict.reason.endswith("; correct the URL")
 
 
+def test_a_worker_that_fails_may_be_started_again() -> None:
+    running = {"reason": "Error", "message": "expected status code 200, got 503"}
+    assert rules.judge(_volume(), _stored("ImportInProgress", 2, Running=running)).state == WAITING
+    verdict = rules.judge(_volume(), _stored("ImportInProgress", 3, Running=running))
+    assert (verdict.state, verdict.grace) == (FAILED, 0) and "after 3 restarts" in verdict.reason
+
+
+def test_a_failure_without_a_condition_says_so() -> None:
+    assert rules.judge(_volume(), _stored("Failed")).reason == "phase Failed, no reason: no message"
+
+
 def test_what_may_heal_has_to_last() -> None:
-    running = {"reason": "Error", "message": "connection reset"}
-    assert rules.judge(_volume(), _stored("ImportInProgress", Running=running)).grace > 0
-    assert rules.judge(_volume(), _stored("ImportInProgress", 3, Running=running)).grace == 0
+    pull = {"reason": "ImagePullBackOff", "message": "not found"}
+    assert rules.judge(_volume(), _stored("ImportScheduled", Running=pull)).grace > 0
     quota = rules.judge(
         _volume(), _stored("Pending", Bound={"reason": "ErrExceededQuota", "message": "exceeded quota"})
     )
