@@ -18,7 +18,7 @@ from tests.cluster.target import target
 from tests.runner import checks
 from tests.runner.tree import ROOT, environment
 
-# What the scenario takes from the test cluster; whoever brings another cluster can set them.
+# What the scenarios take from the test cluster; whoever brings another cluster can set them.
 _FIXTURES = ("KUBEVIRT_CDI_TEST_HTTP", "KUBEVIRT_CDI_TEST_IMAGES", "KUBEVIRT_CDI_TEST_MANIFESTS")
 
 
@@ -78,7 +78,7 @@ def _molecule() -> int:
         bed.reset(PROFILES["full"])
     missing = [name for name in _FIXTURES if name not in {*os.environ, *cluster.environment}]
     if missing:
-        print(f"scenario site skipped: this cluster has no {', '.join(missing)} (see tests/cluster/README.md)")
+        print(f"scenarios skipped: this cluster has no {', '.join(missing)} (see tests/cluster/README.md)")
         return 0
     return subprocess.run(
         ["molecule", "test", "--all"], cwd=ROOT, check=False, env=environment(cluster.environment)
