@@ -24,7 +24,8 @@ class ArgumentSpec:
     def __add__(self, other: ArgumentSpec) -> ArgumentSpec:
         constraints = dict(self.constraints)
         for name, value in other.constraints.items():
-            constraints[name] = {**constraints[name], **value} if isinstance(value, dict) and name in constraints else [*constraints.get(name, []), *value]
+            before = constraints.get(name)
+            constraints[name] = {**(before or {}), **value} if isinstance(value, dict) else [*(before or []), *value]
         return ArgumentSpec({**self.options, **other.options}, **constraints)
 
 

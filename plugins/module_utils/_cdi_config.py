@@ -30,6 +30,13 @@ _CONFIG_OPTIONS: dict[str, t.Any] = {
     "insecure_registries": {"type": "list", "elements": "str"},
     "log_verbosity": {"type": "int"},
     "upload_proxy_url_override": {"type": "str"},
+    "pod_resource_requirements": {"type": "dict", "options": {"limits": {"type": "dict"}, "requests": {"type": "dict"}}},
+    "import_proxy": {
+        "type": "dict",
+        "options": {"http_proxy": {"type": "str"}, "https_proxy": {"type": "str"}, "no_proxy": {"type": "str"}, "trusted_ca_proxy": {"type": "str"}},
+    },
+    "image_pull_secrets": {"type": "list", "elements": "str", "no_log": False},
+    "tls_security_profile": {"type": "dict"},
 }
 _CLONE_OPTIONS: dict[str, t.Any] = {"clone_strategy_override": {"type": "str", "choices": ["copy", "snapshot", "csi-clone"]}}
 SPEC = ArgumentSpec({"name": {"type": "str", "default": "cdi"}, **_CONFIG_OPTIONS, **_CLONE_OPTIONS}) + wait_spec(60)
@@ -38,6 +45,8 @@ SPEC = ArgumentSpec({"name": {"type": "str", "default": "cdi"}, **_CONFIG_OPTION
 def wanted_spec(params: t.Mapping[str, t.Any]) -> Object:
     """The part of `CDI.spec` that the options ask for; an empty string asks for no value."""
     config = {key: value if value != "" else None for key, value in to_fields(params, _CONFIG_OPTIONS).items()}
+    if "imagePullSecrets" in config:
+        config["imagePullSecrets"] = [{"name": name} for name in config["imagePullSecrets"]]
     spec = to_fields(params, _CLONE_OPTIONS)
     return {**spec, "config": config} if config else spec
 
@@ -59,6 +68,9 @@ def not_in_effect(wanted: Object, status: Object) -> list[str]:
         "scratchSpaceStorageClass": status.get("scratchSpaceStorageClass"),
         "filesystemOverhead": status.get("filesystemOverhead"),
         "uploadProxyURLOverride": status.get("uploadProxyURL"),
+        "podResourceRequirements": status.get("defaultPodResourceRequirements"),
+        "importProxy": status.get("importProxy"),
+        "imagePullSecrets": status.get("imagePullSecrets"),
     }
     missing = []
     for field, effective in reported.items():
@@ -119,6 +131,7 @@ def effective_config(config: Object | None) -> dict[str, t.Any]:
         "upload_proxy_url": status.get("uploadProxyURL"),
         "default_pod_resource_requirements": status.get("defaultPodResourceRequirements", {}),
         "import_proxy": status.get("importProxy", {}),
+        "image_pull_secrets": [secret["name"] for secret in status.get("imagePullSecrets", [])],
     }
 
 

@@ -40,12 +40,3 @@ def equal(left: object, right: object) -> bool:
         return parse(str(left)) == parse(str(right))
     except ValueError:
         return False
-
-
-def to_binary(size: int) -> str:
-    """The shortest exact spelling of a number of bytes: 1073741824 becomes `1Gi`, 1000 stays `1000`."""
-    for suffix in ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki"):
-        factor = int(_FACTORS[suffix])
-        if size and size % factor == 0:
-            return f"{size // factor}{suffix}"
-    return str(size)

@@ -45,7 +45,6 @@ PERSISTENT_VOLUME_CLAIM = Resource("", "v1", "persistentvolumeclaims", "Persiste
 STORAGE_CLASS = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", False)
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace", False)
 EVENT = Resource("", "v1", "events", "Event", True)
-POD = Resource("", "v1", "pods", "Pod", True)
 DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment", True)
 API_SERVICE = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", False)
 CUSTOM_RESOURCE_DEFINITION = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)

@@ -56,6 +56,39 @@ options:
   upload_proxy_url_override:
     description: Where the upload proxy is published. An empty string removes the setting.
     type: str
+  pod_resource_requirements:
+    description: Resources of worker pods. What is not given stays as it is.
+    type: dict
+    suboptions:
+      limits:
+        description: C(cpu) and C(memory), as in a pod.
+        type: dict
+      requests:
+        description: C(cpu) and C(memory), as in a pod.
+        type: dict
+  import_proxy:
+    description: The proxy of imports. What is not given stays as it is.
+    type: dict
+    suboptions:
+      http_proxy:
+        description: URL of the proxy for HTTP.
+        type: str
+      https_proxy:
+        description: URL of the proxy for HTTPS.
+        type: str
+      no_proxy:
+        description: Hosts that are reached without the proxy, separated by commas.
+        type: str
+      trusted_ca_proxy:
+        description: Name of a ConfigMap with the proxy's CA, in CDI's namespace.
+        type: str
+  image_pull_secrets:
+    description: Names of the Secrets that pull the images of components and workers. The list replaces the stored one.
+    type: list
+    elements: str
+  tls_security_profile:
+    description: TLS versions and ciphers of CDI's servers, for example C(type) V(Intermediate) with C(intermediate) V({}).
+    type: dict
   clone_strategy_override:
     description: The clone method of all clones between claims, whatever the storage profiles say.
     type: str
@@ -77,6 +110,15 @@ EXAMPLES = r"""
   kubevirt.cdi.cdi_config:
     preallocation: true
     scratch_space_storage_class: cheap
+
+- name: Give worker pods more memory, and imports a proxy
+  kubevirt.cdi.cdi_config:
+    pod_resource_requirements:
+      limits:
+        memory: 1Gi
+    import_proxy:
+      https_proxy: http://proxy.example.com:3128
+      no_proxy: .svc,10.0.0.0/8
 
 - name: Let CDI choose the class of scratch space again
   kubevirt.cdi.cdi_config:

@@ -102,6 +102,12 @@ effective:
       returned: success
       type: dict
       sample: {HTTPProxy: ""}
+    image_pull_secrets:
+      description: Names of the Secrets that pull images.
+      returned: success
+      type: list
+      elements: str
+      sample: [registry-credentials]
 storage_profiles:
   description: The storage profiles, when O(storage_profiles=true).
   returned: success

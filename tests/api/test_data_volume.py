@@ -11,7 +11,8 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
 
-BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}, "wait": False}
+VOLUME: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
+BLANK: dict[str, Any] = {**VOLUME, "wait": False}
 
 
 def test_an_unchanged_volume_costs_one_get(wire, module, namespace) -> None:
@@ -125,3 +126,13 @@ def test_bad_input_ends_before_any_request(wire, module, namespace, options, nam
     result = module("data_volume", **{"name": "disk", "namespace": namespace, **BLANK, **options}).result
     assert result["failed"] and named in result["msg"], result["msg"]
     assert wire.requests == []
+
+
+def test_info_tells_of_any_number_of_volumes_by_two_requests(wire, module, namespace) -> None:
+    volumes = [{"name": f"disk-{number}", "labels": {"odd": str(number % 2)}, **VOLUME} for number in range(6)]
+    module("data_volume", namespace=namespace, data_volumes=volumes, wait=False)
+    wire.requests.clear()
+    told = module("data_volume_info", namespace=namespace, label_selectors=["odd=1"]).result["data_volumes"]
+    assert [item["name"] for item in told] == ["disk-1", "disk-3", "disk-5"]
+    assert [method for method, _path in wire.requests] == ["GET", "GET"]
+    assert module("data_volume_info", namespace=namespace, name="nothing").result["data_volumes"] == []

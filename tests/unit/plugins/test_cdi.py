@@ -108,6 +108,9 @@ def test_config_asks_for_no_more_than_was_given() -> None:
     assert wanted_spec({"preallocation": False}) == {"config": {"preallocation": False}}
     assert wanted_spec({"scratch_space_storage_class": ""}) == {"config": {"scratchSpaceStorageClass": None}}
     assert wanted_spec({"clone_strategy_override": "copy"}) == {"cloneStrategyOverride": "copy"}
+    assert wanted_spec({"image_pull_secrets": ["a"]}) == {"config": {"imagePullSecrets": [{"name": "a"}]}}
+    proxy = {"http_proxy": "http://p", "no_proxy": "", "trusted_ca_proxy": None}
+    assert wanted_spec({"import_proxy": proxy}) == {"config": {"importProxy": {"HTTPProxy": "http://p", "noProxy": ""}}}
 
 
 @pytest.mark.parametrize(
