@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import ssl
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -21,6 +18,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from tests.modules import Ran, run_module
 
 ADMIN = "test-admin-token"
 LIMITED = "test-limited-token"
@@ -103,28 +101,12 @@ def namespace() -> Iterator[str]:
     direct.delete(NAMESPACE, name, dry_run=False)
 
 
-@dataclass
-class Ran:
-    """A module's result and everything that it printed."""
-
-    result: dict[str, Any]
-    output: str
-
-
 @pytest.fixture
 def module(wire: Wire) -> Callable[..., Ran]:
     """Runs a module of the collection as Ansible does, through the wire."""
 
     def run(name: str, /, *, check: bool = False, token: str = ADMIN, **options: Any) -> Ran:
-        arguments = {"host": wire.url, "api_key": token, **options, "_ansible_check_mode": check, "_ansible_diff": True}
-        ended = subprocess.run(
-            [sys.executable, "-m", f"ansible_collections.kubevirt.cdi.plugins.modules.{name}"],
-            input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.stdout, ended.stderr
-        return Ran(json.loads(ended.stdout), ended.stdout + ended.stderr)
+        arguments = {"host": wire.url, "api_key": token, **options}
+        return run_module(name, arguments, check=check)
 
     return run

@@ -9,7 +9,6 @@ import json
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from kubernetes import client, config
@@ -20,9 +19,9 @@ from tests.cluster.versions import HELPER_IMAGE
 _SECONDS = 90
 
 
-def digests(kubeconfig: Path, claims: list[str], size_bytes: int) -> dict[str, str]:
+def digests(kubeconfig: str, claims: list[str], size_bytes: int) -> dict[str, str]:
     """The digest of the first `size_bytes` of each volume's disk (disk.img, or the device), by `NAMESPACE/CLAIM`."""
-    core = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
+    core = client.CoreV1Api(config.new_client_from_config(kubeconfig))
     return {claim: _digest(core, *claim.split("/", 1), size_bytes=size_bytes) for claim in claims}
 
 
@@ -66,4 +65,4 @@ def _digest(core: client.CoreV1Api, namespace: str, claim: str, *, size_bytes: i
 
 
 if __name__ == "__main__":
-    print(json.dumps(digests(Path(os.environ["KUBECONFIG"]), sys.argv[2:], int(sys.argv[1]))))
+    print(json.dumps(digests(os.environ["KUBECONFIG"], sys.argv[2:], int(sys.argv[1]))))

@@ -10,8 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cluster.paths import cache_dir
-from tests.runner.tree import ROOT, environment
+from tests.runner.tree import ROOT, checkout_dir, environment
 
 # ansible-test 2.19 would fetch this file to put pip into its environments; Python brings pip along.
 _GET_PIP = Path.home() / ".ansible" / "test" / "cache" / "get_pip_24_2.py"
@@ -35,7 +34,7 @@ def _sanity() -> int:
 
 
 def _copy() -> Path:
-    target = cache_dir() / "sanity" / "ansible_collections" / "kubevirt" / "cdi"
+    target = checkout_dir() / "sanity" / "ansible_collections" / "kubevirt" / "cdi"
     shutil.rmtree(target, ignore_errors=True)
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -67,6 +66,6 @@ def _types() -> int:
         "--strict",
         "--ignore-missing-imports",
         "--explicit-package-bases",
-        f"--cache-dir={cache_dir() / 'mypy'}",
+        f"--cache-dir={checkout_dir() / 'mypy'}",
     ]
     return subprocess.run([*common, "tests/cluster", "tests/runner"], cwd=ROOT, check=False).returncode

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import bed
 from tests.cluster.runtime.profile import PROFILES
-from tests.cluster.target import target
+from tests.cluster.target import Target, target
 from tests.runner import checks
 from tests.runner.tree import ROOT, environment
 
@@ -76,13 +76,26 @@ def _molecule() -> int:
     cluster = target()
     if cluster.own:
         bed.reset(PROFILES["full"])
-    missing = [name for name in _FIXTURES if name not in {*os.environ, *cluster.environment}]
-    if missing:
-        print(f"scenarios skipped: this cluster has no {', '.join(missing)} (see tests/cluster/README.md)")
+    if not _has_fixtures(cluster):
         return 0
     return subprocess.run(
         ["molecule", "test", "--all"], cwd=ROOT, check=False, env=environment(cluster.environment)
     ).returncode
+
+
+def _real() -> int:
+    """What one wants to see of a real CDI: each claim of the checklists a named test."""
+    cluster = target()
+    if not _has_fixtures(cluster):
+        return 0
+    return _pytest("tests/real", more=cluster.environment)
+
+
+def _has_fixtures(cluster: Target) -> bool:
+    missing = [name for name in _FIXTURES if name not in {*os.environ, *cluster.environment}]
+    if missing:
+        print(f"skipped: this cluster has no {', '.join(missing)} (see tests/cluster/README.md)")
+    return not missing
 
 
 STAGES: dict[str, Callable[[], int]] = {
@@ -91,4 +104,5 @@ STAGES: dict[str, Callable[[], int]] = {
     "api": _api,
     "cluster": _cluster,
     "molecule": _molecule,
+    "real": _real,
 }

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -14,9 +15,14 @@ from tests.cluster.paths import cache_dir
 ROOT = Path(__file__).parents[2]
 
 
+def checkout_dir() -> Path:
+    """A directory of this checkout's own: two that run at the same time must not see each other's code."""
+    return cache_dir() / "checkouts" / hashlib.sha256(bytes(ROOT)).hexdigest()[:12]
+
+
 def collections_path() -> Path:
     """A directory in which this checkout is the collection kubevirt.cdi, by a link."""
-    path = cache_dir() / "tree"
+    path = checkout_dir() / "tree"
     link = path / "ansible_collections" / "kubevirt" / "cdi"
     link.parent.mkdir(parents=True, exist_ok=True)
     if link.is_symlink():

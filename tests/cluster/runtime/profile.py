@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +57,18 @@ class Profile:
 
     @property
     def cgroup(self) -> str:
-        return f"kubevirt-cdi-{self.name}"
+        return f"kubevirt-cdi{self.number}-{self.name}"
 
 
-PROFILES = {"full": Profile("full", 1), "api": Profile("api", 2)}
+def _first_number() -> int:
+    """Clusters of several checkouts stand side by side when each has numbers, and so addresses, of its own."""
+    given = os.environ.get("KUBEVIRT_CDI_TEST_NUMBER", "1")
+    if not given.isdecimal() or not 1 <= int(given) <= 254:
+        raise SystemExit(f"error: KUBEVIRT_CDI_TEST_NUMBER is {given!r}: give a number from 1 to 254.")
+    return int(given)
+
+
+PROFILES = {"full": Profile("full", _first_number()), "api": Profile("api", _first_number() + 1)}
 
 
 def profile_named(name: str) -> Profile:

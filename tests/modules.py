@@ -1,0 +1,34 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs the collection's modules as Ansible does: a process of its own, arguments as JSON on its standard input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass
+class Ran:
+    """A module's result and everything that it printed."""
+
+    result: dict[str, Any]
+    output: str
+
+
+def run_module(name: str, options: dict[str, Any], *, check: bool = False) -> Ran:
+    """Run module `name` with these options, in diff mode. It must end with a result, be it a failure."""
+    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
+    ended = subprocess.run(
+        [sys.executable, "-m", f"ansible_collections.kubevirt.cdi.plugins.modules.{name}"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stdout, ended.stderr
+    return Ran(json.loads(ended.stdout), ended.stdout + ended.stderr)

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real CDI, installed and configured by the collection's own playbooks, and its modules and lookup on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE
+from tests.cluster.digests import digests
+from tests.modules import Ran, run_module
+from tests.runner.site import INVENTORY, OWN_VARIABLES
+
+KUBECONFIG = os.environ["KUBECONFIG"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cdi() -> None:
+    """CDI is installed, preallocation is off, scratch space is on `thin`, and the storage profiles are filled in."""
+    ended = subprocess.run(
+        [
+            *("ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars=@{OWN_VARIABLES}"),
+            *("--extra-vars", json.dumps({"cdi_preallocation": False})),
+            *("kubevirt.cdi.install", "kubevirt.cdi.config"),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.fixture(scope="session")
+def connection() -> Connection:
+    return connect({"kubeconfig": KUBECONFIG})
+
+
+@pytest.fixture
+def namespace(connection: Connection) -> Iterator[str]:
+    """A namespace of the test's own."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    connection.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
+    yield name
+    connection.delete(NAMESPACE, name, dry_run=False)
+
+
+@pytest.fixture
+def module() -> Callable[..., Ran]:
+    """Runs a module of the collection on the cluster."""
+
+    def run(name: str, /, *, check: bool = False, **options: Any) -> Ran:
+        return run_module(name, {"kubeconfig": KUBECONFIG, **options}, check=check)
+
+    return run
+
+
+@pytest.fixture
+def ok(module: Callable[..., Ran]) -> Callable[..., dict[str, Any]]:
+    """Runs a module that has to succeed, and returns its result."""
+
+    def run(name: str, /, **options: Any) -> dict[str, Any]:
+        result = module(name, **options).result
+        assert not result.get("failed"), result["msg"]
+        return result
+
+    return run
+
+
+@pytest.fixture
+def lookup() -> Callable[..., list[dict[str, Any]]]:
+    """The lookup clone_method, as a template calls it."""
+    from ansible.plugins.loader import lookup_loader
+
+    def run(*terms: Any, **options: Any) -> list[dict[str, Any]]:
+        plugin = lookup_loader.get("kubevirt.cdi.clone_method")
+        found: list[dict[str, Any]] = plugin.run(list(terms), variables={}, kubeconfig=KUBECONFIG, **options)
+        return found
+
+    return run
+
+
+@pytest.fixture
+def digest() -> Callable[..., str]:
+    """SHA-256 of the first bytes of a volume's disk, read in a pod."""
+
+    def read(namespace: str, claim: str, size_bytes: int) -> str:
+        name = f"{namespace}/{claim}"
+        return digests(KUBECONFIG, [name], size_bytes)[name]
+
+    return read
