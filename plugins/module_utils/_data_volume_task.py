@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from . import _data_volume as rules
+from . import _diagnosis as diagnosis
 from ._apply import difference, normalise, shown, write
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
 from ._clone import clone_facts, preallocation_facts
@@ -187,14 +188,14 @@ def _judge_gone(_name: str, stored: Object | None) -> Verdict:
 def _wait(task: Task, items: list[_Item], deadline: float) -> None:
     """Wait by one watch for all volumes of a namespace that are not there yet; what goes wrong is theirs."""
     waiting = {
-        item.key[1]: item for item in items if item.stored is not None and not item.error and rules.judge(item.volume, item.stored).state != REACHED
+        item.key[1]: item for item in items if item.stored is not None and not item.error and diagnosis.judge(item.volume, item.stored).state != REACHED
     }
     if not waiting:
         return
     namespace = items[0].key[0]
     try:
         outcomes = wait_for(
-            task.connection, DATA_VOLUME, namespace, list(waiting), lambda name, stored: rules.judge(waiting[name].volume, stored), deadline
+            task.connection, DATA_VOLUME, namespace, list(waiting), lambda name, stored: diagnosis.judge(waiting[name].volume, stored), deadline
         )
     except CdiError as exc:
         for item in waiting.values():
@@ -208,7 +209,7 @@ def _wait(task: Task, items: list[_Item], deadline: float) -> None:
         if outcome.verdict.state == REACHED:
             continue
         uid = (outcome.object or {}).get("metadata", {}).get("uid")
-        told = rules.warnings_about(events, name, uid)
+        told = diagnosis.warnings_about(events, name, uid)
         how = "failed" if outcome.verdict.state == FAILED else f"is not ready after {task.params['wait_timeout']} s"
         item.error = f"DataVolume {item.title} {how}: {outcome.verdict.reason}." + (f" Warnings: {'; '.join(told)}." if told else "")
 
