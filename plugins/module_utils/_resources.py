@@ -40,16 +40,29 @@ _CDI = "cdi.kubevirt.io"
 CDI = Resource(_CDI, "v1beta1", "cdis", "CDI", False)
 CDI_CONFIG = Resource(_CDI, "v1beta1", "cdiconfigs", "CDIConfig", False)
 STORAGE_PROFILE = Resource(_CDI, "v1beta1", "storageprofiles", "StorageProfile", False)
+DATA_SOURCE = Resource(_CDI, "v1beta1", "datasources", "DataSource", True)
 DATA_VOLUME = Resource(_CDI, "v1beta1", "datavolumes", "DataVolume", True)
 PERSISTENT_VOLUME_CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
+PERSISTENT_VOLUME = Resource("", "v1", "persistentvolumes", "PersistentVolume", False)
 STORAGE_CLASS = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", False)
+CSI_DRIVER = Resource("storage.k8s.io", "v1", "csidrivers", "CSIDriver", False)
+VOLUME_SNAPSHOT = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshots", "VolumeSnapshot", True)
+VOLUME_SNAPSHOT_CONTENT = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshotcontents", "VolumeSnapshotContent", False)
+VOLUME_SNAPSHOT_CLASS = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", "VolumeSnapshotClass", False)
+POD = Resource("", "v1", "pods", "Pod", True)
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace", False)
 EVENT = Resource("", "v1", "events", "Event", True)
 DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment", True)
 API_SERVICE = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", False)
 CUSTOM_RESOURCE_DEFINITION = Resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False)
 
+SELF_SUBJECT_ACCESS_REVIEW = Resource("authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False)
+
 _RBAC = "rbac.authorization.k8s.io"
+
+CLUSTER_ROLE = Resource(_RBAC, "v1", "clusterroles", "ClusterRole", False)
+ROLE = Resource(_RBAC, "v1", "roles", "Role", True)
+ROLE_BINDING = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True)
 
 # What a release manifest of CDI may hold, in the order in which it has to be created.
 MANIFEST_KINDS = {
@@ -57,11 +70,11 @@ MANIFEST_KINDS = {
     for resource in (
         NAMESPACE,
         CUSTOM_RESOURCE_DEFINITION,
-        Resource(_RBAC, "v1", "clusterroles", "ClusterRole", False),
+        CLUSTER_ROLE,
         Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", False),
         Resource("", "v1", "serviceaccounts", "ServiceAccount", True),
-        Resource(_RBAC, "v1", "roles", "Role", True),
-        Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True),
+        ROLE,
+        ROLE_BINDING,
         Resource("", "v1", "configmaps", "ConfigMap", True),
         Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", True),
         DEPLOYMENT,
