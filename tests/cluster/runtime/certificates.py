@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from tests.cluster.runtime.profile import API_SERVICE_ADDRESS, Profile
+from tests.cluster.runtime.profile import Profile
 
 _LIFETIME = datetime.timedelta(days=30)
 # Who talks to the API server: common name and group.
@@ -89,7 +89,9 @@ def make_certificates(profile: Profile) -> None:
         authority.issue(name, common_name, group)
     services = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"]
     authority.issue(
-        "kube-apiserver", "kube-apiserver", addresses=[profile.address, API_SERVICE_ADDRESS, "127.0.0.1", *services]
+        "kube-apiserver",
+        "kube-apiserver",
+        addresses=[profile.address, profile.api_service_address, "127.0.0.1", *services],
     )
     authority.issue("etcd", "etcd", addresses=["127.0.0.1"])
     authority.issue("kubelet-server", "node", addresses=[profile.address, "node"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.cluster.runtime.certificates import kubeconfig_path
 from tests.cluster.runtime.component import Component
-from tests.cluster.runtime.profile import API_PORT, POD_RANGE, SERVICE_RANGE, Profile
+from tests.cluster.runtime.profile import API_PORT, POD_RANGE, Profile
 
 ETCD_PORT = 2379
 ADMIN_TOKEN = "test-admin-token"
@@ -51,7 +51,7 @@ def api_server(profile: Profile, kubernetes: Path) -> Component:
         "etcd-certfile": pki / "etcd-client.crt",
         "etcd-keyfile": pki / "etcd-client.key",
         "authorization-mode": "Node,RBAC",
-        "service-cluster-ip-range": SERVICE_RANGE,
+        "service-cluster-ip-range": profile.service_range,
         "service-account-issuer": "https://kubernetes.default.svc.cluster.local",
         "service-account-key-file": pki / "service-account.key",
         "service-account-signing-key-file": pki / "service-account.key",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime.component import Component
-from tests.cluster.runtime.profile import SERVICE_RANGE, Profile
+from tests.cluster.runtime.profile import Profile
 from tests.cluster.runtime.storage import POOL_BYTES, pool
 
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -87,7 +87,7 @@ def start(profile: Profile, stages: Sequence[Stage]) -> None:
     ip("address", "add", f"{profile.host_address}/30", "dev", profile.interface)
     ip("link", "set", profile.interface, "up")
     if profile.name == "full":
-        ip("route", "add", SERVICE_RANGE, "via", profile.address)
+        ip("route", "add", profile.service_range, "via", profile.address)
 
 
 def stop(profile: Profile) -> None:

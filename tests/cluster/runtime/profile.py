@@ -12,8 +12,6 @@ from pathlib import Path
 from tests.cluster.errors import ClusterError
 from tests.cluster.paths import state_dir
 
-SERVICE_RANGE = "10.96.0.0/16"
-API_SERVICE_ADDRESS = "10.96.0.1"
 POD_RANGE = "10.244.0.0/24"
 API_PORT = 6443
 
@@ -37,6 +35,16 @@ class Profile:
     def address(self) -> str:
         """The node's, at the inner end of the cable."""
         return f"10.203.{self.number}.2"
+
+    @property
+    def service_range(self) -> str:
+        """Of each cluster its own: the machine has one route to it."""
+        return f"10.204.{self.number}.0/24"
+
+    @property
+    def api_service_address(self) -> str:
+        """The first address of the range, as the API server takes it."""
+        return f"10.204.{self.number}.1"
 
     @property
     def interface(self) -> str:
