@@ -20,9 +20,9 @@ class Ran:
     output: str
 
 
-def run_module(name: str, options: dict[str, Any], *, check: bool = False) -> Ran:
-    """Run module `name` with these options, in diff mode. It must end with a result, be it a failure."""
-    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
+def run_module(name: str, options: dict[str, Any], *, check: bool = False, diff: bool = True) -> Ran:
+    """Run module `name` with these options. It must end with a result, be it a failure."""
+    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
     ended = subprocess.run(
         [sys.executable, "-m", f"ansible_collections.kubevirt.cdi.plugins.modules.{name}"],
         input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),

@@ -18,8 +18,9 @@ notes:
 options:
   kubeconfig:
     description:
-      - Path of a kubeconfig, or its content as a dictionary.
-      - Without it, and without O(host) and credentials, the service account of the pod is used, then C(~/.kube/config).
+      - Path of a kubeconfig, or its content as a dictionary. Several paths with colons between them are merged, as C(kubectl) does it.
+      - Without it, and without O(host) and credentials, the service account of the pod is used, then what the variable E(KUBECONFIG) names,
+        then C(~/.kube/config).
       - The variable E(K8S_AUTH_KUBECONFIG) gives it, too.
     type: raw
   context:
@@ -58,7 +59,10 @@ options:
     type: bool
     aliases: [verify_ssl]
   proxy:
-    description: URL of an HTTP proxy. The variable E(K8S_AUTH_PROXY) gives it, too.
+    description:
+      - URL of a proxy. A user name and a password in it are sent to the proxy and never shown.
+      - Without it, C(proxy-url) of the kubeconfig is used, then E(HTTPS_PROXY) and E(NO_PROXY).
+      - The variable E(K8S_AUTH_PROXY) gives it, too.
     type: str
   no_proxy:
     description: Comma-separated hosts that are reached without the proxy. The variable E(K8S_AUTH_NO_PROXY) gives it, too.

@@ -13,8 +13,9 @@ requirements:
 options:
   kubeconfig:
     description:
-      - Path of a kubeconfig, or its content as a dictionary.
-      - Without it, and without O(host) and credentials, the service account of the pod is used, then C(~/.kube/config).
+      - Path of a kubeconfig, or its content as a dictionary. Several paths with colons between them are merged, as C(kubectl) does it.
+      - Without it, and without O(host) and credentials, the service account of the pod is used, then what the variable E(KUBECONFIG) names,
+        then C(~/.kube/config).
     type: raw
     env:
       - name: K8S_AUTH_KUBECONFIG
@@ -88,7 +89,9 @@ options:
     vars:
       - name: kubevirt_cdi_validate_certs
   proxy:
-    description: URL of an HTTP proxy.
+    description:
+      - URL of a proxy. A user name and a password in it are sent to the proxy and never shown.
+      - Without it, C(proxy-url) of the kubeconfig is used, then E(HTTPS_PROXY) and E(NO_PROXY).
     type: str
     env:
       - name: K8S_AUTH_PROXY

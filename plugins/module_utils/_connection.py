@@ -3,19 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""From authentication options to an API server, and the verbs used on it.
+"""A connection to an API server, and the verbs used on it.
 
-The package `kubernetes` reads kubeconfigs, runs credential plugins and sets TLS and proxies up. Requests go through its
-urllib3 pool: that part is the same in every release from 29 to 37, and the Authorization header is set here, because
-36.0.0 and 36.0.1 drop it.
+Requests go through the urllib3 pool of the package `kubernetes`: that part is the same in every release from 29 to 37. The
+Authorization header is set here, because 36.0.0 and 36.0.1 drop it.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import re
+import ssl
 import typing as t
 
+from ._credentials import check, configure
 from ._errors import ApiError, CdiError, api_error, status_of, target
 from ._resources import Resource
 
@@ -24,6 +25,7 @@ PAGE_SIZE = 500
 CONNECT_TIMEOUT_SECONDS = 10
 ANSWER_TIMEOUT_SECONDS = 60
 RETRIED_CODES = (429, 500, 502, 503, 504)
+RETRY_AFTER_MAX_SECONDS = 10
 
 Object = t.Dict[str, t.Any]
 
@@ -32,79 +34,26 @@ class WatchExpired(Exception):
     """The API server no longer knows the resource version: list again."""
 
 
-def connect(params: t.Mapping[str, t.Any]) -> Connection:
+def connect(params: t.Mapping[str, t.Any], warn: t.Callable[[str], None] | None = None) -> Connection:
     """Open a connection from the authentication options (see the documentation fragment `_auth`).
 
-    Nothing is sent yet. Raises CdiError when the package `kubernetes` is missing or the options lead to no cluster.
+    Nothing is sent yet. `warn` gets each of the API server's warnings once. Raises CdiError when the package `kubernetes` is
+    missing or the options lead to no cluster.
     """
+    check(params)
     try:
-        from kubernetes import client, config
-        from kubernetes.config.config_exception import ConfigException
+        import urllib3
+        from kubernetes import client
     except ImportError as exc:
         raise CdiError(
             "The Python package kubernetes is missing on the host that runs this task; install it there with: pip install 'kubernetes>=29'."
         ) from exc
-
-    configuration = client.Configuration()
+    configuration = configure(params)
     try:
-        _load(config, ConfigException, configuration, params)
-    except (ConfigException, OSError) as exc:
-        raise CdiError(f"Cannot load the cluster's credentials: {exc}; give kubeconfig, or host and api_key (or the variables K8S_AUTH_*).") from exc
-    _override(configuration, params)
-    return Connection(client.ApiClient(configuration), configuration, _headers(params))
-
-
-def _load(config: t.Any, config_exception: type[Exception], configuration: t.Any, params: t.Mapping[str, t.Any]) -> None:
-    """Choose the source of credentials in kubernetes.core's order."""
-    complete = params.get("host") and (
-        params.get("api_key")
-        or (params.get("username") and params.get("password"))
-        or (params.get("client_cert") and params.get("client_key"))
-    )
-    if complete:
-        return
-    kubeconfig, context = params.get("kubeconfig"), params.get("context")
-    if isinstance(kubeconfig, dict):
-        config.load_kube_config_from_dict(kubeconfig, context=context, client_configuration=configuration, persist_config=False)
-        return
-    if kubeconfig and not os.path.isfile(kubeconfig):
-        raise CdiError(f"kubeconfig is {kubeconfig}, and there is no such file; give the path of a kubeconfig.")
-    if not kubeconfig and not context:
-        try:
-            config.load_incluster_config(client_configuration=configuration)
-            return
-        except config_exception:
-            pass  # Not in a pod: the default kubeconfig is next.
-    config.load_kube_config(
-        config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=bool(params.get("persist_config"))
-    )
-
-
-def _override(configuration: t.Any, params: t.Mapping[str, t.Any]) -> None:
-    """Options win over what the kubeconfig says."""
-    names = {
-        "host": "host",
-        "username": "username",
-        "password": "password",
-        "client_cert": "cert_file",
-        "client_key": "key_file",
-        "ca_cert": "ssl_ca_cert",
-        "validate_certs": "verify_ssl",
-        "proxy": "proxy",
-        "no_proxy": "no_proxy",
-    }
-    for option, attribute in names.items():
-        if params.get(option) is not None:
-            setattr(configuration, attribute, params[option])
-    if params.get("api_key"):
-        configuration.refresh_api_key_hook = None
-        configuration.api_key = {"authorization": f"Bearer {params['api_key']}"}
-        configuration.api_key_prefix = {}
-    if params.get("proxy_headers"):
-        import urllib3
-
-        headers = {name: value for name, value in params["proxy_headers"].items() if value is not None}
-        configuration.proxy_headers = urllib3.util.make_headers(**headers)
+        api_client = client.ApiClient(configuration)
+    except (urllib3.exceptions.HTTPError, ImportError) as exc:
+        raise CdiError(f"proxy is {configuration.proxy}, which the Python package urllib3 cannot use: {exc}.") from exc
+    return Connection(api_client, configuration, _headers(params), warn)
 
 
 def _headers(params: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
@@ -118,22 +67,23 @@ def _headers(params: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
 class Connection:
     """The verbs of one API server. Objects are plain dictionaries, as in JSON."""
 
-    def __init__(self, api_client: t.Any, configuration: t.Any, headers: list[tuple[str, str]]) -> None:
+    def __init__(
+        self, api_client: t.Any, configuration: t.Any, headers: list[tuple[str, str]], warn: t.Callable[[str], None] | None = None
+    ) -> None:
         import urllib3
 
         self.api_client = api_client
+        # The hook that renews a token sets the kubeconfig's own address again.
+        self.host = configuration.host.rstrip("/")
+        self.verifies_certificates = bool(configuration.verify_ssl)
         self._configuration = configuration
         self._headers = headers
+        self._warn = warn
+        self._warned: set[str] = set()
         self._urllib3 = urllib3
-        self._retries = urllib3.Retry(
-            total=4, backoff_factor=0.5, status_forcelist=RETRIED_CODES, allowed_methods=None, raise_on_status=False, respect_retry_after_header=True
-        )
-        if not configuration.verify_ssl:
+        self._retries = _retries(urllib3)
+        if not self.verifies_certificates:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-
-    @property
-    def verifies_certificates(self) -> bool:
-        return bool(self._configuration.verify_ssl)
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """The stored object, None when there is none. Raises NotServed when the kind is unknown."""
@@ -151,7 +101,15 @@ class Connection:
         query = {"limit": str(PAGE_SIZE), "labelSelector": label_selector, "fieldSelector": field_selector}
         items: list[Object] = []
         while True:
-            page = self._json("list", "GET", resource, namespace, None, query=query)
+            try:
+                page = self._json("list", "GET", resource, namespace, None, query=query)
+            except WatchExpired:
+                if "continue" not in query:
+                    raise
+                # So many objects, or so slow a server, that the first page's version is no longer kept.
+                items = []
+                del query["continue"]
+                continue
             items += page["items"]
             if not page["metadata"].get("continue"):
                 return items, page["metadata"]["resourceVersion"]
@@ -217,7 +175,14 @@ class Connection:
 
     def _json(self, verb: str, method: str, resource: Resource, namespace: str | None, name: str | None, **kwargs: t.Any) -> Object:
         response = self._send(verb, method, resource, namespace, name, **kwargs)
-        return t.cast(Object, json.loads(response.data))
+        try:
+            return t.cast(Object, json.loads(response.data))
+        except ValueError as exc:
+            raise ApiError(
+                f"Cannot {verb} {target(resource, namespace, name)}: {self.host} answers with something else than JSON; "
+                "check that host is the Kubernetes API, not a login page or a dashboard.",
+                response.status,
+            ) from exc
 
     def _send(
         self,
@@ -237,7 +202,7 @@ class Connection:
         authorization = self._authorization()
         if authorization:
             headers["Authorization"] = authorization
-        url = self._configuration.host.rstrip("/") + resource.path(namespace, name)
+        url = self.host + resource.path(namespace, name)
         asked = {key: value for key, value in (query or {}).items() if value}
         if asked:
             from urllib.parse import urlencode
@@ -255,12 +220,8 @@ class Connection:
                 preload_content=stream_seconds is None,
             )
         except self._urllib3.exceptions.HTTPError as exc:
-            cause = getattr(exc, "reason", None) or exc
-            raise ApiError(
-                f"Cannot {verb} {target(resource, namespace, name)}: no answer from the Kubernetes API at {self._configuration.host} ({cause}); "
-                "check host, proxy, ca_cert and that the API server runs.",
-                0,
-            ) from exc
+            raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: {self._unreachable(exc)}.", 0) from exc
+        self._tell_warnings(response)
         if response.status == 410 and status_of(response.data):
             raise WatchExpired
         if not 200 <= response.status <= 299:
@@ -268,12 +229,49 @@ class Connection:
         return response
 
     def _authorization(self) -> str | None:
-        token = self._configuration.get_api_key_with_prefix("authorization")
+        """The header's value; the hook renews a token that a plugin, or a pod's service account, has given for some time."""
+        if self._configuration.refresh_api_key_hook:
+            self._configuration.refresh_api_key_hook(self._configuration)
+        # Releases differ in the key, and none of them understands all of its own.
+        token = self._configuration.api_key.get("BearerToken") or self._configuration.api_key.get("authorization")
         if token:
-            return str(token)
+            return str(token).strip()
         if self._configuration.username:
             return str(self._configuration.get_basic_auth_token())
         return None
+
+    def _unreachable(self, exc: BaseException) -> str:
+        """Why there is no answer, in words and with a remedy, out of what urllib3 wrapped."""
+        cause = getattr(exc, "reason", None) or exc
+        while cause.args and isinstance(cause.args[-1], BaseException):
+            cause = cause.args[-1]
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"the certificate of {self.host} is not valid ({cause.verify_message}); give its CA as ca_cert"
+        through = f" through the proxy {self._configuration.proxy}" if self._configuration.proxy else ""
+        return (
+            f"no answer from the Kubernetes API at {self.host}{through} ({re.sub(r'^<[^>]*>: ', '', str(cause))}); "
+            "check host, proxy, ca_cert and that the API server runs"
+        )
+
+    def _tell_warnings(self, response: t.Any) -> None:
+        """Pass on what the API server warns of (deprecated kinds, fields that it does not know), each text once."""
+        for header in response.headers.getlist("Warning"):
+            quoted = re.match(r'299 \S+ "((?:[^"\\]|\\.)*)"', header)
+            text = re.sub(r"\\(.)", r"\1", quoted.group(1)) if quoted else header
+            if self._warn and text not in self._warned:
+                self._warned.add(text)
+                self._warn(f"The API server warns: {text}")
+
+
+def _retries(urllib3: t.Any) -> t.Any:
+    """Up to 4 more attempts after a lost connection or an overloaded server; none after a failed TLS handshake."""
+
+    class Retry(urllib3.Retry):  # type: ignore[misc]
+        def get_retry_after(self, response: t.Any) -> float | None:
+            seconds = super().get_retry_after(response)
+            return None if seconds is None else min(seconds, RETRY_AFTER_MAX_SECONDS)
+
+    return Retry(total=4, other=0, backoff_factor=0.5, status_forcelist=RETRIED_CODES, allowed_methods=None, raise_on_status=False)
 
 
 def _lines(response: t.Any) -> t.Iterator[bytes]:

@@ -12,12 +12,11 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ._argspec import AUTH, ArgumentSpec
+from ._credentials import secrets
 from ._errors import CdiError
 
 if t.TYPE_CHECKING:
     from ._connection import Connection
-
-_SECRET_KUBECONFIG_KEYS = ("client-key-data", "id-token", "password", "refresh-token", "token")
 
 
 class Task(t.NamedTuple):
@@ -33,28 +32,20 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
     """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before a client is loaded."""
     whole = AUTH + spec
     module = AnsibleModule(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
-    module.no_log_values.update(_secrets(module.params.get("kubeconfig")))
+    module.no_log_values.update(secrets(module.params))
     try:
         if check:
             check(module.params)
         from ._connection import connect
 
-        connection = connect(module.params)
+        connection = connect(module.params, module.warn)
         if not connection.verifies_certificates:
             module.warn("The API server's certificate is not verified: set validate_certs to true and give ca_cert.")
         result = function(Task(module.params, connection, module.check_mode, module.warn))
+        end: t.Callable[..., t.NoReturn] = module.exit_json
     except CdiError as exc:
-        module.fail_json(msg=str(exc), **exc.result)
+        result = {"msg": str(exc), **exc.result}
+        end = module.fail_json
     if not module._diff:
         result.pop("diff", None)
-    module.exit_json(**result)
-
-
-def _secrets(kubeconfig: t.Any) -> set[str]:
-    """The secret values inside a kubeconfig that was given as a dictionary."""
-    if isinstance(kubeconfig, list):
-        return set().union(*map(_secrets, kubeconfig))
-    if not isinstance(kubeconfig, dict):
-        return set()
-    own = {value for key, value in kubeconfig.items() if key in _SECRET_KUBECONFIG_KEYS and isinstance(value, str)}
-    return own.union(*map(_secrets, kubeconfig.values()))
+    end(**result)

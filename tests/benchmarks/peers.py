@@ -1,0 +1,53 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the collection is measured against: kubernetes.core from PyPI, virtctl and kubectl from their Go modules.
+
+Each is made once and kept in the cache; nothing but the benchmarks asks for them.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+from tests.cluster.build.commands import output
+from tests.cluster.build.golang import programs
+from tests.cluster.build.recipe import Built, Recipe
+from tests.cluster.build.scheduler import run
+
+# The last one that Python 3.11 can install; it has kubernetes.core 6.2.0.
+ANSIBLE_PACKAGE = "ansible==12.3.0"
+_COLLECTIONS = "ansible_collections/kubernetes/core/"
+
+
+def _unpack_collections(target: Path, _built: Built) -> None:
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(target), ANSIBLE_PACKAGE]
+    output(pip, cwd=target)
+    (wheel,) = target.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target, [name for name in archive.namelist() if name.startswith(_COLLECTIONS)])
+    wheel.unlink()
+
+
+_RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe("peer-collections", (ANSIBLE_PACKAGE,), _unpack_collections, compiles=False),
+        programs("peer-programs", "peers", ".", "tool"),
+    )
+}
+
+
+def kubernetes_core() -> Path:
+    """The directory above `ansible_collections` that has the collection kubernetes.core."""
+    return run(_RECIPES, ["peer-collections"])["peer-collections"]
+
+
+def program(name: str) -> str:
+    """The path of `virtctl` or `kubectl`."""
+    path = shutil.which(name, path=str(run(_RECIPES, ["peer-programs"])["peer-programs"]))
+    assert path, f"the recipe peer-programs makes no {name}"
+    return path

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A plain HTTP proxy in front of a real API server: it counts requests, and breaks them when told to."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+_DISCOVERY = re.compile(r"/(version|openapi/.*|api(/[^/]+)?|apis(/[^/]+){0,2})/?")
+_PASSED_ON = ("Content-Type", "Retry-After", "Warning")
+
+
+@dataclass
+class Wire:
+    """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order.
+
+    A fault is (status, headers, body); status 0 cuts the connection.
+    """
+
+    url: str
+    requests: list[tuple[str, str]] = field(default_factory=list)
+    faults: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+
+    def writes(self) -> list[tuple[str, str]]:
+        return [request for request in self.requests if request[0] != "GET" and "dryRun=All" not in request[1]]
+
+    def discoveries(self) -> list[tuple[str, str]]:
+        """Requests that ask what the server serves, instead of for an object."""
+        return [request for request in self.requests if _DISCOVERY.fullmatch(request[1].partition("?")[0])]
+
+
+@contextmanager
+def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
+    """In front of `server` (https://host:port). Each client connection has one of its own to the API server."""
+    context = ssl.create_default_context(cafile=ca_file)
+    host, port = server.removeprefix("https://").split(":")
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = 65536
+        disable_nagle_algorithm = True
+
+        def setup(self) -> None:
+            super().setup()
+            self.upstream = http.client.HTTPSConnection(host, int(port), context=context, timeout=60)
+
+        def finish(self) -> None:
+            self.upstream.close()
+            super().finish()
+
+        def _forward(self) -> None:
+            record.requests.append((self.command, self.path))
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if record.faults:
+                self._answer(*record.faults.pop(0))
+                return
+            # Not by names: a header may stand there more than once.
+            self.upstream.putrequest(self.command, self.path, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in ("host", "connection"):
+                    self.upstream.putheader(name, value)
+            self.upstream.endheaders(body or None)
+            answer = self.upstream.getresponse()
+            kept = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
+            self._answer(answer.status, kept, answer.read())
+
+        def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            if status == 0:
+                self.close_connection = True
+                self.connection.close()
+                return
+            self.send_response(status)
+            for key, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _forward
+
+        def log_message(self, *_arguments: Any) -> None:
+            """The test prints what matters."""
+
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    record = Wire(f"http://127.0.0.1:{proxy.server_address[1]}")
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    try:
+        yield record
+    finally:
+        proxy.shutdown()
+        proxy.server_close()
