@@ -60,11 +60,11 @@ def without_removed_version(desired: Object, stored: Object | None) -> Object:
 
 def refuse_downgrade(installed: str, wanted: str) -> None:
     """CDI's operator silently ignores a downgrade (controller-lifecycle-operator-sdk, reconciler.go): say so first."""
-    if _release(installed) and _release(wanted) and _release(wanted) < _release(installed):
+    if release(installed) and release(wanted) and release(wanted) < release(installed):
         raise CdiError(f"CDI {installed} is installed and the manifest is of {wanted}; CDI cannot be downgraded: give {installed} or a newer release.")
 
 
-def _release(version: str) -> tuple[int, ...]:
+def release(version: str) -> tuple[int, ...]:
     match = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)", version)
     return tuple(map(int, match.groups())) if match else ()
 

@@ -44,16 +44,6 @@ def is_clone(volume: Object | None, claim: Object | None) -> bool:
     return source.get("kind") == "VolumeCloneSource" or "k8s.io/CloneRequest" in annotations(claim)
 
 
-def preallocation_facts(claim: Object | None) -> dict[str, t.Any]:
-    """Asked and applied. CDI only ever records that it has been applied (pkg/controller/common/util.go, v1.65.0)."""
-    recorded = annotations(claim)
-    requested = recorded.get(f"{PREFIX}storage.preallocation.requested")
-    return {
-        "requested": None if requested is None else requested == "true",
-        "applied": recorded.get(f"{PREFIX}storage.preallocation") == "true",
-    }
-
-
 def explain(facts: dict[str, t.Any], override: str | None, strategy: str | None, storage_class: str | None) -> str:
     """One sentence on why the method is what it is. `strategy` is the storage profile's, `override` the CDI object's."""
     method = facts["method"]

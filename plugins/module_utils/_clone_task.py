@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ._clone import clone_facts, explain, preallocation_facts
+from ._clone import clone_facts, explain
 from ._connection import Connection, Object, connect
 from ._errors import ApiError, CdiError, NotServed
+from ._preallocation import preallocation_facts
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_PROFILE, Resource
 
 # A task that looks up one volume after the other uses one connection.
@@ -67,7 +68,7 @@ def _facts(connection: Connection, key: tuple[str, str], volume: Object | None, 
         "observed": facts["method"] is not None,
         **facts,
         "reason": explain(facts, override, strategy, storage_class),
-        "preallocation": preallocation_facts(claim),
+        "preallocation": preallocation_facts(volume, claim),
     }
 
 

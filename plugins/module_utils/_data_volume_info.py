@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ._apply import shown
 from ._argspec import ArgumentSpec
-from ._clone import clone_facts, preallocation_facts
 from ._connection import Object
+from ._data_volume_facts import ScratchSeen, volume_facts
 from ._errors import NotServed
 from ._module import Task
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
+from ._scratch import without_volume
+from ._scratch_task import Pair, look_for, read_settings
 
 SPEC = ArgumentSpec(
     {
@@ -28,40 +29,33 @@ SPEC = ArgumentSpec(
 
 
 def run(task: Task) -> dict[str, t.Any]:
-    """Two LISTs for any number of volumes; the claims alone have the reason for a fallback and whether preallocation was applied."""
-    namespace = task.params["namespace"]
-    field_selector = f"metadata.name={task.params['name']}" if task.params["name"] else ""
+    """Two LISTs for any number of volumes: only the claims tell why a clone fell back and whether preallocation was applied.
+
+    Where scratch space may be needed: CDIConfig, the CDI object and the claims' events, for volumes that are still to be filled the storage
+    profiles, for those that name no class the classes, and for one volume by its name its scratch claim.
+    """
+    connection, namespace, name = task.connection, task.params["namespace"], task.params["name"]
+    field_selector = f"metadata.name={name}" if name else ""
     try:
-        volumes, _version = task.connection.list(
-            DATA_VOLUME, namespace, label_selector=",".join(task.params["label_selectors"]), field_selector=field_selector
-        )
+        volumes, _version = connection.list(DATA_VOLUME, namespace, label_selector=",".join(task.params["label_selectors"]), field_selector=field_selector)
     except NotServed:
         volumes = []
-    claims: dict[tuple[str, str], Object] = {}
+    items: list[Object] = []
     if volumes:
-        items, _version = task.connection.list(PERSISTENT_VOLUME_CLAIM, namespace, field_selector=field_selector)
-        claims = {_key(claim): claim for claim in items}
-    return {"changed": False, "data_volumes": [_facts(volume, claims.get(_key(volume))) for volume in volumes]}
+        items, _version = connection.list(PERSISTENT_VOLUME_CLAIM, namespace, field_selector=field_selector)
+    claims = {_key(claim): claim for claim in items}
+    pairs = [Pair(volume, claims.get(_key(volume))) for volume in volumes]
+    seen = look_for(connection, namespace, pairs, None if name else items)
+    settings = read_settings(connection, pairs)
+    return {
+        "changed": False,
+        "data_volumes": [
+            {"name": _key(volume)[1], "namespace": _key(volume)[0], **volume_facts(volume, claim, settings, seen.get(_key(volume), ScratchSeen()))}
+            for volume, claim in pairs
+        ],
+        "scratch_without_volume": ["/".join(key) for key in without_volume(items)],
+    }
 
 
 def _key(stored: Object) -> tuple[str, str]:
     return stored["metadata"]["namespace"], stored["metadata"]["name"]
-
-
-def _facts(volume: Object, claim: Object | None) -> dict[str, t.Any]:
-    namespace, name = _key(volume)
-    status = volume.get("status") or {}
-    spec = (claim or {}).get("spec") or {}
-    return {
-        "name": name,
-        "namespace": namespace,
-        "phase": status.get("phase"),
-        "progress": status.get("progress"),
-        "restarts": status.get("restartCount", 0),
-        "storage_class_name": spec.get("storageClassName"),
-        "volume_mode": spec.get("volumeMode"),
-        "capacity": (((claim or {}).get("status") or {}).get("capacity") or {}).get("storage"),
-        "clone": clone_facts(volume, claim),
-        "preallocation": preallocation_facts(claim),
-        "data_volume": shown(volume),
-    }

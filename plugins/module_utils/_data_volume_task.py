@@ -14,14 +14,16 @@ from dataclasses import dataclass, field
 
 from . import _data_volume as rules
 from . import _diagnosis as diagnosis
-from ._apply import difference, normalise, shown, write
+from ._apply import difference, normalise, write
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
-from ._clone import clone_facts, preallocation_facts
 from ._connection import Object
+from ._data_volume_facts import ScratchSeen, volume_facts
 from ._data_volume_options import VOLUME_OPTIONS
 from ._errors import ApiError, CdiError, NotServed
 from ._module import Task
 from ._resources import DATA_VOLUME, EVENT, PERSISTENT_VOLUME_CLAIM
+from ._scratch import Settings
+from ._scratch_task import Pair, foreseen_problems, look_for, read_settings
 from ._wait import FAILED, REACHED, WAITING, Verdict, wait_for
 
 _PARALLEL_WRITES = 8
@@ -57,6 +59,10 @@ class _Item:
         return self.volume["namespace"], self.volume["name"]
 
     @property
+    def pair(self) -> Pair:
+        return Pair(self.stored or {}, self.claim)
+
+    @property
     def title(self) -> str:
         return "/".join(self.key)
 
@@ -84,13 +90,24 @@ def run(task: Task) -> dict[str, t.Any]:
     _read(task, items)
     with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
         list(pool.map(lambda item: _guarded(item, lambda: _ensure(task, item, deadline)), items))
+    written = [item for item in items if item.changed and item.stored is not None]
+    settings = read_settings(task.connection, [item.pair for item in written])
+    for problem in foreseen_problems(settings, [item.pair for item in written]):
+        task.warn(problem)
+    seen: dict[tuple[str, str], ScratchSeen] = {}
     if task.params["wait"] and not task.check_mode:
         for namespace in sorted({item.key[0] for item in items}):
             _wait(task, [item for item in items if item.key[0] == namespace], deadline)
         for item in items:
             if item.changed and item.stored is not None and not item.error:
                 _guarded(item, lambda item=item: _read_claim(task, item))
-    results = [_result(item) for item in items]
+        for namespace in sorted({item.key[0] for item in written}):
+            # No claims: a scratch claim that is there at once after the end is about to go.
+            seen.update(look_for(task.connection, namespace, [item.pair for item in written if item.key[0] == namespace], []))
+    results = [_result(item, settings, seen.get(item.key, ScratchSeen())) for item in items]
+    for result in results:
+        if (result["preallocation"] or {}).get("ignored") and result["changed"]:
+            task.warn(f"DataVolume {result['namespace']}/{result['name']} is not preallocated: {result['preallocation']['ignored']}")
     changed = any(item.changed for item in items)
     facts: dict[str, t.Any] = {"changed": changed, "duration": round(time.monotonic() - started, 1)}
     if task.params["data_volumes"] is None:
@@ -226,16 +243,13 @@ def _read_claim(task: Task, item: _Item) -> None:
     item.claim = task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
 
 
-def _result(item: _Item) -> dict[str, t.Any]:
+def _result(item: _Item, settings: Settings | None, seen: ScratchSeen) -> dict[str, t.Any]:
     namespace, name = item.key
     result = {
         "name": name,
         "namespace": namespace,
         "changed": item.changed,
-        "data_volume": shown(item.stored),
-        "phase": ((item.stored or {}).get("status") or {}).get("phase"),
-        "clone": clone_facts(item.stored, item.claim),
-        "preallocation": preallocation_facts(item.claim) if item.claim else None,
+        **volume_facts(item.stored, item.claim, settings, seen),
         "diff": item.diff,
     }
     return {**result, "error": item.error} if item.error else result

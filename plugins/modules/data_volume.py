@@ -395,10 +395,66 @@ clone:
       type: str
       sample: null
 preallocation:
-  description: Whether preallocation was asked for, and applied. Null unless the task changed and waited for the volume.
+  description:
+    - Whether preallocation was asked for, applied and possible, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].preallocation).
+    - What only the claim tells is null unless the task changed and waited for the volume.
   returned: when O(name) was given
   type: dict
-  sample: {requested: true, applied: false}
+  sample: {requested: true, applied: false, supported: true, ignored: null}
+scratch:
+  description:
+    - The scratch space that filling the volume takes or took, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].scratch).
+    - An unchanged volume has only C(needed) and C(rule); in check mode it is foretold.
+  returned: when O(name) was given
+  type: dict
+  sample:
+    needed: true
+    rule: Since 1.60 CDI stores every disk image from HTTP in scratch space before it converts it.
+    storage_class_name: cheap
+    size: 11Gi
+    problems: []
+    observed: true
+    left_over: null
+source:
+  description: The kind of the source, for example V(http), V(pvc) or V(source_ref).
+  returned: when O(name) was given
+  type: str
+  sample: http
+progress:
+  description: Progress as CDI tells it, which may be V(N/A).
+  returned: when O(name) was given
+  type: str
+  sample: 100.0%
+restarts:
+  description: How often the worker was started again.
+  returned: when O(name) was given
+  type: int
+  sample: 0
+size:
+  description: The size that the DataVolume asks for, null when a clone leaves it to its source.
+  returned: when O(name) was given
+  type: str
+  sample: 10Gi
+capacity:
+  description: Capacity of the claim. Null unless the task changed and waited for the volume.
+  returned: when O(name) was given
+  type: str
+  sample: 11Gi
+storage_class_name:
+  description: Storage class of the claim. Null unless the task changed and waited for the volume.
+  returned: when O(name) was given
+  type: str
+  sample: fast
+volume_mode:
+  description: Volume mode of the claim. Null unless the task changed and waited for the volume.
+  returned: when O(name) was given
+  type: str
+  sample: Filesystem
+ready_after:
+  description: The seconds from the creation of the DataVolume until it was ready, null before.
+  returned: when O(name) was given
+  type: int
+  sample: 42
 duration:
   description: The seconds that the task took.
   returned: success
@@ -406,7 +462,7 @@ duration:
   sample: 12.5
 data_volumes:
   description:
-    - For each of O(data_volumes) its RV(name), RV(namespace), RV(data_volume), RV(phase), RV(clone), RV(preallocation), and whether it was changed.
+    - For each of O(data_volumes) the facts that are returned for one volume, RV(name) to RV(ready_after), and whether it was changed.
     - The item of a volume that failed has C(error), too.
   returned: when O(data_volumes) was given, also on failure
   type: list

@@ -9,8 +9,10 @@ module: data_volume_info
 short_description: Tell what there is of DataVolumes
 version_added: 1.0.0
 description:
-  - Tells of DataVolumes and their claims where they have got to, how they were cloned, and whether preallocation was applied.
-  - Costs two requests for any number of volumes. A cluster without CDI has none, which is no error.
+  - Tells of DataVolumes and their claims where they have got to, how they were cloned, whether preallocation was applied, and which scratch space
+    they need or needed.
+  - Costs two requests for any number of volumes, and up to five more where scratch space may be needed. A cluster without CDI has no volumes, which
+    is no error.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -38,6 +40,10 @@ EXAMPLES = r"""
     namespace: images
   register: result
 
+- name: Name scratch claims that were left behind
+  ansible.builtin.debug:
+    msg: "{{ result.scratch_without_volume + (result.data_volumes | map(attribute='scratch.left_over') | select | list) }}"
+
 - name: Stop unless all are filled
   ansible.builtin.assert:
     that: result.data_volumes | rejectattr('phase', 'eq', 'Succeeded') | length == 0
@@ -60,6 +66,11 @@ data_volumes:
       returned: success
       type: str
       sample: images
+    source:
+      description: The kind of the source, for example V(http), V(pvc) or V(source_ref); null when a volume populator fills the volume.
+      returned: success
+      type: str
+      sample: http
     phase:
       description: Phase, null when CDI has not said one.
       returned: success
@@ -75,6 +86,16 @@ data_volumes:
       returned: success
       type: int
       sample: 0
+    size:
+      description: The size that the DataVolume asks for, null when a clone leaves it to its source.
+      returned: success
+      type: str
+      sample: 10Gi
+    capacity:
+      description: Capacity of the claim, null until it is bound.
+      returned: success
+      type: str
+      sample: 11Gi
     storage_class_name:
       description: Storage class of the claim.
       returned: success
@@ -85,26 +106,99 @@ data_volumes:
       returned: success
       type: str
       sample: Filesystem
-    capacity:
-      description: Capacity of the claim.
-      returned: success
-      type: str
-      sample: 11Gi
     clone:
       description: How CDI cloned the volume, as RV(kubevirt.cdi.data_volume#module:clone).
       returned: success
       type: dict
       sample: {method: copy, fallback: true, fallback_reason: No compatible volumesnapshotclass found, phase: Succeeded, error: null}
     preallocation:
-      description: Whether preallocation was asked for, and applied.
+      description: Whether the whole size is allocated.
       returned: success
       type: dict
-      sample: {requested: true, applied: true}
+      contains:
+        requested:
+          description: Whether preallocation was asked for, by the volume or by the cluster's configuration. Null while only CDI knows.
+          returned: success
+          type: bool
+          sample: true
+        applied:
+          description: Whether CDI says that it has preallocated the volume. Null without a claim.
+          returned: success
+          type: bool
+          sample: false
+        supported:
+          description:
+            - Whether CDI can preallocate this volume. It cannot for archives, and for clones by V(snapshot) and V(csi-clone).
+            - Null for a clone whose method CDI has not chosen.
+          returned: success
+          type: bool
+          sample: false
+        ignored:
+          description: Why CDI ignores a preallocation that was asked for, null when it does not.
+          returned: success
+          type: str
+          sample: A snapshot clone shares blocks with its source, and CDI does not preallocate it.
+    scratch:
+      description: The scratch space that filling the volume takes or took.
+      returned: success
+      type: dict
+      contains:
+        needed:
+          description: Whether CDI makes a scratch claim. Null when only the content of the image tells.
+          returned: success
+          type: bool
+          sample: true
+        rule:
+          description: The rule of CDI by which it is needed or not.
+          returned: success
+          type: str
+          sample: Since 1.60 CDI stores every disk image from HTTP in scratch space before it converts it.
+        storage_class_name:
+          description:
+            - The scratch claim's storage class, or while there is no such claim the class that CDI would choose now.
+            - Null when none is needed, or CDI's configuration cannot be read.
+          returned: success
+          type: str
+          sample: cheap
+        size:
+          description: The size of the scratch claim, or the one that CDI would ask for.
+          returned: success
+          type: str
+          sample: 11Gi
+        problems:
+          description: What will keep a volume that is not filled from its scratch space, for example a class that can only do Block.
+          returned: success
+          type: list
+          elements: str
+          sample: []
+        observed:
+          description: True when the scratch claim is there, or its events say that it was. They stay for about an hour; null without a trace.
+          returned: success
+          type: bool
+          sample: true
+        left_over:
+          description: Namespace and name of the scratch claim, if it is still there a minute after the volume was filled or failed.
+          returned: success
+          type: str
+          sample: images/prime-5f0a8d1c-3b9e-4d2b-8f55-0a4c3a1d9b10-scratch
+    ready_after:
+      description: The seconds from the creation of the DataVolume until it was ready, null before.
+      returned: success
+      type: int
+      sample: 42
     data_volume:
       description: The DataVolume.
       returned: success
       type: dict
       sample: {kind: DataVolume, metadata: {name: golden, namespace: images}}
+scratch_without_volume:
+  description:
+    - Scratch claims whose volume has been gone for a minute, by namespace and name.
+    - Empty with O(name), and when there is no DataVolume to tell of.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 """
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_info import SPEC, run

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume as rules
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import clone_facts, explain, preallocation_facts
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import clone_facts, explain
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
 
 
@@ -106,9 +106,3 @@ def test_a_copy_without_a_reason_is_explained_by_the_settings() -> None:
     assert "cloneStrategyOverride asks for copy" in explain(facts, "copy", "snapshot", "thin")
     assert "storage profile of thin says copy" in explain(facts, None, "copy", "thin")
     assert "says snapshot now" in explain(facts, None, "snapshot", "thin")
-
-
-def test_preallocation_is_applied_only_when_cdi_says_so() -> None:
-    asked = {"metadata": {"annotations": {"cdi.kubevirt.io/storage.preallocation.requested": "true"}}}
-    assert preallocation_facts(asked) == {"requested": True, "applied": False}
-    assert preallocation_facts(None) == {"requested": None, "applied": False}

@@ -1,0 +1,122 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Reads what CDI goes by for scratch space, and what there is or was of scratch claims."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._cdi_config import CONFIG_NAME
+from ._connection import Connection, Object
+from ._data_volume_facts import ScratchSeen, scratch_facts
+from ._errors import ApiError
+from ._resources import CDI, CDI_CONFIG, EVENT, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, STORAGE_PROFILE, Resource
+from ._scratch import Settings, claim_name, need
+
+_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+_DEFAULT_VIRTUALIZATION_CLASS = "storageclass.kubevirt.io/is-default-virt-class"
+
+
+class Pair(t.NamedTuple):
+    """A DataVolume and its claim."""
+
+    volume: Object
+    claim: Object | None
+
+
+def may_need(pairs: t.Iterable[Pair]) -> list[Pair]:
+    return [pair for pair in pairs if need(pair.volume.get("spec") or {}).needed is not False]
+
+
+def read_settings(connection: Connection, pairs: t.Iterable[Pair]) -> Settings | None:
+    """CDIConfig, release and, for volumes that are still to be filled, storage profiles and the default class: at most four requests.
+
+    None, without a request, when no volume can need scratch space. What may not be read is left out.
+    """
+    pairs = may_need(pairs)
+    if not pairs:
+        return None
+    config = _get(connection, CDI_CONFIG, CONFIG_NAME)
+    if config is None:
+        return None
+    settings = Settings(config)
+    versions = [(each.get("status") or {}).get("observedVersion") for each in _list(connection, CDI)]
+    settings.version = next(filter(None, versions), "")
+    unfilled = [pair for pair in pairs if (pair.volume.get("status") or {}).get("phase") != "Succeeded"]
+    if unfilled:
+        settings.profiles = {each["metadata"]["name"]: each for each in _list(connection, STORAGE_PROFILE)}
+    if any(_class(pair) is None for pair in unfilled):
+        settings.default_class = _default(_list(connection, STORAGE_CLASS))
+    return settings
+
+
+def _class(pair: Pair) -> str | None:
+    spec = pair.volume.get("spec") or {}
+    for holder in ((pair.claim or {}).get("spec"), spec.get("storage"), spec.get("pvc")):
+        if (holder or {}).get("storageClassName"):
+            return str(holder["storageClassName"])  # type: ignore[index]
+    return None
+
+
+def _default(classes: list[Object]) -> str | None:
+    """The class of a volume that names none (pkg/controller/common/util.go, v1.65.0): of several the newest."""
+    for mark in (_DEFAULT_VIRTUALIZATION_CLASS, _DEFAULT_CLASS):
+        marked = [each for each in classes if (each["metadata"].get("annotations") or {}).get(mark) == "true"]
+        if marked:
+            return str(max(marked, key=lambda each: each["metadata"]["creationTimestamp"])["metadata"]["name"])
+    return None
+
+
+def foreseen_problems(settings: Settings | None, pairs: t.Iterable[Pair]) -> list[str]:
+    """What will go wrong with the scratch claims of these volumes, each once, naming the first volume."""
+    told: dict[str, str] = {}
+    for pair in may_need(pairs) if settings else []:
+        facts = scratch_facts(pair.volume, pair.claim, settings, ScratchSeen())
+        for problem in facts["problems"]:
+            told.setdefault(problem, "/".join(_key(pair.volume)))
+    return [f"DataVolume {title} needs scratch space: {problem}" for problem, title in told.items()]
+
+
+def look_for(
+    connection: Connection, namespace: str | None, pairs: t.Iterable[Pair], claims: t.Iterable[Object] | None = None
+) -> dict[tuple[str, str], ScratchSeen]:
+    """What is known of each volume's scratch claim, by the volume's namespace and name; no request when none can need it.
+
+    `claims` are all claims that there are; without them each scratch claim is read by its name. Of a claim that is gone its events tell
+    for an hour: one LIST.
+    """
+    scratch = {_key(pair.volume): claim_name(pair.volume, pair.claim) for pair in may_need(pairs)}
+    if not scratch:
+        return {}
+    if claims is None:
+        read = (_get(connection, PERSISTENT_VOLUME_CLAIM, name, key[0]) for key, name in scratch.items() if name)
+        claims = [claim for claim in read if claim]
+    there = {_key(claim): claim for claim in claims}
+    events = _list(connection, EVENT, namespace, field_selector=f"involvedObject.kind={PERSISTENT_VOLUME_CLAIM.kind}")
+    were = {(event["metadata"]["namespace"], event["involvedObject"].get("name")) for event in events}
+    seen = {}
+    for key, name in scratch.items():
+        mark = (key[0], name or "")
+        seen[key] = ScratchSeen(there.get(mark), True if mark in there or mark in were else None)
+    return seen
+
+
+def _key(stored: Object) -> tuple[str, str]:
+    return stored["metadata"]["namespace"], stored["metadata"]["name"]
+
+
+def _get(connection: Connection, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+    try:
+        return connection.get(resource, name, namespace)
+    except ApiError:
+        return None
+
+
+def _list(connection: Connection, resource: Resource, namespace: str | None = None, field_selector: str = "") -> list[Object]:
+    try:
+        return connection.list(resource, namespace, field_selector=field_selector)[0]
+    except ApiError:
+        return []  # Without the right to read it there is less to tell.
