@@ -19,6 +19,12 @@ class Ran:
     result: dict[str, Any]
     output: str
 
+    @property
+    def warnings(self) -> list[str]:
+        """Their texts; ansible-core 2.19 made objects of them."""
+        told = self.result.get("warnings", [])
+        return [each if isinstance(each, str) else each["event"]["msg"] for each in told]
+
 
 def run_module(name: str, options: dict[str, Any], *, check: bool = False, diff: bool = True) -> Ran:
     """Run module `name` with these options. It must end with a result, be it a failure."""

@@ -82,7 +82,7 @@ _raw:
     preallocation:
       description: Whether preallocation was asked for, and applied.
       type: dict
-      sample: {requested: true, applied: false}
+      sample: {requested: true, applied: false, supported: true, ignored: null}
 """
 
 from typing import Any
