@@ -1,0 +1,120 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: report
+short_description: Put together what is known of CDI and its volumes
+version_added: 1.0.0
+description:
+  - Makes one report of the results of M(kubevirt.cdi.cdi_info), M(kubevirt.cdi.data_volume_info) and P(kubevirt.cdi.clone_method#lookup). The role
+    P(kubevirt.cdi.report#role) uses it.
+  - Credentials in URLs, and what follows C(?) in those of sources, are left out.
+author:
+  - kubevirt.cdi contributors (@kubevirt)
+options:
+  _input:
+    description:
+      - C(cdi), the result of M(kubevirt.cdi.cdi_info).
+      - C(volumes), the RV(kubevirt.cdi.data_volume_info#module:data_volumes) of M(kubevirt.cdi.data_volume_info).
+      - C(clones), what P(kubevirt.cdi.clone_method#lookup) tells of those that are clones.
+      - C(results), the results of the tasks before, by role, which may be empty.
+      - C(check_mode), whether they ran in check mode.
+      - C(generated), the time of the report.
+    type: dict
+    required: true
+seealso:
+  - plugin: kubevirt.cdi.report_lines
+    plugin_type: filter
+  - plugin: kubevirt.cdi.report_html
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Look at CDI
+  kubevirt.cdi.cdi_info:
+  register: cdi
+
+- name: Look at the volumes
+  kubevirt.cdi.data_volume_info:
+  register: found
+
+- name: Print how many volumes are in which phase
+  ansible.builtin.debug:
+    msg: "{{ (facts | kubevirt.cdi.report).summary.phases }}"
+  vars:
+    facts:
+      cdi: "{{ cdi }}"
+      volumes: "{{ found.data_volumes }}"
+      clones: []
+      results: {}
+      check_mode: false
+      generated: "{{ now(utc=true).isoformat() }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The report, as the role P(kubevirt.cdi.report#role) writes it to its JSON file.
+  type: dict
+  contains:
+    generated:
+      description: When it was made.
+      type: str
+      sample: "2026-11-21T12:00:00Z"
+    check_mode:
+      description: Whether it tells what a run would do.
+      type: bool
+      sample: false
+    cdi:
+      description: Whether CDI is installed and works, and its release.
+      type: dict
+      sample: {installed: true, ready: true, version: v1.65.0}
+    configuration:
+      description: Each setting as asked and as it is in effect. RV(_value.configuration[].in_effect) is null for what CDI does not report.
+      type: list
+      elements: dict
+      sample: [{setting: preallocation, asked: true, effective: true, in_effect: true}]
+    steps:
+      description: What each role of the run did, or would do.
+      type: list
+      elements: dict
+      sample: [{role: install, text: CDI v1.65.0 is as declared., changed: false}]
+    summary:
+      description: How many volumes there are, by phase and by clone method, how many copies could be faster, and how many have a problem.
+      type: dict
+      sample: {volumes: 2, phases: {Succeeded: 2}, clone_methods: {copy: 1}, could_be_faster: 1, problems: 0}
+    volumes:
+      description: The volumes, sorted by namespace and name. One that check mode would create has the phase V(Planned).
+      type: list
+      elements: dict
+      sample:
+        - name: vm-1
+          namespace: images
+          changed: false
+          source: pvc images/golden
+          phase: Succeeded
+          progress: 100.0%
+          method: copy
+          reason: "CDI fell back to copy: No compatible volumesnapshotclass found."
+          remedy: null
+          preallocation: {requested: true, applied: true}
+          scratch: {needed: false}
+          size: 10Gi
+          capacity: 11Gi
+          storage_class_name: fast
+          volume_mode: Filesystem
+          ready_after: 12
+          restarts: 0
+          problem: null
+"""
+
+from typing import Any, Callable
+
+from ansible_collections.kubevirt.cdi.plugins.plugin_utils._filter import guarded
+from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"report": guarded("report", build)}

@@ -1,0 +1,55 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: report_html
+short_description: Make a page of a report of CDI and its volumes
+version_added: 1.0.0
+description:
+  - Renders a report by a Jinja template in which everything is escaped, whatever names, labels and messages hold. (Ansible's own templates
+    escape nothing.)
+author:
+  - kubevirt.cdi contributors (@kubevirt)
+options:
+  _input:
+    description: A report of P(kubevirt.cdi.report#filter).
+    type: dict
+    required: true
+  template:
+    description: The template, which finds the report as C(report).
+    type: str
+    required: true
+positional: template
+seealso:
+  - plugin: kubevirt.cdi.report
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Make a page of a report that was written before
+  ansible.builtin.copy:
+    content: "{{ report | kubevirt.cdi.report_html(lookup('ansible.builtin.file', 'my-report.html.j2')) }}"
+    dest: report.html
+    mode: "0644"
+  vars:
+    report: "{{ lookup('ansible.builtin.file', 'report.json') | from_json }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The page.
+  type: str
+  sample: <!DOCTYPE html>...
+"""
+
+from typing import Any, Callable
+
+from ansible_collections.kubevirt.cdi.plugins.plugin_utils._filter import guarded
+from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report_view import page
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"report_html": guarded("report_html", page)}

@@ -1,0 +1,49 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: report_lines
+short_description: Print a report of CDI and its volumes
+version_added: 1.0.0
+description:
+  - Makes lines of plain text of a report, to be printed by M(ansible.builtin.debug).
+author:
+  - kubevirt.cdi contributors (@kubevirt)
+options:
+  _input:
+    description: A report of P(kubevirt.cdi.report#filter).
+    type: dict
+    required: true
+seealso:
+  - plugin: kubevirt.cdi.report
+    plugin_type: filter
+"""
+
+EXAMPLES = r"""
+- name: Print a report that was written before
+  ansible.builtin.debug:
+    msg: "{{ lookup('ansible.builtin.file', 'report.json') | from_json | kubevirt.cdi.report_lines }}"
+"""
+
+RETURN = r"""
+_value:
+  description: The lines.
+  type: list
+  elements: str
+  sample:
+    - CDI v1.65.0 is ready.
+    - ""
+    - "1 volume: 1 Succeeded."
+"""
+
+from typing import Any, Callable
+
+from ansible_collections.kubevirt.cdi.plugins.plugin_utils._filter import guarded
+from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report_view import lines
+
+
+class FilterModule:
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {"report_lines": guarded("report_lines", lines)}

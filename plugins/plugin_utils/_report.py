@@ -1,0 +1,197 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""From what the modules and the lookup tell to one report: plain facts, in the shape of the report's JSON file."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from collections import Counter
+
+from ..module_utils._cdi_config import is_as_asked
+
+Facts = t.Dict[str, t.Any]
+
+# The options that cdi_info reports as effective, and the fields of CDI.spec.config that ask for them.
+_ASKED_AS = {
+    "preallocation": "preallocation",
+    "scratch_space_storage_class": "scratchSpaceStorageClass",
+    "filesystem_overhead": "filesystemOverhead",
+    "upload_proxy_url": "uploadProxyURLOverride",
+    "default_pod_resource_requirements": "podResourceRequirements",
+    "import_proxy": "importProxy",
+    "image_pull_secrets": "imagePullSecrets",
+}
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+_QUERY = re.compile(r"\?\S*")
+PLANNED = "Planned"
+
+
+def build(facts: Facts) -> Facts:
+    """The report. `facts` has what filter `kubevirt.cdi.report` documents."""
+    clones = {_title(clone): clone for clone in facts.get("clones") or []}
+    results = facts.get("results") or {}
+    declared = {_title(item): item for item in (results.get("volumes") or {}).get("data_volumes") or []}
+    volumes = [_volume(found, clones.get(_title(found)), declared.get(_title(found))) for found in facts["volumes"]]
+    there = {_title(found) for found in facts["volumes"]}
+    volumes += [_volume(item, None, item, PLANNED) for title, item in declared.items() if title not in there and item.get("data_volume")]
+    volumes.sort(key=lambda volume: (volume["namespace"], volume["name"]))
+    return {
+        "generated": facts["generated"],
+        "check_mode": facts["check_mode"],
+        "cdi": {key: facts["cdi"].get(key) for key in ("installed", "ready", "version")},
+        "configuration": _configuration(facts["cdi"]),
+        "steps": _steps(results, facts["check_mode"]),
+        "summary": {
+            "volumes": len(volumes),
+            "phases": dict(Counter(volume["phase"] for volume in volumes).most_common()),
+            "clone_methods": dict(Counter(volume["method"] for volume in volumes if volume["method"]).most_common()),
+            "could_be_faster": sum(bool(volume["remedy"]) for volume in volumes),
+            "problems": sum(bool(volume["problem"]) for volume in volumes),
+        },
+        "volumes": volumes,
+    }
+
+
+def _title(item: Facts) -> str:
+    return f"{item['namespace']}/{item['name']}"
+
+
+def _volume(found: Facts, clone: Facts | None, declared: Facts | None, phase: str = "Pending") -> Facts:
+    """One row. `found` has the facts of data_volume_info, or of data_volume for a volume that check mode would create."""
+    clone = clone or found.get("clone") or {}
+    spec = found["data_volume"]["spec"]
+    target = spec.get("storage") or spec.get("pvc") or {}
+    method = clone.get("method")
+    problem = (declared or {}).get("error") or found.get("diagnosis") or clone.get("error")
+    return {
+        "name": found["name"],
+        "namespace": found["namespace"],
+        "changed": None if declared is None else bool(declared.get("changed")),
+        "source": source_text(spec, found["namespace"]),
+        "phase": found.get("phase") or phase,
+        "progress": found.get("progress"),
+        "method": method,
+        "reason": clone.get("reason") if method else None,
+        "remedy": clone.get("remedy") if method == "copy" else None,
+        "preallocation": found.get("preallocation"),
+        "scratch": found.get("scratch"),
+        "size": ((target.get("resources") or {}).get("requests") or {}).get("storage"),
+        "capacity": found.get("capacity"),
+        "storage_class_name": found.get("storage_class_name") or target.get("storageClassName"),
+        "volume_mode": found.get("volume_mode") or target.get("volumeMode"),
+        "ready_after": found.get("ready_after"),
+        "restarts": found.get("restarts"),
+        "problem": public(problem) if problem else None,
+    }
+
+
+def source_text(spec: Facts, namespace: str) -> str:
+    """Where a volume's data come from, in a few words and without credentials."""
+    if "sourceRef" in spec:
+        reference = spec["sourceRef"]
+        return f"{reference['kind']} {reference.get('namespace') or namespace}/{reference['name']}"
+    source = spec.get("source") or {}
+    if not source:
+        return "external populator"
+    kind, details = next(iter(source.items()))
+    details = details or {}
+    if kind in ("pvc", "snapshot"):
+        return f"{kind} {details.get('namespace') or namespace}/{details['name']}"
+    where = _QUERY.sub("", public(details.get("url") or details.get("imageStream") or ""))
+    return where if kind == "http" else f"{kind} {where}".strip()
+
+
+def public(value: t.Any) -> t.Any:
+    """A value without the credentials that its URLs carry."""
+    if isinstance(value, dict):
+        return {key: public(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [public(item) for item in value]
+    return _CREDENTIALS.sub("", value) if isinstance(value, str) else value
+
+
+def _configuration(info: Facts) -> list[Facts]:
+    """Each setting as asked and as it is in effect; null for what nobody asked for, or CDI does not report."""
+    asked = info.get("asked") or {}
+    rows = []
+    for name, effective in (info.get("effective") or {}).items() if info.get("installed") else ():
+        wanted = asked.get(_ASKED_AS.get(name, name))
+        if name == "image_pull_secrets" and wanted:
+            wanted = [secret["name"] for secret in wanted]
+        in_effect = wanted is None or is_as_asked(wanted, effective)
+        rows.append({"setting": name, "asked": public(wanted), "effective": public(effective), "in_effect": in_effect})
+    reported = {*_ASKED_AS.values(), *(info.get("effective") or {})}
+    rows += [
+        {"setting": name, "asked": public(value), "effective": None, "in_effect": None} for name, value in sorted(asked.items()) if name not in reported
+    ]
+    override = ((info.get("cdi") or {}).get("spec") or {}).get("cloneStrategyOverride")
+    if override:
+        rows.append({"setting": "cloneStrategyOverride", "asked": override, "effective": None, "in_effect": None})
+    return rows
+
+
+def _steps(results: Facts, check_mode: bool) -> list[Facts]:
+    """What each role did, or in check mode would do."""
+    steps = []
+    would = "would be " if check_mode else ""
+    install = results.get("install") or {}
+    if "version" in install:
+        before, after = install["version"].get("from"), install["version"].get("to")
+        verb = "removed" if after is None else "installed" if before is None else "upgraded" if before != after else "changed"
+        objects = install.get("changed_objects") or []
+        what = f"CDI {after or before or ''}".strip()
+        text = f"{what} {would}{verb} ({_count(len(objects), 'object')})." if install.get("changed") else f"{what} is as declared."
+        steps.append(_step("install", text, install))
+    config = results.get("config") or {}
+    if "config" in config:
+        settings = ", ".join(f"{name}={_short(value)}" for name, value in public(_flat(config["config"])).items())
+        text = f"{settings} {would}set." if config.get("changed") else "The configuration is as declared."
+        steps.append(_step("config", text, config))
+    profiles = [item for item in (results.get("storage_profiles") or {}).get("results") or [] if "storage_profile" in item]
+    if profiles:
+        text = _sorted_out(profiles, [item["item"]["name"] for item in profiles], "storage profile", f"{would}set")
+        steps.append(_step("storage_profiles", text, {"changed": any(item["changed"] for item in profiles)}))
+    for name, key, noun, verb in (("uploads", "uploads", "upload", "sent"), ("volumes", "data_volumes", "volume", "created or changed")):
+        items = (results.get(name) or {}).get(key) or []
+        if items:
+            text = _sorted_out(items, [_title(item) for item in items], noun, f"{would}{verb}")
+            steps.append(_step(name, text, {"changed": any(item.get("changed") for item in items)}))
+    return steps
+
+
+def _step(role: str, text: str, result: Facts) -> Facts:
+    return {"role": role, "text": text, "changed": bool(result.get("changed"))}
+
+
+def _sorted_out(items: list[Facts], names: list[str], noun: str, done: str) -> str:
+    """One sentence: which of the items changed, how many did not, and which failed."""
+    failed = [name for name, item in zip(names, items) if item.get("error")]
+    changed = [name for name, item in zip(names, items) if item.get("changed") and not item.get("error")]
+    same = len(items) - len(failed) - len(changed)
+    parts = []
+    if changed:
+        parts.append(f"{_count(len(changed), noun)} {done}: {', '.join(changed)}")
+    if same:
+        parts.append(f"{_count(same, noun)} as declared")
+    if failed:
+        parts.append(f"{_count(len(failed), noun)} failed: {', '.join(failed)}")
+    return "; ".join(parts) + "."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _flat(config: Facts) -> Facts:
+    """`CDI.spec` as asked for, its `config` beside the rest."""
+    return {**{key: value for key, value in config.items() if key != "config"}, **(config.get("config") or {})}
+
+
+def _short(value: t.Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "(none)" if value is None else str(value)

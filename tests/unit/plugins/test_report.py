@@ -1,0 +1,402 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report: what it says, and that what it shows is text and nothing else."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.kubevirt.cdi.plugins.filter import report as report_filter
+from ansible_collections.kubevirt.cdi.plugins.filter import report_html, report_lines
+from ansible_collections.kubevirt.cdi.plugins.plugin_utils import _report_view as view
+from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build, source_text
+
+TEMPLATE = (Path(__file__).parents[3] / "roles" / "report" / "files" / "report.html.j2").read_text()
+FALLBACK = "No compatible volumesnapshotclass found"
+
+
+def found(name: str, **more: Any) -> dict[str, Any]:
+    """One item of data_volume_info: an imported volume, unless told otherwise."""
+    spec = more.pop("spec", {"source": {"http": {"url": "http://images/disk.qcow2"}}})
+    spec.setdefault("storage", {"resources": {"requests": {"storage": "128Mi"}}})
+    return {
+        "name": name,
+        "namespace": "images",
+        "phase": "Succeeded",
+        "progress": "100.0%",
+        "restarts": 0,
+        "storage_class_name": "fast",
+        "volume_mode": "Filesystem",
+        "capacity": "140Mi",
+        "clone": {"method": None, "fallback": False, "fallback_reason": None, "phase": None, "error": None},
+        "preallocation": {"requested": True, "applied": True, "supported": True, "ignored": None},
+        "scratch": {
+            "needed": True,
+            "rule": "http",
+            "storage_class_name": "cheap",
+            "size": "136Mi",
+            "problems": [],
+            "observed": True,
+            "left_over": None,
+        },
+        "ready_after": 12,
+        "data_volume": {"metadata": {"name": name, "namespace": "images", "labels": {}}, "spec": spec},
+        **more,
+    }
+
+
+def cloned(name: str, method: str, **more: Any) -> dict[str, Any]:
+    return found(
+        name,
+        spec={"source": {"pvc": {"name": "golden"}}},
+        clone={"method": method, "fallback": False, "fallback_reason": None, "phase": "Succeeded", "error": None},
+        **more,
+    )
+
+
+def facts(*volumes: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {
+        "cdi": {
+            "installed": True,
+            "ready": True,
+            "version": "v1.65.0",
+            "cdi": {"spec": {}},
+            "asked": {},
+            "effective": {"preallocation": False, "scratch_space_storage_class": None},
+        },
+        "volumes": list(volumes),
+        "clones": [],
+        "results": {},
+        "check_mode": False,
+        "generated": "2026-11-21T12:00:00Z",
+        **more,
+    }
+
+
+def text(report: dict[str, Any]) -> str:
+    return "\n".join(view.lines(report))
+
+
+def test_the_table_tells_of_each_volume_in_a_line() -> None:
+    lines = view.lines(build(facts(found("golden"), cloned("a-clone", "snapshot", ready_after=75))))
+    head, first, second = lines[-3:]
+    assert head.split() == ["VOLUME", "SOURCE", "PHASE", "CLONED", "BY", "SIZE", "PREALLOCATED", "SCRATCH", "TIME"]
+    assert first.split() == "images/a-clone pvc images/golden Succeeded snapshot 128Mi yes cheap 136Mi 1 min 15 s".split()
+    assert second.split() == "images/golden http://images/disk.qcow2 Succeeded - 128Mi yes cheap 136Mi 12 s".split()
+    assert first.index("Succeeded") == second.index("Succeeded") == head.index("PHASE")
+
+
+def test_a_copy_tells_why_and_what_would_make_it_faster() -> None:
+    clone = {
+        "name": "vm-1",
+        "namespace": "images",
+        "method": "copy",
+        "reason": f"CDI fell back to copy: {FALLBACK}.",
+        "remedy": "Create a VolumeSnapshotClass for driver x.",
+    }
+    report = build(facts(cloned("vm-1", "copy"), clones=[clone]))
+    assert report["summary"]["could_be_faster"] == 1
+    assert f"    clone: CDI fell back to copy: {FALLBACK}." in view.lines(report)
+    assert "    faster: Create a VolumeSnapshotClass for driver x." in view.lines(report)
+    assert "Create a VolumeSnapshotClass for driver x." in view.page(report, TEMPLATE)
+
+
+def test_a_clone_that_is_fast_has_no_remedy_even_if_one_is_known() -> None:
+    clone = {"name": "vm-1", "namespace": "images", "method": "snapshot", "reason": "R.", "remedy": "Faster still."}
+    assert build(facts(cloned("vm-1", "snapshot"), clones=[clone]))["volumes"][0]["remedy"] is None
+
+
+def test_the_summary_counts_phases_methods_and_problems() -> None:
+    volumes = [
+        found("a"),
+        cloned("b", "copy"),
+        cloned("c", "copy"),
+        found("d", phase="ImportInProgress", progress="3.00%", diagnosis="The server answers 404; correct the URL."),
+    ]
+    report = build(facts(*volumes))
+    assert report["summary"] == {
+        "volumes": 4,
+        "phases": {"Succeeded": 3, "ImportInProgress": 1},
+        "clone_methods": {"copy": 2},
+        "could_be_faster": 0,
+        "problems": 1,
+    }
+    assert "4 volumes: 3 Succeeded, 1 ImportInProgress. Clones: 2 copy. PROBLEMS: 1." in view.lines(report)
+    assert "    problem: The server answers 404; correct the URL." in view.lines(report)
+
+
+def test_the_error_of_this_run_is_told_before_the_diagnosis() -> None:
+    results = {"volumes": {"data_volumes": [{"name": "a", "namespace": "images", "changed": True, "error": "Timed out."}]}}
+    report = build(facts(found("a", phase="ImportScheduled", diagnosis="Later."), results=results))
+    assert report["volumes"][0]["problem"] == "Timed out."
+    assert report["volumes"][0]["changed"] is True
+
+
+def test_preallocation_that_cdi_ignores_is_said() -> None:
+    ignored = {"requested": True, "applied": False, "supported": False, "ignored": "CDI does not preallocate archives."}
+    lines = view.lines(build(facts(found("a", preallocation=ignored))))
+    assert "asked, not applied" in lines[-2]
+    assert lines[-1] == "    preallocation: CDI does not preallocate archives."
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "-"),
+        ({"requested": None, "applied": None}, "-"),
+        ({"requested": False, "applied": False}, "no"),
+        ({"requested": True, "applied": None}, "asked"),
+    ],
+)
+def test_preallocation_in_a_word(given: dict[str, Any] | None, said: str) -> None:
+    assert view.preallocation(given) == said
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (None, "-"),
+        ({"needed": None}, "-"),
+        ({"needed": False}, "not needed"),
+        ({"needed": True, "storage_class_name": None, "size": None}, "needed"),
+        ({"needed": True, "storage_class_name": "cheap", "size": None}, "cheap"),
+    ],
+)
+def test_scratch_space_in_a_word(given: dict[str, Any] | None, said: str) -> None:
+    assert view.scratch(given) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (True, "yes"),
+        (None, "-"),
+        ("", "-"),
+        ([], "-"),
+        (["a", "b"], "a, b"),
+        ({"HTTPProxy": "", "noProxy": ""}, "-"),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {}}, "limits (cpu 1, memory 1Gi)"),
+    ],
+)
+def test_a_setting_is_said_without_what_is_empty(value: Any, said: str) -> None:
+    assert view.setting(value) == said
+
+
+def test_what_is_wrong_with_scratch_space_is_said() -> None:
+    volume = found("a")
+    volume["scratch"].update(problems=["There is no class."], left_over="images/a-scratch")
+    lines = view.lines(build(facts(volume)))
+    assert lines[-2:] == ["    scratch: There is no class.", "    scratch: images/a-scratch was left behind; delete it."]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(None, "-"), (0, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (7380, "2 h 3 min")]
+)
+def test_durations_are_said_as_people_do(seconds: float | None, said: str) -> None:
+    assert view.duration(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"source": {"blank": {}}}, "blank"),
+        ({"source": {"upload": None}}, "upload"),
+        ({"source": {"pvc": {"name": "g"}}}, "pvc images/g"),
+        ({"source": {"snapshot": {"name": "s", "namespace": "other"}}}, "snapshot other/s"),
+        ({"source": {"registry": {"imageStream": "stream"}}}, "registry stream"),
+        ({"sourceRef": {"kind": "DataSource", "name": "fedora"}}, "DataSource images/fedora"),
+        ({"storage": {}}, "external populator"),
+        ({"source": {"s3": {"url": "https://bucket/disk?X-Amz-Signature=s3cret"}}}, "s3 https://bucket/disk"),
+        ({"source": {"http": {"url": "https://me:s3cret@host/disk?token=s3cret"}}}, "https://host/disk"),
+    ],
+)
+def test_a_source_is_told_without_its_credentials(spec: dict[str, Any], said: str) -> None:
+    assert source_text(spec, "images") == said
+
+
+def test_no_credential_of_a_proxy_or_an_error_reaches_the_report() -> None:
+    cdi = facts()["cdi"]
+    cdi["asked"] = {"importProxy": {"HTTPProxy": "http://me:s3cret@proxy:3128"}, "insecureRegistries": ["x://u:s3cret@r"]}
+    cdi["effective"]["import_proxy"] = {"HTTPProxy": "http://me:s3cret@proxy:3128", "noProxy": ""}
+    results = {"config": {"changed": True, "config": {"config": {"importProxy": {"HTTPProxy": "http://me:s3cret@proxy"}}}}}
+    report = build(facts(found("a", diagnosis="GET https://me:s3cret@host/x: 404."), cdi=cdi, results=results))
+    assert "s3cret" not in json.dumps(report) + text(report) + view.page(report, TEMPLATE)
+    assert "GET https://host/x: 404." in text(report)
+
+
+def test_configuration_is_compared_with_what_was_asked() -> None:
+    cdi = facts()["cdi"]
+    cdi["asked"] = {
+        "preallocation": True,
+        "scratchSpaceStorageClass": "cheap",
+        "imagePullSecrets": [{"name": "registry"}],
+        "podResourceRequirements": {"limits": {"memory": "1Gi"}},
+        "logVerbosity": 3,
+    }
+    cdi["cdi"] = {"spec": {"cloneStrategyOverride": "copy"}}
+    cdi["effective"] = {
+        "preallocation": True,
+        "scratch_space_storage_class": None,
+        "image_pull_secrets": ["registry"],
+        "default_pod_resource_requirements": {"limits": {"memory": "1024Mi", "cpu": "750m"}},
+        "upload_proxy_url": None,
+    }
+    report = build(facts(cdi=cdi))
+    states = {row["setting"]: row["in_effect"] for row in report["configuration"]}
+    assert states == {
+        "preallocation": True,
+        "scratch_space_storage_class": False,
+        "image_pull_secrets": True,
+        "default_pod_resource_requirements": True,
+        "upload_proxy_url": True,
+        "logVerbosity": None,
+        "cloneStrategyOverride": None,
+    }
+    assert "NOT IN EFFECT: scratch_space_storage_class is -, and cheap was asked for." in view.lines(report)
+    assert "not in effect" in view.page(report, TEMPLATE)
+
+
+RESULTS = {
+    "install": {"changed": True, "version": {"from": None, "to": "v1.65.0"}, "changed_objects": ["Namespace cdi", "CDI cdi"]},
+    "config": {"changed": True, "config": {"cloneStrategyOverride": "copy", "config": {"preallocation": True}}},
+    "storage_profiles": {
+        "results": [
+            {"changed": True, "item": {"name": "thin"}, "storage_profile": {}},
+            {"changed": False, "item": {"name": "plain"}, "storage_profile": {}},
+        ]
+    },
+    "volumes": {
+        "data_volumes": [
+            {**found("golden", phase=None, ready_after=None, capacity=None, storage_class_name=None), "changed": True},
+            {"name": "old", "namespace": "images", "changed": True, "data_volume": {}},
+        ]
+    },
+}
+
+
+def test_check_mode_tells_the_plan_of_an_empty_cluster() -> None:
+    cdi = {"installed": False, "ready": False, "version": None, "asked": {}, "effective": {"preallocation": False}}
+    report = build(facts(cdi=cdi, results=RESULTS, check_mode=True))
+    assert view.lines(report)[:8] == [
+        "CDI is not installed.",
+        "",
+        "This run would do:",
+        "  + CDI v1.65.0 would be installed (2 objects).",
+        "  + cloneStrategyOverride=copy, preallocation=true would be set.",
+        "  + 1 storage profile would be set: thin; 1 storage profile as declared.",
+        "  + 2 volumes would be created or changed: images/golden, images/old.",
+        "",
+    ]
+    assert [(volume["name"], volume["phase"]) for volume in report["volumes"]] == [("golden", "Planned")]
+    assert report["configuration"] == []
+    assert "check mode: nothing was written" in view.page(report, TEMPLATE)
+
+
+@pytest.mark.parametrize(
+    ("install", "said"),
+    [
+        ({"changed": False, "version": {"from": "v1", "to": "v1"}}, "= CDI v1 is as declared."),
+        ({"changed": True, "version": {"from": "v1", "to": "v2"}, "changed_objects": ["a"]}, "+ CDI v2 upgraded (1 object)."),
+        ({"changed": True, "version": {"from": "v1", "to": "v1"}, "changed_objects": ["a"]}, "+ CDI v1 changed (1 object)."),
+        ({"changed": True, "version": {"from": "v1", "to": None}, "changed_objects": ["a"]}, "+ CDI v1 removed (1 object)."),
+    ],
+)
+def test_the_steps_tell_what_was_done(install: dict[str, Any], said: str) -> None:
+    assert f"  {said}" in view.lines(build(facts(results={"install": install})))
+
+
+def test_a_volume_that_failed_is_named_in_the_steps() -> None:
+    items = [{"name": "a", "namespace": "images", "changed": False, "error": "E."}, {"name": "b", "namespace": "images"}]
+    lines = view.lines(build(facts(results={"volumes": {"data_volumes": items}})))
+    assert "  = 1 volume as declared; 1 volume failed: images/a." in lines
+
+
+def test_a_cluster_without_volumes_is_told_so() -> None:
+    report = build(facts())
+    assert view.lines(report)[-1] == "There are no volumes."
+    assert "There are no volumes." in view.page(report, TEMPLATE)
+
+
+class Elements(HTMLParser):
+    """The elements of a page, and the values of attributes that load something."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.loads: list[tuple[str, str | None]] = []
+        self.handlers: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.loads += [(tag, value) for name, value in attrs if name in ("src", "href", "action", "srcset", "background")]
+        self.handlers += [name for name, _value in attrs if name.startswith("on")]
+
+
+def test_what_the_facts_hold_never_becomes_part_of_the_page() -> None:
+    """Names come from Kubernetes and are harmless; messages of servers, URLs, classes and settings are anybody's."""
+    attack = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}{% raw %}</script>"
+    harmless = Elements(view.page(build(facts(everything_is("text"), **everywhere("text"))), TEMPLATE))
+    html = view.page(build(facts(everything_is(attack), **everywhere(attack))), TEMPLATE)
+    attacked = Elements(html)
+    assert attacked.names == harmless.names
+    assert attacked.handlers == []
+    assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
+    assert "{{ 7 * 7 }}" in html
+
+
+def everything_is(text: str) -> dict[str, Any]:
+    volume = cloned(
+        text,
+        text,
+        phase=text,
+        progress=text,
+        capacity=text,
+        storage_class_name=text,
+        diagnosis=text,
+        preallocation={"requested": True, "applied": False, "ignored": text},
+    )
+    volume["namespace"] = text
+    volume["data_volume"]["spec"]["source"] = {"http": {"url": text}}
+    volume["data_volume"]["spec"]["storage"]["resources"]["requests"]["storage"] = text
+    volume["scratch"].update(storage_class_name=text, size=text, problems=[text], left_over=text)
+    return volume
+
+
+def everywhere(text: str) -> dict[str, Any]:
+    cdi = {**facts()["cdi"], "version": text, "asked": {text: text}, "effective": {text: text}}
+    clone = {"name": text, "namespace": text, "method": "copy", "reason": text, "remedy": text}
+    return {"cdi": cdi, "clones": [clone], "generated": text}
+
+
+def test_the_page_loads_nothing() -> None:
+    html = view.page(build(facts(found("a"))), TEMPLATE)
+    assert Elements(html).loads == []
+    assert "url(" not in html and "@import" not in html and "http-equiv" not in html
+
+
+def test_a_long_source_keeps_the_name_of_its_file() -> None:
+    spec = {"source": {"http": {"url": f"https://images.example.com/{'a/' * 40}debian-12.qcow2"}}}
+    line = view.lines(build(facts(found("a", spec=spec))))[-1]
+    assert "https://imag..." in line and "debian-12.qcow2" in line and len(line) < 150
+
+
+def test_the_filters_take_what_ansible_gives_and_say_when_it_is_something_else() -> None:
+    make = report_filter.FilterModule().filters()["report"]
+    show = report_lines.FilterModule().filters()["report_lines"]
+    page = report_html.FilterModule().filters()["report_html"]
+    report = make(facts(found("a")))
+    assert show(report)[0] == "CDI v1.65.0 is ready."
+    assert page(report, "{{ report.cdi.version }}") == "v1.65.0"
+    with pytest.raises(AnsibleFilterError, match="report: this is no input of kubevirt.cdi.report .*'volumes'"):
+        make({"results": {}})
+    with pytest.raises(AnsibleFilterError, match="report_lines: "):
+        show({"cdi": {}})

@@ -1,0 +1,187 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The roles' interfaces: what is declared is read, what is read is declared, and what a module can do a role offers."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import jinja2.nodes
+import pytest
+import yaml
+
+ROLES = Path(__file__).parents[3] / "roles"
+NAMES = sorted(path.name for path in ROLES.iterdir())
+UTILS = "ansible_collections.kubevirt.cdi.plugins.module_utils"
+
+# What Ansible itself gives.
+MAGIC = {"omit", "item", "ansible_check_mode", "ansible_version", "now", "query", "lookup", "dict"}
+# The results of the roles before it, which the report tells of.
+OF_OTHERS = {
+    "report": {"_install_result", "_config_result", "_storage_profiles_result", "_volumes_result", "_volumes_uploads_result"}
+}
+
+# Where a role's option has another name than cdi_ and the module's.
+RENAMED = {
+    ("install", "cdi"): {"wait_timeout": "cdi_install_wait_timeout"},
+    ("config", "cdi_config"): {"wait_timeout": "cdi_config_wait_timeout"},
+    ("volumes", "data_volume"): {"wait": "cdi_volumes_wait", "wait_timeout": "cdi_volumes_wait_timeout"},
+    ("report", "data_volume_info"): {
+        "namespace": "cdi_report_namespaces",
+        "label_selectors": "cdi_report_label_selectors",
+    },
+}
+# The options of a module that its role does not offer, and why.
+LATER_ROLES_NEED_IT_DONE = {"wait"}
+BELONGS_TO_AN_ITEM = set(importlib.import_module(f"{UTILS}._data_volume_options").VOLUME_OPTIONS) - {"namespace"}
+NOT_OFFERED = {
+    ("install", "cdi"): LATER_ROLES_NEED_IT_DONE,
+    ("config", "cdi_config"): LATER_ROLES_NEED_IT_DONE,
+    ("volumes", "data_volume"): {"name"} | BELONGS_TO_AN_ITEM,
+    ("report", "data_volume_info"): {"name"},
+    ("report", "cdi_info"): {"storage_profiles"},
+}
+# Options whose items a text may give, as YAML: the module checks them.
+MAY_BE_TEXT = {"cdi_data_volumes", "cdi_uploads"}
+
+
+def read(role: str, part: str) -> Any:
+    path = ROLES / role / part
+    return yaml.safe_load(path.read_text()) if path.exists() else None
+
+
+def options(role: str) -> dict[str, Any]:
+    found: dict[str, Any] = read(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
+    return found
+
+
+def texts(value: Any, key: str = "") -> list[str]:
+    """The template texts in a part of a role; bare conditions become templates."""
+    if isinstance(value, dict):
+        return [text for name, item in value.items() for text in texts(item, name)]
+    if isinstance(value, list):
+        return [text for item in value for text in texts(item, key)]
+    if not isinstance(value, str):
+        return []
+    return [f"{{{{ {value} }}}}" if key in ("when", "that", "until", "changed_when", "failed_when") else value]
+
+
+def variables(value: Any) -> set[str]:
+    environment = jinja2.Environment()
+    names = [name for text in texts(value) for name in environment.parse(text).find_all(jinja2.nodes.Name)]
+    return {name.name for name in names if name.ctx == "load"}
+
+
+def own_variables(role: str) -> set[str]:
+    tasks = read(role, "tasks/main.yml")
+    facts = [task["ansible.builtin.set_fact"] for task in tasks if "ansible.builtin.set_fact" in task]
+    registered = {task["register"] for task in tasks if "register" in task}
+    return registered | set(read(role, "vars/main.yml") or {}) | set().union(*facts)
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_a_role_reads_no_variable_that_it_does_not_declare(role: str) -> None:
+    used = variables([read(role, "tasks/main.yml"), read(role, "vars/main.yml")])
+    assert used - MAGIC - OF_OTHERS.get(role, set()) - own_variables(role) <= set(options(role))
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_a_role_reads_every_variable_that_it_declares(role: str) -> None:
+    assert set(options(role)) <= variables([read(role, "tasks/main.yml"), read(role, "vars/main.yml")])
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_a_roles_private_variables_carry_its_name(role: str) -> None:
+    assert all(name.startswith(f"_{role}") for name in own_variables(role))
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_a_roles_options_are_documented_and_have_the_prefix(role: str) -> None:
+    main = read(role, "meta/argument_specs.yml")["argument_specs"]["main"]
+    assert main["short_description"] and main["description"] and main["version_added"] and main["author"]
+    assert set(main["attributes"]) == {"check_mode", "diff_mode", "idempotent"}
+    assert all(name.startswith("cdi_") and option["description"] for name, option in options(role).items())
+
+
+def tasks_of_modules() -> list[tuple[str, str, dict[str, Any]]]:
+    return [
+        (role, key.rpartition(".")[2], arguments)
+        for role in NAMES
+        for task in read(role, "tasks/main.yml")
+        for key, arguments in task.items()
+        if key.startswith("kubevirt.cdi.")
+    ]
+
+
+def spec_of(module: str) -> dict[str, Any]:
+    plugin = importlib.import_module(f"ansible_collections.kubevirt.cdi.plugins.modules.{module}")
+    found: dict[str, Any] = plugin.SPEC.options
+    return found
+
+
+@pytest.mark.parametrize(("role", "module", "arguments"), tasks_of_modules())
+def test_a_role_offers_every_option_of_its_module(role: str, module: str, arguments: dict[str, Any] | None) -> None:
+    expected = set(spec_of(module)) - NOT_OFFERED.get((role, module), set())
+    if module == "storage_profile":
+        # One item of a list; the role's own options beside it.
+        assert set(arguments or {}) == expected - {"wait"}
+        offered = {name: option for name, option in spec_of(module).items() if name not in COMMON}
+        assert_same(options(role)["cdi_storage_profiles"]["options"], offered)
+        return
+    assert set(arguments or {}) == expected
+    for name in expected:
+        mine = options(role)[RENAMED.get((role, module), {}).get(name, f"cdi_{name}")]
+        assert_same({name: mine}, {name: spec_of(module)[name]})
+
+
+COMMON = {"wait", "wait_timeout", "force_conflicts"}
+
+
+def assert_same(mine: dict[str, Any], modules: dict[str, Any]) -> None:
+    """Same names, types, choices and suboptions. A default of the module's that the role repeats is the same."""
+    assert set(mine) == set(modules)
+    for name, option in mine.items():
+        if option["type"] == "raw" or name == "namespace":
+            continue
+        wanted = modules[name]
+        assert option["type"] == wanted.get("type", "str"), name
+        assert option.get("elements") == wanted.get("elements"), name
+        assert option.get("choices") == wanted.get("choices"), name
+        assert option.get("required", False) == wanted.get("required", False), name
+        if "options" in wanted:
+            assert_same(option["options"], wanted["options"])
+        else:
+            assert option.get("default") == wanted.get("default"), name
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_only_lists_that_a_module_checks_may_be_text(role: str) -> None:
+    assert {name for name, option in options(role).items() if option["type"] == "raw"} <= MAY_BE_TEXT
+
+
+def test_what_later_jobs_are_told_is_documented_and_sets_no_role_option() -> None:
+    """AWX gives artifacts to later jobs as extra variables, which win over everything: one called cdi_version would."""
+    told: dict[str, str] = {}
+    for role in NAMES:
+        for task in read(role, "tasks/main.yml"):
+            stats = task.get("ansible.builtin.set_stats")
+            if stats:
+                assert stats["per_host"] is False
+                told.update({name: role for name in stats["data"]})
+    assert told
+    assert all(name.startswith("cdi_artifact_") for name in told)
+    assert not set(told) & {name for role in NAMES for name in options(role)}
+    for name, role in told.items():
+        documentation = read(role, "meta/argument_specs.yml")["argument_specs"]["main"]["description"]
+        assert f"C({name})" in " ".join(documentation)
+
+
+def test_a_variable_means_the_same_in_every_role() -> None:
+    seen: dict[str, dict[str, Any]] = {}
+    for role in NAMES:
+        for name, option in options(role).items():
+            shape = {key: option.get(key) for key in ("type", "elements", "choices", "default")}
+            assert seen.setdefault(name, shape) == shape, name
