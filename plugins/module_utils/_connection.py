@@ -140,6 +140,8 @@ class Connection:
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         if uid:
             body["preconditions"] = {"uid": uid}
+        if dry_run:
+            body["dryRun"] = ["All"]  # The API server does not look at the query of a deletion that has a body.
         try:
             self._json("delete", "DELETE", resource, namespace, name, query={"dryRun": "All" if dry_run else ""}, body=body)
         except ApiError as exc:

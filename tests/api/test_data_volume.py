@@ -97,6 +97,13 @@ def test_deleting_twice_changes_once(wire, module, namespace) -> None:
     assert not module("data_volume", name="disk", namespace=namespace, state="absent").result["changed"]
 
 
+def test_check_mode_deletes_nothing(connection, module, namespace) -> None:
+    """The API server looks for dryRun in the body of a deletion, and not in its query when it has a body."""
+    module("data_volume", name="disk", namespace=namespace, **BLANK)
+    assert module("data_volume", check=True, name="disk", namespace=namespace, state="absent").result["changed"]
+    assert connection.get(DATA_VOLUME, "disk", namespace) is not None
+
+
 def test_one_bad_volume_does_not_hide_the_others(module, namespace) -> None:
     module("data_volume", name="taken", namespace=namespace, **BLANK)
     volumes = [
