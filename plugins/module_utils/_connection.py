@@ -175,6 +175,36 @@ class Connection:
         finally:
             response.close()
 
+    def websocket(self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocol: str) -> t.Any:
+        """Open a WebSocket of package `websocket-client` to a subresource, by the same credentials, TLS and proxy as all requests."""
+        import ssl
+        from urllib.parse import urlsplit
+
+        import websocket
+
+        verb, configuration = f"{subresource} to", self._configuration
+        options: dict[str, t.Any] = {"cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE}
+        names = {"ca_certs": "ssl_ca_cert", "certfile": "cert_file", "keyfile": "key_file", "server_hostname": "tls_server_name"}
+        options.update({name: getattr(configuration, attribute, None) for name, attribute in names.items() if getattr(configuration, attribute, None)})
+        proxy: dict[str, t.Any] = {}
+        if configuration.proxy:
+            parts = urlsplit(configuration.proxy)
+            proxy = {"http_proxy_host": parts.hostname, "http_proxy_port": parts.port, "http_no_proxy": (configuration.no_proxy or "").split(",")}
+        headers = [f"{key}: {value}" for key, value in self._headers]
+        authorization = self._authorization()
+        if authorization:
+            headers.append(f"Authorization: {authorization}")
+        url = configuration.host.rstrip("/").replace("http", "ws", 1) + f"{resource.path(namespace, name)}/{subresource}?{query}"
+        opened = websocket.WebSocket(sslopt=options, skip_utf8_validation=True)
+        opened.settimeout(ANSWER_TIMEOUT_SECONDS)
+        try:
+            opened.connect(url, header=headers, subprotocols=[subprotocol], suppress_origin=True, **proxy)
+        except websocket.WebSocketBadStatusException as exc:
+            raise api_error(verb, resource, namespace, name, exc.status_code, exc.resp_body or b"") from exc
+        except (websocket.WebSocketException, OSError) as exc:
+            raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {configuration.host} ({exc}).", 0) from exc
+        return opened
+
     def _json(self, verb: str, method: str, resource: Resource, namespace: str | None, name: str | None, **kwargs: t.Any) -> Object:
         response = self._send(verb, method, resource, namespace, name, **kwargs)
         try:

@@ -24,7 +24,7 @@ from ._module import Task
 from ._resources import DATA_VOLUME, EVENT, PERSISTENT_VOLUME_CLAIM
 from ._scratch import Settings
 from ._scratch_task import Pair, foreseen_problems, look_for, read_settings
-from ._wait import FAILED, REACHED, WAITING, Verdict, wait_for
+from ._wait import FAILED, REACHED, wait_for, wait_gone
 
 _PARALLEL_WRITES = 8
 _ITEM_OPTIONS = {"name": {"type": "str", "required": True}, **VOLUME_OPTIONS}
@@ -193,13 +193,7 @@ def _delete(task: Task, item: _Item, deadline: float) -> None:
     # A new volume of the name would be given the old claim, or refused because of it.
     kinds = [DATA_VOLUME] if item.volume["keep_claim"] else [DATA_VOLUME, PERSISTENT_VOLUME_CLAIM]
     for resource in kinds:
-        gone = wait_for(task.connection, resource, namespace, [name], _judge_gone, deadline)[name]
-        if gone.verdict.state != REACHED:
-            raise CdiError(f"{resource.kind} {item.title} is not gone after {task.params['wait_timeout']} s: a pod may still use it, or a finalizer hold it.")
-
-
-def _judge_gone(_name: str, stored: Object | None) -> Verdict:
-    return Verdict(REACHED) if stored is None else Verdict(WAITING, "it is still there")
+        wait_gone(task.connection, resource, namespace, name, max(deadline - time.monotonic(), 0))
 
 
 def _wait(task: Task, items: list[_Item], deadline: float) -> None:

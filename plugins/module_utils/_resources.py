@@ -42,6 +42,7 @@ CDI_CONFIG = Resource(_CDI, "v1beta1", "cdiconfigs", "CDIConfig", False)
 STORAGE_PROFILE = Resource(_CDI, "v1beta1", "storageprofiles", "StorageProfile", False)
 DATA_SOURCE = Resource(_CDI, "v1beta1", "datasources", "DataSource", True)
 DATA_VOLUME = Resource(_CDI, "v1beta1", "datavolumes", "DataVolume", True)
+UPLOAD_TOKEN_REQUEST = Resource("upload.cdi.kubevirt.io", "v1beta1", "uploadtokenrequests", "UploadTokenRequest", True)
 PERSISTENT_VOLUME_CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
 PERSISTENT_VOLUME = Resource("", "v1", "persistentvolumes", "PersistentVolume", False)
 STORAGE_CLASS = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", False)
@@ -51,6 +52,7 @@ VOLUME_SNAPSHOT_CONTENT = Resource("snapshot.storage.k8s.io", "v1", "volumesnaps
 VOLUME_SNAPSHOT_CLASS = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", "VolumeSnapshotClass", False)
 POD = Resource("", "v1", "pods", "Pod", True)
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace", False)
+CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap", True)
 EVENT = Resource("", "v1", "events", "Event", True)
 DEPLOYMENT = Resource("apps", "v1", "deployments", "Deployment", True)
 API_SERVICE = Resource("apiregistration.k8s.io", "v1", "apiservices", "APIService", False)
@@ -75,7 +77,7 @@ MANIFEST_KINDS = {
         Resource("", "v1", "serviceaccounts", "ServiceAccount", True),
         ROLE,
         ROLE_BINDING,
-        Resource("", "v1", "configmaps", "ConfigMap", True),
+        CONFIG_MAP,
         Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", True),
         DEPLOYMENT,
     )

@@ -11,7 +11,7 @@ import time
 import typing as t
 
 from ._connection import Connection, Object, WatchExpired
-from ._errors import ApiError
+from ._errors import ApiError, CdiError, target
 from ._resources import Resource
 
 WAITING: t.Final = "waiting"
@@ -91,6 +91,16 @@ def wait_for(
             if 0 < exc.code < 500 and exc.code != 429 or time.monotonic() + _PAUSE_SECONDS >= deadline:
                 raise
             time.sleep(_PAUSE_SECONDS)
+
+
+def wait_gone(connection: Connection, resource: Resource, namespace: str | None, name: str, timeout: float) -> None:
+    """Wait until an object that was deleted is no longer there. Raises CdiError after `timeout` seconds."""
+
+    def judge(_name: str, stored: Object | None) -> Verdict:
+        return Verdict(REACHED) if stored is None else Verdict(WAITING, "it is still there")
+
+    if wait_for(connection, resource, namespace, [name], judge, time.monotonic() + timeout)[name].verdict.state != REACHED:
+        raise CdiError(f"{target(resource, namespace, name)} is not gone after {timeout:.0f} s: a pod may still use it, or a finalizer hold it.")
 
 
 def _unfinished(outcome: Outcome) -> Outcome:

@@ -1,0 +1,287 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""What an upload asks for, what is there, and what has to be done. Pure rules.
+
+Two annotations keep a file's SHA-256: `INTENDED` is written before the first byte, `UPLOADED` to the claim when CDI has taken the last.
+A volume that is populated and has only `INTENDED` is what a run left that was interrupted while CDI finished: the sender
+proves the digest before it sends the last byte, so CDI can have taken no other file.
+"""
+
+from __future__ import annotations
+
+import copy
+import http.client
+import re
+import typing as t
+
+from . import _data_volume as data_volume
+from ._cdi import conditions
+from ._clone import PREFIX, annotations
+from ._errors import CdiError
+from ._fields import field_name
+from ._image import MIB, Image
+from ._quantity import parse
+from ._wait import FAILED, REACHED, WAITING, Verdict
+
+Object = t.Dict[str, t.Any]
+
+INTENDED = "kubevirt.cdi/upload-sha256"
+UPLOADED = "kubevirt.cdi/uploaded-sha256"
+UPLOAD_TARGET = f"{PREFIX}storage.upload.target"
+_CHECKSUM = re.compile(r"sha256:([0-9a-fA-F]{64})")
+# Annotations and labels that belong to one life of a volume or claim; a new one must not inherit them.
+_OF_ONE_LIFE = re.compile(r"cdi\.kubevirt\.io/|kubevirt\.cdi/|(pv|volume|volume\.beta|kubectl)\.kubernetes\.io/")
+_OF_A_CLAIM = (UPLOAD_TARGET, f"{PREFIX}storage.contentType", f"{PREFIX}storage.preallocation.requested", data_volume.BIND_IMMEDIATELY)
+_TARGET_OPTIONS = ("storage", "pvc", "content_type", "preallocation", "priority_class_name", "service_account_name")
+
+_REMEDIES = {
+    "effective image size": "Ask for a larger size.",
+    "image header": "Give a whole image in a format that CDI reads.",
+    "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
+}
+
+CREATE, SEND, REPLACE, RECORD, NOTHING = "create", "send", "replace", "record", "nothing"
+# What a result calls them.
+TOLD = {CREATE: "uploaded", SEND: "uploaded", REPLACE: "replaced", RECORD: "recorded", NOTHING: "unchanged"}
+
+
+def check(upload: t.Mapping[str, t.Any]) -> None:
+    """Refuse an upload that could never work. Raises CdiError that names option, value and remedy."""
+    name = upload["name"]
+    if upload["checksum"] is not None and not _CHECKSUM.fullmatch(upload["checksum"]):
+        raise CdiError(f"checksum of {name} is {upload['checksum']!r}; give sha256: and the 64 hexadecimal digits of the file's SHA-256.")
+    given = [target for target in ("storage", "pvc") if upload[target]]
+    sizeless = {target: {**upload[target], "size": upload[target]["size"] or "1Mi"} for target in given}
+    data_volume.check({**declared(upload), "storage": None, "pvc": None, **(sizeless or {"storage": {"size": "1Mi"}})})
+    if upload["content_type"] == "archive" and any((upload[target] or {}).get("volume_mode") == "Block" for target in given):
+        raise CdiError(f"{name} has content_type=archive and volume_mode=Block, and CDI unpacks archives into file systems only; use Filesystem.")
+
+
+def digest_of(checksum: str) -> str:
+    """The digest in a checked `checksum`."""
+    return checksum.partition(":")[2].lower()
+
+
+def declared(upload: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The options of a data volume (see `_data_volume_options`) for an upload's target. Nobody else would bind it, so CDI shall."""
+    fixed = {"state": "present", "source": {"upload": {}}, "source_ref": None, "binding": "immediate", "on_drift": "fail", "keep_claim": False}
+    unused = {"checkpoints": None, "final_checkpoint": None, "wait_for": None}
+    return {**{key: upload[key] for key in ("name", "namespace", "labels", "annotations", *_TARGET_OPTIONS)}, **fixed, **unused}
+
+
+def content_type(upload: t.Mapping[str, t.Any], image: Image) -> str | None:
+    """Archive or disk: as asked for, else a tar archive is one. Raises CdiError when the file is the other."""
+    asked, name, path = upload["content_type"], upload["name"], upload["path"]
+    if asked == "archive" and image.format not in ("tar", None):
+        raise CdiError(f"{name} has content_type=archive, and {path} is a disk image ({image.format}); give a tar archive, or leave content_type out.")
+    if asked == "kubevirt" and image.format == "tar":
+        raise CdiError(f"{name} has content_type=kubevirt, and {path} is a tar archive; give a disk image, or leave content_type out.")
+    return "archive" if image.format == "tar" else t.cast("str | None", asked)
+
+
+def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: float, stored: Object | None) -> Object:
+    """The DataVolume for the image; what is not asked for is as in the stored one, whose size is kept when it is large enough.
+
+    `overhead` is the file system's share that CDI takes off a claim given by `pvc`. Raises CdiError when a size is needed that nothing tells.
+    """
+    volume = copy.deepcopy(declared(upload))
+    volume["content_type"] = content_type(upload, image)
+    spec = (stored or {}).get("spec") or {}
+    target = "pvc" if volume["pvc"] or ("pvc" in spec and not volume["storage"]) else "storage"
+    given = volume[target] or {}
+    before = spec.get(target) or {}
+    wanted = data_volume.desired({**volume, "storage": None, "pvc": None, target: given})
+    for option in ("content_type", "preallocation", "priority_class_name", "service_account_name"):
+        field = field_name(option)
+        if volume[option] is None and field in spec:
+            wanted["spec"][field] = spec[field]
+    if volume[target] is None and before:
+        wanted["spec"][target] = copy.deepcopy(before)
+    wanted["spec"][target]["resources"] = {"requests": {"storage": _size(upload, image, overhead if target == "pvc" else 0.0, given, before)}}
+    for kind, keep in (("labels", ()), ("annotations", (data_volume.BIND_IMMEDIATELY,))):
+        wanted["metadata"][kind] = {**_inherited((stored or {}).get("metadata", {}).get(kind), keep), **wanted["metadata"][kind]}
+    return wanted
+
+
+def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: float, given: Object, before: Object) -> str:
+    size, needed = given.get("size"), image.needed_size
+    if needed is not None:
+        needed = with_overhead(needed, overhead)
+    if size is not None:
+        refuse_too_small(upload, image, int(parse(size)), needed, "size is " + size)
+        return str(size)
+    requested = ((before.get("resources") or {}).get("requests") or {}).get("storage")
+    if requested is not None and (needed is None or parse(requested) >= needed):
+        return str(requested)
+    if needed is None:
+        raise CdiError(
+            f"The size of the disk in {upload['path']} cannot be told without decompressing it; give storage.size for {upload['name']}, for example 10Gi."
+        )
+    return f"{needed // MIB}Mi"
+
+
+def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str) -> None:
+    """CDI would only find out when all has been sent."""
+    if needed is not None and size < needed:
+        raise CdiError(f"{upload['name']}: {told}, and {upload['path']} ({describe(image)}) needs {-(-needed // MIB)}Mi; ask for at least that, or give no size.")
+
+
+def describe(image: Image) -> str:
+    """`qcow2 in gz with a disk of 1024 MiB`."""
+    told = (image.format or "an image") + (f" in {image.compression}" if image.compression else "")
+    return told if image.virtual_size is None else f"{told} of {-(-image.virtual_size // MIB)} MiB"
+
+
+def _inherited(values: t.Mapping[str, str] | None, keep: t.Collection[str]) -> dict[str, str]:
+    return {key: value for key, value in (values or {}).items() if key in keep or not _OF_ONE_LIFE.match(key)}
+
+
+def new_life(claim: Object) -> Object:
+    """A claim like this one with nothing in it. Raises CdiError when it is not ours to delete."""
+    metadata, spec = claim["metadata"], claim["spec"]
+    owner = next((owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")), None)
+    if owner:
+        raise CdiError(
+            f"PersistentVolumeClaim {metadata['namespace']}/{metadata['name']} belongs to {owner['kind']} {owner['name']}; replace it there, or give another name."
+        )
+    kept = {key: value for key, value in spec.items() if key not in ("volumeName", "dataSource")}
+    return {
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": _inherited(metadata.get("labels"), ()),
+            "annotations": _inherited(metadata.get("annotations"), _OF_A_CLAIM),
+        },
+        "spec": kept,
+    }
+
+
+def is_upload_claim(claim: Object) -> bool:
+    """Whether CDI takes uploads for a claim that has no DataVolume (upload-populator.go and upload-controller.go, v1.65.0)."""
+    return populated_by_source(claim) is not None or UPLOAD_TARGET in annotations(claim)
+
+
+def populated_by_source(claim: Object) -> str | None:
+    """The VolumeUploadSource that a claim names."""
+    source = claim["spec"].get("dataSourceRef") or {}
+    return source.get("name") if source.get("kind") == "VolumeUploadSource" else None
+
+
+def is_populated(volume: Object | None, claim: Object | None) -> bool:
+    if volume is not None:
+        return bool(((volume.get("status") or {}).get("phase")) == "Succeeded")
+    return annotations(claim).get(f"{PREFIX}storage.pod.phase") == "Succeeded"
+
+
+def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, claim: Object | None, drift: t.Sequence[str]) -> tuple[str, str]:
+    """What to do (CREATE, SEND, REPLACE, RECORD or NOTHING), and why it has to be a replacement.
+
+    `drift` names what differs between the DataVolume that is asked for and the stored one. Raises CdiError when data would have to be deleted
+    and the user has not said so.
+    """
+    if volume is None and claim is None:
+        return CREATE, ""
+    what = f"{'PersistentVolumeClaim' if volume is None else 'DataVolume'} {upload['namespace']}/{upload['name']}"
+    if volume is not None and (volume.get("spec", {}).get("source") or {}).get("upload") is None:
+        raise CdiError(f"{what} is filled from another source, and takes no upload; delete it, or give another name.")
+    if volume is None and not is_upload_claim(t.cast(Object, claim)):
+        raise CdiError(
+            f"{what} takes no uploads: it has neither a DataVolume nor a VolumeUploadSource nor the annotation {UPLOAD_TARGET}; "
+            "set the annotation when what it holds may be overwritten, or give another name."
+        )
+    if not is_populated(volume, claim):
+        if drift and upload["overwrite"] == "never":
+            raise CdiError(
+                f"{what} is empty and another one: {'; '.join(drift)}; CDI cannot change a volume's spec: correct the options, "
+                "or say overwrite=different to delete the volume and make it anew."
+            )
+        return (REPLACE, "; ".join(drift)) if drift else (SEND, "")
+    uploaded = annotations(claim).get(UPLOADED)
+    held = uploaded or annotations(claim).get(INTENDED) or annotations(volume).get(INTENDED)
+    if held == digest and not drift and upload["overwrite"] != "always":
+        return (NOTHING, "") if uploaded else (RECORD, "")
+    if held != digest:
+        why = f"it holds the file with SHA-256 {held}, and {upload['path']} has {digest}" if held else "it is not known which file it holds"
+    else:
+        why = "; ".join(drift) or "overwrite is always"
+    if upload["overwrite"] == "never":
+        keep = "" if held else f", or annotate its claim with {UPLOADED} when you know the file"
+        raise CdiError(f"{what} is already filled, and {why}; say overwrite=different to delete it with its data and upload anew{keep}.")
+    return REPLACE, why
+
+
+def judge_claim_ready(claim: Object | None) -> Verdict:
+    """Whether bytes can be sent to a claim that has no DataVolume."""
+    if claim is None:
+        return Verdict(FAILED, "it was deleted while it was waited for")
+    if is_populated(None, claim) or annotations(claim).get(f"{PREFIX}storage.pod.ready") == "true":
+        return Verdict(REACHED)
+    told = annotations(claim).get(f"{PREFIX}storage.condition.running.message") or annotations(claim).get(f"{PREFIX}storage.condition.bound.message")
+    phase = (claim.get("status") or {}).get("phase")
+    return Verdict(WAITING, f"it is {phase}, and its upload server is not ready" + (f" ({told})" if told else ""))
+
+
+class Finish:
+    """Judges a target after its last byte has been sent: CDI may still convert the image, or lose its worker."""
+
+    def __init__(self, target: Object, *, is_claim: bool) -> None:
+        self._is_claim = is_claim
+        self._restarts = self._read(target)[2]
+        self._was_away = False
+
+    def judge(self, stored: Object | None) -> Verdict:
+        if stored is None:
+            return Verdict(FAILED, "it was deleted")
+        if is_populated(None, stored) if self._is_claim else is_populated(stored, None):
+            return Verdict(REACHED)
+        phase, ready, restarts, message = self._read(stored)
+        told = f": {message}" if message else ""
+        if phase == "Failed" or restarts > self._restarts:
+            return Verdict(FAILED, f"CDI could not process what it was sent{told}")
+        if ready and self._was_away:
+            return Verdict(FAILED, "the upload server was started anew, and waits for the data again")
+        self._was_away = self._was_away or not ready
+        return Verdict(WAITING, f"phase {phase}{told}")
+
+    def _read(self, stored: Object) -> tuple[str, bool, int, str]:
+        """Phase, whether the upload server is ready, how often it was started again, and what it says."""
+        if self._is_claim:
+            noted = {key: annotations(stored).get(f"{PREFIX}storage.{key}") or "" for key in ("pod.phase", "pod.ready", "pod.restarts", "condition.running.message")}
+            return noted["pod.phase"], noted["pod.ready"] == "true", int(noted["pod.restarts"] or 0), noted["condition.running.message"]
+        status = stored.get("status") or {}
+        phase = status.get("phase") or "Pending"
+        return phase, phase == "UploadReady", status.get("restartCount", 0), conditions(stored).get("Running", {}).get("message", "")
+
+
+def is_worth_a_retry(status: int, text: str) -> bool:
+    """Whether the same bytes may be taken next time: the way was bad, or the server busy or gone; not what it said of the image."""
+    return status in (0, 401, 408, 409, 429, 502, 503, 504) or (status == 500 and bool(re.search(r"unexpected EOF|connection|timeout|reset", text)))
+
+
+def told(status: int, text: str) -> str:
+    """An answer as a part of a sentence."""
+    text = text.rstrip(".") or http.client.responses.get(status, "no reason given")
+    return f"the upload proxy said: {text} (HTTP {status})" if status else f"the connection broke ({text})"
+
+
+def remedy(text: str) -> str:
+    """What helps against what the upload server said, as a sentence of its own."""
+    return next((f" {sentence}" for part, sentence in _REMEDIES.items() if part in text), "")
+
+
+def with_overhead(size: int, overhead: float) -> int:
+    """The claim for a disk of `size` bytes (pkg/util/util.go GetRequiredSpace, v1.65.0), in whole MiB."""
+    return -(-int(size * (1 + overhead)) // MIB) * MIB
+
+
+def claim_size(claim: Object) -> int:
+    """What a claim has, or asks for, in bytes."""
+    capacity = ((claim.get("status") or {}).get("capacity") or {}).get("storage")
+    return int(parse(capacity or claim["spec"]["resources"]["requests"]["storage"]))
+
+
+def is_archive_claim(claim: Object) -> bool:
+    return annotations(claim).get(f"{PREFIX}storage.contentType") == "archive"

@@ -1,0 +1,221 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""The way to CDI's upload proxy, and a file sent on it.
+
+The certificate is always verified: against the CAs that the user or CDI names and the host of the URL, or against the cluster's own CA
+and the name of CDI's service, the only names that CDI's certificate has (pkg/operator/resources/cert/factory.go, v1.65.0).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import http.client
+import socket
+import ssl
+import typing as t
+from urllib.parse import urlsplit
+
+from ._connection import Connection
+from ._errors import ApiError, CdiError
+from ._resources import API_SERVICE, CDI_CONFIG, CONFIG_MAP, POD
+from ._tunnel import SUBPROTOCOL, TlsStream, Tunnel
+
+GIVEN, PUBLISHED, FORWARDED = "url", "published-url", "port-forward"
+_API_SERVICE_NAME = "v1beta1.upload.cdi.kubevirt.io"
+_NAMESPACE = "cdi"
+_CA_CONFIG_MAP, _CA_KEY = "cdi-uploadproxy-signer-bundle", "ca-bundle.crt"
+_POD_LABEL = "cdi.kubevirt.io=cdi-uploadproxy"
+_POD_PORT = 8443
+_PATH = "/v1beta1/upload-async"
+_CHUNK_BYTES = 1024 * 1024
+_CONNECT_SECONDS = 10
+# Without a byte moving for so long the connection counts as broken.
+_STALL_SECONDS = 120
+
+
+class FileChanged(CdiError):
+    """The file is no longer the one whose digest was taken."""
+
+
+class Unreachable(CdiError):
+    """Nothing answers at the proxy's address."""
+
+
+class Answer(t.NamedTuple):
+    """What the proxy or the upload server said; status 0 when the connection broke."""
+
+    status: int
+    text: str
+
+
+class Route(t.NamedTuple):
+    """A way to the proxy: its name for results, its host, and how to open a stream with TLS to it."""
+
+    name: str
+    host: str
+    open: t.Callable[[], t.Any]
+
+
+def find_route(connection: Connection, url: str | None, ca: str | None, namespace: str | None, warn: t.Callable[[str], None]) -> Route:
+    """The URL that is given, else the one that CDI publishes, else a port-forward. The route has been tried.
+
+    Raises CdiError for a certificate that is not trusted, and Unreachable when there is no way.
+    """
+    namespace = namespace or _cdi_namespace(connection)
+    own_ca = _own_ca(connection, namespace)
+    service = f"cdi-uploadproxy.{namespace}.svc"
+    published = None
+    if not url:
+        status = (connection.get(CDI_CONFIG, "config") or {}).get("status") or {}
+        url, published = status.get("uploadProxyURL"), status.get("uploadProxyURL")
+        ca = ca or status.get("uploadProxyCA")
+    if url:
+        route = _by_url(PUBLISHED if published else GIVEN, url, ca, own_ca, service)
+        try:
+            route.open().close()
+            return route
+        except Unreachable as exc:
+            if not published:
+                raise
+            warn(f"{exc} The upload goes through the API server instead.")
+    context = ssl.create_default_context(cadata=own_ca)
+
+    def forward() -> TlsStream:
+        name = _ready_pod(connection, namespace)
+        opened = connection.websocket(POD, namespace, name, "portforward", f"ports={_POD_PORT}", SUBPROTOCOL)
+        opened.settimeout(_STALL_SECONDS)
+        try:
+            return TlsStream(Tunnel(opened), context, service)
+        except ssl.SSLCertVerificationError as exc:
+            raise CdiError(_distrust(f"Pod {namespace}/{name}", service, exc)) from exc
+
+    return Route(FORWARDED, service, forward)
+
+
+def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
+    parts = urlsplit(url if "://" in url else f"https://{url}")
+    host, port = parts.hostname, parts.port or 443
+    if parts.scheme != "https" or not host:
+        raise CdiError(f"upload_proxy_url is {url}; give an https URL: the upload token must not travel in the clear.")
+    try:
+        public = ssl.create_default_context()
+        if ca:
+            public.load_verify_locations(cadata=ca)
+        own = ssl.create_default_context(cadata=own_ca)
+    except (ssl.SSLError, ValueError) as exc:
+        raise CdiError(f"The CA of the upload proxy cannot be read ({exc}); give PEM certificates in upload_proxy_ca.") from exc
+    own.check_hostname = False  # CDI's certificate does not have the URL's host; its own name is compared below.
+
+    def connect(context: ssl.SSLContext) -> ssl.SSLSocket:
+        plain = socket.create_connection((host, port), timeout=_CONNECT_SECONDS)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.settimeout(_STALL_SECONDS)
+        return context.wrap_socket(plain, server_hostname=host)
+
+    def open_stream() -> ssl.SSLSocket:
+        try:
+            try:
+                return connect(public)
+            except ssl.SSLCertVerificationError as exc:
+                distrust = _distrust(url, host, exc)
+            try:
+                stream = connect(own)
+            except ssl.SSLCertVerificationError as exc:
+                raise CdiError(distrust) from exc
+            names = [value for kind, value in (stream.getpeercert() or {}).get("subjectAltName", ()) if kind == "DNS"]
+            if service not in names:
+                stream.close()
+                raise CdiError(distrust)
+            return stream
+        except OSError as exc:
+            raise Unreachable(f"No upload proxy answers at {url} ({exc}).") from exc
+
+    return Route(name, parts.netloc.rpartition("@")[2], open_stream)
+
+
+def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError) -> str:
+    return (
+        f"The certificate of the upload proxy at {where} is not trusted: {exc.verify_message or exc} for {host}, and it is not of the cluster's own CA "
+        f"({_CA_CONFIG_MAP}); give the CA in upload_proxy_ca."
+    )
+
+
+def _cdi_namespace(connection: Connection) -> str:
+    """Where CDI is installed, as its upload API says; most users may read that."""
+    try:
+        service = ((connection.get(API_SERVICE, _API_SERVICE_NAME) or {}).get("spec") or {}).get("service") or {}
+    except ApiError:
+        return _NAMESPACE
+    return str(service.get("namespace") or _NAMESPACE)
+
+
+def _own_ca(connection: Connection, namespace: str) -> str:
+    stored = connection.get(CONFIG_MAP, _CA_CONFIG_MAP, namespace)
+    ca = ((stored or {}).get("data") or {}).get(_CA_KEY)
+    if not ca:
+        raise CdiError(f"There is no ConfigMap {namespace}/{_CA_CONFIG_MAP} with the upload proxy's CA; install CDI first, or name its namespace in cdi_namespace.")
+    return str(ca)
+
+
+def _ready_pod(connection: Connection, namespace: str) -> str:
+    pods, _version = connection.list(POD, namespace, label_selector=_POD_LABEL)
+    for pod in pods:
+        conditions = {condition["type"]: condition["status"] for condition in (pod.get("status") or {}).get("conditions") or []}
+        if conditions.get("Ready") == "True" and not pod["metadata"].get("deletionTimestamp"):
+            return str(pod["metadata"]["name"])
+    raise Unreachable(f"No pod of the upload proxy is ready in namespace {namespace}; see Deployment cdi-uploadproxy.")
+
+
+def send(route: Route, token: str, path: str, size: int, digest: str, progress: t.Callable[[int], None]) -> Answer:
+    """Send the file, whose bytes have to have this SHA-256, and return the answer; `progress(bytes)` is called after each chunk.
+
+    The last chunk is held back until the digest is proven, so that CDI never takes a file that has changed: raises FileChanged.
+    """
+    with open(path, "rb", buffering=0) as file:
+        stream = route.open()
+        client = http.client.HTTPConnection(route.host)
+        client.sock = stream
+        try:
+            client.putrequest("POST", _PATH)
+            client.putheader("Authorization", f"Bearer {token}")
+            client.putheader("Content-Type", "application/octet-stream")
+            client.putheader("Content-Length", str(size))
+            client.endheaders()
+            seen, sent = hashlib.sha256(), 0
+            while sent < size:
+                chunk = file.read(min(_CHUNK_BYTES, size - sent))
+                seen.update(chunk)
+                last = sent + len(chunk) == size
+                if not chunk or (last and (seen.hexdigest() != digest or file.read(1))):
+                    raise FileChanged(f"{path} has changed since its digest was taken, and CDI was not given its end; run the task again when nothing writes to it.")
+                client.send(chunk)
+                sent += len(chunk)
+                progress(sent)
+            answer = client.getresponse()
+            return Answer(answer.status, _text(answer))
+        except TimeoutError:
+            return Answer(0, f"no byte moved for {_STALL_SECONDS} s")
+        except OSError as exc:
+            return _early_answer(stream) or Answer(0, str(exc) or type(exc).__name__)
+        except http.client.HTTPException as exc:
+            return Answer(0, str(exc) or type(exc).__name__)
+        finally:
+            stream.close()
+
+
+def _text(answer: http.client.HTTPResponse) -> str:
+    return " ".join(html.unescape(answer.read(4096).decode("utf-8", "replace")).split())
+
+
+def _early_answer(stream: t.Any) -> Answer | None:
+    """What the proxy said before it stopped listening."""
+    try:
+        answer = http.client.HTTPResponse(stream, method="POST")
+        answer.begin()
+        return Answer(answer.status, _text(answer))
+    except (OSError, http.client.HTTPException):
+        return None

@@ -1,0 +1,348 @@
+#!/usr/bin/python
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: volume_upload
+short_description: Upload disk images and archives into volumes
+version_added: 1.0.0
+description:
+  - Sends a file into a DataVolume, which it creates when there is none, or into an existing claim that takes uploads, and waits until CDI has made
+    a disk of it. Any number of files is sent by one task with O(uploads).
+  - The file's SHA-256 is kept on the claim. A volume that holds the file already is left alone, and no byte is sent.
+  - The file is a disk image (raw, ISO, qcow2, vmdk, vhd, vhdx or vdi), as it is or compressed with gz, xz or zst, or a tar archive.
+    Its first bytes tell which; its name does not count.
+  - Where no size is given the image tells the size of its disk, and CDI adds the overhead of the volume's file system.
+  - What is sent is the file whose digest was taken. CDI is not given the end of one that changes meanwhile, and discards the rest.
+  - An upload that is interrupted, on either side, is finished by running the task again.
+author:
+  - kubevirt.cdi contributors (@kubevirt)
+extends_documentation_fragment:
+  - kubevirt.cdi._auth
+  - kubevirt.cdi._attributes
+attributes:
+  action:
+    description: Indicates this has a corresponding action plugin, so some parts of the options can be executed on the controller.
+    support: full
+  async:
+    description: Supports being used with the C(async) keyword.
+    support: full
+notes:
+  - The file is read on the host that runs the task, usually localhost. There, progress is shown while the task runs.
+  - The way to CDI is O(upload_proxy_url), else the URL that CDI publishes (C(CDIConfig.status.uploadProxyURL)), else a port-forward through the
+    API server to a pod of the upload proxy, for which nothing has to be exposed.
+  - The certificate of the upload proxy is always verified.
+  - "The account needs: C(get) on DataVolumes and claims, C(create) and C(patch) on DataVolumes, C(patch) on claims, C(create) on C(uploadtokenrequests),
+    C(get) on the ConfigMap C(cdi-uploadproxy-signer-bundle) in CDI's namespace and, for a port-forward, C(list) on pods and C(get) and C(create)
+    on C(pods/portforward) there. Replacing needs C(delete) on DataVolumes or claims, too."
+options:
+  path:
+    description: Path of the file, on the host that runs the task. Required with O(name).
+    type: path
+    aliases: [src]
+  name:
+    description: Name of the DataVolume, or of the claim.
+    type: str
+  namespace: &namespace
+    description: Namespace of the volume, which must exist. V(default) when none is given.
+    type: str
+  checksum: &checksum
+    description:
+      - C(sha256:) and the SHA-256 that the file has to have, verified before anything is created or sent.
+      - When the volume is known to hold a file with this digest the local file is not even read.
+    type: str
+  overwrite: &overwrite
+    description:
+      - What to do with a volume that is already filled.
+      - V(never) leaves it alone. When it holds another file, or one that is not known, that is an error.
+      - V(different) replaces it in that case. B(It is deleted with its data) and made anew.
+      - V(always) replaces it in any case. B(It is deleted with its data) and made anew.
+    type: str
+    choices: [never, different, always]
+    default: never
+  labels: &labels
+    description: Labels of the DataVolume. Other labels stay. CDI copies them to the claim only when it creates the claim.
+    type: dict
+  annotations: &annotations
+    description: Annotations of the DataVolume. Other annotations stay. CDI copies them to the claim only when it creates the claim.
+    type: dict
+  storage: &storage
+    description:
+      - The volume, completed by CDI from the storage profile of its class. What is not given, CDI chooses; the size is the image's.
+      - A volume that is there stays as it is where nothing is given.
+    type: dict
+    suboptions: &target
+      size:
+        description:
+          - The size of the disk, for example V(10Gi). One that is too small for the image is an error before anything is sent.
+          - Without it the disk of the image counts, in whole MiB. An archive gets the size of its members, 10 per cent and 16 MiB.
+          - CDI adds the overhead of the file system with O(storage), and the module does with O(pvc) where no size is given.
+        type: str
+      storage_class_name:
+        description: Storage class.
+        type: str
+      volume_name:
+        description: Name of a PersistentVolume to bind to.
+        type: str
+      access_modes:
+        description: Access modes.
+        type: list
+        elements: str
+        choices: [ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod]
+      volume_mode:
+        description: Volume mode.
+        type: str
+        choices: [Filesystem, Block]
+      selector:
+        description: Selector of PersistentVolumes, as in a claim.
+        type: dict
+  pvc: &pvc
+    description: The claim exactly as it shall be, instead of O(storage).
+    type: dict
+    suboptions: *target
+  content_type: &content_type
+    description: Whether the file is a disk (V(kubevirt)) or a tar archive whose members shall be unpacked. A tar archive is one when nothing is given.
+    type: str
+    choices: [kubevirt, archive]
+  preallocation: &preallocation
+    description: Whether the whole size is allocated at once. The cluster's configuration decides when it is not given. CDI ignores it for archives.
+    type: bool
+  priority_class_name: &priority_class_name
+    description: Priority class of the upload server's pod.
+    type: str
+  service_account_name: &service_account_name
+    description: Service account of the upload server's pod. Since CDI 1.65.
+    type: str
+  uploads:
+    description: Several files, instead of O(path), O(name) and the options of one.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: Path of the file, on the host that runs the task.
+        type: path
+        required: true
+        aliases: [src]
+      name:
+        description: Name of the DataVolume, or of the claim.
+        type: str
+        required: true
+      namespace: *namespace
+      checksum: *checksum
+      overwrite: *overwrite
+      labels: *labels
+      annotations: *annotations
+      storage: *storage
+      pvc: *pvc
+      content_type: *content_type
+      preallocation: *preallocation
+      priority_class_name: *priority_class_name
+      service_account_name: *service_account_name
+  parallel:
+    description: How many of O(uploads) run at the same time.
+    type: int
+    default: 2
+  retries:
+    description:
+      - How often an upload is tried again after its connection broke, or its upload server was lost. Each time begins with the first byte.
+      - What CDI says against the image itself is not tried again.
+    type: int
+    default: 4
+  upload_proxy_url:
+    description: URL of the upload proxy, V(https) only. Without it, the one that CDI publishes, else a port-forward.
+    type: str
+  upload_proxy_ca:
+    description:
+      - PEM certificates of the CAs that may have signed the certificate at the upload proxy's URL, for example an Ingress', beside the host's own.
+      - CDI's own certificate is trusted without it, under the name of its service.
+    type: str
+  cdi_namespace:
+    description: Namespace of CDI. Without it, the one that the APIService of the upload API names.
+    type: str
+  progress_file:
+    description:
+      - A file to which progress is written while the task runs, as lines of JSON.
+      - A step has C(volume) and C(step), a transfer C(volume), C(sent), C(size) (both in bytes) and C(seconds).
+    type: path
+  wait_timeout:
+    description:
+      - The seconds to wait at most until CDI is ready for the bytes, and again until it has made a disk of them.
+      - Sending is not limited, unless no byte moves for two minutes.
+    type: int
+    default: 600
+seealso:
+  - module: kubevirt.cdi.data_volume
+  - module: kubevirt.cdi.cdi_config
+"""
+
+EXAMPLES = r"""
+- name: Upload an image into a volume of its size
+  kubevirt.cdi.volume_upload:
+    path: /images/debian-12.qcow2
+    name: debian-12
+    namespace: images
+
+- name: Upload an ISO that has to be the right one, and replace an older one
+  kubevirt.cdi.volume_upload:
+    path: /images/installer.iso
+    checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    name: installer
+    namespace: images
+    overwrite: different
+    storage:
+      storage_class_name: fast
+      volume_mode: Block
+
+- name: Unpack an archive into a file system
+  kubevirt.cdi.volume_upload:
+    path: /backups/www.tar.gz
+    name: www
+    namespace: shop
+    content_type: archive
+    storage:
+      size: 20Gi
+
+- name: Upload several files, three at a time
+  kubevirt.cdi.volume_upload:
+    namespace: images
+    parallel: 3
+    uploads:
+      - path: /images/fedora.raw.xz
+        name: fedora
+      - path: /images/windows.vhdx
+        name: windows
+        storage:
+          size: 80Gi
+        preallocation: true
+      - path: /images/appliance.vmdk
+        name: appliance
+
+- name: Upload through an Ingress with a certificate of its own
+  kubevirt.cdi.volume_upload:
+    path: /images/debian-12.qcow2
+    name: debian-12
+    namespace: images
+    upload_proxy_url: https://cdi-uploadproxy.example.com
+    upload_proxy_ca: "{{ lookup('ansible.builtin.file', '/etc/ssl/example-ca.pem') }}"
+"""
+
+RETURN = r"""
+name:
+  description: Name of the DataVolume or claim.
+  returned: when O(name) was given
+  type: str
+  sample: debian-12
+namespace:
+  description: Namespace of the DataVolume or claim.
+  returned: when O(name) was given
+  type: str
+  sample: images
+action:
+  description:
+    - What was done, or in check mode would be done. V(uploaded), V(replaced) (deleted and uploaded anew), V(unchanged), or V(recorded) when an
+      interrupted run had sent everything and only the digest had to be noted.
+  returned: when O(name) was given
+  type: str
+  sample: uploaded
+reason:
+  description: Why the volume was replaced, else empty.
+  returned: when O(name) was given
+  type: str
+  sample: ""
+sha256:
+  description: SHA-256 of the file, empty when the task failed before it was known.
+  returned: when O(name) was given
+  type: str
+  sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+format:
+  description: Format of the image or archive, null when the file was not read or does not tell.
+  returned: when O(name) was given
+  type: str
+  sample: qcow2
+compression:
+  description: Compression of the file.
+  returned: when O(name) was given
+  type: str
+  sample: xz
+virtual_size:
+  description: Size of the disk in the image, in bytes; for an archive the room that its members need. Null when the file does not tell.
+  returned: when O(name) was given
+  type: int
+  sample: 10737418240
+file_size:
+  description: Size of the file, in bytes.
+  returned: when O(name) was given
+  type: int
+  sample: 648806400
+bytes_sent:
+  description: Bytes sent by the last attempt.
+  returned: when O(name) was given
+  type: int
+  sample: 648806400
+seconds:
+  description: The seconds that the last attempt took to send them.
+  returned: when O(name) was given
+  type: float
+  sample: 5.21
+mib_per_second:
+  description: Its speed in MiB per second, null when nothing was sent.
+  returned: when O(name) was given
+  type: float
+  sample: 118.8
+transport:
+  description: The way that the bytes took. V(url), V(published-url) or V(port-forward), null when none were sent.
+  returned: when O(name) was given
+  type: str
+  sample: port-forward
+retries:
+  description: How often the upload was tried again.
+  returned: when O(name) was given
+  type: int
+  sample: 0
+phase:
+  description: Phase of the DataVolume, null for a claim without one.
+  returned: when O(name) was given
+  type: str
+  sample: Succeeded
+preallocation:
+  description: Whether preallocation was asked for, and applied.
+  returned: when O(name) was given
+  type: dict
+  sample: {requested: true, applied: true}
+data_volume:
+  description: The DataVolume, empty for a claim without one. In check mode as it would be.
+  returned: when O(name) was given
+  type: dict
+  sample: {kind: DataVolume, metadata: {name: debian-12, namespace: images}, status: {phase: Succeeded}}
+persistent_volume_claim:
+  description: The claim, with the digest in its annotation C(kubevirt.cdi/uploaded-sha256).
+  returned: when O(name) was given
+  type: dict
+  sample: {kind: PersistentVolumeClaim, metadata: {name: debian-12, namespace: images}}
+duration:
+  description: The seconds that the task took.
+  returned: success
+  type: float
+  sample: 12.5
+uploads:
+  description:
+    - For each of O(uploads) the same facts as for one file, from RV(name) to RV(persistent_volume_claim), and whether it was changed.
+    - The item of an upload that failed has C(error), too.
+  returned: when O(uploads) was given, also on failure
+  type: list
+  elements: dict
+  sample: [{name: debian-12, namespace: images, changed: true, action: uploaded}]
+"""
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_task import SPEC, check, run
+
+
+def main() -> None:
+    run_module(SPEC, run, check)
+
+
+if __name__ == "__main__":
+    main()
