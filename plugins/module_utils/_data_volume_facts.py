@@ -26,7 +26,11 @@ class ScratchSeen(t.NamedTuple):
 
 
 def volume_facts(
-    volume: Object | None, claim: Object | None, settings: scratch.Settings | None = None, seen: ScratchSeen = ScratchSeen()
+    volume: Object | None,
+    claim: Object | None,
+    settings: scratch.Settings | None = None,
+    seen: ScratchSeen = ScratchSeen(),
+    allocation: Object | None = None,
 ) -> dict[str, t.Any]:
     """All facts but name and namespace. A volume or claim that is not there leaves null; without `settings` the scratch claim is not foretold."""
     status = (volume or {}).get("status") or {}
@@ -43,6 +47,7 @@ def volume_facts(
         "volume_mode": claimed.get("volumeMode"),
         "clone": clone_facts(volume, claim),
         "preallocation": preallocation_facts(volume, claim),
+        "allocation": allocation,
         "scratch": scratch_facts(volume, claim, settings, seen) if volume else None,
         "ready_after": ready_after(volume),
         "data_volume": shown(volume),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ._allocation_task import measure
 from ._argspec import ArgumentSpec
 from ._connection import Object
 from ._data_volume_facts import ScratchSeen, volume_facts
@@ -23,6 +24,7 @@ SPEC = ArgumentSpec(
         "name": {"type": "str"},
         "namespace": {"type": "str"},
         "label_selectors": {"type": "list", "elements": "str", "default": []},
+        "verify_allocation": {"type": "bool", "default": False},
     },
     required_by={"name": ["namespace"]},
 )
@@ -47,12 +49,15 @@ def run(task: Task) -> dict[str, t.Any]:
     pairs = [Pair(volume, claims.get(_key(volume))) for volume in volumes]
     seen = look_for(connection, namespace, pairs, None if name else items)
     settings = read_settings(connection, pairs)
+    allocated = measure(connection, pairs, check_mode=task.check_mode) if task.params["verify_allocation"] else {}
+
+    def facts(pair: Pair) -> dict[str, t.Any]:
+        key = _key(pair.volume)
+        return {"name": key[1], "namespace": key[0], **volume_facts(*pair, settings, seen.get(key, ScratchSeen()), allocated.get(key))}
+
     return {
         "changed": False,
-        "data_volumes": [
-            {"name": _key(volume)[1], "namespace": _key(volume)[0], **volume_facts(volume, claim, settings, seen.get(_key(volume), ScratchSeen()))}
-            for volume, claim in pairs
-        ],
+        "data_volumes": [facts(pair) for pair in pairs],
         "scratch_without_volume": ["/".join(key) for key in without_volume(items)],
     }
 

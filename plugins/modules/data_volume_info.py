@@ -30,6 +30,15 @@ options:
     type: list
     elements: str
     default: []
+  verify_allocation:
+    description:
+      - Whether the allocated bytes of each filled Filesystem volume are measured, by a pod that lives for some seconds and cannot write to the volume.
+      - The pod uses the image of CDI's own cloner, so the cluster needs no other. It is deleted at once, and goes with its claim.
+      - Needs the rights to list the Deployments and the CDI objects of the cluster, and in the volumes' namespaces to create, list, watch and delete
+        pods.
+      - In check mode nothing is measured.
+    type: bool
+    default: false
 seealso:
   - module: kubevirt.cdi.data_volume
 """
@@ -39,6 +48,14 @@ EXAMPLES = r"""
   kubevirt.cdi.data_volume_info:
     namespace: images
   register: result
+
+- name: Prove that a volume is preallocated
+  kubevirt.cdi.data_volume_info:
+    name: golden
+    namespace: images
+    verify_allocation: true
+  register: proof
+  failed_when: proof.data_volumes[0].allocation.allocated_bytes | default(0, true) < proof.data_volumes[0].allocation.size_bytes | default(1, true)
 
 - name: Name scratch claims that were left behind
   ansible.builtin.debug:
@@ -138,6 +155,26 @@ data_volumes:
           returned: success
           type: str
           sample: A snapshot clone shares blocks with its source, and CDI does not preallocate it.
+    allocation:
+      description: What O(verify_allocation=true) has measured, null without it.
+      returned: success
+      type: dict
+      contains:
+        allocated_bytes:
+          description: The bytes that the volume's storage has allocated for C(disk.img), or for all files of an archive; null when not measured.
+          returned: success
+          type: int
+          sample: 10737422336
+        size_bytes:
+          description: The size of C(disk.img), or of all files of an archive; null when not measured.
+          returned: success
+          type: int
+          sample: 10737418240
+        not_measured:
+          description: Why it was not measured, for example because the volume is a block device or is not filled; null when it was.
+          returned: success
+          type: str
+          sample: null
     scratch:
       description: The scratch space that filling the volume takes or took.
       returned: success

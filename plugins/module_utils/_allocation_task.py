@@ -1,0 +1,83 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Measures how many bytes of volumes are allocated, by short-lived pods of the image that CDI's own cloner uses."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from ._allocation import SECONDS, Environment, judge_pod, measured, measuring_pod, not_measured, obstacle, occupant
+from ._cdi import OPERATOR
+from ._cdi_config import CONFIG_NAME
+from ._connection import Connection, Object
+from ._errors import CdiError
+from ._resources import CDI, CDI_CONFIG, DEPLOYMENT, POD
+from ._scratch_task import Pair
+from ._wait import REACHED, wait_for
+
+_PARALLEL = 8
+Key = t.Tuple[str, str]
+
+
+def measure(connection: Connection, pairs: t.Iterable[Pair], *, check_mode: bool) -> dict[Key, dict[str, t.Any]]:
+    """`allocated_bytes`, `size_bytes` and why they are `not_measured`, of each volume by namespace and name.
+
+    Nothing that goes wrong with one volume's pod is an error: it is the reason. Raises CdiError when CDI's image cannot be found.
+    """
+    found: dict[Key, dict[str, t.Any]] = {}
+    claims: dict[Key, Object] = {}
+    for volume, claim in pairs:
+        key = (volume["metadata"]["namespace"], volume["metadata"]["name"])
+        reason = "Check mode starts no pod." if check_mode else obstacle(volume, claim)
+        if reason or claim is None:
+            found[key] = not_measured(reason or "")
+        else:
+            claims[key] = claim
+    pods = {namespace: connection.list(POD, namespace)[0] for namespace in sorted({key[0] for key in claims})}
+    environment = _environment(connection) if claims else None
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        results = pool.map(lambda key: _measure(connection, claims[key], pods[key[0]], t.cast(Environment, environment)), claims)
+        return {**found, **dict(zip(claims, results))}
+
+
+def _environment(connection: Connection) -> Environment:
+    """Three requests: the operator's Deployment has the image, the CDI object the placement, CDIConfig the pull secrets."""
+    operators, _version = connection.list(DEPLOYMENT, field_selector=f"metadata.name={OPERATOR}")
+    variables = {
+        variable["name"]: variable.get("value")
+        for operator in operators
+        for container in operator["spec"]["template"]["spec"]["containers"]
+        for variable in container.get("env", [])
+    }
+    if not variables.get("CLONER_IMAGE"):
+        raise CdiError(f"verify_allocation takes the image of its pod from Deployment {OPERATOR}, and there is none with CLONER_IMAGE; install CDI first.")
+    cdis, _version = connection.list(CDI)
+    specs = [each["spec"] for each in cdis if (each.get("status") or {}).get("phase") != "Error"]
+    spec: Object = next(iter(specs), {})
+    status = (connection.get(CDI_CONFIG, CONFIG_NAME) or {}).get("status") or {}
+    return Environment(
+        str(variables["CLONER_IMAGE"]), spec.get("imagePullPolicy") or "IfNotPresent", status.get("imagePullSecrets") or [], spec.get("workload") or {}
+    )
+
+
+def _measure(connection: Connection, claim: Object, users: list[Object], environment: Environment) -> dict[str, t.Any]:
+    namespace = claim["metadata"]["namespace"]
+    occupied = occupant(claim, users)
+    if occupied:
+        return not_measured(occupied)
+    try:
+        name = connection.create(POD, measuring_pod(claim, users, environment), namespace, dry_run=False)["metadata"]["name"]
+        try:
+            outcome = wait_for(connection, POD, namespace, [name], lambda _name, pod: judge_pod(pod), time.monotonic() + SECONDS)[name]
+        finally:
+            connection.delete(POD, name, namespace, dry_run=False)
+    except CdiError as exc:
+        return not_measured(str(exc))
+    if outcome.verdict.state != REACHED:
+        return not_measured(f"Pod {namespace}/{name} has not measured it: {outcome.verdict.reason}")
+    return measured(t.cast(Object, outcome.object))
