@@ -32,6 +32,7 @@ RENAMED = {
     ("report", "data_volume_info"): {
         "namespace": "cdi_report_namespaces",
         "label_selectors": "cdi_report_label_selectors",
+        "verify_allocation": "cdi_report_verify_allocation",
     },
 }
 # The options of a module that its role does not offer, and why.
