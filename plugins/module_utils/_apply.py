@@ -22,6 +22,8 @@ from ._resources import Resource
 _MEANINGFUL_WHEN_EMPTY = ("blank", "upload")
 _SERVER_METADATA = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 _QUANTITY_MAPS = ("limits", "requests")
+# Whoever holds one may clone its source (pkg/token, v1.65.0).
+_TOKENS = ("cdi.kubevirt.io/storage.clone.token", "cdi.kubevirt.io/storage.extended.clone.token")
 
 
 class Change(t.NamedTuple):
@@ -76,10 +78,15 @@ def ensure_absent(connection: Connection, resource: Resource, name: str, namespa
 
 
 def shown(stored: Object | None) -> Object:
-    """An object as results return it: without the bookkeeping of field managers."""
+    """An object as results return it: without the bookkeeping of field managers, and without CDI's clone tokens."""
     if not stored:
         return {}
-    return {**stored, "metadata": {key: value for key, value in stored["metadata"].items() if key != "managedFields"}}
+    return {**stored, "metadata": {key: _without_tokens(value) for key, value in stored["metadata"].items() if key != "managedFields"}}
+
+
+def _without_tokens(entry: t.Any) -> t.Any:
+    """Of a part of metadata, be it the annotations."""
+    return {key: value for key, value in entry.items() if key not in _TOKENS} if isinstance(entry, dict) else entry
 
 
 def normalise(value: t.Any) -> t.Any:
@@ -89,7 +96,7 @@ def normalise(value: t.Any) -> t.Any:
     meaning = {}
     for key, item in value.items():
         if key == "metadata" and isinstance(item, dict):
-            item = {name: entry for name, entry in item.items() if name not in _SERVER_METADATA}
+            item = {name: _without_tokens(entry) for name, entry in item.items() if name not in _SERVER_METADATA}
         if key in _QUANTITY_MAPS and isinstance(item, dict):
             item = {name: _canonical(quantity) for name, quantity in item.items()}
         item = normalise(item)

@@ -14,7 +14,13 @@ from jinja2 import Environment, StrictUndefined
 from ._report import PLANNED, Facts
 
 _WIDEST = 44
-_WAITING = ("WaitForFirstConsumer", "PendingPopulation", "UploadReady", "Paused")
+_WAITING = {
+    "WaitForFirstConsumer": "waits for a pod that uses it",
+    "PendingPopulation": "waits for a pod that uses it",
+    "UploadReady": "waits for a client that sends data",
+    "Paused": "waits for its next checkpoint",
+    PLANNED: "does not exist yet",
+}
 
 
 def lines(report: Facts) -> list[str]:
@@ -35,7 +41,7 @@ def page(report: Facts, template: str) -> str:
     """The report as an HTML page. Whatever the facts hold is shown as text and never taken for HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters.update(
-        duration=duration, preallocation=preallocation, scratch=scratch, setting=setting, mood=phase_mood, shade=method_mood
+        duration=duration, preallocation=preallocation, scratch=scratch, setting=setting, mood=phase_mood, shade=method_mood, awaited=_WAITING.get
     )
     return environment.from_string(str(template)).render(report=report)
 
@@ -91,7 +97,7 @@ def phase_mood(phase: str) -> str:
         return "good"
     if phase in ("Failed", "Unknown"):
         return "bad"
-    return "waiting" if phase in (*_WAITING, PLANNED) else "busy"
+    return "waiting" if phase in _WAITING else "busy"
 
 
 def method_mood(method: str | None) -> str:
@@ -155,6 +161,7 @@ def sentences(volume: Facts) -> list[str]:
     prealloc, space = volume["preallocation"] or {}, volume["scratch"] or {}
     said = (
         ("problem", volume["problem"]),
+        ("phase", _WAITING.get(volume["phase"]) if volume["phase"] != PLANNED else None),
         ("clone", volume["reason"]),
         ("faster", volume["remedy"]),
         ("preallocation", prealloc.get("ignored")),

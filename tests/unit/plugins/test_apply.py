@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._apply import differs, difference, normalise, owns_more
+from ansible_collections.kubevirt.cdi.plugins.module_utils._apply import differs, difference, normalise, owns_more, shown
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,10 @@ def test_a_diff_has_only_what_is_not_the_same() -> None:
 
 def test_a_diff_of_something_new_is_all_of_it() -> None:
     assert difference({}, {"a": 1}) == {"before": {}, "after": {"a": 1}}
+
+
+@pytest.mark.parametrize("function", [normalise, shown])
+def test_clone_tokens_of_cdi_are_in_no_result_and_no_diff(function: Any) -> None:
+    annotations = {f"cdi.kubevirt.io/storage.{kind}.token": "s3cret" for kind in ("clone", "extended.clone")}
+    stored = {"metadata": {"name": "disk", "annotations": {**annotations, "mine": "stays"}}}
+    assert function(stored) == {"metadata": {"name": "disk", "annotations": {"mine": "stays"}}}

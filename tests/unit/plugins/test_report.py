@@ -196,6 +196,12 @@ def test_what_is_wrong_with_scratch_space_is_said() -> None:
     assert lines[-2:] == ["    scratch: There is no class.", "    scratch: images/a-scratch was left behind; delete it."]
 
 
+def test_a_volume_that_waits_for_somebody_says_for_whom() -> None:
+    report = build(facts(found("a", phase="PendingPopulation", progress="N/A", ready_after=None)))
+    assert view.lines(report)[-1] == "    phase: waits for a pod that uses it"
+    assert "waits for a pod that uses it" in view.page(report, TEMPLATE)
+
+
 @pytest.mark.parametrize(
     ("seconds", "said"), [(None, "-"), (0, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (7380, "2 h 3 min")]
 )
