@@ -22,8 +22,14 @@ from ._resources import Resource
 _MEANINGFUL_WHEN_EMPTY = ("blank", "upload")
 _SERVER_METADATA = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 _QUANTITY_MAPS = ("limits", "requests")
-# Whoever holds one may clone its source (pkg/token, v1.65.0).
-_TOKENS = ("cdi.kubevirt.io/storage.clone.token", "cdi.kubevirt.io/storage.extended.clone.token")
+# What may hold a secret: a DataVolume's headers, and tokens: whoever holds one may clone its source (pkg/token, v1.65.0).
+SECRET_FIELDS = ("extraHeaders",)
+_SECRET_ANNOTATIONS = (
+    "cdi.kubevirt.io/storage.clone.token",
+    "cdi.kubevirt.io/storage.extended.clone.token",
+    "kubectl.kubernetes.io/last-applied-configuration",
+)
+_HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
 
 class Change(t.NamedTuple):
@@ -50,8 +56,10 @@ def ensure_present(connection: Connection, resource: Resource, desired: Object, 
 def write(connection: Connection, resource: Resource, desired: Object, stored: Object | None, *, check_mode: bool, force: bool = False) -> Change:
     """Make a stored object, known to the caller, as desired: no request when it already is."""
     desired = {"apiVersion": resource.api_version, "kind": resource.kind, **desired}
-    if stored is not None and not differs(desired, stored) and not owns_more(stored, desired):
-        return Change(False, True, stored, {})
+    if stored is not None:
+        desired = spelled_as(desired, stored)
+        if not differs(desired, stored) and not owns_more(stored, desired):
+            return Change(False, True, stored, {})
     try:
         after = connection.apply(resource, desired, dry_run=check_mode, force=force)
     except ApiError as exc:
@@ -59,9 +67,18 @@ def write(connection: Connection, resource: Resource, desired: Object, stored: O
         if not check_mode or exc.code != 404 or stored is not None:
             raise
         after = desired
-    before_meaning, after_meaning = normalise(stored or {}), normalise(after)
-    changed = before_meaning != after_meaning
-    return Change(changed, stored is not None, after, difference(before_meaning, after_meaning) if changed else {})
+    return _change(stored, after)
+
+
+def patch(connection: Connection, resource: Resource, stored: Object, values: Object, *, check_mode: bool) -> Change:
+    """Set some fields of an object that is another's to declare, by a JSON merge patch: null removes a key."""
+    metadata = stored["metadata"]
+    return _change(stored, connection.merge(resource, metadata["name"], metadata.get("namespace"), values, dry_run=check_mode))
+
+
+def _change(stored: Object | None, after: Object) -> Change:
+    changed = normalise(stored or {}) != normalise(after)
+    return Change(changed, stored is not None, after, diff_of(stored, after) if changed else {})
 
 
 def ensure_absent(connection: Connection, resource: Resource, name: str, namespace: str | None = None, *, check_mode: bool) -> Change:
@@ -74,19 +91,43 @@ def ensure_absent(connection: Connection, resource: Resource, name: str, namespa
         return Change(False, False, {}, {})
     if not stored["metadata"].get("deletionTimestamp"):
         connection.delete(resource, name, namespace, dry_run=check_mode, uid=stored["metadata"]["uid"])
-    return Change(True, True, {}, {"before": normalise(stored), "after": {}})
+    return Change(True, True, {}, diff_of(stored, None))
 
 
 def shown(stored: Object | None) -> Object:
-    """An object as results return it: without the bookkeeping of field managers, and without CDI's clone tokens."""
+    """An object as results return it: without the bookkeeping of field managers, and without secrets."""
     if not stored:
         return {}
-    return {**stored, "metadata": {key: _without_tokens(value) for key, value in stored["metadata"].items() if key != "managedFields"}}
+    return t.cast(Object, _without_secrets({**stored, "metadata": {key: value for key, value in stored["metadata"].items() if key != "managedFields"}}))
 
 
-def _without_tokens(entry: t.Any) -> t.Any:
-    """Of a part of metadata, be it the annotations."""
-    return {key: value for key, value in entry.items() if key not in _TOKENS} if isinstance(entry, dict) else entry
+def _without_secrets(value: t.Any) -> t.Any:
+    if isinstance(value, list):
+        return [_without_secrets(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: [_HIDDEN] * len(item) if key in SECRET_FIELDS else _without_secrets(item)
+        for key, item in value.items()
+        if key not in _SECRET_ANNOTATIONS
+    }
+
+
+def spelled_as(desired: t.Any, stored: t.Any) -> t.Any:
+    """What is desired, in the words of what is stored where both mean the same.
+
+    CDI writes a quantity again in its own way and so takes the field over: another spelling of it would be a conflict.
+    """
+    if isinstance(desired, list) and isinstance(stored, list) and len(desired) == len(stored):
+        return [spelled_as(*pair) for pair in zip(desired, stored)]
+    if not isinstance(desired, dict) or not isinstance(stored, dict):
+        return desired
+    words = {key: spelled_as(item, stored[key]) if key in stored else item for key, item in desired.items()}
+    for key in _QUANTITY_MAPS:
+        quantities = words.get(key)
+        if isinstance(quantities, dict) and isinstance(stored.get(key), dict):
+            words[key] = {name: stored[key][name] if equal(value, stored[key].get(name)) else value for name, value in quantities.items()}
+    return words
 
 
 def normalise(value: t.Any) -> t.Any:
@@ -125,7 +166,7 @@ def _differs(desired: t.Any, stored: t.Any) -> bool:
         return len(desired) != len(stored) or any(_differs(*pair) for pair in zip(desired, stored))
     if isinstance(desired, bool) or isinstance(stored, bool):
         return desired is not stored
-    return bool(desired != stored and not equal(desired, stored))
+    return bool(desired != stored)
 
 
 def owns_more(stored: Object, desired: Object) -> bool:
@@ -153,6 +194,11 @@ def _has_unasked(fields: dict[str, t.Any], desired: t.Any) -> bool:
         elif kind == "v" and json.loads(text) not in (desired or []):
             return True
     return False
+
+
+def diff_of(before: Object | None, after: Object | None) -> dict[str, t.Any]:
+    """What Ansible shows in diff mode of a change from one object to another; None is no object."""
+    return difference(_without_secrets(normalise(before or {})), _without_secrets(normalise(after or {})))
 
 
 def difference(before: t.Any, after: t.Any) -> dict[str, t.Any]:

@@ -65,6 +65,7 @@ def refuse_downgrade(installed: str, wanted: str) -> None:
 
 
 def release(version: str) -> tuple[int, ...]:
+    """`v1.65.0` as numbers that can be compared; empty for a build that is no release."""
     match = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)", version)
     return tuple(map(int, match.groups())) if match else ()
 

@@ -8,95 +8,115 @@
 from __future__ import annotations
 
 import copy
-import re
 import typing as t
 
-from ._apply import differs, normalise
-from ._clone import PREFIX
-from ._data_volume_options import SOURCES, VOLUME_OPTIONS
+from ._apply import SECRET_FIELDS, differs, normalise
+from ._clone import PREFIX, annotations
+from ._data_volume_options import SPEC_OPTIONS
 from ._errors import CdiError
 from ._fields import to_fields
-from ._quantity import parse
+from ._quantity import parse, short
 
 Object = t.Dict[str, t.Any]
 
 BIND_IMMEDIATELY = f"{PREFIX}storage.bind.immediate.requested"
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-_SPEC_OPTIONS = (
-    *("source", "source_ref", "storage", "pvc", "content_type", "preallocation"),
-    *("priority_class_name", "service_account_name", "checkpoints", "final_checkpoint"),
-)
-
-
-def check(volume: t.Mapping[str, t.Any]) -> None:
-    """Refuse a volume that CDI could never accept. Raises CdiError that names option, value and remedy."""
-    name = volume["name"]
-    if not _NAME.fullmatch(name):
-        raise CdiError(f"name is {name!r}; use lower case letters, digits, - and ., at most 253 of them.")
-    if volume["state"] == "absent":
-        return
-    if volume["on_drift"] == "recreate" and volume["keep_claim"]:
-        raise CdiError(f"DataVolume {name} has on_drift=recreate and keep_claim; the claim that is kept would be in the way: give one of them.")
-    if volume["storage"] and volume["pvc"]:
-        raise CdiError(f"DataVolume {name} has storage and pvc; give one of them.")
-    target = volume["storage"] or volume["pvc"]
-    if not target:
-        raise CdiError(f"DataVolume {name} has neither storage nor pvc; give storage with a size.")
-    chosen = [kind for kind in SOURCES if (volume["source"] or {}).get(kind) is not None]
-    if bool(chosen) == bool(volume["source_ref"]) or len(chosen) > 1:
-        given = ", ".join([*chosen, *(["source_ref"] if volume["source_ref"] else [])]) or "none"
-        raise CdiError(f"DataVolume {name} needs exactly one source ({', '.join(SOURCES)}) or source_ref, and has {given}.")
-    size = target["size"]
-    if size is None:
-        if volume["pvc"] or chosen not in (["pvc"], ["snapshot"], []):
-            where = "pvc" if volume["pvc"] else "storage"
-            raise CdiError(f"DataVolume {name} has no size; give {where}.size, for example 10Gi (only a clone by storage can do without).")
-        return
-    try:
-        too_small = parse(size) < 1024 * 1024
-    except ValueError as exc:
-        raise CdiError(f"DataVolume {name} has the size {exc}") from exc
-    if too_small:
-        raise CdiError(f"DataVolume {name} has the size {size}; ask for at least 1Mi.")
+ADOPT_CLAIM = f"{PREFIX}allowClaimAdoption"
+POPULATED_FOR = f"{PREFIX}storage.populatedFor"
+_SIZES = ("spec.storage.resources.requests.storage", "spec.pvc.resources.requests.storage")
 
 
 def desired(volume: t.Mapping[str, t.Any]) -> Object:
     """The DataVolume that checked options ask for."""
-    values = copy.deepcopy(dict(volume))
-    for target in ("storage", "pvc"):
-        if values[target]:
-            size = values[target].pop("size", None)
-            values[target]["resources"] = {"requests": {"storage": size}} if size else {}
+    values = copy.deepcopy({option: volume[option] for option in SPEC_OPTIONS})
     for kind in ("pvc", "snapshot"):
         reference = (values["source"] or {}).get(kind)
         if reference is not None and not reference["namespace"]:
-            reference["namespace"] = values["namespace"]
-    options = {option: VOLUME_OPTIONS[option] for option in _SPEC_OPTIONS}
-    spec = to_fields(values, options)
+            reference["namespace"] = volume["namespace"]
+    spec = to_fields(values, SPEC_OPTIONS)
     for target in ("storage", "pvc"):
-        if values[target]:
-            spec[target]["resources"] = values[target]["resources"]
-    annotations = dict(values["annotations"] or {})
-    if values["binding"] == "immediate":
-        annotations[BIND_IMMEDIATELY] = "true"
-    metadata = {"name": values["name"], "namespace": values["namespace"], "labels": values["labels"] or {}, "annotations": annotations}
+        if target in spec:
+            size = spec[target].pop("size", None)
+            spec[target]["resources"] = {"requests": {"storage": size}} if size else {}
+    asked = _texts(volume["annotations"])
+    if volume["binding"] == "immediate":
+        asked[BIND_IMMEDIATELY] = "true"
+    if volume["adopt_claim"]:
+        asked[ADOPT_CLAIM] = "true"
+    metadata = {"name": volume["name"], "namespace": volume["namespace"], "labels": _texts(volume["labels"]), "annotations": asked}
     return {"metadata": metadata, "spec": spec}
 
 
-def spec_drift(wanted: Object, stored: Object) -> list[str]:
+def _texts(values: t.Mapping[str, t.Any] | None) -> dict[str, str]:
+    """Labels and annotations are texts: YAML's true is meant as `true`."""
+    return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in (values or {}).items()}
+
+
+class Drift(t.NamedTuple):
+    """How a stored DataVolume differs from the asked one: each line names a field and both values.
+
+    `grows_to` is the asked size in bytes when nothing but a larger size, or one where CDI chose it, is asked for.
+    """
+
+    lines: list[str]
+    grows_to: int | None = None
+
+
+def spec_drift(wanted: Object, stored: Object) -> Drift:
     """What differs between two DataVolume specs, as CDI's webhook compares them: it lets no spec change (datavolume-validate.go, v1.65.0)."""
-    return _drift(normalise(wanted["spec"]), normalise(stored["spec"]), "spec")
+    found = _differences(normalise(wanted["spec"]), normalise(stored["spec"]), "spec")
+    lines = [_line(*difference) for difference in found]
+    if len(found) != 1 or found[0][0] not in _SIZES:
+        return Drift(lines)
+    _path, size, before = found[0]
+    grows = size is not None and (before is None or parse(size) > parse(before))
+    return Drift(lines, int(parse(size)) if grows else None)
 
 
-def _drift(wanted: t.Any, stored: t.Any, path: str) -> list[str]:
-    if isinstance(wanted, dict) and isinstance(stored, dict):
-        return [line for key in sorted({*wanted, *stored}) for line in _drift(wanted.get(key), stored.get(key), f"{path}.{key}")]
+def _differences(wanted: t.Any, stored: t.Any, path: str) -> list[tuple[str, t.Any, t.Any]]:
+    sides = [side for side in (wanted, stored) if side is not None]
+    if any(sides) and all(isinstance(side, dict) for side in sides):
+        keys = sorted({key for side in sides for key in side})
+        return [line for key in keys for line in _differences((wanted or {}).get(key), (stored or {}).get(key), f"{path}.{key}")]
     if wanted is None or stored is None:
         same = wanted is stored
     else:
         same = not differs({"value": wanted}, {"value": stored})
-    return [] if same else [f"{path} is {_told(stored)} and not {_told(wanted)}"]
+    return [] if same else [(path, wanted, stored)]
 
 
-def _told(value: t.Any) -> str:
-    return "unset" if value is None else str(value)
+def _line(path: str, wanted: t.Any, stored: t.Any) -> str:
+    if path.rpartition(".")[2] in SECRET_FIELDS:
+        return f"{path} is another one"
+    values = ("unset" if value is None else short(parse(value)) if path in _SIZES else str(value) for value in (stored, wanted))
+    return f"{path} is {' and not '.join(values)}"
+
+
+def goes_away(claim: Object) -> bool:
+    """Whether a claim without its DataVolume is only waiting for its own deletion: it must be gone before a new volume of its name."""
+    owners = [owner for owner in claim["metadata"].get("ownerReferences") or [] if owner.get("controller")]
+    return bool(claim["metadata"].get("deletionTimestamp") or any(owner["kind"] == "DataVolume" for owner in owners))
+
+
+def refuse_claim(volume: t.Mapping[str, t.Any], claim: Object) -> None:
+    """Raises CdiError when a claim that is there already must not become the volume's, or is not what is asked for.
+
+    CDI takes it without a look at its data, size or class (pkg/controller/common/util.go ClaimMayExistBeforeDataVolume, v1.65.0).
+    """
+    title = f"DataVolume {volume['namespace']}/{volume['name']}"
+    if annotations(claim).get(POPULATED_FOR) == volume["name"]:
+        return
+    if not volume["adopt_claim"]:
+        raise CdiError(
+            f"{title} cannot be made: a PersistentVolumeClaim of its name exists; "
+            "say adopt_claim=true to take it with its data as they are, delete it, or choose another name."
+        )
+    target, spec = volume["storage"] or volume["pvc"], claim["spec"]
+    size = (spec.get("resources") or {}).get("requests", {}).get("storage", "0")
+    stored = {
+        "size": target["size"] if target["size"] and parse(target["size"]) <= parse(size) else size,
+        "storage_class_name": spec.get("storageClassName"),
+        "volume_mode": spec.get("volumeMode"),
+    }
+    lines = [f"{option} is {value} and not {target[option]}" for option, value in stored.items() if target[option] not in (None, value)]
+    if lines:
+        raise CdiError(f"{title} cannot adopt the claim of its name: {'; '.join(lines)}; ask for what the claim is.")

@@ -40,3 +40,11 @@ def equal(left: object, right: object) -> bool:
         return parse(str(left)) == parse(str(right))
     except ValueError:
         return False
+
+
+def short(value: Decimal) -> str:
+    """A whole number of bytes as one writes it: with the largest binary suffix that leaves it whole."""
+    for suffix in ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki"):
+        if value and value % _FACTORS[suffix] == 0:
+            return f"{value / _FACTORS[suffix]:f}{suffix}"
+    return f"{value:f}"

@@ -12,6 +12,11 @@ description:
   - Declares one DataVolume by its options, or any number of them by O(data_volumes), and waits until CDI has filled them.
   - A volume that is as declared costs one request, a list of them one request for each namespace.
   - CDI cannot change the spec of a DataVolume. One that differs is an error that names the fields, unless O(on_drift=recreate).
+  - A larger O(storage.size) or O(pvc.size) than the volume has makes its claim grow, with its data, once the volume is filled; a smaller one
+    is an error. The DataVolume keeps the size that it was made with, as CDI changes it no more; the claim is annotated with the new one.
+  - A volume has grown when its claim has the size, or when only the file system is left to grow, which happens when a pod next uses the claim.
+  - A claim of the volume's name that is there already is an error, unless O(adopt_claim=true).
+  - Credentials belong into O(source.http.secret_ref) and its like, not into a URL, which is shown as it is.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -58,10 +63,10 @@ options:
             description: Name of a ConfigMap with the server's CA, in the volume's namespace.
             type: str
           checksum:
-            description: Algorithm and digest, for example V(sha256:...), that the file must have. Since CDI 1.65.
+            description: Algorithm (V(md5), V(sha1), V(sha256), V(sha512)) and digest that the file must have, for example V(sha256:...). Since CDI 1.65.
             type: str
           extra_headers:
-            description: Headers of the request.
+            description: Headers of the request. They are not shown in results; what is secret is better kept in O(source.http.secret_extra_headers).
             type: list
             elements: str
           secret_extra_headers:
@@ -73,7 +78,7 @@ options:
         type: dict
         suboptions:
           url: &url
-            description: URL of the object.
+            description: URL of the object by HTTP, for example V(https://s3.example.com/bucket/disk.qcow2).
             type: str
             required: true
           secret_ref: *secret_ref
@@ -101,7 +106,7 @@ options:
           secret_ref: *secret_ref
           cert_config_map: *cert_config_map
           platform:
-            description: Platform of the image, for an index of several.
+            description: Platform of the image, for an index of several. Since CDI 1.63.
             type: dict
             suboptions:
               architecture:
@@ -134,15 +139,21 @@ options:
         description: A disk of oVirt.
         type: dict
         suboptions:
-          url: *url
+          url:
+            description: URL of the engine.
+            type: str
+            required: true
           disk_id:
             description: ID of the disk.
             type: str
             required: true
-          secret_ref: *secret_ref
+          secret_ref: &required_secret_ref
+            description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the volume's namespace.
+            type: str
+            required: true
           cert_config_map: *cert_config_map
           insecure_skip_verify:
-            description: Whether the server's certificate is not verified. Since CDI 1.64.
+            description: Whether the server's certificate is not verified. Needed without O(source.imageio.cert_config_map). Since CDI 1.64.
             type: bool
       vddk:
         description: A disk of vSphere.
@@ -151,16 +162,20 @@ options:
           url:
             description: URL of the vCenter or ESXi host.
             type: str
+            required: true
           uuid:
             description: UUID of the virtual machine.
             type: str
+            required: true
           backing_file:
             description: Path of the disk.
             type: str
+            required: true
           thumbprint:
             description: Thumbprint of the host's certificate.
             type: str
-          secret_ref: *secret_ref
+            required: true
+          secret_ref: *required_secret_ref
           init_image_url:
             description: Image with the VDDK library.
             type: str
@@ -168,7 +183,7 @@ options:
             description: Name of a ConfigMap with further arguments. Since CDI 1.63.
             type: str
   source_ref: &source_ref
-    description: A DataSource that says where the data come from, instead of O(source).
+    description: A DataSource, which must exist, that says where the data come from, instead of O(source).
     type: dict
     suboptions:
       kind:
@@ -186,34 +201,88 @@ options:
   storage: &storage
     description: The volume, completed by CDI from the storage profile of its class. What is not given, CDI chooses.
     type: dict
-    suboptions: &target
-      size:
+    suboptions:
+      size: &size
         description:
           - The size of the disk, for example V(10Gi).
           - CDI adds the overhead of the file system with O(storage), and not with O(pvc). A clone by O(storage) can do without.
         type: str
-      storage_class_name:
+      storage_class_name: &storage_class_name
         description: Storage class.
         type: str
-      volume_name:
+      volume_name: &volume_name
         description: Name of a PersistentVolume to bind to.
         type: str
-      access_modes:
-        description: Access modes.
+      access_modes: &access_modes
+        description: Access modes. Exactly one with O(pvc).
         type: list
         elements: str
         choices: [ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod]
-      volume_mode:
+      volume_mode: &volume_mode
         description: Volume mode.
         type: str
         choices: [Filesystem, Block]
-      selector:
-        description: Selector of PersistentVolumes, as in a claim.
+      selector: &selector
+        description: Which PersistentVolumes may be bound to, by their labels.
         type: dict
+        suboptions:
+          match_labels:
+            description: Labels with the values that they must have.
+            type: dict
+          match_expressions:
+            description: What else must be true of their labels.
+            type: list
+            elements: dict
+            suboptions:
+              key:
+                description: Label.
+                type: str
+                required: true
+              operator:
+                description: What must be true of it.
+                type: str
+                required: true
+                choices: [In, NotIn, Exists, DoesNotExist]
+              values:
+                description: The values for V(In) and V(NotIn).
+                type: list
+                elements: str
+      data_source: &data_source
+        description: Like C(data_source_ref), but dropped by Kubernetes when it is neither a PersistentVolumeClaim nor a VolumeSnapshot.
+        type: dict
+        suboptions: &populator
+          kind:
+            description: Kind of the object.
+            type: str
+            required: true
+          name:
+            description: Name of the object.
+            type: str
+            required: true
+          api_group:
+            description: API group of the object, for example V(snapshot.storage.k8s.io). Only a PersistentVolumeClaim has none.
+            type: str
+      data_source_ref: &data_source_ref
+        description:
+          - The object from which something else than CDI fills the volume (the storage driver, or another volume populator), instead of O(source).
+          - It is in the volume's namespace. The storage class must be of a CSI driver, unless it is a VolumeSnapshot.
+        type: dict
+        suboptions: *populator
   pvc: &pvc
     description: The claim exactly as it shall be, instead of O(storage).
     type: dict
-    suboptions: *target
+    suboptions:
+      size: *size
+      storage_class_name: *storage_class_name
+      volume_name: *volume_name
+      access_modes: *access_modes
+      volume_mode: *volume_mode
+      selector: *selector
+      data_source: *data_source
+      data_source_ref: *data_source_ref
+      volume_attributes_class_name:
+        description: Volume attributes class.
+        type: str
   content_type: &content_type
     description: Whether the data are a disk (V(kubevirt), which is CDI's default) or a tar archive.
     type: str
@@ -250,15 +319,23 @@ options:
     type: str
     choices: [immediate, wait_for_consumer]
     default: wait_for_consumer
+  adopt_claim: &adopt_claim
+    description:
+      - Whether a claim of the volume's name that is there already becomes the volume's, B(with the data that it holds); nothing is imported.
+      - Its size, storage class and volume mode must fit what is asked for. Its data are not looked at, and are deleted with the volume.
+    type: bool
+    default: false
   on_drift: &on_drift
     description:
       - What to do with a DataVolume of this name that has another spec.
-      - V(recreate) B(deletes it with its claim and data), and creates it anew.
+      - V(recreate) B(deletes it with its claim and data), and creates it anew. A volume that only has to grow grows instead, if it can.
     type: str
     choices: [fail, recreate]
     default: fail
   keep_claim: &keep_claim
-    description: Whether the claim, with its data, stays when the DataVolume is deleted.
+    description:
+      - Whether the claim, with its data, stays when the DataVolume is deleted, which then must be filled.
+      - O(adopt_claim=true) makes it a DataVolume's again.
     type: bool
     default: false
   wait_for: &wait_for
@@ -290,6 +367,7 @@ options:
       checkpoints: *checkpoints
       final_checkpoint: *final_checkpoint
       binding: *binding
+      adopt_claim: *adopt_claim
       on_drift: *on_drift
       keep_claim: *keep_claim
       wait_for: *wait_for
@@ -328,6 +406,33 @@ EXAMPLES = r"""
     storage:
       size: 10Gi
   register: result
+
+- name: Let it grow, with its data
+  kubevirt.cdi.data_volume:
+    name: vm-1
+    namespace: images
+    source:
+      pvc:
+        name: golden
+    storage:
+      size: 20Gi
+
+- name: Forget a DataVolume and keep its claim with the data
+  kubevirt.cdi.data_volume:
+    name: vm-1
+    namespace: images
+    state: absent
+    keep_claim: true
+
+- name: Make a DataVolume of a claim that is there, whose data shall stay
+  kubevirt.cdi.data_volume:
+    name: vm-1
+    namespace: images
+    source:
+      blank: {}
+    storage:
+      size: 10Gi
+    adopt_claim: true
 
 - name: Declare many volumes by one task
   kubevirt.cdi.data_volume:
@@ -455,6 +560,14 @@ ready_after:
   returned: when O(name) was given
   type: int
   sample: 42
+drift:
+  description:
+    - How the DataVolume differed from what is asked for.
+    - V(none), V(missing), V(metadata) (labels, annotations), V(growable) (a larger size), V(adoptable) (a claim of its name was there) or V(recreate).
+    - Null for O(state=absent), and for a volume that failed before it was known.
+  returned: when O(name) was given
+  type: str
+  sample: growable
 duration:
   description: The seconds that the task took.
   returned: success

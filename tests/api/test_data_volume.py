@@ -34,7 +34,7 @@ def test_a_hundred_unchanged_volumes_cost_one_list(wire, module, namespace) -> N
 
 def test_nothing_is_discovered(wire, module, namespace) -> None:
     module("data_volume", name="disk", namespace=namespace, **BLANK)
-    assert all("/datavolumes" in path for _method, path in wire.requests)
+    assert all("/datavolumes" in path or "/persistentvolumeclaims" in path for _method, path in wire.requests)
 
 
 @pytest.mark.parametrize("size", ["1024Mi", "1073741824", "1048576Ki"])
@@ -76,9 +76,9 @@ def test_a_label_that_is_no_longer_asked_for_goes(module, connection, namespace)
 def test_another_spec_is_refused_with_both_values(wire, module, namespace) -> None:
     module("data_volume", name="disk", namespace=namespace, **BLANK)
     wire.requests.clear()
-    other = module("data_volume", name="disk", namespace=namespace, **{**BLANK, "storage": {"size": "2Gi"}}).result
+    other = module("data_volume", name="disk", namespace=namespace, **{**BLANK, "storage": {"size": "512Mi"}}).result
     assert other["failed"] and wire.writes() == []
-    assert "spec.storage.resources.requests.storage is 1073741824 and not 2147483648" in other["msg"]
+    assert "spec.storage.resources.requests.storage is 1Gi and not 512Mi" in other["msg"]
     assert "on_drift=recreate" in other["msg"]
 
 
@@ -86,7 +86,7 @@ def test_recreation_has_to_be_said(connection, module, namespace) -> None:
     module("data_volume", name="disk", namespace=namespace, **BLANK)
     before = connection.get(DATA_VOLUME, "disk", namespace)
     assert module(
-        "data_volume", name="disk", namespace=namespace, on_drift="recreate", **{**BLANK, "storage": {"size": "2Gi"}}
+        "data_volume", name="disk", namespace=namespace, on_drift="recreate", **{**BLANK, "storage": {"size": "512Mi"}}
     ).result["changed"]
     assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"] != before["metadata"]["uid"]
 
@@ -107,7 +107,7 @@ def test_check_mode_deletes_nothing(connection, module, namespace) -> None:
 def test_one_bad_volume_does_not_hide_the_others(module, namespace) -> None:
     module("data_volume", name="taken", namespace=namespace, **BLANK)
     volumes = [
-        {"name": "taken", "source": {"blank": {}}, "storage": {"size": "3Gi"}},
+        {"name": "taken", "source": {"blank": {}}, "storage": {"size": "512Mi"}},
         {"name": "good", "source": {"blank": {}}, "storage": {"size": "1Gi"}},
     ]
     result = module("data_volume", namespace=namespace, data_volumes=volumes, wait=False).result

@@ -52,7 +52,7 @@ def test_what_cdi_writes_again_in_its_own_way_is_no_drift() -> None:
     stored = {
         "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}, "accessModes": []}}
     }
-    assert rules.spec_drift(wanted, stored) == []
+    assert rules.spec_drift(wanted, stored) == rules.Drift([])
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_what_cdi_writes_again_in_its_own_way_is_no_drift() -> None:
 )
 def test_drift_names_the_field_and_both_values(options: dict[str, Any], told: str) -> None:
     stored = rules.desired(_volume())
-    assert told in rules.spec_drift(rules.desired(_volume(**options)), stored)
+    assert told in rules.spec_drift(rules.desired(_volume(**options)), stored).lines
 
 
 def test_a_field_that_is_no_longer_asked_for_is_drift() -> None:
     stored = rules.desired(_volume(preallocation=True))
-    assert rules.spec_drift(rules.desired(_volume()), stored) == ["spec.preallocation is True and not unset"]
+    assert rules.spec_drift(rules.desired(_volume()), stored).lines == ["spec.preallocation is True and not unset"]
 
 
 CLONE = {"spec": {"source": {"pvc": {"name": "golden"}}}}
