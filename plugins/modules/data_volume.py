@@ -575,7 +575,7 @@ duration:
   sample: 12.5
 data_volumes:
   description:
-    - For each of O(data_volumes) the facts that are returned for one volume, RV(name) to RV(ready_after), and whether it was changed.
+    - For each of O(data_volumes) the facts that are returned for one volume, RV(name) to RV(drift), and whether it was changed.
     - The item of a volume that failed has C(error), too.
   returned: when O(data_volumes) was given, also on failure
   type: list
