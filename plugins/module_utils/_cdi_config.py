@@ -16,6 +16,7 @@ from ._connection import Connection, Object
 from ._errors import CdiError, NotServed
 from ._fields import to_fields
 from ._module import Task
+from ._quantity import equal
 from ._resources import CDI, CDI_CONFIG, STORAGE_CLASS
 from ._wait import REACHED, WAITING, Verdict, wait_for
 
@@ -57,7 +58,7 @@ def is_as_asked(wanted: t.Any, stored: t.Any) -> bool:
         return all(is_as_asked(value, (stored or {}).get(key)) for key, value in wanted.items())
     if wanted in (None, []):
         return stored in (None, [], "")
-    return stored is not None and not differs({"value": wanted}, {"value": stored})
+    return stored is not None and (equal(wanted, stored) or not differs({"value": wanted}, {"value": stored}))
 
 
 def not_in_effect(wanted: Object, status: Object) -> list[str]:
