@@ -137,11 +137,11 @@ def normalise(value: t.Any) -> t.Any:
     meaning = {}
     for key, item in value.items():
         if key == "metadata" and isinstance(item, dict):
-            item = {name: _without_tokens(entry) for name, entry in item.items() if name not in _SERVER_METADATA}
+            item = {name: entry for name, entry in item.items() if name not in _SERVER_METADATA}
         if key in _QUANTITY_MAPS and isinstance(item, dict):
             item = {name: _canonical(quantity) for name, quantity in item.items()}
         item = normalise(item)
-        if key == "status" or (item in (None, {}, []) and key not in _MEANINGFUL_WHEN_EMPTY):
+        if key == "status" or key in _SECRET_ANNOTATIONS or (item in (None, {}, []) and key not in _MEANINGFUL_WHEN_EMPTY):
             continue
         meaning[key] = item
     return meaning
