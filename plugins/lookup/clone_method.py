@@ -5,22 +5,33 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: clone_method
-short_description: Tell by which method CDI cloned a volume, and why
+short_description: Tell by which method CDI cloned a volume or will clone it, and why
 version_added: 1.0.0
 description:
-  - Reads what CDI recorded on the target claim of a clone, which is the only place that has the reason for a fallback.
+  - For a volume that exists, tells what CDI recorded on the target claim of the clone. Only there is the reason for a fallback.
+  - For a clone that is planned, or that CDI has not begun, foretells the method by the rules of CDI's planner, says why, and which change
+    would make it faster.
+  - Any number of volumes cost one list of DataVolumes and one of claims for each namespace. What a prediction needs is read once for all of
+    them (CDI, its configuration, storage classes and profiles, CSI drivers, snapshot classes, and the sources with their pods).
+  - Nothing is guessed. When something may not be read, RV(_raw[].method) is null and RV(_raw[].reason) names the right that is missing.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
   - kubevirt.cdi._auth_plugin
 options:
   _terms:
-    description: Volumes, each as C(namespace/name).
+    description:
+      - Volumes, each as C(namespace/name), or as a dictionary with the options of an item of O(kubevirt.cdi.data_volume#module:data_volumes).
+      - A dictionary whose volume exists is answered from what CDI recorded.
     type: list
-    elements: str
+    elements: raw
     required: true
+notes:
+  - An answer is kept for the process that Ansible runs a task in, for one minute when the clone is finished and for two seconds when it is
+    not. Asking again in one task costs no request, and a loop that waits for a clone sees it go on.
 seealso:
   - module: kubevirt.cdi.data_volume
+  - module: kubevirt.cdi.clone_permission
 """
 
 EXAMPLES = r"""
@@ -30,12 +41,27 @@ EXAMPLES = r"""
 
 - name: Stop when a clone was a full copy
   ansible.builtin.assert:
-    that: query('kubevirt.cdi.clone_method', 'images/vm-1', 'images/vm-2') | rejectattr('method', 'ne', 'copy') | length == 0
+    that: query('kubevirt.cdi.clone_method', 'images/vm-1', 'images/vm-2') | selectattr('method', 'eq', 'copy') | length == 0
+
+- name: Tell how a planned clone will be made, and what would make it faster
+  ansible.builtin.debug:
+    msg: "{{ plan.method }}: {{ plan.reason }} {{ plan.remedy | default('', true) }}"
+  vars:
+    plan: "{{ lookup('kubevirt.cdi.clone_method', volume) }}"
+    volume:
+      name: vm-3
+      namespace: images
+      source:
+        pvc:
+          name: golden
+      storage:
+        size: 20Gi
+        storage_class_name: fast
 """
 
 RETURN = r"""
 _raw:
-  description: What is known of each volume.
+  description: What is known of each volume, in the order of the terms.
   type: list
   elements: dict
   contains:
@@ -52,15 +78,21 @@ _raw:
       type: bool
       sample: true
     observed:
-      description: Whether RV(_raw[].method) is what CDI recorded.
+      description: Whether RV(_raw[].method) is what CDI recorded. When not, it is foretold.
       type: bool
       sample: true
     method:
-      description: V(snapshot), V(csi-clone) or V(copy); null for a volume that is no clone, or when CDI has not chosen.
+      description:
+        - V(snapshot), V(csi-clone) or V(copy).
+        - Null for a volume that is no clone, and when CDI cannot choose yet, will refuse the clone, or cannot be foretold.
       type: str
       sample: copy
+    forced:
+      description: Whether somebody asked for the method by the annotation C(cdi.kubevirt.io/cloneType), which CDI follows without a check.
+      type: bool
+      sample: false
     fallback:
-      description: Whether CDI could not use the method that it wanted.
+      description: Whether CDI cannot use the method that it wanted. When not, the method was chosen.
       type: bool
       sample: true
     fallback_reason:
@@ -68,21 +100,34 @@ _raw:
       type: str
       sample: No compatible volumesnapshotclass found
     phase:
-      description: The phase of the clone.
+      description: The phase of the clone, for example V(Pending), V(CSIClone), V(HostClone), V(Succeeded) or V(Error). Null before CDI has begun.
       type: str
       sample: Succeeded
     error:
-      description: What is wrong with the clone.
+      description: What is wrong with the clone, or will be, in CDI's words.
       type: str
       sample: null
     reason:
-      description: One sentence on why it was this method.
+      description: One sentence on why it is this method, or none.
       type: str
       sample: "CDI fell back to copy: No compatible volumesnapshotclass found."
+    remedy:
+      description: The one change (or the fewest) that would make the clone faster, or possible. Null when it is as fast as can be.
+      type: str
+      sample: make a VolumeSnapshotClass for driver csi.example.com, if that can take snapshots
+    waits_for:
+      description: What CDI waits for before it goes on, for example the pods that use the source.
+      type: list
+      elements: str
+      sample: [pod images/vm-9 using PersistentVolumeClaim golden]
+    ready_after:
+      description: The seconds from the creation of the volume until it was ready, null before.
+      type: int
+      sample: 7
     preallocation:
-      description: Whether preallocation was asked for, and applied.
+      description: Whether preallocation was asked for, and applied. See RV(kubevirt.cdi.data_volume#module:preallocation).
       type: dict
-      sample: {requested: true, applied: false, supported: true, ignored: null}
+      sample: {requested: true, applied: false, supported: false, ignored: A snapshot clone shares blocks with its source.}
 """
 
 from typing import Any
@@ -91,7 +136,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import observe
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import look_up
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 
 
@@ -99,6 +144,6 @@ class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=variables, direct=kwargs)
         try:
-            return observe({option: self.get_option(option) for option in AUTH.options}, terms)
+            return look_up({option: self.get_option(option) for option in AUTH.options}, terms)
         except CdiError as exc:
             raise AnsibleLookupError(f"clone_method: {exc}") from exc

@@ -12,6 +12,9 @@ import typing as t
 Object = t.Dict[str, t.Any]
 
 PREFIX = "cdi.kubevirt.io/"
+# CDI's controller, as it names itself to the API server.
+_CONTROLLER = "cdi-controller"
+_UNDECIDED = (None, "", "Pending", "PendingPopulation", "WaitForFirstConsumer")
 
 
 def annotations(stored: Object | None) -> dict[str, str]:
@@ -24,15 +27,32 @@ def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]
     `method` is None for a volume that is no clone, or whose method CDI has not chosen yet (clone-populator.go, v1.65.0).
     """
     recorded = annotations(claim) or annotations(volume)
-    method = recorded.get(f"{PREFIX}cloneType") if is_clone(volume, claim) else None
-    reason = annotations(claim).get(f"{PREFIX}cloneFallbackReason")
+    forced = is_forced(volume, claim)
+    reason, phase = (annotations(claim).get(f"{PREFIX}{name}") for name in ("cloneFallbackReason", "clonePhase"))
+    volume_phase = ((volume or {}).get("status") or {}).get("phase")
+    # Until CDI has begun, the annotation of a forced method is no more than a wish.
+    begun = phase or reason or (claim is None and volume_phase not in _UNDECIDED) or not forced
     return {
-        "method": method,
+        "method": recorded.get(f"{PREFIX}cloneType") if begun and is_clone(volume, claim) else None,
+        "forced": forced,
         "fallback": bool(reason),
         "fallback_reason": reason,
-        "phase": annotations(claim).get(f"{PREFIX}clonePhase"),
+        "phase": phase,
         "error": annotations(claim).get(f"{PREFIX}cloneError"),
     }
+
+
+def is_forced(volume: Object | None, claim: Object | None) -> bool:
+    """Whether somebody has asked for the method by its annotation: CDI never checks it then. Who set it, the field managers tell."""
+    stored = volume if volume is not None else claim
+    if f"{PREFIX}cloneType" not in annotations(stored) or not is_clone(volume, claim):
+        return False
+    managers = [
+        entry.get("manager") or ""
+        for entry in (stored or {})["metadata"].get("managedFields") or []
+        if f"f:{PREFIX}cloneType" in ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations", {})
+    ]
+    return any(manager != _CONTROLLER for manager in managers)
 
 
 def is_clone(volume: Object | None, claim: Object | None) -> bool:
@@ -51,6 +71,8 @@ def explain(facts: dict[str, t.Any], override: str | None, strategy: str | None,
         return f"CDI fell back to {method}: {facts['fallback_reason']}."
     if method is None:
         return "CDI has recorded no clone method."
+    if facts["forced"]:
+        return "The annotation cdi.kubevirt.io/cloneType asked for it, and CDI did not check it."
     if override == method:
         return f"The CDI object's cloneStrategyOverride asks for {method}."
     if strategy == method:

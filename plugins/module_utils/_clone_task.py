@@ -3,81 +3,122 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""Reads what CDI recorded of clones."""
+"""What CDI recorded of clones, and what it will do with those that it has not begun."""
 
 from __future__ import annotations
 
+import copy
 import json
+import os
+import time
 import typing as t
 
-from ._clone import clone_facts, explain
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from . import _data_volume as rules
+from ._clone import clone_facts, explain, is_clone
+from ._clone_plan import COPY
+from ._clone_prediction import Key, Prediction, Reader, predict
 from ._connection import Connection, Object, connect
-from ._errors import ApiError, CdiError, NotServed
+from ._data_volume_facts import ready_after
+from ._data_volume_options import VOLUME_OPTIONS
+from ._errors import CdiError
 from ._preallocation import preallocation_facts
-from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_PROFILE, Resource
+from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_PROFILE
 
-# A task that looks up one volume after the other uses one connection.
+# An answer is good for a task that asks again and again, but must not end a loop that waits for another one.
+_SECONDS_KEPT = 2.0
+_SECONDS_KEPT_WHEN_FINISHED = 60.0
+
 _connections: dict[str, Connection] = {}
+_answers: dict[tuple[str, str], tuple[float, dict[str, t.Any]]] = {}
 
 
-def observe(params: dict[str, t.Any], terms: list[str]) -> list[dict[str, t.Any]]:
-    """The facts of each `namespace/name`. Two requests for one volume, two for each namespace of several."""
-    keys = [_key(term) for term in terms]
-    mark = json.dumps(params, sort_keys=True, default=str)
-    if mark not in _connections:
-        _connections[mark] = connect(params)
-    connection = _connections[mark]
-    claims = _objects(connection, PERSISTENT_VOLUME_CLAIM, keys)
-    volumes = _objects(connection, DATA_VOLUME, keys)
-    return [_facts(connection, key, volumes.get(key), claims.get(key)) for key in keys]
+def look_up(params: dict[str, t.Any], terms: list[t.Any]) -> list[dict[str, t.Any]]:
+    """The facts of each `namespace/name`, or DataVolume as module data_volume takes it.
+
+    Two requests for one finished clone. A plan, or a copy that could have been faster, takes twelve more for any number of
+    clones in one namespace.
+    """
+    # A process that Ansible forks must not go on with the TLS connections of the one that it comes from.
+    mark = f"{os.getpid()} {json.dumps(params, sort_keys=True, default=str)}"
+    asked = [json.dumps(term, sort_keys=True, default=str) for term in terms]
+    now = time.monotonic()
+    missing = {text: term for text, term in zip(asked, terms) if _answers.get((mark, text), (0.0, {}))[0] < now}
+    if missing:
+        wanted = [_wanted(term) for term in missing.values()]
+        if mark not in _connections:
+            _connections[mark] = connect(params)
+        for text, answer in zip(missing, _answer(Reader(_connections[mark]), wanted)):
+            finished = answer["observed"] and answer["phase"] == "Succeeded"
+            _answers[mark, text] = (time.monotonic() + (_SECONDS_KEPT_WHEN_FINISHED if finished else _SECONDS_KEPT), answer)
+    return [copy.deepcopy(_answers[mark, text][1]) for text in asked]
 
 
-def _key(term: str) -> tuple[str, str]:
-    namespace, slash, name = term.partition("/")
-    if not (namespace and slash and name) or "/" in name:
-        raise CdiError(f"{term!r} names no volume; write namespace/name.")
-    return namespace, name
+def _wanted(term: t.Any) -> tuple[Key, Object | None]:
+    """Which volume a term names, and the DataVolume that it declares, if it does."""
+    if isinstance(term, str):
+        namespace, slash, name = term.partition("/")
+        if not (namespace and slash and name) or "/" in name:
+            raise CdiError(f"{term!r} names no volume; write namespace/name, or give a DataVolume as module data_volume takes it.")
+        return (namespace, name), None
+    if not isinstance(term, dict):
+        raise CdiError(f"{term!r} is no volume; write namespace/name, or give a DataVolume as module data_volume takes it.")
+    options = {"name": {"type": "str", "required": True}, **VOLUME_OPTIONS}
+    checked = ArgumentSpecValidator(options).validate(json.loads(json.dumps(term, default=str)))
+    if checked.error_messages:
+        raise CdiError(f"The volume {term.get('name')!r} is not as module data_volume takes it: {'; '.join(checked.error_messages)}.")
+    volume = {**checked.validated_parameters, "namespace": checked.validated_parameters["namespace"] or "default"}
+    rules.check(volume)
+    return (volume["namespace"], volume["name"]), rules.desired(volume)
 
 
-def _objects(connection: Connection, resource: Resource, keys: list[tuple[str, str]]) -> dict[tuple[str, str], Object]:
-    found: dict[tuple[str, str], Object] = {}
-    try:
-        for namespace in {key[0] for key in keys}:
-            names = {key[1] for key in keys if key[0] == namespace}
-            if len(names) == 1:
-                stored = connection.get(resource, *names, namespace)
-                items = [stored] if stored else []
-            else:
-                items, _version = connection.list(resource, namespace)
-            found.update(((namespace, item["metadata"]["name"]), item) for item in items)
-    except NotServed:
-        pass  # A cluster without CDI has no DataVolumes.
-    return found
+def _answer(reader: Reader, wanted: list[tuple[Key, Object | None]]) -> list[dict[str, t.Any]]:
+    keys = {key for key, _declared in wanted}
+    volumes = reader.objects(DATA_VOLUME, keys)
+    claims = reader.objects(PERSISTENT_VOLUME_CLAIM, keys)
+    planned = [volumes.get(key) or declared for key, declared in wanted]
+    facts = [clone_facts(volumes.get(key), claims.get(key)) for key, _declared in wanted]
+    # CDI's record of a fast and finished clone says all there is to say.
+    open_ones = [volume for volume, known in zip(planned, facts) if volume and (known["method"] in (None, COPY) or known["phase"] != "Succeeded")]
+    predictions = dict(zip(map(id, open_ones), predict(reader, open_ones)))
+    return [
+        _facts(reader, key, volumes.get(key), claims.get(key), known, predictions.get(id(volume)))
+        for (key, _declared), volume, known in zip(wanted, planned, facts)
+    ]
 
 
-def _facts(connection: Connection, key: tuple[str, str], volume: Object | None, claim: Object | None) -> dict[str, t.Any]:
-    facts = clone_facts(volume, claim)
-    override = strategy = storage_class = None
-    if facts["method"] and not facts["fallback"]:
-        storage_class = ((claim or {}).get("spec") or {}).get("storageClassName")
-        override, strategy = _settings(connection, storage_class)
-    return {
+def _facts(
+    reader: Reader, key: Key, volume: Object | None, claim: Object | None, known: dict[str, t.Any], prediction: Prediction | None
+) -> dict[str, t.Any]:
+    answer = {
         "namespace": key[0],
         "name": key[1],
         "exists": bool(volume or claim),
-        "observed": facts["method"] is not None,
-        **facts,
-        "reason": explain(facts, override, strategy, storage_class),
+        "observed": known["method"] is not None,
+        **known,
+        "ready_after": ready_after(volume),
+        "waits_for": [],
+        "remedy": None,
         "preallocation": preallocation_facts(volume, claim),
     }
+    if known["method"] is None and prediction:
+        error = known["error"] or prediction.plan.error
+        return {**answer, **prediction.facts, "error": error}
+    if known["method"] == COPY and prediction and prediction.plan.method == COPY:
+        answer["remedy"] = prediction.plan.remedy
+    if known["phase"] != "Succeeded" and prediction:
+        answer["waits_for"] = list(prediction.plan.waits_for)
+    if known["method"] is None:
+        reason = explain(known, None, None, None) if is_clone(volume, claim) else "The volume is no clone."
+        return {**answer, "reason": reason if answer["exists"] else "There is no such volume."}
+    storage_class = ((claim or {}).get("spec") or {}).get("storageClassName")
+    override, strategy = (None, None) if known["fallback"] or known["forced"] else _settings(reader, storage_class)
+    return {**answer, "reason": explain(known, override, strategy, storage_class)}
 
 
-def _settings(connection: Connection, storage_class: str | None) -> tuple[str | None, str | None]:
+def _settings(reader: Reader, storage_class: str | None) -> tuple[str | None, str | None]:
     """The CDI object's override and the storage profile's strategy, as far as they may be read."""
-    try:
-        objects, _version = connection.list(CDI)
-        profile = connection.get(STORAGE_PROFILE, storage_class) if storage_class else None
-    except ApiError:
-        return None, None
-    overrides = [item["spec"].get("cloneStrategyOverride") for item in objects]
+    overrides = [item["spec"].get("cloneStrategyOverride") for item in reader.list(CDI)]
+    profile = reader.objects(STORAGE_PROFILE, {("", storage_class)}).get(("", storage_class)) if storage_class else None
     return next(iter(overrides), None), ((profile or {}).get("status") or {}).get("cloneStrategy")

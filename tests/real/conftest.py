@@ -13,12 +13,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE
-from tests.cluster.digests import digests
-from tests.modules import Ran, run_module
-from tests.runner.site import INVENTORY, OWN_VARIABLES
+# The lookup is found only when Ansible has been told of collections before the first import from one.
+init_plugin_loader()
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE  # noqa: E402
+from tests.cluster.digests import digests  # noqa: E402
+from tests.modules import Ran, run_module  # noqa: E402
+from tests.runner.site import INVENTORY, OWN_VARIABLES  # noqa: E402
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 

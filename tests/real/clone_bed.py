@@ -1,0 +1,134 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Storage classes, snapshots and the CDI object's override, made for tests of clones and taken away again."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    CDI,
+    STORAGE_CLASS,
+    STORAGE_PROFILE,
+    VOLUME_SNAPSHOT,
+    VOLUME_SNAPSHOT_CLASS,
+)
+
+THIN = "thin.csi.kubevirt-cdi.test"
+PLAIN = "plain.csi.kubevirt-cdi.test"
+NO_DRIVER = "no-driver.kubevirt-cdi.test"
+BOTH_MODES = [
+    {"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem"},
+    {"accessModes": ["ReadWriteOnce"], "volumeMode": "Block"},
+]
+
+
+def until(check: Callable[[], Any], seconds: float, what: str) -> Any:
+    """The first true answer; an AssertionError that says what was waited for after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = check()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"{what} after {seconds:.0f} s"
+        time.sleep(0.3)
+
+
+class StorageClasses:
+    """Classes of the tests' own, so that nothing which others use changes."""
+
+    def __init__(self, connection: Connection, prefix: str) -> None:
+        self._connection, self._prefix = connection, prefix
+        self._made: list[str] = []
+
+    def make(
+        self,
+        name: str,
+        provisioner: str = THIN,
+        *,
+        strategy: str | None = None,
+        expansion: bool = True,
+        snapshot_class: str | None = None,
+        binding: str = "Immediate",
+        block_first: bool = False,
+        annotations: dict[str, str] | None = None,
+    ) -> str:
+        """The full name of a new class; its profile is in effect after `wait`."""
+        full = f"{self._prefix}-{name}"
+        stored = {
+            "metadata": {"name": full, "annotations": annotations or {}},
+            "provisioner": provisioner,
+            "volumeBindingMode": binding,
+            "allowVolumeExpansion": expansion,
+        }
+        self._connection.create(STORAGE_CLASS, _typed(STORAGE_CLASS, stored), dry_run=False)
+        self._made.append(full)
+        spec: dict[str, Any] = {"claimPropertySets": BOTH_MODES[::-1] if block_first else BOTH_MODES}
+        spec |= {"cloneStrategy": strategy} if strategy else {}
+        spec |= {"snapshotClass": snapshot_class} if snapshot_class else {}
+        until(lambda: self._connection.get(STORAGE_PROFILE, full), 30, f"no profile of {full}")
+        self._connection.merge(STORAGE_PROFILE, full, None, {"spec": spec}, dry_run=False)
+        return full
+
+    def wait(self) -> None:
+        """Until CDI has taken the spec of every profile over into its status."""
+        until(lambda: all(map(self._in_effect, self._made)), 60, "profiles are not in effect")
+
+    def _in_effect(self, name: str) -> bool:
+        stored = self._connection.get(STORAGE_PROFILE, name) or {}
+        spec, status = stored.get("spec", {}), stored.get("status", {})
+        compared = ("claimPropertySets", "cloneStrategy")
+        return all(status.get(key) == spec[key] for key in compared if key in spec) and "cloneStrategy" in status
+
+    def remove(self) -> None:
+        for name in self._made:
+            self._connection.delete(STORAGE_CLASS, name, dry_run=False)
+
+
+def snapshot(connection: Connection, namespace: str, name: str, claim: str) -> None:
+    """A VolumeSnapshot of a claim, ready to be restored."""
+    spec = {"volumeSnapshotClassName": "thin", "source": {"persistentVolumeClaimName": claim}}
+    stored = {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
+    connection.create(VOLUME_SNAPSHOT, _typed(VOLUME_SNAPSHOT, stored), namespace, dry_run=False)
+    until(
+        lambda: ((connection.get(VOLUME_SNAPSHOT, name, namespace) or {}).get("status") or {}).get("readyToUse"),
+        60,
+        f"VolumeSnapshot {name} is not ready",
+    )
+
+
+def make_snapshot_class(connection: Connection, name: str, driver: str) -> None:
+    stored = {"metadata": {"name": name}, "driver": driver, "deletionPolicy": "Delete"}
+    connection.create(VOLUME_SNAPSHOT_CLASS, _typed(VOLUME_SNAPSHOT_CLASS, stored), dry_run=False)
+
+
+@contextlib.contextmanager
+def override(connection: Connection, strategy: str) -> Iterator[None]:
+    """The CDI object's cloneStrategyOverride, which holds for everybody on the cluster."""
+    name = connection.list(CDI)[0][0]["metadata"]["name"]
+    with alone():
+        connection.merge(CDI, name, None, {"spec": {"cloneStrategyOverride": strategy}}, dry_run=False)
+        try:
+            yield
+        finally:
+            connection.merge(CDI, name, None, {"spec": {"cloneStrategyOverride": None}}, dry_run=False)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """No other test on this cluster changes what holds for the whole of it meanwhile."""
+    number = os.environ.get("KUBEVIRT_CDI_TEST_NUMBER", "1")
+    with open(f"/tmp/cluster-{number}.lock", "a", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _typed(resource: Any, stored: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": resource.api_version, "kind": resource.kind, **stored}
