@@ -159,8 +159,7 @@ class _Zstandard(_Decompressed):
     compression = "zst"
 
     def _pieces(self) -> t.Iterator[bytes]:
-        self._file.seek(0)
-        return _zstd.pieces(self._file)
+        return _zstd.pieces(self._file.fileno(), self._file_size)
 
     def size(self, *, exact: bool) -> int | None:
         return _zstd.content_size(self._file.fileno(), self._file_size)

@@ -53,11 +53,7 @@ class Image(t.NamedTuple):
         """The disk to ask for, in whole MiB. A format that is converted must fit into the scratch space, too, which is as large as the disk."""
         if self.virtual_size is None:
             return None
-        size = self.virtual_size
-        if self.format not in ("raw", "iso", "tar"):
-            size = max(size, self.stored_size or 0)
-        elif self.format != "tar":
-            size = max(size, self.stored_size or 0)
+        size = max(self.virtual_size, self.stored_size or 0)
         return max(-(-size // MIB), 1) * MIB
 
 
@@ -76,6 +72,8 @@ def _inspect(path: str, content: Content, file_size: int) -> Image:
     head = content.at(0, PREFIX_BYTES)
     if head is None:
         return Image(None, content.compression, None, None, file_size)
+    if head[:21] == b"# Disk DescriptorFile":
+        raise CdiError(f"{path} is only the descriptor of a vmdk; give the file with the data, or one file made by: qemu-img convert -O qcow2.")
     if len(head) < _SMALLEST_BYTES:
         raise CdiError(f"{path} holds {len(head)} bytes, and CDI takes no image below {_SMALLEST_BYTES}; give a whole image.")
     if head[257:262] == b"ustar":
@@ -84,8 +82,6 @@ def _inspect(path: str, content: Content, file_size: int) -> Image:
     for name, (offset, magic, read_size) in _FORMATS.items():
         if head[offset : offset + len(magic)] == magic:
             return Image(name, content.compression, read_size(path, content), content.size(exact=False), file_size)
-    if head[:21] == b"# Disk DescriptorFile":
-        raise CdiError(f"{path} is only the descriptor of a vmdk; give the file with the data, or one file made by: qemu-img convert -O qcow2.")
     stored = content.size(exact=True)
     if head[32769:32774] == b"CD001":
         return Image("iso", content.compression, stored, stored, file_size)
