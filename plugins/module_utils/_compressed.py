@@ -35,7 +35,7 @@ class Content:
 
     def at(self, offset: int, length: int) -> bytes | None:
         """Up to `length` bytes from `offset`; None when they cannot be told."""
-        return os.pread(self._file.fileno(), length, offset)
+        return os.pread(self._file.fileno(), length, offset) if offset < self._file_size else b""
 
     def size(self, *, exact: bool) -> int | None:
         """The number of bytes. Without `exact` only when it can be told without reading all of the file."""

@@ -11,6 +11,7 @@ Formats are told by content, as CDI does (pkg/image/filefmt.go, v1.65.0); names 
 from __future__ import annotations
 
 import os
+import re
 import struct
 import tarfile
 import typing as t
@@ -115,8 +116,9 @@ def _qcow2_size(path: str, content: Content) -> int:
 
 def _vmdk_size(path: str, content: Content) -> int:
     offset, length = _field(content, 28, "<Q"), _field(content, 36, "<Q")
-    descriptor = content.at(offset * _SECTOR, min(length * _SECTOR, PREFIX_BYTES)) if offset else b""
-    if b"parentCID=" in (descriptor or b"") and b"parentCID=ffffffff" not in (descriptor or b"").lower().replace(b"parentcid", b"parentCID"):
+    descriptor = (content.at(offset * _SECTOR, min(length * _SECTOR, PREFIX_BYTES)) if offset else None) or b""
+    parent = re.search(rb"parentcid\s*=\s*(\w+)", descriptor.lower())
+    if parent and parent.group(1) != b"ffffffff":
         raise CdiError(f"{path} is a vmdk that needs its parent; make it whole with: qemu-img convert -O qcow2.")
     return int(_field(content, 12, "<Q")) * _SECTOR
 
