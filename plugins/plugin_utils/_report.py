@@ -28,13 +28,15 @@ _ASKED_AS = {
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 _QUERY = re.compile(r"\?\S*")
 PLANNED = "Planned"
+# The roles' tasks that take a list, and where their results have it.
+_LISTS = (("uploads", "uploads"), ("volumes", "data_volumes"))
 
 
 def build(facts: Facts) -> Facts:
     """The report. `facts` has what filter `kubevirt.cdi.report` documents."""
     clones = {_title(clone): clone for clone in facts.get("clones") or []}
     results = facts.get("results") or {}
-    declared = {_title(item): item for item in (results.get("volumes") or {}).get("data_volumes") or []}
+    declared = {_title(item): item for name, key in _LISTS for item in (results.get(name) or {}).get(key) or []}
     volumes = [_volume(found, clones.get(_title(found)), declared.get(_title(found))) for found in facts["volumes"]]
     there = {_title(found) for found in facts["volumes"]}
     volumes += [_volume(item, None, item, PLANNED) for title, item in declared.items() if title not in there and item.get("data_volume")]
@@ -155,12 +157,20 @@ def _steps(results: Facts, check_mode: bool) -> list[Facts]:
     if profiles:
         text = _sorted_out(profiles, [item["item"]["name"] for item in profiles], "storage profile", f"{would}set")
         steps.append(_step("storage_profiles", text, {"changed": any(item["changed"] for item in profiles)}))
-    for name, key, noun, verb in (("uploads", "uploads", "upload", "sent"), ("volumes", "data_volumes", "volume", "created or changed")):
+    for name, key in _LISTS:
         items = (results.get(name) or {}).get(key) or []
         if items:
-            text = _sorted_out(items, [_title(item) for item in items], noun, f"{would}{verb}")
+            noun, verb = ("upload", "sent") if name == "uploads" else ("volume", "created or changed")
+            text = _sorted_out(items, [_title(item) + _speed(item) for item in items], noun, f"{would}{verb}")
             steps.append(_step(name, text, {"changed": any(item.get("changed") for item in items)}))
     return steps
+
+
+def _speed(item: Facts) -> str:
+    """What an upload sent, in brackets."""
+    if not item.get("bytes_sent") or not item.get("mib_per_second"):
+        return ""
+    return f" ({item['bytes_sent'] / 2**20:,.0f} MiB at {item['mib_per_second']:.0f} MiB/s)"
 
 
 def _step(role: str, text: str, result: Facts) -> Facts:

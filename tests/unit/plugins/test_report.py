@@ -318,6 +318,13 @@ def test_the_steps_tell_what_was_done(install: dict[str, Any], said: str) -> Non
     assert f"  {said}" in view.lines(build(facts(results={"install": install})))
 
 
+def test_an_upload_tells_what_was_sent_and_how_fast() -> None:
+    sent = {"name": "a", "namespace": "images", "changed": True, "bytes_sent": 3 << 30, "mib_per_second": 118.8}
+    same = {"name": "b", "namespace": "images", "changed": False, "bytes_sent": 0, "mib_per_second": None}
+    lines = view.lines(build(facts(results={"uploads": {"uploads": [sent, same]}})))
+    assert "  + 1 upload sent: images/a (3,072 MiB at 119 MiB/s); 1 upload as declared." in lines
+
+
 def test_a_volume_that_failed_is_named_in_the_steps() -> None:
     items = [{"name": "a", "namespace": "images", "changed": False, "error": "E."}, {"name": "b", "namespace": "images"}]
     lines = view.lines(build(facts(results={"volumes": {"data_volumes": items}})))

@@ -29,6 +29,12 @@ RENAMED = {
     ("install", "cdi"): {"wait_timeout": "cdi_install_wait_timeout"},
     ("config", "cdi_config"): {"wait_timeout": "cdi_config_wait_timeout"},
     ("volumes", "data_volume"): {"wait": "cdi_volumes_wait", "wait_timeout": "cdi_volumes_wait_timeout"},
+    ("volumes", "volume_upload"): {
+        "parallel": "cdi_uploads_parallel",
+        "retries": "cdi_uploads_retries",
+        "wait_timeout": "cdi_uploads_wait_timeout",
+        "cdi_namespace": "cdi_operator_namespace",
+    },
     ("report", "data_volume_info"): {
         "namespace": "cdi_report_namespaces",
         "label_selectors": "cdi_report_label_selectors",
@@ -42,6 +48,8 @@ NOT_OFFERED = {
     ("install", "cdi"): LATER_ROLES_NEED_IT_DONE,
     ("config", "cdi_config"): LATER_ROLES_NEED_IT_DONE,
     ("volumes", "data_volume"): {"name"} | BELONGS_TO_AN_ITEM,
+    # The progress file is the action plugin's.
+    ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "progress_file"} | BELONGS_TO_AN_ITEM,
     ("report", "data_volume_info"): {"name"},
     ("report", "cdi_info"): {"storage_profiles"},
 }
