@@ -143,7 +143,6 @@ def claim_source(claim: Object, volume: Object | None, owner: Object | None, pod
     phase = ((owner or {}).get("status") or {}).get("phase")
     if owner is not None and phase != "Succeeded":
         waits.append(f"DataVolume {title} to be filled (it is {phase or 'Pending'})")
-    waits += [f"pod {metadata['namespace']}/{name} using PersistentVolumeClaim {metadata['name']}" for name in users(claim, pods)]
     return Source(
         kind="pvc",
         title=title,
@@ -156,6 +155,7 @@ def claim_source(claim: Object, volume: Object | None, owner: Object | None, pod
         image_size=int(image_size) if known_still else None,
         measured=said.get(f"{PREFIX}storage.contentType") == "kubevirt",
         waits=tuple(waits),
+        users=tuple(f"pod {metadata['namespace']}/{name} using PersistentVolumeClaim {metadata['name']}" for name in users(claim, pods)),
     )
 
 

@@ -60,7 +60,7 @@ class Source(t.NamedTuple):
     """What is cloned. `request` and `capacity` of a snapshot are its restore size; `driver` None is not known yet.
 
     `image_size` is the disk's virtual size as CDI has noted it; `measured`: CDI measures it by a pod of its own.
-    `waits`: why CDI does not start yet. `problem`: why it never will.
+    `waits`: why CDI does not start yet; `users`: the pods for which it waits. `problem`: why it never will.
     """
 
     kind: str
@@ -74,6 +74,7 @@ class Source(t.NamedTuple):
     image_size: int | None = None
     measured: bool = False
     waits: tuple[str, ...] = ()
+    users: tuple[str, ...] = ()
     problem: str | None = None
 
 
@@ -146,7 +147,7 @@ def _decide(facts: Facts) -> Plan:
         _validate(facts, source, claim)
         return _choose(facts, source, claim)
     except _Refused as exc:
-        return Plan(None, f"CDI will not clone: {exc}.", error=str(exc), waits_for=source.waits)
+        return Plan(None, f"CDI will not clone: {exc}.", error=str(exc), waits_for=source.waits + source.users)
 
 
 def _render(facts: Facts, source: Source) -> _Claim:
@@ -243,12 +244,12 @@ def _choose(facts: Facts, source: Source, claim: _Claim) -> Plan:
         why = f"provisioner {chosen.provisioner} has no CSIDriver object" if chosen else "there is no such storage class"
         if target.populator is False:
             why = "the annotation cdi.kubevirt.io/storage.usePopulator says so"
-        return _checked(facts, source, claim, Plan(COPY, _fell_back(NO_POPULATOR, why), NO_POPULATOR, waits_for=source.waits))
+        return _checked(facts, source, claim, Plan(COPY, _fell_back(NO_POPULATOR, why), NO_POPULATOR, waits_for=source.waits + source.users))
     if chosen is None:
         raise _Refused(f"storage class {target.class_name} not found")
     if chosen.provisioner.startswith("kubernetes.io/"):
         raise _Refused(f"can't use populator with in-tree storage class {chosen.provisioner}")
-    waits = source.waits
+    waits = source.waits + source.users
     if chosen.waits_for_consumer and not target.immediate:
         waits += (f"a pod that uses the claim, as class {chosen.name} binds for the first consumer",)
     if target.forced is not None:

@@ -39,11 +39,11 @@ _NEEDED_OF_SOURCE = {"pvc": (PERSISTENT_VOLUME_CLAIM,), "snapshot": (VOLUME_SNAP
 
 
 class Prediction(t.NamedTuple):
-    """A clone's plan. `source` is (kind, namespace, name); `missing` says what could not be read, and kept it from being made."""
+    """A clone's plan. `source` is (kind, namespace, name); `users`: the pods that keep CDI from beginning."""
 
     plan: Plan
     source: tuple[str, str, str] | None
-    missing: str = ""
+    users: tuple[str, ...] = ()
 
     @property
     def facts(self) -> dict[str, t.Any]:
@@ -67,6 +67,7 @@ class Reader:
         self.connection = connection
         self.refused: dict[tuple[Resource, str | None], str] = {}
         self._lists: dict[tuple[Resource, str | None], list[Object]] = {}
+        self._single: dict[tuple[Resource, str, str | None], Object | None] = {}
         self._cluster: facts_of.Cluster | None = None
 
     def list(self, resource: Resource, namespace: str | None = None) -> list[Object]:
@@ -92,7 +93,10 @@ class Reader:
         return self._cluster
 
     def _get(self, resource: Resource, name: str, namespace: str | None) -> list[Object]:
-        stored = self._read(resource, namespace, lambda: self.connection.get(resource, name, namespace), None)
+        key = (resource, name, namespace)
+        if key not in self._single:
+            self._single[key] = self._read(resource, namespace, lambda: self.connection.get(resource, name, namespace), None)
+        stored = self._single[key]
         return [stored] if stored else []
 
     def _read(self, resource: Resource, namespace: str | None, request: t.Callable[[], t.Any], nothing: t.Any) -> t.Any:
@@ -124,13 +128,13 @@ def predict(reader: Reader, volumes: t.Sequence[Object]) -> list[Prediction | No
         reference = references[id(volume)]
         missing = _missing(reader, reference, data_source_of[id(volume)])
         if missing:
-            return Prediction(Plan(None, f"It cannot be foreseen: {missing}"), reference, missing)
+            return Prediction(Plan(None, f"It cannot be foreseen: {missing}"), reference)
         source = sources.get(reference) if reference else None
         absent = f"the source {reference[0]} {reference[1]}/{reference[2]}, which does not exist" if reference else "a source of the DataSource"
         facts = Facts(
             facts_of.target(volume, known), source, absent, known.override, known.snapshot_classes, tuple(known.classes.values()), known.version
         )
-        return Prediction(plan(facts), reference, "")
+        return Prediction(plan(facts), reference, source.users if source else ())
 
     return [predicted(volume) for volume in volumes]
 

@@ -37,8 +37,8 @@ _answers: dict[tuple[str, str], tuple[float, dict[str, t.Any]]] = {}
 def look_up(params: dict[str, t.Any], terms: list[t.Any]) -> list[dict[str, t.Any]]:
     """The facts of each `namespace/name`, or DataVolume as module data_volume takes it.
 
-    Two requests for one finished clone. A plan, or a copy that could have been faster, takes twelve more for any number of
-    clones in one namespace.
+    Four requests for one finished clone or many of a namespace and class; ten more when there is something to plan, be it
+    only how a copy could have been faster.
     """
     # A process that Ansible forks must not go on with the TLS connections of the one that it comes from.
     mark = f"{os.getpid()} {json.dumps(params, sort_keys=True, default=str)}"

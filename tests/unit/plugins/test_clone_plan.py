@@ -148,7 +148,7 @@ def test_a_missing_source_is_waited_for() -> None:
 
 
 def test_a_consumer_and_a_pod_are_waited_for() -> None:
-    busy = DISK._replace(waits=("pod images/vm using PersistentVolumeClaim golden",))
+    busy = DISK._replace(users=("pod images/vm using PersistentVolumeClaim golden",))
     made = plan(_facts(busy, FAST._replace(waits_for_consumer=True)))
     assert made.method == "snapshot"
     assert made.waits_for == (

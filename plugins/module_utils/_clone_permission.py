@@ -1,0 +1,115 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""The right to clone from another namespace: who has it, and giving it to somebody."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._apply import Change, ensure_absent, ensure_present, shown
+from ._argspec import FORCE_CONFLICTS, ArgumentSpec
+from ._connection import Connection, Object
+from ._errors import CdiError
+from ._module import Task
+from ._resources import CLUSTER_ROLE, DATA_VOLUME, ROLE, ROLE_BINDING, SELF_SUBJECT_ACCESS_REVIEW
+
+# CDI has this ClusterRole since 1.66 (pkg/operator/resources/cluster/rbac.go).
+CLONE_SOURCER = "cdi.kubevirt.io:clone-sourcer"
+_RBAC = "rbac.authorization.k8s.io"
+_SUBRESOURCE = "datavolumes/source"
+_DEFAULT_NAME = "kubevirt-cdi-clone-source"
+
+SPEC = ArgumentSpec(
+    {
+        "name": {"type": "str", "default": _DEFAULT_NAME},
+        "namespace": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "users": {"type": "list", "elements": "str", "default": []},
+        "groups": {"type": "list", "elements": "str", "default": []},
+        "service_accounts": {
+            "type": "list",
+            "elements": "dict",
+            "default": [],
+            "options": {"name": {"type": "str", "required": True}, "namespace": {"type": "str", "required": True}},
+        },
+    },
+) + FORCE_CONFLICTS
+
+
+def check(params: dict[str, t.Any]) -> None:
+    if params["state"] == "present" and not subjects(params):
+        raise CdiError(f"Nobody is given the right to clone from namespace {params['namespace']}; give users, groups or service_accounts, or state=absent.")
+
+
+def subjects(params: t.Mapping[str, t.Any]) -> list[Object]:
+    """The subjects of a RoleBinding."""
+    named = [{"apiGroup": _RBAC, "kind": kind, "name": name} for kind, option in (("User", "users"), ("Group", "groups")) for name in params[option]]
+    return named + [{"kind": "ServiceAccount", **account} for account in params["service_accounts"]]
+
+
+def run(task: Task) -> dict[str, t.Any]:
+    connection, name, namespace = task.connection, task.params["name"], task.params["namespace"]
+    bound = connection.get(ROLE_BINDING, name, namespace)
+    _refuse_foreign(bound, name, namespace)
+    if task.params["state"] == "absent":
+        changes = [ensure_absent(connection, resource, name, namespace, check_mode=task.check_mode) for resource in (ROLE_BINDING, ROLE)]
+        return _result(changes, {})
+    role = _role_reference(connection, name, bound)
+    changes = []
+    if role["kind"] == "Role":
+        rules = [{"apiGroups": [DATA_VOLUME.group], "resources": [_SUBRESOURCE], "verbs": ["create"]}]
+        desired = {"metadata": {"name": name, "namespace": namespace}, "rules": rules}
+        changes.append(ensure_present(connection, ROLE, desired, check_mode=task.check_mode, force=task.params["force_conflicts"]))
+    desired = {"metadata": {"name": name, "namespace": namespace}, "roleRef": role, "subjects": subjects(task.params)}
+    changes.append(ensure_present(connection, ROLE_BINDING, desired, check_mode=task.check_mode, force=task.params["force_conflicts"]))
+    return _result(changes, changes[-1].object)
+
+
+def _role_reference(connection: Connection, name: str, bound: Object | None) -> Object:
+    """What is bound already stays, as Kubernetes lets no binding change its role."""
+    if bound:
+        return t.cast(Object, bound["roleRef"])
+    if connection.get(CLUSTER_ROLE, CLONE_SOURCER):
+        return {"apiGroup": _RBAC, "kind": "ClusterRole", "name": CLONE_SOURCER}
+    return {"apiGroup": _RBAC, "kind": "Role", "name": name}
+
+
+def _refuse_foreign(bound: Object | None, name: str, namespace: str) -> None:
+    role = (bound or {}).get("roleRef") or {}
+    if bound and (role.get("kind"), role.get("name")) not in (("ClusterRole", CLONE_SOURCER), ("Role", name)):
+        raise CdiError(f"RoleBinding {namespace}/{name} binds {role.get('kind')} {role.get('name')}, which is not about clones; give another name.")
+
+
+def _result(changes: list[Change], binding: Object) -> dict[str, t.Any]:
+    diffs = [change.diff for change in changes if change.diff]
+    return {"changed": any(change.changed for change in changes), "role_binding": shown(binding), "diff": diffs}
+
+
+def refusal(connection: Connection, kind: str, namespace: str, name: str) -> str:
+    """Why this user may not clone a source in another namespace, as CDI's webhook will find; `` when they may.
+
+    Asked are the same rights that it asks for (authorize_utils.go of CDI's API, v1.65.0). One request when the right is there.
+    """
+    if _allowed(connection, namespace, name, DATA_VOLUME.group, *_SUBRESOURCE.split("/")):
+        return ""
+    # CDI also takes these, and for snapshots spells one in a way that only roles with a wildcard have.
+    others = ["pods"] if kind == "pvc" else ["pods", "pvcs"]
+    if all(_allowed(connection, namespace, name, "", resource) for resource in others):
+        return ""
+    return (
+        f'the right to "create" {_SUBRESOURCE} of {DATA_VOLUME.group} in namespace {namespace} is missing, without which CDI does not clone {kind} {name}; '
+        f"have it granted there with module kubevirt.cdi.clone_permission"
+    )
+
+
+def _allowed(connection: Connection, namespace: str, name: str, group: str, resource: str, subresource: str = "") -> bool:
+    attributes = {"namespace": namespace, "name": name, "verb": "create", "group": group, "resource": resource, "subresource": subresource}
+    review = {
+        "apiVersion": SELF_SUBJECT_ACCESS_REVIEW.api_version,
+        "kind": SELF_SUBJECT_ACCESS_REVIEW.kind,
+        "spec": {"resourceAttributes": attributes},
+    }
+    return bool(connection.create(SELF_SUBJECT_ACCESS_REVIEW, review, dry_run=False)["status"].get("allowed"))

@@ -1,0 +1,213 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lookup clone_method on the wire: how many requests, for how long an answer holds, and what a missing right does."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    CSI_DRIVER,
+    DATA_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    STORAGE_CLASS,
+    STORAGE_PROFILE,
+)
+from tests.api.conftest import ADMIN, LIMITED
+
+# DataVolume and claim; then the override and the profile that say why.
+_OF_ONE_FINISHED_CLONE = 4
+# Six for what is the same for all; the source's claim, its volume, its owner, and the pods around it.
+_OF_A_PLAN = 6 + 4
+
+
+@pytest.fixture
+def storage(connection: Connection, namespace: str) -> Iterator[str]:
+    """A class with a driver and a profile, of the test's own."""
+    sets = [{"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem"}]
+    provisioner = f"{namespace}.example.com"
+    objects = {
+        STORAGE_CLASS: {"provisioner": provisioner},
+        CSI_DRIVER: {"spec": {}},
+        STORAGE_PROFILE: {"spec": {}},
+    }
+    names = {CSI_DRIVER: provisioner}
+    for resource, body in objects.items():
+        metadata = {"name": names.get(resource, namespace)}
+        body |= {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata}
+        connection.create(resource, body, dry_run=False)
+    _set_status(connection, STORAGE_PROFILE, namespace, None, {"cloneStrategy": "csi-clone", "claimPropertySets": sets})
+    yield namespace
+    for resource in objects:
+        connection.delete(resource, names.get(resource, namespace), dry_run=False)
+
+
+def _set_status(connection: Connection, resource: Any, name: str, namespace: str | None, status: dict[str, Any]) -> None:
+    connection.merge(_Subresource(*resource), f"{name}/status", namespace, {"status": status}, dry_run=False)
+
+
+class _Subresource(type(DATA_VOLUME)):  # type: ignore[misc]
+    """A resource whose name may have a slash, which ends at a subresource."""
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        return f"{super().path(namespace)}/{name}"
+
+
+@pytest.fixture
+def source(connection: Connection, namespace: str, storage: str) -> str:
+    """A bound claim in a volume, filled by a DataVolume."""
+    _claim(connection, namespace, "golden", storage, {})
+    _set_status(
+        connection, PERSISTENT_VOLUME_CLAIM, "golden", namespace, {"phase": "Bound", "capacity": {"storage": "1Gi"}}
+    )
+    return "golden"
+
+
+def _claim(connection: Connection, namespace: str, name: str, storage: str, annotations: dict[str, str]) -> None:
+    body = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": namespace, "annotations": annotations},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+            "storageClassName": storage,
+        },
+    }
+    connection.create(PERSISTENT_VOLUME_CLAIM, body, namespace, dry_run=False)
+
+
+def _clone(connection: Connection, namespace: str, name: str, storage: str, **annotations: str) -> None:
+    recorded = {f"cdi.kubevirt.io/{key}": value for key, value in annotations.items()}
+    _claim(connection, namespace, name, storage, recorded)
+    spec = {"source": {"pvc": {"name": "golden", "namespace": namespace}}, "storage": {"storageClassName": storage}}
+    metadata = {"name": name, "namespace": namespace}
+    body = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": metadata, "spec": spec}
+    connection.create(DATA_VOLUME, body, namespace, dry_run=False)
+
+
+@pytest.fixture
+def look_up(wire) -> Callable[..., list[dict[str, Any]]]:
+    def ask(*terms: Any, token: str = ADMIN) -> list[dict[str, Any]]:
+        return _clone_task.look_up({"host": wire.url, "api_key": token}, list(terms))
+
+    return ask
+
+
+def _planned(namespace: str, storage: str, name: str = "planned", **options: Any) -> dict[str, Any]:
+    asked = {"size": "1Gi", "storage_class_name": storage, **options}
+    return {"name": name, "namespace": namespace, "source": {"pvc": {"name": "golden"}}, "storage": asked}
+
+
+def test_a_finished_clone_costs_four_requests(wire, connection, look_up, namespace, storage) -> None:
+    _clone(connection, namespace, "disk", storage, cloneType="csi-clone", clonePhase="Succeeded")
+    wire.requests.clear()
+    (answer,) = look_up(f"{namespace}/disk")
+    assert (answer["method"], answer["observed"], answer["fallback"]) == ("csi-clone", True, False)
+    assert answer["reason"] == f"The storage profile of {storage} says csi-clone."
+    assert len(wire.requests) == _OF_ONE_FINISHED_CLONE
+
+
+def test_fifty_clones_cost_as_many_requests_as_one(wire, connection, look_up, namespace, storage) -> None:
+    for number in range(50):
+        _clone(connection, namespace, f"disk-{number}", storage, cloneType="csi-clone", clonePhase="Succeeded")
+    wire.requests.clear()
+    answers = look_up(*[f"{namespace}/disk-{number}" for number in range(50)])
+    assert [answer["method"] for answer in answers] == ["csi-clone"] * 50
+    assert len(wire.requests) == _OF_ONE_FINISHED_CLONE
+
+
+def test_fifty_plans_cost_as_many_requests_as_one(wire, look_up, namespace, storage, source) -> None:
+    wire.requests.clear()
+    (answer,) = look_up(_planned(namespace, storage))
+    assert (answer["method"], answer["observed"], answer["exists"]) == ("csi-clone", False, False)
+    assert answer["reason"] == f"The storage profile of {storage} says csi-clone."
+    of_one = len(wire.requests)
+    assert of_one <= 2 + _OF_A_PLAN
+    wire.requests.clear()
+    answers = look_up(*[_planned(namespace, storage, f"planned-{number}") for number in range(50)])
+    assert {answer["method"] for answer in answers} == {"csi-clone"}
+    assert len(wire.requests) == of_one
+
+
+def test_an_answer_is_asked_for_once(wire, connection, look_up, namespace, storage) -> None:
+    _clone(connection, namespace, "disk", storage, cloneType="csi-clone", clonePhase="Succeeded")
+    look_up(f"{namespace}/disk")
+    wire.requests.clear()
+    started = time.perf_counter()
+    (answer,) = look_up(f"{namespace}/disk")
+    assert time.perf_counter() - started < 0.010
+    assert wire.requests == []
+    answer["method"] = "changed by who asked"
+    assert look_up(f"{namespace}/disk")[0]["method"] == "csi-clone"
+
+
+def test_a_clone_that_goes_on_is_seen_to(connection, look_up, namespace, storage, source) -> None:
+    """A task that waits in a loop asks within one process, and must not get its first answer for ever."""
+    _clone(connection, namespace, "disk", storage, cloneType="csi-clone", clonePhase="Pending")
+    (first,) = look_up(f"{namespace}/disk")
+    assert (first["observed"], first["phase"]) == (True, "Pending")
+    done = {"metadata": {"annotations": {"cdi.kubevirt.io/clonePhase": "Succeeded"}}}
+    connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, done, dry_run=False)
+    time.sleep(_clone_task._SECONDS_KEPT + 0.1)
+    assert look_up(f"{namespace}/disk")[0]["phase"] == "Succeeded"
+
+
+def test_a_clone_that_cdi_has_not_begun_is_foretold(connection, look_up, namespace, storage, source) -> None:
+    _clone(connection, namespace, "disk", storage)
+    (answer,) = look_up(f"{namespace}/disk")
+    assert (answer["exists"], answer["observed"], answer["method"]) == (True, False, "csi-clone")
+
+
+def test_every_key_is_there_and_booleans_are_booleans(connection, look_up, namespace, storage, source) -> None:
+    _clone(connection, namespace, "disk", storage, cloneType="copy", cloneFallbackReason="No volume expansion is possible")
+    answers = look_up(f"{namespace}/disk", f"{namespace}/none", f"{namespace}/golden", _planned(namespace, storage))
+    assert len({frozenset(answer) for answer in answers}) == 1
+    for answer in answers:
+        assert {type(answer[key]) for key in ("exists", "observed", "forced", "fallback")} == {bool}
+    assert [answer["exists"] for answer in answers] == [True, False, True, False]
+    assert answers[1]["reason"] == "There is no such volume."
+    assert answers[2]["reason"] == "The volume is no clone."
+
+
+def test_who_forces_a_method_is_told_from_cdi(connection, look_up, namespace, storage, source) -> None:
+    spec = {"source": {"pvc": {"name": "golden", "namespace": namespace}}, "storage": {"storageClassName": storage}}
+    annotations = {"cdi.kubevirt.io/cloneType": "copy"}
+    metadata = {"name": "disk", "namespace": namespace, "annotations": annotations}
+    body = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": metadata, "spec": spec}
+    connection.create(DATA_VOLUME, body, namespace, dry_run=False)
+    (answer,) = look_up(f"{namespace}/disk")
+    # Nothing has happened yet: the annotation is a wish.
+    assert (answer["observed"], answer["forced"], answer["method"]) == (False, True, "copy")
+
+
+def test_a_right_that_is_missing_is_named_and_nothing_guessed(look_up, namespace, storage, source) -> None:
+    (answer,) = look_up(_planned(namespace, storage), token=LIMITED)
+    assert (answer["method"], answer["observed"]) == (None, False)
+    assert "It cannot be foreseen: Cannot" in answer["reason"]
+    assert "grant the verb" in answer["reason"]
+
+
+@pytest.mark.parametrize(
+    ("term", "said"),
+    [
+        ("golden", "write namespace/name"),
+        ("a/b/c", "write namespace/name"),
+        (7, "write namespace/name"),
+        ({"name": "x", "sorce": {}}, "sorce"),
+        ({"name": "x", "source": {"pvc": {"name": "golden"}}}, "neither storage nor pvc"),
+    ],
+)
+def test_a_term_that_names_nothing_is_refused_before_anything_is_sent(wire, look_up, term, said) -> None:
+    wire.requests.clear()
+    with pytest.raises(CdiError, match=said):
+        look_up(term)
+    assert wire.requests == []

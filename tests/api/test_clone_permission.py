@@ -1,0 +1,118 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module clone_permission on the wire: the right is there after it, and gone again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_permission import CLONE_SOURCER, refusal
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CLUSTER_ROLE, ROLE, ROLE_BINDING
+from tests.api.conftest import ADMIN
+
+NAME = "kubevirt-cdi-clone-source"
+WHO: dict[str, Any] = {
+    "users": ["alice"],
+    "groups": ["team-a"],
+    "service_accounts": [{"name": "deployer", "namespace": "team-b"}],
+}
+
+
+def _as(wire, **who: Any) -> Connection:
+    return connect({"host": wire.url, "api_key": ADMIN, **who})
+
+
+@pytest.mark.parametrize("kind", ["pvc", "snapshot"])
+@pytest.mark.parametrize(
+    "who",
+    [
+        {"impersonate_user": "alice"},
+        {"impersonate_user": "bob", "impersonate_groups": ["team-a"]},
+        {"impersonate_user": "system:serviceaccount:team-b:deployer"},
+    ],
+)
+def test_the_right_is_missing_then_there_then_gone(wire, module, namespace, who, kind) -> None:
+    user = _as(wire, **who)
+    assert "datavolumes/source" in refusal(user, kind, namespace, "golden")
+    assert module("clone_permission", namespace=namespace, **WHO).result["changed"]
+    assert refusal(user, kind, namespace, "golden") == ""
+    assert module("clone_permission", namespace=namespace, state="absent").result["changed"]
+    assert f"in namespace {namespace} is missing" in refusal(user, kind, namespace, "golden")
+
+
+def test_a_second_run_writes_nothing(wire, module, namespace) -> None:
+    module("clone_permission", namespace=namespace, **WHO)
+    wire.requests.clear()
+    assert not module("clone_permission", namespace=namespace, **WHO).result["changed"]
+    assert [method for method, _path in wire.requests] == ["GET", "GET", "GET"]
+    module("clone_permission", namespace=namespace, state="absent")
+    assert not module("clone_permission", namespace=namespace, state="absent").result["changed"]
+
+
+def test_check_mode_predicts_and_writes_nothing(wire, module, connection, namespace) -> None:
+    ran = module("clone_permission", check=True, namespace=namespace, **WHO).result
+    assert ran["changed"]
+    assert ran["role_binding"]["subjects"][0] == {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "User",
+        "name": "alice",
+    }
+    assert wire.writes() == []
+    assert connection.get(ROLE_BINDING, NAME, namespace) is None
+
+
+def test_who_is_left_out_loses_the_right(wire, module, namespace) -> None:
+    module("clone_permission", namespace=namespace, **WHO)
+    ran = module("clone_permission", namespace=namespace, users=["carol"]).result
+    assert [subject["name"] for subject in ran["role_binding"]["subjects"]] == ["carol"]
+    assert refusal(_as(wire, impersonate_user="alice"), "pvc", namespace, "golden")
+    assert refusal(_as(wire, impersonate_user="carol"), "pvc", namespace, "golden") == ""
+
+
+def test_the_role_of_cdi_is_bound_when_there_is_one(wire, module, connection, namespace) -> None:
+    rules = [{"apiGroups": ["cdi.kubevirt.io"], "resources": ["datavolumes/source"], "verbs": ["create"]}]
+    body = {"apiVersion": CLUSTER_ROLE.api_version, "kind": "ClusterRole", "metadata": {"name": CLONE_SOURCER}}
+    connection.create(CLUSTER_ROLE, {**body, "rules": rules}, dry_run=False)
+    try:
+        bound = module("clone_permission", namespace=namespace, **WHO).result["role_binding"]
+        assert bound["roleRef"]["name"] == CLONE_SOURCER
+        assert connection.get(ROLE, NAME, namespace) is None
+        assert refusal(_as(wire, impersonate_user="alice"), "pvc", namespace, "golden") == ""
+    finally:
+        connection.delete(CLUSTER_ROLE, CLONE_SOURCER, dry_run=False)
+    # The binding keeps its role when CDI's is gone, as Kubernetes does not let it change.
+    assert not module("clone_permission", namespace=namespace, **WHO).result["changed"]
+
+
+def test_a_binding_about_something_else_is_left_alone(module, connection, namespace) -> None:
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    body = {"apiVersion": ROLE_BINDING.api_version, "kind": "RoleBinding", "roleRef": role}
+    connection.create(ROLE_BINDING, {**body, "metadata": {"name": "viewers", "namespace": namespace}}, namespace, dry_run=False)
+    for state in ("present", "absent"):
+        ran = module("clone_permission", name="viewers", namespace=namespace, state=state, **WHO).result
+        assert ran["failed"]
+        assert "binds ClusterRole view, which is not about clones; give another name" in ran["msg"]
+    assert connection.get(ROLE_BINDING, "viewers", namespace)
+
+
+def test_nobody_is_refused_before_anything_is_sent(wire, module, namespace) -> None:
+    ran = module("clone_permission", namespace=namespace).result
+    assert "give users, groups or service_accounts" in ran["msg"]
+    assert wire.requests == []
+
+
+def test_who_may_create_pods_may_clone_claims_and_not_snapshots(wire, module, connection, namespace) -> None:
+    metadata = {"name": "pods", "namespace": namespace}
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]
+    connection.create(ROLE, {"apiVersion": ROLE.api_version, "kind": "Role", "metadata": metadata, "rules": rules}, namespace, dry_run=False)
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "pods"}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "dave"}
+    body = {"apiVersion": ROLE_BINDING.api_version, "kind": "RoleBinding", "metadata": metadata}
+    connection.create(ROLE_BINDING, {**body, "roleRef": role, "subjects": [subject]}, namespace, dry_run=False)
+    dave = _as(wire, impersonate_user="dave")
+    assert refusal(dave, "pvc", namespace, "golden") == ""
+    assert refusal(dave, "snapshot", namespace, "golden")
