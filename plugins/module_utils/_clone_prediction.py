@@ -162,9 +162,9 @@ def _sources(reader: Reader, references: set[tuple[str, str, str]], known: facts
     sources = {}
     for key, claim in claims.items():
         volume, owner = volumes.get(bound.get(key, ("", ""))), owners.get(owned.get(key, ("", "")))
-        sources["pvc", *key] = facts_of.claim_source(claim, volume, owner, reader.list(POD, key[0]), known)
+        sources[("pvc", *key)] = facts_of.claim_source(claim, volume, owner, reader.list(POD, key[0]), known)
     for key, snapshot in snapshots.items():
-        sources["snapshot", *key] = facts_of.snapshot_source(snapshot, contents.get(contents_of[key]), known)
+        sources[("snapshot", *key)] = facts_of.snapshot_source(snapshot, contents.get(contents_of[key]), known)
     return sources
 
 

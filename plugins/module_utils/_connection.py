@@ -27,6 +27,9 @@ ANSWER_TIMEOUT_SECONDS = 60
 RETRIED_CODES = (429, 500, 502, 503, 504)
 RETRY_AFTER_MAX_SECONDS = 10
 
+# How urllib3 begins its messages.
+_OBJECT_SHOWN = re.compile(r"^(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)): ")
+
 Object = t.Dict[str, t.Any]
 
 
@@ -281,7 +284,7 @@ class Connection:
             return f"the certificate of {self.host} is not valid ({cause.verify_message}); give its CA as ca_cert"
         through = f" through the proxy {self._configuration.proxy}" if self._configuration.proxy else ""
         return (
-            f"no answer from the Kubernetes API at {self.host}{through} ({re.sub(r'^<[^>]*>: ', '', str(cause))}); "
+            f"no answer from the Kubernetes API at {self.host}{through} ({_OBJECT_SHOWN.sub('', str(cause))}); "
             "check host, proxy, ca_cert and that the API server runs"
         )
 

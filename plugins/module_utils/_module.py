@@ -32,7 +32,7 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
     """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before a client is loaded."""
     whole = AUTH + spec
     module = AnsibleModule(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
-    module.no_log_values.update(secrets(module.params))
+    _hide(module, secrets(module.params))
     try:
         if check:
             check(module.params)
@@ -49,3 +49,13 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
     if not module._diff:
         result.pop("diff", None)
     end(**result)
+
+
+def _hide(module: AnsibleModule, values: set[str]) -> None:
+    """Keep the values out of all that the task shows, which from ansible-core 2.22 on is the controller's work."""
+    try:
+        from ansible.module_utils.secrets import register_secrets
+    except ImportError:
+        module.no_log_values.update(values)
+    else:
+        register_secrets(values)

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
         help="run playbooks/site.yml on KUBECONFIG's cluster, or on one of its own; takes ansible-playbook's options",
     )
     test = commands.add_parser("test", help="run all tests, or the named stages")
-    test.add_argument("stages", nargs="*", help=f"of {', '.join(stages.STAGES)}")
+    test.add_argument("stages", nargs="*", help=f"of {', '.join(stages.STAGES | stages.ON_REQUEST)}")
     commands.add_parser("cluster", help="the test cluster: up, down, status, env, reset, logs")
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "site":

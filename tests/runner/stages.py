@@ -6,33 +6,36 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import bed
 from tests.cluster.runtime.profile import PROFILES
 from tests.cluster.target import Target, target
-from tests.runner import checks
-from tests.runner.tree import ROOT, environment
+from tests.runner import checks, versions
+from tests.runner.tree import ROOT, checkout_dir, environment
 
 # What the scenarios take from the test cluster; whoever brings another cluster can set them.
 _FIXTURES = ("KUBEVIRT_CDI_TEST_HTTP", "KUBEVIRT_CDI_TEST_IMAGES", "KUBEVIRT_CDI_TEST_MANIFESTS")
 
 
 def run(names: list[str]) -> int:
-    """Run the named stages, or all; the first failure ends the run. Prints the seconds of each stage."""
-    unknown = [name for name in names if name not in STAGES]
+    """Run the named stages, or all of `STAGES`; the first failure ends the run. Prints the seconds of each stage."""
+    known = STAGES | ON_REQUEST
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise ClusterError(f"There is no stage {', '.join(unknown)}: use {', '.join(STAGES)}.")
+        raise ClusterError(f"There is no stage {', '.join(unknown)}: use {', '.join(known)}.")
     seconds: dict[str, float] = {}
     code = 0
     for name in names or STAGES:
         print(f"== {name}", flush=True)
         started = time.monotonic()
-        code = STAGES[name]()
+        code = known[name]()
         seconds[name] = time.monotonic() - started
         if code:
             print(f"stage {name} failed; run it alone with: tests/run test {name}", file=sys.stderr)
@@ -63,7 +66,7 @@ def _unit() -> int:
 def _api() -> int:
     """Wire-level tests on a real API server without a node."""
     bed.up(PROFILES["api"])
-    return _pytest("tests/api", more=bed.environment(PROFILES["api"]))
+    return _pytest("tests/api", "tests/versions", more=bed.environment(PROFILES["api"]))
 
 
 def _cluster() -> int:
@@ -91,6 +94,33 @@ def _real() -> int:
     return _pytest("tests/real", more=cluster.environment)
 
 
+def _coverage() -> int:
+    """Which branches of the plugins the tests without a node run; prints the rest."""
+    bed.up(PROFILES["api"])
+    data = checkout_dir() / "coverage"
+    shutil.rmtree(data, ignore_errors=True)
+    more = bed.environment(PROFILES["api"]) | {"COVERAGE_FILE": str(data / "data")}
+    configuration = f"--rcfile={Path(__file__).with_name('coverage.ini')}"
+    pytest = ("-m", "pytest", "--quiet", "--import-mode=importlib", "-p", "no:cacheprovider")
+
+    def coverage(*arguments: str) -> int:
+        command = [sys.executable, "-m", "coverage", *arguments]
+        return subprocess.run(command, cwd=ROOT, check=False, env=environment(more)).returncode
+
+    code = coverage("run", configuration, *pytest, "tests/unit", "tests/api", "tests/versions")
+    return code or coverage("combine", "--quiet", configuration) or coverage("report", configuration)
+
+
+def _benchmarks() -> int:
+    """Ratios against peers: declaring on the light cluster, uploads and clones on a real CDI."""
+    bed.up(PROFILES["api"])
+    code = _pytest("tests/benchmarks/test_declaring.py", more=bed.environment(PROFILES["api"]))
+    cluster = target()
+    if code or not _has_fixtures(cluster):
+        return code
+    return _pytest("tests/benchmarks/test_moving.py", more=cluster.environment)
+
+
 def _has_fixtures(cluster: Target) -> bool:
     missing = [name for name in _FIXTURES if name not in {*os.environ, *cluster.environment}]
     if missing:
@@ -105,4 +135,10 @@ STAGES: dict[str, Callable[[], int]] = {
     "cluster": _cluster,
     "molecule": _molecule,
     "real": _real,
+}
+# Not a part of all tests: they take long, or need what no other stage needs.
+ON_REQUEST: dict[str, Callable[[], int]] = {
+    "benchmarks": _benchmarks,
+    "coverage": _coverage,
+    "versions": versions.run,
 }

@@ -1,0 +1,126 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What declaring DataVolumes costs, against a loop of kubernetes.core.k8s on the same API server in the same run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE
+from tests.benchmarks.measure import Cost, cost_of, play
+from tests.benchmarks.peers import kubernetes_core
+from tests.wire import Wire, counting_proxy
+
+TOKEN = "test-admin-token"
+FASTER_AT_LEAST = 20
+# A process that has only loaded the client has some 80 MiB; the rest is for the volumes.
+PEAK_MIB_AT_1000 = 160
+MANY = 100
+
+
+@pytest.fixture(scope="module")
+def wire() -> Iterator[Wire]:
+    with counting_proxy(os.environ["KUBEVIRT_CDI_TEST_SERVER"], os.environ["KUBEVIRT_CDI_TEST_CA"]) as record:
+        yield record
+
+
+@pytest.fixture
+def namespace() -> Iterator[str]:
+    direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
+    name = f"benchmark-{uuid.uuid4().hex[:8]}"
+    direct.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
+    yield name
+    direct.delete(NAMESPACE, name, dry_run=False)
+
+
+def _volumes(count: int) -> list[dict[str, Any]]:
+    return [
+        {"name": f"disk-{number}", "source": {"blank": {}}, "storage": {"size": "1Gi"}, "labels": {"app": "benchmark"}}
+        for number in range(count)
+    ]
+
+
+def _declare(wire: Wire, namespace: str, volumes: list[dict[str, Any]]) -> tuple[Cost, dict[str, Any]]:
+    """One process of the module, as Ansible starts it, and its result."""
+    wire.requests.clear()
+    options = {"host": wire.url, "api_key": TOKEN, "namespace": namespace, "data_volumes": volumes, "wait": False}
+    cost = cost_of(
+        [sys.executable, "-m", "ansible_collections.kubevirt.cdi.plugins.modules.data_volume"],
+        given=json.dumps({"ANSIBLE_MODULE_ARGS": options}),
+    )
+    return cost, json.loads(cost.output)
+
+
+def _requests(wire: Wire) -> str:
+    methods = [method for method, _path in wire.requests]
+    each = ", ".join(f"{methods.count(method)} {method}" for method in sorted(set(methods)))
+    return f"{len(methods)} requests ({each}; {len(wire.discoveries())} for discovery)"
+
+
+def test_one_unchanged_volume_costs_one_get(wire, namespace, figure) -> None:
+    _declare(wire, namespace, _volumes(1))
+    cost, result = _declare(wire, namespace, _volumes(1))
+    assert not result["changed"] and [method for method, _path in wire.requests] == ["GET"]
+    figure("1 unchanged DataVolume", "kubevirt.cdi.data_volume", f"{cost.seconds:.2f} s", _requests(wire))
+
+
+def test_a_hundred_unchanged_volumes_cost_three_requests_and_a_twentieth_of_a_loops_time(
+    wire: Wire, namespace: str, figure: Callable[..., None], tmp_path: Path
+) -> None:
+    volumes = _volumes(MANY)
+    _declare(wire, namespace, volumes)
+    connection = {"host": wire.url, "api_key": TOKEN}
+    ours_options = {**connection, "namespace": namespace, "data_volumes": "{{ volumes }}", "wait": False}
+    wire.requests.clear()
+    ours = play(tmp_path, [{"kubevirt.cdi.data_volume": ours_options}], volumes=volumes)
+    assert _changed(ours) == 0 and len(wire.requests) <= 3 and not wire.discoveries()
+    figure(f"{MANY} unchanged DataVolumes", "kubevirt.cdi.data_volume", f"{ours.seconds:.1f} s", _requests(wire))
+
+    definition = {
+        "apiVersion": "cdi.kubevirt.io/v1beta1",
+        "kind": "DataVolume",
+        "metadata": {"name": "{{ item.name }}", "namespace": namespace, "labels": "{{ item.labels }}"},
+        "spec": {"source": "{{ item.source }}", "storage": {"resources": {"requests": {"storage": "1Gi"}}}},
+    }
+    theirs_options = {**connection, "state": "present", "definition": definition}
+    task = {"kubernetes.core.k8s": theirs_options, "loop": "{{ volumes }}"}
+    wire.requests.clear()
+    theirs = play(tmp_path, [task], collections=kubernetes_core(), volumes=volumes)
+    assert _changed(theirs) == 0 and len(wire.requests) >= MANY
+    ratio = theirs.seconds / ours.seconds
+    figure("", "loop of kubernetes.core.k8s", f"{theirs.seconds:.1f} s", _requests(wire))
+    figure("", "", f"{ratio:.0f} times the time")
+    assert ratio >= FASTER_AT_LEAST
+
+
+def test_a_thousand_volumes_cost_a_write_each_and_little_memory(wire, namespace, figure) -> None:
+    volumes = _volumes(1000)
+    made, result = _declare(wire, namespace, volumes)
+    assert sum(item["changed"] for item in result["data_volumes"]) == 1000
+    assert len(wire.writes()) == 1000 and not wire.discoveries()
+    figure("1,000 new DataVolumes", "kubevirt.cdi.data_volume", *_shown(made, wire))
+    again, result = _declare(wire, namespace, volumes)
+    assert not result["changed"] and wire.writes() == []
+    figure("1,000 unchanged DataVolumes", "kubevirt.cdi.data_volume", *_shown(again, wire))
+    assert max(made.peak_mib, again.peak_mib) <= PEAK_MIB_AT_1000
+
+
+def _shown(cost: Cost, wire: Wire) -> tuple[str, ...]:
+    return f"{cost.seconds:.1f} s", _requests(wire), f"peak {cost.peak_mib:.0f} MiB"
+
+
+def _changed(cost: Cost) -> int:
+    """The tasks that changed something, from the recap."""
+    (count,) = re.findall(r"changed=(\d+)", cost.output)
+    return int(count)

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The collection with other releases of Python, ansible-core and the package kubernetes, each set in its own venv."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.paths import cache_dir
+from tests.cluster.runtime import bed
+from tests.cluster.runtime.profile import PROFILES
+from tests.runner.tree import ROOT, environment
+
+# The last hypothesis for Python 3.10.
+_TOOLS = ("hypothesis==6.168.5", "pytest==9.2.0")
+_TESTS = ("tests/unit/plugins", "tests/api/test_connection.py", "tests/versions")
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Versions that are tested together."""
+
+    python: str
+    ansible_core: str
+    kubernetes: str
+
+    def __str__(self) -> str:
+        return f"Python {self.python}, ansible-core {self.ansible_core}, kubernetes {self.kubernetes}"
+
+    @property
+    def venv(self) -> Path:
+        return cache_dir() / "versions" / f"{self.python}-{self.ansible_core}-{self.kubernetes}"
+
+
+# Every ansible-core that is maintained somewhere, and the releases of the client that differ in what they break:
+# 36.0.0 and 36.0.1 drop the Authorization header, 37 is generated anew.
+COMBINATIONS = (
+    Combination("3.10", "2.16.19", "29.0.0"),
+    Combination("3.11", "2.18.19", "31.0.0"),
+    Combination("3.11", "2.19.14", "36.0.3"),
+    Combination("3.12", "2.20.10", "33.1.0"),
+    Combination("3.12", "2.21.5", "36.0.0"),
+    Combination("3.13", "2.21.5", "36.0.1"),
+    Combination("3.13", "2.22.0rc1", "37.0.2"),
+)
+
+
+def run() -> int:
+    """0 when the tests pass with each combination whose Python this machine has; prints a table."""
+    bed.up(PROFILES["api"])
+    outcomes = {combination: _run(combination) for combination in COMBINATIONS}
+    for combination, code in outcomes.items():
+        told = {None: f"not run: there is no Python {combination.python} here", 0: "passed"}.get(code, "FAILED")
+        print(f"{combination!s:65} {told}")
+    return max(code or 0 for code in outcomes.values())
+
+
+def _run(combination: Combination) -> int | None:
+    print(f"-- {combination}", flush=True)
+    interpreter = _interpreter(combination.python)
+    if interpreter is None:
+        return None
+    bin_dir = _venv(combination, interpreter) / "bin"
+    variables = bed.environment(PROFILES["api"]) | {"PATH": f"{bin_dir}:{os.environ['PATH']}"}
+    command = [str(bin_dir / "python"), "-m", "pytest", "--quiet", "--import-mode=importlib", "-p", "no:cacheprovider"]
+    return subprocess.run([*command, *_TESTS], cwd=ROOT, check=False, env=environment(variables)).returncode
+
+
+def _interpreter(version: str) -> str | None:
+    """One of pyenv's, or the machine's own."""
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
+    found = sorted(pyenv.glob(f"{version}.*/bin/python{version}"))
+    return str(found[-1]) if found else shutil.which(f"python{version}")
+
+
+def _venv(combination: Combination, interpreter: str) -> Path:
+    """Made once; one whose making was interrupted is made again."""
+    mark = combination.venv / "made"
+    if not mark.exists():
+        shutil.rmtree(combination.venv, ignore_errors=True)
+        subprocess.run([interpreter, "-m", "venv", str(combination.venv)], check=True)
+        packages = [f"ansible-core=={combination.ansible_core}", f"kubernetes=={combination.kubernetes}", *_TOOLS]
+        subprocess.run([combination.venv / "bin" / "pip", "install", "--quiet", *packages], check=True)
+        mark.touch()
+    return combination.venv
