@@ -12,6 +12,7 @@ Authorization header is set here, because 36.0.0 and 36.0.1 drop it.
 from __future__ import annotations
 
 import json
+import math
 import re
 import ssl
 import typing as t
@@ -24,6 +25,7 @@ FIELD_MANAGER = "kubevirt.cdi"
 PAGE_SIZE = 500
 CONNECT_TIMEOUT_SECONDS = 10
 ANSWER_TIMEOUT_SECONDS = 60
+_LEAST_SECONDS = 0.5
 RETRIED_CODES = (429, 500, 502, 503, 504)
 RETRY_AFTER_MAX_SECONDS = 10
 
@@ -98,14 +100,23 @@ class Connection:
             raise
 
     def list(
-        self, resource: Resource, namespace: str | None = None, *, label_selector: str = "", field_selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        field_selector: str = "",
+        within_seconds: float | None = None,
     ) -> tuple[list[Object], str]:
-        """All objects (of one namespace, or of the cluster), page by page, and the list's resource version."""
+        """All objects (of one namespace, or of the cluster), page by page, and the list's resource version.
+
+        With `within_seconds` nothing is tried again, and an answer that takes longer is an ApiError.
+        """
         query = {"limit": str(PAGE_SIZE), "labelSelector": label_selector, "fieldSelector": field_selector}
         items: list[Object] = []
         while True:
             try:
-                page = self._json("list", "GET", resource, namespace, None, query=query)
+                page = self._json("list", "GET", resource, namespace, None, query=query, within_seconds=within_seconds)
             except WatchExpired:
                 if "continue" not in query:
                     raise
@@ -152,17 +163,20 @@ class Connection:
                 raise
 
     def watch(
-        self, resource: Resource, namespace: str | None, resource_version: str, *, timeout_seconds: float, field_selector: str = ""
+        self, resource: Resource, namespace: str | None, resource_version: str, *, timeout_seconds: float, quiet_seconds: float, field_selector: str = ""
     ) -> t.Iterator[tuple[str, Object]]:
-        """Yield (type, object) until `timeout_seconds` have passed. Raises WatchExpired, or ApiError when cut off."""
+        """Yield (type, object) until `timeout_seconds` have passed, or nothing has come for `quiet_seconds`.
+
+        Raises WatchExpired, or ApiError when cut off; nothing is tried again.
+        """
         query = {
             "watch": "true",
             "resourceVersion": resource_version,
             "fieldSelector": field_selector,
             "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(max(1, int(timeout_seconds))),
+            "timeoutSeconds": str(max(1, math.ceil(timeout_seconds))),
         }
-        response = self._send("watch", "GET", resource, namespace, None, query=query, stream_seconds=timeout_seconds)
+        response = self._send("watch", "GET", resource, namespace, None, query=query, within_seconds=quiet_seconds, stream=True)
         try:
             for line in _lines(response):
                 event = json.loads(line)
@@ -230,7 +244,8 @@ class Connection:
         query: t.Mapping[str, str] | None = None,
         body: Object | None = None,
         content_type: str = "application/json",
-        stream_seconds: float | None = None,
+        within_seconds: float | None = None,
+        stream: bool = False,
     ) -> t.Any:
         headers = self._urllib3.HTTPHeaderDict(self._headers)
         headers.update({"Accept": "application/json", "Content-Type": content_type})
@@ -243,16 +258,18 @@ class Connection:
             from urllib.parse import urlencode
 
             url += "?" + urlencode(asked)
-        read_timeout = ANSWER_TIMEOUT_SECONDS if stream_seconds is None else stream_seconds + 1
+        seconds: float = ANSWER_TIMEOUT_SECONDS
+        if within_seconds is not None:
+            seconds = max(within_seconds if stream else min(within_seconds, seconds), _LEAST_SECONDS)
         try:
             response = self.api_client.rest_client.pool_manager.request(
                 method,
                 url,
                 body=None if body is None else json.dumps(body).encode(),
                 headers=headers,
-                timeout=self._urllib3.Timeout(connect=CONNECT_TIMEOUT_SECONDS, read=read_timeout),
-                retries=self._retries,
-                preload_content=stream_seconds is None,
+                timeout=self._urllib3.Timeout(connect=min(CONNECT_TIMEOUT_SECONDS, seconds), read=seconds),
+                retries=self._retries if within_seconds is None else False,
+                preload_content=not stream,
             )
         except self._urllib3.exceptions.HTTPError as exc:
             raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: {self._unreachable(exc)}.", 0) from exc

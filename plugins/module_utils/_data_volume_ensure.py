@@ -38,6 +38,7 @@ class Item:
     grows: bool = False
     diff: dict[str, t.Any] = field(default_factory=dict)
     error: str = ""
+    diagnosis: dict[str, str] | None = None
 
     @property
     def key(self) -> tuple[str, str]:

@@ -13,11 +13,13 @@ from ._allocation_task import measure
 from ._argspec import ArgumentSpec
 from ._connection import Object
 from ._data_volume_facts import ScratchSeen, volume_facts
+from ._diagnosis import explain
 from ._errors import NotServed
 from ._module import Task
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import without_volume
 from ._scratch_task import Pair, look_for, read_settings
+from ._surroundings import Lookout
 
 SPEC = ArgumentSpec(
     {
@@ -34,7 +36,8 @@ def run(task: Task) -> dict[str, t.Any]:
     """Two LISTs for any number of volumes: only the claims tell why a clone fell back and whether preallocation was applied.
 
     Where scratch space may be needed: CDIConfig, the CDI object and the claims' events, for volumes that are still to be filled the storage
-    profiles, for those that name no class the classes, and for one volume by its name its scratch claim.
+    profiles, for those that name no class the classes, and for one volume by its name its scratch claim. For volumes that have not succeeded
+    Warning events, CDI's pods and claims, and CDI's controller if these explain nothing.
     """
     connection, namespace, name = task.connection, task.params["namespace"], task.params["name"]
     field_selector = f"metadata.name={name}" if name else ""
@@ -50,10 +53,17 @@ def run(task: Task) -> dict[str, t.Any]:
     seen = look_for(connection, namespace, pairs, None if name else items)
     settings = read_settings(connection, pairs)
     allocated = measure(connection, pairs, check_mode=task.check_mode) if task.params["verify_allocation"] else {}
+    unfinished = [volume for volume in volumes if (volume.get("status") or {}).get("phase") != "Succeeded"]
+    around = Lookout(connection, namespace).look(unfinished, claims=None if name else items) if unfinished else None
 
     def facts(pair: Pair) -> dict[str, t.Any]:
         key = _key(pair.volume)
-        return {"name": key[1], "namespace": key[0], **volume_facts(*pair, settings, seen.get(key, ScratchSeen()), allocated.get(key))}
+        return {
+            "name": key[1],
+            "namespace": key[0],
+            **volume_facts(*pair, settings, seen.get(key, ScratchSeen()), allocated.get(key)),
+            "diagnosis": explain(pair.volume, around),
+        }
 
     return {
         "changed": False,

@@ -12,16 +12,16 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from . import _data_volume_growth as growth
-from . import _diagnosis as diagnosis
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
 from ._data_volume_ensure import Item, ensure, guarded, needs_claim, needs_release
 from ._data_volume_facts import ScratchSeen, volume_facts
 from ._data_volume_options import VOLUME_OPTIONS
+from ._data_volume_wait import wait_for_volumes
 from ._errors import ApiError, CdiError, NotServed
 from ._module import Task
-from ._resources import CDI, DATA_VOLUME, EVENT, PERSISTENT_VOLUME_CLAIM, Resource
+from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
 from ._scratch import Settings
 from ._scratch_task import Pair, foreseen_problems, look_for, read_settings
 from ._wait import FAILED, REACHED, wait_for
@@ -75,7 +75,7 @@ def run(task: Task) -> dict[str, t.Any]:
         task.warn(problem)
     if task.params["wait"] and not task.check_mode:
         for namespace, some in _by_namespace(items):
-            _wait(task, some, deadline)
+            wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
     results = _results(task, items, settings)
@@ -168,42 +168,6 @@ def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) 
             item.error = f"Growth of DataVolume {item.title} {how}: {outcome.verdict.reason}."
 
 
-def _wait(task: Task, items: list[Item], deadline: float) -> None:
-    """Wait by one watch for all volumes of a namespace that are not there yet; what goes wrong is theirs."""
-    waiting = {
-        item.key[1]: item for item in items if item.stored is not None and not item.error and diagnosis.judge(item.volume, item.stored).state != REACHED
-    }
-    if not waiting:
-        return
-    namespace = items[0].key[0]
-    try:
-        outcomes = wait_for(
-            task.connection, DATA_VOLUME, namespace, list(waiting), lambda name, stored: diagnosis.judge(waiting[name].volume, stored), deadline
-        )
-    except CdiError as exc:
-        for item in waiting.values():
-            item.error = str(exc)
-        return
-    late = [name for name, outcome in outcomes.items() if outcome.verdict.state != REACHED]
-    events = _events(task, namespace) if late else []
-    for name, outcome in outcomes.items():
-        item = waiting[name]
-        item.stored = outcome.object or item.stored
-        if outcome.verdict.state == REACHED:
-            continue
-        uid = (outcome.object or {}).get("metadata", {}).get("uid")
-        told = diagnosis.warnings_about(events, name, uid)
-        how = "failed" if outcome.verdict.state == FAILED else f"is not ready after {task.params['wait_timeout']} s"
-        item.error = f"DataVolume {item.title} {how}: {outcome.verdict.reason}." + (f" Warnings: {'; '.join(told)}." if told else "")
-
-
-def _events(task: Task, namespace: str) -> list[Object]:
-    try:
-        return task.connection.list(EVENT, namespace)[0]
-    except ApiError:
-        return []  # Events only say more about an error that is told anyway.
-
-
 def _pairs(items: list[Item]) -> list[Pair]:
     return [Pair(item.stored or {}, item.claim) for item in items]
 
@@ -220,6 +184,6 @@ def _results(task: Task, items: list[Item], settings: Settings | None) -> list[d
         if item.changed and (facts["preallocation"] or {}).get("ignored"):
             task.warn(f"DataVolume {item.title} is not preallocated: {facts['preallocation']['ignored']}")
         namespace, name = item.key
-        result = {"name": name, "namespace": namespace, "changed": item.changed, "drift": item.drift, **facts}
+        result = {"name": name, "namespace": namespace, "changed": item.changed, "drift": item.drift, **facts, "diagnosis": item.diagnosis}
         results.append({**result, "error": item.error} if item.error else result)
     return results

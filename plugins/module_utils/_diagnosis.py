@@ -3,13 +3,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""Where a DataVolume has got to, and what keeps it from getting further. Pure rules."""
+"""Where a DataVolume has got to, and what keeps it from getting further. Pure rules.
+
+CDI hardly ever gives a volume up: it says what went wrong and tries again. So what is said is weighed by whether it can heal.
+"""
 
 from __future__ import annotations
 
+import re
 import typing as t
+from collections import defaultdict
+from datetime import datetime
 
-from ._cdi import conditions
+from ._cdi import conditions, judge_deployment
+from ._diagnosis_rules import CLAIM_RULES, LASTING, WORKER_RULES, Rule
 from ._wait import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
@@ -17,33 +24,61 @@ Object = t.Dict[str, t.Any]
 NEEDS_CONSUMER = ("WaitForFirstConsumer", "PendingPopulation")
 # CDI's own threshold for an unusual number of restarts (pkg/common/common.go, v1.65.0).
 _RESTARTS = 3
-_GRACE_SECONDS = 10.0
-# What a worker says when trying again cannot help, and what can.
-_PERMANENT = {
-    "got 404": "correct the URL",
-    "got 403": "give a secret_ref with the right to read the URL",
-    "got 401": "give a secret_ref with valid credentials",
-    "too small to contain image": "ask for a larger size",
-    "larger than the reported available storage": "ask for a larger size",
-    "Invalid format": "give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx)",
-    "certificate signed by unknown authority": "give the server's CA in cert_config_map",
-    "failed to verify certificate": "give the server's CA in cert_config_map",
-    "checksum": "correct the checksum, or the image",
-}
-# A worker that fails is started again, and may succeed; one that cannot start gets some seconds.
-_WORKER_FAILURES = ("Error", "OOMKilled")
-_START_FAILURES = ("ErrImagePull", "ImagePullBackOff", "ImagePullFailed", "Unschedulable")
-_BOUND_FAILURES = {
-    "ErrClaimNotValid": "give access_modes and volume_mode, or set the class's storage profile (module kubevirt.cdi.storage_profile)",
-    "ErrResourceExists": "delete the claim of that name, or give the volume another name",
-}
-_BOUND_AILMENTS = {
-    "ErrExceededQuota": "raise the namespace's quota: an import or clone needs room for two or three claims",
-    "ProvisioningFailed": "see what the storage driver says",
-    "CloneWithoutSource": "create the source, or correct its name",
-    "CloneValidationFailed": "correct the size or the source",
-    "ErrIncompatiblePVC": "ask for at least the size of the source",
-}
+_FAILED_WORKER = ("Error", "OOMKilled", "ImagePullFailed")
+# What a clone says of itself while it has no worker (pkg/controller/populators/clone-populator.go, v1.65.0).
+_NO_WORKER = "Populator is running"
+# Events that repeat what the volume's own conditions say, or what a new attempt always says.
+_ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error", "Unschedulable")
+_OWNED_BY = "cdi.kubevirt.io/OwnedByUID"
+_CLONE_ERROR = "cdi.kubevirt.io/cloneError"
+# What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
+_NOISE = re.compile("the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch\" not found|PVC is not bound|BackOff:")
+# How CDI marks what it says of a helper claim.
+_HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
+_UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MOST_CHARACTERS = 500
+
+
+class Surroundings:
+    """What a namespace holds beside its volumes: Warning events, CDI's pods and claims; and CDI's controllers.
+
+    `controllers` are the Deployments of that name in the cluster, None when they were not, or could not be, read.
+    """
+
+    def __init__(
+        self, events: t.Iterable[Object] = (), pods: t.Iterable[Object] = (), claims: t.Iterable[Object] = (), controllers: list[Object] | None = None
+    ) -> None:
+        self.controllers = controllers
+        self.events: dict[str, list[Object]] = defaultdict(list)
+        for event in events:
+            about = event["involvedObject"]
+            # An object that is gone by now had the uid of its claim in its name.
+            for uid in {about.get("uid", ""), *_UID.findall(about.get("name") or "")}:
+                self.events[uid].append(event)
+        self.owned: dict[str, list[tuple[str, Object]]] = defaultdict(list)
+        self.helpers: set[str] = set()
+        for kind, items in (("claim", claims), ("pod", pods)):
+            for item in items:
+                for owner in _owners(item):
+                    self.owned[owner].append((kind, item))
+                if kind == "pod" or any(reference.get("kind") != "DataVolume" for reference in _references(item)):
+                    self.helpers.add(item["metadata"]["uid"])
+
+
+class Diagnosis(t.NamedTuple):
+    """What is wrong: a code, what was said, what helps; and the seconds for which it has to last to be a failure, None if it never is."""
+
+    cause: str
+    message: str
+    remedy: str
+    grace: float | None = None
+
+
+class _Said(t.NamedTuple):
+    """Words about a volume, and for how many seconds they are known to have held."""
+
+    text: str
+    lasted: float = 0.0
 
 
 def goal(volume: t.Mapping[str, t.Any]) -> str:
@@ -52,53 +87,218 @@ def goal(volume: t.Mapping[str, t.Any]) -> str:
     return volume["wait_for"] or ("upload_ready" if uploads else "succeeded")
 
 
-def judge(volume: t.Mapping[str, t.Any], stored: Object | None) -> Verdict:
+def moved(stored: Object | None) -> t.Hashable:
+    """What changes when a volume gets on."""
+    status = (stored or {}).get("status") or {}
+    return status.get("phase"), status.get("progress")
+
+
+def judge(volume: t.Mapping[str, t.Any], stored: Object | None, around: Surroundings | None = None) -> Verdict:
     """Whether a stored DataVolume has got where it should, or cannot get there."""
     if stored is None:
-        return Verdict(FAILED, "it was deleted while it was waited for")
-    status = stored.get("status") or {}
-    phase = status.get("phase") or "Pending"
-    if phase == "Succeeded" or (phase in NEEDS_CONSUMER and volume["binding"] != "immediate"):
+        return Verdict(FAILED, "it was deleted")
+    if _reached(volume, stored):
         return Verdict(REACHED)
+    found = diagnose(stored, around)
+    if found is None or found.grace is None:
+        return Verdict(WAITING)
+    return Verdict(FAILED, found.message, found.grace)
+
+
+def _reached(volume: t.Mapping[str, t.Any], stored: Object) -> bool:
+    phase, wanted = _phase(stored), goal(volume)
+    return (
+        phase == "Succeeded"
+        or (phase in NEEDS_CONSUMER and volume["binding"] != "immediate")
+        or (wanted == "upload_ready" and phase == "UploadReady")
+        or (wanted == "bound" and conditions(stored).get("Bound", {}).get("status") == "True")
+    )
+
+
+def _phase(stored: Object) -> str:
+    return (stored.get("status") or {}).get("phase") or "Pending"
+
+
+def explain(stored: Object | None, around: Surroundings | None = None, *, late: bool = False) -> dict[str, str] | None:
+    """The result key `diagnosis` of a volume: phase, cause, message and remedy; None when nothing is known to be wrong.
+
+    `late` says that the volume should have got further by now.
+    """
+    if stored is None:
+        return {"phase": "", "cause": "deleted", "message": "it was deleted while it was waited for", "remedy": "declare it again"}
+    phase = _phase(stored)
+    found = diagnose(stored, around)
+    if found is None and phase in NEEDS_CONSUMER:
+        told = "its storage class binds a claim when a pod uses it"
+        found = Diagnosis("waiting_for_consumer", told, "start such a pod or VM, or give binding=immediate")
+    if found is None and late:
+        progress = (stored.get("status") or {}).get("progress") or "N/A"
+        found = Diagnosis("unfinished", f"CDI is still at work, progress {progress}", "give a longer wait_timeout, or see what its pod says")
+    return {"phase": phase, "cause": found.cause, "message": found.message, "remedy": found.remedy} if found else None
+
+
+def sentence(explained: t.Mapping[str, str] | None) -> str:
+    """What `explain` found, in one sentence."""
+    if not explained:
+        return "nothing is known to be wrong."
+    return "; ".join(filter(None, (f"phase {explained['phase'] or 'unknown'}, {explained['message']}", explained["remedy"]))) + "."
+
+
+def diagnose(stored: Object, around: Surroundings | None = None) -> Diagnosis | None:
+    """What is wrong with a volume that has not succeeded, as far as it, and what is around it, tell."""
+    phase = _phase(stored)
     found = conditions(stored)
     running, bound = found.get("Running", {}), found.get("Bound", {})
-    if goal(volume) == "upload_ready" and phase == "UploadReady":
-        return Verdict(REACHED)
-    if goal(volume) == "bound" and bound.get("status") == "True":
-        return Verdict(REACHED)
-    reason, message = running.get("reason", ""), running.get("message", "")
+    if phase == "Succeeded" or (running.get("status") == "True" and running.get("reason") != _NO_WORKER):
+        return None
+    restarts = (stored.get("status") or {}).get("restartCount", 0)
+    mine = _Mine(stored, around) if around else None
+    said_of_worker = [_Said(_told(running)), *(mine.pods() if mine else ())]
+    said_of_claim = [*([] if bound.get("status") == "True" else [_Said(_told(bound))]), *(mine.claims() if mine else ())]
+    diagnosis = _first(said_of_worker, WORKER_RULES, restarts) or _first(said_of_claim, CLAIM_RULES, restarts)
+    if diagnosis and diagnosis.cause == "quota_exceeded" and (mine is None or mine.others_work()):
+        diagnosis = diagnosis._replace(grace=None)
     if phase == "Failed":
-        return Verdict(FAILED, _sentence(phase, running))
-    remedy = next((remedy for text, remedy in _PERMANENT.items() if text in message), "")
-    if remedy and running.get("status") != "True":
-        return Verdict(FAILED, _sentence(phase, running, remedy))
-    if reason in _WORKER_FAILURES and status.get("restartCount", 0) >= _RESTARTS:
-        return Verdict(FAILED, f"{_sentence(phase, running)} (after {status['restartCount']} restarts)")
-    if reason in _START_FAILURES:
-        return Verdict(FAILED, _sentence(phase, running), _GRACE_SECONDS)
-    if bound.get("status") != "True":
-        reason = bound.get("reason", "")
-        if reason in _BOUND_FAILURES:
-            return Verdict(FAILED, _sentence(phase, bound, _BOUND_FAILURES[reason]))
-        if reason in _BOUND_AILMENTS:
-            return Verdict(FAILED, _sentence(phase, bound, _BOUND_AILMENTS[reason]), _GRACE_SECONDS)
-    told = [f"{kind}: {condition['message']}" for kind, condition in found.items() if condition.get("message") and kind != "Ready"]
-    return Verdict(WAITING, f"phase {phase}" + (f" ({'; '.join(told)})" if told else ""))
+        return (diagnosis or Diagnosis("failed", _told(running), ""))._replace(grace=0.0)
+    if running.get("reason") in _FAILED_WORKER and restarts >= _RESTARTS:
+        diagnosis = diagnosis or Diagnosis("worker_restarts", _told(running), "see what its pod says")
+        return diagnosis._replace(message=f"{diagnosis.message} (after {restarts} restarts)", grace=0.0)
+    return diagnosis or (_controller_down(stored, around.controllers) if around else None)
 
 
-def _sentence(phase: str, condition: Object, remedy: str = "") -> str:
-    told = f"phase {phase}, {condition.get('reason') or 'no reason'}: {condition.get('message') or 'no message'}"
-    return f"{told.rstrip('.')}; {remedy}" if remedy else told.rstrip(".")
+def unexplained(stored: Object, around: Surroundings) -> bool:
+    """Whether only CDI's controller can tell what is wrong, if anything is."""
+    found = diagnose(stored, around)
+    return found is None or found.cause == "controller_down"
 
 
-def warnings_about(events: t.Iterable[Object], name: str, uid: str | None) -> list[str]:
-    """The last three different warnings about a volume, its claim, its helper claims and pods."""
-    mine = [
-        event
-        for event in events
-        if event.get("type") == "Warning"
-        and (name == event["involvedObject"].get("name") or (uid and uid in (event["involvedObject"].get("name") or "")))
-    ]
-    mine.sort(key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
-    told = {f"{event.get('reason')}: {' '.join((event.get('message') or '').split())}": None for event in mine}
-    return list(told)[-3:]
+def _told(condition: Object) -> str:
+    reason, message = condition.get("reason", ""), condition.get("message", "")
+    return _tidy(f"{reason or 'no reason'}: {message or 'no message'}")
+
+
+def _first(said: t.Iterable[_Said], rules: t.Sequence[Rule], restarts: int) -> Diagnosis | None:
+    """What the first words mean that a rule knows."""
+    for text, lasted in said:
+        for rule in rules:
+            if re.search(rule.words, text):
+                patience = rule.grace if restarts >= rule.restarts else None
+                return Diagnosis(rule.cause, text, rule.remedy, None if patience is None else max(0.0, patience - lasted))
+    return None
+
+
+def _controller_down(stored: Object, controllers: t.Sequence[Object] | None) -> Diagnosis | None:
+    """CDI's controller does nothing, and so says nothing, while it is down."""
+    if controllers is None:
+        told = "CDI's controller has not looked at it yet"
+        return None if stored.get("status") else Diagnosis("controller_down", told, "have an administrator see that Deployment cdi-deployment runs")
+    if not controllers:
+        return Diagnosis("controller_down", "CDI's controller is not installed", "install CDI (module kubevirt.cdi.cdi)", LASTING)
+    for controller in controllers:
+        verdict = judge_deployment(controller)
+        if not (controller.get("status") or {}).get("availableReplicas"):
+            name = f"{controller['metadata']['namespace']}/{controller['metadata']['name']}"
+            remedy = "see its pods' events and logs, and that CDI's operator runs"
+            return Diagnosis("controller_down", f"CDI's controller (Deployment {name}) does not run: {verdict.reason or 'it has no pods'}", remedy, LASTING)
+    return None
+
+
+class _Mine:
+    """What around a volume belongs to it: its claim, the helper claims and pods that own one another, and their events."""
+
+    def __init__(self, stored: Object, around: Surroundings) -> None:
+        self._around = around
+        self._uids: dict[str, None] = {stored["metadata"].get("uid", ""): None}
+        self._claims: list[Object] = []
+        self._pods: list[Object] = []
+        reached = list(self._uids)
+        while reached:
+            for kind, item in around.owned.get(reached.pop(), ()):
+                uid = item["metadata"]["uid"]
+                if uid not in self._uids:
+                    self._uids[uid] = None
+                    reached.append(uid)
+                    (self._claims if kind == "claim" else self._pods).append(item)
+        events = {event["metadata"]["uid"]: event for uid in self._uids for event in around.events.get(uid, ())}
+        self.events = sorted(events.values(), key=_last_seen, reverse=True)
+
+    def others_work(self) -> bool:
+        """Whether other volumes' helpers are at work, which give back what they use."""
+        return bool(self._around.helpers.difference(self._uids))
+
+    def pods(self) -> t.Iterator[_Said]:
+        """What pods that do not run say: their containers, and their events."""
+        waiting = {pod["metadata"]["uid"]: pod for pod in self._pods if (pod.get("status") or {}).get("phase") == "Pending"}
+        for pod in waiting.values():
+            status = pod["status"]
+            for container in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
+                yield _Said(_told((container.get("state") or {}).get("waiting") or {}))
+            for condition in status.get("conditions") or ():
+                if condition.get("type") == "PodScheduled" and condition.get("status") != "True":
+                    yield _Said(_told(condition))
+        yield from (_event(event) for event in self.events if event["involvedObject"].get("uid") in waiting)
+
+    def claims(self) -> t.Iterator[_Said]:
+        """What is said of claims that are not bound, and of objects that are to become them; last, that they are not."""
+        settled = {claim["metadata"]["uid"] for claim in self._claims if (claim.get("status") or {}).get("phase") == "Bound"}
+        for claim in self._claims:
+            error = (claim["metadata"].get("annotations") or {}).get(_CLONE_ERROR)
+            if error:
+                yield _Said(_tidy(f"CloneError: {error}"))
+        for event in self.events:
+            about = event["involvedObject"]
+            if about.get("kind") != "Pod" and about.get("uid") not in settled and event.get("reason") not in _ECHOES:
+                said = _event(event)
+                if not _NOISE.search(said.text):
+                    yield said
+        for claim in self._claims:
+            name, storage_class = claim["metadata"]["name"], claim["spec"].get("storageClassName")
+            if claim["metadata"]["uid"] in settled or "volumeName" in claim["spec"]:
+                continue
+            if storage_class is None:
+                yield _Said(f"NoStorageClass: claim {name} names no storage class, and none is the default")
+            elif not storage_class:
+                yield _Said(f"ClaimPending: claim {name} has the empty storage class, and no persistent volume fits it")
+            # The claim that is to be populated is pending until the end.
+            elif claim["metadata"]["uid"] in self._around.helpers:
+                yield _Said(f"ClaimPending: claim {name} of storage class {storage_class} is not bound")
+
+
+def _references(item: Object) -> list[Object]:
+    return item["metadata"].get("ownerReferences") or []
+
+
+def _owners(item: Object) -> list[str]:
+    return [*(owner["uid"] for owner in _references(item)), (item["metadata"].get("labels") or {}).get(_OWNED_BY, "")]
+
+
+def _event(event: Object) -> _Said:
+    text = _tidy(f"{event.get('reason')}: {event.get('message') or ''}")
+    try:
+        first, last = (datetime.fromisoformat(event[key].replace("Z", "+00:00")) for key in ("firstTimestamp", "lastTimestamp"))
+    except (AttributeError, KeyError, ValueError):
+        return _Said(text)
+    return _Said(text, (last - first).total_seconds())
+
+
+def _last_seen(event: Object) -> str:
+    return event.get("lastTimestamp") or event.get("eventTime") or ""
+
+
+def warnings_about(stored: Object, around: Surroundings, explained: t.Mapping[str, str]) -> list[str]:
+    """The last three different warnings about a volume, its claim, its helper claims and pods, the newest last, that say more than `explained`."""
+    told: dict[str, None] = {}
+    for event in _Mine(stored, around).events:
+        text = _event(event).text
+        message = text.partition(": ")[2]
+        if not _NOISE.search(text) and message not in explained["message"] and not any(message in other for other in told):
+            told[text] = None
+    return list(told)[:3][::-1]
+
+
+def _tidy(text: str) -> str:
+    """On one line, of bounded length, and without what a URL may carry of secrets."""
+    text = _HELPER.sub("", " ".join(str(text).split())).rstrip(".")
+    text = re.sub(r"://[^/@\s\"']*@", "://***@", text)
+    text = re.sub(r"(://[^\s\"'?]*)\?[^\s\"']*", r"\1?***", text)
+    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"

@@ -40,6 +40,14 @@ REMEDIES = {
     409: "run the task again, or leave the field to its owner",
     429: "the API server is overloaded, try again later",
 }
+# What helps when the server, or a webhook of CDI's (pkg/apiserver/webhooks, v1.65.0), says this.
+_REMEDIES_FOR_WORDS = {
+    "being terminated": "wait until the namespace is gone and make it anew, or use another one",
+    "failed calling webhook": "see that CDI's API server runs (Deployment cdi-apiserver in CDI's namespace), or run the task again",
+    "exceeded quota": "raise the namespace's quota, or delete what is no longer needed",
+    "insufficient permissions in clone source namespace": "grant the verb \"create\" on datavolumes/source.cdi.kubevirt.io in the source's namespace",
+    "Destination PVC": "delete the claim of that name, or give the volume another name",
+}
 
 
 def target(resource: Resource, namespace: str | None, name: str | None) -> str:
@@ -62,14 +70,14 @@ def api_error(verb: str, resource: Resource, namespace: str | None, name: str | 
     """Word a refused request: verb, target, the server's own message and the remedy we know."""
     status = status_of(body)
     reason = status.get("reason", "")
-    message = (status.get("message") or body.decode("utf-8", "replace").strip() or "no message").rstrip(".")
+    message = " ".join((status.get("message") or body.decode("utf-8", "replace") or "no message").split()).rstrip(".")
     what = target(resource, namespace, name)
     if code == 404 and not status.get("details", {}).get("name") and resource.group:
         remedy = "install CDI first (module kubevirt.cdi.cdi)" if resource.group.endswith("cdi.kubevirt.io") else "install its CRD first"
         return NotServed(f"Cannot {verb} {what}: the cluster does not serve {resource.plural}.{resource.group}; {remedy}.", code, reason)
     if code == 409 and status.get("details", {}).get("causes"):
         return ApiError(conflict_sentence(verb, what, status["details"]["causes"]), code, reason)
-    remedy = REMEDIES.get(code)
+    remedy = next((remedy for words, remedy in _REMEDIES_FOR_WORDS.items() if words in message), REMEDIES.get(code))
     if code == 403 and reason == "Forbidden" and " cannot " in message:
         remedy = f"grant the verb \"{verb}\" on {resource.plural}{'.' + resource.group if resource.group else ''}"
     return ApiError(f"Cannot {verb} {what}: {message} (HTTP {code})" + (f"; {remedy}." if remedy else "."), code, reason)

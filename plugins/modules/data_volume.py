@@ -568,6 +568,15 @@ drift:
   returned: when O(name) was given
   type: str
   sample: growable
+diagnosis:
+  description: What keeps the volume from where it should be, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis). Null when it is there.
+  returned: when O(name) was given, also on failure
+  type: dict
+  sample:
+    phase: ImportInProgress
+    cause: source_not_found
+    message: "Error: Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found"
+    remedy: correct the URL
 duration:
   description: The seconds that the task took.
   returned: success

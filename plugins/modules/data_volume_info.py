@@ -223,6 +223,39 @@ data_volumes:
       returned: success
       type: int
       sample: 42
+    diagnosis:
+      description: What is wrong with a volume that has not succeeded; null when nothing is known to be wrong. A volume at work is not wrong.
+      returned: success
+      type: dict
+      contains:
+        phase:
+          description: The phase in which the volume is stuck.
+          returned: success
+          type: str
+          sample: ImportInProgress
+        cause:
+          description:
+            - A code that later releases keep. Of the source V(source_not_found), V(source_unauthorized), V(source_unreachable),
+              V(certificate_untrusted), V(checksum_mismatch), V(image_invalid), V(image_too_large).
+            - Of the pods that fill the volume V(secret_missing), V(config_map_missing), V(image_pull_failed), V(mount_failed),
+              V(worker_out_of_memory), V(worker_refused), V(worker_restarts), V(worker_unschedulable).
+            - Of the storage V(storage_class_missing), V(storage_profile_incomplete), V(claim_exists), V(claim_lost), V(claim_not_valid),
+              V(claim_pending), V(claim_refused), V(provisioning_failed), V(quota_exceeded).
+            - Of a clone V(clone_not_valid), V(clone_source_in_use), V(clone_source_missing), V(clone_token_invalid), V(snapshot_failed).
+            - Else V(controller_down), V(deleted), V(failed), V(unfinished), V(waiting_for_consumer).
+          returned: success
+          type: str
+          sample: source_not_found
+        message:
+          description: What CDI, Kubernetes or the storage driver says, on one line; secrets in URLs are hidden.
+          returned: success
+          type: str
+          sample: "Error: Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found"
+        remedy:
+          description: What helps.
+          returned: success
+          type: str
+          sample: correct the URL
     data_volume:
       description: The DataVolume.
       returned: success

@@ -135,11 +135,12 @@ def test_bad_input_ends_before_any_request(wire, module, namespace, options, nam
     assert wire.requests == []
 
 
-def test_info_tells_of_any_number_of_volumes_by_two_requests(wire, module, namespace) -> None:
+def test_info_tells_of_any_number_of_volumes_by_five_requests(wire, module, namespace) -> None:
     volumes = [{"name": f"disk-{number}", "labels": {"odd": str(number % 2)}, **VOLUME} for number in range(6)]
     module("data_volume", namespace=namespace, data_volumes=volumes, wait=False)
     wire.requests.clear()
     told = module("data_volume_info", namespace=namespace, label_selectors=["odd=1"]).result["data_volumes"]
     assert [item["name"] for item in told] == ["disk-1", "disk-3", "disk-5"]
-    assert [method for method, _path in wire.requests] == ["GET", "GET"]
+    assert [method for method, _path in wire.requests] == ["GET"] * 5
+    assert {item["diagnosis"]["cause"] for item in told} == {"controller_down"}
     assert module("data_volume_info", namespace=namespace, name="nothing").result["data_volumes"] == []

@@ -72,11 +72,16 @@ def test_check_mode_foretells_the_scratch_claim(wire, module, namespace, configu
     assert len(scratch["problems"]) == 2 and wire.writes() == []
 
 
-def test_info_foretells_for_any_number_of_volumes_by_six_requests(wire, module, namespace, configured) -> None:
+# What info reads to say what is wrong with volumes that have not succeeded.
+_WRONG = ["events", "pods", "deployments"]
+
+
+def test_info_foretells_for_any_number_of_volumes_by_nine_requests(wire, module, namespace, configured) -> None:
     module("data_volume", namespace=namespace, data_volumes=_volumes(5), wait=False)
     wire.requests.clear()
     told = module("data_volume_info", namespace=namespace).result["data_volumes"]
-    assert _asked(wire) == ["datavolumes", "persistentvolumeclaims", "events", "config", "cdis", "storageprofiles"]
+    asked = ["datavolumes", "persistentvolumeclaims", "events", "config", "cdis", "storageprofiles"]
+    assert _asked(wire) == [*asked, *_WRONG]
     assert {item["scratch"]["storage_class_name"] for item in told} == {"block-only"}
     assert [item["scratch"]["observed"] for item in told] == [None] * 5
 
@@ -86,4 +91,4 @@ def test_without_cdis_configuration_the_rule_is_told(wire, module, namespace) ->
     wire.requests.clear()
     (told,) = module("data_volume_info", namespace=namespace).result["data_volumes"]
     assert told["scratch"]["needed"] is True and told["scratch"]["storage_class_name"] is None
-    assert _asked(wire) == ["datavolumes", "persistentvolumeclaims", "events", "config"]
+    assert _asked(wire) == ["datavolumes", "persistentvolumeclaims", "events", "config", *_WRONG]

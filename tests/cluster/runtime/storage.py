@@ -19,6 +19,8 @@ POOL_BYTES = 60 << 30  # A sparse file: it takes the space that volumes have wri
 THIN = "thin.csi.kubevirt-cdi.test"
 PLAIN = "plain.csi.kubevirt-cdi.test"
 _DRIVERS = {THIN: "snapshot,clone,expand", PLAIN: ""}
+# By default 5 requests a second: events of failures then come a minute late when there are many.
+_SWIFT = ("--kube-api-qps=50", "--kube-api-burst=100")
 _SIDECARS = {THIN: ("csi-provisioner", "csi-snapshotter", "csi-resizer"), PLAIN: ("csi-provisioner",)}
 
 
@@ -46,7 +48,7 @@ def sidecars(profile: Profile, binaries: Mapping[str, Path]) -> list[Component]:
     components = []
     for driver, names in _SIDECARS.items():
         for name in names:
-            options = [f"--csi-address=unix://{_socket(profile, driver)}", f"--kubeconfig={profile.kubeconfig}"]
+            options = [f"--csi-address=unix://{_socket(profile, driver)}", f"--kubeconfig={profile.kubeconfig}", *_SWIFT]
             if name != "csi-resizer":
                 options.append("--extra-create-metadata")
             components.append(Component(f"{name}-{driver.partition('.')[0]}", [str(binaries[name]), *options]))

@@ -1,0 +1,61 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Waits for DataVolumes, looks closely at those that do not move, and says what is wrong with those that do not get there."""
+
+from __future__ import annotations
+
+from . import _diagnosis as diagnosis
+from ._connection import Connection, Object
+from ._data_volume_ensure import Item
+from ._diagnosis import Surroundings
+from ._errors import CdiError
+from ._resources import DATA_VOLUME
+from ._surroundings import Lookout
+from ._wait import FAILED, REACHED, WAITING, Closer, Verdict, wait_for
+
+
+def wait_for_volumes(connection: Connection, items: list[Item], deadline: float, timeout: int) -> None:
+    """Wait by one watch for all volumes of a namespace that are not there yet.
+
+    Each item gets the volume as it is then and, when that is not as wanted, its `diagnosis` and `error`.
+    """
+    waiting = {
+        item.key[1]: item for item in items if item.stored is not None and not item.error and diagnosis.judge(item.volume, item.stored).state != REACHED
+    }
+    if not waiting:
+        return
+    namespace = items[0].key[0]
+    lookout = Lookout(connection, namespace)
+
+    def judge(name: str, stored: Object | None, around: Surroundings | None = None) -> Verdict:
+        waiting[name].diagnosis = diagnosis.explain(stored, around)
+        return diagnosis.judge(waiting[name].volume, stored, around)
+
+    def look(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
+        around = lookout.look(quiet.values(), seconds)
+        return {name: judge(name, stored, around) for name, stored in quiet.items()}
+
+    try:
+        outcomes = wait_for(connection, DATA_VOLUME, namespace, list(waiting), judge, deadline, Closer(diagnosis.moved, look))
+    except CdiError as exc:
+        for item in waiting.values():
+            item.error = str(exc)
+        return
+    late = {name: outcome for name, outcome in outcomes.items() if outcome.verdict.state != REACHED}
+    around = lookout.look(outcome.object for outcome in late.values()) if late else Surroundings()
+    for name, outcome in outcomes.items():
+        item = waiting[name]
+        item.stored = outcome.object or item.stored
+        if name not in late:
+            item.diagnosis = None
+            continue
+        if outcome.verdict.state == WAITING:
+            item.diagnosis = diagnosis.explain(outcome.object, around, late=True)
+        how = "failed" if outcome.verdict.state == FAILED else f"is not ready after {timeout} s"
+        item.error = f"DataVolume {item.title} {how}: {diagnosis.sentence(item.diagnosis)}"
+        told = diagnosis.warnings_about(item.stored, around, item.diagnosis or {}) if item.stored else []
+        if told:
+            item.error += f" Warnings: {'; '.join(told)}."

@@ -1,0 +1,126 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""What the words of CDI, Kubernetes and storage drivers mean: the cause, and the remedy."""
+
+from __future__ import annotations
+
+import typing as t
+
+# Seconds for which a controller that tries again has to say the same, until it counts.
+LASTING = 4.0
+_AT_ONCE = 0.0
+
+
+class Rule(t.NamedTuple):
+    """`words` is a regular expression; for `grace` see Diagnosis; `restarts` of a worker have to be seen before it counts."""
+
+    words: str
+    cause: str
+    remedy: str
+    grace: float | None = _AT_ONCE
+    restarts: int = 0
+
+
+# Of the pods that fetch, copy or receive. The first rule that knows the words counts.
+WORKER_RULES = (
+    Rule("got 404|404 Not Found|NoSuchKey|NoSuchBucket|manifest unknown|name unknown", "source_not_found", "correct the URL"),
+    Rule(
+        "got 40[13]|40[13] (Unauthorized|Forbidden)|unauthorized:|authentication required|InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied",
+        "source_unauthorized",
+        "give a secret_ref with the right to read the URL",
+    ),
+    Rule("server gave HTTP response to HTTPS client", "certificate_untrusted", "add the registry to insecure_registries (module kubevirt.cdi.cdi_config)"),
+    Rule("certificate has expired|certificate is valid for", "certificate_untrusted", "renew the server's certificate, or use a name that it has"),
+    Rule("x509:|failed to verify certificate", "certificate_untrusted", "give the server's CA in cert_config_map"),
+    Rule("no such host|server misbehaving", "source_unreachable", "correct the host in the URL, or make the cluster's DNS know it", LASTING, 1),
+    Rule(
+        "connection refused|no route to host|network is unreachable",
+        "source_unreachable",
+        "see that the server runs at this address and port, and that pods may reach it",
+        LASTING,
+        1,
+    ),
+    Rule("[Cc]hecksum", "checksum_mismatch", "correct the checksum, or the image"),
+    Rule("too small to contain image|larger than the reported available", "image_too_large", "ask for a larger size"),
+    Rule(
+        "[Ii]nvalid format|could not process image header|image is invalid|backing file",
+        "image_invalid",
+        "give an image that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx; plain, gz, xz or zst), without a backing file",
+    ),
+    Rule("OOMKilled", "worker_out_of_memory", "raise pod_resource_requirements (module kubevirt.cdi.cdi_config)", LASTING * 2),
+    Rule('secret "[^"]*" not found', "secret_missing", "create the Secret in the volume's namespace, or correct its name", LASTING),
+    Rule('configmap "[^"]*" not found', "config_map_missing", "create the ConfigMap in the volume's namespace, or correct its name", LASTING),
+    Rule(
+        "ErrStartingPod",
+        "worker_refused",
+        "see that priority_class_name and service_account_name exist, and that limits and pod security of the namespace let CDI's pods in",
+        LASTING,
+    ),
+    Rule(
+        "^(ErrImagePull|ImagePullBackOff|InvalidImageName|ImagePullFailed: failed to pull image|Failed: Failed to pull image)",
+        "image_pull_failed",
+        "correct the image's name, or let the node pull it",
+        LASTING * 2,
+    ),
+    # More room comes when other pods end, or by an autoscaler; and a claim that is about to be bound is no fault of the scheduler.
+    Rule("Insufficient|Too many pods|were unschedulable|node.kubernetes.io/", "worker_unschedulable", "make room on a node for CDI's pods", None),
+    Rule(
+        "node affinity|node selector|untolerated taint",
+        "worker_unschedulable",
+        "let a node take CDI's pods and the volume (cdi option workload, taints, the volume's node affinity)",
+        LASTING,
+    ),
+    Rule("FailedAttachVolume|FailedMapVolume|MountVolume\\.", "mount_failed", "see what the storage driver says on the node", None),
+)
+
+# Of claims and what is to become one.
+CLAIM_RULES = (
+    Rule(
+        'no storageClass to choose profile|storageclass[^ ]* "[^"]*" not found',
+        "storage_class_missing",
+        "name a storage class that exists, or make one the default",
+    ),
+    Rule("NoStorageClass", "storage_class_missing", "name a storage class that exists, or make one the default", LASTING),
+    Rule("ContentType Archive", "claim_not_valid", "give volume_mode=Filesystem"),
+    Rule(
+        "ErrClaimNotValid",
+        "storage_profile_incomplete",
+        "give access_modes and volume_mode, or set the class's storage profile (module kubevirt.cdi.storage_profile)",
+    ),
+    Rule("ErrResourceExists", "claim_exists", "delete the claim of that name, or give the volume another name"),
+    Rule("ClaimLost", "claim_lost", "delete the volume and make it anew: its persistent volume is gone"),
+    Rule(
+        "ErrExceededQuota|exceeded quota",
+        "quota_exceeded",
+        "raise the namespace's quota: an import, an upload or a clone needs room for two or three claims",
+        LASTING,
+    ),
+    Rule("storage usage per PersistentVolumeClaim", "claim_refused", "ask for a size that the namespace's LimitRange allows", LASTING),
+    Rule("source (pvc|snapshot) .* doesn't exist|CloneWithoutSource", "clone_source_missing", "create the source, or correct its name and namespace", LASTING),
+    Rule("CloneSourceInUse", "clone_source_in_use", "end the pod (or VM) that uses the source, or clone from a snapshot of it", LASTING),
+    Rule("ErrIncompatiblePVC|CloneValidationFailed|smaller than the source", "clone_not_valid", "ask for at least the size of the source", LASTING),
+    Rule(
+        "[Cc]lone.*token|token (missing|uid|validation)|verifying token",
+        "clone_token_invalid",
+        "delete the volume and declare it again: its right to clone has expired",
+        LASTING,
+    ),
+    Rule(
+        "Snapshot[A-Za-z]*(Failed|Error)|[Ff]ailed to (create|take|check and update) snapshot",
+        "snapshot_failed",
+        "see what the storage driver says, or copy instead: clone_strategy=copy (module kubevirt.cdi.storage_profile)",
+        LASTING * 2,
+    ),
+    # What may still be under way, by the provisioner's own reckoning (external-provisioner, pkg/controller/controller.go, isFinalError).
+    Rule(
+        "code = (Canceled|DeadlineExceeded|Unavailable|ResourceExhausted|Aborted)",
+        "provisioning_failed",
+        "see what the storage driver says",
+        None,
+    ),
+    Rule("ProvisioningFailed|failed to provision volume", "provisioning_failed", "see what the storage driver says", LASTING * 2),
+    Rule("ClaimPending", "claim_pending", "see that the provisioner of the storage class runs, or create a persistent volume", None),
+)

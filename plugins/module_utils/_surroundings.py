@@ -1,0 +1,51 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Reads what is around the volumes of a namespace: three LISTs, one more for CDI's controller."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ._connection import Connection, Object
+from ._diagnosis import Surroundings, unexplained
+from ._errors import ApiError
+from ._resources import DEPLOYMENT, EVENT, PERSISTENT_VOLUME_CLAIM, POD, Resource
+
+_SECONDS = 10.0
+# Labels of all that CDI makes, and of its controller's Deployment (pkg/common/common.go, v1.65.0).
+_MADE_BY_CDI = "app=containerized-data-importer"
+_CONTROLLER = "cdi.kubevirt.io=cdi-deployment"
+
+
+class Lookout:
+    """One namespace, or all. What may not be read is left out, and not asked for again."""
+
+    def __init__(self, connection: Connection, namespace: str | None) -> None:
+        self._connection, self._namespace = connection, namespace
+        self._refused: set[Resource] = set()
+
+    def look(self, volumes: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None) -> Surroundings:
+        """What is around these volumes; CDI's controller only if that does not explain each of them. `claims` may be known."""
+        if claims is None:
+            claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=_MADE_BY_CDI) or ()
+        around = Surroundings(
+            self._list(EVENT, self._namespace, seconds, field_selector="type=Warning") or (),
+            self._list(POD, self._namespace, seconds, label_selector=_MADE_BY_CDI) or (),
+            claims,
+        )
+        if any(volume is not None and unexplained(volume, around) for volume in volumes):
+            around.controllers = self._list(DEPLOYMENT, None, seconds, label_selector=_CONTROLLER)
+        return around
+
+    def _list(self, resource: Resource, namespace: str | None, seconds: float, **selectors: t.Any) -> list[Object] | None:
+        if resource in self._refused:
+            return None
+        try:
+            return self._connection.list(resource, namespace, within_seconds=min(seconds, _SECONDS), **selectors)[0]
+        except ApiError as exc:
+            if exc.code == 403:
+                self._refused.add(resource)
+            return None  # It only says more about what is told anyway.
