@@ -20,6 +20,7 @@ from ._clone import clone_facts, explain, is_clone
 from ._clone_plan import COPY
 from ._clone_prediction import Key, Prediction, Reader, predict
 from ._connection import Connection, Object, connect
+from ._data_volume_checks import check as check_volume
 from ._data_volume_facts import ready_after
 from ._data_volume_options import VOLUME_OPTIONS
 from ._errors import CdiError
@@ -69,7 +70,7 @@ def _wanted(term: t.Any) -> tuple[Key, Object | None]:
     if checked.error_messages:
         raise CdiError(f"The volume {term.get('name')!r} is not as module data_volume takes it: {'; '.join(checked.error_messages)}.")
     volume = {**checked.validated_parameters, "namespace": checked.validated_parameters["namespace"] or "default"}
-    rules.check(volume)
+    check_volume(volume)
     return (volume["namespace"], volume["name"]), rules.desired(volume)
 
 

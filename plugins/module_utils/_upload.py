@@ -18,8 +18,10 @@ import re
 import typing as t
 
 from . import _data_volume as data_volume
+from . import _data_volume_checks as checks
 from ._cdi import conditions
 from ._clone import PREFIX, annotations
+from ._data_volume_options import VOLUME_OPTIONS
 from ._errors import CdiError
 from ._fields import field_name
 from ._image import MIB, Image
@@ -55,7 +57,7 @@ def check(upload: t.Mapping[str, t.Any]) -> None:
         raise CdiError(f"checksum of {name} is {upload['checksum']!r}; give sha256: and the 64 hexadecimal digits of the file's SHA-256.")
     given = [target for target in ("storage", "pvc") if upload[target]]
     sizeless = {target: {**upload[target], "size": upload[target]["size"] or "1Mi"} for target in given}
-    data_volume.check({**declared(upload), "storage": None, "pvc": None, **(sizeless or {"storage": {"size": "1Mi"}})})
+    checks.check({**declared(upload), "storage": None, "pvc": None, **(sizeless or {"storage": {"size": "1Mi"}})})
     if upload["content_type"] == "archive" and any((upload[target] or {}).get("volume_mode") == "Block" for target in given):
         raise CdiError(f"{name} has content_type=archive and volume_mode=Block, and CDI unpacks archives into file systems only; use Filesystem.")
 
@@ -68,8 +70,8 @@ def digest_of(checksum: str) -> str:
 def declared(upload: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The options of a data volume (see `_data_volume_options`) for an upload's target. Nobody else would bind it, so CDI shall."""
     fixed = {"state": "present", "source": {"upload": {}}, "source_ref": None, "binding": "immediate", "on_drift": "fail", "keep_claim": False}
-    unused = {"checkpoints": None, "final_checkpoint": None, "wait_for": None}
-    return {**{key: upload[key] for key in ("name", "namespace", "labels", "annotations", *_TARGET_OPTIONS)}, **fixed, **unused}
+    given = {key: upload[key] for key in ("name", "namespace", "labels", "annotations", *_TARGET_OPTIONS)}
+    return {**dict.fromkeys(VOLUME_OPTIONS), **given, **fixed}
 
 
 def content_type(upload: t.Mapping[str, t.Any], image: Image) -> str | None:

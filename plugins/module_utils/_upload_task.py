@@ -205,7 +205,7 @@ def _upload(session: _Session, item: _Item) -> None:
     if item.volume is not None or item.claim is None:
         by_claim = item.upload["pvc"] or ((item.volume or {}).get("spec") or {}).get("pvc")
         wanted = rules.wanted_volume(item.upload, item.image, session.overhead(by_claim) if by_claim else 0.0, item.volume)
-        drift = data_volume.spec_drift(wanted, item.volume) if item.volume is not None else []
+        drift = data_volume.spec_drift(wanted, item.volume).lines if item.volume is not None else []
     else:
         _check_claim(session, item, item.claim)
     item.action, item.reason = rules.plan(item.upload, item.digest, item.volume, item.claim, drift)
