@@ -39,7 +39,8 @@ def build(facts: Facts) -> Facts:
     declared = {_title(item): item for name, key in _LISTS for item in (results.get(name) or {}).get(key) or []}
     volumes = [_volume(found, clones.get(_title(found)), declared.get(_title(found))) for found in facts["volumes"]]
     there = {_title(found) for found in facts["volumes"]}
-    volumes += [_volume(item, None, item, PLANNED) for title, item in declared.items() if title not in there and item.get("data_volume")]
+    planned = {title: item for title, item in declared.items() if title not in there and item.get("data_volume")}
+    volumes += [_volume(item, clones.get(title), item, PLANNED) for title, item in planned.items()]
     volumes.sort(key=lambda volume: (volume["namespace"], volume["name"]))
     return {
         "generated": facts["generated"],
@@ -55,6 +56,7 @@ def build(facts: Facts) -> Facts:
             "problems": sum(bool(volume["problem"]) for volume in volumes),
         },
         "volumes": volumes,
+        "scratch_without_volume": sorted(facts.get("scratch_without_volume") or []),
     }
 
 
@@ -68,7 +70,10 @@ def _volume(found: Facts, clone: Facts | None, declared: Facts | None, phase: st
     spec = found["data_volume"]["spec"]
     target = spec.get("storage") or spec.get("pvc") or {}
     method = clone.get("method")
-    problem = (declared or {}).get("error") or found.get("diagnosis") or clone.get("error")
+    diagnosis = found.get("diagnosis") or {}
+    # A volume that waits for its consumer is as it shall be.
+    ill = diagnosis and diagnosis.get("cause") != "waiting_for_consumer"
+    problem = (declared or {}).get("error") or (f"{diagnosis['message']}; {diagnosis['remedy']}." if ill else clone.get("error"))
     return {
         "name": found["name"],
         "namespace": found["namespace"],
@@ -77,9 +82,12 @@ def _volume(found: Facts, clone: Facts | None, declared: Facts | None, phase: st
         "phase": found.get("phase") or phase,
         "progress": found.get("progress"),
         "method": method,
-        "reason": clone.get("reason") if method else None,
+        # Without the lookup's answer it is what CDI recorded.
+        "method_observed": bool(method) and clone.get("observed", True),
+        "reason": clone.get("reason") if method or clone.get("waits_for") else None,
         "remedy": clone.get("remedy") if method == "copy" else None,
         "preallocation": found.get("preallocation"),
+        "allocation": found.get("allocation"),
         "scratch": found.get("scratch"),
         "size": ((target.get("resources") or {}).get("requests") or {}).get("storage"),
         "capacity": found.get("capacity"),

@@ -34,15 +34,15 @@ def lines(report: Facts) -> list[str]:
     text += ["", _summary_line(summary)]
     if report["volumes"]:
         text += ["", *_table(report["volumes"])]
+    text += [f"Scratch claim {title} belongs to no volume any more; delete it." for title in report["scratch_without_volume"]]
     return text
 
 
 def page(report: Facts, template: str) -> str:
     """The report as an HTML page. Whatever the facts hold is shown as text and never taken for HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters.update(
-        duration=duration, preallocation=preallocation, scratch=scratch, setting=setting, mood=phase_mood, shade=method_mood, awaited=_WAITING.get
-    )
+    environment.filters.update(duration=duration, preallocation=preallocation, allocation=allocation, scratch=scratch, setting=setting)
+    environment.filters.update(mood=phase_mood, shade=method_mood, awaited=_WAITING.get)
     return environment.from_string(str(template)).render(report=report)
 
 
@@ -66,6 +66,18 @@ def preallocation(facts: Facts | None) -> str:
     if facts.get("requested"):
         return "asked" if facts.get("applied") is None else "asked, not applied"
     return "no" if facts.get("requested") is False else "-"
+
+
+def allocation(facts: Facts | None) -> str:
+    """What was measured, empty when nothing was."""
+    if not facts or facts.get("allocated_bytes") is None or not facts.get("size_bytes"):
+        return ""
+    return f"({100 * facts['allocated_bytes'] / facts['size_bytes']:.0f} % allocated)"
+
+
+def method(volume: Facts) -> str:
+    """The clone method, and whether it is foretold."""
+    return "-" if not volume["method"] else volume["method"] if volume["method_observed"] else f"{volume['method']} (foretold)"
 
 
 def scratch(facts: Facts | None) -> str:
@@ -148,9 +160,9 @@ def _cells(volume: Facts) -> tuple[str, ...]:
         f"{volume['namespace']}/{volume['name']}",
         volume["source"],
         volume["phase"],
-        volume["method"] or "-",
+        method(volume),
         volume["size"] or volume["capacity"] or "-",
-        preallocation(volume["preallocation"]),
+        " ".join(filter(None, (preallocation(volume["preallocation"]), allocation(volume["allocation"])))),
         scratch(volume["scratch"]),
         duration(volume["ready_after"]),
     )

@@ -61,6 +61,10 @@ def cloned(name: str, method: str, **more: Any) -> dict[str, Any]:
     )
 
 
+def ill(message: str, cause: str = "source_not_found") -> dict[str, str]:
+    return {"phase": "ImportInProgress", "cause": cause, "message": message, "remedy": "correct the URL"}
+
+
 def facts(*volumes: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
         "cdi": {
@@ -108,6 +112,37 @@ def test_a_copy_tells_why_and_what_would_make_it_faster() -> None:
     assert "Create a VolumeSnapshotClass for driver x." in view.page(report, TEMPLATE)
 
 
+def test_a_clone_that_is_not_made_yet_says_that_its_method_is_foretold() -> None:
+    plan = {"name": "vm-1", "namespace": "images", "method": "snapshot", "observed": False, "reason": "R.", "remedy": None}
+    item = {**cloned("vm-1", "copy", phase=None, ready_after=None), "changed": True}
+    del item["clone"]
+    report = build(facts(clones=[plan], results={"volumes": {"data_volumes": [item]}}, check_mode=True))
+    assert "snapshot (foretold)" in view.lines(report)[-2]
+    assert "foretold" in view.page(report, TEMPLATE)
+
+
+def test_a_clone_that_waits_says_for_what() -> None:
+    waits = {"name": "vm-1", "namespace": "images", "method": None, "waits_for": ["pod p"], "reason": "CDI waits for pod p."}
+    report = build(facts(cloned("vm-1", "copy", phase="CloneScheduled"), clones=[waits]))
+    assert report["volumes"][0]["method"] is None
+    assert view.lines(report)[-1] == "    clone: CDI waits for pod p."
+
+
+def test_measured_allocation_is_told() -> None:
+    measured = {"allocated_bytes": 64 << 20, "size_bytes": 128 << 20, "not_measured": None}
+    report = build(facts(found("a", allocation=measured)))
+    assert "yes (50 % allocated)" in text(report)
+    assert "(50 % allocated)" in view.page(report, TEMPLATE)
+    assert view.allocation({"allocated_bytes": None, "size_bytes": None, "not_measured": "Block."}) == ""
+
+
+def test_scratch_claims_without_a_volume_are_named() -> None:
+    report = build(facts(scratch_without_volume=["images/prime-1-scratch"]))
+    said = "Scratch claim images/prime-1-scratch belongs to no volume any more; delete it."
+    assert view.lines(report)[-1] == said
+    assert "belongs to no volume any more" in view.page(report, TEMPLATE)
+
+
 def test_a_clone_that_is_fast_has_no_remedy_even_if_one_is_known() -> None:
     clone = {"name": "vm-1", "namespace": "images", "method": "snapshot", "reason": "R.", "remedy": "Faster still."}
     assert build(facts(cloned("vm-1", "snapshot"), clones=[clone]))["volumes"][0]["remedy"] is None
@@ -118,7 +153,7 @@ def test_the_summary_counts_phases_methods_and_problems() -> None:
         found("a"),
         cloned("b", "copy"),
         cloned("c", "copy"),
-        found("d", phase="ImportInProgress", progress="3.00%", diagnosis="The server answers 404; correct the URL."),
+        found("d", phase="ImportInProgress", progress="3.00%", diagnosis=ill("The server answers 404")),
     ]
     report = build(facts(*volumes))
     assert report["summary"] == {
@@ -134,7 +169,7 @@ def test_the_summary_counts_phases_methods_and_problems() -> None:
 
 def test_the_error_of_this_run_is_told_before_the_diagnosis() -> None:
     results = {"volumes": {"data_volumes": [{"name": "a", "namespace": "images", "changed": True, "error": "Timed out."}]}}
-    report = build(facts(found("a", phase="ImportScheduled", diagnosis="Later."), results=results))
+    report = build(facts(found("a", phase="ImportScheduled", diagnosis=ill("Later")), results=results))
     assert report["volumes"][0]["problem"] == "Timed out."
     assert report["volumes"][0]["changed"] is True
 
@@ -197,7 +232,9 @@ def test_what_is_wrong_with_scratch_space_is_said() -> None:
 
 
 def test_a_volume_that_waits_for_somebody_says_for_whom() -> None:
-    report = build(facts(found("a", phase="PendingPopulation", progress="N/A", ready_after=None)))
+    diagnosis = ill("waits", "waiting_for_consumer")
+    report = build(facts(found("a", phase="PendingPopulation", progress="N/A", ready_after=None, diagnosis=diagnosis)))
+    assert report["summary"]["problems"] == 0
     assert view.lines(report)[-1] == "    phase: waits for a pod that uses it"
     assert "waits for a pod that uses it" in view.page(report, TEMPLATE)
 
@@ -232,9 +269,9 @@ def test_no_credential_of_a_proxy_or_an_error_reaches_the_report() -> None:
     cdi["asked"] = {"importProxy": {"HTTPProxy": "http://me:s3cret@proxy:3128"}, "insecureRegistries": ["x://u:s3cret@r"]}
     cdi["effective"]["import_proxy"] = {"HTTPProxy": "http://me:s3cret@proxy:3128", "noProxy": ""}
     results = {"config": {"changed": True, "config": {"config": {"importProxy": {"HTTPProxy": "http://me:s3cret@proxy"}}}}}
-    report = build(facts(found("a", diagnosis="GET https://me:s3cret@host/x: 404."), cdi=cdi, results=results))
+    report = build(facts(found("a", diagnosis=ill("GET https://me:s3cret@host/x: 404")), cdi=cdi, results=results))
     assert "s3cret" not in json.dumps(report) + text(report) + view.page(report, TEMPLATE)
-    assert "GET https://host/x: 404." in text(report)
+    assert "GET https://host/x: 404; correct the URL." in text(report)
 
 
 def test_configuration_is_compared_with_what_was_asked() -> None:
@@ -374,7 +411,7 @@ def everything_is(text: str) -> dict[str, Any]:
         progress=text,
         capacity=text,
         storage_class_name=text,
-        diagnosis=text,
+        diagnosis=ill(text),
         preallocation={"requested": True, "applied": False, "ignored": text},
     )
     volume["namespace"] = text

@@ -19,9 +19,12 @@ UTILS = "ansible_collections.kubevirt.cdi.plugins.module_utils"
 
 # What Ansible itself gives.
 MAGIC = {"omit", "item", "ansible_check_mode", "ansible_version", "now", "query", "lookup", "dict"}
-# The results of the roles before it, which the report tells of.
+# What the report tells of: the results of the roles before it, and what was declared.
 OF_OTHERS = {
-    "report": {"_install_result", "_config_result", "_storage_profiles_result", "_volumes_result", "_volumes_uploads_result"}
+    "report": {
+        *("_install_result", "_config_result", "_storage_profiles_result"),
+        *("_volumes_result", "_volumes_uploads_result", "_volumes_plans", "_volumes_namespaces"),
+    }
 }
 
 # Where a role's option has another name than cdi_ and the module's.
