@@ -39,11 +39,19 @@ class Environment(t.NamedTuple):
 
 def obstacle(volume: Object, claim: Object | None) -> str | None:
     """Why a volume cannot be measured, None when it can."""
-    if claim is None or (claim.get("status") or {}).get("phase") != "Bound":
-        return "The claim is not bound."
-    if (volume.get("status") or {}).get("phase") != "Succeeded":
+    if not filled(volume):
         return "The volume is not filled."
+    if claim is None or not bound(claim):
+        return "The claim is not bound."
     return _BLOCK if claim["spec"].get("volumeMode") == "Block" else None
+
+
+def filled(volume: Object) -> bool:
+    return (volume.get("status") or {}).get("phase") == "Succeeded"
+
+
+def bound(claim: Object | None) -> bool:
+    return ((claim or {}).get("status") or {}).get("phase") == "Bound"
 
 
 def occupant(claim: Object, pods: t.Iterable[Object]) -> str | None:

@@ -11,35 +11,43 @@ import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ._allocation import SECONDS, Environment, judge_pod, measured, measuring_pod, not_measured, obstacle, occupant
+from ._allocation import SECONDS, Environment, bound, filled, judge_pod, measured, measuring_pod, not_measured, obstacle, occupant
 from ._cdi import OPERATOR
 from ._cdi_config import CONFIG_NAME
 from ._connection import Connection, Object
 from ._errors import CdiError
-from ._resources import CDI, CDI_CONFIG, DEPLOYMENT, POD
+from ._module import Task
+from ._resources import CDI, CDI_CONFIG, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, POD
 from ._scratch_task import Pair
-from ._wait import REACHED, wait_for
+from ._wait import FAILED, REACHED, WAITING, Verdict, wait_for
 
 _PARALLEL = 8
+_BOUND_SECONDS = 10
 Key = t.Tuple[str, str]
 
 
-def measure(connection: Connection, pairs: t.Iterable[Pair], *, check_mode: bool) -> dict[Key, dict[str, t.Any]]:
+def measure(task: Task, pairs: t.Iterable[Pair]) -> dict[Key, dict[str, t.Any]]:
     """`allocated_bytes`, `size_bytes` and why they are `not_measured`, of each volume by namespace and name.
 
-    Nothing that goes wrong with one volume's pod is an error: it is the reason. Raises CdiError when CDI's image cannot be found.
+    Nothing that goes wrong is an error: it is the reason. A claim that was bound a moment ago may not say so yet: it gets some seconds.
     """
+    connection = task.connection
     found: dict[Key, dict[str, t.Any]] = {}
     claims: dict[Key, Object] = {}
     for volume, claim in pairs:
         key = (volume["metadata"]["namespace"], volume["metadata"]["name"])
-        reason = "Check mode starts no pod." if check_mode else obstacle(volume, claim)
+        if not task.check_mode and filled(volume) and not bound(claim):
+            claim = _when_bound(connection, key)
+        reason = "Check mode starts no pod." if task.check_mode else obstacle(volume, claim)
         if reason or claim is None:
             found[key] = not_measured(reason or "")
         else:
             claims[key] = claim
-    pods = {namespace: connection.list(POD, namespace)[0] for namespace in sorted({key[0] for key in claims})}
-    environment = _environment(connection) if claims else None
+    try:
+        pods = {namespace: connection.list(POD, namespace)[0] for namespace in sorted({key[0] for key in claims})}
+        environment = _environment(connection) if claims else None
+    except CdiError as exc:
+        return {**found, **{key: not_measured(str(exc)) for key in claims}}
     with ThreadPoolExecutor(_PARALLEL) as pool:
         results = pool.map(lambda key: _measure(connection, claims[key], pods[key[0]], t.cast(Environment, environment)), claims)
         return {**found, **dict(zip(claims, results))}
@@ -63,6 +71,18 @@ def _environment(connection: Connection) -> Environment:
     return Environment(
         str(variables["CLONER_IMAGE"]), spec.get("imagePullPolicy") or "IfNotPresent", status.get("imagePullSecrets") or [], spec.get("workload") or {}
     )
+
+
+def _when_bound(connection: Connection, key: Key) -> Object | None:
+    """The claim of a filled volume, which is bound in a moment if it is not yet (populators rebind it)."""
+
+    def judge(_name: str, claim: Object | None) -> Verdict:
+        return Verdict(REACHED) if bound(claim) else Verdict(WAITING if claim else FAILED)
+
+    try:
+        return wait_for(connection, PERSISTENT_VOLUME_CLAIM, key[0], [key[1]], judge, time.monotonic() + _BOUND_SECONDS)[key[1]].object
+    except CdiError:
+        return None
 
 
 def _measure(connection: Connection, claim: Object, users: list[Object], environment: Environment) -> dict[str, t.Any]:

@@ -52,7 +52,7 @@ def run(task: Task) -> dict[str, t.Any]:
     pairs = [Pair(volume, claims.get(_key(volume))) for volume in volumes]
     seen = look_for(connection, namespace, pairs, None if name else items)
     settings = read_settings(connection, pairs)
-    allocated = measure(connection, pairs, check_mode=task.check_mode) if task.params["verify_allocation"] else {}
+    allocated = measure(task, pairs) if task.params["verify_allocation"] else {}
     unfinished = [volume for volume in volumes if (volume.get("status") or {}).get("phase") != "Succeeded"]
     around = Lookout(connection, namespace).look(unfinished, claims=None if name else items) if unfinished else None
 

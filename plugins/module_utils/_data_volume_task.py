@@ -12,6 +12,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from . import _data_volume_growth as growth
+from ._allocation_task import measure
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
@@ -35,6 +36,7 @@ SPEC = (
             "name": {"type": "str"},
             **VOLUME_OPTIONS,
             "data_volumes": {"type": "list", "elements": "dict", "options": _ITEM_OPTIONS},
+            "verify_allocation": {"type": "bool", "default": False},
         },
         required_one_of=[("name", "data_volumes")],
         mutually_exclusive=[("name", "data_volumes")],
@@ -178,9 +180,14 @@ def _results(task: Task, items: list[Item], settings: Settings | None) -> list[d
         for namespace, some in _by_namespace([item for item in items if item.changed and item.stored is not None]):
             # No claims: a scratch claim that is there at once after the end is about to go.
             seen.update(look_for(task.connection, namespace, _pairs(some), []))
+    allocated: dict[tuple[str, str], Object] = {}
+    if task.params["verify_allocation"]:
+        present = [item for item in items if item.present and item.stored is not None and not item.error]
+        _read_claims(task, [item for item in present if item.claim is None])
+        allocated = measure(task, _pairs(present))
     results = []
     for item in items:
-        facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ScratchSeen()))
+        facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ScratchSeen()), allocated.get(item.key))
         if item.changed and (facts["preallocation"] or {}).get("ignored"):
             task.warn(f"DataVolume {item.title} is not preallocated: {facts['preallocation']['ignored']}")
         namespace, name = item.key

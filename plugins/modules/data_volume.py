@@ -371,6 +371,13 @@ options:
       on_drift: *on_drift
       keep_claim: *keep_claim
       wait_for: *wait_for
+  verify_allocation:
+    description:
+      - Whether the allocated bytes of each filled Filesystem volume are measured, by a pod that lives for some seconds and cannot write to the volume,
+        as O(kubevirt.cdi.data_volume_info#module:verify_allocation) does.
+      - In check mode nothing is measured.
+    type: bool
+    default: false
   wait:
     description:
       - Whether to wait until the volumes are filled (see O(wait_for)), or gone with O(state=absent).
@@ -433,6 +440,19 @@ EXAMPLES = r"""
     storage:
       size: 10Gi
     adopt_claim: true
+
+- name: Make a volume whose whole size is allocated, and prove it
+  kubevirt.cdi.data_volume:
+    name: database
+    namespace: images
+    source:
+      blank: {}
+    storage:
+      size: 5Gi
+    preallocation: true
+    verify_allocation: true
+  register: result
+  failed_when: result is failed or result.allocation.allocated_bytes | default(0, true) < result.allocation.size_bytes | default(0, true)
 
 - name: Declare many volumes by one task
   kubevirt.cdi.data_volume:
@@ -506,6 +526,11 @@ preallocation:
   returned: when O(name) was given
   type: dict
   sample: {requested: true, applied: false, supported: true, ignored: null}
+allocation:
+  description: What O(verify_allocation=true) has measured, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].allocation). Null without it.
+  returned: when O(name) was given
+  type: dict
+  sample: {allocated_bytes: 10737422336, size_bytes: 10737418240, not_measured: null}
 scratch:
   description:
     - The scratch space that filling the volume takes or took, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].scratch).

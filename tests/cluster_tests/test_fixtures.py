@@ -20,6 +20,7 @@ import pytest
 from tests.cluster.runtime import bed
 from tests.cluster.runtime.fixtures_http import PASSWORD, USER
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
+from tests.cluster.runtime.fixtures_registry import OTHER_FORMATS
 from tests.cluster.runtime.profile import PROFILES
 
 
@@ -37,7 +38,7 @@ def _get(url: str, **headers: str) -> http.client.HTTPResponse:
     return answer
 
 
-@pytest.mark.parametrize("name", ["raw", "qcow2", "raw.gz", "raw.xz", "raw.zst", "tar"])
+@pytest.mark.parametrize("name", ["raw", "raw.gz", "raw.xz", "raw.zst", "qcow2", "qcow2.gz", "qcow2.xz", "qcow2.zst", "tar"])
 def test_every_image_is_served_with_the_digest_that_is_told(cluster: dict[str, str], name: str) -> None:
     told = (Path(cluster["KUBEVIRT_CDI_TEST_IMAGES"]) / f"disk.{name}.sha256").read_text().split()[0]
     with _get(f"{cluster['KUBEVIRT_CDI_TEST_HTTP']}/disk.{name}") as answer:
@@ -73,6 +74,6 @@ def test_a_transfer_can_be_slow(cluster: dict[str, str]) -> None:
     assert time.monotonic() - started > 1
 
 
-def test_the_registry_has_the_container_disk(cluster: dict[str, str]) -> None:
+def test_the_registry_has_the_container_disk_in_every_format(cluster: dict[str, str]) -> None:
     with _get(f"http://{cluster['KUBEVIRT_CDI_TEST_REGISTRY']}/v2/container-disk/tags/list") as answer:
-        assert json.load(answer)["tags"] == ["1"]
+        assert set(json.load(answer)["tags"]) == {"1", *OTHER_FORMATS}

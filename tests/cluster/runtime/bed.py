@@ -20,7 +20,7 @@ from tests.cluster.runtime import control_plane, lifecycle, machine, node, objec
 from tests.cluster.runtime.certificates import make_certificates
 from tests.cluster.runtime.fixtures_http import HTTP_PORT, HTTPS_PORT, http_components
 from tests.cluster.runtime.fixtures_images import make_images
-from tests.cluster.runtime.fixtures_registry import REGISTRY_PORT, push_container_disk, registry_components
+from tests.cluster.runtime.fixtures_registry import REGISTRY_PORT, push_container_disks, registry_components
 from tests.cluster.runtime.lifecycle import Stage
 from tests.cluster.runtime.profile import Profile
 from tests.cluster.versions import VERSIONS
@@ -150,7 +150,7 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
     objects.wait_for_server(profile.kubeconfig, 60)
     _apply_definitions(profile, products, with_cdi=False)
     objects.apply(objects.connect(profile.kubeconfig), storage.objects())
-    push_container_disk(registry, profile.state / "images" / "disk.qcow2")
+    push_container_disks(registry, profile.state / "images")
     objects.wait_for_node(profile.kubeconfig, node.NODE_NAME, 60)
 
 

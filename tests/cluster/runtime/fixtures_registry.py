@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Debian's docker-registry on the node's address, with a containerDisk in it."""
+"""Debian's docker-registry on the node's address, with containerDisks in it."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from tests.cluster.runtime.component import Component
 
 REGISTRY_PORT = 5000
 CONTAINER_DISK = ("container-disk", "1")
+# The same disk in other formats, some of which CDI does not read from a registry; the tag names the format.
+OTHER_FORMATS = ("raw", "raw.gz", "raw.xz", "qcow2.gz", "qcow2.xz")
 _QEMU = 107  # The user and group that own a containerDisk's image.
 _START_SECONDS = 20
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -43,9 +45,16 @@ def registry_components(state: Path, address: str) -> list[Component]:
     return [Component("registry", ["/usr/bin/docker-registry", "serve", str(config)])]
 
 
-def push_container_disk(registry: str, disk: Path) -> None:
-    """Push an image with `disk` in /disk/ as CONTAINER_DISK to `registry` (HOST:PORT), which may still be starting."""
+def push_container_disks(registry: str, images: Path) -> None:
+    """Push CONTAINER_DISK (qcow2) and, by tags of their own, OTHER_FORMATS to `registry` (HOST:PORT), which may still be starting."""
     name, tag = CONTAINER_DISK
+    _push(registry, images / "disk.qcow2", name, tag)
+    for other in OTHER_FORMATS:
+        _push(registry, images / f"disk.{other}", name, other)
+
+
+def _push(registry: str, disk: Path, name: str, tag: str) -> None:
+    """Push an image with `disk` in /disk/."""
     base = f"http://{registry}/v2/{name}"
     _wait_for(registry)
     layer = _layer(disk)

@@ -75,6 +75,7 @@ def test_a_pod_that_has_the_claim_for_itself_is_named() -> None:
         (FILLED, None, "not bound"),
         (FILLED, _claim(phase="Pending"), "not bound"),
         ({"status": {"phase": "ImportInProgress"}}, _claim(), "not filled"),
+        ({}, None, "not filled"),
         (FILLED, _claim(volumeMode="Block"), "block device"),
     ],
 )

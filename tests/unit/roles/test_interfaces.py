@@ -31,7 +31,11 @@ OF_OTHERS = {
 RENAMED = {
     ("install", "cdi"): {"wait_timeout": "cdi_install_wait_timeout"},
     ("config", "cdi_config"): {"wait_timeout": "cdi_config_wait_timeout"},
-    ("volumes", "data_volume"): {"wait": "cdi_volumes_wait", "wait_timeout": "cdi_volumes_wait_timeout"},
+    ("volumes", "data_volume"): {
+        "verify_allocation": "cdi_volumes_verify_allocation",
+        "wait": "cdi_volumes_wait",
+        "wait_timeout": "cdi_volumes_wait_timeout",
+    },
     ("volumes", "volume_upload"): {
         "parallel": "cdi_uploads_parallel",
         "retries": "cdi_uploads_retries",
