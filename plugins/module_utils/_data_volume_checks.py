@@ -99,6 +99,8 @@ def _population(volume: Volume) -> str:
     given += [f"{option}.{kind}" for kind in populators]
     if len(given) != 1:
         return f"needs exactly one source ({', '.join(SOURCES)}), source_ref or {option}.data_source_ref, and has {' and '.join(given) or 'none'}"
+    if volume["source_ref"] and not volume["source_ref"]["name"]:
+        return "has an empty source_ref.name; give it"
     for kind in populators:
         reference = volume[option][kind]
         if not reference["api_group"] and reference["kind"] != "PersistentVolumeClaim":

@@ -11,24 +11,13 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import clone_facts, explain
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
-
-
-def _volume(**options: Any) -> dict[str, Any]:
-    defaults = {option: spec.get("default") for option, spec in VOLUME_OPTIONS.items()}
-    return {
-        **defaults,
-        "name": "disk",
-        "namespace": "demo",
-        "source": {"blank": {}},
-        "storage": {"size": "1Gi"},
-        **options,
-    }
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from tests.refused_volumes import volume
 
 
 def test_options_become_the_fields_of_cdi() -> None:
     source = {"http": {"url": "https://x", "cert_config_map": "ca", "extra_headers": None}, "pvc": None}
-    made = rules.desired(_volume(source=source, binding="immediate", preallocation=False, labels={"a": "b"}))
+    made = rules.desired(volume(source=source, binding="immediate", preallocation=False, labels={"a": "b"}))
     assert made["spec"] == {
         "source": {"http": {"url": "https://x", "certConfigMap": "ca"}},
         "storage": {"resources": {"requests": {"storage": "1Gi"}}},
@@ -39,7 +28,7 @@ def test_options_become_the_fields_of_cdi() -> None:
 
 def test_a_source_without_a_namespace_is_in_the_volumes_own() -> None:
     made = rules.desired(
-        _volume(
+        volume(
             source={"pvc": {"name": "golden", "namespace": None}}, storage={"size": None, "storage_class_name": "thin"}
         )
     )
@@ -48,7 +37,7 @@ def test_a_source_without_a_namespace_is_in_the_volumes_own() -> None:
 
 
 def test_what_cdi_writes_again_in_its_own_way_is_no_drift() -> None:
-    wanted = rules.desired(_volume(storage={"size": "1024Mi"}))
+    wanted = rules.desired(volume(storage={"size": "1024Mi"}))
     stored = {
         "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}, "accessModes": []}}
     }
@@ -67,13 +56,13 @@ def test_what_cdi_writes_again_in_its_own_way_is_no_drift() -> None:
     ],
 )
 def test_drift_names_the_field_and_both_values(options: dict[str, Any], told: str) -> None:
-    stored = rules.desired(_volume())
-    assert told in rules.spec_drift(rules.desired(_volume(**options)), stored).lines
+    stored = rules.desired(volume())
+    assert told in rules.spec_drift(rules.desired(volume(**options)), stored).lines
 
 
 def test_a_field_that_is_no_longer_asked_for_is_drift() -> None:
-    stored = rules.desired(_volume(preallocation=True))
-    assert rules.spec_drift(rules.desired(_volume()), stored).lines == ["spec.preallocation is True and not unset"]
+    stored = rules.desired(volume(preallocation=True))
+    assert rules.spec_drift(rules.desired(volume()), stored).lines == ["spec.preallocation is True and not unset"]
 
 
 CLONE = {"spec": {"source": {"pvc": {"name": "golden"}}}}
@@ -106,3 +95,80 @@ def test_a_copy_without_a_reason_is_explained_by_the_settings() -> None:
     assert "cloneStrategyOverride asks for copy" in explain(facts, "copy", "snapshot", "thin")
     assert "storage profile of thin says copy" in explain(facts, None, "copy", "thin")
     assert "says snapshot now" in explain(facts, None, "snapshot", "thin")
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored", "grows_to"),
+    [
+        ({"size": "2Gi"}, {"size": "1Gi"}, 2 << 30),
+        ({"size": "1Gi"}, {"size": "2Gi"}, None),
+        ({"size": "2Gi"}, {"storage_class_name": "thin"}, None),
+        ({"size": "2Gi", "storage_class_name": "thin"}, {"storage_class_name": "thin"}, 2 << 30),
+        ({"storage_class_name": "thin"}, {"size": "2Gi", "storage_class_name": "thin"}, None),
+        ({"size": "2Gi", "volume_mode": "Block"}, {"size": "1Gi"}, None),
+        ({"size": "1024Mi"}, {"size": "1Gi"}, None),
+    ],
+)
+def test_nothing_but_a_larger_size_lets_a_volume_grow(asked: Any, stored: Any, grows_to: int | None) -> None:
+    clone = {"source": {"pvc": {"name": "golden"}}}
+    drift = rules.spec_drift(
+        rules.desired(volume(**clone, storage=asked)), rules.desired(volume(**clone, storage=stored))
+    )
+    assert drift.grows_to == grows_to
+
+
+def test_drift_of_headers_does_not_show_them() -> None:
+    stored, wanted = (
+        rules.desired(volume(source={"http": {"url": "http://x", "extra_headers": [f"Authorization: {word}"]}}))
+        for word in ("first", "second")
+    )
+    assert rules.spec_drift(wanted, stored).lines == ["spec.source.http.extraHeaders is another one"]
+
+
+def test_labels_and_annotations_are_texts() -> None:
+    made = rules.desired(volume(labels={"on": True, "level": 3}, annotations={"ratio": 0.5, "off": False}))
+    assert made["metadata"]["labels"] == {"on": "true", "level": "3"}
+    assert made["metadata"]["annotations"] == {"ratio": "0.5", "off": "false"}
+
+
+def _existing(**changes: Any) -> dict[str, Any]:
+    spec = {"storageClassName": "thin", "volumeMode": "Filesystem", "resources": {"requests": {"storage": "2Gi"}}}
+    return {"metadata": {"name": "disk", **changes.pop("metadata", {})}, "spec": {**spec, **changes}}
+
+
+def _owned_by(kind: str) -> dict[str, Any]:
+    return {"ownerReferences": [{"kind": kind, "name": "disk", "controller": True}]}
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        (_existing(), False),
+        (_existing(metadata={"deletionTimestamp": "now"}), True),
+        (_existing(metadata=_owned_by("DataVolume")), True),
+        (_existing(metadata=_owned_by("StatefulSet")), False),
+    ],
+)
+def test_what_a_deleted_volume_leaves_goes_by_itself(claim: Any, expected: bool) -> None:
+    assert rules.goes_away(claim) is expected
+
+
+def test_a_claim_is_taken_only_when_that_is_said_in_words() -> None:
+    with pytest.raises(CdiError, match="a PersistentVolumeClaim of its name exists; say adopt_claim=true"):
+        rules.refuse_claim(volume(), _existing())
+    rules.refuse_claim(volume(adopt_claim=True), _existing())
+    backup = {"annotations": {rules.POPULATED_FOR: "disk"}}
+    rules.refuse_claim(volume(), _existing(metadata=backup))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"size": "3Gi"}, "size is 2Gi and not 3Gi"),
+        ({"size": "1Gi", "storage_class_name": "fast"}, "storage_class_name is thin and not fast"),
+        ({"size": "2048Mi", "volume_mode": "Block"}, "volume_mode is Filesystem and not Block"),
+    ],
+)
+def test_a_claim_that_is_another_is_not_taken(asked: Any, told: str) -> None:
+    with pytest.raises(CdiError, match=f"cannot adopt the claim of its name: {told}; ask for what the claim is"):
+        rules.refuse_claim(volume(adopt_claim=True, storage=asked), _existing())
