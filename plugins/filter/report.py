@@ -18,7 +18,8 @@ options:
     description:
       - C(cdi), the result of M(kubevirt.cdi.cdi_info).
       - C(volumes), the RV(kubevirt.cdi.data_volume_info#module:data_volumes) of M(kubevirt.cdi.data_volume_info).
-      - C(clones), what P(kubevirt.cdi.clone_method#lookup) tells of those that are clones.
+      - C(clones), what P(kubevirt.cdi.clone_method#lookup) tells of those that are clones, or that are planned.
+      - C(scratch_without_volume), the RV(kubevirt.cdi.data_volume_info#module:scratch_without_volume) of M(kubevirt.cdi.data_volume_info).
       - C(results), the results of the tasks before, by role, which may be empty.
       - C(check_mode), whether they ran in check mode.
       - C(generated), the time of the report.
@@ -85,7 +86,8 @@ _value:
       type: dict
       sample: {volumes: 2, phases: {Succeeded: 2}, clone_methods: {copy: 1}, could_be_faster: 1, problems: 0}
     volumes:
-      description: The volumes, sorted by namespace and name. One that check mode would create has the phase V(Planned).
+      description: The volumes, sorted by namespace and name. One that check mode would create has the phase V(Planned), one that
+        could not be created V(Missing).
       type: list
       elements: dict
       sample:
@@ -96,9 +98,11 @@ _value:
           phase: Succeeded
           progress: 100.0%
           method: copy
+          method_observed: true
           reason: "CDI fell back to copy: No compatible volumesnapshotclass found."
           remedy: null
-          preallocation: {requested: true, applied: true}
+          preallocation: {requested: true, applied: true, supported: true, ignored: null}
+          allocation: null
           scratch: {needed: false}
           size: 10Gi
           capacity: 11Gi
@@ -107,6 +111,11 @@ _value:
           ready_after: 12
           restarts: 0
           problem: null
+    scratch_without_volume:
+      description: Scratch claims whose volume is gone.
+      type: list
+      elements: str
+      sample: []
 """
 
 from typing import Any, Callable

@@ -27,7 +27,7 @@ _ASKED_AS = {
 }
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 _QUERY = re.compile(r"\?\S*")
-PLANNED = "Planned"
+PLANNED, MISSING = "Planned", "Missing"
 # The roles' tasks that take a list, and where their results have it.
 _LISTS = (("uploads", "uploads"), ("volumes", "data_volumes"))
 
@@ -39,8 +39,8 @@ def build(facts: Facts) -> Facts:
     declared = {_title(item): item for name, key in _LISTS for item in (results.get(name) or {}).get(key) or []}
     volumes = [_volume(found, clones.get(_title(found)), declared.get(_title(found))) for found in facts["volumes"]]
     there = {_title(found) for found in facts["volumes"]}
-    planned = {title: item for title, item in declared.items() if title not in there and item.get("data_volume")}
-    volumes += [_volume(item, clones.get(title), item, PLANNED) for title, item in planned.items()]
+    missing = {title: item for title, item in declared.items() if title not in there and (item.get("data_volume") or item.get("error"))}
+    volumes += [_volume(item, clones.get(title), item, PLANNED if item.get("data_volume") else MISSING) for title, item in missing.items()]
     volumes.sort(key=lambda volume: (volume["namespace"], volume["name"]))
     return {
         "generated": facts["generated"],
@@ -67,7 +67,7 @@ def _title(item: Facts) -> str:
 def _volume(found: Facts, clone: Facts | None, declared: Facts | None, phase: str = "Pending") -> Facts:
     """One row. `found` has the facts of data_volume_info, or of data_volume for a volume that check mode would create."""
     clone = clone or found.get("clone") or {}
-    spec = found["data_volume"]["spec"]
+    spec = (found.get("data_volume") or {}).get("spec") or {}
     target = spec.get("storage") or spec.get("pvc") or {}
     method = clone.get("method")
     diagnosis = found.get("diagnosis") or {}
@@ -78,7 +78,7 @@ def _volume(found: Facts, clone: Facts | None, declared: Facts | None, phase: st
         "name": found["name"],
         "namespace": found["namespace"],
         "changed": None if declared is None else bool(declared.get("changed")),
-        "source": source_text(spec, found["namespace"]),
+        "source": source_text(spec, found["namespace"]) if spec else "-",
         "phase": found.get("phase") or phase,
         "progress": found.get("progress"),
         "method": method,

@@ -11,7 +11,7 @@ import typing as t
 
 from jinja2 import Environment, StrictUndefined
 
-from ._report import PLANNED, Facts
+from ._report import MISSING, PLANNED, Facts
 
 _WIDEST = 44
 _WAITING = {
@@ -107,7 +107,7 @@ def phase_mood(phase: str) -> str:
     """good, bad, waiting or busy."""
     if phase == "Succeeded":
         return "good"
-    if phase in ("Failed", "Unknown"):
+    if phase in ("Failed", "Unknown", MISSING):
         return "bad"
     return "waiting" if phase in _WAITING else "busy"
 

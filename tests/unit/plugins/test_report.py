@@ -368,6 +368,14 @@ def test_a_volume_that_failed_is_named_in_the_steps() -> None:
     assert "  = 1 volume as declared; 1 volume failed: images/a." in lines
 
 
+def test_a_volume_that_could_not_be_made_has_its_row_with_the_error() -> None:
+    item = {"name": "a", "namespace": "nowhere", "changed": False, "error": "There is no namespace.", "data_volume": {}}
+    report = build(facts(results={"volumes": {"data_volumes": [item]}}))
+    assert view.lines(report)[-2].split() == ["nowhere/a", "-", "Missing", *"-----"]
+    assert view.lines(report)[-1] == "    problem: There is no namespace."
+    assert report["summary"]["problems"] == 1
+
+
 def test_a_cluster_without_volumes_is_told_so() -> None:
     report = build(facts())
     assert view.lines(report)[-1] == "There are no volumes."
