@@ -57,7 +57,8 @@ def check(upload: t.Mapping[str, t.Any]) -> None:
         raise CdiError(f"checksum of {name} is {upload['checksum']!r}; give sha256: and the 64 hexadecimal digits of the file's SHA-256.")
     given = [target for target in ("storage", "pvc") if upload[target]]
     sizeless = {target: {**upload[target], "size": upload[target]["size"] or "1Mi"} for target in given}
-    checks.check({**declared(upload), "storage": None, "pvc": None, **(sizeless or {"storage": {"size": "1Mi"}})})
+    sized_by_image = {"storage": {**dict.fromkeys(VOLUME_OPTIONS["storage"]["options"]), "size": "1Mi"}}
+    checks.check({**declared(upload), "storage": None, "pvc": None, **(sizeless or sized_by_image)})
     if upload["content_type"] == "archive" and any((upload[target] or {}).get("volume_mode") == "Block" for target in given):
         raise CdiError(f"{name} has content_type=archive and volume_mode=Block, and CDI unpacks archives into file systems only; use Filesystem.")
 

@@ -194,6 +194,7 @@ _classes = some.builds(
     waits_for_consumer=some.booleans(),
     strategy=some.sampled_from([None, "", "copy", "snapshot", "csi-clone"]),
     snapshot_class=some.sampled_from([None, "a", "b"]),
+    overhead=some.floats(0.0, 0.9),
     claim_property_sets=some.sampled_from([(), BOTH, BOTH[::-1]]),
 )
 _modes = some.sampled_from(["Filesystem", "Block"])
