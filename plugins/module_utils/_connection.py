@@ -11,6 +11,7 @@ Authorization header is set here, because 36.0.0 and 36.0.1 drop it.
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -78,7 +79,6 @@ class Connection:
         import urllib3
 
         self.api_client = api_client
-        # The hook that renews a token sets the kubeconfig's own address again.
         self.host = configuration.host.rstrip("/")
         self.verifies_certificates = bool(configuration.verify_ssl)
         self._configuration = configuration
@@ -194,7 +194,6 @@ class Connection:
 
     def websocket(self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocol: str) -> t.Any:
         """Open a WebSocket of package `websocket-client` to a subresource, by the same credentials, TLS and proxy as all requests."""
-        import ssl
         from urllib.parse import urlsplit
 
         import websocket
@@ -207,11 +206,14 @@ class Connection:
         if configuration.proxy:
             parts = urlsplit(configuration.proxy)
             proxy = {"http_proxy_host": parts.hostname, "http_proxy_port": parts.port, "http_no_proxy": (configuration.no_proxy or "").split(",")}
+            basic = (configuration.proxy_headers or {}).get("proxy-authorization", "").removeprefix("Basic ")
+            if basic:
+                proxy["http_proxy_auth"] = tuple(base64.b64decode(basic).decode().split(":", 1))
         headers = [f"{key}: {value}" for key, value in self._headers]
         authorization = self._authorization()
         if authorization:
             headers.append(f"Authorization: {authorization}")
-        url = configuration.host.rstrip("/").replace("http", "ws", 1) + f"{resource.path(namespace, name)}/{subresource}?{query}"
+        url = self.host.replace("http", "ws", 1) + f"{resource.path(namespace, name)}/{subresource}?{query}"
         opened = websocket.WebSocket(sslopt=options, skip_utf8_validation=True)
         opened.settimeout(ANSWER_TIMEOUT_SECONDS)
         try:
@@ -219,7 +221,7 @@ class Connection:
         except websocket.WebSocketBadStatusException as exc:
             raise api_error(verb, resource, namespace, name, exc.status_code, exc.resp_body or b"") from exc
         except (websocket.WebSocketException, OSError) as exc:
-            raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {configuration.host} ({exc}).", 0) from exc
+            raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {self.host} ({exc}).", 0) from exc
         return opened
 
     def _json(self, verb: str, method: str, resource: Resource, namespace: str | None, name: str | None, **kwargs: t.Any) -> Object:

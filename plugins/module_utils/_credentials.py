@@ -11,6 +11,7 @@ credential plugins that fail, which they only log.
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
 import typing as t
@@ -49,6 +50,7 @@ def configure(params: Params) -> t.Any:
             raise CdiError(f"Cannot load the cluster's credentials: the kubeconfig is no valid YAML{where}; {_REMEDY}.") from exc
         except (AttributeError, KeyError, TypeError, ValueError) as exc:
             raise CdiError(f"Cannot load the cluster's credentials: the kubeconfig is malformed ({type(exc).__name__}); {_REMEDY}.") from exc
+    _keep_overrides(configuration)
     _override(configuration, params)
     if complaints and not (configuration.api_key or configuration.username or configuration.cert_file):
         raise CdiError(f"The kubeconfig's credential plugin gives no credentials: {_one_line('; '.join(complaints))}.")
@@ -150,6 +152,14 @@ def _proxy_url(kubeconfig: t.Any, context: str | None) -> str | None:
     """`proxy-url` of the cluster in use, which the package knows only from release 37 on."""
     used = kubeconfig["contexts"].get_with_name(context or kubeconfig["current-context"])["context"]["cluster"]
     return kubeconfig["clusters"].get_with_name(used)["cluster"].safe_get("proxy-url")
+
+
+def _keep_overrides(configuration: t.Any) -> None:
+    """The hook that renews a token sets all again that the kubeconfig says: it gets a copy, which shares only the dictionary of tokens."""
+    renew = configuration.refresh_api_key_hook
+    if renew:
+        loaded = copy.copy(configuration)
+        configuration.refresh_api_key_hook = lambda _configuration: renew(loaded)
 
 
 def _override(configuration: t.Any, params: Params) -> None:

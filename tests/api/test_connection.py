@@ -21,7 +21,7 @@ import yaml
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, NAMESPACE
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, NAMESPACE, POD
 from tests.api.conftest import ADMIN
 
 SERVER = os.environ["KUBEVIRT_CDI_TEST_SERVER"]
@@ -233,3 +233,16 @@ def test_a_failed_task_without_diff_mode_shows_no_diff(wire) -> None:
     arguments = {"host": wire.url, "api_key": ADMIN, "data_volumes": [volume], "wait": False}
     assert "diff" in run_module("data_volume", arguments).result
     assert "diff" not in run_module("data_volume", arguments, diff=False).result
+
+
+@pytest.mark.parametrize("proxied", [False, True], ids=["direct", "proxy"])
+def test_a_websocket_goes_the_way_of_all_requests(proxy, namespace, proxied) -> None:
+    """To a pod that is not there: the API server itself answers, after the handshake and the credentials were good."""
+    address, heads = proxy
+    wrong = _kubeconfig({"token": ADMIN}, server="https://127.0.0.1:9")
+    params = {"kubeconfig": wrong, "host": SERVER, "ca_cert": CA}
+    connection = connect({**params, "proxy": f"http://ann:pw@{address}"} if proxied else params)
+    connection.get(NAMESPACE, "default")
+    with pytest.raises(ApiError, match='pods "nothing" not found'):
+        connection.websocket(POD, namespace, "nothing", "portforward", "ports=8443", "v4.channel.k8s.io")
+    assert len(heads) == (2 if proxied else 0)

@@ -162,6 +162,7 @@ def test_options_win_over_the_kubeconfig_at_every_request() -> None:
     connection = connect({"kubeconfig": _kubeconfig(), "host": other, "validate_certs": False})
     connection._authorization()  # runs the hook that sets the kubeconfig's values again
     assert connection.host == other and not connection.verifies_certificates
+    assert (connection._configuration.host, connection._configuration.verify_ssl) == (other, False)
     assert _authorization(kubeconfig=_kubeconfig(), api_key="mine") == "Bearer mine"
     basic = _authorization(kubeconfig=_kubeconfig(), username="ann", password="pw")
     assert basic == "Basic YW5uOnB3"
