@@ -32,7 +32,10 @@ _ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error"
 _OWNED_BY = "cdi.kubevirt.io/OwnedByUID"
 _CLONE_ERROR = "cdi.kubevirt.io/cloneError"
 # What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
-_NOISE = re.compile("the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch\" not found|PVC is not bound|BackOff:")
+_NOISE = re.compile(
+    'the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch" not found|PVC is not bound|BackOff:'
+    "|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending"
+)
 # How CDI marks what it says of a helper claim.
 _HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
 _UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -40,13 +43,18 @@ _MOST_CHARACTERS = 500
 
 
 class Surroundings:
-    """What a namespace holds beside its volumes: Warning events, CDI's pods and claims; and CDI's controllers.
+    """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
 
     `controllers` are the Deployments of that name in the cluster, None when they were not, or could not be, read.
     """
 
     def __init__(
-        self, events: t.Iterable[Object] = (), pods: t.Iterable[Object] = (), claims: t.Iterable[Object] = (), controllers: list[Object] | None = None
+        self,
+        events: t.Iterable[Object] = (),
+        pods: t.Iterable[Object] = (),
+        claims: t.Iterable[Object] = (),
+        snapshots: t.Iterable[Object] = (),
+        controllers: list[Object] | None = None,
     ) -> None:
         self.controllers = controllers
         self.events: dict[str, list[Object]] = defaultdict(list)
@@ -57,11 +65,11 @@ class Surroundings:
                 self.events[uid].append(event)
         self.owned: dict[str, list[tuple[str, Object]]] = defaultdict(list)
         self.helpers: set[str] = set()
-        for kind, items in (("claim", claims), ("pod", pods)):
+        for kind, items in (("claim", claims), ("pod", pods), ("snapshot", snapshots)):
             for item in items:
                 for owner in _owners(item):
                     self.owned[owner].append((kind, item))
-                if kind == "pod" or any(reference.get("kind") != "DataVolume" for reference in _references(item)):
+                if kind != "claim" or any(reference.get("kind") != "DataVolume" for reference in _references(item)):
                     self.helpers.add(item["metadata"]["uid"])
 
 
@@ -72,6 +80,9 @@ class Diagnosis(t.NamedTuple):
     message: str
     remedy: str
     grace: float | None = None
+
+
+_NO_CLAIM = Diagnosis("claim_missing", "CDI has made no claim for it", "see what refuses the claim (a LimitRange, a webhook): CDI's controller logs it")
 
 
 class _Said(t.NamedTuple):
@@ -100,9 +111,8 @@ def judge(volume: t.Mapping[str, t.Any], stored: Object | None, around: Surround
     if _reached(volume, stored):
         return Verdict(REACHED)
     found = diagnose(stored, around)
-    if found is None or found.grace is None:
-        return Verdict(WAITING)
-    return Verdict(FAILED, found.message, found.grace)
+    told = sentence(explain(stored, around, late=True)).rstrip(".")
+    return Verdict(WAITING, told) if found is None or found.grace is None else Verdict(FAILED, told, found.grace)
 
 
 def _reached(volume: t.Mapping[str, t.Any], stored: Object) -> bool:
@@ -163,13 +173,15 @@ def diagnose(stored: Object, around: Surroundings | None = None) -> Diagnosis | 
     if running.get("reason") in _FAILED_WORKER and restarts >= _RESTARTS:
         diagnosis = diagnosis or Diagnosis("worker_restarts", _told(running), "see what its pod says")
         return diagnosis._replace(message=f"{diagnosis.message} (after {restarts} restarts)", grace=0.0)
-    return diagnosis or (_controller_down(stored, around.controllers) if around else None)
+    if diagnosis or around is None or mine is None:
+        return diagnosis
+    return _controller_down(stored, around.controllers) or (_NO_CLAIM if bound.get("reason") == "NotFound" and not mine.has_claims() else None)
 
 
 def unexplained(stored: Object, around: Surroundings) -> bool:
     """Whether only CDI's controller can tell what is wrong, if anything is."""
     found = diagnose(stored, around)
-    return found is None or found.cause == "controller_down"
+    return found is None or found.cause in ("controller_down", _NO_CLAIM.cause)
 
 
 def _told(condition: Object) -> str:
@@ -209,8 +221,7 @@ class _Mine:
     def __init__(self, stored: Object, around: Surroundings) -> None:
         self._around = around
         self._uids: dict[str, None] = {stored["metadata"].get("uid", ""): None}
-        self._claims: list[Object] = []
-        self._pods: list[Object] = []
+        self._found: dict[str, list[Object]] = {"claim": [], "pod": [], "snapshot": []}
         reached = list(self._uids)
         while reached:
             for kind, item in around.owned.get(reached.pop(), ()):
@@ -218,9 +229,12 @@ class _Mine:
                 if uid not in self._uids:
                     self._uids[uid] = None
                     reached.append(uid)
-                    (self._claims if kind == "claim" else self._pods).append(item)
+                    self._found[kind].append(item)
         events = {event["metadata"]["uid"]: event for uid in self._uids for event in around.events.get(uid, ())}
         self.events = sorted(events.values(), key=_last_seen, reverse=True)
+
+    def has_claims(self) -> bool:
+        return bool(self._found["claim"])
 
     def others_work(self) -> bool:
         """Whether other volumes' helpers are at work, which give back what they use."""
@@ -228,7 +242,7 @@ class _Mine:
 
     def pods(self) -> t.Iterator[_Said]:
         """What pods that do not run say: their containers, and their events."""
-        waiting = {pod["metadata"]["uid"]: pod for pod in self._pods if (pod.get("status") or {}).get("phase") == "Pending"}
+        waiting = {pod["metadata"]["uid"]: pod for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") == "Pending"}
         for pod in waiting.values():
             status = pod["status"]
             for container in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
@@ -240,8 +254,12 @@ class _Mine:
 
     def claims(self) -> t.Iterator[_Said]:
         """What is said of claims that are not bound, and of objects that are to become them; last, that they are not."""
-        settled = {claim["metadata"]["uid"] for claim in self._claims if (claim.get("status") or {}).get("phase") == "Bound"}
-        for claim in self._claims:
+        settled = {claim["metadata"]["uid"] for claim in self._found["claim"] if (claim.get("status") or {}).get("phase") == "Bound"}
+        for snapshot in self._found["snapshot"]:
+            error = (snapshot.get("status") or {}).get("error") or {}
+            if error.get("message"):
+                yield _Said(_tidy(f"SnapshotFailed: {error['message']}"))
+        for claim in self._found["claim"]:
             error = (claim["metadata"].get("annotations") or {}).get(_CLONE_ERROR)
             if error:
                 yield _Said(_tidy(f"CloneError: {error}"))
@@ -251,7 +269,7 @@ class _Mine:
                 said = _event(event)
                 if not _NOISE.search(said.text):
                     yield said
-        for claim in self._claims:
+        for claim in self._found["claim"]:
             name, storage_class = claim["metadata"]["name"], claim["spec"].get("storageClassName")
             if claim["metadata"]["uid"] in settled or "volumeName" in claim["spec"]:
                 continue

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""Reads what is around the volumes of a namespace: three LISTs, one more for CDI's controller."""
+"""Reads what is around the volumes of a namespace: three LISTs, one more for snapshots of clones, and one for CDI's controller."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typing as t
 from ._connection import Connection, Object
 from ._diagnosis import Surroundings, unexplained
 from ._errors import ApiError
-from ._resources import DEPLOYMENT, EVENT, PERSISTENT_VOLUME_CLAIM, POD, Resource
+from ._resources import DEPLOYMENT, EVENT, PERSISTENT_VOLUME_CLAIM, POD, VOLUME_SNAPSHOT, Resource
 
 _SECONDS = 10.0
 # Labels of all that CDI makes, and of its controller's Deployment (pkg/common/common.go, v1.65.0).
@@ -31,14 +31,23 @@ class Lookout:
         """What is around these volumes; CDI's controller only if that does not explain each of them. `claims` may be known."""
         if claims is None:
             claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=_MADE_BY_CDI) or ()
+        volumes = [volume for volume in volumes if volume is not None]
         around = Surroundings(
             self._list(EVENT, self._namespace, seconds, field_selector="type=Warning") or (),
             self._list(POD, self._namespace, seconds, label_selector=_MADE_BY_CDI) or (),
             claims,
+            self._snapshots(volumes, seconds),
         )
-        if any(volume is not None and unexplained(volume, around) for volume in volumes):
+        if any(unexplained(volume, around) for volume in volumes):
             around.controllers = self._list(DEPLOYMENT, None, seconds, label_selector=_CONTROLLER)
         return around
+
+    def _snapshots(self, volumes: list[Object], seconds: float) -> list[Object]:
+        """What clones are restored from; no event tells of a snapshot that fails. They are in the sources' namespaces."""
+        cloning = [volume for volume in volumes if (volume.get("status") or {}).get("phase") == "SnapshotForSmartCloneInProgress"]
+        sources = [((volume["spec"].get("source") or {}).get("pvc") or {}) for volume in cloning]
+        namespaces = {source.get("namespace") or volume["metadata"]["namespace"] for source, volume in zip(sources, cloning)}
+        return [item for name in sorted(namespaces) for item in self._list(VOLUME_SNAPSHOT, name, seconds, label_selector=_MADE_BY_CDI) or ()]
 
     def _list(self, resource: Resource, namespace: str | None, seconds: float, **selectors: t.Any) -> list[Object] | None:
         if resource in self._refused:

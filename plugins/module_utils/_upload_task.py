@@ -27,10 +27,11 @@ from ._errors import ApiError, CdiError, NotServed
 from ._image import Image, inspect
 from ._module import Task
 from ._preallocation import preallocation_facts
-from ._resources import CDI_CONFIG, DATA_VOLUME, EVENT, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, UPLOAD_TOKEN_REQUEST, Resource
+from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, UPLOAD_TOKEN_REQUEST, Resource
+from ._surroundings import Lookout
 from ._upload_progress import Progress
 from ._upload_transport import Answer, Route, Unreachable, find_route, send
-from ._wait import FAILED, REACHED, Verdict, wait_for, wait_gone
+from ._wait import FAILED, REACHED, Closer, Verdict, wait_for, wait_gone
 
 _SHARED = (
     *("namespace", "labels", "annotations", "storage", "pvc", "content_type", "preallocation", "priority_class_name", "service_account_name"),
@@ -362,7 +363,14 @@ def _ready(session: _Session, item: _Item) -> Object:
     def judge(_name: str, stored: Object | None) -> Verdict:
         return rules.judge_claim_ready(stored) if item.volume is None else diagnosis.judge(volume, stored)
 
-    outcome = wait_for(session.connection, _resource(item), namespace, [name], judge, time.monotonic() + session.timeout)[name]
+    lookout = Lookout(session.connection, namespace)
+
+    def look(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
+        around = lookout.look(quiet.values(), seconds)
+        return {each: diagnosis.judge(volume, stored, around) for each, stored in quiet.items()}
+
+    closer = None if item.volume is None else Closer(diagnosis.moved, look)
+    outcome = wait_for(session.connection, _resource(item), namespace, [name], judge, time.monotonic() + session.timeout, closer)[name]
     if outcome.verdict.state != REACHED or outcome.object is None:
         how = "cannot take the upload" if outcome.verdict.state == FAILED else f"is not ready for the upload after {session.timeout} s"
         raise CdiError(f"{_resource(item).kind} {item.title} {how}: {outcome.verdict.reason}.{_warnings(session, item)}")
@@ -372,11 +380,10 @@ def _ready(session: _Session, item: _Item) -> Object:
 
 
 def _warnings(session: _Session, item: _Item) -> str:
-    try:
-        events, _version = session.connection.list(EVENT, item.key[0])
-    except ApiError:
+    if item.volume is None:
         return ""
-    told = diagnosis.warnings_about(events, item.key[1], None)
+    around = Lookout(session.connection, item.key[0]).look([item.volume])
+    told = diagnosis.warnings_about(item.volume, around, diagnosis.explain(item.volume, around, late=True) or {"message": ""})
     return f" Warnings: {'; '.join(told)}." if told else ""
 
 

@@ -94,10 +94,10 @@ def _event(about: str, reason: str, message: str, kind: str = "PersistentVolumeC
     }
 
 
-def _around(*events: Any, pod: Any = None, prime: str = "Pending", controllers: Any = None, others: Any = ()) -> Any:
+def _around(*events: Any, pod: Any = None, prime: str = "Pending", others: Any = ()) -> Any:
     claims = [_object(CLAIM, VOLUME, "DataVolume"), _object(PRIME, CLAIM, phase=prime), *others]
     pods = [{**_object(POD, PRIME), "status": {"phase": "Pending", **pod}}] if pod else []
-    return rules.Surroundings(events, pods, claims, controllers)
+    return rules.Surroundings(events, pods, claims)
 
 
 def _cause(stored: dict[str, Any], around: Any = None) -> str | None:
