@@ -141,11 +141,11 @@ def spec_of(module: str) -> dict[str, Any]:
 @pytest.mark.parametrize(("role", "module", "arguments"), tasks_of_modules())
 def test_a_role_offers_every_option_of_its_module(role: str, module: str, arguments: dict[str, Any] | None) -> None:
     expected = set(spec_of(module)) - NOT_OFFERED.get((role, module), set())
-    if module == "storage_profile":
+    if module in ITEMS:
         # One item of a list; the role's own options beside it.
         assert set(arguments or {}) == expected - {"wait"}
         offered = {name: option for name, option in spec_of(module).items() if name not in COMMON}
-        assert_same(options(role)["cdi_storage_profiles"]["options"], offered)
+        assert_same(options(role)[ITEMS[module]]["options"], offered)
         return
     assert set(arguments or {}) == expected
     for name in expected:
@@ -153,6 +153,8 @@ def test_a_role_offers_every_option_of_its_module(role: str, module: str, argume
         assert_same({name: mine}, {name: spec_of(module)[name]})
 
 
+# Modules for one thing, which their roles run in a loop over this option.
+ITEMS = {"storage_profile": "cdi_storage_profiles", "clone_permission": "cdi_clone_permissions"}
 COMMON = {"wait", "wait_timeout", "force_conflicts"}
 
 
