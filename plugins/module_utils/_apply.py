@@ -67,7 +67,9 @@ def write(connection: Connection, resource: Resource, desired: Object, stored: O
         if not check_mode or exc.code != 404 or stored is not None:
             raise
         after = desired
-    return _change(stored, after)
+    change = _change(stored, after)
+    # Of a new object check mode may not learn the server's defaults, when its namespace is new as well: the diff is what was asked for.
+    return change if stored is not None else change._replace(diff=diff_of(None, desired))
 
 
 def patch(connection: Connection, resource: Resource, stored: Object, values: Object, *, check_mode: bool) -> Change:

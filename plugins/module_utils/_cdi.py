@@ -3,59 +3,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""What CDI's release manifest and the status of a CDI object mean: pure rules."""
+"""What the status of CDI means, and which releases may follow each other: pure rules."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
-from ._errors import CdiError
-from ._resources import MANIFEST_KINDS
+from ._cdi_manifest import OPERATOR
+from ._errors import CdiError, target
+from ._resources import Resource
 from ._wait import REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 
-OPERATOR = "cdi-operator"
-CUSTOM_RESOURCE_DEFINITION_NAME = "cdis.cdi.kubevirt.io"
-RELEASE_URL = "https://github.com/kubevirt/containerized-data-importer/releases/download/{version}/cdi-operator.yaml"
-# What the release's own cdi-cr.yaml asks for (manifests/templates/release/cdi-cr.yaml.in, v1.65.0).
-FIRST_FEATURE_GATES = ["HonorWaitForFirstConsumer"]
+# What the release's own cdi-cr.yaml asks for (manifests/templates/release/cdi-cr.yaml.in, v1.65.0); older releases ignore what they do not know.
+FIRST_FEATURE_GATES = ["HonorWaitForFirstConsumer", "WebhookPvcRendering"]
+# The variable of the operator that has the image of a Deployment of CDI (pkg/operator/resources/namespaced, v1.65.0).
+_IMAGE_VARIABLES = {"cdi-apiserver": "APISERVER_IMAGE", "cdi-deployment": "CONTROLLER_IMAGE", "cdi-uploadproxy": "UPLOAD_PROXY_IMAGE"}
 
 
-def manifest_objects(documents: t.Iterable[t.Any], source: str) -> list[Object]:
-    """The objects of a release manifest in the order of their creation. Raises CdiError when it is none."""
-    objects = [document for document in documents if document]
-    for item in objects:
-        if not isinstance(item, dict) or item.get("kind") not in MANIFEST_KINDS:
-            kind = item.get("kind") if isinstance(item, dict) else item
-            raise CdiError(f"manifest {source} holds an object of kind {kind!r}, which no release of CDI has; give the cdi-operator.yaml of a release.")
-        item.pop("status", None)
-        item["metadata"].pop("creationTimestamp", None)
-    if not any(item["kind"] == "Deployment" and item["metadata"]["name"] == OPERATOR for item in objects):
-        raise CdiError(f"manifest {source} has no Deployment {OPERATOR}; give the cdi-operator.yaml of a release.")
-    order = list(MANIFEST_KINDS)
-    return sorted(objects, key=lambda item: order.index(item["kind"]))
-
-
-def operator_deployment(objects: t.Iterable[Object]) -> Object:
-    """The operator's Deployment in a manifest that has one."""
-    return next(item for item in objects if item["kind"] == "Deployment" and item["metadata"]["name"] == OPERATOR)
-
-
-def operator_version(deployment: Object) -> str:
-    """The release that an operator Deployment installs, as its OPERATOR_VERSION says, `` when it says none."""
-    (container, *_others) = deployment["spec"]["template"]["spec"]["containers"]
-    return next((str(entry.get("value", "")) for entry in container.get("env", []) if entry["name"] == "OPERATOR_VERSION"), "")
-
-
-def without_removed_version(desired: Object, stored: Object | None) -> Object:
-    """The operator takes v1alpha1 out of its own CRD (pkg/operator/controller/cruft.go, v1.65.0): do not put it back."""
-    if stored is None or desired["kind"] != "CustomResourceDefinition":
-        return desired
-    kept = {version["name"] for version in stored["spec"]["versions"]}
-    versions = [version for version in desired["spec"]["versions"] if version["name"] in kept or version["name"] != "v1alpha1"]
-    return {**desired, "spec": {**desired["spec"], "versions": versions}}
+def title(resource: Resource, item: Object) -> str:
+    """How results name an object: `Deployment cdi/cdi-operator`."""
+    return target(resource, item["metadata"].get("namespace"), item["metadata"]["name"])
 
 
 def refuse_downgrade(installed: str, wanted: str) -> None:
@@ -64,10 +34,14 @@ def refuse_downgrade(installed: str, wanted: str) -> None:
         raise CdiError(f"CDI {installed} is installed and the manifest is of {wanted}; CDI cannot be downgraded: give {installed} or a newer release.")
 
 
-def release(version: str) -> tuple[int, ...]:
-    """`v1.65.0` as numbers that can be compared; empty for a build that is no release."""
-    match = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)", version)
-    return tuple(map(int, match.groups())) if match else ()
+def release(version: str) -> tuple[t.Any, ...]:
+    """A release to compare by (https://semver.org), empty for a development build, which CDI takes for newer than anything."""
+    match = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?", version)
+    if not match:
+        return ()
+    *numbers, preview = match.groups()
+    identifiers = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in (preview or "").split(".")]
+    return (*map(int, numbers), not preview, identifiers)
 
 
 def conditions(stored: Object | None) -> dict[str, Object]:
@@ -99,6 +73,45 @@ def judge_deployment(stored: Object | None) -> Verdict:
     if current and all(status.get(name, 0) == wanted for name in ("replicas", "updatedReplicas", "availableReplicas")):
         return Verdict(REACHED)
     return Verdict(WAITING, f"{status.get('availableReplicas', 0)} of {wanted} pods are available")
+
+
+def judge_components(deployments: t.Iterable[Object], environment: t.Mapping[str, str], cdi: Object) -> Verdict:
+    """Whether the operator, and each Deployment of CDI with the image and number that it shall have, runs everywhere.
+
+    `environment` is the operator's. A CDI object stays Deployed for a moment after its operator was told something else.
+    """
+    found = {item["metadata"]["name"]: item for item in deployments}
+    spec_of_cdi = cdi.get("spec") or {}
+    infra = spec_of_cdi.get("infra") or {}
+    patched = bool((spec_of_cdi.get("customizeComponents") or {}).get("patches"))
+    replicas = {"cdi-apiserver": "apiServerReplicas", "cdi-deployment": "deploymentReplicas", "cdi-uploadproxy": "uploadProxyReplicas"}
+    for name in (OPERATOR, *_IMAGE_VARIABLES):
+        verdict = judge_deployment(found.get(name))
+        if verdict.state == REACHED and name != OPERATOR and not patched:
+            spec = found[name]["spec"]
+            image, wanted = spec["template"]["spec"]["containers"][0]["image"], environment.get(_IMAGE_VARIABLES[name])
+            if wanted and image != wanted:
+                verdict = Verdict(WAITING, f"its image is still {image} and not {wanted}")
+            elif spec.get("replicas", 1) != max(1, infra.get(replicas[name], 1)):
+                verdict = Verdict(WAITING, f"it still has {spec.get('replicas', 1)} replicas and not {infra[replicas[name]]}")
+        if verdict.state != REACHED:
+            return Verdict(WAITING, f"Deployment {name}: {verdict.reason}")
+    return Verdict(REACHED)
+
+
+def pods_in_trouble(pods: t.Iterable[Object]) -> list[str]:
+    """What keeps pods from running: images that cannot be pulled, containers that end, no node to run on."""
+    troubles = []
+    for pod in pods:
+        status = pod.get("status") or {}
+        scheduled = conditions(pod).get("PodScheduled", {})
+        if scheduled.get("status") == "False":
+            troubles.append(f"pod {pod['metadata']['name']} is not scheduled ({scheduled.get('message')})")
+        for container in status.get("containerStatuses") or []:
+            waiting = (container.get("state") or {}).get("waiting") or {}
+            if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+                troubles.append(f"pod {pod['metadata']['name']} is in {waiting['reason']} ({waiting.get('message', 'no message')})")
+    return troubles
 
 
 def judge_condition(stored: Object | None, kind: str) -> Verdict:

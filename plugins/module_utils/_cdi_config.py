@@ -3,169 +3,254 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""The cluster-wide configuration of CDI: written to `CDI.spec`, proved by `CDIConfig.status`."""
+"""CDI's configuration: what the options ask for, what CDI makes of it, and why a value is not in effect. Pure rules."""
 
 from __future__ import annotations
 
-import time
+import re
 import typing as t
+from urllib.parse import urlsplit
 
-from ._apply import difference, differs, normalise
 from ._argspec import ArgumentSpec, wait_spec
-from ._connection import Connection, Object
-from ._errors import CdiError, NotServed
-from ._fields import to_fields
-from ._module import Task
-from ._quantity import equal
-from ._resources import CDI, CDI_CONFIG, STORAGE_CLASS
-from ._wait import REACHED, WAITING, Verdict, wait_for
+from ._errors import CdiError
+from ._fields import field_name, to_fields
+from ._merge_patch import changes_nothing
+from ._quantity import parse
+
+Object = t.Dict[str, t.Any]
 
 CONFIG_NAME = "config"
-_HYPERCONVERGED_CDI = "cdi-kubevirt-hyperconverged"
 
-_CONFIG_OPTIONS: dict[str, t.Any] = {
-    "preallocation": {"type": "bool"},
-    "scratch_space_storage_class": {"type": "str"},
+_RESOURCES: dict[str, t.Any] = {
+    "limits": {"type": "dict"},
+    "requests": {"type": "dict"},
+    "claims": {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}, "request": {"type": "str"}}},
+}
+_CUSTOM_PROFILE: dict[str, t.Any] = {
+    "ciphers": {"type": "list", "elements": "str", "required": True},
+    "min_tls_version": {"type": "str", "choices": ["VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"], "required": True},
+}
+# One option for each field of CDI.spec.config (CDIConfigSpec in types.go, v1.65.0; webhook_pvc_rendering: v1.66.0).
+CONFIG_OPTIONS: dict[str, t.Any] = {
+    "data_volume_ttl_seconds": {"type": "int"},
     "feature_gates": {"type": "list", "elements": "str"},
     "filesystem_overhead": {"type": "dict", "options": {"global": {"type": "str"}, "storage_class": {"type": "dict"}}},
-    "insecure_registries": {"type": "list", "elements": "str"},
-    "log_verbosity": {"type": "int"},
-    "upload_proxy_url_override": {"type": "str"},
-    "pod_resource_requirements": {"type": "dict", "options": {"limits": {"type": "dict"}, "requests": {"type": "dict"}}},
+    "image_pull_secrets": {"type": "list", "elements": "str", "no_log": False},
     "import_proxy": {
         "type": "dict",
-        "options": {"http_proxy": {"type": "str"}, "https_proxy": {"type": "str"}, "no_proxy": {"type": "str"}, "trusted_ca_proxy": {"type": "str"}},
+        "options": {
+            # CDI's own documentation puts user and password into these.
+            "http_proxy": {"type": "str", "no_log": True},
+            "https_proxy": {"type": "str", "no_log": True},
+            "no_proxy": {"type": "str"},
+            "trusted_ca_proxy": {"type": "str"},
+        },
     },
-    "image_pull_secrets": {"type": "list", "elements": "str", "no_log": False},
-    "tls_security_profile": {"type": "dict"},
+    "insecure_registries": {"type": "list", "elements": "str"},
+    "log_verbosity": {"type": "int"},
+    "pod_resource_requirements": {"type": "dict", "options": _RESOURCES},
+    "preallocation": {"type": "bool"},
+    "scratch_space_storage_class": {"type": "str"},
+    "tls_security_profile": {
+        "type": "dict",
+        "options": {
+            "type": {"type": "str", "choices": ["Old", "Intermediate", "Modern", "Custom"]},
+            "custom": {"type": "dict", "options": _CUSTOM_PROFILE},
+        },
+    },
+    "upload_proxy_url_override": {"type": "str"},
+    "webhook_pvc_rendering": {"type": "str", "choices": ["Enabled", "Disabled", ""]},
 }
-_CLONE_OPTIONS: dict[str, t.Any] = {"clone_strategy_override": {"type": "str", "choices": ["copy", "snapshot", "csi-clone"]}}
-SPEC = ArgumentSpec({"name": {"type": "str", "default": "cdi"}, **_CONFIG_OPTIONS, **_CLONE_OPTIONS}) + wait_spec(60)
+_CLONE_OPTIONS: dict[str, t.Any] = {"clone_strategy_override": {"type": "str", "choices": ["copy", "snapshot", "csi-clone", ""]}}
+SPEC = ArgumentSpec({"name": {"type": "str", "default": "cdi"}, **CONFIG_OPTIONS, **_CLONE_OPTIONS}) + wait_spec(60)
+
+# config-controller.go and types.go, v1.65.0.
+_OVERHEAD = re.compile(r"(0(?:\.\d{1,3})?|1)")
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:]+\](:\d{1,5})?")
+_RESERVED = ("cpu", "memory")
+_CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
+# What a worker pod has when nothing else is said.
+_WORKER = {"limits": {"cpu": "750m", "memory": "600M"}, "requests": {"cpu": "100m", "memory": "60M"}}
+# Fields of CDI.spec.config by the field of CDIConfig.status that reports them. The others are only copied to CDIConfig.spec.
+_REPORTED = {
+    "filesystemOverhead": "filesystemOverhead",
+    "imagePullSecrets": "imagePullSecrets",
+    "importProxy": "importProxy",
+    "podResourceRequirements": "defaultPodResourceRequirements",
+    "preallocation": "preallocation",
+    "scratchSpaceStorageClass": "scratchSpaceStorageClass",
+    "uploadProxyURLOverride": "uploadProxyURL",
+}
+# CDI finds these by itself when they are not set, so that any value will do.
+_FOUND_OTHERWISE = ("filesystemOverhead", "importProxy", "podResourceRequirements", "uploadProxyURLOverride")
+
+
+def check(params: t.Mapping[str, t.Any]) -> None:
+    """Refuse what can be seen to be wrong without a cluster."""
+    overhead = params["filesystem_overhead"] or {}
+    for option, value in [("global", overhead.get("global")), *(overhead.get("storage_class") or {}).items()]:
+        if value not in (None, "") and not _OVERHEAD.fullmatch(str(value)):
+            raise CdiError(f"filesystem_overhead of {option} is {value!r}; give a part from 0 to 1 with at most three decimals, for example 0.06.")
+    proxy = params["import_proxy"] or {}
+    for option in ("http_proxy", "https_proxy"):
+        if proxy.get(option) and not _is_url(proxy[option], ("http", "https")):
+            raise CdiError(f"import_proxy.{option} is no URL; give for example http://proxy.example.com:3128.")
+    url = params["upload_proxy_url_override"]
+    if url and not (_is_url(url, ("http", "https")) or _HOST.fullmatch(url)):
+        raise CdiError(f"upload_proxy_url_override is {url!r}; give a URL or a host, for example https://cdi-uploadproxy.example.com.")
+    for registry in params["insecure_registries"] or []:
+        if not _HOST.fullmatch(registry):
+            raise CdiError(f"insecure_registries has {registry!r}; give host or host:port, because CDI compares it with the host of an image's URL.")
+    for option in ("log_verbosity", "data_volume_ttl_seconds"):
+        if params[option] is not None and params[option] < (0 if option == "log_verbosity" else -1):
+            raise CdiError(f"{option} is {params[option]}; give 0 or more.")
+    for kind in ("limits", "requests"):
+        for name, quantity in ((params["pod_resource_requirements"] or {}).get(kind) or {}).items():
+            if name not in _RESERVED:
+                raise CdiError(f"pod_resource_requirements.{kind} has {name}, which CDI ignores; it only takes {' and '.join(_RESERVED)}.")
+            if quantity != "":
+                _quantity(f"pod_resource_requirements.{kind}.{name}", quantity)
+    _check_profile(params["tls_security_profile"] or {})
+
+
+def _is_url(text: str, schemes: t.Collection[str]) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0 and not re.search(r"\s", text)
+    except ValueError:
+        return False
+
+
+def _quantity(option: str, quantity: t.Any) -> t.Any:
+    try:
+        return parse(quantity)
+    except ValueError as exc:
+        raise CdiError(f"{option}: {exc}") from exc
+
+
+def _check_profile(profile: t.Mapping[str, t.Any]) -> None:
+    kind, custom = profile.get("type"), profile.get("custom")
+    if kind == "Custom" and not custom:
+        raise CdiError("tls_security_profile.type is Custom; give its ciphers and min_tls_version in custom.")
+    if custom and kind != "Custom":
+        raise CdiError(f"tls_security_profile has custom and type {kind}; give type Custom, because CDI would take custom whatever the type says.")
 
 
 def wanted_spec(params: t.Mapping[str, t.Any]) -> Object:
-    """The part of `CDI.spec` that the options ask for; an empty string asks for no value."""
-    config = {key: value if value != "" else None for key, value in to_fields(params, _CONFIG_OPTIONS).items()}
-    if "imagePullSecrets" in config:
+    """The merge patch of `CDI.spec` that the options ask for. Something empty (text, list, dictionary) asks for no value."""
+    fields = to_fields(params, CONFIG_OPTIONS)
+    overhead = fields.get("filesystemOverhead", {})
+    if overhead.get("storageClass"):
+        overhead["storageClass"] = {name: str(value or "") for name, value in overhead["storageClass"].items()}
+    config = {field: _or_none(value) for field, value in fields.items()}
+    if config.get("imagePullSecrets"):
         config["imagePullSecrets"] = [{"name": name} for name in config["imagePullSecrets"]]
-    spec = to_fields(params, _CLONE_OPTIONS)
+    if config.get("tlsSecurityProfile"):
+        # CDI looks at `custom` first, so it must not stay when the type becomes another.
+        kind = config["tlsSecurityProfile"]["type"]
+        others = {other: None for other in ("old", "intermediate", "modern", "custom") if other != kind.lower()}
+        config["tlsSecurityProfile"] = {**others, **config["tlsSecurityProfile"]}
+    spec = {field: _or_none(value) for field, value in to_fields(params, _CLONE_OPTIONS).items()}
     return {**spec, "config": config} if config else spec
 
 
-def is_as_asked(wanted: t.Any, stored: t.Any) -> bool:
-    """Whether a merge patch of `wanted` would change nothing; None asks for the key to be absent."""
-    if isinstance(wanted, dict):
-        return all(is_as_asked(value, (stored or {}).get(key)) for key, value in wanted.items())
-    if wanted in (None, []):
-        return stored in (None, [], "")
-    return stored is not None and (equal(wanted, stored) or not differs({"value": wanted}, {"value": stored}))
+def _or_none(value: t.Any) -> t.Any:
+    if isinstance(value, dict) and value:
+        return {key: _or_none(item) for key, item in value.items()}
+    return None if value in ("", [], {}) else value
 
 
-def not_in_effect(wanted: Object, status: Object) -> list[str]:
-    """What was asked for and is not in `CDIConfig.status`: only fields that CDI reports there (config-controller.go, v1.65.0)."""
-    config = wanted.get("config", {})
-    reported = {
-        "preallocation": bool(status.get("preallocation")),
-        "scratchSpaceStorageClass": status.get("scratchSpaceStorageClass"),
-        "filesystemOverhead": status.get("filesystemOverhead"),
-        "uploadProxyURLOverride": status.get("uploadProxyURL"),
-        "podResourceRequirements": status.get("defaultPodResourceRequirements"),
-        "importProxy": status.get("importProxy"),
-        "imagePullSecrets": status.get("imagePullSecrets"),
-    }
+def option_of(field: str) -> str:
+    """The option that sets a field of CDI.spec.config."""
+    return next((option for option in CONFIG_OPTIONS if field_name(option) == field), field)
+
+
+def refuse_impossible_resources(config: Object) -> None:
+    """A request above its limit makes every worker pod invalid, also where the limit is CDI's own; `config` is as it will be."""
+    given = config.get("podResourceRequirements") or {}
+    for name in _RESERVED:
+        request, limit = ((given.get(kind) or {}).get(name, _WORKER[kind][name]) for kind in ("requests", "limits"))
+        if _quantity("requests", request) > _quantity("limits", limit):
+            raise CdiError(
+                f"pod_resource_requirements.requests.{name} is {request} and the limit {limit}, so that no worker pod could be created; "
+                f"give limits.{name}, too."
+            )
+
+
+def named_classes(params: t.Mapping[str, t.Any]) -> dict[str, str]:
+    """The storage classes that the options name, each with its option."""
+    overhead = (params["filesystem_overhead"] or {}).get("storage_class") or {}
+    named = {name: "filesystem_overhead.storage_class" for name, value in overhead.items() if value not in (None, "")}
+    if params["scratch_space_storage_class"]:
+        named[params["scratch_space_storage_class"]] = "scratch_space_storage_class"
+    return named
+
+
+def dead_options(params: t.Mapping[str, t.Any], version: str) -> list[str]:
+    """Sentences on the given options that CDI of this release stores and does not use."""
+    sentences = []
+    match = re.match(r"v?(\d+)\.(\d+)", version)
+    if params["data_volume_ttl_seconds"] is not None and (not match or tuple(map(int, match.groups())) >= (1, 62)):
+        sentences.append("data_volume_ttl_seconds has no effect since CDI 1.62, which no longer deletes DataVolumes that are done.")
+    if (params["pod_resource_requirements"] or {}).get("claims"):
+        sentences.append("pod_resource_requirements.claims has no effect: CDI only takes limits and requests.")
+    return sentences
+
+
+def not_in_effect(wanted: Object, cdi_config: Object) -> list[str]:
+    """What was asked for and is not in CDIConfig: in its spec, to which CDI copies all of it, or in its status."""
+    status, spec = cdi_config.get("status") or {}, cdi_config.get("spec") or {}
     missing = []
-    for field, effective in reported.items():
-        # Without an override CDI looks for an Ingress or a Route, and without a class it takes the volume's: any value will do.
-        if field not in config or (config[field] is None and field != "scratchSpaceStorageClass"):
-            continue
-        if not is_as_asked(config[field], effective):
-            missing.append(f"{field} is {effective!r} and not {config[field]!r}")
+    for field, asked in wanted.get("config", {}).items():
+        sides = [(asked, spec.get(field))]
+        if field == "preallocation":
+            sides.append((asked, bool(status.get(field))))
+        elif field in _REPORTED and not (asked is None and field in _FOUND_OTHERWISE):
+            sides.append((_reported(field, asked), status.get(_REPORTED[field])))
+        for expected, effective in sides:
+            if not changes_nothing(expected, effective):
+                missing.append(f"{option_of(field)} is {effective!r} and not {expected!r}")
+                break
     return missing
 
 
-def merged(stored: t.Any, wanted: t.Any) -> t.Any:
-    """What a JSON merge patch makes of an object (RFC 7396)."""
-    if not isinstance(wanted, dict):
-        return wanted
-    result = dict(stored) if isinstance(stored, dict) else {}
-    for key, value in wanted.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
+def _reported(field: str, asked: t.Any) -> t.Any:
+    """What the status will say: defaults in the place of what is removed, and no resource claims."""
+    given = {key: value for key, value in asked.items() if key != "claims"} if field == "podResourceRequirements" else asked
+    return _without_removals(given)
 
 
-def run(task: Task) -> dict[str, t.Any]:
-    connection, name = task.connection, task.params["name"]
-    deadline = time.monotonic() + task.params["wait_timeout"]
-    wanted = wanted_spec(task.params)
-    try:
-        stored = connection.get(CDI, name)
-    except NotServed:
-        if not task.check_mode:
-            raise
-        stored = None
-    if stored is None and not task.check_mode:
-        raise CdiError(f"There is no CDI {name}; install CDI first (module kubevirt.cdi.cdi), or give its name.")
-    before = (stored or {}).get("spec") or {}
-    changed = not is_as_asked(wanted, before)
-    if changed:
-        _refuse_foreign_owner(name)
-        _refuse_unknown_class(connection, task.params["scratch_space_storage_class"])
-    after = merged(before, wanted)
-    if changed and stored is not None:
-        # A merge patch of just these fields: an apply would take away what module cdi has applied to the same object.
-        after = connection.merge(CDI, name, None, {"spec": wanted}, dry_run=task.check_mode)["spec"]
-    effective = {} if task.check_mode else _effective(connection, wanted, deadline, task.params)
-    sides = difference(normalise(before), normalise(after)) if changed else {}
-    return {"changed": changed, "config": wanted, "effective": effective, "diff": sides}
+def _without_removals(asked: t.Any) -> t.Any:
+    if not isinstance(asked, dict):
+        return asked
+    return {key: _without_removals(value) for key, value in asked.items() if value is not None}
 
 
 def effective_config(config: Object | None) -> dict[str, t.Any]:
-    """`CDIConfig.status` by option names, with CDI's own defaults for what it leaves out."""
-    status = (config or {}).get("status") or {}
-    return {
-        "preallocation": bool(status.get("preallocation")),
-        "scratch_space_storage_class": status.get("scratchSpaceStorageClass") or None,
-        "filesystem_overhead": status.get("filesystemOverhead", {}),
-        "upload_proxy_url": status.get("uploadProxyURL"),
-        "default_pod_resource_requirements": status.get("defaultPodResourceRequirements", {}),
-        "import_proxy": status.get("importProxy", {}),
-        "image_pull_secrets": [secret["name"] for secret in status.get("imagePullSecrets", [])],
-    }
+    """What is in effect, by option names, with CDI's own defaults for what CDIConfig leaves out."""
+    status, spec = (config or {}).get("status") or {}, (config or {}).get("spec") or {}
+    return without_credentials(
+        {
+            "preallocation": bool(status.get("preallocation")),
+            "scratch_space_storage_class": status.get("scratchSpaceStorageClass") or None,
+            "filesystem_overhead": status.get("filesystemOverhead", {}),
+            "upload_proxy_url": status.get("uploadProxyURL"),
+            "upload_proxy_ca": status.get("uploadProxyCA"),
+            "default_pod_resource_requirements": status.get("defaultPodResourceRequirements", {}),
+            "import_proxy": status.get("importProxy", {}),
+            "image_pull_secrets": [secret["name"] for secret in status.get("imagePullSecrets", [])],
+            "feature_gates": spec.get("featureGates", []),
+            "insecure_registries": spec.get("insecureRegistries", []),
+            "log_verbosity": spec.get("logVerbosity"),
+            "tls_security_profile": spec.get("tlsSecurityProfile", {}),
+        }
+    )
 
 
-def _effective(connection: Connection, wanted: Object, deadline: float, params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    if not params["wait"]:
-        return effective_config(connection.get(CDI_CONFIG, CONFIG_NAME))
-
-    def judge(_name: str, config: Object | None) -> Verdict:
-        missing = not_in_effect(wanted, (config or {}).get("status") or {}) if config else ["there is no CDIConfig"]
-        return Verdict(WAITING, "; ".join(missing)) if missing else Verdict(REACHED)
-
-    outcome = wait_for(connection, CDI_CONFIG, None, [CONFIG_NAME], judge, deadline)[CONFIG_NAME]
-    if outcome.verdict.state != REACHED:
-        raise CdiError(
-            f"CDI {params['name']} is configured, but after {params['wait_timeout']} s this is not in effect: {outcome.verdict.reason}; "
-            "one setting that CDI cannot use keeps it from taking any: see the log of Deployment cdi-deployment.",
-            effective=effective_config(outcome.object),
-        )
-    return effective_config(outcome.object)
-
-
-def _refuse_foreign_owner(name: str) -> None:
-    if name == _HYPERCONVERGED_CDI:
-        raise CdiError(
-            f"CDI {name} belongs to HyperConverged, which undoes changes; set the field of HyperConverged kubevirt-hyperconverged instead "
-            "(scratchSpaceStorageClass, filesystemOverhead, ..., or its annotation containerizeddataimporter.kubevirt.io/jsonpatch)."
-        )
-
-
-def _refuse_unknown_class(connection: Connection, name: str | None) -> None:
-    """CDI ignores an unknown class without a word (config-controller.go, v1.65.0)."""
-    if not name or connection.get(STORAGE_CLASS, name) is not None:
-        return
-    classes, _version = connection.list(STORAGE_CLASS)
-    existing = ", ".join(sorted(item["metadata"]["name"] for item in classes)) or "none"
-    raise CdiError(f"scratch_space_storage_class is {name}, and there is no such StorageClass; use one of: {existing}.")
+def without_credentials(value: t.Any) -> t.Any:
+    """The same with user and password taken out of URLs, which is where a proxy has them."""
+    if isinstance(value, dict):
+        return {key: without_credentials(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_credentials(item) for item in value]
+    return _CREDENTIALS.sub(r"\1********@", value) if isinstance(value, str) else value

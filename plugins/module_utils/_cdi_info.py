@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""What there is of CDI on a cluster; nothing installed is an answer and no error."""
+"""Tells what there is of CDI on a cluster."""
 
 from __future__ import annotations
 
@@ -12,34 +12,61 @@ import typing as t
 from ._apply import shown
 from ._argspec import ArgumentSpec
 from ._cdi import conditions, judge_cdi
-from ._cdi_config import CONFIG_NAME, effective_config
+from ._cdi_config import CONFIG_NAME, effective_config, not_in_effect, without_credentials
+from ._cdi_owner import find_hyperconverged, find_operator, olm_owner
 from ._connection import Connection, Object
 from ._errors import NotServed
 from ._module import Task
 from ._resources import CDI, CDI_CONFIG, STORAGE_PROFILE, Resource
 from ._wait import REACHED
 
-SPEC = ArgumentSpec({"storage_profiles": {"type": "bool", "default": False}})
+SPEC = ArgumentSpec({"storage_profiles": {"type": "bool", "default": True}})
 
 
 def run(task: Task) -> dict[str, t.Any]:
-    objects = _list(task.connection, CDI)
+    connection = task.connection
+    objects = _list(connection, CDI)
     # A second CDI object is one in error: the working one comes first.
     objects.sort(key=lambda item: (item.get("status") or {}).get("phase") == "Error")
     stored = objects[0] if objects else None
     status = (stored or {}).get("status") or {}
-    config = task.connection.get(CDI_CONFIG, CONFIG_NAME) if stored and status.get("observedVersion") else None
-    profiles = _list(task.connection, STORAGE_PROFILE) if stored and task.params["storage_profiles"] else []
+    asked = ((stored or {}).get("spec") or {}).get("config") or {}
+    config = connection.get(CDI_CONFIG, CONFIG_NAME) if status.get("observedVersion") else None
+    profiles = _list(connection, STORAGE_PROFILE) if stored and task.params["storage_profiles"] else []
+    operator = find_operator(connection)
+    owner = find_hyperconverged(connection, objects) or olm_owner(operator) or olm_owner(stored)
     return {
         "changed": False,
         "installed": stored is not None,
         "ready": judge_cdi(stored, "").state == REACHED,
         "version": status.get("observedVersion"),
-        "cdi": shown(stored),
+        "versions": {kind: status.get(f"{kind}Version") for kind in ("observed", "target", "operator")},
+        "namespace": operator["metadata"]["namespace"] if operator else None,
+        "managed_by": owner and owner._asdict(),
+        "cdi": without_credentials(shown(stored)),
+        "phase": status.get("phase"),
         "conditions": {kind: condition["status"] for kind, condition in conditions(stored).items()},
-        "asked": ((stored or {}).get("spec") or {}).get("config") or {},
+        "asked": without_credentials(asked),
         "effective": effective_config(config),
-        "storage_profiles": [shown(profile) for profile in profiles],
+        "not_in_effect": without_credentials(not_in_effect({"config": asked}, config)) if config else [],
+        "storage_profiles": [_profile(profile) for profile in profiles],
+    }
+
+
+def _profile(profile: Object) -> dict[str, t.Any]:
+    """A storage profile's facts. It is complete when CDI can choose access and volume modes by it."""
+    status = profile.get("status") or {}
+    recognized = conditions(profile).get("Recognized")
+    sets = status.get("claimPropertySets") or []
+    return {
+        "name": profile["metadata"]["name"],
+        "provisioner": status.get("provisioner"),
+        "recognized": recognized and recognized.get("status") == "True",
+        "complete": any(entry.get("accessModes") for entry in sets),
+        "clone_strategy": status.get("cloneStrategy"),
+        "claim_property_sets": sets,
+        "data_import_cron_source_format": status.get("dataImportCronSourceFormat"),
+        "snapshot_class": status.get("snapshotClass"),
     }
 
 

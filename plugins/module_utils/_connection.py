@@ -138,8 +138,8 @@ class Connection:
         )
 
     def merge(self, resource: Resource, name: str, namespace: str | None, body: Object, *, dry_run: bool) -> Object:
-        """JSON merge patch: null removes a key."""
-        query = {"fieldManager": FIELD_MANAGER, "dryRun": "All" if dry_run else ""}
+        """JSON merge patch: null removes a key. A field that the server does not know is refused, not pruned in silence."""
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else ""}
         return self._json("patch", "PATCH", resource, namespace, name, query=query, body=body, content_type="application/merge-patch+json")
 
     def create(self, resource: Resource, body: Object, namespace: str | None = None, *, dry_run: bool) -> Object:

@@ -11,9 +11,11 @@ import typing as t
 
 # Fields whose spelling no rule gives (staging/src/kubevirt.io/containerized-data-importer-api/.../types.go, v1.65.0).
 _SPELLINGS = {
+    "data_volume_ttl_seconds": "dataVolumeTTLSeconds",
     "http_proxy": "HTTPProxy",
     "https_proxy": "HTTPSProxy",
     "init_image_url": "initImageURL",
+    "min_tls_version": "minTLSVersion",
     "trusted_ca_proxy": "trustedCAProxy",
     "upload_proxy_url_override": "uploadProxyURLOverride",
 }

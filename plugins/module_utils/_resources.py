@@ -43,6 +43,8 @@ STORAGE_PROFILE = Resource(_CDI, "v1beta1", "storageprofiles", "StorageProfile",
 DATA_SOURCE = Resource(_CDI, "v1beta1", "datasources", "DataSource", True)
 DATA_VOLUME = Resource(_CDI, "v1beta1", "datavolumes", "DataVolume", True)
 UPLOAD_TOKEN_REQUEST = Resource("upload.cdi.kubevirt.io", "v1beta1", "uploadtokenrequests", "UploadTokenRequest", True)
+DATA_IMPORT_CRON = Resource(_CDI, "v1beta1", "dataimportcrons", "DataImportCron", True)
+HYPER_CONVERGED = Resource("hco.kubevirt.io", "v1beta1", "hyperconvergeds", "HyperConverged", True)
 PERSISTENT_VOLUME_CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
 PERSISTENT_VOLUME = Resource("", "v1", "persistentvolumes", "PersistentVolume", False)
 STORAGE_CLASS = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", False)
@@ -51,6 +53,10 @@ VOLUME_SNAPSHOT = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshots", "
 VOLUME_SNAPSHOT_CONTENT = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshotcontents", "VolumeSnapshotContent", False)
 VOLUME_SNAPSHOT_CLASS = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", "VolumeSnapshotClass", False)
 POD = Resource("", "v1", "pods", "Pod", True)
+SECRET = Resource("", "v1", "secrets", "Secret", True)
+SERVICE_ACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount", True)
+INGRESS = Resource("networking.k8s.io", "v1", "ingresses", "Ingress", True)
+PRIORITY_CLASS = Resource("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", False)
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace", False)
 CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap", True)
 EVENT = Resource("", "v1", "events", "Event", True)
@@ -63,6 +69,7 @@ SELF_SUBJECT_ACCESS_REVIEW = Resource("authorization.k8s.io", "v1", "selfsubject
 _RBAC = "rbac.authorization.k8s.io"
 
 CLUSTER_ROLE = Resource(_RBAC, "v1", "clusterroles", "ClusterRole", False)
+CLUSTER_ROLE_BINDING = Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", False)
 ROLE = Resource(_RBAC, "v1", "roles", "Role", True)
 ROLE_BINDING = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True)
 
@@ -73,8 +80,8 @@ MANIFEST_KINDS = {
         NAMESPACE,
         CUSTOM_RESOURCE_DEFINITION,
         CLUSTER_ROLE,
-        Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", False),
-        Resource("", "v1", "serviceaccounts", "ServiceAccount", True),
+        CLUSTER_ROLE_BINDING,
+        SERVICE_ACCOUNT,
         ROLE,
         ROLE_BINDING,
         CONFIG_MAP,

@@ -11,7 +11,7 @@ import re
 import typing as t
 from collections import Counter
 
-from ..module_utils._cdi_config import is_as_asked
+from ..module_utils._merge_patch import changes_nothing
 
 Facts = t.Dict[str, t.Any]
 
@@ -24,6 +24,10 @@ _ASKED_AS = {
     "default_pod_resource_requirements": "podResourceRequirements",
     "import_proxy": "importProxy",
     "image_pull_secrets": "imagePullSecrets",
+    "feature_gates": "featureGates",
+    "insecure_registries": "insecureRegistries",
+    "log_verbosity": "logVerbosity",
+    "tls_security_profile": "tlsSecurityProfile",
 }
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 _QUERY = re.compile(r"\?\S*")
@@ -132,7 +136,7 @@ def _configuration(info: Facts) -> list[Facts]:
         wanted = asked.get(_ASKED_AS.get(name, name))
         if name == "image_pull_secrets" and wanted:
             wanted = [secret["name"] for secret in wanted]
-        in_effect = wanted is None or is_as_asked(wanted, effective)
+        in_effect = wanted is None or changes_nothing(wanted, effective)
         rows.append({"setting": name, "asked": public(wanted), "effective": public(effective), "in_effect": in_effect})
     reported = {*_ASKED_AS.values(), *(info.get("effective") or {})}
     rows += [

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from tests.modules import Ran, run_module
 from tests.wire import Wire, counting_proxy
 
@@ -53,3 +56,52 @@ def module(wire: Wire) -> Callable[..., Ran]:
         return run_module(name, arguments, check=check)
 
     return run
+
+
+@pytest.fixture
+def no_cdi() -> Iterator[Connection]:
+    """Neither CDI nor its operator, before and after. Its CRDs stay, and its namespace, which nobody empties here."""
+    direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
+    _remove_cdi(direct)
+    yield direct
+    _remove_cdi(direct)
+
+
+def _remove_cdi(direct: Connection) -> None:
+    for resource, name, namespace in (
+        (resources.CDI, "cdi", None),
+        (resources.CDI_CONFIG, "config", None),
+        (resources.DEPLOYMENT, "cdi-operator", "cdi"),
+        (resources.ROLE_BINDING, "cdi-operator", "cdi"),
+        (resources.ROLE, "cdi-operator", "cdi"),
+        (resources.SERVICE_ACCOUNT, "cdi-operator", "cdi"),
+        (resources.CLUSTER_ROLE_BINDING, "cdi-operator", None),
+        (resources.CLUSTER_ROLE, "cdi-operator-cluster", None),
+    ):
+        direct.delete(resource, name, namespace, dry_run=False)
+
+
+@pytest.fixture
+def hyperconverged(no_cdi: Connection) -> Iterator[None]:
+    """A cluster with a HyperConverged, as far as anybody can see who asks for one."""
+    names = {"plural": "hyperconvergeds", "singular": "hyperconverged", "kind": "HyperConverged"}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": "v1beta1", "served": True, "storage": True, "schema": schema}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "hyperconvergeds.hco.kubevirt.io"},
+        "spec": {"group": "hco.kubevirt.io", "names": names, "scope": "Namespaced", "versions": [version]},
+    }
+    no_cdi.create(resources.CUSTOM_RESOURCE_DEFINITION, definition, dry_run=False)
+    item = {"apiVersion": "hco.kubevirt.io/v1beta1", "kind": "HyperConverged", "metadata": {"name": "the-owner"}}
+    for _attempt in range(100):
+        try:
+            no_cdi.create(resources.HYPER_CONVERGED, item, "default", dry_run=False)
+            break
+        except ApiError:
+            time.sleep(0.1)
+    yield
+    no_cdi.delete(resources.CUSTOM_RESOURCE_DEFINITION, "hyperconvergeds.hco.kubevirt.io", dry_run=False)
+    while no_cdi.get(resources.CUSTOM_RESOURCE_DEFINITION, "hyperconvergeds.hco.kubevirt.io"):
+        time.sleep(0.1)

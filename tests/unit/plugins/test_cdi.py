@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a release manifest and CDI's status mean."""
+"""What CDI's status means, and which releases may follow each other."""
 
 from __future__ import annotations
 
@@ -10,53 +10,30 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _cdi as rules
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_config import (
-    is_as_asked,
-    merged,
-    not_in_effect,
-    wanted_spec,
-)
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DEPLOYMENT
 from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import REACHED, WAITING
 
-OPERATOR: dict[str, Any] = {
-    "kind": "Deployment",
-    "metadata": {"name": "cdi-operator", "namespace": "cdi", "creationTimestamp": None},
-    "spec": {"template": {"spec": {"containers": [{"env": [{"name": "OPERATOR_VERSION", "value": "v1.65.0"}]}]}}},
-}
 
-
-def test_objects_come_in_the_order_of_their_creation_without_a_status() -> None:
-    crd = {"kind": "CustomResourceDefinition", "metadata": {"name": "x"}, "status": {"conditions": None}}
-    namespace = {"kind": "Namespace", "metadata": {"name": "cdi"}}
-    objects = rules.manifest_objects([OPERATOR, None, crd, namespace], "m")
-    assert [item["kind"] for item in objects] == ["Namespace", "CustomResourceDefinition", "Deployment"]
-    assert "status" not in objects[1] and "creationTimestamp" not in objects[2]["metadata"]
-    assert rules.operator_version(rules.operator_deployment(objects)) == "v1.65.0"
-
-
-@pytest.mark.parametrize("documents", [[], ["text"], [{"kind": "Pod", "metadata": {}}]])
-def test_another_manifest_is_refused(documents: list[Any]) -> None:
-    with pytest.raises(CdiError, match="give the cdi-operator.yaml of a release"):
-        rules.manifest_objects(documents, "m")
-
-
-def test_a_version_that_the_operator_removed_stays_away() -> None:
-    versions = [{"name": "v1alpha1"}, {"name": "v1beta1"}]
-    desired = {"kind": "CustomResourceDefinition", "spec": {"versions": versions}}
-    stored = {"spec": {"versions": [{"name": "v1beta1"}]}}
-    assert rules.without_removed_version(desired, None) == desired
-    assert rules.without_removed_version(desired, stored)["spec"]["versions"] == [{"name": "v1beta1"}]
-
-
-@pytest.mark.parametrize(("installed", "wanted"), [("v1.65.0", "v1.61.1"), ("1.10.0", "v1.9.9")])
+@pytest.mark.parametrize(
+    ("installed", "wanted"),
+    [("v1.65.0", "v1.61.1"), ("1.10.0", "v1.9.9"), ("v1.66.0", "v1.66.0-rc.1"), ("v1.66.0-rc.10", "v1.66.0-rc.9")],
+)
 def test_a_downgrade_is_refused(installed: str, wanted: str) -> None:
     with pytest.raises(CdiError, match="cannot be downgraded"):
         rules.refuse_downgrade(installed, wanted)
 
 
 @pytest.mark.parametrize(
-    ("installed", "wanted"), [("", "v1.65.0"), ("v1.65.0", "v1.65.0"), ("v1.9.9", "v1.10.0"), ("devel", "v1.61.1")]
+    ("installed", "wanted"),
+    [
+        ("", "v1.65.0"),
+        ("v1.65.0", "v1.65.0"),
+        ("v1.9.9", "v1.10.0"),
+        ("devel", "v1.61.1"),
+        ("v1.66.0-rc.1", "v1.66.0"),
+        ("v1.66.0-alpha", "v1.66.0-beta.2"),
+    ],
 )
 def test_anything_else_is_an_install_or_an_upgrade(installed: str, wanted: str) -> None:
     rules.refuse_downgrade(installed, wanted)
@@ -104,34 +81,60 @@ def test_a_deployment_is_ready_in_its_newest_generation() -> None:
     assert rules.judge_deployment(None).state == WAITING
 
 
-def test_config_asks_for_no_more_than_was_given() -> None:
-    assert wanted_spec({"preallocation": False}) == {"config": {"preallocation": False}}
-    assert wanted_spec({"scratch_space_storage_class": ""}) == {"config": {"scratchSpaceStorageClass": None}}
-    assert wanted_spec({"clone_strategy_override": "copy"}) == {"cloneStrategyOverride": "copy"}
-    assert wanted_spec({"image_pull_secrets": ["a"]}) == {"config": {"imagePullSecrets": [{"name": "a"}]}}
-    proxy = {"http_proxy": "http://p", "no_proxy": "", "trusted_ca_proxy": None}
-    assert wanted_spec({"import_proxy": proxy}) == {"config": {"importProxy": {"HTTPProxy": "http://p", "noProxy": ""}}}
+ENVIRONMENT = {"APISERVER_IMAGE": "r/api:1", "CONTROLLER_IMAGE": "r/controller:1", "UPLOAD_PROXY_IMAGE": "r/proxy:1"}
+IMAGES = {"cdi-operator": "r/operator:1", "cdi-apiserver": "r/api:1", "cdi-deployment": "r/controller:1"}
 
 
-@pytest.mark.parametrize(
-    ("wanted", "stored", "expected"),
-    [
-        ({"a": None}, {}, True),
-        ({"a": None}, {"a": "x"}, False),
-        ({"a": []}, {}, True),
-        ({"a": False}, {}, False),
-        ({"a": {"b": 1}}, {"a": {"b": 1, "c": 2}}, True),
-        ({"a": {"b": 1}}, {}, False),
-        ({"a": ["x"]}, {"a": ["x"]}, True),
-    ],
-)
-def test_a_merge_patch_that_changes_nothing_is_not_sent(wanted: Any, stored: Any, expected: bool) -> None:
-    assert is_as_asked(wanted, stored) is expected
-    assert (merged(stored, wanted) == stored) is expected or wanted == {"a": []}
+def _deployments(replicas: int = 1, **images: str) -> list[dict[str, Any]]:
+    whole = {**IMAGES, "cdi-uploadproxy": "r/proxy:1", **{name.replace("_", "-"): image for name, image in images.items()}}
+    status = {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas}
+    return [
+        {
+            "metadata": {"name": name, "generation": 1},
+            "spec": {"replicas": replicas, "template": {"spec": {"containers": [{"image": image}]}}},
+            "status": status,
+        }
+        for name, image in whole.items()
+    ]
 
 
-def test_what_cdi_ignores_is_told() -> None:
-    wanted = {"config": {"preallocation": True, "scratchSpaceStorageClass": "fast", "uploadProxyURLOverride": None}}
-    assert not_in_effect(wanted, {"preallocation": True, "scratchSpaceStorageClass": "fast"}) == []
-    assert not_in_effect(wanted, {"preallocation": True}) == ["scratchSpaceStorageClass is None and not 'fast'"]
-    assert not_in_effect({"config": {"preallocation": False}}, {}) == []
+def test_components_are_ready_with_the_images_that_the_operator_was_told() -> None:
+    assert rules.judge_components(_deployments(), ENVIRONMENT, {}).state == REACHED
+    stale = rules.judge_components(_deployments(cdi_deployment="old/controller:1"), ENVIRONMENT, {})
+    assert stale.reason == "Deployment cdi-deployment: its image is still old/controller:1 and not r/controller:1"
+    missing = rules.judge_components(_deployments()[:-1], ENVIRONMENT, {})
+    assert missing.state == WAITING and "cdi-uploadproxy" in missing.reason
+
+
+def test_components_are_ready_in_the_number_that_was_asked_for() -> None:
+    asked = {"spec": {"infra": {"apiServerReplicas": 2, "deploymentReplicas": 2, "uploadProxyReplicas": 2}}}
+    assert rules.judge_components(_deployments(replicas=2), ENVIRONMENT, asked).state == REACHED
+    fewer = rules.judge_components(_deployments(), ENVIRONMENT, asked)
+    assert fewer.reason == "Deployment cdi-apiserver: it still has 1 replicas and not 2"
+
+
+def test_what_a_patch_may_have_changed_is_not_judged() -> None:
+    patched = {"spec": {"customizeComponents": {"patches": [{"resourceName": "*"}]}}}
+    assert rules.judge_components(_deployments(cdi_deployment="mine"), ENVIRONMENT, patched).state == REACHED
+
+
+def test_pods_that_do_not_run_say_why() -> None:
+    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+    starting = {"state": {"waiting": {"reason": "ContainerCreating"}}}
+    unscheduled = [{"type": "PodScheduled", "status": "False", "message": "no node"}]
+    pods = [
+        {"metadata": {"name": "a"}, "status": {"containerStatuses": [waiting]}},
+        {"metadata": {"name": "b"}, "status": {"containerStatuses": [starting, {"state": {"running": {}}}]}},
+        {"metadata": {"name": "c"}, "status": {"conditions": unscheduled}},
+        {"metadata": {"name": "d"}},
+    ]
+    assert rules.pods_in_trouble(pods) == [
+        "pod a is in ImagePullBackOff (no such image)",
+        "pod c is not scheduled (no node)",
+    ]
+
+
+def test_objects_are_named_by_kind_namespace_and_name() -> None:
+    named = {"metadata": {"name": "x", "namespace": "n"}}
+    assert rules.title(DEPLOYMENT, named) == "Deployment n/x"
+    assert rules.title(CDI, {"metadata": {"name": "cdi"}}) == "CDI cdi"

@@ -281,7 +281,7 @@ def test_configuration_is_compared_with_what_was_asked() -> None:
         "scratchSpaceStorageClass": "cheap",
         "imagePullSecrets": [{"name": "registry"}],
         "podResourceRequirements": {"limits": {"memory": "1Gi"}},
-        "logVerbosity": 3,
+        "dataVolumeTTLSeconds": 3,
     }
     cdi["cdi"] = {"spec": {"cloneStrategyOverride": "copy"}}
     cdi["effective"] = {
@@ -299,7 +299,7 @@ def test_configuration_is_compared_with_what_was_asked() -> None:
         "image_pull_secrets": True,
         "default_pod_resource_requirements": True,
         "upload_proxy_url": True,
-        "logVerbosity": None,
+        "dataVolumeTTLSeconds": None,
         "cloneStrategyOverride": None,
     }
     assert "NOT IN EFFECT: scratch_space_storage_class is -, and cheap was asked for." in view.lines(report)

@@ -1,0 +1,75 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Waits until CDI works."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import _cdi as rules
+from ._cdi_manifest import CUSTOM_RESOURCE_DEFINITION_NAME
+from ._connection import Connection, Object
+from ._errors import ApiError, CdiError
+from ._resources import API_SERVICE, CDI, CUSTOM_RESOURCE_DEFINITION, DATA_VOLUME, DEPLOYMENT, POD
+from ._wait import REACHED, WAITING, Verdict, poll_until, wait_for
+
+UPLOAD_API = "v1beta1.upload.cdi.kubevirt.io"
+
+
+def wait_established(connection: Connection, deadline: float) -> None:
+    """Until the API server serves CDI objects."""
+
+    def established() -> Verdict:
+        return rules.judge_condition(connection.get(CUSTOM_RESOURCE_DEFINITION, CUSTOM_RESOURCE_DEFINITION_NAME), "Established")
+
+    verdict = poll_until(established, deadline)
+    if verdict.state != REACHED:
+        raise CdiError(f"The CRD {CUSTOM_RESOURCE_DEFINITION_NAME} is not served: {verdict.reason}.")
+
+
+def wait_ready(connection: Connection, name: str, namespace: str, environment: t.Mapping[str, str], deadline: float, timeout: int) -> Object:
+    """Until CDI of the operator's release works, as far as a DataVolume can be created; returns the CDI object.
+
+    `environment` is what the operator was told, `timeout` the seconds that the user gave it.
+    """
+    version = environment.get("OPERATOR_VERSION", "")
+
+    def components() -> Verdict:
+        return rules.judge_components(connection.list(DEPLOYMENT, namespace)[0], environment, stored)
+
+    def upload_api() -> Verdict:
+        return rules.judge_condition(connection.get(API_SERVICE, UPLOAD_API), "Available")
+
+    def webhook() -> Verdict:
+        body = {
+            "apiVersion": DATA_VOLUME.api_version,
+            "kind": DATA_VOLUME.kind,
+            "metadata": {"generateName": "ready-", "namespace": namespace},
+            "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Mi"}}}},
+        }
+        try:
+            connection.create(DATA_VOLUME, body, namespace, dry_run=True)
+        except ApiError as exc:
+            return Verdict(WAITING, str(exc))
+        return Verdict(REACHED)
+
+    def failed(what: str, reason: str) -> CdiError:
+        troubles = rules.pods_in_trouble(connection.list(POD, namespace)[0])
+        return CdiError(
+            f"CDI {version} is not ready after {timeout} s: {what}: {reason}. "
+            + (f"In namespace {namespace}: {'; '.join(troubles)}." if troubles else f"See the pods in namespace {namespace}, or give a longer wait_timeout."),
+            version={"to": version},
+        )
+
+    outcome = wait_for(connection, CDI, None, [name], lambda _name, cdi: rules.judge_cdi(cdi, version), deadline)[name]
+    if outcome.verdict.state != REACHED:
+        raise failed(f"CDI {name}", outcome.verdict.reason)
+    stored = t.cast(Object, outcome.object)
+    for what, probe in (("components", components), ("the upload API", upload_api), ("the webhook for DataVolumes", webhook)):
+        verdict = poll_until(probe, deadline)
+        if verdict.state != REACHED:
+            raise failed(what, verdict.reason)
+    return stored

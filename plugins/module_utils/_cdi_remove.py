@@ -1,0 +1,175 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Removes CDI, in an order that leaves nothing hanging. No manifest is needed: what a release installs has known names."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ._apply import Change, diff_of
+from ._cdi import title
+from ._cdi_manifest import CUSTOM_RESOURCE_DEFINITION_NAME, OPERATOR
+from ._connection import Connection, Object
+from ._errors import CdiError, NotServed, target
+from ._module import Task
+from ._resources import (
+    CDI,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
+    CUSTOM_RESOURCE_DEFINITION,
+    DATA_IMPORT_CRON,
+    DATA_VOLUME,
+    DEPLOYMENT,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
+    ROLE,
+    ROLE_BINDING,
+    SERVICE_ACCOUNT,
+    Resource,
+)
+from ._wait import REACHED, WAITING, Verdict, poll_until, wait_for
+
+_DEFAULT_NAMESPACE = "cdi"
+# The label that the release manifest puts on the namespace that it makes.
+_OWN_NAMESPACE_LABEL = "cdi.kubevirt.io"
+
+# The others are known to the cluster's garbage collector as the kind of the CDI object, or are the way to find the rest.
+_BEFORE_CDI_IS_GONE = (DEPLOYMENT, ROLE_BINDING, ROLE, SERVICE_ACCOUNT, NAMESPACE)
+
+Known = t.Tuple[Resource, Object]
+
+
+def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str, Change]:
+    """Remove the data (when that was said), the CDI object, and then the operator that cleans up after it.
+
+    Returns the changes by the objects' titles, in their order. Ends when nothing is left, or raises CdiError.
+    """
+    connection, params = task.connection, task.params
+    deadline = time.monotonic() + params["wait_timeout"]
+    binding = connection.get(CLUSTER_ROLE_BINDING, OPERATOR)
+    subjects = (binding or {}).get("subjects") or [{}]
+    namespace = operator["metadata"]["namespace"] if operator else subjects[0].get("namespace") or _DEFAULT_NAMESPACE
+    found = _found(connection, namespace, binding)
+    # Crons go first: they would make their volumes again.
+    data = [(resource, item) for resource in (DATA_IMPORT_CRON, DATA_VOLUME) for item in _list(connection, resource)]
+    claims = _claims_that_go(connection, namespace, found, data)
+    if (data or claims) and not params["delete_data_volumes"]:
+        raise _would_be_lost(data, claims, namespace)
+    crons, volumes = ([each for each in data if each[0] is resource] for resource in (DATA_IMPORT_CRON, DATA_VOLUME))
+    objects: list[Known] = [(CDI, cdi)] if cdi else []
+    if not task.check_mode:
+        waiter = _Waiter(connection, deadline, params["wait_timeout"])
+        for step in (crons, volumes):
+            waiter.delete(step)
+            waiter.until(step, _is_gone)
+        waiter.delete(objects)
+        # The operator has to live until it has cleaned up. What the CDI object owns may go together with the operator's namespace.
+        waiter.until(objects, _is_cleaned_up)
+        waiter.delete([each for each in found if each[0] in _BEFORE_CDI_IS_GONE])
+        if params["wait"]:
+            waiter.until(objects, _is_gone)
+        waiter.delete([each for each in found if each[0] not in _BEFORE_CDI_IS_GONE])
+        if params["wait"]:
+            verdict = poll_until(lambda: _left(connection, found), deadline)
+            if verdict.state != REACHED:
+                raise CdiError(f"CDI is not gone after {params['wait_timeout']} s: {verdict.reason}.")
+    return {
+        title(resource, item): Change(True, True, {}, diff_of(item, None))
+        for resource, item in [*crons, *volumes, *objects, *found]
+    }
+
+
+def _found(connection: Connection, namespace: str, binding: Object | None) -> list[Known]:
+    """What a release manifest installs and is there, in the order of deletion: the binding, which leads to the namespace, last."""
+    known = [
+        (DEPLOYMENT, OPERATOR),
+        (ROLE_BINDING, OPERATOR),
+        (ROLE, OPERATOR),
+        (SERVICE_ACCOUNT, OPERATOR),
+        (NAMESPACE, namespace),
+        (CUSTOM_RESOURCE_DEFINITION, CUSTOM_RESOURCE_DEFINITION_NAME),
+        (CLUSTER_ROLE, "cdi-operator-cluster"),
+    ]
+    found = []
+    for resource, name in known:
+        item = connection.get(resource, name, namespace if resource.namespaced else None)
+        # A namespace that somebody else made stays, with what is in it.
+        if item is not None and (resource is not NAMESPACE or _OWN_NAMESPACE_LABEL in (item["metadata"].get("labels") or {})):
+            found.append((resource, item))
+    return [*found, (CLUSTER_ROLE_BINDING, binding)] if binding else found
+
+
+def _list(connection: Connection, resource: Resource) -> list[Object]:
+    try:
+        return connection.list(resource)[0]
+    except NotServed:
+        return []
+
+
+def _claims_that_go(connection: Connection, namespace: str, found: list[Known], data: list[Known]) -> list[Object]:
+    """Claims in CDI's own namespace that are no DataVolume's: they go with the namespace."""
+    if all(resource is not NAMESPACE for resource, _item in found):
+        return []
+    volumes = {item["metadata"]["uid"] for _resource, item in data}
+    claims, _version = connection.list(PERSISTENT_VOLUME_CLAIM, namespace)
+    return [claim for claim in claims if not any(owner["uid"] in volumes for owner in claim["metadata"].get("ownerReferences") or [])]
+
+
+def _would_be_lost(data: list[Known], claims: list[Object], namespace: str) -> CdiError:
+    kinds = [resource.kind for resource, _item in data] + [PERSISTENT_VOLUME_CLAIM.kind for _claim in claims]
+    counted = ", ".join(f"{kinds.count(kind)} {kind}s" for kind in dict.fromkeys(kinds))
+    names = [f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in [*(item for _resource, item in data), *claims]]
+    more = ", ..." if len(names) > 3 else ""
+    return CdiError(f"There are {counted} ({', '.join(names[:3])}{more}), which would be deleted with their data; delete them first, or say delete_data_volumes=true.")
+
+
+def _is_gone(stored: Object | None) -> bool:
+    return stored is None
+
+
+def _is_cleaned_up(stored: Object | None) -> bool:
+    return stored is None or set(stored["metadata"].get("finalizers") or []) <= {"foregroundDeletion"}
+
+
+class _Waiter(t.NamedTuple):
+    """Deletes objects and waits for them, until `deadline`, which is `timeout` seconds after the start."""
+
+    connection: Connection
+    deadline: float
+    timeout: int
+
+    def delete(self, step: list[Known]) -> None:
+        """In the foreground: an object is gone when all that it owns is, such as the claim of a DataVolume."""
+        for resource, item in step:
+            metadata = item["metadata"]
+            if not metadata.get("deletionTimestamp"):
+                namespace = metadata.get("namespace")
+                self.connection.delete(resource, metadata["name"], namespace, dry_run=False, propagation="Foreground", uid=metadata["uid"])
+
+    def until(self, step: list[Known], reached: t.Callable[[Object | None], bool]) -> None:
+        by_place: dict[tuple[Resource, str | None], list[str]] = {}
+        for resource, item in step:
+            by_place.setdefault((resource, item["metadata"].get("namespace")), []).append(item["metadata"]["name"])
+
+        def judge(_name: str, stored: Object | None) -> Verdict:
+            return Verdict(REACHED if reached(stored) else WAITING)
+
+        for (resource, namespace), names in by_place.items():
+            for name, outcome in wait_for(self.connection, resource, namespace, names, judge, self.deadline).items():
+                if outcome.verdict.state != REACHED:
+                    finalizers = ", ".join((outcome.object or {}).get("metadata", {}).get("finalizers") or []) or "none"
+                    raise CdiError(
+                        f"{target(resource, namespace, name)} is not gone after {self.timeout} s (finalizers: {finalizers}); "
+                        f"a pod may still use what it owns, or see the log of {OPERATOR}."
+                    )
+
+
+def _left(connection: Connection, found: list[Known]) -> Verdict:
+    for resource, item in found:
+        if connection.get(resource, item["metadata"]["name"], item["metadata"].get("namespace")) is not None:
+            return Verdict(WAITING, f"{title(resource, item)} is still there")
+    return Verdict(REACHED)

@@ -1,0 +1,40 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names every object of a cluster, to compare what there is before and after: `python -m tests.cluster.inventory`."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from kubernetes import config
+
+# What the cluster makes and forgets by itself.
+_PASSING = ("Event", "Lease", "ComponentStatus")
+
+
+def inventory(kubeconfig: str) -> list[str]:
+    """`GROUP/Kind namespace/name` of each object of each kind that the API server serves, sorted."""
+    api = config.new_client_from_config(kubeconfig)
+
+    def get(path: str) -> dict:
+        answer = api.call_api(path, "GET", response_type="object", auth_settings=["BearerToken"])
+        return answer[0]
+
+    found = []
+    versions = {"/api/v1": ""} | {
+        f"/apis/{group['preferredVersion']['groupVersion']}": group["name"] for group in get("/apis/")["groups"]
+    }
+    for path, group in versions.items():
+        for resource in get(path)["resources"]:
+            if "list" not in resource["verbs"] or resource["kind"] in _PASSING:
+                continue
+            for item in get(f"{path}/{resource['name']}")["items"]:
+                metadata = item["metadata"]
+                found.append(f"{group}/{resource['kind']} {metadata.get('namespace', '')}/{metadata['name']}")
+    return sorted(set(found))
+
+
+if __name__ == "__main__":
+    print(json.dumps(inventory(os.environ["KUBECONFIG"])))
