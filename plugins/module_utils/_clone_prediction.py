@@ -11,7 +11,8 @@ import typing as t
 
 from . import _clone_facts as facts_of
 from ._clone import is_clone
-from ._clone_plan import Facts, Plan, Source, plan
+from ._clone_plan import Facts, Plan, Source
+from ._clone_remedy import plan
 from ._connection import Connection, Object
 from ._errors import ApiError, NotServed
 from ._resources import (

@@ -95,6 +95,7 @@ VOLUME_OPTIONS: Options = {
     "adopt_claim": {"type": "bool", "default": False},
     "on_drift": {"type": "str", "choices": ["fail", "recreate"], "default": "fail"},
     "keep_claim": {"type": "bool", "default": False},
+    "require_clone_method": {"type": "list", "elements": "str", "choices": ["snapshot", "csi-clone", "copy"]},
     "wait_for": {"type": "str", "choices": ["succeeded", "bound", "upload_ready"]},
 }
 # Options that older releases of CDI do not know, and the first one that does (types.go of the releases).

@@ -14,6 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from . import _data_volume_growth as growth
 from ._allocation_task import measure
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
+from ._clone_guard import check as check_clone
+from ._clone_guard import foresee, other_method
+from ._clone_prediction import Prediction
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
 from ._data_volume_ensure import Item, ensure, guarded, needs_claim, needs_release
@@ -56,6 +59,7 @@ def check(params: dict[str, t.Any]) -> None:
     seen = set()
     for volume in volumes_of(params):
         check_volume(volume)
+        check_clone(volume)
         key = (volume["namespace"], volume["name"])
         if key in seen:
             raise CdiError(f"data_volumes has {'/'.join(key)} twice; leave one of them out.")
@@ -69,6 +73,7 @@ def run(task: Task) -> dict[str, t.Any]:
     _read(task, items)
     _read_claims(task, [item for item in items if needs_claim(item)])
     release = _release(task) if any(map(needs_release, items)) else ""
+    foreseen = foresee(task, items)
     with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
         list(pool.map(lambda item: guarded(item, lambda: ensure(task, item, release, deadline)), items))
     written = [item for item in items if item.changed and item.stored is not None]
@@ -80,7 +85,7 @@ def run(task: Task) -> dict[str, t.Any]:
             wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
-    results = _results(task, items, settings)
+    results = _results(task, items, settings, foreseen)
     facts: dict[str, t.Any] = {"changed": any(item.changed for item in items), "duration": round(time.monotonic() - started, 1)}
     if task.params["data_volumes"] is None:
         facts.update(results[0], diff=items[0].diff)
@@ -174,7 +179,7 @@ def _pairs(items: list[Item]) -> list[Pair]:
     return [Pair(item.stored or {}, item.claim) for item in items]
 
 
-def _results(task: Task, items: list[Item], settings: Settings | None) -> list[dict[str, t.Any]]:
+def _results(task: Task, items: list[Item], settings: Settings | None, foreseen: dict[tuple[str, str], Prediction]) -> list[dict[str, t.Any]]:
     seen: dict[tuple[str, str], ScratchSeen] = {}
     if task.params["wait"] and not task.check_mode:
         for namespace, some in _by_namespace([item for item in items if item.changed and item.stored is not None]):
@@ -188,6 +193,8 @@ def _results(task: Task, items: list[Item], settings: Settings | None) -> list[d
     results = []
     for item in items:
         facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ScratchSeen()), allocated.get(item.key))
+        facts["clone"]["foreseen"] = foreseen[item.key].facts if item.key in foreseen else None
+        item.error = item.error or other_method(item, facts["clone"]["method"])
         if item.changed and (facts["preallocation"] or {}).get("ignored"):
             task.warn(f"DataVolume {item.title} is not preallocated: {facts['preallocation']['ignored']}")
         namespace, name = item.key

@@ -332,6 +332,16 @@ options:
     type: str
     choices: [fail, recreate]
     default: fail
+  require_clone_method: &require_clone_method
+    description:
+      - The methods by which a clone may be made. When CDI would take another one, the task fails before anything is created or deleted,
+        and says why and what would help. Without this option CDI copies in silence when it can do no better.
+      - It is about the clones that the task makes. A volume that exists is left as it is, by whatever method it was cloned.
+      - CDI's choice is foretold by its own rules (see P(kubevirt.cdi.clone_method#lookup)). When that cannot be done, because the source does
+        not exist yet or a right is missing, the task fails, too. A clone that CDI made by another method after all is an error.
+    type: list
+    elements: str
+    choices: [snapshot, csi-clone, copy]
   keep_claim: &keep_claim
     description:
       - Whether the claim, with its data, stays when the DataVolume is deleted, which then must be filled.
@@ -369,6 +379,7 @@ options:
       binding: *binding
       adopt_claim: *adopt_claim
       on_drift: *on_drift
+      require_clone_method: *require_clone_method
       keep_claim: *keep_claim
       wait_for: *wait_for
   verify_allocation:
@@ -454,6 +465,17 @@ EXAMPLES = r"""
   register: result
   failed_when: result is failed or result.allocation.allocated_bytes | default(0, true) < result.allocation.size_bytes | default(0, true)
 
+- name: Clone a large volume, and fail before anything is made when CDI would copy it byte by byte
+  kubevirt.cdi.data_volume:
+    name: vm-2
+    namespace: images
+    source:
+      pvc:
+        name: golden
+    storage:
+      size: 2Ti
+    require_clone_method: [snapshot, csi-clone]
+
 - name: Declare many volumes by one task
   kubevirt.cdi.data_volume:
     namespace: images
@@ -519,6 +541,57 @@ clone:
       returned: success
       type: str
       sample: null
+    forced:
+      description: Whether somebody asked for the method by the annotation C(cdi.kubevirt.io/cloneType), which CDI follows without a check.
+      returned: success
+      type: bool
+      sample: false
+    foreseen:
+      description: What was foretold before the task made the clone. Null for what is no clone, or was there already.
+      returned: success
+      type: dict
+      contains:
+        method:
+          description: The method, null when CDI could not choose one yet.
+          returned: success
+          type: str
+          sample: copy
+        forced:
+          description: Whether the method was asked for by an annotation.
+          returned: success
+          type: bool
+          sample: false
+        fallback:
+          description: Whether CDI would not be able to use the method that it wanted.
+          returned: success
+          type: bool
+          sample: true
+        fallback_reason:
+          description: Why, in CDI's words.
+          returned: success
+          type: str
+          sample: No compatible volumesnapshotclass found
+        reason:
+          description: One sentence on why it would be this method, or none.
+          returned: success
+          type: str
+          sample: "CDI falls back to copy: No compatible volumesnapshotclass found (none is of driver csi.example.com)."
+        remedy:
+          description: The one change (or the fewest) that would make the clone faster. Null when it is as fast as can be.
+          returned: success
+          type: str
+          sample: make a VolumeSnapshotClass for driver csi.example.com, if that can take snapshots
+        error:
+          description: What would keep CDI from cloning, in its words. The task refuses such a clone.
+          returned: success
+          type: str
+          sample: null
+        waits_for:
+          description: What CDI had to wait for, for example the pods that use the source.
+          returned: success
+          type: list
+          elements: str
+          sample: []
 preallocation:
   description:
     - Whether preallocation was asked for, applied and possible, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].preallocation).

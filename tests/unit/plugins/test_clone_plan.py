@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_plan as planner
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_plan import Facts, Source, StorageClass, Target, plan
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_plan import Facts, Source, StorageClass, Target
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_remedy import plan
 
 GIB = 1024**3
 BOTH = ((("ReadWriteOnce",), "Filesystem"), (("ReadWriteOnce",), "Block"))

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Looks at clones before they are made: whether they may be, whether CDI can, by which method, and what it will wait for."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import _data_volume as rules
+from ._clone import PREFIX, annotations, is_clone
+from ._clone_permission import refusal
+from ._clone_prediction import Prediction, Reader, predict
+from ._data_volume_ensure import Item, guarded
+from ._errors import ApiError, CdiError
+from ._module import Task
+
+# Volumes with these are not filled by CDI, or get a claim that is there already.
+_NOT_CLONED = (f"{PREFIX}storage.prePopulated", f"{PREFIX}storage.checkStaticVolume")
+
+Key = t.Tuple[str, str]
+
+
+def check(volume: t.Mapping[str, t.Any]) -> None:
+    source = volume["source"] or {}
+    if volume["require_clone_method"] and volume["state"] == "present" and not (volume["source_ref"] or source.get("pvc") or source.get("snapshot")):
+        raise CdiError(f"DataVolume {volume['name']} has require_clone_method and is no clone; give source.pvc, source.snapshot or source_ref, or leave it out.")
+
+
+def foresee(task: Task, items: list[Item]) -> dict[Key, Prediction]:
+    """The plans of the clones that the task will make. One that is not as asked, or cannot succeed, becomes its item's error."""
+    wanted = {item.key: rules.desired(item.volume) for item in items if _will_be_made(item)}
+    clones = [item for item in items if item.key in wanted and is_clone(wanted[item.key], None) and not _is_filled_otherwise(wanted[item.key])]
+    predictions = dict(zip((item.key for item in clones), predict(Reader(task.connection), [wanted[item.key] for item in clones])))
+    refusals: dict[tuple[str, str, str], str] = {}
+    for item in clones:
+        prediction = t.cast(Prediction, predictions[item.key])
+        guarded(item, lambda item=item, prediction=prediction: _refuse(task, item, prediction, refusals))
+        if prediction.users and not item.error:
+            task.warn(
+                f"DataVolume {item.title}: CDI does not begin to clone while the source is in use by {', '.join(prediction.users)}; "
+                "stop what uses it, or clone from a VolumeSnapshot."
+            )
+    return t.cast(t.Dict[Key, Prediction], predictions)
+
+
+def _will_be_made(item: Item) -> bool:
+    if not item.present or item.error:
+        return False
+    if item.stored is None or item.terminating:
+        return item.claim is None or rules.goes_away(item.claim)
+    drift = rules.spec_drift(rules.desired(item.volume), item.stored)
+    return bool(drift.lines) and drift.grows_to is None and item.volume["on_drift"] == "recreate"
+
+
+def _is_filled_otherwise(wanted: dict[str, t.Any]) -> bool:
+    return any(annotation in annotations(wanted) for annotation in _NOT_CLONED)
+
+
+def _refuse(task: Task, item: Item, prediction: Prediction, refusals: dict[tuple[str, str, str], str]) -> None:
+    plan, source = prediction.plan, prediction.source
+    if source and source[1] != item.key[0]:
+        if source not in refusals:
+            refusals[source] = _refusal(task, source)
+        if refusals[source]:
+            raise CdiError(f"DataVolume {item.title} cannot be made: {refusals[source]}.")
+    then = f"; {plan.remedy}." if plan.remedy else "."
+    if plan.error:
+        what = f"{source[0]} {source[1]}/{source[2]}" if source else "its source"
+        raise CdiError(f"DataVolume {item.title} cannot be cloned from {what}: {plan.error}{then}")
+    required = item.volume["require_clone_method"]
+    if required and plan.method not in required:
+        would = f"would be cloned by {plan.method}" if plan.method else "has no clone method yet"
+        why = plan.reason if plan.method else " ".join([plan.reason, *(f"CDI waits for {what}." for what in plan.waits_for)])
+        raise CdiError(f"DataVolume {item.title} {would}, and require_clone_method is {', '.join(required)}: {why.rstrip('.')}{then}")
+
+
+def _refusal(task: Task, source: tuple[str, str, str]) -> str:
+    try:
+        return refusal(task.connection, *source)
+    except ApiError:
+        return ""  # Who may not even ask is told by CDI.
+
+
+def other_method(item: Item, method: str | None) -> str:
+    """What is wrong when a clone that this task made is not by the method that was required, `` when nothing is."""
+    required = item.volume["require_clone_method"]
+    if not (required and item.changed and method) or method in required:
+        return ""
+    return f"DataVolume {item.title} was cloned by {method}, and require_clone_method is {', '.join(required)}: something changed after it was foreseen."
