@@ -51,7 +51,7 @@ class Bed(NamedTuple):
         return {"namespace": self.namespace, **volume, **options}
 
 
-def _run(name: str, **options: Any) -> dict[str, Any]:
+def _run(name: str, /, **options: Any) -> dict[str, Any]:
     return run_module(name, {"kubeconfig": KUBECONFIG, **options}).result
 
 
@@ -85,6 +85,7 @@ def bed(connection: Connection) -> Iterator[Bed]:
         result = _run("data_volume", namespace=mark, data_volumes=sources)
         assert not result.get("failed"), result["msg"]
         snapshot(connection, mark, "golden", "golden")
+        snapshot(connection, mark, "device", "device")
         yield Bed(names[0], names[1], classes)
     finally:
         made.remove()
@@ -111,7 +112,10 @@ def clones(bed: Bed) -> dict[str, dict[str, Any]]:
         bed.clone("forced", "snapshot", annotations={"cdi.kubevirt.io/cloneType": "csi-clone"}),
         bed.clone("no-size", "snapshot", asked={"size": None}),
         bed.clone("of-snapshot", "snapshot", kind="snapshot", asked={"size": None}),
-        bed.clone("of-snapshot-other-driver", "plain", kind="snapshot", asked={"size": None}),
+        # Of a device: CDI restores a snapshot that it has to copy to the first class of the driver by name, `block-only`.
+        bed.clone(
+            "of-snapshot-other-driver", "plain", "device", "snapshot", asked={"size": None, "volume_mode": "Block"}
+        ),
     ]
     result = _run("data_volume", data_volumes=volumes, wait_timeout=240)
     assert not result.get("failed"), result["msg"]
