@@ -23,12 +23,13 @@ _PASSED_ON = ("Content-Type", "Retry-After", "Warning")
 class Wire:
     """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order.
 
-    A fault is (status, headers, body); status 0 cuts the connection.
+    A fault is (status, headers, body); status 0 cuts the connection. `answers` are bodies that stand in for a path's own.
     """
 
     url: str
     requests: list[tuple[str, str]] = field(default_factory=list)
     faults: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    answers: dict[str, bytes] = field(default_factory=dict)
 
     def writes(self) -> list[tuple[str, str]]:
         return [request for request in self.requests if request[0] != "GET" and "dryRun=All" not in request[1]]
@@ -62,6 +63,9 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if record.faults:
                 self._answer(*record.faults.pop(0))
+                return
+            if self.path.partition("?")[0] in record.answers:
+                self._answer(200, {"Content-Type": "application/json"}, record.answers[self.path.partition("?")[0]])
                 return
             # Not by names: a header may stand there more than once.
             self.upstream.putrequest(self.command, self.path, skip_accept_encoding=True)

@@ -10,16 +10,18 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ._apply import ensure_present, shown
+from ._apply import shown, write
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
 from ._connection import Object
-from ._errors import CdiError
+from ._errors import CdiError, NotServed
 from ._fields import to_fields
 from ._module import Task
-from ._resources import STORAGE_CLASS, STORAGE_PROFILE
+from ._resources import STORAGE_CLASS, STORAGE_PROFILE, VOLUME_SNAPSHOT_CLASS
 from ._wait import REACHED, WAITING, Verdict, wait_for
 
-_OPTIONS: dict[str, t.Any] = {
+# As many as its definition allows (types.go, v1.65.0).
+_MOST_SETS = 8
+OPTIONS: dict[str, t.Any] = {
     "claim_property_sets": {
         "type": "list",
         "elements": "dict",
@@ -37,7 +39,16 @@ _OPTIONS: dict[str, t.Any] = {
     "data_import_cron_source_format": {"type": "str", "choices": ["pvc", "snapshot"]},
     "snapshot_class": {"type": "str"},
 }
-SPEC = ArgumentSpec({"name": {"type": "str", "required": True}, **_OPTIONS}) + FORCE_CONFLICTS + wait_spec(60)
+SPEC = ArgumentSpec({"name": {"type": "str", "required": True}, **OPTIONS}) + FORCE_CONFLICTS + wait_spec(60)
+
+
+def check(params: dict[str, t.Any]) -> None:
+    """Refuse what CDI could not use: it would stop looking at the whole profile (storageprofile-controller.go, v1.65.0)."""
+    sets = params["claim_property_sets"] or []
+    if len(sets) > _MOST_SETS:
+        raise CdiError(f"claim_property_sets has {len(sets)} sets; give at most {_MOST_SETS}.")
+    if not all(entry["access_modes"] for entry in sets):
+        raise CdiError("claim_property_sets has a set without access_modes; give at least one access mode, for example ReadWriteOnce.")
 
 
 def not_in_effect(wanted: Object, status: Object) -> list[str]:
@@ -46,24 +57,46 @@ def not_in_effect(wanted: Object, status: Object) -> list[str]:
 
 
 def run(task: Task) -> dict[str, t.Any]:
+    """One request when the profile is as asked and in effect."""
     connection, name = task.connection, task.params["name"]
     deadline = time.monotonic() + task.params["wait_timeout"]
-    wanted = to_fields(task.params, _OPTIONS)
-    if connection.get(STORAGE_CLASS, name) is None:
-        raise CdiError(f"There is no StorageClass {name}; CDI makes a storage profile for each class: create the class first, or correct the name.")
-    if not task.check_mode and task.params["wait"]:
-        _wait(task, lambda stored: Verdict(REACHED) if stored else Verdict(WAITING, "CDI has not made it yet"), deadline)
+    wanted = to_fields(task.params, OPTIONS)
+    try:
+        stored = connection.get(STORAGE_PROFILE, name)
+    except NotServed:
+        if not task.check_mode:
+            raise
+        stored = None
+    if stored is None:
+        if connection.get(STORAGE_CLASS, name) is None:
+            raise CdiError(f"There is no StorageClass {name}; CDI makes a storage profile for each class: create the class first, or correct the name.")
+        if task.params["wait"] and not task.check_mode:
+            stored = _wait(task, lambda current: Verdict(REACHED) if current else Verdict(WAITING, "CDI has not made it yet"), deadline)
+    _refuse_unknown_snapshot_class(task, stored, wanted)
     desired = {"metadata": {"name": name}, "spec": wanted}
-    change = ensure_present(connection, STORAGE_PROFILE, desired, check_mode=task.check_mode, force=task.params["force_conflicts"])
+    change = write(connection, STORAGE_PROFILE, desired, stored, check_mode=task.check_mode, force=task.params["force_conflicts"])
     stored = change.object
-    if task.params["wait"] and not task.check_mode:
 
-        def judge(current: Object | None) -> Verdict:
-            missing = not_in_effect(wanted, (current or {}).get("status") or {})
-            return Verdict(WAITING, f"{', '.join(missing)} not in effect") if missing else Verdict(REACHED)
+    def judge(current: Object | None) -> Verdict:
+        missing = not_in_effect(wanted, (current or {}).get("status") or {})
+        return Verdict(WAITING, f"{', '.join(missing)} not in effect") if missing else Verdict(REACHED)
 
+    if task.params["wait"] and not task.check_mode and judge(stored).state != REACHED:
         stored = _wait(task, judge, deadline)
     return {"changed": change.changed, "storage_profile": shown(stored), "diff": change.diff}
+
+
+def _refuse_unknown_snapshot_class(task: Task, stored: Object | None, wanted: Object) -> None:
+    """CDI takes any name, and then makes no snapshots."""
+    asked = wanted.get("snapshotClass")
+    if not asked or asked == ((stored or {}).get("spec") or {}).get("snapshotClass"):
+        return
+    try:
+        found = task.connection.get(VOLUME_SNAPSHOT_CLASS, asked)
+    except NotServed:
+        found = None
+    if found is None:
+        raise CdiError(f"snapshot_class is {asked}, and there is no VolumeSnapshotClass of that name; create it first, or correct the name.")
 
 
 def _wait(task: Task, judge: t.Callable[[Object | None], Verdict], deadline: float) -> Object:

@@ -11,6 +11,8 @@ version_added: 1.0.0
 description:
   - CDI keeps a storage profile for each storage class. For a provisioner that CDI does not know, the profile lacks access modes, and a
     DataVolume with C(storage) fails. This module fills them in, and sets the clone strategy.
+  - What this module set and is no longer asked for is taken back, and CDI goes by what it knows itself.
+  - A profile that is as asked and in effect costs one request.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -24,7 +26,7 @@ options:
     type: str
     required: true
   claim_property_sets:
-    description: The access modes of each volume mode. The first set that fits is used for a volume that does not say.
+    description: The access modes of each volume mode, in at most 8 sets. The first that fits is used for a volume that does not say.
     type: list
     elements: dict
     suboptions:
@@ -48,7 +50,7 @@ options:
     type: str
     choices: [pvc, snapshot]
   snapshot_class:
-    description: The VolumeSnapshotClass for clones by snapshot.
+    description: The VolumeSnapshotClass for clones by snapshot, which must exist. CDI chooses one by the provisioner when none is given.
     type: str
   wait:
     description:
@@ -83,11 +85,11 @@ storage_profile:
 """
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import run as run_module
-from ansible_collections.kubevirt.cdi.plugins.module_utils._storage_profile import SPEC, run
+from ansible_collections.kubevirt.cdi.plugins.module_utils._storage_profile import SPEC, check, run
 
 
 def main() -> None:
-    run_module(SPEC, run)
+    run_module(SPEC, run, check)
 
 
 if __name__ == "__main__":
