@@ -58,13 +58,13 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def preallocation(facts: Facts | None) -> str:
+def preallocation(volume: Facts) -> str:
     """Asked and applied, in a word or two."""
-    facts = facts or {}
+    facts = volume["preallocation"] or {}
     if facts.get("applied"):
         return "yes"
     if facts.get("requested"):
-        return "asked" if facts.get("applied") is None else "asked, not applied"
+        return "asked, not applied" if volume["phase"] == "Succeeded" else "asked"
     return "no" if facts.get("requested") is False else "-"
 
 
@@ -162,7 +162,7 @@ def _cells(volume: Facts) -> tuple[str, ...]:
         volume["phase"],
         method(volume),
         volume["size"] or volume["capacity"] or "-",
-        " ".join(filter(None, (preallocation(volume["preallocation"]), allocation(volume["allocation"])))),
+        " ".join(filter(None, (preallocation(volume), allocation(volume["allocation"])))),
         scratch(volume["scratch"]),
         duration(volume["ready_after"]),
     )

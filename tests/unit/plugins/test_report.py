@@ -187,11 +187,12 @@ def test_preallocation_that_cdi_ignores_is_said() -> None:
         (None, "-"),
         ({"requested": None, "applied": None}, "-"),
         ({"requested": False, "applied": False}, "no"),
-        ({"requested": True, "applied": None}, "asked"),
+        ({"requested": True, "applied": False}, "asked"),
+        ({"requested": True, "applied": True}, "yes"),
     ],
 )
-def test_preallocation_in_a_word(given: dict[str, Any] | None, said: str) -> None:
-    assert view.preallocation(given) == said
+def test_preallocation_in_a_word_while_a_volume_is_filled(given: dict[str, Any] | None, said: str) -> None:
+    assert view.preallocation({"preallocation": given, "phase": "ImportInProgress"}) == said
 
 
 @pytest.mark.parametrize(
