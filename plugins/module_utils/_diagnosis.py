@@ -34,7 +34,7 @@ _CLONE_ERROR = "cdi.kubevirt.io/cloneError"
 # What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
 _NOISE = re.compile(
     'the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch" not found|PVC is not bound|BackOff:'
-    "|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending"
+    "|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
 )
 # How CDI marks what it says of a helper claim.
 _HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
@@ -186,6 +186,8 @@ def unexplained(stored: Object, around: Surroundings) -> bool:
 
 def _told(condition: Object) -> str:
     reason, message = condition.get("reason", ""), condition.get("message", "")
+    if reason == "OOMKilled":
+        message = "the pod needs more memory than its limit"  # and what is told is its log.
     return _tidy(f"{reason or 'no reason'}: {message or 'no message'}")
 
 

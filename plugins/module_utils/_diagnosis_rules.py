@@ -50,7 +50,7 @@ WORKER_RULES = (
         "image_invalid",
         "give an image that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx; plain, gz, xz or zst), without a backing file",
     ),
-    Rule("OOMKilled", "worker_out_of_memory", "raise pod_resource_requirements (module kubevirt.cdi.cdi_config)", LASTING * 2),
+    Rule("OOMKilled", "worker_out_of_memory", "raise pod_resource_requirements (module kubevirt.cdi.cdi_config)", LASTING * 1.5),
     Rule('secret "[^"]*" not found', "secret_missing", "create the Secret in the volume's namespace, or correct its name", LASTING),
     Rule('configmap "[^"]*" not found', "config_map_missing", "create the ConfigMap in the volume's namespace, or correct its name", LASTING),
     Rule(

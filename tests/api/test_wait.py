@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,8 +16,17 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING, Verdict, wait_for
+from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import (
+    FAILED,
+    QUIET_SECONDS,
+    REACHED,
+    WAITING,
+    Closer,
+    Verdict,
+    wait_for,
+)
 
 BLANK = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
 VERDICTS = {
@@ -123,3 +133,109 @@ def test_the_time_out_is_kept(direct, namespace, set_phase) -> None:
     set_phase("disk", "Pending")
     states, seconds = _wait(direct, namespace, ["disk"], 2)
     assert states == {"disk": WAITING} and 1.9 <= seconds < 3.1
+
+
+def test_an_ailment_that_was_overcome_is_forgotten(direct, namespace, set_phase) -> None:
+    set_phase("disk", "Paused")
+    for phase, after in (("Pending", 0.4), ("Paused", 2.4), ("Succeeded", 2.9)):
+        set_phase("disk", phase, after=after)
+    states, _seconds = _wait(direct, namespace, ["disk"], 20)
+    assert states == {"disk": REACHED}
+
+
+def test_an_ailment_that_flickers_lasts(direct, namespace, set_phase) -> None:
+    for number in range(12):
+        set_phase("disk", "Paused" if number % 2 else "Pending", after=0.3 * number + 0.01)
+    states, seconds = _wait(direct, namespace, ["disk"], 20)
+    assert states == {"disk": FAILED} and seconds < 3.5
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [(0, {}, b"")] * 5,
+        [(429, {"Retry-After": "1"}, b"{}")] * 3,
+        [(503, {}, b"{}"), (500, {}, b"{}"), (0, {}, b"")],
+    ],
+    ids=["five cut connections", "too many requests", "a restart"],
+)
+def test_an_api_server_that_is_away_for_some_seconds_is_waited_for(
+    wire, connection, namespace, set_phase, faults
+) -> None:
+    set_phase("disk", "Succeeded")
+    wire.faults += faults
+    states, seconds = _wait(connection, namespace, ["disk"], 20)
+    assert states == {"disk": REACHED} and len(faults) <= seconds < len(faults) + 4
+    assert len(wire.requests) == len(faults) + 1
+
+
+def test_an_api_server_that_stays_away_is_told_at_the_time_out(namespace) -> None:
+    nobody = connect({"host": "http://127.0.0.1:9", "api_key": "token"})
+    started = time.monotonic()
+    with pytest.raises(ApiError, match="no answer from the Kubernetes API"):
+        _wait(nobody, namespace, ["disk"], 3)
+    assert 2 <= time.monotonic() - started <= 4
+
+
+def test_an_api_server_that_never_answers_is_told_at_the_time_out(namespace) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mute = connect({"host": f"http://127.0.0.1:{silent.getsockname()[1]}", "api_key": "token"})
+        started = time.monotonic()
+        with pytest.raises(ApiError, match="no answer from the Kubernetes API"):
+            _wait(mute, namespace, ["disk"], 3)
+        assert 3 <= time.monotonic() - started <= 4
+
+
+def test_a_refusal_is_not_waited_for(wire, namespace) -> None:
+    started = time.monotonic()
+    with pytest.raises(ApiError, match='grant the verb "list"'):
+        _wait(connect({"host": wire.url, "api_key": "test-limited-token"}), namespace, ["disk"], 20)
+    assert time.monotonic() - started < 2
+
+
+def test_the_time_out_is_kept_however_much_happens(direct, namespace, set_phase) -> None:
+    set_phase("disk", "Pending")
+    for number in range(40):
+        set_phase("other", f"Phase{number}", after=0.1 * number + 0.05)
+    states, seconds = _wait(direct, namespace, ["disk", "another"], 2)
+    assert states["disk"] == WAITING and 1.9 <= seconds < 3
+
+
+@pytest.fixture
+def looks(direct, monkeypatch) -> tuple[Closer, list[list[str]], list[str]]:
+    """A way to look closely, which finds everything broken; who was looked at; and the watches that were opened."""
+    looked: list[list[str]] = []
+    watches: list[str] = []
+
+    def look(quiet: dict[str, Any], seconds: float) -> dict[str, Verdict]:
+        looked.append(sorted(quiet))
+        return dict.fromkeys(quiet, Verdict(FAILED, "seen from near", grace=0.5))
+
+    def watch(*arguments: Any, **options: Any) -> Any:
+        watches.append(arguments[2])
+        return opened(*arguments, **options)
+
+    opened = direct.watch
+    monkeypatch.setattr(direct, "watch", watch)
+    return Closer(lambda stored: ((stored or {}).get("status") or {}).get("phase"), look), looked, watches
+
+
+def test_what_does_not_move_is_looked_at_closely(direct, namespace, set_phase, looks) -> None:
+    closer, looked, _watches = looks
+    set_phase("stuck", "Pending")
+    set_phase("quick", "Succeeded")
+    started = time.monotonic()
+    outcomes = wait_for(direct, DATA_VOLUME, namespace, ["stuck", "quick"], _judge, started + 30, closer)
+    assert [outcomes[name].verdict.reason for name in ("stuck", "quick")] == ["seen from near", ""]
+    assert looked == [["stuck"]] and QUIET_SECONDS <= time.monotonic() - started < QUIET_SECONDS + 3
+
+
+def test_what_moves_costs_one_watch_and_no_look(direct, namespace, set_phase, looks) -> None:
+    closer, looked, watches = looks
+    set_phase("disk", "Pending")
+    for number in range(3):
+        set_phase("disk", f"Phase{number}", after=2.0 * (number + 1))
+    set_phase("disk", "Succeeded", after=8)
+    outcomes = wait_for(direct, DATA_VOLUME, namespace, ["disk"], _judge, time.monotonic() + 30, closer)
+    assert outcomes["disk"].verdict.state == REACHED
+    assert looked == [] and len(watches) == 1

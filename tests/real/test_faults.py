@@ -1,0 +1,289 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults induced on a real CDI: a task names each within 15 s, with its remedy, and fails no volume that is healthy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    CONFIG_MAP,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    STORAGE_CLASS,
+    Resource,
+)
+from tests.cluster.csi.faults import clear_faults, set_faults
+from tests.cluster.versions import HELPER_IMAGE
+from tests.real.clone_bed import THIN, alone, until
+from tests.real.fault_bed import HTTP, HTTPS, NODE, STORAGE, Bed, Fault, Seen, blank, check, http
+
+_RBAC = "rbac.authorization.k8s.io"
+ROLE_BINDING = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True)
+QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota", True)
+LIMIT_RANGE = Resource("", "v1", "limitranges", "LimitRange", True)
+PERSISTENT_VOLUME = Resource("", "v1", "persistentvolumes", "PersistentVolume", False)
+
+REGISTRY = HTTPS.replace("https://", "docker://")
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}, "storageClassName": "thin"}
+
+
+def _clone(name: str, size: str = "128Mi", **source: Any) -> dict[str, Any]:
+    return {"source": {"pvc": {"name": name, **source}}, "storage": {**STORAGE, "size": size}}
+
+
+def _registry(image: str, **source: Any) -> dict[str, Any]:
+    return {"source": {"registry": {"url": f"{REGISTRY}/{image}", **source}}, "storage": STORAGE}
+
+
+def _of_class(name: str, **storage: Any) -> dict[str, Any]:
+    return {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": name, **storage}}
+
+
+# By the name of the volume. What an option names, and no such class or namespace exists, the fixture `bed` has made.
+FAULTS = {
+    # The source
+    "host-unknown": Fault(
+        "source_unreachable", "lookup nowhere.invalid", "correct the host", http("http://nowhere.invalid/disk")
+    ),
+    "connection-refused": Fault(
+        "source_unreachable", "connection refused", "see that the server runs", http(f"http://{NODE}:9/disk")
+    ),
+    "url-not-found": Fault("source_not_found", "got 404", "correct the URL", http(f"{HTTP}/nothing")),
+    "password-missing": Fault("source_unauthorized", "got 401", "give a secret_ref", http(f"{HTTP}/auth/disk.qcow2")),
+    "ca-unknown": Fault("certificate_untrusted", "x509", "cert_config_map", http(f"{HTTPS}/disk.qcow2")),
+    "checksum-wrong": Fault(
+        "checksum_mismatch", "expected sha256:00", "correct the checksum", http(checksum=f"sha256:{'0' * 64}")
+    ),
+    "image-invalid": Fault(
+        "image_invalid", "image header", "give an image that CDI reads", http(f"{HTTP}/disk.raw.sha256")
+    ),
+    "image-too-large": Fault(
+        "image_too_large", "too small", "ask for a larger size", {**http(), "storage": {**STORAGE, "size": "32Mi"}}
+    ),
+    "registry-image-missing": Fault(
+        "source_not_found", "manifest unknown", "correct the URL", _registry("nothing:1", cert_config_map="ca")
+    ),
+    "node-image-missing": Fault(
+        "image_pull_failed", "nothing:1", "correct the image's name", _registry("nothing:1", pull_method="node")
+    ),
+    # The pods that CDI starts
+    "secret-missing": Fault(
+        "secret_missing", 'secret "nothing" not found', "create the Secret", http(secret_ref="nothing")
+    ),
+    "ca-map-missing": Fault(
+        "config_map_missing", 'configmap "nothing" not found', "create the ConfigMap", http(cert_config_map="nothing")
+    ),
+    "priority-class-missing": Fault(
+        "worker_refused",
+        "Error starting pod",
+        "see that priority_class_name",
+        {**http(), "priority_class_name": "nothing"},
+    ),
+    "service-account-missing": Fault(
+        "worker_refused",
+        "Error starting pod",
+        "service_account_name exist",
+        {**http(), "service_account_name": "nothing"},
+    ),
+    "no-node-fits": Fault("worker_unschedulable", "node affinity", "let a node take", {"storage_class": "elsewhere"}),
+    # The storage
+    "class-unknown": Fault(
+        "storage_class_missing",
+        '"nothing" not found',
+        "name a storage class that exists",
+        blank(storage_class_name="nothing"),
+    ),
+    "class-unknown-to-the-profile": Fault(
+        "storage_class_missing", "no storageClass", "name a storage class that exists", _of_class("nothing")
+    ),
+    "profile-incomplete": Fault(
+        "storage_profile_incomplete", "accessMode", "storage profile", {"storage_class": "no-profile"}
+    ),
+    "provisioner-refuses": Fault(
+        "provisioning_failed",
+        "no Filesystem volumes",
+        "what the driver refuses",
+        blank(storage_class_name="block-only"),
+    ),
+    "provisioner-fails": Fault("provisioning_failed", "the array is on fire", "storage driver says", blank(), "broken"),
+    "quota-for-the-claim": Fault("quota_exceeded", "exceeded quota", "raise the namespace's quota", http(), "quota-0"),
+    "quota-for-the-helper-claim": Fault(
+        "quota_exceeded", "exceeded quota", "raise the namespace's quota", http(), "quota-1"
+    ),
+    "quota-for-scratch-space": Fault(
+        "quota_exceeded", "exceeded quota", "raise the namespace's quota", http(), "quota-2"
+    ),
+    # Clones
+    "clone-source-missing": Fault(
+        "clone_source_missing", "nothing doesn't exist", "create the source", _clone("nothing")
+    ),
+    "snapshot-missing": Fault(
+        "clone_source_missing",
+        "nothing doesn't exist",
+        "create the source",
+        {"source": {"snapshot": {"name": "nothing"}}, "storage": STORAGE},
+    ),
+    "clone-too-small": Fault(
+        "clone_not_valid", "smaller than the source", "size of the source", _clone("source", "32Mi")
+    ),
+    "clone-source-in-use": Fault("clone_source_in_use", "user using", "end the pod", _clone("used")),
+    "snapshot-fails": Fault("snapshot_failed", "no snapshots today", "copy instead", _clone("source")),
+    # What the API server, or CDI's webhook, refuses
+    "no-right-to-clone": Fault(
+        "", "insufficient permissions", 'grant the verb "create" on datavolumes/source', _clone("source"), "other"
+    ),
+    "claim-is-there": Fault("", "claim-is-there", "another name", http()),
+    "namespace-is-going": Fault("", "is being terminated", "use another one", http(), "going"),
+}
+
+
+@pytest.fixture(scope="module")
+def bed(connection: Connection) -> Iterator[Bed]:
+    """What the faults need: sources of clones, quotas, storage classes, a user with few rights, a namespace that goes."""
+    bed = Bed(connection)
+    main = bed.namespace("main")
+    ca = Path(os.environ["KUBEVIRT_CDI_TEST_CA"]).read_text(encoding="utf-8")
+    bed.make(CONFIG_MAP, "ca", main, data={"ca.pem": ca})
+    bed.make(PERSISTENT_VOLUME_CLAIM, "claim-is-there", main, spec=CLAIM)
+    for claims in range(3):
+        bed.make(
+            QUOTA, "quota", bed.namespace(f"quota-{claims}"), spec={"hard": {"persistentvolumeclaims": str(claims)}}
+        )
+    most = {"type": "PersistentVolumeClaim", "max": {"storage": "100Mi"}}
+    bed.make(LIMIT_RANGE, "limits", bed.namespace("limited"), spec={"limits": [most]})
+    bed.make(STORAGE_CLASS, bed.name("no-profile"), provisioner=THIN)
+    bed.make(STORAGE_CLASS, bed.name("elsewhere"), provisioner="kubernetes.io/no-provisioner")
+    elsewhere = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["elsewhere"]}
+    bed.make(
+        PERSISTENT_VOLUME,
+        bed.name("elsewhere"),
+        spec={
+            "capacity": {"storage": "1Gi"},
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": bed.name("elsewhere"),
+            "local": {"path": "/nowhere"},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [elsewhere]}]}},
+        },
+    )
+    bed.make(
+        ROLE_BINDING,
+        "edit",
+        bed.namespace("other"),
+        roleRef={"apiGroup": _RBAC, "kind": "ClusterRole", "name": "edit"},
+        subjects=[{"kind": "User", "apiGroup": _RBAC, "name": "limited"}],
+    )
+    bed.make(CONFIG_MAP, "stays", bed.namespace("going"), metadata={"finalizers": ["tests.kubevirt-cdi.test/stays"]})
+    connection.delete(NAMESPACE, bed.namespace("going"), dry_run=False)
+    sources = bed.declare_all([(name, Fault("", "", "", blank())) for name in ("source", "used")])
+    assert not any(seen.result.get("failed") for seen in sources.values()), sources
+    bed.make(
+        POD,
+        "user",
+        main,
+        spec={
+            "containers": [
+                {
+                    "name": "user",
+                    "image": HELPER_IMAGE,
+                    "command": ["sleep", "600"],
+                    "volumeMounts": [{"name": "volume", "mountPath": "/volume"}],
+                }
+            ],
+            "volumes": [{"name": "volume", "persistentVolumeClaim": {"claimName": "used"}}],
+            "terminationGracePeriodSeconds": 0,
+        },
+    )
+    until(
+        lambda: ((connection.get(POD, "user", main) or {}).get("status") or {}).get("phase") == "Running", 60, "no pod"
+    )
+    yield bed
+    connection.merge(CONFIG_MAP, "stays", bed.namespace("going"), {"metadata": {"finalizers": None}}, dry_run=False)
+    bed.remove()
+
+
+def _ready(bed: Bed, name: str, fault: Fault) -> Fault:
+    """The fault with the full names of what the fixture made."""
+    options = dict(fault.options)
+    if "storage_class" in options:
+        storage_class = options.pop("storage_class")
+        target = {"size": "64Mi", "storage_class_name": bed.name(storage_class)}
+        options |= {**http(), "storage": target}
+        if storage_class == "elsewhere":
+            options["storage"] = {**target, "access_modes": ["ReadWriteOnce"]}
+    clone = (options.get("source") or {}).get("pvc")
+    if clone and fault.namespace != "main":
+        options["source"] = {"pvc": {**clone, "namespace": bed.namespace("main")}}
+    user = (
+        {"impersonate_user": "limited", "impersonate_groups": ["system:authenticated"]}
+        if name == "no-right-to-clone"
+        else {}
+    )
+    return Fault(fault.cause, fault.words, fault.remedy, options, fault.namespace, user)
+
+
+@contextlib.contextmanager
+def _storage_faults(**faults: dict[str, Any]) -> Iterator[None]:
+    with alone():
+        set_faults("full", faults)
+        try:
+            yield
+        finally:
+            clear_faults("full")
+
+
+# Nothing says that these will never get on.
+SUSPICIOUS = {
+    "claim-refused": Fault("claim_missing", "made no claim", "LimitRange", {**http(), "wait_timeout": 8}, "limited"),
+    "no-persistent-volume": Fault(
+        "claim_pending",
+        "no persistent volume fits",
+        "create a persistent volume",
+        {
+            "source": {"blank": {}},
+            "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "storage_class_name": ""},
+            "wait_timeout": 8,
+        },
+    ),
+}
+HEALTHY = {
+    # 9 MiB at 1 MiB/s, twice over.
+    "slow-server": Fault("", "", "", {**http(f"{HTTP}/slow/disk.qcow2"), "wait_timeout": 120}),
+}
+
+
+@pytest.fixture(scope="module")
+def seen(bed: Bed) -> dict[str, Seen]:
+    """What the tasks said of all of them: the storage is broken for some namespaces meanwhile."""
+    everything = {name: _ready(bed, name, fault) for name, fault in {**HEALTHY, **FAULTS, **SUSPICIOUS}.items()}
+    snapshots = {"code": "INTERNAL", "message": "no snapshots today", "match": bed.namespace("main")}
+    volumes = {"code": "INTERNAL", "message": "the array is on fire", "match": bed.namespace("broken")}
+    with _storage_faults(CreateSnapshot=snapshots, CreateVolume=volumes):
+        return bed.declare_all(everything.items())
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
+    check(FAULTS[name], seen[name])
+
+
+@pytest.mark.parametrize("name", SUSPICIOUS)
+def test_what_may_still_heal_is_named_at_the_time_out(name: str, seen: dict[str, Seen]) -> None:
+    check(SUSPICIOUS[name], seen[name])
+    assert "is not ready after 8 s" in seen[name].result["msg"]
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_what_is_slow_but_healthy_succeeds(name: str, seen: dict[str, Seen]) -> None:
+    result = seen[name].result
+    assert not result.get("failed"), result["msg"]
+    assert result["phase"] == "Succeeded" and result["diagnosis"] is None

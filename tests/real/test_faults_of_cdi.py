@@ -1,0 +1,129 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults of CDI and the cluster: a task names each within 15 s, with its remedy. Nothing else works meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, CDI_CONFIG, DEPLOYMENT, STORAGE_CLASS
+from tests.real.clone_bed import alone, until
+from tests.real.fault_bed import Bed, Fault, Seen, blank, check, http
+
+_DEFAULT = "storageclass.kubernetes.io/is-default-class"
+_NAMESPACE = "cdi"
+
+FAULTS = {
+    "worker-out-of-memory": Fault("worker_out_of_memory", "OOMKilled", "raise pod_resource_requirements", http()),
+    "no-node-for-workers": Fault("worker_unschedulable", "node affinity/selector", "let a node take", http()),
+    "no-default-class": Fault(
+        "storage_class_missing",
+        "no storageClass",
+        "name a storage class",
+        {"source": {"blank": {}}, "storage": {"size": "64Mi"}},
+    ),
+    "controller-down": Fault("controller_down", "Deployment cdi/cdi-deployment", "see its pods", blank()),
+    "webhook-down": Fault("", "failed calling webhook", "Deployment cdi-apiserver", blank()),
+}
+
+
+@contextlib.contextmanager
+def _cdi(connection: Connection, spec: dict[str, Any], before: dict[str, Any], memory: str = "600M") -> Iterator[None]:
+    """The CDI object with this in its spec, `memory` in effect as the workers' limit, and `before` again afterwards."""
+    name = connection.list(CDI)[0][0]["metadata"]["name"]
+
+    def put(patch: dict[str, Any], limit: str) -> None:
+        connection.merge(CDI, name, None, {"spec": patch}, dry_run=False)
+        until(lambda: _limit(connection) == limit, 30, f"CDIConfig has not taken the limit {limit} over")
+
+    try:
+        put(spec, memory)
+        yield
+    finally:
+        put(before, "600M")
+
+
+def _limit(connection: Connection) -> str:
+    status = (connection.get(CDI_CONFIG, "config") or {})["status"]
+    return str(status["defaultPodResourceRequirements"]["limits"]["memory"])
+
+
+@contextlib.contextmanager
+def _without_default_class(connection: Connection) -> Iterator[None]:
+    def mark(value: str) -> None:
+        connection.merge(STORAGE_CLASS, "thin", None, {"metadata": {"annotations": {_DEFAULT: value}}}, dry_run=False)
+
+    mark("false")
+    try:
+        yield
+    finally:
+        mark("true")
+
+
+@contextlib.contextmanager
+def _down(connection: Connection, name: str) -> Iterator[None]:
+    """A Deployment of CDI's without pods."""
+
+    def scale(replicas: int) -> None:
+        connection.merge(DEPLOYMENT, name, _NAMESPACE, {"spec": {"replicas": replicas}}, dry_run=False)
+        until(lambda: _available(connection, name) == replicas, 60, f"{name} has not {replicas} pods")
+
+    scale(0)
+    try:
+        yield
+    finally:
+        scale(1)
+
+
+def _available(connection: Connection, name: str) -> int:
+    status = (connection.get(DEPLOYMENT, name, _NAMESPACE) or {})["status"]
+    return int(status.get("availableReplicas", 0))
+
+
+@pytest.fixture(scope="module")
+def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
+    bed = Bed(connection)
+    said: dict[str, Seen] = {}
+
+    def declare(*names: str) -> None:
+        said.update(bed.declare_all([(name, FAULTS[name]) for name in names]))
+
+    with alone():
+        little = {"limits": {"memory": "14M"}, "requests": {"memory": "14M"}}
+        spec, before = ({"config": {"podResourceRequirements": each}} for each in (little, None))
+        with _cdi(connection, spec, before, "14M"), _without_default_class(connection):
+            declare("worker-out-of-memory", "no-default-class")
+        hosts = ("elsewhere", None)
+        spec, before = ({"workload": {"nodeSelector": {"kubernetes.io/hostname": each}}} for each in hosts)
+        with _cdi(connection, spec, before):
+            declare("no-node-for-workers")
+        # The operator would start them again.
+        with _down(connection, "cdi-operator"):
+            with _down(connection, "cdi-deployment"):
+                declare("controller-down")
+            with _down(connection, "cdi-apiserver"):
+                declare("webhook-down")
+    yield said
+    bed.remove()
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
+    check(FAULTS[name], seen[name])
+
+
+def test_what_the_controller_has_missed_is_made_when_it_is_back(
+    seen: dict[str, Seen], connection: Connection, ok: Any
+) -> None:
+    namespace = seen["controller-down"].result["namespace"]
+    assert not seen["controller-down"].result["data_volume"].get("status")
+    assert (
+        ok("data_volume", name="controller-down", namespace=namespace, wait_timeout=90, **blank())["phase"]
+        == "Succeeded"
+    )
