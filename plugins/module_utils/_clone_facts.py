@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 
 from ._cdi import release
-from ._clone import PREFIX, annotations
+from ._clone import PREFIX, annotations, is_forced
 from ._clone_plan import BLOCK, FILESYSTEM, Source, StorageClass, Target
 from ._quantity import parse
 
@@ -112,6 +112,8 @@ def target(volume: Object, known: Cluster) -> Target:
     default = known.virtualization_class if by_storage and content_type == "kubevirt" else known.default_class
     # CDI writes this annotation on a stored volume, too.
     populator = said.get(f"{PREFIX}storage.usePopulator")
+    # So it does this one, when it has chosen.
+    forced = said.get(FORCED) if is_forced(volume, None) or not volume["metadata"].get("managedFields") else None
     return Target(
         by_storage=by_storage,
         storage_class=default if name is None else known.classes.get(name),
@@ -120,7 +122,7 @@ def target(volume: Object, known: Cluster) -> Target:
         access_modes=tuple(asked.get("accessModes") or ()),
         size=_bytes(((asked.get("resources") or {}).get("requests") or {}).get("storage")),
         content_type=content_type,
-        forced=said.get(FORCED),
+        forced=forced,
         populator=None if populator is None else populator == "true",
         permissive=f"{PREFIX}permissiveClone" in said,
         immediate=_IMMEDIATE in said or not known.waits_for_consumers,
