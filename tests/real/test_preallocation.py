@@ -1,0 +1,296 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Preallocation on a real CDI: the claims of CDI's document on it (P1 to P16), each as CDI holds it today.
+
+P17, that KubeVirt turns discard off for such claims, is KubeVirt's part and not shown here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from kubernetes import client
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+)
+from tests.cluster.digests import digests
+from tests.cluster.runtime.fixtures_images import DISK_BYTES
+from tests.cluster.versions import HELPER_IMAGE
+from tests.modules import Ran, run_module
+from tests.real.clone_bed import alone, until
+from tests.real.scratch_bed import HTTP, IMAGES, SIZE, Cell, cdi_config, effective, made, namespace_of_its_own
+
+KUBECONFIG = os.environ["KUBECONFIG"]
+BLOCK = {**SIZE, "volume_mode": "Block"}
+RETAINED = {"cdi.kubevirt.io/storage.pod.retainAfterCompletion": "true"}
+METHOD = "cdi.kubevirt.io/cloneType"
+_IMAGE = {"http": {"url": f"{HTTP}/disk.qcow2"}}
+
+
+def _run(name: str, **options: Any) -> Ran:
+    return run_module(name, {"kubeconfig": KUBECONFIG, **options})
+
+
+def _volume(name: str, source: dict[str, Any], preallocation: bool | None, **more: Any) -> dict[str, Any]:
+    return {"name": name, "source": source, "storage": SIZE, "preallocation": preallocation, **more}
+
+
+def _clone(name: str, method: str, preallocation: bool) -> dict[str, Any]:
+    return _volume(name, {"pvc": {"name": "http-thin"}}, preallocation, annotations={METHOD: method})
+
+
+VOLUMES = [
+    _volume("http-thick", _IMAGE, True, annotations=RETAINED),
+    _volume("http-thin", _IMAGE, False),
+    {"name": "pvc-thick", "source": _IMAGE, "pvc": {**SIZE, "size": "72Mi", "access_modes": ["ReadWriteOnce"]}, "preallocation": True},
+    _volume("http-block-thick", _IMAGE, True, storage=BLOCK, annotations=RETAINED),
+    {**Cell("qcow2", "Registry").volume, "name": "registry-thick", "preallocation": True},
+    {**Cell("tar", "HTTP").volume, "name": "archive-thick", "preallocation": True},
+    _volume("blank-thick", {"blank": {}}, True, annotations=RETAINED),
+    _volume("blank-thin", {"blank": {}}, False),
+    _volume("blank-unset", {"blank": {}}, None),
+    _volume("blank-block-thick", {"blank": {}}, True, storage=BLOCK),
+]
+CLONES = [
+    _clone("copy-thick", "copy", True),
+    _clone("copy-thin", "copy", False),
+    _clone("snapshot-thick", "snapshot", True),
+    _clone("csi-clone-thick", "csi-clone", True),
+]
+
+
+class Filled(NamedTuple):
+    namespace: str
+    facts: dict[str, dict[str, Any]]
+    warnings: list[str]
+
+
+@pytest.fixture(scope="module")
+def filled(connection: Connection) -> Iterator[Filled]:
+    """Every kind of volume, each measured."""
+    with namespace_of_its_own(connection) as namespace:
+        first = _run("data_volume", namespace=namespace, data_volumes=VOLUMES, wait_timeout=300)
+        upload = {"name": "upload-thick", "path": str(IMAGES / "disk.qcow2"), "storage": SIZE, "preallocation": True}
+        _run("volume_upload", namespace=namespace, uploads=[upload], wait_timeout=300)
+        second = _run("data_volume", namespace=namespace, data_volumes=CLONES, wait_timeout=300)
+        told = _run("data_volume_info", namespace=namespace, verify_allocation=True).result
+        facts = {each["name"]: each for each in told["data_volumes"]}
+        yield Filled(namespace, facts, first.warnings + second.warnings)
+
+
+@pytest.fixture(scope="module")
+def by_default(connection: Connection) -> Iterator[dict[str, Any]]:
+    """Volumes that say nothing, and no, while the cluster's default is on; it is off before and after."""
+    with alone(), namespace_of_its_own(connection) as namespace, cdi_config(connection, preallocation=None):
+        until(lambda: not effective(connection).get("preallocation"), 30, "preallocation stays on")
+        before = _run("cdi_info").result
+        first = _run("cdi_config", preallocation=True).result
+        second = _run("cdi_config", preallocation=True).result
+        volumes = [_volume("unset", {"blank": {}}, None), _volume("no", {"blank": {}}, False)]
+        ran = _run("data_volume", namespace=namespace, data_volumes=volumes, verify_allocation=True).result
+        facts = {each["name"]: each for each in ran["data_volumes"]}
+        yield {"before": before, "first": first, "second": second, "facts": facts}
+
+
+def allocated(facts: dict[str, Any]) -> float:
+    """The allocated part of a volume's disk, 1 for all of it."""
+    found = facts["allocation"]
+    assert found["not_measured"] is None, found
+    return float(found["allocated_bytes"] / found["size_bytes"])
+
+
+def is_thick(facts: dict[str, Any]) -> bool:
+    return facts["preallocation"]["applied"] is True and allocated(facts) >= 1
+
+
+def is_thin(facts: dict[str, Any]) -> bool:
+    return facts["preallocation"]["applied"] is False and allocated(facts) < 0.5
+
+
+def backing_bytes(connection: Connection, namespace: str, name: str) -> int:
+    """What the storage has allocated for a volume: its image file in the test cluster's pool."""
+    claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace) or {}
+    source = (connection.get(PERSISTENT_VOLUME, claim["spec"]["volumeName"]) or {})["spec"]["csi"]
+    state = IMAGES.parent
+    supervisor = (state / "pid").read_text().strip()
+    child = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()[0]
+    pool = Path(f"/proc/{child}/root{state}/pool/{source['driver']}")
+    (image,) = pool.rglob(f"{source['volumeHandle']}.img")
+    return image.stat().st_blocks * 512
+
+
+@pytest.fixture
+def worker_log(connection: Connection, filled: Filled) -> Callable[[str], str]:
+    """What the retained worker of a volume said."""
+
+    def read(name: str) -> str:
+        claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, filled.namespace) or {}
+        pods, _version = connection.list(POD, filled.namespace)
+        (pod,) = [each for each in pods if claim["metadata"]["uid"] in each["metadata"]["name"]]
+        core = client.CoreV1Api(connection.api_client)
+        return str(core.read_namespaced_pod_log(pod["metadata"]["name"], filled.namespace))
+
+    return read
+
+
+def _tried(log: str) -> list[str]:
+    return re.findall(r"Adding preallocation method: \[(.*)\]", log)
+
+
+def test_p2_of_several_methods_the_first_that_works_is_taken(worker_log: Callable[[str], str]) -> None:
+    """The conversion, and the growing of the image to the size that was asked for, try in the same order."""
+    assert _tried(worker_log("http-thick"))[0] == "-o preallocation=falloc"
+    assert "full" not in "".join(_tried(worker_log("http-thick")))
+
+
+def test_p3_a_block_device_is_written_with_zeros_where_the_others_fail(
+    connection: Connection, filled: Filled, worker_log: Callable[[str], str]
+) -> None:
+    tried = _tried(worker_log("http-block-thick"))
+    assert tried == ["-o preallocation=falloc", "-o preallocation=full", "-S 0"]
+    assert backing_bytes(connection, filled.namespace, "http-block-thick") >= DISK_BYTES
+
+
+@pytest.mark.parametrize("name", ["http-thick", "upload-thick", "blank-thick"])
+def test_p4_it_does_not_depend_on_the_source(filled: Filled, name: str) -> None:
+    assert is_thick(filled.facts[name]), filled.facts[name]
+
+
+@pytest.mark.parametrize("name", ["http-thick", "pvc-thick"])
+def test_p5_the_field_is_taken_with_storage_and_with_pvc(filled: Filled, name: str) -> None:
+    assert is_thick(filled.facts[name]), filled.facts[name]
+
+
+@pytest.mark.parametrize("name", ["http-thin", "blank-thin"])
+def test_p6_without_it_the_volume_stays_sparse(filled: Filled, name: str) -> None:
+    assert is_thin(filled.facts[name]), filled.facts[name]
+
+
+def test_p7_the_clusters_default_is_set_in_the_cdi_object(by_default: dict[str, Any]) -> None:
+    assert by_default["first"]["changed"] and by_default["first"]["effective"]["preallocation"] is True
+    assert not by_default["second"]["changed"]
+
+
+def test_p8_the_clusters_default_holds_for_a_volume_that_says_nothing(by_default: dict[str, Any]) -> None:
+    assert by_default["facts"]["unset"]["preallocation"]["requested"] is True
+    assert is_thick(by_default["facts"]["unset"])
+
+
+def test_p9_a_volume_that_says_no_has_precedence(by_default: dict[str, Any]) -> None:
+    assert by_default["facts"]["no"]["preallocation"]["requested"] is False
+    assert is_thin(by_default["facts"]["no"])
+
+
+def test_p10_it_is_off_where_nothing_is_said(filled: Filled, by_default: dict[str, Any]) -> None:
+    assert by_default["before"]["effective"]["preallocation"] is False
+    assert filled.facts["blank-unset"]["preallocation"]["requested"] is False and is_thin(filled.facts["blank-unset"])
+
+
+@pytest.mark.parametrize("name", ["http-thick", "registry-thick"])
+def test_p11_imports_of_any_source_do_it(filled: Filled, name: str) -> None:
+    assert is_thick(filled.facts[name]), filled.facts[name]
+
+
+def test_p12_uploads_do_it(filled: Filled) -> None:
+    assert is_thick(filled.facts["upload-thick"]), filled.facts["upload-thick"]
+
+
+def test_p13_a_copy_does_it_though_its_source_is_sparse(filled: Filled) -> None:
+    assert filled.facts["copy-thick"]["clone"]["method"] == "copy"
+    assert is_thick(filled.facts["copy-thick"]), filled.facts["copy-thick"]
+    # CDI records a copy of files as preallocated even if it is sparse: the fact is what was asked and done.
+    assert is_thin(filled.facts["copy-thin"]), filled.facts["copy-thin"]
+
+
+@pytest.mark.parametrize("method", ["snapshot", "csi-clone"])
+def test_p13_a_clone_that_shares_blocks_ignores_it_and_that_is_warned_of(filled: Filled, method: str) -> None:
+    name = f"{method}-thick"
+    assert filled.facts[name]["clone"]["method"] == method
+    told = filled.facts[name]["preallocation"]
+    assert (told["requested"], told["applied"], told["supported"]) == (True, False, False)
+    assert allocated(filled.facts[name]) < 0.5
+    assert any(f"{filled.namespace}/{name} is not preallocated" in warning for warning in filled.warnings)
+
+
+def test_an_archive_ignores_it_and_that_is_warned_of(filled: Filled) -> None:
+    told = filled.facts["archive-thick"]["preallocation"]
+    assert (told["requested"], told["applied"], told["supported"]) == (True, False, False)
+    assert any(f"{filled.namespace}/archive-thick is not preallocated" in warning for warning in filled.warnings)
+
+
+def test_p14_a_blank_disk_is_allocated_by_fallocate_and_by_nothing_else(
+    filled: Filled, worker_log: Callable[[str], str]
+) -> None:
+    """Where the file system has no fallocate CDI fails: unlike an import it has no second way."""
+    assert is_thick(filled.facts["blank-thick"])
+    assert _tried(worker_log("blank-thick")) == [] and "Added preallocation" in worker_log("blank-thick")
+
+
+def test_p15_a_blank_block_device_is_filled_with_zeros(connection: Connection, filled: Filled) -> None:
+    assert backing_bytes(connection, filled.namespace, "blank-block-thick") >= DISK_BYTES
+    name = f"{filled.namespace}/blank-block-thick"
+    assert digests(KUBECONFIG, [name], DISK_BYTES)[name] == hashlib.sha256(bytes(DISK_BYTES)).hexdigest()
+
+
+def test_p16_what_was_asked_and_applied_is_recorded(connection: Connection, filled: Filled) -> None:
+    for name in ("http-thick", "http-thin", "snapshot-thick"):
+        claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, filled.namespace) or {}
+        recorded = claim["metadata"]["annotations"]
+        facts = filled.facts[name]["preallocation"]
+        assert recorded["cdi.kubevirt.io/storage.preallocation.requested"] == str(facts["requested"]).lower()
+        assert (recorded.get("cdi.kubevirt.io/storage.preallocation") == "true") is facts["applied"]
+
+
+def test_a_block_volume_says_that_it_cannot_be_measured(filled: Filled) -> None:
+    found = filled.facts["http-block-thick"]["allocation"]
+    assert found["allocated_bytes"] is None and "block device" in found["not_measured"]
+
+
+def test_no_measuring_pod_is_left(connection: Connection, filled: Filled) -> None:
+    def left() -> list[str]:
+        pods, _version = connection.list(POD, filled.namespace)
+        return [each["metadata"]["name"] for each in pods if each["metadata"]["name"].startswith("kubevirt-cdi-")]
+
+    until(lambda: not left(), 30, "measuring pods are left")
+
+
+def test_p1_the_first_write_is_measured(connection: Connection, filled: Filled, capsys: Any) -> None:
+    """For information: which is faster depends on the storage. The pool of the test cluster is a file on the machine."""
+    rates = {name: _first_write(connection, filled.namespace, name) for name in ("blank-thin", "blank-thick")}
+    with capsys.disabled():
+        print("\nfirst write of 48 MiB:", ", ".join(f"{name} {rate:.0f} MiB/s" for name, rate in rates.items()))
+    assert all(rate > 0 for rate in rates.values())
+
+
+def _first_write(connection: Connection, namespace: str, name: str) -> float:
+    """MiB per second of dd into a disk's image, past the page cache."""
+    dd = "dd if=/dev/zero of=/volume/disk.img bs=1M count=48 conv=notrunc oflag=direct 2>&1 | tail -1"
+    container = {
+        "name": "write",
+        "image": HELPER_IMAGE,
+        "command": ["sh", "-c", f"{dd} > /dev/termination-log"],
+        "volumeMounts": [{"name": "volume", "mountPath": "/volume"}],
+    }
+    volumes = [{"name": "volume", "persistentVolumeClaim": {"claimName": name}}]
+    spec = {"restartPolicy": "Never", "containers": [container], "volumes": volumes}
+    pod = f"write-{name}"
+    made(connection, POD, {"metadata": {"name": pod}, "spec": spec}, namespace)
+
+    def said() -> Any:
+        statuses = ((connection.get(POD, pod, namespace) or {}).get("status") or {}).get("containerStatuses") or [{}]
+        return ((statuses[0].get("state") or {}).get("terminated") or {}).get("message")
+
+    message = until(said, 60, "dd has not ended")
+    (seconds,) = re.findall(r"([\d.e-]+) s,", message)
+    return 48 / float(seconds)

@@ -1,0 +1,269 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Scratch space on a real CDI: the claims of the document on scratch space (S1 to S21), each as CDI holds it today."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from kubernetes import client
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    CDI_CONFIG,
+    DATA_VOLUME,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    STORAGE_CLASS,
+)
+from tests.cluster.digests import digests
+from tests.cluster.runtime.fixtures_images import DISK_BYTES
+from tests.modules import Ran, run_module
+from tests.real.clone_bed import alone, until
+from tests.real.scratch_bed import (
+    CELLS,
+    HTTP,
+    HTTPS,
+    IMAGES,
+    REGISTRY,
+    SIZE,
+    Cell,
+    ScratchWatch,
+    cdi_config,
+    effective,
+    made,
+    markdown,
+    namespace_of_its_own,
+    requested,
+    worker_pods,
+)
+
+KUBECONFIG = os.environ["KUBECONFIG"]
+PAGE = Path(__file__).parents[2] / "docs" / "scratch-matrix.md"
+RETAINED = {"cdi.kubevirt.io/storage.pod.retainAfterCompletion": "true"}
+MEBIBYTE = 1 << 20
+
+
+def _run(name: str, *, check: bool = False, **options: Any) -> Ran:
+    return run_module(name, {"kubeconfig": KUBECONFIG, **options}, check=check)
+
+
+def _told(ran: Ran) -> dict[str, dict[str, Any]]:
+    """The facts of each volume."""
+    return {each["name"]: each for each in ran.result["data_volumes"]}
+
+
+class Matrix(NamedTuple):
+    """What was foretold of each volume, what was told afterwards, and the scratch claims that were seen."""
+
+    namespace: str
+    foretold: dict[str, dict[str, Any]]
+    told: dict[str, dict[str, Any]]
+    watch: ScratchWatch
+    info: dict[str, dict[str, Any]]
+
+
+OTHERS: list[dict[str, Any]] = [
+    {"name": "http-raw-zst", "source": {"http": {"url": f"{HTTP}/disk.raw.zst"}}, "storage": SIZE},
+    {
+        "name": "block",
+        "source": {"http": {"url": f"{HTTP}/disk.qcow2"}},
+        "storage": {**SIZE, "volume_mode": "Block"},
+    },
+    {
+        "name": "node-pull",
+        "source": {"registry": {"url": f"docker://{REGISTRY}/container-disk:1", "pull_method": "node"}},
+        "storage": SIZE,
+    },
+]
+REFUSED = [cell for cell in CELLS if (cell.file, cell.endpoint) == ("tar", "Registry")]
+
+
+@pytest.fixture(scope="module")
+def matrix(connection: Connection) -> Iterator[Matrix]:
+    """One DataVolume for each cell, and some more, all at once: imports first, then the uploads, then a clone."""
+    with namespace_of_its_own(connection) as namespace:
+        watch = ScratchWatch(namespace).start()
+        imports = [cell.volume for cell in CELLS if cell.endpoint != "Upload" and cell not in REFUSED] + OTHERS
+        uploads = [cell for cell in CELLS if cell.endpoint == "Upload"]
+        every = imports + [cell.volume for cell in uploads]
+        foretold = _told(_run("data_volume", check=True, namespace=namespace, data_volumes=every))
+        told = _told(_run("data_volume", namespace=namespace, data_volumes=imports, wait_timeout=300))
+        sent = [
+            {
+                "name": cell.name,
+                "path": str(IMAGES / f"disk.{cell.file}"),
+                "storage": SIZE,
+                # What the upload's pod says of its way is read from its log afterwards.
+                "annotations": RETAINED if cell.file in ("raw", "qcow2") else {},
+            }
+            for cell in uploads
+        ]
+        _run("volume_upload", namespace=namespace, uploads=sent, wait_timeout=300)
+        clone = {"name": "clone", "source": {"pvc": {"name": "http-raw"}}, "storage": SIZE}
+        _run("data_volume", namespace=namespace, data_volumes=[clone])
+        info = _told(_run("data_volume_info", namespace=namespace))
+        yield Matrix(namespace, foretold, told, watch, info)
+
+
+def test_s1_volumes_are_imported_cloned_and_uploaded(matrix: Matrix) -> None:
+    assert {matrix.info[name]["phase"] for name in ("http-qcow2", "clone", "upload-qcow2")} == {"Succeeded"}
+
+
+def test_s2_a_volume_is_not_ready_before_it_is_filled(connection: Connection, ok: Any, namespace: str) -> None:
+    """That a virtual machine waits for it is KubeVirt's part; what it waits for is this phase."""
+    slow = {"http": {"url": f"{HTTP}/slow/disk.qcow2"}}
+    ok("data_volume", name="slow", namespace=namespace, source=slow, storage=SIZE, wait=False)
+    phases = []
+    for _kind, volume in connection.watch(DATA_VOLUME, namespace, "", timeout_seconds=90, quiet_seconds=90):
+        status = volume.get("status") or {}
+        ready = [each["status"] for each in status.get("conditions", []) if each["type"] == "Ready"]
+        phases.append((status.get("phase"), ready == ["True"]))
+        if phases[-1] == ("Succeeded", True):
+            break
+    assert phases[-1] == ("Succeeded", True) and "ImportInProgress" in [phase for phase, _ready in phases]
+    assert not any(ready for phase, ready in phases if phase != "Succeeded")
+
+
+def test_s3_a_scratch_claim_is_made_during_imports_and_uploads(connection: Connection, matrix: Matrix) -> None:
+    assert matrix.watch.of(connection, "http-qcow2") and matrix.watch.of(connection, "upload-qcow2")
+
+
+def test_s4_its_size_is_the_targets_in_whole_mebibytes(connection: Connection, matrix: Matrix) -> None:
+    scratch = matrix.watch.of(connection, "http-qcow2")
+    target = connection.get(PERSISTENT_VOLUME_CLAIM, "http-qcow2", matrix.namespace)
+    assert scratch and target
+    assert requested(scratch) % MEBIBYTE == 0 and 0 <= requested(scratch) - requested(target) < MEBIBYTE
+
+
+def test_s5_it_is_deleted_after_completion(connection: Connection, matrix: Matrix) -> None:
+    def left() -> list[str]:
+        claims, _version = connection.list(PERSISTENT_VOLUME_CLAIM, matrix.namespace)
+        return [each["metadata"]["name"] for each in claims if each["metadata"]["name"].endswith("-scratch")]
+
+    retained = {
+        matrix.watch.of(connection, name)["metadata"]["name"]  # type: ignore[index]
+        for name in ("upload-raw", "upload-qcow2")
+    }
+    until(lambda: set(left()) == retained, 60, f"scratch claims are left: {left()}")
+
+
+def test_s6_it_is_deleted_after_an_abort(connection: Connection, ok: Any, namespace: str) -> None:
+    watch = ScratchWatch(namespace).start()
+    slow = {"http": {"url": f"{HTTP}/slow/disk.raw"}}
+    ok("data_volume", name="slow", namespace=namespace, source=slow, storage=SIZE, wait=False)
+    until(lambda: watch.seen, 60, "no scratch claim")
+    (told,) = ok("data_volume_info", namespace=namespace)["data_volumes"]
+    assert told["scratch"]["observed"] and told["scratch"]["size"] == "68Mi" and told["scratch"]["left_over"] is None
+    ok("data_volume", name="slow", namespace=namespace, state="absent")
+    until(lambda: watch.gone >= set(watch.seen), 60, "the scratch claim is still there")
+
+
+def test_s14_a_registry_needs_it_when_a_pod_pulls_and_not_when_the_node_does(
+    connection: Connection, matrix: Matrix
+) -> None:
+    assert matrix.watch.of(connection, "registry-qcow2")
+    assert matrix.info["node-pull"]["phase"] == "Succeeded" and not matrix.watch.of(connection, "node-pull")
+    assert matrix.info["node-pull"]["scratch"]["needed"] is False
+
+
+@pytest.mark.parametrize(("name", "phase"), [("upload-qcow2", "TransferScratch"), ("upload-raw", "TransferDataFile")])
+def test_s15_every_upload_has_it_and_only_what_is_converted_goes_through_it(
+    connection: Connection, matrix: Matrix, name: str, phase: str
+) -> None:
+    assert matrix.watch.of(connection, name)
+    claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, matrix.namespace)
+    assert claim
+    uid = claim["metadata"]["uid"]
+    core = client.CoreV1Api(connection.api_client)
+    (pod,) = [
+        each["metadata"]["name"]
+        for each in connection.list(POD, matrix.namespace)[0]
+        if uid in each["metadata"]["name"]
+    ]
+    log = core.read_namespaced_pod_log(pod, matrix.namespace)
+    assert re.findall(r"New phase: (Transfer\w+)", log) == [phase]
+
+
+@pytest.mark.parametrize("file", ["raw.gz", "raw.xz", "raw.zst", "qcow2.gz", "qcow2.xz"])
+def test_s16_http_needs_it_for_packed_images(connection: Connection, matrix: Matrix, file: str) -> None:
+    assert matrix.watch.of(connection, f"http-{file.replace('.', '-')}")
+
+
+def test_s17_http_needs_it_with_and_without_a_password(connection: Connection, matrix: Matrix) -> None:
+    for name in ("http-raw", "http-qcow2", "http-basic-auth-raw"):
+        claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, matrix.namespace)
+        assert claim and matrix.watch.of(connection, name), name
+        # The first pod finds out, a second has the scratch claim; CDI does not count that as a restart.
+        assert len(worker_pods(connection, matrix.namespace, claim["metadata"]["uid"])) == 2, name
+        assert matrix.info[name]["restarts"] == 0
+
+
+def test_s18_http_needs_it_with_a_private_authority(connection: Connection, matrix: Matrix) -> None:
+    assert matrix.watch.of(connection, "https-raw") and matrix.watch.of(connection, "https-qcow2")
+
+
+def test_s11_it_is_filesystem_whatever_the_target_is(connection: Connection, matrix: Matrix) -> None:
+    scratch = matrix.watch.of(connection, "block")
+    assert scratch and matrix.info["block"]["volume_mode"] == "Block"
+    assert (scratch["spec"]["volumeMode"], scratch["spec"]["accessModes"]) == ("Filesystem", ["ReadWriteOnce"])
+
+
+def _outcome(connection: Connection, matrix: Matrix, cell: Cell, read: dict[str, str], wanted: dict[str, str]) -> str:
+    star = "*" if matrix.watch.of(connection, cell.name) else ""
+    assert matrix.info[cell.name]["phase"] == "Succeeded", matrix.info[cell.name]
+    good = read[f"{matrix.namespace}/{cell.name}"] == wanted["qcow2" if cell.file == "tar" else "raw"]
+    return f"✓{star}" if good else f"✗ wrong data{star}"
+
+
+def test_s20_the_matrix(connection: Connection, matrix: Matrix) -> None:
+    """In each of the 35 cells what was foretold is what was seen, and the page in docs/ is this table."""
+    assert len(CELLS) == 35
+    wanted = {kind: (IMAGES / f"disk.{kind}.sha256").read_text().split()[0] for kind in ("raw", "qcow2")}
+    made_cells = [cell for cell in CELLS if cell not in REFUSED]
+    names = {kind: [f"{matrix.namespace}/{cell.name}" for cell in made_cells if (cell.file == "tar") is kind] for kind in (False, True)}
+    read = digests(KUBECONFIG, names[False], DISK_BYTES) | digests(KUBECONFIG, names[True], DISK_BYTES, "disk.qcow2")
+    now = {cell: _outcome(connection, matrix, cell, read, wanted) for cell in made_cells}
+    for cell in made_cells:
+        foretold, seen = matrix.foretold[cell.name]["scratch"], matrix.watch.of(connection, cell.name)
+        assert seen and foretold["needed"], cell
+        assert foretold["storage_class_name"] == seen["spec"]["storageClassName"], cell
+        assert foretold["size"] == f"{requested(seen) // MEBIBYTE}Mi", cell
+        assert matrix.info[cell.name]["scratch"]["observed"], cell
+    for cell in REFUSED:
+        refused = _run("data_volume", namespace=matrix.namespace, data_volumes=[cell.volume]).result
+        assert refused["failed"] and "content_type=archive" in refused["msg"]
+        now[cell] = "✗"
+    page = markdown(now)
+    print(page)
+    if os.environ.get("KUBEVIRT_CDI_TEST_WRITE_DOCS"):
+        PAGE.parent.mkdir(exist_ok=True)
+        PAGE.write_text(page)
+    assert PAGE.read_text() == page
+
+
+def test_s21_an_archive_does_not_go_to_a_block_volume(module: Any, matrix: Matrix) -> None:
+    block = {**Cell("tar", "HTTP").volume, "name": "archive-block", "storage": {**SIZE, "volume_mode": "Block"}}
+    refused = module("data_volume", namespace=matrix.namespace, data_volumes=[block]).result
+    assert refused["failed"] and "volume_mode=Block" in refused["msg"]
+
+
+def test_scratch_space_that_was_left_behind_is_named(connection: Connection, matrix: Matrix, ok: Any) -> None:
+    """A pod that is kept for debugging keeps its scratch claim."""
+    scratch = matrix.watch.of(connection, "upload-raw")
+    assert scratch
+
+    def left() -> Any:
+        told = ok("data_volume_info", namespace=matrix.namespace, name="upload-raw")["data_volumes"][0]
+        return told["scratch"]["left_over"]
+
+    until(left, 75, "it is not named")
+    assert left() == f"{matrix.namespace}/{scratch['metadata']['name']}"

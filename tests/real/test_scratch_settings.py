@@ -1,0 +1,183 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The class of scratch space on a real CDI: the claims of the document on scratch space that depend on the cluster's settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    CDI_CONFIG,
+    PERSISTENT_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    STORAGE_CLASS,
+)
+from tests.cluster.runtime.node import NODE_NAME
+from tests.modules import Ran, run_module
+from tests.real.clone_bed import alone, until
+from tests.real.scratch_bed import HTTP, IMAGES, SIZE, ScratchWatch, cdi_config, effective, made, namespace_of_its_own
+
+_IMAGE = {"http": {"url": f"{HTTP}/disk.qcow2"}}
+_DEFAULT = "storageclass.kubernetes.io/is-default-class"
+
+
+def _run(name: str, **options: Any) -> Ran:
+    return run_module(name, {"kubeconfig": os.environ["KUBECONFIG"], **options})
+
+
+class Evidence(NamedTuple):
+    """The class of each volume's scratch claim, and what was said on the way."""
+
+    classes: dict[str, str | None]
+    reverted: tuple[str, str]
+    configured: dict[str, Any]
+    refused: dict[str, Any]
+    ignored: dict[str, Any]
+    misspelt: dict[str, Any]
+    warnings: dict[str, list[str]]
+    stuck: dict[str, Any]
+    pending: dict[str, Any]
+    filled: dict[str, Any]
+
+
+@contextmanager
+def no_default_class(connection: Connection) -> Iterator[None]:
+    def mark(value: str) -> None:
+        connection.merge(STORAGE_CLASS, "thin", None, {"metadata": {"annotations": {_DEFAULT: value}}}, dry_run=False)
+
+    mark("false")
+    try:
+        yield
+    finally:
+        mark("true")
+
+
+@contextmanager
+def static_volumes(connection: Connection, prefix: str, count: int) -> Iterator[None]:
+    """PersistentVolumes without a class, on directories of the node."""
+    names = [f"{prefix}-{number}" for number in range(count)]
+    for name in names:
+        path = IMAGES.parent / "static" / name
+        path.mkdir(parents=True)
+        path.chmod(0o777)
+        term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE_NAME]}]}
+        spec = {
+            "capacity": {"storage": "128Mi"},
+            "accessModes": ["ReadWriteOnce"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "local": {"path": str(path)},
+            "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
+        }
+        made(connection, PERSISTENT_VOLUME, {"metadata": {"name": name}, "spec": spec})
+    try:
+        yield
+    finally:
+        for name in names:
+            connection.delete(PERSISTENT_VOLUME, name, dry_run=False)
+
+
+@pytest.fixture(scope="module")
+def evidence(connection: Connection) -> Iterator[Evidence]:
+    """The settings of the whole cluster are changed in one go, and put back."""
+    with alone(), namespace_of_its_own(connection) as namespace, cdi_config(connection, scratchSpaceStorageClass="thin"):
+        watch = ScratchWatch(namespace).start()
+        warnings = {}
+
+        def make(name: str, wait: bool = True, **more: Any) -> dict[str, Any]:
+            volume = {"name": name, "namespace": namespace, "source": _IMAGE, "wait": wait, "wait_timeout": 120, **more}
+            ran = _run("data_volume", **volume)
+            warnings.setdefault(name, ran.warnings)
+            assert not ran.result.get("failed"), ran.result
+            return ran.result
+
+        def spec_class() -> str:
+            config = connection.get(CDI_CONFIG, "config") or {}
+            return str(config["spec"].get("scratchSpaceStorageClass"))
+
+        until(lambda: effective(connection).get("scratchSpaceStorageClass") == "thin", 30, "not in effect")
+        edit = {"spec": {"scratchSpaceStorageClass": "plain"}}
+        edited = connection.merge(CDI_CONFIG, "config", None, edit, dry_run=False)
+        until(lambda: spec_class() == "thin", 60, "the edit of CDIConfig stays")
+        reverted = (str(edited["spec"]["scratchSpaceStorageClass"]), spec_class())
+
+        configured = _run("cdi_config", scratch_space_storage_class="plain").result
+        make("configured", storage=SIZE)
+        refused = _run("cdi_config", scratch_space_storage_class="no-such-class").result
+        plain = {**SIZE, "storage_class_name": "plain"}
+        with cdi_config(connection, scratchSpaceStorageClass="no-such-class"):
+            until(lambda: "scratchSpaceStorageClass" not in effective(connection), 30, "the class stays in effect")
+            ignored = effective(connection)
+            misspelt = make("misspelt", storage=plain)
+            block = {"size": "64Mi", "storage_class_name": "block-only", "volume_mode": "Block"}
+            make("stuck", wait=False, storage=block)
+            with no_default_class(connection):
+                make("no-default", storage=plain)
+                classless = {"pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"]}}
+                make("classless", wait=False, **classless)
+                pending = _run("data_volume_info", namespace=namespace, name="classless").result["data_volumes"][0]
+                with static_volumes(connection, namespace, 2):
+                    filled = make("classless", **classless)
+                    names = ("configured", "misspelt", "no-default", "classless", "stuck")
+                    claims = {name: watch.of(connection, name) for name in names}
+                    until(lambda: watch.of(connection, "stuck"), 60, "no scratch claim of stuck")
+                    stuck = _stuck(connection, watch)
+        classes = {name: claim["spec"].get("storageClassName") if claim else None for name, claim in claims.items()}
+        yield Evidence(
+            classes, reverted, configured, refused, ignored, misspelt, warnings, stuck, pending, filled
+        )
+
+
+def _stuck(connection: Connection, watch: ScratchWatch) -> dict[str, Any]:
+    """The scratch claim of the volume on a class for Block alone, and the phase of its volume."""
+    scratch = watch.of(connection, "stuck")
+    assert scratch
+    claim = connection.get(PERSISTENT_VOLUME_CLAIM, scratch["metadata"]["name"], watch.namespace)
+    told = _run("data_volume_info", namespace=watch.namespace, name="stuck").result["data_volumes"][0]
+    return {"claim": claim, "facts": told}
+
+
+def test_s7_the_configured_class_is_in_effect_and_taken(evidence: Evidence) -> None:
+    assert evidence.configured["effective"]["scratch_space_storage_class"] == "plain"
+    assert evidence.classes["configured"] == "plain"
+
+
+def test_s8_an_unknown_class_leads_to_the_targets_own_and_not_to_the_default(evidence: Evidence) -> None:
+    """Since CDI 1.65; the default class of the cluster is `thin`."""
+    assert "scratchSpaceStorageClass" not in evidence.ignored
+    assert evidence.classes["misspelt"] == "plain"
+    assert evidence.misspelt["scratch"]["storage_class_name"] == "plain"
+
+
+def test_s9_without_a_default_class_it_is_the_same(evidence: Evidence) -> None:
+    assert evidence.classes["no-default"] == "plain"
+
+
+def test_s10_a_misspelt_class_is_refused_by_the_module_and_told_of_by_the_others(evidence: Evidence) -> None:
+    assert evidence.refused["failed"] and "no-such-class" in evidence.refused["msg"]
+    (warning,) = evidence.warnings["misspelt"]
+    assert "CDI ignores scratchSpaceStorageClass no-such-class" in warning and "uses plain" in warning
+
+
+def test_s12_a_class_for_block_alone_is_warned_of_and_the_claim_stays_pending(evidence: Evidence) -> None:
+    assert any("StorageClass block-only cannot do" in warning for warning in evidence.warnings["stuck"])
+    claim = evidence.stuck["claim"]
+    assert (claim["spec"]["storageClassName"], claim["spec"]["volumeMode"]) == ("block-only", "Filesystem")
+    assert claim["status"]["phase"] == "Pending" and evidence.stuck["facts"]["phase"] != "Succeeded"
+    assert any("block-only" in problem for problem in evidence.stuck["facts"]["scratch"]["problems"])
+
+
+def test_s13_without_any_class_it_waits_for_volumes_that_fit(evidence: Evidence) -> None:
+    assert any("wait for a PersistentVolume that fits" in warning for warning in evidence.warnings["classless"])
+    assert evidence.pending["phase"] != "Succeeded" and evidence.pending["scratch"]["problems"]
+    assert evidence.filled["phase"] == "Succeeded" and evidence.classes["classless"] in (None, "")
+
+
+def test_s19_an_edit_of_cdiconfig_is_accepted_and_reverted(evidence: Evidence) -> None:
+    assert evidence.reverted == ("plain", "thin")
