@@ -17,8 +17,8 @@ from ._quantity import parse
 Object = t.Dict[str, t.Any]
 
 FORCED = f"{PREFIX}cloneType"
-_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
-_DEFAULT_VIRTUALIZATION_CLASS = "storageclass.kubevirt.io/is-default-virt-class"
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+DEFAULT_VIRTUALIZATION_CLASS = "storageclass.kubevirt.io/is-default-virt-class"
 _IMMEDIATE = f"{PREFIX}storage.bind.immediate.requested"
 # CDI's own spelling (clone-controller-base.go, v1.65.0).
 _VIRTUAL_SIZE = "cdi.Kubervirt.io/virtualSize"
@@ -54,8 +54,8 @@ def cluster(
         name = stored["metadata"]["name"]
         overhead = (overheads.get("storageClass") or {}).get(name, overheads.get("global", "0"))
         classes[name] = _storage_class(stored, by_name.get(name), stored["provisioner"] in drivers, float(overhead))
-    default = _default(storage_classes, _DEFAULT_CLASS)
-    virtualization = _default(storage_classes, _DEFAULT_VIRTUALIZATION_CLASS) or default
+    default = default_class(storage_classes, DEFAULT_CLASS)
+    virtualization = default_class(storage_classes, DEFAULT_VIRTUALIZATION_CLASS) or default
     # One that is not wanted is in phase Error (GetActiveCDI, pkg/controller/common/util.go, v1.65.0).
     active: Object = next((cdi for cdi in cdis if (cdi.get("status") or {}).get("phase") != "Error"), {})
     return Cluster(
@@ -87,7 +87,7 @@ def _storage_class(stored: Object, profile: Object | None, csi: bool, overhead: 
     )
 
 
-def _default(storage_classes: list[Object], annotation: str) -> str | None:
+def default_class(storage_classes: list[Object], annotation: str) -> str | None:
     """The newest of the default classes, of equally old ones the first by name (GetPlatformDefaultStorageClass)."""
     defaults = [item["metadata"] for item in storage_classes if annotations(item).get(annotation) == "true"]
     defaults.sort(key=lambda metadata: metadata["name"])

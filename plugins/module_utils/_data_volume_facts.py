@@ -90,9 +90,9 @@ def scratch_facts(volume: Object, claim: Object | None, settings: scratch.Settin
 
 def _foretold(spec: Object, claim: Object | None, settings: scratch.Settings) -> dict[str, t.Any]:
     """Class and size of the scratch claim that CDI would make now, from the target's claim, or from the claim that it would make."""
-    target = (claim or {}).get("spec") or spec.get("storage") or spec.get("pvc") or {}
-    target_class = target.get("storageClassName") or settings.default_class
-    block = ((claim or {}).get("spec") or {}).get("volumeMode", settings.volume_mode(spec, target_class)) == "Block"
+    claimed = (claim or {}).get("spec") or {}
+    target_class = claimed.get("storageClassName") or settings.class_of(spec)
+    block = claimed.get("volumeMode", settings.volume_mode(spec, target_class)) == "Block"
     if claim:
         request: int | None = int(scratch.parse(claim["spec"]["resources"]["requests"]["storage"]))
     else:

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-from ._cdi import conditions, release
+from ._cdi import conditions
 from ._clone import PREFIX, annotations
+from ._overhead import required_space, usable_space
 from ._quantity import parse
 
 Object = t.Dict[str, t.Any]
@@ -42,12 +43,13 @@ class Need(t.NamedTuple):
 
 @dataclass
 class Settings:
-    """What CDI goes by: the CDIConfig, its release (empty when unknown), storage profiles and the cluster's default class by name."""
+    """What CDI goes by: the CDIConfig, its release (() when unknown), storage profiles by their names, and the default classes' names."""
 
     config: Object = field(default_factory=dict)
-    version: str = ""
+    version: tuple[int, ...] = ()
     profiles: dict[str, Object] = field(default_factory=dict)
     default_class: str | None = None
+    virtualization_class: str | None = None
 
     @property
     def status(self) -> Object:
@@ -56,6 +58,12 @@ class Settings:
     def property_sets(self, class_name: str | None) -> list[Object]:
         """What a class can do by its StorageProfile, empty when that says nothing."""
         return ((self.profiles.get(class_name or "") or {}).get("status") or {}).get("claimPropertySets") or []
+
+    def class_of(self, spec: Object) -> str | None:
+        """The class of the claim that CDI will make from a DataVolume's spec."""
+        target = spec.get("storage") or spec.get("pvc") or {}
+        disk = "storage" in spec and spec.get("contentType") != "archive"
+        return target.get("storageClassName") or (self.virtualization_class if disk else self.default_class)
 
     def volume_mode(self, spec: Object, class_name: str | None) -> str:
         """The volume mode of the claim that CDI will make: of `storage` the profile's first that fits (pkg/controller/datavolume/util.go)."""
@@ -130,8 +138,9 @@ def storage_class(settings: Settings, target_class: str | None) -> str | None:
 
 def claim_bytes(settings: Settings, request: int, target_class: str | None, block: bool, scratch_class: str | None) -> int:
     """The scratch claim's request for a target claim of `request` bytes (createScratchPersistentVolumeClaim in pkg/controller/util.go)."""
-    usable = _usable(settings, request, 0.0 if block else _overhead(settings, target_class))
-    return _required(settings, usable, _overhead(settings, scratch_class))
+    usable = usable_space(request, 0.0 if block else _overhead(settings, target_class), settings.version)
+    required = required_space(usable, _overhead(settings, scratch_class), settings.version)
+    return math.ceil(required / _MEBIBYTE) * _MEBIBYTE
 
 
 def target_bytes(settings: Settings, spec: Object, target_class: str | None, block: bool) -> int | None:
@@ -142,7 +151,7 @@ def target_bytes(settings: Settings, spec: Object, target_class: str | None, blo
     asked = int(parse(size))
     if spec.get("pvc") or block:
         return asked
-    return _with_overhead(settings, asked, _overhead(settings, target_class))
+    return required_space(asked, _overhead(settings, target_class), settings.version)
 
 
 def asked_size(spec: Object) -> str | None:
@@ -157,30 +166,6 @@ def _overhead(settings: Settings, class_name: str | None) -> float:
     overheads = settings.status.get("filesystemOverhead") or {}
     classes = overheads.get("storageClass") or {}
     return float(classes.get(class_name, classes.get(settings.default_class, overheads.get("global", "0"))))
-
-
-def _divides(settings: Settings) -> bool:
-    """Until 1.62 the overhead was a part of the claim, since 1.63 it is added to the disk (pkg/util/util.go)."""
-    return bool(release(settings.version)) and release(settings.version) < (1, 63)
-
-
-def _usable(settings: Settings, size: int, overhead: float) -> int:
-    usable = (1 - overhead) * size if _divides(settings) else size / (1 + overhead)
-    return math.floor(math.ceil(usable) / _MEBIBYTE) * _MEBIBYTE
-
-
-def _with_overhead(settings: Settings, size: int, overhead: float) -> int:
-    if _divides(settings):
-        return _aligned(math.ceil(size / (1 - overhead)))
-    return math.ceil(_aligned(size) * (1 + overhead))
-
-
-def _required(settings: Settings, size: int, overhead: float) -> int:
-    return _aligned(_with_overhead(settings, size, overhead))
-
-
-def _aligned(size: int) -> int:
-    return math.ceil(size / _MEBIBYTE) * _MEBIBYTE
 
 
 def problems(settings: Settings, scratch_class: str | None) -> list[str]:

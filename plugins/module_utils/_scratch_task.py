@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import typing as t
 
+from ._cdi import release
 from ._cdi_config import CONFIG_NAME
+from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from ._connection import Connection, Object
 from ._data_volume_facts import ScratchSeen, scratch_facts
 from ._errors import ApiError
 from ._resources import CDI, CDI_CONFIG, EVENT, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, STORAGE_PROFILE, Resource
 from ._scratch import Settings, claim_name, need
-
-_DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
-_DEFAULT_VIRTUALIZATION_CLASS = "storageclass.kubevirt.io/is-default-virt-class"
 
 
 class Pair(t.NamedTuple):
@@ -42,14 +41,15 @@ def read_settings(connection: Connection, pairs: t.Iterable[Pair]) -> Settings |
     config = _get(connection, CDI_CONFIG, CONFIG_NAME)
     if config is None:
         return None
-    settings = Settings(config)
     versions = [(each.get("status") or {}).get("observedVersion") for each in _list(connection, CDI)]
-    settings.version = next(filter(None, versions), "")
+    settings = Settings(config, release(next(filter(None, versions), "")))
     unfilled = [pair for pair in pairs if (pair.volume.get("status") or {}).get("phase") != "Succeeded"]
     if unfilled:
         settings.profiles = {each["metadata"]["name"]: each for each in _list(connection, STORAGE_PROFILE)}
     if any(_class(pair) is None for pair in unfilled):
-        settings.default_class = _default(_list(connection, STORAGE_CLASS))
+        classes = _list(connection, STORAGE_CLASS)
+        settings.default_class = default_class(classes, DEFAULT_CLASS)
+        settings.virtualization_class = default_class(classes, DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
     return settings
 
 
@@ -58,15 +58,6 @@ def _class(pair: Pair) -> str | None:
     for holder in ((pair.claim or {}).get("spec"), spec.get("storage"), spec.get("pvc")):
         if (holder or {}).get("storageClassName"):
             return str(holder["storageClassName"])  # type: ignore[index]
-    return None
-
-
-def _default(classes: list[Object]) -> str | None:
-    """The class of a volume that names none (pkg/controller/common/util.go, v1.65.0): of several the newest."""
-    for mark in (_DEFAULT_VIRTUALIZATION_CLASS, _DEFAULT_CLASS):
-        marked = [each for each in classes if (each["metadata"].get("annotations") or {}).get(mark) == "true"]
-        if marked:
-            return str(max(marked, key=lambda each: each["metadata"]["creationTimestamp"])["metadata"]["name"])
     return None
 
 

@@ -22,6 +22,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Co
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE  # noqa: E402
 from tests.cluster.digests import digests  # noqa: E402
 from tests.modules import Ran, run_module  # noqa: E402
+from tests.real.clone_bed import alone  # noqa: E402
 from tests.runner.site import INVENTORY, OWN_VARIABLES  # noqa: E402
 
 KUBECONFIG = os.environ["KUBECONFIG"]
@@ -30,16 +31,17 @@ KUBECONFIG = os.environ["KUBECONFIG"]
 @pytest.fixture(scope="session", autouse=True)
 def cdi() -> None:
     """CDI is installed, preallocation is off, scratch space is on `thin`, and the storage profiles are filled in."""
-    ended = subprocess.run(
-        [
-            *("ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars=@{OWN_VARIABLES}"),
-            *("--extra-vars", json.dumps({"cdi_preallocation": False})),
-            *("kubevirt.cdi.install", "kubevirt.cdi.config"),
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    with alone():
+        ended = subprocess.run(
+            [
+                *("ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars=@{OWN_VARIABLES}"),
+                *("--extra-vars", json.dumps({"cdi_preallocation": False})),
+                *("kubevirt.cdi.install", "kubevirt.cdi.config"),
+            ],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 

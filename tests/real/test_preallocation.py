@@ -38,7 +38,7 @@ METHOD = "cdi.kubevirt.io/cloneType"
 _IMAGE = {"http": {"url": f"{HTTP}/disk.qcow2"}}
 
 
-def _run(name: str, **options: Any) -> Ran:
+def _run(name: str, /, **options: Any) -> Ran:
     return run_module(name, {"kubeconfig": KUBECONFIG, **options})
 
 

@@ -52,7 +52,7 @@ RETAINED = {"cdi.kubevirt.io/storage.pod.retainAfterCompletion": "true"}
 MEBIBYTE = 1 << 20
 
 
-def _run(name: str, *, check: bool = False, **options: Any) -> Ran:
+def _run(name: str, /, *, check: bool = False, **options: Any) -> Ran:
     return run_module(name, {"kubeconfig": KUBECONFIG, **options}, check=check)
 
 
@@ -203,7 +203,7 @@ def test_s17_http_needs_it_with_and_without_a_password(connection: Connection, m
         claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, matrix.namespace)
         assert claim and matrix.watch.of(connection, name), name
         # The first pod finds out, a second has the scratch claim; CDI does not count that as a restart.
-        assert len(worker_pods(connection, matrix.namespace, claim["metadata"]["uid"])) == 2, name
+        assert len(worker_pods(connection, matrix.namespace, claim["metadata"]["uid"])) >= 2, name
         assert matrix.info[name]["restarts"] == 0
 
 

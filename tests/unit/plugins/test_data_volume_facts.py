@@ -24,7 +24,7 @@ CLAIM: dict[str, Any] = {
     "spec": {"storageClassName": "thin", "volumeMode": "Filesystem", "resources": {"requests": {"storage": "71135396"}}},
     "status": {"capacity": {"storage": "68Mi"}},
 }
-SETTINGS = Settings({"status": {"filesystemOverhead": {"global": "0.06"}}}, "v1.65.0", {}, "thin")
+SETTINGS = Settings({"status": {"filesystemOverhead": {"global": "0.06"}}}, (1, 65, 0), {}, "thin", "thin")
 
 
 def test_a_filled_volume() -> None:

@@ -17,7 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils import _scratch as sc
 MEBIBYTE = 1 << 20
 
 
-def _settings(version: str = "v1.65.0", asked: str = "", status: str = "", **profiles: list[Any]) -> scratch.Settings:
+def _settings(version: tuple[int, ...] = (1, 65, 0), asked: str = "", status: str = "", **profiles: list[Any]) -> scratch.Settings:
     overheads = {"global": "0.06", "storageClass": {"thin": "0.06", "lean": "0"}}
     config = {
         "spec": {"scratchSpaceStorageClass": asked} if asked else {},
@@ -76,7 +76,7 @@ def test_a_misspelt_class_is_told() -> None:
 
 
 def test_before_1_65_a_misspelt_class_leads_to_the_default_class() -> None:
-    old = _settings("v1.61.1", asked="typo", status="default")
+    old = _settings((1, 61, 1), asked="typo", status="default")
     assert scratch.storage_class(old, "thin") == "default"
     assert "uses default" in scratch.problems(old, "default")[0]
 
@@ -99,22 +99,22 @@ def test_no_class_at_all_is_told() -> None:
 @pytest.mark.parametrize(
     ("version", "request_bytes", "block", "scratch_class", "mebibytes"),
     [
-        ("v1.65.0", 71135396, False, "thin", 68),  # A claim for 64Mi: 64 MiB * 1.06 = 67.84 MiB.
-        ("v1.65.0", 64 * MEBIBYTE, True, "thin", 68),
-        ("v1.65.0", 64 * MEBIBYTE, True, "lean", 64),
-        ("v1.65.0", 64 * MEBIBYTE, False, "thin", 64),  # 60.4 MiB are usable, so 60 MiB * 1.06 = 63.6 MiB.
-        ("v1.61.1", 64 * MEBIBYTE, True, "thin", 69),  # 64 MiB / 0.94 = 68.1 MiB.
+        ((1, 65, 0), 71135396, False, "thin", 68),  # A claim for 64Mi: 64 MiB * 1.06 = 67.84 MiB.
+        ((1, 65, 0), 64 * MEBIBYTE, True, "thin", 68),
+        ((1, 65, 0), 64 * MEBIBYTE, True, "lean", 64),
+        ((1, 65, 0), 64 * MEBIBYTE, False, "thin", 64),  # 60.4 MiB are usable, so 60 MiB * 1.06 = 63.6 MiB.
+        ((1, 61, 1), 64 * MEBIBYTE, True, "thin", 69),  # 64 MiB / 0.94 = 68.1 MiB.
     ],
 )
 def test_the_size_of_the_claim(
-    version: str, request_bytes: int, block: bool, scratch_class: str, mebibytes: int
+    version: tuple[int, ...], request_bytes: int, block: bool, scratch_class: str, mebibytes: int
 ) -> None:
     size = scratch.claim_bytes(_settings(version), request_bytes, "thin", block, scratch_class)
     assert size == mebibytes * MEBIBYTE
 
 
-@given(st.integers(1, 1 << 50), st.booleans(), st.sampled_from(["v1.61.1", "v1.63.0", "v1.65.0"]))
-def test_the_claim_always_has_room_for_the_disk(size: int, block: bool, version: str) -> None:
+@given(st.integers(1, 1 << 50), st.booleans(), st.sampled_from([(1, 61, 1), (1, 63, 0), (1, 65, 0), ()]))
+def test_the_claim_always_has_room_for_the_disk(size: int, block: bool, version: tuple[int, ...]) -> None:
     settings = _settings(version)
     spec = {"storage": {"resources": {"requests": {"storage": str(size)}}}}
     target = scratch.target_bytes(settings, spec, "thin", block)
@@ -132,6 +132,14 @@ def test_the_mode_of_a_claim_to_come_is_the_profiles_first_that_fits() -> None:
     assert settings.volume_mode({"storage": {"accessModes": ["ReadWriteOnce"]}}, "thin") == "Filesystem"
     assert settings.volume_mode({"pvc": {}}, "thin") == "Filesystem"
     assert settings.volume_mode({"pvc": {"volumeMode": "Block"}}, "thin") == "Block"
+
+
+def test_the_class_of_a_claim_to_come_is_the_default_for_its_kind() -> None:
+    settings = scratch.Settings(default_class="default", virtualization_class="virtual")
+    assert settings.class_of({"storage": {}}) == "virtual"
+    assert settings.class_of({"storage": {}, "contentType": "archive"}) == "default"
+    assert settings.class_of({"pvc": {}}) == "default"
+    assert settings.class_of({"pvc": {"storageClassName": "thin"}}) == "thin"
 
 
 def _volume(name: str = "disk", populator: str | None = None, phase: str = "Succeeded", ended: str = "") -> Any:
