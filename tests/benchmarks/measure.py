@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -28,22 +29,34 @@ class Cost:
     output: str
 
 
+# A process begins with the peak of the one that started it: this one is small, and so may be what is measured.
+_LAUNCHER = """
+import json, resource, subprocess, sys
+code = subprocess.call(sys.argv[2:])
+usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+with open(sys.argv[1], "w") as file:
+    json.dump([usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024], file)
+sys.exit(code)
+"""
+
+
 def cost_of(command: list[str], *, env: Mapping[str, str] | None = None, given: str = "") -> Cost:
     """Run the command, with `given` on its standard input; it must succeed."""
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as text:
-        text.write(given)
-        text.seek(0)
+    with tempfile.NamedTemporaryFile("r") as report:
         started = time.monotonic()
-        process = subprocess.Popen(
-            command, env=os.environ | dict(env or {}), stdin=text, stdout=output, stderr=subprocess.STDOUT
+        ended = subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _LAUNCHER, report.name, *command],
+            env=os.environ | dict(env or {}),
+            input=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
-        _pid, status, usage = os.wait4(process.pid, 0)
         seconds = time.monotonic() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        printed = output.read()
-    assert process.returncode == 0, f"{command[:3]} ended with {process.returncode}:\n{printed[-3000:]}"
-    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, printed)
+        assert ended.returncode == 0, f"{command[:3]} ended with {ended.returncode}:\n{ended.stdout[-3000:]}"
+        cpu_seconds, peak_mib = json.load(report)
+    return Cost(seconds, cpu_seconds, peak_mib, ended.stdout)
 
 
 def play(directory: Path, tasks: list[dict[str, Any]], *, collections: Path | None = None, **variables: Any) -> Cost:

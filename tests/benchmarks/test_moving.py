@@ -1,0 +1,299 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How fast bytes get into volumes and volumes are cloned on a real CDI, against what others do in the same run.
+
+Every way is tried twice in turn, and the better time counts: whatever else the machine does hits all of them alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, Resource
+from tests.benchmarks.measure import Cost, cost_of, play
+from tests.benchmarks.peers import kubernetes_core, program
+from tests.real.conftest import KUBECONFIG, cdi, connection, namespace, ok  # noqa: F401
+
+SIZE_MIB = 1024
+VOLUME_SIZE = f"{SIZE_MIB + 16}Mi"
+ROUNDS = 2
+OF_CURL_AT_LEAST = 0.9
+PEAK_MIB = 100
+CLONES = 100
+# One after the other, so that a minute of it tells as much as an hour.
+CLONES_ONE_BY_ONE = 20
+
+SERVICE_NAME = "cdi-uploadproxy.cdi.svc"
+SERVICE = Resource("", "v1", "services", "Service", True)
+CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap", True)
+TOKEN_REQUEST = Resource("upload.cdi.kubevirt.io", "v1beta1", "uploadtokenrequests", "UploadTokenRequest", True)
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """Where the upload proxy is reached; `url` is None for a port-forward of the module's own."""
+
+    name: str
+    host: str
+    port: int
+    url: str | None
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What one upload took: the transfer, and all from the declaration to Succeeded."""
+
+    mib_per_second: float
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same random bytes as a raw and as a qcow2 image."""
+    raw = tmp_path_factory.mktemp("images") / "disk.raw"
+    with raw.open("wb") as file:
+        for _mib in range(SIZE_MIB):
+            file.write(os.urandom(1 << 20))
+    qcow2 = raw.with_suffix(".qcow2")
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, qcow2], check=True)
+    return {"raw": raw, "qcow2": qcow2}
+
+
+@pytest.fixture(scope="module")
+def ca(connection: Connection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    bundle = connection.get(CONFIG_MAP, "cdi-uploadproxy-signer-bundle", "cdi")
+    assert bundle
+    file = tmp_path_factory.mktemp("ca") / "ca.crt"
+    file.write_text(bundle["data"]["ca-bundle.crt"])
+    return file
+
+
+@contextmanager
+def _kubectl_forwards() -> Iterator[Proxy]:
+    """kubectl port-forward, which curl and virtctl go through; the module has its own."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [program("kubectl"), "port-forward", "--namespace=cdi", "service/cdi-uploadproxy", f"{port}:443"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout and "Forwarding from" in process.stdout.readline()
+            yield Proxy("port-forward", "127.0.0.1", port, None)
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def _service(connection: Connection) -> Iterator[Proxy]:
+    stored = connection.get(SERVICE, "cdi-uploadproxy", "cdi")
+    assert stored
+    address = stored["spec"]["clusterIP"]
+    yield Proxy("service address", address, 443, f"https://{address}")
+
+
+class Uploader:
+    """Uploads an image into new volumes of one namespace by one of the three ways."""
+
+    def __init__(self, connection: Connection, namespace: str, ca: Path, proxy: Proxy) -> None:
+        self.connection, self.namespace, self.ca, self.proxy = connection, namespace, ca, proxy
+
+    def module(self, name: str, image: Path) -> Upload:
+        options = {
+            **{"kubeconfig": KUBECONFIG, "path": str(image), "name": name, "namespace": self.namespace},
+            **{"upload_proxy_url": self.proxy.url, "storage": _storage()},
+        }
+        cost = cost_of(
+            [sys.executable, "-m", "ansible_collections.kubevirt.cdi.plugins.modules.volume_upload"],
+            given=json.dumps({"ANSIBLE_MODULE_ARGS": options}),
+        )
+        result = json.loads(cost.output)
+        assert result["bytes_sent"] == image.stat().st_size, result
+        return Upload(result["mib_per_second"], cost.seconds, cost.cpu_seconds, cost.peak_mib)
+
+    def curl(self, name: str, image: Path) -> Upload:
+        """What a careful user types: declare, ask for a token, send, wait."""
+        started = time.monotonic()
+        body = {
+            "apiVersion": DATA_VOLUME.api_version,
+            "kind": DATA_VOLUME.kind,
+            "metadata": {
+                "name": name,
+                "namespace": self.namespace,
+                "annotations": {"cdi.kubevirt.io/storage.bind.immediate.requested": "true"},
+            },
+            "spec": {
+                "source": {"upload": {}},
+                "storage": {"storageClassName": "thin", "resources": {"requests": {"storage": VOLUME_SIZE}}},
+            },
+        }
+        self.connection.create(DATA_VOLUME, body, self.namespace, dry_run=False)
+        self._wait(name, "UploadReady")
+        request = {
+            "apiVersion": TOKEN_REQUEST.api_version,
+            "kind": TOKEN_REQUEST.kind,
+            "metadata": {"name": name, "namespace": self.namespace},
+            "spec": {"pvcName": name},
+        }
+        token = self.connection.create(TOKEN_REQUEST, request, self.namespace, dry_run=False)["status"]["token"]
+        sent = cost_of(
+            [
+                *("curl", "--silent", "--show-error", "--fail", "--http1.1", "--cacert", str(self.ca)),
+                *("--resolve", f"{SERVICE_NAME}:{self.proxy.port}:{self.proxy.host}"),
+                *("--header", f"Authorization: Bearer {token}", "--header", "Expect:", "--request", "POST"),
+                *("--upload-file", str(image), "--write-out", "%{time_total}"),
+                f"https://{SERVICE_NAME}:{self.proxy.port}/v1beta1/upload-async",
+            ]
+        )
+        self._wait(name, "Succeeded")
+        rate = image.stat().st_size / (1 << 20) / float(sent.output)
+        return Upload(rate, time.monotonic() - started, sent.cpu_seconds, sent.peak_mib)
+
+    def virtctl(self, name: str, image: Path) -> Upload:
+        cost = cost_of(
+            [
+                *(program("virtctl"), "image-upload", "dv", name, f"--namespace={self.namespace}", "--force-bind"),
+                *(f"--image-path={image}", f"--size={VOLUME_SIZE}", "--storage-class=thin", "--insecure"),
+                f"--uploadproxy-url=https://{self.proxy.host}:{self.proxy.port}",
+            ]
+        )
+        # Its progress bar tells the average at the end.
+        rates = re.findall(r"([\d.]+) (MiB|GiB) p/s", cost.output)
+        assert rates, cost.output[-500:]
+        rate = float(rates[-1][0]) * (1024 if rates[-1][1] == "GiB" else 1)
+        return Upload(rate, cost.seconds, cost.cpu_seconds, cost.peak_mib)
+
+    def _wait(self, name: str, phase: str) -> None:
+        deadline = time.monotonic() + 600
+        while (volume := self.connection.get(DATA_VOLUME, name, self.namespace)) is not None:
+            if (volume.get("status") or {}).get("phase") == phase:
+                return
+            assert time.monotonic() < deadline, volume.get("status")
+            time.sleep(0.2)
+
+    def remove(self, name: str) -> None:
+        """Space in the pool is short; the time that a deletion takes is nobody's."""
+        self.connection.delete(DATA_VOLUME, name, self.namespace, dry_run=False)
+        while self.connection.get(DATA_VOLUME, name, self.namespace):
+            time.sleep(0.2)
+
+
+def _storage() -> dict[str, str]:
+    return {"size": VOLUME_SIZE, "storage_class_name": "thin"}
+
+
+@pytest.mark.parametrize("kind", ["raw", "qcow2"])
+@pytest.mark.parametrize("way", ["port-forward", "service address"])
+def test_an_upload_is_as_fast_as_curl_and_virtctl_and_small(
+    connection: Connection,
+    namespace: str,
+    images: dict[str, Path],
+    ca: Path,
+    figure: Callable[..., None],
+    kind: str,
+    way: str,
+) -> None:
+    best: dict[str, Upload] = {}
+    peak = 0.0
+    with _kubectl_forwards() if way == "port-forward" else _service(connection) as proxy:
+        uploader = Uploader(connection, namespace, ca, proxy)
+        for attempt in range(ROUNDS):
+            for by in ("module", "curl", "virtctl"):
+                name = f"{by}-{attempt}"
+                took: Upload = getattr(uploader, by)(name, images[kind])
+                uploader.remove(name)
+                peak = max(peak, took.peak_mib if by == "module" else 0)
+                if by not in best or took.mib_per_second > best[by].mib_per_second:
+                    best[by] = took
+    shown = {"module": "kubevirt.cdi.volume_upload", "curl": "curl", "virtctl": "virtctl"}
+    for by, took in best.items():
+        ratio = best["module"].mib_per_second / took.mib_per_second
+        figure(
+            f"upload of {SIZE_MIB} MiB {kind}, {way}" if by == "module" else "",
+            shown[by],
+            f"{took.mib_per_second:.0f} MiB/s",
+            f"{took.seconds:.1f} s in all",
+            f"{took.cpu_seconds:.1f} s of CPU",
+            f"peak {peak if by == 'module' else took.peak_mib:.0f} MiB",
+            *([] if by == "module" else [f"ours is {ratio:.2f} of it"]),
+        )
+    assert peak < PEAK_MIB
+    assert best["module"].mib_per_second >= OF_CURL_AT_LEAST * best["curl"].mib_per_second
+    assert best["module"].mib_per_second >= best["virtctl"].mib_per_second
+
+
+@pytest.fixture
+def source(ok: Callable[..., dict[str, Any]], namespace: str) -> str:
+    """A small volume to clone."""
+    options = {"storage": {"size": "64Mi", "storage_class_name": "thin"}, "source": {"blank": {}}}
+    ok("data_volume", name="source", namespace=namespace, **options)
+    return "source"
+
+
+def test_clones_per_minute(source: str, namespace: str, figure: Callable[..., None], tmp_path: Path) -> None:
+    storage = {"size": "64Mi", "storage_class_name": "thin"}
+    volumes = [
+        {"name": f"ours-{number}", "source": {"pvc": {"name": source}}, "storage": storage} for number in range(CLONES)
+    ]
+    options = {"namespace": namespace, "data_volumes": "{{ volumes }}", "wait_timeout": 1800}
+    ours = play(tmp_path, [{"kubevirt.cdi.data_volume": options, "register": "made"}, _METHODS], volumes=volumes)
+    methods = set(re.findall(r'"msg": "methods: (.*)"', ours.output))
+    assert methods == {"snapshot"}
+    rate = _per_minute(CLONES, ours)
+    figure(f"{CLONES} snapshot clones", "kubevirt.cdi.data_volume", f"{rate:.0f} a minute", f"{ours.seconds:.0f} s")
+
+    definition = {
+        "apiVersion": DATA_VOLUME.api_version,
+        "kind": DATA_VOLUME.kind,
+        "metadata": {"name": "{{ item }}", "namespace": namespace},
+        "spec": {
+            "source": {"pvc": {"name": source, "namespace": namespace}},
+            "storage": {"storageClassName": "thin", "resources": {"requests": {"storage": "64Mi"}}},
+        },
+    }
+    ready = {"wait": True, "wait_timeout": 600, "wait_sleep": 1, "wait_condition": {"type": "Ready", "status": "True"}}
+    names = [f"each-{number}" for number in range(CLONES_ONE_BY_ONE)]
+    create = {"state": "present", "definition": definition}
+    task = {"kubernetes.core.k8s": {**create, **ready}, "loop": names}
+    theirs = play(tmp_path, [task], collections=kubernetes_core())
+    _show(figure, f"{CLONES_ONE_BY_ONE} by a loop of kubernetes.core.k8s that waits for each", rate, theirs, len(names))
+
+    names = [f"all-{number}" for number in range(CLONES)]
+    look = {"api_version": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, "name": "{{ item }}"}
+    tasks = [
+        {"kubernetes.core.k8s": create, "loop": names},
+        {"kubernetes.core.k8s_info": {**look, "namespace": namespace, **ready}, "loop": names},
+    ]
+    theirs = play(tmp_path, tasks, collections=kubernetes_core())
+    _show(figure, f"{CLONES} by a loop that creates and a loop that waits", rate, theirs, len(names))
+
+
+_METHODS = {
+    "ansible.builtin.debug": {
+        "msg": "methods: {{ made.data_volumes | map(attribute='clone.method') | unique | join(', ') }}"
+    }
+}
+
+
+def _show(figure: Callable[..., None], by: str, ours: float, cost: Cost, count: int) -> None:
+    rate = _per_minute(count, cost)
+    figure("", by, f"{rate:.0f} a minute", f"{cost.seconds:.0f} s", f"ours is {ours / rate:.1f} times as fast")
+
+
+def _per_minute(count: int, cost: Cost) -> float:
+    return count / cost.seconds * 60
