@@ -17,14 +17,15 @@ import http.client
 import re
 import typing as t
 
-from . import _data_volume as data_volume
-from . import _data_volume_checks as checks
 from ._cdi import conditions
 from ._clone import PREFIX, annotations
+from ._data_volume import BIND_IMMEDIATELY, desired
+from ._data_volume_checks import check as check_volume
 from ._data_volume_options import VOLUME_OPTIONS
 from ._errors import CdiError
 from ._fields import field_name
 from ._image import MIB, Image
+from ._overhead import required_space
 from ._quantity import parse
 from ._wait import FAILED, REACHED, WAITING, Verdict
 
@@ -36,11 +37,22 @@ UPLOAD_TARGET = f"{PREFIX}storage.upload.target"
 _CHECKSUM = re.compile(r"sha256:([0-9a-fA-F]{64})")
 # Annotations and labels that belong to one life of a volume or claim; a new one must not inherit them.
 _OF_ONE_LIFE = re.compile(r"cdi\.kubevirt\.io/|kubevirt\.cdi/|(pv|volume|volume\.beta|kubectl)\.kubernetes\.io/")
-_OF_A_CLAIM = (UPLOAD_TARGET, f"{PREFIX}storage.contentType", f"{PREFIX}storage.preallocation.requested", data_volume.BIND_IMMEDIATELY)
-_TARGET_OPTIONS = ("storage", "pvc", "content_type", "preallocation", "priority_class_name", "service_account_name")
+_OF_A_CLAIM = (UPLOAD_TARGET, f"{PREFIX}storage.contentType", f"{PREFIX}storage.preallocation.requested", BIND_IMMEDIATELY)
+_SPEC_FIELDS = ("content_type", "preallocation", "priority_class_name", "service_account_name")
+_TARGET_OPTIONS = ("size", "storage_class_name", "volume_name", "access_modes", "volume_mode")
+# The options of a data volume that make sense for an upload's target, too.
+OPTIONS: Object = {
+    **{option: VOLUME_OPTIONS[option] for option in ("namespace", "labels", "annotations", *_SPEC_FIELDS)},
+    **{
+        target: {"type": "dict", "options": {option: VOLUME_OPTIONS[target]["options"][option] for option in _TARGET_OPTIONS}}
+        for target in ("storage", "pvc")
+    },
+}
+_NO_VOLUME = {option: spec.get("default") for option, spec in VOLUME_OPTIONS.items()}
+_NO_TARGET = dict.fromkeys({**VOLUME_OPTIONS["storage"]["options"], **VOLUME_OPTIONS["pvc"]["options"]})
 
 _REMEDIES = {
-    "effective image size": "Ask for a larger size.",
+    "effective image size is larger": "Ask for a larger size.",
     "image header": "Give a whole image in a format that CDI reads.",
     "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
 }
@@ -56,11 +68,10 @@ def check(upload: t.Mapping[str, t.Any]) -> None:
     if upload["checksum"] is not None and not _CHECKSUM.fullmatch(upload["checksum"]):
         raise CdiError(f"checksum of {name} is {upload['checksum']!r}; give sha256: and the 64 hexadecimal digits of the file's SHA-256.")
     given = [target for target in ("storage", "pvc") if upload[target]]
-    sizeless = {target: {**upload[target], "size": upload[target]["size"] or "1Mi"} for target in given}
-    sized_by_image = {"storage": {**dict.fromkeys(VOLUME_OPTIONS["storage"]["options"]), "size": "1Mi"}}
-    checks.check({**declared(upload), "storage": None, "pvc": None, **(sizeless or sized_by_image)})
-    if upload["content_type"] == "archive" and any((upload[target] or {}).get("volume_mode") == "Block" for target in given):
-        raise CdiError(f"{name} has content_type=archive and volume_mode=Block, and CDI unpacks archives into file systems only; use Filesystem.")
+    volume = declared(upload)
+    for target in given or ["storage"]:
+        volume[target] = {**_NO_TARGET, **(volume[target] or {}), "size": (upload[target] or {}).get("size") or "1Mi"}
+    check_volume(volume)
 
 
 def digest_of(checksum: str) -> str:
@@ -70,9 +81,10 @@ def digest_of(checksum: str) -> str:
 
 def declared(upload: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The options of a data volume (see `_data_volume_options`) for an upload's target. Nobody else would bind it, so CDI shall."""
-    fixed = {"state": "present", "source": {"upload": {}}, "source_ref": None, "binding": "immediate", "on_drift": "fail", "keep_claim": False}
-    given = {key: upload[key] for key in ("name", "namespace", "labels", "annotations", *_TARGET_OPTIONS)}
-    return {**dict.fromkeys(VOLUME_OPTIONS), **given, **fixed}
+    given = {key: upload[key] for key in ("name", "namespace", *OPTIONS)}
+    for target in ("storage", "pvc"):
+        given[target] = given[target] and {**_NO_TARGET, **given[target]}
+    return {**_NO_VOLUME, **given, "source": {"upload": {}}, "binding": "immediate"}
 
 
 def content_type(upload: t.Mapping[str, t.Any], image: Image) -> str | None:
@@ -96,15 +108,15 @@ def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: float, 
     target = "pvc" if volume["pvc"] or ("pvc" in spec and not volume["storage"]) else "storage"
     given = volume[target] or {}
     before = spec.get(target) or {}
-    wanted = data_volume.desired({**volume, "storage": None, "pvc": None, target: given})
-    for option in ("content_type", "preallocation", "priority_class_name", "service_account_name"):
+    wanted = desired({**volume, "storage": None, "pvc": None, target: given})
+    for option in _SPEC_FIELDS:
         field = field_name(option)
         if volume[option] is None and field in spec:
             wanted["spec"][field] = spec[field]
     if volume[target] is None and before:
         wanted["spec"][target] = copy.deepcopy(before)
     wanted["spec"][target]["resources"] = {"requests": {"storage": _size(upload, image, overhead if target == "pvc" else 0.0, given, before)}}
-    for kind, keep in (("labels", ()), ("annotations", (data_volume.BIND_IMMEDIATELY,))):
+    for kind, keep in (("labels", ()), ("annotations", (BIND_IMMEDIATELY,))):
         wanted["metadata"][kind] = {**_inherited((stored or {}).get("metadata", {}).get(kind), keep), **wanted["metadata"][kind]}
     return wanted
 
@@ -112,7 +124,7 @@ def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: float, 
 def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: float, given: Object, before: Object) -> str:
     size, needed = given.get("size"), image.needed_size
     if needed is not None:
-        needed = with_overhead(needed, overhead)
+        needed = required_space(needed, overhead, ()) if overhead else needed
     if size is not None:
         refuse_too_small(upload, image, int(parse(size)), needed, "size is " + size)
         return str(size)
@@ -123,7 +135,7 @@ def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: float, given: O
         raise CdiError(
             f"The size of the disk in {upload['path']} cannot be told without decompressing it; give storage.size for {upload['name']}, for example 10Gi."
         )
-    return f"{needed // MIB}Mi"
+    return f"{-(-needed // MIB)}Mi"
 
 
 def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str) -> None:
@@ -142,14 +154,19 @@ def _inherited(values: t.Mapping[str, str] | None, keep: t.Collection[str]) -> d
     return {key: value for key, value in (values or {}).items() if key in keep or not _OF_ONE_LIFE.match(key)}
 
 
-def new_life(claim: Object) -> Object:
-    """A claim like this one with nothing in it. Raises CdiError when it is not ours to delete."""
-    metadata, spec = claim["metadata"], claim["spec"]
+def refuse_owned(kind: str, target: Object) -> None:
+    """A target that belongs to something else is not ours to delete. Raises CdiError."""
+    metadata = target["metadata"]
     owner = next((owner for owner in metadata.get("ownerReferences") or [] if owner.get("controller")), None)
     if owner:
         raise CdiError(
-            f"PersistentVolumeClaim {metadata['namespace']}/{metadata['name']} belongs to {owner['kind']} {owner['name']}; replace it there, or give another name."
+            f"{kind} {metadata['namespace']}/{metadata['name']} belongs to {owner['kind']} {owner['name']}; replace it there, or give another name."
         )
+
+
+def new_life(claim: Object) -> Object:
+    """A claim like this one with nothing in it."""
+    metadata, spec = claim["metadata"], claim["spec"]
     kept = {key: value for key, value in spec.items() if key not in ("volumeName", "dataSource")}
     return {
         "metadata": {
@@ -203,7 +220,7 @@ def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, clai
             )
         return (REPLACE, "; ".join(drift)) if drift else (SEND, "")
     uploaded = annotations(claim).get(UPLOADED)
-    held = uploaded or annotations(claim).get(INTENDED) or annotations(volume).get(INTENDED)
+    held = uploaded or annotations(claim).get(INTENDED)
     if held == digest and not drift and upload["overwrite"] != "always":
         return (NOTHING, "") if uploaded else (RECORD, "")
     if held != digest:
@@ -264,6 +281,11 @@ def is_worth_a_retry(status: int, text: str) -> bool:
     return status in (0, 401, 408, 409, 429, 502, 503, 504) or (status == 500 and bool(re.search(r"unexpected EOF|connection|timeout|reset", text)))
 
 
+def is_full(text: str) -> bool:
+    """Whether the upload server had too little room."""
+    return "effective image size is larger" in text
+
+
 def told(status: int, text: str) -> str:
     """An answer as a part of a sentence."""
     text = text.rstrip(".") or http.client.responses.get(status, "no reason given")
@@ -273,11 +295,6 @@ def told(status: int, text: str) -> str:
 def remedy(text: str) -> str:
     """What helps against what the upload server said, as a sentence of its own."""
     return next((f" {sentence}" for part, sentence in _REMEDIES.items() if part in text), "")
-
-
-def with_overhead(size: int, overhead: float) -> int:
-    """The claim for a disk of `size` bytes (pkg/util/util.go GetRequiredSpace, v1.65.0), in whole MiB."""
-    return -(-int(size * (1 + overhead)) // MIB) * MIB
 
 
 def claim_size(claim: Object) -> int:

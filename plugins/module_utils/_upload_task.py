@@ -22,22 +22,19 @@ from ._apply import normalise, shown, write
 from ._argspec import ArgumentSpec
 from ._clone import annotations
 from ._connection import Object
-from ._data_volume_options import VOLUME_OPTIONS
 from ._errors import ApiError, CdiError, NotServed
 from ._image import Image, inspect
 from ._module import Task
+from ._overhead import required_space
 from ._preallocation import preallocation_facts
-from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, UPLOAD_TOKEN_REQUEST, Resource
+from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, UPLOAD_TOKEN_REQUEST, Resource
 from ._surroundings import Lookout
 from ._upload_progress import Progress
 from ._upload_transport import Answer, Route, Unreachable, find_route, send
 from ._wait import FAILED, REACHED, Closer, Verdict, wait_for, wait_gone
 
-_SHARED = (
-    *("namespace", "labels", "annotations", "storage", "pvc", "content_type", "preallocation", "priority_class_name", "service_account_name"),
-)
 _OPTIONS: dict[str, t.Any] = {
-    **{option: VOLUME_OPTIONS[option] for option in _SHARED},
+    **rules.OPTIONS,
     "checksum": {"type": "str"},
     "overwrite": {"type": "str", "choices": ["never", "different", "always"], "default": "never"},
 }
@@ -84,6 +81,7 @@ class _Item:
     transport: str | None = None
     diff: dict[str, t.Any] = field(default_factory=dict)
     changed: bool = False
+    wanted: Object | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -199,22 +197,46 @@ def _upload(session: _Session, item: _Item) -> None:
     """Decide, make the target, send, and see it through."""
     if _holds_checksum(item):
         return
+    if item.volume is None and item.claim is not None and data_volume.goes_away(item.claim):
+        if not session.check_mode:
+            wait_gone(session.connection, PERSISTENT_VOLUME_CLAIM, *item.key, session.timeout)
+        item.claim = None
     item.image = inspect(item.upload["path"])
-    item.digest = _sha256(session, item)
-    wanted: Object | None = None
-    drift: list[str] = []
-    if item.volume is not None or item.claim is None:
-        by_claim = item.upload["pvc"] or ((item.volume or {}).get("spec") or {}).get("pvc")
-        wanted = rules.wanted_volume(item.upload, item.image, session.overhead(by_claim) if by_claim else 0.0, item.volume)
-        drift = data_volume.spec_drift(wanted, item.volume).lines if item.volume is not None else []
-    else:
-        _check_claim(session, item, item.claim)
+    if item.upload["checksum"] or item.volume is not None or item.claim is not None:
+        item.digest = _sha256(session, item)
+    item.wanted, drift = _wanted(session, item)
     item.action, item.reason = rules.plan(item.upload, item.digest, item.volume, item.claim, drift)
-    if item.action != rules.NOTHING:
-        item.changed = True
-        _change(session, item, wanted)
-    elif item.volume is not None:
+    item.changed = item.action != rules.NOTHING
+    before = _held(item)
+    if item.action == rules.NOTHING:
         _label(session, item)
+        return
+    if item.action == rules.RECORD:
+        item.claim = _annotate(session, item, {rules.UPLOADED: item.digest})
+    elif item.action == rules.REPLACE:
+        _replace(session, item, item.reason)
+    elif item.action == rules.CREATE:
+        _create(session, item)
+        # CDI makes the volume meanwhile.
+        item.digest = item.digest or _sha256(session, item)
+    item.diff = {"before": {"sha256": before}, "after": {"sha256": item.digest}}
+    if item.action != rules.RECORD and not session.check_mode:
+        _send(session, item)
+
+
+def _wanted(session: _Session, item: _Item) -> tuple[Object | None, list[str]]:
+    """The DataVolume to have and what differs from the stored one; an existing claim is only checked."""
+    image = t.cast(Image, item.image)
+    if item.volume is None and item.claim is not None:
+        _check_claim(session, item, image, item.claim)
+        return None, []
+    by_claim = item.upload["pvc"] or ((item.volume or {}).get("spec") or {}).get("pvc")
+    wanted = rules.wanted_volume(item.upload, image, session.overhead(by_claim) if by_claim else 0.0, item.volume)
+    if item.volume is None:
+        return wanted, []
+    drift = data_volume.spec_drift(wanted, item.volume)
+    has_grown = drift.grows_to is not None and item.claim is not None and rules.claim_size(item.claim) >= drift.grows_to
+    return wanted, [] if has_grown else drift.lines
 
 
 def _holds_checksum(item: _Item) -> bool:
@@ -240,9 +262,8 @@ def _sha256(session: _Session, item: _Item) -> str:
     return found
 
 
-def _check_claim(session: _Session, item: _Item, claim: Object) -> None:
+def _check_claim(session: _Session, item: _Item, image: Image, claim: Object) -> None:
     """An existing claim has to be of the file's kind and large enough."""
-    image = t.cast(Image, item.image)
     archive = rules.content_type(item.upload, image) == "archive"
     if rules.is_archive_claim(claim) != archive and rules.populated_by_source(claim) is None:
         raise CdiError(
@@ -250,13 +271,15 @@ def _check_claim(session: _Session, item: _Item, claim: Object) -> None:
             "give the other kind of file, or change the claim's annotation cdi.kubevirt.io/storage.contentType."
         )
     if image.needed_size is not None:
-        needed = rules.with_overhead(image.needed_size, session.overhead(claim["spec"]))
+        needed = required_space(image.needed_size, session.overhead(claim["spec"]), ())
         rules.refuse_too_small(item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small")
 
 
 def _label(session: _Session, item: _Item) -> None:
     """Labels and annotations can change on a volume that is there; those of others stay."""
-    metadata = t.cast(Object, item.volume)["metadata"]
+    if item.volume is None:
+        return
+    metadata = item.volume["metadata"]
     missing = {
         kind: given
         for kind in ("labels", "annotations")
@@ -268,54 +291,45 @@ def _label(session: _Session, item: _Item) -> None:
         item.changed, item.diff = True, {"before": {"metadata": normalise(before)["metadata"]}, "after": {"metadata": normalise(item.volume)["metadata"]}}
 
 
-def _change(session: _Session, item: _Item, wanted: Object | None) -> None:
-    item.diff = {"before": {"sha256": _held(item)}, "after": {"sha256": item.digest}}
-    if item.action == rules.RECORD:
-        _annotate(session, PERSISTENT_VOLUME_CLAIM, item, rules.UPLOADED)
-        return
-    if item.action == rules.REPLACE:
-        _replace(session, item, wanted)
-    if item.action == rules.CREATE:
-        _create(session, item, t.cast(Object, wanted))
-    if not session.check_mode:
-        _send(session, item)
-
-
 def _held(item: _Item) -> str | None:
     return annotations(item.claim).get(rules.UPLOADED) or annotations(item.claim).get(rules.INTENDED)
 
 
-def _create(session: _Session, item: _Item, wanted: Object) -> None:
-    wanted["metadata"]["annotations"][rules.INTENDED] = item.digest
-    change = write(session.connection, DATA_VOLUME, wanted, None, check_mode=session.check_mode)
+def _create(session: _Session, item: _Item) -> None:
+    change = write(session.connection, DATA_VOLUME, t.cast(Object, item.wanted), None, check_mode=session.check_mode)
     item.volume, item.claim = change.object, None
 
 
-def _replace(session: _Session, item: _Item, wanted: Object | None) -> None:
+def _replace(session: _Session, item: _Item, why: str) -> None:
     """Delete the target with its data, as the user said, and make it anew."""
     namespace, name = item.key
-    session.progress.say(item.title, f"replacing it: {item.reason}")
-    resource, stored = (DATA_VOLUME, item.volume) if item.volume is not None else (PERSISTENT_VOLUME_CLAIM, item.claim)
-    claim = rules.new_life(t.cast(Object, item.claim)) if item.volume is None else None
-    session.connection.delete(resource, name, namespace, dry_run=session.check_mode, uid=t.cast(Object, stored)["metadata"]["uid"])
+    session.progress.say(item.title, f"replacing it: {why}")
+    stored = t.cast(Object, item.claim if item.volume is None else item.volume)
+    rules.refuse_owned(_resource(item).kind, stored)
+    claim = rules.new_life(stored) if item.volume is None else None
+    session.connection.delete(_resource(item), name, namespace, dry_run=session.check_mode, uid=stored["metadata"]["uid"])
     if session.check_mode:
         return
     for kind in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM):
         wait_gone(session.connection, kind, namespace, name, session.timeout)
     if claim is None:
-        _create(session, item, t.cast(Object, wanted))
+        _create(session, item)
     else:
         item.claim = write(session.connection, PERSISTENT_VOLUME_CLAIM, claim, None, check_mode=False).object
 
 
-def _annotate(session: _Session, resource: Resource, item: _Item, annotation: str) -> Object:
+def _annotate(session: _Session, item: _Item, annotations_: dict[str, str]) -> Object:
     namespace, name = item.key
-    return session.connection.merge(resource, name, namespace, {"metadata": {"annotations": {annotation: item.digest}}}, dry_run=session.check_mode)
+    return session.connection.merge(PERSISTENT_VOLUME_CLAIM, name, namespace, {"metadata": {"annotations": annotations_}}, dry_run=session.check_mode)
 
 
 def _send(session: _Session, item: _Item) -> None:
     """Send until CDI has taken it, each time from the first byte: its upload server keeps nothing of a broken attempt."""
     token, token_time, told = "", 0.0, ""
+    sent_before = annotations(item.claim).get(rules.INTENDED) == item.digest
+    if item.claim is not None:
+        # Nobody who waits for a consumer could take the bytes.
+        item.claim = _annotate(session, item, {rules.INTENDED: item.digest, data_volume.BIND_IMMEDIATELY: "true"})
     for attempt in range(session.task.params["retries"] + 1):
         if attempt:
             item.retries = attempt
@@ -323,7 +337,9 @@ def _send(session: _Session, item: _Item) -> None:
             time.sleep(min(2 ** (attempt - 1), _LONGEST_PAUSE_SECONDS))
         target = _ready(session, item)
         if _is_populated(item, target):
-            break  # CDI had taken all of the attempt before, although its answer got lost.
+            if attempt or sent_before:
+                break  # CDI had taken all of an attempt before, although its answer got lost.
+            raise CdiError(f"{_resource(item).kind} {item.title} has been filled by somebody else meanwhile; run the task again to compare.")
         if not token or time.monotonic() - token_time > _TOKEN_SECONDS:
             token, token_time = _token(session, item), time.monotonic()
         answer = _attempt(session, item, token)
@@ -336,13 +352,17 @@ def _send(session: _Session, item: _Item) -> None:
             told = verdict.reason
         else:
             told = rules.told(answer.status, answer.text)
+            if rules.is_full(answer.text) and (attempt or sent_before) and item.volume is not None:
+                # What a killed server has written of a raw disk stays, and the next takes it for lost space. Nothing else is in there.
+                _replace(session, item, told)
+                continue
             if not rules.is_worth_a_retry(answer.status, answer.text):
                 raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed: {told}.{rules.remedy(answer.text)}")
     else:
         raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed {attempt + 1} times, at last because {told}.{_warnings(session, item)}")
     if item.volume is not None:
         item.volume = session.connection.get(DATA_VOLUME, item.key[1], item.key[0])
-    item.claim = _annotate(session, PERSISTENT_VOLUME_CLAIM, item, rules.UPLOADED)
+    item.claim = _annotate(session, item, {rules.UPLOADED: item.digest})
     session.progress.say(item.title, "done")
 
 
@@ -374,8 +394,8 @@ def _ready(session: _Session, item: _Item) -> Object:
     if outcome.verdict.state != REACHED or outcome.object is None:
         how = "cannot take the upload" if outcome.verdict.state == FAILED else f"is not ready for the upload after {session.timeout} s"
         raise CdiError(f"{_resource(item).kind} {item.title} {how}: {outcome.verdict.reason}.{_warnings(session, item)}")
-    if item.claim is None or _held(item) != item.digest:
-        item.claim = _annotate(session, PERSISTENT_VOLUME_CLAIM, item, rules.INTENDED)
+    if annotations(item.claim).get(rules.INTENDED) != item.digest:
+        item.claim = _annotate(session, item, {rules.INTENDED: item.digest})
     return outcome.object
 
 

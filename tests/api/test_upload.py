@@ -1,0 +1,177 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Module volume_upload on the wire: what is asked before a byte moves, what check mode says, what is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    path = tmp_path / "disk.raw"
+    path.write_bytes(os.urandom(2 * MIB))
+    return path
+
+
+@pytest.fixture
+def filled(connection, namespace) -> Callable[..., None]:
+    """Makes a DataVolume as CDI leaves it after an upload of the file."""
+    objects = client.CustomObjectsApi(config.new_client_from_config(os.environ["KUBECONFIG"]))
+
+    def fill(name: str, path: Path, phase: str = "Succeeded", size: str = "2Mi") -> None:
+        spec = {"source": {"upload": {}}, "storage": {"resources": {"requests": {"storage": size}}}}
+        volume = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": {"name": name}, "spec": spec}
+        connection.create(DATA_VOLUME, volume, namespace, dry_run=False)
+        kind = (DATA_VOLUME.group, DATA_VOLUME.version, namespace, DATA_VOLUME.plural, name)
+        objects.patch_namespaced_custom_object_status(*kind, {"status": {"phase": phase}})
+        noted = {"kubevirt.cdi/uploaded-sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        body = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "annotations": noted if phase == "Succeeded" else {}},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}},
+        }
+        connection.create(PERSISTENT_VOLUME_CLAIM, body, namespace, dry_run=False)
+
+    return fill
+
+
+def test_an_uploaded_file_costs_two_gets(wire, module, namespace, image, filled) -> None:
+    filled("disk", image)
+    wire.requests.clear()
+    result = module("volume_upload", name="disk", namespace=namespace, path=str(image)).result
+    assert not result["changed"] and result["action"] == "unchanged" and result["bytes_sent"] == 0
+    assert [method for method, _path in wire.requests] == ["GET", "GET"]
+
+
+def test_twenty_uploaded_files_cost_two_lists(wire, module, namespace, image, filled) -> None:
+    names = [f"disk-{number}" for number in range(20)]
+    for name in names:
+        filled(name, image)
+    wire.requests.clear()
+    uploads = [{"name": name, "path": str(image)} for name in names]
+    assert not module("volume_upload", namespace=namespace, uploads=uploads).result["changed"]
+    assert len(wire.requests) == 2
+
+
+def test_check_mode_says_what_would_be_done_and_writes_nothing(
+    wire, module, namespace, image, filled, tmp_path
+) -> None:
+    other = tmp_path / "other.raw"
+    other.write_bytes(os.urandom(2 * MIB))
+    filled("same", image)
+    filled("other", other)
+    filled("empty", image, phase="UploadReady")
+    uploads = [
+        {"name": name, "path": str(image), "overwrite": "different"} for name in ("same", "other", "empty", "missing")
+    ]
+    wire.requests.clear()
+    result = module("volume_upload", check=True, namespace=namespace, uploads=uploads).result
+    told = {item["name"]: (item["action"], item["changed"], item["bytes_sent"]) for item in result["uploads"]}
+    assert told == {
+        "same": ("unchanged", False, 0),
+        "other": ("replaced", True, 0),
+        "empty": ("uploaded", True, 0),
+        "missing": ("uploaded", True, 0),
+    }
+    assert wire.writes() == []
+    assert result["uploads"][3]["data_volume"]["spec"]["storage"]["resources"]["requests"]["storage"] == "2Mi"
+
+
+def test_check_mode_deletes_nothing(connection, module, namespace, image, filled) -> None:
+    filled("disk", image)
+    options = {"name": "disk", "namespace": namespace, "path": str(image), "overwrite": "always"}
+    assert module("volume_upload", check=True, **options).result["action"] == "replaced"
+    assert connection.get(DATA_VOLUME, "disk", namespace) is not None
+
+
+def test_labels_of_a_filled_volume_follow_and_others_stay(connection, module, namespace, image, filled) -> None:
+    filled("disk", image)
+    connection.merge(DATA_VOLUME, "disk", namespace, {"metadata": {"labels": {"theirs": "x"}}}, dry_run=False)
+    options = {"name": "disk", "namespace": namespace, "path": str(image), "labels": {"ours": "y"}}
+    result = module("volume_upload", **options).result
+    assert result["changed"] and result["action"] == "unchanged" and result["bytes_sent"] == 0
+    assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["labels"] == {"theirs": "x", "ours": "y"}
+    assert not module("volume_upload", **options).result["changed"]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"checksum": "md5:12"}, "checksum of disk is 'md5:12'; give sha256:"),
+        ({"name": "Bad_Name"}, "name is 'Bad_Name'"),
+        ({"storage": {"size": "ten"}}, "'ten' is not a Kubernetes quantity"),
+        ({"storage": {"size": "1Gi"}, "pvc": {"size": "1Gi"}}, "storage and pvc"),
+        ({"content_type": "archive", "storage": {"volume_mode": "Block"}}, "an archive needs a file system"),
+        ({"parallel": 0}, "parallel is 0"),
+        ({"retries": -1}, "retries is -1"),
+    ],
+)
+def test_bad_options_end_before_any_request(wire, module, namespace, image, options, named) -> None:
+    result = module("volume_upload", **{"name": "disk", "namespace": namespace, "path": str(image), **options}).result
+    assert result["failed"] and named in result["msg"], result["msg"]
+    assert wire.requests == []
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"path": "/nowhere"}, "Cannot read /nowhere on the host that runs this task: No such file or directory"),
+        ({"checksum": f"sha256:{'0' * 64}"}, "and not sha256:0000"),
+        ({"storage": {"size": "1Mi"}}, "size is 1Mi"),
+        ({"content_type": "archive"}, "is a disk image (raw)"),
+    ],
+)
+def test_a_file_that_does_not_fit_ends_before_any_write(wire, module, namespace, image, options, named) -> None:
+    result = module("volume_upload", **{"name": "disk", "namespace": namespace, "path": str(image), **options}).result
+    assert result["failed"] and named in result["msg"], result["msg"]
+    assert wire.writes() == [] and result["bytes_sent"] == 0
+
+
+def test_the_volume_that_is_made_carries_what_was_asked_for(connection, module, namespace, image) -> None:
+    """There is no CDI here to make it ready, which is what the task then says."""
+    result = module(
+        "volume_upload",
+        **{"name": "disk", "namespace": namespace, "path": str(image), "wait_timeout": 1},
+        **{"labels": {"a": "b"}, "annotations": {"c": "d"}, "preallocation": True},
+        **{"pvc": {"access_modes": ["ReadWriteOnce"], "volume_mode": "Block", "storage_class_name": "thin"}},
+    ).result
+    assert result["failed"] and "is not ready for the upload after 1 s" in result["msg"]
+    made = connection.get(DATA_VOLUME, "disk", namespace)
+    assert made["metadata"]["labels"] == {"a": "b"}
+    assert made["metadata"]["annotations"] == {"c": "d", "cdi.kubevirt.io/storage.bind.immediate.requested": "true"}
+    assert made["spec"] == {
+        "source": {"upload": {}},
+        "preallocation": True,
+        "pvc": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "2Mi"}},
+            "storageClassName": "thin",
+            "volumeMode": "Block",
+        },
+    }
+
+
+def test_without_a_right_the_refusal_names_it(module, namespace, image) -> None:
+    result = module("volume_upload", token="test-limited-token", name="disk", namespace=namespace, path=str(image)).result
+    assert result["failed"] and "Cannot get DataVolume" in result["msg"] and "grant the verb" in result["msg"]
+
+
+def test_nothing_secret_is_in_a_result(module, namespace, image, filled) -> None:
+    filled("disk", image)
+    ran = module("volume_upload", name="disk", namespace=namespace, path=str(image))
+    assert "test-admin-token" not in ran.output and json.loads(ran.output)

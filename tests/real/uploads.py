@@ -1,0 +1,198 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files to upload, moments to interrupt, and a proxy that is not CDI's. Run as a module: volume_upload with its peak memory."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import datetime
+import hashlib
+import json
+import os
+import random
+import ssl
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE, Resource
+
+KUBECONFIG = os.environ["KUBECONFIG"]
+MIB = 1024 * 1024
+SECRET = Resource("", "v1", "secrets", "Secret", True)
+_CONVERT = {
+    "qcow2": ["-O", "qcow2"],
+    "vmdk": ["-O", "vmdk", "-o", "subformat=streamOptimized"],
+    "vhd": ["-O", "vpc", "-o", "force_size=on"],
+    "vhd-fixed": ["-O", "vpc", "-o", "subformat=fixed,force_size=on"],
+    "vhdx": ["-O", "vhdx"],
+    "vdi": ["-O", "vdi"],
+}
+_COMPRESS = {"gz": ["gzip", "-1c"], "xz": ["xz", "-0c"], "zst": ["zstd", "-qc"]}
+
+
+class Images:
+    """One disk of 64 MiB in every format that CDI takes, an archive with it, and a large file."""
+
+    size = 64 * MIB
+
+    def __init__(self, folder: Path) -> None:
+        chosen = random.Random(7)
+        content = bytearray(self.size)
+        content[: 6 * MIB] = chosen.randbytes(6 * MIB)
+        content[40 * MIB : 42 * MIB] = (b"All work and no play. " * MIB)[: 2 * MIB]
+        content[-MIB:] = chosen.randbytes(MIB)
+        self.disks = {"raw": self._write(folder / "disk.raw", bytes(content))}
+        self.sha256 = hashlib.sha256(content).hexdigest()
+        for name, arguments in _CONVERT.items():
+            self.disks[name] = str(folder / f"disk.{name}")
+            subprocess.run(
+                ["qemu-img", "convert", "-f", "raw", *arguments, self.disks["raw"], self.disks[name]], check=True
+            )
+        for inner, compression in (("raw", "gz"), ("raw", "xz"), ("raw", "zst"), ("qcow2", "gz"), ("vmdk", "zst")):
+            name = f"{inner}-{compression}"
+            self.disks[name] = f"{self.disks[inner]}.{compression}"
+            with open(self.disks[name], "wb") as file:
+                subprocess.run([*_COMPRESS[compression], self.disks[inner]], check=True, stdout=file)
+        # What makes an ISO is its volume descriptor at 32 KiB; to CDI it is a raw disk.
+        descriptor = b"\x01CD001\x01".ljust(2048, b"\0")
+        self.iso = self._write(folder / "disk.iso", bytes(32768) + descriptor + chosen.randbytes(3 * MIB - 34816))
+        self.archive = str(folder / "files.tar")
+        with tarfile.open(self.archive, "w") as archive:
+            archive.add(self.disks["raw"], "disk.img")
+        self.large = folder / "large.raw"
+        with open(self.large, "wb") as file:
+            for _mebibyte in range(256):
+                file.write(chosen.randbytes(MIB))
+
+    def _write(self, path: Path, content: bytes) -> str:
+        path.write_bytes(content)
+        return str(path)
+
+
+def namespace_of(connection: Connection) -> Iterator[str]:
+    """A namespace, deleted afterwards."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    connection.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
+    yield name
+    connection.delete(NAMESPACE, name, dry_run=False)
+
+
+def when_sent(progress: Path, reached: int | str, seconds: float = 120) -> None:
+    """Return when the progress file says so many per cent, or that step."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for line in progress.read_text().splitlines() if progress.exists() else []:
+            with contextlib.suppress(ValueError):
+                told = json.loads(line)
+                if told.get("step") == reached:
+                    return
+                if isinstance(reached, int) and 100 * told.get("sent", 0) >= reached * told.get("size", 1) > 0:
+                    return
+        time.sleep(0.02)
+    raise AssertionError(f"{reached} is not reached after {seconds:.0f} s")
+
+
+@contextlib.contextmanager
+def module_process(name: str, options: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+    """A module that runs while the body does."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"ansible_collections.kubevirt.cdi.plugins.modules.{name}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {"kubeconfig": KUBECONFIG, **options}}).encode())
+    process.stdin.close()
+    yield process
+    process.wait()
+
+
+def aged(connection: Connection, token: str, seconds: int) -> str:
+    """The same upload token as if it had been issued earlier: its times moved, signed by CDI's key (PS256)."""
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import padding
+
+    stored = connection.get(SECRET, "cdi-api-signing-key", "cdi")
+    assert stored is not None
+    key: Any = serialization.load_pem_private_key(base64.b64decode(stored["data"]["id_rsa"]), None)
+    header, payload, _signature = token.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    moved = {name: claims[name] - seconds - 10 for name in ("iat", "nbf", "exp") if name in claims}
+    body = f"{header}.{_base64url(json.dumps({**claims, **moved}).encode())}"
+    scheme = padding.PSS(padding.MGF1(hashes.SHA256()), hashes.SHA256.digest_size)
+    return f"{body}.{_base64url(key.sign(body.encode(), scheme, hashes.SHA256()))}"
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+class ForeignProxy:
+    """A TLS server for 127.0.0.1 whose CA nobody trusts; it notes what it is sent."""
+
+    def __init__(self, folder: Path) -> None:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "cdi-uploadproxy.cdi.svc")])
+        now = datetime.datetime.now(datetime.timezone.utc)
+        certificate = (
+            x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName("cdi-uploadproxy.cdi.svc")]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        self.ca = certificate.public_bytes(serialization.Encoding.PEM).decode()
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        path = folder / "foreign.pem"
+        path.write_bytes(private + self.ca.encode())
+        received = self.received = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                received.append(self.path)
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_arguments: Any) -> None:
+                """The test prints what matters."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> ForeignProxy:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_exception: Any) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+if __name__ == "__main__":
+    from ansible_collections.kubevirt.cdi.plugins.modules.volume_upload import main
+
+    try:
+        main()
+    finally:
+        # Not getrusage's, which knows the parent's peak, too.
+        status = Path("/proc/self/status").read_text().splitlines()
+        print(next(line for line in status if line.startswith("VmHWM")), file=sys.stderr)

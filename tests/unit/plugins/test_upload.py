@@ -1,0 +1,265 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an upload needs, decides and shows."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.action.volume_upload import Lines
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image import MIB, Image
+from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import TlsStream, Tunnel
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import _by_url
+from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING
+
+DIGEST, OTHER = "a" * 64, "b" * 64
+RAW = Image("raw", None, 64 * MIB, 64 * MIB, 64 * MIB)
+
+
+def _upload(**options: Any) -> dict[str, Any]:
+    none = dict.fromkeys([*rules.OPTIONS, "checksum"])
+    return {**none, "name": "disk", "namespace": "demo", "path": "/disk.raw", "overwrite": "never", **options}
+
+
+def _target(**options: Any) -> dict[str, Any]:
+    return {**dict.fromkeys(rules.OPTIONS["storage"]["options"]), **options}
+
+
+def _volume(phase: str, restarts: int = 0, message: str = "") -> dict[str, Any]:
+    conditions = [{"type": "Running", "status": "True", "message": message}]
+    return {
+        "metadata": {"name": "disk"},
+        "spec": {"source": {"upload": {}}, "storage": {"resources": {"requests": {"storage": "64Mi"}}}},
+        "status": {"phase": phase, "restartCount": restarts, "conditions": conditions},
+    }
+
+
+def _claim(**annotations: str) -> dict[str, Any]:
+    noted = {
+        f"cdi.kubevirt.io/storage.{key.replace('_', '.')}": value
+        for key, value in annotations.items()
+        if not key.isupper()
+    }
+    noted.update({getattr(rules, key): value for key, value in annotations.items() if key.isupper()})
+    spec = {"resources": {"requests": {"storage": "128Mi"}}}
+    return {"metadata": {"name": "disk", "namespace": "demo", "annotations": noted}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("image", "size"),
+    [
+        (RAW, "64Mi"),
+        (RAW._replace(virtual_size=64 * MIB + 1, stored_size=64 * MIB + 1), "65Mi"),
+        (Image("qcow2", None, 64 * MIB, 200_000, 200_000), "64Mi"),
+        (Image("qcow2", None, 64 * MIB, 70 * MIB, 70 * MIB), "70Mi"),
+        (Image("qcow2", "gz", 64 * MIB, None, 70 * MIB), "64Mi"),
+    ],
+)
+def test_the_image_tells_the_size(image: Image, size: str) -> None:
+    made = rules.wanted_volume(_upload(), image, 0.0, None)
+    assert made["spec"] == {"source": {"upload": {}}, "storage": {"resources": {"requests": {"storage": size}}}}
+    assert made["metadata"]["annotations"] == {"cdi.kubevirt.io/storage.bind.immediate.requested": "true"}
+
+
+def test_with_pvc_the_overhead_of_the_file_system_is_added() -> None:
+    """CDI takes it off again: 64 MiB are usable in 68 MiB at 6 per cent (GetUsableSpace in pkg/util/util.go, v1.65.0)."""
+    made = rules.wanted_volume(_upload(pvc=_target(access_modes=["ReadWriteOnce"])), RAW, 0.06, None)
+    assert made["spec"]["pvc"]["resources"]["requests"]["storage"] == "68Mi"
+    blocks = rules.wanted_volume(_upload(pvc=_target(access_modes=["ReadWriteOnce"])), RAW, 0.0, None)
+    assert blocks["spec"]["pvc"]["resources"]["requests"]["storage"] == "64Mi"
+
+
+def test_one_mebibyte_too_little_is_refused() -> None:
+    assert rules.wanted_volume(_upload(storage=_target(size="64Mi")), RAW, 0.0, None)
+    with pytest.raises(CdiError, match="size is 63Mi, and /disk.raw .raw of 64 MiB. needs 64Mi"):
+        rules.wanted_volume(_upload(storage=_target(size="63Mi")), RAW, 0.0, None)
+
+
+def test_a_size_that_nothing_tells_is_asked_for() -> None:
+    unknown = Image("raw", "zst", None, None, 5)
+    with pytest.raises(CdiError, match="give storage.size for disk"):
+        rules.wanted_volume(_upload(), unknown, 0.0, None)
+    assert rules.wanted_volume(_upload(storage=_target(size="1Gi")), unknown, 0.0, None)
+
+
+def test_what_is_not_asked_for_stays_as_it_is_and_nothing_of_an_old_life_is_inherited() -> None:
+    stored = _volume("Succeeded")
+    stored["spec"].update(preallocation=True, storage={"resources": {"requests": {"storage": "1Gi"}}, "volumeMode": "Block"})
+    stored["metadata"].update(
+        labels={"instancetype.kubevirt.io/default-preference": "fedora", "kubevirt.cdi/x": "y"},
+        annotations={"cdi.kubevirt.io/storage.usePopulator": "true", "team": "a", rules.INTENDED: OTHER},
+    )
+    made = rules.wanted_volume(_upload(annotations={"new": 1}), RAW, 0.0, stored)
+    assert made["spec"] == stored["spec"]
+    assert made["metadata"]["labels"] == {"instancetype.kubevirt.io/default-preference": "fedora"}
+    assert set(made["metadata"]["annotations"]) == {"team", "new", "cdi.kubevirt.io/storage.bind.immediate.requested"}
+
+
+@pytest.mark.parametrize(
+    ("overwrite", "uploaded", "intended", "drift", "action"),
+    [
+        ("never", DIGEST, DIGEST, [], rules.NOTHING),
+        ("never", None, DIGEST, [], rules.RECORD),
+        ("never", OTHER, DIGEST, [], "is already filled, and it holds the file with SHA-256 b+, and /disk.raw has a+"),
+        ("never", None, None, [], "it is not known which file it holds.*annotate its claim"),
+        ("never", DIGEST, DIGEST, ["spec.x is 1 and not 2"], "spec.x is 1 and not 2; say overwrite=different"),
+        ("different", DIGEST, DIGEST, [], rules.NOTHING),
+        ("different", None, DIGEST, [], rules.RECORD),
+        ("different", OTHER, None, [], rules.REPLACE),
+        ("different", None, None, [], rules.REPLACE),
+        ("different", DIGEST, DIGEST, ["spec.x is 1 and not 2"], rules.REPLACE),
+        ("always", DIGEST, DIGEST, [], rules.REPLACE),
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_filled_volume_is_replaced_only_in_words(
+    alone: bool, overwrite: str, uploaded: str | None, intended: str | None, drift: list[str], action: str
+) -> None:
+    noted = {name: value for name, value in (("UPLOADED", uploaded), ("INTENDED", intended)) if value}
+    claim = _claim(pod_phase="Succeeded", UPLOAD_TARGET="", **noted)
+    arguments = (_upload(overwrite=overwrite), DIGEST, None if alone else _volume("Succeeded"), claim, drift)
+    if " " in action:
+        with pytest.raises(CdiError, match=action):
+            rules.plan(*arguments)
+    else:
+        assert rules.plan(*arguments)[0] == action
+
+
+def test_an_empty_volume_is_sent_to_and_a_missing_one_created() -> None:
+    assert rules.plan(_upload(), DIGEST, None, None, [])[0] == rules.CREATE
+    assert rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(INTENDED=OTHER), [])[0] == rules.SEND
+    with pytest.raises(CdiError, match="is empty and another one"):
+        rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(), ["spec.x is 1 and not 2"])
+
+
+def test_a_volume_with_another_source_takes_no_upload() -> None:
+    volume = _volume("Succeeded")
+    volume["spec"]["source"] = {"blank": {}}
+    with pytest.raises(CdiError, match="filled from another source"):
+        rules.plan(_upload(overwrite="always"), DIGEST, volume, _claim(), [])
+    with pytest.raises(CdiError, match="takes no uploads"):
+        rules.plan(_upload(overwrite="always"), DIGEST, None, _claim(), [])
+
+
+def test_a_claim_of_somebody_else_is_not_deleted() -> None:
+    claim = _claim(pod_phase="Succeeded", UPLOAD_TARGET="")
+    claim["spec"]["volumeName"] = "pv-1"
+    claim["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] = "yes"
+    again = rules.new_life(claim)
+    assert again["metadata"]["annotations"] == {rules.UPLOAD_TARGET: ""} and "volumeName" not in again["spec"]
+    claim["metadata"]["ownerReferences"] = [{"kind": "VirtualMachine", "name": "vm", "controller": True}]
+    with pytest.raises(CdiError, match="belongs to VirtualMachine vm"):
+        rules.refuse_owned("PersistentVolumeClaim", claim)
+
+
+def test_after_the_last_byte_the_volume_itself_tells_the_truth() -> None:
+    finish = rules.Finish(_volume("UploadReady", restarts=1), is_claim=False)
+    assert finish.judge(_volume("UploadReady", restarts=1)).state == WAITING
+    assert finish.judge(_volume("Succeeded", restarts=1)).state == REACHED
+    failed = finish.judge(_volume("UploadReady", restarts=2, message="qemu-img failed"))
+    assert failed.state == FAILED and "qemu-img failed" in failed.reason
+    assert finish.judge(_volume("UploadScheduled", restarts=1)).state == WAITING
+    assert "waits for the data again" in finish.judge(_volume("UploadReady", restarts=1)).reason
+    assert finish.judge(None).state == FAILED
+
+
+def test_a_claim_tells_it_by_its_annotations() -> None:
+    finish = rules.Finish(_claim(pod_ready="true", pod_restarts="0"), is_claim=True)
+    assert finish.judge(_claim(pod_phase="Running", pod_ready="true", pod_restarts="0")).state == WAITING
+    assert finish.judge(_claim(pod_phase="Running", pod_ready="true", pod_restarts="1")).state == FAILED
+    assert finish.judge(_claim(pod_phase="Succeeded")).state == REACHED
+    assert rules.judge_claim_ready(_claim(pod_ready="true")).state == REACHED
+    assert rules.judge_claim_ready(_claim()).state == WAITING
+    assert rules.judge_claim_ready(None).state == FAILED
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "again"),
+    [
+        (0, "Connection reset by peer", True),
+        (401, "", True),
+        (502, "error in upload-proxy", True),
+        (503, "rejecting Upload Request", True),
+        (500, "Saving stream failed: unexpected EOF", True),
+        (500, "Saving stream failed: Invalid format qcow for image", False),
+        (400, "Saving stream failed: effective image size is larger than the reported available storage", False),
+    ],
+)
+def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text: str, again: bool) -> None:
+    assert rules.is_worth_a_retry(status, text) is again
+
+
+@pytest.mark.parametrize("url", ["http://proxy.example.com", "ftp://x"])
+def test_a_token_never_travels_in_the_clear(url: str) -> None:
+    with pytest.raises(CdiError, match="give an https URL"):
+        _by_url("url", url, None, "", "cdi-uploadproxy.cdi.svc")
+
+
+def test_an_unreadable_ca_is_named() -> None:
+    with pytest.raises(CdiError, match="upload_proxy_ca"):
+        _by_url("url", "proxy.example.com", "no certificate", "", "cdi-uploadproxy.cdi.svc")
+
+
+class _WebSocket:
+    """What the API server sends, and what it was sent."""
+
+    def __init__(self, *messages: bytes) -> None:
+        self.messages, self.sent, self.sock = list(messages), b"", self
+
+    def recv_data(self) -> tuple[int, bytes]:
+        return (2, self.messages.pop(0)) if self.messages else (8, b"")
+
+    def sendall(self, data: bytes) -> None:
+        self.sent += data
+
+
+def test_a_tunnel_takes_channels_apart() -> None:
+    port = (8443).to_bytes(2, "little")
+    tunnel = Tunnel(_WebSocket(b"\0" + port, b"\1" + port, b"\0hello", b"\1no such pod"))
+    assert tunnel.recv() == b"hello"
+    with pytest.raises(OSError, match="no such pod"):
+        tunnel.recv()
+    assert Tunnel(_WebSocket()).recv() == b""
+
+
+def test_a_tunnel_frames_what_it_sends() -> None:
+    websocket = _WebSocket()
+    Tunnel(websocket).sendall(b"x" * (MIB + 5))
+    for length in (MIB, 5):
+        header, websocket.sent = websocket.sent[:15], websocket.sent[15:]
+        # A final binary message, masked with zeros, of that length and the channel's number.
+        assert header == b"\x82\xff" + (length + 1).to_bytes(8, "big") + bytes(4) + b"\0"
+        assert websocket.sent[:length] == b"x" * length
+        websocket.sent = websocket.sent[length:]
+    assert websocket.sent == b""
+
+
+def test_a_tunnel_that_ends_in_the_handshake_is_an_error() -> None:
+    with pytest.raises(OSError):
+        TlsStream(Tunnel(_WebSocket()), ssl.create_default_context(), "cdi-uploadproxy.cdi.svc")
+
+
+def test_progress_is_a_line_for_each_tenth() -> None:
+    lines, shown = Lines(), []
+    for sent in range(0, 1001):
+        told = f'{{"volume": "demo/disk", "sent": {sent * MIB}, "size": {1000 * MIB}, "seconds": {sent / 100}}}'
+        shown.append(lines.shown(told, sent / 100))
+    assert [line for line in shown if line] == [
+        f"volume_upload demo/disk: {percent} % of 1000 MiB, 100 MiB/s" for percent in range(10, 101, 10)
+    ]
+    assert lines.shown('{"volume": "demo/disk", "step": "done"}', 11.0) == "volume_upload demo/disk: done"
+    assert lines.shown('{"volume": "demo/d', 11.0) is None
+
+
+def test_a_slow_upload_is_shown_every_half_minute() -> None:
+    lines = Lines()
+    told = '{"volume": "demo/disk", "sent": %d, "size": 100000000, "seconds": 30}'
+    assert [bool(lines.shown(told % number, number)) for number in (0, 10, 29, 31, 40, 62)] == [
+        *(False, False, False, True, False, True)
+    ]
