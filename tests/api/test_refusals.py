@@ -13,7 +13,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Co
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, NotServed
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, Resource
 
-VOLUME = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}, "wait": False}
+VOLUME_ITEM = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
+VOLUME = {**VOLUME_ITEM, "wait": False}
 
 
 def _fails(ran) -> str:
@@ -82,6 +83,60 @@ def test_a_server_that_stays_broken_ends_in_one_sentence(wire, connection) -> No
     with pytest.raises(ApiError, match=r"^Cannot get CDI cdi: etcd is away \(HTTP 500\)\.$"):
         connection.get(CDI, "cdi")
     assert len(wire.requests) == 5
+
+
+def _status(code: int, reason: str, message: str) -> tuple[int, dict[str, str], bytes]:
+    body = {"kind": "Status", "reason": reason, "message": message, "details": {"name": "any"}}
+    return code, {"Retry-After": "0"}, json.dumps(body).encode()
+
+
+FORBIDDEN = 'datavolumes is forbidden: User "u" cannot get resource "datavolumes"'
+REFUSALS = {
+    "401": (_status(401, "Unauthorized", "Unauthorized"), "Unauthorized (HTTP 401); give a valid api_key"),
+    "403": (_status(403, "Forbidden", FORBIDDEN), 'grant the verb "'),
+    "404": ((404, {}, b"404 page not found"), "the cluster does not serve"),
+    "409": (_status(409, "Conflict", "the object has been modified"), "(HTTP 409); run the task again"),
+    "429": (_status(429, "TooManyRequests", "too many requests"), "(HTTP 429); the API server is overloaded"),
+    "500": (_status(500, "InternalError", "etcd is away"), "etcd is away (HTTP 500)."),
+    "503": ((503, {"Retry-After": "0"}, b"upstream connect error"), "upstream connect error (HTTP 503)."),
+}
+TASKS: dict[str, tuple[str, dict]] = {
+    "volumes": ("data_volume", {"data_volumes": [VOLUME_ITEM, {**VOLUME_ITEM, "name": "other"}], "wait": False}),
+    "info": ("data_volume_info", {}),
+    "profile": ("storage_profile", {"name": "thin", "clone_strategy": "copy"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("task", "refusal"),
+    [*(("volume", refusal) for refusal in REFUSALS), *((task, refusal) for task in TASKS for refusal in ("403", "404"))],
+)
+def test_each_refusal_is_one_sentence(wire, module, namespace, task, refusal) -> None:
+    name, options = TASKS.get(task, ("data_volume", VOLUME))
+    fault, told = REFUSALS[refusal]
+    wire.faults += [fault] * 5
+    where = {} if name == "storage_profile" else {"namespace": namespace}
+    ran = module(name, **where, **options)
+    if (name, refusal) == ("data_volume_info", "404"):
+        assert ran.result["data_volumes"] == []
+        return
+    message = _fails(ran)
+    assert told in message and message.startswith("Cannot ") and message.count(". ") == 0, message
+
+
+def test_a_connection_that_is_always_cut_names_the_address(wire, module, namespace) -> None:
+    wire.faults += [(0, {}, b"")] * 5
+    message = _fails(module("data_volume", namespace=namespace, **VOLUME))
+    assert f"no answer from the Kubernetes API at {wire.url}" in message and message.startswith("Cannot get DataVolume")
+
+
+def test_a_refused_namespace_does_not_hide_the_others(wire, module, namespace) -> None:
+    # Namespaces are read in their order.
+    wire.faults.append(_status(403, "Forbidden", FORBIDDEN))
+    volumes = [{**VOLUME_ITEM, "namespace": "a"}, {**VOLUME_ITEM, "namespace": namespace}]
+    result = module("data_volume", data_volumes=volumes, wait=False).result
+    assert result["failed"] and [item["changed"] for item in result["data_volumes"]] == [False, True]
+    assert "cannot get resource" in result["data_volumes"][0]["error"]
 
 
 def test_nobody_there_names_the_address(module) -> None:
