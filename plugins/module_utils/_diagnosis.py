@@ -118,11 +118,17 @@ def judge(volume: t.Mapping[str, t.Any], stored: Object | None, around: Surround
 def _reached(volume: t.Mapping[str, t.Any], stored: Object) -> bool:
     phase, wanted = _phase(stored), goal(volume)
     return (
-        phase == "Succeeded"
+        (phase == "Succeeded" and not (wanted == "bound" and _is_unproven(stored)))
         or (phase in NEEDS_CONSUMER and volume["binding"] != "immediate")
         or (wanted == "upload_ready" and phase == "UploadReady")
         or (wanted == "bound" and conditions(stored).get("Bound", {}).get("status") == "True")
     )
+
+
+def _is_unproven(stored: Object) -> bool:
+    """Of a volume that another populator fills CDI says Succeeded before its claim is bound (external-population-controller.go, v1.65.0)."""
+    by_others = not {"source", "sourceRef"} & set(stored.get("spec") or {"source": None})
+    return by_others and conditions(stored).get("Bound", {}).get("status") != "True"
 
 
 def _phase(stored: Object) -> str:
@@ -159,7 +165,7 @@ def diagnose(stored: Object, around: Surroundings | None = None) -> Diagnosis | 
     phase = _phase(stored)
     found = conditions(stored)
     running, bound = found.get("Running", {}), found.get("Bound", {})
-    if phase == "Succeeded" or (running.get("status") == "True" and running.get("reason") != _NO_WORKER):
+    if (phase == "Succeeded" and not _is_unproven(stored)) or (running.get("status") == "True" and running.get("reason") != _NO_WORKER):
         return None
     restarts = (stored.get("status") or {}).get("restartCount", 0)
     mine = _Mine(stored, around) if around else None

@@ -351,6 +351,7 @@ options:
   wait_for: &wait_for
     description:
       - What to wait for. The default is V(upload_ready) for O(source.upload), and V(succeeded) for all others.
+      - CDI calls a volume that it does not fill itself (O(storage.data_source_ref)) succeeded at once; V(bound) waits until there is one.
     type: str
     choices: [succeeded, bound, upload_ready]
   data_volumes:

@@ -97,7 +97,6 @@ REFUSALS = {
     "404": ((404, {}, b"404 page not found"), "the cluster does not serve"),
     "409": (_status(409, "Conflict", "the object has been modified"), "(HTTP 409); run the task again"),
     "429": (_status(429, "TooManyRequests", "too many requests"), "(HTTP 429); the API server is overloaded"),
-    "500": (_status(500, "InternalError", "etcd is away"), "etcd is away (HTTP 500)."),
     "503": ((503, {"Retry-After": "0"}, b"upstream connect error"), "upstream connect error (HTTP 503)."),
 }
 TASKS: dict[str, tuple[str, dict]] = {

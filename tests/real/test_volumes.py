@@ -103,7 +103,7 @@ def of_every_source(store: str) -> list[dict[str, Any]]:
             "storage": None,
             "pvc": {**CLAIM, "volume_mode": "Block"},
         },
-        "external-snapshot": {"storage": {**STORAGE, "size": "160Mi", "data_source_ref": SNAPSHOT_REFERENCE}},
+        "external-snapshot": {"storage": {**STORAGE, "size": "160Mi", "data_source_ref": SNAPSHOT_REFERENCE}, "wait_for": "bound"},
         "external-claim": {
             "storage": None,
             "pvc": {**CLAIM, "size": "200Mi", "data_source": {"kind": "PersistentVolumeClaim", "name": "golden"}},
@@ -153,6 +153,14 @@ def test_a_clone_by_data_source_has_the_size_of_its_source(connection, golden, v
     claims = {name: connection.get(PERSISTENT_VOLUME_CLAIM, name, golden) for name in ("golden", "source-ref")}
     sizes = {claim["spec"]["resources"]["requests"]["storage"] for claim in claims.values()}
     assert len(sizes) == 1, sizes
+
+
+def test_what_another_fills_is_there_when_it_is_bound(golden: str) -> None:
+    """CDI says Succeeded although the driver refuses the claim: it is smaller than the snapshot."""
+    small = {"name": "too-small", "storage": {**STORAGE, "size": "64Mi", "data_source_ref": SNAPSHOT_REFERENCE}}
+    assert declare(golden, **small)["phase"] == "Succeeded"
+    told = declare(golden, wait_for="bound", wait_timeout=30, **small)
+    assert told["failed"] and "is less than the size" in told["msg"], told.get("msg")
 
 
 def test_without_a_consumer_a_volume_waits_and_is_bound_when_that_is_said(connection, own_namespace) -> None:

@@ -38,6 +38,9 @@ def _stored(phase: str, restarts: int = 0, **conditions: dict[str, str]) -> dict
     return {"metadata": {"name": "disk", "uid": VOLUME}, "status": status}
 
 
+EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "golden"}}}
+
+
 @pytest.mark.parametrize(
     ("options", "stored", "state"),
     [
@@ -52,6 +55,10 @@ def _stored(phase: str, restarts: int = 0, **conditions: dict[str, str]) -> dict
         ({"source": {"upload": {}}}, _stored("UploadReady"), REACHED),
         ({"source": {"upload": {}}, "wait_for": "succeeded"}, _stored("UploadReady"), WAITING),
         ({"wait_for": "bound"}, _stored("ImportInProgress", Bound={"status": "True"}), REACHED),
+        ({"wait_for": "bound"}, _stored("Succeeded"), REACHED),
+        ({"wait_for": "bound"}, {**_stored("Succeeded"), "spec": EXTERNAL}, WAITING),
+        ({"wait_for": "bound"}, {**_stored("Succeeded", Bound={"status": "True"}), "spec": EXTERNAL}, REACHED),
+        ({}, {**_stored("Succeeded"), "spec": EXTERNAL}, REACHED),
         ({}, _stored("Pending", Bound={"reason": "ErrClaimNotValid"}), FAILED),
         ({}, _stored("ImportScheduled", Running={"reason": "ContainerCreating"}), WAITING),
         ({}, _stored("ImportScheduled", Running={"reason": "Scratch space required"}), WAITING),
