@@ -72,7 +72,7 @@ _value:
       type: dict
       sample: {installed: true, ready: true, version: v1.65.0}
     configuration:
-      description: Each setting as asked and as it is in effect. RV(_value.configuration[].in_effect) is null for what CDI does not report.
+      description: Each setting as asked and as it is in effect. C(in_effect) is null for what CDI does not report.
       type: list
       elements: dict
       sample: [{setting: preallocation, asked: true, effective: true, in_effect: true}]
