@@ -12,6 +12,7 @@ import typing as t
 Object = t.Dict[str, t.Any]
 
 PREFIX = "cdi.kubevirt.io/"
+METHOD = f"{PREFIX}cloneType"
 # CDI's controller, as it names itself to the API server.
 _CONTROLLER = "cdi-controller"
 _UNDECIDED = (None, "", "Pending", "PendingPopulation", "WaitForFirstConsumer")
@@ -27,13 +28,14 @@ def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]
     `method` is None for a volume that is no clone, or whose method CDI has not chosen yet (clone-populator.go, v1.65.0).
     """
     recorded = annotations(claim) or annotations(volume)
-    forced = is_forced(volume, claim)
+    stored = volume if volume is not None else claim or {}
+    forced = is_clone(volume, claim) and "managedFields" in stored.get("metadata", {}) and asked(stored, METHOD) is not None
     reason, phase = (annotations(claim).get(f"{PREFIX}{name}") for name in ("cloneFallbackReason", "clonePhase"))
     volume_phase = ((volume or {}).get("status") or {}).get("phase")
     # Until CDI has begun, the annotation of a forced method is no more than a wish.
     begun = phase or reason or (claim is None and volume_phase not in _UNDECIDED) or not forced
     return {
-        "method": recorded.get(f"{PREFIX}cloneType") if begun and is_clone(volume, claim) else None,
+        "method": recorded.get(METHOD) if begun and is_clone(volume, claim) else None,
         "forced": forced,
         "fallback": bool(reason),
         "fallback_reason": reason,
@@ -42,17 +44,16 @@ def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]
     }
 
 
-def is_forced(volume: Object | None, claim: Object | None) -> bool:
-    """Whether somebody has asked for the method by its annotation: CDI never checks it then. Who set it, the field managers tell."""
-    stored = volume if volume is not None else claim
-    if f"{PREFIX}cloneType" not in annotations(stored) or not is_clone(volume, claim):
-        return False
-    managers = [
+def asked(stored: Object | None, annotation: str) -> str | None:
+    """An annotation that somebody has set, and not CDI itself: of a stored object its field managers tell. None when there is none."""
+    entries = ((stored or {}).get("metadata") or {}).get("managedFields")
+    owners = [
         entry.get("manager") or ""
-        for entry in (stored or {})["metadata"].get("managedFields") or []
-        if f"f:{PREFIX}cloneType" in ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations", {})
+        for entry in entries or []
+        if f"f:{annotation}" in ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations", {})
     ]
-    return any(manager != _CONTROLLER for manager in managers)
+    ours = entries is not None and not any(owner != _CONTROLLER for owner in owners)
+    return None if ours else annotations(stored).get(annotation)
 
 
 def is_clone(volume: Object | None, claim: Object | None) -> bool:

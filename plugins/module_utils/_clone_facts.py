@@ -10,13 +10,12 @@ from __future__ import annotations
 import typing as t
 
 from ._cdi import release
-from ._clone import PREFIX, annotations, is_forced
+from ._clone import METHOD, PREFIX, annotations, asked
 from ._clone_plan import BLOCK, FILESYSTEM, Source, StorageClass, Target
 from ._quantity import parse
 
 Object = t.Dict[str, t.Any]
 
-FORCED = f"{PREFIX}cloneType"
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 DEFAULT_VIRTUALIZATION_CLASS = "storageclass.kubevirt.io/is-default-virt-class"
 _IMMEDIATE = f"{PREFIX}storage.bind.immediate.requested"
@@ -70,7 +69,7 @@ def cluster(
 
 
 def _storage_class(stored: Object, profile: Object | None, csi: bool, overhead: float) -> StorageClass:
-    asked, status = (profile or {}).get("spec") or {}, (profile or {}).get("status") or {}
+    spec, status = (profile or {}).get("spec") or {}, (profile or {}).get("status") or {}
     sets = status.get("claimPropertySets") or []
     return StorageClass(
         name=stored["metadata"]["name"],
@@ -79,7 +78,7 @@ def _storage_class(stored: Object, profile: Object | None, csi: bool, overhead: 
         expansion=bool(stored.get("allowVolumeExpansion")),
         waits_for_consumer=stored.get("volumeBindingMode") == "WaitForFirstConsumer",
         strategy=status.get("cloneStrategy"),
-        strategy_asked=bool(asked.get("cloneStrategy")) or f"{PREFIX}clone-strategy" in annotations(stored),
+        strategy_asked=bool(spec.get("cloneStrategy")) or f"{PREFIX}clone-strategy" in annotations(stored),
         snapshot_class=status.get("snapshotClass"),
         overhead=overhead,
         minimum=_bytes(annotations(profile).get(f"{PREFIX}minimumSupportedPvcSize")) or 0,
@@ -105,22 +104,20 @@ def _bytes(quantity: t.Any) -> int | None:
 def target(volume: Object, known: Cluster) -> Target:
     """What a DataVolume, stored or to be made, asks for."""
     spec, said = volume["spec"], annotations(volume)
-    asked = spec.get("storage") or spec.get("pvc") or {}
+    claim = spec.get("storage") or spec.get("pvc") or {}
     by_storage = "storage" in spec
     content_type = spec.get("contentType") or "kubevirt"
-    name = asked.get("storageClassName")
+    name = claim.get("storageClassName")
     default = known.virtualization_class if by_storage and content_type == "kubevirt" else known.default_class
-    # CDI writes this annotation on a stored volume, too.
-    populator = said.get(f"{PREFIX}storage.usePopulator")
-    # So it does this one, when it has chosen.
-    forced = said.get(FORCED) if is_forced(volume, None) or not volume["metadata"].get("managedFields") else None
+    # CDI writes these on a volume, too.
+    populator, forced = asked(volume, f"{PREFIX}storage.usePopulator"), asked(volume, METHOD)
     return Target(
         by_storage=by_storage,
         storage_class=default if name is None else known.classes.get(name),
         class_name=name,
-        volume_mode=asked.get("volumeMode"),
-        access_modes=tuple(asked.get("accessModes") or ()),
-        size=_bytes(((asked.get("resources") or {}).get("requests") or {}).get("storage")),
+        volume_mode=claim.get("volumeMode"),
+        access_modes=tuple(claim.get("accessModes") or ()),
+        size=_bytes(((claim.get("resources") or {}).get("requests") or {}).get("storage")),
         content_type=content_type,
         forced=forced,
         populator=None if populator is None else populator == "true",

@@ -316,7 +316,7 @@ def _has_snapshot_class(facts: Facts, driver: str, named: str | None) -> bool:
         return any(other == driver for _name, other in facts.snapshot_classes)
     drivers = dict(facts.snapshot_classes)
     if named not in drivers:
-        raise _Refused(f'volumesnapshotclasses.snapshot.storage.k8s.io "{named}" not found')
+        raise _Refused(f'VolumeSnapshotClass.snapshot.storage.k8s.io "{named}" not found')
     return drivers[named] == driver
 
 

@@ -207,8 +207,7 @@ def _compare(connection: Connection, lookup, bed: Bed, cases: list[Case], mark: 
         for name, answer in zip(waiting, answers, strict=True):
             told = [answer["error"] or "", *warnings.get(name, [])]
             error = plans[name].error
-            # What a copy lacks CDI says in its log alone; test_clones.py shows that such a clone hangs.
-            error = error if error == planner.TOO_SMALL or (error and any(error in text for text in told)) else None
+            error = error if error and any(error in text for text in told) else None
             method = answer["method"] if answer["observed"] else None
             if (method and error == plans[name].error) or (error and not plans[name].method):
                 observed[name] = (method, answer["fallback_reason"], error)

@@ -119,7 +119,7 @@ def test_a_remedy_may_take_two_changes() -> None:
         (_facts(DISK, None), "PVC spec is missing accessMode and no storageClass to choose profile"),
         (_facts(DISK, FAST._replace(strategy="fast")), "unknown strategy/source fast"),
         (_facts(IMAGE, forced="csi-clone"), "unknown strategy/source csi-clone"),
-        (_facts(forced="snapshot", snapshot_classes=()), 'volumesnapshotclasses.snapshot.storage.k8s.io "a" not found'),
+        (_facts(forced="snapshot", snapshot_classes=()), 'VolumeSnapshotClass.snapshot.storage.k8s.io "a" not found'),
     ],
 )
 def test_what_cdi_refuses_is_said_in_its_words(facts, error) -> None:
@@ -182,7 +182,7 @@ def test_a_request_is_raised_to_the_minimum_since_1_64(version, refused) -> None
 def test_a_named_snapshot_class_has_to_be_there() -> None:
     """A profile goes on naming the class that it has seen last."""
     made = plan(_facts(snapshot_classes=(("b", "a.csi"),)))
-    assert made.error == 'volumesnapshotclasses.snapshot.storage.k8s.io "a" not found'
+    assert made.error == 'VolumeSnapshotClass.snapshot.storage.k8s.io "a" not found'
     assert made.remedy == "set snapshot_class of the storage profile fast to b"
 
 
