@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_facts import FORCED, Cluster, target
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import METHOD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_facts import Cluster, target
 
 KNOWN = Cluster({}, None, None, None, (), (1, 65, 0), True)
 
 
 def written_by(manager: str) -> list[dict[str, Any]]:
-    return [{"manager": manager, "fieldsV1": {"f:metadata": {"f:annotations": {f"f:{FORCED}": {}}}}}]
+    return [{"manager": manager, "fieldsV1": {"f:metadata": {"f:annotations": {f"f:{METHOD}": {}}}}}]
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ def written_by(manager: str) -> list[dict[str, Any]]:
     ],
 )
 def test_a_method_that_cdi_recorded_is_not_one_that_somebody_asked_for(managers: Any, forced: str | None) -> None:
-    metadata = {"name": "vm-1", "namespace": "images", "annotations": {FORCED: "copy"}}
+    metadata = {"name": "vm-1", "namespace": "images", "annotations": {METHOD: "copy"}}
     if managers is not None:
         metadata["managedFields"] = managers
     volume = {"metadata": metadata, "spec": {"source": {"pvc": {"name": "golden"}}, "storage": {}}}
