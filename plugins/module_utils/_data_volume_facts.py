@@ -71,6 +71,7 @@ def scratch_facts(volume: Object, claim: Object | None, settings: scratch.Settin
         "needed": needed,
         "rule": rule,
         "storage_class_name": None,
+        "storage_class_rule": None,
         "size": None,
         "problems": [],
         "observed": seen.observed,
@@ -97,9 +98,9 @@ def _foretold(spec: Object, claim: Object | None, settings: scratch.Settings) ->
         request: int | None = int(scratch.parse(claim["spec"]["resources"]["requests"]["storage"]))
     else:
         request = scratch.target_bytes(settings, spec, target_class, block)
-    scratch_class = scratch.storage_class(settings, target_class)
+    scratch_class, rule = scratch.storage_class(settings, target_class)
     size = None if request is None else scratch.claim_bytes(settings, request, target_class, block, scratch_class)
-    return {"storage_class_name": scratch_class, "size": None if size is None else _mebibytes(size)}
+    return {"storage_class_name": scratch_class, "storage_class_rule": rule, "size": None if size is None else _mebibytes(size)}
 
 
 def _mebibytes(size: int) -> str:

@@ -32,6 +32,7 @@ _RAW = (".raw", ".iso")
 _CONVERTED = (".qcow2", ".vmdk", ".vdi", ".vhd", ".vhdx")
 # After its volume is filled a scratch claim goes as soon as the worker pod is gone, which takes at most its grace period.
 _LEFT_OVER_SECONDS = 60
+_TARGETS_CLASS_SINCE = (1, 65)
 
 
 class Need(t.NamedTuple):
@@ -54,6 +55,10 @@ class Settings:
     @property
     def status(self) -> Object:
         return self.config.get("status") or {}
+
+    @property
+    def asked_class(self) -> str | None:
+        return (self.config.get("spec") or {}).get("scratchSpaceStorageClass")
 
     def property_sets(self, class_name: str | None) -> list[Object]:
         """What a class can do by its StorageProfile, empty when that says nothing."""
@@ -127,13 +132,25 @@ def _by_format(url: str, where: str) -> Need:
     return Need(None, f"CDI stores an image from {where} in scratch space unless its content is raw, which {name or 'the URL'} does not tell.")
 
 
-def storage_class(settings: Settings, target_class: str | None) -> str | None:
-    """The scratch claim's class (GetScratchPvcStorageClass in pkg/controller/util.go).
+def storage_class(settings: Settings, target_class: str | None) -> tuple[str | None, str]:
+    """The scratch claim's class, and the rule by which it is taken (GetScratchPvcStorageClass in pkg/controller/util.go).
 
     CDIConfig.status has the configured class if it exists, and before 1.65 else the cluster's default class (config-controller.go);
     without one the target's class is taken, without that the API server's default.
     """
-    return settings.status.get("scratchSpaceStorageClass") or target_class or settings.default_class
+    effective = settings.status.get("scratchSpaceStorageClass")
+    old = bool(settings.version) and settings.version < _TARGETS_CLASS_SINCE
+    if effective and effective == settings.asked_class:
+        return effective, "It is configured as scratchSpaceStorageClass."
+    if effective:
+        return effective, "It is the cluster's default class, which CDI before 1.65 takes where no class that exists is configured."
+    if target_class and old:
+        return target_class, "It is the volume's own class, because no class that exists is configured and the cluster has no default class."
+    if target_class:
+        return target_class, "It is the volume's own class, which CDI since 1.65 takes where no class that exists is configured."
+    if settings.default_class:
+        return settings.default_class, "It is the cluster's default class, because the volume names none."
+    return None, "No class is configured, the volume names none, and the cluster has no default class."
 
 
 def claim_bytes(settings: Settings, request: int, target_class: str | None, block: bool, scratch_class: str | None) -> int:
@@ -171,7 +188,7 @@ def _overhead(settings: Settings, class_name: str | None) -> float:
 def problems(settings: Settings, scratch_class: str | None) -> list[str]:
     """What will keep, or has kept, the scratch claim from being what was asked for; each with its remedy."""
     found = []
-    asked = (settings.config.get("spec") or {}).get("scratchSpaceStorageClass")
+    asked = settings.asked_class
     if asked and asked != settings.status.get("scratchSpaceStorageClass"):
         found.append(
             f"CDI ignores scratchSpaceStorageClass {asked}, because there is no StorageClass of that name, and uses {scratch_class or 'no class'}; "

@@ -615,6 +615,7 @@ scratch:
     needed: true
     rule: Since 1.60 CDI stores every disk image from HTTP in scratch space before it converts it.
     storage_class_name: cheap
+    storage_class_rule: It is configured as scratchSpaceStorageClass.
     size: 11Gi
     problems: []
     observed: true

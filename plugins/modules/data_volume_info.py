@@ -197,6 +197,11 @@ data_volumes:
           returned: success
           type: str
           sample: cheap
+        storage_class_rule:
+          description: The rule of CDI's release by which the class would be chosen now, null where there is a scratch claim already.
+          returned: success
+          type: str
+          sample: It is configured as scratchSpaceStorageClass.
         size:
           description: The size of the scratch claim, or the one that CDI would ask for.
           returned: success

@@ -122,6 +122,19 @@ def override(connection: Connection, strategy: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def without_default_class(connection: Connection) -> Iterator[None]:
+    def mark(value: str) -> None:
+        annotations = {"storageclass.kubernetes.io/is-default-class": value}
+        connection.merge(STORAGE_CLASS, "thin", None, {"metadata": {"annotations": annotations}}, dry_run=False)
+
+    mark("false")
+    try:
+        yield
+    finally:
+        mark("true")
+
+
+@contextlib.contextmanager
 def alone() -> Iterator[None]:
     """No other test on this cluster changes what holds for the whole of it meanwhile."""
     number = os.environ.get("KUBEVIRT_CDI_TEST_NUMBER", "1")

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, CDI_CONFIG, DEPLOYMENT, STORAGE_CLASS
-from tests.real.clone_bed import alone, until
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, CDI_CONFIG, DEPLOYMENT
+from tests.real.clone_bed import alone, until, without_default_class
 from tests.real.fault_bed import Bed, Fault, Seen, blank, check, http
 
-_DEFAULT = "storageclass.kubernetes.io/is-default-class"
 _NAMESPACE = "cdi"
 
 FAULTS = {
@@ -55,18 +54,6 @@ def _limit(connection: Connection) -> str:
 
 
 @contextlib.contextmanager
-def _without_default_class(connection: Connection) -> Iterator[None]:
-    def mark(value: str) -> None:
-        connection.merge(STORAGE_CLASS, "thin", None, {"metadata": {"annotations": {_DEFAULT: value}}}, dry_run=False)
-
-    mark("false")
-    try:
-        yield
-    finally:
-        mark("true")
-
-
-@contextlib.contextmanager
 def _down(connection: Connection, name: str) -> Iterator[None]:
     """A Deployment of CDI's without pods."""
 
@@ -97,7 +84,7 @@ def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
     with alone():
         little = {"limits": {"memory": "14M"}, "requests": {"memory": "14M"}}
         spec, before = ({"config": {"podResourceRequirements": each}} for each in (little, None))
-        with _cdi(connection, spec, before, "14M"), _without_default_class(connection):
+        with _cdi(connection, spec, before, "14M"), without_default_class(connection):
             declare("worker-out-of-memory", "no-default-class")
         hosts = ("elsewhere", None)
         spec, before = ({"workload": {"nodeSelector": {"kubernetes.io/hostname": each}}} for each in hosts)

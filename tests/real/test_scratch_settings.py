@@ -17,15 +17,13 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CDI_CONFIG,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
-    STORAGE_CLASS,
 )
 from tests.cluster.runtime.node import NODE_NAME
 from tests.modules import Ran, run_module
-from tests.real.clone_bed import alone, until
+from tests.real.clone_bed import alone, until, without_default_class
 from tests.real.scratch_bed import HTTP, IMAGES, SIZE, ScratchWatch, cdi_config, effective, made, namespace_of_its_own
 
 _IMAGE = {"http": {"url": f"{HTTP}/disk.qcow2"}}
-_DEFAULT = "storageclass.kubernetes.io/is-default-class"
 
 
 def _run(name: str, /, **options: Any) -> Ran:
@@ -45,18 +43,6 @@ class Evidence(NamedTuple):
     stuck: dict[str, Any]
     pending: dict[str, Any]
     filled: dict[str, Any]
-
-
-@contextmanager
-def no_default_class(connection: Connection) -> Iterator[None]:
-    def mark(value: str) -> None:
-        connection.merge(STORAGE_CLASS, "thin", None, {"metadata": {"annotations": {_DEFAULT: value}}}, dry_run=False)
-
-    mark("false")
-    try:
-        yield
-    finally:
-        mark("true")
 
 
 @contextmanager
@@ -117,7 +103,7 @@ def evidence(connection: Connection) -> Iterator[Evidence]:
             misspelt = make("misspelt", storage=plain)
             block = {"size": "64Mi", "storage_class_name": "block-only", "volume_mode": "Block"}
             make("stuck", wait=False, storage=block)
-            with no_default_class(connection):
+            with without_default_class(connection):
                 make("no-default", storage=plain)
                 classless = {"pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"]}}
                 make("classless", wait=False, **classless)
@@ -158,6 +144,7 @@ def test_s8_an_unknown_class_leads_to_the_targets_own_and_not_to_the_default(evi
     assert "scratchSpaceStorageClass" not in evidence.ignored
     assert evidence.classes["misspelt"] == "plain"
     assert evidence.misspelt["scratch"]["storage_class_name"] == "plain"
+    assert "since 1.65" in evidence.misspelt["scratch"]["storage_class_rule"]
 
 
 def test_s9_without_a_default_class_it_is_the_same(evidence: Evidence) -> None:

@@ -63,10 +63,23 @@ def test_what_needs_scratch_space(source: dict[str, Any] | None, more: dict[str,
     assert told.rule.endswith(".") and told.rule.count(". ") == 0
 
 
-def test_the_class_that_cdi_reports_comes_before_the_targets_own() -> None:
-    assert scratch.storage_class(_settings(asked="lean", status="lean"), "thin") == "lean"
-    assert scratch.storage_class(_settings(asked="typo"), "thin") == "thin"
-    assert scratch.storage_class(_settings(), None) is None
+@pytest.mark.parametrize(
+    ("settings", "target", "chosen", "rule"),
+    [
+        (_settings(asked="lean", status="lean"), "thin", "lean", "configured"),
+        (_settings(asked="typo"), "thin", "thin", "since 1.65"),
+        (_settings(), "thin", "thin", "since 1.65"),
+        (_settings(()), "thin", "thin", "since 1.65"),
+        (_settings((1, 61, 1), asked="typo", status="default"), "thin", "default", "before 1.65"),
+        (_settings((1, 61, 1)), "thin", "thin", "no default class"),
+        (_settings(), None, None, "No class"),
+    ],
+)
+def test_the_class_and_the_rule_of_the_release(
+    settings: scratch.Settings, target: str | None, chosen: str | None, rule: str
+) -> None:
+    assert scratch.storage_class(settings, target)[0] == chosen
+    assert rule in scratch.storage_class(settings, target)[1]
 
 
 def test_a_misspelt_class_is_told() -> None:
@@ -77,7 +90,6 @@ def test_a_misspelt_class_is_told() -> None:
 
 def test_before_1_65_a_misspelt_class_leads_to_the_default_class() -> None:
     old = _settings((1, 61, 1), asked="typo", status="default")
-    assert scratch.storage_class(old, "thin") == "default"
     assert "uses default" in scratch.problems(old, "default")[0]
 
 
