@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE, Resource
 from tests.modules import run_module
 
 HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
@@ -109,12 +109,18 @@ class Bed:
         )
         return Seen(ran.result, ran.output, time.monotonic() - started, _slowness())
 
-    def declare_all(self, faults: Iterable[tuple[str, Fault]]) -> dict[str, Seen]:
-        faults = dict(faults)
+    def induce(self, name: str, fault: Fault) -> Seen:
+        """Declare the volume, and delete it when all is said: CDI and the provisioner would try again and again."""
+        seen = self.declare(name, fault)
+        self._connection.delete(DATA_VOLUME, name, self.namespace(fault.namespace), dry_run=False)
+        return seen
+
+    def all(self, step: Callable[[str, Fault], Seen], faults: dict[str, Fault]) -> dict[str, Seen]:
+        """What each volume's task said; `step` is declare or induce."""
         for fault in faults.values():
             self.namespace(fault.namespace)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            return dict(zip(faults, pool.map(lambda item: self.declare(*item), faults.items()), strict=True))
+            return dict(zip(faults, pool.map(lambda item: step(*item), faults.items()), strict=True))
 
 
 def check(fault: Fault, seen: Seen) -> None:

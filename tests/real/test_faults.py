@@ -51,6 +51,14 @@ def _of_class(name: str, **storage: Any) -> dict[str, Any]:
 
 # By the name of the volume. What an option names, and no such class or namespace exists, the fixture `bed` has made.
 FAULTS = {
+    # First, as a provisioner tells of its failures after all its other events, which are many.
+    "provisioner-refuses": Fault(
+        "provisioning_failed",
+        "no Filesystem volumes",
+        "what the driver refuses",
+        blank(storage_class_name="block-only"),
+    ),
+    "provisioner-fails": Fault("provisioning_failed", "the array is on fire", "storage driver says", blank(), "broken"),
     # The source
     "host-unknown": Fault(
         "source_unreachable", "lookup nowhere.invalid", "correct the host", http("http://nowhere.invalid/disk")
@@ -109,13 +117,6 @@ FAULTS = {
     "profile-incomplete": Fault(
         "storage_profile_incomplete", "accessMode", "storage profile", {"storage_class": "no-profile"}
     ),
-    "provisioner-refuses": Fault(
-        "provisioning_failed",
-        "no Filesystem volumes",
-        "what the driver refuses",
-        blank(storage_class_name="block-only"),
-    ),
-    "provisioner-fails": Fault("provisioning_failed", "the array is on fire", "storage driver says", blank(), "broken"),
     "quota-for-the-claim": Fault("quota_exceeded", "exceeded quota", "raise the namespace's quota", http(), "quota-0"),
     "quota-for-the-helper-claim": Fault(
         "quota_exceeded", "exceeded quota", "raise the namespace's quota", http(), "quota-1"
@@ -133,14 +134,12 @@ FAULTS = {
         "create the source",
         {"source": {"snapshot": {"name": "nothing"}}, "storage": STORAGE},
     ),
-    "clone-too-small": Fault(
-        "clone_not_valid", "smaller than the source", "size of the source", _clone("source", "32Mi")
-    ),
+    "clone-too-small": Fault("", "smaller than the source", "leave out the size", _clone("source", "32Mi")),
     "clone-source-in-use": Fault("clone_source_in_use", "user using", "end the pod", _clone("used")),
     "snapshot-fails": Fault("snapshot_failed", "no snapshots today", "copy instead", _clone("source")),
-    # What the API server, or CDI's webhook, refuses
+    # What is refused at once
     "no-right-to-clone": Fault(
-        "", "insufficient permissions", 'grant the verb "create" on datavolumes/source', _clone("source"), "other"
+        "", 'the right to "create" datavolumes/source', "have it granted", _clone("source"), "other"
     ),
     "claim-is-there": Fault("", "claim-is-there", "another name", http()),
     "namespace-is-going": Fault("", "is being terminated", "use another one", http(), "going"),
@@ -149,7 +148,7 @@ FAULTS = {
 
 @pytest.fixture(scope="module")
 def bed(connection: Connection) -> Iterator[Bed]:
-    """What the faults need: sources of clones, quotas, storage classes, a user with few rights, a namespace that goes."""
+    """What the faults need: sources of clones, quotas, storage classes, a user with few rights, a dying namespace."""
     bed = Bed(connection)
     main = bed.namespace("main")
     ca = Path(os.environ["KUBEVIRT_CDI_TEST_CA"]).read_text(encoding="utf-8")
@@ -184,7 +183,7 @@ def bed(connection: Connection) -> Iterator[Bed]:
     )
     bed.make(CONFIG_MAP, "stays", bed.namespace("going"), metadata={"finalizers": ["tests.kubevirt-cdi.test/stays"]})
     connection.delete(NAMESPACE, bed.namespace("going"), dry_run=False)
-    sources = bed.declare_all([(name, Fault("", "", "", blank())) for name in ("source", "used")])
+    sources = bed.all(bed.declare, {name: Fault("", "", "", blank()) for name in ("source", "used")})
     assert not any(seen.result.get("failed") for seen in sources.values()), sources
     bed.make(
         POD,
@@ -264,11 +263,11 @@ HEALTHY = {
 @pytest.fixture(scope="module")
 def seen(bed: Bed) -> dict[str, Seen]:
     """What the tasks said of all of them: the storage is broken for some namespaces meanwhile."""
-    everything = {name: _ready(bed, name, fault) for name, fault in {**HEALTHY, **FAULTS, **SUSPICIOUS}.items()}
+    everything = {name: _ready(bed, name, fault) for name, fault in {**FAULTS, **HEALTHY, **SUSPICIOUS}.items()}
     snapshots = {"code": "INTERNAL", "message": "no snapshots today", "match": bed.namespace("main")}
     volumes = {"code": "INTERNAL", "message": "the array is on fire", "match": bed.namespace("broken")}
     with _storage_faults(CreateSnapshot=snapshots, CreateVolume=volumes):
-        return bed.declare_all(everything.items())
+        return bed.all(bed.induce, everything)
 
 
 @pytest.mark.parametrize("name", FAULTS)

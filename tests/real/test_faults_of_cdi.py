@@ -79,7 +79,7 @@ def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
     said: dict[str, Seen] = {}
 
     def declare(*names: str) -> None:
-        said.update(bed.declare_all([(name, FAULTS[name]) for name in names]))
+        said.update(bed.all(bed.declare, {name: FAULTS[name] for name in names}))
 
     with alone():
         little = {"limits": {"memory": "14M"}, "requests": {"memory": "14M"}}
