@@ -159,7 +159,7 @@ def test_what_another_fills_is_there_when_it_is_bound(golden: str) -> None:
     """CDI says Succeeded although the driver refuses the claim: it is smaller than the snapshot."""
     small = {"name": "too-small", "storage": {**STORAGE, "size": "64Mi", "data_source_ref": SNAPSHOT_REFERENCE}}
     assert declare(golden, **small)["phase"] == "Succeeded"
-    told = declare(golden, wait_for="bound", wait_timeout=30, **small)
+    told = declare(golden, wait_for="bound", wait_timeout=12, **small)
     assert told["failed"] and "is less than the size" in told["msg"], told.get("msg")
 
 

@@ -10,7 +10,15 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._apply import differs, difference, normalise, owns_more, shown
+from ansible_collections.kubevirt.cdi.plugins.module_utils._apply import (
+    diff_of,
+    differs,
+    difference,
+    normalise,
+    owns_more,
+    shown,
+    spelled_as,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +36,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._apply import differs
         ({"source": {"blank": {}}}, {"source": {"upload": {}}}, True),
         ({"requests": {"storage": "1Gi"}}, {"requests": {"storage": "1024Mi"}}, False),
         ({"requests": {"storage": "1Gi"}}, {"requests": {"storage": "2Gi"}}, True),
+        ({"labels": {"version": "1.10"}}, {"labels": {"version": "1.1"}}, True),
+        ({"labels": {"size": "1Gi"}}, {"labels": {"size": "1024Mi"}}, True),
+        ({"requests": {"storage": "much"}}, {"requests": {"storage": "much"}}, False),
     ],
 )
 def test_only_what_is_asked_for_is_compared(desired: Any, stored: Any, expected: bool) -> None:
@@ -85,3 +96,31 @@ def test_clone_tokens_of_cdi_are_in_no_result_and_no_diff(function: Any) -> None
     annotations = {f"cdi.kubevirt.io/storage.{kind}.token": "s3cret" for kind in ("clone", "extended.clone")}
     stored = {"metadata": {"name": "disk", "annotations": {**annotations, "mine": "stays"}}}
     assert function(stored) == {"metadata": {"name": "disk", "annotations": {"mine": "stays"}}}
+
+
+@pytest.mark.parametrize(
+    ("desired", "stored", "expected"),
+    [
+        ({"requests": {"storage": "1024Mi"}}, {"requests": {"storage": "1Gi"}}, {"requests": {"storage": "1Gi"}}),
+        ({"requests": {"storage": "2Gi"}}, {"requests": {"storage": "1Gi"}}, {"requests": {"storage": "2Gi"}}),
+        ({"requests": {"storage": "2Gi"}}, {}, {"requests": {"storage": "2Gi"}}),
+        ({"limits": {"cpu": "500m", "memory": 1}}, {"limits": {"cpu": "0.5"}}, {"limits": {"cpu": "0.5", "memory": 1}}),
+        ([{"limits": {"cpu": 1}}], [{"limits": {"cpu": "1"}}], [{"limits": {"cpu": "1"}}]),
+        ([{"limits": {"cpu": 1}}], [], [{"limits": {"cpu": 1}}]),
+        ({"labels": {"size": "1024Mi"}}, {"labels": {"size": "1Gi"}}, {"labels": {"size": "1024Mi"}}),
+        ({"a": {"b": 1}}, {"a": 2}, {"a": {"b": 1}}),
+    ],
+)
+def test_a_quantity_that_is_stored_in_other_words_is_sent_in_those(desired: Any, stored: Any, expected: Any) -> None:
+    assert spelled_as(desired, stored) == expected
+
+
+def test_headers_are_in_no_result_and_no_diff() -> None:
+    stored = {"metadata": {"name": "disk"}, "spec": {"source": {"http": {"extraHeaders": ["A: s3cret", "B: s3cret"]}}}}
+    assert shown(stored)["spec"]["source"]["http"]["extraHeaders"] == ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"] * 2
+    assert "s3cret" not in str(diff_of(stored, None)) + str(diff_of(None, stored))
+    assert differs({"extraHeaders": ["A: other"]}, {"extraHeaders": ["A: s3cret"]})
+
+
+def test_nothing_is_shown_of_nothing() -> None:
+    assert shown(None) == {} and diff_of(None, None) == {"before": {}, "after": {}}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import equal, parse
+from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import equal, parse, short
 
 
 @pytest.mark.parametrize(
@@ -49,3 +49,15 @@ def test_a_number_with_a_suffix_is_a_multiple_of_it(number: int, suffix: str) ->
 
 def test_words_are_no_equal_quantities() -> None:
     assert equal("1Gi", "1024Mi") and not equal("1Gi", "thin") and not equal("thin", "thin")
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [("1024Mi", "1Gi"), ("1536Mi", "1536Mi"), ("1e9", "1000000000"), ("0", "0"), ("2Ei", "2Ei")]
+)
+def test_a_size_is_told_as_one_writes_it(size: str, text: str) -> None:
+    assert short(parse(size)) == text
+
+
+@given(st.integers(min_value=0, max_value=2**62))
+def test_a_size_that_is_told_is_the_same_size(number: int) -> None:
+    assert parse(short(Decimal(number))) == number
