@@ -172,3 +172,8 @@ def test_a_claim_is_taken_only_when_that_is_said_in_words() -> None:
 def test_a_claim_that_is_another_is_not_taken(asked: Any, told: str) -> None:
     with pytest.raises(CdiError, match=f"cannot adopt the claim of its name: {told}; ask for what the claim is"):
         rules.refuse_claim(volume(adopt_claim=True, storage=asked), _existing())
+
+
+def test_adoption_is_said_to_cdi_in_its_own_word() -> None:
+    made = rules.desired(volume(adopt_claim=True, labels={"a": "b"}))
+    assert made["metadata"]["annotations"] == {"cdi.kubevirt.io/allowClaimAdoption": "true"}
