@@ -70,7 +70,7 @@ def run(task: Task) -> dict[str, t.Any]:
     started = time.monotonic()
     deadline = started + task.params["wait_timeout"]
     items = [Item(volume) for volume in volumes_of(task.params)]
-    _read(task, items)
+    _read(task, items, DATA_VOLUME, "stored")
     _read_claims(task, [item for item in items if needs_claim(item)])
     release = _release(task) if any(map(needs_release, items)) else ""
     foreseen = foresee(task, items)
@@ -121,10 +121,11 @@ def _stored(task: Task, resource: Resource, namespace: str, items: list[Item]) -
     return {stored["metadata"]["name"]: stored for stored in found if stored["metadata"]["name"] in names}
 
 
-def _read(task: Task, items: list[Item]) -> None:
-    for namespace, some in _by_namespace(items):
+def _read(task: Task, items: list[Item], resource: Resource, attribute: str) -> None:
+    """Give each item its stored object; a namespace that cannot be read is its own items' error."""
+    for namespace, some in _by_namespace([item for item in items if not item.error]):
         try:
-            found = _stored(task, DATA_VOLUME, namespace, some)
+            found = _stored(task, resource, namespace, some)
         except NotServed:
             # Without CDI there is nothing to delete, and check mode predicts what an earlier task would have made possible.
             if not task.check_mode and any(item.present for item in items):
@@ -135,19 +136,11 @@ def _read(task: Task, items: list[Item]) -> None:
                 item.error = str(exc)
             continue
         for item in some:
-            item.stored = found.get(item.key[1])
+            setattr(item, attribute, found.get(item.key[1]))
 
 
 def _read_claims(task: Task, items: list[Item]) -> None:
-    for namespace, some in _by_namespace([item for item in items if not item.error]):
-        try:
-            found = _stored(task, PERSISTENT_VOLUME_CLAIM, namespace, some)
-        except CdiError as exc:
-            for item in some:
-                item.error = str(exc)
-            continue
-        for item in some:
-            item.claim = found.get(item.key[1])
+    _read(task, items, PERSISTENT_VOLUME_CLAIM, "claim")
 
 
 def _release(task: Task) -> str:
@@ -164,9 +157,14 @@ def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) 
     growing = {item.key[1]: item for item in items if growth.judge_growth(item.claim).state != REACHED}
     if not growing:
         return
-    outcomes = wait_for(
-        task.connection, PERSISTENT_VOLUME_CLAIM, namespace, list(growing), lambda _name, claim: growth.judge_growth(claim), deadline
-    )
+    try:
+        outcomes = wait_for(
+            task.connection, PERSISTENT_VOLUME_CLAIM, namespace, list(growing), lambda _name, claim: growth.judge_growth(claim), deadline
+        )
+    except CdiError as exc:
+        for item in growing.values():
+            item.error = str(exc)
+        return
     for name, outcome in outcomes.items():
         item = growing[name]
         item.claim = outcome.object
