@@ -84,6 +84,13 @@ def _refusal(task: Task, source: tuple[str, str, str]) -> str:
         return ""  # Who may not even ask is told by CDI.
 
 
+def told_users(item: Item, prediction: Prediction | None) -> str:
+    """The item's error, with the pods that used the source: CDI tells of them in an event that another may hide."""
+    users = prediction.users if prediction and item.error else ()
+    hidden = [user for user in users if user not in item.error]
+    return item.error + (f" The source was in use by {', '.join(hidden)} when the task began." if hidden else "")
+
+
 def other_method(item: Item, method: str | None) -> str:
     """What is wrong when a clone that this task made is not by the method that was required, `` when nothing is."""
     required = item.volume["require_clone_method"]

@@ -15,7 +15,7 @@ from . import _data_volume_growth as growth
 from ._allocation_task import measure
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
 from ._clone_guard import check as check_clone
-from ._clone_guard import foresee, other_method
+from ._clone_guard import foresee, other_method, told_users
 from ._clone_prediction import Prediction
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
@@ -192,7 +192,7 @@ def _results(task: Task, items: list[Item], settings: Settings | None, foreseen:
     for item in items:
         facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ScratchSeen()), allocated.get(item.key))
         facts["clone"]["foreseen"] = foreseen[item.key].facts if item.key in foreseen else None
-        item.error = item.error or other_method(item, facts["clone"]["method"])
+        item.error = told_users(item, foreseen.get(item.key)) or other_method(item, facts["clone"]["method"])
         if item.changed and (facts["preallocation"] or {}).get("ignored"):
             task.warn(f"DataVolume {item.title} is not preallocated: {facts['preallocation']['ignored']}")
         namespace, name = item.key
