@@ -11,8 +11,8 @@ version_added: 1.0.0
 description:
   - Tells of DataVolumes and their claims where they have got to, how they were cloned, whether preallocation was applied, and which scratch space
     they need or needed.
-  - Costs two requests for any number of volumes, and up to five more where scratch space may be needed. A cluster without CDI has no volumes, which
-    is no error.
+  - Costs two requests for any number of filled volumes, at most six more where scratch space may be needed, and some where volumes are not filled.
+    A cluster without CDI has no volumes, which is no error.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
