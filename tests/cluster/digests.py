@@ -17,7 +17,8 @@ from kubernetes import client, config
 from tests.cluster.errors import ClusterError
 from tests.cluster.versions import HELPER_IMAGE
 
-_SECONDS = 90
+_SECONDS = 60
+_SECONDS_OF_EACH = 10
 
 
 def digests(kubeconfig: str, claims: list[str], size_bytes: int, file: str = "disk.img") -> dict[str, str]:
@@ -51,10 +52,11 @@ def _digests(core: client.CoreV1Api, namespace: str, claims: list[str], head: st
     spec = {"restartPolicy": "Never", "containers": [container], "volumes": volumes}
     core.create_namespaced_pod(namespace, {"metadata": {"name": name}, "spec": spec})
     try:
-        deadline = time.monotonic() + _SECONDS
+        seconds = _SECONDS + _SECONDS_OF_EACH * len(claims)
+        deadline = time.monotonic() + seconds
         while (phase := core.read_namespaced_pod(name, namespace).status.phase) not in ("Succeeded", "Failed"):
             if time.monotonic() > deadline:
-                raise ClusterError(f"Pod {namespace}/{name} is {phase} after {_SECONDS} s: look at its events.")
+                raise ClusterError(f"Pod {namespace}/{name} is {phase} after {seconds} s: look at its events.")
             time.sleep(0.3)
         log = core.read_namespaced_pod_log(name, namespace)
         if phase == "Failed":
