@@ -188,7 +188,9 @@ def markdown(now: dict[Cell, str]) -> str:
         "<!--",
         "Copyright (c) 2026, kubevirt.cdi contributors",
         "GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)",
+        # REUSE-IgnoreStart
         "SPDX-License-Identifier: GPL-3.0-or-later",
+        # REUSE-IgnoreEnd
         "-->",
         "",
         "# What CDI 1.65 reads, and where it needs scratch space",
