@@ -89,11 +89,12 @@ def judge_components(deployments: t.Iterable[Object], environment: t.Mapping[str
         verdict = judge_deployment(found.get(name))
         if verdict.state == REACHED and name != OPERATOR and not patched:
             spec = found[name]["spec"]
-            image, wanted = spec["template"]["spec"]["containers"][0]["image"], environment.get(_IMAGE_VARIABLES[name])
-            if wanted and image != wanted:
-                verdict = Verdict(WAITING, f"its image is still {image} and not {wanted}")
-            elif spec.get("replicas", 1) != max(1, infra.get(replicas[name], 1)):
-                verdict = Verdict(WAITING, f"it still has {spec.get('replicas', 1)} replicas and not {infra[replicas[name]]}")
+            image, wanted_image = spec["template"]["spec"]["containers"][0]["image"], environment.get(_IMAGE_VARIABLES[name])
+            wanted_replicas = infra.get(replicas[name]) or 1
+            if wanted_image and image != wanted_image:
+                verdict = Verdict(WAITING, f"its image is still {image} and not {wanted_image}")
+            elif spec.get("replicas", 1) != wanted_replicas:
+                verdict = Verdict(WAITING, f"its number is still {spec.get('replicas', 1)} and not {wanted_replicas}")
         if verdict.state != REACHED:
             return Verdict(WAITING, f"Deployment {name}: {verdict.reason}")
     return Verdict(REACHED)

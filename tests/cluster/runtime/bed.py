@@ -18,7 +18,7 @@ from tests.cluster.csi.faults import clear_faults
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import control_plane, lifecycle, machine, node, objects, storage
 from tests.cluster.runtime.certificates import make_certificates
-from tests.cluster.runtime.fixtures_http import HTTP_PORT, HTTPS_PORT, http_components
+from tests.cluster.runtime.fixtures_http import HTTP_PORT, HTTPS_PORT, PRIVATE_REGISTRY_PORT, http_components
 from tests.cluster.runtime.fixtures_images import make_images
 from tests.cluster.runtime.fixtures_registry import REGISTRY_PORT, push_container_disks, registry_components
 from tests.cluster.runtime.lifecycle import Stage
@@ -105,6 +105,7 @@ def environment(profile: Profile) -> dict[str, str]:
             "KUBEVIRT_CDI_TEST_HTTP": f"http://{profile.address}:{HTTP_PORT}",
             "KUBEVIRT_CDI_TEST_HTTPS": f"https://{profile.address}:{HTTPS_PORT}",
             "KUBEVIRT_CDI_TEST_REGISTRY": f"{profile.address}:{REGISTRY_PORT}",
+            "KUBEVIRT_CDI_TEST_PRIVATE_REGISTRY": f"{profile.address}:{PRIVATE_REGISTRY_PORT}",
             "KUBEVIRT_CDI_TEST_IMAGES": str(profile.state / "images"),
         }
     return variables
@@ -128,6 +129,7 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
         _apply_definitions(profile, products, with_cdi=True)
         return
     registry = f"{profile.address}:{REGISTRY_PORT}"
+    registries = (registry, f"{profile.address}:{PRIVATE_REGISTRY_PORT}")
     make_images(profile.state / "images")
     clear_faults(profile.name)
     pki = profile.certificates
@@ -144,7 +146,7 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
     # The sidecars end when the definitions of snapshots are not there yet; the supervisor starts them again.
     third = [*storage.drivers(profile), *storage.sidecars(profile, products)]
     lifecycle.start(
-        profile, [Stage([node.containerd(profile, registry), *fixtures, *first], waits=True), Stage([*second, *third])]
+        profile, [Stage([node.containerd(profile, registries), *fixtures, *first], waits=True), Stage([*second, *third])]
     )
     _import_images(profile, products["images"])
     objects.wait_for_server(profile.kubeconfig, 60)

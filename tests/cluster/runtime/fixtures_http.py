@@ -12,6 +12,7 @@ from tests.cluster.runtime.fixtures_registry import REGISTRY_PORT
 
 HTTP_PORT = 8080
 HTTPS_PORT = 8443
+PRIVATE_REGISTRY_PORT = 5001
 USER, PASSWORD = "test-user", "test-password"
 SLOW_RATE = "1m"  # bytes per second and connection
 BROKEN_AFTER = "4m"  # bytes of each answer
@@ -19,7 +20,10 @@ _BROKEN_PORT = 8081
 
 
 def http_components(state: Path, address: str, certificate: Path, key: Path) -> list[Component]:
-    """Serves `state`/images; writes its configuration into `state`/nginx. TLS has the registry too, under /v2/."""
+    """Serves `state`/images; writes its configuration into `state`/nginx. TLS has the registry too, under /v2/.
+
+    PRIVATE_REGISTRY_PORT has the same registry for those only who know the password.
+    """
     directory = state / "nginx"
     directory.mkdir(exist_ok=True)
     images = state / "images"
@@ -66,6 +70,15 @@ http {{
             proxy_pass http://{address}:{REGISTRY_PORT};
             proxy_set_header Host $http_host;
             proxy_set_header X-Forwarded-Proto $scheme;
+        }}
+    }}
+    server {{
+        listen {address}:{PRIVATE_REGISTRY_PORT};
+        location /v2/ {{
+            auth_basic test;
+            auth_basic_user_file {directory}/passwords;
+            proxy_pass http://{address}:{REGISTRY_PORT};
+            proxy_set_header Host $http_host;
         }}
     }}
     server {{

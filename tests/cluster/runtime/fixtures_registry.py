@@ -53,6 +53,26 @@ def push_container_disks(registry: str, images: Path) -> None:
         _push(registry, images / f"disk.{other}", name, other)
 
 
+def push_known_image(registry: str, state: Path, name: str, tag: str, manifest: bytes) -> None:
+    """Push an image that containerd has: its blobs become hard links in the registry's storage, so nothing is copied."""
+    storage = state / "registry/docker/registry/v2"
+    content = json.loads(manifest)
+    for blob in (content["config"], *content["layers"]):
+        digest = blob["digest"].removeprefix("sha256:")
+        data = storage / "blobs/sha256" / digest[:2] / digest / "data"
+        link = storage / "repositories" / name / "_layers/sha256" / digest / "link"
+        for path in (data, link):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if not data.exists():
+            data.hardlink_to(state / "containerd/io.containerd.content.v1.content/blobs/sha256" / digest)
+        link.write_text(blob["digest"])
+    _put_manifest(registry, name, tag, manifest)
+
+
+def _put_manifest(registry: str, name: str, tag: str, manifest: bytes) -> None:
+    _send("PUT", f"http://{registry}/v2/{name}/manifests/{tag}", manifest, _MANIFEST)
+
+
 def _push(registry: str, disk: Path, name: str, tag: str) -> None:
     """Push an image with `disk` in /disk/."""
     base = f"http://{registry}/v2/{name}"
@@ -71,7 +91,7 @@ def _push(registry: str, disk: Path, name: str, tag: str) -> None:
         "config": _descriptor(_CONFIG, config),
         "layers": [_descriptor(_LAYER, layer)],
     }
-    _send("PUT", f"{base}/manifests/{tag}", json.dumps(manifest).encode(), _MANIFEST)
+    _put_manifest(registry, name, tag, json.dumps(manifest).encode())
 
 
 def _layer(disk: Path) -> bytes:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ def kubelet_directory(profile: Profile) -> Path:
     return profile.state / "kubelet"
 
 
-def containerd(profile: Profile, registry: str) -> Component:
-    """`registry` (HOST:PORT) is reached without TLS."""
+def containerd(profile: Profile, registries: Iterable[str]) -> Component:
+    """The `registries` (HOST:PORT) are reached without TLS."""
     networks = profile.state / "cni"
     networks.mkdir(exist_ok=True)
     # ptp routes every packet through the node, so services work without the kernel's bridge filter.
@@ -39,6 +40,8 @@ def containerd(profile: Profile, registry: str) -> Component:
     }
     plugins: list[dict[str, Any]] = [{"type": "ptp", "ipMasq": True, "ipam": ipam}]
     (networks / "10-pods.conflist").write_text(json.dumps({"cniVersion": "0.4.0", "name": "pods", "plugins": plugins}))
+    plugin = '[plugins."io.containerd.grpc.v1.cri".registry.mirrors'
+    mirrors = "\n".join(f'{plugin}."{registry}"]\nendpoint = ["http://{registry}"]' for registry in registries)
     config = profile.state / "containerd.toml"
     config.write_text(f"""version = 2
 root = "{profile.state}/containerd"
@@ -57,8 +60,7 @@ conf_dir = "{networks}"
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 SystemdCgroup = false
-[plugins."io.containerd.grpc.v1.cri".registry.mirrors."{registry}"]
-endpoint = ["http://{registry}"]
+{mirrors}
 """)
     return Component("containerd", ["/usr/bin/containerd", "--config", str(config)])
 

@@ -110,7 +110,9 @@ def test_components_are_ready_in_the_number_that_was_asked_for() -> None:
     asked = {"spec": {"infra": {"apiServerReplicas": 2, "deploymentReplicas": 2, "uploadProxyReplicas": 2}}}
     assert rules.judge_components(_deployments(replicas=2), ENVIRONMENT, asked).state == REACHED
     fewer = rules.judge_components(_deployments(), ENVIRONMENT, asked)
-    assert fewer.reason == "Deployment cdi-apiserver: it still has 1 replicas and not 2"
+    assert fewer.reason == "Deployment cdi-apiserver: its number is still 1 and not 2"
+    more = rules.judge_components(_deployments(replicas=2), ENVIRONMENT, {})
+    assert more.reason == "Deployment cdi-apiserver: its number is still 2 and not 1"
 
 
 def test_what_a_patch_may_have_changed_is_not_judged() -> None:

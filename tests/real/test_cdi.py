@@ -1,0 +1,156 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A real CDI that stays: unchanged, changed, configured, and asked for what it does not do. Its removal: molecule."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    CDI,
+    CUSTOM_RESOURCE_DEFINITION,
+    DEPLOYMENT,
+    INGRESS,
+    PRIORITY_CLASS,
+)
+
+MANIFESTS = os.environ["KUBEVIRT_CDI_TEST_MANIFESTS"]
+NEW, OLD = ({"manifest": f"{MANIFESTS}/{release}/cdi-operator.yaml"} for release in ("v1.65.0", "v1.61.1"))
+
+
+@pytest.fixture
+def configuration(connection: Connection) -> Iterator[None]:
+    """CDI's configuration is as before after the test."""
+    before = connection.get(CDI, "cdi")["spec"]["config"]
+    yield
+    after = connection.get(CDI, "cdi")["spec"]["config"]
+    patch = {**dict.fromkeys(after), **before}
+    connection.merge(CDI, "cdi", None, {"spec": {"config": patch}}, dry_run=False)
+
+
+def _refusal(ran: Any) -> str:
+    assert ran.result.get("failed"), ran.result
+    assert "Traceback" not in ran.output and "\n" not in ran.result["msg"]
+    return str(ran.result["msg"])
+
+
+def test_a_second_run_changes_nothing_although_the_operator_rewrites_its_definition(ok, connection) -> None:
+    stored = connection.get(CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
+    assert [version["name"] for version in stored["spec"]["versions"]] == ["v1beta1"]
+    again = ok("cdi", **NEW)
+    assert not again["changed"] and again["changed_objects"] == []
+    assert again["version"] == {"from": "v1.65.0", "to": "v1.65.0"}
+
+
+def test_a_downgrade_is_refused_by_us_before_cdi_ignores_it(module, connection) -> None:
+    before = connection.get(DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"]
+    assert "CDI cannot be downgraded" in _refusal(module("cdi", **OLD))
+    assert connection.get(DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"] == before
+
+
+def test_placement_priority_and_number_of_components_are_waited_for(ok, connection) -> None:
+    own = {"apiVersion": PRIORITY_CLASS.api_version, "kind": "PriorityClass", "metadata": {"name": "cdi-test"}, "value": 1}
+    connection.create(PRIORITY_CLASS, own, dry_run=False)
+    toleration = {"key": "infra", "operator": "Exists"}
+    options = {
+        "priority_class": "cdi-test",
+        "infra": {"api_server_replicas": 2, "tolerations": [toleration]},
+        "cert_config": {"server": {"duration": "36h", "renew_before": "90m"}},
+    }
+    try:
+        assert ok("cdi", **NEW, **options)["changed_objects"] == ["CDI cdi"]
+        stored = connection.get(DEPLOYMENT, "cdi-apiserver", "cdi")
+        pod = stored["spec"]["template"]["spec"]
+        assert stored["status"]["availableReplicas"] == 2 and pod["priorityClassName"] == "cdi-test"
+        assert toleration in pod["tolerations"]
+        assert not ok("cdi", **NEW, **options)["changed"]
+    finally:
+        assert ok("cdi", **NEW)["changed_objects"] == ["CDI cdi"]
+        connection.delete(PRIORITY_CLASS, "cdi-test", dry_run=False)
+    assert connection.get(DEPLOYMENT, "cdi-apiserver", "cdi")["spec"]["replicas"] == 1
+
+
+@pytest.mark.usefixtures("configuration")
+def test_settings_are_in_effect_when_the_task_ends(ok) -> None:
+    options = {
+        "filesystem_overhead": {"global": "0.1", "storage_class": {"plain": "0.2"}},
+        "import_proxy": {"http_proxy": "http://user:very-secret@proxy.example.com", "no_proxy": ".svc"},
+        "insecure_registries": ["registry.example.com:5000"],
+        "pod_resource_requirements": {"limits": {"memory": "1Gi"}, "requests": {"memory": "128Mi"}},
+        "preallocation": True,
+        "scratch_space_storage_class": "plain",
+        "tls_security_profile": {"type": "Modern"},
+        "upload_proxy_url_override": "https://upload.example.com",
+    }
+    effective = ok("cdi_config", **options)["effective"]
+    assert effective["filesystem_overhead"]["storageClass"] | {"plain": "0.2", "thin": "0.1"} == (
+        effective["filesystem_overhead"]["storageClass"]
+    )
+    assert effective["default_pod_resource_requirements"] == {
+        "limits": {"cpu": "750m", "memory": "1Gi"},
+        "requests": {"cpu": "100m", "memory": "128Mi"},
+    }
+    assert effective["preallocation"] is True and effective["scratch_space_storage_class"] == "plain"
+    assert effective["upload_proxy_url"] == "https://upload.example.com"
+    assert effective["tls_security_profile"] == {"type": "Modern"}
+    assert not ok("cdi_config", **options)["changed"]
+    told = ok("cdi_info")
+    assert told["ready"] and told["not_in_effect"] == [] and told["managed_by"] is None and told["namespace"] == "cdi"
+    assert "very-secret" not in str(told) and "@proxy.example.com" in str(told["asked"])
+    profiles = {profile["name"]: profile for profile in told["storage_profiles"]}
+    assert profiles["thin"]["complete"] and profiles["thin"]["recognized"] is False
+    removal = {option: type(value)() for option, value in options.items() if option != "preallocation"}
+    effective = ok("cdi_config", **removal)["effective"]
+    assert effective["scratch_space_storage_class"] is None and effective["upload_proxy_url"] is None
+    assert effective["filesystem_overhead"]["global"] == "0.06"
+
+
+@pytest.mark.usefixtures("configuration")
+def test_what_keeps_cdi_from_taking_any_setting_is_found(module, ok, connection) -> None:
+    backend = {"service": {"name": "cdi-uploadproxy", "port": {"number": 443}}}
+    spec = {
+        "rules": [{"host": "upload.example.com", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}],
+        "tls": [{"hosts": ["upload.example.com"], "secretName": "not-there"}],
+    }
+    body = {"apiVersion": INGRESS.api_version, "kind": "Ingress", "metadata": {"name": "upload"}, "spec": spec}
+    connection.create(INGRESS, body, "cdi", dry_run=False)
+    try:
+        time.sleep(1)  # Until CDI has seen the Ingress: what it took before would be in effect.
+        message = _refusal(module("cdi_config", preallocation=True, wait_timeout=5))
+        assert "after 5 s this is not in effect: preallocation" in message
+        assert "the Secret cdi/not-there of Ingress upload does not exist" in message
+        without_tls = {"spec": {"tls": None}}
+        connection.merge(INGRESS, "upload", "cdi", without_tls, dry_run=False)
+        effective = ok("cdi_config", preallocation=True)["effective"]
+        assert effective["preallocation"] and effective["upload_proxy_url"] == "upload.example.com"
+    finally:
+        connection.delete(INGRESS, "upload", "cdi", dry_run=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"scratch_space_storage_class": "nothing"}, "there is no such StorageClass; use one of: block-only"),
+        ({"filesystem_overhead": {"storage_class": {"nothing": "0.1"}}}, "there is no such StorageClass"),
+        ({"import_proxy": {"trusted_ca_proxy": "nothing"}}, "there is no such ConfigMap in namespace cdi"),
+        ({"webhook_pvc_rendering": "Enabled"}, "CDI v1.65.0 does not know webhookPvcRendering"),
+        ({"pod_resource_requirements": {"requests": {"memory": "1Gi"}}}, "no worker pod could be created"),
+    ],
+)
+def test_what_cdi_would_ignore_or_choke_on_is_refused(module, connection, options, named) -> None:
+    before = connection.get(CDI, "cdi")["metadata"]["generation"]
+    assert named in _refusal(module("cdi_config", **options))
+    assert connection.get(CDI, "cdi")["metadata"]["generation"] == before
+
+
+@pytest.mark.usefixtures("configuration")
+def test_an_option_without_effect_warns(module) -> None:
+    ran = module("cdi_config", data_volume_ttl_seconds=60)
+    assert ran.result["changed"] and "no effect since CDI 1.62" in ran.output
