@@ -123,8 +123,8 @@ def _would_be_lost(data: list[Known], claims: list[Object], namespace: str) -> C
     kinds = [resource.kind for resource, _item in data] + [PERSISTENT_VOLUME_CLAIM.kind for _claim in claims]
     counted = ", ".join(f"{kinds.count(kind)} {kind}s" for kind in dict.fromkeys(kinds))
     names = [f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in [*(item for _resource, item in data), *claims]]
-    more = ", ..." if len(names) > 3 else ""
-    return CdiError(f"There are {counted} ({', '.join(names[:3])}{more}), which would be deleted with their data; delete them first, or say delete_data_volumes=true.")
+    first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    return CdiError(f"There are {counted} ({first}), which would be deleted with their data; delete them first, or say delete_data_volumes=true.")
 
 
 def _is_gone(stored: Object | None) -> bool:

@@ -122,7 +122,7 @@ options:
     description: For how long CDI's own certificates are valid, and when they are renewed.
     type: dict
     suboptions:
-      ca: &certificate
+      ca:
         description: Certificate authorities. CDI's own values are V(48h) and V(24h).
         type: dict
         suboptions:
@@ -133,11 +133,25 @@ options:
             description: How long before its end a certificate is renewed, written like the duration.
             type: str
       server:
-        <<: *certificate
         description: Certificates of servers. CDI's own values are V(24h) and V(12h).
+        type: dict
+        suboptions:
+          duration:
+            description: Validity in hours, minutes and seconds, for example V(48h) or V(1h30m).
+            type: str
+          renew_before:
+            description: How long before its end a certificate is renewed, written like the duration.
+            type: str
       client:
-        <<: *certificate
         description: Certificates of clients. CDI's own values are V(24h) and V(12h).
+        type: dict
+        suboptions:
+          duration:
+            description: Validity in hours, minutes and seconds, for example V(48h) or V(1h30m).
+            type: str
+          renew_before:
+            description: How long before its end a certificate is renewed, written like the duration.
+            type: str
   customize_components:
     description: Changes of CDI's components that no other option offers. CDI undoes what is changed on them in another way.
     type: dict

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 from kubernetes import config
 
@@ -18,9 +19,8 @@ def inventory(kubeconfig: str) -> list[str]:
     """`GROUP/Kind namespace/name` of each object of each kind that the API server serves, sorted."""
     api = config.new_client_from_config(kubeconfig)
 
-    def get(path: str) -> dict:
-        answer = api.call_api(path, "GET", response_type="object", auth_settings=["BearerToken"])
-        return answer[0]
+    def get(path: str) -> Any:
+        return api.call_api(path, "GET", response_type="object", auth_settings=["BearerToken"])[0]
 
     found = []
     versions = {"/api/v1": ""} | {

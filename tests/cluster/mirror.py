@@ -33,7 +33,7 @@ def mirror(registry: str, state: Path, path: str, archive: Path) -> None:
     """Push every image of CDI in the OCI archive to `registry` (HOST:PORT) as PATH/NAME:TAG; `state` is the cluster's."""
     with tarfile.open(archive) as layout:
         for entry in json.loads(_member(layout, "./index.json"))["manifests"]:
-            name, _, tag = entry["annotations"]["io.containerd.image.name"].rpartition("/")[2].partition(":")
+            name, tag = entry["annotations"]["io.containerd.image.name"].rpartition("/")[2].split(":")
             if name.startswith("cdi-"):
                 algorithm, digest = entry["digest"].split(":")
                 manifest = _member(layout, f"./blobs/{algorithm}/{digest}")
@@ -54,12 +54,12 @@ def have_credentials(core: client.CoreV1Api, namespace: str, registry: str) -> N
         "type": "kubernetes.io/dockerconfigjson",
         "stringData": {".dockerconfigjson": json.dumps({"auths": {registry: {"auth": login}}})},
     }
-    for create in (
-        lambda: core.create_namespace({"metadata": {"name": namespace}}),
-        lambda: core.create_namespaced_secret(namespace, secret),
+    for create, arguments in (
+        (core.create_namespace, ({"metadata": {"name": namespace}},)),
+        (core.create_namespaced_secret, (namespace, secret)),
     ):
         try:
-            create()
+            create(*arguments)
         except ApiException as error:
             if error.status != 409:
                 raise

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,12 +56,19 @@ def test_a_downgrade_is_refused_by_us_before_cdi_ignores_it(module, connection) 
     assert connection.get(DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"] == before
 
 
-def test_placement_priority_and_number_of_components_are_waited_for(ok, connection) -> None:
-    own = {"apiVersion": PRIORITY_CLASS.api_version, "kind": "PriorityClass", "metadata": {"name": "cdi-test"}, "value": 1}
+@pytest.fixture
+def priority_class(connection: Connection) -> Iterator[str]:
+    name = f"cdi-test-{uuid.uuid4().hex[:6]}"
+    own = {"apiVersion": PRIORITY_CLASS.api_version, "kind": "PriorityClass", "metadata": {"name": name}, "value": 1}
     connection.create(PRIORITY_CLASS, own, dry_run=False)
+    yield name
+    connection.delete(PRIORITY_CLASS, name, dry_run=False)
+
+
+def test_placement_priority_and_number_of_components_are_waited_for(ok, connection, priority_class) -> None:
     toleration = {"key": "infra", "operator": "Exists"}
     options = {
-        "priority_class": "cdi-test",
+        "priority_class": priority_class,
         "infra": {"api_server_replicas": 2, "tolerations": [toleration]},
         "cert_config": {"server": {"duration": "36h", "renew_before": "90m"}},
     }
@@ -68,12 +76,11 @@ def test_placement_priority_and_number_of_components_are_waited_for(ok, connecti
         assert ok("cdi", **NEW, **options)["changed_objects"] == ["CDI cdi"]
         stored = connection.get(DEPLOYMENT, "cdi-apiserver", "cdi")
         pod = stored["spec"]["template"]["spec"]
-        assert stored["status"]["availableReplicas"] == 2 and pod["priorityClassName"] == "cdi-test"
+        assert stored["status"]["availableReplicas"] == 2 and pod["priorityClassName"] == priority_class
         assert toleration in pod["tolerations"]
         assert not ok("cdi", **NEW, **options)["changed"]
     finally:
         assert ok("cdi", **NEW)["changed_objects"] == ["CDI cdi"]
-        connection.delete(PRIORITY_CLASS, "cdi-test", dry_run=False)
     assert connection.get(DEPLOYMENT, "cdi-apiserver", "cdi")["spec"]["replicas"] == 1
 
 
