@@ -26,7 +26,8 @@ Key = t.Tuple[str, str]
 def check(volume: t.Mapping[str, t.Any]) -> None:
     source = volume["source"] or {}
     if volume["require_clone_method"] and volume["state"] == "present" and not (volume["source_ref"] or source.get("pvc") or source.get("snapshot")):
-        raise CdiError(f"DataVolume {volume['name']} has require_clone_method and is no clone; give source.pvc, source.snapshot or source_ref, or leave it out.")
+        name = volume["name"]
+        raise CdiError(f"DataVolume {name} has require_clone_method and is no clone; give source.pvc, source.snapshot or source_ref, or leave it out.")
 
 
 def foresee(task: Task, items: list[Item]) -> dict[Key, Prediction]:

@@ -50,7 +50,9 @@ def storage(connection: Connection, namespace: str) -> Iterator[str]:
         connection.delete(resource, names.get(resource, namespace), dry_run=False)
 
 
-def _set_status(connection: Connection, resource: Any, name: str, namespace: str | None, status: dict[str, Any]) -> None:
+def _set_status(
+    connection: Connection, resource: Any, name: str, namespace: str | None, status: dict[str, Any]
+) -> None:
     connection.merge(_Subresource(*resource), f"{name}/status", namespace, {"status": status}, dry_run=False)
 
 
@@ -168,7 +170,8 @@ def test_a_clone_that_cdi_has_not_begun_is_foretold(connection, look_up, namespa
 
 
 def test_every_key_is_there_and_booleans_are_booleans(connection, look_up, namespace, storage, source) -> None:
-    _clone(connection, namespace, "disk", storage, cloneType="copy", cloneFallbackReason="No volume expansion is possible")
+    reason = "No volume expansion is possible"
+    _clone(connection, namespace, "disk", storage, cloneType="copy", cloneFallbackReason=reason)
     answers = look_up(f"{namespace}/disk", f"{namespace}/none", f"{namespace}/golden", _planned(namespace, storage))
     assert len({frozenset(answer) for answer in answers}) == 1
     for answer in answers:

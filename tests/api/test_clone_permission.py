@@ -91,7 +91,8 @@ def test_the_role_of_cdi_is_bound_when_there_is_one(wire, module, connection, na
 def test_a_binding_about_something_else_is_left_alone(module, connection, namespace) -> None:
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
     body = {"apiVersion": ROLE_BINDING.api_version, "kind": "RoleBinding", "roleRef": role}
-    connection.create(ROLE_BINDING, {**body, "metadata": {"name": "viewers", "namespace": namespace}}, namespace, dry_run=False)
+    body |= {"metadata": {"name": "viewers", "namespace": namespace}}
+    connection.create(ROLE_BINDING, body, namespace, dry_run=False)
     for state in ("present", "absent"):
         ran = module("clone_permission", name="viewers", namespace=namespace, state=state, **WHO).result
         assert ran["failed"]
@@ -108,7 +109,8 @@ def test_nobody_is_refused_before_anything_is_sent(wire, module, namespace) -> N
 def test_who_may_create_pods_may_clone_claims_and_not_snapshots(wire, module, connection, namespace) -> None:
     metadata = {"name": "pods", "namespace": namespace}
     rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create"]}]
-    connection.create(ROLE, {"apiVersion": ROLE.api_version, "kind": "Role", "metadata": metadata, "rules": rules}, namespace, dry_run=False)
+    body: dict[str, Any] = {"apiVersion": ROLE.api_version, "kind": "Role", "metadata": metadata, "rules": rules}
+    connection.create(ROLE, body, namespace, dry_run=False)
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "pods"}
     subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "dave"}
     body = {"apiVersion": ROLE_BINDING.api_version, "kind": "RoleBinding", "metadata": metadata}

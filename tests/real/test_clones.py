@@ -49,7 +49,9 @@ class Bed(NamedTuple):
     other: str
     classes: dict[str, str]
 
-    def clone(self, name: str, target_class: str, source: str = "golden", kind: str = "pvc", **options: Any) -> dict[str, Any]:
+    def clone(
+        self, name: str, target_class: str, source: str = "golden", kind: str = "pvc", **options: Any
+    ) -> dict[str, Any]:
         """An item of data_volumes."""
         asked = {"size": SIZE, "storage_class_name": self.classes[target_class], **options.pop("asked", {})}
         volume = {"name": name, "source": {kind: {"name": source, "namespace": self.namespace}}, "storage": asked}
@@ -65,7 +67,8 @@ def bed(connection: Connection) -> Iterator[Bed]:
     mark = f"clones{uuid.uuid4().hex[:5]}"
     names = [mark, f"{mark}-other"]
     for name in names:
-        connection.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        connection.create(NAMESPACE, body, dry_run=False)
     made = StorageClasses(connection, mark)
     try:
         classes = {
@@ -117,7 +120,8 @@ def clones(bed: Bed) -> dict[str, dict[str, Any]]:
         bed.clone("forced", "snapshot", annotations={"cdi.kubevirt.io/cloneType": "csi-clone"}),
         bed.clone("no-size", "snapshot", asked={"size": None}),
         bed.clone("of-snapshot", "snapshot", kind="snapshot", asked={"size": None}),
-        # Of a device: CDI restores a snapshot that it has to copy to the first class of the driver by name, `block-only`.
+        # Of a device: CDI restores a snapshot that it has to copy to the first class of its driver by name,
+        # which on the test cluster is `block-only`.
         bed.clone(
             "of-snapshot-other-driver", "plain", "device", "snapshot", asked={"size": None, "volume_mode": "Block"}
         ),
@@ -190,14 +194,16 @@ def test_c05_without_the_right_nothing_is_posted_and_with_it_the_clone_is_made(c
     account = {"name": "default", "namespace": bed.other}
     who = {"impersonate_user": f"system:serviceaccount:{bed.other}:default"}
     rights = "kubevirt-cdi-clone-source"
-    body = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "edit", "namespace": bed.other}}
+    metadata = {"name": "edit", "namespace": bed.other}
+    body = {"apiVersion": ROLE_BINDING.api_version, "kind": "RoleBinding", "metadata": metadata}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"}
     subjects = [{"kind": "ServiceAccount", **account}]
     connection.create(ROLE_BINDING, {**body, "roleRef": role, "subjects": subjects}, bed.other, dry_run=False)
     clone = bed.clone("with-a-right", "snapshot", namespace=bed.other)
     refused = _run("data_volume", **clone, **who)
     assert refused["failed"]
-    assert f'the right to "create" datavolumes/source of cdi.kubevirt.io in namespace {bed.namespace} is missing' in refused["msg"]
+    assert 'the right to "create" datavolumes/source of cdi.kubevirt.io in namespace' in refused["msg"]
+    assert f"in namespace {bed.namespace} is missing" in refused["msg"]
     assert "module kubevirt.cdi.clone_permission" in refused["msg"]
     assert connection.get(DATA_VOLUME, "with-a-right", bed.other) is None
     assert _run("clone_permission", namespace=bed.namespace, service_accounts=[account])["changed"]
@@ -352,7 +358,7 @@ def test_c11_no_populator_means_a_copy(connection, bed, clones) -> None:
 
 
 def test_c12_and_c13_a_copy_takes_two_pods_and_is_the_slowest(connection, bed, capsys) -> None:
-    """One source, the three methods one after the other; the times are printed, only the order of the copy is asserted."""
+    """One source, the three methods one after the other; the times are printed, asserted is only who is last."""
     seen: set[str] = set()
     seconds: dict[str, list[float]] = {"snapshot": [], "csi": [], "copy": []}
     for attempt in range(2):
@@ -387,13 +393,15 @@ def test_c14_c15_c16_the_record_is_read_from_the_claim(connection, bed, clones) 
     volume = connection.get(DATA_VOLUME, "other-mode", bed.namespace)
     assert volume["metadata"]["annotations"]["cdi.kubevirt.io/cloneType"] == "copy"
     clone = clones["other-mode"]["clone"]
-    assert (clone["fallback_reason"], clone["phase"], clone["method"]) == (planner.INCOMPATIBLE_MODES, "Succeeded", "copy")
+    assert (clone["phase"], clone["method"]) == ("Succeeded", "copy")
+    assert clone["fallback_reason"] == planner.INCOMPATIBLE_MODES
 
 
 def test_c17_an_event_on_the_claim_says_why(connection, bed, clones) -> None:
     events = connection.list(EVENT, bed.namespace, field_selector="involvedObject.name=other-mode")[0]
     mine = [event for event in events if event["reason"] == "IncompatibleVolumeModes"]
-    assert [(event["type"], event["involvedObject"]["kind"]) for event in mine] == [("Warning", "PersistentVolumeClaim")]
+    about = [(event["type"], event["involvedObject"]["kind"]) for event in mine]
+    assert about == [("Warning", "PersistentVolumeClaim")]
 
 
 def test_c18_a_snapshot_source_has_rules_of_its_own(connection, bed, clones) -> None:
@@ -425,7 +433,8 @@ def test_c19_a_smaller_target_is_refused_before_it_is_posted(connection, bed, lo
 
 def test_c19_another_content_type_is_refused_before_it_is_posted(connection, bed) -> None:
     refused = _run("data_volume", **bed.clone("archive", "snapshot", content_type="archive"))
-    assert "Source contentType (kubevirt) and target contentType (archive) do not match; say content_type=kubevirt." in refused["msg"]
+    said = "Source contentType (kubevirt) and target contentType (archive) do not match; say content_type=kubevirt."
+    assert said in refused["msg"]
     assert connection.get(DATA_VOLUME, "archive", bed.namespace) is None
 
 
@@ -434,7 +443,8 @@ def test_c19_a_copy_without_room_hangs_in_cdi_and_is_refused_here(connection, be
     clone = bed.clone("no-room", "snapshot", source="device")
     clone["pvc"] = {**clone.pop("storage"), "access_modes": ["ReadWriteOnce"]}
     refused = _run("data_volume", **clone)
-    assert f"cannot be cloned from pvc {bed.namespace}/device: {planner.TOO_SMALL}; ask for volume_mode=Block." in refused["msg"]
+    said = f"cannot be cloned from pvc {bed.namespace}/device: {planner.TOO_SMALL}; ask for volume_mode=Block."
+    assert said in refused["msg"]
     _post(connection, {**clone, "storage": clone["pvc"]})
     until(lambda: _phase(connection, bed, "no-room") == "CloneInProgress", 30, "it does not begin")
     time.sleep(10)
@@ -451,7 +461,8 @@ def _phase(connection: Connection, bed: Bed, name: str) -> str | None:
 def test_a_method_that_is_not_wanted_fails_before_anything_is_made(connection, bed) -> None:
     clone = bed.clone("no-copy", "plain-csi", require_clone_method=["snapshot", "csi-clone"])
     refused = _run("data_volume", **clone)
-    assert f"DataVolume {bed.namespace}/no-copy would be cloned by copy, and require_clone_method is snapshot, csi-clone" in refused["msg"]
+    said = "no-copy would be cloned by copy, and require_clone_method is snapshot, csi-clone"
+    assert f"DataVolume {bed.namespace}/{said}" in refused["msg"]
     assert planner.INCOMPATIBLE_PROVISIONERS in refused["msg"]
     assert refused["msg"].endswith(f"; clone to class {bed.classes['snapshot']}.")
     assert connection.get(DATA_VOLUME, "no-copy", bed.namespace) is None

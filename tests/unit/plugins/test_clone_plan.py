@@ -50,7 +50,8 @@ def test_the_override_wins_over_the_profile(strategy) -> None:
 
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
 def test_the_annotation_wins_over_all_and_is_not_checked(strategy) -> None:
-    made = plan(_facts(DISK, FAST._replace(strategy="copy", expansion=False), override="copy", forced=strategy, size=2 * GIB))
+    slow = FAST._replace(strategy="copy", expansion=False)
+    made = plan(_facts(DISK, slow, override="copy", forced=strategy, size=2 * GIB))
     assert (made.method, made.forced, made.error) == (strategy, True, None)
 
 
@@ -77,7 +78,11 @@ def test_the_annotation_wins_over_all_and_is_not_checked(strategy) -> None:
             "set allowVolumeExpansion on class fast",
         ),
         (_facts(IMAGE, OTHER), planner.NO_PROVISIONER_MATCH, "clone to class fast"),
-        (_facts(IMAGE, size=2 * GIB, volume_mode="Filesystem"), planner.INCOMPATIBLE_MODES, "ask for volume_mode=Block"),
+        (
+            _facts(IMAGE, size=2 * GIB, volume_mode="Filesystem"),
+            planner.INCOMPATIBLE_MODES,
+            "ask for volume_mode=Block",
+        ),
         (
             _facts(IMAGE, FAST._replace(expansion=False), size=2 * GIB),
             planner.NO_EXPANSION,
@@ -115,7 +120,10 @@ def test_a_remedy_may_take_two_changes() -> None:
             _facts(content_type="archive", volume_mode=None),
             "Source contentType (kubevirt) and target contentType (archive) do not match",
         ),
-        (_facts(DISK, FAST._replace(claim_property_sets=()), volume_mode=None), "no accessMode specified in StorageProfile fast"),
+        (
+            _facts(DISK, FAST._replace(claim_property_sets=()), volume_mode=None),
+            "no accessMode specified in StorageProfile fast",
+        ),
         (_facts(DISK, None), "PVC spec is missing accessMode and no storageClass to choose profile"),
         (_facts(DISK, FAST._replace(strategy="fast")), "unknown strategy/source fast"),
         (_facts(IMAGE, forced="csi-clone"), "unknown strategy/source csi-clone"),
@@ -139,7 +147,8 @@ def test_a_copy_to_a_file_system_needs_room_for_it() -> None:
 
 
 def test_a_permissive_clone_may_be_smaller() -> None:
-    assert plan(_facts(DISK._replace(volume_mode="Filesystem"), size=GIB - 1, volume_mode="Filesystem", permissive=True)).error is None
+    files = DISK._replace(volume_mode="Filesystem")
+    assert plan(_facts(files, size=GIB - 1, volume_mode="Filesystem", permissive=True)).error is None
 
 
 def test_a_missing_source_is_waited_for() -> None:
