@@ -167,5 +167,3 @@ def _sources(reader: Reader, references: set[tuple[str, str, str]], known: facts
     for key, snapshot in snapshots.items():
         sources[("snapshot", *key)] = facts_of.snapshot_source(snapshot, contents.get(contents_of[key]), known)
     return sources
-
-

@@ -76,16 +76,15 @@ def _similar_classes(facts: Facts, source: Source) -> list[StorageClass]:
 
 def _class_changes(facts: Facts, source: Source, chosen: StorageClass) -> t.Iterator[_Change]:
     driver = chosen.provisioner
-    served = any(other == driver for _name, other in facts.snapshot_classes)
+    served = [name for name, other in facts.snapshot_classes if other == driver]
     if not chosen.expansion:
         yield f"set allowVolumeExpansion on class {chosen.name}", lambda now: _with_class(now, expansion=True)
     if facts.override is not None:
         yield f"take cloneStrategyOverride {facts.override} out of the CDI object", lambda now: now._replace(override=None)
     if served:
-        name = next(name for name, other in facts.snapshot_classes if other == driver)
         yield f"set clone_strategy of the storage profile {chosen.name} to snapshot", lambda now: _with_class(now, strategy=SNAPSHOT)
-        if chosen.snapshot_class not in (None, name):
-            yield f"set snapshot_class of the storage profile {chosen.name} to {name}", lambda now: _with_class(now, snapshot_class=name)
+        if chosen.snapshot_class not in (None, served[0]):
+            yield f"set snapshot_class of the storage profile {chosen.name} to {served[0]}", lambda now: _with_class(now, snapshot_class=served[0])
     else:
         sentence = f"make a VolumeSnapshotClass for driver {driver}, if that can take snapshots"
         yield sentence, lambda now: _with_snapshot_class(now, driver)
