@@ -73,7 +73,10 @@ class ScratchWatch:
         own = connect({"kubeconfig": os.environ["KUBECONFIG"]})
         while True:
             try:
-                for kind, claim in own.watch(PERSISTENT_VOLUME_CLAIM, self.namespace, "", timeout_seconds=300, quiet_seconds=300):
+                events = own.watch(
+                    PERSISTENT_VOLUME_CLAIM, self.namespace, "", timeout_seconds=300, quiet_seconds=300
+                )
+                for kind, claim in events:
                     name = claim["metadata"].get("name", "")
                     if name.endswith("-scratch"):
                         self.seen.setdefault(name, claim)

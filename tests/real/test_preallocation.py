@@ -53,7 +53,12 @@ def _clone(name: str, method: str, preallocation: bool) -> dict[str, Any]:
 VOLUMES = [
     _volume("http-thick", _IMAGE, True, annotations=RETAINED),
     _volume("http-thin", _IMAGE, False),
-    {"name": "pvc-thick", "source": _IMAGE, "pvc": {**SIZE, "size": "72Mi", "access_modes": ["ReadWriteOnce"]}, "preallocation": True},
+    {
+        "name": "pvc-thick",
+        "source": _IMAGE,
+        "pvc": {**SIZE, "size": "72Mi", "access_modes": ["ReadWriteOnce"]},
+        "preallocation": True,
+    },
     _volume("http-block-thick", _IMAGE, True, storage=BLOCK, annotations=RETAINED),
     {**Cell("qcow2", "Registry").volume, "name": "registry-thick", "preallocation": True},
     {**Cell("tar", "HTTP").volume, "name": "archive-thick", "preallocation": True},

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterator
@@ -17,29 +16,22 @@ from kubernetes import client
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
-    CDI_CONFIG,
     DATA_VOLUME,
-    PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     POD,
-    STORAGE_CLASS,
 )
 from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.modules import Ran, run_module
-from tests.real.clone_bed import alone, until
+from tests.real.clone_bed import until
 from tests.real.scratch_bed import (
     CELLS,
     HTTP,
-    HTTPS,
     IMAGES,
     REGISTRY,
     SIZE,
     Cell,
     ScratchWatch,
-    cdi_config,
-    effective,
-    made,
     markdown,
     namespace_of_its_own,
     requested,
@@ -229,8 +221,10 @@ def test_s20_the_matrix(connection: Connection, matrix: Matrix) -> None:
     assert len(CELLS) == 35
     wanted = {kind: (IMAGES / f"disk.{kind}.sha256").read_text().split()[0] for kind in ("raw", "qcow2")}
     made_cells = [cell for cell in CELLS if cell not in REFUSED]
-    names = {kind: [f"{matrix.namespace}/{cell.name}" for cell in made_cells if (cell.file == "tar") is kind] for kind in (False, True)}
-    read = digests(KUBECONFIG, names[False], DISK_BYTES) | digests(KUBECONFIG, names[True], DISK_BYTES, "disk.qcow2")
+    names = {cell: f"{matrix.namespace}/{cell.name}" for cell in made_cells}
+    archives = [name for cell, name in names.items() if cell.file == "tar"]
+    disks = [name for name in names.values() if name not in archives]
+    read = digests(KUBECONFIG, disks, DISK_BYTES) | digests(KUBECONFIG, archives, DISK_BYTES, "disk.qcow2")
     now = {cell: _outcome(connection, matrix, cell, read, wanted) for cell in made_cells}
     for cell in made_cells:
         foretold, seen = matrix.foretold[cell.name]["scratch"], matrix.watch.of(connection, cell.name)

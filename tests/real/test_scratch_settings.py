@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The class of scratch space on a real CDI: the claims of the document on scratch space that depend on the cluster's settings."""
+"""The class of scratch space on a real CDI: the claims of the document on it that depend on the cluster's settings."""
 
 from __future__ import annotations
 
@@ -72,7 +72,8 @@ def static_volumes(connection: Connection, prefix: str, count: int) -> Iterator[
 @pytest.fixture(scope="module")
 def evidence(connection: Connection) -> Iterator[Evidence]:
     """The settings of the whole cluster are changed in one go, and put back."""
-    with alone(), namespace_of_its_own(connection) as namespace, cdi_config(connection, scratchSpaceStorageClass="thin"):
+    as_before = cdi_config(connection, scratchSpaceStorageClass="thin")
+    with alone(), namespace_of_its_own(connection) as namespace, as_before:
         watch = ScratchWatch(namespace).start()
         warnings = {}
 

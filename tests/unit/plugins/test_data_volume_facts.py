@@ -12,7 +12,10 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._scratch import Setti
 
 VOLUME: dict[str, Any] = {
     "metadata": {"name": "disk", "namespace": "demo", "creationTimestamp": "2026-01-01T12:00:00Z"},
-    "spec": {"source": {"http": {"url": "https://x/disk.qcow2"}}, "storage": {"resources": {"requests": {"storage": "64Mi"}}}},
+    "spec": {
+        "source": {"http": {"url": "https://x/disk.qcow2"}},
+        "storage": {"resources": {"requests": {"storage": "64Mi"}}},
+    },
     "status": {
         "phase": "Succeeded",
         "progress": "100.0%",

@@ -17,7 +17,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils import _scratch as sc
 MEBIBYTE = 1 << 20
 
 
-def _settings(version: tuple[int, ...] = (1, 65, 0), asked: str = "", status: str = "", **profiles: list[Any]) -> scratch.Settings:
+def _settings(
+    version: tuple[int, ...] = (1, 65, 0), asked: str = "", status: str = "", **profiles: list[Any]
+) -> scratch.Settings:
     overheads = {"global": "0.06", "storageClass": {"thin": "0.06", "lean": "0"}}
     config = {
         "spec": {"scratchSpaceStorageClass": asked} if asked else {},
