@@ -33,7 +33,8 @@ class Tunnel:
         view = memoryview(data)
         for start in range(0, len(view), _MESSAGE_BYTES):
             piece = view[start : start + _MESSAGE_BYTES]
-            self._websocket.sock.sendall(struct.pack(">BBQ4xB", 0x82, 0xFF, len(piece) + 1, _DATA) + piece)
+            self._websocket.sock.sendall(struct.pack(">BBQ4xB", 0x82, 0xFF, len(piece) + 1, _DATA))
+            self._websocket.sock.sendall(piece)
 
     def recv(self) -> bytes:
         """The next bytes, empty at the end of the stream. Raises OSError with what the API server says."""

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
 import typing as t

@@ -11,11 +11,14 @@ and the name of CDI's service, the only names that CDI's certificate has (pkg/op
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import html
 import http.client
+import queue
 import socket
 import ssl
+import threading
 import typing as t
 from urllib.parse import urlsplit
 
@@ -32,6 +35,7 @@ _POD_LABEL = "cdi.kubevirt.io=cdi-uploadproxy"
 _POD_PORT = 8443
 _PATH = "/v1beta1/upload-async"
 _CHUNK_BYTES = 1024 * 1024
+_CHUNKS_AHEAD = 3
 _CONNECT_SECONDS = 10
 # Without a byte moving for so long the connection counts as broken.
 _STALL_SECONDS = 120
@@ -175,7 +179,7 @@ def send(route: Route, token: str, path: str, size: int, digest: str, progress: 
 
     The last chunk is held back until the digest is proven, so that CDI never takes a file that has changed: raises FileChanged.
     """
-    with open(path, "rb", buffering=0) as file:
+    with open(path, "rb", buffering=0) as file, contextlib.closing(_ahead(_proven(file, path, size, digest))) as chunks:
         stream = route.open()
         client = http.client.HTTPConnection(route.host)
         client.sock = stream
@@ -185,13 +189,8 @@ def send(route: Route, token: str, path: str, size: int, digest: str, progress: 
             client.putheader("Content-Type", "application/octet-stream")
             client.putheader("Content-Length", str(size))
             client.endheaders()
-            seen, sent = hashlib.sha256(), 0
-            while sent < size:
-                chunk = file.read(min(_CHUNK_BYTES, size - sent))
-                seen.update(chunk)
-                last = sent + len(chunk) == size
-                if not chunk or (last and (seen.hexdigest() != digest or file.read(1))):
-                    raise FileChanged(f"{path} has changed since its digest was taken, and CDI was not given its end; run the task again when nothing writes to it.")
+            sent = 0
+            for chunk in chunks:
                 client.send(chunk)
                 sent += len(chunk)
                 progress(sent)
@@ -205,6 +204,49 @@ def send(route: Route, token: str, path: str, size: int, digest: str, progress: 
             return Answer(0, str(exc) or type(exc).__name__)
         finally:
             stream.close()
+
+
+def _proven(file: t.BinaryIO, path: str, size: int, digest: str) -> t.Iterator[bytes]:
+    """The file in chunks; the last only when all of them have this SHA-256."""
+    seen, read = hashlib.sha256(), 0
+    while read < size:
+        chunk = file.read(min(_CHUNK_BYTES, size - read))
+        seen.update(chunk)
+        read += len(chunk)
+        if not chunk or (read == size and (seen.hexdigest() != digest or file.read(1))):
+            raise FileChanged(f"{path} has changed since its digest was taken, and CDI was not given its end; run the task again when nothing writes to it.")
+        yield chunk
+
+
+def _ahead(chunks: t.Iterator[bytes]) -> t.Generator[bytes, None, None]:
+    """The same chunks, of which some are made ready while the first is sent: reading and hashing take as long as encryption."""
+    ready: queue.Queue[bytes | BaseException | None] = queue.Queue(_CHUNKS_AHEAD)
+    stopped = threading.Event()
+
+    def fill() -> None:
+        last: BaseException | None = None
+        try:
+            for chunk in chunks:
+                ready.put(chunk)
+                if stopped.is_set():
+                    return
+        except (CdiError, OSError) as exc:
+            last = exc
+        ready.put(last)
+
+    filler = threading.Thread(target=fill, daemon=True)
+    filler.start()
+    try:
+        while (chunk := ready.get()) is not None:
+            if isinstance(chunk, BaseException):
+                raise chunk
+            yield chunk
+    finally:
+        stopped.set()
+        while filler.is_alive():
+            with contextlib.suppress(queue.Empty):
+                ready.get(timeout=0.05)
+        filler.join()
 
 
 def _text(answer: http.client.HTTPResponse) -> str:
