@@ -104,11 +104,13 @@ class _Xz(_Decompressed):
         self._file.seek(0)
         decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ)
         try:
+            piece = b""
             while not decompressor.eof:
-                data = self._file.read(_PIECE_BYTES) if decompressor.needs_input else b""
-                if decompressor.needs_input and not data:
+                data = b"" if piece else self._file.read(_PIECE_BYTES)
+                piece = decompressor.decompress(data, _PIECE_BYTES)
+                if not piece and not data and not decompressor.eof:
                     raise EOFError("its xz stream ends too early")
-                yield decompressor.decompress(data, _PIECE_BYTES)
+                yield piece
         except lzma.LZMAError as exc:
             raise EOFError(f"its xz stream is damaged ({exc})") from exc
 

@@ -143,19 +143,24 @@ def _vhdx_size(path: str, content: Content) -> int:
     """The region table leads to the metadata region, whose table leads to the items (MS-VHDX 2.2.3, 2.6)."""
     table = 192 * 1024
     regions = {
-        content.at(entry, 16): _field(content, entry + 16, "<Q") for entry in range(table + 16, table + 16 + 32 * min(_field(content, table + 8, "<I"), 2047), 32)
+        content.at(entry, 16): _field(content, entry + 16, "<Q") for entry in _entries(table + 16, _field(content, table + 8, "<I"))
     }
     start = regions.get(_VHDX_METADATA_REGION)
     if start is None or content.at(start, 8) != b"metadata":
         raise EOFError("its metadata region is missing")
     items = {
-        content.at(entry, 16): start + _field(content, entry + 16, "<I") for entry in range(start + 32, start + 32 + 32 * min(_field(content, start + 10, "<H"), 2047), 32)
+        content.at(entry, 16): start + _field(content, entry + 16, "<I") for entry in _entries(start + 32, _field(content, start + 10, "<H"))
     }
     if _VHDX_VIRTUAL_DISK_SIZE not in items or _VHDX_FILE_PARAMETERS not in items:
         raise EOFError("its metadata have no size")
     if _field(content, items[_VHDX_FILE_PARAMETERS] + 4, "<I") & 2:
         raise CdiError(f"{path} is a differencing vhdx that needs its parent; make it whole with: qemu-img convert -O qcow2.")
     return int(_field(content, items[_VHDX_VIRTUAL_DISK_SIZE], "<Q"))
+
+
+def _entries(first: int, count: int) -> range:
+    """Where the entries of one of the two tables begin; there are at most 2047."""
+    return range(first, first + 32 * min(count, 2047), 32)
 
 
 _FORMATS: dict[str, tuple[int, bytes, t.Callable[[str, Content], int]]] = {

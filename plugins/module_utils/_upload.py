@@ -141,7 +141,8 @@ def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: float, given: O
 def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str) -> None:
     """CDI would only find out when all has been sent."""
     if needed is not None and size < needed:
-        raise CdiError(f"{upload['name']}: {told}, and {upload['path']} ({describe(image)}) needs {-(-needed // MIB)}Mi; ask for at least that, or give no size.")
+        what = f"{upload['path']} ({describe(image)})"
+        raise CdiError(f"{upload['name']}: {told}, and {what} needs {-(-needed // MIB)}Mi; ask for at least that, or give no size.")
 
 
 def describe(image: Image) -> str:
@@ -269,8 +270,9 @@ class Finish:
     def _read(self, stored: Object) -> tuple[str, bool, int, str]:
         """Phase, whether the upload server is ready, how often it was started again, and what it says."""
         if self._is_claim:
-            noted = {key: annotations(stored).get(f"{PREFIX}storage.{key}") or "" for key in ("pod.phase", "pod.ready", "pod.restarts", "condition.running.message")}
-            return noted["pod.phase"], noted["pod.ready"] == "true", int(noted["pod.restarts"] or 0), noted["condition.running.message"]
+            keys = ("pod.phase", "pod.ready", "pod.restarts", "condition.running.message")
+            phase, ready, restarts, message = (annotations(stored).get(f"{PREFIX}storage.{key}") or "" for key in keys)
+            return phase, ready == "true", int(restarts or 0), message
         status = stored.get("status") or {}
         phase = status.get("phase") or "Pending"
         return phase, phase == "UploadReady", status.get("restartCount", 0), conditions(stored).get("Running", {}).get("message", "")

@@ -161,7 +161,8 @@ def _own_ca(connection: Connection, namespace: str) -> str:
     stored = connection.get(CONFIG_MAP, _CA_CONFIG_MAP, namespace)
     ca = ((stored or {}).get("data") or {}).get(_CA_KEY)
     if not ca:
-        raise CdiError(f"There is no ConfigMap {namespace}/{_CA_CONFIG_MAP} with the upload proxy's CA; install CDI first, or name its namespace in cdi_namespace.")
+        what = f"ConfigMap {namespace}/{_CA_CONFIG_MAP} with the upload proxy's CA"
+        raise CdiError(f"There is no {what}; install CDI first, or name its namespace in cdi_namespace.")
     return str(ca)
 
 

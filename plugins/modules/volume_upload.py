@@ -95,9 +95,6 @@ options:
         description: Volume mode.
         type: str
         choices: [Filesystem, Block]
-      selector:
-        description: Selector of PersistentVolumes, as in a claim.
-        type: dict
   pvc: &pvc
     description: The claim exactly as it shall be, instead of O(storage).
     type: dict

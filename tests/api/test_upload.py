@@ -10,7 +10,6 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from kubernetes import client, config
@@ -165,7 +164,9 @@ def test_the_volume_that_would_be_made_carries_what_was_asked_for(module, namesp
 
 
 def test_without_a_right_the_refusal_names_it(module, namespace, image) -> None:
-    result = module("volume_upload", token="test-limited-token", name="disk", namespace=namespace, path=str(image)).result
+    result = module(
+        "volume_upload", token="test-limited-token", name="disk", namespace=namespace, path=str(image)
+    ).result
     assert result["failed"] and "Cannot get DataVolume" in result["msg"] and "grant the verb" in result["msg"]
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from kubernetes import client, config
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_task
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending, _upload_task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
@@ -62,11 +62,7 @@ def uploaded(images: Images, shared: str) -> dict[str, dict[str, Any]]:
         {"name": "block-raw", "path": images.disks["raw"], "storage": BLOCK},
         {"name": "block-qcow2", "path": images.disks["qcow2"], "storage": BLOCK},
         {"name": "preallocated", "path": images.disks["qcow2"], "preallocation": True, "storage": THIN},
-        {
-            "name": "by-pvc",
-            "path": images.disks["raw"],
-            "pvc": {**THIN, "access_modes": ["ReadWriteOnce"]},
-        },
+        {"name": "by-pvc", "path": images.disks["raw"], "pvc": {**THIN, "access_modes": ["ReadWriteOnce"]}},
         {"name": "iso", "path": images.iso, "storage": THIN},
         {"name": "archive", "path": images.archive, "storage": THIN},
         {"name": "missing", "path": "/nowhere/at/all.raw"},
@@ -136,7 +132,9 @@ def test_with_the_checksum_of_what_is_there_the_file_is_not_even_read(
     images: Images, shared: str, uploaded: dict[str, Any], ok: Any
 ) -> None:
     checksum = f"sha256:{uploaded['raw']['sha256'].upper()}"
-    assert ok("volume_upload", name="raw", namespace=shared, path="/nowhere", checksum=checksum)["action"] == "unchanged"
+    assert (
+        ok("volume_upload", name="raw", namespace=shared, path="/nowhere", checksum=checksum)["action"] == "unchanged"
+    )
 
 
 def test_a_changed_file_is_replaced_only_when_that_is_said(
@@ -244,7 +242,13 @@ def test_an_upload_goes_on_when_its_server_is_killed(
     killer.start()
     result = ok(
         "volume_upload",
-        **{"name": "disk", "namespace": namespace, "path": str(images.large), "progress_file": str(progress), "storage": THIN},
+        **{
+            "name": "disk",
+            "namespace": namespace,
+            "path": str(images.large),
+            "progress_file": str(progress),
+            "storage": THIN,
+        },
     )
     killer.join()
     assert killed and result["retries"] >= 1 and result["phase"] == "Succeeded"
@@ -258,7 +262,13 @@ def test_a_run_that_is_killed_is_finished_by_the_next(
     progress = tmp_path / "progress"
     path = images.large if step == "midway" else Path(images.disks["qcow2"])
     size = path.stat().st_size if step == "midway" else images.size
-    options = {"name": "disk", "namespace": namespace, "path": str(path), "progress_file": str(progress), "storage": THIN}
+    options = {
+        "name": "disk",
+        "namespace": namespace,
+        "path": str(path),
+        "progress_file": str(progress),
+        "storage": THIN,
+    }
     with module_process("volume_upload", options) as process:
         when_sent(progress, 20 if step == "midway" else 100)
         if step != "midway":
@@ -287,7 +297,13 @@ def test_a_file_that_changes_while_it_is_sent_never_becomes_a_disk(
 
     changer = threading.Thread(target=change)
     changer.start()
-    options = {"name": "disk", "namespace": namespace, "path": str(path), "progress_file": str(progress), "storage": THIN}
+    options = {
+        "name": "disk",
+        "namespace": namespace,
+        "path": str(path),
+        "progress_file": str(progress),
+        "storage": THIN,
+    }
     result = module("volume_upload", **options).result
     changer.join()
     assert result["failed"] and "has changed" in result["msg"]
@@ -298,17 +314,18 @@ def test_a_file_that_changes_while_it_is_sent_never_becomes_a_disk(
 def test_a_token_older_than_five_minutes_is_renewed(
     images: Images, namespace: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """CDI's own token, aged by 301 seconds and signed again with CDI's own key: the proxy itself says that it is too old."""
-    real, handed = _upload_task._token, []
+    """CDI's own token, made 301 seconds older and signed with CDI's own key: the proxy itself says that it is too old."""
+    real, handed = _upload_sending._token, []
 
     def first_an_old_one(session: Any, item: Any) -> str:
         token = real(session, item)
         handed.append(token if handed else aged(connection, token, 301))
         return handed[-1]
 
-    monkeypatch.setattr(_upload_task, "_token", first_an_old_one)
+    monkeypatch.setattr(_upload_sending, "_token", first_an_old_one)
+    storage = {**dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]), **THIN}
     defaults = {option: spec.get("default") for option, spec in _upload_task.SPEC.options.items()}
-    options = {**defaults, "name": "disk", "namespace": namespace, "path": images.disks["qcow2"], "storage": None}
+    options = {**defaults, "name": "disk", "namespace": namespace, "path": images.disks["qcow2"], "storage": storage}
     result = _upload_task.run(Task({**options, "progress_file": str(tmp_path / "progress")}, connection, False, print))
     assert result["phase"] == "Succeeded" and len(handed) == 2 and result["retries"] == 1
     assert "(HTTP 401)" in (tmp_path / "progress").read_text()

@@ -153,7 +153,7 @@ def test_raw_disks_are_rounded_up_to_whole_mebibytes(folder: Path) -> None:
 
 
 def test_a_converted_image_needs_scratch_space_for_its_own_file(folder: Path) -> None:
-    """Snapshots inside a qcow2 can make the file larger than its disk, and scratch space is only as large as the disk."""
+    """Snapshots inside a qcow2 can make it larger than its disk, and scratch space is only as large as the disk."""
     path = folder / "snapshots.qcow2"
     _qemu("create", "-f", "qcow2", str(path), "8M")
     for number in range(3):

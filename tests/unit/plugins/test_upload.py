@@ -68,7 +68,7 @@ def test_the_image_tells_the_size(image: Image, size: str) -> None:
 
 
 def test_with_pvc_the_overhead_of_the_file_system_is_added() -> None:
-    """CDI takes it off again: 64 MiB are usable in 68 MiB at 6 per cent (GetUsableSpace in pkg/util/util.go, v1.65.0)."""
+    """CDI takes it off again: of 68 MiB 64 MiB are usable at 6 per cent (GetUsableSpace, pkg/util/util.go, v1.65.0)."""
     made = rules.wanted_volume(_upload(pvc=_target(access_modes=["ReadWriteOnce"])), RAW, 0.06, None)
     assert made["spec"]["pvc"]["resources"]["requests"]["storage"] == "68Mi"
     blocks = rules.wanted_volume(_upload(pvc=_target(access_modes=["ReadWriteOnce"])), RAW, 0.0, None)
@@ -90,7 +90,9 @@ def test_a_size_that_nothing_tells_is_asked_for() -> None:
 
 def test_what_is_not_asked_for_stays_as_it_is_and_nothing_of_an_old_life_is_inherited() -> None:
     stored = _volume("Succeeded")
-    stored["spec"].update(preallocation=True, storage={"resources": {"requests": {"storage": "1Gi"}}, "volumeMode": "Block"})
+    stored["spec"].update(
+        preallocation=True, storage={"resources": {"requests": {"storage": "1Gi"}}, "volumeMode": "Block"}
+    )
     stored["metadata"].update(
         labels={"instancetype.kubevirt.io/default-preference": "fedora", "kubevirt.cdi/x": "y"},
         annotations={"cdi.kubevirt.io/storage.usePopulator": "true", "team": "a", rules.INTENDED: OTHER},
