@@ -58,8 +58,8 @@ class Bed(NamedTuple):
         return {"namespace": self.namespace, **volume, **options}
 
 
-def _run(name: str, /, **options: Any) -> dict[str, Any]:
-    return run_module(name, {"kubeconfig": KUBECONFIG, **options}).result
+def _run(module_name: str, /, **options: Any) -> dict[str, Any]:
+    return run_module(module_name, {"kubeconfig": KUBECONFIG, **options}).result
 
 
 @pytest.fixture(scope="module")
