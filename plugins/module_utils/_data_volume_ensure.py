@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from . import _data_volume as rules
 from . import _data_volume_growth as growth
 from ._apply import diff_of, patch, write
+from ._cdi import release as release_numbers
 from ._cdi_config import CONFIG_NAME
 from ._clone import annotations
 from ._connection import Object
@@ -167,7 +168,7 @@ def _grow_claim(task: Task, item: Item, wanted: Object, size: int, release: str)
     item.grows = True
     if growth.grown_to(claim) == size:
         return
-    settings = Settings(task.connection.get(CDI_CONFIG, CONFIG_NAME) or {}, release)
+    settings = Settings(task.connection.get(CDI_CONFIG, CONFIG_NAME) or {}, release_numbers(release))
     needed = target_bytes(settings, wanted["spec"], claim["spec"].get("storageClassName"), claim["spec"].get("volumeMode") == "Block") or 0
     if growth.requested(claim) >= needed:
         return
