@@ -149,7 +149,8 @@ def test_an_unknown_priority_class_is_refused(wire, module, no_cdi: Connection) 
     wire.requests.clear()
     assert "there is no such PriorityClass" in _refusal(module("cdi", **NEW, priority_class="cdi-test"))
     assert wire.writes() == []
-    own = {"apiVersion": PRIORITY_CLASS.api_version, "kind": "PriorityClass", "metadata": {"name": "cdi-test"}, "value": 1}
+    metadata = {"name": "cdi-test"}
+    own = {"apiVersion": PRIORITY_CLASS.api_version, "kind": "PriorityClass", "metadata": metadata, "value": 1}
     no_cdi.create(PRIORITY_CLASS, own, dry_run=False)
     assert module("cdi", **NEW, priority_class="cdi-test").result["cdi"]["spec"]["priorityClass"] == "cdi-test"
     no_cdi.delete(PRIORITY_CLASS, "cdi-test", dry_run=False)

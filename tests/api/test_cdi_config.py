@@ -152,7 +152,10 @@ def storage_class(no_cdi: Connection) -> Any:
     ("options", "named"),
     [
         ({"scratch_space_storage_class": "nothing"}, "scratch_space_storage_class is nothing"),
-        ({"filesystem_overhead": {"storage_class": {"nothing": "0.1"}}}, "filesystem_overhead.storage_class is nothing"),
+        (
+            {"filesystem_overhead": {"storage_class": {"nothing": "0.1"}}},
+            "filesystem_overhead.storage_class is nothing",
+        ),
     ],
 )
 @pytest.mark.parametrize("check", [False, True])

@@ -34,7 +34,8 @@ def test_all_there_is_costs_five_requests(wire, module, no_cdi) -> None:
     config = {"scratchSpaceStorageClass": "gone", "preallocation": True}
     status = {"phase": "Deployed", **versions, "conditions": conditions}
     _create(no_cdi, CDI, "cdi", spec={"config": config}, status=status)
-    _create(no_cdi, CDI_CONFIG, "config", spec=config, status={"preallocation": True, "uploadProxyURL": "u", "uploadProxyCA": "c"})
+    reported = {"preallocation": True, "uploadProxyURL": "u", "uploadProxyCA": "c"}
+    _create(no_cdi, CDI_CONFIG, "config", spec=config, status=reported)
     told = module("cdi_info").result
     assert [method for method, _path in wire.requests] == ["GET"] * 5
     assert told["installed"] and told["ready"] and told["phase"] == "Deployed"
@@ -50,8 +51,6 @@ def test_all_there_is_costs_five_requests(wire, module, no_cdi) -> None:
 def test_storage_profiles_say_what_is_missing(module, no_cdi) -> None:
     _create(no_cdi, CDI, "cdi")
     _create(no_cdi, STORAGE_PROFILE, "cdi-test")
-    path = f"{STORAGE_PROFILE.path(None, 'cdi-test')}/status"
-    assert path
     profile = next(item for item in module("cdi_info").result["storage_profiles"] if item["name"] == "cdi-test")
     assert (profile["recognized"], profile["complete"], profile["claim_property_sets"]) == (None, False, [])
     no_cdi.delete(STORAGE_PROFILE, "cdi-test", dry_run=False)

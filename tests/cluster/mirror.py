@@ -30,7 +30,7 @@ SECRET = "registry-credentials"
 
 
 def mirror(registry: str, state: Path, path: str, archive: Path) -> None:
-    """Push every image of CDI in the OCI archive to `registry` (HOST:PORT) as PATH/NAME:TAG; `state` is the cluster's."""
+    """Push the archive's images of CDI to `registry` (HOST:PORT) as PATH/NAME:TAG; `state` is the cluster's."""
     with tarfile.open(archive) as layout:
         for entry in json.loads(_member(layout, "./index.json"))["manifests"]:
             name, tag = entry["annotations"]["io.containerd.image.name"].rpartition("/")[2].split(":")

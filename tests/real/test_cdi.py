@@ -122,8 +122,9 @@ def test_settings_are_in_effect_when_the_task_ends(ok) -> None:
 @pytest.mark.usefixtures("configuration")
 def test_what_keeps_cdi_from_taking_any_setting_is_found(module, ok, connection) -> None:
     backend = {"service": {"name": "cdi-uploadproxy", "port": {"number": 443}}}
+    paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
     spec = {
-        "rules": [{"host": "upload.example.com", "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}],
+        "rules": [{"host": "upload.example.com", "http": {"paths": paths}}],
         "tls": [{"hosts": ["upload.example.com"], "secretName": "not-there"}],
     }
     body = {"apiVersion": INGRESS.api_version, "kind": "Ingress", "metadata": {"name": "upload"}, "spec": spec}

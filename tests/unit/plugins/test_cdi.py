@@ -86,7 +86,8 @@ IMAGES = {"cdi-operator": "r/operator:1", "cdi-apiserver": "r/api:1", "cdi-deplo
 
 
 def _deployments(replicas: int = 1, **images: str) -> list[dict[str, Any]]:
-    whole = {**IMAGES, "cdi-uploadproxy": "r/proxy:1", **{name.replace("_", "-"): image for name, image in images.items()}}
+    other = {name.replace("_", "-"): image for name, image in images.items()}
+    whole = {**IMAGES, "cdi-uploadproxy": "r/proxy:1", **other}
     status = {"observedGeneration": 1, "replicas": replicas, "updatedReplicas": replicas, "availableReplicas": replicas}
     return [
         {

@@ -159,9 +159,11 @@ def test_a_value_is_in_effect_when_spec_and_status_have_it() -> None:
 
 def test_what_is_removed_may_come_from_elsewhere() -> None:
     removed = {"config": {"uploadProxyURLOverride": None, "filesystemOverhead": {"global": None}, "importProxy": None}}
-    found = _config({}, uploadProxyURL="cdi.example.com", filesystemOverhead={"global": "0.06"}, importProxy={"HTTPProxy": ""})
+    status = {"uploadProxyURL": "x", "filesystemOverhead": {"global": "0.06"}, "importProxy": {"HTTPProxy": ""}}
+    found = _config({}, **status)
     assert rules.not_in_effect(removed, found) == []
-    assert rules.not_in_effect({"config": {"scratchSpaceStorageClass": None}}, _config({}, scratchSpaceStorageClass="x"))
+    stays = _config({}, scratchSpaceStorageClass="x")
+    assert rules.not_in_effect({"config": {"scratchSpaceStorageClass": None}}, stays)
     assert rules.not_in_effect({"config": {"preallocation": False}}, _config({"preallocation": False})) == []
 
 

@@ -37,7 +37,9 @@ def test_options_become_the_fields_of_cdi() -> None:
     }
 
 
-@pytest.mark.parametrize(("given", "written"), [("45s", "45s"), ("90s", "1m30s"), ("60m", "1h0m0s"), ("1h1s", "1h0m1s")])
+@pytest.mark.parametrize(
+    ("given", "written"), [("45s", "45s"), ("90s", "1m30s"), ("60m", "1h0m0s"), ("1h1s", "1h0m1s")]
+)
 def test_a_duration_is_written_as_the_operator_would_write_it_back(given: str, written: str) -> None:
     assert cr_spec(_params(cert_config={"ca": {"duration": given}}))["certConfig"]["ca"]["duration"] == written
 
