@@ -143,7 +143,8 @@ options:
     default: 2
   retries:
     description:
-      - How often an upload is tried again after its connection broke, or its upload server was lost. Each time begins with the first byte.
+      - How often an upload is tried again after its connection broke, or its upload server was lost. Each time begins with the first byte,
+        and in a DataVolume made anew when the remains of the attempt before leave too little room.
       - What CDI says against the image itself is not tried again.
     type: int
     default: 4

@@ -314,7 +314,7 @@ def test_a_file_that_changes_while_it_is_sent_never_becomes_a_disk(
 def test_a_token_older_than_five_minutes_is_renewed(
     images: Images, namespace: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """CDI's own token, made 301 seconds older and signed with CDI's own key: the proxy itself says that it is too old."""
+    """CDI's own token, made 301 seconds older and signed with CDI's key: the proxy itself says that it is too old."""
     real, handed = _upload_sending._token, []
 
     def first_an_old_one(session: Any, item: Any) -> str:

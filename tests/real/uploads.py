@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files to upload, moments to interrupt, a proxy that is not CDI's. Run as a program: volume_upload and its peak memory."""
+"""Files to upload, moments to interrupt, a proxy that is not CDI's. As a program: volume_upload and its peak memory."""
 
 from __future__ import annotations
 
