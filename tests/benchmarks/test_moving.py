@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,10 +25,16 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    CONFIG_MAP,
+    DATA_VOLUME,
+    NAMESPACE,
+    UPLOAD_TOKEN_REQUEST,
+    Resource,
+)
 from tests.benchmarks.measure import Cost, cost_of, play
 from tests.benchmarks.peers import kubernetes_core, program
-from tests.real.conftest import KUBECONFIG, cdi, connection, namespace, ok  # noqa: F401
+from tests.real.conftest import KUBECONFIG, cdi, connection, namespace  # noqa: F401
 
 SIZE_MIB = 1024
 VOLUME_SIZE = f"{SIZE_MIB + 16}Mi"
@@ -38,10 +45,11 @@ CLONES = 100
 # One after the other, so that a minute of it tells as much as an hour.
 CLONES_ONE_BY_ONE = 20
 
+SMALL = {"size": "64Mi", "storage_class_name": "thin"}
+READY = {"wait": True, "wait_timeout": 600, "wait_sleep": 1, "wait_condition": {"type": "Ready", "status": "True"}}
+
 SERVICE_NAME = "cdi-uploadproxy.cdi.svc"
 SERVICE = Resource("", "v1", "services", "Service", True)
-CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap", True)
-TOKEN_REQUEST = Resource("upload.cdi.kubevirt.io", "v1beta1", "uploadtokenrequests", "UploadTokenRequest", True)
 
 
 @dataclass(frozen=True)
@@ -145,12 +153,12 @@ class Uploader:
         self.connection.create(DATA_VOLUME, body, self.namespace, dry_run=False)
         self._wait(name, "UploadReady")
         request = {
-            "apiVersion": TOKEN_REQUEST.api_version,
-            "kind": TOKEN_REQUEST.kind,
+            "apiVersion": UPLOAD_TOKEN_REQUEST.api_version,
+            "kind": UPLOAD_TOKEN_REQUEST.kind,
             "metadata": {"name": name, "namespace": self.namespace},
             "spec": {"pvcName": name},
         }
-        token = self.connection.create(TOKEN_REQUEST, request, self.namespace, dry_run=False)["status"]["token"]
+        token = self.connection.create(UPLOAD_TOKEN_REQUEST, request, self.namespace, dry_run=False)["status"]["token"]
         sent = cost_of(
             [
                 *("curl", "--silent", "--show-error", "--fail", "--http1.1", "--cacert", str(self.ca)),
@@ -237,50 +245,63 @@ def test_an_upload_is_as_fast_as_curl_and_virtctl_and_small(
     assert best["module"].mib_per_second >= best["virtctl"].mib_per_second
 
 
-@pytest.fixture
-def source(ok: Callable[..., dict[str, Any]], namespace: str) -> str:
-    """A small volume to clone."""
-    options = {"storage": {"size": "64Mi", "storage_class_name": "thin"}, "source": {"blank": {}}}
-    ok("data_volume", name="source", namespace=namespace, **options)
-    return "source"
-
-
-def test_clones_per_minute(source: str, namespace: str, figure: Callable[..., None], tmp_path: Path) -> None:
-    storage = {"size": "64Mi", "storage_class_name": "thin"}
+@pytest.fixture(scope="module")
+def clones(
+    connection: Connection, figure: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[str, float]]:
+    """A namespace with the volume `source`, and how many clones of it a minute one task of ours makes."""
+    name = f"clones-{uuid.uuid4().hex[:8]}"
+    connection.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
+    directory = tmp_path_factory.mktemp("clones")
+    source = {"name": "source", "namespace": name, "source": {"blank": {}}, "storage": SMALL}
+    play(directory, [{"kubevirt.cdi.data_volume": source}])
     volumes = [
-        {"name": f"ours-{number}", "source": {"pvc": {"name": source}}, "storage": storage} for number in range(CLONES)
+        {"name": f"ours-{number}", "source": {"pvc": {"name": "source"}}, "storage": SMALL} for number in range(CLONES)
     ]
-    options = {"namespace": namespace, "data_volumes": "{{ volumes }}", "wait_timeout": 1800}
-    ours = play(tmp_path, [{"kubevirt.cdi.data_volume": options, "register": "made"}, _METHODS], volumes=volumes)
-    methods = set(re.findall(r'"msg": "methods: (.*)"', ours.output))
-    assert methods == {"snapshot"}
+    options = {"namespace": name, "data_volumes": "{{ volumes }}", "wait_timeout": 1800}
+    ours = play(directory, [{"kubevirt.cdi.data_volume": options, "register": "made"}, _METHODS], volumes=volumes)
+    assert set(re.findall(r'"msg": "methods: (.*)"', ours.output)) == {"snapshot"}
     rate = _per_minute(CLONES, ours)
     figure(f"{CLONES} snapshot clones", "kubevirt.cdi.data_volume", f"{rate:.0f} a minute", f"{ours.seconds:.0f} s")
+    yield name, rate
+    connection.delete(NAMESPACE, name, dry_run=False)
 
+
+def test_clones_per_minute_of_a_loop_that_waits_for_each(
+    clones: tuple[str, float], figure: Callable[..., None], tmp_path: Path
+) -> None:
+    namespace, rate = clones
+    names = [f"each-{number}" for number in range(CLONES_ONE_BY_ONE)]
+    task = {"kubernetes.core.k8s": {**_clone(namespace), **READY}, "loop": names}
+    theirs = play(tmp_path, [task], collections=kubernetes_core())
+    _show(figure, f"{CLONES_ONE_BY_ONE} by a loop of kubernetes.core.k8s that waits for each", rate, theirs, len(names))
+
+
+def test_clones_per_minute_of_a_loop_that_creates_and_one_that_waits(
+    clones: tuple[str, float], figure: Callable[..., None], tmp_path: Path
+) -> None:
+    namespace, rate = clones
+    names = [f"all-{number}" for number in range(CLONES)]
+    look = {"api_version": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, "name": "{{ item }}"}
+    tasks = [
+        {"kubernetes.core.k8s": _clone(namespace), "loop": names},
+        {"kubernetes.core.k8s_info": {**look, "namespace": namespace, **READY}, "loop": names},
+    ]
+    theirs = play(tmp_path, tasks, collections=kubernetes_core())
+    _show(figure, f"{CLONES} by a loop that creates and a loop that waits", rate, theirs, len(names))
+
+
+def _clone(namespace: str) -> dict[str, Any]:
     definition = {
         "apiVersion": DATA_VOLUME.api_version,
         "kind": DATA_VOLUME.kind,
         "metadata": {"name": "{{ item }}", "namespace": namespace},
         "spec": {
-            "source": {"pvc": {"name": source, "namespace": namespace}},
-            "storage": {"storageClassName": "thin", "resources": {"requests": {"storage": "64Mi"}}},
+            "source": {"pvc": {"name": "source", "namespace": namespace}},
+            "storage": {"storageClassName": "thin", "resources": {"requests": {"storage": SMALL["size"]}}},
         },
     }
-    ready = {"wait": True, "wait_timeout": 600, "wait_sleep": 1, "wait_condition": {"type": "Ready", "status": "True"}}
-    names = [f"each-{number}" for number in range(CLONES_ONE_BY_ONE)]
-    create = {"state": "present", "definition": definition}
-    task = {"kubernetes.core.k8s": {**create, **ready}, "loop": names}
-    theirs = play(tmp_path, [task], collections=kubernetes_core())
-    _show(figure, f"{CLONES_ONE_BY_ONE} by a loop of kubernetes.core.k8s that waits for each", rate, theirs, len(names))
-
-    names = [f"all-{number}" for number in range(CLONES)]
-    look = {"api_version": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, "name": "{{ item }}"}
-    tasks = [
-        {"kubernetes.core.k8s": create, "loop": names},
-        {"kubernetes.core.k8s_info": {**look, "namespace": namespace, **ready}, "loop": names},
-    ]
-    theirs = play(tmp_path, tasks, collections=kubernetes_core())
-    _show(figure, f"{CLONES} by a loop that creates and a loop that waits", rate, theirs, len(names))
+    return {"state": "present", "definition": definition}
 
 
 _METHODS = {
