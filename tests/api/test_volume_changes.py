@@ -19,7 +19,6 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Co
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CDI,
     DATA_VOLUME,
-    PERSISTENT_VOLUME_CLAIM,
     STORAGE_CLASS,
 )
 from tests.modules import run_module

@@ -34,7 +34,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
 )
 from tests.benchmarks.measure import Cost, cost_of, play
 from tests.benchmarks.peers import kubernetes_core, program
-from tests.real.conftest import KUBECONFIG, cdi, connection, namespace  # noqa: F401
+# The fixtures of the tests on a real CDI.
+from tests.real.conftest import KUBECONFIG, cdi, connection, namespace  # pylint: disable=unused-import
 
 SIZE_MIB = 1024
 VOLUME_SIZE = f"{SIZE_MIB + 16}Mi"

@@ -26,8 +26,8 @@ from tests.real.scratch_bed import HTTP, IMAGES, SIZE, ScratchWatch, cdi_config,
 _IMAGE = {"http": {"url": f"{HTTP}/disk.qcow2"}}
 
 
-def _run(name: str, /, **options: Any) -> Ran:
-    return run_module(name, {"kubeconfig": os.environ["KUBECONFIG"], **options})
+def _run(module_name: str, /, **options: Any) -> Ran:
+    return run_module(module_name, {"kubeconfig": os.environ["KUBECONFIG"], **options})
 
 
 class Evidence(NamedTuple):
@@ -72,8 +72,11 @@ def static_volumes(connection: Connection, prefix: str, count: int) -> Iterator[
 @pytest.fixture(scope="module")
 def evidence(connection: Connection) -> Iterator[Evidence]:
     """The settings of the whole cluster are changed in one go, and put back."""
-    as_before = cdi_config(connection, scratchSpaceStorageClass="thin")
-    with alone(), namespace_of_its_own(connection) as namespace, as_before:
+    with (
+        alone(),
+        namespace_of_its_own(connection) as namespace,
+        cdi_config(connection, scratchSpaceStorageClass="thin"),
+    ):
         watch = ScratchWatch(namespace).start()
         warnings = {}
 
