@@ -46,6 +46,7 @@ _REMEDIES_FOR_WORDS = {
     "failed calling webhook": "see that CDI's API server runs (Deployment cdi-apiserver in CDI's namespace), or run the task again",
     "exceeded quota": "raise the namespace's quota, or delete what is no longer needed",
     "insufficient permissions in clone source namespace": "grant the verb \"create\" on datavolumes/source.cdi.kubevirt.io in the source's namespace",
+    "field not declared in schema": "leave the option out, or upgrade what serves this kind: its release does not know the field",
     "Destination PVC": "delete the claim of that name, or give the volume another name",
 }
 
@@ -77,6 +78,8 @@ def api_error(verb: str, resource: Resource, namespace: str | None, name: str | 
         return NotServed(f"Cannot {verb} {what}: the cluster does not serve {resource.plural}.{resource.group}; {remedy}.", code, reason)
     if code == 409 and status.get("details", {}).get("causes"):
         return ApiError(conflict_sentence(verb, what, status["details"]["causes"]), code, reason)
+    if code == 404 and status.get("details", {}).get("kind") == "namespaces":
+        return ApiError(f"Cannot {verb} {what}: there is no namespace {namespace}; create it first, or correct its name.", code, reason)
     remedy = next((remedy for words, remedy in _REMEDIES_FOR_WORDS.items() if words in message), REMEDIES.get(code))
     if code == 403 and reason == "Forbidden" and " cannot " in message:
         remedy = f"grant the verb \"{verb}\" on {resource.plural}{'.' + resource.group if resource.group else ''}"

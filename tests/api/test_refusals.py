@@ -53,7 +53,8 @@ def test_a_conflict_names_manager_and_field(module, connection: Connection, name
 
 
 def test_a_missing_namespace_is_told(module) -> None:
-    assert 'namespaces "nowhere" not found' in _fails(module("data_volume", namespace="nowhere", **VOLUME))
+    message = _fails(module("data_volume", namespace="nowhere", **VOLUME))
+    assert message.endswith("there is no namespace nowhere; create it first, or correct its name.")
 
 
 def test_a_kind_that_is_not_served_says_what_to_install(connection) -> None:
