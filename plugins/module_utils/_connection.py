@@ -27,7 +27,7 @@ PAGE_SIZE = 500
 CONNECT_TIMEOUT_SECONDS = 10
 ANSWER_TIMEOUT_SECONDS = 60
 _LEAST_SECONDS = 0.5
-RETRIED_CODES = (429, 500, 502, 503, 504)
+RETRIED_CODES = (429, 502, 503, 504)
 RETRY_AFTER_MAX_SECONDS = 10
 
 # How urllib3 begins its messages.
@@ -324,6 +324,10 @@ def _retries(urllib3: t.Any) -> t.Any:
         def get_retry_after(self, response: t.Any) -> float | None:
             seconds = super().get_retry_after(response)
             return None if seconds is None else min(seconds, RETRY_AFTER_MAX_SECONDS)
+
+        def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+            # A 500 tells of something broken, such as a webhook: another attempt only when the server asks for it.
+            return bool(status_code == 500 and has_retry_after and self.total or super().is_retry(method, status_code, has_retry_after))
 
     return Retry(total=4, other=0, backoff_factor=0.5, status_forcelist=RETRIED_CODES, allowed_methods=None, raise_on_status=False)
 

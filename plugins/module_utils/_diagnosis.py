@@ -36,6 +36,8 @@ _NOISE = re.compile(
     'the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch" not found|PVC is not bound|BackOff:'
     "|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
 )
+# What is said of a bound claim that cannot be given its scratch claim.
+_NO_SCRATCH = re.compile('-scratch" is forbidden')
 # How CDI marks what it says of a helper claim.
 _HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
 _UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -273,10 +275,11 @@ class _Mine:
                 yield _Said(_tidy(f"CloneError: {error}"))
         for event in self.events:
             about = event["involvedObject"]
-            if about.get("kind") != "Pod" and about.get("uid") not in settled and event.get("reason") not in _ECHOES:
-                said = _event(event)
-                if not _NOISE.search(said.text):
-                    yield said
+            if about.get("kind") == "Pod" or event.get("reason") in _ECHOES:
+                continue
+            said = _event(event)
+            if not _NOISE.search(said.text) and (about.get("uid") not in settled or _NO_SCRATCH.search(said.text)):
+                yield said
         for claim in self._found["claim"]:
             name, storage_class = claim["metadata"]["name"], claim["spec"].get("storageClassName")
             if claim["metadata"]["uid"] in settled or "volumeName" in claim["spec"]:

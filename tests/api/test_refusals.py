@@ -86,6 +86,14 @@ def test_a_server_that_stays_broken_ends_in_one_sentence(wire, connection) -> No
     assert len(wire.requests) == 5
 
 
+def test_what_is_broken_and_not_busy_is_told_at_once(wire, connection) -> None:
+    status = {"kind": "Status", "reason": "InternalError", "message": "failed calling webhook \"x\""}
+    wire.faults.append((500, {}, json.dumps(status).encode()))
+    with pytest.raises(ApiError, match="see that CDI's API server runs"):
+        connection.get(CDI, "cdi")
+    assert len(wire.requests) == 1
+
+
 def _status(code: int, reason: str, message: str) -> tuple[int, dict[str, str], bytes]:
     body = {"kind": "Status", "reason": reason, "message": message, "details": {"name": "any"}}
     return code, {"Retry-After": "0"}, json.dumps(body).encode()

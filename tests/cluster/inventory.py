@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any
 
 from kubernetes import config
 
+from tests.cluster.errors import ClusterError
+
 # What the cluster makes and forgets by itself.
 _PASSING = ("Event", "Lease", "ComponentStatus")
+_STAYS_SECONDS = 5
+_SETTLES_WITHIN_SECONDS = 90
 
 
 def inventory(kubeconfig: str) -> list[str]:
@@ -36,5 +41,17 @@ def inventory(kubeconfig: str) -> list[str]:
     return sorted(set(found))
 
 
+def settled(kubeconfig: str) -> list[str]:
+    """The inventory when it stays the same: a cluster that was just started is still making objects of its own."""
+    deadline = time.monotonic() + _SETTLES_WITHIN_SECONDS
+    found = inventory(kubeconfig)
+    while time.monotonic() < deadline:
+        time.sleep(_STAYS_SECONDS)
+        before, found = found, inventory(kubeconfig)
+        if found == before:
+            return found
+    raise ClusterError(f"The cluster still makes or deletes objects after {_SETTLES_WITHIN_SECONDS} s.")
+
+
 if __name__ == "__main__":
-    print(json.dumps(inventory(os.environ["KUBECONFIG"])))
+    print(json.dumps(settled(os.environ["KUBECONFIG"])))

@@ -217,6 +217,11 @@ def test_events_of_a_claim_that_is_bound_by_now_do_not_count() -> None:
     assert _cause(_stored("ImportScheduled", Bound=PENDING), _around(failed, prime="Bound")) is None
 
 
+def test_what_a_bound_claim_lacks_for_its_scratch_space_counts() -> None:
+    refused = _event(PRIME, "ErrExceededQuota", f'persistentvolumeclaims "prime-{CLAIM}-scratch" is forbidden: exceeded quota')
+    assert _cause(_stored("ImportScheduled", Bound=PENDING), _around(refused, prime="Bound")) == "quota_exceeded"
+
+
 def test_a_helper_that_is_gone_is_known_by_its_name() -> None:
     failed = _event("", "SnapshotCreationFailed", "driver says no", "VolumeSnapshot")
     failed["involvedObject"]["name"] = f"tmp-snapshot-{CLAIM}"
