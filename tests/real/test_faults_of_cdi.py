@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, CDI_CONFIG, DEPLOYMENT
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, CDI_CONFIG, DATA_VOLUME, DEPLOYMENT
 from tests.real.clone_bed import alone, until, without_default_class
-from tests.real.fault_bed import Bed, Fault, Seen, blank, check, http
+from tests.real.fault_bed import LIMIT_SECONDS, Bed, Fault, Seen, blank, check, http
 
 _NAMESPACE = "cdi"
 
@@ -73,6 +75,20 @@ def _available(connection: Connection, name: str) -> int:
     return int(status.get("availableReplicas", 0))
 
 
+def _refused_at_once(connection: Connection) -> bool:
+    """The API server itself waits for 30 s for a pod that has just gone; no client can know sooner."""
+    volume = {
+        **{"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, "metadata": {"name": "probe"}},
+        "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "64Mi"}}}},
+    }
+    started = time.monotonic()
+    try:
+        connection.create(DATA_VOLUME, volume, "default", dry_run=True)
+    except ApiError:
+        return time.monotonic() - started < LIMIT_SECONDS
+    return False
+
+
 @pytest.fixture(scope="module")
 def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
     bed = Bed(connection)
@@ -95,6 +111,7 @@ def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
             with _down(connection, "cdi-deployment"):
                 declare("controller-down")
             with _down(connection, "cdi-apiserver"):
+                until(lambda: _refused_at_once(connection), 90, "the webhook still answers")
                 declare("webhook-down")
     yield said
     bed.remove()
