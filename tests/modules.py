@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -41,3 +42,8 @@ def run_module(name: str, options: dict[str, Any], *, check: bool = False, diff:
     # By this ansible-core 2.22 tells the controller what to hide.
     result.pop("_ansible_new_secrets", None)
     return Ran(result, json.dumps(result) + ended.stderr)
+
+
+def run_on_cluster(module_name: str, /, *, check: bool = False, **options: Any) -> Ran:
+    """Run a module on the cluster that KUBECONFIG names."""
+    return run_module(module_name, {"kubeconfig": os.environ["KUBECONFIG"], **options}, check=check)

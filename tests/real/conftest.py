@@ -21,7 +21,7 @@ init_plugin_loader()
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE  # noqa: E402
 from tests.cluster.digests import digests  # noqa: E402
-from tests.modules import Ran, run_module  # noqa: E402
+from tests.modules import Ran, run_on_cluster  # noqa: E402
 from tests.real.clone_bed import alone  # noqa: E402
 from tests.runner.site import INVENTORY, OWN_VARIABLES  # noqa: E402
 
@@ -62,11 +62,7 @@ def namespace(connection: Connection) -> Iterator[str]:
 @pytest.fixture
 def module() -> Callable[..., Ran]:
     """Runs a module of the collection on the cluster."""
-
-    def run(name: str, /, *, check: bool = False, **options: Any) -> Ran:
-        return run_module(name, {"kubeconfig": KUBECONFIG, **options}, check=check)
-
-    return run
+    return run_on_cluster
 
 
 @pytest.fixture

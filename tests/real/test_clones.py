@@ -34,7 +34,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
 )
 from tests.cluster.digests import digests
 from tests.cluster.versions import HELPER_IMAGE
-from tests.modules import run_module
+from tests.modules import run_on_cluster
 from tests.real.clone_bed import PLAIN, THIN, StorageClasses, make_snapshot_class, override, snapshot, until
 
 KUBECONFIG = os.environ["KUBECONFIG"]
@@ -59,7 +59,7 @@ class Bed(NamedTuple):
 
 
 def _run(module_name: str, /, **options: Any) -> dict[str, Any]:
-    return run_module(module_name, {"kubeconfig": KUBECONFIG, **options}).result
+    return run_on_cluster(module_name, **options).result
 
 
 @pytest.fixture(scope="module")
@@ -237,7 +237,7 @@ def test_c06_a_source_in_use_is_waited_for_and_the_pod_is_named_at_once(connecti
     using = f"pod {bed.namespace}/writer using PersistentVolumeClaim busy"
     asked = {"asked": {"size": "64Mi"}, "source": "busy"}
     volumes = [bed.clone(f"of-busy-{number}", name, **asked) for number, name in enumerate(("snapshot", "csi", "copy"))]
-    ran = run_module("data_volume", {"kubeconfig": KUBECONFIG, "data_volumes": volumes, "wait_timeout": 15})
+    ran = run_on_cluster("data_volume", data_volumes=volumes, wait_timeout=15)
     late = ran.result
     assert late["failed"]
     assert len([warning for warning in ran.warnings if using in warning]) == 3

@@ -27,7 +27,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
 from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.versions import HELPER_IMAGE
-from tests.modules import Ran, run_module
+from tests.modules import run_on_cluster
 from tests.real.clone_bed import alone, until
 from tests.real.scratch_bed import HTTP, IMAGES, SIZE, Cell, cdi_config, effective, made, namespace_of_its_own
 
@@ -36,10 +36,6 @@ BLOCK = {**SIZE, "volume_mode": "Block"}
 RETAINED = {"cdi.kubevirt.io/storage.pod.retainAfterCompletion": "true"}
 METHOD = "cdi.kubevirt.io/cloneType"
 _IMAGE = {"http": {"url": f"{HTTP}/disk.qcow2"}}
-
-
-def _run(name: str, /, **options: Any) -> Ran:
-    return run_module(name, {"kubeconfig": KUBECONFIG, **options})
 
 
 def _volume(name: str, source: dict[str, Any], preallocation: bool | None, **more: Any) -> dict[str, Any]:
@@ -85,11 +81,11 @@ class Filled(NamedTuple):
 def filled(connection: Connection) -> Iterator[Filled]:
     """Every kind of volume, each measured."""
     with namespace_of_its_own(connection) as namespace:
-        first = _run("data_volume", namespace=namespace, data_volumes=VOLUMES, wait_timeout=300)
+        first = run_on_cluster("data_volume", namespace=namespace, data_volumes=VOLUMES, wait_timeout=300)
         upload = {"name": "upload-thick", "path": str(IMAGES / "disk.qcow2"), "storage": SIZE, "preallocation": True}
-        _run("volume_upload", namespace=namespace, uploads=[upload], wait_timeout=300)
-        second = _run("data_volume", namespace=namespace, data_volumes=CLONES, wait_timeout=300)
-        told = _run("data_volume_info", namespace=namespace, verify_allocation=True).result
+        run_on_cluster("volume_upload", namespace=namespace, uploads=[upload], wait_timeout=300)
+        second = run_on_cluster("data_volume", namespace=namespace, data_volumes=CLONES, wait_timeout=300)
+        told = run_on_cluster("data_volume_info", namespace=namespace, verify_allocation=True).result
         facts = {each["name"]: each for each in told["data_volumes"]}
         yield Filled(namespace, facts, first.warnings + second.warnings)
 
@@ -99,11 +95,11 @@ def by_default(connection: Connection) -> Iterator[dict[str, Any]]:
     """Volumes that say nothing, and no, while the cluster's default is on; it is off before and after."""
     with alone(), namespace_of_its_own(connection) as namespace, cdi_config(connection, preallocation=None):
         until(lambda: not effective(connection).get("preallocation"), 30, "preallocation stays on")
-        before = _run("cdi_info").result
-        first = _run("cdi_config", preallocation=True).result
-        second = _run("cdi_config", preallocation=True).result
+        before = run_on_cluster("cdi_info").result
+        first = run_on_cluster("cdi_config", preallocation=True).result
+        second = run_on_cluster("cdi_config", preallocation=True).result
         volumes = [_volume("unset", {"blank": {}}, None), _volume("no", {"blank": {}}, False)]
-        ran = _run("data_volume", namespace=namespace, data_volumes=volumes, verify_allocation=True).result
+        ran = run_on_cluster("data_volume", namespace=namespace, data_volumes=volumes, verify_allocation=True).result
         facts = {each["name"]: each for each in ran["data_volumes"]}
         yield {"before": before, "first": first, "second": second, "facts": facts}
 

@@ -22,7 +22,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
 )
 from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
-from tests.modules import Ran, run_module
+from tests.modules import Ran, run_on_cluster
 from tests.real.clone_bed import until
 from tests.real.scratch_bed import (
     CELLS,
@@ -42,10 +42,6 @@ KUBECONFIG = os.environ["KUBECONFIG"]
 PAGE = Path(__file__).parents[2] / "docs" / "scratch-matrix.md"
 RETAINED = {"cdi.kubevirt.io/storage.pod.retainAfterCompletion": "true"}
 MEBIBYTE = 1 << 20
-
-
-def _run(name: str, /, *, check: bool = False, **options: Any) -> Ran:
-    return run_module(name, {"kubeconfig": KUBECONFIG, **options}, check=check)
 
 
 def _told(ran: Ran) -> dict[str, dict[str, Any]]:
@@ -87,8 +83,8 @@ def matrix(connection: Connection) -> Iterator[Matrix]:
         imports = [cell.volume for cell in CELLS if cell.endpoint != "Upload" and cell not in REFUSED] + OTHERS
         uploads = [cell for cell in CELLS if cell.endpoint == "Upload"]
         every = imports + [cell.volume for cell in uploads]
-        foretold = _told(_run("data_volume", check=True, namespace=namespace, data_volumes=every))
-        told = _told(_run("data_volume", namespace=namespace, data_volumes=imports, wait_timeout=300))
+        foretold = _told(run_on_cluster("data_volume", check=True, namespace=namespace, data_volumes=every))
+        told = _told(run_on_cluster("data_volume", namespace=namespace, data_volumes=imports, wait_timeout=300))
         sent = [
             {
                 "name": cell.name,
@@ -99,10 +95,10 @@ def matrix(connection: Connection) -> Iterator[Matrix]:
             }
             for cell in uploads
         ]
-        _run("volume_upload", namespace=namespace, uploads=sent, wait_timeout=300)
+        run_on_cluster("volume_upload", namespace=namespace, uploads=sent, wait_timeout=300)
         clone = {"name": "clone", "source": {"pvc": {"name": "http-raw"}}, "storage": SIZE}
-        _run("data_volume", namespace=namespace, data_volumes=[clone])
-        info = _told(_run("data_volume_info", namespace=namespace))
+        run_on_cluster("data_volume", namespace=namespace, data_volumes=[clone])
+        info = _told(run_on_cluster("data_volume_info", namespace=namespace))
         yield Matrix(namespace, foretold, told, watch, info)
 
 
@@ -233,7 +229,7 @@ def test_s20_the_matrix(connection: Connection, matrix: Matrix) -> None:
         assert foretold["size"] == f"{requested(seen) // MEBIBYTE}Mi", cell
         assert matrix.info[cell.name]["scratch"]["observed"], cell
     for cell in REFUSED:
-        refused = _run("data_volume", namespace=matrix.namespace, data_volumes=[cell.volume]).result
+        refused = run_on_cluster("data_volume", namespace=matrix.namespace, data_volumes=[cell.volume]).result
         assert refused["failed"] and "content_type=archive" in refused["msg"]
         now[cell] = "✗"
     page = markdown(now)

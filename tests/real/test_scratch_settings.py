@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -19,15 +18,11 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     PERSISTENT_VOLUME_CLAIM,
 )
 from tests.cluster.runtime.node import NODE_NAME
-from tests.modules import Ran, run_module
+from tests.modules import run_on_cluster
 from tests.real.clone_bed import alone, until, without_default_class
 from tests.real.scratch_bed import HTTP, IMAGES, SIZE, ScratchWatch, cdi_config, effective, made, namespace_of_its_own
 
 _IMAGE = {"http": {"url": f"{HTTP}/disk.qcow2"}}
-
-
-def _run(module_name: str, /, **options: Any) -> Ran:
-    return run_module(module_name, {"kubeconfig": os.environ["KUBECONFIG"], **options})
 
 
 class Evidence(NamedTuple):
@@ -82,7 +77,7 @@ def evidence(connection: Connection) -> Iterator[Evidence]:
 
         def make(name: str, wait: bool = True, **more: Any) -> dict[str, Any]:
             volume = {"name": name, "namespace": namespace, "source": _IMAGE, "wait": wait, "wait_timeout": 120, **more}
-            ran = _run("data_volume", **volume)
+            ran = run_on_cluster("data_volume", **volume)
             warnings.setdefault(name, ran.warnings)
             assert not ran.result.get("failed"), ran.result
             return ran.result
@@ -97,9 +92,9 @@ def evidence(connection: Connection) -> Iterator[Evidence]:
         until(lambda: spec_class() == "thin", 60, "the edit of CDIConfig stays")
         reverted = (str(edited["spec"]["scratchSpaceStorageClass"]), spec_class())
 
-        configured = _run("cdi_config", scratch_space_storage_class="plain").result
+        configured = run_on_cluster("cdi_config", scratch_space_storage_class="plain").result
         make("configured", storage=SIZE)
-        refused = _run("cdi_config", scratch_space_storage_class="no-such-class").result
+        refused = run_on_cluster("cdi_config", scratch_space_storage_class="no-such-class").result
         plain = {**SIZE, "storage_class_name": "plain"}
         with cdi_config(connection, scratchSpaceStorageClass="no-such-class"):
             until(lambda: "scratchSpaceStorageClass" not in effective(connection), 30, "the class stays in effect")
@@ -111,7 +106,7 @@ def evidence(connection: Connection) -> Iterator[Evidence]:
                 make("no-default", storage=plain)
                 classless = {"pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"]}}
                 make("classless", wait=False, **classless)
-                pending = _run("data_volume", name="classless", namespace=namespace, source=_IMAGE, **classless).result
+                pending = run_on_cluster("data_volume", name="classless", namespace=namespace, source=_IMAGE, **classless).result
                 with static_volumes(connection, namespace, 2):
                     filled = until(lambda: _filled(namespace, "classless"), 120, "it is not filled")
                     names = ("configured", "misspelt", "no-default", "classless", "stuck")
@@ -125,7 +120,7 @@ def evidence(connection: Connection) -> Iterator[Evidence]:
 
 
 def _filled(namespace: str, name: str) -> dict[str, Any] | None:
-    (told,) = _run("data_volume_info", namespace=namespace, name=name).result["data_volumes"]
+    (told,) = run_on_cluster("data_volume_info", namespace=namespace, name=name).result["data_volumes"]
     return told if told["phase"] == "Succeeded" else None
 
 
@@ -134,7 +129,7 @@ def _stuck(connection: Connection, watch: ScratchWatch) -> dict[str, Any]:
     scratch = watch.of(connection, "stuck")
     assert scratch
     claim = connection.get(PERSISTENT_VOLUME_CLAIM, scratch["metadata"]["name"], watch.namespace)
-    told = _run("data_volume_info", namespace=watch.namespace, name="stuck").result["data_volumes"][0]
+    told = run_on_cluster("data_volume_info", namespace=watch.namespace, name="stuck").result["data_volumes"][0]
     return {"claim": claim, "facts": told}
 
 
