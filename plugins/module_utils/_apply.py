@@ -61,7 +61,7 @@ def write(connection: Connection, resource: Resource, desired: Object, stored: O
         if not differs(desired, stored) and not owns_more(stored, desired):
             return Change(False, True, stored, {})
     try:
-        after = connection.apply(resource, desired, dry_run=check_mode, force=force)
+        after = _apply(connection, resource, desired, stored or {}, check_mode=check_mode, force=force)
     except ApiError as exc:
         # In check mode its namespace or CRD may be what an earlier task would have made.
         if not check_mode or exc.code != 404 or stored is not None:
@@ -70,6 +70,21 @@ def write(connection: Connection, resource: Resource, desired: Object, stored: O
     change = _change(stored, after)
     # Of a new object check mode may not learn the server's defaults, when its namespace is new as well: the diff is what was asked for.
     return change if stored is not None else change._replace(diff=diff_of(None, desired))
+
+
+def _apply(connection: Connection, resource: Resource, desired: Object, stored: Object, *, check_mode: bool, force: bool) -> Object:
+    """Server-side apply, and a merge patch where an apply cannot take our fields away."""
+    try:
+        return connection.apply(resource, desired, dry_run=check_mode, force=force)
+    except ApiError as exc:
+        # Of a map that loses its last field, and that anybody asks for as {}, the API server makes null, and then refuses it.
+        removal = given_up(stored, desired) if exc.code == 422 and "null" in str(exc) else {}
+        if not removal:
+            raise
+    after = connection.apply(resource, _still_with(removal, desired, stored), dry_run=check_mode, force=force)
+    if check_mode:
+        return _without(removal, after)
+    return connection.merge(resource, desired["metadata"]["name"], desired["metadata"].get("namespace"), removal, dry_run=False)
 
 
 def patch(connection: Connection, resource: Resource, stored: Object, values: Object, *, check_mode: bool) -> Change:
@@ -172,30 +187,70 @@ def _differs(desired: t.Any, stored: t.Any) -> bool:
 
 
 def owns_more(stored: Object, desired: Object) -> bool:
-    """Whether we applied a field earlier that is no longer asked for: only another apply takes it away."""
-    return any(
-        _has_unasked(entry.get("fieldsV1", {}), desired)
-        for entry in stored["metadata"].get("managedFields", [])
-        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource")
-    )
+    """Whether we applied a field earlier that is no longer asked for, or asked to be empty: only a write takes it away."""
+    return any(_has_unasked(fields, desired, stored) for fields in _managed(stored, ours=True))
 
 
-def _has_unasked(fields: dict[str, t.Any], desired: t.Any) -> bool:
+def _managed(stored: Object, *, ours: bool) -> list[Object]:
+    """The fields of each manager's entry: those that we applied, or all others."""
+    return [
+        entry.get("fieldsV1", {})
+        for entry in stored.get("metadata", {}).get("managedFields", [])
+        if ours is (entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"))
+    ]
+
+
+def _has_unasked(fields: dict[str, t.Any], desired: t.Any, stored: t.Any) -> bool:
     for path, below in fields.items():
         kind, _colon, text = path.partition(":")
         if kind == "f":
             if not isinstance(desired, dict) or desired.get(text) is None:
                 return True
-            if below and _has_unasked(below, desired[text]):
+            held = stored.get(text) if isinstance(stored, dict) else None
+            if desired[text] == [] and held:
+                return True
+            if below and _has_unasked(below, desired[text], held):
                 return True
         elif kind == "k":
             keys = json.loads(text)
             matches = [item for item in desired or [] if all(item.get(key, value) == value for key, value in keys.items())]
-            if not matches or _has_unasked(below, matches[0]):
+            if not matches or _has_unasked(below, matches[0], None):
                 return True
         elif kind == "v" and json.loads(text) not in (desired or []):
             return True
     return False
+
+
+def given_up(stored: Object, desired: Object) -> Object:
+    """A merge patch that removes what we applied, nobody else holds, and is no longer asked for; out of a list it takes nothing."""
+    ours = _managed(stored, ours=True)
+    return _removal(ours[0], _managed(stored, ours=False), desired, stored) if ours else {}
+
+
+def _removal(fields: Object, others: list[Object], desired: t.Any, stored: t.Any) -> Object:
+    removal: Object = {}
+    for path, below in fields.items():
+        kind, _colon, name = path.partition(":")
+        if kind != "f" or name not in stored:
+            continue
+        asked = (desired or {}).get(name)
+        held = [other[path] for other in others if path in other]
+        if below:
+            removal[name] = _removal(below, held, asked, stored[name])
+        elif asked is None and not held:
+            removal[name] = None
+    return {name: item for name, item in removal.items() if item != {}}
+
+
+def _still_with(removal: Object, desired: Object | None, stored: Object) -> Object:
+    desired = desired or {}
+    kept = {name: stored[name] if below is None else _still_with(below, desired.get(name), stored[name]) for name, below in removal.items()}
+    return {**desired, **kept}
+
+
+def _without(removal: Object, value: Object) -> Object:
+    left = {name: item for name, item in value.items() if name not in removal or removal[name] is not None}
+    return {name: _without(removal[name], item) if name in removal else item for name, item in left.items()}
 
 
 def diff_of(before: Object | None, after: Object | None) -> dict[str, t.Any]:

@@ -14,6 +14,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._apply import (
     diff_of,
     differs,
     difference,
+    given_up,
     normalise,
     owns_more,
     shown,
@@ -53,8 +54,12 @@ def test_what_the_server_keeps_for_itself_has_no_meaning() -> None:
     assert normalise(stored) == {"metadata": {"name": "a"}}
 
 
-def _stored(fields: dict[str, Any], manager: str = "kubevirt.cdi", operation: str = "Apply") -> dict[str, Any]:
-    return {"metadata": {"managedFields": [{"manager": manager, "operation": operation, "fieldsV1": fields}]}}
+def _entries(fields: Any, manager: str = "kubevirt.cdi", operation: str = "Apply") -> list[dict[str, Any]]:
+    return [{"manager": manager, "operation": operation, "fieldsV1": fields}]
+
+
+def _stored(fields: dict[str, Any], **manager: str) -> dict[str, Any]:
+    return {"metadata": {"managedFields": _entries(fields, **manager)}}
 
 
 def _key(**keys: str) -> str:
@@ -76,9 +81,39 @@ def test_a_field_that_we_applied_and_no_longer_want_needs_a_write(fields: Any, d
     assert owns_more(_stored(fields), desired) is expected
 
 
+@pytest.mark.parametrize(
+    ("spec", "desired", "expected"),
+    [({"a": ["x"]}, {"a": []}, True), ({"a": []}, {"a": []}, False), ({}, {"a": []}, False)],
+)
+def test_a_list_that_we_applied_and_want_empty_needs_a_write(spec: Any, desired: Any, expected: bool) -> None:
+    assert owns_more({**_stored({"f:spec": {"f:a": {}}}), "spec": spec}, {"spec": desired}) is expected
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "desired", "expected"),
+    [
+        ({"f:a": {"f:x": {}}}, {}, {"a": {}}, {"a": {"x": None}}),
+        ({"f:a": {"f:x": {}}}, {}, {}, {"a": {"x": None}}),
+        ({"f:a": {"f:x": {}}}, {"f:a": {}}, {}, {"a": {"x": None}}),
+        ({"f:a": {"f:x": {}}}, {"f:a": {".": {}, "f:y": {}}}, {}, {"a": {"x": None}}),
+        ({"f:a": {"f:x": {}}}, {"f:a": {"f:x": {}}}, {}, {}),
+        ({"f:a": {"f:x": {}}}, {}, {"a": {"x": 2}}, {}),
+        ({"f:a": {}}, {"f:a": {"f:x": {}}}, {}, {}),
+        ({"f:list": {}}, {}, {}, {"list": None}),
+        ({"f:list": {_key(name="n"): {"f:name": {}}}}, {}, {}, {}),
+        ({"f:gone": {}}, {}, {}, {}),
+    ],
+)
+def test_only_what_is_ours_alone_and_unasked_is_given_up(ours: Any, theirs: Any, desired: Any, expected: Any) -> None:
+    entries = [*_entries({"f:spec": theirs}, manager="cdi-operator"), *_entries({"f:spec": ours})]
+    stored = {"metadata": {"managedFields": entries}, "spec": {"a": {"x": 1, "y": 2}, "list": [{"name": "n"}]}}
+    assert given_up(stored, {"spec": desired}) == ({"spec": expected} if expected else {})
+
+
 def test_fields_of_others_are_theirs() -> None:
     assert not owns_more(_stored({"f:spec": {}}, manager="argocd"), {})
     assert not owns_more(_stored({"f:spec": {}}, operation="Update"), {})
+    assert not given_up({**_stored({"f:spec": {}}, operation="Update"), "spec": {}}, {})
 
 
 def test_a_diff_has_only_what_is_not_the_same() -> None:
