@@ -12,7 +12,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ._allocation import SECONDS, Environment, bound, filled, judge_pod, measured, measuring_pod, not_measured, obstacle, occupant
-from ._cdi import OPERATOR
+from ._cdi import OPERATOR, active
 from ._cdi_config import CONFIG_NAME
 from ._connection import Connection, Object
 from ._errors import CdiError
@@ -65,8 +65,7 @@ def _environment(connection: Connection) -> Environment:
     if not variables.get("CLONER_IMAGE"):
         raise CdiError(f"verify_allocation takes the image of its pod from Deployment {OPERATOR}, and there is none with CLONER_IMAGE; install CDI first.")
     cdis, _version = connection.list(CDI)
-    specs = [each["spec"] for each in cdis if (each.get("status") or {}).get("phase") != "Error"]
-    spec: Object = next(iter(specs), {})
+    spec = active(cdis).get("spec") or {}
     status = (connection.get(CDI_CONFIG, CONFIG_NAME) or {}).get("status") or {}
     return Environment(
         str(variables["CLONER_IMAGE"]), spec.get("imagePullPolicy") or "IfNotPresent", status.get("imagePullSecrets") or [], spec.get("workload") or {}

@@ -44,6 +44,11 @@ def release(version: str) -> tuple[t.Any, ...]:
     return (*map(int, numbers), not preview, identifiers)
 
 
+def active(cdis: t.Iterable[Object]) -> Object:
+    """The CDI object that counts, empty without one: the only one, of several the one that is not in error (GetActiveCDI, v1.65.0)."""
+    return min(cdis, key=lambda cdi: (cdi.get("status") or {}).get("phase") == "Error", default={})
+
+
 def conditions(stored: Object | None) -> dict[str, Object]:
     """The conditions of any object by their type."""
     status = (stored or {}).get("status") or {}

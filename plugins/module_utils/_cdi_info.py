@@ -11,7 +11,7 @@ import typing as t
 
 from ._apply import shown
 from ._argspec import ArgumentSpec
-from ._cdi import conditions, judge_cdi
+from ._cdi import active, conditions, judge_cdi
 from ._cdi_config import CONFIG_NAME, effective_config, not_in_effect, without_credentials
 from ._cdi_owner import find_hyperconverged, find_operator, olm_owner
 from ._connection import Connection, Object
@@ -26,9 +26,7 @@ SPEC = ArgumentSpec({"storage_profiles": {"type": "bool", "default": True}})
 def run(task: Task) -> dict[str, t.Any]:
     connection = task.connection
     objects = _list(connection, CDI)
-    # A second CDI object is one in error: the working one comes first.
-    objects.sort(key=lambda item: (item.get("status") or {}).get("phase") == "Error")
-    stored = objects[0] if objects else None
+    stored = active(objects) or None
     status = (stored or {}).get("status") or {}
     asked = ((stored or {}).get("spec") or {}).get("config") or {}
     config = connection.get(CDI_CONFIG, CONFIG_NAME) if status.get("observedVersion") else None

@@ -46,7 +46,7 @@ def run(task: Task) -> dict[str, t.Any]:
     refuse(find_hyperconverged(task.connection, cdis) or olm_owner(operator), name, asked)
     before = next((item for item in cdis if item["metadata"]["name"] == name), None)
     if cdis and before is None:
-        found = cdis[0]["metadata"]["name"]
+        found = rules.active(cdis)["metadata"]["name"]
         raise CdiError(f"name is {name}, and the CDI object of this cluster is {found}; a cluster has only one that works: give name={found}.")
     installed = ((before or {}).get("status") or {}).get("observedVersion") or None
     if objects:

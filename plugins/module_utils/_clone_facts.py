@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ._cdi import release
+from ._cdi import active, release
 from ._clone import METHOD, PREFIX, annotations, asked
 from ._clone_plan import BLOCK, FILESYSTEM, Source, StorageClass, Target
 from ._quantity import parse
@@ -55,15 +55,14 @@ def cluster(
         classes[name] = _storage_class(stored, by_name.get(name), stored["provisioner"] in drivers, float(overhead))
     default = default_class(storage_classes, DEFAULT_CLASS)
     virtualization = default_class(storage_classes, DEFAULT_VIRTUALIZATION_CLASS) or default
-    # One that is not wanted is in phase Error (GetActiveCDI, pkg/controller/common/util.go, v1.65.0).
-    active: Object = next((cdi for cdi in cdis if (cdi.get("status") or {}).get("phase") != "Error"), {})
+    cdi = active(cdis)
     return Cluster(
         classes,
         classes.get(default or ""),
         classes.get(virtualization or ""),
-        (active.get("spec") or {}).get("cloneStrategyOverride"),
+        (cdi.get("spec") or {}).get("cloneStrategyOverride"),
         tuple(sorted((item["metadata"]["name"], item["driver"]) for item in snapshot_classes)),
-        release((active.get("status") or {}).get("observedVersion") or ""),
+        release((cdi.get("status") or {}).get("observedVersion") or ""),
         "HonorWaitForFirstConsumer" in ((config.get("spec") or {}).get("featureGates") or []),
     )
 

@@ -16,6 +16,7 @@ import typing as t
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from . import _data_volume as rules
+from ._cdi import active
 from ._clone import clone_facts, explain, is_clone
 from ._clone_plan import COPY
 from ._clone_prediction import Key, Prediction, Reader, predict
@@ -120,6 +121,6 @@ def _facts(
 
 def _settings(reader: Reader, storage_class: str | None) -> tuple[str | None, str | None]:
     """The CDI object's override and the storage profile's strategy, as far as they may be read."""
-    overrides = [item["spec"].get("cloneStrategyOverride") for item in reader.list(CDI)]
+    spec = active(reader.list(CDI)).get("spec") or {}
     profile = reader.objects(STORAGE_PROFILE, {("", storage_class)}).get(("", storage_class)) if storage_class else None
-    return next(iter(overrides), None), ((profile or {}).get("status") or {}).get("cloneStrategy")
+    return spec.get("cloneStrategyOverride"), ((profile or {}).get("status") or {}).get("cloneStrategy")

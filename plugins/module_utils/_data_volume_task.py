@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from . import _data_volume_growth as growth
 from ._allocation_task import measure
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
+from ._cdi import active
 from ._clone_guard import check as check_clone
 from ._clone_guard import foresee, other_method, told_users
 from ._clone_prediction import Prediction
@@ -149,7 +150,7 @@ def _release(task: Task) -> str:
         objects, _version = task.connection.list(CDI)
     except ApiError:
         return ""
-    return next((str((stored.get("status") or {}).get("observedVersion", "")) for stored in objects), "")
+    return str((active(objects).get("status") or {}).get("observedVersion", ""))
 
 
 def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) -> None:

@@ -46,6 +46,29 @@ def _status(**changes: Any) -> dict[str, Any]:
     return {"status": {"phase": "Deployed", **version, "conditions": listed, **changes}}
 
 
+def _cdi(name: str, phase: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "status": {"phase": phase}}
+
+
+@pytest.mark.parametrize(
+    ("cdis", "name"),
+    [
+        ([_cdi("a", "Deployed")], "a"),
+        # The only one counts even when its operator is in trouble: CDI goes on working by it.
+        ([_cdi("a", "Error")], "a"),
+        ([_cdi("a", "Error"), _cdi("b", "Deployed")], "b"),
+        ([_cdi("a", "Deployed"), _cdi("b", "Error")], "a"),
+        ([_cdi("a", "Error"), {"metadata": {"name": "b"}}], "b"),
+    ],
+)
+def test_of_several_cdi_objects_the_one_that_is_not_in_error_counts(cdis: list[Any], name: str) -> None:
+    assert rules.active(cdis)["metadata"]["name"] == name
+
+
+def test_without_a_cdi_object_none_counts() -> None:
+    assert rules.active([]) == {}
+
+
 def test_cdi_is_ready_when_all_of_its_status_says_so() -> None:
     assert rules.judge_cdi(_status(), "v1").state == REACHED
     assert rules.judge_cdi(_status(), "").state == REACHED
