@@ -24,6 +24,10 @@ _XZ_MAGIC = b"\xfd7zXZ\0"
 _LARGEST_XZ_INDEX_BYTES = 64 * 1024 * 1024
 
 
+class OutOfSight(Exception):
+    """These bytes of a compressed file are too far from its start to be read."""
+
+
 class Content:
     """What is inside a plain file."""
 
@@ -33,8 +37,8 @@ class Content:
         self._file = file
         self._file_size = file_size
 
-    def at(self, offset: int, length: int) -> bytes | None:
-        """Up to `length` bytes from `offset`; None when they cannot be told."""
+    def at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes from `offset`. Raises OutOfSight."""
         return os.pread(self._file.fileno(), length, offset) if offset < self._file_size else b""
 
     def size(self, *, exact: bool) -> int | None:
@@ -49,9 +53,9 @@ class _Decompressed(Content):
         super().__init__(file, file_size)
         self._window = b""
 
-    def at(self, offset: int, length: int) -> bytes | None:
+    def at(self, offset: int, length: int) -> bytes:
         if offset + length > _WINDOW_BYTES:
-            return None
+            raise OutOfSight
         if len(self._window) < offset + length:
             self._window = self._start(offset + length)
         return self._window[offset : offset + length]

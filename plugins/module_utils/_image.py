@@ -17,7 +17,8 @@ import tarfile
 import typing as t
 import uuid
 
-from ._compressed import PREFIX_BYTES, Content, content_of
+from . import _zstd
+from ._compressed import PREFIX_BYTES, Content, OutOfSight, content_of
 from ._errors import CdiError
 
 MIB = 1024 * 1024
@@ -39,11 +40,11 @@ _ARCHIVE_HEADROOM_BYTES = 16 * MIB
 class Image(t.NamedTuple):
     """A file to upload. Sizes are bytes; `virtual_size` and `stored_size` are None when only reading all of it would tell.
 
-    `format` is raw, iso, qcow2, vmdk, vdi, vhd, vhdx or tar, None when it cannot be told; `compression` is gz, xz, zst or None.
+    `format` is raw, iso, qcow2, vmdk, vdi, vhd, vhdx or tar; `compression` is gz, xz, zst or None.
     `virtual_size` is the disk's, for tar the room that its members take; `stored_size` is the file's own without compression.
     """
 
-    format: str | None
+    format: str
     compression: str | None
     virtual_size: int | None
     stored_size: int | None
@@ -71,10 +72,10 @@ def inspect(path: str) -> Image:
 
 def _inspect(path: str, content: Content, file_size: int) -> Image:
     head = content.at(0, PREFIX_BYTES)
-    if head is None:
-        return Image(None, content.compression, None, None, file_size)
     if head[:21] == b"# Disk DescriptorFile":
         raise CdiError(f"{path} is only the descriptor of a vmdk; give the file with the data, or one file made by: qemu-img convert -O qcow2.")
+    if _zstd.is_skippable(head[:4]):
+        raise CdiError(f"{path} begins with a frame without data, as pzstd makes it, and CDI would store it compressed; compress it with zstd instead.")
     if len(head) < _SMALLEST_BYTES:
         raise CdiError(f"{path} holds {len(head)} bytes, and CDI takes no image below {_SMALLEST_BYTES}; give a whole image.")
     if head[257:262] == b"ustar":
@@ -82,20 +83,27 @@ def _inspect(path: str, content: Content, file_size: int) -> Image:
         return Image("tar", content.compression, size, None, file_size)
     for name, (offset, magic, read_size) in _FORMATS.items():
         if head[offset : offset + len(magic)] == magic:
-            return Image(name, content.compression, read_size(path, content), content.size(exact=False), file_size)
+            return Image(name, content.compression, _size_in_sight(read_size, path, content), content.size(exact=False), file_size)
     stored = content.size(exact=True)
     if head[32769:32774] == b"CD001":
         return Image("iso", content.compression, stored, stored, file_size)
-    if content.compression is None and stored and (content.at(stored - _SECTOR, 8) or b"") == b"conectix":
+    if content.compression is None and stored and content.at(stored - _SECTOR, 8) == b"conectix":
         # CDI sees no VHD without its header at the start, and stores it as it is: a raw disk with the footer behind it.
         return Image("vhd", None, _vhd_size(path, content, stored - _SECTOR), stored, file_size)
     return Image("raw", content.compression, stored, stored, file_size)
 
 
+def _size_in_sight(read_size: t.Callable[[str, Content], int], path: str, content: Content) -> int | None:
+    try:
+        return read_size(path, content)
+    except OutOfSight:
+        return None
+
+
 def _field(content: Content, offset: int, form: str) -> t.Any:
     """One value of the image's header, by `struct`'s form."""
     data = content.at(offset, struct.calcsize(form))
-    if data is None or len(data) < struct.calcsize(form):
+    if len(data) < struct.calcsize(form):
         raise EOFError(f"its header ends before byte {offset + struct.calcsize(form)}")
     (value,) = struct.unpack(form, data)
     return value
@@ -116,7 +124,7 @@ def _qcow2_size(path: str, content: Content) -> int:
 
 def _vmdk_size(path: str, content: Content) -> int:
     offset, length = _field(content, 28, "<Q"), _field(content, 36, "<Q")
-    descriptor = (content.at(offset * _SECTOR, min(length * _SECTOR, PREFIX_BYTES)) if offset else None) or b""
+    descriptor = content.at(offset * _SECTOR, min(length * _SECTOR, PREFIX_BYTES)) if offset else b""
     parent = re.search(rb"parentcid\s*=\s*(\w+)", descriptor.lower())
     if parent and parent.group(1) != b"ffffffff":
         raise CdiError(f"{path} is a vmdk that needs its parent; make it whole with: qemu-img convert -O qcow2.")

@@ -7,7 +7,7 @@
 
 Two annotations keep a file's SHA-256: `INTENDED` is written before the first byte, `UPLOADED` to the claim when CDI has taken the last.
 A volume that is populated and has only `INTENDED` is what a run left that was interrupted while CDI finished: the sender
-proves the digest before it sends the last byte, so CDI can have taken no other file.
+holds the last bytes back until it knows that nobody has written to the file, so CDI can have taken no other.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def declared(upload: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 def content_type(upload: t.Mapping[str, t.Any], image: Image) -> str | None:
     """Archive or disk: as asked for, else a tar archive is one. Raises CdiError when the file is the other."""
     asked, name, path = upload["content_type"], upload["name"], upload["path"]
-    if asked == "archive" and image.format not in ("tar", None):
+    if asked == "archive" and image.format != "tar":
         raise CdiError(f"{name} has content_type=archive, and {path} is a disk image ({image.format}); give a tar archive, or leave content_type out.")
     if asked == "kubevirt" and image.format == "tar":
         raise CdiError(f"{name} has content_type=kubevirt, and {path} is a tar archive; give a disk image, or leave content_type out.")
@@ -147,7 +147,7 @@ def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, nee
 
 def describe(image: Image) -> str:
     """`qcow2 in gz with a disk of 1024 MiB`."""
-    told = (image.format or "an image") + (f" in {image.compression}" if image.compression else "")
+    told = image.format + (f" in {image.compression}" if image.compression else "")
     return told if image.virtual_size is None else f"{told} of {-(-image.virtual_size // MIB)} MiB"
 
 

@@ -16,6 +16,7 @@ import typing as t
 MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE = 0x184D2A50
 _LARGEST_BLOCK = 128 * 1024
+_DEEPEST_TREE = 11
 
 
 class _Frame(t.NamedTuple):
@@ -45,11 +46,16 @@ _MATCH_LENGTHS = [(value + 3, 0) for value in range(32)] + [
 ]
 
 
+def is_skippable(magic: bytes) -> bool:
+    """Whether a frame that begins so holds no data."""
+    return int.from_bytes(magic, "little") & 0xFFFFFFF0 == _SKIPPABLE
+
+
 def content_size(descriptor: int, file_size: int) -> int | None:
     """The bytes in all frames, None when a frame does not say. Reads headers only."""
     total = at = 0
     while at < file_size:
-        if _number(descriptor, at, 4) & 0xFFFFFFF0 == _SKIPPABLE:
+        if is_skippable(_bytes(descriptor, at, 4)):
             at += 8 + _number(descriptor, at + 4, 4)
             continue
         frame = _frame(descriptor, at)
@@ -70,7 +76,7 @@ def pieces(descriptor: int, file_size: int) -> t.Iterator[bytes]:
     at = 0
     try:
         while at < file_size:
-            if _number(descriptor, at, 4) & 0xFFFFFFF0 == _SKIPPABLE:
+            if is_skippable(_bytes(descriptor, at, 4)):
                 at += 8 + _number(descriptor, at + 4, 4)
                 continue
             frame = _frame(descriptor, at)
@@ -250,13 +256,15 @@ class _Decoder:
             rest = rest[header:]
         total = sum(1 << weight - 1 for weight in weights if weight)
         bits = total.bit_length()
+        if bits > _DEEPEST_TREE:
+            raise ValueError("bad tree")
         weights.append(((1 << bits) - total).bit_length())
         codes: list[tuple[int, int]] = []
         for weight in range(1, bits + 1):
             for symbol, own in enumerate(weights):
                 if own == weight:
                     codes += [(symbol, bits + 1 - weight)] * (1 << weight - 1)
-        if len(codes) != 1 << bits or bits > 12:
+        if len(codes) != 1 << bits:
             raise ValueError("bad tree")
         self._huffman = bits, codes
         return rest
@@ -299,7 +307,7 @@ class _Decoder:
         stream = _Backwards(data[at:])
         tables = self._tables
         states = [stream.read(table.log) for table in tables]
-        taken = 0
+        begun, taken = len(self._output), 0
         for number in range(count):
             literal_code, offset_code, match_code = (table.symbols[state] for table, state in zip(tables, states))
             offset_value = (1 << offset_code) + stream.read(offset_code)
@@ -310,6 +318,8 @@ class _Decoder:
             self._output += literals[taken : taken + length]
             taken += length
             self._repeat(self._offset(offset_value, length == 0), match)
+            if len(self._output) - begun > _LARGEST_BLOCK:
+                raise ValueError("a block is too large")
             if number < count - 1:
                 for which in (0, 2, 1):
                     table, state = tables[which], states[which]

@@ -255,7 +255,7 @@ sha256:
   type: str
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 format:
-  description: Format of the image or archive, null when the file was not read or does not tell.
+  description: Format of the image or archive, null when the file was not read.
   returned: when O(name) was given
   type: str
   sample: qcow2

@@ -11,7 +11,6 @@ import io
 import json
 import lzma
 import os
-import random
 import subprocess
 import tarfile
 from pathlib import Path
@@ -39,6 +38,8 @@ CREATE = {
     "vhdx fixed": ["-f", "vhdx", "-o", "subformat=fixed"],
 }
 MAGICS = [b"QFI\xfb", b"KDMV", b"vhdxfile", b"conectix", b"\x1f\x8b", b"\xfd7zXZ\0", _zstd.MAGIC, b""]
+# Larger than what is read of it.
+XZ = lzma.compress(bytes(3 * MIB))
 COMPRESS = {"gz": ["gzip", "-c"], "xz": ["xz", "-0", "-c"], "zst": ["zstd", "-q", "-c"]}
 
 
@@ -106,25 +107,31 @@ def test_a_compressed_raw_disk_is_as_large_as_what_comes_out(
     assert image == Image("raw", compression, len(content), len(content), image.file_size)
 
 
-@settings(max_examples=30, deadline=None)
-@given(
-    level=st.sampled_from(["--fast=5", "-1", "-3", "-9", "-19"]),
-    words=st.lists(st.binary(min_size=1, max_size=40), min_size=1, max_size=200),
-    seed=st.integers(0, 2**32),
-    length=st.integers(1, 60_000),
-)
-def test_zstd_is_decoded_to_the_last_byte(folder: Path, level: str, words: list[bytes], seed: int, length: int) -> None:
-    chosen = random.Random(seed)
-    content = b"".join(chosen.choice(words) for _word in range(length // 8)) + chosen.randbytes(length % 1000)
-    compressed = subprocess.run(["zstd", "-q", level], input=content, stdout=-1, check=True).stdout
-    path = folder / "words.zst"
-    path.write_bytes(compressed)
-    with open(path, "rb") as file:
-        assert b"".join(_zstd.pieces(file.fileno(), len(compressed))) == content
+def test_a_header_that_lies_too_deep_in_a_compressed_file_tells_no_size(folder: Path) -> None:
+    """A VHDX of many small blocks has its size behind their table."""
+    path = folder / "deep.vhdx"
+    _qemu("create", "-f", "vhdx", "-o", "block_size=1M", str(path), "1T")
+    assert inspect(str(path)).virtual_size == 1 << 40
+    image = inspect(str(_compressed(path, "gz")))
+    assert image == Image("vhdx", "gz", None, None, image.file_size)
+    assert image.needed_size is None
+
+
+def test_an_xz_index_that_is_too_large_to_read_tells_no_size(folder: Path) -> None:
+    path = folder / "many-blocks.xz"
+    path.write_bytes(_patched(XZ, -8, b"\xff\xff\xff\x7f"))
+    assert inspect(str(path)) == Image("raw", "xz", None, None, path.stat().st_size)
+
+
+def test_an_archive_in_zst_tells_no_size(folder: Path) -> None:
+    path = folder / "files.tar"
+    path.write_bytes(_tar(b"x" * 5000))
+    image = inspect(str(_compressed(path, "zst")))
+    assert (image.format, image.compression, image.virtual_size) == ("tar", "zst", None)
 
 
 def test_several_streams_in_one_file_count_together(folder: Path) -> None:
-    """As pigz, pixz and pzstd, or plain concatenation, make them."""
+    """As pigz and pixz, or plain concatenation, make them."""
     halves = [os.urandom(700_000), b"\0" * 3_000_000]
     zstd = b"".join(subprocess.run(["zstd", "-q"], input=half, stdout=-1, check=True).stdout for half in halves)
     for name, content in (
@@ -201,10 +208,18 @@ def test_an_archive_needs_room_for_its_members(folder: Path, compression: str) -
             lambda p: _qemu("create", "-f", "vmdk", "-o", "subformat=monolithicFlat", str(p), "1M"),
             "only the descriptor",
         ),
+        ("pzstd", lambda p: p.write_bytes(_pzstd(os.urandom(5000))), "as pzstd makes it.*with zstd instead"),
         ("too short", lambda p: p.write_bytes(b"x" * 511), "511 bytes"),
         ("empty", lambda p: p.write_bytes(b""), "0 bytes"),
         ("cut gzip", lambda p: p.write_bytes(gzip.compress(os.urandom(5000))[:2000]), "cut off or damaged"),
         ("cut xz", lambda p: p.write_bytes(lzma.compress(os.urandom(5000))[:2000]), "cut off or damaged"),
+        ("xz without end", lambda p: p.write_bytes(XZ + b"no footer here"), "has no footer"),
+        ("xz index", lambda p: p.write_bytes(_patched(XZ, -23, b"\xff" * 7)), "index is damaged"),
+        ("xz footer", lambda p: p.write_bytes(_patched(XZ, -8, b"\xff\xff\0")), "ends too early"),
+        ("cut tar", lambda p: p.write_bytes(_tar(b"x" * 5000)[:3000]), "no whole tar archive"),
+        ("vdi parent", lambda p: _damage(p, "vdi", b"\x7f\x10\xda\xbe", 12, b"\4"), "needs its parent"),
+        ("vhdx parent", lambda p: _damage(p, "vhdx", b"metadata", 0x10004, b"\2"), "needs its parent"),
+        ("vhdx without a size", lambda p: _damage(p, "vhdx", b"metadata", 32, bytes(64)), "have no size"),
         ("cut qcow2", lambda p: p.write_bytes(b"QFI\xfb\0\0\0\3".ljust(512, b"\0")[:512]), ""),
         ("cut vhdx", lambda p: p.write_bytes(b"vhdxfile".ljust(4096, b"\0")), "cut off or damaged"),
     ],
@@ -217,6 +232,31 @@ def test_what_cdi_refuses_is_refused_before_it_is_sent(folder: Path, name: str, 
             inspect(str(path))
     else:
         inspect(str(path))
+
+
+def _patched(content: bytes, at: int, new: bytes) -> bytes:
+    at %= len(content)
+    return content[:at] + new + content[at + len(new) :]
+
+
+def _damage(path: Path, form: str, mark: bytes, after: int, new: bytes) -> None:
+    """An image with other bytes at some distance from its first `mark`."""
+    _qemu("create", "-f", form, str(path), "1M")
+    content = path.read_bytes()
+    path.write_bytes(_patched(content, content.index(mark) + after, new))
+
+
+def _tar(content: bytes) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        member = tarfile.TarInfo("disk.img")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+    return made.getvalue()
+
+
+def _pzstd(content: bytes) -> bytes:
+    return subprocess.run(["pzstd", "-q"], input=content, stdout=-1, check=True).stdout
 
 
 def _overlay(path: Path, form: str) -> None:
