@@ -192,7 +192,7 @@ class Connection:
         finally:
             response.close()
 
-    def websocket(self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocol: str) -> t.Any:
+    def websocket(self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocols: list[str]) -> t.Any:
         """Open a WebSocket of package `websocket-client` to a subresource, by the same credentials, TLS and proxy as all requests."""
         from urllib.parse import urlsplit
 
@@ -217,7 +217,7 @@ class Connection:
         opened = websocket.WebSocket(sslopt=options, skip_utf8_validation=True)
         opened.settimeout(ANSWER_TIMEOUT_SECONDS)
         try:
-            opened.connect(url, header=headers, subprotocols=[subprotocol], suppress_origin=True, **proxy)
+            opened.connect(url, header=headers, subprotocols=subprotocols, suppress_origin=True, **proxy)
         except websocket.WebSocketBadStatusException as exc:
             raise api_error(verb, resource, namespace, name, exc.status_code, exc.resp_body or b"") from exc
         except (websocket.WebSocketException, OSError) as exc:

@@ -24,7 +24,7 @@ from ._module import Task
 from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, UPLOAD_TOKEN_REQUEST, Resource
 from ._surroundings import Lookout
 from ._upload_progress import Progress
-from ._upload_transport import Answer, Route, Unreachable, find_route, send
+from ._upload_transport import Answer, Route, Stamp, Unreachable, find_route, send
 from ._wait import FAILED, REACHED, Closer, Verdict, wait_for, wait_gone
 
 # CDI's tokens live for 300 s and are looked at when a request begins (pkg/token/token.go, v1.65.0).
@@ -39,6 +39,7 @@ class Item:
     upload: dict[str, t.Any]
     volume: Object | None = None
     claim: Object | None = None
+    stamp: Stamp | None = None
     image: Image | None = None
     digest: str = ""
     action: str = rules.NOTHING
@@ -222,17 +223,17 @@ def _token(session: Session, item: Item) -> str:
 
 
 def _attempt(session: Session, item: Item, token: str) -> Answer:
-    image = t.cast(Image, item.image)
+    stamp = t.cast(Stamp, item.stamp)
     route = session.route()
     item.transport = route.name
     started = time.monotonic()
 
     def progress(sent: int) -> None:
         item.bytes_sent = sent
-        session.progress.sent(item.title, sent, image.file_size, time.monotonic() - started)
+        session.progress.sent(item.title, sent, stamp.size, time.monotonic() - started)
 
     try:
-        return send(route, token, item.upload["path"], image.file_size, item.digest, progress)
+        return send(route, token, item.upload["path"], stamp, progress)
     except (Unreachable, ApiError) as exc:
         return Answer(0, str(exc))
     finally:

@@ -26,6 +26,7 @@ from ._preallocation import preallocation_facts
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._upload_progress import Progress
 from ._upload_sending import Item, Session, annotate, create, held, replace, send_until_taken
+from ._upload_transport import Stamp
 from ._wait import wait_gone
 
 _OPTIONS: dict[str, t.Any] = {
@@ -131,6 +132,7 @@ def _upload(session: Session, item: Item) -> None:
         if not session.check_mode:
             wait_gone(session.connection, PERSISTENT_VOLUME_CLAIM, *item.key, session.timeout)
         item.claim = None
+    item.stamp = Stamp.of(item.upload["path"])
     item.image = inspect(item.upload["path"])
     if item.upload["checksum"] or item.volume is not None or item.claim is not None:
         item.digest = _sha256(session, item)

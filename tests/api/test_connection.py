@@ -22,6 +22,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, NAMESPACE, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import SUBPROTOCOLS
 from tests.api.conftest import ADMIN
 
 SERVER = os.environ["KUBEVIRT_CDI_TEST_SERVER"]
@@ -244,5 +245,5 @@ def test_a_websocket_goes_the_way_of_all_requests(proxy, namespace, proxied) -> 
     connection = connect({**params, "proxy": f"http://ann:pw@{address}"} if proxied else params)
     connection.get(NAMESPACE, "default")
     with pytest.raises(ApiError, match='pods "nothing" not found'):
-        connection.websocket(POD, namespace, "nothing", "portforward", "ports=8443", "v4.channel.k8s.io")
+        connection.websocket(POD, namespace, "nothing", "portforward", "ports=8443", SUBPROTOCOLS)
     assert len(heads) == (2 if proxied else 0)

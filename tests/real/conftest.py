@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,10 +18,10 @@ from ansible.plugins.loader import init_plugin_loader
 init_plugin_loader()
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE  # noqa: E402
 from tests.cluster.digests import digests  # noqa: E402
 from tests.modules import Ran, run_on_cluster  # noqa: E402
 from tests.real.clone_bed import alone  # noqa: E402
+from tests.real.uploads import Images, namespace_of  # noqa: E402
 from tests.runner.site import INVENTORY, OWN_VARIABLES  # noqa: E402
 
 KUBECONFIG = os.environ["KUBECONFIG"]
@@ -53,10 +52,7 @@ def connection() -> Connection:
 @pytest.fixture
 def namespace(connection: Connection) -> Iterator[str]:
     """A namespace of the test's own."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    connection.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
-    yield name
-    connection.delete(NAMESPACE, name, dry_run=False)
+    yield from namespace_of(connection)
 
 
 @pytest.fixture
@@ -99,3 +95,9 @@ def digest() -> Callable[..., str]:
         return digests(KUBECONFIG, [name], size_bytes)[name]
 
     return read
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
+    """Files to upload."""
+    return Images(tmp_path_factory.mktemp("images"))

@@ -29,6 +29,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAM
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 MIB = 1024 * 1024
+THIN = {"storage_class_name": "thin"}
+SERVICE = Resource("", "v1", "services", "Service", True)
 SECRET = Resource("", "v1", "secrets", "Secret", True)
 _CONVERT = {
     "qcow2": ["-O", "qcow2"],

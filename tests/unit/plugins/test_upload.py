@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from ansible_collections.kubevirt.cdi.plugins.action.volume_upload import Lines
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import MIB, Image
-from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import TlsStream, Tunnel
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import _by_url
 from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING
 
@@ -197,6 +195,72 @@ def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text
     assert rules.is_worth_a_retry(status, text) is again
 
 
+@pytest.mark.parametrize(
+    ("status", "text", "said", "remedy"),
+    [
+        (400, "effective image size is larger than 64 MiB.", "larger than 64 MiB (HTTP 400)", " Ask for a larger size."),
+        (500, "could not process image header", "(HTTP 500)", " Give a whole image in a format that CDI reads."),
+        (503, "", "the upload proxy said: Service Unavailable (HTTP 503)", ""),
+        (599, "", "the upload proxy said: no reason given (HTTP 599)", ""),
+        (0, "Broken pipe", "the connection broke (Broken pipe)", ""),
+    ],
+)
+def test_what_the_proxy_says_is_passed_on_with_what_helps(status: int, text: str, said: str, remedy: str) -> None:
+    assert rules.told(status, text).endswith(said)
+    assert rules.remedy(text) == remedy
+    assert rules.is_full(text) is ("larger" in text)
+
+
+@pytest.mark.parametrize(
+    ("checksum", "fault"),
+    [
+        (f"sha256:{DIGEST.upper()}", None),
+        (DIGEST, "give sha256: and the 64 hexadecimal digits"),
+        ("sha256:abc", "give sha256: and the 64 hexadecimal digits"),
+        ("md5:" + "a" * 64, "give sha256: and the 64 hexadecimal digits"),
+    ],
+)
+def test_a_checksum_is_a_sha256(checksum: str, fault: str | None) -> None:
+    upload = _upload(checksum=checksum)
+    if fault:
+        with pytest.raises(CdiError, match=fault):
+            rules.check(upload)
+    else:
+        rules.check(upload)
+        assert rules.digest_of(checksum) == DIGEST
+
+
+@pytest.mark.parametrize(
+    ("asked", "form", "becomes"),
+    [
+        (None, "raw", None),
+        (None, "tar", "archive"),
+        ("archive", "tar", "archive"),
+        ("kubevirt", "iso", "kubevirt"),
+        ("archive", "qcow2", "is a disk image .qcow2.; give a tar archive, or leave content_type out"),
+        ("kubevirt", "tar", "is a tar archive; give a disk image, or leave content_type out"),
+    ],
+)
+def test_the_file_tells_whether_it_is_an_archive(asked: str | None, form: str, becomes: str | None) -> None:
+    arguments = (_upload(content_type=asked), RAW._replace(format=form))
+    if becomes and " " in becomes:
+        with pytest.raises(CdiError, match=becomes):
+            rules.content_type(*arguments)
+    else:
+        assert rules.content_type(*arguments) == becomes
+
+
+def test_a_claim_is_as_large_as_it_is_or_else_as_it_asks() -> None:
+    claim = _claim()
+    assert rules.claim_size(claim) == 128 * MIB
+    assert rules.claim_size({**claim, "status": {"capacity": {"storage": "1Gi"}}}) == 1024 * MIB
+
+
+def test_a_claim_for_an_archive_says_so() -> None:
+    assert rules.is_archive_claim(_claim(contentType="archive"))
+    assert not rules.is_archive_claim(_claim(contentType="kubevirt"))
+
+
 @pytest.mark.parametrize("url", ["http://proxy.example.com", "ftp://x"])
 def test_a_token_never_travels_in_the_clear(url: str) -> None:
     with pytest.raises(CdiError, match="give an https URL"):
@@ -206,45 +270,6 @@ def test_a_token_never_travels_in_the_clear(url: str) -> None:
 def test_an_unreadable_ca_is_named() -> None:
     with pytest.raises(CdiError, match="upload_proxy_ca"):
         _by_url("url", "proxy.example.com", "no certificate", "", "cdi-uploadproxy.cdi.svc")
-
-
-class _WebSocket:
-    """What the API server sends, and what it was sent."""
-
-    def __init__(self, *messages: bytes) -> None:
-        self.messages, self.sent, self.sock = list(messages), b"", self
-
-    def recv_data(self) -> tuple[int, bytes]:
-        return (2, self.messages.pop(0)) if self.messages else (8, b"")
-
-    def sendall(self, data: bytes) -> None:
-        self.sent += data
-
-
-def test_a_tunnel_takes_channels_apart() -> None:
-    port = (8443).to_bytes(2, "little")
-    tunnel = Tunnel(_WebSocket(b"\0" + port, b"\1" + port, b"\0hello", b"\1no such pod"))
-    assert tunnel.recv() == b"hello"
-    with pytest.raises(OSError, match="no such pod"):
-        tunnel.recv()
-    assert Tunnel(_WebSocket()).recv() == b""
-
-
-def test_a_tunnel_frames_what_it_sends() -> None:
-    websocket = _WebSocket()
-    Tunnel(websocket).sendall(b"x" * (MIB + 5))
-    for length in (MIB, 5):
-        header, websocket.sent = websocket.sent[:15], websocket.sent[15:]
-        # A final binary message, masked with zeros, of that length and the channel's number.
-        assert header == b"\x82\xff" + (length + 1).to_bytes(8, "big") + bytes(4) + b"\0"
-        assert websocket.sent[:length] == b"x" * length
-        websocket.sent = websocket.sent[length:]
-    assert websocket.sent == b""
-
-
-def test_a_tunnel_that_ends_in_the_handshake_is_an_error() -> None:
-    with pytest.raises(OSError):
-        TlsStream(Tunnel(_WebSocket()), ssl.create_default_context(), "cdi-uploadproxy.cdi.svc")
 
 
 def test_progress_is_a_line_for_each_tenth() -> None:

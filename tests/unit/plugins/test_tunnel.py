@@ -1,0 +1,153 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A forwarded port over a WebSocket, in both protocols: what is sent, what is understood, and how it ends."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import pytest
+import websocket
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import CHANNELS, SPDY, TlsStream, Tunnel
+
+Ends = Callable[[str], tuple[Tunnel, websocket.WebSocket]]
+FIN = 1 << 24
+
+
+@pytest.fixture
+def ends() -> Iterator[Ends]:
+    """Makes a tunnel that speaks a protocol, and the API server's end of its WebSocket."""
+    opened = []
+
+    def make(protocol: str) -> tuple[Tunnel, websocket.WebSocket]:
+        both = []
+        for end in socket.socketpair():
+            both.append(websocket.WebSocket(skip_utf8_validation=True))
+            both[-1].sock, both[-1].connected = end, True
+            both[-1].handshake_response = SimpleNamespace(subprotocol=protocol.lower())
+            opened.append(end)
+        both[1].settimeout(5)
+        return Tunnel(both[0], 8443, 0.2), both[1]
+
+    yield make
+    for end in opened:
+        end.close()
+
+
+def _frame(stream: int, data: bytes = b"", flags: int = 0) -> bytes:
+    return struct.pack(">II", stream, flags | len(data)) + data
+
+
+def _headers(block: bytes) -> dict[str, str]:
+    words, block = [], block[4:]
+    while block:
+        (length,) = struct.unpack_from(">I", block)
+        words.append(block[4 : 4 + length].decode())
+        block = block[4 + length :]
+    return dict(zip(words[::2], words[1::2]))
+
+
+def test_spdy_opens_a_stream_for_errors_that_is_ours_no_longer_and_one_for_data(ends: Ends) -> None:
+    _tunnel, server = ends(SPDY)
+    opening, unpacker = server.recv(), zlib.decompressobj()
+    for stream, kind, flags in ((1, "error", FIN), (3, "data", 0)):
+        first, sizes, identifier, associated = struct.unpack_from(">IIII", opening)
+        length = sizes & 0xFFFFFF
+        assert (first, sizes - length, identifier, associated) == (0x80030001, flags, stream, 0)
+        assert _headers(unpacker.decompress(opening[18 : 8 + length])) == {
+            **{"streamtype": kind, "port": "8443", "requestid": "0"}
+        }
+        opening = opening[8 + length :]
+    assert opening == b""
+
+
+def test_spdy_keeps_to_its_frames_and_not_to_messages(ends: Ends) -> None:
+    tunnel, server = ends(SPDY)
+    server.recv()
+    tunnel.sendall(b"x" * 70_000)
+    assert server.recv() == _frame(3, b"x" * 70_000)
+    settings = struct.pack(">III", 0x80030004, 4, 0)
+    reply = struct.pack(">III", 0x80030002, 6, 3) + b"zz"
+    stream = reply + settings + _frame(1, b"", FIN) + _frame(3, b"hello") + _frame(3, b"again")
+    for byte in range(0, len(stream), 7):
+        server.send_binary(stream[byte : byte + 7])
+    assert tunnel.recv() == b"hello"
+    assert tunnel.recv() == b"again"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        _frame(3, b"", FIN),
+        struct.pack(">IIII", 0x80030003, 8, 3, 5),
+        struct.pack(">IIII", 0x80030007, 8, 3, 0),
+    ],
+    ids=["no more data", "stream reset", "go away"],
+)
+def test_when_the_other_side_has_ended_its_last_words_are_heard_and_nothing_more_is_sent(ends: Ends, end: bytes) -> None:
+    tunnel, server = ends(SPDY)
+    server.send_binary(_frame(3, b"refused") + end)
+    with pytest.raises(ConnectionError, match="the port-forward ended"):
+        tunnel.sendall(b"x")
+    assert [tunnel.recv(), tunnel.recv(), tunnel.recv()] == [b"refused", b"", b""]
+
+
+def test_a_sender_that_nobody_reads_hears_of_the_end(ends: Ends) -> None:
+    """Its socket is full: waiting to write alone would wait for ever."""
+    tunnel, server = ends(SPDY)
+    threading.Timer(0.05, server.send_binary, [_frame(3, b"", FIN)]).start()
+    with pytest.raises(ConnectionError):
+        tunnel.sendall(b"x" * 8_000_000)
+
+
+def test_patience_ends_for_a_sender_that_nobody_reads(ends: Ends) -> None:
+    tunnel, _server = ends(SPDY)
+    with pytest.raises(TimeoutError, match="no byte moved for 0.2 s"):
+        tunnel.sendall(b"x" * 8_000_000)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "messages"),
+    [(SPDY, [_frame(1, b"no such pod")]), (CHANNELS, [b"\0\xfb\x20", b"\1\xfb\x20", b"\1no such pod"])],
+)
+def test_what_the_api_server_says_is_the_error(ends: Ends, protocol: str, messages: list[bytes]) -> None:
+    tunnel, server = ends(protocol)
+    for message in messages:
+        server.send_binary(message)
+    with pytest.raises(OSError, match="the port-forward ended: no such pod"):
+        tunnel.recv()
+
+
+def test_each_channel_begins_with_the_port(ends: Ends) -> None:
+    tunnel, server = ends(CHANNELS)
+    for message in (b"\0\xfb\x20", b"\1\xfb\x20", b"\0hello"):
+        server.send_binary(message)
+    assert tunnel.recv() == b"hello"
+    tunnel.sendall(b"x" * 70_000)
+    assert server.recv() == b"\0" + b"x" * 70_000
+
+
+@pytest.mark.parametrize("protocol", [SPDY, CHANNELS])
+def test_patience_ends_for_a_reader_that_nobody_answers(ends: Ends, protocol: str) -> None:
+    tunnel, _server = ends(protocol)
+    with pytest.raises(TimeoutError, match="no byte moved for 0.2 s"):
+        tunnel.recv()
+
+
+@pytest.mark.parametrize("end", ["in words", "in silence"])
+def test_a_tunnel_that_ends_in_the_handshake_is_an_error(ends: Ends, end: str) -> None:
+    tunnel, server = ends(SPDY)
+    if end == "in words":
+        server.send_close()
+    else:
+        server.sock.close()
+    with pytest.raises(OSError):
+        TlsStream(tunnel, ssl.create_default_context(), "cdi-uploadproxy.cdi.svc")
