@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Storage classes, snapshots and the CDI object's override, made for tests of clones and taken away again."""
+"""Sources to clone, storage classes, snapshots and the CDI object's override, made for tests and taken away again."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ import contextlib
 import fcntl
 import os
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CDI,
+    EVENT,
+    NAMESPACE,
     STORAGE_CLASS,
     STORAGE_PROFILE,
     VOLUME_SNAPSHOT,
     VOLUME_SNAPSHOT_CLASS,
 )
+from tests.modules import run_on_cluster
 
 THIN = "thin.csi.kubevirt-cdi.test"
 PLAIN = "plain.csi.kubevirt-cdi.test"
 NO_DRIVER = "no-driver.kubevirt-cdi.test"
+SIZE = "128Mi"
 BOTH_MODES = [
     {"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem"},
     {"accessModes": ["ReadWriteOnce"], "volumeMode": "Block"},
@@ -107,6 +112,74 @@ def snapshot(connection: Connection, namespace: str, name: str, claim: str) -> N
 def make_snapshot_class(connection: Connection, name: str, driver: str) -> None:
     stored = {"metadata": {"name": name}, "driver": driver, "deletionPolicy": "Delete"}
     connection.create(VOLUME_SNAPSHOT_CLASS, _typed(VOLUME_SNAPSHOT_CLASS, stored), dry_run=False)
+
+
+class Bed(NamedTuple):
+    """Two namespaces, classes of the tests' own by a short name, and sources in the first namespace."""
+
+    namespace: str
+    other: str
+    classes: dict[str, str]
+
+    def clone(
+        self, name: str, target_class: str, source: str = "golden", kind: str = "pvc", **options: Any
+    ) -> dict[str, Any]:
+        """An item of data_volumes."""
+        asked = {"size": SIZE, "storage_class_name": self.classes[target_class], **options.pop("asked", {})}
+        volume = {"name": name, "source": {kind: {"name": source, "namespace": self.namespace}}, "storage": asked}
+        return {"namespace": self.namespace, **volume, **options}
+
+
+@contextlib.contextmanager
+def sources_to_clone(connection: Connection) -> Iterator[Bed]:
+    """A disk and a device with a snapshot of each, and a class for every method and each fallback."""
+    mark = f"clones{uuid.uuid4().hex[:5]}"
+    names = (mark, f"{mark}-other")
+    for name in names:
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        connection.create(NAMESPACE, body, dry_run=False)
+    made = StorageClasses(connection, mark)
+    try:
+        classes = {
+            "snapshot": made.make("snapshot"),
+            "csi": made.make("csi", strategy="csi-clone"),
+            "csi-too": made.make("csi-too", strategy="csi-clone"),
+            "copy": made.make("copy", strategy="copy"),
+            "fixed": made.make("fixed", strategy="csi-clone", expansion=False),
+            "plain": made.make("plain", PLAIN, expansion=False),
+            "plain-snapshot": made.make("plain-snapshot", PLAIN, strategy="snapshot", expansion=False),
+            "plain-csi": made.make("plain-csi", PLAIN, strategy="csi-clone", expansion=False),
+            "wffc": made.make("wffc", binding="WaitForFirstConsumer"),
+        }
+        made.wait()
+        url = f"{os.environ['KUBEVIRT_CDI_TEST_HTTP']}/disk.qcow2"
+        source = {"http": {"url": url}}
+        asked = {"size": SIZE, "storage_class_name": classes["snapshot"]}
+        sources = [
+            {"name": "golden", "source": source, "storage": asked},
+            {"name": "device", "source": source, "storage": {**asked, "volume_mode": "Block"}},
+        ]
+        result = run("data_volume", namespace=mark, data_volumes=sources)
+        assert not result.get("failed"), result["msg"]
+        snapshot(connection, mark, "golden", "golden")
+        snapshot(connection, mark, "device", "device")
+        yield Bed(*names, classes)
+    finally:
+        made.remove()
+        for name in names:
+            connection.delete(NAMESPACE, name, dry_run=False)
+
+
+def run(module_name: str, /, **options: Any) -> dict[str, Any]:
+    """The result of a module, be it a failure."""
+    return run_on_cluster(module_name, **options).result
+
+
+def warnings_about(connection: Connection, namespace: str, name: str) -> dict[str, str]:
+    """Reason and message of the warnings about a volume and its claim."""
+    events = connection.list(EVENT, namespace)[0]
+    mine = [event for event in events if event["involvedObject"]["name"] == name and event["type"] == "Warning"]
+    return {event["reason"]: event["message"] for event in mine}
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Uploads on a real CDI: what arrives, what is left alone, and what is done when something breaks midway."""
+"""Uploads on a real CDI: what arrives, what is left alone, and what is said meanwhile."""
 
 from __future__ import annotations
 
@@ -9,44 +9,30 @@ import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tarfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes import client, config
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending, _upload_task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
-    CONFIG_MAP,
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
-    POD,
     Resource,
 )
 from tests.cluster.digests import digests
-from tests.real.uploads import KUBECONFIG, MIB, ForeignProxy, Images, aged, module_process, namespace_of, when_sent
+from tests.modules import run_on_cluster
+from tests.real.uploads import KUBECONFIG, MIB, SERVICE, THIN, Images, namespace_of
 
-SERVICE = Resource("", "v1", "services", "Service", True)
 INGRESS = Resource("networking.k8s.io", "v1", "ingresses", "Ingress", True)
 VOLUME_UPLOAD_SOURCE = Resource("cdi.kubevirt.io", "v1beta1", "volumeuploadsources", "VolumeUploadSource", True)
-UPLOADED = "kubevirt.cdi/uploaded-sha256"
-THIN = {"storage_class_name": "thin"}
 BLOCK = {**THIN, "volume_mode": "Block"}
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
-    return Images(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="module")
@@ -67,10 +53,7 @@ def uploaded(images: Images, shared: str) -> dict[str, dict[str, Any]]:
         {"name": "archive", "path": images.archive, "storage": THIN},
         {"name": "missing", "path": "/nowhere/at/all.raw"},
     ]
-    from tests.modules import run_module
-
-    options = {"kubeconfig": KUBECONFIG, "namespace": shared, "uploads": uploads, "parallel": 4}
-    result = run_module("volume_upload", options).result
+    result = run_on_cluster("volume_upload", namespace=shared, uploads=uploads, parallel=4).result
     found = {item["name"]: item for item in result["uploads"]}
     assert {name: item.get("error") for name, item in found.items() if "error" in item} == {
         "missing": "Cannot read /nowhere/at/all.raw on the host that runs this task: No such file or directory; "
@@ -163,172 +146,6 @@ def test_a_changed_file_is_replaced_only_when_that_is_said(
     assert digest(namespace, "disk", images.size) == changed
     assert ok("volume_upload", overwrite="different", **options)["action"] == "unchanged"
     assert ok("volume_upload", overwrite="always", **options)["action"] == "replaced"
-
-
-def test_a_foreign_certificate_gets_neither_token_nor_bytes(
-    images: Images, namespace: str, module: Any, tmp_path: Path
-) -> None:
-    with ForeignProxy(tmp_path) as foreign:
-        result = module(
-            "volume_upload",
-            **{"name": "disk", "namespace": namespace, "path": images.disks["raw"], "upload_proxy_url": foreign.url},
-        ).result
-    assert result["failed"] and "is not trusted" in result["msg"] and "upload_proxy_ca" in result["msg"]
-    assert foreign.received == [] and result["bytes_sent"] == 0
-
-
-def test_a_foreign_ca_does_not_vouch_for_the_proxy(
-    images: Images, namespace: str, module: Any, connection: Connection, proxy_url: str, tmp_path: Path
-) -> None:
-    """Of an URL, and of the port-forward: here the cluster's CA is another one than the proxy's."""
-    with ForeignProxy(tmp_path) as foreign:
-        ca = {"metadata": {"name": "cdi-uploadproxy-signer-bundle"}, "data": {"ca-bundle.crt": foreign.ca}}
-        connection.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", **ca}, namespace, dry_run=False)
-        result = module(
-            "volume_upload",
-            **{"name": "disk", "namespace": namespace, "path": images.disks["raw"]},
-            **{"cdi_namespace": namespace, "upload_proxy_url": proxy_url, "upload_proxy_ca": foreign.ca},
-        ).result
-    assert result["failed"] and "is not trusted" in result["msg"] and result["bytes_sent"] == 0
-
-
-@pytest.fixture
-def proxy_url(connection: Connection) -> str:
-    """The proxy's service, which this machine reaches."""
-    return f"https://{connection.get(SERVICE, 'cdi-uploadproxy', 'cdi')['spec']['clusterIP']}"
-
-
-@pytest.fixture
-def published(ok: Any) -> Iterator[Callable[[str], None]]:
-    """Publishes a URL of the proxy while the test runs."""
-    import fcntl
-
-    with open(f"/tmp/cluster-{os.environ.get('KUBEVIRT_CDI_TEST_NUMBER', '0')}.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lambda url: ok("cdi_config", upload_proxy_url_override=url)
-        ok("cdi_config", upload_proxy_url_override="")
-
-
-def test_a_published_or_given_url_is_used_and_verified(
-    images: Images, namespace: str, ok: Any, proxy_url: str, published: Callable[[str], None]
-) -> None:
-    """CDI's certificate names only the service: the address in the URL is none of its names."""
-    options = {"namespace": namespace, "path": images.disks["qcow2"], "storage": THIN}
-    given = ok("volume_upload", name="given", upload_proxy_url=proxy_url, **options)
-    assert given["transport"] == "url" and given["phase"] == "Succeeded"
-    published(proxy_url)
-    assert ok("volume_upload", name="published", **options)["transport"] == "published-url"
-    published("https://127.0.0.1:1")
-    fallen_back = ok("volume_upload", name="unreachable", **options)
-    assert fallen_back["transport"] == "port-forward"
-    assert "No upload proxy answers at https://127.0.0.1:1" in json.dumps(fallen_back["warnings"])
-
-
-def test_an_upload_goes_on_when_its_server_is_killed(
-    images: Images, namespace: str, ok: Any, digest: Any, connection: Connection, tmp_path: Path
-) -> None:
-    progress = tmp_path / "progress"
-    core = client.CoreV1Api(config.new_client_from_config(KUBECONFIG))
-    killed: list[str] = []
-
-    def kill() -> None:
-        when_sent(progress, 20)
-        for pod in connection.list(POD, namespace)[0]:
-            if pod["metadata"]["name"].startswith("cdi-upload-"):
-                core.delete_namespaced_pod(pod["metadata"]["name"], namespace, grace_period_seconds=0)
-                killed.append(pod["metadata"]["name"])
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    result = ok(
-        "volume_upload",
-        **{
-            "name": "disk",
-            "namespace": namespace,
-            "path": str(images.large),
-            "progress_file": str(progress),
-            "storage": THIN,
-        },
-    )
-    killer.join()
-    assert killed and result["retries"] >= 1 and result["phase"] == "Succeeded"
-    assert digest(namespace, "disk", images.large.stat().st_size) == result["sha256"]
-
-
-@pytest.mark.parametrize("step", ["midway", "while CDI converts"])
-def test_a_run_that_is_killed_is_finished_by_the_next(
-    images: Images, namespace: str, ok: Any, digest: Any, tmp_path: Path, step: str
-) -> None:
-    progress = tmp_path / "progress"
-    path = images.large if step == "midway" else Path(images.disks["qcow2"])
-    size = path.stat().st_size if step == "midway" else images.size
-    options = {
-        "name": "disk",
-        "namespace": namespace,
-        "path": str(path),
-        "progress_file": str(progress),
-        "storage": THIN,
-    }
-    with module_process("volume_upload", options) as process:
-        when_sent(progress, 20 if step == "midway" else 100)
-        if step != "midway":
-            when_sent(progress, "sent; CDI writes the disk")
-        process.send_signal(signal.SIGKILL)
-    result = ok("volume_upload", **options)
-    assert result["changed"] and result["phase"] == "Succeeded"
-    assert result["action"] in (["uploaded"] if step == "midway" else ["uploaded", "recorded"])
-    assert result["persistent_volume_claim"]["metadata"]["annotations"][UPLOADED] == result["sha256"]
-    expected = hashlib.sha256(path.read_bytes()).hexdigest() if step == "midway" else images.sha256
-    assert digest(namespace, "disk", size) == expected
-    assert ok("volume_upload", **options)["action"] == "unchanged"
-
-
-def test_a_file_that_changes_while_it_is_sent_never_becomes_a_disk(
-    images: Images, namespace: str, module: Any, ok: Any, connection: Connection, tmp_path: Path
-) -> None:
-    path, progress = tmp_path / "growing.raw", tmp_path / "progress"
-    shutil.copy(images.large, path)
-
-    def change() -> None:
-        when_sent(progress, 10)
-        with open(path, "r+b") as file:
-            file.seek(-1, os.SEEK_END)
-            file.write(b"!")
-
-    changer = threading.Thread(target=change)
-    changer.start()
-    options = {
-        "name": "disk",
-        "namespace": namespace,
-        "path": str(path),
-        "progress_file": str(progress),
-        "storage": THIN,
-    }
-    result = module("volume_upload", **options).result
-    changer.join()
-    assert result["failed"] and "has changed" in result["msg"]
-    assert connection.get(DATA_VOLUME, "disk", namespace)["status"]["phase"] != "Succeeded"
-    assert ok("volume_upload", **options)["phase"] == "Succeeded"
-
-
-def test_a_token_older_than_five_minutes_is_renewed(
-    images: Images, namespace: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """CDI's own token, made 301 seconds older and signed with CDI's key: the proxy itself says that it is too old."""
-    real, handed = _upload_sending._token, []
-
-    def first_an_old_one(session: Any, item: Any) -> str:
-        token = real(session, item)
-        handed.append(token if handed else aged(connection, token, 301))
-        return handed[-1]
-
-    monkeypatch.setattr(_upload_sending, "_token", first_an_old_one)
-    storage = {**dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]), **THIN}
-    defaults = {option: spec.get("default") for option, spec in _upload_task.SPEC.options.items()}
-    options = {**defaults, "name": "disk", "namespace": namespace, "path": images.disks["qcow2"], "storage": storage}
-    result = _upload_task.run(Task({**options, "progress_file": str(tmp_path / "progress")}, connection, False, print))
-    assert result["phase"] == "Succeeded" and len(handed) == 2 and result["retries"] == 1
-    assert "(HTTP 401)" in (tmp_path / "progress").read_text()
 
 
 def test_claims_that_take_uploads_need_no_data_volume(

@@ -20,6 +20,7 @@ BOTH = ((("ReadWriteOnce",), "Filesystem"), (("ReadWriteOnce",), "Block"))
 FAST = StorageClass("fast", "a.csi", expansion=True, strategy="snapshot", snapshot_class="a", claim_property_sets=BOTH)
 OTHER = StorageClass("other", "b.csi", expansion=True, strategy="copy", claim_property_sets=BOTH)
 DISK = Source("pvc", "images/golden", "a.csi", FAST, "Block", GIB, GIB, measured=True)
+FILES = DISK._replace(volume_mode="Filesystem")
 IMAGE = Source("snapshot", "images/golden", "a.csi", FAST, "Block", GIB, GIB)
 
 
@@ -40,6 +41,16 @@ def test_a_snapshot_when_the_class_can_take_one() -> None:
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
 def test_the_profile_chooses(strategy) -> None:
     assert plan(_facts(DISK, FAST._replace(strategy=strategy))).method == strategy
+
+
+def test_a_profile_that_says_nothing_means_a_snapshot() -> None:
+    made = plan(_facts(DISK, FAST._replace(strategy=None)))
+    assert (made.method, made.reason) == ("snapshot", "The storage profile of fast says nothing, and CDI takes snapshot.")
+
+
+def test_nothing_is_foretold_of_a_snapshot_whose_driver_is_not_known_yet() -> None:
+    made = plan(_facts(IMAGE._replace(driver=None, waits=("VolumeSnapshot images/golden to be ready",))))
+    assert (made.method, made.error, made.waits_for) == (None, None, ("VolumeSnapshot images/golden to be ready",))
 
 
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
@@ -127,6 +138,28 @@ def test_a_remedy_may_take_two_changes() -> None:
         (_facts(DISK, None), "PVC spec is missing accessMode and no storageClass to choose profile"),
         (_facts(DISK, FAST._replace(strategy="fast")), "unknown strategy/source fast"),
         (_facts(IMAGE, forced="csi-clone"), "unknown strategy/source csi-clone"),
+        (
+            _facts(DISK, FAST._replace(snapshot_class=None), forced="snapshot", snapshot_classes=()),
+            "no compatible volumesnapshotclass",
+        ),
+        (_facts(content_type="archive"), "ContentType Archive cannot have block volumeMode"),
+        (
+            _facts(DISK._replace(content_type="archive"), content_type="archive", volume_mode=None),
+            "source volumeMode (Block) and target volumeMode (Filesystem) do not match, contentType (archive)",
+        ),
+        (_facts(DISK, None, by_storage=False, populator=True), "storage class gone not found"),
+        (
+            _facts(DISK, FAST._replace(provisioner="kubernetes.io/x")),
+            "can't use populator with in-tree storage class kubernetes.io/x",
+        ),
+        (
+            _facts(IMAGE._replace(request=0), size=None),
+            "size not specified by user/provisioner, can't tell how much needed for restore",
+        ),
+        (
+            _facts(FILES, FAST._replace(overhead=0.0), size=GIB // 2, volume_mode="Filesystem"),
+            f"{planner.TOO_SMALL} {GIB // 2} < {GIB}",
+        ),
         (_facts(forced="snapshot", snapshot_classes=()), 'VolumeSnapshotClass.snapshot.storage.k8s.io "a" not found'),
     ],
 )
@@ -147,8 +180,7 @@ def test_a_copy_to_a_file_system_needs_room_for_it() -> None:
 
 
 def test_a_permissive_clone_may_be_smaller() -> None:
-    files = DISK._replace(volume_mode="Filesystem")
-    assert plan(_facts(files, size=GIB - 1, volume_mode="Filesystem", permissive=True)).error is None
+    assert plan(_facts(FILES, size=GIB - 1, volume_mode="Filesystem", permissive=True)).error is None
 
 
 def test_a_missing_source_is_waited_for() -> None:
@@ -169,12 +201,12 @@ def test_a_consumer_and_a_pod_are_waited_for() -> None:
 
 
 def test_without_a_size_a_disk_of_files_needs_no_expansion() -> None:
-    files = DISK._replace(volume_mode="Filesystem", request=GIB, capacity=GIB)
     fixed = FAST._replace(expansion=False)
-    assert plan(_facts(files, fixed, size=None, volume_mode="Filesystem")).method == "snapshot"
-    # What CDI does not know as a disk it takes at its capacity, and adds the file system's overhead.
-    made = plan(_facts(files._replace(measured=False), fixed, size=None, volume_mode="Filesystem"))
-    assert (made.method, made.fallback_reason) == ("copy", planner.NO_EXPANSION)
+    assert plan(_facts(FILES, fixed, size=None, volume_mode="Filesystem")).method == "snapshot"
+    # What CDI does not know as a disk it takes at its capacity, and adds the file system's overhead; or it has measured the disk.
+    for larger in (FILES._replace(measured=False), FILES._replace(image_size=2 * GIB)):
+        made = plan(_facts(larger, fixed, size=None, volume_mode="Filesystem"))
+        assert (made.method, made.fallback_reason) == ("copy", planner.NO_EXPANSION)
 
 
 @pytest.mark.parametrize(("version", "method"), [((1, 61, 1), "snapshot"), ((1, 62, 0), "copy"), ((), "copy")])

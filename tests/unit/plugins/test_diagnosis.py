@@ -112,6 +112,18 @@ def _cause(stored: dict[str, Any], around: Any = None) -> str | None:
     return found.cause if found else None
 
 
+def _owned(uid: str, annotations: dict[str, str] | None = None, **spec: Any) -> Any:
+    """A claim of the volume like this, and no other helper."""
+    claim = _object(uid, VOLUME, **spec)
+    claim["metadata"]["annotations"] = annotations
+    return rules.Surroundings((), (), [claim])
+
+
+def _snapshot(error: dict[str, str]) -> Any:
+    snapshot = {**_object(SCRATCH, VOLUME), "status": {"error": error}}
+    return rules.Surroundings(snapshots=[snapshot])
+
+
 # What a real CDI v1.65.0 said of volumes that were made to fail.
 @pytest.mark.parametrize(
     ("reason", "message", "cause"),
@@ -205,6 +217,38 @@ def test_a_failed_volume_without_a_condition_says_so() -> None:
 def test_events_tell_what_the_volume_does_not(event: Any, cause: str) -> None:
     around = _around(event, pod={"conditions": []})
     assert _cause(_stored("ImportScheduled", Bound=PENDING), around) == cause
+
+
+@pytest.mark.parametrize(
+    ("around", "cause"),
+    [
+        (_around(pod={"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull"}}}]}), "image_pull_failed"),
+        (_around(pod={"conditions": [{"type": "PodScheduled", "status": "True"}]}, prime="Bound"), None),
+        (_owned(CLAIM, annotations={"cdi.kubevirt.io/cloneError": "token missing"}), "clone_token_invalid"),
+        (_owned(PRIME, storageClassName=None), "storage_class_missing"),
+        (_owned(PRIME, storageClassName=""), "claim_pending"),
+        (_owned(PRIME, volumeName="pv"), None),
+        (_snapshot({"message": "no room"}), "snapshot_failed"),
+        (_snapshot({}), None),
+    ],
+)
+def test_pods_claims_and_snapshots_tell_what_the_volume_does_not(around: Any, cause: str | None) -> None:
+    assert _cause(_stored("ImportScheduled", Bound=PENDING), around) == cause
+
+
+def test_without_a_claim_something_must_have_refused_it() -> None:
+    stored = _stored("Pending", Bound={"reason": "NotFound"})
+    assert _cause(stored, rules.Surroundings(controllers=[_controller(1)])) == "claim_missing"
+    made = rules.Surroundings((), (), [_object(CLAIM, VOLUME, "DataVolume")], controllers=[_controller(1)])
+    assert _cause(stored, made) is None
+
+
+def test_only_what_nothing_explains_is_asked_of_the_controller() -> None:
+    untouched = {"metadata": {"name": "disk", "uid": VOLUME}}
+    assert rules.unexplained(untouched, rules.Surroundings())
+    assert rules.unexplained(_stored("ImportScheduled"), rules.Surroundings())
+    refused = _stored("Pending", Bound={"reason": "ErrClaimNotValid"})
+    assert not rules.unexplained(refused, rules.Surroundings())
 
 
 def test_events_of_others_do_not_count() -> None:
@@ -314,6 +358,26 @@ def test_warnings_say_what_the_diagnosis_does_not() -> None:
     )
     told = rules.warnings_about(_stored("Pending"), around, {"message": "R: told"})
     assert told == ["R: first", "R: second", "R: third"]
+
+
+def test_a_worker_without_memory_tells_that_and_not_its_log() -> None:
+    running = {"reason": "OOMKilled", "message": "I1121 importer.go:1] x509: nothing of the kind"}
+    found = rules.explain(_stored("ImportInProgress", Running=running))
+    assert (found["cause"], found["message"]) == ("worker_out_of_memory", "OOMKilled: the pod needs more memory than its limit")
+
+
+def test_an_event_without_times_needs_all_the_patience() -> None:
+    """The new events API has only eventTime."""
+    failed = _event(PRIME, "ProvisioningFailed", "rpc error: code = Internal desc = no")
+    failed.update(firstTimestamp=None, lastTimestamp=None, eventTime="2026-01-01T00:00:00.000000Z")
+    assert rules.judge(_volume(), _stored("ImportScheduled", Bound=PENDING), _around(failed)).grace > 0
+
+
+def test_a_volume_moves_when_its_phase_or_its_progress_does() -> None:
+    begun, further = _stored("ImportInProgress"), _stored("ImportInProgress")
+    further["status"]["progress"] = "3.00%"
+    states = [rules.moved(stored) for stored in (None, _stored("Pending"), begun, further)]
+    assert len(set(states)) == 4 and rules.moved(_stored("Pending", 1, Running={"reason": "x"})) == states[1]
 
 
 def test_what_is_told_is_short_on_one_line_and_without_secrets() -> None:

@@ -1,0 +1,210 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Checklist C5 to C19: what keeps a clone from being made is refused before it is posted, or named while it waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_plan as planner
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    DATA_VOLUME,
+    POD,
+    ROLE_BINDING,
+    STORAGE_PROFILE,
+    VOLUME_SNAPSHOT_CLASS,
+)
+from tests.cluster.versions import HELPER_IMAGE
+from tests.modules import run_on_cluster
+from tests.real.clone_bed import (
+    THIN,
+    Bed,
+    StorageClasses,
+    make_snapshot_class,
+    run,
+    sources_to_clone,
+    until,
+    warnings_about,
+)
+
+
+@pytest.fixture(scope="module")
+def bed(connection: Connection) -> Iterator[Bed]:
+    with sources_to_clone(connection) as made:
+        yield made
+
+
+def test_c05_without_the_right_nothing_is_posted_and_with_it_the_clone_is_made(connection, bed) -> None:
+    """CDI refuses such a clone, and does not fall back."""
+    account = {"name": "default", "namespace": bed.other}
+    who = {"impersonate_user": f"system:serviceaccount:{bed.other}:default"}
+    rights = "kubevirt-cdi-clone-source"
+    metadata = {"name": "edit", "namespace": bed.other}
+    body = {"apiVersion": ROLE_BINDING.api_version, "kind": "RoleBinding", "metadata": metadata}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "edit"}
+    subjects = [{"kind": "ServiceAccount", **account}]
+    connection.create(ROLE_BINDING, {**body, "roleRef": role, "subjects": subjects}, bed.other, dry_run=False)
+    clone = bed.clone("with-a-right", "snapshot", namespace=bed.other)
+    refused = run("data_volume", **clone, **who)
+    assert refused["failed"]
+    assert 'the right to "create" datavolumes/source of cdi.kubevirt.io in namespace' in refused["msg"]
+    assert f"in namespace {bed.namespace} is missing" in refused["msg"]
+    assert "module kubevirt.cdi.clone_permission" in refused["msg"]
+    assert connection.get(DATA_VOLUME, "with-a-right", bed.other) is None
+    assert run("clone_permission", namespace=bed.namespace, service_accounts=[account])["changed"]
+    made = run("data_volume", **clone, **who)
+    assert not made.get("failed"), made["msg"]
+    assert made["phase"] == "Succeeded"
+    # What this user may not read is not guessed.
+    assert made["clone"]["foreseen"]["method"] is None
+    assert "It cannot be foreseen: Cannot" in made["clone"]["foreseen"]["reason"]
+    assert run("clone_permission", namespace=bed.namespace, state="absent")["changed"]
+    assert connection.get(ROLE_BINDING, rights, bed.namespace) is None
+
+
+def _pod(connection: Connection, namespace: str, name: str, claim: str, *, read_only: bool) -> None:
+    mount = {"name": "disk", "mountPath": "/disk", "readOnly": read_only}
+    container = {"name": "sleeps", "image": HELPER_IMAGE, "command": ["sleep", "600"], "volumeMounts": [mount]}
+    spec = {
+        "containers": [container],
+        "terminationGracePeriodSeconds": 0,
+        "volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": claim}}],
+    }
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+    connection.create(POD, body, namespace, dry_run=False)
+
+
+def test_c06_a_source_in_use_is_waited_for_and_the_pod_is_named_at_once(connection, bed, lookup) -> None:
+    busy = {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": bed.classes["snapshot"]}}
+    assert run("data_volume", name="busy", namespace=bed.namespace, **busy)["phase"] == "Succeeded"
+    _pod(connection, bed.namespace, "reader", "busy", read_only=True)
+    _pod(connection, bed.namespace, "writer", "busy", read_only=False)
+    using = f"pod {bed.namespace}/writer using PersistentVolumeClaim busy"
+    asked = {"asked": {"size": "64Mi"}, "source": "busy"}
+    volumes = [bed.clone(f"of-busy-{number}", name, **asked) for number, name in enumerate(("snapshot", "csi", "copy"))]
+    ran = run_on_cluster("data_volume", data_volumes=volumes, wait_timeout=15)
+    late = ran.result
+    assert late["failed"]
+    assert len([warning for warning in ran.warnings if using in warning]) == 3
+    for item in late["data_volumes"]:
+        # The pod that only reads counts for nothing.
+        assert using in item["error"], item["error"]
+        assert "reader" not in item["error"]
+        (answer,) = lookup(f"{bed.namespace}/{item['name']}")
+        assert using in answer["waits_for"]
+    connection.delete(POD, "writer", bed.namespace, dry_run=False)
+    done = run("data_volume", data_volumes=volumes)
+    assert not done.get("failed"), done["msg"]
+    assert [item["phase"] for item in done["data_volumes"]] == ["Succeeded"] * 3
+    assert [item["clone"]["method"] for item in done["data_volumes"]] == ["snapshot", "csi-clone", "copy"]
+
+
+def test_c07_a_snapshot_class_that_is_gone_leaves_an_error_and_no_copy(connection, bed, lookup) -> None:
+    """The profile goes on naming it, and CDI fails to find it instead of falling back."""
+    gone = f"zz-{bed.namespace}"
+    make_snapshot_class(connection, gone, THIN)
+    made = StorageClasses(connection, f"{bed.namespace}-gone")
+    try:
+        bed.classes["gone"] = made.make("gone", strategy="snapshot", snapshot_class=gone)
+        made.wait()
+        until(lambda: _profile(connection, bed.classes["gone"]).get("snapshotClass") == gone, 30, "not in the profile")
+        source = {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": bed.classes["gone"]}}
+        made_source = run("data_volume", name="gone", namespace=bed.namespace, **source)
+        assert made_source["phase"] == "Succeeded", made_source["msg"]
+        connection.delete(VOLUME_SNAPSHOT_CLASS, gone, dry_run=False)
+        clone = bed.clone("of-gone", "gone", source="gone", asked={"size": "64Mi"})
+        refused = run("data_volume", **clone)
+        error = f'VolumeSnapshotClass.snapshot.storage.k8s.io "{gone}" not found'
+        assert error in refused["msg"], refused
+        _post(connection, clone)
+        answer = until(lambda: _with_error(lookup(f"{bed.namespace}/of-gone")), 30, "no error")
+        assert error in answer["error"]
+    finally:
+        connection.delete(DATA_VOLUME, "of-gone", bed.namespace, dry_run=False)
+        made.remove()
+
+
+def _profile(connection: Connection, name: str) -> dict[str, Any]:
+    return (connection.get(STORAGE_PROFILE, name) or {}).get("status") or {}
+
+
+def _with_error(answers: list[dict[str, Any]]) -> dict[str, Any] | None:
+    return answers[0] if answers[0]["phase"] == "Error" else None
+
+
+def _post(connection: Connection, clone: dict[str, Any]) -> None:
+    """A clone that the module refuses, made past it."""
+    (kind,) = clone["source"]
+    asked = {"storageClassName": clone["storage"]["storage_class_name"]}
+    if clone["storage"].get("size"):
+        asked["resources"] = {"requests": {"storage": clone["storage"]["size"]}}
+    if "pvc" in clone:
+        asked |= {"accessModes": ["ReadWriteOnce"]}
+    spec = {"source": {kind: clone["source"][kind]}, "pvc" if "pvc" in clone else "storage": asked}
+    metadata = {"name": clone["name"], "namespace": clone["namespace"]}
+    body = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": metadata, "spec": spec}
+    connection.create(DATA_VOLUME, body, clone["namespace"], dry_run=False)
+
+
+def test_c18_the_size_that_the_source_was_given_is_too_small_for_its_snapshot(bed) -> None:
+    """CDI compares the size without the file system's overhead with a snapshot that has it."""
+    refused = run("data_volume", **bed.clone("same-size", "snapshot", kind="snapshot"))
+    assert f"{planner.TOO_SMALL} {128 << 20} <" in refused["msg"]
+    assert "leave out the size" in refused["msg"]
+
+
+def test_c19_a_smaller_target_is_refused_before_it_is_posted(connection, bed, lookup) -> None:
+    clone = bed.clone("smaller", "snapshot", asked={"size": "64Mi"})
+    refused = run("data_volume", **clone)
+    assert refused["failed"]
+    assert f"cannot be cloned from pvc {bed.namespace}/golden: {planner.TOO_SMALL}" in refused["msg"]
+    assert refused["msg"].endswith("; leave out the size.")
+    assert connection.get(DATA_VOLUME, "smaller", bed.namespace) is None
+    # CDI itself takes it, and says in an event what is wrong.
+    _post(connection, clone)
+    until(lambda: "CloneValidationFailed" in warnings_about(connection, bed.namespace, "smaller"), 30, "no event")
+    assert planner.TOO_SMALL in str(warnings_about(connection, bed.namespace, "smaller"))
+    connection.delete(DATA_VOLUME, "smaller", bed.namespace, dry_run=False)
+
+
+def test_c19_another_content_type_is_refused_before_it_is_posted(connection, bed) -> None:
+    refused = run("data_volume", **bed.clone("archive", "snapshot", content_type="archive"))
+    said = "Source contentType (kubevirt) and target contentType (archive) do not match; say content_type=kubevirt."
+    assert said in refused["msg"]
+    assert connection.get(DATA_VOLUME, "archive", bed.namespace) is None
+
+
+def test_c19_a_copy_without_room_hangs_in_cdi_and_is_refused_here(connection, bed) -> None:
+    """A device to a file system of the same size: CDI begins, finds no room, and tries again for ever."""
+    clone = bed.clone("no-room", "snapshot", source="device")
+    clone["pvc"] = {**clone.pop("storage"), "access_modes": ["ReadWriteOnce"]}
+    refused = run("data_volume", **clone)
+    said = f"cannot be cloned from pvc {bed.namespace}/device: {planner.TOO_SMALL}; ask for volume_mode=Block."
+    assert said in refused["msg"]
+    _post(connection, {**clone, "storage": clone["pvc"]})
+    until(lambda: _phase(connection, bed, "no-room") == "CloneInProgress", 30, "it does not begin")
+    time.sleep(10)
+    assert _phase(connection, bed, "no-room") == "CloneInProgress"
+    assert planner.TOO_SMALL in str(warnings_about(connection, bed.namespace, "no-room"))
+    connection.delete(DATA_VOLUME, "no-room", bed.namespace, dry_run=False)
+
+
+def _phase(connection: Connection, bed: Bed, name: str) -> str | None:
+    stored = connection.get(DATA_VOLUME, name, bed.namespace) or {}
+    return (stored.get("status") or {}).get("phase")
+
+
+def test_a_clone_that_waits_for_its_consumer_is_foretold(bed, lookup) -> None:
+    result = run("data_volume", **bed.clone("consumer", "wffc"))
+    assert result["phase"] == "PendingPopulation"
+    assert result["clone"]["method"] is None
+    assert result["clone"]["foreseen"]["method"] == "snapshot"
+    (answer,) = lookup(f"{bed.namespace}/consumer")
+    assert (answer["observed"], answer["method"]) == (False, "snapshot")
+    assert "binds for the first consumer" in answer["waits_for"][0]

@@ -1,0 +1,132 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Uploads that something breaks midway: the server, the run, the file or the token. What becomes a disk is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client, config
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending, _upload_task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, POD
+from tests.real.uploads import KUBECONFIG, THIN, Images, aged, module_process, when_sent
+
+UPLOADED = "kubevirt.cdi/uploaded-sha256"
+
+
+def test_an_upload_goes_on_when_its_server_is_killed(
+    images: Images, namespace: str, ok: Any, digest: Any, connection: Connection, tmp_path: Path
+) -> None:
+    progress = tmp_path / "progress"
+    core = client.CoreV1Api(config.new_client_from_config(KUBECONFIG))
+    killed: list[str] = []
+
+    def kill() -> None:
+        when_sent(progress, 20)
+        for pod in connection.list(POD, namespace)[0]:
+            if pod["metadata"]["name"].startswith("cdi-upload-"):
+                core.delete_namespaced_pod(pod["metadata"]["name"], namespace, grace_period_seconds=0)
+                killed.append(pod["metadata"]["name"])
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    result = ok(
+        "volume_upload",
+        **{
+            "name": "disk",
+            "namespace": namespace,
+            "path": str(images.large),
+            "progress_file": str(progress),
+            "storage": THIN,
+        },
+    )
+    killer.join()
+    assert killed and result["retries"] >= 1 and result["phase"] == "Succeeded"
+    assert digest(namespace, "disk", images.large.stat().st_size) == result["sha256"]
+
+
+@pytest.mark.parametrize("step", ["midway", "while CDI converts"])
+def test_a_run_that_is_killed_is_finished_by_the_next(
+    images: Images, namespace: str, ok: Any, digest: Any, tmp_path: Path, step: str
+) -> None:
+    progress = tmp_path / "progress"
+    path = images.large if step == "midway" else Path(images.disks["qcow2"])
+    size = path.stat().st_size if step == "midway" else images.size
+    options = {
+        "name": "disk",
+        "namespace": namespace,
+        "path": str(path),
+        "progress_file": str(progress),
+        "storage": THIN,
+    }
+    with module_process("volume_upload", options) as process:
+        when_sent(progress, 20 if step == "midway" else 100)
+        if step != "midway":
+            when_sent(progress, "sent; CDI writes the disk")
+        process.send_signal(signal.SIGKILL)
+    result = ok("volume_upload", **options)
+    assert result["changed"] and result["phase"] == "Succeeded"
+    assert result["action"] in (["uploaded"] if step == "midway" else ["uploaded", "recorded"])
+    assert result["persistent_volume_claim"]["metadata"]["annotations"][UPLOADED] == result["sha256"]
+    expected = hashlib.sha256(path.read_bytes()).hexdigest() if step == "midway" else images.sha256
+    assert digest(namespace, "disk", size) == expected
+    assert ok("volume_upload", **options)["action"] == "unchanged"
+
+
+def test_a_file_that_changes_while_it_is_sent_never_becomes_a_disk(
+    images: Images, namespace: str, module: Any, ok: Any, connection: Connection, tmp_path: Path
+) -> None:
+    path, progress = tmp_path / "growing.raw", tmp_path / "progress"
+    shutil.copy(images.large, path)
+
+    def change() -> None:
+        when_sent(progress, 10)
+        with open(path, "r+b") as file:
+            file.seek(-1, os.SEEK_END)
+            file.write(b"!")
+
+    changer = threading.Thread(target=change)
+    changer.start()
+    options = {
+        "name": "disk",
+        "namespace": namespace,
+        "path": str(path),
+        "progress_file": str(progress),
+        "storage": THIN,
+    }
+    result = module("volume_upload", **options).result
+    changer.join()
+    assert result["failed"] and "has changed" in result["msg"]
+    assert connection.get(DATA_VOLUME, "disk", namespace)["status"]["phase"] != "Succeeded"
+    assert ok("volume_upload", **options)["phase"] == "Succeeded"
+
+
+def test_a_token_older_than_five_minutes_is_renewed(
+    images: Images, namespace: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """CDI's own token, made 301 seconds older and signed with CDI's key: the proxy itself says that it is too old."""
+    real, handed = _upload_sending._token, []
+
+    def first_an_old_one(session: Any, item: Any) -> str:
+        token = real(session, item)
+        handed.append(token if handed else aged(connection, token, 301))
+        return handed[-1]
+
+    monkeypatch.setattr(_upload_sending, "_token", first_an_old_one)
+    storage = {**dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]), **THIN}
+    defaults = {option: spec.get("default") for option, spec in _upload_task.SPEC.options.items()}
+    options = {**defaults, "name": "disk", "namespace": namespace, "path": images.disks["qcow2"], "storage": storage}
+    result = _upload_task.run(Task({**options, "progress_file": str(tmp_path / "progress")}, connection, False, print))
+    assert result["phase"] == "Succeeded" and len(handed) == 2 and result["retries"] == 1
+    assert "(HTTP 401)" in (tmp_path / "progress").read_text()

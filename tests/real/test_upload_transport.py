@@ -1,0 +1,74 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How uploads reach CDI's upload proxy: by a URL or a port-forward, and never a server that is not CDI's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CONFIG_MAP
+from tests.real.clone_bed import alone
+from tests.real.uploads import SERVICE, THIN, ForeignProxy, Images
+
+
+def test_a_foreign_certificate_gets_neither_token_nor_bytes(
+    images: Images, namespace: str, module: Any, tmp_path: Path
+) -> None:
+    with ForeignProxy(tmp_path) as foreign:
+        result = module(
+            "volume_upload",
+            **{"name": "disk", "namespace": namespace, "path": images.disks["raw"], "upload_proxy_url": foreign.url},
+        ).result
+    assert result["failed"] and "is not trusted" in result["msg"] and "upload_proxy_ca" in result["msg"]
+    assert foreign.received == [] and result["bytes_sent"] == 0
+
+
+def test_a_foreign_ca_does_not_vouch_for_the_proxy(
+    images: Images, namespace: str, module: Any, connection: Connection, proxy_url: str, tmp_path: Path
+) -> None:
+    """Of an URL, and of the port-forward: here the cluster's CA is another one than the proxy's."""
+    with ForeignProxy(tmp_path) as foreign:
+        ca = {"metadata": {"name": "cdi-uploadproxy-signer-bundle"}, "data": {"ca-bundle.crt": foreign.ca}}
+        connection.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", **ca}, namespace, dry_run=False)
+        result = module(
+            "volume_upload",
+            **{"name": "disk", "namespace": namespace, "path": images.disks["raw"]},
+            **{"cdi_namespace": namespace, "upload_proxy_url": proxy_url, "upload_proxy_ca": foreign.ca},
+        ).result
+    assert result["failed"] and "is not trusted" in result["msg"] and result["bytes_sent"] == 0
+
+
+@pytest.fixture
+def proxy_url(connection: Connection) -> str:
+    """The proxy's service, which this machine reaches."""
+    return f"https://{connection.get(SERVICE, 'cdi-uploadproxy', 'cdi')['spec']['clusterIP']}"
+
+
+@pytest.fixture
+def published(ok: Any) -> Iterator[Callable[[str], None]]:
+    """Publishes a URL of the proxy while the test runs."""
+    with alone():
+        yield lambda url: ok("cdi_config", upload_proxy_url_override=url)
+        ok("cdi_config", upload_proxy_url_override="")
+
+
+def test_a_published_or_given_url_is_used_and_verified(
+    images: Images, namespace: str, ok: Any, proxy_url: str, published: Callable[[str], None]
+) -> None:
+    """CDI's certificate names only the service: the address in the URL is none of its names."""
+    options = {"namespace": namespace, "path": images.disks["qcow2"], "storage": THIN}
+    given = ok("volume_upload", name="given", upload_proxy_url=proxy_url, **options)
+    assert given["transport"] == "url" and given["phase"] == "Succeeded"
+    published(proxy_url)
+    assert ok("volume_upload", name="published", **options)["transport"] == "published-url"
+    published("https://127.0.0.1:1")
+    fallen_back = ok("volume_upload", name="unreachable", **options)
+    assert fallen_back["transport"] == "port-forward"
+    assert "No upload proxy answers at https://127.0.0.1:1" in json.dumps(fallen_back["warnings"])

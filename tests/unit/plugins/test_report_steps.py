@@ -1,0 +1,75 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the report says that the run did, or would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.plugin_utils import _report_view as view
+from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build
+from tests.report_facts import TEMPLATE, facts, found
+
+RESULTS = {
+    "install": {"changed": True, "version": {"from": None, "to": "v1.65.0"}, "changed_objects": ["Namespace cdi", "CDI cdi"]},
+    "config": {"changed": True, "config": {"cloneStrategyOverride": "copy", "config": {"preallocation": True}}},
+    "storage_profiles": {
+        "results": [
+            {"changed": True, "item": {"name": "thin"}, "storage_profile": {}},
+            {"changed": False, "item": {"name": "plain"}, "storage_profile": {}},
+        ]
+    },
+    "volumes": {
+        "data_volumes": [
+            {**found("golden", phase=None, ready_after=None, capacity=None, storage_class_name=None), "changed": True},
+            {"name": "old", "namespace": "images", "changed": True, "data_volume": {}},
+        ]
+    },
+}
+
+
+def test_check_mode_tells_the_plan_of_an_empty_cluster() -> None:
+    cdi = {"installed": False, "ready": False, "version": None, "asked": {}, "effective": {"preallocation": False}}
+    report = build(facts(cdi=cdi, results=RESULTS, check_mode=True))
+    assert view.lines(report)[:8] == [
+        "CDI is not installed.",
+        "",
+        "This run would do:",
+        "  + CDI v1.65.0 would be installed (2 objects).",
+        "  + cloneStrategyOverride=copy, preallocation=true would be set.",
+        "  + 1 storage profile would be set: thin; 1 storage profile as declared.",
+        "  + 2 volumes would be created or changed: images/golden, images/old.",
+        "",
+    ]
+    assert [(volume["name"], volume["phase"]) for volume in report["volumes"]] == [("golden", "Planned")]
+    assert report["configuration"] == []
+    assert "check mode: nothing was written" in view.page(report, TEMPLATE)
+
+
+@pytest.mark.parametrize(
+    ("install", "said"),
+    [
+        ({"changed": False, "version": {"from": "v1", "to": "v1"}}, "= CDI v1 is as declared."),
+        ({"changed": True, "version": {"from": "v1", "to": "v2"}, "changed_objects": ["a"]}, "+ CDI v2 upgraded (1 object)."),
+        ({"changed": True, "version": {"from": "v1", "to": "v1"}, "changed_objects": ["a"]}, "+ CDI v1 changed (1 object)."),
+        ({"changed": True, "version": {"from": "v1", "to": None}, "changed_objects": ["a"]}, "+ CDI v1 removed (1 object)."),
+    ],
+)
+def test_the_steps_tell_what_was_done(install: dict[str, Any], said: str) -> None:
+    assert f"  {said}" in view.lines(build(facts(results={"install": install})))
+
+
+def test_an_upload_tells_what_was_sent_and_how_fast() -> None:
+    sent = {"name": "a", "namespace": "images", "changed": True, "bytes_sent": 3 << 30, "mib_per_second": 118.8}
+    same = {"name": "b", "namespace": "images", "changed": False, "bytes_sent": 0, "mib_per_second": None}
+    lines = view.lines(build(facts(results={"uploads": {"uploads": [sent, same]}})))
+    assert "  + 1 upload sent: images/a (3,072 MiB at 119 MiB/s); 1 upload as declared." in lines
+
+
+def test_a_volume_that_failed_is_named_in_the_steps() -> None:
+    items = [{"name": "a", "namespace": "images", "changed": False, "error": "E."}, {"name": "b", "namespace": "images"}]
+    lines = view.lines(build(facts(results={"volumes": {"data_volumes": items}})))
+    assert "  = 1 volume as declared; 1 volume failed: images/a." in lines
