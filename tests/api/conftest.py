@@ -60,8 +60,13 @@ def module(wire: Wire) -> Callable[..., Ran]:
 
 @pytest.fixture
 def no_cdi() -> Iterator[Connection]:
-    """Neither CDI nor its operator, before and after. Its CRDs stay, and its namespace, which nobody empties here."""
+    """Neither CDI nor its operator, before and after. Its CRDs stay, and its namespace, which nobody empties here.
+
+    No controller takes away what other tests' namespaces held, and CDI is not removed while there are volumes.
+    """
     direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
+    for left in direct.list(resources.DATA_VOLUME)[0]:
+        direct.delete(resources.DATA_VOLUME, left["metadata"]["name"], left["metadata"]["namespace"], dry_run=False)
     _remove_cdi(direct)
     yield direct
     _remove_cdi(direct)

@@ -153,6 +153,7 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
     _apply_definitions(profile, products, with_cdi=False)
     objects.apply(objects.connect(profile.kubeconfig), storage.objects())
     push_container_disks(registry, profile.state / "images")
+    _forget_images(profile, registries)
     objects.wait_for_node(profile.kubeconfig, node.NODE_NAME, 60)
 
 
@@ -171,15 +172,29 @@ def _import_images(profile: Profile, archive: Path) -> None:
     mark = profile.state / "containerd" / "imported"
     if mark.exists() and mark.read_text() == str(archive):
         return
-    socket = node.containerd_socket(profile)
-    lifecycle.wait_until(socket.exists, 20, "containerd does not start", profile)
-    ctr = shutil.which("ctr") or "ctr"
+    lifecycle.wait_until(node.containerd_socket(profile).exists, 20, "containerd does not start", profile)
+    _ctr_images(profile, "import", str(archive))
+    mark.write_text(str(archive))
+
+
+def _forget_images(profile: Profile, registries: tuple[str, ...]) -> None:
+    """What an earlier start pulled from our registries: their addresses and tags are the same, and their disks are not."""
+    names = _ctr_images(profile, "ls", "--quiet").split()
+    stale = [name for name in names if name.startswith(tuple(f"{registry}/" for registry in registries))]
+    if stale:
+        _ctr_images(profile, "rm", *stale)
+
+
+def _ctr_images(profile: Profile, *arguments: str) -> str:
     ended = subprocess.run(
-        [ctr, "--address", str(socket), "--namespace", "k8s.io", "images", "import", str(archive)],
+        [
+            *(shutil.which("ctr") or "ctr", "--address", str(node.containerd_socket(profile))),
+            *("--namespace", "k8s.io", "images", *arguments),
+        ],
         check=False,
         capture_output=True,
         text=True,
     )
     if ended.returncode:
-        raise ClusterError(f"The images cannot be imported ({ended.stderr.strip()}): see `logs containerd`.")
-    mark.write_text(str(archive))
+        raise ClusterError(f"containerd refuses `images {arguments[0]}` ({ended.stderr.strip()}): see `logs containerd`.")
+    return ended.stdout
