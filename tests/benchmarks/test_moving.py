@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How fast bytes get into volumes and volumes are cloned on a real CDI, against what others do in the same run.
 
-Every way is tried twice in turn, and the better time counts: whatever else the machine does hits all of them alike.
+Every way is tried several times in turn, and the best time counts: whatever else the machine does hits all of them alike.
 """
 
 from __future__ import annotations
@@ -39,8 +39,10 @@ from tests.real.conftest import KUBECONFIG, cdi, connection, namespace  # pylint
 
 SIZE_MIB = 1024
 VOLUME_SIZE = f"{SIZE_MIB + 16}Mi"
-ROUNDS = 2
+ROUNDS = 3
 OF_CURL_AT_LEAST = 0.9
+# virtctl's bar divides all bytes by the time since it was first drawn (cheggaaa/pb v3.1.0, speed.go), a refresh after the start.
+BAR_BEGINS_SECONDS = 0.2
 PEAK_MIB = 100
 CLONES = 100
 # One after the other, so that a minute of it tells as much as an hour.
@@ -185,6 +187,8 @@ class Uploader:
         rates = re.findall(r"([\d.]+) (MiB|GiB) p/s", cost.output)
         assert rates, cost.output[-500:]
         rate = float(rates[-1][0]) * (1024 if rates[-1][1] == "GiB" else 1)
+        mib = image.stat().st_size / (1 << 20)
+        rate = mib / (mib / rate + BAR_BEGINS_SECONDS)
         return Upload(rate, cost.seconds, cost.cpu_seconds, cost.peak_mib)
 
     def _wait(self, name: str, phase: str) -> None:
@@ -224,6 +228,7 @@ def test_an_upload_is_as_fast_as_curl_and_virtctl_and_small(
         for attempt in range(ROUNDS):
             for by in ("module", "curl", "virtctl"):
                 name = f"{by}-{attempt}"
+                os.sync()  # What the one before has left to the disk is not this one's.
                 took: Upload = getattr(uploader, by)(name, images[kind])
                 uploader.remove(name)
                 peak = max(peak, took.peak_mib if by == "module" else 0)
