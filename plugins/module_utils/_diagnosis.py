@@ -29,6 +29,8 @@ _FAILED_WORKER = ("Error", "OOMKilled", "ImagePullFailed")
 _NO_WORKER = "Populator is running"
 # Events that repeat what the volume's own conditions say, or what a new attempt always says.
 _ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error", "Unschedulable")
+# What keeps a pod from starting, and is overcome once it has (kubelet's pkg/kubelet/events/event.go, v1.34).
+_BEFORE_START = ("FailedScheduling", "FailedAttachVolume", "FailedMapVolume", "FailedMount", "FailedCreatePodSandBox")
 _OWNED_BY = "cdi.kubevirt.io/OwnedByUID"
 _CLONE_ERROR = "cdi.kubevirt.io/cloneError"
 # What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
@@ -241,7 +243,9 @@ class _Mine:
                     reached.append(uid)
                     self._found[kind].append(item)
         events = {event["metadata"]["uid"]: event for uid in self._uids for event in around.events.get(uid, ())}
-        self.events = sorted(events.values(), key=_last_seen, reverse=True)
+        started = {pod["metadata"]["uid"] for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") != "Pending"}
+        lasting = [event for event in events.values() if event["involvedObject"].get("uid") not in started or event.get("reason") not in _BEFORE_START]
+        self.events = sorted(lasting, key=_last_seen, reverse=True)
 
     def has_claims(self) -> bool:
         return bool(self._found["claim"])

@@ -87,7 +87,9 @@ class _Spdy:
                 raise _ended(data)
             if kind == self._DATA and data:
                 yield data
-            if kind in (self._RST_STREAM, self._GOAWAY) or (kind == self._DATA and flags & self._FIN):
+            # The runtime ends the data first, and only then says why; the stream for errors it ends in any case
+            # (portForward in k8s.io/kubelet, pkg/cri/streaming/portforward/httpstream.go, v0.34).
+            if kind in (self._RST_STREAM, self._GOAWAY) or (kind == self._ERROR and flags & self._FIN):
                 yield _END
 
 

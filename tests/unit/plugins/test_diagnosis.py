@@ -360,6 +360,12 @@ def test_warnings_say_what_the_diagnosis_does_not() -> None:
     assert told == ["R: first", "R: second", "R: third"]
 
 
+@pytest.mark.parametrize(("phase", "told"), [("Pending", ["FailedMount: no secret"]), ("Running", [])])
+def test_what_kept_a_pod_from_starting_is_no_warning_once_it_runs(phase: str, told: list[str]) -> None:
+    around = _around(_event(POD, "FailedMount", "no secret", kind="Pod"), pod={"phase": phase})
+    assert rules.warnings_about(_stored("UploadReady"), around, {"message": ""}) == told
+
+
 def test_a_worker_without_memory_tells_that_and_not_its_log() -> None:
     running = {"reason": "OOMKilled", "message": "I1121 importer.go:1] x509: nothing of the kind"}
     found = rules.explain(_stored("ImportInProgress", Running=running))

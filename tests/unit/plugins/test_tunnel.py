@@ -76,7 +76,7 @@ def test_spdy_keeps_to_its_frames_and_not_to_messages(ends: Ends) -> None:
     assert server.recv() == _frame(3, b"x" * 70_000)
     settings = struct.pack(">III", 0x80030004, 4, 0)
     reply = struct.pack(">III", 0x80030002, 6, 3) + b"zz"
-    stream = reply + settings + _frame(1, b"", FIN) + _frame(3, b"hello") + _frame(3, b"again")
+    stream = reply + settings + _frame(3, b"hello") + _frame(3, b"again")
     for byte in range(0, len(stream), 7):
         server.send_binary(stream[byte : byte + 7])
     assert tunnel.recv() == b"hello"
@@ -86,7 +86,7 @@ def test_spdy_keeps_to_its_frames_and_not_to_messages(ends: Ends) -> None:
 @pytest.mark.parametrize(
     "end",
     [
-        _frame(3, b"", FIN),
+        _frame(3, b"", FIN) + _frame(1, b"", FIN),
         struct.pack(">IIII", 0x80030003, 8, 3, 5),
         struct.pack(">IIII", 0x80030007, 8, 3, 0),
     ],
@@ -103,7 +103,7 @@ def test_when_the_other_side_has_ended_its_last_words_are_heard_and_nothing_more
 def test_a_sender_that_nobody_reads_hears_of_the_end(ends: Ends) -> None:
     """Its socket is full: waiting to write alone would wait for ever."""
     tunnel, server = ends(SPDY)
-    threading.Timer(0.05, server.send_binary, [_frame(3, b"", FIN)]).start()
+    threading.Timer(0.05, server.send_binary, [_frame(1, b"", FIN)]).start()
     with pytest.raises(ConnectionError):
         tunnel.sendall(b"x" * 8_000_000)
 
@@ -124,6 +124,16 @@ def test_what_the_api_server_says_is_the_error(ends: Ends, protocol: str, messag
         server.send_binary(message)
     with pytest.raises(OSError, match="the port-forward ended: no such pod"):
         tunnel.recv()
+
+
+@pytest.mark.parametrize("act", [lambda tunnel: tunnel.recv(), lambda tunnel: tunnel.sendall(b"x" * 8_000_000)], ids=["reading", "sending"])
+def test_the_reason_comes_after_the_end_of_the_data(ends: Ends, act: Callable[[Tunnel], None]) -> None:
+    """So containerd ends what nobody listens to, and each frame is a message of its own."""
+    tunnel, server = ends(SPDY)
+    server.send_binary(_frame(3, b"", FIN))
+    threading.Timer(0.05, server.send_binary, [_frame(1, b"connection refused")]).start()
+    with pytest.raises(OSError, match="the port-forward ended: connection refused"):
+        act(tunnel)
 
 
 def test_each_channel_begins_with_the_port(ends: Ends) -> None:
