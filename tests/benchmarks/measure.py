@@ -21,12 +21,20 @@ import yaml
 
 @dataclass(frozen=True)
 class Cost:
-    """`peak_mib` is the peak resident set, in MiB, of the largest of the processes that ran."""
+    """`peak_mib` is the peak resident set, in MiB, of the largest of the processes that ran; `said` is when each line came."""
 
     seconds: float
     cpu_seconds: float
     peak_mib: float
-    output: str
+    said: list[tuple[float, str]]
+
+    @property
+    def output(self) -> str:
+        return "".join(line for _moment, line in self.said)
+
+    def moment(self, words: str) -> float:
+        """Seconds after the start at which a line with these words came."""
+        return next(moment for moment, line in self.said if words in line)
 
 
 # A process begins with the peak of the one that started it: this one is small, and so may be what is measured.
@@ -44,19 +52,24 @@ def cost_of(command: list[str], *, env: Mapping[str, str] | None = None, given: 
     """Run the command, with `given` on its standard input; it must succeed."""
     with tempfile.NamedTemporaryFile("r") as report:
         started = time.monotonic()
-        ended = subprocess.run(
+        said = []
+        with subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _LAUNCHER, report.name, *command],
             env=os.environ | dict(env or {}),
-            input=given,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            check=False,
-        )
+        ) as process:
+            assert process.stdin and process.stdout
+            process.stdin.write(given)
+            process.stdin.close()
+            for line in process.stdout:
+                said.append((time.monotonic() - started, line))
         seconds = time.monotonic() - started
-        assert ended.returncode == 0, f"{command[:3]} ended with {ended.returncode}:\n{ended.stdout[-3000:]}"
+        assert process.returncode == 0, f"{command[:3]} ended with {process.returncode}:\n{said[-30:]}"
         cpu_seconds, peak_mib = json.load(report)
-    return Cost(seconds, cpu_seconds, peak_mib, ended.stdout)
+    return Cost(seconds, cpu_seconds, peak_mib, said)
 
 
 def play(directory: Path, tasks: list[dict[str, Any]], *, collections: Path | None = None, **variables: Any) -> Cost:

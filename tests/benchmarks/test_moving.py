@@ -41,8 +41,6 @@ SIZE_MIB = 1024
 VOLUME_SIZE = f"{SIZE_MIB + 16}Mi"
 ROUNDS = 3
 OF_CURL_AT_LEAST = 0.9
-# virtctl's bar divides all bytes by the time since it was first drawn (cheggaaa/pb v3.1.0, speed.go), a refresh after the start.
-BAR_BEGINS_SECONDS = 0.2
 PEAK_MIB = 100
 CLONES = 100
 # One after the other, so that a minute of it tells as much as an hour.
@@ -183,12 +181,11 @@ class Uploader:
                 f"--uploadproxy-url=https://{self.proxy.host}:{self.proxy.port}",
             ]
         )
-        # Its progress bar tells the average at the end.
-        rates = re.findall(r"([\d.]+) (MiB|GiB) p/s", cost.output)
-        assert rates, cost.output[-500:]
-        rate = float(rates[-1][0]) * (1024 if rates[-1][1] == "GiB" else 1)
-        mib = image.stat().st_size / (1 << 20)
-        rate = mib / (mib / rate + BAR_BEGINS_SECONDS)
+        # Its token and a trial come before the line that is left empty; its bar counts only from when it was first drawn.
+        announced = cost.moment("Uploading data to")
+        begins = next(moment for moment, line in cost.said if moment > announced and not line.strip())
+        seconds = cost.moment("Uploading data completed") - begins
+        rate = image.stat().st_size / (1 << 20) / seconds
         return Upload(rate, cost.seconds, cost.cpu_seconds, cost.peak_mib)
 
     def _wait(self, name: str, phase: str) -> None:
