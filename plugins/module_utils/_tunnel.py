@@ -11,6 +11,7 @@ The package `kubernetes` can forward ports, too, but moves each byte through a s
 from __future__ import annotations
 
 import collections
+import contextlib
 import io
 import select
 import socket
@@ -200,7 +201,7 @@ class TlsStream:
         """Run a step of TLS, and bring it the bytes that it waits for."""
         while True:
             try:
-                return step()
+                result = step()
             except ssl.SSLWantReadError:
                 self._flush()
                 data = self._carrier.recv(_RECEIVED_BYTES)
@@ -208,8 +209,13 @@ class TlsStream:
                     self._incoming.write(data)
                 else:
                     self._incoming.write_eof()
-            finally:
+            except ssl.SSLError:
+                with contextlib.suppress(OSError):  # Who has ended the connection does not hear TLS's alert.
+                    self._flush()
+                raise
+            else:
                 self._flush()
+                return result
 
     def _flush(self) -> None:
         data = self._outgoing.read()

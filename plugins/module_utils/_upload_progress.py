@@ -7,10 +7,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
 import typing as t
+
+from ._errors import CdiError
 
 _SECONDS = 0.5
 
@@ -25,12 +28,16 @@ class Progress:
         self._written: dict[str, float] = {}
 
     def __enter__(self) -> Progress:
-        self._file = open(self._path, "a", encoding="utf-8") if self._path else None
+        try:
+            self._file = open(self._path, "a", encoding="utf-8") if self._path else None
+        except OSError as exc:
+            raise CdiError(f"progress_file is {self._path}, which cannot be written ({exc.strerror}); name a file in a directory that exists.") from exc
         return self
 
     def __exit__(self, *_exception: t.Any) -> None:
         if self._file:
-            self._file.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
 
     def say(self, volume: str, step: str) -> None:
         """A step that takes a while begins."""
@@ -45,6 +52,7 @@ class Progress:
 
     def _write(self, line: dict[str, t.Any]) -> None:
         if self._file:
-            with self._lock:
+            # A full disk must not end an upload.
+            with self._lock, contextlib.suppress(OSError):
                 self._file.write(json.dumps(line) + "\n")
                 self._file.flush()

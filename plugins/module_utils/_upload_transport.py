@@ -11,6 +11,7 @@ and the name of CDI's service, the only names that CDI's certificate has (pkg/op
 
 from __future__ import annotations
 
+import contextlib
 import html
 import http.client
 import io
@@ -101,7 +102,10 @@ def find_route(connection: Connection, url: str | None, ca: str | None, namespac
 
 def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
     parts = urlsplit(url if "://" in url else f"https://{url}")
-    host, port = parts.hostname, parts.port or 443
+    try:
+        host, port = parts.hostname, parts.port or 443
+    except ValueError as exc:
+        raise CdiError(f"upload_proxy_url is {url}; correct it: {exc}.") from exc
     if parts.scheme != "https" or not host:
         raise CdiError(f"upload_proxy_url is {url}; give an https URL: the upload token must not travel in the clear.")
     try:
@@ -176,7 +180,10 @@ def _ready_pod(connection: Connection, namespace: str) -> str:
 
 
 class Stamp(t.NamedTuple):
-    """Differs after every write to a file, and costs nothing: hashing again what is sent took as long as sending it."""
+    """Tells a file that was written to by its times, and costs nothing: hashing again what is sent took as long as sending it.
+
+    Two writes within one tick of the file system's clock, or into a memory map, have one stamp.
+    """
 
     device: int
     inode: int
@@ -212,8 +219,7 @@ def send(route: Route, token: str, path: str, stamp: Stamp, progress: t.Callable
                 client.send(chunk)
                 sent += len(chunk)
                 progress(sent)
-            answer = client.getresponse()
-            return Answer(answer.status, _text(answer))
+            return _read_answer(stream)
         except TimeoutError:
             return Answer(0, f"no byte moved for {_STALL_SECONDS} s")
         except OSError as exc:
@@ -225,25 +231,28 @@ def send(route: Route, token: str, path: str, stamp: Stamp, progress: t.Callable
 
 
 def _unchanged(file: io.FileIO, path: str, stamp: Stamp) -> t.Iterator[memoryview]:
-    """The file in chunks, each in the place of the one before; the last only when nobody has written to the file since it was stamped."""
+    """The file in chunks, each in the place of the one before: the first and the last only when nobody has written to the file since it was stamped."""
     buffer, read = memoryview(bytearray(_CHUNK_BYTES)), 0
     while read < stamp.size:
-        chunk = buffer[: file.readinto(buffer[: stamp.size - read])]
-        read += len(chunk)
-        if not chunk or (read == stamp.size and Stamp.of(file.fileno()) != stamp):
+        try:
+            chunk = buffer[: file.readinto(buffer[: stamp.size - read])]
+        except OSError as exc:
+            raise CdiError(f"{path} can no longer be read ({exc}); run the task again when it can.") from exc
+        first, read = read == 0, read + len(chunk)
+        if not chunk or ((first or read == stamp.size) and Stamp.of(file.fileno()) != stamp):
             raise FileChanged(f"{path} has changed since its digest was taken, and CDI was not given its end; run the task again when nothing writes to it.")
         yield chunk
 
 
-def _text(answer: http.client.HTTPResponse) -> str:
-    return " ".join(html.unescape(answer.read(4096).decode("utf-8", "replace")).split())
+def _read_answer(stream: t.Any) -> Answer:
+    """By itself: a connection would close a stream that the server ends before its answer is read."""
+    answer = http.client.HTTPResponse(stream, method="POST")
+    answer.begin()
+    return Answer(answer.status, " ".join(html.unescape(answer.read(4096).decode("utf-8", "replace")).split()))
 
 
 def _early_answer(stream: t.Any) -> Answer | None:
     """What the proxy said before it stopped listening."""
-    try:
-        answer = http.client.HTTPResponse(stream, method="POST")
-        answer.begin()
-        return Answer(answer.status, _text(answer))
-    except (OSError, http.client.HTTPException):
-        return None
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return _read_answer(stream)
+    return None

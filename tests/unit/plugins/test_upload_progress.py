@@ -9,7 +9,10 @@ import json
 import time
 from pathlib import Path
 
+import pytest
+
 from ansible_collections.kubevirt.cdi.plugins.action.volume_upload import Lines
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_progress import Progress
 
 
@@ -37,3 +40,14 @@ def test_volumes_are_told_each_at_its_own_pace(tmp_path: Path) -> None:
 def test_progress_needs_no_file() -> None:
     with Progress(None) as progress:
         progress.say("demo/disk", "reading")
+
+
+def test_a_full_disk_ends_no_upload() -> None:
+    with Progress("/dev/full") as progress:
+        progress.say("demo/disk", "reading")
+
+
+def test_a_progress_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CdiError, match="progress_file is .*/nowhere/progress, which cannot be written"):
+        with Progress(str(tmp_path / "nowhere" / "progress")):
+            pass
