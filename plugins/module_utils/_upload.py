@@ -8,6 +8,9 @@
 Two annotations keep a file's SHA-256: `INTENDED` is written before the first byte, `UPLOADED` to the claim when CDI has taken the last.
 A volume that is populated and has only `INTENDED` is what a run left that was interrupted while CDI finished: the sender
 holds the last bytes back until it knows that nobody has written to the file, so CDI can have taken no other.
+
+In its life a target gets the bytes of one file, and `INTENDED` does not change. CDI may still make a disk of what another file has left, and
+clears neither a device nor the files of an archive before it writes (CleanAll in pkg/importer/util.go, UnArchiveTar in pkg/util/util.go, v1.65.0).
 """
 
 from __future__ import annotations
@@ -219,7 +222,13 @@ def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, clai
                 f"{what} is empty and another one: {'; '.join(drift)}; CDI cannot change a volume's spec: correct the options, "
                 "or say overwrite=different to delete the volume and make it anew."
             )
-        return (REPLACE, "; ".join(drift)) if drift else (SEND, "")
+        begun = annotations(claim).get(INTENDED)
+        remains = [] if begun in (None, digest) else [f"it has the remains of an unfinished upload of the file with SHA-256 {begun}"]
+        # Who makes a claim of their own a target may have put something into it before.
+        if remains and volume is None and populated_by_source(t.cast(Object, claim)) is None and upload["overwrite"] == "never":
+            raise CdiError(f"{what}: {remains[0]}, and perhaps older data; say overwrite=different to delete it with its data and upload anew.")
+        why = "; ".join([*drift, *remains])
+        return (REPLACE, why) if why else (SEND, "")
     uploaded = annotations(claim).get(UPLOADED)
     held = uploaded or annotations(claim).get(INTENDED)
     if held == digest and not drift and upload["overwrite"] != "always":

@@ -30,6 +30,8 @@ from ._wait import FAILED, REACHED, Closer, Verdict, wait_for, wait_gone
 # CDI's tokens live for 300 s and are looked at when a request begins (pkg/token/token.go, v1.65.0).
 _TOKEN_SECONDS = 240
 _LONGEST_PAUSE_SECONDS = 16
+# No answer, success, or the upload proxy's word that it got no answer.
+_NO_REFUSAL = (0, 200, 502, 504)
 
 
 @dataclass
@@ -105,7 +107,7 @@ def create(session: Session, item: Item) -> None:
 
 
 def replace(session: Session, item: Item, why: str) -> None:
-    """Delete the target with its data, as the user said, and make it anew."""
+    """Delete the target with its data, as the user said or because nothing but an unfinished upload is in it, and make it anew."""
     namespace, name = item.key
     session.progress.say(item.title, f"replacing it: {why}")
     stored = t.cast(Object, item.claim if item.volume is None else item.volume)
@@ -130,10 +132,10 @@ def annotate(session: Session, item: Item, annotations_: dict[str, str]) -> Obje
 def send_until_taken(session: Session, item: Item) -> None:
     """Send until CDI has taken it, each time from the first byte: its upload server keeps nothing of a broken attempt."""
     token, token_time, told = "", 0.0, ""
-    sent_before = annotations(item.claim).get(rules.INTENDED) == item.digest
+    sent_before = may_be_taken = annotations(item.claim).get(rules.INTENDED) == item.digest
     if item.claim is not None:
         # Nobody who waits for a consumer could take the bytes.
-        item.claim = annotate(session, item, {rules.INTENDED: item.digest, data_volume.BIND_IMMEDIATELY: "true"})
+        item.claim = annotate(session, item, {data_volume.BIND_IMMEDIATELY: "true"})
     for attempt in range(session.task.params["retries"] + 1):
         if attempt:
             item.retries = attempt
@@ -141,12 +143,13 @@ def send_until_taken(session: Session, item: Item) -> None:
             time.sleep(min(2 ** (attempt - 1), _LONGEST_PAUSE_SECONDS))
         target = _ready(session, item)
         if _is_populated(item, target):
-            if attempt or sent_before:
+            if may_be_taken:
                 break  # CDI had taken all of an attempt before, although its answer got lost.
             raise CdiError(f"{_resource(item).kind} {item.title} has been filled by somebody else meanwhile; run the task again to compare.")
         if not token or time.monotonic() - token_time > _TOKEN_SECONDS:
             token, token_time = _token(session, item), time.monotonic()
         answer = _attempt(session, item, token)
+        may_be_taken = may_be_taken or (answer.status in _NO_REFUSAL and item.bytes_sent == t.cast(Stamp, item.stamp).size)
         if answer.status == 401:
             token = ""
         if answer.status == 200:
@@ -179,7 +182,7 @@ def _is_populated(item: Item, target: Object) -> bool:
 
 
 def _ready(session: Session, item: Item) -> Object:
-    """Wait until the upload server listens. What the target is meant to hold is written down before."""
+    """Wait until the upload server listens, and write down what the target is meant to hold, unless another task has."""
     namespace, name = item.key
     session.progress.say(item.title, "waiting for the upload server")
     volume = rules.declared(item.upload)
@@ -198,8 +201,12 @@ def _ready(session: Session, item: Item) -> Object:
     if outcome.verdict.state != REACHED or outcome.object is None:
         how = "cannot take the upload" if outcome.verdict.state == FAILED else f"is not ready for the upload after {session.timeout} s"
         raise CdiError(f"{_resource(item).kind} {item.title} {how}: {outcome.verdict.reason}.{_warnings(session, item)}")
-    if annotations(item.claim).get(rules.INTENDED) != item.digest:
+    item.claim = session.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
+    intended = annotations(item.claim).get(rules.INTENDED)
+    if intended is None and not _is_populated(item, outcome.object):
         item.claim = annotate(session, item, {rules.INTENDED: item.digest})
+    if intended not in (None, item.digest):
+        raise CdiError(f"Another task uploads another file (SHA-256 {intended}) into {item.title}; wait for its end, and run the task again to compare.")
     return outcome.object
 
 
@@ -225,7 +232,7 @@ def _token(session: Session, item: Item) -> str:
 def _attempt(session: Session, item: Item, token: str) -> Answer:
     stamp = t.cast(Stamp, item.stamp)
     route = session.route()
-    item.transport = route.name
+    item.transport, item.bytes_sent = route.name, 0
     started = time.monotonic()
 
     def progress(sent: int) -> None:

@@ -82,7 +82,7 @@ def run(task: Task) -> dict[str, t.Any]:
     with Progress(task.params["progress_file"]) as progress, ThreadPoolExecutor(task.params["parallel"]) as pool:
         session = Session(task, progress)
         list(pool.map(lambda item: _guarded(item, lambda: _upload(session, item)), items))
-    results = [_result(item) for item in items]
+    results = [_result(task, item) for item in items]
     facts: dict[str, t.Any] = {"changed": any(item.changed for item in items), "duration": round(time.monotonic() - started, 1)}
     if task.params["uploads"] is None:
         facts.update(results[0])
@@ -223,8 +223,11 @@ def _label(session: Session, item: Item) -> None:
         item.changed, item.diff = True, {"before": {"metadata": normalise(before)["metadata"]}, "after": {"metadata": normalise(item.volume)["metadata"]}}
 
 
-def _result(item: Item) -> dict[str, t.Any]:
+def _result(task: Task, item: Item) -> dict[str, t.Any]:
     namespace, name = item.key
+    preallocation = preallocation_facts(item.volume, item.claim)
+    if item.changed and preallocation["ignored"]:
+        task.warn(f"{'PersistentVolumeClaim' if item.volume is None else 'DataVolume'} {item.title} is not preallocated: {preallocation['ignored']}")
     image, seconds = item.image, item.seconds
     result = {
         "name": name,
@@ -243,7 +246,7 @@ def _result(item: Item) -> dict[str, t.Any]:
         "transport": item.transport,
         "retries": item.retries,
         "phase": ((item.volume or {}).get("status") or {}).get("phase"),
-        "preallocation": preallocation_facts(item.volume, item.claim),
+        "preallocation": preallocation,
         "data_volume": shown(item.volume),
         "persistent_volume_claim": shown(item.claim),
         "diff": item.diff,

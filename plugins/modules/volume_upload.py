@@ -36,7 +36,7 @@ notes:
   - The certificate of the upload proxy is always verified.
   - "The account needs: C(get) on DataVolumes and claims, C(create) and C(patch) on DataVolumes, C(patch) on claims, C(create) on C(uploadtokenrequests),
     C(get) on the ConfigMap C(cdi-uploadproxy-signer-bundle) in CDI's namespace and, for a port-forward, C(list) on pods and C(get) and C(create)
-    on C(pods/portforward) there. Replacing needs C(delete) on DataVolumes or claims, too."
+    on C(pods/portforward) there. Replacing needs C(delete) on DataVolumes or claims, too, also that of an unfinished upload of another file."
 options:
   path:
     description: Path of the file, on the host that runs the task. Required with O(name).
@@ -59,6 +59,8 @@ options:
       - V(never) leaves it alone. When it holds another file, or one that is not known, that is an error.
       - V(different) replaces it in that case. B(It is deleted with its data) and made anew.
       - V(always) replaces it in any case. B(It is deleted with its data) and made anew.
+      - A volume with nothing in it but an unfinished upload of another file is made anew in any case, and RV(reason) says so.
+        A claim that takes uploads by an annotation may have older data, too. There, that is an error with V(never).
     type: str
     choices: [never, different, always]
     default: never
@@ -305,10 +307,12 @@ phase:
   type: str
   sample: Succeeded
 preallocation:
-  description: Whether preallocation was asked for, and applied.
+  description:
+    - Whether preallocation was asked for, applied and possible, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].preallocation).
+    - Where CDI ignores it, a warning says so, too.
   returned: when O(name) was given
   type: dict
-  sample: {requested: true, applied: true}
+  sample: {requested: true, applied: true, supported: true, ignored: null}
 data_volume:
   description: The DataVolume, empty for a claim without one. In check mode as it would be.
   returned: when O(name) was given

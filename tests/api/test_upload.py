@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -161,6 +162,33 @@ def test_the_volume_that_would_be_made_carries_what_was_asked_for(module, namesp
             "volumeMode": "Block",
         },
     }
+
+
+def test_a_preallocation_that_cdi_ignores_is_warned_of(module, namespace, image, tmp_path) -> None:
+    archive = tmp_path / "files.tar"
+    with tarfile.open(archive, "w") as file:
+        file.add(image, "disk.raw")
+    uploads = [
+        {"name": "disk", "path": str(image), "preallocation": True},
+        {"name": "files", "path": str(archive), "preallocation": True},
+        {"name": "unasked", "path": str(archive)},
+    ]
+    ran = module("volume_upload", check=True, namespace=namespace, uploads=uploads)
+    told = "CDI does not preallocate archives."
+    assert [warning for warning in ran.warnings if "preallocated" in warning] == [
+        f"DataVolume {namespace}/files is not preallocated: {told}"
+    ]
+    assert [item["preallocation"]["ignored"] for item in ran.result["uploads"]] == [None, told, None]
+
+
+def test_the_remains_of_another_file_are_replaced(wire, connection, module, namespace, image, filled) -> None:
+    filled("disk", image, phase="UploadReady")
+    noted = {"metadata": {"annotations": {"kubevirt.cdi/upload-sha256": "0" * 64}}}
+    connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, noted, dry_run=False)
+    wire.requests.clear()
+    result = module("volume_upload", check=True, name="disk", namespace=namespace, path=str(image)).result
+    assert result["action"] == "replaced" and "0" * 64 in result["reason"]
+    assert wire.writes() == []
 
 
 def test_without_a_right_the_refusal_names_it(module, namespace, image) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import signal
+import tarfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ from typing import Any
 import pytest
 from kubernetes import client, config
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending, _upload_task
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, POD
-from tests.real.uploads import KUBECONFIG, THIN, Images, aged, module_process, when_sent
+from tests.cluster.digests import digests
+from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, aged, module_process, upload_here, when_sent
 
 UPLOADED = "kubevirt.cdi/uploaded-sha256"
 
@@ -84,6 +85,44 @@ def test_a_run_that_is_killed_is_finished_by_the_next(
     assert ok("volume_upload", **options)["action"] == "unchanged"
 
 
+def _killed_midway(options: dict[str, Any]) -> None:
+    with module_process("volume_upload", options) as process:
+        when_sent(Path(options["progress_file"]), 60)
+        process.send_signal(signal.SIGKILL)
+
+
+def test_an_archive_has_no_member_of_another_one_that_was_interrupted(
+    images: Images, namespace: str, ok: Any, digest: Any, tmp_path: Path
+) -> None:
+    """CDI would unpack it over what is there."""
+    other = tmp_path / "other.tar"
+    with tarfile.open(other, "w") as archive:
+        archive.add(images.large, "of-the-other")
+    options = {"name": "files", "namespace": namespace, "progress_file": str(tmp_path / "progress"), "storage": THIN}
+    _killed_midway({**options, "path": str(other)})
+    result = ok("volume_upload", **options, path=images.archive)
+    assert result["action"] == "replaced"
+    assert "the remains of an unfinished upload" in result["reason"]
+    assert hashlib.sha256(other.read_bytes()).hexdigest() in result["reason"]
+    assert digest(namespace, "files", images.size) == images.sha256
+    read = digests(KUBECONFIG, [f"{namespace}/files"], MIB, "of-the-other")
+    assert read == {f"{namespace}/files": hashlib.sha256(b"").hexdigest()}
+    assert ok("volume_upload", **options, path=images.archive)["action"] == "unchanged"
+
+
+def test_behind_a_smaller_disk_is_no_tail_of_another_one_that_was_interrupted(
+    images: Images, namespace: str, ok: Any, digest: Any, tmp_path: Path
+) -> None:
+    """CDI would write over the beginning of the device."""
+    options = {"name": "disk", "namespace": namespace, "progress_file": str(tmp_path / "progress")}
+    options["storage"] = {**THIN, "volume_mode": "Block"}
+    _killed_midway({**options, "path": str(images.large)})
+    result = ok("volume_upload", **options, path=images.disks["raw"])
+    assert result["action"] == "replaced" and "the remains of an unfinished upload" in result["reason"]
+    device = Path(images.disks["raw"]).read_bytes().ljust(images.large.stat().st_size, b"\0")
+    assert digest(namespace, "disk", len(device)) == hashlib.sha256(device).hexdigest()
+
+
 def test_a_file_that_changes_while_it_is_sent_never_becomes_a_disk(
     images: Images, namespace: str, module: Any, ok: Any, connection: Connection, tmp_path: Path
 ) -> None:
@@ -124,9 +163,7 @@ def test_a_token_older_than_five_minutes_is_renewed(
         return handed[-1]
 
     monkeypatch.setattr(_upload_sending, "_token", first_an_old_one)
-    storage = {**dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]), **THIN}
-    defaults = {option: spec.get("default") for option, spec in _upload_task.SPEC.options.items()}
-    options = {**defaults, "name": "disk", "namespace": namespace, "path": images.disks["qcow2"], "storage": storage}
-    result = _upload_task.run(Task({**options, "progress_file": str(tmp_path / "progress")}, connection, False, print))
+    options = {"name": "disk", "namespace": namespace, "path": images.disks["qcow2"]}
+    result = upload_here(connection, **options, progress_file=str(tmp_path / "progress"))
     assert result["phase"] == "Succeeded" and len(handed) == 2 and result["retries"] == 1
     assert "(HTTP 401)" in (tmp_path / "progress").read_text()

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_transport
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CONFIG_MAP
 from tests.real.clone_bed import alone
-from tests.real.uploads import SERVICE, THIN, ForeignProxy, Images
+from tests.real.uploads import SERVICE, THIN, ForeignProxy, Images, upload_here
 
 
 def test_a_foreign_certificate_gets_neither_token_nor_bytes(
@@ -33,7 +35,7 @@ def test_a_foreign_certificate_gets_neither_token_nor_bytes(
 def test_a_foreign_ca_does_not_vouch_for_the_proxy(
     images: Images, namespace: str, module: Any, connection: Connection, proxy_url: str, tmp_path: Path
 ) -> None:
-    """Of an URL, and of the port-forward: here the cluster's CA is another one than the proxy's."""
+    """Of a URL: here neither the given CA nor the cluster's is the proxy's."""
     with ForeignProxy(tmp_path) as foreign:
         ca = {"metadata": {"name": "cdi-uploadproxy-signer-bundle"}, "data": {"ca-bundle.crt": foreign.ca}}
         connection.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", **ca}, namespace, dry_run=False)
@@ -43,6 +45,19 @@ def test_a_foreign_ca_does_not_vouch_for_the_proxy(
             **{"cdi_namespace": namespace, "upload_proxy_url": proxy_url, "upload_proxy_ca": foreign.ca},
         ).result
     assert result["failed"] and "is not trusted" in result["msg"] and result["bytes_sent"] == 0
+
+
+def test_a_foreign_ca_does_not_vouch_for_the_pod_of_a_port_forward(
+    images: Images, namespace: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """CDI's own proxy, by its own name; only the cluster's CA is another one."""
+    with ForeignProxy(tmp_path) as foreign:
+        monkeypatch.setattr(_upload_transport, "_own_ca", lambda _connection, _namespace: foreign.ca)
+        with pytest.raises(CdiError) as refused:
+            upload_here(connection, name="disk", namespace=namespace, path=images.disks["raw"])
+    assert "The certificate of the upload proxy at Pod cdi/cdi-uploadproxy-" in str(refused.value)
+    assert "is not trusted" in str(refused.value)
+    assert refused.value.result["bytes_sent"] == 0
 
 
 @pytest.fixture

@@ -51,10 +51,16 @@ def uploaded(images: Images, shared: str) -> dict[str, dict[str, Any]]:
         {"name": "by-pvc", "path": images.disks["raw"], "pvc": {**THIN, "access_modes": ["ReadWriteOnce"]}},
         {"name": "iso", "path": images.iso, "storage": THIN},
         {"name": "archive", "path": images.archive, "storage": THIN},
+        {"name": "archive-gz", "path": images.archive_gz, "storage": THIN, "content_type": "archive"},
+        {"name": "not-preallocated", "path": images.archive_gz, "preallocation": True, "storage": THIN},
         {"name": "missing", "path": "/nowhere/at/all.raw"},
     ]
-    result = run_on_cluster("volume_upload", namespace=shared, uploads=uploads, parallel=4).result
+    ran = run_on_cluster("volume_upload", namespace=shared, uploads=uploads, parallel=4)
+    result = ran.result
     found = {item["name"]: item for item in result["uploads"]}
+    assert ran.warnings == [
+        f"DataVolume {shared}/not-preallocated is not preallocated: CDI does not preallocate archives."
+    ]
     assert {name: item.get("error") for name, item in found.items() if "error" in item} == {
         "missing": "Cannot read /nowhere/at/all.raw on the host that runs this task: No such file or directory; "
         "correct path."
@@ -83,10 +89,13 @@ def test_an_iso_is_uploaded_as_it_is(images: Images, shared: str, uploaded: dict
     assert digest(shared, "iso", 3 * MIB) == uploaded["iso"]["sha256"]
 
 
-def test_an_archive_is_unpacked(images: Images, shared: str, uploaded: dict[str, Any], digest: Any) -> None:
-    assert uploaded["archive"]["format"] == "tar"
-    assert uploaded["archive"]["data_volume"]["spec"]["contentType"] == "archive"
-    assert digest(shared, "archive", images.size) == images.sha256
+@pytest.mark.parametrize(("name", "compression"), [("archive", None), ("archive-gz", "gz")])
+def test_an_archive_is_unpacked(
+    images: Images, shared: str, uploaded: dict[str, Any], digest: Any, name: str, compression: str | None
+) -> None:
+    assert (uploaded[name]["format"], uploaded[name]["compression"]) == ("tar", compression)
+    assert uploaded[name]["data_volume"]["spec"]["contentType"] == "archive"
+    assert digest(shared, name, images.size) == images.sha256
 
 
 def test_nothing_is_exposed(connection: Connection, uploaded: dict[str, Any]) -> None:
@@ -100,10 +109,13 @@ def test_preallocation_is_applied(uploaded: dict[str, Any]) -> None:
     told = uploaded["preallocated"]["preallocation"]
     assert told["requested"] and told["applied"]
     assert not uploaded["qcow2"]["preallocation"]["applied"]
+    told = uploaded["not-preallocated"]["preallocation"]
+    assert told["requested"] and told["ignored"] and not told["applied"] and not told["supported"]
 
 
 def test_a_second_run_sends_no_byte(images: Images, shared: str, uploaded: dict[str, Any], ok: Any) -> None:
-    uploads = [{"name": name, "path": path} for name, path in {**images.disks, "archive": images.archive}.items()]
+    paths = {**images.disks, "archive": images.archive, "archive-gz": images.archive_gz}
+    uploads = [{"name": name, "path": path} for name, path in paths.items()]
     again = ok("volume_upload", namespace=shared, uploads=uploads)
     assert not again["changed"]
     assert {(item["action"], item["bytes_sent"], item["transport"]) for item in again["uploads"]} == {
@@ -204,27 +216,55 @@ def test_what_cdi_says_of_an_image_is_told_and_not_tried_again(namespace: str, m
     assert "could not process" in result["msg"] or "upload proxy said" in result["msg"], result["msg"]
 
 
-def test_progress_is_shown_and_secrets_are_not(images: Images, namespace: str, tmp_path: Path) -> None:
+def test_progress_of_files_in_parallel_is_shown_while_they_are_sent_and_secrets_are_not(
+    images: Images, namespace: str, ok: Any, tmp_path: Path
+) -> None:
+    names = ["one", "two"]
+    # Ready before, so that none waits for its server while the other is sent.
+    volumes = [{"name": name, "source": {"upload": {}}, "storage": {**THIN, "size": "256Mi"}} for name in names]
+    ok("data_volume", namespace=namespace, data_volumes=volumes)
     playbook = tmp_path / "upload.yml"
-    options = {"name": "disk", "namespace": namespace, "path": str(images.large), "storage": THIN}
-    tasks = [{"kubevirt.cdi.volume_upload": options}]
+    uploads = [{"name": name, "path": str(images.large)} for name in names]
+    tasks = [{"kubevirt.cdi.volume_upload": {"namespace": namespace, "uploads": uploads}}]
     playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
     inventory = "localhost ansible_connection=local ansible_python_interpreter='{{ ansible_playbook_python }}'\n"
     (tmp_path / "inventory").write_text(inventory)
-    started = time.monotonic()
-    shown = subprocess.run(
+    shown: list[tuple[float, str]] = []
+    with subprocess.Popen(
         ["ansible-playbook", "-vvvv", "-i", str(tmp_path / "inventory"), str(playbook)],
-        check=False,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "ANSIBLE_DIFF_ALWAYS": "true"},
-    )
-    assert shown.returncode == 0, shown.stdout
-    lines = [line for line in shown.stdout.splitlines() if line.startswith(f"volume_upload {namespace}/disk: ")]
-    assert any("100 % of 256 MiB" in line for line in lines) and lines[-1].endswith("done"), lines
-    assert 3 < len(lines) < 20, f"{lines} in {time.monotonic() - started:.0f} s"
+    ) as running:
+        assert running.stdout is not None
+        shown.extend((time.monotonic(), line.rstrip()) for line in running.stdout)
+    output = "\n".join(line for _when, line in shown)
+    assert running.returncode == 0, output
+    ended = next(when for when, line in shown if line.startswith("changed: [localhost]"))
+    begun, sent = [], []
+    for name in names:
+        told = [(when, line) for when, line in shown if line.startswith(f"volume_upload {namespace}/{name}: ")]
+        lines = [line for _when, line in told]
+        assert lines[-1].endswith("done") and 3 < len(lines) < 20, lines
+        moving = [(when, line) for when, line in told if " % of 256 MiB" in line]
+        assert ": 100 % of" in moving[-1][1] and ": 100 % of" not in moving[0][1], lines
+        # Half a second is the time between two lines, and CDI's work comes afterwards, too.
+        assert moving[0][0] < moving[-1][0] < ended and ended - moving[0][0] > 0.5, told
+        begun.append(shown.index(moving[0]))
+        sent.append(shown.index(moving[-1]))
+    assert max(begun) < min(sent), output
     # A token is a JSON Web Token, which begins with {" in base64.
-    assert "eyJ" not in shown.stdout + shown.stderr and "Bearer" not in shown.stdout + shown.stderr
+    assert "eyJ" not in output and "Bearer" not in output
+
+
+def test_bytes_seconds_and_speed_agree(images: Images, namespace: str, ok: Any) -> None:
+    started = time.monotonic()
+    result = ok("volume_upload", name="disk", namespace=namespace, path=str(images.large), storage=THIN)
+    lasted = time.monotonic() - started
+    assert result["bytes_sent"] == result["file_size"] == 256 * MIB
+    assert 0 < result["seconds"] < result["duration"] < lasted + 0.1
+    assert result["mib_per_second"] == pytest.approx(256 / result["seconds"], rel=0.05)
 
 
 def test_memory_stays_constant(images: Images, namespace: str) -> None:

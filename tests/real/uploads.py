@@ -24,7 +24,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE, Resource
 
 KUBECONFIG = os.environ["KUBECONFIG"]
@@ -44,7 +46,7 @@ _COMPRESS = {"gz": ["gzip", "-1c"], "xz": ["xz", "-0c"], "zst": ["zstd", "-qc"]}
 
 
 class Images:
-    """One disk of 64 MiB in every format that CDI takes, an archive with it, and a large file."""
+    """One disk of 64 MiB in every format that CDI takes, archives with it, and a large file."""
 
     size = 64 * MIB
 
@@ -72,6 +74,9 @@ class Images:
         self.archive = str(folder / "files.tar")
         with tarfile.open(self.archive, "w") as archive:
             archive.add(self.disks["raw"], "disk.img")
+        self.archive_gz = f"{self.archive}.gz"
+        with open(self.archive_gz, "wb") as file:
+            subprocess.run([*_COMPRESS["gz"], self.archive], check=True, stdout=file)
         self.large = folder / "large.raw"
         with open(self.large, "wb") as file:
             for _mebibyte in range(256):
@@ -118,6 +123,13 @@ def module_process(name: str, options: dict[str, Any]) -> Iterator[subprocess.Po
     process.stdin.close()
     yield process
     process.wait()
+
+
+def upload_here(connection: Connection, **options: Any) -> dict[str, Any]:
+    """Module volume_upload in this process, where a test can change a part of it."""
+    storage = {**dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]), **THIN}
+    defaults = {option: spec.get("default") for option, spec in _upload_task.SPEC.options.items()}
+    return _upload_task.run(Task({**defaults, "storage": storage, **options}, connection, False, print))
 
 
 def aged(connection: Connection, token: str, seconds: int) -> str:

@@ -133,9 +133,30 @@ def test_a_filled_volume_is_replaced_only_in_words(
 
 def test_an_empty_volume_is_sent_to_and_a_missing_one_created() -> None:
     assert rules.plan(_upload(), DIGEST, None, None, [])[0] == rules.CREATE
-    assert rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(INTENDED=OTHER), [])[0] == rules.SEND
+    assert rules.plan(_upload(), DIGEST, _volume("UploadReady"), None, []) == (rules.SEND, "")
+    assert rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(INTENDED=DIGEST), []) == (rules.SEND, "")
     with pytest.raises(CdiError, match="is empty and another one"):
         rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(), ["spec.x is 1 and not 2"])
+
+
+def test_the_remains_of_another_file_are_thrown_away_without_a_word() -> None:
+    """CDI would write over them, or even make a disk of them."""
+    action, why = rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(INTENDED=OTHER), [])
+    assert action == rules.REPLACE and why == f"it has the remains of an unfinished upload of the file with SHA-256 {OTHER}"
+    arguments = (DIGEST, _volume("UploadReady"), _claim(INTENDED=OTHER), ["spec.x is 1 and not 2"])
+    assert rules.plan(_upload(overwrite="different"), *arguments) == (rules.REPLACE, f"spec.x is 1 and not 2; {why}")
+    with pytest.raises(CdiError, match="is empty and another one: spec.x is 1 and not 2;"):
+        rules.plan(_upload(), *arguments)
+
+
+def test_in_a_claim_that_became_a_target_later_may_be_more_than_remains() -> None:
+    claim = _claim(UPLOAD_TARGET="", INTENDED=OTHER)
+    with pytest.raises(CdiError, match=f"demo/disk: it has the remains .*{OTHER}, and perhaps older data; say overwrite="):
+        rules.plan(_upload(), DIGEST, None, claim, [])
+    assert rules.plan(_upload(overwrite="different"), DIGEST, None, claim, [])[0] == rules.REPLACE
+    assert rules.plan(_upload(), OTHER, None, claim, [])[0] == rules.SEND
+    claim["spec"]["dataSourceRef"] = {"kind": "VolumeUploadSource", "name": "target"}
+    assert rules.plan(_upload(), DIGEST, None, claim, [])[0] == rules.REPLACE
 
 
 def test_a_volume_with_another_source_takes_no_upload() -> None:

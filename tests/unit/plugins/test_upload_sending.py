@@ -1,0 +1,116 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whose bytes a filled volume has, when others write into it at the same time: never a digest for what was not sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending as sending
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import INTENDED, UPLOADED
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_progress import Progress
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import Answer, Route, Stamp
+from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import REACHED, Outcome, Verdict
+
+DIGEST, OTHER = "a" * 64, "b" * 64
+SIZE = 1000
+
+
+class _Cluster:
+    """A DataVolume that is ready for bytes until something fills it, and its claim."""
+
+    def __init__(self) -> None:
+        self.phase = "UploadReady"
+        self.noted: dict[str, str] = {}
+
+    def get(self, resource: Any, name: str, namespace: str) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": namespace}
+        if resource is DATA_VOLUME:
+            return {"metadata": metadata, "spec": {"source": {"upload": {}}}, "status": {"phase": self.phase}}
+        return {"metadata": {**metadata, "annotations": dict(self.noted)}}
+
+    def merge(self, resource: Any, name: str, namespace: str, body: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        self.noted.update(body["metadata"]["annotations"])
+        return self.get(resource, name, namespace)
+
+    def create(self, _resource: Any, _body: Any, _namespace: str, **_options: Any) -> dict[str, Any]:
+        return {"status": {"token": "token"}}
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> _Cluster:
+    made = _Cluster()
+
+    def wait_for(_connection: Any, kind: Any, namespace: str, names: list[str], *_rest: Any) -> dict[str, Outcome]:
+        return {name: Outcome(Verdict(REACHED), made.get(kind, name, namespace)) for name in names}
+
+    monkeypatch.setattr(sending, "wait_for", wait_for)
+    monkeypatch.setattr(sending.time, "sleep", lambda _seconds: None)
+    return made
+
+
+def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *answers: tuple[int, int, str]) -> sending.Item:
+    """Send; of each attempt how many bytes leave, what is answered, and the volume's phase then."""
+    left = iter(answers)
+
+    def send(_route: Any, _token: str, _path: str, _stamp: Stamp, progress: Any) -> Answer:
+        sent, status, cluster.phase = next(left)
+        progress(sent)
+        return Answer(status, "")
+
+    monkeypatch.setattr(sending, "send", send)
+    path = tmp_path / "disk.raw"
+    path.write_bytes(bytes(SIZE))
+    connection: Any = cluster
+    session = sending.Session(Task({"retries": 4, "wait_timeout": 1}, connection, False, print), Progress(None))
+    session._route = Route("url", "proxy", lambda: None)
+    upload = {"name": "disk", "namespace": "demo", "path": str(path)}
+    item = sending.Item(upload, digest=DIGEST, stamp=Stamp.of(str(path)))
+    item.volume, item.claim = cluster.get(DATA_VOLUME, "disk", "demo"), cluster.get(None, "disk", "demo")
+    monkeypatch.setattr(sending.rules, "declared", lambda upload: upload)
+    sending.send_until_taken(session, item)
+    return item
+
+
+@pytest.mark.parametrize("status", [0, 502, 504])
+def test_a_lost_answer_may_have_been_a_yes(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, status: int
+) -> None:
+    item = _upload(cluster, monkeypatch, tmp_path, (SIZE, status, "Succeeded"))
+    assert item.retries == 1 and cluster.noted[UPLOADED] == cluster.noted[INTENDED] == DIGEST
+
+
+@pytest.mark.parametrize("answers", [[(SIZE, 503)], [(SIZE - 1, 0)], [(SIZE, 503), (0, 0)], [(SIZE, 409)]])
+def test_what_was_refused_or_cut_off_is_not_what_fills_the_volume(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answers: list[tuple[int, int]]
+) -> None:
+    phases = ["UploadReady"] * (len(answers) - 1) + ["Succeeded"]
+    with pytest.raises(CdiError, match="DataVolume demo/disk has been filled by somebody else meanwhile"):
+        _upload(cluster, monkeypatch, tmp_path, *((*answer, phase) for answer, phase in zip(answers, phases)))
+    assert UPLOADED not in cluster.noted
+
+
+def test_what_another_task_has_begun_is_left_to_it(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    cluster.noted[INTENDED] = OTHER
+    with pytest.raises(CdiError, match=f"Another task uploads another file .SHA-256 {OTHER}. into demo/disk"):
+        _upload(cluster, monkeypatch, tmp_path)
+    assert cluster.noted[INTENDED] == OTHER
+
+
+def test_what_somebody_else_has_filled_is_not_noted_as_ours(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The next run would take it for its own upload, of which only the end is not known."""
+    cluster.phase = "Succeeded"
+    with pytest.raises(CdiError, match="has been filled by somebody else"):
+        _upload(cluster, monkeypatch, tmp_path)
+    assert INTENDED not in cluster.noted
