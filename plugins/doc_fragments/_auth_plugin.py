@@ -109,13 +109,13 @@ options:
     type: dict
     suboptions:
       proxy_basic_auth:
-        description: C(user:password) for the proxy.
+        description: C(user:password) for the proxy. The variable E(K8S_AUTH_PROXY_HEADERS_PROXY_BASIC_AUTH) gives it, too.
         type: str
       basic_auth:
-        description: C(user:password) for basic authentication.
+        description: C(user:password) for basic authentication. The variable E(K8S_AUTH_PROXY_HEADERS_BASIC_AUTH) gives it, too.
         type: str
       user_agent:
-        description: User agent.
+        description: User agent. The variable E(K8S_AUTH_PROXY_HEADERS_USER_AGENT) gives it, too.
         type: str
     vars:
       - name: kubevirt_cdi_proxy_headers

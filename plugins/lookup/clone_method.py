@@ -133,6 +133,7 @@ _raw:
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
@@ -143,7 +144,12 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiErr
 class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=variables, direct=kwargs)
+        options = {option: self.get_option(option) for option in AUTH.options}
+        # Ansible reads no variables for suboptions of a plugin; the spec of the modules does.
+        headers = ArgumentSpecValidator({"proxy_headers": AUTH.options["proxy_headers"]}).validate({"proxy_headers": options["proxy_headers"]})
+        if headers.error_messages:
+            raise AnsibleLookupError(f"clone_method: {'; '.join(headers.error_messages)}")
         try:
-            return look_up({option: self.get_option(option) for option in AUTH.options}, terms)
+            return look_up({**options, **headers.validated_parameters}, terms)
         except CdiError as exc:
             raise AnsibleLookupError(f"clone_method: {exc}") from exc

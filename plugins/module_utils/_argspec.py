@@ -49,6 +49,8 @@ AUTH = ArgumentSpec(
         "no_proxy": {"type": "str", "fallback": _from_env("NO_PROXY")},
         "proxy_headers": {
             "type": "dict",
+            # Without it, the variables count for nothing when the option is not given.
+            "apply_defaults": True,
             "options": {
                 "proxy_basic_auth": {"type": "str", "no_log": True, "fallback": _from_env("PROXY_HEADERS_PROXY_BASIC_AUTH")},
                 "basic_auth": {"type": "str", "no_log": True, "fallback": _from_env("PROXY_HEADERS_BASIC_AUTH")},

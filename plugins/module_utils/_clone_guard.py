@@ -11,6 +11,7 @@ import typing as t
 
 from . import _data_volume as rules
 from ._clone import PREFIX, annotations, is_clone
+from ._clone_facts import source_reference
 from ._clone_permission import refusal
 from ._clone_prediction import Prediction, Reader, predict
 from ._data_volume_ensure import Item, guarded
@@ -28,6 +29,21 @@ def check(volume: t.Mapping[str, t.Any]) -> None:
     if volume["require_clone_method"] and volume["state"] == "present" and not (volume["source_ref"] or source.get("pvc") or source.get("snapshot")):
         name = volume["name"]
         raise CdiError(f"DataVolume {name} has require_clone_method and is no clone; give source.pvc, source.snapshot or source_ref, or leave it out.")
+
+
+def sources_first(items: list[Item]) -> tuple[list[Item], list[Item]]:
+    """The items that can be made now, and the clones with require_clone_method whose source another item has to make before."""
+    made = {item.key for item in items if _will_be_made(item)}
+    later = {item.key for item in items if item.volume["require_clone_method"] and item.key in made and source_claim(item) in made}
+    if len(later) == len(items):
+        return items, []  # They are each other's sources.
+    return [item for item in items if item.key not in later], [item for item in items if item.key in later]
+
+
+def source_claim(item: Item) -> Key | None:
+    """The claim that the declared volume is cloned from."""
+    reference = source_reference(rules.desired(item.volume)["spec"], item.key[0], {})
+    return reference[1:] if reference and reference[0] == "pvc" else None
 
 
 def foresee(task: Task, items: list[Item]) -> dict[Key, Prediction]:
@@ -72,6 +88,10 @@ def _refuse(task: Task, item: Item, prediction: Prediction, refusals: dict[tuple
         what = f"{source[0]} {source[1]}/{source[2]}" if source else "its source"
         raise CdiError(f"DataVolume {item.title} cannot be cloned from {what}: {plan.error}{then}")
     required = item.volume["require_clone_method"]
+    if required and prediction.absent:
+        if task.check_mode:
+            return  # An earlier task, or this one, may be about to make the source.
+        then = "; make the source by a task before."
     if required and plan.method not in required:
         would = f"would be cloned by {plan.method}" if plan.method else "has no clone method yet"
         why = plan.reason if plan.method else " ".join([plan.reason, *(f"CDI waits for {what}." for what in plan.waits_for)])

@@ -244,7 +244,7 @@ def _choose(facts: Facts, source: Source, claim: _Claim) -> Plan:
     if chosen.waits_for_consumer and not target.immediate:
         waits += (f"a pod that uses the claim, as class {chosen.name} binds for the first consumer",)
     if target.forced is not None:
-        made = _forced(facts, source, chosen)
+        made = _forced(facts, source, claim, chosen)
     elif source.driver is None:
         made = Plan(None, "CDI chooses the method when the driver of the source is known.")
     elif source.kind == "pvc":
@@ -254,14 +254,21 @@ def _choose(facts: Facts, source: Source, claim: _Claim) -> Plan:
     return _checked(facts, source, claim, made._replace(waits_for=waits))
 
 
-def _forced(facts: Facts, source: Source, chosen: StorageClass) -> Plan:
-    """CDI records the method that the annotation asks for, and finds out later that it cannot (Plan)."""
+def _forced(facts: Facts, source: Source, claim: _Claim, chosen: StorageClass) -> Plan:
+    """CDI records the method that the annotation asks for, and finds out later that it cannot (Plan), or that the driver will not."""
     wanted = str(facts.target.forced)
     error = None
     if wanted not in METHODS or (source.kind == "snapshot" and wanted == CSI_CLONE):
         error = f"unknown strategy/source {wanted}"
     elif wanted == SNAPSHOT and source.kind == "pvc" and not _has_snapshot_class(facts, chosen.provisioner, chosen.snapshot_class):
         error = "no compatible volumesnapshotclass"
+    elif wanted != COPY and source.driver not in (None, chosen.provisioner):
+        error = INCOMPATIBLE_PROVISIONERS
+    elif wanted != COPY and source.kind == "pvc" and source.volume_mode != claim.volume_mode:
+        # Of a VolumeSnapshot that somebody made, an annotation on its content may allow it.
+        error = INCOMPATIBLE_MODES
+    elif wanted != COPY and (source.capacity or source.request) < claim.request and not chosen.expansion:
+        error = NO_EXPANSION
     return Plan(wanted, "The annotation cdi.kubevirt.io/cloneType asks for it, and CDI does not check it.", forced=True, error=error)
 
 

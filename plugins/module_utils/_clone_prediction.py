@@ -40,11 +40,12 @@ _NEEDED_OF_SOURCE = {"pvc": (PERSISTENT_VOLUME_CLAIM,), "snapshot": (VOLUME_SNAP
 
 
 class Prediction(t.NamedTuple):
-    """A clone's plan. `source` is (kind, namespace, name); `users`: the pods that keep CDI from beginning."""
+    """A clone's plan. `source` is (kind, namespace, name); `users`: the pods that keep CDI from beginning. `absent`: there is no source yet."""
 
     plan: Plan
     source: tuple[str, str, str] | None
     users: tuple[str, ...] = ()
+    absent: bool = False
 
     @property
     def facts(self) -> dict[str, t.Any]:
@@ -135,7 +136,7 @@ def predict(reader: Reader, volumes: t.Sequence[Object]) -> list[Prediction | No
         facts = Facts(
             facts_of.target(volume, known), source, absent, known.override, known.snapshot_classes, tuple(known.classes.values()), known.version
         )
-        return Prediction(plan(facts), reference, source.users if source else ())
+        return Prediction(plan(facts), reference, source.users if source else (), absent=source is None)
 
     return [predicted(volume) for volume in volumes]
 

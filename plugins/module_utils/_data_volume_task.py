@@ -16,7 +16,7 @@ from ._allocation_task import measure
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
 from ._cdi import active
 from ._clone_guard import check as check_clone
-from ._clone_guard import foresee, other_method, told_users
+from ._clone_guard import foresee, other_method, source_claim, sources_first, told_users
 from ._clone_prediction import Prediction
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
@@ -74,9 +74,7 @@ def run(task: Task) -> dict[str, t.Any]:
     _read(task, items, DATA_VOLUME, "stored")
     _read_claims(task, [item for item in items if needs_claim(item)])
     release = _release(task) if any(map(needs_release, items)) else ""
-    foreseen = foresee(task, items)
-    with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
-        list(pool.map(lambda item: guarded(item, lambda: ensure(task, item, release, deadline)), items))
+    foreseen = _make(task, items, release, deadline)
     written = [item for item in items if item.changed and item.stored is not None]
     settings = read_settings(task.connection, _pairs(written))
     for problem in foreseen_problems(settings, _pairs(written)):
@@ -96,6 +94,26 @@ def run(task: Task) -> dict[str, t.Any]:
     if any(item.error for item in items):
         raise CdiError(_told([item.error for item in items]), **facts)
     return facts
+
+
+def _make(task: Task, items: list[Item], release: str, deadline: float) -> dict[tuple[str, str], Prediction]:
+    """Foresee and write all items, at once but for clones whose method can be told only when this task has made their sources."""
+    foreseen: dict[tuple[str, str], Prediction] = {}
+    rest = items
+    while rest:
+        now, rest = sources_first(rest) if task.params["wait"] and not task.check_mode else (rest, [])
+        foreseen.update(foresee(task, now))
+        with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
+            list(pool.map(lambda item: guarded(item, lambda: ensure(task, item, release, deadline)), now))
+        wanted = {source_claim(item) for item in rest}
+        sources = [item for item in now if item.key in wanted]
+        for _namespace, some in _by_namespace(sources):
+            wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
+        failed = {source.key for source in sources if source.error}
+        for item in rest:
+            if source_claim(item) in failed:
+                item.error = f"DataVolume {item.title} is not made, because its source in this task failed; mend that first."
+    return foreseen
 
 
 def _told(errors: list[str]) -> str:

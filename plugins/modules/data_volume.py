@@ -339,6 +339,8 @@ options:
       - It is about the clones that the task makes. A volume that exists is left as it is, by whatever method it was cloned.
       - CDI's choice is foretold by its own rules (see P(kubevirt.cdi.clone_method#lookup)). When that cannot be done, because the source does
         not exist yet or a right is missing, the task fails, too. A clone that CDI made by another method after all is an error.
+      - The source may be another item of O(data_volumes). Then the clone is looked at when that is made, so it needs O(wait=true).
+        In check mode, a clone whose source does not exist yet is not refused.
     type: list
     elements: str
     choices: [snapshot, csi-clone, copy]

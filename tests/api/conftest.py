@@ -12,12 +12,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from tests.modules import Ran, run_module
-from tests.wire import Wire, counting_proxy
+# The lookup is found only when Ansible has been told of collections before the first import from one.
+init_plugin_loader()
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources  # noqa: E402
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError  # noqa: E402
+from tests.modules import Ran, run_module  # noqa: E402
+from tests.wire import Wire, counting_proxy  # noqa: E402
 
 ADMIN = "test-admin-token"
 LIMITED = "test-limited-token"

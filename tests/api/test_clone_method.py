@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.loader import lookup_loader
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
@@ -104,6 +106,19 @@ def look_up(wire) -> Callable[..., list[dict[str, Any]]]:
     return ask
 
 
+@pytest.fixture
+def plugin() -> Callable[..., list[dict[str, Any]]]:
+    """The lookup as a template calls it."""
+
+    def run(*terms: Any, **options: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = lookup_loader.get("kubevirt.cdi.clone_method").run(
+            list(terms), variables={}, **options
+        )
+        return found
+
+    return run
+
+
 def _planned(namespace: str, storage: str, name: str = "planned", **options: Any) -> dict[str, Any]:
     asked = {"size": "1Gi", "storage_class_name": storage, **options}
     return {"name": name, "namespace": namespace, "source": {"pvc": {"name": "golden"}}, "storage": asked}
@@ -150,6 +165,35 @@ def test_an_answer_is_asked_for_once(wire, connection, look_up, namespace, stora
     assert wire.requests == []
     answer["method"] = "changed by who asked"
     assert look_up(f"{namespace}/disk")[0]["method"] == "csi-clone"
+
+
+def test_the_plugin_answers_again_within_ten_milliseconds(wire, connection, plugin, namespace, storage) -> None:
+    """All that a template waits for: the plugin is found anew, reads its options, and asks."""
+    _clone(connection, namespace, "disk", storage, cloneType="csi-clone", clonePhase="Succeeded")
+    (first,) = plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN)
+    assert first["method"] == "csi-clone"
+    wire.requests.clear()
+    started = time.perf_counter()
+    again = plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN)
+    assert time.perf_counter() - started < 0.010
+    assert (again, wire.requests) == ([first], [])
+
+
+@pytest.mark.parametrize("given", [None, {"user_agent": "me"}])
+def test_the_variables_for_the_headers_of_a_proxy_are_heeded(plugin, monkeypatch, given) -> None:
+    seen: dict[str, Any] = {}
+
+    def connect(params: dict[str, Any]) -> None:
+        seen.update(params)
+        raise CdiError("Enough.")
+
+    monkeypatch.setattr(_clone_task, "connect", connect)
+    monkeypatch.setenv("K8S_AUTH_PROXY_HEADERS_PROXY_BASIC_AUTH", "ann:secret")
+    monkeypatch.setenv("K8S_AUTH_PROXY_HEADERS_USER_AGENT", "you")
+    with pytest.raises(AnsibleLookupError, match="Enough"):
+        plugin("images/disk", **({"proxy_headers": given} if given else {}))
+    agent = given["user_agent"] if given else "you"
+    assert seen["proxy_headers"] == {"proxy_basic_auth": "ann:secret", "basic_auth": None, "user_agent": agent}
 
 
 def test_a_clone_that_goes_on_is_seen_to(connection, look_up, namespace, storage, source) -> None:

@@ -146,6 +146,7 @@ def sources_to_clone(connection: Connection) -> Iterator[Bed]:
             "csi-too": made.make("csi-too", strategy="csi-clone"),
             "copy": made.make("copy", strategy="copy"),
             "fixed": made.make("fixed", strategy="csi-clone", expansion=False),
+            "snapshot-fixed": made.make("snapshot-fixed", strategy="snapshot", expansion=False),
             "plain": made.make("plain", PLAIN, expansion=False),
             "plain-snapshot": made.make("plain-snapshot", PLAIN, strategy="snapshot", expansion=False),
             "plain-csi": made.make("plain-csi", PLAIN, strategy="csi-clone", expansion=False),

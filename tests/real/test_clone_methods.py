@@ -53,12 +53,18 @@ def clones(bed: Bed) -> dict[str, dict[str, Any]]:
         bed.clone("other-mode", "csi", asked={"volume_mode": "Block"}),
         bed.clone("no-snapshot-class", "plain-snapshot"),
         bed.clone("other-namespace", "snapshot", namespace=bed.other),
+        bed.clone("snapshot-other-mode", "snapshot", asked={"volume_mode": "Block"}),
+        bed.clone("snapshot-larger", "snapshot", **larger),
+        bed.clone("snapshot-larger-fixed", "snapshot-fixed", **larger),
         bed.clone("larger", "csi", **larger),
         bed.clone("larger-fixed", "fixed", **larger),
         bed.clone("no-populator", "csi", annotations={"cdi.kubevirt.io/storage.usePopulator": "false"}),
         bed.clone("forced", "snapshot", annotations={"cdi.kubevirt.io/cloneType": "csi-clone"}),
         bed.clone("no-size", "snapshot", asked={"size": None}),
         bed.clone("of-snapshot", "snapshot", kind="snapshot", asked={"size": None}),
+        bed.clone(
+            "of-snapshot-elsewhere", "snapshot", kind="snapshot", asked={"size": None}, namespace=bed.other
+        ),
         # Of a device: CDI restores a snapshot that it has to copy to the first class of its driver by name,
         # which on the test cluster is `block-only`.
         bed.clone(
@@ -83,8 +89,9 @@ def test_what_was_foreseen_is_what_happened(clones) -> None:
 
 
 def test_the_clones_hold_what_the_source_holds(bed, clones) -> None:
-    names = ["golden", "by-snapshot", "by-csi", "by-copy", "other-mode", "larger", "of-snapshot-other-driver"]
-    found = digests(KUBECONFIG, [f"{bed.namespace}/{name}" for name in names], _COMPARED_BYTES)
+    names = [f"{bed.namespace}/golden", *(f"{item['namespace']}/{name}" for name, item in clones.items())]
+    found = digests(KUBECONFIG, names, _COMPARED_BYTES)
+    assert len(found) == len(clones) + 1
     assert len(set(found.values())) == 1, found
 
 
@@ -125,8 +132,17 @@ def test_c07_without_a_snapshot_class_it_is_copied(connection, bed, clones) -> N
     _fell_back(connection, bed, clones["no-snapshot-class"], "NoVolumeSnapshotClass", planner.NO_SNAPSHOT_CLASS)
 
 
-def test_c08_a_snapshot_wants_what_a_csi_clone_wants(bed, lookup) -> None:
-    """The same conditions by the profile's default strategy: seen in all combinations by test_clone_plan.py."""
+def test_c08_a_snapshot_wants_what_a_csi_clone_wants(connection, bed, clones, lookup) -> None:
+    """The same conditions by the profile's default strategy: seen in all combinations by test_clone_plan.py.
+
+    Of another driver there is no snapshot class, which is C7.
+    """
+    _fell_back(
+        connection, bed, clones["snapshot-other-mode"], "IncompatibleVolumeModes", planner.INCOMPATIBLE_MODES
+    )
+    _fell_back(connection, bed, clones["snapshot-larger-fixed"], "NoVolumeExpansion", planner.NO_EXPANSION)
+    assert clones["snapshot-larger"]["clone"]["method"] == "snapshot"
+    assert _capacity(connection, bed, "snapshot-larger") >= 160 << 20
     answers = lookup(
         bed.clone("planned-1", "snapshot"),
         bed.clone("planned-2", "plain"),
@@ -177,8 +193,8 @@ def test_c11_no_populator_means_a_copy(connection, bed, clones) -> None:
     assert remedy == "leave out the annotation cdi.kubevirt.io/storage.usePopulator"
 
 
-def test_c12_and_c13_a_copy_takes_two_pods_and_is_the_slowest(connection, bed, capsys) -> None:
-    """One source, the three methods one after the other; the times are printed, asserted is only who is last."""
+def test_c12_and_c13_a_copy_takes_two_pods_and_is_the_slowest(connection, bed, lookup, capsys) -> None:
+    """One source, the three methods one after the other; asserted is who is last, and that `ready_after` is right."""
     seen: set[str] = set()
     seconds: dict[str, list[float]] = {"snapshot": [], "csi": [], "copy": []}
     for attempt in range(2):
@@ -186,6 +202,7 @@ def test_c12_and_c13_a_copy_takes_two_pods_and_is_the_slowest(connection, bed, c
             started = time.monotonic()
             clone = bed.clone(f"timed-{name}-{attempt}", name)
             made = run("data_volume", **clone, wait=False)
+            posted = time.monotonic()
             assert not made.get("failed"), made["msg"]
 
             def succeeded(clone: dict[str, Any] = clone) -> bool:
@@ -195,7 +212,11 @@ def test_c12_and_c13_a_copy_takes_two_pods_and_is_the_slowest(connection, bed, c
                 return (stored.get("status") or {}).get("phase") == "Succeeded"
 
             until(succeeded, 90, f"{clone['name']} is not there")
-            seconds[name].append(time.monotonic() - started)
+            ended = time.monotonic()
+            seconds[name].append(ended - started)
+            (answer,) = lookup(f"{bed.namespace}/{clone['name']}")
+            # The cluster's moments are whole seconds, and the end is seen some time after it.
+            assert ended - posted - 3 <= answer["ready_after"] <= ended - started + 1
     with capsys.disabled():
         print(f"\n{'method':10} {'first':>8} {'second':>8}   seconds for {SIZE}")
         for name, (first, second) in seconds.items():
@@ -226,6 +247,9 @@ def test_c17_an_event_on_the_claim_says_why(connection, bed, clones) -> None:
 
 def test_c18_a_snapshot_source_has_rules_of_its_own(connection, bed, clones) -> None:
     assert clones["of-snapshot"]["clone"]["method"] == "snapshot"
+    elsewhere = clones["of-snapshot-elsewhere"]
+    found = (elsewhere["namespace"], elsewhere["phase"], elsewhere["clone"]["method"])
+    assert found == (bed.other, "Succeeded", "snapshot")
     clone = clones["of-snapshot-other-driver"]
     _fell_back(connection, bed, clone, "NoProvisionerMatch", planner.NO_PROVISIONER_MATCH)
 

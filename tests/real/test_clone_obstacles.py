@@ -17,6 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     DATA_VOLUME,
     POD,
     ROLE_BINDING,
+    STORAGE_CLASS,
     STORAGE_PROFILE,
     VOLUME_SNAPSHOT_CLASS,
 )
@@ -195,6 +196,17 @@ def test_c19_a_copy_without_room_hangs_in_cdi_and_is_refused_here(connection, be
     connection.delete(DATA_VOLUME, "no-room", bed.namespace, dry_run=False)
 
 
+def test_c19_a_permissive_clone_may_be_smaller(bed) -> None:
+    """Whoever says so by an annotation takes it upon himself that the data fit."""
+    permissive = {"annotations": {"cdi.kubevirt.io/permissiveClone": "true"}, "asked": {"size": "96Mi"}}
+    volumes = [bed.clone(f"permissive-{name}", name, **permissive) for name in ("snapshot", "csi", "copy")]
+    result = run("data_volume", data_volumes=volumes, wait_timeout=120)
+    assert not result.get("failed"), result["msg"]
+    assert [item["clone"]["method"] for item in result["data_volumes"]] == ["snapshot", "csi-clone", "copy"]
+    foreseen = [item["clone"]["foreseen"]["method"] for item in result["data_volumes"]]
+    assert foreseen == ["snapshot", "csi-clone", "copy"]
+
+
 def _phase(connection: Connection, bed: Bed, name: str) -> str | None:
     stored = connection.get(DATA_VOLUME, name, bed.namespace) or {}
     return (stored.get("status") or {}).get("phase")
@@ -208,3 +220,60 @@ def test_a_clone_that_waits_for_its_consumer_is_foretold(bed, lookup) -> None:
     (answer,) = lookup(f"{bed.namespace}/consumer")
     assert (answer["observed"], answer["method"]) == (False, "snapshot")
     assert "binds for the first consumer" in answer["waits_for"][0]
+
+
+def test_a_remedy_that_is_carried_out_makes_the_next_clone_fast(connection, bed, lookup) -> None:
+    made = StorageClasses(connection, f"{bed.namespace}-remedy")
+    try:
+        slow = bed.classes["slow"] = made.make("slow", strategy="copy")
+        rigid = bed.classes["rigid"] = made.make("rigid", strategy="csi-clone", expansion=False)
+        made.wait()
+        larger = {"asked": {"size": "160Mi"}}
+        before = [
+            bed.clone("mode-before", "csi", asked={"volume_mode": "Block"}),
+            bed.clone("driver-before", "plain-csi"),
+            bed.clone("profile-before", "slow"),
+            bed.clone("size-before", "rigid", **larger),
+        ]
+        assert not run("data_volume", data_volumes=before).get("failed")
+        answers = lookup(*[f"{bed.namespace}/{clone['name']}" for clone in before])
+        assert {answer["method"] for answer in answers} == {"copy"}
+        assert [answer["remedy"] for answer in answers] == [
+            "ask for volume_mode=Filesystem",
+            f"clone to class {bed.classes['snapshot']}",
+            f"set clone_strategy of the storage profile {slow} to snapshot",
+            f"set allowVolumeExpansion on class {rigid}",
+        ]
+        changed = run("storage_profile", name=slow, clone_strategy="snapshot", force_conflicts=True)
+        assert not changed.get("failed"), changed["msg"]
+        connection.merge(STORAGE_CLASS, rigid, None, {"allowVolumeExpansion": True}, dry_run=False)
+        after = [
+            bed.clone("mode-after", "csi", asked={"volume_mode": "Filesystem"}),
+            bed.clone("driver-after", "snapshot"),
+            bed.clone("profile-after", "slow"),
+            bed.clone("size-after", "rigid", **larger),
+        ]
+        result = run("data_volume", data_volumes=after)
+        assert not result.get("failed"), result["msg"]
+        methods = [item["clone"]["method"] for item in result["data_volumes"]]
+        assert methods == ["csi-clone", "snapshot", "snapshot", "csi-clone"]
+    finally:
+        made.remove()
+
+
+def test_the_method_is_looked_at_when_the_same_task_has_made_the_source(connection, bed) -> None:
+    required = {"source": "fresh", "asked": {"size": "64Mi"}, "require_clone_method": ["snapshot"]}
+    asked = {"size": "64Mi", "storage_class_name": bed.classes["snapshot"]}
+    volumes = [
+        bed.clone("of-fresh", "snapshot", **required),
+        bed.clone("copy-of-fresh", "copy", **required),
+        {"name": "fresh", "namespace": bed.namespace, "source": {"blank": {}}, "storage": asked},
+    ]
+    checked = run_on_cluster("data_volume", check=True, data_volumes=volumes).result
+    assert not checked.get("failed"), checked["msg"]
+    result = run("data_volume", data_volumes=volumes)
+    fast, slow, fresh = result["data_volumes"]
+    assert (fresh["phase"], fast["phase"]) == ("Succeeded", "Succeeded")
+    assert (fast["clone"]["foreseen"]["method"], fast["clone"]["method"]) == ("snapshot", "snapshot")
+    assert "copy-of-fresh would be cloned by copy, and require_clone_method is snapshot" in slow["error"]
+    assert connection.get(DATA_VOLUME, "copy-of-fresh", bed.namespace) is None

@@ -62,8 +62,11 @@ def test_the_override_wins_over_the_profile(strategy) -> None:
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
 def test_the_annotation_wins_over_all_and_is_not_checked(strategy) -> None:
     slow = FAST._replace(strategy="copy", expansion=False)
-    made = plan(_facts(DISK, slow, override="copy", forced=strategy, size=2 * GIB))
+    made = plan(_facts(DISK, slow, override="copy", forced=strategy))
     assert (made.method, made.forced, made.error) == (strategy, True, None)
+    # Seen on the real cluster: CDI goes on to try to expand the claim.
+    larger = plan(_facts(DISK, slow, override="copy", forced=strategy, size=2 * GIB))
+    assert (larger.method, larger.error) == (strategy, None if strategy == "copy" else planner.NO_EXPANSION)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +145,12 @@ def test_a_remedy_may_take_two_changes() -> None:
             _facts(DISK, FAST._replace(snapshot_class=None), forced="snapshot", snapshot_classes=()),
             "no compatible volumesnapshotclass",
         ),
+        # What CDI tries, and the driver refuses for ever.
+        (_facts(DISK._replace(driver="b.csi"), forced="csi-clone"), planner.INCOMPATIBLE_PROVISIONERS),
+        (_facts(DISK._replace(driver="b.csi"), forced="snapshot"), planner.INCOMPATIBLE_PROVISIONERS),
+        (_facts(IMAGE._replace(driver="b.csi"), forced="snapshot"), planner.INCOMPATIBLE_PROVISIONERS),
+        (_facts(DISK, forced="csi-clone", volume_mode="Filesystem"), planner.INCOMPATIBLE_MODES),
+        (_facts(DISK, forced="snapshot", volume_mode="Filesystem"), planner.INCOMPATIBLE_MODES),
         (_facts(content_type="archive"), "ContentType Archive cannot have block volumeMode"),
         (
             _facts(DISK._replace(content_type="archive"), content_type="archive", volume_mode=None),
