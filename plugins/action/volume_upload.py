@@ -91,7 +91,7 @@ class ActionModule(ActionBase):
         wrap_async = bool(self._task.async_val and not self._connection.has_native_async)
         if self._is_shown(wrap_async):
             with tempfile.TemporaryDirectory() as folder:
-                path = arguments.setdefault("progress_file", os.path.join(folder, "progress"))
+                path = arguments["progress_file"] = arguments.get("progress_file") or os.path.join(folder, "progress")
                 with _Watcher(path):
                     result = self._execute_module(module_args=arguments, task_vars=task_vars)
         else:

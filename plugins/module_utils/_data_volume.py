@@ -37,16 +37,16 @@ def desired(volume: t.Mapping[str, t.Any]) -> Object:
         if target in spec:
             size = spec[target].pop("size", None)
             spec[target]["resources"] = {"requests": {"storage": size}} if size else {}
-    asked = _texts(volume["annotations"])
+    asked = texts(volume["annotations"])
     if volume["binding"] == "immediate":
         asked[BIND_IMMEDIATELY] = "true"
     if volume["adopt_claim"]:
         asked[ADOPT_CLAIM] = "true"
-    metadata = {"name": volume["name"], "namespace": volume["namespace"], "labels": _texts(volume["labels"]), "annotations": asked}
+    metadata = {"name": volume["name"], "namespace": volume["namespace"], "labels": texts(volume["labels"]), "annotations": asked}
     return {"metadata": metadata, "spec": spec}
 
 
-def _texts(values: t.Mapping[str, t.Any] | None) -> dict[str, str]:
+def texts(values: t.Mapping[str, t.Any] | None) -> dict[str, str]:
     """Labels and annotations are texts: YAML's true is meant as `true`."""
     return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in (values or {}).items()}
 

@@ -31,12 +31,14 @@ _NO_WORKER = "Populator is running"
 _ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error", "Unschedulable")
 # What keeps a pod from starting, and is overcome once it has (kubelet's pkg/kubelet/events/event.go, v1.34).
 _BEFORE_START = ("FailedScheduling", "FailedAttachVolume", "FailedMapVolume", "FailedMount", "FailedCreatePodSandBox")
+# What other volumes' helpers use for a while, and give back.
+_SHARED = ("quota_exceeded", "storage_full")
 _OWNED_BY = "cdi.kubevirt.io/OwnedByUID"
 _CLONE_ERROR = "cdi.kubevirt.io/cloneError"
 # What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
 _NOISE = re.compile(
-    'the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch" not found|PVC is not bound|BackOff:'
-    "|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
+    'the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch" not found|could not find [^ ]* "[^"]*-scratch"'
+    "|PVC is not bound|BackOff:|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
 )
 # What is said of a bound claim that cannot be given its scratch claim.
 _NO_SCRATCH = re.compile('-scratch" is forbidden')
@@ -114,9 +116,16 @@ def judge(volume: t.Mapping[str, t.Any], stored: Object | None, around: Surround
         return Verdict(FAILED, "it was deleted")
     if _reached(volume, stored):
         return Verdict(REACHED)
+    return weigh(stored, around) or Verdict(WAITING, sentence(explain(stored, around, late=True)).rstrip("."))
+
+
+def weigh(stored: Object, around: Surroundings | None) -> Verdict | None:
+    """Whether what is wrong with a volume, or with a claim that CDI fills without one, can heal; None when nothing is known to be wrong."""
     found = diagnose(stored, around)
-    told = sentence(explain(stored, around, late=True)).rstrip(".")
-    return Verdict(WAITING, told) if found is None or found.grace is None else Verdict(FAILED, told, found.grace)
+    if found is None:
+        return None
+    told = sentence(explain(stored, around)).rstrip(".")
+    return Verdict(WAITING, told) if found.grace is None else Verdict(FAILED, told, found.grace)
 
 
 def _reached(volume: t.Mapping[str, t.Any], stored: Object) -> bool:
@@ -176,7 +185,7 @@ def diagnose(stored: Object, around: Surroundings | None = None) -> Diagnosis | 
     said_of_worker = [_Said(_told(running)), *(mine.pods() if mine else ())]
     said_of_claim = [*([] if bound.get("status") == "True" else [_Said(_told(bound))]), *(mine.claims() if mine else ())]
     diagnosis = _first(said_of_worker, WORKER_RULES, restarts) or _first(said_of_claim, CLAIM_RULES, restarts)
-    if diagnosis and diagnosis.cause == "quota_exceeded" and (mine is None or mine.others_work()):
+    if diagnosis and diagnosis.cause in _SHARED and (mine is None or mine.others_work()):
         diagnosis = diagnosis._replace(grace=None)
     if phase == "Failed":
         return (diagnosis or Diagnosis("failed", _told(running), ""))._replace(grace=0.0)
@@ -202,11 +211,13 @@ def _told(condition: Object) -> str:
 
 
 def _first(said: t.Iterable[_Said], rules: t.Sequence[Rule], restarts: int) -> Diagnosis | None:
-    """What the first words mean that a rule knows."""
-    for text, lasted in said:
+    """What the first words mean that a rule knows; an event of that meaning tells for how long it has been so, a condition does not."""
+    said = list(said)
+    for text, _lasted in said:
         for rule in rules:
             if re.search(rule.words, text):
                 patience = rule.grace if restarts >= rule.restarts else None
+                lasted = max(other.lasted for other in said if re.search(rule.words, other.text))
                 return Diagnosis(rule.cause, text, rule.remedy, None if patience is None else max(0.0, patience - lasted))
     return None
 
@@ -233,7 +244,7 @@ class _Mine:
     def __init__(self, stored: Object, around: Surroundings) -> None:
         self._around = around
         self._uids: dict[str, None] = {stored["metadata"].get("uid", ""): None}
-        self._found: dict[str, list[Object]] = {"claim": [], "pod": [], "snapshot": []}
+        self._found: dict[str, list[Object]] = {"claim": [stored] if _is_claim(stored) else [], "pod": [], "snapshot": []}
         reached = list(self._uids)
         while reached:
             for kind, item in around.owned.get(reached.pop(), ()):
@@ -295,6 +306,10 @@ class _Mine:
             # The claim that is to be populated is pending until the end.
             elif claim["metadata"]["uid"] in self._around.helpers:
                 yield _Said(f"ClaimPending: claim {name} of storage class {storage_class} is not bound")
+
+
+def _is_claim(stored: Object) -> bool:
+    return "accessModes" in (stored.get("spec") or {})
 
 
 def _references(item: Object) -> list[Object]:

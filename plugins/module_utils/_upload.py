@@ -25,6 +25,7 @@ from ._clone import PREFIX, annotations
 from ._data_volume import BIND_IMMEDIATELY, desired
 from ._data_volume_checks import check as check_volume
 from ._data_volume_options import VOLUME_OPTIONS
+from ._diagnosis import Surroundings, weigh
 from ._errors import CdiError
 from ._fields import field_name
 from ._image import MIB, Image
@@ -106,8 +107,9 @@ def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: float, 
     `overhead` is the file system's share that CDI takes off a claim given by `pvc`. Raises CdiError when a size is needed that nothing tells.
     """
     volume = copy.deepcopy(declared(upload))
-    volume["content_type"] = content_type(upload, image)
     spec = (stored or {}).get("spec") or {}
+    # Of a volume for archives CDI would only find out when all has been sent.
+    volume["content_type"] = content_type(upload, image) or ("kubevirt" if spec.get("contentType") == "archive" else None)
     target = "pvc" if volume["pvc"] or ("pvc" in spec and not volume["storage"]) else "storage"
     given = volume[target] or {}
     before = spec.get(target) or {}
@@ -183,6 +185,14 @@ def new_life(claim: Object) -> Object:
     }
 
 
+def is_as_asked(upload: t.Mapping[str, t.Any], volume: Object | None) -> bool:
+    """Whether a stored DataVolume has what can be compared without the file."""
+    spec = (volume or {}).get("spec") or {}
+    return not any(upload[target] for target in ("storage", "pvc")) and all(
+        upload[option] in (None, spec.get(field_name(option))) for option in _SPEC_FIELDS
+    )
+
+
 def is_upload_claim(claim: Object) -> bool:
     """Whether CDI takes uploads for a claim that has no DataVolume (upload-populator.go and upload-controller.go, v1.65.0)."""
     return populated_by_source(claim) is not None or UPLOAD_TARGET in annotations(claim)
@@ -243,12 +253,15 @@ def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, clai
     return REPLACE, why
 
 
-def judge_claim_ready(claim: Object | None) -> Verdict:
-    """Whether bytes can be sent to a claim that has no DataVolume."""
+def judge_claim_ready(claim: Object | None, around: Surroundings | None = None) -> Verdict:
+    """Whether bytes can be sent to a claim that has no DataVolume, or what keeps it from that."""
     if claim is None:
         return Verdict(FAILED, "it was deleted while it was waited for")
     if is_populated(None, claim) or annotations(claim).get(f"{PREFIX}storage.pod.ready") == "true":
         return Verdict(REACHED)
+    verdict = weigh(claim, around) if around else None
+    if verdict:
+        return verdict
     told = annotations(claim).get(f"{PREFIX}storage.condition.running.message") or annotations(claim).get(f"{PREFIX}storage.condition.bound.message")
     phase = (claim.get("status") or {}).get("phase")
     return Verdict(WAITING, f"it is {phase}, and its upload server is not ready" + (f" ({told})" if told else ""))

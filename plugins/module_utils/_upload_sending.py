@@ -18,6 +18,7 @@ from . import _upload as rules
 from ._apply import write
 from ._clone import annotations
 from ._connection import Object
+from ._diagnosis import Surroundings
 from ._errors import ApiError, CdiError
 from ._image import Image
 from ._module import Task
@@ -187,17 +188,17 @@ def _ready(session: Session, item: Item) -> Object:
     session.progress.say(item.title, "waiting for the upload server")
     volume = rules.declared(item.upload)
 
-    def judge(_name: str, stored: Object | None) -> Verdict:
-        return rules.judge_claim_ready(stored) if item.volume is None else diagnosis.judge(volume, stored)
+    def judge(_name: str, stored: Object | None, around: Surroundings | None = None) -> Verdict:
+        return rules.judge_claim_ready(stored, around) if item.volume is None else diagnosis.judge(volume, stored, around)
 
     lookout = Lookout(session.connection, namespace)
 
     def look(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
         around = lookout.look(quiet.values(), seconds)
-        return {each: diagnosis.judge(volume, stored, around) for each, stored in quiet.items()}
+        return {each: judge(each, stored, around) for each, stored in quiet.items()}
 
-    closer = None if item.volume is None else Closer(diagnosis.moved, look)
-    outcome = wait_for(session.connection, _resource(item), namespace, [name], judge, time.monotonic() + session.timeout, closer)[name]
+    deadline = time.monotonic() + session.timeout
+    outcome = wait_for(session.connection, _resource(item), namespace, [name], judge, deadline, Closer(diagnosis.moved, look))[name]
     if outcome.verdict.state != REACHED or outcome.object is None:
         how = "cannot take the upload" if outcome.verdict.state == FAILED else f"is not ready for the upload after {session.timeout} s"
         raise CdiError(f"{_resource(item).kind} {item.title} {how}: {outcome.verdict.reason}.{_warnings(session, item)}")

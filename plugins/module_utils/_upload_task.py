@@ -126,12 +126,18 @@ def _read(task: Task, items: list[Item]) -> None:
 
 def _upload(session: Session, item: Item) -> None:
     """Decide, make the target, send, and see it through."""
-    if _holds_checksum(item):
-        return
+    if item.volume is not None and item.volume["metadata"].get("deletionTimestamp"):
+        if not session.check_mode:
+            wait_gone(session.connection, DATA_VOLUME, *item.key, session.timeout)
+            item.claim = session.connection.get(PERSISTENT_VOLUME_CLAIM, item.key[1], item.key[0])
+        item.volume = None
     if item.volume is None and item.claim is not None and data_volume.goes_away(item.claim):
         if not session.check_mode:
             wait_gone(session.connection, PERSISTENT_VOLUME_CLAIM, *item.key, session.timeout)
         item.claim = None
+    if _holds_checksum(item):
+        _label(session, item)
+        return
     item.stamp = Stamp.of(item.upload["path"])
     item.image = inspect(item.upload["path"])
     if item.upload["checksum"] or item.volume is not None or item.claim is not None:
@@ -140,8 +146,9 @@ def _upload(session: Session, item: Item) -> None:
     item.action, item.reason = rules.plan(item.upload, item.digest, item.volume, item.claim, drift)
     item.changed = item.action != rules.NOTHING
     before = held(item)
-    if item.action == rules.NOTHING:
+    if item.action in (rules.NOTHING, rules.RECORD, rules.SEND):
         _label(session, item)
+    if item.action == rules.NOTHING:
         return
     if item.action == rules.RECORD:
         item.claim = annotate(session, item, {rules.UPLOADED: item.digest})
@@ -151,7 +158,8 @@ def _upload(session: Session, item: Item) -> None:
         create(session, item)
         # CDI makes the volume meanwhile.
         item.digest = item.digest or _sha256(session, item)
-    item.diff = {"before": {"sha256": before}, "after": {"sha256": item.digest}}
+    for side, digest in (("before", before), ("after", item.digest)):
+        item.diff[side] = {**item.diff.get(side, {}), "sha256": digest}
     if item.action != rules.RECORD and not session.check_mode:
         send_until_taken(session, item)
 
@@ -174,7 +182,7 @@ def _wanted(session: Session, item: Item) -> tuple[Object | None, list[str]]:
 def _holds_checksum(item: Item) -> bool:
     """Whether the target is known to hold the file with the given checksum: then the file is not even read."""
     checksum = item.upload["checksum"]
-    if not checksum or item.upload["overwrite"] == "always" or any(item.upload[target] for target in ("storage", "pvc")):
+    if not checksum or item.upload["overwrite"] == "always" or not rules.is_as_asked(item.upload, item.volume):
         return False
     item.digest = rules.digest_of(checksum)
     populated = rules.is_populated(item.volume, item.claim) and (item.volume or item.claim) is not None
@@ -215,7 +223,7 @@ def _label(session: Session, item: Item) -> None:
     missing = {
         kind: given
         for kind in ("labels", "annotations")
-        if (given := {key: value for key, value in (item.upload[kind] or {}).items() if (metadata.get(kind) or {}).get(key) != value})
+        if (given := {key: value for key, value in data_volume.texts(item.upload[kind]).items() if (metadata.get(kind) or {}).get(key) != value})
     }
     if missing:
         before = item.volume

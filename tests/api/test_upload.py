@@ -32,8 +32,11 @@ def filled(connection, namespace) -> Callable[..., None]:
     """Makes a DataVolume as CDI leaves it after an upload of the file."""
     objects = client.CustomObjectsApi(config.new_client_from_config(os.environ["KUBECONFIG"]))
 
-    def fill(name: str, path: Path, phase: str = "Succeeded", size: str = "2Mi") -> None:
-        spec = {"source": {"upload": {}}, "storage": {"resources": {"requests": {"storage": size}}}}
+    def fill(
+        name: str, path: Path, phase: str = "Succeeded", size: str = "2Mi", content_type: str = "kubevirt"
+    ) -> None:
+        storage = {"resources": {"requests": {"storage": size}}}
+        spec = {"source": {"upload": {}}, "storage": storage, "contentType": content_type}
         volume = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": {"name": name}, "spec": spec}
         connection.create(DATA_VOLUME, volume, namespace, dry_run=False)
         kind = (DATA_VOLUME.group, DATA_VOLUME.version, namespace, DATA_VOLUME.plural, name)
@@ -107,6 +110,59 @@ def test_labels_of_a_filled_volume_follow_and_others_stay(connection, module, na
     assert result["changed"] and result["action"] == "unchanged" and result["bytes_sent"] == 0
     assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["labels"] == {"theirs": "x", "ours": "y"}
     assert not module("volume_upload", **options).result["changed"]
+
+
+def test_labels_that_yaml_does_not_take_for_texts_are_set_once(module, namespace, image, filled) -> None:
+    filled("disk", image)
+    options = {"name": "disk", "namespace": namespace, "path": str(image), "labels": {"backup": True, "version": 12}}
+    labels = module("volume_upload", **options).result["data_volume"]["metadata"]["labels"]
+    assert labels == {"backup": "true", "version": "12"}
+    assert not module("volume_upload", **options).result["changed"]
+
+
+def test_with_a_checksum_the_labels_follow_and_nothing_is_read(module, namespace, image, filled, tmp_path) -> None:
+    filled("disk", image)
+    digest = hashlib.sha256(image.read_bytes()).hexdigest()
+    options = {"name": "disk", "namespace": namespace, "path": str(tmp_path / "nowhere"), "checksum": f"sha256:{digest}"}
+    result = module("volume_upload", labels={"ours": "y"}, **options).result
+    assert result["changed"] and result["action"] == "unchanged"
+    assert result["data_volume"]["metadata"]["labels"] == {"ours": "y"}
+
+
+def test_a_checksum_hides_no_other_difference(module, namespace, image, filled) -> None:
+    filled("disk", image)
+    digest = hashlib.sha256(image.read_bytes()).hexdigest()
+    options = {"name": "disk", "namespace": namespace, "path": str(image), "checksum": f"sha256:{digest}"}
+    result = module("volume_upload", preallocation=True, **options).result
+    assert result["failed"] and "spec.preallocation is unset and not True" in result["msg"]
+
+
+def test_what_is_recorded_late_is_labelled_too(connection, module, namespace, image, filled) -> None:
+    filled("disk", image)
+    noted = {"kubevirt.cdi/uploaded-sha256": None, "kubevirt.cdi/upload-sha256": hashlib.sha256(image.read_bytes()).hexdigest()}
+    connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, {"metadata": {"annotations": noted}}, dry_run=False)
+    options = {"name": "disk", "namespace": namespace, "path": str(image), "labels": {"ours": "y"}}
+    result = module("volume_upload", **options).result
+    assert result["action"] == "recorded" and result["diff"]["after"]["metadata"]["labels"] == {"ours": "y"}
+    assert not module("volume_upload", **options).result["changed"]
+
+
+def test_a_volume_that_is_being_deleted_holds_nothing(connection, module, namespace, image, filled) -> None:
+    filled("disk", image)
+    keep = {"metadata": {"finalizers": ["kubevirt.cdi/test"]}}
+    connection.merge(DATA_VOLUME, "disk", namespace, keep, dry_run=False)
+    connection.delete(DATA_VOLUME, "disk", namespace, dry_run=False)
+    connection.delete(PERSISTENT_VOLUME_CLAIM, "disk", namespace, dry_run=False)
+    result = module("volume_upload", name="disk", namespace=namespace, path=str(image), check=True).result
+    connection.merge(DATA_VOLUME, "disk", namespace, {"metadata": {"finalizers": None}}, dry_run=False)
+    assert result["changed"] and result["action"] == "uploaded"
+
+
+def test_a_disk_is_not_sent_to_a_volume_for_archives(module, namespace, image, filled) -> None:
+    filled("files", image, phase="UploadReady", content_type="archive")
+    result = module("volume_upload", name="files", namespace=namespace, path=str(image)).result
+    assert result["failed"] and "spec.contentType is archive and not kubevirt" in result["msg"]
+    assert result["bytes_sent"] == 0
 
 
 @pytest.mark.parametrize(

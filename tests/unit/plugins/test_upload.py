@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.action.volume_upload import Lines
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import Surroundings
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import MIB, Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import _by_url
@@ -198,6 +199,31 @@ def test_a_claim_tells_it_by_its_annotations() -> None:
     assert rules.judge_claim_ready(_claim(pod_ready="true")).state == REACHED
     assert rules.judge_claim_ready(_claim()).state == WAITING
     assert rules.judge_claim_ready(None).state == FAILED
+
+
+def test_what_keeps_a_claim_from_uploads_is_known_from_its_events() -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": "thin"}
+    claim = {"metadata": {"name": "disk", "uid": "u"}, "spec": spec, "status": {"phase": "Pending"}}
+    about = {"uid": "u", "kind": "PersistentVolumeClaim", "name": "disk"}
+    said = {"metadata": {"uid": "e"}, "involvedObject": about, "reason": "ErrExceededQuota", "message": "exceeded quota"}
+    verdict = rules.judge_claim_ready(claim, Surroundings([said]))
+    assert verdict.state == FAILED and "raise the namespace's quota" in verdict.reason
+    assert "its upload server is not ready" in rules.judge_claim_ready(claim, Surroundings()).reason
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, True),
+        ({"preallocation": True}, True),
+        ({"preallocation": False}, False),
+        ({"content_type": "archive"}, False),
+        ({"pvc": {"size": "1Gi"}}, False),
+    ],
+)
+def test_what_a_checksum_does_not_tell_is_compared_without_the_file(asked: dict[str, Any], expected: bool) -> None:
+    options = ("storage", "pvc", "content_type", "preallocation", "priority_class_name", "service_account_name")
+    assert rules.is_as_asked({**dict.fromkeys(options), **asked}, {"spec": {"preallocation": True}}) is expected
 
 
 @pytest.mark.parametrize(
