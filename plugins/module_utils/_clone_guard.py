@@ -10,6 +10,7 @@ from __future__ import annotations
 import typing as t
 
 from . import _data_volume as rules
+from . import _data_volume_growth as growth
 from ._clone import PREFIX, annotations, is_clone
 from ._clone_facts import source_reference
 from ._clone_permission import refusal
@@ -47,14 +48,18 @@ def source_claim(item: Item) -> Key | None:
 
 
 def foresee(task: Task, items: list[Item]) -> dict[Key, Prediction]:
-    """The plans of the clones that the task will make. One that is not as asked, or cannot succeed, becomes its item's error."""
-    wanted = {item.key: rules.desired(item.volume) for item in items if _will_be_made(item)}
+    """The plans of the clones that the task will make, or has to when they cannot grow. One that is not as asked, or cannot succeed, is refused."""
+    growing = {item.key for item in items if _may_grow(item)}
+    wanted = {item.key: rules.desired(item.volume) for item in items if item.key in growing or _will_be_made(item)}
     clones = [item for item in items if item.key in wanted and is_clone(wanted[item.key], None) and not _is_filled_otherwise(wanted[item.key])]
     predictions = dict(zip((item.key for item in clones), predict(Reader(task.connection), [wanted[item.key] for item in clones])))
     refusals: dict[tuple[str, str, str], str] = {}
     for item in clones:
         prediction = t.cast(Prediction, predictions[item.key])
         guarded(item, lambda item=item, prediction=prediction: _refuse(task, item, prediction, refusals))
+        if item.key in growing:
+            item.error, item.refusal = "", item.error
+            continue
         if prediction.users and not item.error:
             task.warn(
                 f"DataVolume {item.title}: CDI does not begin to clone while the source is in use by {', '.join(prediction.users)}; "
@@ -70,6 +75,14 @@ def _will_be_made(item: Item) -> bool:
         return item.claim is None or rules.goes_away(item.claim)
     drift = rules.spec_drift(rules.desired(item.volume), item.stored)
     return bool(drift.lines) and drift.grows_to is None and item.volume["on_drift"] == "recreate"
+
+
+def _may_grow(item: Item) -> bool:
+    """Whether it is made anew only if it cannot grow, which its claim tells when it is asked to."""
+    if not item.present or item.error or item.stored is None or item.terminating or item.volume["on_drift"] != "recreate":
+        return False
+    size = rules.spec_drift(rules.desired(item.volume), item.stored).grows_to
+    return size is not None and (item.claim is None or growth.grown_to(item.claim) != size)
 
 
 def _is_filled_otherwise(wanted: dict[str, t.Any]) -> bool:

@@ -109,7 +109,8 @@ def _facts(
         return {**answer, **prediction.facts, "error": error}
     if known["method"] == COPY and prediction and prediction.plan.method == COPY:
         answer["remedy"] = prediction.plan.remedy
-    if known["phase"] != "Succeeded" and prediction:
+    # A claim that is filled without a populator is told no phase.
+    if "Succeeded" not in (known["phase"], ((volume or {}).get("status") or {}).get("phase")) and prediction:
         answer["waits_for"] = list(prediction.plan.waits_for)
     if known["method"] is None:
         reason = explain(known, None, None, None) if is_clone(volume, claim) else "The volume is no clone."

@@ -29,7 +29,7 @@ from ._wait import wait_gone
 
 @dataclass
 class Item:
-    """One volume on its way through the task. `claim` is what was last read of it, None before that."""
+    """One volume on its way through the task. `claim` is what was last read of it, None before that; `refusal` says why it must not be made anew."""
 
     volume: dict[str, t.Any]
     stored: Object | None = None
@@ -39,6 +39,7 @@ class Item:
     grows: bool = False
     diff: dict[str, t.Any] = field(default_factory=dict)
     error: str = ""
+    refusal: str = ""
     diagnosis: dict[str, str] | None = None
 
     @property
@@ -190,6 +191,8 @@ def _grow_claim(task: Task, item: Item, wanted: Object, size: int, release: str)
 def _replace(task: Task, item: Item, wanted: Object, release: str, deadline: float) -> None:
     """Delete, unless it is on its way already, and make anew."""
     before = t.cast(Object, item.stored)
+    if item.refusal:
+        raise CdiError(item.refusal)
     _refuse_newer(item, release)
     _delete(task, item)
     if task.check_mode:

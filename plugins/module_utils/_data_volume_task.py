@@ -32,6 +32,8 @@ from ._scratch_task import Pair, foreseen_problems, look_for, read_settings
 from ._wait import FAILED, REACHED, wait_for
 
 _PARALLEL_WRITES = 8
+# What no clone was made for.
+_NOT_MADE = ("none", "metadata", "growable")
 _TOLD_ERRORS = 3
 _ITEM_OPTIONS = {"name": {"type": "str", "required": True}, **VOLUME_OPTIONS}
 SPEC = (
@@ -210,8 +212,9 @@ def _results(task: Task, items: list[Item], settings: Settings | None, foreseen:
     results = []
     for item in items:
         facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ScratchSeen()), allocated.get(item.key))
-        facts["clone"]["foreseen"] = foreseen[item.key].facts if item.key in foreseen else None
-        item.error = told_users(item, foreseen.get(item.key)) or other_method(item, facts["clone"]["method"])
+        prediction = foreseen.get(item.key) if item.drift not in _NOT_MADE else None
+        facts["clone"]["foreseen"] = prediction.facts if prediction else None
+        item.error = told_users(item, prediction) or (other_method(item, facts["clone"]["method"]) if prediction else "")
         if item.changed and (facts["preallocation"] or {}).get("ignored"):
             task.warn(f"DataVolume {item.title} is not preallocated: {facts['preallocation']['ignored']}")
         namespace, name = item.key

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from kubernetes import client
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
 
@@ -46,3 +47,50 @@ def test_a_clone_is_not_made_when_the_source_of_its_task_failed(module, connecti
         f"DataVolume {namespace}/clone is not made, because its source in this task failed; mend that first."
     )
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
+
+
+@pytest.fixture
+def cloned(connection, namespace) -> dict[str, Any]:
+    """A clone of long ago: bound, 1Gi, by copy; its source is gone, and its class lets nothing grow."""
+    spec = {
+        "source": {"pvc": {"name": "golden", "namespace": namespace}},
+        "storage": {"resources": {"requests": {"storage": "1Gi"}}},
+    }
+    body = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": {"name": "clone"}, "spec": spec}
+    volume = connection.create(DATA_VOLUME, body, namespace, dry_run=False)
+    core = client.CoreV1Api(connection.api_client)
+    size = {"storage": "1Gi"}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "volumeName": f"pv-{namespace}"}
+    told = {"cdi.kubevirt.io/cloneType": "copy", "cdi.kubevirt.io/clonePhase": "Succeeded"}
+    core.create_namespaced_persistent_volume_claim(
+        namespace, {"metadata": {"name": "clone", "annotations": told}, "spec": claim}
+    )
+    core.patch_namespaced_persistent_volume_claim_status(
+        "clone", namespace, {"status": {"phase": "Bound", "capacity": size}}
+    )
+    client.CustomObjectsApi(connection.api_client).patch_namespaced_custom_object_status(
+        DATA_VOLUME.group,
+        DATA_VOLUME.version,
+        namespace,
+        DATA_VOLUME.plural,
+        "clone",
+        {"status": {"phase": "Succeeded"}},
+    )
+    return volume
+
+
+def test_a_clone_that_cannot_grow_is_not_deleted_for_one_of_another_method(
+    module, connection, namespace, cloned
+) -> None:
+    larger = {**CLONE, "storage": {"size": "2Gi"}, "on_drift": "recreate"}
+    result = module("data_volume", namespace=namespace, **larger).result
+    assert result["failed"] and "has no clone method yet, and require_clone_method is snapshot" in result["msg"]
+    kept = connection.get(DATA_VOLUME, "clone", namespace)
+    assert kept["metadata"]["uid"] == cloned["metadata"]["uid"] and not kept["metadata"].get("deletionTimestamp")
+
+
+def test_a_required_method_is_not_asked_of_a_clone_that_only_gets_a_label(module, namespace, cloned) -> None:
+    result = module("data_volume", namespace=namespace, labels={"tier": "gold"}, **CLONE).result
+    assert not result.get("failed"), result["msg"]
+    assert result["drift"] == "metadata" and result["clone"]["method"] == "copy"
+    assert result["clone"]["foreseen"] is None

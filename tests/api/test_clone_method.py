@@ -207,6 +207,14 @@ def test_a_clone_that_goes_on_is_seen_to(connection, look_up, namespace, storage
     assert look_up(f"{namespace}/disk")[0]["phase"] == "Succeeded"
 
 
+def test_a_finished_clone_waits_for_nothing(connection, look_up, namespace, storage) -> None:
+    """Of one that no populator made CDI notes no phase at the claim; and its source may be gone."""
+    _clone(connection, namespace, "done", storage, cloneType="copy")
+    _set_status(connection, DATA_VOLUME, "done", namespace, {"phase": "Succeeded"})
+    (answer,) = look_up(f"{namespace}/done")
+    assert (answer["method"], answer["waits_for"]) == ("copy", [])
+
+
 def test_a_clone_that_cdi_has_not_begun_is_foretold(connection, look_up, namespace, storage, source) -> None:
     _clone(connection, namespace, "disk", storage)
     (answer,) = look_up(f"{namespace}/disk")
