@@ -113,13 +113,14 @@ CLAIM_RULES = (
         "see what the storage driver says, or copy instead: clone_strategy=copy (module kubevirt.cdi.storage_profile)",
         LASTING * 2,
     ),
-    # What may still be under way, by the provisioner's own reckoning (external-provisioner, pkg/controller/controller.go, isFinalError).
+    # What is still under way, and what is not, by the provisioner's own reckoning (external-provisioner v5.3.0, pkg/controller/controller.go, checkError).
     Rule(
-        "code = (Canceled|DeadlineExceeded|Unavailable|ResourceExhausted|Aborted)",
+        "code = (Canceled|DeadlineExceeded|Unavailable|Aborted)",
         "provisioning_failed",
         "see what the storage driver says",
         None,
     ),
+    Rule("code = ResourceExhausted", "storage_full", "make room in the storage, or ask for a smaller size or another class", LASTING * 2),
     Rule(
         "code = (InvalidArgument|OutOfRange|Unimplemented)",
         "provisioning_failed",

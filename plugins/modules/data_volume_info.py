@@ -245,7 +245,7 @@ data_volumes:
             - Of the pods that fill the volume V(secret_missing), V(config_map_missing), V(image_pull_failed), V(mount_failed),
               V(worker_out_of_memory), V(worker_refused), V(worker_restarts), V(worker_unschedulable).
             - Of the storage V(storage_class_missing), V(storage_profile_incomplete), V(claim_exists), V(claim_lost), V(claim_missing),
-              V(claim_not_valid), V(claim_pending), V(provisioning_failed), V(quota_exceeded).
+              V(claim_not_valid), V(claim_pending), V(provisioning_failed), V(quota_exceeded), V(storage_full).
             - Of a clone V(clone_not_valid), V(clone_source_in_use), V(clone_source_missing), V(clone_token_invalid), V(snapshot_failed).
             - Else V(controller_down), V(deleted), V(failed), V(unfinished), V(waiting_for_consumer).
           returned: success

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,16 +21,13 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     STORAGE_CLASS,
     Resource,
 )
-from tests.cluster.csi.faults import clear_faults, set_faults
 from tests.cluster.versions import HELPER_IMAGE
-from tests.real.clone_bed import THIN, alone, until
-from tests.real.fault_bed import HTTP, HTTPS, NODE, STORAGE, Bed, Fault, Seen, blank, check, http
+from tests.real.clone_bed import THIN, until
+from tests.real.fault_bed import HTTP, HTTPS, NODE, STORAGE, Bed, Fault, Seen, blank, check, http, storage_faults
 
 _RBAC = "rbac.authorization.k8s.io"
 ROLE_BINDING = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True)
-QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota", True)
 LIMIT_RANGE = Resource("", "v1", "limitranges", "LimitRange", True)
-PERSISTENT_VOLUME = Resource("", "v1", "persistentvolumes", "PersistentVolume", False)
 
 REGISTRY = HTTPS.replace("https://", "docker://")
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}, "storageClassName": "thin"}
@@ -155,25 +151,11 @@ def bed(connection: Connection) -> Iterator[Bed]:
     bed.make(CONFIG_MAP, "ca", main, data={"ca.pem": ca})
     bed.make(PERSISTENT_VOLUME_CLAIM, "claim-is-there", main, spec=CLAIM)
     for claims in range(3):
-        bed.make(
-            QUOTA, "quota", bed.namespace(f"quota-{claims}"), spec={"hard": {"persistentvolumeclaims": str(claims)}}
-        )
+        bed.namespace_with_quota(claims)
     most = {"type": "PersistentVolumeClaim", "max": {"storage": "100Mi"}}
     bed.make(LIMIT_RANGE, "limits", bed.namespace("limited"), spec={"limits": [most]})
     bed.make(STORAGE_CLASS, bed.name("no-profile"), provisioner=THIN)
-    bed.make(STORAGE_CLASS, bed.name("elsewhere"), provisioner="kubernetes.io/no-provisioner")
-    elsewhere = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["elsewhere"]}
-    bed.make(
-        PERSISTENT_VOLUME,
-        bed.name("elsewhere"),
-        spec={
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": bed.name("elsewhere"),
-            "local": {"path": "/nowhere"},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [elsewhere]}]}},
-        },
-    )
+    bed.make_class_elsewhere()
     bed.make(
         ROLE_BINDING,
         "edit",
@@ -230,16 +212,6 @@ def _ready(bed: Bed, name: str, fault: Fault) -> Fault:
     return Fault(fault.cause, fault.words, fault.remedy, options, fault.namespace, user)
 
 
-@contextlib.contextmanager
-def _storage_faults(**faults: dict[str, Any]) -> Iterator[None]:
-    with alone():
-        set_faults("full", faults)
-        try:
-            yield
-        finally:
-            clear_faults("full")
-
-
 # Nothing says that these will never get on.
 SUSPICIOUS = {
     "claim-refused": Fault("claim_missing", "made no claim", "LimitRange", {**http(), "wait_timeout": 8}, "limited"),
@@ -266,7 +238,7 @@ def seen(bed: Bed) -> dict[str, Seen]:
     everything = {name: _ready(bed, name, fault) for name, fault in {**FAULTS, **HEALTHY, **SUSPICIOUS}.items()}
     snapshots = {"code": "INTERNAL", "message": "no snapshots today", "match": bed.namespace("main")}
     volumes = {"code": "INTERNAL", "message": "the array is on fire", "match": bed.namespace("broken")}
-    with _storage_faults(CreateSnapshot=snapshots, CreateVolume=volumes):
+    with storage_faults(CreateSnapshot=snapshots, CreateVolume=volumes):
         return bed.all(bed.induce, everything)
 
 

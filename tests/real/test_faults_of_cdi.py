@@ -16,7 +16,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Co
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, CDI_CONFIG, DATA_VOLUME, DEPLOYMENT
 from tests.real.clone_bed import alone, until, without_default_class
-from tests.real.fault_bed import LIMIT_SECONDS, Bed, Fault, Seen, blank, check, http
+from tests.real.fault_bed import LIMIT_SECONDS, Bed, Fault, Seen, blank, check, http, upload
 
 _NAMESPACE = "cdi"
 
@@ -30,6 +30,7 @@ FAULTS = {
         {"source": {"blank": {}}, "storage": {"size": "64Mi"}},
     ),
     "controller-down": Fault("controller_down", "Deployment cdi/cdi-deployment", "see its pods", blank()),
+    "controller-down-for-an-upload": Fault("", "Deployment cdi/cdi-deployment", "see its pods", upload()),
     "webhook-down": Fault("", "failed calling webhook", "Deployment cdi-apiserver", blank()),
 }
 
@@ -109,7 +110,7 @@ def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
         # The operator would start them again.
         with _down(connection, "cdi-operator"):
             with _down(connection, "cdi-deployment"):
-                declare("controller-down")
+                declare("controller-down", "controller-down-for-an-upload")
             with _down(connection, "cdi-apiserver"):
                 until(lambda: _refused_at_once(connection), 90, "the webhook still answers")
                 declare("webhook-down")

@@ -14,7 +14,6 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils import _diagnosis as 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
 from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING
 
-
 UIDS = [f"{number}0000000-0000-4000-8000-000000000000" for number in range(6)]
 VOLUME, CLAIM, PRIME, POD, OTHER, SCRATCH = UIDS
 PENDING = {"reason": "Pending", "message": "PVC disk Pending"}
@@ -22,14 +21,7 @@ PENDING = {"reason": "Pending", "message": "PVC disk Pending"}
 
 def _volume(**options: Any) -> dict[str, Any]:
     defaults = {option: spec.get("default") for option, spec in VOLUME_OPTIONS.items()}
-    return {
-        **defaults,
-        "name": "disk",
-        "namespace": "demo",
-        "source": {"blank": {}},
-        "storage": {"size": "1Gi"},
-        **options,
-    }
+    return {**defaults, "name": "disk", "namespace": "demo", "source": {"blank": {}}, "storage": {"size": "1Gi"}, **options}
 
 
 def _stored(phase: str, restarts: int = 0, **conditions: dict[str, str]) -> dict[str, Any]:
@@ -73,12 +65,8 @@ def test_what_cannot_heal_fails_at_once_with_its_remedy() -> None:
     stored = _stored("ImportInProgress", Running={"reason": "Error", "message": message})
     verdict = rules.judge(_volume(), stored)
     assert (verdict.state, verdict.grace) == (FAILED, 0)
-    assert rules.explain(stored) == {
-        "phase": "ImportInProgress",
-        "cause": "source_not_found",
-        "message": f"Error: {message}",
-        "remedy": "correct the URL",
-    }
+    told = {"phase": "ImportInProgress", "cause": "source_not_found", "message": f"Error: {message}", "remedy": "correct the URL"}
+    assert rules.explain(stored) == told
     assert rules.sentence(rules.explain(stored)) == f"phase ImportInProgress, Error: {message}; correct the URL."
 
 
@@ -286,6 +274,17 @@ def test_what_an_event_has_said_for_long_needs_no_patience() -> None:
     stored = _stored("ImportScheduled", Bound=PENDING)
     assert rules.judge(_volume(), stored, _around(once)).grace > 0
     assert rules.judge(_volume(), stored, _around(again)).grace == 0
+    condition = _stored("ImportScheduled", Bound={**PENDING, "message": "failed to provision volume: code = Internal"})
+    assert rules.judge(_volume(), condition).grace > 0 == rules.judge(_volume(), condition, _around(again)).grace
+
+
+def test_a_storage_without_room_has_failed_unless_others_work_and_give_some_back() -> None:
+    full = _event(PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = the pool is full", last="00:00:10")
+    stored = _stored("ImportScheduled", Bound=PENDING)
+    assert rules.judge(_volume(), stored, _around(full)).state == FAILED
+    assert "make room in the storage" in rules.explain(stored, _around(full))["remedy"]
+    assert _cause(stored, _around(full)) == "storage_full"
+    assert rules.judge(_volume(), stored, _around(full, others=[_object(SCRATCH, OTHER)])).state == WAITING
 
 
 def test_a_quota_that_others_use_for_a_while_is_waited_for() -> None:
@@ -313,11 +312,8 @@ def test_a_pod_that_no_node_takes(message: str, state: str) -> None:
 
 
 def _controller(available: int) -> dict[str, Any]:
-    return {
-        "metadata": {"name": "cdi-deployment", "namespace": "cdi", "generation": 1},
-        "spec": {"replicas": 1},
-        "status": {"availableReplicas": available, "observedGeneration": 1},
-    }
+    metadata = {"name": "cdi-deployment", "namespace": "cdi", "generation": 1}
+    return {"metadata": metadata, "spec": {"replicas": 1}, "status": {"availableReplicas": available, "observedGeneration": 1}}
 
 
 def test_a_controller_that_is_down_says_nothing_so_we_do() -> None:
@@ -341,9 +337,8 @@ def test_a_time_out_always_has_something_to_say() -> None:
 
 
 def test_a_claim_that_nobody_provisions_is_suspicious() -> None:
-    waiting = _around()
-    assert "of storage class thin is not bound" in rules.explain(_stored("ImportScheduled"), waiting)["message"]
-    assert rules.judge(_volume(), _stored("ImportScheduled"), waiting).state == WAITING
+    assert "of storage class thin is not bound" in rules.explain(_stored("ImportScheduled"), _around())["message"]
+    assert rules.judge(_volume(), _stored("ImportScheduled"), _around()).state == WAITING
 
 
 def test_warnings_say_what_the_diagnosis_does_not() -> None:
@@ -355,6 +350,7 @@ def test_warnings_say_what_the_diagnosis_does_not() -> None:
         _event(CLAIM, "R", "zeroth"),
         _event(CLAIM, "R", "first", last="00:00:01"),
         _event(OTHER, "R", "other"),
+        _event(PRIME, "FailedScheduling", 'error getting PVC: could not find v1.PersistentVolumeClaim "demo/disk-scratch"'),
     )
     told = rules.warnings_about(_stored("Pending"), around, {"message": "R: told"})
     assert told == ["R: first", "R: second", "R: third"]

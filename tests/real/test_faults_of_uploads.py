@@ -1,0 +1,99 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Faults of uploads, and storage without room, on a real CDI: a task names each within 15 s, with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import PERSISTENT_VOLUME_CLAIM, Resource
+from tests.real.fault_bed import IMAGE, Bed, Fault, Seen, blank, check, storage_faults, upload
+
+VOLUME_UPLOAD_SOURCE = Resource("cdi.kubevirt.io", "v1beta1", "volumeuploadsources", "VolumeUploadSource", True)
+CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "128Mi"}}, "storageClassName": "thin"}
+FILE = {"path": IMAGE}
+QUOTA = ("exceeded quota", "raise the namespace's quota")
+POOL_FULL = ("no space left in the pool", "make room in the storage")
+
+# By the name of the volume.
+FAULTS = {
+    # Refused before a volume is made
+    "file-missing": Fault("", "Cannot read /nowhere/disk.raw", "correct path", upload("/nowhere/disk.raw")),
+    "checksum-wrong": Fault(
+        "", "and not sha256:00", "give the right one", {**upload(), "checksum": f"sha256:{'0' * 64}"}
+    ),
+    "image-too-large": Fault("", "needs 64Mi", "ask for at least that", upload(size="32Mi")),
+    "claim-takes-no-uploads": Fault("", "takes no uploads", "set the annotation", FILE),
+    "filled-otherwise": Fault("", "is filled from another source", "give another name", upload()),
+    # The storage
+    "class-unknown": Fault(
+        "", '"nothing" not found', "name a storage class that exists", upload(storage_class_name="nothing")
+    ),
+    "quota-for-the-claim": Fault("", *QUOTA, upload(), "quota-0"),
+    "quota-for-scratch-space": Fault("", *QUOTA, upload(), "quota-2"),
+    "pool-full": Fault("storage_full", *POOL_FULL, blank(), "full"),
+    "pool-full-for-an-upload": Fault("", *POOL_FULL, upload(), "full-too"),
+    # Claims that have no DataVolume: `populated` by a VolumeUploadSource, `annotated` as a target
+    "populated-of-a-class-unknown": Fault("", '"nothing" not found', "name a storage class that exists", FILE),
+    "annotated-of-a-class-unknown": Fault("", '"nothing" not found', "name a storage class that exists", FILE),
+    "populated-over-quota": Fault("", *QUOTA, FILE, "quota-1"),
+    "populated-in-a-full-pool": Fault("", *POOL_FULL, FILE, "full-for-a-claim"),
+    # The pods that CDI starts
+    "no-node-fits": Fault("", "node affinity", "let a node take", {"storage_class": "elsewhere"}),
+    "service-account-missing": Fault(
+        "", "Error starting pod", "service_account_name exist", {**upload(), "service_account_name": "nothing"}
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def bed(connection: Connection) -> Iterator[Bed]:
+    """What the faults need: a claim that is no target, a volume that is filled, quotas, and a class without a node."""
+    bed = Bed(connection)
+    bed.make(PERSISTENT_VOLUME_CLAIM, "claim-takes-no-uploads", bed.namespace("main"), spec=CLAIM)
+    assert bed.declare("filled-otherwise", Fault("", "", "", blank())).result.get("phase") == "Succeeded"
+    for claims in range(3):
+        bed.namespace_with_quota(claims)
+    bed.make_class_elsewhere()
+    for name, fault in FAULTS.items():
+        if name.startswith(("populated-", "annotated-")):
+            _make_claim(bed, name, bed.namespace(fault.namespace))
+    yield bed
+    bed.remove()
+
+
+def _make_claim(bed: Bed, name: str, namespace: str) -> None:
+    """A claim that takes uploads without a DataVolume."""
+    metadata: dict[str, Any] = {}
+    spec: dict[str, Any] = {**CLAIM, "storageClassName": "nothing" if name.endswith("class-unknown") else "thin"}
+    if name.startswith("populated-"):
+        bed.make(VOLUME_UPLOAD_SOURCE, name, namespace, spec={})
+        spec["dataSourceRef"] = {"apiGroup": VOLUME_UPLOAD_SOURCE.group, "kind": VOLUME_UPLOAD_SOURCE.kind, "name": name}
+    else:
+        metadata["annotations"] = {"cdi.kubevirt.io/storage.upload.target": ""}
+    bed.make(PERSISTENT_VOLUME_CLAIM, name, namespace, metadata=metadata, spec=spec)
+
+
+@pytest.fixture(scope="module")
+def seen(bed: Bed) -> dict[str, Seen]:
+    """What the tasks said: the pool is full for some namespaces meanwhile."""
+    elsewhere = upload(storage_class_name=bed.name("elsewhere"))
+    faults = {name: _at(fault, elsewhere) for name, fault in FAULTS.items()}
+    full = {"code": "RESOURCE_EXHAUSTED", "message": "no space left in the pool", "match": bed.namespace("full")}
+    with storage_faults(CreateVolume=full):
+        return bed.all(bed.induce, faults)
+
+
+def _at(fault: Fault, elsewhere: dict[str, Any]) -> Fault:
+    options = elsewhere if "storage_class" in fault.options else fault.options
+    return Fault(fault.cause, fault.words, fault.remedy, options, fault.namespace)
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
+    check(FAULTS[name], seen[name])
