@@ -21,6 +21,7 @@ options:
       - C(clones), what P(kubevirt.cdi.clone_method#lookup) tells of those that are clones, or that are planned.
       - C(scratch_without_volume), the RV(kubevirt.cdi.data_volume_info#module:scratch_without_volume) of M(kubevirt.cdi.data_volume_info).
       - C(results), the results of the tasks before, by role, which may be empty.
+      - C(files), the O(kubevirt.cdi.volume_upload#module:uploads) that the result C(uploads) among them is about.
       - C(check_mode), whether they ran in check mode.
       - C(generated), the time of the report.
     type: dict
@@ -86,8 +87,11 @@ _value:
       type: dict
       sample: {volumes: 2, phases: {Succeeded: 2}, clone_methods: {copy: 1}, could_be_faster: 1, problems: 0}
     volumes:
-      description: The volumes, sorted by namespace and name. One that check mode would create has the phase V(Planned), one that
-        could not be created V(Missing).
+      description:
+        - The volumes, sorted by namespace and name. One that check mode would create has the phase V(Planned), one that could not be created V(Missing).
+        - A claim without a DataVolume is among them when this run has uploaded a file into it. Its phase is V(Succeeded) when it is filled,
+          else the claim's own.
+        - The C(source) of an upload names the file that this run has uploaded, or found uploaded, and the beginning of its SHA-256.
       type: list
       elements: dict
       sample:

@@ -7,11 +7,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import typing as t
 from collections import Counter
 
+from ..module_utils._clone import annotations
 from ..module_utils._merge_patch import changes_nothing
+from ..module_utils._upload import UPLOADED, is_populated
 
 Facts = t.Dict[str, t.Any]
 
@@ -34,6 +37,8 @@ _QUERY = re.compile(r"\?\S*")
 PLANNED, MISSING = "Planned", "Missing"
 # The roles' tasks that take a list, and where their results have it.
 _LISTS = (("uploads", "uploads"), ("volumes", "data_volumes"))
+_UPLOAD = "upload"
+_DIGEST_DIGITS = 12
 
 
 def build(facts: Facts) -> Facts:
@@ -41,10 +46,11 @@ def build(facts: Facts) -> Facts:
     clones = {_title(clone): clone for clone in facts.get("clones") or []}
     results = facts.get("results") or {}
     declared = {_title(item): item for name, key in _LISTS for item in (results.get(name) or {}).get(key) or []}
-    volumes = [_volume(found, clones.get(_title(found)), declared.get(_title(found))) for found in facts["volumes"]]
-    there = {_title(found) for found in facts["volumes"]}
-    missing = {title: item for title, item in declared.items() if title not in there and (item.get("data_volume") or item.get("error"))}
-    volumes += [_volume(item, clones.get(title), item, PLANNED if item.get("data_volume") else MISSING) for title, item in missing.items()]
+    uploaded = _uploaded((results.get("uploads") or {}).get("uploads") or [], facts.get("files") or [])
+    there = {_title(found): {**found, "phase": found.get("phase") or "Pending"} for found in facts["volumes"]}
+    told = ("data_volume", "persistent_volume_claim", "error")
+    others = {title: item for title, item in declared.items() if title not in there and any(map(item.get, told))}
+    volumes = [_volume(found, clones.get(title), declared.get(title), uploaded.get(title)) for title, found in {**there, **others}.items()]
     volumes.sort(key=lambda volume: (volume["namespace"], volume["name"]))
     return {
         "generated": facts["generated"],
@@ -68,11 +74,32 @@ def _title(item: Facts) -> str:
     return f"{item['namespace']}/{item['name']}"
 
 
-def _volume(found: Facts, clone: Facts | None, declared: Facts | None, phase: str = "Pending") -> Facts:
-    """One row. `found` has the facts of data_volume_info, or of data_volume for a volume that check mode would create."""
+def _uploaded(items: list[Facts], files: list[Facts]) -> dict[str, str]:
+    """By volume, the file that it holds by the uploads of this run; one that failed has left what was there."""
+    texts = {}
+    for number, item in enumerate(items):
+        held = annotations(item.get("persistent_volume_claim")).get(UPLOADED)
+        digest = held if item.get("error") else item.get("sha256")
+        path = "" if item.get("error") or number >= len(files) else files[number].get("path") or files[number].get("src")
+        texts[_title(item)] = " ".join(filter(None, (os.path.basename(path or ""), f"sha256:{digest[:_DIGEST_DIGITS]}" if digest else "")))
+    return texts
+
+
+def _phase(item: Facts) -> str:
+    """Where something has got to of which CDI tells no phase: a volume that is not there yet, or a claim that has no DataVolume."""
+    claim = item.get("persistent_volume_claim")
+    if item.get("data_volume") or not claim:
+        return PLANNED if item.get("data_volume") else MISSING
+    return "Succeeded" if is_populated(None, claim) else (claim.get("status") or {}).get("phase") or "Pending"
+
+
+def _volume(found: Facts, clone: Facts | None, declared: Facts | None, uploaded: str | None) -> Facts:
+    """One row. `found` has the facts of data_volume_info, or what a module told of what data_volume_info does not know."""
     clone = clone or found.get("clone") or {}
     spec = (found.get("data_volume") or {}).get("spec") or {}
-    target = spec.get("storage") or spec.get("pvc") or {}
+    claim = {} if spec else found.get("persistent_volume_claim") or {}
+    target = spec.get("storage") or spec.get("pvc") or claim.get("spec") or {}
+    source = source_text(spec, found["namespace"]) if spec else _UPLOAD if claim else "-"
     method = clone.get("method")
     diagnosis = found.get("diagnosis") or {}
     # A volume that waits for its consumer is as it shall be.
@@ -82,8 +109,8 @@ def _volume(found: Facts, clone: Facts | None, declared: Facts | None, phase: st
         "name": found["name"],
         "namespace": found["namespace"],
         "changed": None if declared is None else bool(declared.get("changed")),
-        "source": source_text(spec, found["namespace"]) if spec else "-",
-        "phase": found.get("phase") or phase,
+        "source": f"{source} {uploaded}" if source == _UPLOAD and uploaded else source,
+        "phase": found.get("phase") or _phase(found),
         "progress": found.get("progress"),
         "method": method,
         # Without the lookup's answer it is what CDI recorded.
@@ -94,7 +121,7 @@ def _volume(found: Facts, clone: Facts | None, declared: Facts | None, phase: st
         "allocation": found.get("allocation"),
         "scratch": found.get("scratch"),
         "size": ((target.get("resources") or {}).get("requests") or {}).get("storage"),
-        "capacity": found.get("capacity"),
+        "capacity": found.get("capacity") or ((claim.get("status") or {}).get("capacity") or {}).get("storage"),
         "storage_class_name": found.get("storage_class_name") or target.get("storageClassName"),
         "volume_mode": found.get("volume_mode") or target.get("volumeMode"),
         "ready_after": found.get("ready_after"),

@@ -80,12 +80,15 @@ def test_volumes_and_their_report(wire: Wire, tmp_path: Path, namespace: str, im
     """Lists as YAML text, as a survey gives them."""
     variables = {
         "cdi_namespace": namespace,
+        "cdi_clone_permissions": [{"namespace": namespace, "users": ["me"]}, {"namespace": namespace, "state": "absent"}],
         "cdi_uploads": f"- {{name: uploaded, path: {image}}}",
         "cdi_data_volumes": "- name: blank\n  source: {blank: {}}\n  storage: {size: 1Gi}",
         "cdi_report_json": str(tmp_path / "report.json"),
         "cdi_report_html": str(tmp_path / "report.html"),
     }
     output = play(wire, tmp_path, ["volumes", "report"], variables)
+    # Of what is foretold, only the first is a change: there is nothing to take away.
+    assert f"changed: [localhost] => (item={namespace})" in output and f"ok: [localhost] => (item={namespace})" in output
     assert f'"{namespace}/uploaded": "uploaded"' in output
     assert f"1 upload would be sent: {namespace}/uploaded." in output
     assert f"1 volume would be created or changed: {namespace}/blank." in output

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Preallocation on a real CDI: the claims of CDI's document on it (P1 to P16), each as CDI holds it today.
+"""Preallocation on a real CDI: the claims of CDI's document on it (P1 to P17), each as CDI holds it today.
 
-P17, that KubeVirt turns discard off for such claims, is KubeVirt's part and not shown here.
+P17 is KubeVirt's part: here its rule is held against what CDI records.
 """
 
 from __future__ import annotations
@@ -251,6 +251,24 @@ def test_p16_what_was_asked_and_applied_is_recorded(connection: Connection, fill
         facts = filled.facts[name]["preallocation"]
         assert recorded["cdi.kubevirt.io/storage.preallocation.requested"] == str(facts["requested"]).lower()
         assert (recorded.get("cdi.kubevirt.io/storage.preallocation") == "true") is facts["applied"]
+
+
+def _preallocated_to_kubevirt(annotations: dict[str, str]) -> bool:
+    """IsPreallocated of KubeVirt v1.8.2 (pkg/storage/types/pvc.go), after which it turns discard off for a VM's disk."""
+    marks = ("/storage.preallocation", "/storage.thick-provisioned")
+    return any(mark in key and value == "true" for key, value in annotations.items() for mark in marks)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("http-thick", True), ("http-thin", False), ("snapshot-thick", True), ("copy-thin", True)]
+)
+def test_p17_kubevirt_takes_some_sparse_clones_for_preallocated(
+    connection: Connection, filled: Filled, name: str, told: bool
+) -> None:
+    """Its rule goes by what was asked, too, and by what CDI records of any copy of files: no discard for their VMs."""
+    claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, filled.namespace) or {}
+    assert _preallocated_to_kubevirt(claim["metadata"]["annotations"]) is told
+    assert is_thick(filled.facts[name]) is (name == "http-thick")
 
 
 def test_a_block_volume_says_that_it_cannot_be_measured(filled: Filled) -> None:

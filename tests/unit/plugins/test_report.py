@@ -218,6 +218,64 @@ def test_a_volume_that_could_not_be_made_has_its_row_with_the_error() -> None:
     assert report["summary"]["problems"] == 1
 
 
+SHA256 = "9f86d081884c7d659a2feaa0c55ad015"
+UPLOAD = {"source": {"upload": {}}}
+FILES = [{"name": "a", "path": "/srv/images/debian-12.qcow2"}]
+
+
+def uploaded_claim(**more: Any) -> dict[str, Any]:
+    """What volume_upload tells of a claim that has no DataVolume."""
+    claim = {
+        "metadata": {"annotations": {"cdi.kubevirt.io/storage.pod.phase": "Succeeded"}},
+        "spec": {"resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "fast", "volumeMode": "Block"},
+        "status": {"phase": "Bound", "capacity": {"storage": "2Gi"}},
+    }
+    preallocation = {"requested": False, "applied": False}
+    item = {"name": "a", "namespace": "images", "changed": True, "phase": None, "sha256": SHA256, "preallocation": preallocation}
+    return {**item, "data_volume": {}, "persistent_volume_claim": {**claim, **more}}
+
+
+def test_a_claim_without_a_data_volume_has_its_row() -> None:
+    report = build(facts(results={"uploads": {"uploads": [uploaded_claim()]}}, files=FILES))
+    row = report["volumes"][0]
+    assert row["source"] == "upload debian-12.qcow2 sha256:9f86d081884c" and row["phase"] == "Succeeded" and row["changed"]
+    assert (row["size"], row["capacity"], row["storage_class_name"], row["volume_mode"]) == ("1Gi", "2Gi", "fast", "Block")
+    assert row["preallocation"] == {"requested": False, "applied": False} and row["problem"] is None
+    assert "debian-12.qcow2" in view.lines(report)[-1] and "debian-12.qcow2" in view.page(report, TEMPLATE)
+
+
+def test_a_claim_that_is_not_filled_shows_its_own_phase() -> None:
+    item = {**uploaded_claim(metadata={}), "sha256": "", "error": "E."}
+    for status, phase in (({"phase": "Bound"}, "Bound"), ({}, "Pending")):
+        item["persistent_volume_claim"]["status"] = status
+        row = build(facts(results={"uploads": {"uploads": [item]}}, files=FILES))["volumes"][0]
+        assert (row["phase"], row["source"], row["problem"]) == (phase, "upload", "E.")
+
+
+def test_an_upload_names_its_file_and_the_beginning_of_its_digest() -> None:
+    item = {"name": "a", "namespace": "images", "sha256": SHA256, "persistent_volume_claim": {}}
+    for more, said in (
+        ({}, "upload debian-12.qcow2 sha256:9f86d081884c"),
+        ({"sha256": ""}, "upload debian-12.qcow2"),
+    ):
+        results = {"uploads": {"uploads": [{**item, **more}]}}
+        for files in (FILES, [{"name": "a", "src": "debian-12.qcow2"}]):
+            assert build(facts(found("a", spec=dict(UPLOAD)), results=results, files=files))["volumes"][0]["source"] == said
+    assert build(facts(found("a", spec=dict(UPLOAD))))["volumes"][0]["source"] == "upload"
+    assert build(facts(found("a"), results=results, files=FILES))["volumes"][0]["source"] == "http://images/disk.qcow2"
+
+
+def test_an_upload_that_failed_names_what_was_uploaded_before() -> None:
+    claim = {"metadata": {"annotations": {"kubevirt.cdi/uploaded-sha256": "4" * 64}}}
+    item = {"name": "a", "namespace": "images", "sha256": SHA256, "persistent_volume_claim": claim, "error": "It is already filled."}
+    report = build(facts(found("a", spec=dict(UPLOAD)), results={"uploads": {"uploads": [item]}}, files=FILES))
+    assert report["volumes"][0]["source"] == "upload sha256:444444444444"
+
+
+def test_a_volume_that_cdi_has_not_looked_at_yet_is_pending() -> None:
+    assert build(facts(found("a", phase=None)))["volumes"][0]["phase"] == "Pending"
+
+
 def test_a_cluster_without_volumes_is_told_so() -> None:
     report = build(facts())
     assert view.lines(report)[-1] == "There are no volumes."

@@ -23,7 +23,7 @@ MAGIC = {"omit", "item", "ansible_check_mode", "ansible_version", "now", "query"
 OF_OTHERS = {
     "report": {
         *("_install_result", "_config_result", "_storage_profiles_result"),
-        *("_volumes_result", "_volumes_uploads_result", "_volumes_plans", "_volumes_namespaces"),
+        *("_volumes_result", "_volumes_uploads_result", "_volumes_uploads_declared", "_volumes_plans", "_volumes_namespaces"),
     }
 }
 
