@@ -34,9 +34,10 @@ notes:
   - The way to CDI is O(upload_proxy_url), else the URL that CDI publishes (C(CDIConfig.status.uploadProxyURL)), else a port-forward through the
     API server to a pod of the upload proxy, for which nothing has to be exposed.
   - The certificate of the upload proxy is always verified.
-  - "The account needs: C(get), C(list) and C(watch) on DataVolumes and claims, C(create) and C(patch) on DataVolumes, C(patch) on claims,
-    C(create) on C(uploadtokenrequests), C(get) on the ConfigMap C(cdi-uploadproxy-signer-bundle) in CDI's namespace and, for a port-forward, C(list) on pods
-    and C(get) and C(create) on C(pods/portforward) there. Replacing needs C(delete) on DataVolumes or claims, too, also that of an unfinished upload of another file."
+  - "The account needs: C(get), C(list) and C(watch) on DataVolumes and claims, C(create) and C(patch) on DataVolumes, C(patch) on claims, C(create) on
+    C(uploadtokenrequests), C(get) on the ConfigMap C(cdi-uploadproxy-signer-bundle) in CDI's namespace and, for a port-forward, C(list) on pods and
+    C(get) and C(create) on C(pods/portforward) there. Replacing needs C(delete) on DataVolumes or claims, too, also that of an unfinished upload of
+    another file."
 options:
   path:
     description: Path of the file, on the host that runs the task. Required with O(name).
