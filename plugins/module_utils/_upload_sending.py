@@ -33,6 +33,8 @@ _TOKEN_SECONDS = 240
 _LONGEST_PAUSE_SECONDS = 16
 # No answer, success, or the upload proxy's word that it got no answer.
 _NO_REFUSAL = (0, 200, 502, 504)
+# The token, or that another upload is under way: not a byte was taken (validateShouldHandleRequest in pkg/uploadserver/uploadserver.go, v1.65.0).
+_NOTHING_TAKEN = (401, 503)
 
 
 @dataclass
@@ -125,7 +127,7 @@ def replace(session: Session, item: Item, why: str) -> None:
         item.claim = write(session.connection, PERSISTENT_VOLUME_CLAIM, claim, None, check_mode=False).object
 
 
-def annotate(session: Session, item: Item, annotations_: dict[str, str]) -> Object:
+def annotate(session: Session, item: Item, annotations_: dict[str, str | None]) -> Object:
     namespace, name = item.key
     return session.connection.merge(PERSISTENT_VOLUME_CLAIM, name, namespace, {"metadata": {"annotations": annotations_}}, dry_run=session.check_mode)
 
@@ -133,7 +135,7 @@ def annotate(session: Session, item: Item, annotations_: dict[str, str]) -> Obje
 def send_until_taken(session: Session, item: Item) -> None:
     """Send until CDI has taken it, each time from the first byte: its upload server keeps nothing of a broken attempt."""
     token, token_time, told = "", 0.0, ""
-    sent_before = may_be_taken = annotations(item.claim).get(rules.INTENDED) == item.digest
+    sent_before = may_be_taken = may_be_begun = annotations(item.claim).get(rules.INTENDED) == item.digest
     if item.claim is not None:
         # Nobody who waits for a consumer could take the bytes.
         item.claim = annotate(session, item, {data_volume.BIND_IMMEDIATELY: "true"})
@@ -146,11 +148,13 @@ def send_until_taken(session: Session, item: Item) -> None:
         if _is_populated(item, target):
             if may_be_taken:
                 break  # CDI had taken all of an attempt before, although its answer got lost.
+            _forget(session, item)
             raise CdiError(f"{_resource(item).kind} {item.title} has been filled by somebody else meanwhile; run the task again to compare.")
         if not token or time.monotonic() - token_time > _TOKEN_SECONDS:
             token, token_time = _token(session, item), time.monotonic()
         answer = _attempt(session, item, token)
         may_be_taken = may_be_taken or (answer.status in _NO_REFUSAL and item.bytes_sent == t.cast(Stamp, item.stamp).size)
+        may_be_begun = may_be_begun or answer.status not in _NOTHING_TAKEN
         if answer.status == 401:
             token = ""
         if answer.status == 200:
@@ -167,11 +171,19 @@ def send_until_taken(session: Session, item: Item) -> None:
             if not rules.is_worth_a_retry(answer.status, answer.text):
                 raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed: {told}.{rules.remedy(answer.text)}")
     else:
+        if not may_be_begun:
+            _forget(session, item)
         raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed {attempt + 1} times, at last because {told}.{_warnings(session, item)}")
     if item.volume is not None:
         item.volume = session.connection.get(DATA_VOLUME, item.key[1], item.key[0])
     item.claim = annotate(session, item, {rules.UPLOADED: item.digest})
     session.progress.say(item.title, "done")
+
+
+def _forget(session: Session, item: Item) -> None:
+    """Take back what the target was meant to hold: the next run would take what somebody else fills it with for that."""
+    if annotations(item.claim).get(rules.INTENDED) == item.digest:
+        item.claim = annotate(session, item, {rules.INTENDED: None})
 
 
 def _resource(item: Item) -> Resource:

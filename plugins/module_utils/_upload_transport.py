@@ -93,7 +93,7 @@ def find_route(connection: Connection, url: str | None, ca: str | None, namespac
         try:
             return TlsStream(Tunnel(opened, _POD_PORT, _STALL_SECONDS), context, service)
         except ssl.SSLCertVerificationError as exc:
-            raise CdiError(_distrust(f"Pod {namespace}/{name}", service, exc)) from exc
+            raise CdiError(_distrust(f"Pod {namespace}/{name}", service, exc, "run the task again when CDI has renewed its certificates")) from exc
         except OSError as exc:
             raise Unreachable(f"The upload proxy in Pod {namespace}/{name} does not answer ({exc}).") from exc
 
@@ -140,15 +140,15 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
             else:
                 contexts[:] = [context]  # The others need not be tried again.
                 return stream
-        raise CdiError(_distrust(url, host, distrust[0])) from distrust[0]
+        raise CdiError(_distrust(url, host, distrust[0], "give the CA in upload_proxy_ca")) from distrust[0]
 
     return Route(name, parts.netloc.rpartition("@")[2], open_stream)
 
 
-def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError) -> str:
+def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError, remedy: str) -> str:
     return (
         f"The certificate of the upload proxy at {where} is not trusted: {exc.verify_message or exc} for {host}, and it is not of the cluster's own CA "
-        f"({_CA_CONFIG_MAP}); give the CA in upload_proxy_ca."
+        f"({_CA_CONFIG_MAP}); {remedy}."
     )
 
 

@@ -43,6 +43,7 @@ LIMIT_SECONDS = 15
 _TIME_OUT_SECONDS = 60
 # More at once would wait for the two processors rather than for CDI.
 _AT_ONCE = 4
+_LOOKS_ALONE = 2
 
 
 @dataclass
@@ -163,9 +164,10 @@ class Bed:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             seen = dict(zip(faults, pool.map(lambda item: step(*item), faults.items()), strict=True))
         for name, fault in faults.items():
-            # Now and then CDI and the binder of claims collide, which takes them 15 s: a second look, alone, then counts.
-            if (fault.cause or "path" in fault.options) and seen[name].seconds >= LIMIT_SECONDS:
-                seen[name] = min(seen[name], step(name, fault), key=lambda each: each.seconds)
+            # Now and then CDI and the binder of claims collide, which takes them 15 s: another look, alone, then counts.
+            for _look in range(_LOOKS_ALONE):
+                if (fault.cause or "path" in fault.options) and seen[name].seconds >= LIMIT_SECONDS:
+                    seen[name] = min(seen[name], step(name, fault), key=lambda each: each.seconds)
         return seen
 
 

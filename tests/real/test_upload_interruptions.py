@@ -26,6 +26,10 @@ from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, aged, module_proce
 UPLOADED = "kubevirt.cdi/uploaded-sha256"
 
 
+def _upload(namespace: str, path: Path, progress: Path) -> dict[str, Any]:
+    return {"name": "disk", "namespace": namespace, "path": str(path), "progress_file": str(progress), "storage": THIN}
+
+
 def test_an_upload_goes_on_when_its_server_is_killed(
     images: Images, namespace: str, ok: Any, digest: Any, connection: Connection, tmp_path: Path
 ) -> None:
@@ -42,16 +46,7 @@ def test_an_upload_goes_on_when_its_server_is_killed(
 
     killer = threading.Thread(target=kill)
     killer.start()
-    result = ok(
-        "volume_upload",
-        **{
-            "name": "disk",
-            "namespace": namespace,
-            "path": str(images.large),
-            "progress_file": str(progress),
-            "storage": THIN,
-        },
-    )
+    result = ok("volume_upload", **_upload(namespace, images.large, progress))
     killer.join()
     assert killed and result["retries"] >= 1 and result["phase"] == "Succeeded"
     assert digest(namespace, "disk", images.large.stat().st_size) == result["sha256"]
@@ -64,13 +59,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next(
     progress = tmp_path / "progress"
     path = images.large if step == "midway" else Path(images.disks["qcow2"])
     size = path.stat().st_size if step == "midway" else images.size
-    options = {
-        "name": "disk",
-        "namespace": namespace,
-        "path": str(path),
-        "progress_file": str(progress),
-        "storage": THIN,
-    }
+    options = _upload(namespace, path, progress)
     with module_process("volume_upload", options) as process:
         when_sent(progress, 20 if step == "midway" else 100)
         if step != "midway":
@@ -137,13 +126,7 @@ def test_a_file_that_changes_while_it_is_sent_never_becomes_a_disk(
 
     changer = threading.Thread(target=change)
     changer.start()
-    options = {
-        "name": "disk",
-        "namespace": namespace,
-        "path": str(path),
-        "progress_file": str(progress),
-        "storage": THIN,
-    }
+    options = _upload(namespace, path, progress)
     result = module("volume_upload", **options).result
     changer.join()
     assert result["failed"] and "has changed" in result["msg"]

@@ -37,7 +37,8 @@ class _Cluster:
         return {"metadata": {**metadata, "annotations": dict(self.noted)}}
 
     def merge(self, resource: Any, name: str, namespace: str, body: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        self.noted.update(body["metadata"]["annotations"])
+        noted = {**self.noted, **body["metadata"]["annotations"]}
+        self.noted = {key: value for key, value in noted.items() if value is not None}
         return self.get(resource, name, namespace)
 
     def create(self, _resource: Any, _body: Any, _namespace: str, **_options: Any) -> dict[str, Any]:
@@ -74,6 +75,7 @@ def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     upload = {"name": "disk", "namespace": "demo", "path": str(path)}
     item = sending.Item(upload, digest=DIGEST, stamp=Stamp.of(str(path)))
     item.volume, item.claim = cluster.get(DATA_VOLUME, "disk", "demo"), cluster.get(None, "disk", "demo")
+    monkeypatch.setattr(sending, "_warnings", lambda _session, _item: "")
     monkeypatch.setattr(sending.rules, "declared", lambda upload: upload)
     sending.send_until_taken(session, item)
     return item
@@ -94,7 +96,17 @@ def test_what_was_refused_or_cut_off_is_not_what_fills_the_volume(
     phases = ["UploadReady"] * (len(answers) - 1) + ["Succeeded"]
     with pytest.raises(CdiError, match="DataVolume demo/disk has been filled by somebody else meanwhile"):
         _upload(cluster, monkeypatch, tmp_path, *((*answer, phase) for answer, phase in zip(answers, phases)))
-    assert UPLOADED not in cluster.noted
+    assert not {UPLOADED, INTENDED} & set(cluster.noted)
+
+
+@pytest.mark.parametrize(("sent", "status", "kept"), [(0, 503, {}), (SIZE - 1, 0, {INTENDED: DIGEST})])
+def test_a_file_of_which_nothing_was_taken_leaves_no_note(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sent: int, status: int, kept: dict[str, str]
+) -> None:
+    """Who uploads meanwhile fills the volume with another one, and the next run would take that for this one."""
+    with pytest.raises(CdiError, match="failed 5 times"):
+        _upload(cluster, monkeypatch, tmp_path, *[(sent, status, "UploadReady")] * 5)
+    assert {key: value for key, value in cluster.noted.items() if key == INTENDED} == kept
 
 
 def test_what_another_task_has_begun_is_left_to_it(
