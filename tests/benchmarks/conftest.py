@@ -9,6 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
+
+# Ansible has to be told of collections before the first import from one.
+init_plugin_loader()
 
 _rows: list[tuple[str, ...]] = []
 
