@@ -242,7 +242,7 @@ def test_an_upload_is_as_fast_as_curl_and_virtctl_and_small(
     took: dict[str, list[Upload]] = {by: [] for by in ways}
     with _kubectl_forwards() if way == "port-forward" else _service(connection) as proxy:
         uploader = Uploader(connection, namespace, ca, proxy)
-        uploader.module("warm-up", images[kind])  # The first into a namespace, and of a new file, is slower whoever sends it.
+        uploader.module("warm-up", images[kind])  # The first has caches to fill, and would count against who sends it.
         uploader.remove("warm-up")
         for attempt in range(ROUNDS):
             for by in ways:
