@@ -45,8 +45,6 @@ VOLUME_SIZE = f"{SIZE_MIB + 16}Mi"
 # Each of the three ways is the first, the second and the third twice.
 ROUNDS = 6
 OF_CURL_AT_LEAST = 0.9
-# Less than this is less, however much the rounds differ.
-EQUAL_AT_LEAST = 0.95
 PEAK_MIB = 100
 CLONES = 100
 OF_A_LOOP_AT_LEAST = 1.5
@@ -265,7 +263,7 @@ def test_an_upload_is_as_fast_as_curl_and_virtctl_and_small(
         )
     assert max(upload.peak_mib for upload in took["module"]) < PEAK_MIB
     assert ratios["curl"].mean >= OF_CURL_AT_LEAST
-    assert ratios["virtctl"].mean >= max(EQUAL_AT_LEAST, 1 - 2 * ratios["virtctl"].error)
+    assert ratios["virtctl"].mean >= 1
 
 
 @pytest.fixture(scope="module")
