@@ -11,7 +11,7 @@ import typing as t
 
 from ._cdi import active, release
 from ._clone import METHOD, PREFIX, annotations, asked
-from ._clone_plan import BLOCK, FILESYSTEM, Source, StorageClass, Target
+from ._clone_plan import BLOCK, FILESYSTEM, SNAPSHOT_IN_ERROR, Source, StorageClass, Target
 from ._quantity import parse
 
 Object = t.Dict[str, t.Any]
@@ -193,7 +193,7 @@ def snapshot_source(snapshot: Object, content: Object | None, known: Cluster) ->
     size = _bytes(status.get("restoreSize"))
     problem = None
     if status.get("error"):
-        problem = f"snapshot in error state with msg: {status['error'].get('message') or 'no details'}"
+        problem = f"{SNAPSHOT_IN_ERROR}: {status['error'].get('message') or 'no details'}"
     elif not snapshot["spec"].get("volumeSnapshotClassName"):
         problem = f"snapshot {metadata['name']}/{metadata['namespace']} does not have volume snap class populated, can't clone"
     elif ready and size is None:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from . import _data_volume as rules
@@ -14,13 +15,21 @@ from . import _data_volume_growth as growth
 from ._clone import PREFIX, annotations, is_clone
 from ._clone_facts import source_reference
 from ._clone_permission import refusal
+from ._clone_plan import SNAPSHOT_IN_ERROR
 from ._clone_prediction import Prediction, Reader, predict
+from ._connection import Connection, Object
 from ._data_volume_ensure import Item, guarded
+from ._diagnosis_rules import LASTING
 from ._errors import ApiError, CdiError
 from ._module import Task
+from ._resources import VOLUME_SNAPSHOT
+from ._wait import REACHED, WAITING, Verdict, poll_until
 
 # Volumes with these are not filled by CDI, or get a claim that is there already.
 _NOT_CLONED = (f"{PREFIX}storage.prePopulated", f"{PREFIX}storage.checkStaticVolume")
+
+# For so long a VolumeSnapshot has to be in error until that counts.
+_SNAPSHOT_HEALS_SECONDS = LASTING * 2
 
 Key = t.Tuple[str, str]
 
@@ -47,12 +56,12 @@ def source_claim(item: Item) -> Key | None:
     return reference[1:] if reference and reference[0] == "pvc" else None
 
 
-def foresee(task: Task, items: list[Item]) -> dict[Key, Prediction]:
+def foresee(task: Task, items: list[Item], deadline: float) -> dict[Key, Prediction]:
     """The plans of the clones that the task will make, or has to when they cannot grow. One that is not as asked, or cannot succeed, is refused."""
     growing = {item.key for item in items if _may_grow(item)}
     wanted = {item.key: rules.desired(item.volume) for item in items if item.key in growing or _will_be_made(item)}
     clones = [item for item in items if item.key in wanted and is_clone(wanted[item.key], None) and not _is_filled_otherwise(wanted[item.key])]
-    predictions = dict(zip((item.key for item in clones), predict(Reader(task.connection), [wanted[item.key] for item in clones])))
+    predictions = dict(zip((item.key for item in clones), _predict(task.connection, [wanted[item.key] for item in clones], deadline)))
     refusals: dict[tuple[str, str, str], str] = {}
     for item in clones:
         prediction = t.cast(Prediction, predictions[item.key])
@@ -66,6 +75,21 @@ def foresee(task: Task, items: list[Item]) -> dict[Key, Prediction]:
                 "stop what uses it, or clone from a VolumeSnapshot."
             )
     return t.cast(t.Dict[Key, Prediction], predictions)
+
+
+def _predict(connection: Connection, volumes: list[Object], deadline: float) -> list[Prediction | None]:
+    """The plans. The snapshot controller tries again after an error, and takes it back when it gets on: that is waited for."""
+    predictions = predict(Reader(connection), volumes)
+    in_error = {found.source[1:] for found in predictions if found and found.source and (found.plan.error or "").startswith(SNAPSHOT_IN_ERROR)}
+    if not in_error:
+        return predictions
+
+    def healed() -> Verdict:
+        snapshots = Reader(connection).objects(VOLUME_SNAPSHOT, in_error).values()
+        return Verdict(WAITING if any((stored.get("status") or {}).get("error") for stored in snapshots) else REACHED)
+
+    poll_until(healed, min(deadline, time.monotonic() + _SNAPSHOT_HEALS_SECONDS))
+    return predict(Reader(connection), volumes)
 
 
 def _will_be_made(item: Item) -> bool:

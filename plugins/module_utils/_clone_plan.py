@@ -28,6 +28,7 @@ NO_EXPANSION = "No volume expansion is possible"
 NO_PROVISIONER_MATCH = "The storageclass provisioner does not match the volumesnapshotcontent driver"
 INCOMPATIBLE_PROVISIONERS = "Provisioners are incompatible"
 TOO_SMALL = "target resources requests storage size is smaller than the source"
+SNAPSHOT_IN_ERROR = "snapshot in error state with msg"
 
 _COMPARES_SNAPSHOT_MODE = (1, 62)
 _RAISES_TO_MINIMUM = (1, 64)
@@ -251,7 +252,7 @@ def _choose(facts: Facts, source: Source, claim: _Claim) -> Plan:
         made = _from_claim(facts, source, claim, chosen)
     else:
         made = _from_snapshot(facts, source, claim, chosen)
-    return _checked(facts, source, claim, made._replace(waits_for=waits))
+    return _checked(facts, source, claim, made._replace(waits_for=waits, reason=made.reason + _told_of_restore(source, made)))
 
 
 def _forced(facts: Facts, source: Source, claim: _Claim, chosen: StorageClass) -> Plan:
@@ -307,6 +308,19 @@ def _from_snapshot(facts: Facts, source: Source, claim: _Claim, chosen: StorageC
     if source.volume_mode != claim.volume_mode and _since(facts, _COMPARES_SNAPSHOT_MODE):
         return _other_mode(source, claim)
     return Plan(SNAPSHOT, "The VolumeSnapshot is of the driver of the target's class, and is restored.")
+
+
+def _told_of_restore(source: Source, made: Plan) -> str:
+    """To copy a snapshot CDI restores it first, to the driver's first class by name, and asks no profile (createTempSourceClaim)."""
+    restored_to = source.storage_class
+    if made.method != COPY or source.kind != "snapshot" or restored_to is None or not restored_to.claim_property_sets:
+        return ""
+    if any(mode == source.volume_mode for _access, mode in restored_to.claim_property_sets):
+        return ""
+    return (
+        f" For that it restores the snapshot to class {restored_to.name}, the first of its driver by name, "
+        f"whose storage profile has no {source.volume_mode} volumes: it may never end."
+    )
 
 
 def _wanted(facts: Facts, chosen: StorageClass) -> tuple[str, str]:

@@ -27,6 +27,8 @@ def _remedy(facts: Facts, decided: Plan) -> str | None:
     """The fewest changes that, by the plan with them made, give a fast clone, or one at all."""
     if facts.source is None or (decided.method != COPY and not decided.error):
         return None
+    if facts.source.problem:
+        return "delete the VolumeSnapshot and take it anew, with a VolumeSnapshotClass and of a claim that is bound"
     changes = list(_changes(facts, facts.source))
     for number in (1, 2, 3):
         for chosen in itertools.combinations(changes, number):

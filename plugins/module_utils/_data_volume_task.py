@@ -104,7 +104,7 @@ def _make(task: Task, items: list[Item], release: str, deadline: float) -> dict[
     rest = items
     while rest:
         now, rest = sources_first(rest) if task.params["wait"] and not task.check_mode else (rest, [])
-        foreseen.update(foresee(task, now))
+        foreseen.update(foresee(task, now, deadline))
         with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
             list(pool.map(lambda item: guarded(item, lambda: ensure(task, item, release, deadline)), now))
         wanted = {source_claim(item) for item in rest}

@@ -1,16 +1,18 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""require_clone_method of a clone whose source the same task makes, or an earlier one that check mode did not run."""
+"""Clones that are looked at before they are made: whose source the same task makes, or is a snapshot in error."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from kubernetes import client
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, VOLUME_SNAPSHOT
 
 SOURCE: dict[str, Any] = {"name": "golden", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
 CLONE: dict[str, Any] = {
@@ -94,3 +96,52 @@ def test_a_required_method_is_not_asked_of_a_clone_that_only_gets_a_label(module
     assert not result.get("failed"), result["msg"]
     assert result["drift"] == "metadata" and result["clone"]["method"] == "copy"
     assert result["clone"]["foreseen"] is None
+
+
+OF_SNAPSHOT: dict[str, Any] = {
+    "name": "clone",
+    "source": {"snapshot": {"name": "golden"}},
+    "pvc": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]},
+    "wait": False,
+}
+
+
+@pytest.fixture
+def tell(connection, namespace) -> Callable[[dict[str, Any] | None], None]:
+    """A VolumeSnapshot that cannot be taken yet; calling it says by which error, or that there is none any more."""
+    spec = {"source": {"persistentVolumeClaimName": "golden"}, "volumeSnapshotClassName": "thin"}
+    body = {"apiVersion": VOLUME_SNAPSHOT.api_version, "kind": VOLUME_SNAPSHOT.kind, "metadata": {"name": "golden"}}
+    connection.create(VOLUME_SNAPSHOT, {**body, "spec": spec}, namespace, dry_run=False)
+    snapshots = client.CustomObjectsApi(connection.api_client)
+
+    def tell(error: dict[str, Any] | None) -> None:
+        kind = (VOLUME_SNAPSHOT.group, VOLUME_SNAPSHOT.version, namespace, VOLUME_SNAPSHOT.plural)
+        snapshots.patch_namespaced_custom_object_status(*kind, "golden", {"status": {"error": error}})
+
+    tell({"message": "the PVC golden is not yet bound to a PV, will not attempt to take a snapshot"})
+    return tell
+
+
+def test_an_error_of_a_snapshot_that_is_taken_back_keeps_nothing_from_being_cloned(
+    module, connection, namespace, tell
+) -> None:
+    """The snapshot controller looks at a claim before it knows that it is bound, and tries again a second later."""
+    heals = threading.Timer(2, tell, [None])
+    heals.start()
+    result = module("data_volume", namespace=namespace, **OF_SNAPSHOT).result
+    heals.join()
+    assert not result.get("failed"), result["msg"]
+    assert connection.get(DATA_VOLUME, "clone", namespace) is not None
+
+
+def test_a_snapshot_that_stays_in_error_is_not_cloned(module, connection, namespace, tell) -> None:
+    result = module("data_volume", namespace=namespace, **OF_SNAPSHOT).result
+    assert result["failed"]
+    assert f"cannot be cloned from snapshot {namespace}/golden: snapshot in error state with msg: " in result["msg"]
+    assert result["msg"].endswith("; delete the VolumeSnapshot and take it anew, with a VolumeSnapshotClass and of a claim that is bound.")
+    assert connection.get(DATA_VOLUME, "clone", namespace) is None
+
+
+def test_no_longer_than_the_task_waits_for_a_snapshot_in_error(module, namespace, tell) -> None:
+    result = module("data_volume", namespace=namespace, wait_timeout=1, **OF_SNAPSHOT).result
+    assert result["failed"] and "snapshot in error state" in result["msg"] and result["duration"] < 4

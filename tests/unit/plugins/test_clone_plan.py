@@ -48,6 +48,21 @@ def test_a_profile_that_says_nothing_means_a_snapshot() -> None:
     assert (made.method, made.reason) == ("snapshot", "The storage profile of fast says nothing, and CDI takes snapshot.")
 
 
+@pytest.mark.parametrize(("mode", "doubted"), [("Filesystem", True), ("Block", False)])
+def test_a_copy_of_a_snapshot_tells_where_it_is_restored_to_when_that_may_fail(mode: str, doubted: bool) -> None:
+    first = FAST._replace(name="block-only", claim_property_sets=((("ReadWriteOnce",), "Block"),))
+    made = plan(_facts(IMAGE._replace(volume_mode=mode, storage_class=first), OTHER, volume_mode=mode))
+    assert made.method == "copy"
+    told = "restores the snapshot to class block-only, the first of its driver by name, whose storage profile has no Filesystem volumes"
+    assert (told in made.reason) is doubted
+
+
+def test_a_snapshot_that_cannot_be_cloned_has_to_be_taken_anew() -> None:
+    made = plan(_facts(IMAGE._replace(problem="snapshot has no restore size")))
+    assert (made.method, made.error) == (None, "snapshot has no restore size")
+    assert made.remedy and made.remedy.startswith("delete the VolumeSnapshot and take it anew")
+
+
 def test_nothing_is_foretold_of_a_snapshot_whose_driver_is_not_known_yet() -> None:
     made = plan(_facts(IMAGE._replace(driver=None, waits=("VolumeSnapshot images/golden to be ready",))))
     assert (made.method, made.error, made.waits_for) == (None, None, ("VolumeSnapshot images/golden to be ready",))
