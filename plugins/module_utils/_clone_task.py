@@ -85,13 +85,19 @@ def _answer(reader: Reader, wanted: list[tuple[Key, Object | None]]) -> list[dic
     open_ones = [volume for volume, known in zip(planned, facts) if volume and (known["method"] in (None, COPY) or known["phase"] != "Succeeded")]
     predictions = dict(zip(map(id, open_ones), predict(reader, open_ones)))
     return [
-        _facts(reader, key, volumes.get(key), claims.get(key), known, predictions.get(id(volume)))
+        _facts(reader, key, volumes.get(key), claims.get(key), known, volume, predictions.get(id(volume)))
         for (key, _declared), volume, known in zip(wanted, planned, facts)
     ]
 
 
 def _facts(
-    reader: Reader, key: Key, volume: Object | None, claim: Object | None, known: dict[str, t.Any], prediction: Prediction | None
+    reader: Reader,
+    key: Key,
+    volume: Object | None,
+    claim: Object | None,
+    known: dict[str, t.Any],
+    planned: Object | None,
+    prediction: Prediction | None,
 ) -> dict[str, t.Any]:
     answer = {
         "namespace": key[0],
@@ -102,7 +108,7 @@ def _facts(
         "ready_after": ready_after(volume),
         "waits_for": [],
         "remedy": None,
-        "preallocation": preallocation_facts(volume, claim),
+        "preallocation": preallocation_facts(planned, claim, prediction.plan.method if prediction else None),
     }
     if known["method"] is None and prediction:
         error = known["error"] or prediction.plan.error

@@ -167,6 +167,16 @@ def test_an_answer_is_asked_for_once(wire, connection, look_up, namespace, stora
     assert look_up(f"{namespace}/disk")[0]["method"] == "csi-clone"
 
 
+def test_fifty_plans_are_told_again_within_ten_milliseconds(wire, look_up, namespace, storage, source) -> None:
+    terms = [_planned(namespace, storage, f"planned-{number}") for number in range(50)]
+    first = look_up(*terms)
+    wire.requests.clear()
+    started = time.perf_counter()
+    again = look_up(*terms)
+    assert time.perf_counter() - started < 0.010
+    assert (again, wire.requests) == (first, [])
+
+
 def test_the_plugin_answers_again_within_ten_milliseconds(wire, connection, plugin, namespace, storage) -> None:
     """All that a template waits for: the plugin is found anew, reads its options, and asks."""
     _clone(connection, namespace, "disk", storage, cloneType="csi-clone", clonePhase="Succeeded")
@@ -194,6 +204,13 @@ def test_the_variables_for_the_headers_of_a_proxy_are_heeded(plugin, monkeypatch
         plugin("images/disk", **({"proxy_headers": given} if given else {}))
     agent = given["user_agent"] if given else "you"
     assert seen["proxy_headers"] == {"proxy_basic_auth": "ann:secret", "basic_auth": None, "user_agent": agent}
+
+
+def test_of_a_planned_clone_is_told_that_preallocation_will_be_ignored(look_up, namespace, storage, source) -> None:
+    (answer,) = look_up({**_planned(namespace, storage), "preallocation": True})
+    told = answer["preallocation"]
+    assert (told["requested"], told["applied"], told["supported"]) == (True, None, False)
+    assert told["ignored"].startswith("A csi-clone clone shares blocks with its source")
 
 
 def test_a_clone_that_goes_on_is_seen_to(connection, look_up, namespace, storage, source) -> None:
