@@ -10,6 +10,7 @@ from __future__ import annotations
 import typing as t
 
 from . import _clone_facts as facts_of
+from ._cdi_config import CONFIG_NAME
 from ._clone import is_clone
 from ._clone_plan import Facts, Plan, Source
 from ._clone_remedy import plan
@@ -34,7 +35,6 @@ from ._resources import (
 
 Key = t.Tuple[str, str]
 
-_CONFIG_NAME = "config"
 _NEEDED = (CDI, STORAGE_CLASS, STORAGE_PROFILE, CSI_DRIVER, VOLUME_SNAPSHOT_CLASS)
 _NEEDED_OF_SOURCE = {"pvc": (PERSISTENT_VOLUME_CLAIM,), "snapshot": (VOLUME_SNAPSHOT, VOLUME_SNAPSHOT_CONTENT)}
 
@@ -89,7 +89,7 @@ class Reader:
     def cluster(self) -> facts_of.Cluster:
         """Six requests."""
         if self._cluster is None:
-            config = self._get(CDI_CONFIG, _CONFIG_NAME, None)
+            config = self._get(CDI_CONFIG, CONFIG_NAME, None)
             resources = (STORAGE_CLASS, STORAGE_PROFILE, CSI_DRIVER, VOLUME_SNAPSHOT_CLASS)
             self._cluster = facts_of.cluster(self.list(CDI), config[0] if config else {}, *map(self.list, resources))
         return self._cluster

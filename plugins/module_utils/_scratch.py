@@ -155,8 +155,8 @@ def storage_class(settings: Settings, target_class: str | None) -> tuple[str | N
 
 def claim_bytes(settings: Settings, request: int, target_class: str | None, block: bool, scratch_class: str | None) -> int:
     """The scratch claim's request for a target claim of `request` bytes (createScratchPersistentVolumeClaim in pkg/controller/util.go)."""
-    usable = usable_space(request, 0.0 if block else _overhead(settings, target_class), settings.version)
-    required = required_space(usable, _overhead(settings, scratch_class), settings.version)
+    usable = usable_space(request, 0.0 if block else overhead_of(settings, target_class), settings.version)
+    required = required_space(usable, overhead_of(settings, scratch_class), settings.version)
     return math.ceil(required / _MEBIBYTE) * _MEBIBYTE
 
 
@@ -168,7 +168,7 @@ def target_bytes(settings: Settings, spec: Object, target_class: str | None, blo
     asked = int(parse(size))
     if spec.get("pvc") or block:
         return asked
-    return required_space(asked, _overhead(settings, target_class), settings.version)
+    return required_space(asked, overhead_of(settings, target_class), settings.version)
 
 
 def asked_size(spec: Object) -> str | None:
@@ -178,7 +178,7 @@ def asked_size(spec: Object) -> str | None:
     return None if size is None else str(size)
 
 
-def _overhead(settings: Settings, class_name: str | None) -> float:
+def overhead_of(settings: Settings, class_name: str | None) -> float:
     """CDIConfig.status has an entry for each class; a class that it does not know has the default class's, or the global overhead."""
     overheads = settings.status.get("filesystemOverhead") or {}
     classes = overheads.get("storageClass") or {}

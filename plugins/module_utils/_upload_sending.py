@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import typing as t
@@ -16,13 +17,16 @@ from . import _data_volume as data_volume
 from . import _diagnosis as diagnosis
 from . import _upload as rules
 from ._apply import write
+from ._cdi_config import CONFIG_NAME
 from ._clone import annotations
+from ._clone_facts import DEFAULT_CLASS, default_class
 from ._connection import Object
 from ._diagnosis import Surroundings
 from ._errors import ApiError, CdiError
 from ._image import Image
 from ._module import Task
-from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, UPLOAD_TOKEN_REQUEST, Resource
+from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, UPLOAD_TOKEN_REQUEST, Resource
+from ._scratch import Settings, overhead_of
 from ._surroundings import Lookout
 from ._upload_progress import Progress
 from ._upload_transport import Answer, Route, Stamp, Unreachable, find_route, send
@@ -76,7 +80,7 @@ class Session:
         self.timeout = task.params["wait_timeout"]
         self._lock = threading.Lock()
         self._route: Route | None = None
-        self._overheads: Object | None = None
+        self._settings: Settings | None = None
 
     def route(self) -> Route:
         params = self.task.params
@@ -92,12 +96,14 @@ class Session:
         target = target or {}
         if (target.get("volume_mode") or target.get("volumeMode")) == "Block":
             return 0.0
-        with self._lock:
-            if self._overheads is None:
-                status = (self.connection.get(CDI_CONFIG, "config") or {}).get("status") or {}
-                self._overheads = status.get("filesystemOverhead") or {}
         name = target.get("storage_class_name") or target.get("storageClassName")
-        return float((self._overheads.get("storageClass") or {}).get(name) or self._overheads.get("global") or 0.06)
+        with self._lock:
+            if self._settings is None:
+                self._settings = Settings(self.connection.get(CDI_CONFIG, CONFIG_NAME) or {})
+            if not name and self._settings.default_class is None:
+                with contextlib.suppress(ApiError):  # Who may not list classes is given the global overhead.
+                    self._settings.default_class = default_class(self.connection.list(STORAGE_CLASS)[0], DEFAULT_CLASS)
+        return overhead_of(self._settings, name)
 
 
 def held(item: Item) -> str | None:

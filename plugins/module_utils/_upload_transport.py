@@ -21,6 +21,7 @@ import ssl
 import typing as t
 from urllib.parse import urlsplit
 
+from ._cdi_config import CONFIG_NAME
 from ._connection import Connection
 from ._errors import ApiError, CdiError
 from ._resources import API_SERVICE, CDI_CONFIG, CONFIG_MAP, POD
@@ -73,7 +74,7 @@ def find_route(connection: Connection, url: str | None, ca: str | None, namespac
     service = f"cdi-uploadproxy.{namespace}.svc"
     published = None
     if not url:
-        status = (connection.get(CDI_CONFIG, "config") or {}).get("status") or {}
+        status = (connection.get(CDI_CONFIG, CONFIG_NAME) or {}).get("status") or {}
         url, published = status.get("uploadProxyURL"), status.get("uploadProxyURL")
         ca = ca or status.get("uploadProxyCA")
     if url:
@@ -120,6 +121,7 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
     def connect(context: ssl.SSLContext) -> TlsStream:
         plain = socket.create_connection((host, port), timeout=_CONNECT_SECONDS)
         plain.settimeout(_STALL_SECONDS)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # The end of a file must not wait for the answer to what came before.
         stream = TlsStream(plain, context, host)
         if context is own and service not in stream.names:
             stream.close()

@@ -1,10 +1,11 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose bytes a filled volume has, when others write into it at the same time: never a digest for what was not sent."""
+"""Attempts that break, and whose bytes a filled volume has when others write into it: never a digest for what was not sent."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ class _Cluster:
     def __init__(self) -> None:
         self.phase = "UploadReady"
         self.noted: dict[str, str] = {}
+        self.tokens = 0
 
     def get(self, resource: Any, name: str, namespace: str) -> dict[str, Any]:
         metadata = {"name": name, "namespace": namespace}
@@ -42,7 +44,8 @@ class _Cluster:
         return self.get(resource, name, namespace)
 
     def create(self, _resource: Any, _body: Any, _namespace: str, **_options: Any) -> dict[str, Any]:
-        return {"status": {"token": "token"}}
+        self.tokens += 1
+        return {"status": {"token": f"token {self.tokens}"}}
 
 
 @pytest.fixture
@@ -57,14 +60,14 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> _Cluster:
     return made
 
 
-def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *answers: tuple[int, int, str]) -> sending.Item:
-    """Send; of each attempt how many bytes leave, what is answered, and the volume's phase then."""
+def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *answers: tuple[Any, ...]) -> sending.Item:
+    """Send; of each attempt how many bytes leave, what is answered, the volume's phase then, and the answer's text if any."""
     left = iter(answers)
 
     def send(_route: Any, _token: str, _path: str, _stamp: Stamp, progress: Any) -> Answer:
-        sent, status, cluster.phase = next(left)
+        sent, status, cluster.phase, *text = next(left)
         progress(sent)
-        return Answer(status, "")
+        return Answer(status, *(text or [""]))
 
     monkeypatch.setattr(sending, "send", send)
     path = tmp_path / "disk.raw"
@@ -79,6 +82,37 @@ def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     monkeypatch.setattr(sending.rules, "declared", lambda upload: upload)
     sending.send_until_taken(session, item)
     return item
+
+
+@pytest.mark.parametrize(("seconds", "tokens"), [(1, 1), (200, 2)])
+def test_a_token_that_is_about_to_expire_is_renewed_before_it_is_refused(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: int, tokens: int
+) -> None:
+    """CDI's tokens live for 300 s; here each look at the clock takes `seconds`."""
+    clock = itertools.count(0, seconds)
+    monkeypatch.setattr(sending.time, "monotonic", lambda: next(clock))
+    _upload(cluster, monkeypatch, tmp_path, (10, 0, "UploadReady"), (SIZE, 200, "Succeeded"))
+    assert cluster.tokens == tokens
+
+
+FULL = "effective image size is larger than available size"
+
+
+def test_a_volume_that_is_full_of_a_broken_upload_is_made_anew(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    replaced = []
+    monkeypatch.setattr(sending, "replace", lambda _session, _item, why: replaced.append(why))
+    answers = (10, 0, "UploadReady"), (10, 400, "UploadReady", FULL), (SIZE, 200, "Succeeded")
+    item = _upload(cluster, monkeypatch, tmp_path, *answers)
+    assert item.retries == 2 and len(replaced) == 1 and FULL in replaced[0]
+
+
+def test_a_volume_that_is_too_small_for_the_file_is_not_made_anew(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(CdiError, match="Ask for a larger size"):
+        _upload(cluster, monkeypatch, tmp_path, (10, 400, "UploadReady", FULL))
 
 
 @pytest.mark.parametrize("status", [0, 502, 504])
@@ -126,3 +160,25 @@ def test_what_somebody_else_has_filled_is_not_noted_as_ours(
     with pytest.raises(CdiError, match="has been filled by somebody else"):
         _upload(cluster, monkeypatch, tmp_path)
     assert INTENDED not in cluster.noted
+
+
+@pytest.mark.parametrize(
+    ("target", "overhead"),
+    [
+        ({"volume_mode": "Block"}, 0.0),
+        ({"storage_class_name": "slow"}, 0.2),
+        ({}, 0.1),
+    ],
+)
+def test_a_claim_that_names_no_class_has_the_overhead_of_the_default_class(target: Any, overhead: float) -> None:
+    class Cluster:
+        def get(self, *_what: Any) -> dict[str, Any]:
+            return {"status": {"filesystemOverhead": {"global": "0.06", "storageClass": {"fast": "0.1", "slow": "0.2"}}}}
+
+        def list(self, _resource: Any) -> Any:
+            default = {"storageclass.kubernetes.io/is-default-class": "true"}
+            return [{"metadata": {"name": "fast", "annotations": default}}, {"metadata": {"name": "slow"}}], "1"
+
+    connection: Any = Cluster()
+    session = sending.Session(Task({"wait_timeout": 1}, connection, False, print), Progress(None))
+    assert session.overhead(target) == overhead
