@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import pty
+import re
 import shutil
 import subprocess
 import sys
@@ -223,15 +226,10 @@ def test_progress_of_files_in_parallel_is_shown_while_they_are_sent_and_secrets_
     # Ready before, so that none waits for its server while the other is sent.
     volumes = [{"name": name, "source": {"upload": {}}, "storage": {**THIN, "size": "256Mi"}} for name in names]
     ok("data_volume", namespace=namespace, data_volumes=volumes)
-    playbook = tmp_path / "upload.yml"
     uploads = [{"name": name, "path": str(images.large)} for name in names]
-    tasks = [{"kubevirt.cdi.volume_upload": {"namespace": namespace, "uploads": uploads}}]
-    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
-    inventory = "localhost ansible_connection=local ansible_python_interpreter='{{ ansible_playbook_python }}'\n"
-    (tmp_path / "inventory").write_text(inventory)
     shown: list[tuple[float, str]] = []
     with subprocess.Popen(
-        ["ansible-playbook", "-vvvv", "-i", str(tmp_path / "inventory"), str(playbook)],
+        [*_playbook(tmp_path, {"namespace": namespace, "uploads": uploads}), "-vvvv"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -256,6 +254,36 @@ def test_progress_of_files_in_parallel_is_shown_while_they_are_sent_and_secrets_
     assert max(begun) < min(sent), output
     # A token is a JSON Web Token, which begins with {" in base64.
     assert "eyJ" not in output and "Bearer" not in output
+
+
+def test_at_a_terminal_the_progress_is_one_line_that_is_written_again(
+    images: Images, namespace: str, tmp_path: Path
+) -> None:
+    terminal, ansibles = pty.openpty()
+    command = _playbook(tmp_path, {"namespace": namespace, "name": "disk", "path": str(images.large), "storage": THIN})
+    output = b""
+    with subprocess.Popen(command, stdout=ansibles, stderr=ansibles, env={**os.environ, "ANSIBLE_NOCOLOR": "true"}) as running:
+        os.close(ansibles)
+        with contextlib.suppress(OSError):  # As a terminal ends whose last writer has gone.
+            while piece := os.read(terminal, 65536):
+                output += piece
+    os.close(terminal)
+    assert running.returncode == 0, output
+    clear = "\r\x1b[K"
+    lines = output.decode().replace("\r\n", "\n").split("\n")
+    assert any(re.search(rf"{clear}{namespace}/disk: \d?\d % of 256 MiB, \d+ MiB/s{clear}", line) for line in lines), lines
+    stay = [line.rpartition(clear)[2] for line in lines]
+    assert [line for line in stay if " % of " in line] == [line for line in stay if ": 100 % of 256 MiB, " in line] != []
+    assert f"volume_upload {namespace}/disk: done" in stay and any(line.startswith("changed: [localhost]") for line in stay)
+
+
+def _playbook(folder: Path, options: dict[str, Any]) -> list[str]:
+    """The command that uploads by a playbook on this host."""
+    tasks = [{"kubevirt.cdi.volume_upload": options}]
+    (folder / "upload.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
+    inventory = "localhost ansible_connection=local ansible_python_interpreter='{{ ansible_playbook_python }}'\n"
+    (folder / "inventory").write_text(inventory)
+    return ["ansible-playbook", "-i", str(folder / "inventory"), str(folder / "upload.yml")]
 
 
 def test_bytes_seconds_and_speed_agree(images: Images, namespace: str, ok: Any) -> None:

@@ -42,6 +42,10 @@ _CONVERT = {
     "vhdx": ["-O", "vhdx"],
     "vdi": ["-O", "vdi"],
 }
+_PACKED = (
+    *(("raw", "gz"), ("raw", "xz"), ("raw", "zst"), ("qcow2", "gz"), ("qcow2", "zst")),
+    *(("vmdk", "zst"), ("vhd", "gz"), ("vhdx", "xz"), ("vdi", "xz")),
+)
 _COMPRESS = {"gz": ["gzip", "-1c"], "xz": ["xz", "-0c"], "zst": ["zstd", "-qc"]}
 
 
@@ -63,7 +67,7 @@ class Images:
             subprocess.run(
                 ["qemu-img", "convert", "-f", "raw", *arguments, self.disks["raw"], self.disks[name]], check=True
             )
-        for inner, compression in (("raw", "gz"), ("raw", "xz"), ("raw", "zst"), ("qcow2", "gz"), ("vmdk", "zst")):
+        for inner, compression in _PACKED:
             name = f"{inner}-{compression}"
             self.disks[name] = f"{self.disks[inner]}.{compression}"
             with open(self.disks[name], "wb") as file:

@@ -320,7 +320,7 @@ def test_an_unreadable_ca_is_named() -> None:
 
 
 def test_progress_is_a_line_for_each_tenth() -> None:
-    lines, shown = Lines(), []
+    lines, shown = Lines(live=False), []
     for sent in range(0, 1001):
         told = f'{{"volume": "demo/disk", "sent": {sent * MIB}, "size": {1000 * MIB}, "seconds": {sent / 100}}}'
         shown.append(lines.shown(told, sent / 100))
@@ -332,7 +332,7 @@ def test_progress_is_a_line_for_each_tenth() -> None:
 
 
 def test_a_slow_upload_is_shown_every_half_minute() -> None:
-    lines = Lines()
+    lines = Lines(live=False)
     told = '{"volume": "demo/disk", "sent": %d, "size": 100000000, "seconds": 30}'
     assert [bool(lines.shown(told % number, number)) for number in (0, 10, 29, 31, 40, 62)] == [
         *(False, False, False, True, False, True)

@@ -27,7 +27,22 @@ def test_a_thousand_pieces_are_told_in_a_few_lines_and_the_last_always(tmp_path:
     assert told[0] == {"volume": "demo/disk", "step": "reading"}
     assert told[-1] == {"volume": "demo/disk", "sent": 1000, "size": 1000, "seconds": 2.5}
     assert len(told) <= 3 + (time.monotonic() - started) / 0.5
-    assert "100 %" in (Lines().shown(written[-1], 0.0) or "")
+    assert "100 %" in (Lines(live=False).shown(written[-1], 0.0) or "")
+
+
+def test_at_a_terminal_transfers_are_told_in_one_line_until_they_end() -> None:
+    lines = Lines(live=True)
+
+    def told(**line: object) -> str | None:
+        return lines.shown(json.dumps(line), 0.0)
+
+    assert told(volume="demo/a", step="reading") == "volume_upload demo/a: reading"
+    assert told(volume="demo/a", sent=30 << 20, size=100 << 20, seconds=0.5) is None
+    assert told(volume="demo/b", sent=1 << 20, size=10 << 20, seconds=0.5) is None
+    assert lines.under_way == "demo/a: 30 % of 100 MiB, 60 MiB/s  demo/b: 10 % of 10 MiB, 2 MiB/s"
+    assert told(volume="demo/a", sent=100 << 20, size=100 << 20, seconds=1) == "volume_upload demo/a: 100 % of 100 MiB, 100 MiB/s"
+    assert told(volume="demo/b", step="trying again") == "volume_upload demo/b: trying again"
+    assert lines.under_way == ""
 
 
 def test_volumes_are_told_each_at_its_own_pace(tmp_path: Path) -> None:
