@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
-from tests.cluster.runtime import bed
+from tests.cluster.runtime import bed, machine
 from tests.cluster.runtime.profile import PROFILES
 from tests.cluster.target import Target, target
 from tests.runner import checks, versions
@@ -102,6 +102,7 @@ def _real() -> int:
     cluster = target()
     if not _has_fixtures(cluster):
         return 0
+    machine.install_packages(machine.BROWSER)
     return _pytest("tests/real", more=cluster.environment)
 
 

@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,6 +39,8 @@ _PROGRAMS = {
     "/usr/bin/zstd": "zstd",
     "/usr/bin/socat": "socat",
 }
+# What only tests of a page need.
+BROWSER = {"/usr/bin/chromium": "chromium"}
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -76,9 +78,9 @@ def check_address(profile: Profile) -> None:
     raise ClusterError(f"The address {profile.host_address} is taken on this machine: take it off its interface first.")
 
 
-def install_packages() -> None:
+def install_packages(programs: Mapping[str, str] = _PROGRAMS) -> None:
     """Install what is missing; no service of the machine is started by it."""
-    missing = sorted({package for program, package in _PROGRAMS.items() if not Path(program).exists()})
+    missing = sorted({package for program, package in programs.items() if not Path(program).exists()})
     if not missing:
         return
     print(f"installing Debian packages: {', '.join(missing)}", file=sys.stderr, flush=True)

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report of a real run: as lines, as JSON, and as a page in a real browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from tests.real.uploads import namespace_of
+from tests.runner.site import INVENTORY
+
+HTTP, IMAGES = os.environ["KUBEVIRT_CDI_TEST_HTTP"], os.environ["KUBEVIRT_CDI_TEST_IMAGES"]
+THIN, PLAIN = ({"size": "128Mi", "storage_class_name": name} for name in ("thin", "plain"))
+NAMES = ["appliance", "copy", "golden", "vm"]
+# Wide, as narrow as a telephone, and dark.
+VIEWS = {"wide": ["--window-size=1200,1600"], "narrow": ["--window-size=520,1600"]}
+VIEWS["dark"] = [*VIEWS["wide"], "--blink-settings=preferredColorScheme=0"]
+
+
+class Report(NamedTuple):
+    """What was printed, the volumes of the JSON file by their names, and where the page is."""
+
+    lines: list[str]
+    volumes: dict[str, dict[str, Any]]
+    page: Path
+
+
+@pytest.fixture(scope="module")
+def namespace(connection: Connection) -> Iterator[str]:
+    yield from namespace_of(connection)
+
+
+@pytest.fixture(scope="module")
+def report(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """An upload, an import, a fast clone of it and a full copy, declared as data."""
+    folder = tmp_path_factory.mktemp("report")
+    variables = {
+        "cdi_namespace": namespace,
+        "cdi_uploads": [{"name": "appliance", "path": f"{IMAGES}/disk.qcow2", "storage": {"storage_class_name": "thin"}}],
+        "cdi_data_volumes": [
+            {"name": "golden", "source": {"http": {"url": f"{HTTP}/disk.qcow2"}}, "storage": THIN, "preallocation": True},
+            {"name": "vm", "source": {"pvc": {"name": "golden"}}, "storage": THIN},
+            {"name": "copy", "source": {"pvc": {"name": "golden"}}, "storage": PLAIN},
+        ],
+        "cdi_report_json": str(folder / "report.json"),
+        "cdi_report_html": str(folder / "report.html"),
+    }
+    ran = subprocess.run(
+        ["ansible-playbook", f"--inventory={INVENTORY}", "--extra-vars", json.dumps(variables), "kubevirt.cdi.volumes"],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"},
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = json.loads((folder / "report.json").read_text())
+    volumes = {volume["name"]: volume for volume in told["volumes"]}
+    return Report([line.strip(" -") for line in ran.stdout.splitlines()], volumes, folder / "report.html")
+
+
+def test_every_volume_has_its_source_phase_method_reason_preallocation_scratch_size_and_time(
+    report: Report, namespace: str
+) -> None:
+    assert sorted(report.volumes) == NAMES
+    for volume in report.volumes.values():
+        assert (volume["namespace"], volume["phase"], volume["problem"]) == (namespace, "Succeeded", None)
+        assert volume["size"] and volume["storage_class_name"] and volume["ready_after"] > 0
+    appliance, copy, golden, vm = (report.volumes[name] for name in NAMES)
+    assert appliance["source"].startswith("upload disk.qcow2 sha256:") and golden["source"] == f"{HTTP}/disk.qcow2"
+    assert {copy["source"], vm["source"]} == {f"pvc {namespace}/golden"}
+    assert [each["method"] for each in (appliance, copy, golden, vm)] == [None, "copy", None, "snapshot"]
+    assert copy["reason"] == "The storage profile of plain says copy." and copy["remedy"]
+    assert vm["reason"] == "The storage profile of thin says snapshot." and vm["remedy"] is None
+    assert golden["preallocation"]["applied"] and not vm["preallocation"]["applied"]
+    for filled in (appliance, golden):
+        assert filled["scratch"]["needed"] and filled["scratch"]["storage_class_name"] and filled["scratch"]["size"]
+    assert not copy["scratch"]["needed"] and not vm["scratch"]["needed"]
+
+
+def test_the_table_on_the_console_tells_the_same(report: Report, namespace: str) -> None:
+    head = r"VOLUME +SOURCE +PHASE +CLONED BY +SIZE +PREALLOCATED +SCRATCH +TIME"
+    assert any(re.fullmatch(head, line) for line in report.lines), report.lines
+    for name, cells in {
+        "appliance": r"upload disk\.qcow2 sha256:\w+ +Succeeded +- +64Mi +no +thin \w+ +\d+ s",
+        "copy": rf"pvc {namespace}/golden +Succeeded +copy +128Mi +no +not needed +\d+ s",
+        "golden": r"http\S+ +Succeeded +- +128Mi +yes +thin \w+ +\d+ s",
+        "vm": rf"pvc {namespace}/golden +Succeeded +snapshot +128Mi +no +not needed +\d+ s",
+    }.items():
+        assert any(re.fullmatch(rf"{namespace}/{name} +{cells}", line) for line in report.lines), report.lines
+    assert "4 volumes: 4 Succeeded. Clones: 1 copy, 1 snapshot." in " ".join(report.lines)
+
+
+def _browse(page: Path, view: str, script: str = "") -> tuple[str, str]:
+    """What a browser makes of the page, after a script of the test's own; and what it complains about."""
+    shown = page.with_name(f"{view}.html")
+    shown.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
+    profile = page.with_name(f"profile-{view}")
+    quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"]
+    browser = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}", *quiet]
+    ran = subprocess.run(
+        [*browser, "--enable-logging=stderr", *VIEWS[view], "--dump-dom", shown.as_uri()],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return ran.stdout, "\n".join(line for line in ran.stderr.splitlines() if "CONSOLE" in line)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_the_page_shows_every_volume_in_a_browser_and_loads_nothing(report: Report, view: str) -> None:
+    measure = """
+      document.body.dataset.wide = document.documentElement.scrollWidth - window.innerWidth;
+      document.body.dataset.back = getComputedStyle(document.body).backgroundColor;
+      document.body.dataset.loaded = performance.getEntriesByType("resource").length;
+    """
+    dom, complaints = _browse(report.page, view, measure)
+    assert complaints == ""
+    for name in NAMES:
+        assert f">{name}<" in dom
+    told = dict(re.findall(r'data-(wide|back|loaded)="([^"]*)"', dom))
+    assert int(told["wide"]) <= 0, "the page is wider than the window"
+    assert told["loaded"] == "0"
+    bright = sum(map(int, re.findall(r"\d+", told["back"])[:3])) / 3
+    assert (bright < 100) is (view == "dark"), told["back"]
+
+
+def test_a_click_on_a_column_sorts_by_it(report: Report) -> None:
+    click = 'for (let n = 0; n < 2; n++) document.querySelector("#volumes thead th button").click();'
+    dom, complaints = _browse(report.page, "wide", click)
+    assert complaints == ""
+    body = dom[dom.index("<tbody>", dom.index('id="volumes"')) :]
+    shown = re.findall(r'<th scope="row">(\w+)<br>', body)
+    assert shown[: len(NAMES)] == NAMES[::-1]
+    assert 'aria-sort="descending"' in dom
