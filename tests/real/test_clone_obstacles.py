@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_plan as planner
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     DATA_VOLUME,
     POD,
@@ -57,6 +59,9 @@ def test_c05_without_the_right_nothing_is_posted_and_with_it_the_clone_is_made(c
     assert 'the right to "create" datavolumes/source of cdi.kubevirt.io in namespace' in refused["msg"]
     assert f"in namespace {bed.namespace} is missing" in refused["msg"]
     assert "module kubevirt.cdi.clone_permission" in refused["msg"]
+    # Nor does CDI take it from who posts it all the same.
+    with pytest.raises(ApiError, match="insufficient permissions in clone source namespace"):
+        _post(connect({"kubeconfig": os.environ["KUBECONFIG"], **who}), clone)
     assert connection.get(DATA_VOLUME, "with-a-right", bed.other) is None
     assert run("clone_permission", namespace=bed.namespace, service_accounts=[account])["changed"]
     made = run("data_volume", **clone, **who)
@@ -69,9 +74,8 @@ def test_c05_without_the_right_nothing_is_posted_and_with_it_the_clone_is_made(c
     assert connection.get(ROLE_BINDING, rights, bed.namespace) is None
 
 
-def _pod(connection: Connection, namespace: str, name: str, claim: str, *, read_only: bool) -> None:
-    mount = {"name": "disk", "mountPath": "/disk", "readOnly": read_only}
-    container = {"name": "sleeps", "image": HELPER_IMAGE, "command": ["sleep", "600"], "volumeMounts": [mount]}
+def _pod(connection: Connection, namespace: str, name: str, claim: str, **use: Any) -> None:
+    container = {"name": "sleeps", "image": HELPER_IMAGE, "command": ["sleep", "600"], **use}
     spec = {
         "containers": [container],
         "terminationGracePeriodSeconds": 0,
@@ -82,28 +86,40 @@ def _pod(connection: Connection, namespace: str, name: str, claim: str, *, read_
 
 
 def test_c06_a_source_in_use_is_waited_for_and_the_pod_is_named_at_once(connection, bed, lookup) -> None:
-    busy = {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": bed.classes["snapshot"]}}
-    assert run("data_volume", name="busy", namespace=bed.namespace, **busy)["phase"] == "Succeeded"
-    _pod(connection, bed.namespace, "reader", "busy", read_only=True)
-    _pod(connection, bed.namespace, "writer", "busy", read_only=False)
-    using = f"pod {bed.namespace}/writer using PersistentVolumeClaim busy"
-    asked = {"asked": {"size": "64Mi"}, "source": "busy"}
-    volumes = [bed.clone(f"of-busy-{number}", name, **asked) for number, name in enumerate(("snapshot", "csi", "copy"))]
+    asked = {"size": "64Mi", "storage_class_name": bed.classes["snapshot"]}
+    busy = [
+        {"name": "busy", "source": {"blank": {}}, "storage": asked},
+        {"name": "busy-device", "source": {"blank": {}}, "storage": {**asked, "volume_mode": "Block"}},
+    ]
+    sources = run("data_volume", namespace=bed.namespace, data_volumes=busy)["data_volumes"]
+    assert [source["phase"] for source in sources] == ["Succeeded"] * 2
+    mount = {"name": "disk", "mountPath": "/disk"}
+    _pod(connection, bed.namespace, "reader", "busy", volumeMounts=[{**mount, "readOnly": True}])
+    _pod(connection, bed.namespace, "writer", "busy", volumeMounts=[mount])
+    # Nothing can be said of a device but that it is used.
+    _pod(connection, bed.namespace, "user", "busy-device", volumeDevices=[{"name": "disk", "devicePath": "/dev/disk"}])
+    of_busy = {"asked": {"size": "64Mi"}, "source": "busy"}
+    volumes = [bed.clone(f"of-busy-{number}", name, **of_busy) for number, name in enumerate(("snapshot", "csi", "copy"))]
+    of_device = {"asked": {"size": "64Mi", "volume_mode": "Block"}, "source": "busy-device"}
+    volumes.append(bed.clone("of-busy-device", "snapshot", **of_device))
+    using = [f"pod {bed.namespace}/writer using PersistentVolumeClaim busy"] * 3
+    using.append(f"pod {bed.namespace}/user using PersistentVolumeClaim busy-device")
     ran = run_on_cluster("data_volume", data_volumes=volumes, wait_timeout=15)
     late = ran.result
     assert late["failed"]
-    assert len([warning for warning in ran.warnings if using in warning]) == 3
-    for item in late["data_volumes"]:
+    assert [len([warning for warning in ran.warnings if pod in warning]) for pod in using] == [3, 3, 3, 1]
+    for item, pod in zip(late["data_volumes"], using, strict=True):
         # The pod that only reads counts for nothing.
-        assert using in item["error"], item["error"]
+        assert pod in item["error"], item["error"]
         assert "reader" not in item["error"]
         (answer,) = lookup(f"{bed.namespace}/{item['name']}")
-        assert using in answer["waits_for"]
-    connection.delete(POD, "writer", bed.namespace, dry_run=False)
+        assert pod in answer["waits_for"]
+    for pod in ("writer", "user"):
+        connection.delete(POD, pod, bed.namespace, dry_run=False)
     done = run("data_volume", data_volumes=volumes)
     assert not done.get("failed"), done["msg"]
-    assert [item["phase"] for item in done["data_volumes"]] == ["Succeeded"] * 3
-    assert [item["clone"]["method"] for item in done["data_volumes"]] == ["snapshot", "csi-clone", "copy"]
+    assert [item["phase"] for item in done["data_volumes"]] == ["Succeeded"] * 4
+    assert [item["clone"]["method"] for item in done["data_volumes"]] == ["snapshot", "csi-clone", "copy", "snapshot"]
 
 
 def test_c07_a_snapshot_class_that_is_gone_leaves_an_error_and_no_copy(connection, bed, lookup) -> None:

@@ -256,8 +256,7 @@ def _expected(plan: planner.Plan, case: Case) -> str | None:
     """The predicted error, and those of drivers, which nothing in the API foretells."""
     if plan.error is None and plan.method == planner.CSI_CLONE and case.target_class.startswith("plain"):
         return "CSI driver does not support clone operations"
-    if plan.error is None and plan.method == planner.COPY and case.source == "snapshot of files":
-        # CDI restores it to the first class of the driver by name: on the test cluster, to `block-only`.
+    if plan.error is None and "to class block-only, the first of its driver by name" in plan.reason:
         return "the class offers no Filesystem volumes"
     return plan.error
 
@@ -298,9 +297,12 @@ def _look(connection: Connection, lookup, namespace: str, before: dict[str, Seen
     found = {}
     for answer in lookup(*[f"{namespace}/{name}" for name in before]):
         name = answer["name"]
-        method, reason = (answer["method"], answer["fallback_reason"]) if answer["observed"] else (None, None)
+        recorded = annotations(claims.get(name))
+        method, reason = (recorded.get(f"cdi.kubevirt.io/{key}") for key in ("cloneType", "cloneFallbackReason"))
+        if answer["observed"] and method is not None:
+            assert (answer["method"], answer["fallback_reason"]) == (method, reason), answer
         failed = [text for text in conditions(volumes.get(name)).values() if "Failed" in text.get("reason", "")]
-        told = [annotations(claims.get(name)).get("cdi.kubevirt.io/cloneError"), *warnings.get(name, [])]
+        told = [recorded.get("cdi.kubevirt.io/cloneError"), *warnings.get(name, [])]
         told += [text.get("message") for text in failed]
         now = [text for text in told if text and not any(words in text for words in _NO_MATTER)]
         errors = dict.fromkeys([*before[name].errors, *now])
