@@ -13,7 +13,8 @@ description:
     would make it faster.
   - Any number of volumes cost one list of DataVolumes and one of claims for each namespace. What a prediction needs is read once for all of
     them (CDI, its configuration, storage classes and profiles, CSI drivers, snapshot classes, and the sources with their pods).
-  - Nothing is guessed. When something may not be read, RV(_raw[].method) is null and RV(_raw[].reason) names the right that is missing.
+  - When something that decides may not be read, RV(_raw[].method) is null and RV(_raw[].reason) names the right that is missing. Without the
+    right to list pods RV(_raw[].waits_for) does not name them; without that to read PersistentVolumes the source's driver is its class's.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -112,7 +113,8 @@ _raw:
       type: str
       sample: "CDI fell back to copy: No compatible volumesnapshotclass found."
     remedy:
-      description: The one change (or the fewest) that would make the clone faster, or possible. Null when it is as fast as can be.
+      description: The one change (or the fewest) that would make the clone faster, or possible. Null when it is as fast as can be, when nothing is
+        known to help, and for a copy that would be faster if it were made now.
       type: str
       sample: make a VolumeSnapshotClass for driver csi.example.com, if that can take snapshots
     waits_for:

@@ -258,12 +258,12 @@ version:
       description: The release that was installed, null when there was none. It is the same as before when nothing changed.
       type: str
       returned: success
-      sample: 1.61.1
+      sample: v1.61.1
     to:
       description: The release of the manifest, null when CDI was removed.
       type: str
       returned: success
-      sample: 1.65.0
+      sample: v1.65.0
 """
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_options import SPEC, check

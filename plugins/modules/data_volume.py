@@ -466,7 +466,9 @@ EXAMPLES = r"""
     preallocation: true
     verify_allocation: true
   register: result
-  failed_when: result is failed or result.allocation.allocated_bytes | default(0, true) < result.allocation.size_bytes | default(0, true)
+  failed_when: >-
+    result is failed
+    or (not ansible_check_mode and result.allocation.allocated_bytes | default(0, true) < result.allocation.size_bytes | default(1, true))
 
 - name: Clone a large volume, and fail before anything is made when CDI would copy it byte by byte
   kubevirt.cdi.data_volume:
@@ -618,7 +620,7 @@ scratch:
     rule: Since 1.60 CDI stores every disk image from HTTP in scratch space before it converts it.
     storage_class_name: cheap
     storage_class_rule: It is configured as scratchSpaceStorageClass.
-    size: 11Gi
+    size: 10855Mi
     problems: []
     observed: true
     left_over: null
@@ -686,7 +688,7 @@ duration:
   sample: 12.5
 data_volumes:
   description:
-    - For each of O(data_volumes) the facts that are returned for one volume, RV(name) to RV(drift), and whether it was changed.
+    - For each of O(data_volumes) the facts that are returned for one volume, RV(name) to RV(diagnosis), and whether it was changed.
     - The item of a volume that failed has C(error), too.
   returned: when O(data_volumes) was given, also on failure
   type: list

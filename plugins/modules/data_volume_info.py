@@ -112,7 +112,7 @@ data_volumes:
       description: Capacity of the claim, null until it is bound.
       returned: success
       type: str
-      sample: 11Gi
+      sample: 10855Mi
     storage_class_name:
       description: Storage class of the claim.
       returned: success
@@ -206,7 +206,7 @@ data_volumes:
           description: The size of the scratch claim, or the one that CDI would ask for.
           returned: success
           type: str
-          sample: 11Gi
+          sample: 10855Mi
         problems:
           description: What will keep a volume that is not filled from its scratch space, for example a class that can only do Block.
           returned: success

@@ -15,7 +15,7 @@ description:
   - The file is a disk image (raw, ISO, qcow2, vmdk, vhd, vhdx or vdi), as it is or compressed with gz, xz or zst, or a tar archive.
     Its first bytes tell which; its name does not count.
   - Where no size is given the image tells the size of its disk, and CDI adds the overhead of the volume's file system.
-  - What is sent is the file whose digest was taken. CDI is not given the end of one that changes meanwhile, and discards the rest.
+  - What is sent is the file whose digest was taken. If it changes while it is sent its last bytes are held back, and CDI discards the others.
   - An upload that is interrupted, on either side, is finished by running the task again.
 author:
   - kubevirt.cdi contributors (@kubevirt)
@@ -29,22 +29,31 @@ attributes:
   async:
     description: Supports being used with the C(async) keyword.
     support: full
+  idempotent:
+    support: partial
+    details: With O(overwrite=always) each run uploads anew.
 notes:
-  - The file is read on the host that runs the task, usually localhost. There, progress is shown while the task runs.
+  - The file is read on the host that runs the task. On localhost progress is shown while the task runs, if it is neither a task of another
+    user (C(become)) nor C(async); at a terminal in one line that is written again and again, elsewhere in plain lines.
   - The way to CDI is O(upload_proxy_url), else the URL that CDI publishes (C(CDIConfig.status.uploadProxyURL)), else a port-forward through the
-    API server to a pod of the upload proxy, for which nothing has to be exposed.
+    API server to a pod of the upload proxy, for which nothing has to be exposed. When nothing answers at the published URL a warning says so
+    and the port-forward is taken; a certificate that is not trusted there is an error. For O(upload_proxy_url) there is no other way.
+  - CDI binds the volume at once, also one whose storage class binds when a pod uses the claim.
   - The certificate of the upload proxy is always verified.
   - "The account needs: C(get), C(list) and C(watch) on DataVolumes and claims, C(create) and C(patch) on DataVolumes, C(patch) on claims, C(create) on
     C(uploadtokenrequests), C(get) on the ConfigMap C(cdi-uploadproxy-signer-bundle) in CDI's namespace and, for a port-forward, C(list) on pods and
-    C(get) and C(create) on C(pods/portforward) there. Replacing needs C(delete) on DataVolumes or claims, too, also that of an unfinished upload of
-    another file."
+    C(get) and C(create) on C(pods/portforward) there. Replacing needs C(delete) on DataVolumes, or C(delete) and C(create) on claims, too; so does
+    making anew what an unfinished upload has left, be it of another file or of an attempt before."
 options:
   path:
     description: Path of the file, on the host that runs the task. Required with O(name).
     type: path
     aliases: [src]
   name:
-    description: Name of the DataVolume, or of the claim.
+    description:
+      - Name of the DataVolume, or of the claim.
+      - A claim without a DataVolume takes uploads when its C(dataSourceRef) is a VolumeUploadSource, or when it has the annotation
+        C(cdi.kubevirt.io/storage.upload.target).
     type: str
   namespace: &namespace
     description: Namespace of the volume, which must exist. V(default) when none is given.
@@ -52,13 +61,15 @@ options:
   checksum: &checksum
     description:
       - C(sha256:) and the SHA-256 that the file has to have, verified before anything is created or sent.
-      - When the volume is known to hold a file with this digest the local file is not even read.
+      - When the volume is known to hold a file with this digest the local file is not even read, unless O(storage) or O(pvc) is given,
+        with which the image has to be compared, or O(overwrite=always).
     type: str
   overwrite: &overwrite
     description:
       - What to do with a volume that is already filled.
-      - V(never) leaves it alone. When it holds another file, or one that is not known, that is an error.
-      - V(different) replaces it in that case. B(It is deleted with its data) and made anew.
+      - V(never) leaves it alone. When it holds another file, or one that is not known, or is another volume than is asked for (its size,
+        class or mode), that is an error.
+      - V(different) replaces it in each of these cases, also one that holds the same file. B(It is deleted with its data) and made anew.
       - V(always) replaces it in any case. B(It is deleted with its data) and made anew.
       - A volume with nothing in it but an unfinished upload of another file is made anew in any case, and RV(reason) says so.
         A claim that takes uploads by an annotation may have older data, too. There, that is an error with V(never).
@@ -81,6 +92,7 @@ options:
         description:
           - The size of the disk, for example V(10Gi). One that is too small for the image is an error before anything is sent.
           - Without it the disk of the image counts, in whole MiB. An archive gets the size of its members, 10 per cent and 16 MiB.
+          - It is required where only unpacking the whole file would tell, as with a tar archive in zst.
           - CDI adds the overhead of the file system with O(storage), and the module does with O(pvc) where no size is given.
         type: str
       storage_class_name:
