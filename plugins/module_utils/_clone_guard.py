@@ -18,7 +18,7 @@ from ._clone_permission import refusal
 from ._clone_plan import SNAPSHOT_IN_ERROR
 from ._clone_prediction import Prediction, Reader, predict
 from ._connection import Connection, Object
-from ._data_volume_ensure import Item, guarded
+from ._data_volume_ensure import Item, drift_of, guarded
 from ._diagnosis_rules import LASTING
 from ._errors import ApiError, CdiError
 from ._module import Task
@@ -97,7 +97,7 @@ def _will_be_made(item: Item) -> bool:
         return False
     if item.stored is None or item.terminating:
         return item.claim is None or rules.goes_away(item.claim)
-    drift = rules.spec_drift(rules.desired(item.volume), item.stored)
+    drift = drift_of(item)
     return bool(drift.lines) and drift.grows_to is None and item.volume["on_drift"] == "recreate"
 
 
@@ -105,7 +105,7 @@ def _may_grow(item: Item) -> bool:
     """Whether it is made anew only if it cannot grow, which its claim tells when it is asked to."""
     if not item.present or item.error or item.stored is None or item.terminating or item.volume["on_drift"] != "recreate":
         return False
-    size = rules.spec_drift(rules.desired(item.volume), item.stored).grows_to
+    size = drift_of(item).grows_to
     return size is not None and (item.claim is None or growth.grown_to(item.claim) != size)
 
 

@@ -22,6 +22,9 @@ Object = t.Dict[str, t.Any]
 BIND_IMMEDIATELY = f"{PREFIX}storage.bind.immediate.requested"
 ADOPT_CLAIM = f"{PREFIX}allowClaimAdoption"
 POPULATED_FOR = f"{PREFIX}storage.populatedFor"
+_PREALLOCATION_REQUESTED = f"{PREFIX}storage.preallocation.requested"
+# What CDI chooses, and writes on the claim, where a DataVolume does not say it.
+_CHOSEN = ("accessModes", "storageClassName", "volumeMode")
 _SIZES = ("spec.storage.resources.requests.storage", "spec.pvc.resources.requests.storage")
 
 
@@ -70,6 +73,23 @@ def spec_drift(wanted: Object, stored: Object) -> Drift:
     _path, size, before = found[0]
     grows = size is not None and (before is None or parse(size) > parse(before))
     return Drift(lines, int(parse(size)) if grows else None)
+
+
+def without_chosen(wanted: Object, stored: Object, claim: Object | None) -> Object:
+    """`wanted` without what the stored volume leaves to CDI, and CDI has chosen just so: nothing has to be made anew for writing it down."""
+    wanted, before = copy.deepcopy(wanted), stored["spec"]
+    spec = wanted["spec"]
+    for target in {"storage", "pvc"} & set(spec) & set(before):
+        for field in _CHOSEN:
+            asked = spec[target].get(field)
+            if asked and not before[target].get(field) and claim and not differs({field: asked}, {field: claim["spec"].get(field)}):
+                del spec[target][field]
+    if spec.get("contentType") == "kubevirt" and "contentType" not in before:
+        del spec["contentType"]
+    requested = annotations(claim).get(_PREALLOCATION_REQUESTED)
+    if "preallocation" not in before and requested is not None and spec.get("preallocation") is (requested == "true"):
+        del spec["preallocation"]
+    return wanted
 
 
 def _differences(wanted: t.Any, stored: t.Any, path: str) -> list[tuple[str, t.Any, t.Any]]:

@@ -69,14 +69,24 @@ def guarded(item: Item, step: t.Callable[[], None]) -> None:
         item.error = str(exc)
 
 
+def wanted_of(item: Item) -> Object:
+    """The DataVolume that is declared; of one that is there, without what CDI has chosen as it is asked for."""
+    wanted = rules.desired(item.volume)
+    return wanted if item.stored is None else rules.without_chosen(wanted, item.stored, item.claim)
+
+
+def drift_of(item: Item) -> rules.Drift:
+    """How the stored volume differs from the declared one."""
+    return rules.spec_drift(wanted_of(item), t.cast(Object, item.stored))
+
+
 def needs_claim(item: Item) -> bool:
     """Whether it depends on the claim what has to be done."""
     if not item.present or item.terminating:
         return False
     if item.stored is None:
         return True
-    wanted = rules.desired(item.volume)
-    return rules.spec_drift(wanted, item.stored).grows_to is not None or _binds_now(wanted, item.stored)
+    return bool(drift_of(item).lines) or _binds_now(rules.desired(item.volume), item.stored)
 
 
 def needs_release(item: Item) -> bool:
@@ -85,7 +95,7 @@ def needs_release(item: Item) -> bool:
         return False
     if item.stored is None or item.terminating:
         return uses_newer(item.volume)
-    drift = rules.spec_drift(rules.desired(item.volume), item.stored)
+    drift = drift_of(item)
     if drift.grows_to is not None:
         return item.claim is not None and growth.grown_to(item.claim) != drift.grows_to
     return bool(drift.lines) and uses_newer(item.volume)
@@ -96,13 +106,13 @@ def ensure(task: Task, item: Item, release: str, deadline: float) -> None:
     if not item.present:
         _remove(task, item, deadline)
         return
-    wanted = rules.desired(item.volume)
+    wanted = wanted_of(item)
     if item.stored is None:
         _create(task, item, wanted, release, deadline)
         return
     drift = rules.spec_drift(wanted, item.stored)
     if item.terminating or (drift.lines and not _grow(task, item, wanted, drift, release)):
-        _replace(task, item, wanted, release, deadline)
+        _replace(task, item, rules.desired(item.volume), release, deadline)
         return
     binds = _binds_now(wanted, item.stored)
     _write(task, item, wanted)

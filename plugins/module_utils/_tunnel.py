@@ -113,6 +113,9 @@ class Tunnel:
         if opening:
             self._send(opening)
 
+    def settimeout(self, patience: float) -> None:
+        self._patience = patience
+
     def sendall(self, data: bytes | memoryview) -> None:
         """Send less than 16 MiB. Raises ConnectionError when the other side has ended: in SPDY nothing else would stop a sender."""
         if select.select([self._websocket.sock], [], [], 0)[0]:
@@ -179,6 +182,10 @@ class TlsStream:
     def names(self) -> list[str]:
         """The DNS names of the certificate that was verified."""
         return [value for kind, value in (self._tls.getpeercert() or {}).get("subjectAltName", ()) if kind == "DNS"]
+
+    def settimeout(self, patience: float) -> None:
+        """For how many seconds no byte may move."""
+        self._carrier.settimeout(patience)
 
     def sendall(self, data: bytes | memoryview) -> None:
         self._tls.write(data)

@@ -22,8 +22,9 @@ import typing as t
 
 from ._cdi import conditions
 from ._clone import PREFIX, annotations
-from ._data_volume import BIND_IMMEDIATELY, desired
+from ._data_volume import BIND_IMMEDIATELY, Drift, desired
 from ._data_volume_checks import check as check_volume
+from ._data_volume_growth import requested
 from ._data_volume_options import VOLUME_OPTIONS
 from ._diagnosis import Surroundings, weigh
 from ._errors import CdiError
@@ -55,6 +56,11 @@ OPTIONS: Object = {
 _NO_VOLUME = {option: spec.get("default") for option, spec in VOLUME_OPTIONS.items()}
 _NO_TARGET = dict.fromkeys({**VOLUME_OPTIONS["storage"]["options"], **VOLUME_OPTIONS["pvc"]["options"]})
 
+# Of what stands before CDI's proxy, and of what CDI says.
+_REMEDIES_OF_ROUTES = {
+    404: "Correct upload_proxy_url: it leads to no upload proxy.",
+    413: "Let the route to the upload proxy take bodies of any size (of an nginx Ingress: proxy-body-size 0).",
+}
 _REMEDIES = {
     "effective image size is larger": "Ask for a larger size.",
     "image header": "Give a whole image in a format that CDI reads.",
@@ -210,10 +216,10 @@ def is_populated(volume: Object | None, claim: Object | None) -> bool:
     return annotations(claim).get(f"{PREFIX}storage.pod.phase") == "Succeeded"
 
 
-def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, claim: Object | None, drift: t.Sequence[str]) -> tuple[str, str]:
+def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, claim: Object | None, drift: Drift) -> tuple[str, str]:
     """What to do (CREATE, SEND, REPLACE, RECORD or NOTHING), and why it has to be a replacement.
 
-    `drift` names what differs between the DataVolume that is asked for and the stored one. Raises CdiError when data would have to be deleted
+    `drift`: what differs between the DataVolume that is asked for and the stored one. Raises CdiError when data would have to be deleted
     and the user has not said so.
     """
     if volume is None and claim is None:
@@ -227,9 +233,9 @@ def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, clai
             "set the annotation when what it holds may be overwritten, or give another name."
         )
     if not is_populated(volume, claim):
-        if drift and upload["overwrite"] == "never":
+        if drift.lines and upload["overwrite"] == "never":
             raise CdiError(
-                f"{what} is empty and another one: {'; '.join(drift)}; CDI cannot change a volume's spec: correct the options, "
+                f"{what} is empty and another one: {'; '.join(drift.lines)}; CDI cannot change a volume's spec: correct the options, "
                 "or say overwrite=different to delete the volume and make it anew."
             )
         begun = annotations(claim).get(INTENDED)
@@ -237,16 +243,21 @@ def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, clai
         # Who makes a claim of their own a target may have put something into it before.
         if remains and volume is None and populated_by_source(t.cast(Object, claim)) is None and upload["overwrite"] == "never":
             raise CdiError(f"{what}: {remains[0]}, and perhaps older data; say overwrite=different to delete it with its data and upload anew.")
-        why = "; ".join([*drift, *remains])
+        why = "; ".join([*drift.lines, *remains])
         return (REPLACE, why) if why else (SEND, "")
     uploaded = annotations(claim).get(UPLOADED)
     held = uploaded or annotations(claim).get(INTENDED)
-    if held == digest and not drift and upload["overwrite"] != "always":
+    if held == digest and not drift.lines and upload["overwrite"] != "always":
         return (NOTHING, "") if uploaded else (RECORD, "")
+    if held == digest and drift.grows_to is not None and upload["overwrite"] != "always":
+        raise CdiError(
+            f"{what} holds the file, and {drift.lines[0]}; to make it grow with its data declare it with this size and source.upload by module "
+            "kubevirt.cdi.data_volume, or say overwrite=always to delete it with its data and upload anew."
+        )
     if held != digest:
         why = f"it holds the file with SHA-256 {held}, and {upload['path']} has {digest}" if held else "it is not known which file it holds"
     else:
-        why = "; ".join(drift) or "overwrite is always"
+        why = "; ".join(drift.lines) or "overwrite is always"
     if upload["overwrite"] == "never":
         keep = "" if held else f", or annotate its claim with {UPLOADED} when you know the file"
         raise CdiError(f"{what} is already filled, and {why}; say overwrite=different to delete it with its data and upload anew{keep}.")
@@ -305,6 +316,11 @@ def is_worth_a_retry(status: int, text: str) -> bool:
     return status in (0, 401, 408, 409, 429, 502, 503, 504) or (status == 500 and bool(re.search(r"unexpected EOF|connection|timeout|reset", text)))
 
 
+def is_busy(status: int, text: str) -> bool:
+    """Whether the upload server is still at what it was sent before, which it says without a word (validateShouldHandleRequest, uploadserver.go, v1.65.0)."""
+    return status == 503 and not text
+
+
 def is_full(text: str) -> bool:
     """Whether the upload server had too little room."""
     return "effective image size is larger" in text
@@ -312,19 +328,26 @@ def is_full(text: str) -> bool:
 
 def told(status: int, text: str) -> str:
     """An answer as a part of a sentence."""
-    text = text.rstrip(".") or http.client.responses.get(status, "no reason given")
+    # A page of what stands before CDI's proxy says no more than the status.
+    text = ("" if text.startswith("<") else text.rstrip(".")) or http.client.responses.get(status, "no reason given")
     return f"the upload proxy said: {text} (HTTP {status})" if status else f"the connection broke ({text})"
 
 
-def remedy(text: str) -> str:
-    """What helps against what the upload server said, as a sentence of its own."""
-    return next((f" {sentence}" for part, sentence in _REMEDIES.items() if part in text), "")
+def remedy(status: int, text: str) -> str:
+    """What helps against what the upload server said, or what stands before it, as a sentence of its own."""
+    found = next((sentence for part, sentence in _REMEDIES.items() if part in text), _REMEDIES_OF_ROUTES.get(status))
+    return f" {found}" if found else ""
 
 
 def claim_size(claim: Object) -> int:
-    """What a claim has, or asks for, in bytes."""
+    """How much of a claim CDI uses, in bytes: all of a device, and of a file system no more than was asked for (calculateTargetSize,
+    pkg/importer/data-processor.go, v1.65.0).
+    """
     capacity = ((claim.get("status") or {}).get("capacity") or {}).get("storage")
-    return int(parse(capacity or claim["spec"]["resources"]["requests"]["storage"]))
+    asked = int(requested(claim))
+    if capacity is None:
+        return asked
+    return int(parse(capacity)) if claim["spec"].get("volumeMode") == "Block" else min(asked, int(parse(capacity)))
 
 
 def is_archive_claim(claim: Object) -> bool:

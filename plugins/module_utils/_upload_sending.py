@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from . import _data_volume as data_volume
+from . import _data_volume_growth as growth
 from . import _diagnosis as diagnosis
 from . import _upload as rules
 from ._apply import write
@@ -26,7 +27,7 @@ from ._errors import ApiError, CdiError
 from ._image import Image
 from ._module import Task
 from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, UPLOAD_TOKEN_REQUEST, Resource
-from ._scratch import Settings, overhead_of
+from ._scratch import Settings, overhead_of, target_bytes
 from ._surroundings import Lookout
 from ._upload_progress import Progress
 from ._upload_transport import Answer, Route, Stamp, Unreachable, find_route, send
@@ -97,13 +98,22 @@ class Session:
         if (target.get("volume_mode") or target.get("volumeMode")) == "Block":
             return 0.0
         name = target.get("storage_class_name") or target.get("storageClassName")
+        return overhead_of(self._settings_for(name), name)
+
+    def is_large_enough(self, claim: Object, spec: Object, size: int) -> bool:
+        """Whether a claim has been made to grow to the `size` of a DataVolume's spec, by us or by somebody else."""
+        name, is_block = claim["spec"].get("storageClassName"), claim["spec"].get("volumeMode") == "Block"
+        needed = target_bytes(self._settings_for(name), spec, name, is_block) or 0
+        return growth.grown_to(claim) == size or growth.requested(claim) >= needed
+
+    def _settings_for(self, class_name: str | None) -> Settings:
         with self._lock:
             if self._settings is None:
                 self._settings = Settings(self.connection.get(CDI_CONFIG, CONFIG_NAME) or {})
-            if not name and self._settings.default_class is None:
+            if not class_name and self._settings.default_class is None:
                 with contextlib.suppress(ApiError):  # Who may not list classes is given the global overhead.
                     self._settings.default_class = default_class(self.connection.list(STORAGE_CLASS)[0], DEFAULT_CLASS)
-        return overhead_of(self._settings, name)
+            return self._settings
 
 
 def held(item: Item) -> str | None:
@@ -139,17 +149,22 @@ def annotate(session: Session, item: Item, annotations_: dict[str, str | None]) 
 
 
 def send_until_taken(session: Session, item: Item) -> None:
-    """Send until CDI has taken it, each time from the first byte: its upload server keeps nothing of a broken attempt."""
-    token, token_time, told = "", 0.0, ""
-    sent_before = may_be_taken = may_be_begun = annotations(item.claim).get(rules.INTENDED) == item.digest
+    """Send until CDI has taken it, each time from the first byte: its upload server keeps nothing of a broken attempt.
+
+    A server that is busy may be at work on all of an attempt before: it is waited for, and no attempt counts.
+    """
+    token, token_time, told, busy_since = "", 0.0, "", 0.0
+    remains = may_be_taken = may_be_begun = annotations(item.claim).get(rules.INTENDED) == item.digest
     if item.claim is not None:
         # Nobody who waits for a consumer could take the bytes.
         item.claim = annotate(session, item, {data_volume.BIND_IMMEDIATELY: "true"})
-    for attempt in range(session.task.params["retries"] + 1):
-        if attempt:
-            item.retries = attempt
+    attempts, pause = 0, 1
+    while attempts <= session.task.params["retries"]:
+        item.retries = attempts
+        if told:
             session.progress.say(item.title, f"trying again: {told}")
-            time.sleep(min(2 ** (attempt - 1), _LONGEST_PAUSE_SECONDS))
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
         target = _ready(session, item)
         if _is_populated(item, target):
             if may_be_taken:
@@ -161,25 +176,35 @@ def send_until_taken(session: Session, item: Item) -> None:
         answer = _attempt(session, item, token)
         may_be_taken = may_be_taken or (answer.status in _NO_REFUSAL and item.bytes_sent == t.cast(Stamp, item.stamp).size)
         may_be_begun = may_be_begun or answer.status not in _NOTHING_TAKEN
+        told = rules.told(answer.status, answer.text)
+        if rules.is_busy(answer.status, answer.text):
+            busy_since = busy_since or time.monotonic()
+            if time.monotonic() - busy_since > session.timeout:
+                raise CdiError(
+                    f"The upload server of {item.title} was busy for {session.timeout} s with what it was sent before ({told}); "
+                    "wait until the volume is filled, or give a longer wait_timeout, and run the task again."
+                )
+            continue
+        attempts += 1
         if answer.status == 401:
             token = ""
-        if answer.status == 200:
+        elif answer.status == 200:
             verdict = _finish(session, item, target)
             if verdict.state == REACHED:
                 break
             told = verdict.reason
-        else:
-            told = rules.told(answer.status, answer.text)
-            if rules.is_full(answer.text) and (attempt or sent_before) and item.volume is not None:
-                # What a killed server has written of a raw disk stays, and the next takes it for lost space. Nothing else is in there.
-                replace(session, item, told)
-                continue
-            if not rules.is_worth_a_retry(answer.status, answer.text):
-                raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed: {told}.{rules.remedy(answer.text)}")
+        elif rules.is_full(answer.text) and remains and item.volume is not None and attempts <= session.task.params["retries"]:
+            # What a killed server has written of a raw disk stays, and the next takes it for lost space. Nothing else is in there.
+            replace(session, item, told)
+            remains = False
+            continue
+        elif not rules.is_worth_a_retry(answer.status, answer.text):
+            raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed: {told}.{rules.remedy(answer.status, answer.text)}")
+        remains = remains or item.bytes_sent > 0
     else:
         if not may_be_begun:
             _forget(session, item)
-        raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed {attempt + 1} times, at last because {told}.{_warnings(session, item)}")
+        raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed {attempts} times, at last because {told}.{_warnings(session, item)}")
     if item.volume is not None:
         item.volume = session.connection.get(DATA_VOLUME, item.key[1], item.key[0])
     item.claim = annotate(session, item, {rules.UPLOADED: item.digest})
@@ -259,7 +284,7 @@ def _attempt(session: Session, item: Item, token: str) -> Answer:
         session.progress.sent(item.title, sent, stamp.size, time.monotonic() - started)
 
     try:
-        return send(route, token, item.upload["path"], stamp, progress)
+        return send(route, token, item.upload["path"], stamp, session.timeout, progress)
     except (Unreachable, ApiError) as exc:
         return Answer(0, str(exc))
     finally:

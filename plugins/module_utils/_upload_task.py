@@ -164,19 +164,19 @@ def _upload(session: Session, item: Item) -> None:
         send_until_taken(session, item)
 
 
-def _wanted(session: Session, item: Item) -> tuple[Object | None, list[str]]:
+def _wanted(session: Session, item: Item) -> tuple[Object | None, data_volume.Drift]:
     """The DataVolume to have and what differs from the stored one; an existing claim is only checked."""
     image = t.cast(Image, item.image)
     if item.volume is None and item.claim is not None:
         _check_claim(session, item, image, item.claim)
-        return None, []
+        return None, data_volume.Drift([])
     by_claim = item.upload["pvc"] or ((item.volume or {}).get("spec") or {}).get("pvc")
     wanted = rules.wanted_volume(item.upload, image, session.overhead(by_claim) if by_claim else 0.0, item.volume)
     if item.volume is None:
-        return wanted, []
-    drift = data_volume.spec_drift(wanted, item.volume)
-    has_grown = drift.grows_to is not None and item.claim is not None and rules.claim_size(item.claim) >= drift.grows_to
-    return wanted, [] if has_grown else drift.lines
+        return wanted, data_volume.Drift([])
+    drift = data_volume.spec_drift(data_volume.without_chosen(wanted, item.volume, item.claim), item.volume)
+    has_grown = drift.grows_to is not None and item.claim is not None and session.is_large_enough(item.claim, wanted["spec"], drift.grows_to)
+    return wanted, data_volume.Drift([]) if has_grown else drift
 
 
 def _holds_checksum(item: Item) -> bool:

@@ -37,8 +37,7 @@ _PATH = "/v1beta1/upload-async"
 # Fits into a processor's cache on its whole way, and becomes few large packets.
 _CHUNK_BYTES = 256 * 1024
 _CONNECT_SECONDS = 10
-# Without a byte moving for so long the connection counts as broken.
-_STALL_SECONDS = 120
+_HANDSHAKE_SECONDS = 30
 
 
 class FileChanged(CdiError):
@@ -57,11 +56,12 @@ class Answer(t.NamedTuple):
 
 
 class Route(t.NamedTuple):
-    """A way to the proxy: its name for results, its host, and how to open a stream with TLS to it."""
+    """A way to the proxy: its name for results, its host, how to open a stream with TLS to it, and the path there."""
 
     name: str
     host: str
     open: t.Callable[[], t.Any]
+    path: str = _PATH
 
 
 def find_route(connection: Connection, url: str | None, ca: str | None, namespace: str | None, warn: t.Callable[[str], None]) -> Route:
@@ -92,7 +92,7 @@ def find_route(connection: Connection, url: str | None, ca: str | None, namespac
         name = _ready_pod(connection, namespace)
         opened = connection.websocket(POD, namespace, name, "portforward", f"ports={_POD_PORT}", SUBPROTOCOLS)
         try:
-            return TlsStream(Tunnel(opened, _POD_PORT, _STALL_SECONDS), context, service)
+            return TlsStream(Tunnel(opened, _POD_PORT, _HANDSHAKE_SECONDS), context, service)
         except ssl.SSLCertVerificationError as exc:
             raise CdiError(_distrust(f"Pod {namespace}/{name}", service, exc, "run the task again when CDI has renewed its certificates")) from exc
         except OSError as exc:
@@ -120,7 +120,7 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
 
     def connect(context: ssl.SSLContext) -> TlsStream:
         plain = socket.create_connection((host, port), timeout=_CONNECT_SECONDS)
-        plain.settimeout(_STALL_SECONDS)
+        plain.settimeout(_HANDSHAKE_SECONDS)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # The end of a file must not wait for the answer to what came before.
         stream = TlsStream(plain, context, host)
         if context is own and service not in stream.names:
@@ -144,7 +144,8 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
                 return stream
         raise CdiError(_distrust(url, host, distrust[0], "give the CA in upload_proxy_ca")) from distrust[0]
 
-    return Route(name, parts.netloc.rpartition("@")[2], open_stream)
+    before = parts.path.rstrip("/")
+    return Route(name, parts.netloc.rpartition("@")[2], open_stream, before if before.endswith(_PATH) else before + _PATH)
 
 
 def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError, remedy: str) -> str:
@@ -200,18 +201,21 @@ class Stamp(t.NamedTuple):
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def send(route: Route, token: str, path: str, stamp: Stamp, progress: t.Callable[[int], None]) -> Answer:
+def send(route: Route, token: str, path: str, stamp: Stamp, patience: float, progress: t.Callable[[int], None]) -> Answer:
     """Send the file, which has to be as stamped, and return the answer; `progress(bytes)` is called after each chunk.
 
+    Without a byte moving for `patience` seconds the connection counts as broken. CDI takes nothing while it writes what it has unpacked,
+    and answers when all is on the disk: a compressed disk of zeros is sent in a moment and written for minutes.
     The last chunk is held back until the file is known to be the same, so that CDI never takes one that has changed: raises FileChanged.
     """
     with open(path, "rb", buffering=0) as file:
         chunks = _unchanged(file, path, stamp)
         stream = route.open()
+        stream.settimeout(patience)
         client = http.client.HTTPConnection(route.host)
         client.sock = stream
         try:
-            client.putrequest("POST", _PATH)
+            client.putrequest("POST", route.path)
             client.putheader("Authorization", f"Bearer {token}")
             client.putheader("Content-Type", "application/octet-stream")
             client.putheader("Content-Length", str(stamp.size))
@@ -223,7 +227,7 @@ def send(route: Route, token: str, path: str, stamp: Stamp, progress: t.Callable
                 progress(sent)
             return _read_answer(stream)
         except TimeoutError:
-            return Answer(0, f"no byte moved for {_STALL_SECONDS} s")
+            return Answer(0, f"no byte moved for {patience:g} s")
         except OSError as exc:
             return _early_answer(stream) or Answer(0, str(exc) or type(exc).__name__)
         except http.client.HTTPException as exc:

@@ -327,7 +327,7 @@ options:
     default: false
   on_drift: &on_drift
     description:
-      - What to do with a DataVolume of this name that has another spec.
+      - What to do with a DataVolume of this name that has another spec. It is no difference to say what was left to CDI, and is as CDI has chosen.
       - V(recreate) B(deletes it with its claim and data), and creates it anew. A volume that only has to grow grows instead, if it can.
     type: str
     choices: [fail, recreate]

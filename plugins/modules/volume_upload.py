@@ -67,9 +67,11 @@ options:
   overwrite: &overwrite
     description:
       - What to do with a volume that is already filled.
-      - V(never) leaves it alone. When it holds another file, or one that is not known, or is another volume than is asked for (its size,
-        class or mode), that is an error.
+      - V(never) leaves it alone. When it holds another file, or one that is not known, or is another volume than is asked for (by its class
+        or mode, for example), that is an error.
       - V(different) replaces it in each of these cases, also one that holds the same file. B(It is deleted with its data) and made anew.
+      - A volume that holds the file and is only to be larger is an error with both, because M(kubevirt.cdi.data_volume) can make it grow with
+        its data.
       - V(always) replaces it in any case. B(It is deleted with its data) and made anew.
       - A volume with nothing in it but an unfinished upload of another file is made anew in any case, and RV(reason) says so.
         A claim that takes uploads by an annotation may have older data, too. There, that is an error with V(never).
@@ -160,11 +162,12 @@ options:
     description:
       - How often an upload is tried again after its connection broke, or its upload server was lost. Each time begins with the first byte,
         and in a DataVolume made anew when the remains of the attempt before leave too little room.
-      - What CDI says against the image itself is not tried again.
+      - What CDI says against the image itself is not tried again. Waiting for an upload server that is busy does not count.
     type: int
     default: 4
   upload_proxy_url:
-    description: URL of the upload proxy, V(https) only. Without it, the one that CDI publishes, else a port-forward.
+    description: URL of the upload proxy, V(https) only; what is before C(/v1beta1) of its path, too. Without it, the one that CDI publishes,
+      else a port-forward.
     type: str
   upload_proxy_ca:
     description:
@@ -182,7 +185,8 @@ options:
   wait_timeout:
     description:
       - The seconds to wait at most until CDI is ready for the bytes, and again until it has made a disk of them.
-      - Sending is not limited, unless no byte moves for two minutes.
+      - Sending is not limited, but no longer than this may pass without a byte on its way, or with an upload server that is busy with what it
+        was sent before. CDI answers when all is written, which takes long for a large disk that is well compressed.
     type: int
     default: 600
 seealso:

@@ -222,6 +222,22 @@ def test_a_claim_that_is_there_is_refused_before_anything_is_written(wire, conne
     assert taken["data_volume"]["metadata"]["annotations"] == {"cdi.kubevirt.io/allowClaimAdoption": "true"}
 
 
+def test_a_volume_is_not_made_anew_to_write_down_what_cdi_has_chosen(
+    wire, connection, module, namespace, growing_class
+) -> None:
+    made = module("data_volume", namespace=namespace, **_volume("disk", {"wait": False})).result["data_volume"]
+    _fill(connection, namespace, "disk", growing_class)
+    wire.requests.clear()
+    chosen = {"size": "1Gi", "storage_class_name": growing_class, "volume_mode": "Filesystem"}
+    written = _volume("disk", {"storage": chosen, "on_drift": "recreate"})
+    told = module("data_volume", namespace=namespace, **written).result
+    assert (told.get("failed"), told["changed"], told["drift"]) == (None, False, "none")
+    assert wire.writes() == [] and len(wire.requests) == 2
+    labelled = module("data_volume", namespace=namespace, labels={"a": "b"}, **written).result
+    assert (labelled["changed"], labelled["drift"]) == (True, "metadata"), labelled["msg"]
+    assert labelled["data_volume"]["metadata"]["uid"] == made["metadata"]["uid"]
+
+
 def test_what_cdi_spells_anew_is_no_conflict(connection, module, namespace) -> None:
     volume = _volume("disk", {"storage": {"size": "1024Mi"}, "wait": False})
     module("data_volume", namespace=namespace, **volume)

@@ -40,7 +40,7 @@ def test_a_refusal_ends_the_sending(connection: Connection, images: Images) -> N
     """Long before the end: of a disk of 2 TiB nobody wants to send the rest for nothing."""
     route = find_route(connection, None, None, None, pytest.fail)
     sent = []
-    answer = send(route, "nobodys", str(images.large), Stamp.of(str(images.large)), sent.append)
+    answer = send(route, "nobodys", str(images.large), Stamp.of(str(images.large)), 60, sent.append)
     assert answer.status == 401
     assert max(sent) < images.large.stat().st_size / 2
 

@@ -60,6 +60,27 @@ def test_drift_names_the_field_and_both_values(options: dict[str, Any], told: st
     assert told in rules.spec_drift(rules.desired(volume(**options)), stored).lines
 
 
+@pytest.mark.parametrize(
+    ("asked", "differs"),
+    [
+        ({"storage": {"size": "1Gi", "storage_class_name": "thin", "access_modes": ["ReadWriteOnce"]}}, ""),
+        ({"storage": {"size": "1Gi", "volume_mode": "Filesystem"}, "content_type": "kubevirt"}, ""),
+        ({"preallocation": False}, ""),
+        ({"preallocation": True}, "preallocation is unset and not True"),
+        ({"storage": {"size": "1Gi", "storage_class_name": "niht"}}, "storageClassName is unset and not niht"),
+        ({"storage": {"size": "1Gi", "volume_mode": "Block"}}, "volumeMode is unset and not Block"),
+        ({"content_type": "archive"}, "contentType is unset and not archive"),
+    ],
+)
+def test_to_write_down_what_cdi_has_chosen_is_no_difference(asked: dict[str, Any], differs: str) -> None:
+    """Neither is a volume deleted and made anew for it."""
+    stored = rules.desired(volume())
+    claim = _claim(**{"storage.preallocation.requested": "false"})
+    claim["spec"] = {"accessModes": ["ReadWriteOnce"], "storageClassName": "thin", "volumeMode": "Filesystem"}
+    told = rules.spec_drift(rules.without_chosen(rules.desired(volume(**asked)), stored, claim), stored).lines
+    assert told == ([f"spec.{'' if differs[0] in 'pc' else 'storage.'}{differs}"] if differs else [])
+
+
 def test_a_field_that_is_no_longer_asked_for_is_drift() -> None:
     stored = rules.desired(volume(preallocation=True))
     assert rules.spec_drift(rules.desired(volume()), stored).lines == ["spec.preallocation is True and not unset"]

@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.action.volume_upload import Lines
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import Drift
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import Surroundings
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import MIB, Image
@@ -19,6 +20,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, 
 
 DIGEST, OTHER = "a" * 64, "b" * 64
 RAW = Image("raw", None, 64 * MIB, 64 * MIB, 64 * MIB)
+SAME, ANOTHER, LARGER = Drift([]), Drift(["spec.x is 1 and not 2"]), Drift(["size is 1Gi and not 2Gi"], 2 << 30)
 
 
 def _upload(**options: Any) -> dict[str, Any]:
@@ -105,22 +107,26 @@ def test_what_is_not_asked_for_stays_as_it_is_and_nothing_of_an_old_life_is_inhe
 @pytest.mark.parametrize(
     ("overwrite", "uploaded", "intended", "drift", "action"),
     [
-        ("never", DIGEST, DIGEST, [], rules.NOTHING),
-        ("never", None, DIGEST, [], rules.RECORD),
-        ("never", OTHER, DIGEST, [], "is already filled, and it holds the file with SHA-256 b+, and /disk.raw has a+"),
-        ("never", None, None, [], "it is not known which file it holds.*annotate its claim"),
-        ("never", DIGEST, DIGEST, ["spec.x is 1 and not 2"], "spec.x is 1 and not 2; say overwrite=different"),
-        ("different", DIGEST, DIGEST, [], rules.NOTHING),
-        ("different", None, DIGEST, [], rules.RECORD),
-        ("different", OTHER, None, [], rules.REPLACE),
-        ("different", None, None, [], rules.REPLACE),
-        ("different", DIGEST, DIGEST, ["spec.x is 1 and not 2"], rules.REPLACE),
-        ("always", DIGEST, DIGEST, [], rules.REPLACE),
+        ("never", DIGEST, DIGEST, SAME, rules.NOTHING),
+        ("never", None, DIGEST, SAME, rules.RECORD),
+        ("never", OTHER, DIGEST, SAME, "is already filled, and it holds the file with SHA-256 b+, and /disk.raw has a+"),
+        ("never", None, None, SAME, "it is not known which file it holds.*annotate its claim"),
+        ("never", DIGEST, DIGEST, ANOTHER, "spec.x is 1 and not 2; say overwrite=different"),
+        ("never", DIGEST, DIGEST, LARGER, "holds the file, and size is 1Gi and not 2Gi; to make it grow with its data"),
+        ("different", DIGEST, DIGEST, SAME, rules.NOTHING),
+        ("different", None, DIGEST, SAME, rules.RECORD),
+        ("different", OTHER, None, SAME, rules.REPLACE),
+        ("different", OTHER, None, LARGER, rules.REPLACE),
+        ("different", None, None, SAME, rules.REPLACE),
+        ("different", DIGEST, DIGEST, ANOTHER, rules.REPLACE),
+        ("different", DIGEST, DIGEST, LARGER, "or say overwrite=always to delete it with its data"),
+        ("always", DIGEST, DIGEST, SAME, rules.REPLACE),
+        ("always", DIGEST, DIGEST, LARGER, rules.REPLACE),
     ],
 )
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_filled_volume_is_replaced_only_in_words(
-    alone: bool, overwrite: str, uploaded: str | None, intended: str | None, drift: list[str], action: str
+    alone: bool, overwrite: str, uploaded: str | None, intended: str | None, drift: Drift, action: str
 ) -> None:
     noted = {name: value for name, value in (("UPLOADED", uploaded), ("INTENDED", intended)) if value}
     claim = _claim(pod_phase="Succeeded", UPLOAD_TARGET="", **noted)
@@ -133,18 +139,18 @@ def test_a_filled_volume_is_replaced_only_in_words(
 
 
 def test_an_empty_volume_is_sent_to_and_a_missing_one_created() -> None:
-    assert rules.plan(_upload(), DIGEST, None, None, [])[0] == rules.CREATE
-    assert rules.plan(_upload(), DIGEST, _volume("UploadReady"), None, []) == (rules.SEND, "")
-    assert rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(INTENDED=DIGEST), []) == (rules.SEND, "")
+    assert rules.plan(_upload(), DIGEST, None, None, SAME)[0] == rules.CREATE
+    assert rules.plan(_upload(), DIGEST, _volume("UploadReady"), None, SAME) == (rules.SEND, "")
+    assert rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(INTENDED=DIGEST), SAME) == (rules.SEND, "")
     with pytest.raises(CdiError, match="is empty and another one"):
-        rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(), ["spec.x is 1 and not 2"])
+        rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(), ANOTHER)
 
 
 def test_the_remains_of_another_file_are_thrown_away_without_a_word() -> None:
     """CDI would write over them, or even make a disk of them."""
-    action, why = rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(INTENDED=OTHER), [])
+    action, why = rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(INTENDED=OTHER), SAME)
     assert action == rules.REPLACE and why == f"it has the remains of an unfinished upload of the file with SHA-256 {OTHER}"
-    arguments = (DIGEST, _volume("UploadReady"), _claim(INTENDED=OTHER), ["spec.x is 1 and not 2"])
+    arguments = (DIGEST, _volume("UploadReady"), _claim(INTENDED=OTHER), ANOTHER)
     assert rules.plan(_upload(overwrite="different"), *arguments) == (rules.REPLACE, f"spec.x is 1 and not 2; {why}")
     with pytest.raises(CdiError, match="is empty and another one: spec.x is 1 and not 2;"):
         rules.plan(_upload(), *arguments)
@@ -153,20 +159,20 @@ def test_the_remains_of_another_file_are_thrown_away_without_a_word() -> None:
 def test_in_a_claim_that_became_a_target_later_may_be_more_than_remains() -> None:
     claim = _claim(UPLOAD_TARGET="", INTENDED=OTHER)
     with pytest.raises(CdiError, match=f"demo/disk: it has the remains .*{OTHER}, and perhaps older data; say overwrite="):
-        rules.plan(_upload(), DIGEST, None, claim, [])
-    assert rules.plan(_upload(overwrite="different"), DIGEST, None, claim, [])[0] == rules.REPLACE
-    assert rules.plan(_upload(), OTHER, None, claim, [])[0] == rules.SEND
+        rules.plan(_upload(), DIGEST, None, claim, SAME)
+    assert rules.plan(_upload(overwrite="different"), DIGEST, None, claim, SAME)[0] == rules.REPLACE
+    assert rules.plan(_upload(), OTHER, None, claim, SAME)[0] == rules.SEND
     claim["spec"]["dataSourceRef"] = {"kind": "VolumeUploadSource", "name": "target"}
-    assert rules.plan(_upload(), DIGEST, None, claim, [])[0] == rules.REPLACE
+    assert rules.plan(_upload(), DIGEST, None, claim, SAME)[0] == rules.REPLACE
 
 
 def test_a_volume_with_another_source_takes_no_upload() -> None:
     volume = _volume("Succeeded")
     volume["spec"]["source"] = {"blank": {}}
     with pytest.raises(CdiError, match="filled from another source"):
-        rules.plan(_upload(overwrite="always"), DIGEST, volume, _claim(), [])
+        rules.plan(_upload(overwrite="always"), DIGEST, volume, _claim(), SAME)
     with pytest.raises(CdiError, match="takes no uploads"):
-        rules.plan(_upload(overwrite="always"), DIGEST, None, _claim(), [])
+        rules.plan(_upload(overwrite="always"), DIGEST, None, _claim(), SAME)
 
 
 def test_a_claim_of_somebody_else_is_not_deleted() -> None:
@@ -250,11 +256,16 @@ def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text
         (503, "", "the upload proxy said: Service Unavailable (HTTP 503)", ""),
         (599, "", "the upload proxy said: no reason given (HTTP 599)", ""),
         (0, "Broken pipe", "the connection broke (Broken pipe)", ""),
+        (
+            *(413, "<html> <head><title>413 Request Entity Too Large", "said: Request Entity Too Large (HTTP 413)"),
+            " Let the route to the upload proxy take bodies of any size (of an nginx Ingress: proxy-body-size 0).",
+        ),
+        (404, "<html>", "said: Not Found (HTTP 404)", " Correct upload_proxy_url: it leads to no upload proxy."),
     ],
 )
 def test_what_the_proxy_says_is_passed_on_with_what_helps(status: int, text: str, said: str, remedy: str) -> None:
     assert rules.told(status, text).endswith(said)
-    assert rules.remedy(text) == remedy
+    assert rules.remedy(status, text) == remedy
     assert rules.is_full(text) is ("larger" in text)
 
 
@@ -297,10 +308,13 @@ def test_the_file_tells_whether_it_is_an_archive(asked: str | None, form: str, b
         assert rules.content_type(*arguments) == becomes
 
 
-def test_a_claim_is_as_large_as_it_is_or_else_as_it_asks() -> None:
+def test_cdi_uses_all_of_a_device_and_of_a_file_system_what_was_asked_for() -> None:
     claim = _claim()
     assert rules.claim_size(claim) == 128 * MIB
-    assert rules.claim_size({**claim, "status": {"capacity": {"storage": "1Gi"}}}) == 1024 * MIB
+    claim["status"] = {"capacity": {"storage": "1Gi"}}
+    assert rules.claim_size(claim) == 128 * MIB
+    claim["spec"]["volumeMode"] = "Block"
+    assert rules.claim_size(claim) == 1024 * MIB
 
 
 def test_a_claim_for_an_archive_says_so() -> None:

@@ -64,7 +64,7 @@ def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     """Send; of each attempt how many bytes leave, what is answered, the volume's phase then, and the answer's text if any."""
     left = iter(answers)
 
-    def send(_route: Any, _token: str, _path: str, _stamp: Stamp, progress: Any) -> Answer:
+    def send(_route: Any, _token: str, _path: str, _stamp: Stamp, _patience: float, progress: Any) -> Answer:
         sent, status, cluster.phase, *text = next(left)
         progress(sent)
         return Answer(status, *(text or [""]))
@@ -108,11 +108,17 @@ def test_a_volume_that_is_full_of_a_broken_upload_is_made_anew(
     assert item.retries == 2 and len(replaced) == 1 and FULL in replaced[0]
 
 
-def test_a_volume_that_is_too_small_for_the_file_is_not_made_anew(
-    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("noted", [None, DIGEST])
+def test_a_volume_that_is_too_small_for_the_file_is_made_anew_once_at_most(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, noted: str | None
 ) -> None:
+    """A run before may have left something, when it has noted that it would."""
+    cluster.noted.update({INTENDED: noted} if noted else {})
+    replaced = []
+    monkeypatch.setattr(sending, "replace", lambda _session, _item, why: replaced.append(why))
     with pytest.raises(CdiError, match="Ask for a larger size"):
-        _upload(cluster, monkeypatch, tmp_path, (10, 400, "UploadReady", FULL))
+        _upload(cluster, monkeypatch, tmp_path, *[(10, 400, "UploadReady", FULL)] * 2)
+    assert len(replaced) == (1 if noted else 0)
 
 
 @pytest.mark.parametrize("status", [0, 502, 504])
@@ -121,6 +127,25 @@ def test_a_lost_answer_may_have_been_a_yes(
 ) -> None:
     item = _upload(cluster, monkeypatch, tmp_path, (SIZE, status, "Succeeded"))
     assert item.retries == 1 and cluster.noted[UPLOADED] == cluster.noted[INTENDED] == DIGEST
+
+
+def test_a_server_that_is_busy_with_what_it_was_sent_before_is_waited_for(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The answer to the first attempt got lost, and CDI takes longer than all the pauses between attempts."""
+    busy = [(0, 503, "UploadReady")] * 9
+    item = _upload(cluster, monkeypatch, tmp_path, (SIZE, 504, "UploadReady"), *busy, (0, 503, "Succeeded"))
+    assert item.retries == 1 and cluster.noted[UPLOADED] == DIGEST
+
+
+def test_a_server_that_stays_busy_is_named(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Here each look at the clock takes a second, as long as the user waits."""
+    clock = itertools.count(0, 1)
+    monkeypatch.setattr(sending.time, "monotonic", lambda: next(clock))
+    with pytest.raises(CdiError, match="demo/disk was busy for 1 s .*HTTP 503.*; wait until the volume is filled"):
+        _upload(cluster, monkeypatch, tmp_path, *[(0, 503, "UploadReady")] * 3)
 
 
 @pytest.mark.parametrize("answers", [[(SIZE, 503)], [(SIZE - 1, 0)], [(SIZE, 503), (0, 0)], [(SIZE, 409)]])
@@ -133,7 +158,7 @@ def test_what_was_refused_or_cut_off_is_not_what_fills_the_volume(
     assert not {UPLOADED, INTENDED} & set(cluster.noted)
 
 
-@pytest.mark.parametrize(("sent", "status", "kept"), [(0, 503, {}), (SIZE - 1, 0, {INTENDED: DIGEST})])
+@pytest.mark.parametrize(("sent", "status", "kept"), [(0, 401, {}), (SIZE - 1, 0, {INTENDED: DIGEST})])
 def test_a_file_of_which_nothing_was_taken_leaves_no_note(
     cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sent: int, status: int, kept: dict[str, str]
 ) -> None:

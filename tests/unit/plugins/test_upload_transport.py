@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import socket
@@ -67,7 +68,6 @@ def server(certificate: Path) -> Server:
                 serve(stream)
 
         threading.Thread(target=run, daemon=True).start()
-        ours.settimeout(10)
         trusted = ssl.create_default_context(cafile=str(certificate))
         return Route("url", NAME, lambda: TlsStream(ours, trusted, NAME))
 
@@ -97,7 +97,7 @@ def test_a_file_arrives_as_it_is_and_is_answered(server: Server, file: Path) -> 
         stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     sent: list[int] = []
-    assert send(server(serve), "token", str(file), Stamp.of(str(file)), sent.append) == Answer(200, "")
+    assert send(server(serve), "token", str(file), Stamp.of(str(file)), 10, sent.append) == Answer(200, "")
     head, _empty, body = taken[0].partition(b"\r\n\r\n")
     assert body == file.read_bytes() and b"Authorization: Bearer token" in head and b"Content-Length: 600000" in head
     assert sent[-1] == 600_000 and sent == sorted(sent)
@@ -113,12 +113,28 @@ def test_an_answer_that_ends_the_connection_is_read_to_its_end(server: Server, f
         time.sleep(0.05)
         stream.sendall(b"<p>Too&nbsp;large</p>\n")
 
-    answer = send(server(serve), "token", str(file), Stamp.of(str(file)), lambda _sent: None)
+    answer = send(server(serve), "token", str(file), Stamp.of(str(file)), 10, lambda _sent: None)
     assert answer == Answer(413, "<p>Too large</p>")
 
 
+def test_a_server_is_given_the_time_that_the_user_gives_to_write_what_it_was_sent(server: Server, file: Path) -> None:
+    """It answers when all is on the disk."""
+
+    def serve(stream: ssl.SSLSocket) -> None:
+        _take(stream, 600_000)
+        time.sleep(0.5)
+        with contextlib.suppress(OSError):
+            stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    def answer(patience: float) -> Answer:
+        return send(server(serve), "token", str(file), Stamp.of(str(file)), patience, lambda _sent: None)
+
+    assert answer(0.2) == Answer(0, "no byte moved for 0.2 s")
+    assert answer(5) == Answer(200, "")
+
+
 def test_a_server_that_goes_away_has_given_no_answer(server: Server, file: Path) -> None:
-    answer = send(server(lambda stream: stream.recv(100) and None), "t", str(file), Stamp.of(str(file)), lambda _sent: None)
+    answer = send(server(lambda stream: stream.recv(100) and None), "t", str(file), Stamp.of(str(file)), 10, lambda _sent: None)
     assert answer.status == 0 and answer.text
 
 
@@ -139,7 +155,7 @@ def test_of_a_file_that_has_changed_the_end_is_kept(server: Server, file: Path, 
         time.sleep(0.02)  # A tick of the file system's clock.
         change()
     with pytest.raises(FileChanged, match="has changed since its digest was taken"):
-        send(server(serve), "token", str(file), stamp, change)
+        send(server(serve), "token", str(file), stamp, 10, change)
     assert sum(map(len, taken)) < (600_000 if when == "meanwhile" else 1000)
 
 
@@ -151,3 +167,16 @@ def test_a_file_that_cannot_be_read_any_more_is_no_broken_connection(file: Path)
 def test_a_port_that_is_none_is_named_before_anything_is_sent() -> None:
     with pytest.raises(CdiError, match="upload_proxy_url is https://host:abc; correct it: "):
         _by_url("url", "https://host:abc", None, "", NAME)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://host", "/v1beta1/upload-async"),
+        ("host:31001/", "/v1beta1/upload-async"),
+        ("https://host/cdi/", "/cdi/v1beta1/upload-async"),
+        ("https://host/v1beta1/upload-async", "/v1beta1/upload-async"),
+    ],
+)
+def test_a_path_of_the_url_is_kept(certificate: Path, url: str, path: str) -> None:
+    assert _by_url("url", url, None, certificate.read_text(), NAME).path == path
