@@ -18,9 +18,10 @@ from ._clone_permission import refusal
 from ._clone_plan import SNAPSHOT_IN_ERROR
 from ._clone_prediction import Prediction, Reader, predict
 from ._connection import Connection, Object
-from ._data_volume_ensure import Item, drift_of, guarded
+from ._data_volume_ensure import Item, drift_of
 from ._diagnosis_rules import LASTING
 from ._errors import ApiError, CdiError
+from ._items import guarded
 from ._module import Task
 from ._resources import VOLUME_SNAPSHOT
 from ._wait import REACHED, WAITING, Verdict, poll_until

@@ -59,16 +59,6 @@ class Item:
         return bool(self.stored and self.stored["metadata"].get("deletionTimestamp"))
 
 
-def guarded(item: Item, step: t.Callable[[], None]) -> None:
-    """One volume's error must not hide the others' results."""
-    if item.error:
-        return
-    try:
-        step()
-    except CdiError as exc:
-        item.error = str(exc)
-
-
 def wanted_of(item: Item) -> Object:
     """The DataVolume that is declared; of one that is there, without what CDI has chosen as it is asked for."""
     wanted = rules.desired(item.volume)

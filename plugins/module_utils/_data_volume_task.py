@@ -20,13 +20,14 @@ from ._clone_guard import foresee, other_method, source_claim, sources_first, to
 from ._clone_prediction import Prediction
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
-from ._data_volume_ensure import Item, ensure, guarded, needs_claim, needs_release
+from ._data_volume_ensure import Item, ensure, needs_claim, needs_release
 from ._data_volume_facts import ScratchSeen, volume_facts
 from ._data_volume_options import VOLUME_OPTIONS
 from ._data_volume_wait import wait_for_volumes
-from ._errors import ApiError, CdiError, NotServed
+from ._errors import ApiError, CdiError
+from ._items import by_namespace, guarded, options_of, read
 from ._module import Task
-from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
+from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import Settings
 from ._scratch_task import Pair, foreseen_problems, look_for, read_settings
 from ._wait import FAILED, REACHED, wait_for
@@ -52,28 +53,17 @@ SPEC = (
 )
 
 
-def volumes_of(params: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-    """The volumes that the task declares; an item without a namespace is in the task's."""
-    volumes = params["data_volumes"] if params["data_volumes"] is not None else [params]
-    return [{**volume, "namespace": volume["namespace"] or params["namespace"] or "default"} for volume in volumes]
-
-
 def check(params: dict[str, t.Any]) -> None:
-    seen = set()
-    for volume in volumes_of(params):
+    for volume in options_of(params, "data_volumes"):
         check_volume(volume)
         check_clone(volume)
-        key = (volume["namespace"], volume["name"])
-        if key in seen:
-            raise CdiError(f"data_volumes has {'/'.join(key)} twice; leave one of them out.")
-        seen.add(key)
 
 
 def run(task: Task) -> dict[str, t.Any]:
     started = time.monotonic()
     deadline = started + task.params["wait_timeout"]
-    items = [Item(volume) for volume in volumes_of(task.params)]
-    _read(task, items, DATA_VOLUME, "stored")
+    items = [Item(volume) for volume in options_of(task.params, "data_volumes")]
+    read(task, items, DATA_VOLUME, "stored")
     _read_claims(task, [item for item in items if needs_claim(item)])
     release = _release(task) if any(map(needs_release, items)) else ""
     foreseen = _make(task, items, release, deadline)
@@ -82,7 +72,7 @@ def run(task: Task) -> dict[str, t.Any]:
     for problem in foreseen_problems(settings, _pairs(written)):
         task.warn(problem)
     if task.params["wait"] and not task.check_mode:
-        for namespace, some in _by_namespace(items):
+        for namespace, some in by_namespace(items):
             wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
@@ -109,7 +99,7 @@ def _make(task: Task, items: list[Item], release: str, deadline: float) -> dict[
             list(pool.map(lambda item: guarded(item, lambda: ensure(task, item, release, deadline)), now))
         wanted = {source_claim(item) for item in rest}
         sources = [item for item in now if item.key in wanted]
-        for _namespace, some in _by_namespace(sources):
+        for _namespace, some in by_namespace(sources):
             wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
         failed = {source.key for source in sources if source.error}
         for item in rest:
@@ -127,41 +117,8 @@ def _told(errors: list[str]) -> str:
     return f"{failed} of {len(errors)} DataVolumes failed: {' '.join(different[:_TOLD_ERRORS])} The error of each is in data_volumes."
 
 
-def _by_namespace(items: list[Item]) -> list[tuple[str, list[Item]]]:
-    return [(namespace, [item for item in items if item.key[0] == namespace]) for namespace in sorted({item.key[0] for item in items})]
-
-
-def _stored(task: Task, resource: Resource, namespace: str, items: list[Item]) -> dict[str, Object]:
-    """The objects of the items' names: one is read by a GET, several by one LIST."""
-    if len(items) == 1:
-        name = items[0].key[1]
-        stored = task.connection.get(resource, name, namespace)
-        return {name: stored} if stored else {}
-    names = {item.key[1] for item in items}
-    found, _version = task.connection.list(resource, namespace)
-    return {stored["metadata"]["name"]: stored for stored in found if stored["metadata"]["name"] in names}
-
-
-def _read(task: Task, items: list[Item], resource: Resource, attribute: str) -> None:
-    """Give each item its stored object; a namespace that cannot be read is its own items' error."""
-    for namespace, some in _by_namespace([item for item in items if not item.error]):
-        try:
-            found = _stored(task, resource, namespace, some)
-        except NotServed:
-            # Without CDI there is nothing to delete, and check mode predicts what an earlier task would have made possible.
-            if not task.check_mode and any(item.present for item in items):
-                raise
-            return
-        except CdiError as exc:
-            for item in some:
-                item.error = str(exc)
-            continue
-        for item in some:
-            setattr(item, attribute, found.get(item.key[1]))
-
-
 def _read_claims(task: Task, items: list[Item]) -> None:
-    _read(task, items, PERSISTENT_VOLUME_CLAIM, "claim")
+    read(task, items, PERSISTENT_VOLUME_CLAIM, "claim")
 
 
 def _release(task: Task) -> str:
@@ -201,7 +158,7 @@ def _pairs(items: list[Item]) -> list[Pair]:
 def _results(task: Task, items: list[Item], settings: Settings | None, foreseen: dict[tuple[str, str], Prediction]) -> list[dict[str, t.Any]]:
     seen: dict[tuple[str, str], ScratchSeen] = {}
     if task.params["wait"] and not task.check_mode:
-        for namespace, some in _by_namespace([item for item in items if item.changed and item.stored is not None]):
+        for namespace, some in by_namespace([item for item in items if item.changed and item.stored is not None]):
             # No claims: a scratch claim that is there at once after the end is about to go.
             seen.update(look_for(task.connection, namespace, _pairs(some), []))
     allocated: dict[tuple[str, str], Object] = {}

@@ -62,6 +62,7 @@ class Item:
     diff: dict[str, t.Any] = field(default_factory=dict)
     changed: bool = False
     wanted: Object | None = None
+    present: t.ClassVar[bool] = True
 
     @property
     def key(self) -> tuple[str, str]:

@@ -18,8 +18,9 @@ from ._apply import normalise, shown
 from ._argspec import ArgumentSpec
 from ._clone import annotations
 from ._connection import Object
-from ._errors import CdiError, NotServed
+from ._errors import CdiError
 from ._image import Image, inspect
+from ._items import guarded, options_of, read
 from ._module import Task
 from ._overhead import required_space
 from ._preallocation import preallocation_facts
@@ -56,20 +57,9 @@ SPEC = ArgumentSpec(
 _HASH_BYTES = 1024 * 1024
 
 
-def uploads_of(params: dict[str, t.Any]) -> list[dict[str, t.Any]]:
-    """The uploads of the task; an item without a namespace is in the task's."""
-    uploads = params["uploads"] if params["uploads"] is not None else [params]
-    return [{**upload, "namespace": upload["namespace"] or params["namespace"] or "default"} for upload in uploads]
-
-
 def check(params: dict[str, t.Any]) -> None:
-    seen = set()
-    for upload in uploads_of(params):
+    for upload in options_of(params, "uploads"):
         rules.check(upload)
-        key = (upload["namespace"], upload["name"])
-        if key in seen:
-            raise CdiError(f"uploads has {'/'.join(key)} twice; leave one of them out.")
-        seen.add(key)
     for option, least in (("parallel", 1), ("retries", 0), ("wait_timeout", 1)):
         if params[option] < least:
             raise CdiError(f"{option} is {params[option]}; give at least {least}.")
@@ -77,11 +67,12 @@ def check(params: dict[str, t.Any]) -> None:
 
 def run(task: Task) -> dict[str, t.Any]:
     started = time.monotonic()
-    items = [Item(upload) for upload in uploads_of(task.params)]
-    _read(task, items)
+    items = [Item(upload) for upload in options_of(task.params, "uploads")]
+    for resource, attribute in ((DATA_VOLUME, "volume"), (PERSISTENT_VOLUME_CLAIM, "claim")):
+        read(task, items, resource, attribute)
     with Progress(task.params["progress_file"]) as progress, ThreadPoolExecutor(task.params["parallel"]) as pool:
         session = Session(task, progress)
-        list(pool.map(lambda item: _guarded(item, lambda: _upload(session, item)), items))
+        list(pool.map(lambda item: guarded(item, lambda: _upload(session, item)), items))
     results = [_result(task, item) for item in items]
     facts: dict[str, t.Any] = {"changed": any(item.changed for item in items), "duration": round(time.monotonic() - started, 1)}
     if task.params["uploads"] is None:
@@ -95,37 +86,15 @@ def run(task: Task) -> dict[str, t.Any]:
     return facts
 
 
-def _guarded(item: Item, step: t.Callable[[], None]) -> None:
-    """One file's error must not hide the others' results."""
-    try:
-        step()
-    except CdiError as exc:
-        item.error = str(exc)
-    except OSError as exc:
-        item.error = f"Cannot read {item.upload['path']} on the host that runs this task: {exc.strerror or exc}; correct path."
-
-
-def _read(task: Task, items: list[Item]) -> None:
-    """One target is read by two GETs, several by two LISTs of each namespace."""
-    for resource, attribute in ((DATA_VOLUME, "volume"), (PERSISTENT_VOLUME_CLAIM, "claim")):
-        try:
-            if len(items) == 1:
-                setattr(items[0], attribute, task.connection.get(resource, items[0].key[1], items[0].key[0]))
-                continue
-            found: dict[tuple[str, str], Object] = {}
-            for namespace in sorted({item.key[0] for item in items}):
-                stored, _version = task.connection.list(resource, namespace)
-                found.update(((namespace, target["metadata"]["name"]), target) for target in stored)
-            for item in items:
-                setattr(item, attribute, found.get(item.key))
-        except NotServed:
-            # Check mode predicts what an earlier task would have made possible.
-            if not task.check_mode:
-                raise
-
-
 def _upload(session: Session, item: Item) -> None:
-    """Decide, make the target, send, and see it through."""
+    try:
+        _see_through(session, item)
+    except OSError as exc:
+        raise CdiError(f"Cannot read {item.upload['path']} on the host that runs this task: {exc.strerror or exc}; correct path.") from exc
+
+
+def _see_through(session: Session, item: Item) -> None:
+    """Decide, make the target, and send until CDI has taken it."""
     if item.volume is not None and item.volume["metadata"].get("deletionTimestamp"):
         if not session.check_mode:
             wait_gone(session.connection, DATA_VOLUME, *item.key, session.timeout)

@@ -95,6 +95,15 @@ def test_check_mode_says_what_would_be_done_and_writes_nothing(
     assert result["uploads"][3]["data_volume"]["spec"]["storage"]["resources"]["requests"]["storage"] == "2Mi"
 
 
+def test_a_namespace_that_may_not_be_read_keeps_nothing_from_others(wire, module, namespace, image) -> None:
+    uploads = [{"name": "disk", "path": str(image), "namespace": each} for each in ("aaa-not-ours", namespace)]
+    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "message": "no", "code": 403}
+    wire.faults = [(403, {"Content-Type": "application/json"}, json.dumps(said).encode())]
+    result = module("volume_upload", check=True, uploads=uploads).result
+    assert result["failed"] and "aaa-not-ours" in result["msg"]
+    assert [(item["action"], "error" in item) for item in result["uploads"]] == [("unchanged", True), ("uploaded", False)]
+
+
 def test_check_mode_deletes_nothing(connection, module, namespace, image, filled) -> None:
     filled("disk", image)
     options = {"name": "disk", "namespace": namespace, "path": str(image), "overwrite": "always"}

@@ -197,6 +197,21 @@ def test_claims_that_take_uploads_need_no_data_volume(
     assert refused["failed"] and "takes no uploads" in refused["msg"]
 
 
+def test_an_uploaded_volume_grows_with_its_data(
+    images: Images, namespace: str, ok: Any, module: Any, digest: Any
+) -> None:
+    upload = {"name": "disk", "namespace": namespace, "path": images.disks["qcow2"]}
+    assert ok("volume_upload", **upload, storage=THIN)["action"] == "uploaded"
+    larger = {**THIN, "size": "128Mi"}
+    refused = module("volume_upload", **upload, storage=larger, overwrite="different").result
+    assert refused["failed"] and "to make it grow with its data declare it" in refused["msg"], refused
+    declared = {"name": "disk", "namespace": namespace, "source": {"upload": {}}, "storage": larger}
+    assert ok("data_volume", **declared, binding="immediate")["drift"] == "growable"
+    again = ok("volume_upload", **upload, storage=larger, overwrite="different")
+    assert (again["changed"], again["action"], again["bytes_sent"]) == (False, "unchanged", 0)
+    assert digest(namespace, "disk", images.size) == images.sha256
+
+
 def test_a_declared_volume_that_waits_for_a_consumer_is_filled(
     images: Images, namespace: str, ok: Any, digest: Any
 ) -> None:

@@ -1,0 +1,85 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""What modules share that take one object by its options, or a list of them: each item has a key (namespace, name) and an error of its own."""
+
+from __future__ import annotations
+
+import collections
+import typing as t
+
+from ._connection import Object
+from ._errors import CdiError, NotServed
+from ._module import Task
+from ._resources import Resource
+
+
+class Item(t.Protocol):
+    """`present`: the object is wanted, and not to be deleted."""
+
+    error: str
+
+    @property
+    def key(self) -> tuple[str, str]: ...
+
+    @property
+    def present(self) -> bool: ...
+
+
+AnItem = t.TypeVar("AnItem", bound=Item)
+
+
+def options_of(params: dict[str, t.Any], plural: str) -> list[dict[str, t.Any]]:
+    """The options of each item; one without a namespace is in the task's. Raises CdiError when one is there twice."""
+    given = params[plural] if params[plural] is not None else [params]
+    items = [{**item, "namespace": item["namespace"] or params["namespace"] or "default"} for item in given]
+    keys = [(item["namespace"], item["name"]) for item in items]
+    twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
+    if twice:
+        raise CdiError(f"{plural} has {'/'.join(twice)} twice; leave one of them out.")
+    return items
+
+
+def guarded(item: Item, step: t.Callable[[], None]) -> None:
+    """One item's error must not hide the others' results."""
+    if item.error:
+        return
+    try:
+        step()
+    except CdiError as exc:
+        item.error = str(exc)
+
+
+def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:
+    return [(namespace, [item for item in items if item.key[0] == namespace]) for namespace in sorted({item.key[0] for item in items})]
+
+
+def read(task: Task, items: t.Sequence[Item], resource: Resource, attribute: str) -> None:
+    """Give each item its stored object; a namespace that cannot be read is its own items' error."""
+    for namespace, some in by_namespace([item for item in items if not item.error]):
+        try:
+            found = _stored(task, resource, namespace, some)
+        except NotServed:
+            # Without CDI there is nothing to delete, and check mode predicts what an earlier task would have made possible.
+            if not task.check_mode and any(item.present for item in items):
+                raise
+            return
+        except CdiError as exc:
+            for item in some:
+                item.error = str(exc)
+            continue
+        for item in some:
+            setattr(item, attribute, found.get(item.key[1]))
+
+
+def _stored(task: Task, resource: Resource, namespace: str, items: list[Item]) -> dict[str, Object]:
+    """The objects of the items' names: one is read by a GET, several by one LIST."""
+    if len(items) == 1:
+        name = items[0].key[1]
+        stored = task.connection.get(resource, name, namespace)
+        return {name: stored} if stored else {}
+    names = {item.key[1] for item in items}
+    found, _version = task.connection.list(resource, namespace)
+    return {stored["metadata"]["name"]: stored for stored in found if stored["metadata"]["name"] in names}
