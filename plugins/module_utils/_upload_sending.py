@@ -181,6 +181,8 @@ def send_until_taken(session: Session, item: Item) -> None:
         if rules.is_busy(answer.status, answer.text):
             busy_since = busy_since or time.monotonic()
             if time.monotonic() - busy_since > session.timeout:
+                if not may_be_begun:
+                    _forget(session, item)
                 raise CdiError(
                     f"The upload server of {item.title} was busy for {session.timeout} s with what it was sent before ({told}); "
                     "wait until the volume is filled, or give a longer wait_timeout, and run the task again."

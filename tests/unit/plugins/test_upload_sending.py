@@ -146,6 +146,7 @@ def test_a_server_that_stays_busy_is_named(
     monkeypatch.setattr(sending.time, "monotonic", lambda: next(clock))
     with pytest.raises(CdiError, match="demo/disk was busy for 1 s .*HTTP 503.*; wait until the volume is filled"):
         _upload(cluster, monkeypatch, tmp_path, *[(0, 503, "UploadReady")] * 3)
+    assert INTENDED not in cluster.noted
 
 
 @pytest.mark.parametrize("answers", [[(SIZE, 503)], [(SIZE - 1, 0)], [(SIZE, 503), (0, 0)], [(SIZE, 409)]])
