@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment
 
 from ._errors import CdiError
+from ._public import public_url
 
 Params = t.Mapping[str, t.Any]
 
@@ -183,7 +184,7 @@ def _check_host(host: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise CdiError(f"host is {host}, which is no URL of an API server; write it as https://name:6443.")
+        raise CdiError(f"host is {public_url(host)}, which is no URL of an API server; write it as https://name:6443.")
 
 
 def _use_proxy(configuration: t.Any, params: Params) -> None:

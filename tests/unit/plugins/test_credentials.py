@@ -234,6 +234,7 @@ def test_what_is_wrong_with_a_kubeconfig_is_one_sentence_without_its_secrets(wri
         ({"api_key": f"{SECRET}\nX-Header: 1"}, "api_key holds white space"),
         ({"host": f"https://ann:{SECRET}@cluster.test"}, "give them as username and password"),
         ({"host": "cluster.test:6443"}, "write it as https://name:6443"),
+        ({"host": f"ann:{SECRET}@cluster.test:6443"}, "host is ***@cluster.test:6443, which is no URL"),
         ({"host": "https://cluster.test:port"}, "write it as https://name:6443"),
         ({"host": "https://[cluster"}, "write it as https://name:6443"),
         ({"proxy": f"ftp://ann:{SECRET}@proxy.test"}, "proxy is no URL of a proxy"),

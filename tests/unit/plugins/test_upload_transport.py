@@ -151,3 +151,10 @@ def test_a_file_that_cannot_be_read_any_more_is_no_broken_connection(file: Path)
 def test_a_port_that_is_none_is_named_before_anything_is_sent() -> None:
     with pytest.raises(CdiError, match="upload_proxy_url is https://host:abc; correct it: "):
         _by_url("url", "https://host:abc", None, "", NAME)
+
+
+@pytest.mark.parametrize("url", ["http://ann:s3cret@host?s3cret", "ann:s3cret@host:abc?s3cret"])
+def test_a_url_that_cannot_be_used_is_named_without_its_secrets(url: str) -> None:
+    with pytest.raises(CdiError, match=r"upload_proxy_url is (http://)?\*\*\*@host(:abc)?\?\*\*\*; ") as raised:
+        _by_url("url", url, None, "", NAME)
+    assert "s3cret" not in str(raised.value)
