@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment
 
 from ._errors import CdiError
-from ._public import public_url
+from ._public import public_url, without_secrets
 
 Params = t.Mapping[str, t.Any]
 
@@ -82,12 +82,19 @@ def check(params: Params) -> None:
         _check_host(params["host"])
 
 
+def public_params(params: Params) -> dict[str, t.Any]:
+    """A module's options as the log of its host and its result may show them: of a kubeconfig nothing but its path."""
+    kubeconfig = params.get("kubeconfig")
+    hidden = kubeconfig and (not isinstance(kubeconfig, str) or _is_text(kubeconfig))
+    return {**without_secrets(params), "kubeconfig": "***" if hidden else kubeconfig}
+
+
 def secrets(params: Params) -> set[str]:
     """The secret values inside options that are no secrets as a whole: a kubeconfig's, and passwords in URLs."""
     found = _kubeconfig_secrets(params.get("kubeconfig"))
     for option in ("host", "proxy"):
         try:
-            found.add(urlsplit(params.get(option) or "").password or "")
+            found.add(urlsplit(str(params.get(option) or "")).password or "")
         except ValueError:
             pass  # What is no URL is refused later, and not shown.
     return found - {""}

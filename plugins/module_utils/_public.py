@@ -17,8 +17,8 @@ _QUERY = re.compile(r"(://[^\s?]*\?)\S+?(?=[\"'\])}>,;:.]*(?:\s|$))")
 _USER_OF_URL = re.compile(r"^((?:[A-Za-z][\w.+-]*:)?/+)?[^/]*@")
 _QUERY_OF_URL = re.compile(r"\?.*", re.DOTALL)
 
-# What may hold a secret: a DataVolume's headers, and tokens: whoever holds one may clone its source (pkg/token, v1.65.0).
-SECRET_FIELDS = ("extraHeaders",)
+# What may hold a secret: headers of fields and options, and tokens: whoever holds one may clone its source (pkg/token, v1.65.0).
+SECRET_FIELDS = ("extraHeaders", "extra_headers", "basic_auth", "proxy_basic_auth")
 SECRET_ANNOTATIONS = (
     "cdi.kubevirt.io/storage.clone.token",
     "cdi.kubevirt.io/storage.extended.clone.token",
