@@ -14,7 +14,7 @@ import typing as t
 _USER = re.compile(r"(?<=://)[^/\s]*@")
 # Up to the white space, but for what closes a quotation, a bracket or a sentence.
 _QUERY = re.compile(r"(://[^\s?]*\?)\S+?(?=[\"'\])}>,;:.]*(?:\s|$))")
-_USER_OF_URL = re.compile(r"^((?:[A-Za-z][\w.+-]*:)?/+)?[^/]*@")
+_USER_OF_URL = re.compile(r"^((?:[A-Za-z][\w.+-]*:)?/+)?([^/]*)@")
 _QUERY_OF_URL = re.compile(r"\?.*", re.DOTALL)
 
 # What may hold a secret: headers of fields and options, and tokens: whoever holds one may clone its source (pkg/token, v1.65.0).
@@ -35,6 +35,12 @@ def public(text: str) -> str:
 def public_url(url: str) -> str:
     """A URL without its secrets, also one that lacks its scheme or is malformed."""
     return _QUERY_OF_URL.sub("?***", _USER_OF_URL.sub(r"\1***@", url))
+
+
+def password(url: t.Any) -> str:
+    """The password in a URL, as it is written there; empty when there is none, or no URL."""
+    found = _USER_OF_URL.match(url) if isinstance(url, str) else None
+    return found.group(2).partition(":")[2] if found else ""
 
 
 def _hidden(_text: str) -> str:

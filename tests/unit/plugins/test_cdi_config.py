@@ -183,9 +183,11 @@ def test_credentials_of_a_proxy_are_not_told() -> None:
     assert told["import_proxy"] == {"HTTPProxy": "http://***@proxy"}
     assert rules.effective_config(None)["preallocation"] is False
     old, new = ({"importProxy": {"HTTPProxy": f"http://user:{word}@proxy"}} for word in ("old", "new"))
-    assert rules.not_in_effect({"config": new}, _config(old, **old)) == [
-        "import_proxy is {'HTTPProxy': 'http://***@proxy'} and not {'HTTPProxy': 'http://***@proxy (differs in what is hidden)'}"
-    ]
+    (line,) = rules.not_in_effect({"config": new}, _config(old, **old))
+    assert line == (
+        "import_proxy is {'HTTPProxy': 'http://***@proxy'} "
+        "and not {'HTTPProxy': 'http://***@proxy (differs in what is hidden)'}"
+    )
 
 
 @pytest.mark.parametrize(

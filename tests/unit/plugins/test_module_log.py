@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a module writes to the log of its host, before it has done anything, and returns as its invocation: no secret."""
+"""What Ansible writes to the log of its host for a module, and returns as its invocation: no secret."""
 
 from __future__ import annotations
 
@@ -90,9 +90,10 @@ def test_urls_are_logged_and_returned_without_what_is_secret_in_them(logged) -> 
 
 
 def test_what_is_secret_inside_an_option_is_not_logged_however_it_is_written(logged) -> None:
-    """Ansible looks for it in the text of a dictionary, where a backslash is two, after it has masked what may be a URL."""
-    headers, basic = ["A: ab@s3cret\\x"], {"basic_auth": "ann:s3@cret", "proxy_basic_auth": "ann:s3cret\\"}
-    ran = _fails(source={"http": {"url": "https://host", "extra_headers": headers}}, proxy_headers=basic)
+    """Ansible looks for it in a dictionary's text, where a backslash is two, and only once it has masked URLs."""
+    http = {"url": "https://host", "extra_headers": ["A: ab@s3cret\\x"]}
+    basic = {"basic_auth": "ann:s3@cret", "proxy_basic_auth": "ann:s3cret\\"}
+    ran = _fails(source={"http": http}, proxy_headers=basic)
     assert "https://host" in logged()
     assert all(secret not in logged() + ran.output for secret in ("s3cret", "@cret"))
 
