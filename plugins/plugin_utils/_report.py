@@ -181,15 +181,22 @@ def _steps(results: Facts, check_mode: bool) -> list[Facts]:
         steps.append(_step("config", text, config))
     profiles = [item for item in (results.get("storage_profiles") or {}).get("results") or [] if "storage_profile" in item]
     if profiles:
-        text = _sorted_out(profiles, [item["item"]["name"] for item in profiles], "storage profile", f"{would}set")
+        text = _sorted_out(profiles, [item["item"]["name"] for item in profiles], "storage profile", [f"{would}set"] * len(profiles))
         steps.append(_step("storage_profiles", text, {"changed": any(item["changed"] for item in profiles)}))
     for name, key in _LISTS:
         items = (results.get(name) or {}).get(key) or []
         if items:
-            noun, verb = ("upload", "sent") if name == "uploads" else ("volume", "created or changed")
-            text = _sorted_out(items, [_title(item) + _speed(item) for item in items], noun, f"{would}{verb}")
+            noun = name.removesuffix("s")
+            text = _sorted_out(items, [_title(item) + _speed(item) for item in items], noun, [would + _done(noun, item) for item in items])
             steps.append(_step(name, text, {"changed": any(item.get("changed") for item in items)}))
     return steps
+
+
+def _done(noun: str, item: Facts) -> str:
+    """What a change was; of a volume that is gone module data_volume returns no DataVolume."""
+    if noun == _UPLOAD:
+        return "sent"
+    return "created or changed" if item.get("data_volume") else "deleted"
 
 
 def _speed(item: Facts) -> str:
@@ -203,14 +210,15 @@ def _step(role: str, text: str, result: Facts) -> Facts:
     return {"role": role, "text": text, "changed": bool(result.get("changed"))}
 
 
-def _sorted_out(items: list[Facts], names: list[str], noun: str, done: str) -> str:
-    """One sentence: which of the items changed, how many did not, and which failed."""
+def _sorted_out(items: list[Facts], names: list[str], noun: str, done: list[str]) -> str:
+    """One sentence: which of the items changed and how (`done`), how many did not, and which failed."""
     failed = [name for name, item in zip(names, items) if item.get("error")]
-    changed = [name for name, item in zip(names, items) if item.get("changed") and not item.get("error")]
-    same = len(items) - len(failed) - len(changed)
-    parts = []
-    if changed:
-        parts.append(f"{_count(len(changed), noun)} {done}: {', '.join(changed)}")
+    changed: dict[str, list[str]] = {}
+    for name, item, change in zip(names, items, done):
+        if item.get("changed") and not item.get("error"):
+            changed.setdefault(change, []).append(name)
+    same = len(items) - len(failed) - sum(map(len, changed.values()))
+    parts = [f"{_count(len(some), noun)} {change}: {', '.join(some)}" for change, some in changed.items()]
     if same:
         parts.append(f"{_count(same, noun)} as declared")
     if failed:
