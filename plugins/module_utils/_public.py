@@ -12,8 +12,9 @@ import typing as t
 
 # A password may hold an @ itself, and a ?.
 _USER = re.compile(r"(?<=://)[^/\s]*@")
-# Up to the white space, but for what closes a quotation, a bracket or a sentence.
-_QUERY = re.compile(r"(://[^\s?]*\?)\S+?(?=[\"'\])}>,;:.]*(?:\s|$))")
+_HOST_TO_WHITE_SPACE = re.compile(r"://\S+")
+# What may follow a URL in a text: the end of a quotation, a bracket or a sentence.
+_CLOSING = "\"'])}>,;:."
 _USER_OF_URL = re.compile(r"^((?:[A-Za-z][\w.+-]*:)?/+)?([^/]*)@")
 _QUERY_OF_URL = re.compile(r"\?.*", re.DOTALL)
 
@@ -29,7 +30,12 @@ _HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
 def public(text: str) -> str:
     """A text without the secrets that the URLs in it carry."""
-    return _QUERY.sub(r"\1***", _USER.sub("***@", text))
+    return _HOST_TO_WHITE_SPACE.sub(_without_query, _USER.sub("***@", text))
+
+
+def _without_query(found: re.Match[str]) -> str:
+    url, mark, query = found.group().partition("?")
+    return f"{url}?***{query[len(query.rstrip(_CLOSING)) :]}" if mark else url
 
 
 def public_url(url: str) -> str:
