@@ -15,6 +15,7 @@ import typing as t
 
 from ._connection import FIELD_MANAGER, Connection, Object
 from ._errors import ApiError, NotServed
+from ._public import SECRET_ANNOTATIONS, without_secrets
 from ._quantity import equal, parse
 from ._resources import Resource
 
@@ -22,14 +23,6 @@ from ._resources import Resource
 _MEANINGFUL_WHEN_EMPTY = ("blank", "upload")
 _SERVER_METADATA = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 _QUANTITY_MAPS = ("limits", "requests")
-# What may hold a secret: a DataVolume's headers, and tokens: whoever holds one may clone its source (pkg/token, v1.65.0).
-SECRET_FIELDS = ("extraHeaders",)
-_SECRET_ANNOTATIONS = (
-    "cdi.kubevirt.io/storage.clone.token",
-    "cdi.kubevirt.io/storage.extended.clone.token",
-    "kubectl.kubernetes.io/last-applied-configuration",
-)
-_HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
 
 class Change(t.NamedTuple):
@@ -115,19 +108,7 @@ def shown(stored: Object | None) -> Object:
     """An object as results return it: without the bookkeeping of field managers, and without secrets."""
     if not stored:
         return {}
-    return t.cast(Object, _without_secrets({**stored, "metadata": {key: value for key, value in stored["metadata"].items() if key != "managedFields"}}))
-
-
-def _without_secrets(value: t.Any) -> t.Any:
-    if isinstance(value, list):
-        return [_without_secrets(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: [_HIDDEN] * len(item) if key in SECRET_FIELDS else _without_secrets(item)
-        for key, item in value.items()
-        if key not in _SECRET_ANNOTATIONS
-    }
+    return t.cast(Object, without_secrets({**stored, "metadata": {key: value for key, value in stored["metadata"].items() if key != "managedFields"}}))
 
 
 def spelled_as(desired: t.Any, stored: t.Any) -> t.Any:
@@ -158,7 +139,7 @@ def normalise(value: t.Any) -> t.Any:
         if key in _QUANTITY_MAPS and isinstance(item, dict):
             item = {name: _canonical(quantity) for name, quantity in item.items()}
         item = normalise(item)
-        if key == "status" or key in _SECRET_ANNOTATIONS or (item in (None, {}, []) and key not in _MEANINGFUL_WHEN_EMPTY):
+        if key == "status" or key in SECRET_ANNOTATIONS or (item in (None, {}, []) and key not in _MEANINGFUL_WHEN_EMPTY):
             continue
         meaning[key] = item
     return meaning
@@ -255,7 +236,8 @@ def _without(removal: Object, value: Object) -> Object:
 
 def diff_of(before: Object | None, after: Object | None) -> dict[str, t.Any]:
     """What Ansible shows in diff mode of a change from one object to another; None is no object."""
-    return difference(_without_secrets(normalise(before or {})), _without_secrets(normalise(after or {})))
+    old, new = normalise(before or {}), normalise(after or {})
+    return difference(without_secrets(old), without_secrets(new, old))
 
 
 def difference(before: t.Any, after: t.Any) -> dict[str, t.Any]:

@@ -15,6 +15,7 @@ from ._argspec import ArgumentSpec, wait_spec
 from ._errors import CdiError
 from ._fields import field_name, to_fields
 from ._merge_patch import changes_nothing
+from ._public import public_url, without_secrets
 from ._quantity import parse
 
 Object = t.Dict[str, t.Any]
@@ -68,7 +69,6 @@ SPEC = ArgumentSpec({"name": {"type": "str", "default": "cdi"}, **CONFIG_OPTIONS
 _OVERHEAD = re.compile(r"(0(?:\.\d{1,3})?|1)")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:]+\](:\d{1,5})?")
 _RESERVED = ("cpu", "memory")
-_CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
 # What a worker pod has when nothing else is said.
 _WORKER = {"limits": {"cpu": "750m", "memory": "600M"}, "requests": {"cpu": "100m", "memory": "60M"}}
 # Fields of CDI.spec.config by the field of CDIConfig.status that reports them. The others are only copied to CDIConfig.spec.
@@ -97,10 +97,11 @@ def check(params: t.Mapping[str, t.Any]) -> None:
             raise CdiError(f"import_proxy.{option} is no URL; give for example http://proxy.example.com:3128.")
     url = params["upload_proxy_url_override"]
     if url and not (_is_url(url, ("http", "https")) or _HOST.fullmatch(url)):
-        raise CdiError(f"upload_proxy_url_override is {url!r}; give a URL or a host, for example https://cdi-uploadproxy.example.com.")
+        raise CdiError(f"upload_proxy_url_override is {public_url(url)!r}; give a URL or a host, for example https://cdi-uploadproxy.example.com.")
     for registry in params["insecure_registries"] or []:
         if not _HOST.fullmatch(registry):
-            raise CdiError(f"insecure_registries has {registry!r}; give host or host:port, because CDI compares it with the host of an image's URL.")
+            shown = public_url(registry)
+            raise CdiError(f"insecure_registries has {shown!r}; give host or host:port, because CDI compares it with the host of an image's URL.")
     for option in ("log_verbosity", "data_volume_ttl_seconds"):
         if params[option] is not None and params[option] < (0 if option == "log_verbosity" else -1):
             raise CdiError(f"{option} is {params[option]}; give 0 or more.")
@@ -209,7 +210,7 @@ def not_in_effect(wanted: Object, cdi_config: Object) -> list[str]:
             sides.append((_reported(field, asked), status.get(_REPORTED[field])))
         for expected, effective in sides:
             if not changes_nothing(expected, effective):
-                missing.append(f"{option_of(field)} is {effective!r} and not {expected!r}")
+                missing.append(f"{option_of(field)} is {without_secrets(effective)!r} and not {without_secrets(expected, effective)!r}")
                 break
     return missing
 
@@ -229,7 +230,7 @@ def _without_removals(asked: t.Any) -> t.Any:
 def effective_config(config: Object | None) -> dict[str, t.Any]:
     """What is in effect, by option names, with CDI's own defaults for what CDIConfig leaves out."""
     status, spec = (config or {}).get("status") or {}, (config or {}).get("spec") or {}
-    return without_credentials(
+    return without_secrets(
         {
             "preallocation": bool(status.get("preallocation")),
             "scratch_space_storage_class": status.get("scratchSpaceStorageClass") or None,
@@ -245,12 +246,3 @@ def effective_config(config: Object | None) -> dict[str, t.Any]:
             "tls_security_profile": spec.get("tlsSecurityProfile", {}),
         }
     )
-
-
-def without_credentials(value: t.Any) -> t.Any:
-    """The same with user and password taken out of URLs, which is where a proxy has them."""
-    if isinstance(value, dict):
-        return {key: without_credentials(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [without_credentials(item) for item in value]
-    return _CREDENTIALS.sub(r"\1********@", value) if isinstance(value, str) else value

@@ -12,7 +12,7 @@ import time
 import typing as t
 
 from . import _cdi_config as rules
-from ._apply import difference, normalise
+from ._apply import diff_of
 from ._cdi import judge_deployment
 from ._cdi_owner import find_hyperconverged, olm_owner, refuse
 from ._cdi_ready import UPLOAD_API
@@ -20,6 +20,7 @@ from ._connection import Connection, Object
 from ._errors import ApiError, CdiError, NotServed
 from ._merge_patch import changes_nothing, merged
 from ._module import Task
+from ._public import without_secrets
 from ._resources import API_SERVICE, CDI, CDI_CONFIG, CONFIG_MAP, DEPLOYMENT, INGRESS, SECRET, STORAGE_CLASS
 from ._wait import REACHED, WAITING, Verdict, wait_for
 
@@ -42,8 +43,7 @@ def run(task: Task) -> dict[str, t.Any]:
             # A merge patch of just these fields: an apply would take away what module cdi has applied to the same object.
             after = _merge(connection, stored, wanted, dry_run=task.check_mode)
     effective = {} if task.check_mode else _effective(task, wanted, deadline, changed=changed)
-    sides = difference(normalise(before), normalise(after)) if changed else {}
-    return rules.without_credentials({"changed": changed, "config": wanted, "effective": effective, "diff": sides})
+    return {"changed": changed, "config": without_secrets(wanted), "effective": effective, "diff": diff_of(before, after) if changed else {}}
 
 
 def _stored(task: Task, wanted: Object) -> Object | None:
@@ -119,7 +119,7 @@ def _effective(task: Task, wanted: Object, deadline: float, *, changed: bool) ->
     if outcome.verdict.state != REACHED:
         raise CdiError(
             f"CDI {params['name']} is configured, but after {params['wait_timeout']} s this is not in effect: "
-            f"{rules.without_credentials(outcome.verdict.reason)}; {_why(task)}.",
+            f"{outcome.verdict.reason}; {_why(task)}.",
             effective=rules.effective_config(outcome.object),
         )
     return rules.effective_config(outcome.object)

@@ -12,11 +12,12 @@ import typing as t
 from ._apply import shown
 from ._argspec import ArgumentSpec
 from ._cdi import active, conditions, judge_cdi
-from ._cdi_config import CONFIG_NAME, effective_config, not_in_effect, without_credentials
+from ._cdi_config import CONFIG_NAME, effective_config, not_in_effect
 from ._cdi_owner import find_hyperconverged, find_operator, olm_owner
 from ._connection import Connection, Object
 from ._errors import NotServed
 from ._module import Task
+from ._public import without_secrets
 from ._resources import CDI, CDI_CONFIG, STORAGE_PROFILE, Resource
 from ._wait import REACHED
 
@@ -41,12 +42,12 @@ def run(task: Task) -> dict[str, t.Any]:
         "versions": {kind: status.get(f"{kind}Version") for kind in ("observed", "target", "operator")},
         "namespace": operator["metadata"]["namespace"] if operator else None,
         "managed_by": owner and owner._asdict(),
-        "cdi": without_credentials(shown(stored)),
+        "cdi": shown(stored),
         "phase": status.get("phase"),
         "conditions": {kind: condition["status"] for kind, condition in conditions(stored).items()},
-        "asked": without_credentials(asked),
+        "asked": without_secrets(asked),
         "effective": effective_config(config),
-        "not_in_effect": without_credentials(not_in_effect({"config": asked}, config)) if config else [],
+        "not_in_effect": not_in_effect({"config": asked}, config) if config else [],
         "storage_profiles": [_profile(profile) for profile in profiles],
     }
 

@@ -12,7 +12,6 @@ import typing as t
 
 from . import _cdi as rules
 from ._apply import Change, diff_of, ensure_present, normalise, shown, write
-from ._cdi_config import without_credentials
 from ._cdi_manifest import (
     CUSTOM_RESOURCE_DEFINITION_NAME,
     operator_deployment,
@@ -57,9 +56,9 @@ def run(task: Task) -> dict[str, t.Any]:
     return {
         "changed": any(change.changed for change in changes.values()),
         "changed_objects": [title for title, change in changes.items() if change.changed],
-        "cdi": without_credentials(shown(stored)),
+        "cdi": shown(stored),
         "version": {"from": installed, "to": to},
-        "diff": without_credentials([{"before_header": title, "after_header": title, **change.diff} for title, change in changes.items() if change.changed]),
+        "diff": [{"before_header": title, "after_header": title, **change.diff} for title, change in changes.items() if change.changed],
     }
 
 

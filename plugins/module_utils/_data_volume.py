@@ -10,11 +10,12 @@ from __future__ import annotations
 import copy
 import typing as t
 
-from ._apply import SECRET_FIELDS, differs, normalise
+from ._apply import differs, normalise
 from ._clone import PREFIX, annotations
 from ._data_volume_options import SPEC_OPTIONS
 from ._errors import CdiError
 from ._fields import to_fields
+from ._public import SECRET_FIELDS, without_secrets
 from ._quantity import parse, short
 
 Object = t.Dict[str, t.Any]
@@ -107,7 +108,8 @@ def _differences(wanted: t.Any, stored: t.Any, path: str) -> list[tuple[str, t.A
 def _line(path: str, wanted: t.Any, stored: t.Any) -> str:
     if path.rpartition(".")[2] in SECRET_FIELDS:
         return f"{path} is another one"
-    values = ("unset" if value is None else short(parse(value)) if path in _SIZES else str(value) for value in (stored, wanted))
+    sides = (without_secrets(stored), without_secrets(wanted, stored))
+    values = ("unset" if value is None else short(parse(value)) if path in _SIZES else str(value) for value in sides)
     return f"{path} is {' and not '.join(values)}"
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from ._cdi import release
 from ._data_volume_options import SINCE, SOURCES
 from ._errors import CdiError
+from ._public import public_url
 from ._quantity import parse
 
 Volume = t.Mapping[str, t.Any]
@@ -120,7 +121,7 @@ def _source(volume: Volume) -> str:
     if kind == "registry":
         return _registry(source, volume["content_type"])
     if "url" in required and _scheme(source["url"]) not in _URL_SCHEMES:
-        return f"has source.{kind}.url={source['url']}; give a URL that starts with http:// or https://"
+        return f"has source.{kind}.url={public_url(source['url'])}; give a URL that starts with http:// or https://"
     if kind == "http":
         return _checksum(source["checksum"])
     if kind == "imageio" and not (source["cert_config_map"] or source["insecure_skip_verify"]):
@@ -139,7 +140,7 @@ def _registry(source: Volume, content_type: str | None) -> str:
     if image_stream == "":
         return "has an empty source.registry.image_stream; give its name"
     if url is not None and _scheme(url) not in _REGISTRY_SCHEMES:
-        return f"has source.registry.url={url}; give a URL that starts with docker:// or oci-archive:"
+        return f"has source.registry.url={public_url(url)}; give a URL that starts with docker:// or oci-archive:"
     return ""
 
 

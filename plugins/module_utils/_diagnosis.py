@@ -17,6 +17,7 @@ from datetime import datetime
 
 from ._cdi import conditions, judge_deployment
 from ._diagnosis_rules import CLAIM_RULES, LASTING, WORKER_RULES, Rule
+from ._public import public
 from ._wait import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
@@ -346,7 +347,5 @@ def warnings_about(stored: Object, around: Surroundings, explained: t.Mapping[st
 
 def _tidy(text: str) -> str:
     """On one line, of bounded length, and without what a URL may carry of secrets."""
-    text = _HELPER.sub("", " ".join(str(text).split())).rstrip(".")
-    text = re.sub(r"://[^/@\s\"']*@", "://***@", text)
-    text = re.sub(r"(://[^\s\"'?]*)\?[^\s\"']*", r"\1?***", text)
+    text = public(_HELPER.sub("", " ".join(str(text).split()))).rstrip(".")
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"

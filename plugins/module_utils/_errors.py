@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 import typing as t
 
+from ._public import public
+
 if t.TYPE_CHECKING:
     from ._resources import Resource
 
 
 class CdiError(Exception):
-    """A sentence for the user; `result` holds facts that the task returns beside it."""
+    """A sentence for the user, in which URLs show no secrets; `result` holds facts that the task returns beside it."""
 
     def __init__(self, message: str, **result: t.Any) -> None:
-        super().__init__(message)
+        super().__init__(public(message))
         self.result = result
 
 

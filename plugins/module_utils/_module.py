@@ -12,11 +12,28 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ._argspec import AUTH, ArgumentSpec
-from ._credentials import secrets
+from ._credentials import public_params, secrets
 from ._errors import CdiError
 
 if t.TYPE_CHECKING:
     from ._connection import Connection
+
+
+class _Module(AnsibleModule):
+    """Neither logs nor returns the secrets inside its options; Ansible itself hides none but whole options.
+
+    Both may happen before `__init__` ends, and so before anybody else could hide something.
+    """
+
+    def _log_invocation(self) -> None:
+        params = self.params
+        self.params = public_params(params)
+        super()._log_invocation()
+        self.params = params
+
+    def _return_formatted(self, kwargs: dict[str, t.Any]) -> None:
+        _hide(self, secrets(self.params))
+        super()._return_formatted({"invocation": {"module_args": public_params(self.params)}, **kwargs})
 
 
 class Task(t.NamedTuple):
@@ -31,8 +48,7 @@ class Task(t.NamedTuple):
 def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], check: t.Callable[[dict[str, t.Any]], None] | None = None) -> None:
     """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before a client is loaded."""
     whole = AUTH + spec
-    module = AnsibleModule(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
-    _hide(module, secrets(module.params))
+    module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
         if check:
             check(module.params)

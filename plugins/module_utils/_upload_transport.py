@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 from ._cdi_config import CONFIG_NAME
 from ._connection import Connection
 from ._errors import ApiError, CdiError
+from ._public import public_url
 from ._resources import API_SERVICE, CDI_CONFIG, CONFIG_MAP, POD
 from ._tunnel import SUBPROTOCOLS, TlsStream, Tunnel
 
@@ -102,13 +103,13 @@ def find_route(connection: Connection, url: str | None, ca: str | None, namespac
 
 
 def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
-    parts = urlsplit(url if "://" in url else f"https://{url}")
+    parts, shown = urlsplit(url if "://" in url else f"https://{url}"), public_url(url)
     try:
         host, port = parts.hostname, parts.port or 443
     except ValueError as exc:
-        raise CdiError(f"upload_proxy_url is {url}; correct it: {exc}.") from exc
+        raise CdiError(f"upload_proxy_url is {shown}; correct it: {exc}.") from exc
     if parts.scheme != "https" or not host:
-        raise CdiError(f"upload_proxy_url is {url}; give an https URL: the upload token must not travel in the clear.")
+        raise CdiError(f"upload_proxy_url is {shown}; give an https URL: the upload token must not travel in the clear.")
     try:
         public = ssl.create_default_context()
         if ca:
@@ -138,11 +139,11 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
             except ssl.SSLCertVerificationError as exc:
                 distrust.append(exc)
             except OSError as exc:
-                raise Unreachable(f"No upload proxy answers at {url} ({exc}).") from exc
+                raise Unreachable(f"No upload proxy answers at {shown} ({exc}).") from exc
             else:
                 contexts[:] = [context]  # The others need not be tried again.
                 return stream
-        raise CdiError(_distrust(url, host, distrust[0], "give the CA in upload_proxy_ca")) from distrust[0]
+        raise CdiError(_distrust(shown, host, distrust[0], "give the CA in upload_proxy_ca")) from distrust[0]
 
     before = parts.path.rstrip("/")
     return Route(name, parts.netloc.rpartition("@")[2], open_stream, before if before.endswith(_PATH) else before + _PATH)

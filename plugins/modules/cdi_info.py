@@ -110,7 +110,7 @@ phase:
   type: str
   sample: Deployed
 cdi:
-  description: The CDI object, empty when there is none. URLs in it are without user and password.
+  description: The CDI object, empty when there is none. URLs in it have C(***) in the place of user, password and query.
   returned: success
   type: dict
   sample: {apiVersion: cdi.kubevirt.io/v1beta1, kind: CDI, metadata: {name: cdi}}

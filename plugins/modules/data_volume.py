@@ -16,7 +16,8 @@ description:
     is an error. The DataVolume keeps the size that it was made with, as CDI changes it no more; the claim is annotated with the new one.
   - A volume has grown when its claim has the size, or when only the file system is left to grow, which happens when a pod next uses the claim.
   - A claim of the volume's name that is there already is an error, unless O(adopt_claim=true).
-  - Credentials belong into O(source.http.secret_ref) and its like, not into a URL, which is shown as it is.
+  - Credentials belong into O(source.http.secret_ref) and its like, not into a URL, which everybody sees who may read the DataVolume. Results, diffs
+    and errors have C(***) in the place of a URL's user, password and query.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:

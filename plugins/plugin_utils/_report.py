@@ -8,12 +8,12 @@
 from __future__ import annotations
 
 import os
-import re
 import typing as t
 from collections import Counter
 
 from ..module_utils._clone import annotations
 from ..module_utils._merge_patch import changes_nothing
+from ..module_utils._public import public, without_secrets
 from ..module_utils._upload import UPLOADED, is_populated
 
 Facts = t.Dict[str, t.Any]
@@ -32,8 +32,6 @@ _ASKED_AS = {
     "log_verbosity": "logVerbosity",
     "tls_security_profile": "tlsSecurityProfile",
 }
-_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
-_QUERY = re.compile(r"\?\S*")
 PLANNED, MISSING = "Planned", "Missing"
 # The roles' tasks that take a list, and where their results have it.
 _LISTS = (("uploads", "uploads"), ("volumes", "data_volumes"))
@@ -142,17 +140,8 @@ def source_text(spec: Facts, namespace: str) -> str:
     details = details or {}
     if kind in ("pvc", "snapshot"):
         return f"{kind} {details.get('namespace') or namespace}/{details['name']}"
-    where = _QUERY.sub("", public(details.get("url") or details.get("imageStream") or ""))
+    where = public(details.get("url") or details.get("imageStream") or "")
     return where if kind == "http" else f"{kind} {where}".strip()
-
-
-def public(value: t.Any) -> t.Any:
-    """A value without the credentials that its URLs carry."""
-    if isinstance(value, dict):
-        return {key: public(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [public(item) for item in value]
-    return _CREDENTIALS.sub("", value) if isinstance(value, str) else value
 
 
 def _configuration(info: Facts) -> list[Facts]:
@@ -164,15 +153,13 @@ def _configuration(info: Facts) -> list[Facts]:
         if name == "image_pull_secrets" and wanted:
             wanted = [secret["name"] for secret in wanted]
         in_effect = wanted is None or changes_nothing(wanted, effective)
-        rows.append({"setting": name, "asked": public(wanted), "effective": public(effective), "in_effect": in_effect})
+        rows.append({"setting": name, "asked": wanted, "effective": effective, "in_effect": in_effect})
     reported = {*_ASKED_AS.values(), *(info.get("effective") or {})}
-    rows += [
-        {"setting": name, "asked": public(value), "effective": None, "in_effect": None} for name, value in sorted(asked.items()) if name not in reported
-    ]
+    rows += [{"setting": name, "asked": value, "effective": None, "in_effect": None} for name, value in sorted(asked.items()) if name not in reported]
     override = ((info.get("cdi") or {}).get("spec") or {}).get("cloneStrategyOverride")
     if override:
         rows.append({"setting": "cloneStrategyOverride", "asked": override, "effective": None, "in_effect": None})
-    return rows
+    return without_secrets(rows)
 
 
 def _steps(results: Facts, check_mode: bool) -> list[Facts]:
@@ -189,20 +176,27 @@ def _steps(results: Facts, check_mode: bool) -> list[Facts]:
         steps.append(_step("install", text, install))
     config = results.get("config") or {}
     if "config" in config:
-        settings = ", ".join(f"{name}={_short(value)}" for name, value in public(_flat(config["config"])).items())
+        settings = ", ".join(f"{name}={_short(value)}" for name, value in without_secrets(_flat(config["config"])).items())
         text = f"{settings} {would}set." if config.get("changed") else "The configuration is as declared."
         steps.append(_step("config", text, config))
     profiles = [item for item in (results.get("storage_profiles") or {}).get("results") or [] if "storage_profile" in item]
     if profiles:
-        text = _sorted_out(profiles, [item["item"]["name"] for item in profiles], "storage profile", f"{would}set")
+        text = _sorted_out(profiles, [item["item"]["name"] for item in profiles], "storage profile", [f"{would}set"] * len(profiles))
         steps.append(_step("storage_profiles", text, {"changed": any(item["changed"] for item in profiles)}))
     for name, key in _LISTS:
         items = (results.get(name) or {}).get(key) or []
         if items:
-            noun, verb = ("upload", "sent") if name == "uploads" else ("volume", "created or changed")
-            text = _sorted_out(items, [_title(item) + _speed(item) for item in items], noun, f"{would}{verb}")
+            noun = name.removesuffix("s")
+            text = _sorted_out(items, [_title(item) + _speed(item) for item in items], noun, [would + _done(noun, item) for item in items])
             steps.append(_step(name, text, {"changed": any(item.get("changed") for item in items)}))
     return steps
+
+
+def _done(noun: str, item: Facts) -> str:
+    """What a change was; of a volume that is gone module data_volume returns no DataVolume."""
+    if noun == _UPLOAD:
+        return "sent"
+    return "created or changed" if item.get("data_volume") else "deleted"
 
 
 def _speed(item: Facts) -> str:
@@ -216,14 +210,15 @@ def _step(role: str, text: str, result: Facts) -> Facts:
     return {"role": role, "text": text, "changed": bool(result.get("changed"))}
 
 
-def _sorted_out(items: list[Facts], names: list[str], noun: str, done: str) -> str:
-    """One sentence: which of the items changed, how many did not, and which failed."""
+def _sorted_out(items: list[Facts], names: list[str], noun: str, done: list[str]) -> str:
+    """One sentence: which of the items changed and how (`done`), how many did not, and which failed."""
     failed = [name for name, item in zip(names, items) if item.get("error")]
-    changed = [name for name, item in zip(names, items) if item.get("changed") and not item.get("error")]
-    same = len(items) - len(failed) - len(changed)
-    parts = []
-    if changed:
-        parts.append(f"{_count(len(changed), noun)} {done}: {', '.join(changed)}")
+    changed: dict[str, list[str]] = {}
+    for name, item, change in zip(names, items, done):
+        if item.get("changed") and not item.get("error"):
+            changed.setdefault(change, []).append(name)
+    same = len(items) - len(failed) - sum(map(len, changed.values()))
+    parts = [f"{_count(len(some), noun)} {change}: {', '.join(some)}" for change, some in changed.items()]
     if same:
         parts.append(f"{_count(same, noun)} as declared")
     if failed:

@@ -15,20 +15,23 @@ from tests.api.conftest import ADMIN
 
 HEADERS = ("first-header-secret", "second-header-secret")
 CLONE_TOKEN, WRONG_TOKEN = "clone-token-secret", "wrong-token-secret"
+IN_URL = ("password-secret", "signature-secret", "other-signature-secret")
+IN_PLUGIN = ("argument-secret", "long-variable-secret")
 
 
-def _import(namespace: str, secret: str, **options: Any) -> dict[str, Any]:
-    http = {"url": "http://images.example.com/disk.raw", "extra_headers": [f"Authorization: Bearer {secret}"]}
+def _import(namespace: str, secret: str, signature: str = IN_URL[1], **options: Any) -> dict[str, Any]:
+    url = f"http://me:p@{IN_URL[0]}@images.example.com/disk.raw?X-Amz-Signature={signature}"
+    http = {"url": url, "extra_headers": [f"Authorization: Bearer {secret}"]}
     volume = {"name": "disk", "source": {"http": http}, "storage": {"size": "1Gi"}, "wait": False}
     return {"kubevirt.cdi.data_volume": {"namespace": namespace, **volume, **options}}
 
 
-def _kubeconfig(server: str, token: str) -> dict[str, Any]:
+def _kubeconfig(server: str, token: str, **user: Any) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "c", "cluster": {"server": server}}],
-        "users": [{"name": "u", "user": {"token": token}}],
+        "users": [{"name": "u", "user": user or {"token": token}}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
         "current-context": "x",
     }
@@ -38,6 +41,9 @@ def test_no_secret_is_printed_at_any_verbosity(wire, connection, namespace, tmp_
     login = {"host": wire.url, "api_key": ADMIN}
     by_kubeconfig = {"kubeconfig": _kubeconfig(wire.url, ADMIN)}
     failing = {"ignore_errors": True}
+    variables = [{"name": "PIN_OF_THE_PLUGIN", "value": IN_PLUGIN[1]}]
+    arguments = ["-c", 'echo "$0 $1 $PIN_OF_THE_PLUGIN" >&2; false', "--password", IN_PLUGIN[0]]
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": arguments, "env": variables}
     look = f"lookup('kubevirt.cdi.clone_method', '{namespace}/disk', host=login.host, api_key=login.api_key)"
     tasks: list[dict[str, Any]] = [
         _import(namespace, HEADERS[0], **login),
@@ -45,10 +51,13 @@ def test_no_secret_is_printed_at_any_verbosity(wire, connection, namespace, tmp_
         {**_import(namespace, HEADERS[1], **login), **failing},
         {**_import(namespace, HEADERS[1], **{**login, "api_key": WRONG_TOKEN}), **failing},
         {**_import(namespace, HEADERS[1], kubeconfig=_kubeconfig(wire.url, WRONG_TOKEN)), **failing},
+        {**_import(namespace, HEADERS[1], kubeconfig=_kubeconfig(wire.url, "", exec=plugin)), **failing},
         {"kubevirt.cdi.data_volume_info": {"namespace": namespace, **login}, "register": "told"},
         {"ansible.builtin.debug": {"var": "told"}},
         {"ansible.builtin.debug": {"msg": f"{{{{ {look} }}}}"}},
         {"kubevirt.cdi.data_volume": {"name": "disk", "namespace": namespace, "labels": {"c": "d"}, **login}, **failing},
+        {**_import(namespace, HEADERS[0], IN_URL[2], **login), **failing},
+        _import(namespace, HEADERS[0], IN_URL[2], on_drift="recreate", **login),
         {"kubevirt.cdi.data_volume": {"name": "disk", "namespace": namespace, "state": "absent", "wait": False, **login}},
     ]
     playbook = [{"hosts": "localhost", "gather_facts": False, "vars": {"login": login}, "tasks": tasks[:2]}]
@@ -61,7 +70,9 @@ def test_no_secret_is_printed_at_any_verbosity(wire, connection, namespace, tmp_
     printed += _play(second)
     assert "spec.source.http.extraHeaders is another one" in printed and "HTTP 401" in printed
     assert "extraHeaders" in printed and '"changed": true' in printed
-    for secret in (ADMIN, CLONE_TOKEN, WRONG_TOKEN, *HEADERS):
+    assert "credential plugin gives no credentials: exec: process returned 1. --password ***" in printed
+    assert "disk.raw?*** and not http://***@images.example.com/disk.raw?*** (differs in what is hidden)" in printed
+    for secret in (ADMIN, CLONE_TOKEN, WRONG_TOKEN, *HEADERS, *IN_URL, *IN_PLUGIN):
         lines = [line for line in printed.splitlines() if secret in line]
         assert lines == []
 

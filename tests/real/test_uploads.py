@@ -286,7 +286,8 @@ def test_at_a_terminal_the_progress_is_one_line_that_is_written_again(
     assert running.returncode == 0, output
     clear = "\r\x1b[K"
     lines = output.decode().replace("\r\n", "\n").split("\n")
-    assert any(re.search(rf"{clear}{namespace}/disk: \d?\d % of 256 MiB, \d+ MiB/s{clear}", line) for line in lines), lines
+    moving = rf"{re.escape(clear)}{namespace}/disk: \d?\d % of 256 MiB, \d+ MiB/s{re.escape(clear)}"
+    assert any(re.search(moving, line) for line in lines), lines
     stay = [line.rpartition(clear)[2] for line in lines]
     assert [line for line in stay if " % of " in line] == [line for line in stay if ": 100 % of 256 MiB, " in line] != []
     assert f"volume_upload {namespace}/disk: done" in stay and any(line.startswith("changed: [localhost]") for line in stay)

@@ -157,5 +157,18 @@ def test_headers_are_in_no_result_and_no_diff() -> None:
     assert differs({"extraHeaders": ["A: other"]}, {"extraHeaders": ["A: s3cret"]})
 
 
+def test_secrets_of_urls_are_in_no_result_and_no_diff_which_still_tells_that_they_differ() -> None:
+    first, second = (
+        {"metadata": {"name": "a"}, "spec": {"source": {"http": {"url": f"https://me:p@s3cret@host/a?{word}"}}}}
+        for word in ("s3cret-1", "s3cret-2")
+    )
+    assert shown(first)["spec"]["source"]["http"]["url"] == "https://***@host/a?***"
+    assert differs(first, second)
+    diff = diff_of(first, second)
+    assert diff["before"]["spec"]["source"]["http"]["url"] == "https://***@host/a?***"
+    assert diff["after"]["spec"]["source"]["http"]["url"] == "https://***@host/a?*** (differs in what is hidden)"
+    assert "s3cret" not in str([diff_of(first, None), diff_of(None, first), diff])
+
+
 def test_nothing_is_shown_of_nothing() -> None:
     assert shown(None) == {} and diff_of(None, None) == {"before": {}, "after": {}}

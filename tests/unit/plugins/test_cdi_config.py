@@ -178,12 +178,26 @@ def test_every_option_is_found_by_its_field() -> None:
     assert rules.option_of("unknown") == "unknown"
 
 
-def test_credentials_are_taken_out_of_urls_wherever_they_are() -> None:
-    value = {"importProxy": {"HTTPProxy": "http://user:pw@proxy:3128"}, "list": ["https://u@h/p", 1, None]}
-    assert rules.without_credentials(value) == {
-        "importProxy": {"HTTPProxy": "http://********@proxy:3128"},
-        "list": ["https://********@h/p", 1, None],
-    }
-    told = rules.effective_config({"status": {"importProxy": {"HTTPProxy": "http://user:pw@proxy"}}})
-    assert told["import_proxy"] == {"HTTPProxy": "http://********@proxy"}
+def test_credentials_of_a_proxy_are_not_told() -> None:
+    told = rules.effective_config({"status": {"importProxy": {"HTTPProxy": "http://user:p@w@proxy"}}})
+    assert told["import_proxy"] == {"HTTPProxy": "http://***@proxy"}
     assert rules.effective_config(None)["preallocation"] is False
+    old, new = ({"importProxy": {"HTTPProxy": f"http://user:{word}@proxy"}} for word in ("old", "new"))
+    (line,) = rules.not_in_effect({"config": new}, _config(old, **old))
+    assert line == (
+        "import_proxy is {'HTTPProxy': 'http://***@proxy'} "
+        "and not {'HTTPProxy': 'http://***@proxy (differs in what is hidden)'}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"upload_proxy_url_override": "ann:s3cret@proxy:x"}, "is '***@proxy:x'"),
+        ({"insecure_registries": ["https://ann:s3cret@registry"]}, "has 'https://***@registry'"),
+    ],
+)
+def test_what_is_no_url_is_told_without_its_credentials(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(CdiError) as raised:
+        rules.check(_params(**options))
+    assert told in str(raised.value) and "s3cret" not in str(raised.value)

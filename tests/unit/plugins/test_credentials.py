@@ -234,6 +234,7 @@ def test_what_is_wrong_with_a_kubeconfig_is_one_sentence_without_its_secrets(wri
         ({"api_key": f"{SECRET}\nX-Header: 1"}, "api_key holds white space"),
         ({"host": f"https://ann:{SECRET}@cluster.test"}, "give them as username and password"),
         ({"host": "cluster.test:6443"}, "write it as https://name:6443"),
+        ({"host": f"ann:{SECRET}@cluster.test:6443"}, "host is ***@cluster.test:6443, which is no URL"),
         ({"host": "https://cluster.test:port"}, "write it as https://name:6443"),
         ({"host": "https://[cluster"}, "write it as https://name:6443"),
         ({"proxy": f"ftp://ann:{SECRET}@proxy.test"}, "proxy is no URL of a proxy"),
@@ -267,4 +268,32 @@ def test_secrets_inside_options_are_known(write) -> None:
     assert secrets({"kubeconfig": _kubeconfig({**user, **provider})}) == {"t1", "t2", "t3", "t4", "t5", "t6"}
     text = yaml.safe_dump(_kubeconfig())
     assert secrets({"kubeconfig": text, "proxy": "http://ann:pw@proxy.test"}) == {text, "pw"}
+    assert secrets({"proxy": "ann:p@w@proxy.test:3128", "host": {"no": "text"}}) == {"p@w"}
+    assert secrets({"kubeconfig": _kubeconfig({}, **{"proxy-url": "http://ann:p#w@proxy.test"})}) == {"p#w"}
     assert secrets({"kubeconfig": write(_kubeconfig()), "host": "https://[broken", "proxy": None}) == set()
+
+
+@pytest.mark.parametrize(
+    ("args", "env", "known"),
+    [
+        (["get-token", "--login", "azurecli", "--server-id", "6dae42f8-4368-4678"], {}, set()),
+        (["get-token", "--client-secret", "a-secret", "--more"], {}, {"a-secret"}),
+        (["--oidc-client-secret=a-secret=", "--password=b-secret"], {}, {"a-secret=", "b-secret"}),
+        (["-c", "--use-token", "--server-id", "TOKEN=a-secret"], {}, {"a-secret"}),
+        (["--token", "a-secret==", "--token=b-secret", "a-cluster"], {}, {"a-secret==", "b-secret"}),
+        (["--token", "none", "--token-ttl=1h", 5], {}, set()),
+        ([], {"AWS_PROFILE": "production", "AWS_REGION": "eu-central-1", "USE_KEYRING": "true"}, set()),
+        ([], {"AWS_SECRET_ACCESS_KEY": "a-secret", "Vault_Token": "b-secret"}, {"a-secret", "b-secret"}),
+        ([], {"PIN": "a-long-secret-word"}, {"a-long-secret-word"}),
+        ([], {"A": None}, set()),
+    ],
+)
+def test_of_a_credential_plugin_only_what_may_be_secret_is_known(args: Any, env: Any, known: set[str]) -> None:
+    """What is known is hidden wherever a result has it: a common word must not be among it."""
+    plugin = {"args": args, "env": [{"name": name, "value": value} for name, value in env.items()]}
+    assert secrets({"kubeconfig": _kubeconfig({"exec": plugin})}) == known
+
+
+@pytest.mark.parametrize("plugin", [{"args": None, "env": None}, {"args": "--token", "env": ["TOKEN"]}, "plugin", None])
+def test_a_malformed_credential_plugin_has_no_secrets(plugin: Any) -> None:
+    assert secrets({"kubeconfig": _kubeconfig({"exec": plugin})}) == set()

@@ -152,6 +152,17 @@ def test_drift_of_headers_does_not_show_them() -> None:
     assert rules.spec_drift(wanted, stored).lines == ["spec.source.http.extraHeaders is another one"]
 
 
+def test_drift_of_urls_does_not_show_their_secrets() -> None:
+    stored, wanted, other = (
+        rules.desired(volume(source={"http": {"url": f"https://user:{word}@host/{name}?X-Amz-Signature={word}"}}))
+        for word, name in (("s3cret", "a.img"), ("s3c@ret", "a.img"), ("s3cret", "b.img"))
+    )
+    url = "spec.source.http.url is https://***@host/a.img?*** and not https://***@host"
+    assert rules.spec_drift(wanted, stored).lines == [f"{url}/a.img?*** (differs in what is hidden)"]
+    assert rules.spec_drift(other, stored).lines == [f"{url}/b.img?***"]
+    assert not rules.spec_drift(stored, stored).lines
+
+
 def test_labels_and_annotations_are_texts() -> None:
     made = rules.desired(volume(labels={"on": True, "level": 3}, annotations={"ratio": 0.5, "off": False}))
     assert made["metadata"]["labels"] == {"on": "true", "level": "3"}

@@ -24,6 +24,20 @@ def test_bad_input_is_told_in_one_sentence(options: dict[str, Any], told: str) -
     assert ". " not in message and "\n" not in message
 
 
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ({"http": {"url": "ftp://user:s3cret@host/a.img?s3cret"}}, "source.http.url=ftp://***@host/a.img?***; give"),
+        ({"s3": {"url": "user:s3cret@host/a.img?s3cret"}}, "source.s3.url=***@host/a.img?***; give"),
+        ({"registry": {"url": "https://user:s3@s3cret@host/a"}}, "source.registry.url=https://***@host/a; give"),
+    ],
+)
+def test_a_bad_url_is_told_without_its_secrets(source: dict[str, Any], told: str) -> None:
+    with pytest.raises(CdiError) as raised:
+        check(volume(source=source))
+    assert told in str(raised.value) and "s3cret" not in str(raised.value)
+
+
 @pytest.mark.parametrize("options", ACCEPTED)
 def test_what_cdi_takes_is_not_refused(options: dict[str, Any]) -> None:
     check(volume(**options))

@@ -383,7 +383,7 @@ def test_a_volume_moves_when_its_phase_or_its_progress_does() -> None:
 
 
 def test_what_is_told_is_short_on_one_line_and_without_secrets() -> None:
-    message = f"Get\n https://me:pass@host/x?token=secret&a=b :  failed {'x' * 1000}"
+    message = f"Get\n https://me:p@ss@host/x?token=secret&a=b :  failed {'x' * 1000}"
     told = rules.explain(_stored("ImportInProgress", 3, Running={"reason": "Error", "message": message}))["message"]
     assert told.startswith("Error: Get https://***@host/x?*** : failed x") and len(told) < 600
 

@@ -85,8 +85,9 @@ def test_the_page_loads_nothing() -> None:
         ({"source": {"registry": {"imageStream": "stream"}}}, "registry stream"),
         ({"sourceRef": {"kind": "DataSource", "name": "fedora"}}, "DataSource images/fedora"),
         ({"storage": {}}, "external populator"),
-        ({"source": {"s3": {"url": "https://bucket/disk?X-Amz-Signature=s3cret"}}}, "s3 https://bucket/disk"),
-        ({"source": {"http": {"url": "https://me:s3cret@host/disk?token=s3cret"}}}, "https://host/disk"),
+        ({"source": {"s3": {"url": "https://bucket/disk?X-Amz-Signature=s3cret"}}}, "s3 https://bucket/disk?***"),
+        ({"source": {"http": {"url": "https://me:s3cret@host/disk?token=s3cret"}}}, "https://***@host/disk?***"),
+        ({"source": {"http": {"url": "http://u:p@s3cret@host"}}}, "http://***@host"),
     ],
 )
 def test_a_source_is_told_without_its_credentials(spec: dict[str, Any], said: str) -> None:
@@ -98,6 +99,7 @@ def test_no_credential_of_a_proxy_or_an_error_reaches_the_report() -> None:
     cdi["asked"] = {"importProxy": {"HTTPProxy": "http://me:s3cret@proxy:3128"}, "insecureRegistries": ["x://u:s3cret@r"]}
     cdi["effective"]["import_proxy"] = {"HTTPProxy": "http://me:s3cret@proxy:3128", "noProxy": ""}
     results = {"config": {"changed": True, "config": {"config": {"importProxy": {"HTTPProxy": "http://me:s3cret@proxy"}}}}}
-    report = build(facts(found("a", diagnosis=ill("GET https://me:s3cret@host/x: 404")), cdi=cdi, results=results))
+    volume = found("a", diagnosis=ill("GET https://me:p@s3cret@host/x?s3cret: 404"))
+    report = build(facts(volume, cdi=cdi, results=results))
     assert "s3cret" not in json.dumps([report, view.lines(report)]) + view.page(report, TEMPLATE)
-    assert "    problem: GET https://host/x: 404; correct the URL." in view.lines(report)
+    assert "    problem: GET https://***@host/x?***: 404; correct the URL." in view.lines(report)

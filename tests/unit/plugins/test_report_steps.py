@@ -41,7 +41,7 @@ def test_check_mode_tells_the_plan_of_an_empty_cluster() -> None:
         "  + CDI v1.65.0 would be installed (2 objects).",
         "  + cloneStrategyOverride=copy, preallocation=true would be set.",
         "  + 1 storage profile would be set: thin; 1 storage profile as declared.",
-        "  + 2 volumes would be created or changed: images/golden, images/old.",
+        "  + 1 volume would be created or changed: images/golden; 1 volume would be deleted: images/old.",
         "",
     ]
     assert [(volume["name"], volume["phase"]) for volume in report["volumes"]] == [("golden", "Planned")]
@@ -73,3 +73,23 @@ def test_a_volume_that_failed_is_named_in_the_steps() -> None:
     items = [{"name": "a", "namespace": "images", "changed": False, "error": "E."}, {"name": "b", "namespace": "images"}]
     lines = view.lines(build(facts(results={"volumes": {"data_volumes": items}})))
     assert "  = 1 volume as declared; 1 volume failed: images/a." in lines
+
+
+def test_a_volume_that_was_deleted_is_told_as_deleted() -> None:
+    """A module returns an empty DataVolume for what is gone; so it does for one that could not be made, or was not there."""
+    made = {**found("made"), "changed": True}
+    gone = [{"name": name, "namespace": "images", "changed": True, "data_volume": {}} for name in ("old", "older")]
+    failed = {"name": "ill", "namespace": "images", "changed": True, "data_volume": {}, "error": "E."}
+    never = {"name": "never", "namespace": "images", "changed": False, "data_volume": {}}
+    items = [gone[0], made, gone[1], failed, never]
+    (step,) = build(facts(results={"volumes": {"data_volumes": items}}))["steps"]
+    assert step["text"] == (
+        "2 volumes deleted: images/old, images/older; 1 volume created or changed: images/made; "
+        "1 volume as declared; 1 volume failed: images/ill."
+    )
+
+
+def test_an_upload_into_a_claim_without_a_volume_was_sent() -> None:
+    sent = {"name": "a", "namespace": "images", "changed": True, "data_volume": {}, "persistent_volume_claim": {}}
+    (step,) = build(facts(results={"uploads": {"uploads": [sent]}}))["steps"]
+    assert step["text"] == "1 upload sent: images/a."

@@ -180,3 +180,10 @@ def test_a_port_that_is_none_is_named_before_anything_is_sent() -> None:
 )
 def test_a_path_of_the_url_is_kept(certificate: Path, url: str, path: str) -> None:
     assert _by_url("url", url, None, certificate.read_text(), NAME).path == path
+
+
+@pytest.mark.parametrize("url", ["http://ann:s3cret@host?s3cret", "ann:s3cret@host:abc?s3cret"])
+def test_a_url_that_cannot_be_used_is_named_without_its_secrets(url: str) -> None:
+    with pytest.raises(CdiError, match=r"upload_proxy_url is (http://)?\*\*\*@host(:abc)?\?\*\*\*; ") as raised:
+        _by_url("url", url, None, "", NAME)
+    assert "s3cret" not in str(raised.value)
