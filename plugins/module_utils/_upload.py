@@ -64,6 +64,8 @@ _REMEDIES_OF_ROUTES = {
 _REMEDIES = {
     "effective image size is larger": "Ask for a larger size.",
     "image header": "Give a whole image in a format that CDI reads.",
+    # It decompresses their first bytes into the buffer that it still reads from (pkg/importer/format-readers.go, v1.65.0).
+    "failed to pull image": "CDI spoils some files in xz or zst while it looks at their header: unpack the file, or pack it with gzip.",
     "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
 }
 

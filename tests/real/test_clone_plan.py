@@ -291,15 +291,18 @@ def _error(expected: str | None, seen: Seen) -> str | None:
 
 
 def _look(connection: Connection, lookup, namespace: str, before: dict[str, Seen]) -> dict[str, Seen]:
-    """What CDI itself says of each clone now. What the lookup only foretells counts for nothing."""
+    """What CDI itself says of each clone now, and that the lookup says the same. What that only foretells counts for nothing."""
+    answers = lookup(*[f"{namespace}/{name}" for name in before])
     volumes, claims = (_by_name(connection, kind, namespace) for kind in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM))
     warnings = _warnings(connection, namespace)
     found = {}
-    for answer in lookup(*[f"{namespace}/{name}" for name in before]):
+    for answer in answers:
         name = answer["name"]
         recorded = annotations(claims.get(name))
-        method, reason = (recorded.get(f"cdi.kubevirt.io/{key}") for key in ("cloneType", "cloneFallbackReason"))
-        if answer["observed"] and method is not None:
+        method = reason = None
+        if answer["observed"]:
+            # Before that the annotation may be no more than a wish.
+            method, reason = (recorded.get(f"cdi.kubevirt.io/{key}") for key in ("cloneType", "cloneFallbackReason"))
             assert (answer["method"], answer["fallback_reason"]) == (method, reason), answer
         failed = [text for text in conditions(volumes.get(name)).values() if "Failed" in text.get("reason", "")]
         told = [recorded.get("cdi.kubevirt.io/cloneError"), *warnings.get(name, [])]

@@ -234,6 +234,18 @@ def test_what_cdi_says_of_an_image_is_told_and_not_tried_again(namespace: str, m
     assert "could not process" in result["msg"] or "upload proxy said" in result["msg"], result["msg"]
 
 
+def test_what_cdi_spoils_while_it_looks_at_a_header_is_told_with_what_helps(
+    images: Images, namespace: str, module: Any
+) -> None:
+    """It decompresses the first bytes into the buffer that it still reads them from (pkg/importer/format-readers.go, v1.65.0).
+
+    So an image fails whose first bytes are packed so well that the whole dictionary fits into 512 bytes.
+    """
+    result = module("volume_upload", name="disk", namespace=namespace, path=images.spoilt, storage=THIN).result
+    assert result["failed"] and result["retries"] == 0, result
+    assert "distance out of range" in result["msg"] and result["msg"].endswith(" unpack the file, or pack it with gzip.")
+
+
 def test_progress_of_files_in_parallel_is_shown_while_they_are_sent_and_secrets_are_not(
     images: Images, namespace: str, ok: Any, tmp_path: Path
 ) -> None:

@@ -43,8 +43,8 @@ _CONVERT = {
     "vdi": ["-O", "vdi"],
 }
 _PACKED = (
-    *(("raw", "gz"), ("raw", "xz"), ("raw", "zst"), ("qcow2", "gz"), ("qcow2", "zst")),
-    *(("vmdk", "zst"), ("vhd", "gz"), ("vhdx", "xz"), ("vdi", "xz")),
+    *(("raw", "gz"), ("raw", "xz"), ("raw", "zst"), ("qcow2", "gz")),
+    *(("vmdk", "zst"), ("vhd", "gz"), ("vhdx", "gz"), ("vdi", "xz")),
 )
 _COMPRESS = {"gz": ["gzip", "-1c"], "xz": ["xz", "-0c"], "zst": ["zstd", "-qc"]}
 
@@ -69,22 +69,24 @@ class Images:
             )
         for inner, compression in _PACKED:
             name = f"{inner}-{compression}"
-            self.disks[name] = f"{self.disks[inner]}.{compression}"
-            with open(self.disks[name], "wb") as file:
-                subprocess.run([*_COMPRESS[compression], self.disks[inner]], check=True, stdout=file)
+            self.disks[name] = self._packed(self.disks[inner], compression)
+        self.spoilt = self._packed(self.disks["vhdx"], "xz")
         # What makes an ISO is its volume descriptor at 32 KiB; to CDI it is a raw disk.
         descriptor = b"\x01CD001\x01".ljust(2048, b"\0")
         self.iso = self._write(folder / "disk.iso", bytes(32768) + descriptor + chosen.randbytes(3 * MIB - 34816))
         self.archive = str(folder / "files.tar")
         with tarfile.open(self.archive, "w") as archive:
             archive.add(self.disks["raw"], "disk.img")
-        self.archive_gz = f"{self.archive}.gz"
-        with open(self.archive_gz, "wb") as file:
-            subprocess.run([*_COMPRESS["gz"], self.archive], check=True, stdout=file)
+        self.archive_gz = self._packed(self.archive, "gz")
         self.large = folder / "large.raw"
         with open(self.large, "wb") as file:
             for _mebibyte in range(256):
                 file.write(chosen.randbytes(MIB))
+
+    def _packed(self, path: str, compression: str) -> str:
+        with open(f"{path}.{compression}", "wb") as file:
+            subprocess.run([*_COMPRESS[compression], path], check=True, stdout=file)
+        return file.name
 
     def _write(self, path: Path, content: bytes) -> str:
         path.write_bytes(content)

@@ -254,6 +254,10 @@ def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text
         (400, "effective image size is larger than 64 MiB.", "larger than 64 MiB (HTTP 400)", " Ask for a larger size."),
         (500, "could not process image header", "(HTTP 500)", " Give a whole image in a format that CDI reads."),
         (503, "", "the upload proxy said: Service Unavailable (HTTP 503)", ""),
+        (
+            *(500, "to scratch space: failed to pull image: writeMatch: distance out of range", "out of range (HTTP 500)"),
+            " CDI spoils some files in xz or zst while it looks at their header: unpack the file, or pack it with gzip.",
+        ),
         (599, "", "the upload proxy said: no reason given (HTTP 599)", ""),
         (0, "Broken pipe", "the connection broke (Broken pipe)", ""),
         (
