@@ -74,6 +74,26 @@ def test_format_and_disk_are_those_of_qemu(folder: Path, kind: str, sectors: int
     assert told["virtual-size"] <= image.needed_size
 
 
+OLD_QEMU_BY_GEOMETRY = b"vs  ", b"wa\0\0", b"vbox", b"new!"
+
+
+@pytest.mark.parametrize(
+    "creator", [b"vpc ", b"qemu", b"qem2", b"win ", b"d2v ", b"tap\0", b"CTXS", *OLD_QEMU_BY_GEOMETRY]
+)
+def test_the_size_of_a_vhd_is_the_one_that_qemu_takes_by_its_creator(folder: Path, creator: bytes) -> None:
+    """Before 10.0 QEMU took the geometry, which is smaller, for creators that it did not know, too."""
+    path = folder / "creator.vhd"
+    _qemu("create", "-f", "vpc", str(path), "30M")
+    geometry = json.loads(_qemu("info", "--output=json", str(path)))["virtual-size"]
+    content = _patched(_patched(path.read_bytes(), 28, creator), 48, (geometry + MIB).to_bytes(8, "big"))
+    unsigned = _patched(content, 64, bytes(4))
+    path.write_bytes(_patched(unsigned, 64, (0xFFFFFFFF - sum(unsigned[:512])).to_bytes(4, "big")))
+    size = inspect(str(path)).virtual_size
+    assert size == geometry + (0 if creator in (b"vpc ", b"qemu") else MIB)
+    told = json.loads(_qemu("info", "--output=json", str(path)))["virtual-size"]
+    assert size == told or (creator in OLD_QEMU_BY_GEOMETRY and told == geometry)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     kind=st.sampled_from(["qcow2", "vmdk", "vdi", "vhd", "vhdx"]),
