@@ -219,7 +219,9 @@ class Connection:
         try:
             opened.connect(url, header=headers, subprotocols=subprotocols, suppress_origin=True, **proxy)
         except websocket.WebSocketBadStatusException as exc:
-            raise api_error(verb, resource, namespace, name, exc.status_code, exc.resp_body or b"") from exc
+            # The request is a GET, for which the API server wants `create`, too. Old releases of the package do not keep the answer's body.
+            right = f'"get" and "create" on {resource.plural}/{subresource}'
+            raise api_error(verb, resource, namespace, name, exc.status_code, getattr(exc, "resp_body", None) or b"", right) from exc
         except (websocket.WebSocketException, OSError) as exc:
             raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {self.host} ({exc}).", 0) from exc
         return opened

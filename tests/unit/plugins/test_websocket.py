@@ -1,0 +1,86 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the package websocket-client is told for a port-forward, and what becomes of a refusal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import websocket
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import POD
+
+
+class _Client:
+    """Stands in for `websocket.WebSocket`; `fault` is raised by all."""
+
+    fault: Exception | None = None
+
+    def __init__(self, **_options: Any) -> None:
+        self.told: dict[str, Any] = {}
+
+    def settimeout(self, _seconds: float) -> None:
+        pass
+
+    def connect(self, _url: str, **options: Any) -> None:
+        self.told = options
+        if self.fault:
+            raise self.fault
+
+
+@pytest.fixture(autouse=True)
+def _client(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setattr(websocket, "WebSocket", _Client)
+
+
+def _open(**params: Any) -> dict[str, Any]:
+    connection = connect({"host": "https://cluster.test:6443", "api_key": "x", **params})
+    told: dict[str, Any] = connection.websocket(POD, "cdi", "proxy-1", "portforward", "ports=1", ["a"]).told
+    return told
+
+
+def _refusal(status: int, message: str, reason: str) -> websocket.WebSocketBadStatusException:
+    refused = websocket.WebSocketBadStatusException("Handshake status %s %s", status, reason)
+    body = {"kind": "Status", "message": message, "reason": reason}
+    refused.resp_body = json.dumps(body).encode() if message else None
+    return refused
+
+
+def _refusal_of_1_2() -> websocket.WebSocketBadStatusException:
+    """Without the answer's body, and even the attribute for it."""
+    refused = _refusal(403, "", "Forbidden")
+    del refused.resp_body
+    return refused
+
+
+GRANT = '; grant "get" and "create" on pods/portforward.'
+FORBIDDEN = 'pods "proxy-1" is forbidden: User "ann" cannot create resource "pods/portforward"'
+
+
+@pytest.mark.parametrize(
+    ("refused", "code", "said"),
+    [
+        (_refusal(403, FORBIDDEN, "Forbidden"), 403, f"{FORBIDDEN} (HTTP 403){GRANT}"),
+        (_refusal(403, "", "Forbidden"), 403, f"no message (HTTP 403){GRANT}"),
+        (_refusal_of_1_2(), 403, f"no message (HTTP 403){GRANT}"),
+        (_refusal(403, "denied by a policy", "Forbidden"), 403, "denied by a policy (HTTP 403)."),
+        (_refusal(401, "Unauthorized", "Unauthorized"), 401, "Unauthorized (HTTP 401); give a valid api_key, "),
+        (websocket.WebSocketException("broken"), 0, "no WebSocket to https://cluster.test:6443 (broken)."),
+    ],
+)
+def test_a_refused_port_forward_says_what_to_grant(
+    monkeypatch: pytest.MonkeyPatch, refused: Exception, code: int, said: str
+) -> None:
+    monkeypatch.setattr(_Client, "fault", refused)
+    with pytest.raises(ApiError) as told:
+        _open()
+    assert str(told.value).startswith(f"Cannot portforward to Pod cdi/proxy-1: {said}")
+    assert told.value.code == code
