@@ -13,6 +13,7 @@ from ._cdi import active, release
 from ._clone import METHOD, PREFIX, annotations, asked
 from ._clone_plan import BLOCK, FILESYSTEM, SNAPSHOT_IN_ERROR, Source, StorageClass, Target
 from ._quantity import parse
+from ._scratch import Settings, overhead_of
 
 Object = t.Dict[str, t.Any]
 
@@ -47,12 +48,11 @@ def cluster(
     """The facts of lists of CDI, StorageClass, StorageProfile, CSIDriver and VolumeSnapshotClass objects, and of the CDIConfig."""
     drivers = {driver["metadata"]["name"] for driver in csi_drivers}
     by_name = {profile["metadata"]["name"]: profile for profile in profiles}
-    overheads = (config.get("status") or {}).get("filesystemOverhead") or {}
+    settings = Settings(config)
     classes = {}
     for stored in storage_classes:
         name = stored["metadata"]["name"]
-        overhead = (overheads.get("storageClass") or {}).get(name, overheads.get("global", "0"))
-        classes[name] = _storage_class(stored, by_name.get(name), stored["provisioner"] in drivers, float(overhead))
+        classes[name] = _storage_class(stored, by_name.get(name), stored["provisioner"] in drivers, overhead_of(settings, name))
     default = default_class(storage_classes, DEFAULT_CLASS)
     virtualization = default_class(storage_classes, DEFAULT_VIRTUALIZATION_CLASS) or default
     cdi = active(cdis)

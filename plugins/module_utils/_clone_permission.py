@@ -14,13 +14,14 @@ from ._argspec import FORCE_CONFLICTS, ArgumentSpec
 from ._connection import Connection, Object
 from ._errors import CdiError
 from ._module import Task
-from ._resources import CLUSTER_ROLE, DATA_VOLUME, ROLE, ROLE_BINDING, SELF_SUBJECT_ACCESS_REVIEW
+from ._resources import CLUSTER_ROLE, DATA_VOLUME, ROLE, ROLE_BINDING, SELF_SUBJECT_ACCESS_REVIEW, Resource
 
 # CDI has this ClusterRole since 1.66 (pkg/operator/resources/cluster/rbac.go).
 CLONE_SOURCER = "cdi.kubevirt.io:clone-sourcer"
 _RBAC = "rbac.authorization.k8s.io"
 _SUBRESOURCE = "datavolumes/source"
 _DEFAULT_NAME = "kubevirt-cdi-clone-source"
+_RULES = [{"apiGroups": [DATA_VOLUME.group], "resources": [_SUBRESOURCE], "verbs": ["create"]}]
 
 SPEC = ArgumentSpec(
     {
@@ -55,13 +56,12 @@ def run(task: Task) -> dict[str, t.Any]:
     bound = connection.get(ROLE_BINDING, name, namespace)
     _refuse_foreign(bound, name, namespace)
     if task.params["state"] == "absent":
-        changes = [ensure_absent(connection, resource, name, namespace, check_mode=task.check_mode) for resource in (ROLE_BINDING, ROLE)]
-        return _result(changes, {})
+        resources = _made(connection, name, namespace, bound)
+        return _result([ensure_absent(connection, resource, name, namespace, check_mode=task.check_mode) for resource in resources], {})
     role = _role_reference(connection, name, bound)
     changes = []
     if role["kind"] == "Role":
-        rules = [{"apiGroups": [DATA_VOLUME.group], "resources": [_SUBRESOURCE], "verbs": ["create"]}]
-        desired = {"metadata": {"name": name, "namespace": namespace}, "rules": rules}
+        desired = {"metadata": {"name": name, "namespace": namespace}, "rules": _RULES}
         changes.append(ensure_present(connection, ROLE, desired, check_mode=task.check_mode, force=task.params["force_conflicts"]))
     desired = {"metadata": {"name": name, "namespace": namespace}, "roleRef": role, "subjects": subjects(task.params)}
     changes.append(ensure_present(connection, ROLE_BINDING, desired, check_mode=task.check_mode, force=task.params["force_conflicts"]))
@@ -81,6 +81,16 @@ def _refuse_foreign(bound: Object | None, name: str, namespace: str) -> None:
     role = (bound or {}).get("roleRef") or {}
     if bound and (role.get("kind"), role.get("name")) not in (("ClusterRole", CLONE_SOURCER), ("Role", name)):
         raise CdiError(f"RoleBinding {namespace}/{name} binds {role.get('kind')} {role.get('name')}, which is not about clones; give another name.")
+
+
+def _made(connection: Connection, name: str, namespace: str, bound: Object | None) -> list[Resource]:
+    """What of that name this module has made: a Role with other rules, and a binding to it, are somebody else's."""
+    role = connection.get(ROLE, name, namespace)
+    if role is None or role.get("rules") == _RULES:
+        return [ROLE_BINDING, ROLE]
+    if bound and bound["roleRef"]["kind"] == ROLE.kind:
+        raise CdiError(f"RoleBinding {namespace}/{name} binds Role {name}, which gives other rights than to clone; give another name, or delete them yourself.")
+    return [ROLE_BINDING]
 
 
 def _result(changes: list[Change], binding: Object) -> dict[str, t.Any]:

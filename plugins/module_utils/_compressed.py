@@ -45,6 +45,30 @@ class Content:
         """The number of bytes. Without `exact` only when it can be told without reading all of the file."""
         return self._file_size
 
+    def file(self) -> t.Any:
+        """What reads it from its start, once; of what is compressed no further than needed, and without seeking."""
+        return self._file
+
+
+class _Reader:
+    """Pieces, read as a file."""
+
+    def __init__(self, pieces: t.Iterator[bytes]) -> None:
+        self._pieces, self._piece, self._ended = pieces, memoryview(b""), False
+
+    def read(self, length: int) -> bytes:
+        """Up to `length` bytes, none at the end. Who reads on nevertheless, as tarfile does to where a damaged size leads, gets EOFError."""
+        if self._ended:
+            raise EOFError("its content ends too early")
+        while not self._piece:
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._ended = True
+                return b""
+            self._piece = memoryview(piece)
+        data, self._piece = self._piece[:length], self._piece[length:]
+        return bytes(data)
+
 
 class _Decompressed(Content):
     """The start of a compressed file is kept, nothing else."""
@@ -67,6 +91,9 @@ class _Decompressed(Content):
             if len(start) >= length:
                 break
         return start
+
+    def file(self) -> _Reader:
+        return _Reader(self._pieces())
 
     def _pieces(self) -> t.Iterator[bytes]:
         raise NotImplementedError
@@ -105,16 +132,25 @@ class _Xz(_Decompressed):
     compression = "xz"
 
     def _pieces(self) -> t.Iterator[bytes]:
+        """All streams; between them, and behind the last, there may be zeros as padding."""
         self._file.seek(0)
-        decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+        data = self._file.read(_PIECE_BYTES)
         try:
-            piece = b""
-            while not decompressor.eof:
-                data = b"" if piece else self._file.read(_PIECE_BYTES)
-                piece = decompressor.decompress(data, _PIECE_BYTES)
-                if not piece and not data and not decompressor.eof:
-                    raise EOFError("its xz stream ends too early")
-                yield piece
+            while data:
+                decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+                while not decompressor.eof:
+                    if not data and decompressor.needs_input:
+                        data = self._file.read(_PIECE_BYTES)
+                        if not data:
+                            raise EOFError("its xz stream ends too early")
+                    yield decompressor.decompress(data, _PIECE_BYTES)
+                    data = b""
+                data = decompressor.unused_data.lstrip(b"\0")
+                while not data:
+                    piece = self._file.read(_PIECE_BYTES)
+                    if not piece:
+                        return
+                    data = piece.lstrip(b"\0")
         except lzma.LZMAError as exc:
             raise EOFError(f"its xz stream is damaged ({exc})") from exc
 

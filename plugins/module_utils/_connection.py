@@ -194,21 +194,13 @@ class Connection:
 
     def websocket(self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocols: list[str]) -> t.Any:
         """Open a WebSocket of package `websocket-client` to a subresource, by the same credentials, TLS and proxy as all requests."""
-        from urllib.parse import urlsplit
-
         import websocket
 
         verb, configuration = f"{subresource} to", self._configuration
         options: dict[str, t.Any] = {"cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE}
         names = {"ca_certs": "ssl_ca_cert", "certfile": "cert_file", "keyfile": "key_file", "server_hostname": "tls_server_name"}
         options.update({name: getattr(configuration, attribute, None) for name, attribute in names.items() if getattr(configuration, attribute, None)})
-        proxy: dict[str, t.Any] = {}
-        if configuration.proxy:
-            parts = urlsplit(configuration.proxy)
-            proxy = {"http_proxy_host": parts.hostname, "http_proxy_port": parts.port, "http_no_proxy": (configuration.no_proxy or "").split(",")}
-            basic = (configuration.proxy_headers or {}).get("proxy-authorization", "").removeprefix("Basic ")
-            if basic:
-                proxy["http_proxy_auth"] = tuple(base64.b64decode(basic).decode().split(":", 1))
+        proxy, proxy_errors = _websocket_proxy(configuration, self.api_client.rest_client.pool_manager)
         headers = [f"{key}: {value}" for key, value in self._headers]
         authorization = self._authorization()
         if authorization:
@@ -216,11 +208,14 @@ class Connection:
         url = self.host.replace("http", "ws", 1) + f"{resource.path(namespace, name)}/{subresource}?{query}"
         opened = websocket.WebSocket(sslopt=options, skip_utf8_validation=True)
         opened.settimeout(ANSWER_TIMEOUT_SECONDS)
+        broken = (websocket.WebSocketException, OSError, *proxy_errors)
         try:
             opened.connect(url, header=headers, subprotocols=subprotocols, suppress_origin=True, **proxy)
         except websocket.WebSocketBadStatusException as exc:
-            raise api_error(verb, resource, namespace, name, exc.status_code, exc.resp_body or b"") from exc
-        except (websocket.WebSocketException, OSError) as exc:
+            # The request is a GET, for which the API server wants `create`, too. Old releases of the package do not keep the answer's body.
+            right = f'"get" and "create" on {resource.plural}/{subresource}'
+            raise api_error(verb, resource, namespace, name, exc.status_code, getattr(exc, "resp_body", None) or b"", right) from exc
+        except broken as exc:
             raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {self.host} ({exc}).", 0) from exc
         return opened
 
@@ -330,6 +325,37 @@ def _retries(urllib3: t.Any) -> t.Any:
             return bool(status_code == 500 and has_retry_after and self.total or super().is_retry(method, status_code, has_retry_after))
 
     return Retry(total=4, other=0, backoff_factor=0.5, status_forcelist=RETRIED_CODES, allowed_methods=None, raise_on_status=False)
+
+
+def _websocket_proxy(configuration: t.Any, pool: t.Any) -> tuple[dict[str, t.Any], tuple[type[Exception], ...]]:
+    """Options of websocket-client for the proxy that the pool of all other requests uses, and what it raises for it alone.
+
+    Also that there is none has to be said: the package would look at the environment, and at lists of exceptions by other rules.
+    """
+    from urllib.parse import urlsplit
+
+    if not (pool.proxy or getattr(pool, "proxy_url", None)):
+        return {"http_proxy_host": "none", "http_no_proxy": ["*"]}, ()
+    parts = urlsplit(configuration.proxy)
+    told = f"proxy is {configuration.proxy}, and"
+    if parts.scheme == "https":
+        raise CdiError(f"{told} port-forwards go through http and socks proxies only; publish the upload proxy and give its URL as upload_proxy_url.")
+    port = parts.port or 80
+    errors: tuple[type[Exception], ...] = ()
+    if parts.scheme != "http":
+        try:
+            from python_socks import ProxyError
+        except ImportError as exc:
+            raise CdiError(
+                f"{told} the Python package python-socks, which port-forwards through it need, is missing on the host that runs this task; "
+                "install it there with: pip install python-socks."
+            ) from exc
+        port, errors = parts.port or 1080, (ProxyError,)
+    options = {"proxy_type": parts.scheme, "http_proxy_host": parts.hostname, "http_proxy_port": port, "http_no_proxy": [""]}
+    basic = (configuration.proxy_headers or {}).get("proxy-authorization", "").removeprefix("Basic ")
+    if basic:
+        options["http_proxy_auth"] = tuple(base64.b64decode(basic).decode().split(":", 1))
+    return options, errors
 
 
 def _lines(response: t.Any) -> t.Iterator[bytes]:

@@ -69,8 +69,8 @@ def status_of(body: bytes) -> dict[str, t.Any]:
     return status if isinstance(status, dict) and status.get("kind") == "Status" else {}
 
 
-def api_error(verb: str, resource: Resource, namespace: str | None, name: str | None, code: int, body: bytes) -> ApiError:
-    """Word a refused request: verb, target, the server's own message and the remedy we know."""
+def api_error(verb: str, resource: Resource, namespace: str | None, name: str | None, code: int, body: bytes, right: str = "") -> ApiError:
+    """Word a refused request: verb, target, the server's own message and the remedy we know. `right` is what to grant, if not the verb on the kind."""
     status = status_of(body)
     reason = status.get("reason", "")
     message = " ".join((status.get("message") or body.decode("utf-8", "replace") or "no message").split()).rstrip(".")
@@ -83,8 +83,8 @@ def api_error(verb: str, resource: Resource, namespace: str | None, name: str | 
     if code == 404 and status.get("details", {}).get("kind") == "namespaces":
         return ApiError(f"Cannot {verb} {what}: there is no namespace {namespace}; create it first, or correct its name.", code, reason)
     remedy = next((remedy for words, remedy in _REMEDIES_FOR_WORDS.items() if words in message), REMEDIES.get(code))
-    if code == 403 and reason == "Forbidden" and " cannot " in message:
-        remedy = f"grant the verb \"{verb}\" on {resource.plural}{'.' + resource.group if resource.group else ''}"
+    if code == 403 and (reason == "Forbidden" and " cannot " in message or right and not body):
+        remedy = f"grant {right}" if right else f"grant the verb \"{verb}\" on {resource.plural}{'.' + resource.group if resource.group else ''}"
     return ApiError(f"Cannot {verb} {what}: {message} (HTTP {code})" + (f"; {remedy}." if remedy else "."), code, reason)
 
 

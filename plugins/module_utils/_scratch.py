@@ -179,7 +179,13 @@ def asked_size(spec: Object) -> str | None:
 
 
 def overhead_of(settings: Settings, class_name: str | None) -> float:
-    """CDIConfig.status has an entry for each class; a class that it does not know has the default class's, or the global overhead."""
+    """As GetFilesystemOverheadForStorageClass in pkg/controller/common/util.go has it; `""` is a claim's word for no class.
+
+    CDIConfig.status lists each class that there is, if not at once. One that is not there is taken for the default class; for one that is, and is
+    not listed yet, the global overhead counts: who knows that it is there leaves the default class out of the settings.
+    """
+    if class_name == "":
+        return 0.0
     overheads = settings.status.get("filesystemOverhead") or {}
     classes = overheads.get("storageClass") or {}
     return float(classes.get(class_name, classes.get(settings.default_class, overheads.get("global", "0"))))

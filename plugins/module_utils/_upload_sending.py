@@ -289,6 +289,8 @@ def _attempt(session: Session, item: Item, token: str) -> Answer:
     try:
         return send(route, token, item.upload["path"], stamp, session.timeout, progress)
     except (Unreachable, ApiError) as exc:
+        if isinstance(exc, ApiError) and exc.code in (401, 403):
+            raise  # Another attempt would not be allowed, either.
         return Answer(0, str(exc))
     finally:
         item.seconds = time.monotonic() - started

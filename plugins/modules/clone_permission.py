@@ -30,7 +30,7 @@ options:
     type: str
     required: true
   state:
-    description: V(absent) deletes the RoleBinding, and the Role if one was made. Rights that come from elsewhere stay.
+    description: V(absent) deletes the RoleBinding, and the Role if one was made. A Role with other rules stays, as do rights from elsewhere.
     type: str
     choices: [present, absent]
     default: present

@@ -100,6 +100,35 @@ def test_a_binding_about_something_else_is_left_alone(module, connection, namesp
     assert connection.get(ROLE_BINDING, "viewers", namespace)
 
 
+def _role(connection: Connection, namespace: str, name: str, *resources: str) -> None:
+    rules = [{"apiGroups": ["cdi.kubevirt.io"], "resources": list(resources), "verbs": ["create"]}]
+    body: dict[str, Any] = {"apiVersion": ROLE.api_version, "kind": "Role", "rules": rules}
+    body |= {"metadata": {"name": name, "namespace": namespace}}
+    connection.create(ROLE, body, namespace, dry_run=False)
+
+
+@pytest.mark.parametrize("resources", [["datavolumes"], ["datavolumes/source", "datavolumes"]])
+def test_a_role_about_something_else_is_left_alone(module, connection, namespace, resources) -> None:
+    _role(connection, namespace, "developers", *resources)
+    assert not module("clone_permission", name="developers", namespace=namespace, state="absent").result["changed"]
+    assert connection.get(ROLE, "developers", namespace)
+    metadata = {"name": "developers", "namespace": namespace}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "developers"}
+    body = {"apiVersion": ROLE_BINDING.api_version, "kind": "RoleBinding", "metadata": metadata, "roleRef": role}
+    connection.create(ROLE_BINDING, body, namespace, dry_run=False)
+    for state, told in (("present", "already manages rules"), ("absent", "binds Role developers, which gives other")):
+        ran = module("clone_permission", name="developers", namespace=namespace, state=state, **WHO).result
+        assert told in ran["msg"]
+    assert connection.get(ROLE_BINDING, "developers", namespace)
+    assert connection.get(ROLE, "developers", namespace)["rules"][0]["resources"] == resources
+
+
+def test_what_a_killed_run_has_left_is_deleted(module, connection, namespace) -> None:
+    _role(connection, namespace, NAME, "datavolumes/source")
+    assert module("clone_permission", namespace=namespace, state="absent").result["changed"]
+    assert connection.get(ROLE, NAME, namespace) is None
+
+
 def test_nobody_is_refused_before_anything_is_sent(wire, module, namespace) -> None:
     ran = module("clone_permission", namespace=namespace).result
     assert "give users, groups or service_accounts" in ran["msg"]

@@ -74,6 +74,26 @@ def test_format_and_disk_are_those_of_qemu(folder: Path, kind: str, sectors: int
     assert told["virtual-size"] <= image.needed_size
 
 
+OLD_QEMU_BY_GEOMETRY = b"vs  ", b"wa\0\0", b"vbox", b"new!"
+
+
+@pytest.mark.parametrize(
+    "creator", [b"vpc ", b"qemu", b"qem2", b"win ", b"d2v ", b"tap\0", b"CTXS", *OLD_QEMU_BY_GEOMETRY]
+)
+def test_the_size_of_a_vhd_is_the_one_that_qemu_takes_by_its_creator(folder: Path, creator: bytes) -> None:
+    """Before 10.0 QEMU took the geometry, which is smaller, for creators that it did not know, too."""
+    path = folder / "creator.vhd"
+    _qemu("create", "-f", "vpc", str(path), "30M")
+    geometry = json.loads(_qemu("info", "--output=json", str(path)))["virtual-size"]
+    content = _patched(_patched(path.read_bytes(), 28, creator), 48, (geometry + MIB).to_bytes(8, "big"))
+    unsigned = _patched(content, 64, bytes(4))
+    path.write_bytes(_patched(unsigned, 64, (0xFFFFFFFF - sum(unsigned[:512])).to_bytes(4, "big")))
+    size = inspect(str(path)).virtual_size
+    assert size == geometry + (0 if creator in (b"vpc ", b"qemu") else MIB)
+    told = json.loads(_qemu("info", "--output=json", str(path)))["virtual-size"]
+    assert size == told or (creator in OLD_QEMU_BY_GEOMETRY and told == geometry)
+
+
 @settings(max_examples=25, deadline=None)
 @given(
     kind=st.sampled_from(["qcow2", "vmdk", "vdi", "vhd", "vhdx"]),
@@ -171,14 +191,21 @@ def test_a_converted_image_needs_scratch_space_for_its_own_file(folder: Path) ->
     assert image.needed_size is not None and image.needed_size >= image.file_size
 
 
+# A member is its header of 512 bytes and its content in whole such blocks.
+MEMBER_BYTES = 101 * 1024
+
+
+@pytest.mark.parametrize(
+    "part",
+    [1 << 30, MEMBER_BYTES, 70_001],
+    ids=["whole", "a stream for each member, as eStargz has them", "streams that end within members"],
+)
 @pytest.mark.parametrize("compression", ["", "gz", "xz"])
-def test_an_archive_needs_room_for_its_members(folder: Path, compression: str) -> None:
+def test_an_archive_needs_room_for_its_members(folder: Path, compression: str, part: int) -> None:
+    content = _tar(*(os.urandom(MEMBER_BYTES - 512) for _number in range(50)))
+    compress = {"": bytes, "gz": gzip.compress, "xz": lambda data: lzma.compress(data) + bytes(4)}[compression]
     path = folder / f"archive.tar.{compression}"
-    with tarfile.open(path, f"w:{compression}") as archive:  # type: ignore[call-overload]
-        for number in range(50):
-            member = tarfile.TarInfo(f"file-{number}")
-            member.size = 100_000
-            archive.addfile(member, io.BytesIO(os.urandom(100_000)))
+    path.write_bytes(b"".join(compress(content[at : at + part]) for at in range(0, len(content), part)))
     image = inspect(str(path))
     assert (image.format, image.compression) == ("tar", compression or None)
     assert image.needed_size is not None and 5_000_000 * 1.1 + 16 * MIB < image.needed_size < 40 * MIB
@@ -217,6 +244,19 @@ def test_an_archive_needs_room_for_its_members(folder: Path, compression: str) -
         ("xz index", lambda p: p.write_bytes(_patched(XZ, -23, b"\xff" * 7)), "index is damaged"),
         ("xz footer", lambda p: p.write_bytes(_patched(XZ, -8, b"\xff\xff\0")), "ends too early"),
         ("cut tar", lambda p: p.write_bytes(_tar(b"x" * 5000)[:3000]), "no whole tar archive"),
+        ("cut tar.gz", lambda p: p.write_bytes(gzip.compress(_tar(os.urandom(5000)))[:3000]), "cut off or damaged"),
+        ("cut tar in gz", lambda p: p.write_bytes(gzip.compress(_tar(b"x" * 5000)[:3000])), "content ends too early"),
+        ("tar with a huge size", lambda p: p.write_bytes(_resized(b"\x80" + b"\x7f" * 11)), "no whole tar archive"),
+        (
+            "tar with a long name without end",
+            lambda p: p.write_bytes(_resized(b"\x80" + b"\0" * 4 + b"\x7f" * 7, b"L")),
+            "no whole tar archive: a header is damaged",
+        ),
+        (
+            "huge size in gz",
+            lambda p: p.write_bytes(gzip.compress(_resized(b"\x80" + b"\x7f" * 11))),
+            "cut off or damaged",
+        ),
         ("vdi parent", lambda p: _damage(p, "vdi", b"\x7f\x10\xda\xbe", 12, b"\4"), "needs its parent"),
         ("vhdx parent", lambda p: _damage(p, "vhdx", b"metadata", 0x10004, b"\2"), "needs its parent"),
         ("vhdx without a size", lambda p: _damage(p, "vhdx", b"metadata", 32, bytes(64)), "have no size"),
@@ -246,13 +286,22 @@ def _damage(path: Path, form: str, mark: bytes, after: int, new: bytes) -> None:
     path.write_bytes(_patched(content, content.index(mark) + after, new))
 
 
-def _tar(content: bytes) -> bytes:
+def _tar(*contents: bytes) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as archive:
-        member = tarfile.TarInfo("disk.img")
-        member.size = len(content)
-        archive.addfile(member, io.BytesIO(content))
+        for number, content in enumerate(contents):
+            member = tarfile.TarInfo(f"file-{number}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return made.getvalue()
+
+
+def _resized(size: bytes, kind: bytes = b"0") -> bytes:
+    """An archive whose first header says another size, and kind of member."""
+    header = bytearray(_patched(_patched(_tar(b"x" * 5000), 124, size), 156, kind)[:512])
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + _tar(b"x" * 5000)[512:]
 
 
 def _pzstd(content: bytes) -> bytes:

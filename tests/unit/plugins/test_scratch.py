@@ -127,6 +127,27 @@ def test_the_size_of_the_claim(
     assert size == mebibytes * MEBIBYTE
 
 
+@pytest.mark.parametrize(
+    ("class_name", "default", "overhead"),
+    [
+        ("thin", "lean", 0.06),
+        ("gone", "lean", 0.0),
+        ("gone", "new", 0.1),
+        ("gone", None, 0.1),
+        (None, "thin", 0.06),
+        ("", "thin", 0.0),
+    ],
+)
+def test_the_overhead_of_a_class_is_the_one_that_cdi_takes(
+    class_name: str | None, default: str | None, overhead: float
+) -> None:
+    """Class `gone` is not there, `new` is not listed yet (GetFilesystemOverheadForStorageClass)."""
+    settings = _settings()
+    settings.config["status"]["filesystemOverhead"]["global"] = "0.1"
+    settings.default_class = default
+    assert scratch.overhead_of(settings, class_name) == overhead
+
+
 @given(st.integers(1, 1 << 50), st.booleans(), st.sampled_from([(1, 61, 1), (1, 63, 0), (1, 65, 0), ()]))
 def test_the_claim_always_has_room_for_the_disk(size: int, block: bool, version: tuple[int, ...]) -> None:
     settings = _settings(version)

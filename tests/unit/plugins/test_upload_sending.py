@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending as sending
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import INTENDED, UPLOADED
@@ -61,12 +61,14 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> _Cluster:
 
 
 def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *answers: tuple[Any, ...]) -> sending.Item:
-    """Send; of each attempt how many bytes leave, what is answered, the volume's phase then, and the answer's text if any."""
+    """Send; of each attempt how many bytes leave, what is answered or raised, the volume's phase then, and the answer's text."""
     left = iter(answers)
 
     def send(_route: Any, _token: str, _path: str, _stamp: Stamp, _patience: float, progress: Any) -> Answer:
         sent, status, cluster.phase, *text = next(left)
         progress(sent)
+        if isinstance(status, Exception):
+            raise status
         return Answer(status, *(text or [""]))
 
     monkeypatch.setattr(sending, "send", send)
@@ -186,6 +188,21 @@ def test_what_somebody_else_has_filled_is_not_noted_as_ours(
     with pytest.raises(CdiError, match="has been filled by somebody else"):
         _upload(cluster, monkeypatch, tmp_path)
     assert INTENDED not in cluster.noted
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_what_the_api_server_forbids_is_told_and_not_tried_again(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int
+) -> None:
+    with pytest.raises(CdiError, match="^Cannot portforward: no$"):
+        _upload(cluster, monkeypatch, tmp_path, (0, ApiError("Cannot portforward: no", code), "UploadReady"))
+
+
+def test_what_else_keeps_the_api_server_from_forwarding_may_pass(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = (0, ApiError("Cannot portforward: broken", 0), "UploadReady")
+    assert _upload(cluster, monkeypatch, tmp_path, broken, (SIZE, 200, "Succeeded")).retries == 1
 
 
 @pytest.mark.parametrize(
