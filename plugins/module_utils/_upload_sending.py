@@ -30,7 +30,7 @@ from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAG
 from ._scratch import Settings, overhead_of, target_bytes
 from ._surroundings import Lookout
 from ._upload_progress import Progress
-from ._upload_transport import Answer, Route, Stamp, Unreachable, find_route, send
+from ._upload_transport import Answer, Route, Stamp, Unreachable, find_route, is_forbidden, send
 from ._wait import FAILED, REACHED, Closer, Verdict, wait_for, wait_gone
 
 # CDI's tokens live for 300 s and are looked at when a request begins (pkg/token/token.go, v1.65.0).
@@ -174,7 +174,12 @@ def send_until_taken(session: Session, item: Item) -> None:
             raise CdiError(f"{_resource(item).kind} {item.title} has been filled by somebody else meanwhile; run the task again to compare.")
         if not token or time.monotonic() - token_time > _TOKEN_SECONDS:
             token, token_time = _token(session, item), time.monotonic()
-        answer = _attempt(session, item, token)
+        try:
+            answer = _attempt(session, item, token)
+        except ApiError:
+            if not may_be_begun:
+                _forget(session, item)
+            raise
         may_be_taken = may_be_taken or (answer.status in _NO_REFUSAL and item.bytes_sent == t.cast(Stamp, item.stamp).size)
         may_be_begun = may_be_begun or answer.status not in _NOTHING_TAKEN
         told = rules.told(answer.status, answer.text)
@@ -289,8 +294,8 @@ def _attempt(session: Session, item: Item, token: str) -> Answer:
     try:
         return send(route, token, item.upload["path"], stamp, session.timeout, progress)
     except (Unreachable, ApiError) as exc:
-        if isinstance(exc, ApiError) and exc.code in (401, 403):
-            raise  # Another attempt would not be allowed, either.
+        if is_forbidden(exc):
+            raise
         return Answer(0, str(exc))
     finally:
         item.seconds = time.monotonic() - started

@@ -119,6 +119,8 @@ def _see_through(session: Session, item: Item) -> None:
         _label(session, item)
     if item.action == rules.NOTHING:
         return
+    if item.action != rules.RECORD and not session.check_mode:
+        session.route()  # Nothing is deleted or made for a file that there is no way for.
     if item.action == rules.RECORD:
         item.claim = annotate(session, item, {rules.UPLOADED: item.digest})
     elif item.action == rules.REPLACE:

@@ -66,9 +66,9 @@ class Route(t.NamedTuple):
 
 
 def find_route(connection: Connection, url: str | None, ca: str | None, namespace: str | None, warn: t.Callable[[str], None]) -> Route:
-    """The URL that is given, else the one that CDI publishes, else a port-forward. The route has been tried.
+    """The URL that is given, else the one that CDI publishes, else a port-forward. The route has been tried, and of a port-forward may be opened later.
 
-    Raises CdiError for a certificate that is not trusted, and Unreachable when there is no way.
+    Raises CdiError for a certificate that is not trusted, ApiError for a right that is missing, and Unreachable when nothing answers at the URL.
     """
     namespace = namespace or _cdi_namespace(connection)
     own_ca = _own_ca(connection, namespace)
@@ -99,7 +99,17 @@ def find_route(connection: Connection, url: str | None, ca: str | None, namespac
         except OSError as exc:
             raise Unreachable(f"The upload proxy in Pod {namespace}/{name} does not answer ({exc}).") from exc
 
+    try:
+        forward().close()
+    except (Unreachable, ApiError) as exc:
+        if is_forbidden(exc):
+            raise
     return Route(FORWARDED, service, forward)
+
+
+def is_forbidden(exc: CdiError) -> bool:
+    """Whether another attempt would not be allowed, either."""
+    return isinstance(exc, ApiError) and exc.code in (401, 403)
 
 
 def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_transport
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CONFIG_MAP
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CONFIG_MAP, DATA_VOLUME, ROLE, ROLE_BINDING
 from tests.real.clone_bed import alone
 from tests.real.uploads import SERVICE, THIN, ForeignProxy, Images, upload_here
 
@@ -58,6 +58,35 @@ def test_a_foreign_ca_does_not_vouch_for_the_pod_of_a_port_forward(
     assert "The certificate of the upload proxy at Pod cdi/cdi-uploadproxy-" in str(refused.value)
     assert "is not trusted" in str(refused.value) and "upload_proxy_ca" not in str(refused.value)
     assert refused.value.result["bytes_sent"] == 0
+    assert connection.get(DATA_VOLUME, "disk", namespace) is None
+
+
+def test_nothing_is_deleted_for_a_file_that_there_is_no_way_for(
+    images: Images, namespace: str, ok: Any, module: Any, connection: Connection
+) -> None:
+    """The account may do all but forward ports."""
+    disk = {"name": "disk", "namespace": namespace, "overwrite": "different"}
+    ok("volume_upload", **disk, path=images.disks["qcow2"], storage=THIN)
+    rules = [
+        {"apiGroups": ["cdi.kubevirt.io", "upload.cdi.kubevirt.io"], "resources": ["*"], "verbs": ["*"]},
+        {"apiGroups": [""], "resources": ["persistentvolumeclaims", "configmaps", "pods"], "verbs": ["*"]},
+    ]
+    for where in (namespace, "cdi"):
+        role = {"apiVersion": ROLE.api_version, "kind": "Role", "metadata": {"name": namespace}, "rules": rules}
+        connection.create(ROLE, role, where, dry_run=False)
+        reference = {"apiGroup": ROLE.group, "kind": "Role", "name": namespace}
+        subjects = [{"kind": "ServiceAccount", "name": "default", "namespace": namespace}]
+        binding = {"apiVersion": ROLE.api_version, "kind": "RoleBinding", "metadata": {"name": namespace}}
+        connection.create(ROLE_BINDING, {**binding, "roleRef": reference, "subjects": subjects}, where, dry_run=False)
+    before = connection.get(DATA_VOLUME, "disk", namespace)
+    limited = {"impersonate_user": f"system:serviceaccount:{namespace}:default"}
+    try:
+        refused = module("volume_upload", **disk, **limited, path=images.disks["raw"]).result
+    finally:
+        for resource in (ROLE, ROLE_BINDING):
+            connection.delete(resource, namespace, "cdi", dry_run=False)
+    assert refused["failed"] and 'grant "get" and "create" on pods/portforward' in refused["msg"], refused["msg"]
+    assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"] == before["metadata"]["uid"]
 
 
 @pytest.fixture

@@ -196,6 +196,7 @@ def test_what_the_api_server_forbids_is_told_and_not_tried_again(
 ) -> None:
     with pytest.raises(CdiError, match="^Cannot portforward: no$"):
         _upload(cluster, monkeypatch, tmp_path, (0, ApiError("Cannot portforward: no", code), "UploadReady"))
+    assert INTENDED not in cluster.noted
 
 
 def test_what_else_keeps_the_api_server_from_forwarding_may_pass(
