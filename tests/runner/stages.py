@@ -102,7 +102,7 @@ def _real() -> int:
     cluster = target()
     if not _has_fixtures(cluster):
         return 0
-    machine.install_packages(machine.BROWSER)
+    machine.install_browser()
     return _pytest("tests/real", more=cluster.environment)
 
 

@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,8 +39,7 @@ _PROGRAMS = {
     "/usr/bin/zstd": "zstd",
     "/usr/bin/socat": "socat",
 }
-# What only tests of a page need.
-BROWSER = {"/usr/bin/chromium": "chromium"}
+_BROWSER = {"/usr/bin/chromium": "chromium"}
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -78,8 +77,17 @@ def check_address(profile: Profile) -> None:
     raise ClusterError(f"The address {profile.host_address} is taken on this machine: take it off its interface first.")
 
 
-def install_packages(programs: Mapping[str, str] = _PROGRAMS) -> None:
-    """Install what is missing; no service of the machine is started by it."""
+def install_packages() -> None:
+    """Install what the cluster lacks; no service of the machine is started by it."""
+    _install(_PROGRAMS)
+
+
+def install_browser() -> None:
+    """Only tests of a page need one."""
+    _install(_BROWSER)
+
+
+def _install(programs: dict[str, str]) -> None:
     missing = sorted({package for program, package in programs.items() if not Path(program).exists()})
     if not missing:
         return

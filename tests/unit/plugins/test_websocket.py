@@ -19,9 +19,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import POD
 
 
 class _Client:
-    """Stands in for `websocket.WebSocket`; `fault` is raised by all."""
+    """Stands in for `websocket.WebSocket`; `faults` has what all raise."""
 
-    fault: Exception | None = None
+    faults: list[Exception] = []
 
     def __init__(self, **_options: Any) -> None:
         self.told: dict[str, Any] = {}
@@ -31,8 +31,8 @@ class _Client:
 
     def connect(self, _url: str, **options: Any) -> None:
         self.told = options
-        if self.fault:
-            raise self.fault
+        for fault in self.faults:
+            raise fault
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ FORBIDDEN = 'pods "proxy-1" is forbidden: User "ann" cannot create resource "pod
 def test_a_refused_port_forward_says_what_to_grant(
     monkeypatch: pytest.MonkeyPatch, refused: Exception, code: int, said: str
 ) -> None:
-    monkeypatch.setattr(_Client, "fault", refused)
+    monkeypatch.setattr(_Client, "faults", [refused])
     with pytest.raises(ApiError) as told:
         _open()
     assert str(told.value).startswith(f"Cannot portforward to Pod cdi/proxy-1: {said}")
@@ -149,7 +149,7 @@ def test_a_port_forward_goes_through_a_socks_proxy(monkeypatch: pytest.MonkeyPat
     told = _open(proxy="socks5h://ann:pw@proxy.test")
     assert (told["proxy_type"], told["http_proxy_host"], told["http_proxy_port"]) == ("socks5h", "proxy.test", 1080)
     assert told["http_proxy_auth"] == ("ann", "pw")
-    monkeypatch.setattr(_Client, "fault", package.ProxyError("Connection refused by destination host"))
+    monkeypatch.setattr(_Client, "faults", [package.ProxyError("Connection refused by destination host")])
     with pytest.raises(ApiError, match=r"no WebSocket to https://cluster.test:6443 \(Connection refused by dest"):
         _open(proxy="socks5h://proxy.test")
 
