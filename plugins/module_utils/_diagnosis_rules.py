@@ -50,6 +50,12 @@ WORKER_RULES = (
         "image_invalid",
         "give an image that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx; plain, gz, xz or zst), without a backing file",
     ),
+    # CDI decompresses the first bytes into the buffer that it still reads them from (pkg/importer/format-readers.go, v1.65.0).
+    Rule(
+        "distance out of range|compressed size too big",
+        "image_unreadable",
+        "give the image unpacked or packed with gzip, as CDI spoils some in xz or zst while it looks at their header; or see that it is whole",
+    ),
     Rule("OOMKilled", "worker_out_of_memory", "raise pod_resource_requirements (module kubevirt.cdi.cdi_config)", LASTING * 1.5),
     Rule('secret "[^"]*" not found', "secret_missing", "create the Secret in the volume's namespace, or correct its name", LASTING),
     Rule('configmap "[^"]*" not found', "config_map_missing", "create the ConfigMap in the volume's namespace, or correct its name", LASTING),

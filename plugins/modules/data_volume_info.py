@@ -241,7 +241,7 @@ data_volumes:
         cause:
           description:
             - A code that later releases keep. Of the source V(source_not_found), V(source_unauthorized), V(source_unreachable),
-              V(certificate_untrusted), V(checksum_mismatch), V(image_invalid), V(image_too_large).
+              V(certificate_untrusted), V(checksum_mismatch), V(image_invalid), V(image_unreadable), V(image_too_large).
             - Of the pods that fill the volume V(secret_missing), V(config_map_missing), V(image_pull_failed), V(mount_failed),
               V(worker_out_of_memory), V(worker_refused), V(worker_restarts), V(worker_unschedulable).
             - Of the storage V(storage_class_missing), V(storage_profile_incomplete), V(claim_exists), V(claim_lost), V(claim_missing),

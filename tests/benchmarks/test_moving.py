@@ -47,7 +47,7 @@ ROUNDS = 6
 OF_CURL_AT_LEAST = 0.9
 PEAK_MIB = 100
 CLONES = 100
-OF_A_LOOP_AT_LEAST = 1.5
+OF_A_LOOP_AT_LEAST = 1.2
 
 SMALL = {"size": "64Mi", "storage_class_name": "thin"}
 READY = {"wait": True, "wait_timeout": 600, "wait_sleep": 1, "wait_condition": {"type": "Ready", "status": "True"}}

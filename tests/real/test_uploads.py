@@ -244,6 +244,16 @@ def test_what_cdi_spoils_while_it_looks_at_a_header_is_told_with_what_helps(
     result = module("volume_upload", name="disk", namespace=namespace, path=images.spoilt, storage=THIN).result
     assert result["failed"] and result["retries"] == 0, result
     assert "distance out of range" in result["msg"] and result["msg"].endswith(" unpack the file, or pack it with gzip.")
+    served = Path(os.environ["KUBEVIRT_CDI_TEST_IMAGES"]) / f"{namespace}.vhdx.xz"
+    shutil.copy(images.spoilt, served)
+    try:
+        source = {"http": {"url": f"{os.environ['KUBEVIRT_CDI_TEST_HTTP']}/{served.name}"}}
+        imported = {"name": "imported", "namespace": namespace, "source": source, "storage": {**THIN, "size": "128Mi"}}
+        told = module("data_volume", **imported).result
+    finally:
+        served.unlink()
+    assert told["failed"] and told["diagnosis"]["cause"] == "image_unreadable", told
+    assert "packed with gzip" in told["msg"]
 
 
 def test_progress_of_files_in_parallel_is_shown_while_they_are_sent_and_secrets_are_not(

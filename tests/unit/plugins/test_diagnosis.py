@@ -108,8 +108,7 @@ def _owned(uid: str, annotations: dict[str, str] | None = None, **spec: Any) -> 
 
 
 def _snapshot(error: dict[str, str]) -> Any:
-    snapshot = {**_object(SCRATCH, VOLUME), "status": {"error": error}}
-    return rules.Surroundings(snapshots=[snapshot])
+    return rules.Surroundings(snapshots=[{**_object(SCRATCH, VOLUME), "status": {"error": error}}])
 
 
 # What a real CDI v1.65.0 said of volumes that were made to fail.
@@ -121,6 +120,7 @@ def _snapshot(error: dict[str, str]) -> Any:
         ("ImagePullFailed", "http: server gave HTTP response to HTTPS client", "certificate_untrusted"),
         ("Error", "tls: failed to verify certificate: x509: certificate signed by unknown", "certificate_untrusted"),
         ("Error", "x509: certificate is valid for a, not b", "certificate_untrusted"),
+        ("ImagePullFailed", "failed to pull image: writeMatch: distance out of range", "image_unreadable"),
         ("ChecksumError", "checksum mismatch: expected sha256:0, calculated sha256:1", "checksum_mismatch"),
         ("Error", "could not process image header: unexpected EOF", "image_invalid"),
         ("Error", "DataVolume too small to contain image", "image_too_large"),
