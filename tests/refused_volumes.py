@@ -112,7 +112,7 @@ BY_CDI: list[tuple[Options, str]] = [
 ]
 # What CDI takes, and could do nothing with.
 BY_US: list[tuple[Options, str]] = [
-    ({"storage": {"size": "ten"}}, "has the size 'ten' is not a Kubernetes quantity"),
+    ({"storage": {"size": "ten"}}, "has a size that CDI cannot read: 'ten' is not a Kubernetes quantity"),
     (
         {**_http(), "content_type": "archive", "storage": {"size": "1Gi", "volume_mode": "Block"}},
         "has content_type=archive and storage.volume_mode=Block",

@@ -81,7 +81,7 @@ def _target(volume: Volume) -> str:
         try:
             too_small = math.ceil(parse(target["size"])) < _SMALLEST
         except ValueError as exc:
-            return f"has the size {str(exc).rstrip('.')}"
+            return f"has a size that CDI cannot read: {str(exc).rstrip('.')}"
         if too_small:
             return f"has the size {target['size']}; ask for at least 1Mi"
     if option == "pvc" and len(target["access_modes"] or []) != 1:

@@ -149,7 +149,8 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
             except ssl.SSLCertVerificationError as exc:
                 distrust.append(exc)
             except OSError as exc:
-                raise Unreachable(f"No upload proxy answers at {shown} ({exc}).") from exc
+                remedy = "; correct upload_proxy_url, or leave it out to go through the API server" if name == GIVEN else ""
+                raise Unreachable(f"No upload proxy answers at {shown} ({exc}){remedy}.") from exc
             else:
                 contexts[:] = [context]  # The others need not be tried again.
                 return stream

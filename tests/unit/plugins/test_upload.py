@@ -261,7 +261,7 @@ def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text
         (599, "", "the upload proxy said: no reason given (HTTP 599)", ""),
         (0, "Broken pipe", "the connection broke (Broken pipe)", ""),
         (
-            *(413, "<html> <head><title>413 Request Entity Too Large", "said: Request Entity Too Large (HTTP 413)"),
+            *(413, "<html> <head><title>413 Request Entity Too Large", " Too Large (HTTP 413)"),
             " Let the route to the upload proxy take bodies of any size (of an nginx Ingress: proxy-body-size 0).",
         ),
         (404, "<html>", "said: Not Found (HTTP 404)", " Correct upload_proxy_url: it leads to no upload proxy."),
