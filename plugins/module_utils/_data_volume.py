@@ -15,6 +15,7 @@ from ._clone import PREFIX, annotations
 from ._data_volume_options import SPEC_OPTIONS
 from ._errors import CdiError
 from ._fields import to_fields
+from ._preallocation import REQUESTED
 from ._public import SECRET_FIELDS, without_secrets
 from ._quantity import parse, short
 
@@ -23,7 +24,6 @@ Object = t.Dict[str, t.Any]
 BIND_IMMEDIATELY = f"{PREFIX}storage.bind.immediate.requested"
 ADOPT_CLAIM = f"{PREFIX}allowClaimAdoption"
 POPULATED_FOR = f"{PREFIX}storage.populatedFor"
-_PREALLOCATION_REQUESTED = f"{PREFIX}storage.preallocation.requested"
 # What CDI chooses, and writes on the claim, where a DataVolume does not say it.
 _CHOSEN = ("accessModes", "storageClassName", "volumeMode")
 _SIZES = ("spec.storage.resources.requests.storage", "spec.pvc.resources.requests.storage")
@@ -87,7 +87,7 @@ def without_chosen(wanted: Object, stored: Object, claim: Object | None) -> Obje
                 del spec[target][field]
     if spec.get("contentType") == "kubevirt" and "contentType" not in before:
         del spec["contentType"]
-    requested = annotations(claim).get(_PREALLOCATION_REQUESTED)
+    requested = annotations(claim).get(REQUESTED)
     if "preallocation" not in before and requested is not None and spec.get("preallocation") is (requested == "true"):
         del spec["preallocation"]
     return wanted

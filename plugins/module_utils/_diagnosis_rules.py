@@ -11,6 +11,8 @@ import typing as t
 
 # Seconds for which a controller that tries again has to say the same, until it counts.
 LASTING = 4.0
+# Of an image that CDI has spoilt: it decompresses the first bytes into the buffer that it still reads them from (pkg/importer/format-readers.go, v1.65.0).
+SPOILT = "distance out of range|compressed size too big"
 _AT_ONCE = 0.0
 
 
@@ -50,9 +52,8 @@ WORKER_RULES = (
         "image_invalid",
         "give an image that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx; plain, gz, xz or zst), without a backing file",
     ),
-    # CDI decompresses the first bytes into the buffer that it still reads them from (pkg/importer/format-readers.go, v1.65.0).
     Rule(
-        "distance out of range|compressed size too big",
+        SPOILT,
         "image_unreadable",
         "give the image unpacked or packed with gzip, as CDI spoils some in xz or zst while it looks at their header; or see that it is whole",
     ),

@@ -13,6 +13,8 @@ from ._clone import PREFIX, annotations, clone_facts, is_clone
 
 Object = t.Dict[str, t.Any]
 
+# On the claim: what was asked for, by the volume or by CDI's configuration.
+REQUESTED = f"{PREFIX}storage.preallocation.requested"
 _ARCHIVE = "CDI does not preallocate archives"
 _THIN = "A {method} clone shares blocks with its source, and CDI does not preallocate it"
 
@@ -28,7 +30,7 @@ def preallocation_facts(volume: Object | None, claim: Object | None, foretold_me
     """
     recorded = annotations(claim)
     spec = (volume or {}).get("spec") or {}
-    asked = recorded.get(f"{PREFIX}storage.preallocation.requested")
+    asked = recorded.get(REQUESTED)
     requested = spec.get("preallocation") if asked is None else asked == "true"
     applied = None if claim is None else recorded.get(f"{PREFIX}storage.preallocation") == "true" and requested is not False
     supported, reason = _support(volume, claim, spec, foretold_method)

@@ -27,10 +27,12 @@ from ._data_volume_checks import check as check_volume
 from ._data_volume_growth import requested
 from ._data_volume_options import VOLUME_OPTIONS
 from ._diagnosis import Surroundings, weigh
+from ._diagnosis_rules import SPOILT
 from ._errors import CdiError
 from ._fields import field_name
 from ._image import MIB, Image
 from ._overhead import required_space
+from ._preallocation import REQUESTED
 from ._quantity import parse
 from ._wait import FAILED, REACHED, WAITING, Verdict
 
@@ -42,7 +44,7 @@ UPLOAD_TARGET = f"{PREFIX}storage.upload.target"
 _CHECKSUM = re.compile(r"sha256:([0-9a-fA-F]{64})")
 # Annotations and labels that belong to one life of a volume or claim; a new one must not inherit them.
 _OF_ONE_LIFE = re.compile(r"cdi\.kubevirt\.io/|kubevirt\.cdi/|(pv|volume|volume\.beta|kubectl)\.kubernetes\.io/")
-_OF_A_CLAIM = (UPLOAD_TARGET, f"{PREFIX}storage.contentType", f"{PREFIX}storage.preallocation.requested", BIND_IMMEDIATELY)
+_OF_A_CLAIM = (UPLOAD_TARGET, f"{PREFIX}storage.contentType", REQUESTED, BIND_IMMEDIATELY)
 _SPEC_FIELDS = ("content_type", "preallocation", "priority_class_name", "service_account_name")
 _TARGET_OPTIONS = ("size", "storage_class_name", "volume_name", "access_modes", "volume_mode")
 # The options of a data volume that make sense for an upload's target, too.
@@ -61,11 +63,11 @@ _REMEDIES_OF_ROUTES = {
     404: "Correct upload_proxy_url: it leads to no upload proxy.",
     413: "Let the route to the upload proxy take bodies of any size (of an nginx Ingress: proxy-body-size 0).",
 }
+# By regular expressions.
 _REMEDIES = {
     "effective image size is larger": "Ask for a larger size.",
     "image header": "Give a whole image in a format that CDI reads.",
-    # It decompresses their first bytes into the buffer that it still reads from (pkg/importer/format-readers.go, v1.65.0).
-    "failed to pull image": "CDI spoils some files in xz or zst while it looks at their header: unpack the file, or pack it with gzip.",
+    SPOILT: "CDI spoils some files in xz or zst while it looks at their header: unpack the file, or pack it with gzip.",
     "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
 }
 
@@ -337,7 +339,7 @@ def told(status: int, text: str) -> str:
 
 def remedy(status: int, text: str) -> str:
     """What helps against what the upload server said, or what stands before it, as a sentence of its own."""
-    found = next((sentence for part, sentence in _REMEDIES.items() if part in text), _REMEDIES_OF_ROUTES.get(status))
+    found = next((sentence for words, sentence in _REMEDIES.items() if re.search(words, text)), _REMEDIES_OF_ROUTES.get(status))
     return f" {found}" if found else ""
 
 

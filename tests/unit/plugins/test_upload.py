@@ -258,6 +258,7 @@ def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text
             *(500, "to scratch space: failed to pull image: writeMatch: distance out of range", "out of range (HTTP 500)"),
             " CDI spoils some files in xz or zst while it looks at their header: unpack the file, or pack it with gzip.",
         ),
+        (500, "failed to pull image: input/output error", "input/output error (HTTP 500)", ""),
         (599, "", "the upload proxy said: no reason given (HTTP 599)", ""),
         (0, "Broken pipe", "the connection broke (Broken pipe)", ""),
         (
