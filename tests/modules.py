@@ -47,3 +47,10 @@ def run_module(name: str, options: dict[str, Any], *, check: bool = False, diff:
 def run_on_cluster(module_name: str, /, *, check: bool = False, **options: Any) -> Ran:
     """Run a module on the cluster that KUBECONFIG names."""
     return run_module(module_name, {"kubeconfig": os.environ["KUBECONFIG"], **options}, check=check)
+
+
+def official_client() -> Any:
+    """The Python package's own client for the cluster that KUBECONFIG names: tests change with it what nobody else may."""
+    from kubernetes import config
+
+    return config.new_client_from_config(os.environ["KUBECONFIG"])

@@ -3,35 +3,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""A connection to an API server, and the verbs used on it.
-
-Requests go through the urllib3 pool of the package `kubernetes`: that part is the same in every release from 29 to 37. The
-Authorization header is set here, because 36.0.0 and 36.0.1 drop it.
-"""
+"""A connection to an API server: the verbs used on it."""
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import re
-import ssl
 import typing as t
 
-from ._credentials import check, configure
-from ._errors import ApiError, CdiError, api_error, status_of, target
+from ._errors import ApiError, api_error, status_of, target
 from ._resources import Resource
+from ._transport import ANSWER_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Transport, open_transport
 
 FIELD_MANAGER = "kubevirt.cdi"
 PAGE_SIZE = 500
-CONNECT_TIMEOUT_SECONDS = 10
-ANSWER_TIMEOUT_SECONDS = 60
 _LEAST_SECONDS = 0.5
 RETRIED_CODES = (429, 502, 503, 504)
 RETRY_AFTER_MAX_SECONDS = 10
-
-# How urllib3 begins its messages.
-_OBJECT_SHOWN = re.compile(r"^(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)): ")
 
 Object = t.Dict[str, t.Any]
 
@@ -41,54 +30,23 @@ class WatchExpired(Exception):
 
 
 def connect(params: t.Mapping[str, t.Any], warn: t.Callable[[str], None] | None = None) -> Connection:
-    """Open a connection from the authentication options (see the documentation fragment `_auth`).
-
-    Nothing is sent yet. `warn` gets each of the API server's warnings once. Raises CdiError when the package `kubernetes` is
-    missing or the options lead to no cluster.
-    """
-    check(params)
-    try:
-        import urllib3
-        from kubernetes import client
-    except ImportError as exc:
-        raise CdiError(
-            "The Python package kubernetes is missing on the host that runs this task; install it there with: pip install 'kubernetes>=29'."
-        ) from exc
-    configuration = configure(params)
-    try:
-        api_client = client.ApiClient(configuration)
-    except (urllib3.exceptions.HTTPError, ImportError) as exc:
-        raise CdiError(f"proxy is {configuration.proxy}, which the Python package urllib3 cannot use: {exc}.") from exc
-    return Connection(api_client, configuration, _headers(params), warn)
-
-
-def _headers(params: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
-    headers = []
-    if params.get("impersonate_user"):
-        headers.append(("Impersonate-User", params["impersonate_user"]))
-    headers += [("Impersonate-Group", group) for group in params.get("impersonate_groups") or []]
-    return headers
+    """Open a connection from the authentication options; `warn` gets each of the API server's warnings once. See `open_transport`."""
+    return Connection(open_transport(params), warn)
 
 
 class Connection:
     """The verbs of one API server. Objects are plain dictionaries, as in JSON."""
 
-    def __init__(
-        self, api_client: t.Any, configuration: t.Any, headers: list[tuple[str, str]], warn: t.Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, transport: Transport, warn: t.Callable[[str], None] | None = None) -> None:
         import urllib3
 
-        self.api_client = api_client
-        self.host = configuration.host.rstrip("/")
-        self.verifies_certificates = bool(configuration.verify_ssl)
-        self._configuration = configuration
-        self._headers = headers
+        self.transport = transport
+        self.host = transport.host
+        self.verifies_certificates = transport.verifies_certificates
         self._warn = warn
         self._warned: set[str] = set()
         self._urllib3 = urllib3
         self._retries = _retries(urllib3)
-        if not self.verifies_certificates:
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """The stored object, None when there is none. Raises NotServed when the kind is unknown."""
@@ -196,28 +154,15 @@ class Connection:
         """Open a WebSocket of package `websocket-client` to a subresource, by the same credentials, TLS and proxy as all requests."""
         import websocket
 
-        verb, configuration = f"{subresource} to", self._configuration
-        options: dict[str, t.Any] = {"cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE}
-        names = {"ca_certs": "ssl_ca_cert", "certfile": "cert_file", "keyfile": "key_file", "server_hostname": "tls_server_name"}
-        options.update({name: getattr(configuration, attribute, None) for name, attribute in names.items() if getattr(configuration, attribute, None)})
-        proxy, proxy_errors = _websocket_proxy(configuration, self.api_client.rest_client.pool_manager)
-        headers = [f"{key}: {value}" for key, value in self._headers]
-        authorization = self._authorization()
-        if authorization:
-            headers.append(f"Authorization: {authorization}")
-        url = self.host.replace("http", "ws", 1) + f"{resource.path(namespace, name)}/{subresource}?{query}"
-        opened = websocket.WebSocket(sslopt=options, skip_utf8_validation=True)
-        opened.settimeout(ANSWER_TIMEOUT_SECONDS)
-        broken = (websocket.WebSocketException, OSError, *proxy_errors)
+        verb = f"{subresource} to"
         try:
-            opened.connect(url, header=headers, subprotocols=subprotocols, suppress_origin=True, **proxy)
+            return self.transport.websocket(f"{resource.path(namespace, name)}/{subresource}?{query}", subprotocols)
         except websocket.WebSocketBadStatusException as exc:
             # The request is a GET, for which the API server wants `create`, too. Old releases of the package do not keep the answer's body.
             right = f'"get" and "create" on {resource.plural}/{subresource}'
             raise api_error(verb, resource, namespace, name, exc.status_code, getattr(exc, "resp_body", None) or b"", right) from exc
-        except broken as exc:
+        except (websocket.WebSocketException, OSError) as exc:
             raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {self.host} ({exc}).", 0) from exc
-        return opened
 
     def _json(self, verb: str, method: str, resource: Resource, namespace: str | None, name: str | None, **kwargs: t.Any) -> Object:
         response = self._send(verb, method, resource, namespace, name, **kwargs)
@@ -244,63 +189,33 @@ class Connection:
         within_seconds: float | None = None,
         stream: bool = False,
     ) -> t.Any:
-        headers = self._urllib3.HTTPHeaderDict(self._headers)
-        headers.update({"Accept": "application/json", "Content-Type": content_type})
-        authorization = self._authorization()
-        if authorization:
-            headers["Authorization"] = authorization
-        url = self.host + resource.path(namespace, name)
+        path = resource.path(namespace, name)
         asked = {key: value for key, value in (query or {}).items() if value}
         if asked:
             from urllib.parse import urlencode
 
-            url += "?" + urlencode(asked)
+            path += "?" + urlencode(asked)
         seconds: float = ANSWER_TIMEOUT_SECONDS
         if within_seconds is not None:
             seconds = max(within_seconds if stream else min(within_seconds, seconds), _LEAST_SECONDS)
         try:
-            response = self.api_client.rest_client.pool_manager.request(
+            response = self.transport.request(
                 method,
-                url,
+                path,
+                {"Accept": "application/json", "Content-Type": content_type},
                 body=None if body is None else json.dumps(body).encode(),
-                headers=headers,
                 timeout=self._urllib3.Timeout(connect=min(CONNECT_TIMEOUT_SECONDS, seconds), read=seconds),
                 retries=self._retries if within_seconds is None else False,
                 preload_content=not stream,
             )
         except self._urllib3.exceptions.HTTPError as exc:
-            raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: {self._unreachable(exc)}.", 0) from exc
+            raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: {self.transport.unreachable(exc)}.", 0) from exc
         self._tell_warnings(response)
         if response.status == 410 and status_of(response.data):
             raise WatchExpired
         if not 200 <= response.status <= 299:
             raise api_error(verb, resource, namespace, name, response.status, response.data)
         return response
-
-    def _authorization(self) -> str | None:
-        """The header's value; the hook renews a token that a plugin, or a pod's service account, has given for some time."""
-        if self._configuration.refresh_api_key_hook:
-            self._configuration.refresh_api_key_hook(self._configuration)
-        # Releases differ in the key, and none of them understands all of its own.
-        token = self._configuration.api_key.get("BearerToken") or self._configuration.api_key.get("authorization")
-        if token:
-            return str(token).strip()
-        if self._configuration.username:
-            return str(self._configuration.get_basic_auth_token())
-        return None
-
-    def _unreachable(self, exc: BaseException) -> str:
-        """Why there is no answer, in words and with a remedy, out of what urllib3 wrapped."""
-        cause = getattr(exc, "reason", None) or exc
-        while cause.args and isinstance(cause.args[-1], BaseException):
-            cause = cause.args[-1]
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the certificate of {self.host} is not valid ({cause.verify_message}); give its CA as ca_cert"
-        through = f" through the proxy {self._configuration.proxy}" if self._configuration.proxy else ""
-        return (
-            f"no answer from the Kubernetes API at {self.host}{through} ({_OBJECT_SHOWN.sub('', str(cause))}); "
-            "check host, proxy, ca_cert and that the API server runs"
-        )
 
     def _tell_warnings(self, response: t.Any) -> None:
         """Pass on what the API server warns of (deprecated kinds, fields that it does not know), each text once."""
@@ -325,37 +240,6 @@ def _retries(urllib3: t.Any) -> t.Any:
             return bool(status_code == 500 and has_retry_after and self.total or super().is_retry(method, status_code, has_retry_after))
 
     return Retry(total=4, other=0, backoff_factor=0.5, status_forcelist=RETRIED_CODES, allowed_methods=None, raise_on_status=False)
-
-
-def _websocket_proxy(configuration: t.Any, pool: t.Any) -> tuple[dict[str, t.Any], tuple[type[Exception], ...]]:
-    """Options of websocket-client for the proxy that the pool of all other requests uses, and what it raises for it alone.
-
-    Also that there is none has to be said: the package would look at the environment, and at lists of exceptions by other rules.
-    """
-    from urllib.parse import urlsplit
-
-    if not (pool.proxy or getattr(pool, "proxy_url", None)):
-        return {"http_proxy_host": "none", "http_no_proxy": ["*"]}, ()
-    parts = urlsplit(configuration.proxy)
-    told = f"proxy is {configuration.proxy}, and"
-    if parts.scheme == "https":
-        raise CdiError(f"{told} port-forwards go through http and socks proxies only; publish the upload proxy and give its URL as upload_proxy_url.")
-    port = parts.port or 80
-    errors: tuple[type[Exception], ...] = ()
-    if parts.scheme != "http":
-        try:
-            from python_socks import ProxyError
-        except ImportError as exc:
-            raise CdiError(
-                f"{told} the Python package python-socks, which port-forwards through it need, is missing on the host that runs this task; "
-                "install it there with: pip install python-socks."
-            ) from exc
-        port, errors = parts.port or 1080, (ProxyError,)
-    options = {"proxy_type": parts.scheme, "http_proxy_host": parts.hostname, "http_proxy_port": port, "http_no_proxy": [""]}
-    basic = (configuration.proxy_headers or {}).get("proxy-authorization", "").removeprefix("Basic ")
-    if basic:
-        options["http_proxy_auth"] = tuple(base64.b64decode(basic).decode().split(":", 1))
-    return options, errors
 
 
 def _lines(response: t.Any) -> t.Iterator[bytes]:

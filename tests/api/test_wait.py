@@ -48,12 +48,11 @@ def set_phase(direct: Connection, namespace: str) -> Iterator[Callable[..., None
     timers: list[threading.Timer] = []
 
     def patch(name: str, phase: str) -> None:
-        url = f"{os.environ['KUBEVIRT_CDI_TEST_SERVER']}{DATA_VOLUME.path(namespace, name)}/status"
-        answer = direct.api_client.rest_client.pool_manager.request(
+        answer = direct.transport.request(
             "PATCH",
-            url,
+            f"{DATA_VOLUME.path(namespace, name)}/status",
+            {"Content-Type": "application/merge-patch+json"},
             body=json.dumps({"status": {"phase": phase}}),
-            headers={"Content-Type": "application/merge-patch+json"},
         )
         assert answer.status == 200, answer.data
 

@@ -54,12 +54,12 @@ def write(tmp_path: Path) -> Callable[..., str]:
 
 
 def _authorization(**params: Any) -> str | None:
-    return connect(params)._authorization()
+    return connect(params).transport._authorization()
 
 
 def test_host_and_token_need_no_kubeconfig() -> None:
     connection = connect({"host": SERVER, "api_key": f"{SECRET}\n"})
-    assert (connection.host, connection._authorization()) == (SERVER, f"Bearer {SECRET}")
+    assert (connection.host, connection.transport._authorization()) == (SERVER, f"Bearer {SECRET}")
 
 
 def test_a_kubeconfig_is_a_path_or_a_dictionary(write) -> None:
@@ -93,7 +93,7 @@ def test_a_pods_service_account_is_used_and_its_token_read_again(monkeypatch, tm
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
     connection = connect({})
     assert connection.host == "https://10.96.0.1:443"
-    assert connection._authorization() == "bearer first"
+    assert connection.transport._authorization() == "bearer first"
     (tmp_path / "token").write_text("second\n")
     now = datetime.datetime.now()
 
@@ -103,7 +103,7 @@ def test_a_pods_service_account_is_used_and_its_token_read_again(monkeypatch, tm
             return now + datetime.timedelta(minutes=2)
 
     monkeypatch.setattr(incluster_config.datetime, "datetime", Later)
-    assert connection._authorization() == "bearer second"
+    assert connection.transport._authorization() == "bearer second"
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ file.write_text(str(count))
 print(json.dumps(dict(apiVersion="client.authentication.k8s.io/v1", kind="ExecCredential", status={status})))
 """
     connection = connect({"kubeconfig": _kubeconfig(plugin(counting))})
-    assert [connection._authorization() for _time in range(2)] == ["Bearer number-2", "Bearer number-3"]
+    assert [connection.transport._authorization() for _time in range(2)] == ["Bearer number-2", "Bearer number-3"]
 
 
 @pytest.mark.parametrize(
@@ -160,9 +160,9 @@ def test_a_credential_plugin_that_is_not_installed_is_told() -> None:
 def test_options_win_over_the_kubeconfig_at_every_request() -> None:
     other = "https://other.test:6443"
     connection = connect({"kubeconfig": _kubeconfig(), "host": other, "validate_certs": False})
-    connection._authorization()  # runs the hook that sets the kubeconfig's values again
+    connection.transport._authorization()  # runs the hook that sets the kubeconfig's values again
     assert connection.host == other and not connection.verifies_certificates
-    assert (connection._configuration.host, connection._configuration.verify_ssl) == (other, False)
+    assert (connection.transport._configuration.host, connection.transport._configuration.verify_ssl) == (other, False)
     assert _authorization(kubeconfig=_kubeconfig(), api_key="mine") == "Bearer mine"
     basic = _authorization(kubeconfig=_kubeconfig(), username="ann", password="pw")
     assert basic == "Basic YW5uOnB3"
@@ -177,7 +177,7 @@ def test_no_credentials_send_no_header() -> None:
 
 
 def _pool(**params: Any) -> Any:
-    return connect(params).api_client.rest_client.pool_manager
+    return connect(params).transport.api_client.rest_client.pool_manager
 
 
 def test_a_server_name_of_the_kubeconfig_is_asked_for() -> None:
