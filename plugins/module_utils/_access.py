@@ -82,7 +82,7 @@ def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t
     if not cluster.value.server:
         raise missing(config, choice)
     user = _with_user_options(choice.user, params)
-    host = server_url(cluster.value, bool(user.value.client_certificate or user.value.client_certificate_data), cluster.where("clusters", "server"))
+    host = server_url(cluster.value.server, cluster.where("clusters", "server"))
     secure = host.startswith("https:")
     if not secure and not _has_credential_options(params):
         # Nobody's credentials are sent where everybody can read them.
@@ -158,14 +158,12 @@ def _has_credential_options(params: Params) -> bool:
     return bool(params.get("api_key") or params.get("username") or params.get("client_cert"))
 
 
-def server_url(cluster: Cluster, has_certificate: bool, where: str) -> str:
-    """The URL of `server`, which may be no more than host and port (client-go v0.34.4, `rest/url_utils.go`); without query and fragment."""
-    server = cluster.server
+def server_url(server: str, where: str) -> str:
+    """The URL without query and fragment. Host and port alone are taken for http (client-go v0.34.4, `rest/url_utils.go`)."""
     try:
         parts = urlsplit(server)
         if not (parts.scheme and parts.netloc):
-            tls = has_certificate or cluster.certificate_authority or cluster.certificate_authority_data or cluster.insecure_skip_tls_verify
-            parts = urlsplit(f"{'https' if tls else 'http'}://{server}")
+            parts = urlsplit(f"http://{server}")
             if parts.path.strip("/"):
                 raise ValueError
         port, host = parts.port, parts.hostname
@@ -224,8 +222,8 @@ def _header_key(key: str) -> str:
 def _identity(entry: Entry, cluster: Entry) -> str | TokenFile | Plugin | Oidc | None:
     """client-go v0.34.4, `transport/transport.go` and `plugin/pkg/client/auth/exec/exec.go`: a plugin runs for who has nothing else."""
     user: User = entry.value
-    if user.token and not is_token(user.token):
-        raise refuse(entry.where("users", "token"), "holds white space or characters that no token has")
+    if not is_sendable(user.token):
+        raise refuse(entry.where("users", "token"), "holds a line end or another character that no token has")
     if user.token_file:
         return TokenFile(entry.where("users", "tokenFile"), user.token_file, user.token)
     if user.token:
@@ -239,8 +237,9 @@ def _identity(entry: Entry, cluster: Entry) -> str | TokenFile | Plugin | Oidc |
     return None
 
 
-def is_token(text: str) -> bool:
-    return all("!" <= character <= "~" for character in text)
+def is_sendable(text: str) -> bool:
+    """Whether a header can hold the text, as Go has it."""
+    return all(character >= " " and character != "\x7f" or character == "\t" for character in text)
 
 
 def basic(username: str, password: str) -> str:
@@ -256,9 +255,8 @@ def _cluster_info(cluster: Cluster) -> dict[str, t.Any]:
         "certificate-authority-data": base64.b64encode(cluster.certificate_authority_data).decode(),
         "proxy-url": cluster.proxy_url,
         "disable-compression": cluster.disable_compression,
-        "config": cluster.exec_config,
     }
-    return {key: value for key, value in info.items() if value}
+    return {**{key: value for key, value in info.items() if value}, "config": cluster.exec_config}
 
 
 def _proxy(params: Params, cluster: Entry, host: str, environment: t.Mapping[str, str]) -> tuple[Proxy | None, tuple[tuple[str, str], ...]]:

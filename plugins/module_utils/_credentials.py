@@ -12,7 +12,7 @@ import binascii
 import os
 import typing as t
 
-from ._access import Access, Params, access_of, check_host, in_cluster_access, is_token
+from ._access import Access, Params, access_of, check_host, in_cluster_access
 from ._errors import CdiError
 from ._kubeconfig import choose, merge, missing
 from ._kubeconfig_file import Kubeconfig, Origin, parse, read
@@ -62,7 +62,7 @@ def _given(params: Params) -> dict[str, t.Any]:
 
 def _check(given: Params) -> None:
     """Refuse options that can lead nowhere."""
-    if given.get("api_key") and not is_token(given["api_key"]):
+    if not all("!" <= character <= "~" for character in given.get("api_key") or ""):
         raise CdiError("api_key holds white space or characters that no token has; give the token alone.")
     if given.get("impersonate_groups") and not given.get("impersonate_user"):
         raise CdiError("impersonate_groups is given without impersonate_user; name the user to act as, too.")

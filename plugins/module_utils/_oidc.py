@@ -16,7 +16,7 @@ import json
 import time
 import typing as t
 
-from ._access import Oidc, Pem, basic, is_token
+from ._access import Oidc, Pem, basic, is_sendable
 from ._errors import CdiError
 from ._renewal import Credentials, Source
 from ._secrets import remember
@@ -45,8 +45,8 @@ class OidcSource(Source):
         rejected = self._held is not None and self._held.authorization == f"Bearer {token}"
         if not token or rejected or not self._is_valid(token):
             token = self._refresh()
-        if not is_token(token):
-            raise self._failed("gives an id_token with white space or characters that no token has")
+        if not is_sendable(token):
+            raise self._failed("gives an id_token with a line end or another character that no token has")
         return Credentials(f"Bearer {token}")
 
     def _is_valid(self, token: str) -> bool:

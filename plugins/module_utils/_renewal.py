@@ -21,7 +21,7 @@ import time
 import typing as t
 from datetime import datetime, timezone
 
-from ._access import Access, Oidc, Plugin, TokenFile, is_token
+from ._access import Access, Oidc, Plugin, TokenFile, is_sendable
 from ._errors import CdiError
 from ._secrets import remember
 
@@ -83,7 +83,7 @@ class FileSource(Source):
         try:
             with open(self._file.path, encoding="utf-8") as file:
                 token = file.read().strip()
-            problem = "holds white space or characters that no token has" if not is_token(token) else "" if token else "is empty"
+            problem = "holds a line end or another character that no token has" if not is_sendable(token) else "" if token else "is empty"
         except (OSError, ValueError) as exc:
             token, problem = "", f"cannot be read ({getattr(exc, 'strerror', None) or type(exc).__name__})"
         if not problem:
@@ -115,8 +115,8 @@ class PluginSource(Source):
             raise self._failed("printed no status.token")
         if bool(certificate) != bool(key):
             raise self._failed(f"printed no status.{'clientKeyData' if certificate else 'clientCertificateData'}")
-        if not is_token(token):
-            raise self._failed("printed a status.token with white space or characters that no token has")
+        if not is_sendable(token):
+            raise self._failed("printed a status.token with a line end or another character that no token has")
         self._until = self._time(status.get("expirationTimestamp"))
         return Credentials(f"Bearer {token}" if token else None, certificate, key)
 

@@ -165,7 +165,10 @@ class Transport:
         carrier.settimeout(ANSWER_TIMEOUT_SECONDS)
         url = self.host.replace("http", "ws", 1) + path
         try:
-            opened.connect(url, socket=carrier, header=headers, subprotocols=subprotocols, suppress_origin=True)
+            # The package would follow redirects with all headers; old releases of it take one for a connection.
+            opened.connect(url, socket=carrier, header=headers, subprotocols=subprotocols, suppress_origin=True, redirect_limit=0)
+            if opened.getstatus() != 101:
+                raise websocket.WebSocketException(f"the answer is HTTP {opened.getstatus()} and not a WebSocket")
         except BaseException:
             carrier.close()
             raise

@@ -115,7 +115,7 @@ def _serve(bed: Bed, name: str, context: ssl.SSLContext | None) -> ThreadingHTTP
             bed.seen.append(
                 {
                     "server": name,
-                    "path": self.path,
+                    "path": self.path.partition("?")[0],
                     "authorization": authorization,
                     "certificate": subject.get("commonName", ""),
                     "impersonation": sorted(pair for pair in headers if pair[0].startswith("impersonate-")),

@@ -83,6 +83,7 @@ _CLUSTERS: dict[str, Any] = {
     "bad-port": {"server": "https://127.0.0.1:port", **_CA},
     "space": {"server": "https://127.0.0.1 :@https@", **_CA},
     "line-end": {"server": "https://127.0.0.1:@https@\n", **_CA},
+    "user-name-in-the-url": {"server": "https://ann:pw@127.0.0.1:@https@", **_CA},
     "no-server": {**_CA},
     "empty-server": {"server": "", **_CA},
     "empty": {},
@@ -107,6 +108,7 @@ _CLUSTERS: dict[str, Any] = {
     "proxy-socks4": {**_LOCAL, "proxy-url": "socks4://127.0.0.1:@proxy@"},
     "proxy-dead": {**_LOCAL, "proxy-url": "http://127.0.0.1:1"},
     "proxy-password-not-encoded": {**_LOCAL, "proxy-url": "http://u:p@ss/wörd?@127.0.0.1:@proxy@"},
+    "proxy-with-path": {**_LOCAL, "proxy-url": "http://127.0.0.1:@proxy@/path"},
     "proxy-bad-port": {**_LOCAL, "proxy-url": "http://127.0.0.1:x"},
 }
 _USERS: dict[str, Any] = {
@@ -213,7 +215,7 @@ _KUBE_FILES = {
     ".kube/information.sh": _printing(token="@").replace("@", "'$(printf %s \"$KUBERNETES_EXEC_INFO\" | tr -dc a-zA-Z0-9 | fold -w 1 | sort | tr -d \"\\n\")'"),
     ".kube/certificate.sh": "#!/bin/sh\ncat \"$(dirname \"$0\")/certificate.json\"\n",
     ".kube/half.sh": _printing(clientCertificateData="certificate"),
-    ".kube/fails.sh": f"#!/bin/sh\necho {SECRET} \"log in first\" >&2\nexit 3\n",
+    ".kube/fails.sh": "#!/bin/sh\necho log in first >&2\nexit 3\n",
     ".kube/no_json.sh": f"#!/bin/sh\necho {SECRET}\n",
     ".kube/null.sh": _printing().replace("{}", "null"),
     ".kube/nothing.sh": _printing(),
@@ -295,6 +297,7 @@ _TEXTS = {
     "unquoted-date": "\n".join(f"{key}: {json.dumps(value)}" for key, value in config().items()).replace(f'"{SECRET}"', "2020-01-01"),
     "unquoted-sexagesimal": "\n".join(f"{key}: {json.dumps(value)}" for key, value in config().items()).replace(f'"{SECRET}"', "12:34:56"),
     "unquoted-yes": "\n".join(f"{key}: {json.dumps(value)}" for key, value in config().items()).replace(f'"{SECRET}"', "yes"),
+    "unquoted-y": "\n".join(f"{key}: {json.dumps(value)}" for key, value in config().items()).replace(f'"{SECRET}"', "y"),
     "unquoted-float": "\n".join(f"{key}: {json.dumps(value)}" for key, value in config().items()).replace(f'"{SECRET}"', "1.5"),
     "unquoted-octal": "\n".join(f"{key}: {json.dumps(value)}" for key, value in config().items()).replace(f'"{SECRET}"', "0123"),
     "unquoted-hexadecimal": "\n".join(f"{key}: {json.dumps(value)}" for key, value in config().items()).replace(f'"{SECRET}"', "0xff"),
@@ -384,6 +387,8 @@ def _environments() -> list[Case]:
         "slash": {"HTTPS_PROXY": f"{proxy}/"},
         "dead": {"HTTPS_PROXY": "http://127.0.0.1:1"},
         "bad-port": {"HTTPS_PROXY": "http://127.0.0.1:port"},
+        "space": {"HTTPS_PROXY": "http://127.0.0.1 :@proxy@"},
+        "other-scheme": {"HTTPS_PROXY": "ftp://127.0.0.1:@proxy@"},
     }
     cases += [_case(f"proxy-{name}", remote, environment=variable) for name, variable in variables.items()]
     cases += [

@@ -14,7 +14,12 @@ from tests.kubectl.cases import all_cases
 
 CASES = all_cases()
 # What differs on purpose, and why.
-EXCEPTIONS: dict[str, str] = {}
+EXCEPTIONS = {
+    "cluster-user-name-in-the-url": "A password in a URL ends in logs: it is refused, with the options to give it by.",
+    "cluster-proxy-with-path": "A proxy's URL with a path is a password with a slash that is not percent-encoded.",
+    "proxy-other-scheme": "Go takes every scheme that it does not know for HTTP.",
+    "text-unquoted-y": "PyYAML takes y for a text and not for true: a token may well be that short.",
+}
 
 
 def test_no_two_cases_have_a_name_and_every_exception_is_a_case() -> None:
