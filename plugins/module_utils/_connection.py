@@ -22,6 +22,8 @@ _LEAST_SECONDS = 0.5
 RETRIED_CODES = (429, 502, 503, 504)
 RETRY_AFTER_MAX_SECONDS = 10
 
+UNVERIFIED = "The API server's certificate is not verified: set validate_certs to true and give ca_cert."
+
 Object = t.Dict[str, t.Any]
 
 
