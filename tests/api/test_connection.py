@@ -67,7 +67,7 @@ def test_a_credential_plugins_token_is_accepted(tmp_path) -> None:
     credential = {"apiVersion": version, "kind": "ExecCredential", "status": {"token": ADMIN}}
     script = tmp_path / "plugin.py"
     script.write_text(f"print({json.dumps(json.dumps(credential))})")
-    user = {"exec": {"apiVersion": version, "command": sys.executable, "args": [str(script)]}}
+    user = {"exec": {"apiVersion": version, "command": sys.executable, "args": [str(script)], "interactiveMode": "Never"}}
     assert connect({"kubeconfig": _kubeconfig(user)}).get(NAMESPACE, "default")
 
 
