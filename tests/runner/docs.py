@@ -31,8 +31,8 @@ _ANSIBLE_PAGES = {
 }
 
 
-def run() -> int:
-    """0 when the site was built without a warning; prints where it is."""
+def run(log: int | None = None) -> int:
+    """0 when the site was built without a warning; says where it is, in the log if one is given."""
     shutil.rmtree(SITE, ignore_errors=True)
     source = SITE / "source"
     source.mkdir(parents=True, mode=0o755)  # antsibull-docs refuses a directory that others may write to
@@ -40,7 +40,7 @@ def run() -> int:
         *("antsibull-docs", "--config-file", str(_SPHINX / "antsibull-docs.cfg"), "collection", "--use-current"),
         *("--fail-on-error", "--squash-hierarchy", "--dest-dir", str(source), "kubevirt.cdi"),
     ]
-    code = subprocess.run(reference, check=False, env=environment({})).returncode
+    code = subprocess.run(reference, check=False, stdout=log, stderr=log, env=environment({})).returncode
     if code:
         return code
     _add_guides(source)
@@ -49,8 +49,9 @@ def run() -> int:
     (source / "ansible.inv").write_bytes(_inventory(source))
     html = SITE / "html"
     build = [sys.executable, "-m", "sphinx", "--fail-on-warning", "--keep-going", "--quiet", "-j", "auto"]
-    code = subprocess.run([*build, "-d", str(SITE / "doctrees"), str(source), str(html)], check=False).returncode
-    if not code:
+    build += ["-d", str(SITE / "doctrees"), str(source), str(html)]
+    code = subprocess.run(build, check=False, stdout=log, stderr=log).returncode
+    if not code and log is None:
         print(f"the documentation is in {html / 'index.html'}")
     return code
 
