@@ -129,7 +129,7 @@ def _references(copy: Path, log: Log) -> int:
 
 def _licenses(copy: Path, log: Log) -> int:
     """Every file says its license (https://reuse.software)."""
-    return _call(log, "reuse", "lint", "--lines", cwd=copy)
+    return _call(log, "reuse", "lint", "--lines")
 
 
 def _site(copy: Path, log: Log) -> int:

@@ -22,10 +22,10 @@ _END = "<!-- end of variables -->\n"
 _MARKUP = re.compile(r"\b(RV|[BCEIMOPV])\(((?:[^()\\]|\\.|\([^()]*\))*)\)")
 
 
-def write() -> list[Path]:
+def write(roles: Path = ROLES) -> list[Path]:
     """Brings all of them up to date; returns those that were not."""
     changed = []
-    for path in sorted(ROLES.glob("*/README.md")):
+    for path in sorted(roles.glob("*/README.md")):
         wanted = with_table(path)
         if path.read_text() != wanted:
             path.write_text(wanted)
@@ -36,7 +36,7 @@ def write() -> list[Path]:
 def with_table(readme: Path) -> str:
     """What this README should be."""
     before, begin, rest = readme.read_text().partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+    end, after = rest.partition(_END)[1:]
     if not begin or not end:
         raise ValueError(f"{readme} has no table of variables: put {_BEGIN.strip()} and {_END.strip()} into it.")
     specs = yaml.safe_load((readme.parent / "meta" / "argument_specs.yml").read_text())
@@ -67,8 +67,8 @@ def _plain(match: re.Match[str]) -> str:
     kind, text = match[1], match[2].replace("\\", "")
     if kind in "BI":
         return f"**{text}**" if kind == "B" else f"*{text}*"
-    name, _, rest = text.partition("#") if kind in ("M", "O", "P", "RV") else (text, "", "")
-    where, _, option = rest.partition(":")
+    name, rest = (*text.split("#", 1), "")[:2] if kind in ("M", "O", "P", "RV") else (text, "")
+    where, option = (*rest.split(":", 1), "")[:2]
     return f"`{option}` of `{name}`" if where and option else f"`{name}`"
 
 
