@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from tests.runner import docs, tarball
-from tests.runner.tree import ROOT, checkout_dir, collections_path, environment
+from tests.runner.tree import ROOT, checkout_dir, collections_path, copy_checkout, environment
 
 # ansible-test 2.19 would fetch this file to put pip into its environments; Python brings pip along.
 _GET_PIP = Path.home() / ".ansible" / "test" / "cache" / "get_pip_24_2.py"
@@ -58,17 +58,7 @@ def _copy() -> Path:
     """What git has, where ansible-test wants a collection to be: what a user gets is made of it."""
     target = checkout_dir() / "sanity" / "ansible_collections" / "kubevirt" / "cdi"
     shutil.rmtree(target, ignore_errors=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name, follow_symlinks=False)
+    copy_checkout(target)
     subprocess.run(["git", "init", "--quiet"], cwd=target, check=True)
     return target
 

@@ -27,6 +27,19 @@ def build(tree: Path, into: Path) -> Path:
     return built
 
 
+def install(built: Path, path: Path) -> None:
+    """Below this collections path."""
+    command = ["ansible-galaxy", "collection", "install", "--offline", "--collections-path", str(path), str(built)]
+    subprocess.run(command, check=True, capture_output=True, env=users_environment(path))
+
+
+def users_environment(path: Path) -> dict[str, str]:
+    """For processes that know no other collections than those of this path, and not this checkout."""
+    ours = ("ANSIBLE_", "PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return kept | {"ANSIBLE_COLLECTIONS_PATH": str(path), "ANSIBLE_HOME": str(path / "home")}
+
+
 def importer_findings(built: Path) -> list[str]:
     """Errors and warnings of galaxy-importer, and what it said before an error."""
     with tempfile.TemporaryDirectory() as home:
