@@ -28,8 +28,7 @@ Log = int
 def run() -> int:
     """0 when all of them are content. Prints what a check said when it ends, and nothing but its time when it is content."""
     collections_path()
-    copy = _copy()
-    _write_get_pip()
+    copy = _copy("lint")
     failed = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         running = {pool.submit(_logged, check, copy): name for name, check in CHECKS.items()}
@@ -54,28 +53,27 @@ def _call(log: Log, *command: str, cwd: Path = ROOT, env: Mapping[str, str] | No
     return subprocess.run(command, cwd=cwd, check=False, stdout=log, stderr=log, env=env).returncode
 
 
-def _copy() -> Path:
-    """What git has, where ansible-test wants a collection to be: what a user gets is made of it."""
-    target = checkout_dir() / "sanity" / "ansible_collections" / "kubevirt" / "cdi"
+def _copy(purpose: str) -> Path:
+    """What git has, where Ansible wants a collection to be: what a user gets is made of it."""
+    target = checkout_dir() / purpose / "ansible_collections" / "kubevirt" / "cdi"
     shutil.rmtree(target, ignore_errors=True)
     copy_checkout(target)
     subprocess.run(["git", "init", "--quiet"], cwd=target, check=True)
     return target
 
 
-def _write_get_pip() -> None:
+def _sanity(_copy_of_all: Path, log: Log) -> int:
+    """On a copy of its own, because it writes into it what others should not read."""
     if not _GET_PIP.exists():
         _GET_PIP.parent.mkdir(parents=True, exist_ok=True)
         _GET_PIP.write_text(_GET_PIP_TEXT)
-
-
-def _sanity(copy: Path, log: Log) -> int:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return _call(log, "ansible-test", "sanity", "--venv", "--python", python, "--color", "no", cwd=copy)
+    command = ("ansible-test", "sanity", "--venv", "--python", python, "--color", "no")
+    return _call(log, *command, cwd=_copy("sanity"))
 
 
 def _lint(copy: Path, log: Log) -> int:
-    return _call(log, "ansible-lint", "--offline", "--profile", "production", "--strict", cwd=copy, env=environment({}))
+    return _call(log, "ansible-lint", "--nocolor", cwd=copy, env=environment({}))
 
 
 def _types(copy: Path, log: Log) -> int:
