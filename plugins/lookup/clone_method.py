@@ -9,7 +9,7 @@ short_description: Tell by which method CDI cloned a volume or will clone it, an
 version_added: 1.0.0
 description:
   - For a volume that exists, tells what CDI recorded on the target claim of the clone. Only there is the reason for a fallback.
-  - For a clone that is planned, or that CDI has not begun, foretells the method by the rules of CDI's planner, says why, and which change
+  - For a clone that is planned, or that CDI has not begun, predicts the method by the rules of CDI's planner, says why, and which change
     would make it faster.
   - Any number of volumes cost one list of DataVolumes and one of claims for each namespace. What a prediction needs is read once for all of
     them (CDI, its configuration, storage classes and profiles, CSI drivers, snapshot classes, and the sources with their pods).
@@ -79,13 +79,13 @@ _raw:
       type: bool
       sample: true
     observed:
-      description: Whether RV(_raw[].method) is what CDI recorded. When not, it is foretold.
+      description: Whether RV(_raw[].method) is what CDI recorded. When not, it is predicted.
       type: bool
       sample: true
     method:
       description:
         - V(snapshot), V(csi-clone) or V(copy).
-        - Null for a volume that is no clone, and when CDI cannot choose yet, will refuse the clone, or cannot be foretold.
+        - Null for a volume that is no clone, and when CDI cannot choose yet, will refuse the clone, or cannot be predicted.
       type: str
       sample: copy
     forced:

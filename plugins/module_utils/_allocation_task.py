@@ -18,7 +18,7 @@ from ._connection import Connection, Object
 from ._errors import CdiError
 from ._module import Task
 from ._resources import CDI, CDI_CONFIG, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, POD
-from ._scratch_task import Pair
+from ._scratch_task import VolumeAndClaim
 from ._wait import FAILED, REACHED, WAITING, Verdict, wait_for
 
 _PARALLEL = 8
@@ -26,7 +26,7 @@ _BOUND_SECONDS = 10
 Key = t.Tuple[str, str]
 
 
-def measure(task: Task, pairs: t.Iterable[Pair]) -> dict[Key, dict[str, t.Any]]:
+def measure(task: Task, pairs: t.Iterable[VolumeAndClaim]) -> dict[Key, dict[str, t.Any]]:
     """`allocated_bytes`, `size_bytes` and why they are `not_measured`, of each volume by namespace and name.
 
     Nothing that goes wrong is an error: it is the reason. A claim that was bound a moment ago may not say so yet: it gets some seconds.

@@ -50,8 +50,8 @@ def write(connection: Connection, resource: Resource, desired: Object, stored: O
     """Make a stored object, known to the caller, as desired: no request when it already is."""
     desired = {"apiVersion": resource.api_version, "kind": resource.kind, **desired}
     if stored is not None:
-        desired = spelled_as(desired, stored)
-        if not differs(desired, stored) and not owns_more(stored, desired):
+        desired = keep_stored_spelling(desired, stored)
+        if not differs(desired, stored) and not owns_unrequested(stored, desired):
             return Change(False, True, stored, {})
     try:
         after = _apply(connection, resource, desired, stored or {}, check_mode=check_mode, force=force)
@@ -71,7 +71,7 @@ def _apply(connection: Connection, resource: Resource, desired: Object, stored: 
         return connection.apply(resource, desired, dry_run=check_mode, force=force)
     except ApiError as exc:
         # Of a map that loses its last field, and that anybody asks for as {}, the API server makes null, and then refuses it.
-        removal = given_up(stored, desired) if exc.code == 422 and "null" in str(exc) else {}
+        removal = relinquish_patch(stored, desired) if exc.code == 422 and "null" in str(exc) else {}
         if not removal:
             raise
     after = connection.apply(resource, _still_with(removal, desired, stored), dry_run=check_mode, force=force)
@@ -104,23 +104,23 @@ def ensure_absent(connection: Connection, resource: Resource, name: str, namespa
     return Change(True, True, {}, diff_of(stored, None))
 
 
-def shown(stored: Object | None) -> Object:
+def for_result(stored: Object | None) -> Object:
     """An object as results return it: without the bookkeeping of field managers, and without secrets."""
     if not stored:
         return {}
     return t.cast(Object, without_secrets({**stored, "metadata": {key: value for key, value in stored["metadata"].items() if key != "managedFields"}}))
 
 
-def spelled_as(desired: t.Any, stored: t.Any) -> t.Any:
+def keep_stored_spelling(desired: t.Any, stored: t.Any) -> t.Any:
     """What is desired, in the words of what is stored where both mean the same.
 
     CDI writes a quantity again in its own way and so takes the field over: another spelling of it would be a conflict.
     """
     if isinstance(desired, list) and isinstance(stored, list) and len(desired) == len(stored):
-        return [spelled_as(*pair) for pair in zip(desired, stored)]
+        return [keep_stored_spelling(*pair) for pair in zip(desired, stored)]
     if not isinstance(desired, dict) or not isinstance(stored, dict):
         return desired
-    words = {key: spelled_as(item, stored[key]) if key in stored else item for key, item in desired.items()}
+    words = {key: keep_stored_spelling(item, stored[key]) if key in stored else item for key, item in desired.items()}
     for key in _QUANTITY_MAPS:
         quantities = words.get(key)
         if isinstance(quantities, dict) and isinstance(stored.get(key), dict):
@@ -167,7 +167,7 @@ def _differs(desired: t.Any, stored: t.Any) -> bool:
     return bool(desired != stored)
 
 
-def owns_more(stored: Object, desired: Object) -> bool:
+def owns_unrequested(stored: Object, desired: Object) -> bool:
     """Whether we applied a field earlier that is no longer asked for, or asked to be empty: only a write takes it away."""
     return any(_has_unasked(fields, desired, stored) for fields in _managed(stored, ours=True))
 
@@ -202,7 +202,7 @@ def _has_unasked(fields: dict[str, t.Any], desired: t.Any, stored: t.Any) -> boo
     return False
 
 
-def given_up(stored: Object, desired: Object) -> Object:
+def relinquish_patch(stored: Object, desired: Object) -> Object:
     """A merge patch that removes what we applied, nobody else holds, and is no longer asked for; out of a list it takes nothing."""
     ours = _managed(stored, ours=True)
     return _removal(ours[0], _managed(stored, ours=False), desired, stored) if ours else {}

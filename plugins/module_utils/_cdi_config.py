@@ -187,7 +187,7 @@ def named_classes(params: t.Mapping[str, t.Any]) -> dict[str, str]:
     return named
 
 
-def dead_options(params: t.Mapping[str, t.Any], version: str) -> list[str]:
+def ineffective_options(params: t.Mapping[str, t.Any], version: str) -> list[str]:
     """Sentences on the given options that CDI of this release stores and does not use."""
     sentences = []
     match = re.match(r"v?(\d+)\.(\d+)", version)

@@ -33,7 +33,7 @@ def run(task: Task) -> dict[str, t.Any]:
     before = (stored or {}).get("spec") or {}
     after = merged(before, wanted)
     changed = not changes_nothing(wanted, before)
-    for sentence in rules.dead_options(params, ((stored or {}).get("status") or {}).get("observedVersion", "")):
+    for sentence in rules.ineffective_options(params, ((stored or {}).get("status") or {}).get("observedVersion", "")):
         task.warn(sentence)
     if changed:
         refuse(find_hyperconverged(connection, [stored] if stored else []) or olm_owner(stored), name, _changes(wanted, before))

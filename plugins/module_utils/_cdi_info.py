@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ._apply import shown
+from ._apply import for_result
 from ._argspec import ArgumentSpec
 from ._cdi import active, conditions, judge_cdi
 from ._cdi_config import CONFIG_NAME, effective_config, not_in_effect
@@ -42,7 +42,7 @@ def run(task: Task) -> dict[str, t.Any]:
         "versions": {kind: status.get(f"{kind}Version") for kind in ("observed", "target", "operator")},
         "namespace": operator["metadata"]["namespace"] if operator else None,
         "managed_by": owner and owner._asdict(),
-        "cdi": shown(stored),
+        "cdi": for_result(stored),
         "phase": status.get("phase"),
         "conditions": {kind: condition["status"] for kind, condition in conditions(stored).items()},
         "asked": without_secrets(asked),

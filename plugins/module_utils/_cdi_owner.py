@@ -75,7 +75,7 @@ def refuse(owner: Owner | None, cdi: str, asked: t.Mapping[str, t.Any]) -> None:
     if owner is None:
         return
     if owner.kind != HYPER_CONVERGED.kind:
-        raise CdiError(f"CDI {cdi} belongs to {owner} of the Operator Lifecycle Manager, which undoes changes; make them there or in its Subscription.")
+        raise CdiError(f"CDI {cdi} belongs to {owner} of the Operator Lifecycle Manager, which reverts direct changes; make them there or in its Subscription.")
     fields, operations = [], []
     for path, value in _flat(asked):
         if path in _HYPERCONVERGED_FIELDS:
@@ -86,7 +86,7 @@ def refuse(owner: Owner | None, cdi: str, asked: t.Mapping[str, t.Any]) -> None:
     remedies = [f"set there {', '.join(fields)}"] if fields else []
     if operations:
         remedies.append(f"add to its annotation {_JSON_PATCH}: {json.dumps(operations)}")
-    raise CdiError(f"CDI {cdi} belongs to {owner}, which installs, upgrades and removes it and undoes changes; {'; '.join(remedies) or 'change that'}.")
+    raise CdiError(f"CDI {cdi} belongs to {owner}, which installs, upgrades and removes it and reverts direct changes; {'; '.join(remedies) or 'change that'}.")
 
 
 def _flat(asked: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, t.Any]]:

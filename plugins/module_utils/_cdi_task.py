@@ -11,7 +11,7 @@ import time
 import typing as t
 
 from . import _cdi as rules
-from ._apply import Change, diff_of, ensure_present, normalise, shown, write
+from ._apply import Change, diff_of, ensure_present, normalise, for_result, write
 from ._cdi_manifest import (
     CUSTOM_RESOURCE_DEFINITION_NAME,
     operator_deployment,
@@ -46,7 +46,7 @@ def run(task: Task) -> dict[str, t.Any]:
     before = next((item for item in cdis if item["metadata"]["name"] == name), None)
     if cdis and before is None:
         found = rules.active(cdis)["metadata"]["name"]
-        raise CdiError(f"name is {name}, and the CDI object of this cluster is {found}; a cluster has only one that works: give name={found}.")
+        raise CdiError(f"name is {name}, and the CDI object of this cluster is {found}; only one CDI object can be active: set name={found}.")
     installed = ((before or {}).get("status") or {}).get("observedVersion") or None
     if objects:
         stored, changes = _install(task, objects, spec, before, operator, installed)
@@ -56,7 +56,7 @@ def run(task: Task) -> dict[str, t.Any]:
     return {
         "changed": any(change.changed for change in changes.values()),
         "changed_objects": [title for title, change in changes.items() if change.changed],
-        "cdi": shown(stored),
+        "cdi": for_result(stored),
         "version": {"from": installed, "to": to},
         "diff": [{"before_header": title, "after_header": title, **change.diff} for title, change in changes.items() if change.changed],
     }

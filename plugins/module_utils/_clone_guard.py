@@ -57,7 +57,7 @@ def source_claim(item: Item) -> Key | None:
     return reference[1:] if reference and reference[0] == "pvc" else None
 
 
-def foresee(task: Task, items: list[Item], deadline: float) -> dict[Key, Prediction]:
+def predict_and_check(task: Task, items: list[Item], deadline: float) -> dict[Key, Prediction]:
     """The plans of the clones that the task will make, or has to when they cannot grow. One that is not as asked, or cannot succeed, is refused."""
     growing = {item.key for item in items if _may_grow(item)}
     wanted = {item.key: rules.desired(item.volume) for item in items if item.key in growing or _will_be_made(item)}
@@ -97,7 +97,7 @@ def _will_be_made(item: Item) -> bool:
     if not item.present or item.error:
         return False
     if item.stored is None or item.terminating:
-        return item.claim is None or rules.goes_away(item.claim)
+        return item.claim is None or rules.is_terminating(item.claim)
     drift = drift_of(item)
     return bool(drift.lines) and drift.grows_to is None and item.volume["on_drift"] == "recreate"
 
@@ -131,7 +131,7 @@ def _refuse(task: Task, item: Item, prediction: Prediction, refusals: dict[tuple
             return  # An earlier task, or this one, may be about to make the source.
         then = "; make the source by a task before."
     if required and plan.method not in required:
-        would = f"would be cloned by {plan.method}" if plan.method else "has no clone method yet"
+        would = f"would be cloned by {plan.method}" if plan.method else "has no predictable clone method"
         why = plan.reason if plan.method else " ".join([plan.reason, *(f"CDI waits for {what}." for what in plan.waits_for)])
         raise CdiError(f"DataVolume {item.title} {would}, and require_clone_method is {', '.join(required)}: {why.rstrip('.')}{then}")
 
@@ -143,16 +143,16 @@ def _refusal(task: Task, source: tuple[str, str, str]) -> str:
         return ""  # Who may not even ask is told by CDI.
 
 
-def told_users(item: Item, prediction: Prediction | None) -> str:
+def with_source_users(item: Item, prediction: Prediction | None) -> str:
     """The item's error, with the pods that used the source: CDI tells of them in an event that another may hide."""
     users = prediction.users if prediction and item.error else ()
     hidden = [user for user in users if user not in item.error]
     return item.error + (f" The source was in use by {', '.join(hidden)} when the task began." if hidden else "")
 
 
-def other_method(item: Item, method: str | None) -> str:
+def method_mismatch(item: Item, method: str | None) -> str:
     """What is wrong when a clone that this task made is not by the method that was required, `` when nothing is."""
     required = item.volume["require_clone_method"]
     if not (required and item.changed and method) or method in required:
         return ""
-    return f"DataVolume {item.title} was cloned by {method}, and require_clone_method is {', '.join(required)}: something changed after it was foreseen."
+    return f"DataVolume {item.title} was cloned by {method}, and require_clone_method is {', '.join(required)}: the cluster changed after the prediction."

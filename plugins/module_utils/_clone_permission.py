@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ._apply import Change, ensure_absent, ensure_present, shown
+from ._apply import Change, ensure_absent, ensure_present, for_result
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec
 from ._connection import Connection, Object
 from ._errors import CdiError
@@ -95,7 +95,7 @@ def _made(connection: Connection, name: str, namespace: str, bound: Object | Non
 
 def _result(changes: list[Change], binding: Object) -> dict[str, t.Any]:
     diffs = [change.diff for change in changes if change.diff]
-    return {"changed": any(change.changed for change in changes), "role_binding": shown(binding), "diff": diffs}
+    return {"changed": any(change.changed for change in changes), "role_binding": for_result(binding), "diff": diffs}
 
 
 def refusal(connection: Connection, kind: str, namespace: str, name: str) -> str:

@@ -130,7 +130,7 @@ def predict(reader: Reader, volumes: t.Sequence[Object]) -> list[Prediction | No
         reference = references[id(volume)]
         missing = _missing(reader, reference, data_source_of[id(volume)])
         if missing:
-            return Prediction(Plan(None, f"It cannot be foreseen: {missing}"), reference)
+            return Prediction(Plan(None, f"It cannot be predicted: {missing}"), reference)
         source = sources.get(reference) if reference else None
         absent = f"the source {reference[0]} {reference[1]}/{reference[2]}, which does not exist" if reference else "a source of the DataSource"
         facts = Facts(

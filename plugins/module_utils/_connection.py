@@ -225,7 +225,7 @@ class Connection:
             return t.cast(Object, json.loads(response.data))
         except ValueError as exc:
             raise ApiError(
-                f"Cannot {verb} {target(resource, namespace, name)}: {self.host} answers with something else than JSON; "
+                f"Cannot {verb} {target(resource, namespace, name)}: {self.host} did not answer with JSON; "
                 "check that host is the Kubernetes API, not a login page or a dashboard.",
                 response.status,
             ) from exc

@@ -209,7 +209,7 @@ def _check_host(host: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise CdiError(f"host is {public_url(host)}, which is no URL of an API server; write it as https://name:6443.")
+        raise CdiError(f"host is {public_url(host)}, which is not a valid API server URL; write it as https://NAME:6443.")
 
 
 def _use_proxy(configuration: t.Any, params: Params) -> None:
@@ -228,7 +228,7 @@ def _use_proxy(configuration: t.Any, params: Params) -> None:
         except ValueError:
             usable = False
         if not usable:
-            raise CdiError("proxy is no URL of a proxy; write it as http://name:3128.")
+            raise CdiError("proxy is not a valid proxy URL; write it as http://NAME:3128.")
         if url.username:
             headers.setdefault("proxy_basic_auth", f"{unquote(url.username)}:{unquote(url.password or '')}")
         configuration.proxy = url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()

@@ -107,13 +107,13 @@ def _differences(wanted: t.Any, stored: t.Any, path: str) -> list[tuple[str, t.A
 
 def _line(path: str, wanted: t.Any, stored: t.Any) -> str:
     if path.rpartition(".")[2] in SECRET_FIELDS:
-        return f"{path} is another one"
+        return f"{path} differs"
     sides = (without_secrets(stored), without_secrets(wanted, stored))
     values = ("unset" if value is None else short(parse(value)) if path in _SIZES else str(value) for value in sides)
     return f"{path} is {' and not '.join(values)}"
 
 
-def goes_away(claim: Object) -> bool:
+def is_terminating(claim: Object) -> bool:
     """Whether a claim without its DataVolume is only waiting for its own deletion: it must be gone before a new volume of its name."""
     owners = [owner for owner in claim["metadata"].get("ownerReferences") or [] if owner.get("controller")]
     return bool(claim["metadata"].get("deletionTimestamp") or any(owner["kind"] == "DataVolume" for owner in owners))

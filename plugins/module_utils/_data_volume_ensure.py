@@ -129,7 +129,7 @@ def _create(task: Task, item: Item, wanted: Object, release: str, deadline: floa
     _refuse_newer(item, release)
     item.drift = "missing"
     if item.claim is not None:
-        if rules.goes_away(item.claim):
+        if rules.is_terminating(item.claim):
             # CDI would take the old volume's claim for one that is in the way.
             _wait_gone(task, item, PERSISTENT_VOLUME_CLAIM, deadline)
         else:
@@ -150,7 +150,7 @@ def _grow(task: Task, item: Item, wanted: Object, drift: rules.Drift, release: s
     try:
         if drift.grows_to is None:
             raise CdiError(
-                f"DataVolume {item.title} is another one: {'; '.join(drift.lines)}; CDI cannot change a volume's spec: "
+                f"DataVolume {item.title} differs from the requested spec: {'; '.join(drift.lines)}; a DataVolume's spec is immutable: "
                 "correct the options, or say on_drift=recreate to delete the volume with its data and make it anew."
             )
         growth.refuse_growth(stored, item.claim, drift.grows_to)

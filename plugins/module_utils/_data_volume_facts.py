@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 
 from . import _scratch as scratch
-from ._apply import shown
+from ._apply import for_result
 from ._cdi import conditions
 from ._clone import clone_facts
 from ._preallocation import preallocation_facts
@@ -18,7 +18,7 @@ from ._preallocation import preallocation_facts
 Object = t.Dict[str, t.Any]
 
 
-class ScratchSeen(t.NamedTuple):
+class ObservedScratch(t.NamedTuple):
     """What is known of a volume's scratch claim: the claim if it is there, and whether it is there or was (None: no trace)."""
 
     claim: Object | None = None
@@ -29,10 +29,10 @@ def volume_facts(
     volume: Object | None,
     claim: Object | None,
     settings: scratch.Settings | None = None,
-    seen: ScratchSeen = ScratchSeen(),
+    seen: ObservedScratch = ObservedScratch(),
     allocation: Object | None = None,
 ) -> dict[str, t.Any]:
-    """All facts but name and namespace. A volume or claim that is not there leaves null; without `settings` the scratch claim is not foretold."""
+    """All facts but name and namespace. A volume or claim that is not there leaves null; without `settings` the scratch claim is not predicted."""
     status = (volume or {}).get("status") or {}
     spec = (volume or {}).get("spec") or {}
     claimed = (claim or {}).get("spec") or {}
@@ -50,7 +50,7 @@ def volume_facts(
         "allocation": allocation,
         "scratch": scratch_facts(volume, claim, settings, seen) if volume else None,
         "ready_after": ready_after(volume),
-        "data_volume": shown(volume),
+        "data_volume": for_result(volume),
     }
 
 
@@ -64,7 +64,7 @@ def ready_after(volume: Object | None) -> int | None:
     return max(0, round((since - created).total_seconds()))  # type: ignore[operator]
 
 
-def scratch_facts(volume: Object, claim: Object | None, settings: scratch.Settings | None, seen: ScratchSeen) -> dict[str, t.Any]:
+def scratch_facts(volume: Object, claim: Object | None, settings: scratch.Settings | None, seen: ObservedScratch) -> dict[str, t.Any]:
     spec = volume.get("spec") or {}
     needed, rule = scratch.need(spec)
     facts: dict[str, t.Any] = {
@@ -83,13 +83,13 @@ def scratch_facts(volume: Object, claim: Object | None, settings: scratch.Settin
         if scratch.left_over(volume, seen.claim):
             facts["left_over"] = "/".join((seen.claim["metadata"]["namespace"], seen.claim["metadata"]["name"]))
     elif settings and needed is not False:
-        facts.update(_foretold(spec, claim, settings))
+        facts.update(_predicted(spec, claim, settings))
     if settings and needed is not False and (volume.get("status") or {}).get("phase") != "Succeeded":
         facts["problems"] = scratch.problems(settings, facts["storage_class_name"])
     return facts
 
 
-def _foretold(spec: Object, claim: Object | None, settings: scratch.Settings) -> dict[str, t.Any]:
+def _predicted(spec: Object, claim: Object | None, settings: scratch.Settings) -> dict[str, t.Any]:
     """Class and size of the scratch claim that CDI would make now, from the target's claim, or from the claim that it would make."""
     claimed = (claim or {}).get("spec") or {}
     target_class = claimed.get("storageClassName") or settings.class_of(spec)

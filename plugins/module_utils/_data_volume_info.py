@@ -12,14 +12,14 @@ import typing as t
 from ._allocation_task import measure
 from ._argspec import ArgumentSpec
 from ._connection import Object
-from ._data_volume_facts import ScratchSeen, volume_facts
+from ._data_volume_facts import ObservedScratch, volume_facts
 from ._diagnosis import explain
 from ._errors import NotServed
 from ._module import Task
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from ._scratch import without_volume
-from ._scratch_task import Pair, look_for, read_settings
-from ._surroundings import Lookout
+from ._scratch import orphaned_scratch
+from ._scratch_task import VolumeAndClaim, look_for, read_settings
+from ._evidence_reader import EvidenceReader
 
 SPEC = ArgumentSpec(
     {
@@ -49,26 +49,26 @@ def run(task: Task) -> dict[str, t.Any]:
     if volumes:
         items, _version = connection.list(PERSISTENT_VOLUME_CLAIM, namespace, field_selector=field_selector)
     claims = {_key(claim): claim for claim in items}
-    pairs = [Pair(volume, claims.get(_key(volume))) for volume in volumes]
+    pairs = [VolumeAndClaim(volume, claims.get(_key(volume))) for volume in volumes]
     seen = look_for(connection, namespace, pairs, None if name else items)
     settings = read_settings(connection, pairs)
     allocated = measure(task, pairs) if task.params["verify_allocation"] else {}
     unfinished = [volume for volume in volumes if (volume.get("status") or {}).get("phase") != "Succeeded"]
-    around = Lookout(connection, namespace).look(unfinished, claims=None if name else items) if unfinished else None
+    around = EvidenceReader(connection, namespace).probe(unfinished, claims=None if name else items) if unfinished else None
 
-    def facts(pair: Pair) -> dict[str, t.Any]:
+    def facts(pair: VolumeAndClaim) -> dict[str, t.Any]:
         key = _key(pair.volume)
         return {
             "name": key[1],
             "namespace": key[0],
-            **volume_facts(*pair, settings, seen.get(key, ScratchSeen()), allocated.get(key)),
+            **volume_facts(*pair, settings, seen.get(key, ObservedScratch()), allocated.get(key)),
             "diagnosis": explain(pair.volume, around),
         }
 
     return {
         "changed": False,
         "data_volumes": [facts(pair) for pair in pairs],
-        "scratch_without_volume": ["/".join(key) for key in without_volume(items)],
+        "scratch_without_volume": ["/".join(key) for key in orphaned_scratch(items)],
     }
 
 

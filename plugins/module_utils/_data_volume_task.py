@@ -16,12 +16,12 @@ from ._allocation_task import measure
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
 from ._cdi import active
 from ._clone_guard import check as check_clone
-from ._clone_guard import foresee, other_method, source_claim, sources_first, told_users
+from ._clone_guard import predict_and_check, method_mismatch, source_claim, sources_first, with_source_users
 from ._clone_prediction import Prediction
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
 from ._data_volume_ensure import Item, ensure, needs_claim, needs_release
-from ._data_volume_facts import ScratchSeen, volume_facts
+from ._data_volume_facts import ObservedScratch, volume_facts
 from ._data_volume_options import VOLUME_OPTIONS
 from ._data_volume_wait import wait_for_volumes
 from ._errors import ApiError, CdiError
@@ -29,7 +29,7 @@ from ._items import by_namespace, guarded, options_of, read
 from ._module import Task
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import Settings
-from ._scratch_task import Pair, foreseen_problems, look_for, read_settings
+from ._scratch_task import VolumeAndClaim, predicted_problems, look_for, read_settings
 from ._wait import FAILED, REACHED, wait_for
 
 _PARALLEL_WRITES = 8
@@ -66,17 +66,17 @@ def run(task: Task) -> dict[str, t.Any]:
     read(task, items, DATA_VOLUME, "stored")
     _read_claims(task, [item for item in items if needs_claim(item)])
     release = _release(task) if any(map(needs_release, items)) else ""
-    foreseen = _make(task, items, release, deadline)
+    predicted = _make(task, items, release, deadline)
     written = [item for item in items if item.changed and item.stored is not None]
-    settings = read_settings(task.connection, _pairs(written))
-    for problem in foreseen_problems(settings, _pairs(written)):
+    settings = read_settings(task.connection, _volumes_and_claims(written))
+    for problem in predicted_problems(settings, _volumes_and_claims(written)):
         task.warn(problem)
     if task.params["wait"] and not task.check_mode:
         for namespace, some in by_namespace(items):
             wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
-    results = _results(task, items, settings, foreseen)
+    results = _results(task, items, settings, predicted)
     facts: dict[str, t.Any] = {"changed": any(item.changed for item in items), "duration": round(time.monotonic() - started, 1)}
     if task.params["data_volumes"] is None:
         facts.update(results[0], diff=items[0].diff)
@@ -89,12 +89,12 @@ def run(task: Task) -> dict[str, t.Any]:
 
 
 def _make(task: Task, items: list[Item], release: str, deadline: float) -> dict[tuple[str, str], Prediction]:
-    """Foresee and write all items, at once but for clones whose method can be told only when this task has made their sources."""
-    foreseen: dict[tuple[str, str], Prediction] = {}
+    """Predict and write all items, at once but for clones whose method can be told only when this task has made their sources."""
+    predicted: dict[tuple[str, str], Prediction] = {}
     rest = items
     while rest:
         now, rest = sources_first(rest) if task.params["wait"] and not task.check_mode else (rest, [])
-        foreseen.update(foresee(task, now, deadline))
+        predicted.update(predict_and_check(task, now, deadline))
         with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
             list(pool.map(lambda item: guarded(item, lambda: ensure(task, item, release, deadline)), now))
         wanted = {source_claim(item) for item in rest}
@@ -104,8 +104,8 @@ def _make(task: Task, items: list[Item], release: str, deadline: float) -> dict[
         failed = {source.key for source in sources if source.error}
         for item in rest:
             if source_claim(item) in failed:
-                item.error = f"DataVolume {item.title} is not made, because its source in this task failed; mend that first."
-    return foreseen
+                item.error = f"DataVolume {item.title} was skipped because its source failed; fix the source first."
+    return predicted
 
 
 def _told(errors: list[str]) -> str:
@@ -151,27 +151,27 @@ def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) 
             item.error = f"Growth of DataVolume {item.title} {how}: {outcome.verdict.reason}."
 
 
-def _pairs(items: list[Item]) -> list[Pair]:
-    return [Pair(item.stored or {}, item.claim) for item in items]
+def _volumes_and_claims(items: list[Item]) -> list[VolumeAndClaim]:
+    return [VolumeAndClaim(item.stored or {}, item.claim) for item in items]
 
 
-def _results(task: Task, items: list[Item], settings: Settings | None, foreseen: dict[tuple[str, str], Prediction]) -> list[dict[str, t.Any]]:
-    seen: dict[tuple[str, str], ScratchSeen] = {}
+def _results(task: Task, items: list[Item], settings: Settings | None, predicted: dict[tuple[str, str], Prediction]) -> list[dict[str, t.Any]]:
+    seen: dict[tuple[str, str], ObservedScratch] = {}
     if task.params["wait"] and not task.check_mode:
         for namespace, some in by_namespace([item for item in items if item.changed and item.stored is not None]):
             # No claims: a scratch claim that is there at once after the end is about to go.
-            seen.update(look_for(task.connection, namespace, _pairs(some), []))
+            seen.update(look_for(task.connection, namespace, _volumes_and_claims(some), []))
     allocated: dict[tuple[str, str], Object] = {}
     if task.params["verify_allocation"]:
         present = [item for item in items if item.present and item.stored is not None and not item.error]
         _read_claims(task, [item for item in present if item.claim is None])
-        allocated = measure(task, _pairs(present))
+        allocated = measure(task, _volumes_and_claims(present))
     results = []
     for item in items:
-        facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ScratchSeen()), allocated.get(item.key))
-        prediction = foreseen.get(item.key) if item.drift not in _NOT_MADE else None
-        facts["clone"]["foreseen"] = prediction.facts if prediction else None
-        item.error = told_users(item, prediction) or (other_method(item, facts["clone"]["method"]) if prediction else "")
+        facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ObservedScratch()), allocated.get(item.key))
+        prediction = predicted.get(item.key) if item.drift not in _NOT_MADE else None
+        facts["clone"]["predicted"] = prediction.facts if prediction else None
+        item.error = with_source_users(item, prediction) or (method_mismatch(item, facts["clone"]["method"]) if prediction else "")
         if item.changed and (facts["preallocation"] or {}).get("ignored"):
             task.warn(f"DataVolume {item.title} is not preallocated: {facts['preallocation']['ignored']}")
         namespace, name = item.key

@@ -10,11 +10,11 @@ from __future__ import annotations
 from . import _diagnosis as diagnosis
 from ._connection import Connection, Object
 from ._data_volume_ensure import Item
-from ._diagnosis import Surroundings
+from ._diagnosis import Evidence
 from ._errors import CdiError
 from ._resources import DATA_VOLUME
-from ._surroundings import Lookout
-from ._wait import FAILED, REACHED, WAITING, Closer, Verdict, wait_for
+from ._evidence_reader import EvidenceReader
+from ._wait import FAILED, REACHED, WAITING, StallProbe, Verdict, wait_for
 
 
 def wait_for_volumes(connection: Connection, items: list[Item], deadline: float, timeout: int) -> None:
@@ -28,24 +28,24 @@ def wait_for_volumes(connection: Connection, items: list[Item], deadline: float,
     if not waiting:
         return
     namespace = items[0].key[0]
-    lookout = Lookout(connection, namespace)
+    reader = EvidenceReader(connection, namespace)
 
-    def judge(name: str, stored: Object | None, around: Surroundings | None = None) -> Verdict:
+    def judge(name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
         waiting[name].diagnosis = diagnosis.explain(stored, around)
         return diagnosis.judge(waiting[name].volume, stored, around)
 
-    def look(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
-        around = lookout.look(quiet.values(), seconds)
+    def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
+        around = reader.probe(quiet.values(), seconds)
         return {name: judge(name, stored, around) for name, stored in quiet.items()}
 
     try:
-        outcomes = wait_for(connection, DATA_VOLUME, namespace, list(waiting), judge, deadline, Closer(diagnosis.moved, look))
+        outcomes = wait_for(connection, DATA_VOLUME, namespace, list(waiting), judge, deadline, StallProbe(diagnosis.moved, probe))
     except CdiError as exc:
         for item in waiting.values():
             item.error = str(exc)
         return
     late = {name: outcome for name, outcome in outcomes.items() if outcome.verdict.state != REACHED}
-    around = lookout.look(outcome.object for outcome in late.values()) if late else Surroundings()
+    around = reader.probe(outcome.object for outcome in late.values()) if late else Evidence()
     for name, outcome in outcomes.items():
         item = waiting[name]
         item.stored = outcome.object or item.stored

@@ -17,7 +17,7 @@ from datetime import datetime
 
 from ._cdi import conditions, judge_deployment
 from ._diagnosis_rules import CLAIM_RULES, LASTING, WORKER_RULES, Rule
-from ._public import public
+from ._public import redact_urls
 from ._wait import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
@@ -49,7 +49,7 @@ _UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_CHARACTERS = 500
 
 
-class Surroundings:
+class Evidence:
     """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
 
     `controllers` are the Deployments of that name in the cluster, None when they were not, or could not be, read.
@@ -92,7 +92,7 @@ class Diagnosis(t.NamedTuple):
 _NO_CLAIM = Diagnosis("claim_missing", "CDI has made no claim for it", "see what refuses the claim (a LimitRange, a webhook): CDI's controller logs it")
 
 
-class _Said(t.NamedTuple):
+class Statement(t.NamedTuple):
     """Words about a volume, and for how many seconds they are known to have held."""
 
     text: str
@@ -111,7 +111,7 @@ def moved(stored: Object | None) -> t.Hashable:
     return status.get("phase"), status.get("progress")
 
 
-def judge(volume: t.Mapping[str, t.Any], stored: Object | None, around: Surroundings | None = None) -> Verdict:
+def judge(volume: t.Mapping[str, t.Any], stored: Object | None, around: Evidence | None = None) -> Verdict:
     """Whether a stored DataVolume has got where it should, or cannot get there."""
     if stored is None:
         return Verdict(FAILED, "it was deleted")
@@ -120,7 +120,7 @@ def judge(volume: t.Mapping[str, t.Any], stored: Object | None, around: Surround
     return weigh(stored, around) or Verdict(WAITING, sentence(explain(stored, around, late=True)).rstrip("."))
 
 
-def weigh(stored: Object, around: Surroundings | None) -> Verdict | None:
+def weigh(stored: Object, around: Evidence | None) -> Verdict | None:
     """Whether what is wrong with a volume, or with a claim that CDI fills without one, can heal; None when nothing is known to be wrong."""
     found = diagnose(stored, around)
     if found is None:
@@ -149,7 +149,7 @@ def _phase(stored: Object) -> str:
     return (stored.get("status") or {}).get("phase") or "Pending"
 
 
-def explain(stored: Object | None, around: Surroundings | None = None, *, late: bool = False) -> dict[str, str] | None:
+def explain(stored: Object | None, around: Evidence | None = None, *, late: bool = False) -> dict[str, str] | None:
     """The result key `diagnosis` of a volume: phase, cause, message and remedy; None when nothing is known to be wrong.
 
     `late` says that the volume should have got further by now.
@@ -159,7 +159,7 @@ def explain(stored: Object | None, around: Surroundings | None = None, *, late: 
     phase = _phase(stored)
     found = diagnose(stored, around)
     if found is None and phase in NEEDS_CONSUMER:
-        told = "its storage class binds a claim when a pod uses it"
+        told = "its storage class uses WaitForFirstConsumer: the claim binds when a pod uses it"
         found = Diagnosis("waiting_for_consumer", told, "start such a pod or VM, or give binding=immediate")
     if found is None and late:
         progress = (stored.get("status") or {}).get("progress") or "N/A"
@@ -174,7 +174,7 @@ def sentence(explained: t.Mapping[str, str] | None) -> str:
     return "; ".join(filter(None, (f"phase {explained['phase'] or 'unknown'}, {explained['message']}", explained["remedy"]))) + "."
 
 
-def diagnose(stored: Object, around: Surroundings | None = None) -> Diagnosis | None:
+def diagnose(stored: Object, around: Evidence | None = None) -> Diagnosis | None:
     """What is wrong with a volume that has not succeeded, as far as it, and what is around it, tell."""
     phase = _phase(stored)
     found = conditions(stored)
@@ -182,9 +182,9 @@ def diagnose(stored: Object, around: Surroundings | None = None) -> Diagnosis | 
     if (phase == "Succeeded" and not _is_unproven(stored)) or (running.get("status") == "True" and running.get("reason") != _NO_WORKER):
         return None
     restarts = (stored.get("status") or {}).get("restartCount", 0)
-    mine = _Mine(stored, around) if around else None
-    said_of_worker = [_Said(_told(running)), *(mine.pods() if mine else ())]
-    said_of_claim = [*([] if bound.get("status") == "True" else [_Said(_told(bound))]), *(mine.claims() if mine else ())]
+    mine = RelatedObjects(stored, around) if around else None
+    said_of_worker = [Statement(_told(running)), *(mine.pods() if mine else ())]
+    said_of_claim = [*([] if bound.get("status") == "True" else [Statement(_told(bound))]), *(mine.claims() if mine else ())]
     diagnosis = _first(said_of_worker, WORKER_RULES, restarts) or _first(said_of_claim, CLAIM_RULES, restarts)
     if diagnosis and diagnosis.cause in _SHARED and (mine is None or mine.others_work()):
         diagnosis = diagnosis._replace(grace=None)
@@ -198,7 +198,7 @@ def diagnose(stored: Object, around: Surroundings | None = None) -> Diagnosis | 
     return _controller_down(stored, around.controllers) or (_NO_CLAIM if bound.get("reason") == "NotFound" and not mine.has_claims() else None)
 
 
-def unexplained(stored: Object, around: Surroundings) -> bool:
+def unexplained(stored: Object, around: Evidence) -> bool:
     """Whether only CDI's controller can tell what is wrong, if anything is."""
     found = diagnose(stored, around)
     return found is None or found.cause in ("controller_down", _NO_CLAIM.cause)
@@ -211,7 +211,7 @@ def _told(condition: Object) -> str:
     return _tidy(f"{reason or 'no reason'}: {message or 'no message'}")
 
 
-def _first(said: t.Iterable[_Said], rules: t.Sequence[Rule], restarts: int) -> Diagnosis | None:
+def _first(said: t.Iterable[Statement], rules: t.Sequence[Rule], restarts: int) -> Diagnosis | None:
     """What the first words mean that a rule knows; an event of that meaning tells for how long it has been so, a condition does not."""
     said = list(said)
     for text, _lasted in said:
@@ -239,10 +239,10 @@ def _controller_down(stored: Object, controllers: t.Sequence[Object] | None) -> 
     return None
 
 
-class _Mine:
+class RelatedObjects:
     """What around a volume belongs to it: its claim, the helper claims and pods that own one another, and their events."""
 
-    def __init__(self, stored: Object, around: Surroundings) -> None:
+    def __init__(self, stored: Object, around: Evidence) -> None:
         self._around = around
         self._uids: dict[str, None] = {stored["metadata"].get("uid", ""): None}
         self._found: dict[str, list[Object]] = {"claim": [stored] if _is_claim(stored) else [], "pod": [], "snapshot": []}
@@ -266,29 +266,29 @@ class _Mine:
         """Whether other volumes' helpers are at work, which give back what they use."""
         return bool(self._around.helpers.difference(self._uids))
 
-    def pods(self) -> t.Iterator[_Said]:
+    def pods(self) -> t.Iterator[Statement]:
         """What pods that do not run say: their containers, and their events."""
         waiting = {pod["metadata"]["uid"]: pod for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") == "Pending"}
         for pod in waiting.values():
             status = pod["status"]
             for container in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
-                yield _Said(_told((container.get("state") or {}).get("waiting") or {}))
+                yield Statement(_told((container.get("state") or {}).get("waiting") or {}))
             for condition in status.get("conditions") or ():
                 if condition.get("type") == "PodScheduled" and condition.get("status") != "True":
-                    yield _Said(_told(condition))
+                    yield Statement(_told(condition))
         yield from (_event(event) for event in self.events if event["involvedObject"].get("uid") in waiting)
 
-    def claims(self) -> t.Iterator[_Said]:
+    def claims(self) -> t.Iterator[Statement]:
         """What is said of claims that are not bound, and of objects that are to become them; last, that they are not."""
         settled = {claim["metadata"]["uid"] for claim in self._found["claim"] if (claim.get("status") or {}).get("phase") == "Bound"}
         for snapshot in self._found["snapshot"]:
             error = (snapshot.get("status") or {}).get("error") or {}
             if error.get("message"):
-                yield _Said(_tidy(f"SnapshotFailed: {error['message']}"))
+                yield Statement(_tidy(f"SnapshotFailed: {error['message']}"))
         for claim in self._found["claim"]:
             error = (claim["metadata"].get("annotations") or {}).get(_CLONE_ERROR)
             if error:
-                yield _Said(_tidy(f"CloneError: {error}"))
+                yield Statement(_tidy(f"CloneError: {error}"))
         for event in self.events:
             about = event["involvedObject"]
             if about.get("kind") == "Pod" or event.get("reason") in _ECHOES:
@@ -301,12 +301,12 @@ class _Mine:
             if claim["metadata"]["uid"] in settled or "volumeName" in claim["spec"]:
                 continue
             if storage_class is None:
-                yield _Said(f"NoStorageClass: claim {name} names no storage class, and none is the default")
+                yield Statement(f"NoStorageClass: claim {name} names no storage class, and none is the default")
             elif not storage_class:
-                yield _Said(f"ClaimPending: claim {name} has the empty storage class, and no persistent volume fits it")
+                yield Statement(f"ClaimPending: claim {name} has the empty storage class, and no persistent volume fits it")
             # The claim that is to be populated is pending until the end.
             elif claim["metadata"]["uid"] in self._around.helpers:
-                yield _Said(f"ClaimPending: claim {name} of storage class {storage_class} is not bound")
+                yield Statement(f"ClaimPending: claim {name} of storage class {storage_class} is not bound")
 
 
 def _is_claim(stored: Object) -> bool:
@@ -321,23 +321,23 @@ def _owners(item: Object) -> list[str]:
     return [*(owner["uid"] for owner in _references(item)), (item["metadata"].get("labels") or {}).get(_OWNED_BY, "")]
 
 
-def _event(event: Object) -> _Said:
+def _event(event: Object) -> Statement:
     text = _tidy(f"{event.get('reason')}: {event.get('message') or ''}")
     try:
         first, last = (datetime.fromisoformat(event[key].replace("Z", "+00:00")) for key in ("firstTimestamp", "lastTimestamp"))
     except (AttributeError, KeyError, ValueError):
-        return _Said(text)
-    return _Said(text, (last - first).total_seconds())
+        return Statement(text)
+    return Statement(text, (last - first).total_seconds())
 
 
 def _last_seen(event: Object) -> str:
     return event.get("lastTimestamp") or event.get("eventTime") or ""
 
 
-def warnings_about(stored: Object, around: Surroundings, explained: t.Mapping[str, str]) -> list[str]:
+def warnings_about(stored: Object, around: Evidence, explained: t.Mapping[str, str]) -> list[str]:
     """The last three different warnings about a volume, its claim, its helper claims and pods, the newest last, that say more than `explained`."""
     told: dict[str, None] = {}
-    for event in _Mine(stored, around).events:
+    for event in RelatedObjects(stored, around).events:
         text = _event(event).text
         message = text.partition(": ")[2]
         if not _NOISE.search(text) and message not in explained["message"] and not any(message in other for other in told):
@@ -347,5 +347,5 @@ def warnings_about(stored: Object, around: Surroundings, explained: t.Mapping[st
 
 def _tidy(text: str) -> str:
     """On one line, of bounded length, and without what a URL may carry of secrets."""
-    text = public(_HELPER.sub("", " ".join(str(text).split()))).rstrip(".")
+    text = redact_urls(_HELPER.sub("", " ".join(str(text).split()))).rstrip(".")
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ._public import public
+from ._public import redact_urls
 
 if t.TYPE_CHECKING:
     from ._resources import Resource
@@ -20,7 +20,7 @@ class CdiError(Exception):
     """A sentence for the user, in which URLs show no secrets; `result` holds facts that the task returns beside it."""
 
     def __init__(self, message: str, **result: t.Any) -> None:
-        super().__init__(public(message))
+        super().__init__(redact_urls(message))
         self.result = result
 
 

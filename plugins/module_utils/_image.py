@@ -75,7 +75,7 @@ def _inspect(path: str, content: Content, file_size: int) -> Image:
     if head[:21] == b"# Disk DescriptorFile":
         raise CdiError(f"{path} is only the descriptor of a vmdk; give the file with the data, or one file made by: qemu-img convert -O qcow2.")
     if _zstd.is_skippable(head[:4]):
-        raise CdiError(f"{path} begins with a frame without data, as pzstd makes it, and CDI would store it compressed; compress it with zstd instead.")
+        raise CdiError(f"{path} begins with a skippable zstd frame, as pzstd writes it, which CDI would store compressed; compress it with zstd instead.")
     if len(head) < _SMALLEST_BYTES:
         raise CdiError(f"{path} holds {len(head)} bytes, and CDI takes no image below {_SMALLEST_BYTES}; give a whole image.")
     if head[257:262] == b"ustar":

@@ -19,10 +19,10 @@ _ARCHIVE = "CDI does not preallocate archives"
 _THIN = "A {method} clone shares blocks with its source, and CDI does not preallocate it"
 
 
-def preallocation_facts(volume: Object | None, claim: Object | None, foretold_method: str | None = None) -> dict[str, t.Any]:
+def preallocation_facts(volume: Object | None, claim: Object | None, predicted_method: str | None = None) -> dict[str, t.Any]:
     """Asked, applied, and whether CDI could apply it; `ignored` says why a preallocation that was asked for is not there.
 
-    Null is what nobody knows yet: without a claim whether it was applied, without a clone's method, recorded or foretold, whether it can be.
+    Null is what nobody knows yet: without a claim whether it was applied, without a clone's method, recorded or predicted, whether it can be.
 
     CDI records on the claim what was asked (its own value or the cluster's) and only ever that it was applied
     (pkg/controller/common/util.go, v1.65.0). A host-assisted clone of files is recorded as preallocated even when that was not asked
@@ -33,7 +33,7 @@ def preallocation_facts(volume: Object | None, claim: Object | None, foretold_me
     asked = recorded.get(REQUESTED)
     requested = spec.get("preallocation") if asked is None else asked == "true"
     applied = None if claim is None else recorded.get(f"{PREFIX}storage.preallocation") == "true" and requested is not False
-    supported, reason = _support(volume, claim, spec, foretold_method)
+    supported, reason = _support(volume, claim, spec, predicted_method)
     return {
         "requested": requested,
         "applied": applied,
@@ -42,12 +42,12 @@ def preallocation_facts(volume: Object | None, claim: Object | None, foretold_me
     }
 
 
-def _support(volume: Object | None, claim: Object | None, spec: Object, foretold_method: str | None) -> tuple[bool | None, str]:
+def _support(volume: Object | None, claim: Object | None, spec: Object, predicted_method: str | None) -> tuple[bool | None, str]:
     content = annotations(claim).get(f"{PREFIX}storage.contentType") or spec.get("contentType")
     if content == "archive":
         return False, _ARCHIVE
     if is_clone(volume, claim):
-        method = clone_facts(volume, claim)["method"] or foretold_method
+        method = clone_facts(volume, claim)["method"] or predicted_method
         if method is None:
             return None, ""
         if method != "copy":

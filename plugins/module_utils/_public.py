@@ -28,7 +28,7 @@ SECRET_ANNOTATIONS = (
 _HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
 
-def public(text: str) -> str:
+def redact_urls(text: str) -> str:
     """A text without the secrets that the URLs in it carry."""
     return _HOST_TO_WHITE_SPACE.sub(_without_query, _USER.sub("***@", text))
 
@@ -57,7 +57,7 @@ def _hidden(_text: str) -> str:
 _SHOWN_BY: dict[str, t.Callable[[str], str]] = {"url": public_url, "host": public_url, "proxy": public_url, **dict.fromkeys(SECRET_FIELDS, _hidden)}
 
 
-def without_secrets(value: t.Any, before: t.Any = None, shown_by: t.Callable[[str], str] = public) -> t.Any:
+def without_secrets(value: t.Any, before: t.Any = None, shown_by: t.Callable[[str], str] = redact_urls) -> t.Any:
     """Plain data as results show them. A text that differs from the one `before` in nothing but what is hidden says so."""
     if isinstance(value, dict):
         others = before if isinstance(before, dict) else {}
@@ -71,4 +71,4 @@ def without_secrets(value: t.Any, before: t.Any = None, shown_by: t.Callable[[st
         return value
     shown = shown_by(value)
     only_hidden = isinstance(before, str) and before != value and shown_by(before) == shown
-    return f"{shown} (differs in what is hidden)" if only_hidden else shown
+    return f"{shown} (redacted parts differ)" if only_hidden else shown

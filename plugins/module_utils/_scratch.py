@@ -242,7 +242,7 @@ def left_over(volume: Object, scratch: Object | None, now: datetime | None = Non
     return not known or (now - max(known)).total_seconds() > _LEFT_OVER_SECONDS
 
 
-def without_volume(claims: t.Iterable[Object], now: datetime | None = None) -> list[Key]:
+def orphaned_scratch(claims: t.Iterable[Object], now: datetime | None = None) -> list[Key]:
     """Scratch claims, of all `claims` that there are, whose volume has been gone for a minute: namespace and name."""
     claims = list(claims)
     there = {(each["metadata"]["namespace"], mark) for each in claims for mark in (each["metadata"]["name"], each["metadata"]["uid"])}

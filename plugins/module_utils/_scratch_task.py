@@ -13,24 +13,24 @@ from ._cdi import release
 from ._cdi_config import CONFIG_NAME
 from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from ._connection import Connection, Object
-from ._data_volume_facts import ScratchSeen, scratch_facts
+from ._data_volume_facts import ObservedScratch, scratch_facts
 from ._errors import ApiError
 from ._resources import CDI, CDI_CONFIG, EVENT, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, STORAGE_PROFILE, Resource
 from ._scratch import Settings, claim_name, need
 
 
-class Pair(t.NamedTuple):
+class VolumeAndClaim(t.NamedTuple):
     """A DataVolume and its claim."""
 
     volume: Object
     claim: Object | None
 
 
-def may_need(pairs: t.Iterable[Pair]) -> list[Pair]:
+def may_need(pairs: t.Iterable[VolumeAndClaim]) -> list[VolumeAndClaim]:
     return [pair for pair in pairs if need(pair.volume.get("spec") or {}).needed is not False]
 
 
-def read_settings(connection: Connection, pairs: t.Iterable[Pair]) -> Settings | None:
+def read_settings(connection: Connection, pairs: t.Iterable[VolumeAndClaim]) -> Settings | None:
     """CDIConfig, release and, for volumes that are still to be filled, storage profiles and the default class: at most four requests.
 
     None, without a request, when no volume can need scratch space. What may not be read is left out.
@@ -53,7 +53,7 @@ def read_settings(connection: Connection, pairs: t.Iterable[Pair]) -> Settings |
     return settings
 
 
-def _class(pair: Pair) -> str | None:
+def _class(pair: VolumeAndClaim) -> str | None:
     spec = pair.volume.get("spec") or {}
     for holder in ((pair.claim or {}).get("spec"), spec.get("storage"), spec.get("pvc")):
         if (holder or {}).get("storageClassName"):
@@ -61,19 +61,19 @@ def _class(pair: Pair) -> str | None:
     return None
 
 
-def foreseen_problems(settings: Settings | None, pairs: t.Iterable[Pair]) -> list[str]:
+def predicted_problems(settings: Settings | None, pairs: t.Iterable[VolumeAndClaim]) -> list[str]:
     """What will go wrong with the scratch claims of these volumes, each once, naming the first volume."""
     told: dict[str, str] = {}
     for pair in may_need(pairs) if settings else []:
-        facts = scratch_facts(pair.volume, pair.claim, settings, ScratchSeen())
+        facts = scratch_facts(pair.volume, pair.claim, settings, ObservedScratch())
         for problem in facts["problems"]:
             told.setdefault(problem, "/".join(_key(pair.volume)))
     return [f"DataVolume {title} needs scratch space: {problem}" for problem, title in told.items()]
 
 
 def look_for(
-    connection: Connection, namespace: str | None, pairs: t.Iterable[Pair], claims: t.Iterable[Object] | None = None
-) -> dict[tuple[str, str], ScratchSeen]:
+    connection: Connection, namespace: str | None, pairs: t.Iterable[VolumeAndClaim], claims: t.Iterable[Object] | None = None
+) -> dict[tuple[str, str], ObservedScratch]:
     """What is known of each volume's scratch claim, by the volume's namespace and name; no request when none can need it.
 
     `claims` are all claims that there are; without them each scratch claim is read by its name. Of a claim that is gone its events tell
@@ -91,7 +91,7 @@ def look_for(
     seen = {}
     for key, name in scratch.items():
         mark = (key[0], name or "")
-        seen[key] = ScratchSeen(there.get(mark), True if mark in there or mark in were else None)
+        seen[key] = ObservedScratch(there.get(mark), True if mark in there or mark in were else None)
     return seen
 
 

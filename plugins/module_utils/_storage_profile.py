@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ._apply import shown, write
+from ._apply import for_result, write
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
 from ._connection import Object
 from ._errors import CdiError, NotServed
@@ -83,7 +83,7 @@ def run(task: Task) -> dict[str, t.Any]:
 
     if task.params["wait"] and not task.check_mode and judge(stored).state != REACHED:
         stored = _wait(task, judge, deadline)
-    return {"changed": change.changed, "storage_profile": shown(stored), "diff": change.diff}
+    return {"changed": change.changed, "storage_profile": for_result(stored), "diff": change.diff}
 
 
 def _refuse_unknown_snapshot_class(task: Task, stored: Object | None, wanted: Object) -> None:
@@ -104,6 +104,6 @@ def _wait(task: Task, judge: t.Callable[[Object | None], Verdict], deadline: flo
     outcome = wait_for(task.connection, STORAGE_PROFILE, None, [name], lambda _name, stored: judge(stored), deadline)[name]
     if outcome.verdict.state != REACHED:
         raise CdiError(
-            f"StorageProfile {name} is not as asked after {task.params['wait_timeout']} s: {outcome.verdict.reason}; see the log of Deployment cdi-deployment."
+            f"StorageProfile {name} did not take effect within {task.params['wait_timeout']} s: {outcome.verdict.reason}; see the log of Deployment cdi-deployment."
         )
     return t.cast(Object, outcome.object)

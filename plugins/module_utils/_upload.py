@@ -26,7 +26,7 @@ from ._data_volume import BIND_IMMEDIATELY, Drift, desired
 from ._data_volume_checks import check as check_volume
 from ._data_volume_growth import requested
 from ._data_volume_options import VOLUME_OPTIONS
-from ._diagnosis import Surroundings, weigh
+from ._diagnosis import Evidence, weigh
 from ._diagnosis_rules import SPOILT
 from ._errors import CdiError
 from ._fields import field_name
@@ -43,7 +43,7 @@ UPLOADED = "kubevirt.cdi/uploaded-sha256"
 UPLOAD_TARGET = f"{PREFIX}storage.upload.target"
 _CHECKSUM = re.compile(r"sha256:([0-9a-fA-F]{64})")
 # Annotations and labels that belong to one life of a volume or claim; a new one must not inherit them.
-_OF_ONE_LIFE = re.compile(r"cdi\.kubevirt\.io/|kubevirt\.cdi/|(pv|volume|volume\.beta|kubectl)\.kubernetes\.io/")
+NOT_INHERITED = re.compile(r"cdi\.kubevirt\.io/|kubevirt\.cdi/|(pv|volume|volume\.beta|kubectl)\.kubernetes\.io/")
 _OF_A_CLAIM = (UPLOAD_TARGET, f"{PREFIX}storage.contentType", REQUESTED, BIND_IMMEDIATELY)
 _SPEC_FIELDS = ("content_type", "preallocation", "priority_class_name", "service_account_name")
 _TARGET_OPTIONS = ("size", "storage_class_name", "volume_name", "access_modes", "volume_mode")
@@ -73,7 +73,7 @@ _REMEDIES = {
 
 CREATE, SEND, REPLACE, RECORD, NOTHING = "create", "send", "replace", "record", "nothing"
 # What a result calls them.
-TOLD = {CREATE: "uploaded", SEND: "uploaded", REPLACE: "replaced", RECORD: "recorded", NOTHING: "unchanged"}
+ACTION_LABELS = {CREATE: "uploaded", SEND: "uploaded", REPLACE: "replaced", RECORD: "recorded", NOTHING: "unchanged"}
 
 
 def check(upload: t.Mapping[str, t.Any]) -> None:
@@ -167,7 +167,7 @@ def describe(image: Image) -> str:
 
 
 def _inherited(values: t.Mapping[str, str] | None, keep: t.Collection[str]) -> dict[str, str]:
-    return {key: value for key, value in (values or {}).items() if key in keep or not _OF_ONE_LIFE.match(key)}
+    return {key: value for key, value in (values or {}).items() if key in keep or not NOT_INHERITED.match(key)}
 
 
 def refuse_owned(kind: str, target: Object) -> None:
@@ -180,7 +180,7 @@ def refuse_owned(kind: str, target: Object) -> None:
         )
 
 
-def new_life(claim: Object) -> Object:
+def recreated_claim(claim: Object) -> Object:
     """A claim like this one with nothing in it."""
     metadata, spec = claim["metadata"], claim["spec"]
     kept = {key: value for key, value in spec.items() if key not in ("volumeName", "dataSource")}
@@ -239,7 +239,7 @@ def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, clai
     if not is_populated(volume, claim):
         if drift.lines and upload["overwrite"] == "never":
             raise CdiError(
-                f"{what} is empty and another one: {'; '.join(drift.lines)}; CDI cannot change a volume's spec: correct the options, "
+                f"{what} is empty, but its spec differs: {'; '.join(drift.lines)}; a DataVolume's spec is immutable: correct the options, "
                 "or say overwrite=different to delete the volume and make it anew."
             )
         begun = annotations(claim).get(INTENDED)
@@ -268,7 +268,7 @@ def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, clai
     return REPLACE, why
 
 
-def judge_claim_ready(claim: Object | None, around: Surroundings | None = None) -> Verdict:
+def judge_claim_ready(claim: Object | None, around: Evidence | None = None) -> Verdict:
     """Whether bytes can be sent to a claim that has no DataVolume, or what keeps it from that."""
     if claim is None:
         return Verdict(FAILED, "it was deleted while it was waited for")
@@ -282,7 +282,7 @@ def judge_claim_ready(claim: Object | None, around: Surroundings | None = None) 
     return Verdict(WAITING, f"it is {phase}, and its upload server is not ready" + (f" ({told})" if told else ""))
 
 
-class Finish:
+class CompletionJudge:
     """Judges a target after its last byte has been sent: CDI may still convert the image, or lose its worker."""
 
     def __init__(self, target: Object, *, is_claim: bool) -> None:

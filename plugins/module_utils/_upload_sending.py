@@ -22,16 +22,16 @@ from ._cdi_config import CONFIG_NAME
 from ._clone import annotations
 from ._clone_facts import DEFAULT_CLASS, default_class
 from ._connection import Object
-from ._diagnosis import Surroundings
+from ._diagnosis import Evidence
 from ._errors import ApiError, CdiError
 from ._image import Image
 from ._module import Task
 from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, UPLOAD_TOKEN_REQUEST, Resource
 from ._scratch import Settings, overhead_of, target_bytes
-from ._surroundings import Lookout
+from ._evidence_reader import EvidenceReader
 from ._upload_progress import Progress
-from ._upload_transport import Answer, Route, Stamp, Unreachable, find_route, is_forbidden, send
-from ._wait import FAILED, REACHED, Closer, Verdict, wait_for, wait_gone
+from ._upload_transport import Answer, Route, FileIdentity, Unreachable, find_route, is_forbidden, send
+from ._wait import FAILED, REACHED, StallProbe, Verdict, wait_for, wait_gone
 
 # CDI's tokens live for 300 s and are looked at when a request begins (pkg/token/token.go, v1.65.0).
 _TOKEN_SECONDS = 240
@@ -49,7 +49,7 @@ class Item:
     upload: dict[str, t.Any]
     volume: Object | None = None
     claim: Object | None = None
-    stamp: Stamp | None = None
+    identity: FileIdentity | None = None
     image: Image | None = None
     digest: str = ""
     action: str = rules.NOTHING
@@ -117,7 +117,7 @@ class Session:
             return self._settings
 
 
-def held(item: Item) -> str | None:
+def recorded_digest(item: Item) -> str | None:
     return annotations(item.claim).get(rules.UPLOADED) or annotations(item.claim).get(rules.INTENDED)
 
 
@@ -132,7 +132,7 @@ def replace(session: Session, item: Item, why: str) -> None:
     session.progress.say(item.title, f"replacing it: {why}")
     stored = t.cast(Object, item.claim if item.volume is None else item.volume)
     rules.refuse_owned(_resource(item).kind, stored)
-    claim = rules.new_life(stored) if item.volume is None else None
+    claim = rules.recreated_claim(stored) if item.volume is None else None
     session.connection.delete(_resource(item), name, namespace, dry_run=session.check_mode, uid=stored["metadata"]["uid"])
     if session.check_mode:
         return
@@ -171,7 +171,7 @@ def send_until_taken(session: Session, item: Item) -> None:
             if may_be_taken:
                 break  # CDI had taken all of an attempt before, although its answer got lost.
             _forget(session, item)
-            raise CdiError(f"{_resource(item).kind} {item.title} has been filled by somebody else meanwhile; run the task again to compare.")
+            raise CdiError(f"{_resource(item).kind} {item.title} was filled by another client during this upload; run the task again to compare.")
         if not token or time.monotonic() - token_time > _TOKEN_SECONDS:
             token, token_time = _token(session, item), time.monotonic()
         try:
@@ -180,7 +180,7 @@ def send_until_taken(session: Session, item: Item) -> None:
             if not may_be_begun:
                 _forget(session, item)
             raise
-        may_be_taken = may_be_taken or (answer.status in _NO_REFUSAL and item.bytes_sent == t.cast(Stamp, item.stamp).size)
+        may_be_taken = may_be_taken or (answer.status in _NO_REFUSAL and item.bytes_sent == t.cast(FileIdentity, item.identity).size)
         may_be_begun = may_be_begun or answer.status not in _NOTHING_TAKEN
         told = rules.told(answer.status, answer.text)
         if rules.is_busy(answer.status, answer.text):
@@ -212,7 +212,7 @@ def send_until_taken(session: Session, item: Item) -> None:
     else:
         if not may_be_begun:
             _forget(session, item)
-        raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed {attempts} times, at last because {told}.{_warnings(session, item)}")
+        raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed after {attempts} attempts; last error: {told}.{_warnings(session, item)}")
     if item.volume is not None:
         item.volume = session.connection.get(DATA_VOLUME, item.key[1], item.key[0])
     item.claim = annotate(session, item, {rules.UPLOADED: item.digest})
@@ -239,17 +239,17 @@ def _ready(session: Session, item: Item) -> Object:
     session.progress.say(item.title, "waiting for the upload server")
     volume = rules.declared(item.upload)
 
-    def judge(_name: str, stored: Object | None, around: Surroundings | None = None) -> Verdict:
+    def judge(_name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
         return rules.judge_claim_ready(stored, around) if item.volume is None else diagnosis.judge(volume, stored, around)
 
-    lookout = Lookout(session.connection, namespace)
+    reader = EvidenceReader(session.connection, namespace)
 
-    def look(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
-        around = lookout.look(quiet.values(), seconds)
+    def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
+        around = reader.probe(quiet.values(), seconds)
         return {each: judge(each, stored, around) for each, stored in quiet.items()}
 
     deadline = time.monotonic() + session.timeout
-    outcome = wait_for(session.connection, _resource(item), namespace, [name], judge, deadline, Closer(diagnosis.moved, look))[name]
+    outcome = wait_for(session.connection, _resource(item), namespace, [name], judge, deadline, StallProbe(diagnosis.moved, probe))[name]
     if outcome.verdict.state != REACHED or outcome.object is None:
         how = "cannot take the upload" if outcome.verdict.state == FAILED else f"is not ready for the upload after {session.timeout} s"
         raise CdiError(f"{_resource(item).kind} {item.title} {how}: {outcome.verdict.reason}.{_warnings(session, item)}")
@@ -258,14 +258,14 @@ def _ready(session: Session, item: Item) -> Object:
     if intended is None and not _is_populated(item, outcome.object):
         item.claim = annotate(session, item, {rules.INTENDED: item.digest})
     if intended not in (None, item.digest):
-        raise CdiError(f"Another task uploads another file (SHA-256 {intended}) into {item.title}; wait for its end, and run the task again to compare.")
+        raise CdiError(f"Another task is uploading a different file (SHA-256 {intended}) into {item.title}; wait for its end, and run the task again to compare.")
     return outcome.object
 
 
 def _warnings(session: Session, item: Item) -> str:
     if item.volume is None:
         return ""
-    around = Lookout(session.connection, item.key[0]).look([item.volume])
+    around = EvidenceReader(session.connection, item.key[0]).probe([item.volume])
     told = diagnosis.warnings_about(item.volume, around, diagnosis.explain(item.volume, around, late=True) or {"message": ""})
     return f" Warnings: {'; '.join(told)}." if told else ""
 
@@ -282,17 +282,17 @@ def _token(session: Session, item: Item) -> str:
 
 
 def _attempt(session: Session, item: Item, token: str) -> Answer:
-    stamp = t.cast(Stamp, item.stamp)
+    identity = t.cast(FileIdentity, item.identity)
     route = session.route()
     item.transport, item.bytes_sent = route.name, 0
     started = time.monotonic()
 
     def progress(sent: int) -> None:
         item.bytes_sent = sent
-        session.progress.sent(item.title, sent, stamp.size, time.monotonic() - started)
+        session.progress.sent(item.title, sent, identity.size, time.monotonic() - started)
 
     try:
-        return send(route, token, item.upload["path"], stamp, session.timeout, progress)
+        return send(route, token, item.upload["path"], identity, session.timeout, progress)
     except (Unreachable, ApiError) as exc:
         if is_forbidden(exc):
             raise
@@ -305,7 +305,7 @@ def _finish(session: Session, item: Item, target: Object) -> Verdict:
     """Wait until CDI has made a disk of what it was sent."""
     session.progress.say(item.title, "sent; CDI writes the disk")
     namespace, name = item.key
-    finish = rules.Finish(target, is_claim=item.volume is None)
+    finish = rules.CompletionJudge(target, is_claim=item.volume is None)
     outcome = wait_for(
         session.connection, _resource(item), namespace, [name], lambda _name, stored: finish.judge(stored), time.monotonic() + session.timeout
     )[name]

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from . import _data_volume as data_volume
 from . import _upload as rules
-from ._apply import normalise, shown
+from ._apply import normalise, for_result
 from ._argspec import ArgumentSpec
 from ._clone import annotations
 from ._connection import Object
@@ -26,8 +26,8 @@ from ._overhead import required_space
 from ._preallocation import preallocation_facts
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._upload_progress import Progress
-from ._upload_sending import Item, Session, annotate, create, held, replace, send_until_taken
-from ._upload_transport import Stamp
+from ._upload_sending import Item, Session, annotate, create, recorded_digest, replace, send_until_taken
+from ._upload_transport import FileIdentity
 from ._wait import wait_gone
 
 _OPTIONS: dict[str, t.Any] = {
@@ -88,33 +88,33 @@ def run(task: Task) -> dict[str, t.Any]:
 
 def _upload(session: Session, item: Item) -> None:
     try:
-        _see_through(session, item)
+        upload_one(session, item)
     except OSError as exc:
         raise CdiError(f"Cannot read {item.upload['path']} on the host that runs this task: {exc.strerror or exc}; correct path.") from exc
 
 
-def _see_through(session: Session, item: Item) -> None:
+def upload_one(session: Session, item: Item) -> None:
     """Decide, make the target, and send until CDI has taken it."""
     if item.volume is not None and item.volume["metadata"].get("deletionTimestamp"):
         if not session.check_mode:
             wait_gone(session.connection, DATA_VOLUME, *item.key, session.timeout)
             item.claim = session.connection.get(PERSISTENT_VOLUME_CLAIM, item.key[1], item.key[0])
         item.volume = None
-    if item.volume is None and item.claim is not None and data_volume.goes_away(item.claim):
+    if item.volume is None and item.claim is not None and data_volume.is_terminating(item.claim):
         if not session.check_mode:
             wait_gone(session.connection, PERSISTENT_VOLUME_CLAIM, *item.key, session.timeout)
         item.claim = None
     if _holds_checksum(item):
         _label(session, item)
         return
-    item.stamp = Stamp.of(item.upload["path"])
+    item.identity = FileIdentity.of(item.upload["path"])
     item.image = inspect(item.upload["path"])
     if item.upload["checksum"] or item.volume is not None or item.claim is not None:
         item.digest = _sha256(session, item)
     item.wanted, drift = _wanted(session, item)
     item.action, item.reason = rules.plan(item.upload, item.digest, item.volume, item.claim, drift)
     item.changed = item.action != rules.NOTHING
-    before = held(item)
+    before = recorded_digest(item)
     if item.action in (rules.NOTHING, rules.RECORD, rules.SEND):
         _label(session, item)
     if item.action == rules.NOTHING:
@@ -169,7 +169,7 @@ def _sha256(session: Session, item: Item) -> str:
             digest.update(chunk)
     found, checksum = digest.hexdigest(), item.upload["checksum"]
     if checksum and found != rules.digest_of(checksum):
-        raise CdiError(f"{item.upload['path']} has the checksum sha256:{found} and not {checksum.lower()}; nothing was sent: give the right one of both.")
+        raise CdiError(f"{item.upload['path']} does not match checksum: expected {checksum.lower()}, got sha256:{found}; nothing was sent. Correct checksum, or the file.")
     return found
 
 
@@ -212,7 +212,7 @@ def _result(task: Task, item: Item) -> dict[str, t.Any]:
         "name": name,
         "namespace": namespace,
         "changed": item.changed,
-        "action": rules.TOLD[item.action],
+        "action": rules.ACTION_LABELS[item.action],
         "reason": item.reason,
         "sha256": item.digest,
         "format": image.format if image else None,
@@ -226,8 +226,8 @@ def _result(task: Task, item: Item) -> dict[str, t.Any]:
         "retries": item.retries,
         "phase": ((item.volume or {}).get("status") or {}).get("phase"),
         "preallocation": preallocation,
-        "data_volume": shown(item.volume),
-        "persistent_volume_claim": shown(item.claim),
+        "data_volume": for_result(item.volume),
+        "persistent_volume_claim": for_result(item.claim),
         "diff": item.diff,
     }
     return {**result, "error": item.error} if item.error else result

@@ -121,9 +121,9 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
     if parts.scheme != "https" or not host:
         raise CdiError(f"upload_proxy_url is {shown}; give an https URL: the upload token must not travel in the clear.")
     try:
-        public = ssl.create_default_context()
+        redact_urls = ssl.create_default_context()
         if ca:
-            public.load_verify_locations(cadata=ca)
+            redact_urls.load_verify_locations(cadata=ca)
         own = ssl.create_default_context(cadata=own_ca)
     except (ssl.SSLError, ValueError) as exc:
         raise CdiError(f"The CA of the upload proxy cannot be read ({exc}); give PEM certificates in upload_proxy_ca.") from exc
@@ -139,7 +139,7 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
             raise ssl.SSLCertVerificationError(f"it is not for {service}")
         return stream
 
-    contexts = [public, own]
+    contexts = [redact_urls, own]
 
     def open_stream() -> TlsStream:
         distrust: list[ssl.SSLCertVerificationError] = []
@@ -194,7 +194,7 @@ def _ready_pod(connection: Connection, namespace: str) -> str:
     raise Unreachable(f"No pod of the upload proxy is ready in namespace {namespace}; see Deployment cdi-uploadproxy.")
 
 
-class Stamp(t.NamedTuple):
+class FileIdentity(t.NamedTuple):
     """Tells a file that was written to by its times, and costs nothing: hashing again what is sent took as long as sending it.
 
     Two writes within one tick of the file system's clock, or into a memory map, have one stamp.
@@ -207,13 +207,13 @@ class Stamp(t.NamedTuple):
     changed_ns: int
 
     @classmethod
-    def of(cls, file: str | int) -> Stamp:
+    def of(cls, file: str | int) -> FileIdentity:
         """The stamp of a path or of an open file's descriptor."""
         status = os.stat(file)
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def send(route: Route, token: str, path: str, stamp: Stamp, patience: float, progress: t.Callable[[int], None]) -> Answer:
+def send(route: Route, token: str, path: str, identity: FileIdentity, patience: float, progress: t.Callable[[int], None]) -> Answer:
     """Send the file, which has to be as stamped, and return the answer; `progress(bytes)` is called after each chunk.
 
     Without a byte moving for `patience` seconds the connection counts as broken. CDI takes nothing while it writes what it has unpacked,
@@ -221,7 +221,7 @@ def send(route: Route, token: str, path: str, stamp: Stamp, patience: float, pro
     The last chunk is held back until the file is known to be the same, so that CDI never takes one that has changed: raises FileChanged.
     """
     with open(path, "rb", buffering=0) as file:
-        chunks = _unchanged(file, path, stamp)
+        chunks = _unchanged(file, path, identity)
         stream = route.open()
         stream.settimeout(patience)
         client = http.client.HTTPConnection(route.host)
@@ -230,7 +230,7 @@ def send(route: Route, token: str, path: str, stamp: Stamp, patience: float, pro
             client.putrequest("POST", route.path)
             client.putheader("Authorization", f"Bearer {token}")
             client.putheader("Content-Type", "application/octet-stream")
-            client.putheader("Content-Length", str(stamp.size))
+            client.putheader("Content-Length", str(identity.size))
             client.endheaders()
             sent = 0
             for chunk in chunks:
@@ -248,17 +248,17 @@ def send(route: Route, token: str, path: str, stamp: Stamp, patience: float, pro
             stream.close()
 
 
-def _unchanged(file: io.FileIO, path: str, stamp: Stamp) -> t.Iterator[memoryview]:
+def _unchanged(file: io.FileIO, path: str, identity: FileIdentity) -> t.Iterator[memoryview]:
     """The file in chunks, each in the place of the one before: the first and the last only when nobody has written to the file since it was stamped."""
     buffer, read = memoryview(bytearray(_CHUNK_BYTES)), 0
-    while read < stamp.size:
+    while read < identity.size:
         try:
-            chunk = buffer[: file.readinto(buffer[: stamp.size - read])]
+            chunk = buffer[: file.readinto(buffer[: identity.size - read])]
         except OSError as exc:
             raise CdiError(f"{path} can no longer be read ({exc}); run the task again when it can.") from exc
         first, read = read == 0, read + len(chunk)
-        if not chunk or ((first or read == stamp.size) and Stamp.of(file.fileno()) != stamp):
-            raise FileChanged(f"{path} has changed since its digest was taken, and CDI was not given its end; run the task again when nothing writes to it.")
+        if not chunk or ((first or read == identity.size) and FileIdentity.of(file.fileno()) != identity):
+            raise FileChanged(f"{path} changed during the upload, which was aborted; run the task again when nothing writes to the file.")
         yield chunk
 
 

@@ -42,7 +42,7 @@ class Outcome(t.NamedTuple):
     object: Object | None
 
 
-class Closer(t.NamedTuple):
+class StallProbe(t.NamedTuple):
     """How to look more closely at objects that do not move.
 
     `moved(object)` is what changes when an object gets on; `look(objects, seconds)` reads what else is known of those
@@ -50,7 +50,7 @@ class Closer(t.NamedTuple):
     """
 
     moved: t.Callable[[t.Optional[Object]], t.Hashable]
-    look: t.Callable[[t.Dict[str, t.Optional[Object]], float], t.Dict[str, Verdict]]
+    probe: t.Callable[[t.Dict[str, t.Optional[Object]], float], t.Dict[str, Verdict]]
 
 
 Judge = t.Callable[[str, t.Optional[Object]], Verdict]
@@ -89,19 +89,19 @@ class _Watched:
 class _Wait:
     """All objects that are waited for, and the clock."""
 
-    def __init__(self, names: t.Collection[str], judge: Judge, deadline: float, closer: Closer | None) -> None:
+    def __init__(self, names: t.Collection[str], judge: Judge, deadline: float, probe: StallProbe | None) -> None:
         self._watched = {name: _Watched() for name in names}
-        self._judge, self._deadline, self._closer = judge, deadline, closer
+        self._judge, self._deadline, self._probe = judge, deadline, probe
 
     def left(self) -> float:
         return self._deadline - time.monotonic()
 
-    def settle(self, name: str | None, stored: Object | None) -> None:
+    def update(self, name: str | None, stored: Object | None) -> None:
         watched = self._watched.get(name or "")
         if watched is None:
             return
         watched.judged(self._judge(t.cast(str, name), stored), stored)
-        moved = self._closer.moved(stored) if self._closer else None
+        moved = self._probe.moved(stored) if self._probe else None
         if not watched.look_at or moved != watched.moved:
             watched.moved, watched.moved_at = moved, time.monotonic()
             watched.look_at = watched.moved_at + QUIET_SECONDS
@@ -112,22 +112,22 @@ class _Wait:
 
     def pause(self) -> float:
         """Seconds until there is something to do, if nothing more happens."""
-        looks = [watched.look_at for watched in self._unsettled().values()] if self._closer else []
-        return min([self.remaining(), *(look - time.monotonic() for look in looks)])
+        looks = [watched.look_at for watched in self._unsettled().values()] if self._probe else []
+        return min([self.remaining(), *(look_at - time.monotonic() for look_at in looks)])
 
     def _unsettled(self) -> dict[str, _Watched]:
         now = time.monotonic()
         return {name: watched for name, watched in self._watched.items() if watched.settled_at(self._deadline) > now}
 
-    def look(self) -> None:
+    def probe(self) -> None:
         """Look closely at what has not moved for some time."""
         now = time.monotonic()
         unsettled = self._unsettled()
-        if not self._closer or not any(watched.look_at <= now for watched in unsettled.values()):
+        if not self._probe or not any(watched.look_at <= now for watched in unsettled.values()):
             return
         # One look serves all that are nearly due.
         due = {name: watched for name, watched in unsettled.items() if watched.look_at <= now + QUIET_SECONDS / 2}
-        verdicts = self._closer.look({name: watched.outcome.object for name, watched in due.items()}, self.left())
+        verdicts = self._probe.probe({name: watched.outcome.object for name, watched in due.items()}, self.left())
         now = time.monotonic()
         for name, watched in due.items():
             watched.judged(verdicts[name], watched.outcome.object)
@@ -162,30 +162,30 @@ def wait_for(
     names: t.Collection[str],
     judge: Judge,
     deadline: float,
-    closer: Closer | None = None,
+    probe: StallProbe | None = None,
 ) -> dict[str, Outcome]:
     """Watch the named objects until each is REACHED or FAILED, or until `deadline` (of time.monotonic()) has passed.
 
     `judge(name, object)` is pure. A broken watch is resumed; the API server may be away for as long as the deadline allows,
     which is never exceeded by more than a second. Raises ApiError when the server refuses, or is still away at the deadline.
     """
-    wait = _Wait(names, judge, deadline, closer)
+    wait = _Wait(names, judge, deadline, probe)
     selector = f"metadata.name={next(iter(names))}" if len(names) == 1 else ""
     while True:
         try:
             items, version = connection.list(resource, namespace, field_selector=selector, within_seconds=wait.left())
             found = {item["metadata"]["name"]: item for item in items}
             for name in names:
-                wait.settle(name, found.get(name))
+                wait.update(name, found.get(name))
             while wait.remaining() > 0:
-                wait.look()
+                wait.probe()
                 changes = connection.watch(
                     resource, namespace, version, timeout_seconds=wait.remaining(), quiet_seconds=wait.pause(), field_selector=selector
                 )
                 for kind, stored in changes:
                     version = stored["metadata"]["resourceVersion"]
                     if kind != "BOOKMARK":
-                        wait.settle(stored["metadata"].get("name"), None if kind == "DELETED" else stored)
+                        wait.update(stored["metadata"].get("name"), None if kind == "DELETED" else stored)
                     if wait.pause() <= 0:
                         break
             return wait.outcomes()

@@ -31,7 +31,7 @@ options:
     choices: [present, absent]
     default: present
   name:
-    description: Name of the CDI object. A cluster has only one that works.
+    description: Name of the CDI object. Only one CDI object of a cluster can be active.
     type: str
     default: cdi
   version:

@@ -338,7 +338,7 @@ options:
       - The methods by which a clone may be made. When CDI would take another one, the task fails before anything is created or deleted,
         and says why and what would help. Without this option CDI copies in silence when it can do no better.
       - It is about the clones that the task makes. A volume that exists is left as it is, by whatever method it was cloned.
-      - CDI's choice is foretold by its own rules (see P(kubevirt.cdi.clone_method#lookup)). When that cannot be done, because the source does
+      - CDI's choice is predicted by its own rules (see P(kubevirt.cdi.clone_method#lookup)). When that cannot be done, because the source does
         not exist yet or a right is missing, the task fails, too. A clone that CDI made by another method after all is an error.
       - The source may be another item of O(data_volumes). Then the clone is looked at when that is made, so it needs O(wait=true).
         In check mode, a clone whose source does not exist yet is not refused.
@@ -552,8 +552,8 @@ clone:
       returned: success
       type: bool
       sample: false
-    foreseen:
-      description: What was foretold before the task made the clone. Null for what is no clone, or was there already.
+    predicted:
+      description: What was predicted before the task made the clone. Null for what is no clone, or was there already.
       returned: success
       type: dict
       contains:
@@ -613,7 +613,7 @@ allocation:
 scratch:
   description:
     - The scratch space that filling the volume takes or took, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].scratch).
-    - An unchanged volume has only C(needed) and C(rule); in check mode it is foretold.
+    - An unchanged volume has only C(needed) and C(rule); in check mode it is predicted.
   returned: when O(name) was given
   type: dict
   sample:

@@ -13,7 +13,7 @@ from collections import Counter
 
 from ..module_utils._clone import annotations
 from ..module_utils._merge_patch import changes_nothing
-from ..module_utils._public import public, without_secrets
+from ..module_utils._public import redact_urls, without_secrets
 from ..module_utils._upload import UPLOADED, is_populated
 
 Facts = t.Dict[str, t.Any]
@@ -124,7 +124,7 @@ def _volume(found: Facts, clone: Facts | None, declared: Facts | None, uploaded:
         "volume_mode": found.get("volume_mode") or target.get("volumeMode"),
         "ready_after": found.get("ready_after"),
         "restarts": found.get("restarts"),
-        "problem": public(problem) if problem else None,
+        "problem": redact_urls(problem) if problem else None,
     }
 
 
@@ -140,7 +140,7 @@ def source_text(spec: Facts, namespace: str) -> str:
     details = details or {}
     if kind in ("pvc", "snapshot"):
         return f"{kind} {details.get('namespace') or namespace}/{details['name']}"
-    where = public(details.get("url") or details.get("imageStream") or "")
+    where = redact_urls(details.get("url") or details.get("imageStream") or "")
     return where if kind == "http" else f"{kind} {where}".strip()
 
 

@@ -76,8 +76,8 @@ def allocation(facts: Facts | None) -> str:
 
 
 def method(volume: Facts) -> str:
-    """The clone method, and whether it is foretold."""
-    return "-" if not volume["method"] else volume["method"] if volume["method_observed"] else f"{volume['method']} (foretold)"
+    """The clone method, and whether it is predicted."""
+    return "-" if not volume["method"] else volume["method"] if volume["method_observed"] else f"{volume['method']} (predicted)"
 
 
 def scratch(facts: Facts | None) -> str:

@@ -24,18 +24,18 @@ CLONE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("volumes", [[CLONE, SOURCE], [CLONE]])
-def test_check_mode_does_not_refuse_what_it_cannot_foretell(module, namespace, volumes) -> None:
+def test_check_mode_does_not_refuse_what_it_cannot_predict(module, namespace, volumes) -> None:
     result = module("data_volume", namespace=namespace, data_volumes=volumes, check=True).result
     assert not result.get("failed"), result["msg"]
-    foreseen = result["data_volumes"][0]["clone"]["foreseen"]
-    assert (foreseen["method"], foreseen["reason"]) == (None, "CDI chooses the method when the source exists.")
+    predicted = result["data_volumes"][0]["clone"]["predicted"]
+    assert (predicted["method"], predicted["reason"]) == (None, "CDI chooses the method when the source exists.")
 
 
 def test_a_source_that_is_not_there_is_asked_for(module, connection, namespace) -> None:
     """Nor does a task that waits for nothing wait for a source."""
     result = module("data_volume", namespace=namespace, data_volumes=[CLONE, SOURCE], wait=False).result
     assert result["failed"]
-    assert "has no clone method yet" in result["msg"]
+    assert "has no predictable clone method" in result["msg"]
     assert result["msg"].endswith("which does not exist; make the source by a task before.")
     assert [item["changed"] for item in result["data_volumes"]] == [False, True]
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
@@ -46,7 +46,7 @@ def test_a_clone_is_not_made_when_the_source_of_its_task_failed(module, connecti
     clone, source = result["data_volumes"]
     assert source["error"]
     assert clone["error"] == (
-        f"DataVolume {namespace}/clone is not made, because its source in this task failed; mend that first."
+        f"DataVolume {namespace}/clone was skipped because its source failed; fix the source first."
     )
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
 
@@ -86,7 +86,7 @@ def test_a_clone_that_cannot_grow_is_not_deleted_for_one_of_another_method(
 ) -> None:
     larger = {**CLONE, "storage": {"size": "2Gi"}, "on_drift": "recreate"}
     result = module("data_volume", namespace=namespace, **larger).result
-    assert result["failed"] and "has no clone method yet, and require_clone_method is snapshot" in result["msg"]
+    assert result["failed"] and "has no predictable clone method, and require_clone_method is snapshot" in result["msg"]
     kept = connection.get(DATA_VOLUME, "clone", namespace)
     assert kept["metadata"]["uid"] == cloned["metadata"]["uid"] and not kept["metadata"].get("deletionTimestamp")
 
@@ -95,7 +95,7 @@ def test_a_required_method_is_not_asked_of_a_clone_that_only_gets_a_label(module
     result = module("data_volume", namespace=namespace, labels={"tier": "gold"}, **CLONE).result
     assert not result.get("failed"), result["msg"]
     assert result["drift"] == "metadata" and result["clone"]["method"] == "copy"
-    assert result["clone"]["foreseen"] is None
+    assert result["clone"]["predicted"] is None
 
 
 OF_SNAPSHOT: dict[str, Any] = {

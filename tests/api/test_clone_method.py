@@ -232,7 +232,7 @@ def test_a_finished_clone_waits_for_nothing(connection, look_up, namespace, stor
     assert (answer["method"], answer["waits_for"]) == ("copy", [])
 
 
-def test_a_clone_that_cdi_has_not_begun_is_foretold(connection, look_up, namespace, storage, source) -> None:
+def test_a_clone_that_cdi_has_not_begun_is_predicted(connection, look_up, namespace, storage, source) -> None:
     _clone(connection, namespace, "disk", storage)
     (answer,) = look_up(f"{namespace}/disk")
     assert (answer["exists"], answer["observed"], answer["method"]) == (True, False, "csi-clone")
@@ -264,7 +264,7 @@ def test_who_forces_a_method_is_told_from_cdi(connection, look_up, namespace, st
 def test_a_right_that_is_missing_is_named_and_nothing_guessed(look_up, namespace, storage, source) -> None:
     (answer,) = look_up(_planned(namespace, storage), token=LIMITED)
     assert (answer["method"], answer["observed"]) == (None, False)
-    assert "It cannot be foreseen: Cannot" in answer["reason"]
+    assert "It cannot be predicted: Cannot" in answer["reason"]
     assert "grant the verb" in answer["reason"]
 
 

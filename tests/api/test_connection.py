@@ -159,7 +159,7 @@ def test_a_proxy_that_refuses_is_named_without_its_password(proxy, monkeypatch) 
 
 def test_a_login_page_is_no_api(wire, connection) -> None:
     wire.faults.append((200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"))
-    with pytest.raises(ApiError, match=r"something else than JSON; check that host is the Kubernetes API"):
+    with pytest.raises(ApiError, match=r"did not answer with JSON; check that host is the Kubernetes API"):
         connection.get(CDI, "cdi")
 
 

@@ -87,7 +87,7 @@ def test_volumes_and_their_report(wire: Wire, tmp_path: Path, namespace: str, im
         "cdi_report_html": str(tmp_path / "report.html"),
     }
     output = play(wire, tmp_path, ["volumes", "report"], variables)
-    # Of what is foretold, only the first is a change: there is nothing to take away.
+    # Of what is predicted, only the first is a change: there is nothing to take away.
     assert f"changed: [localhost] => (item={namespace})" in output and f"ok: [localhost] => (item={namespace})" in output
     assert f'"{namespace}/uploaded": "uploaded"' in output
     assert f"1 upload would be sent: {namespace}/uploaded." in output

@@ -65,7 +65,7 @@ def test_what_will_keep_a_volume_from_its_scratch_space_is_warned_of_once(wire, 
     assert not again.result["changed"] and again.warnings == []
 
 
-def test_check_mode_foretells_the_scratch_claim(wire, module, namespace, configured) -> None:
+def test_check_mode_predicts_the_scratch_claim(wire, module, namespace, configured) -> None:
     result = module("data_volume", check=True, namespace=namespace, data_volumes=_volumes(1)).result
     scratch = result["data_volumes"][0]["scratch"]
     assert (scratch["needed"], scratch["storage_class_name"], scratch["size"]) == (True, "block-only", "1086Mi")
@@ -76,7 +76,7 @@ def test_check_mode_foretells_the_scratch_claim(wire, module, namespace, configu
 _WRONG = ["events", "pods", "deployments"]
 
 
-def test_info_foretells_for_any_number_of_volumes_by_nine_requests(wire, module, namespace, configured) -> None:
+def test_info_predicts_for_any_number_of_volumes_by_nine_requests(wire, module, namespace, configured) -> None:
     module("data_volume", namespace=namespace, data_volumes=_volumes(5), wait=False)
     wire.requests.clear()
     told = module("data_volume_info", namespace=namespace).result["data_volumes"]

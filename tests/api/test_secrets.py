@@ -68,10 +68,10 @@ def test_no_secret_is_printed_at_any_verbosity(wire, connection, namespace, tmp_
     annotation = {"metadata": {"annotations": {"cdi.kubevirt.io/storage.extended.clone.token": CLONE_TOKEN}}}
     connection.merge(DATA_VOLUME, "disk", namespace, annotation, dry_run=False)
     printed += _play(second)
-    assert "spec.source.http.extraHeaders is another one" in printed and "HTTP 401" in printed
+    assert "spec.source.http.extraHeaders differs" in printed and "HTTP 401" in printed
     assert "extraHeaders" in printed and '"changed": true' in printed
     assert "credential plugin gives no credentials: exec: process returned 1. --password ***" in printed
-    assert "disk.raw?*** and not http://***@images.example.com/disk.raw?*** (differs in what is hidden)" in printed
+    assert "disk.raw?*** and not http://***@images.example.com/disk.raw?*** (redacted parts differ)" in printed
     for secret in (ADMIN, CLONE_TOKEN, WRONG_TOKEN, *HEADERS, *IN_URL, *IN_PLUGIN):
         lines = [line for line in printed.splitlines() if secret in line]
         assert lines == []

@@ -63,7 +63,7 @@ def test_what_does_not_take_effect_is_told(profile) -> None:
     # Not through the counting proxy, which would hold a watch's answer back.
     direct = {"kubeconfig": os.environ["KUBECONFIG"]}
     told = run_module("storage_profile", {**direct, "name": profile, "clone_strategy": "copy", "wait_timeout": 1}).result
-    assert told["failed"] and "is not as asked after 1 s: cloneStrategy not in effect" in told["msg"]
+    assert told["failed"] and "did not take effect within 1 s: cloneStrategy not in effect" in told["msg"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a task does to DataVolumes that are there already, and that check mode foretells exactly that."""
+"""What a task does to DataVolumes that are there already, and that check mode predicts exactly that."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _resize(claims: client.CoreV1Api, namespace: str, name: str) -> None:
     claims.patch_namespaced_persistent_volume_claim_status(name, namespace, {"status": {"capacity": storage}})
 
 
-def test_check_mode_foretells_changed_and_diff_and_writes_nothing(wire, connection, module, namespace, growing_class) -> None:
+def test_check_mode_predicts_changed_and_diff_and_writes_nothing(wire, connection, module, namespace, growing_class) -> None:
     assert len(PAIRS) >= 100
     names = {pair: "-".join(pair) for pair in PAIRS}
     before = [_volume(name, STATES[state][0] or {}) for (state, _asked), name in names.items() if STATES[state][0] is not None]

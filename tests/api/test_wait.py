@@ -23,7 +23,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import (
     QUIET_SECONDS,
     REACHED,
     WAITING,
-    Closer,
+    StallProbe,
     Verdict,
     wait_for,
 )
@@ -202,12 +202,12 @@ def test_the_time_out_is_kept_however_much_happens(direct, namespace, set_phase)
 
 
 @pytest.fixture
-def looks(direct, monkeypatch) -> tuple[Closer, list[list[str]], list[str]]:
+def looks(direct, monkeypatch) -> tuple[StallProbe, list[list[str]], list[str]]:
     """A way to look closely, which finds everything broken; who was looked at; and the watches that were opened."""
     looked: list[list[str]] = []
     watches: list[str] = []
 
-    def look(quiet: dict[str, Any], seconds: float) -> dict[str, Verdict]:
+    def probe(quiet: dict[str, Any], seconds: float) -> dict[str, Verdict]:
         looked.append(sorted(quiet))
         return dict.fromkeys(quiet, Verdict(FAILED, "seen from near", grace=0.5))
 
@@ -217,25 +217,25 @@ def looks(direct, monkeypatch) -> tuple[Closer, list[list[str]], list[str]]:
 
     opened = direct.watch
     monkeypatch.setattr(direct, "watch", watch)
-    return Closer(lambda stored: ((stored or {}).get("status") or {}).get("phase"), look), looked, watches
+    return StallProbe(lambda stored: ((stored or {}).get("status") or {}).get("phase"), probe), looked, watches
 
 
 def test_what_does_not_move_is_looked_at_closely(direct, namespace, set_phase, looks) -> None:
-    closer, looked, _watches = looks
+    probe, looked, _watches = looks
     set_phase("stuck", "Pending")
     set_phase("quick", "Succeeded")
     started = time.monotonic()
-    outcomes = wait_for(direct, DATA_VOLUME, namespace, ["stuck", "quick"], _judge, started + 30, closer)
+    outcomes = wait_for(direct, DATA_VOLUME, namespace, ["stuck", "quick"], _judge, started + 30, probe)
     assert [outcomes[name].verdict.reason for name in ("stuck", "quick")] == ["seen from near", ""]
     assert looked == [["stuck"]] and QUIET_SECONDS <= time.monotonic() - started < QUIET_SECONDS + 3
 
 
 def test_what_moves_costs_one_watch_and_no_look(direct, namespace, set_phase, looks) -> None:
-    closer, looked, watches = looks
+    probe, looked, watches = looks
     set_phase("disk", "Pending")
     for number in range(3):
         set_phase("disk", f"Phase{number}", after=2.0 * (number + 1))
     set_phase("disk", "Succeeded", after=8)
-    outcomes = wait_for(direct, DATA_VOLUME, namespace, ["disk"], _judge, time.monotonic() + 30, closer)
+    outcomes = wait_for(direct, DATA_VOLUME, namespace, ["disk"], _judge, time.monotonic() + 30, probe)
     assert outcomes["disk"].verdict.state == REACHED
     assert looked == [] and len(watches) == 1

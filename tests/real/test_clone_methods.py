@@ -79,13 +79,13 @@ def clones(bed: Bed) -> dict[str, dict[str, Any]]:
 def _fell_back(connection: Connection, bed: Bed, clone: dict[str, Any], event: str, message: str) -> None:
     assert (clone["clone"]["method"], clone["clone"]["fallback"]) == ("copy", True)
     assert clone["clone"]["fallback_reason"] == message
-    assert clone["clone"]["foreseen"]["fallback_reason"] == message
+    assert clone["clone"]["predicted"]["fallback_reason"] == message
     assert warnings_about(connection, bed.namespace, clone["name"])[event] == message
 
 
-def test_what_was_foreseen_is_what_happened(clones) -> None:
-    foreseen = {name: item["clone"]["foreseen"]["method"] for name, item in clones.items()}
-    assert foreseen == {name: item["clone"]["method"] for name, item in clones.items()}
+def test_what_was_predicted_is_what_happened(clones) -> None:
+    predicted = {name: item["clone"]["predicted"]["method"] for name, item in clones.items()}
+    assert predicted == {name: item["clone"]["method"] for name, item in clones.items()}
 
 
 def test_the_clones_hold_what_the_source_holds(bed, clones) -> None:
@@ -112,7 +112,7 @@ def test_c02_the_override_asks_for_a_csi_clone(connection, bed) -> None:
     with override(connection, "csi-clone"):
         result = run("data_volume", **bed.clone("overridden", "copy"))
     assert result["clone"]["method"] == "csi-clone", result
-    assert result["clone"]["foreseen"]["reason"] == "The CDI object's cloneStrategyOverride asks for csi-clone."
+    assert result["clone"]["predicted"]["reason"] == "The CDI object's cloneStrategyOverride asks for csi-clone."
 
 
 def test_c03_another_class_of_the_same_driver_is_good_enough(clones) -> None:
@@ -121,7 +121,7 @@ def test_c03_another_class_of_the_same_driver_is_good_enough(clones) -> None:
 
 def test_c03_another_driver_is_not(connection, bed, clones) -> None:
     _fell_back(connection, bed, clones["other-driver"], "IncompatibleProvisioners", planner.INCOMPATIBLE_PROVISIONERS)
-    assert clones["other-driver"]["clone"]["foreseen"]["remedy"] == f"clone to class {bed.classes['snapshot']}"
+    assert clones["other-driver"]["clone"]["predicted"]["remedy"] == f"clone to class {bed.classes['snapshot']}"
 
 
 def test_c04_another_volume_mode_is_copied(connection, bed, clones) -> None:
@@ -162,7 +162,7 @@ def test_c10_a_clone_may_be_larger_when_the_class_can_expand(connection, bed, cl
     # The claim itself says so only when a pod has mounted it: CDI gives it a volume that has grown already.
     assert _capacity(connection, bed, "larger") >= 160 << 20
     _fell_back(connection, bed, clones["larger-fixed"], "NoVolumeExpansion", planner.NO_EXPANSION)
-    remedy = clones["larger-fixed"]["clone"]["foreseen"]["remedy"]
+    remedy = clones["larger-fixed"]["clone"]["predicted"]["remedy"]
     assert remedy == f"set allowVolumeExpansion on class {bed.classes['fixed']}"
 
 
@@ -189,7 +189,7 @@ def test_c11_a_method_that_was_forced_is_told_from_one_that_was_chosen(bed, clon
 
 def test_c11_no_populator_means_a_copy(connection, bed, clones) -> None:
     _fell_back(connection, bed, clones["no-populator"], "NoPopulator", planner.NO_POPULATOR)
-    remedy = clones["no-populator"]["clone"]["foreseen"]["remedy"]
+    remedy = clones["no-populator"]["clone"]["predicted"]["remedy"]
     assert remedy == "leave out the annotation cdi.kubevirt.io/storage.usePopulator"
 
 
@@ -315,4 +315,4 @@ def test_a_second_run_of_all_clones_changes_nothing(bed, clones, module: Callabl
     volumes = [bed.clone("by-snapshot", "snapshot"), bed.clone("by-csi", "csi"), bed.clone("by-copy", "copy")]
     again = module("data_volume", data_volumes=volumes).result
     assert again["changed"] is False
-    assert {item["clone"]["foreseen"] for item in again["data_volumes"]} == {None}
+    assert {item["clone"]["predicted"] for item in again["data_volumes"]} == {None}

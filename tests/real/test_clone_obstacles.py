@@ -68,8 +68,8 @@ def test_c05_without_the_right_nothing_is_posted_and_with_it_the_clone_is_made(c
     assert not made.get("failed"), made["msg"]
     assert made["phase"] == "Succeeded"
     # What this user may not read is not guessed.
-    assert made["clone"]["foreseen"]["method"] is None
-    assert "It cannot be foreseen: Cannot" in made["clone"]["foreseen"]["reason"]
+    assert made["clone"]["predicted"]["method"] is None
+    assert "It cannot be predicted: Cannot" in made["clone"]["predicted"]["reason"]
     assert run("clone_permission", namespace=bed.namespace, state="absent")["changed"]
     assert connection.get(ROLE_BINDING, rights, bed.namespace) is None
 
@@ -219,8 +219,8 @@ def test_c19_a_permissive_clone_may_be_smaller(bed) -> None:
     result = run("data_volume", data_volumes=volumes, wait_timeout=120)
     assert not result.get("failed"), result["msg"]
     assert [item["clone"]["method"] for item in result["data_volumes"]] == ["snapshot", "csi-clone", "copy"]
-    foreseen = [item["clone"]["foreseen"]["method"] for item in result["data_volumes"]]
-    assert foreseen == ["snapshot", "csi-clone", "copy"]
+    predicted = [item["clone"]["predicted"]["method"] for item in result["data_volumes"]]
+    assert predicted == ["snapshot", "csi-clone", "copy"]
 
 
 def _phase(connection: Connection, bed: Bed, name: str) -> str | None:
@@ -228,11 +228,11 @@ def _phase(connection: Connection, bed: Bed, name: str) -> str | None:
     return (stored.get("status") or {}).get("phase")
 
 
-def test_a_clone_that_waits_for_its_consumer_is_foretold(bed, lookup) -> None:
+def test_a_clone_that_waits_for_its_consumer_is_predicted(bed, lookup) -> None:
     result = run("data_volume", **bed.clone("consumer", "wffc"))
     assert result["phase"] == "PendingPopulation"
     assert result["clone"]["method"] is None
-    assert result["clone"]["foreseen"]["method"] == "snapshot"
+    assert result["clone"]["predicted"]["method"] == "snapshot"
     (answer,) = lookup(f"{bed.namespace}/consumer")
     assert (answer["observed"], answer["method"]) == (False, "snapshot")
     assert "binds for the first consumer" in answer["waits_for"][0]
@@ -290,6 +290,6 @@ def test_the_method_is_looked_at_when_the_same_task_has_made_the_source(connecti
     result = run("data_volume", data_volumes=volumes)
     fast, slow, fresh = result["data_volumes"]
     assert (fresh["phase"], fast["phase"]) == ("Succeeded", "Succeeded")
-    assert (fast["clone"]["foreseen"]["method"], fast["clone"]["method"]) == ("snapshot", "snapshot")
+    assert (fast["clone"]["predicted"]["method"], fast["clone"]["method"]) == ("snapshot", "snapshot")
     assert "copy-of-fresh would be cloned by copy, and require_clone_method is snapshot" in slow["error"]
     assert connection.get(DATA_VOLUME, "copy-of-fresh", bed.namespace) is None

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prediction equals observation: many clones are foreseen, made, and compared with what the real CDI did."""
+"""Prediction equals observation: many clones are predicted, made, and compared with what the real CDI did."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def _compare(
 
 
 def _expected(plan: planner.Plan, case: Case) -> str | None:
-    """The predicted error, and those of drivers, which nothing in the API foretells."""
+    """The predicted error, and those of drivers, which nothing in the API predicts."""
     if plan.error is None and plan.method == planner.CSI_CLONE and case.target_class.startswith("plain"):
         return "CSI driver does not support clone operations"
     if plan.error is None and "to class block-only, the first of its driver by name" in plan.reason:
@@ -291,7 +291,7 @@ def _error(expected: str | None, seen: Seen) -> str | None:
 
 
 def _look(connection: Connection, lookup, namespace: str, before: dict[str, Seen]) -> dict[str, Seen]:
-    """What CDI itself says of each clone now, and that the lookup says the same. What that only foretells counts for nothing."""
+    """What CDI itself says of each clone now, and that the lookup says the same. What that only predicts counts for nothing."""
     answers = lookup(*[f"{namespace}/{name}" for name in before])
     volumes, claims = (_by_name(connection, kind, namespace) for kind in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM))
     warnings = _warnings(connection, namespace)

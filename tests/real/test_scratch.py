@@ -50,10 +50,10 @@ def _told(ran: Ran) -> dict[str, dict[str, Any]]:
 
 
 class Matrix(NamedTuple):
-    """What was foretold of each volume, what was told afterwards, and the scratch claims that were seen."""
+    """What was predicted of each volume, what was told afterwards, and the scratch claims that were seen."""
 
     namespace: str
-    foretold: dict[str, dict[str, Any]]
+    predicted: dict[str, dict[str, Any]]
     told: dict[str, dict[str, Any]]
     watch: ScratchWatch
     info: dict[str, dict[str, Any]]
@@ -83,7 +83,7 @@ def matrix(connection: Connection) -> Iterator[Matrix]:
         imports = [cell.volume for cell in CELLS if cell.endpoint != "Upload" and cell not in REFUSED] + OTHERS
         uploads = [cell for cell in CELLS if cell.endpoint == "Upload"]
         every = imports + [cell.volume for cell in uploads]
-        foretold = _told(run_on_cluster("data_volume", check=True, namespace=namespace, data_volumes=every))
+        predicted = _told(run_on_cluster("data_volume", check=True, namespace=namespace, data_volumes=every))
         told = _told(run_on_cluster("data_volume", namespace=namespace, data_volumes=imports, wait_timeout=300))
         sent = [
             {
@@ -99,7 +99,7 @@ def matrix(connection: Connection) -> Iterator[Matrix]:
         clone = {"name": "clone", "source": {"pvc": {"name": "http-raw"}}, "storage": SIZE}
         run_on_cluster("data_volume", namespace=namespace, data_volumes=[clone])
         info = _told(run_on_cluster("data_volume_info", namespace=namespace))
-        yield Matrix(namespace, foretold, told, watch, info)
+        yield Matrix(namespace, predicted, told, watch, info)
 
 
 def test_s1_volumes_are_imported_cloned_and_uploaded(matrix: Matrix) -> None:
@@ -213,7 +213,7 @@ def _outcome(connection: Connection, matrix: Matrix, cell: Cell, read: dict[str,
 
 
 def test_s20_the_matrix(connection: Connection, matrix: Matrix) -> None:
-    """In each of the 35 cells what was foretold is what was seen, and the page in docs/ is this table."""
+    """In each of the 35 cells what was predicted is what was seen, and the page in docs/ is this table."""
     assert len(CELLS) == 35
     wanted = {kind: (IMAGES / f"disk.{kind}.sha256").read_text().split()[0] for kind in ("raw", "qcow2")}
     made_cells = [cell for cell in CELLS if cell not in REFUSED]
@@ -223,10 +223,10 @@ def test_s20_the_matrix(connection: Connection, matrix: Matrix) -> None:
     read = digests(KUBECONFIG, disks, DISK_BYTES) | digests(KUBECONFIG, archives, DISK_BYTES, "disk.qcow2")
     now = {cell: _outcome(connection, matrix, cell, read, wanted) for cell in made_cells}
     for cell in made_cells:
-        foretold, seen = matrix.foretold[cell.name]["scratch"], matrix.watch.of(connection, cell.name)
-        assert seen and foretold["needed"], cell
-        assert foretold["storage_class_name"] == seen["spec"]["storageClassName"], cell
-        assert foretold["size"] == f"{requested(seen) // MEBIBYTE}Mi", cell
+        predicted, seen = matrix.predicted[cell.name]["scratch"], matrix.watch.of(connection, cell.name)
+        assert seen and predicted["needed"], cell
+        assert predicted["storage_class_name"] == seen["spec"]["storageClassName"], cell
+        assert predicted["size"] == f"{requested(seen) // MEBIBYTE}Mi", cell
         assert matrix.info[cell.name]["scratch"]["observed"], cell
     for cell in REFUSED:
         refused = run_on_cluster("data_volume", namespace=matrix.namespace, data_volumes=[cell.volume]).result

@@ -14,11 +14,11 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._apply import (
     diff_of,
     differs,
     difference,
-    given_up,
+    relinquish_patch,
     normalise,
-    owns_more,
-    shown,
-    spelled_as,
+    owns_unrequested,
+    for_result,
+    keep_stored_spelling,
 )
 
 
@@ -78,7 +78,7 @@ def _key(**keys: str) -> str:
     ],
 )
 def test_a_field_that_we_applied_and_no_longer_want_needs_a_write(fields: Any, desired: Any, expected: bool) -> None:
-    assert owns_more(_stored(fields), desired) is expected
+    assert owns_unrequested(_stored(fields), desired) is expected
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_field_that_we_applied_and_no_longer_want_needs_a_write(fields: Any, d
     [({"a": ["x"]}, {"a": []}, True), ({"a": []}, {"a": []}, False), ({}, {"a": []}, False)],
 )
 def test_a_list_that_we_applied_and_want_empty_needs_a_write(spec: Any, desired: Any, expected: bool) -> None:
-    assert owns_more({**_stored({"f:spec": {"f:a": {}}}), "spec": spec}, {"spec": desired}) is expected
+    assert owns_unrequested({**_stored({"f:spec": {"f:a": {}}}), "spec": spec}, {"spec": desired}) is expected
 
 
 @pytest.mark.parametrize(
@@ -107,13 +107,13 @@ def test_a_list_that_we_applied_and_want_empty_needs_a_write(spec: Any, desired:
 def test_only_what_is_ours_alone_and_unasked_is_given_up(ours: Any, theirs: Any, desired: Any, expected: Any) -> None:
     entries = [*_entries({"f:spec": theirs}, manager="cdi-operator"), *_entries({"f:spec": ours})]
     stored = {"metadata": {"managedFields": entries}, "spec": {"a": {"x": 1, "y": 2}, "list": [{"name": "n"}]}}
-    assert given_up(stored, {"spec": desired}) == ({"spec": expected} if expected else {})
+    assert relinquish_patch(stored, {"spec": desired}) == ({"spec": expected} if expected else {})
 
 
 def test_fields_of_others_are_theirs() -> None:
-    assert not owns_more(_stored({"f:spec": {}}, manager="argocd"), {})
-    assert not owns_more(_stored({"f:spec": {}}, operation="Update"), {})
-    assert not given_up({**_stored({"f:spec": {}}, operation="Update"), "spec": {}}, {})
+    assert not owns_unrequested(_stored({"f:spec": {}}, manager="argocd"), {})
+    assert not owns_unrequested(_stored({"f:spec": {}}, operation="Update"), {})
+    assert not relinquish_patch({**_stored({"f:spec": {}}, operation="Update"), "spec": {}}, {})
 
 
 def test_a_diff_has_only_what_is_not_the_same() -> None:
@@ -126,7 +126,7 @@ def test_a_diff_of_something_new_is_all_of_it() -> None:
     assert difference({}, {"a": 1}) == {"before": {}, "after": {"a": 1}}
 
 
-@pytest.mark.parametrize("function", [normalise, shown])
+@pytest.mark.parametrize("function", [normalise, for_result])
 def test_clone_tokens_of_cdi_are_in_no_result_and_no_diff(function: Any) -> None:
     annotations = {f"cdi.kubevirt.io/storage.{kind}.token": "s3cret" for kind in ("clone", "extended.clone")}
     stored = {"metadata": {"name": "disk", "annotations": {**annotations, "mine": "stays"}}}
@@ -147,12 +147,12 @@ def test_clone_tokens_of_cdi_are_in_no_result_and_no_diff(function: Any) -> None
     ],
 )
 def test_a_quantity_that_is_stored_in_other_words_is_sent_in_those(desired: Any, stored: Any, expected: Any) -> None:
-    assert spelled_as(desired, stored) == expected
+    assert keep_stored_spelling(desired, stored) == expected
 
 
 def test_headers_are_in_no_result_and_no_diff() -> None:
     stored = {"metadata": {"name": "disk"}, "spec": {"source": {"http": {"extraHeaders": ["A: s3cret", "B: s3cret"]}}}}
-    assert shown(stored)["spec"]["source"]["http"]["extraHeaders"] == ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"] * 2
+    assert for_result(stored)["spec"]["source"]["http"]["extraHeaders"] == ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"] * 2
     assert "s3cret" not in str(diff_of(stored, None)) + str(diff_of(None, stored))
     assert differs({"extraHeaders": ["A: other"]}, {"extraHeaders": ["A: s3cret"]})
 
@@ -162,13 +162,13 @@ def test_secrets_of_urls_are_in_no_result_and_no_diff_which_still_tells_that_the
         {"metadata": {"name": "a"}, "spec": {"source": {"http": {"url": f"https://me:p@s3cret@host/a?{word}"}}}}
         for word in ("s3cret-1", "s3cret-2")
     )
-    assert shown(first)["spec"]["source"]["http"]["url"] == "https://***@host/a?***"
+    assert for_result(first)["spec"]["source"]["http"]["url"] == "https://***@host/a?***"
     assert differs(first, second)
     diff = diff_of(first, second)
     assert diff["before"]["spec"]["source"]["http"]["url"] == "https://***@host/a?***"
-    assert diff["after"]["spec"]["source"]["http"]["url"] == "https://***@host/a?*** (differs in what is hidden)"
+    assert diff["after"]["spec"]["source"]["http"]["url"] == "https://***@host/a?*** (redacted parts differ)"
     assert "s3cret" not in str([diff_of(first, None), diff_of(None, first), diff])
 
 
 def test_nothing_is_shown_of_nothing() -> None:
-    assert shown(None) == {} and diff_of(None, None) == {"before": {}, "after": {}}
+    assert for_result(None) == {} and diff_of(None, None) == {"before": {}, "after": {}}

@@ -134,11 +134,11 @@ def test_classes_are_known_by_the_option_that_names_them() -> None:
 
 
 def test_options_without_effect_are_told() -> None:
-    assert "since CDI 1.62" in rules.dead_options(_params(data_volume_ttl_seconds=0), "v1.62.0")[0]
-    assert rules.dead_options(_params(data_volume_ttl_seconds=0), "v1.61.1") == []
+    assert "since CDI 1.62" in rules.ineffective_options(_params(data_volume_ttl_seconds=0), "v1.62.0")[0]
+    assert rules.ineffective_options(_params(data_volume_ttl_seconds=0), "v1.61.1") == []
     claims = {"claims": [{"name": "a"}]}
-    assert "claims has no effect" in rules.dead_options(_params(pod_resource_requirements=claims), "v1.65.0")[0]
-    assert rules.dead_options(_params(), "") == []
+    assert "claims has no effect" in rules.ineffective_options(_params(pod_resource_requirements=claims), "v1.65.0")[0]
+    assert rules.ineffective_options(_params(), "") == []
 
 
 def _config(spec: dict[str, Any], **status: Any) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def test_credentials_of_a_proxy_are_not_told() -> None:
     (line,) = rules.not_in_effect({"config": new}, _config(old, **old))
     assert line == (
         "import_proxy is {'HTTPProxy': 'http://***@proxy'} "
-        "and not {'HTTPProxy': 'http://***@proxy (differs in what is hidden)'}"
+        "and not {'HTTPProxy': 'http://***@proxy (redacted parts differ)'}"
     )
 
 

@@ -63,7 +63,7 @@ def test_a_snapshot_that_cannot_be_cloned_has_to_be_taken_anew() -> None:
     assert made.remedy and made.remedy.startswith("delete the VolumeSnapshot and take it anew")
 
 
-def test_nothing_is_foretold_of_a_snapshot_whose_driver_is_not_known_yet() -> None:
+def test_nothing_is_predicted_of_a_snapshot_whose_driver_is_not_known_yet() -> None:
     made = plan(_facts(IMAGE._replace(driver=None, waits=("VolumeSnapshot images/golden to be ready",))))
     assert (made.method, made.error, made.waits_for) == (None, None, ("VolumeSnapshot images/golden to be ready",))
 

@@ -149,7 +149,7 @@ def test_drift_of_headers_does_not_show_them() -> None:
         rules.desired(volume(source={"http": {"url": "http://x", "extra_headers": [f"Authorization: {word}"]}}))
         for word in ("first", "second")
     )
-    assert rules.spec_drift(wanted, stored).lines == ["spec.source.http.extraHeaders is another one"]
+    assert rules.spec_drift(wanted, stored).lines == ["spec.source.http.extraHeaders differs"]
 
 
 def test_drift_of_urls_does_not_show_their_secrets() -> None:
@@ -158,7 +158,7 @@ def test_drift_of_urls_does_not_show_their_secrets() -> None:
         for word, name in (("s3cret", "a.img"), ("s3c@ret", "a.img"), ("s3cret", "b.img"))
     )
     url = "spec.source.http.url is https://***@host/a.img?*** and not https://***@host"
-    assert rules.spec_drift(wanted, stored).lines == [f"{url}/a.img?*** (differs in what is hidden)"]
+    assert rules.spec_drift(wanted, stored).lines == [f"{url}/a.img?*** (redacted parts differ)"]
     assert rules.spec_drift(other, stored).lines == [f"{url}/b.img?***"]
     assert not rules.spec_drift(stored, stored).lines
 
@@ -188,7 +188,7 @@ def _owned_by(kind: str) -> dict[str, Any]:
     ],
 )
 def test_what_a_deleted_volume_leaves_goes_by_itself(claim: Any, expected: bool) -> None:
-    assert rules.goes_away(claim) is expected
+    assert rules.is_terminating(claim) is expected
 
 
 def test_a_claim_is_taken_only_when_that_is_said_in_words() -> None:

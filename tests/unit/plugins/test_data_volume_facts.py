@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_facts import ScratchSeen, volume_facts
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_facts import ObservedScratch, volume_facts
 from ansible_collections.kubevirt.cdi.plugins.module_utils._scratch import Settings
 
 VOLUME: dict[str, Any] = {
@@ -46,7 +46,7 @@ def test_a_filled_volume() -> None:
     assert (scratch["observed"], scratch["left_over"], scratch["problems"]) == (None, None, [])
 
 
-def test_before_there_is_a_claim_it_is_foretold() -> None:
+def test_before_there_is_a_claim_it_is_predicted() -> None:
     waiting = {**VOLUME, "status": {}}
     facts = volume_facts(waiting, None, SETTINGS)
     assert (facts["capacity"], facts["ready_after"]) == (None, None)
@@ -64,7 +64,7 @@ def test_a_scratch_claim_that_is_there_is_told_as_it_is() -> None:
         "metadata": {"name": "prime-u-1-scratch", "namespace": "demo"},
         "spec": {"storageClassName": "other", "resources": {"requests": {"storage": "104857600"}}},
     }
-    scratch = volume_facts(VOLUME, CLAIM, SETTINGS, ScratchSeen(claim, True))["scratch"]
+    scratch = volume_facts(VOLUME, CLAIM, SETTINGS, ObservedScratch(claim, True))["scratch"]
     assert (scratch["storage_class_name"], scratch["size"]) == ("other", "100Mi")
     assert scratch["left_over"] == "demo/prime-u-1-scratch"
 

@@ -92,7 +92,7 @@ def _event(about: str, reason: str, message: str, kind: str = "PersistentVolumeC
 def _around(*events: Any, pod: Any = None, prime: str = "Pending", others: Any = ()) -> Any:
     claims = [_object(CLAIM, VOLUME, "DataVolume"), _object(PRIME, CLAIM, phase=prime), *others]
     pods = [{**_object(POD, PRIME), "status": {"phase": "Pending", **pod}}] if pod else []
-    return rules.Surroundings(events, pods, claims)
+    return rules.Evidence(events, pods, claims)
 
 
 def _cause(stored: dict[str, Any], around: Any = None) -> str | None:
@@ -104,11 +104,11 @@ def _owned(uid: str, annotations: dict[str, str] | None = None, **spec: Any) -> 
     """A claim of the volume like this, and no other helper."""
     claim = _object(uid, VOLUME, **spec)
     claim["metadata"]["annotations"] = annotations
-    return rules.Surroundings((), (), [claim])
+    return rules.Evidence((), (), [claim])
 
 
 def _snapshot(error: dict[str, str]) -> Any:
-    return rules.Surroundings(snapshots=[{**_object(SCRATCH, VOLUME), "status": {"error": error}}])
+    return rules.Evidence(snapshots=[{**_object(SCRATCH, VOLUME), "status": {"error": error}}])
 
 
 # What a real CDI v1.65.0 said of volumes that were made to fail.
@@ -226,17 +226,17 @@ def test_pods_claims_and_snapshots_tell_what_the_volume_does_not(around: Any, ca
 
 def test_without_a_claim_something_must_have_refused_it() -> None:
     stored = _stored("Pending", Bound={"reason": "NotFound"})
-    assert _cause(stored, rules.Surroundings(controllers=[_controller(1)])) == "claim_missing"
-    made = rules.Surroundings((), (), [_object(CLAIM, VOLUME, "DataVolume")], controllers=[_controller(1)])
+    assert _cause(stored, rules.Evidence(controllers=[_controller(1)])) == "claim_missing"
+    made = rules.Evidence((), (), [_object(CLAIM, VOLUME, "DataVolume")], controllers=[_controller(1)])
     assert _cause(stored, made) is None
 
 
 def test_only_what_nothing_explains_is_asked_of_the_controller() -> None:
     untouched = {"metadata": {"name": "disk", "uid": VOLUME}}
-    assert rules.unexplained(untouched, rules.Surroundings())
-    assert rules.unexplained(_stored("ImportScheduled"), rules.Surroundings())
+    assert rules.unexplained(untouched, rules.Evidence())
+    assert rules.unexplained(_stored("ImportScheduled"), rules.Evidence())
     refused = _stored("Pending", Bound={"reason": "ErrClaimNotValid"})
-    assert not rules.unexplained(refused, rules.Surroundings())
+    assert not rules.unexplained(refused, rules.Evidence())
 
 
 def test_events_of_others_do_not_count() -> None:
@@ -318,14 +318,14 @@ def _controller(available: int) -> dict[str, Any]:
 
 def test_a_controller_that_is_down_says_nothing_so_we_do() -> None:
     untouched = {"metadata": {"name": "disk", "uid": VOLUME}}
-    down = rules.Surroundings(controllers=[_controller(0)])
+    down = rules.Evidence(controllers=[_controller(0)])
     assert "Deployment cdi/cdi-deployment" in rules.explain(untouched, down)["message"]
     assert rules.judge(_volume(), untouched, down).state == FAILED
-    assert _cause(untouched, rules.Surroundings(controllers=[])) == "controller_down"
-    assert _cause(untouched, rules.Surroundings(controllers=[_controller(1)])) is None
+    assert _cause(untouched, rules.Evidence(controllers=[])) == "controller_down"
+    assert _cause(untouched, rules.Evidence(controllers=[_controller(1)])) is None
     # Without the right to see it there is a suspicion.
-    assert rules.judge(_volume(), untouched, rules.Surroundings()).state == WAITING
-    assert _cause(untouched, rules.Surroundings()) == "controller_down"
+    assert rules.judge(_volume(), untouched, rules.Evidence()).state == WAITING
+    assert _cause(untouched, rules.Evidence()) == "controller_down"
 
 
 def test_a_time_out_always_has_something_to_say() -> None:
@@ -394,7 +394,7 @@ def test_a_thousand_volumes_are_diagnosed_in_no_time() -> None:
     claims += [_object(uid.format(2), uid.format(1)) for uid in uids]
     events = [_event(uid.format(2), "ProvisioningFailed", "no") for uid in uids]
     started = time.monotonic()
-    around = rules.Surroundings(events, (), claims)
+    around = rules.Evidence(events, (), claims)
     for uid in uids:
         assert _cause({"metadata": {"uid": uid.format(0)}, "status": {"phase": "Pending"}}, around)
     assert time.monotonic() - started < 2

@@ -235,7 +235,7 @@ def test_an_archive_needs_room_for_its_members(folder: Path, compression: str, p
             lambda p: _qemu("create", "-f", "vmdk", "-o", "subformat=monolithicFlat", str(p), "1M"),
             "only the descriptor",
         ),
-        ("pzstd", lambda p: p.write_bytes(_pzstd(os.urandom(5000))), "as pzstd makes it.*with zstd instead"),
+        ("pzstd", lambda p: p.write_bytes(_pzstd(os.urandom(5000))), "as pzstd writes it.*with zstd instead"),
         ("too short", lambda p: p.write_bytes(b"x" * 511), "511 bytes"),
         ("empty", lambda p: p.write_bytes(b""), "0 bytes"),
         ("cut gzip", lambda p: p.write_bytes(gzip.compress(os.urandom(5000))[:2000]), "cut off or damaged"),

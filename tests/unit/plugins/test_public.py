@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._public import public, public_url, without_secrets
+from ansible_collections.kubevirt.cdi.plugins.module_utils._public import redact_urls, public_url, without_secrets
 
 URLS = [
     ("https://me:s3cret@host/disk", "https://***@host/disk"),
@@ -24,9 +24,9 @@ URLS = [
 
 @pytest.mark.parametrize(("url", "shown"), URLS)
 def test_a_url_is_shown_without_user_and_query(url: str, shown: str) -> None:
-    assert public(url) == public_url(url) == public(shown) == public_url(shown) == shown
-    assert public(f'Get "{url}": refused') == f'Get "{shown}": refused'
-    assert public(f"is {url}; ({url}), {url}.") == f"is {shown}; ({shown}), {shown}."
+    assert redact_urls(url) == public_url(url) == redact_urls(shown) == public_url(shown) == shown
+    assert redact_urls(f'Get "{url}": refused') == f'Get "{shown}": refused'
+    assert redact_urls(f"is {url}; ({url}), {url}.") == f"is {shown}; ({shown}), {shown}."
     assert str(CdiError(f"url is {url}; correct it.")) == f"url is {shown}; correct it."
 
 
@@ -49,7 +49,7 @@ def test_what_should_be_a_url_is_shown_without_user_and_query(url: str, shown: s
 
 @pytest.mark.parametrize("text", ["Who? me@example.com", "a:b@c", "see https://host/docs. Why?", "", "no such host ?x"])
 def test_a_text_without_a_secret_stays(text: str) -> None:
-    assert public(text) == text and without_secrets([text, 1, None, True]) == [text, 1, None, True]
+    assert redact_urls(text) == text and without_secrets([text, 1, None, True]) == [text, 1, None, True]
 
 
 def test_what_differs_only_in_what_is_hidden_says_so() -> None:
@@ -57,8 +57,8 @@ def test_what_differs_only_in_what_is_hidden_says_so() -> None:
     after = {"url": "https://host/a?sig=2", "extraHeaders": ["A: 1", "B: 3"], "same": "https://u:p@host", "new": "x"}
     hidden = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
     assert without_secrets(after, before) == {
-        "url": "https://host/a?*** (differs in what is hidden)",
-        "extraHeaders": [hidden, f"{hidden} (differs in what is hidden)"],
+        "url": "https://host/a?*** (redacted parts differ)",
+        "extraHeaders": [hidden, f"{hidden} (redacted parts differ)"],
         "same": "https://***@host",
         "new": "x",
     }

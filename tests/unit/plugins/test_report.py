@@ -43,13 +43,13 @@ def test_a_copy_tells_why_and_what_would_make_it_faster() -> None:
     assert "Create a VolumeSnapshotClass for driver x." in view.page(report, TEMPLATE)
 
 
-def test_a_clone_that_is_not_made_yet_says_that_its_method_is_foretold() -> None:
+def test_a_clone_that_is_not_made_yet_says_that_its_method_is_predicted() -> None:
     plan = {"name": "vm-1", "namespace": "images", "method": "snapshot", "observed": False, "reason": "R.", "remedy": None}
     item = {**cloned("vm-1", "copy", phase=None, ready_after=None), "changed": True}
     del item["clone"]
     report = build(facts(clones=[plan], results={"volumes": {"data_volumes": [item]}}, check_mode=True))
-    assert "snapshot (foretold)" in view.lines(report)[-2]
-    assert "foretold" in view.page(report, TEMPLATE)
+    assert "snapshot (predicted)" in view.lines(report)[-2]
+    assert "predicted" in view.page(report, TEMPLATE)
 
 
 def test_a_clone_that_waits_says_for_what() -> None:

@@ -220,4 +220,4 @@ def test_a_claim_whose_volume_is_gone_is_named() -> None:
         _claim("my-scratch", "s-4", app="mine"),
         _claim("prime-u-5-scratch", "s-5", created="2026-01-01T11:59:59Z"),
     ]
-    assert scratch.without_volume(claims, NOW) == [("demo", "prime-u-2-scratch"), ("demo", "old-scratch")]
+    assert scratch.orphaned_scratch(claims, NOW) == [("demo", "prime-u-2-scratch"), ("demo", "old-scratch")]

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.action.volume_upload import Lines
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import Drift
-from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import Surroundings
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import Evidence
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import MIB, Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import _by_url
@@ -142,7 +142,7 @@ def test_an_empty_volume_is_sent_to_and_a_missing_one_created() -> None:
     assert rules.plan(_upload(), DIGEST, None, None, SAME)[0] == rules.CREATE
     assert rules.plan(_upload(), DIGEST, _volume("UploadReady"), None, SAME) == (rules.SEND, "")
     assert rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(INTENDED=DIGEST), SAME) == (rules.SEND, "")
-    with pytest.raises(CdiError, match="is empty and another one"):
+    with pytest.raises(CdiError, match="is empty, but its spec differs"):
         rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(), ANOTHER)
 
 
@@ -152,7 +152,7 @@ def test_the_remains_of_another_file_are_thrown_away_without_a_word() -> None:
     assert action == rules.REPLACE and why == f"it has the remains of an unfinished upload of the file with SHA-256 {OTHER}"
     arguments = (DIGEST, _volume("UploadReady"), _claim(INTENDED=OTHER), ANOTHER)
     assert rules.plan(_upload(overwrite="different"), *arguments) == (rules.REPLACE, f"spec.x is 1 and not 2; {why}")
-    with pytest.raises(CdiError, match="is empty and another one: spec.x is 1 and not 2;"):
+    with pytest.raises(CdiError, match="is empty, but its spec differs: spec.x is 1 and not 2;"):
         rules.plan(_upload(), *arguments)
 
 
@@ -179,7 +179,7 @@ def test_a_claim_of_somebody_else_is_not_deleted() -> None:
     claim = _claim(pod_phase="Succeeded", UPLOAD_TARGET="")
     claim["spec"]["volumeName"] = "pv-1"
     claim["metadata"]["annotations"]["pv.kubernetes.io/bind-completed"] = "yes"
-    again = rules.new_life(claim)
+    again = rules.recreated_claim(claim)
     assert again["metadata"]["annotations"] == {rules.UPLOAD_TARGET: ""} and "volumeName" not in again["spec"]
     claim["metadata"]["ownerReferences"] = [{"kind": "VirtualMachine", "name": "vm", "controller": True}]
     with pytest.raises(CdiError, match="belongs to VirtualMachine vm"):
@@ -187,7 +187,7 @@ def test_a_claim_of_somebody_else_is_not_deleted() -> None:
 
 
 def test_after_the_last_byte_the_volume_itself_tells_the_truth() -> None:
-    finish = rules.Finish(_volume("UploadReady", restarts=1), is_claim=False)
+    finish = rules.CompletionJudge(_volume("UploadReady", restarts=1), is_claim=False)
     assert finish.judge(_volume("UploadReady", restarts=1)).state == WAITING
     assert finish.judge(_volume("Succeeded", restarts=1)).state == REACHED
     failed = finish.judge(_volume("UploadReady", restarts=2, message="qemu-img failed"))
@@ -198,7 +198,7 @@ def test_after_the_last_byte_the_volume_itself_tells_the_truth() -> None:
 
 
 def test_a_claim_tells_it_by_its_annotations() -> None:
-    finish = rules.Finish(_claim(pod_ready="true", pod_restarts="0"), is_claim=True)
+    finish = rules.CompletionJudge(_claim(pod_ready="true", pod_restarts="0"), is_claim=True)
     assert finish.judge(_claim(pod_phase="Running", pod_ready="true", pod_restarts="0")).state == WAITING
     assert finish.judge(_claim(pod_phase="Running", pod_ready="true", pod_restarts="1")).state == FAILED
     assert finish.judge(_claim(pod_phase="Succeeded")).state == REACHED
@@ -212,9 +212,9 @@ def test_what_keeps_a_claim_from_uploads_is_known_from_its_events() -> None:
     claim = {"metadata": {"name": "disk", "uid": "u"}, "spec": spec, "status": {"phase": "Pending"}}
     about = {"uid": "u", "kind": "PersistentVolumeClaim", "name": "disk"}
     said = {"metadata": {"uid": "e"}, "involvedObject": about, "reason": "ErrExceededQuota", "message": "exceeded quota"}
-    verdict = rules.judge_claim_ready(claim, Surroundings([said]))
+    verdict = rules.judge_claim_ready(claim, Evidence([said]))
     assert verdict.state == FAILED and "raise the namespace's quota" in verdict.reason
-    assert "its upload server is not ready" in rules.judge_claim_ready(claim, Surroundings()).reason
+    assert "its upload server is not ready" in rules.judge_claim_ready(claim, Evidence()).reason
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import INTENDED, UPLOADED
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_progress import Progress
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import Answer, Route, Stamp
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import Answer, Route, FileIdentity
 from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import REACHED, Outcome, Verdict
 
 DIGEST, OTHER = "a" * 64, "b" * 64
@@ -64,7 +64,7 @@ def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     """Send; of each attempt how many bytes leave, what is answered or raised, the volume's phase then, and the answer's text."""
     left = iter(answers)
 
-    def send(_route: Any, _token: str, _path: str, _stamp: Stamp, _patience: float, progress: Any) -> Answer:
+    def send(_route: Any, _token: str, _path: str, _stamp: FileIdentity, _patience: float, progress: Any) -> Answer:
         sent, status, cluster.phase, *text = next(left)
         progress(sent)
         if isinstance(status, Exception):
@@ -78,7 +78,7 @@ def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     session = sending.Session(Task({"retries": 4, "wait_timeout": 1}, connection, False, print), Progress(None))
     session._route = Route("url", "proxy", lambda: None)
     upload = {"name": "disk", "namespace": "demo", "path": str(path)}
-    item = sending.Item(upload, digest=DIGEST, stamp=Stamp.of(str(path)))
+    item = sending.Item(upload, digest=DIGEST, identity=FileIdentity.of(str(path)))
     item.volume, item.claim = cluster.get(DATA_VOLUME, "disk", "demo"), cluster.get(None, "disk", "demo")
     monkeypatch.setattr(sending, "_warnings", lambda _session, _item: "")
     monkeypatch.setattr(sending.rules, "declared", lambda upload: upload)
@@ -156,7 +156,7 @@ def test_what_was_refused_or_cut_off_is_not_what_fills_the_volume(
     cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, answers: list[tuple[int, int]]
 ) -> None:
     phases = ["UploadReady"] * (len(answers) - 1) + ["Succeeded"]
-    with pytest.raises(CdiError, match="DataVolume demo/disk has been filled by somebody else meanwhile"):
+    with pytest.raises(CdiError, match="DataVolume demo/disk was filled by another client during this upload"):
         _upload(cluster, monkeypatch, tmp_path, *((*answer, phase) for answer, phase in zip(answers, phases)))
     assert not {UPLOADED, INTENDED} & set(cluster.noted)
 
@@ -166,7 +166,7 @@ def test_a_file_of_which_nothing_was_taken_leaves_no_note(
     cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sent: int, status: int, kept: dict[str, str]
 ) -> None:
     """Who uploads meanwhile fills the volume with another one, and the next run would take that for this one."""
-    with pytest.raises(CdiError, match="failed 5 times"):
+    with pytest.raises(CdiError, match="failed after 5 attempts"):
         _upload(cluster, monkeypatch, tmp_path, *[(sent, status, "UploadReady")] * 5)
     assert {key: value for key, value in cluster.noted.items() if key == INTENDED} == kept
 
@@ -175,7 +175,7 @@ def test_what_another_task_has_begun_is_left_to_it(
     cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     cluster.noted[INTENDED] = OTHER
-    with pytest.raises(CdiError, match=f"Another task uploads another file .SHA-256 {OTHER}. into demo/disk"):
+    with pytest.raises(CdiError, match=f"Another task is uploading a different file .SHA-256 {OTHER}. into demo/disk"):
         _upload(cluster, monkeypatch, tmp_path)
     assert cluster.noted[INTENDED] == OTHER
 
@@ -185,7 +185,7 @@ def test_what_somebody_else_has_filled_is_not_noted_as_ours(
 ) -> None:
     """The next run would take it for its own upload, of which only the end is not known."""
     cluster.phase = "Succeeded"
-    with pytest.raises(CdiError, match="has been filled by somebody else"):
+    with pytest.raises(CdiError, match="was filled by another client"):
         _upload(cluster, monkeypatch, tmp_path)
     assert INTENDED not in cluster.noted
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import typing as t
 
 from ._connection import Connection, Object
-from ._diagnosis import Surroundings, unexplained
+from ._diagnosis import Evidence, unexplained
 from ._errors import ApiError
 from ._resources import DEPLOYMENT, EVENT, PERSISTENT_VOLUME_CLAIM, POD, VOLUME_SNAPSHOT, Resource
 
@@ -20,19 +20,19 @@ _MADE_BY_CDI = "app=containerized-data-importer"
 _CONTROLLER = "cdi.kubevirt.io=cdi-deployment"
 
 
-class Lookout:
-    """One namespace, or all. What may not be read is left out, and not asked for again."""
+class EvidenceReader:
+    """One namespace, or all. Forbidden resources are skipped and remembered."""
 
     def __init__(self, connection: Connection, namespace: str | None) -> None:
         self._connection, self._namespace = connection, namespace
         self._refused: set[Resource] = set()
 
-    def look(self, volumes: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None) -> Surroundings:
+    def probe(self, volumes: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None) -> Evidence:
         """What is around these volumes; CDI's controller only if that does not explain each of them. `claims` may be known."""
         if claims is None:
             claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=_MADE_BY_CDI) or ()
         volumes = [volume for volume in volumes if volume is not None]
-        around = Surroundings(
+        around = Evidence(
             self._list(EVENT, self._namespace, seconds, field_selector="type=Warning") or (),
             self._list(POD, self._namespace, seconds, label_selector=_MADE_BY_CDI) or (),
             claims,
