@@ -165,9 +165,9 @@ def test_the_versions_are_the_same_in_all_places() -> None:
     assert f"{oldest.python} or newer" in README
 
 
-def test_every_module_is_in_the_action_group_and_in_the_readme() -> None:
-    modules = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
-    assert sorted(runtime()["action_groups"]["cdi"]) == modules
+def test_every_module_with_a_connection_is_in_the_action_group_and_in_the_readme() -> None:
+    modules = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if "kubevirt.cdi._auth" in path.read_text())
+    assert modules and sorted(runtime()["action_groups"]["cdi"]) == modules
     assert [name for name in modules if f"`kubevirt.cdi.{name}`" not in README] == []
     assert [name for name in ROLES if f"`{name}`" not in README] == []
 

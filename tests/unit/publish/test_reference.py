@@ -56,7 +56,7 @@ def test_every_returned_value_is_described_and_has_a_sample(installed: Path, kin
     lacking = [
         f"{plugin}: {name} has no {part}"
         for plugin, texts in documented.items()
-        for name, value in leaves(texts["return"])
+        for name, value in leaves(texts["return"] or {})
         for part in ("description", "type", "sample")
         if part not in value
     ]

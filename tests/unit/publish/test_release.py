@@ -26,16 +26,28 @@ except ClusterError as error:
 """
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A clone of what is here, on main, before the first release."""
-    path = tmp_path / "checkout"
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is here, on main, before the first release. Nothing writes to it."""
+    path = tmp_path_factory.mktemp("origin") / "checkout"
     copy_checkout(path)
-    for command in (["init", "--quiet", "--initial-branch=main"], ["config", "user.name", "A Maintainer"]):
-        git(path, *command)
-    git(path, "config", "user.email", "maintainer@example.com")
+    git(path, "init", "--quiet", "--initial-branch=main")
+    identify(path)
     commit(path)
     return path
+
+
+@pytest.fixture
+def checkout(origin: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "checkout"
+    git(tmp_path, "clone", "--quiet", str(origin), str(path))
+    identify(path)
+    return path
+
+
+def identify(path: Path) -> None:
+    git(path, "config", "user.name", "A Maintainer")
+    git(path, "config", "user.email", "maintainer@example.com")
 
 
 def git(path: Path, *arguments: str) -> str:
@@ -67,20 +79,20 @@ def changelog(path: Path, version: str) -> dict[str, object]:
     return found
 
 
-def test_without_tag_nothing_changes_and_the_tarball_is_there_to_look_at(checkout: Path) -> None:
-    before = state(checkout)
-    ended = release(checkout, "1.0.0")
+def test_without_tag_nothing_changes_and_the_tarball_is_there_to_look_at(origin: Path) -> None:
+    before = state(origin)
+    ended = release(origin, "1.0.0")
     assert ended.returncode == 0 and "1.0.0 can be released" in ended.stdout, ended.stderr
-    assert state(checkout) == before
-    (tarball,) = checkout.parent.glob("cache/kubevirt.cdi/checkouts/*/release/*.tar.gz")
+    assert state(origin) == before
+    (tarball,) = origin.parent.glob("cache/kubevirt.cdi/checkouts/*/release/*.tar.gz")
     assert tarball.name == "kubevirt-cdi-1.0.0.tar.gz"
 
 
-def test_checks_that_fail_leave_all_as_it_was(checkout: Path) -> None:
-    before = state(checkout)
-    ended = release(checkout, "1.0.0", "--tag", checks=3)
+def test_checks_that_fail_leave_all_as_it_was(origin: Path) -> None:
+    before = state(origin)
+    ended = release(origin, "1.0.0", "--tag", checks=3)
     assert "1.0.0 is not released" in ended.stdout and ended.stdout.strip().endswith("3")
-    assert state(checkout) == before
+    assert state(origin) == before
 
 
 def test_the_first_release_is_its_summary_and_knows_the_plugins_of_the_day(checkout: Path) -> None:
@@ -111,9 +123,9 @@ def test_later_releases_collect_the_fragments_and_set_the_version(checkout: Path
         assert told in release(checkout, version).stderr
 
 
-@pytest.mark.parametrize("version", ["1", "1.0", "v1.0.0", "1.0.0-rc1", "01.0.0", "1.0.0 ", ""])
-def test_what_is_no_version_is_refused(checkout: Path, version: str) -> None:
-    assert f"'{version}' is not a version" in release(checkout, version).stderr
+@pytest.mark.parametrize("version", ["1.0", "v1.0.0", "1.0.0-rc1", "01.0.0", "1.0.0 ", ""])
+def test_what_is_no_version_is_refused(origin: Path, version: str) -> None:
+    assert f"'{version}' is not a version" in release(origin, version).stderr
 
 
 def test_a_changed_tree_and_another_branch_are_refused(checkout: Path) -> None:
