@@ -14,15 +14,11 @@ import json
 import typing as t
 
 from ._connection import FIELD_MANAGER, Connection, Object
-from ._errors import ApiError, NotServed
-from ._public import SECRET_ANNOTATIONS, without_secrets
-from ._quantity import equal, parse
+from ._compare import QUANTITY_MAPS, differs, normalise
+from ._errors import ApiError, ForeignAnswer, NotServed
+from ._public import without_secrets
+from ._quantity import equal
 from ._resources import Resource
-
-# A source without options is still a source.
-_MEANINGFUL_WHEN_EMPTY = ("blank", "upload")
-_SERVER_METADATA = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
-_QUANTITY_MAPS = ("limits", "requests")
 
 
 class Change(t.NamedTuple):
@@ -57,7 +53,7 @@ def write(connection: Connection, resource: Resource, desired: Object, stored: O
         after = _apply(connection, resource, desired, stored or {}, check_mode=check_mode, force=force)
     except ApiError as exc:
         # In check mode its namespace or CRD may be what an earlier task would have made.
-        if not check_mode or exc.code != 404 or stored is not None:
+        if not check_mode or isinstance(exc, ForeignAnswer) or exc.code != 404 or stored is not None:
             raise
         after = desired
     change = _change(stored, after)
@@ -70,6 +66,11 @@ def _apply(connection: Connection, resource: Resource, desired: Object, stored: 
     try:
         return connection.apply(resource, desired, dry_run=check_mode, force=force)
     except ApiError as exc:
+        if exc.lost and not check_mode:
+            found = connection.what_became(exc, resource, desired["metadata"]["name"], desired["metadata"].get("namespace"))
+            if found is None or differs(desired, found) or owns_unrequested(found, desired):
+                raise
+            return found
         # Of a map that loses its last field, and that anybody asks for as {}, the API server makes null, and then refuses it.
         removal = relinquish_patch(stored, desired) if exc.code == 422 and "null" in str(exc) else {}
         if not removal:
@@ -121,50 +122,11 @@ def keep_stored_spelling(desired: t.Any, stored: t.Any) -> t.Any:
     if not isinstance(desired, dict) or not isinstance(stored, dict):
         return desired
     words = {key: keep_stored_spelling(item, stored[key]) if key in stored else item for key, item in desired.items()}
-    for key in _QUANTITY_MAPS:
+    for key in QUANTITY_MAPS:
         quantities = words.get(key)
         if isinstance(quantities, dict) and isinstance(stored.get(key), dict):
             words[key] = {name: stored[key][name] if equal(value, stored[key].get(name)) else value for name, value in quantities.items()}
     return words
-
-
-def normalise(value: t.Any) -> t.Any:
-    """An object's meaning: without what the server keeps for itself, without empty values, quantities by their value."""
-    if not isinstance(value, dict):
-        return [normalise(item) for item in value] if isinstance(value, list) else value
-    meaning = {}
-    for key, item in value.items():
-        if key == "metadata" and isinstance(item, dict):
-            item = {name: entry for name, entry in item.items() if name not in _SERVER_METADATA}
-        if key in _QUANTITY_MAPS and isinstance(item, dict):
-            item = {name: _canonical(quantity) for name, quantity in item.items()}
-        item = normalise(item)
-        if key == "status" or key in SECRET_ANNOTATIONS or (item in (None, {}, []) and key not in _MEANINGFUL_WHEN_EMPTY):
-            continue
-        meaning[key] = item
-    return meaning
-
-
-def _canonical(quantity: t.Any) -> t.Any:
-    try:
-        return f"{parse(quantity).normalize():f}"
-    except ValueError:
-        return quantity
-
-
-def differs(desired: t.Any, stored: t.Any) -> bool:
-    """Whether any key that is asked for is stored with another meaning; what else is stored does not count."""
-    return _differs(normalise(desired), normalise(stored))
-
-
-def _differs(desired: t.Any, stored: t.Any) -> bool:
-    if isinstance(desired, dict) and isinstance(stored, dict):
-        return any(key not in stored or _differs(item, stored[key]) for key, item in desired.items())
-    if isinstance(desired, list) and isinstance(stored, list):
-        return len(desired) != len(stored) or any(_differs(*pair) for pair in zip(desired, stored))
-    if isinstance(desired, bool) or isinstance(stored, bool):
-        return desired is not stored
-    return bool(desired != stored)
 
 
 def owns_unrequested(stored: Object, desired: Object) -> bool:

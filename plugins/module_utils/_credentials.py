@@ -14,22 +14,18 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import re
 import typing as t
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment
 
 from ._errors import CdiError
-from ._public import password, public_url, without_secrets
+from ._public import public_url, without_secrets
+from ._secrets import secrets_of_options
 
 Params = t.Mapping[str, t.Any]
 
 _FILES = {"client_cert": "cert_file", "client_key": "key_file", "ca_cert": "ssl_ca_cert"}
-_SECRET_KEYS = ("access-token", "client-key-data", "client-secret", "id-token", "password", "refresh-token", "token")
-_SECRET_NAME = re.compile("token|passw|pwd|secret|key|credential", re.IGNORECASE)
-# Characters of what may be a secret: with a name that speaks of one, and with any name.
-_SHORTEST, _LONG = 8, 16
 _REMEDY = "give kubeconfig, or host and api_key (or the variables K8S_AUTH_*)"
 
 
@@ -94,39 +90,8 @@ def public_params(params: Params) -> dict[str, t.Any]:
 
 
 def secrets(params: Params) -> set[str]:
-    """The secret values inside options that are no secrets as a whole: a kubeconfig's, and passwords in URLs."""
-    return {*_kubeconfig_secrets(params.get("kubeconfig")), password(params.get("host")), password(params.get("proxy"))} - {""}
-
-
-def _kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
-    if isinstance(kubeconfig, list):
-        return set().union(*map(_kubeconfig_secrets, kubeconfig))
-    if isinstance(kubeconfig, str):
-        return {kubeconfig} if _is_text(kubeconfig) else set()
-    if not isinstance(kubeconfig, dict):
-        return set()
-    own = {value for key, value in kubeconfig.items() if key in _SECRET_KEYS and isinstance(value, str)}
-    own.add(password(kubeconfig.get("proxy-url")))
-    return own.union(_plugin_secrets(kubeconfig.get("exec")), *map(_kubeconfig_secrets, kubeconfig.values()))
-
-
-def _plugin_secrets(plugin: t.Any) -> set[str]:
-    """Of a credential plugin, values whose names speak of secrets (`--token=VALUE`, `--token VALUE`, variables), and long values of variables.
-
-    What is known as a secret is hidden wherever a result has it: words such as `get-token`, `default` or a region must stay.
-    """
-    if not isinstance(plugin, dict):
-        return set()
-    words = [word for word in _items(plugin.get("args")) if isinstance(word, str)]
-    after = [(flag, word) for flag, word in zip(words, words[1:]) if flag.startswith("-") and "=" not in flag and not word.startswith("-")]
-    within = [word.partition("=")[::2] for word in words]
-    variables = [(entry.get("name"), entry["value"]) for entry in _items(plugin.get("env")) if isinstance(entry, dict) and isinstance(entry.get("value"), str)]
-    spoken = {value for name, value in (*after, *within, *variables) if len(value) >= _SHORTEST and _SECRET_NAME.search(str(name))}
-    return spoken.union(value for _name, value in variables if len(value) >= _LONG)
-
-
-def _items(value: t.Any) -> list[t.Any]:
-    return value if isinstance(value, list) else []
+    """The secret values inside the options."""
+    return secrets_of_options(params)
 
 
 def _is_text(kubeconfig: str) -> bool:

@@ -16,6 +16,7 @@ import re
 import ssl
 import typing as t
 
+from ._answers import short
 from ._credentials import check, configure, secrets
 from ._errors import CdiError
 
@@ -128,7 +129,7 @@ class Transport:
             return f"the certificate of {self.host} is not valid ({cause.verify_message}); give its CA as ca_cert"
         through = f" through the proxy {self._configuration.proxy}" if self._configuration.proxy else ""
         return (
-            f"no answer from the Kubernetes API at {self.host}{through} ({_OBJECT_SHOWN.sub('', str(cause))}); "
+            f"no answer from the Kubernetes API at {self.host}{through} ({short(_OBJECT_SHOWN.sub('', str(cause)))}); "
             "check host, proxy, ca_cert and that the API server runs"
         )
 
