@@ -14,11 +14,15 @@ import json
 import typing as t
 
 from ._connection import FIELD_MANAGER, Connection, Object
-from ._compare import QUANTITY_MAPS, differs, normalise
 from ._errors import ApiError, ForeignAnswer, NotServed
-from ._public import without_secrets
-from ._quantity import equal
+from ._public import SECRET_ANNOTATIONS, without_secrets
+from ._quantity import equal, parse
 from ._resources import Resource
+
+# A source without options is still a source.
+_MEANINGFUL_WHEN_EMPTY = ("blank", "upload")
+_SERVER_METADATA = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
+_QUANTITY_MAPS = ("limits", "requests")
 
 
 class Change(t.NamedTuple):
@@ -122,11 +126,50 @@ def keep_stored_spelling(desired: t.Any, stored: t.Any) -> t.Any:
     if not isinstance(desired, dict) or not isinstance(stored, dict):
         return desired
     words = {key: keep_stored_spelling(item, stored[key]) if key in stored else item for key, item in desired.items()}
-    for key in QUANTITY_MAPS:
+    for key in _QUANTITY_MAPS:
         quantities = words.get(key)
         if isinstance(quantities, dict) and isinstance(stored.get(key), dict):
             words[key] = {name: stored[key][name] if equal(value, stored[key].get(name)) else value for name, value in quantities.items()}
     return words
+
+
+def normalise(value: t.Any) -> t.Any:
+    """An object's meaning: without what the server keeps for itself, without empty values, quantities by their value."""
+    if not isinstance(value, dict):
+        return [normalise(item) for item in value] if isinstance(value, list) else value
+    meaning = {}
+    for key, item in value.items():
+        if key == "metadata" and isinstance(item, dict):
+            item = {name: entry for name, entry in item.items() if name not in _SERVER_METADATA}
+        if key in _QUANTITY_MAPS and isinstance(item, dict):
+            item = {name: _canonical(quantity) for name, quantity in item.items()}
+        item = normalise(item)
+        if key == "status" or key in SECRET_ANNOTATIONS or (item in (None, {}, []) and key not in _MEANINGFUL_WHEN_EMPTY):
+            continue
+        meaning[key] = item
+    return meaning
+
+
+def _canonical(quantity: t.Any) -> t.Any:
+    try:
+        return f"{parse(quantity).normalize():f}"
+    except ValueError:
+        return quantity
+
+
+def differs(desired: t.Any, stored: t.Any) -> bool:
+    """Whether any key that is asked for is stored with another meaning; what else is stored does not count."""
+    return _differs(normalise(desired), normalise(stored))
+
+
+def _differs(desired: t.Any, stored: t.Any) -> bool:
+    if isinstance(desired, dict) and isinstance(stored, dict):
+        return any(key not in stored or _differs(item, stored[key]) for key, item in desired.items())
+    if isinstance(desired, list) and isinstance(stored, list):
+        return len(desired) != len(stored) or any(_differs(*pair) for pair in zip(desired, stored))
+    if isinstance(desired, bool) or isinstance(stored, bool):
+        return desired is not stored
+    return bool(desired != stored)
 
 
 def owns_unrequested(stored: Object, desired: Object) -> bool:

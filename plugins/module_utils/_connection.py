@@ -18,7 +18,6 @@ from urllib.parse import urlencode
 from ._answers import Answer, event_in, list_in, loads, object_in, read_status, short
 from ._errors import ApiError, CdiError, api_error, foreign_answer, not_served, target
 from ._exchange import ANSWER_TIMEOUT_SECONDS, LEAST_SECONDS, Exchange, NoAnswer, Request
-from ._merge_patch import changes_nothing
 from ._resources import SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST, Resource
 from ._transport import Transport, open_transport
 
@@ -126,9 +125,9 @@ class Connection:
             raise foreign_answer("list", resource, namespace, None, answer, self.host + resource.path(namespace))
         return page
 
-    def apply(self, resource: Resource, body: Object, *, dry_run: bool, force: bool = False) -> Object:
-        """Server-side apply as field manager `kubevirt.cdi`."""
-        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "", "dryRun": "All" if dry_run else ""}
+    def apply(self, resource: Resource, body: Object, *, dry_run: bool, force: bool = False, manager: str = "") -> Object:
+        """Server-side apply as field manager `kubevirt.cdi`, or another one."""
+        query = {"fieldManager": manager or FIELD_MANAGER, "force": "true" if force else "", "dryRun": "All" if dry_run else ""}
         metadata = body["metadata"]
         return self._object(
             "patch", "PATCH", resource, metadata.get("namespace"), metadata["name"], query=query, body=body, content_type="application/apply-patch+yaml"
@@ -142,6 +141,8 @@ class Connection:
         except ApiError as exc:
             if dry_run or not exc.lost:
                 raise
+            from ._merge_patch import changes_nothing
+
             found = self.what_became(exc, resource, name, namespace)
             if found is None or not changes_nothing(body, found):
                 raise
@@ -182,12 +183,21 @@ class Connection:
         raise error from lost
 
     def delete(
-        self, resource: Resource, name: str, namespace: str | None = None, *, dry_run: bool, propagation: str = "Background", uid: str | None = None
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        dry_run: bool,
+        propagation: str = "Background",
+        uid: str | None = None,
+        version: str | None = None,
     ) -> None:
-        """Delete; an object that is already gone is no error. With `uid` only that very object is deleted."""
+        """Delete; an object that is already gone is no error. With `uid` only that very object is deleted, with `version` only as it was read."""
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
-        if uid:
-            body["preconditions"] = {"uid": uid}
+        preconditions = {"uid": uid, "resourceVersion": version}
+        if uid or version:
+            body["preconditions"] = {key: value for key, value in preconditions.items() if value}
         if dry_run:
             body["dryRun"] = ["All"]  # The API server does not look at the query of a deletion that has a body.
         query = {"dryRun": "All" if dry_run else ""}

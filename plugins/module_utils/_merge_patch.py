@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ._compare import differs
+from ._apply import differs
 from ._quantity import equal
 
 

@@ -10,17 +10,18 @@ from __future__ import annotations
 import re
 import typing as t
 
-# A password may hold an @ itself, and a ?. It may hold a / as well, where that is plain: a password begins before it, or no port does.
+# A password may hold an @ itself, and a ?. It may hold a / as well, where that is plain: what is before the / is no host with a port.
 _USERS = (
-    re.compile(r"(?<=://)[^/\s:@\"]*:[^/\s]*@(?:(?!://)[^\s\"<>])*@"),
-    re.compile(r"(?<=://)[^/\s:@\"\[]*:(?!\d*(?:[/?#]|$))[^/\s@]*/(?:(?!://)[^\s\"<>])*@"),
+    re.compile(r"(?<=://)[^/\s:@\"]*:[^/\s]*@[^/\s.:\[]*/(?:(?!://|\?[\w.-]+=)[^\s\"<>])*@"),
+    re.compile(r"(?<=://)[^/\s:@\"\[]*:(?!\d*(?:[/?#]|$))[^/\s@]*/(?:(?!://|\?[\w.-]+=)[^\s\"<>])*@"),
     re.compile(r"(?<=://)[^/\s]*@"),
 )
 _HOST_TO_WHITE_SPACE = re.compile(r"://\S+")
 # What may follow a URL in a text: the end of a quotation, a bracket or a sentence.
 _CLOSING = "\"'])}>,;:."
 _USER_OF_URL = re.compile(
-    r"^((?:[A-Za-z][\w.+-]*:)?/+)?([^/:@]*:[^/]*@.*|[^/:@\[]*:(?!\d*(?:[/?#]|$))(?!//)[^/@]*/.*|[^/]*)@", re.DOTALL
+    r"^((?:[A-Za-z][\w.+-]*:)?/+)?([^/:@]*:[^/]*@[^/.:\[]*/(?:(?!\?[\w.-]+=).)*|[^/:@\[]*:(?!\d*(?:[/?#]|$))(?!//)[^/@]*/(?:(?!\?[\w.-]+=).)*|[^/]*)@",
+    re.DOTALL,
 )
 _QUERY_OF_URL = re.compile(r"\?.*", re.DOTALL)
 

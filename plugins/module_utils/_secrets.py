@@ -65,7 +65,8 @@ def secrets_of_options(options: t.Any) -> set[str]:
         elif name == "kubeconfig":
             found |= secrets_of_content(value)
         elif name in ("host", "proxy") and isinstance(value, str):
-            found |= _of_user(user_of(value)) | secrets_of_url(value)
+            # Neither has a path with an @.
+            found |= _of_user(value.partition("://")[2].rpartition("@")[0] or user_of(value)) | secrets_of_url(value)
         else:
             found |= secrets_of_options(value)
     return found
@@ -94,10 +95,10 @@ def secrets_of_content(kubeconfig: t.Any) -> set[str]:
     """The secret values of an option `kubeconfig`: of data, of a text, or of a text in base64, as CI variables hold it. A path has none."""
     if not isinstance(kubeconfig, str):
         return secrets_of(kubeconfig)
-    if is_content(kubeconfig):
-        return {kubeconfig} | secrets_of_text(kubeconfig)
     decoded = decoded_content(kubeconfig)
-    return {kubeconfig, decoded} | secrets_of_text(decoded) if decoded else set()
+    if decoded:
+        return {kubeconfig, decoded} | secrets_of_text(decoded)
+    return {kubeconfig} | secrets_of_text(kubeconfig) if is_content(kubeconfig) else set()
 
 
 def is_content(kubeconfig: str) -> bool:
@@ -170,10 +171,12 @@ def _of_arguments(arguments: t.Any) -> set[str]:
     found: set[str] = set()
     for flag, word in zip(["", *words], words):
         name, equals, value = word.partition("=")
-        if equals and name.strip("-"):
+        if equals:
             found |= _named(name, value)
-        elif not word.startswith("-"):
-            found |= _named(flag if flag.startswith("-") and "=" not in flag else "", word)
+        if flag.startswith("-") and "=" not in flag and not word.startswith("-"):
+            found |= _named(flag, word)
+        elif not equals and not word.startswith("-"):
+            found |= _named("", word)
     return found
 
 

@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._credentials import secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 
 SERVER = "https://cluster.test:6443"
@@ -260,40 +259,3 @@ def test_without_the_client_the_package_to_install_is_named(monkeypatch) -> None
     monkeypatch.setitem(sys.modules, "kubernetes", None)
     with pytest.raises(CdiError, match="pip install 'kubernetes>=29'"):
         connect({"host": SERVER, "api_key": "x"})
-
-
-def test_secrets_inside_options_are_known(write) -> None:
-    user = {"token": "t1", "password": "t2", "client-key-data": "t3", "username": "ann"}
-    provider = {"auth-provider": {"config": {"id-token": "t4", "client-secret": "t5", "access-token": "t6"}}}
-    assert secrets({"kubeconfig": _kubeconfig({**user, **provider})}) == {"t1", "t2", "t3", "t4", "t5", "t6"}
-    text = yaml.safe_dump(_kubeconfig())
-    assert secrets({"kubeconfig": text, "proxy": "http://ann:pw@proxy.test"}) == {text, "pw"}
-    assert secrets({"proxy": "ann:p@w@proxy.test:3128", "host": {"no": "text"}}) == {"p@w"}
-    assert secrets({"kubeconfig": _kubeconfig({}, **{"proxy-url": "http://ann:p#w@proxy.test"})}) == {"p#w"}
-    assert secrets({"kubeconfig": write(_kubeconfig()), "host": "https://[broken", "proxy": None}) == set()
-
-
-@pytest.mark.parametrize(
-    ("args", "env", "known"),
-    [
-        (["get-token", "--login", "azurecli", "--server-id", "6dae42f8-4368-4678"], {}, set()),
-        (["get-token", "--client-secret", "a-secret", "--more"], {}, {"a-secret"}),
-        (["--oidc-client-secret=a-secret=", "--password=b-secret"], {}, {"a-secret=", "b-secret"}),
-        (["-c", "--use-token", "--server-id", "TOKEN=a-secret"], {}, {"a-secret"}),
-        (["--token", "a-secret==", "--token=b-secret", "a-cluster"], {}, {"a-secret==", "b-secret"}),
-        (["--token", "none", "--token-ttl=1h", 5], {}, set()),
-        ([], {"AWS_PROFILE": "production", "AWS_REGION": "eu-central-1", "USE_KEYRING": "true"}, set()),
-        ([], {"AWS_SECRET_ACCESS_KEY": "a-secret", "Vault_Token": "b-secret"}, {"a-secret", "b-secret"}),
-        ([], {"PIN": "a-long-secret-word"}, {"a-long-secret-word"}),
-        ([], {"A": None}, set()),
-    ],
-)
-def test_of_a_credential_plugin_only_what_may_be_secret_is_known(args: Any, env: Any, known: set[str]) -> None:
-    """What is known is hidden wherever a result has it: a common word must not be among it."""
-    plugin = {"args": args, "env": [{"name": name, "value": value} for name, value in env.items()]}
-    assert secrets({"kubeconfig": _kubeconfig({"exec": plugin})}) == known
-
-
-@pytest.mark.parametrize("plugin", [{"args": None, "env": None}, {"args": "--token", "env": ["TOKEN"]}, "plugin", None])
-def test_a_malformed_credential_plugin_has_no_secrets(plugin: Any) -> None:
-    assert secrets({"kubeconfig": _kubeconfig({"exec": plugin})}) == set()
