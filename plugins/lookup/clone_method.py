@@ -140,9 +140,7 @@ from ansible.plugins.lookup import LookupBase
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import look_up
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError, unexpected
-from ansible_collections.kubevirt.cdi.plugins.module_utils._redaction import redact, redacted
-from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import remember, secrets_of_options
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 
 
 class LookupModule(LookupBase):
@@ -154,10 +152,7 @@ class LookupModule(LookupBase):
         if headers.error_messages:
             raise AnsibleLookupError(f"clone_method: {'; '.join(headers.error_messages)}")
         try:
-            remember(secrets_of_options(options))
-            return redacted(look_up({**options, **headers.validated_parameters}, terms))
-        # Ansible prints the whole chain of errors, as they are.
+            return look_up({**options, **headers.validated_parameters}, terms)
         except CdiError as exc:
-            raise AnsibleLookupError(redact(f"clone_method: {exc}")) from None
-        except Exception as exc:
-            raise AnsibleLookupError(f"clone_method: {unexpected(exc)}") from None
+            # Ansible would show the message of each error in the chain, and none but this one is without secrets.
+            raise AnsibleLookupError(f"clone_method: {exc}") from None

@@ -38,6 +38,9 @@ _METADATA: dict[str, t.Any] = {
 }
 
 
+_ANSWERS: dict[str, tuple[str, type]] = {"SelfSubjectAccessReview": ("allowed", bool), "UploadTokenRequest": ("token", str)}
+
+
 class Answer(t.NamedTuple):
     """`cut`: the body went on."""
 
@@ -74,10 +77,13 @@ def read_status(body: bytes) -> dict[str, t.Any]:
 
 
 def object_in(value: t.Any, kind: str) -> dict[str, t.Any] | None:
-    """An object of this kind, None for everything else."""
-    if not isinstance(value, dict) or value.get("kind") != kind or not isinstance(value.get("metadata"), dict):
+    """An object of this kind, None for everything else. An answer that is never stored has no name, but what was asked for."""
+    if not isinstance(value, dict) or value.get("kind") != kind or not isinstance(value.get("metadata"), dict) or not _fits(value):
         return None
-    return value if _fits(value) else None
+    if kind in _ANSWERS:
+        field, expected = _ANSWERS[kind]
+        return value if isinstance((value.get("status") or {}).get(field), expected) else None
+    return value if all(value["metadata"].get(name) for name in ("name", "uid", "resourceVersion")) else None
 
 
 def list_in(value: t.Any, kind: str) -> dict[str, t.Any] | None:

@@ -122,7 +122,7 @@ class Connection:
         answer = self._send("list", "GET", resource, namespace, None, query=query, within_seconds=within_seconds)
         page = list_in(_value(answer), resource.kind)
         if page is None:
-            raise foreign_answer("list", resource, namespace, None, answer, self.host + resource.path(namespace))
+            raise foreign_answer("list", resource, namespace, None, answer, self.host)
         return page
 
     def apply(self, resource: Resource, body: Object, *, dry_run: bool, force: bool = False, manager: str = "") -> Object:
@@ -214,7 +214,7 @@ class Connection:
                 raise
             return
         if not read_status(answer.body) and object_in(_value(answer), resource.kind) is None:
-            raise foreign_answer("delete", resource, namespace, name, answer, self.host + resource.path(namespace, name))
+            raise foreign_answer("delete", resource, namespace, name, answer, self.host)
 
     def watch(
         self, resource: Resource, namespace: str | None, resource_version: str, *, timeout_seconds: float, quiet_seconds: float, field_selector: str = ""
@@ -263,7 +263,7 @@ class Connection:
                 raise ApiError(f"Cannot watch {target(resource, namespace, None)}: the connection broke in the middle of an event.", 0) from exc
             event = None
         if event is None:
-            raise foreign_answer("watch", resource, namespace, None, Answer(200, {}, line), self.host + resource.path(namespace))
+            raise foreign_answer("watch", resource, namespace, None, Answer(200, {}, line), self.host)
         kind, stored = event
         if kind != "ERROR":
             return event
@@ -290,7 +290,7 @@ class Connection:
         answer = self._send(verb, method, resource, namespace, name, **options)
         stored = object_in(_value(answer), resource.kind)
         if stored is None:
-            error = foreign_answer(verb, resource, namespace, name, answer, self.host + resource.path(namespace, name))
+            error = foreign_answer(verb, resource, namespace, name, answer, self.host)
             # Somebody answered in the API's place, perhaps after the API has written.
             error.lost = method in _WRITES
             raise error
@@ -336,7 +336,7 @@ class Connection:
         if answer.status == 404 and not status.get("details", {}).get("name"):
             raise self._unknown(verb, resource, namespace, name, answer)
         if not status and not (answer.status in _REFUSED or answer.status >= 500):
-            raise foreign_answer(verb, resource, namespace, name, answer, self.host + resource.path(namespace, name))
+            raise foreign_answer(verb, resource, namespace, name, answer, self.host)
         error = api_error(verb, resource, namespace, name, answer.status, answer.body)
         # A proxy or a gateway in front of the API server, which may have got the request.
         error.lost = written and answer.status in (502, 504) or (written and answer.status == 503 and not status)
@@ -346,7 +346,7 @@ class Connection:
         """What a 404 means that names no object: an API server answers so, in plain text, for a kind that it does not serve. So does a wrong path."""
         if resource.group and self._serves(resource) is False:
             return not_served(verb, resource, namespace, name)
-        return foreign_answer(verb, resource, namespace, name, answer, self.host + resource.path(namespace, name))
+        return foreign_answer(verb, resource, namespace, name, answer, self.host)
 
     def _serves(self, resource: Resource) -> bool | None:
         """Whether the API's discovery has this kind; None where there is no such API."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import logging
 import queue
 import socket
 import ssl
@@ -20,7 +21,7 @@ import threading
 import time
 import typing as t
 
-from ._answers import MOST_BYTES, Answer, read_status
+from ._answers import MOST_BYTES, Answer, read_status, short
 from ._transport import CONNECT_TIMEOUT_SECONDS, Transport
 
 # The API server itself gives up on a request after 60 s.
@@ -37,6 +38,10 @@ _CHUNK = 65536
 _QUEUED_CHUNKS = 64
 # TLS meets something that does not speak it (the names of OpenSSL 1.1 and 3); trying again meets the same.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG")
+
+
+_THREAD = "kubevirt.cdi exchange"
+_LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.response")
 
 
 class Request(t.NamedTuple):
@@ -71,6 +76,9 @@ class Exchange:
         self._urllib3 = urllib3
         self._used = False
         self._unanswered = 0
+        # urllib3 logs URLs and what it cannot read of answers. Ansible writes that to its log file when a lookup connects.
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(_not_of_ours)
 
     def ask(self, request: Request, seconds: float, *, once: bool) -> Answer:
         """The answer, of whatever status, within `seconds`; `once` leaves trying again to the caller. Raises NoAnswer."""
@@ -181,6 +189,12 @@ class Exchange:
         if not isinstance(exc, known):
             raise exc
         causes = list(_causes(exc))
+        other = _other_protocol(causes)
+        if other:
+            return NoAnswer(f"{self._transport.host} {other}", sent=False, final=True)
+        cut = next((cause for cause in causes if isinstance(cause, http.client.IncompleteRead)), None)
+        if cut is not None:
+            return NoAnswer(f"the answer from {self._transport.host} was cut off; check the proxies on the way, and that the API server runs", sent=True)
         final = any(_is_final(cause) for cause in causes)
         unsent = final or any(isinstance(cause, (errors.NewConnectionError, errors.ConnectTimeoutError, errors.ProxyError)) for cause in causes)
         late = any(isinstance(cause, (errors.TimeoutError, socket.timeout)) for cause in causes)
@@ -223,6 +237,10 @@ def _retry_after(answer: Answer) -> float | None:
     return float(value) if value.strip().isascii() and value.strip().isdigit() and len(value) < 9 else RETRY_AFTER_MAX_SECONDS
 
 
+def _not_of_ours(_record: logging.LogRecord) -> bool:
+    return threading.current_thread().name != _THREAD
+
+
 def _in_thread(work: t.Callable[[], t.Any], put: t.Callable[[t.Any], None]) -> None:
     def run() -> None:
         try:
@@ -231,7 +249,7 @@ def _in_thread(work: t.Callable[[], t.Any], put: t.Callable[[t.Any], None]) -> N
             result = exc
         put(result)
 
-    threading.Thread(target=run, daemon=True).start()
+    threading.Thread(target=run, daemon=True, name=_THREAD).start()
 
 
 def _chunks(response: t.Any, most: int | None) -> t.Iterator[bytes]:
@@ -268,10 +286,24 @@ def _causes(exc: BaseException) -> t.Iterator[BaseException]:
         waiting += [getattr(each, "reason", None), each.__cause__, each.__context__, *each.args]
 
 
+def _other_protocol(causes: t.Iterable[BaseException]) -> str:
+    """What is at the other end instead of HTTP, or of TLS; empty when it may be what it should."""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError) and any(word in str(cause.reason or cause).upper().replace(" ", "_") for word in _NO_TLS):
+            return "does not speak TLS; write host with http://, or check its port"
+        # What has closed the connection without a word may be restarting.
+        if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, http.client.RemoteDisconnected):
+            begins = str(cause.line).lstrip("'\"b")
+            if begins.startswith(("\x15\x03", "\x16\x03", "\\x15\\x03")):
+                return "speaks TLS; write host with https://"
+            return f"does not speak HTTP (it sent: {short(begins, 60)}); check host and its port"
+    return ""
+
+
 def _is_final(cause: BaseException) -> bool:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return True
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return any(word in str(cause.reason or cause).upper().replace(" ", "_") for word in _NO_TLS) or "ALERT" in str(cause.reason or "")
+        return "ALERT" in str(cause.reason or "")
     # The proxy's answer to CONNECT: http.client puts it into the error's text.
     return isinstance(cause, OSError) and str(cause).startswith(("Tunnel connection failed: 4", "Tunnel connection failed: 3"))

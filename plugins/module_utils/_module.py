@@ -15,11 +15,15 @@ from ansible.module_utils.basic import AnsibleModule
 from ._argspec import AUTH, ArgumentSpec
 from ._credentials import public_params
 from ._errors import CdiError, unexpected
-from ._redaction import SHORTEST, redact, redacted
+from ._redaction import SHORT, redact, redacted
 from ._secrets import known_secrets, remember, secrets_of_options
 
 if t.TYPE_CHECKING:
     from ._connection import Connection
+
+
+# With so many -v, Ansible shows tracebacks.
+_VERBOSE = 3
 
 
 class _Module(AnsibleModule):
@@ -73,7 +77,9 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
         end = module.fail_json
     except Exception as exc:
         # Ansible would print the traceback as it is, with whatever is in its error.
-        result = {"msg": unexpected(exc), "exception": redact(traceback.format_exc())}
+        result = {"msg": unexpected(exc)}
+        if module._verbosity >= _VERBOSE:
+            result["exception"] = redact(traceback.format_exc())
         end = module.fail_json
     if not module._diff:
         result.pop("diff", None)
@@ -82,7 +88,8 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
 
 def _hide(module: AnsibleModule, values: set[str]) -> None:
     """Keep the values out of all that the task shows, which from ansible-core 2.22 on is the controller's work."""
-    values = {value for value in values if len(value) >= SHORTEST}
+    # Ansible hides them inside words, too.
+    values = {value for value in values if len(value) >= SHORT}
     try:
         from ansible.module_utils.secrets import register_secrets
     except ImportError:

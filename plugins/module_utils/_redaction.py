@@ -21,7 +21,7 @@ from ._secrets import known_secrets
 
 HIDDEN = "***"
 SHORTEST = 4
-_SHORT = 8
+SHORT = 8
 # Of a value inside a longer text in base64: fewer characters would be met by chance.
 _LEAST_BASE64 = 8
 _MOST_PERCENT = 256
@@ -104,13 +104,13 @@ def _spellings_of(values: frozenset[str]) -> tuple[_Spelling, ...]:
 def _lines(value: str) -> list[str]:
     """A key or a file may be quoted in part: its longer lines count by themselves. The short ones (`users:`) are common words."""
     lines = [line.strip() for line in value.splitlines()]
-    return [line for line in lines if len(line) >= 2 * _SHORT] if len(lines) > 1 else []
+    return [line for line in lines if len(line) >= 2 * SHORT] if len(lines) > 1 else []
 
 
 def _spellings(value: str) -> t.Iterator[_Spelling]:
     plain = max(re.findall("[A-Za-z0-9]*", value), key=len)
     written = "".join(_SPACE if character == " " else _character(character) for character in re.sub(r"\s+", " ", value))
-    yield _Spelling(plain, written if len(value) >= _SHORT else rf"(?<![A-Za-z0-9]){written}(?![A-Za-z0-9])")
+    yield _Spelling(plain, written if len(value) >= SHORT else rf"(?<![A-Za-z0-9]){written}(?![A-Za-z0-9])")
     encoded = value.encode("utf-8", "surrogatepass")
     if len(encoded) <= _MOST_PERCENT:
         yield _Spelling("%", "(?i:" + "".join(f"%{byte:02x}" for byte in encoded) + ")")
