@@ -365,7 +365,8 @@ class Connection:
                 raise ApiError(f"Cannot read {self.host}{path}: {exc}.", 0, final=exc.final) from exc
             found = names(_value(answer)) if answer.status == 200 else None
             # Who may not read it is refused by the API itself, with a Status.
-            self._discovered[key] = name in found if found is not None else False if read_status(answer.body) else None
+            refused = answer.status in (401, 403) and bool(read_status(answer.body))
+            self._discovered[key] = name in found if found is not None else False if refused else None
         return self._discovered[key]
 
     def _show_warnings(self, answer: Answer) -> None:
