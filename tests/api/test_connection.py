@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection, _exchange
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, NAMESPACE, POD
@@ -168,7 +168,7 @@ def test_a_server_that_asks_for_a_long_pause_is_asked_earlier(wire, connection, 
     monkeypatch.setattr("time.sleep", pauses.append)
     wire.faults.append((503, {"Retry-After": "86400"}, b"{}"))
     assert connection.get(NAMESPACE, "default")
-    assert pauses == [_connection.RETRY_AFTER_MAX_SECONDS]
+    assert pauses == [_exchange.RETRY_AFTER_MAX_SECONDS]
 
 
 @pytest.mark.parametrize("expired", [1, 2], ids=["once", "twice"])
