@@ -21,7 +21,7 @@ from ._redaction import redact
 
 # No list of 500 objects is larger.
 MOST_BYTES = 256 * 1024 * 1024
-_SHORT, _MESSAGE = 200, 600
+_SHORT, MOST_WORDS = 200, 600
 _TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"<[^>]*>")
 # Directory separators and the like are no control characters; what moves a cursor or hides text is.
@@ -139,7 +139,7 @@ def short(text: str, most: int = _SHORT) -> str:
 def message_of(status: dict[str, t.Any], code: int, body: bytes) -> str:
     """The reason that an answer gives: a Status's message, a page's title, a short text, or else what its code means."""
     if status.get("message"):
-        return short(status["message"], _MESSAGE)
+        return short(status["message"], MOST_WORDS)
     text = body.decode("utf-8", "replace")
     if _is_page(text):
         title = _TITLE.search(text)

@@ -21,7 +21,7 @@ import threading
 import time
 import typing as t
 
-from ._answers import MOST_BYTES, Answer, read_status, short
+from ._answers import MOST_BYTES, MOST_WORDS, Answer, read_status, short
 from ._transport import CONNECT_TIMEOUT_SECONDS, Transport
 
 # The API server itself gives up on a request after 60 s.
@@ -179,7 +179,7 @@ class Exchange:
         timeout = self._urllib3.Timeout(
             connect=CONNECT_TIMEOUT_SECONDS if seconds is None else min(CONNECT_TIMEOUT_SECONDS, seconds), read=seconds or ANSWER_TIMEOUT_SECONDS
         )
-        options = {"retries": False, "redirect": False, "preload_content": False, "decode_content": False}
+        options = {"retries": False, "preload_content": False, "decode_content": False}
         return self._transport.request(request.method, request.path, request.headers, body=request.body, timeout=timeout, **options)
 
     def _no_answer(self, exc: Exception) -> NoAnswer:
@@ -198,7 +198,7 @@ class Exchange:
         final = any(_is_final(cause) for cause in causes)
         unsent = final or any(isinstance(cause, (errors.NewConnectionError, errors.ConnectTimeoutError, errors.ProxyError)) for cause in causes)
         late = any(isinstance(cause, (errors.TimeoutError, socket.timeout)) for cause in causes)
-        return NoAnswer(self._transport.unreachable(exc), sent=not unsent, final=final, late=late)
+        return NoAnswer(short(self._transport.unreachable(exc), MOST_WORDS), sent=not unsent, final=final, late=late)
 
 
 def pause_before_next(request: Request, attempt: int, event: Answer | NoAnswer) -> float | None:
@@ -287,10 +287,8 @@ def _causes(exc: BaseException) -> t.Iterator[BaseException]:
 
 
 def _other_protocol(causes: t.Iterable[BaseException]) -> str:
-    """What is at the other end instead of HTTP, or of TLS; empty when it may be what it should."""
+    """What is at the other end instead of HTTP; empty when it may be what it should."""
     for cause in causes:
-        if isinstance(cause, ssl.SSLError) and any(word in str(cause.reason or cause).upper().replace(" ", "_") for word in _NO_TLS):
-            return "does not speak TLS; write host with http://, or check its port"
         # What has closed the connection without a word may be restarting.
         if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, http.client.RemoteDisconnected):
             begins = str(cause.line).lstrip("'\"b")
@@ -304,6 +302,7 @@ def _is_final(cause: BaseException) -> bool:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return True
     if isinstance(cause, ssl.SSLError) and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        return "ALERT" in str(cause.reason or "")
+        words = str(cause.reason or cause).upper().replace(" ", "_")
+        return "ALERT" in words or any(word in words for word in _NO_TLS)
     # The proxy's answer to CONNECT: http.client puts it into the error's text.
     return isinstance(cause, OSError) and str(cause).startswith(("Tunnel connection failed: 4", "Tunnel connection failed: 3"))
