@@ -83,7 +83,7 @@ def object_in(value: t.Any, kind: str) -> dict[str, t.Any] | None:
     if kind in _ANSWERS:
         field, expected = _ANSWERS[kind]
         return value if isinstance((value.get("status") or {}).get(field), expected) else None
-    return value if all(value["metadata"].get(name) for name in ("name", "uid", "resourceVersion")) else None
+    return value if all(value["metadata"].get(name) for name in ("name", "uid")) else None
 
 
 def list_in(value: t.Any, kind: str) -> dict[str, t.Any] | None:

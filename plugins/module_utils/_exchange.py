@@ -127,8 +127,9 @@ class Exchange:
         except queue.Empty:
             for response in opened:
                 _shut(response)
-            where = "the whole answer did not come" if opened else "no answer"
-            raise NoAnswer(f"{where} from {self._transport.host} within {max(seconds, LEAST_SECONDS):.0f} s", sent=True, late=True) from None
+            what = "no whole answer" if opened else "no answer"
+            words = f"{what} from the Kubernetes API at {self._transport.host} within {max(seconds, LEAST_SECONDS):.0f} s"
+            raise NoAnswer(f"{words}; check host, proxy and that the API server runs", sent=True, late=True) from None
         if isinstance(answer, Exception):
             raise self._no_answer(answer) from answer
         self._used = True

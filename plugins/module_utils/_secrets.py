@@ -38,6 +38,7 @@ _PUBLIC_NAME = re.compile(
 _WORD = re.compile("[A-Za-z]{1,15}(-[a-z]{1,15})*|v?[0-9.]+|true|false|[~.]?(/[\\w.@-]+)+")
 # Characters of what may be a secret: with any name, and in a place where plain words stand as well.
 _SHORTEST, _LONG = 4, 16
+_LONGEST_NAME = 255
 
 
 def remember(values: t.Iterable[str]) -> None:
@@ -101,18 +102,24 @@ def secrets_of_content(kubeconfig: t.Any) -> set[str]:
     return {kubeconfig} | secrets_of_text(kubeconfig) if is_content(kubeconfig) else set()
 
 
+def _has_long_name(path: str) -> bool:
+    """No file has so long a name: it is something else, given where a path belongs."""
+    return any(len(name.encode("utf-8", "surrogatepass")) > _LONGEST_NAME for name in path.replace(":", "/").split("/"))
+
+
 def is_content(kubeconfig: str) -> bool:
     """Whether this is a kubeconfig's content, given where its path belongs."""
-    return "\n" in kubeconfig.strip() or kubeconfig.lstrip().startswith("{")
+    return "\n" in kubeconfig.strip() or kubeconfig.lstrip().startswith("{") or _has_long_name(kubeconfig)
 
 
 def decoded_content(kubeconfig: str) -> str:
-    """The content that this text is in base64, empty when it is none."""
+    """The content that this text, or its beginning, is in base64; empty when it is none."""
+    text = "".join(kubeconfig.split())
     try:
-        text = base64.b64decode("".join(kubeconfig.split()), validate=True).decode()
+        content = base64.b64decode(text[: len(text) // 4 * 4], validate=True).decode("utf-8", "replace")
     except (binascii.Error, ValueError):
         return ""
-    return text if is_content(text) or "apiVersion" in text else ""
+    return content if any(word in content for word in ("apiVersion", "clusters", "contexts", "users")) else ""
 
 
 def secrets_of_text(text: str) -> set[str]:
@@ -151,7 +158,7 @@ def _below(value: t.Any, of_user: bool) -> set[str]:
         else:
             # Also a user that is not in a list of users: nothing else has fields of these names.
             found |= _below(item, of_user or (key in ("users", "user") and isinstance(item, (dict, list))) or _is_secret_field(key))
-    return found | set(map(_decoded, found & {value.get("client-key-data")})) - {""}
+    return found | {_decoded(text) for text in _texts(value.get("client-key-data")) if text in found} - {""}
 
 
 def _decoded(data: str) -> str:

@@ -220,8 +220,10 @@ def wait_for(
     selector = f"metadata.name={next(iter(names))}" if len(names) == 1 else ""
     version = ""
     while True:
+        watches = False
         try:
             version = _read(connection, resource, namespace, selector, wait, watching, first=not version)
+            watches = True
             while wait.remaining() > 0 and watching.silent_for() > 0:
                 wait.probe()
                 pause = _watch(connection, resource, namespace, selector, wait, watching, version)
@@ -238,7 +240,8 @@ def wait_for(
             # An API server that restarts is worth waiting for; a refusal is not.
             if exc.final or wait.left() <= _PAUSE_SECONDS:
                 raise
-            time.sleep(max(_PAUSE_SECONDS, min(watching.backoff(0.0, ended_early=True), wait.left() - _PAUSE_SECONDS)))
+            pause = watching.backoff(0.0, ended_early=True) if watches else _PAUSE_SECONDS
+            time.sleep(max(min(pause, wait.left() - _PAUSE_SECONDS), 0))
 
 
 class _Pause(t.NamedTuple):
