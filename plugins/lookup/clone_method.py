@@ -156,7 +156,8 @@ class LookupModule(LookupBase):
         try:
             return look_up({**options, **headers.validated_parameters}, terms, Display().warning)
         except CdiError as exc:
-            raise AnsibleLookupError(f"clone_method: {exc}") from exc
+            # Ansible would show the message of each error in the chain, and none but this one is without secrets.
+            raise AnsibleLookupError(f"clone_method: {exc}") from None
 
     def _templated(self, variables: dict[str, Any]) -> dict[str, Any]:
         """The variables of the connection may be templates, which Ansible gives to lookups as they are."""
@@ -165,6 +166,8 @@ class LookupModule(LookupBase):
 
     def _option(self, option: str) -> Any:
         """An option; a variable of the environment that is empty is not given, also where Ansible would make a false of it."""
+        if not any(name.startswith("K8S_AUTH_") and not value for name, value in os.environ.items()):
+            return self.get_option(option)
         value, origin = self.get_option_and_origin(option)
         name = str(origin).partition("env: ")[2]
         return None if name and not os.environ.get(name) else value

@@ -31,7 +31,8 @@ from ._resources import (
     SERVICE_ACCOUNT,
     Resource,
 )
-from ._wait import REACHED, WAITING, Verdict, poll_until, wait_for
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import poll_until, wait_for
 
 _DEFAULT_NAMESPACE = "cdi"
 # The label that the release manifest puts on the namespace that it makes.
@@ -74,7 +75,7 @@ def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str,
             waiter.until(objects, _is_gone)
         waiter.delete([each for each in found if each[0] not in _BEFORE_CDI_IS_GONE])
         if params["wait"]:
-            verdict = poll_until(lambda: _left(connection, found), deadline)
+            verdict = poll_until(connection, lambda bounded: _left(bounded, found), deadline)
             if verdict.state != REACHED:
                 raise CdiError(f"CDI is not gone after {params['wait_timeout']} s: {verdict.reason}.")
     return {

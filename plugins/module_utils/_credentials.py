@@ -17,7 +17,7 @@ from ._errors import CdiError
 from ._kubeconfig import choose, merge, missing
 from ._kubeconfig_file import Kubeconfig, Origin, parse, read
 from ._public import without_secrets
-from ._secrets import known_secrets, remember, secrets_of, secrets_of_url
+from ._secrets import known_secrets, remember, secrets_of, secrets_of_options
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _FILES = ("client_cert", "client_key", "ca_cert")
@@ -106,14 +106,7 @@ def public_params(params: Params) -> dict[str, t.Any]:
 
 def secrets(params: Params) -> set[str]:
     """The secret values of this run that are known so far: those inside options, and those that files and credential plugins gave."""
-    own = {value for name in ("api_key", "password") if isinstance(value := params.get(name), str)}
-    return known_secrets().union(own, _kubeconfig_secrets(params.get("kubeconfig")), secrets_of_url(params.get("host")), secrets_of_url(params.get("proxy"))) - {""}
-
-
-def _kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
-    if isinstance(kubeconfig, str):
-        return {kubeconfig} if _is_content(kubeconfig) else set()
-    return secrets_of(kubeconfig)
+    return known_secrets() | secrets_of_options(params)
 
 
 def _is_content(kubeconfig: str) -> bool:

@@ -18,7 +18,7 @@ from datetime import datetime
 from ._cdi import conditions, judge_deployment
 from ._diagnosis_rules import CLAIM_RULES, LASTING, WORKER_RULES, Rule
 from ._public import redact_urls
-from ._wait import FAILED, REACHED, WAITING, Verdict
+from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 

@@ -18,15 +18,8 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import (
-    FAILED,
-    QUIET_SECONDS,
-    REACHED,
-    WAITING,
-    StallProbe,
-    Verdict,
-    wait_for,
-)
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import QUIET_SECONDS, StallProbe, wait_for
 
 BLANK = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
 VERDICTS = {
