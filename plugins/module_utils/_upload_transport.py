@@ -12,10 +12,10 @@ and the name of CDI's service, the only names that CDI's certificate has (pkg/op
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import html
 import http.client
 import io
-import os
 import socket
 import ssl
 import typing as t
@@ -27,6 +27,7 @@ from ._errors import ApiError, CdiError
 from ._public import public_url
 from ._resources import API_SERVICE, CDI_CONFIG, CONFIG_MAP, POD
 from ._tunnel import SUBPROTOCOLS, TlsStream, Tunnel
+from ._upload_source import FileIdentity, open_source
 
 GIVEN, PUBLISHED, FORWARDED = "url", "published-url", "port-forward"
 _API_SERVICE_NAME = "v1beta1.upload.cdi.kubevirt.io"
@@ -47,6 +48,15 @@ class FileChanged(CdiError):
 
 class Unreachable(CdiError):
     """Nothing answers at the proxy's address."""
+
+
+class SourceFile(t.NamedTuple):
+    """The file to send, as it was when its digest was taken, and how many of its first bytes are sent."""
+
+    path: str
+    identity: FileIdentity
+    digest: str
+    sent_size: int
 
 
 class Answer(t.NamedTuple):
@@ -194,34 +204,16 @@ def _ready_pod(connection: Connection, namespace: str) -> str:
     raise Unreachable(f"No pod of the upload proxy is ready in namespace {namespace}; see Deployment cdi-uploadproxy.")
 
 
-class FileIdentity(t.NamedTuple):
-    """Tells a file that was written to by its times, and costs nothing: hashing again what is sent took as long as sending it.
-
-    Two writes within one tick of the file system's clock, or into a memory map, have one stamp.
-    """
-
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
-
-    @classmethod
-    def of(cls, file: str | int) -> FileIdentity:
-        """The stamp of a path or of an open file's descriptor."""
-        status = os.stat(file)
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def send(route: Route, token: str, path: str, identity: FileIdentity, patience: float, progress: t.Callable[[int], None]) -> Answer:
+def send(route: Route, token: str, file: SourceFile, patience: float, progress: t.Callable[[int], None]) -> Answer:
     """Send the file, which has to be as stamped, and return the answer; `progress(bytes)` is called after each chunk.
 
     Without a byte moving for `patience` seconds the connection counts as broken. CDI takes nothing while it writes what it has unpacked,
     and answers when all is on the disk: a compressed disk of zeros is sent in a moment and written for minutes.
     The last chunk is held back until the file is known to be the same, so that CDI never takes one that has changed: raises FileChanged.
+    No answer is followed to another place: the token is for this one.
     """
-    with open(path, "rb", buffering=0) as file:
-        chunks = _unchanged(file, path, identity)
+    with open_source(file.path) as opened:
+        chunks = _unchanged(opened, file)
         stream = route.open()
         stream.settimeout(patience)
         client = http.client.HTTPConnection(route.host)
@@ -230,7 +222,7 @@ def send(route: Route, token: str, path: str, identity: FileIdentity, patience: 
             client.putrequest("POST", route.path)
             client.putheader("Authorization", f"Bearer {token}")
             client.putheader("Content-Type", "application/octet-stream")
-            client.putheader("Content-Length", str(identity.size))
+            client.putheader("Content-Length", str(file.sent_size))
             client.endheaders()
             sent = 0
             for chunk in chunks:
@@ -248,18 +240,33 @@ def send(route: Route, token: str, path: str, identity: FileIdentity, patience: 
             stream.close()
 
 
-def _unchanged(file: io.FileIO, path: str, identity: FileIdentity) -> t.Iterator[memoryview]:
-    """The file in chunks, each in the place of the one before: the first and the last only when nobody has written to the file since it was stamped."""
-    buffer, read = memoryview(bytearray(_CHUNK_BYTES)), 0
-    while read < identity.size:
+def _unchanged(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
+    """The file in chunks, each in the place of the one before: the first and the last only when nobody has written to the file since it was stamped.
+
+    A device has no stamp: what is sent of it is hashed.
+    """
+    buffer, read, sent_size = memoryview(bytearray(_CHUNK_BYTES)), 0, file.sent_size
+    digest = hashlib.sha256() if file.identity.is_device else None
+    while read < sent_size:
         try:
-            chunk = buffer[: file.readinto(buffer[: identity.size - read])]
+            chunk = buffer[: opened.readinto(buffer[: sent_size - read])]
         except OSError as exc:
-            raise CdiError(f"{path} can no longer be read ({exc}); run the task again when it can.") from exc
+            raise CdiError(f"{file.path} can no longer be read ({exc}); run the task again when it can.") from exc
         first, read = read == 0, read + len(chunk)
-        if not chunk or ((first or read == identity.size) and FileIdentity.of(file.fileno()) != identity):
-            raise FileChanged(f"{path} changed during the upload, which was aborted; run the task again when nothing writes to the file.")
+        if digest:
+            digest.update(chunk)
+        if not chunk or ((first or read == sent_size) and FileIdentity.of(opened.fileno()) != file.identity) or not _is_whole(opened, file, read, digest):
+            raise FileChanged(f"{file.path} changed during the upload, which was aborted; run the task again when nothing writes to the file.")
         yield chunk
+
+
+def _is_whole(opened: io.FileIO, file: SourceFile, read: int, digest: t.Any) -> bool:
+    """Whether the last chunk of a device completes what was hashed before; what is not sent of it belongs to that, too."""
+    if digest is None or read < file.sent_size:
+        return True
+    while more := opened.read(_CHUNK_BYTES):
+        digest.update(more)
+    return bool(digest.hexdigest() == file.digest)
 
 
 def _read_answer(stream: t.Any) -> Answer:
