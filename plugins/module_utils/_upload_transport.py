@@ -81,7 +81,7 @@ def find_route(connection: Connection, url: str | None, ca: str | None, namespac
     Raises CdiError for a certificate that is not trusted, ApiError for a right that is missing, and Unreachable when nothing answers at the URL.
     """
     namespace = namespace or _cdi_namespace(connection)
-    own_ca = _own_ca(connection, namespace)
+    own_ca = _own_ca(connection, namespace, needed=not (url and ca))
     service = f"cdi-uploadproxy.{namespace}.svc"
     published = None
     if not url:
@@ -97,7 +97,7 @@ def find_route(connection: Connection, url: str | None, ca: str | None, namespac
             if not published:
                 raise
             warn(f"{exc} The upload goes through the API server instead.")
-    context = ssl.create_default_context(cadata=own_ca)
+    context = _trusting(own_ca, f"ConfigMap {namespace}/{_CA_CONFIG_MAP}")
 
     def forward() -> TlsStream:
         name = _ready_pod(connection, namespace)
@@ -123,21 +123,21 @@ def is_forbidden(exc: CdiError) -> bool:
 
 
 def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
-    parts, shown = urlsplit(url if "://" in url else f"https://{url}"), public_url(url)
+    shown = f"{'upload_proxy_url' if name == GIVEN else 'The published upload proxy URL (CDIConfig.status.uploadProxyURL)'} is {public_url(url)}"
     try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
         host, port = parts.hostname, parts.port or 443
     except ValueError as exc:
-        raise CdiError(f"upload_proxy_url is {shown}; correct it: {exc}.") from exc
+        raise CdiError(f"{shown}; correct it: {exc}.") from exc
     if parts.scheme != "https" or not host:
-        raise CdiError(f"upload_proxy_url is {shown}; give an https URL: the upload token must not travel in the clear.")
-    try:
-        redact_urls = ssl.create_default_context()
-        if ca:
-            redact_urls.load_verify_locations(cadata=ca)
-        own = ssl.create_default_context(cadata=own_ca)
-    except (ssl.SSLError, ValueError) as exc:
-        raise CdiError(f"The CA of the upload proxy cannot be read ({exc}); give PEM certificates in upload_proxy_ca.") from exc
-    own.check_hostname = False  # CDI's certificate does not have the URL's host; its own name is compared below.
+        raise CdiError(f"{shown}; give an https URL: the upload token must not travel in the clear.")
+    shown = public_url(url)
+    given = ssl.create_default_context()
+    if ca:
+        given = _trusting(ca, "upload_proxy_ca" if name == GIVEN else "CDIConfig.status.uploadProxyCA", given)
+    own = _trusting(own_ca, f"ConfigMap {_CA_CONFIG_MAP}") if own_ca else None
+    if own:
+        own.check_hostname = False  # CDI's certificate does not have the URL's host; its own name is compared below.
 
     def connect(context: ssl.SSLContext) -> TlsStream:
         plain = socket.create_connection((host, port), timeout=_CONNECT_SECONDS)
@@ -149,7 +149,7 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
             raise ssl.SSLCertVerificationError(f"it is not for {service}")
         return stream
 
-    contexts = [redact_urls, own]
+    contexts = [context for context in (given, own) if context]
 
     def open_stream() -> TlsStream:
         distrust: list[ssl.SSLCertVerificationError] = []
@@ -170,6 +170,17 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
     return Route(name, parts.netloc.rpartition("@")[2], open_stream, before if before.endswith(_PATH) else before + _PATH)
 
 
+def _trusting(ca: str, where: str, context: ssl.SSLContext | None = None) -> ssl.SSLContext:
+    """A context that trusts these CAs."""
+    try:
+        if context is None:
+            return ssl.create_default_context(cadata=ca)
+        context.load_verify_locations(cadata=ca)
+    except (ssl.SSLError, ValueError) as exc:
+        raise CdiError(f"The CA of the upload proxy in {where} cannot be read ({exc}); it must hold PEM certificates.") from exc
+    return context
+
+
 def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError, remedy: str) -> str:
     return (
         f"The certificate of the upload proxy at {where} is not trusted: {exc.verify_message or exc} for {host}, and it is not of the cluster's own CA "
@@ -186,9 +197,17 @@ def _cdi_namespace(connection: Connection) -> str:
     return str(service.get("namespace") or _NAMESPACE)
 
 
-def _own_ca(connection: Connection, namespace: str) -> str:
-    stored = connection.get(CONFIG_MAP, _CA_CONFIG_MAP, namespace)
+def _own_ca(connection: Connection, namespace: str, *, needed: bool = True) -> str:
+    """The CAs that CDI signs its upload proxy's certificate with. Whoever gives URL and CA needs no right in CDI's namespace."""
+    try:
+        stored = connection.get(CONFIG_MAP, _CA_CONFIG_MAP, namespace)
+    except ApiError as exc:
+        if needed or exc.code != 403:
+            raise
+        return ""
     ca = ((stored or {}).get("data") or {}).get(_CA_KEY)
+    if not ca and not needed:
+        return ""
     if not ca:
         what = f"ConfigMap {namespace}/{_CA_CONFIG_MAP} with the upload proxy's CA"
         raise CdiError(f"There is no {what}; install CDI first, or name its namespace in cdi_namespace.")
@@ -273,6 +292,8 @@ def _read_answer(stream: t.Any) -> Answer:
     """By itself: a connection would close a stream that the server ends before its answer is read."""
     answer = http.client.HTTPResponse(stream, method="POST")
     answer.begin()
+    if 300 <= answer.status < 400:
+        return Answer(answer.status, f"it redirects to {public_url(answer.headers.get('Location') or 'nowhere')}")
     return Answer(answer.status, " ".join(html.unescape(answer.read(4096).decode("utf-8", "replace")).split()))
 
 
