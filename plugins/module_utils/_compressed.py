@@ -232,7 +232,8 @@ class _Xz(_Decompressed):
         taken = len(data)
         try:
             while data:
-                decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_XZ_MEMORY_BYTES)
+                # For the start of the content a large dictionary is never filled.
+                decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_XZ_MEMORY_BYTES if self._update else None)
                 while not decompressor.eof:
                     if not data and decompressor.needs_input:
                         data = self._read(_PIECE_BYTES)

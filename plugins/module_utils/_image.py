@@ -95,34 +95,37 @@ def _inspect(path: str, content: Content, file_size: int, update: t.Callable[[by
         raise CdiError(f"{path} begins with a skippable zstd frame, as pzstd writes it, which CDI would store compressed; compress it with zstd instead.")
     if len(head) < _SMALLEST_BYTES:
         kind = kind_of(head, None)
-        looks = f" ({kind.name})" if kind else ""
-        raise CdiError(f"{path} holds {len(head)} bytes{looks}, and CDI takes no image below {_SMALLEST_BYTES}; give a whole image.")
+        looks, remedy = (f" ({kind.name})", kind.remedy_for(path)) if kind else ("", "give a whole image")
+        raise CdiError(f"{path} holds {len(head)} bytes{looks}, and CDI takes no image below {_SMALLEST_BYTES}; {remedy}.")
     if not insist:
         _refuse_kinds(path, content, head)
     if update and content.compression:
         content.scan(update)
         if not insist:
             _refuse_kinds(path, content, head)  # Of some kinds the end tells.
-    told = {"compression": content.compression, "file_size": file_size, "tail": content.tail}
+
+    def image(form: str, disk: int | None, stored: int | None, wraps: str = "") -> Image:
+        return Image(form, content.compression, disk, stored, file_size, content.tail, wraps)
+
     for name, form in _FORMATS.items():
         if head[form.offset : form.offset + len(form.magic)] == form.magic:
             if insist:
                 raise CdiError(f"{path} is {name}, which CDI converts in any case; leave out format=raw.")
-            return Image(name, virtual_size=_in_sight(form, path, content), stored_size=content.size(exact=False), **told)
+            return image(name, _in_sight(form, path, content), content.size(exact=False))
     if is_tar(head) and not insist:
         archive = inspected(path, content)
-        return Image("tar", virtual_size=archive.size, stored_size=None, wraps=archive.wraps, **told)
+        return image("tar", archive.size, None, archive.wraps)
     stored = content.size(exact=True)
     if insist:
-        return Image("raw", virtual_size=stored, stored_size=stored, **told)
+        return image("raw", stored, stored)
     if head[32769:32774] == b"CD001":
         _refuse_cut(path, stored, tables.iso_end(content), "its volume ends at")
-        return Image("iso", virtual_size=stored, stored_size=stored, **told)
+        return image("iso", stored, stored)
     if content.compression is None and stored and content.at(stored - _SECTOR, 8) == b"conectix":
         # CDI sees no VHD without its header at the start, and stores it as it is: a raw disk with the footer behind it.
-        return Image("vhd", virtual_size=_vhd_size(path, content, stored - _SECTOR), stored_size=stored, **told)
+        return image("vhd", _vhd_size(path, content, stored - _SECTOR), stored)
     _refuse_cut(path, stored, tables.gpt_end(content), "its partition table ends at")
-    return Image("raw", virtual_size=stored, stored_size=stored, **told)
+    return image("raw", stored, stored)
 
 
 _REPACK = {"xz": "xz -dc {path} | xz > {new}", "zst": "zstd --long=31 -dc {path} | zstd > {new}"}
@@ -195,10 +198,10 @@ def _vmdk_size(path: str, content: Content) -> int:
     if field(content, 4, "<I") not in (1, 2, 3):
         raise CdiError(f"{path} is a vmdk of version {field(content, 4, '<I')}, which CDI does not take; convert it {_made_whole(path)}.")
     offset, length = field(content, 28, "<Q"), field(content, 36, "<Q")
-    if not offset or not length:
+    descriptor = content.at(offset * _SECTOR, min(length * _SECTOR, PREFIX_BYTES)) if offset else b""
+    if b"createtype" not in descriptor.lower():
         made = shlex.quote(renamed(path, ".qcow2"))
         raise CdiError(f"{path} is an extent of a split vmdk; make one file of all with: qemu-img convert -f vmdk -O qcow2 DESCRIPTOR.vmdk {made}.")
-    descriptor = content.at(offset * _SECTOR, min(length * _SECTOR, PREFIX_BYTES))
     parent = re.search(rb"parentcid\s*=\s*(\w+)", descriptor.lower())
     if parent and parent.group(1) != b"ffffffff":
         raise CdiError(f"{path} is a vmdk that needs its parent; make it whole, with its parent beside it, {_made_whole(path)}.")

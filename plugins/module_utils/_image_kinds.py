@@ -190,12 +190,8 @@ def kind_of(head: bytes, end: bytes | None) -> Kind | None:
 
     `head`: its first bytes, 64 KiB at most; `end`: its last 512, if they are known.
     """
-    kind = _text(head)
-    if kind:
-        return kind
-    tables = _MAGICS if _has_partitions(head) else _MAGICS + _SHORT
-    found = next((kind for offset, magic, kind in tables if head[offset : offset + len(magic)] == magic), None)
-    if found is not None:
+    found = _by_magic(head, _MAGICS) or _text(head) or (None if _has_partitions(head) else _by_magic(head, _SHORT))
+    if found:
         return found
     if end is not None and end[-_END_BYTES:][:4] == b"koly":
         return _DMG
@@ -204,6 +200,10 @@ def kind_of(head: bytes, end: bytes | None) -> Kind | None:
     if _is_windows_program(head):
         return _document("a Windows program")
     return None
+
+
+def _by_magic(head: bytes, magics: tuple[tuple[int, bytes, Kind], ...]) -> Kind | None:
+    return next((kind for offset, magic, kind in magics if head[offset : offset + len(magic)] == magic), None)
 
 
 def _has_partitions(head: bytes) -> bool:

@@ -124,7 +124,7 @@ class Tunnel:
             self._receive()
         self._send(self._protocol.head(len(data)), data)
 
-    def _send(self, *pieces: bytes) -> None:
+    def _send(self, *pieces: bytes | memoryview) -> None:
         """A binary message. It goes to the socket directly and with an empty mask: TLS hides it already, and masking is slow in Python."""
         self._transmit(struct.pack(">BBQ4x", 0x82, 0xFF, sum(map(len, pieces))), *pieces)
         self._answer_ping()
@@ -135,7 +135,7 @@ class Tunnel:
             data, self._ping = self._ping, None
             self._transmit(struct.pack(">BB4x", 0x8A, 0x80 | len(data)), data)
 
-    def _transmit(self, *pieces: bytes) -> None:
+    def _transmit(self, *pieces: bytes | memoryview) -> None:
         rest = memoryview(b"".join(pieces))
         while rest:
             if _END in self._arrived:
