@@ -282,6 +282,8 @@ def send_until_taken(session: Session, item: Item) -> None:
             if not may_be_begun:
                 _forget(session, item)
             raise
+        if item.bytes_sent and item.action not in (rules.CREATED, rules.EMPTIED):
+            item.done(rules.BEGUN_ACTION)
         all_sent = answer.status in _NO_REFUSAL and item.bytes_sent == item.source.sent_size
         item.may_finish = all_sent or (item.may_finish and answer.status in (0, *_NOTHING_TAKEN))
         may_be_taken = may_be_taken or item.may_finish
@@ -313,8 +315,6 @@ def send_until_taken(session: Session, item: Item) -> None:
         elif not rules.is_worth_a_retry(answer.status, answer.text):
             raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed: {told}.{rules.remedy(answer.status, answer.text, item.image)}")
         remains = remains or item.bytes_sent > 0
-        if remains and item.action not in (rules.CREATED, rules.EMPTIED):
-            item.done(rules.BEGUN_ACTION)
     else:
         if not may_be_begun:
             _forget(session, item)

@@ -142,7 +142,7 @@ def upload_one(session: Session, item: Item) -> None:
 def _look_at_file(session: Session, item: Item) -> None:
     """What the file is, and its digest where that decides. A packed file that may be sent is unpacked while it is hashed, to see that it is whole."""
     path, insist = item.upload["path"], item.upload["format"] == "raw"
-    item.identity = FileIdentity.of(path)
+    item.identity, item.digest = FileIdentity.of(path), ""  # What `checksum` says is not known to be so.
     exists = item.volume is not None or item.claim is not None
     if exists and rules.is_populated(item.volume, item.claim):
         item.image = _inspected(path, None, insist)
