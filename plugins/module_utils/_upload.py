@@ -171,7 +171,7 @@ def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: float, given: O
     if needed is not None:
         needed = required_space(needed, overhead, ()) if overhead else needed
     if size is not None:
-        refuse_too_small(upload, image, int(parse(size)), needed, f"size is {size!r}")
+        refuse_too_small(upload, image, int(parse(size)), needed, f"size is {size!r}", "request at least that, or omit the size")
         return str(size)
     requested = ((before.get("resources") or {}).get("requests") or {}).get("storage")
     if requested is not None and (needed is None or parse(requested) >= needed):
@@ -183,11 +183,11 @@ def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: float, given: O
     return f"{-(-needed // MIB)}Mi"
 
 
-def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str) -> None:
+def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str, remedy_: str) -> None:
     """CDI would only find out when all has been sent."""
     if needed is not None and size < needed:
         what = f"{upload['path']} ({describe(image)})"
-        raise CdiError(f"{upload['name']}: {told}, and {what} needs {-(-needed // MIB)}Mi; request at least that, or omit the size.")
+        raise CdiError(f"{upload['name']}: {told}, and {what} needs {-(-needed // MIB)}Mi; {remedy_}.")
 
 
 def describe(image: Image) -> str:

@@ -26,7 +26,8 @@ from ._overhead import required_space
 from ._preallocation import preallocation_facts
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._upload_progress import Progress
-from ._upload_sending import Item, Session, annotate, create, recorded_digest, replace, send_until_taken, settle_failure
+from ._upload_sending import annotate, create, recorded_digest, replace, send_until_taken, settle_failure
+from ._upload_session import Item, Session
 from ._upload_source import FileIdentity, open_source, unreadable
 from ._wait import wait_gone
 
@@ -170,7 +171,7 @@ def _check_before_writing(session: Session, item: Item) -> None:
     if item.plan == rules.REPLACE and t.cast(Image, item.image).compression:
         item.image = _inspected(item.upload["path"], lambda _data: None, item.upload["format"] == "raw")
     if not session.check_mode:
-        session.check_rights(item.key[0])
+        session.check_rights(item.key)
         session.route()
 
 
@@ -230,7 +231,7 @@ def _check_claim(session: Session, item: Item, image: Image, claim: Object) -> N
         )
     if image.needed_size is not None:
         needed = required_space(image.needed_size, session.overhead(claim["spec"]), ())
-        rules.refuse_too_small(item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small")
+        rules.refuse_too_small(item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small", "give a larger claim")
 
 
 def _label(session: Session, item: Item) -> None:
