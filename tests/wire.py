@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import ssl
@@ -21,7 +22,7 @@ _PASSED_ON = ("Content-Type", "Retry-After", "Warning")
 
 @dataclass
 class Wire:
-    """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order.
+    """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order, but `faults_after` requests.
 
     A fault is (status, headers, body); status 0 cuts the connection. `answers` are bodies that stand in for a path's own.
     """
@@ -30,6 +31,7 @@ class Wire:
     requests: list[tuple[str, str]] = field(default_factory=list)
     faults: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     answers: dict[str, bytes] = field(default_factory=dict)
+    faults_after: int = 0
 
     def writes(self) -> list[tuple[str, str]]:
         return [request for request in self.requests if request[0] != "GET" and "dryRun=All" not in request[1]]
@@ -61,7 +63,7 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
         def _forward(self) -> None:
             record.requests.append((self.command, self.path))
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if record.faults:
+            if record.faults and len(record.requests) > record.faults_after:
                 self._answer(*record.faults.pop(0))
                 return
             if self.path.partition("?")[0] in record.answers:
@@ -75,7 +77,24 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
             self.upstream.endheaders(body or None)
             answer = self.upstream.getresponse()
             kept = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
-            self._answer(answer.status, kept, answer.read())
+            if "watch=true" in self.path:
+                self._stream(answer, kept)
+            else:
+                self._answer(answer.status, kept, answer.read())
+
+        def _stream(self, answer: http.client.HTTPResponse, headers: dict[str, str]) -> None:
+            """Pass on what comes as it comes, for as long as the client listens."""
+            self.send_response(answer.status)
+            for key, value in {**headers, "Transfer-Encoding": "chunked"}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            self.wfile.flush()
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                while data := answer.read1(65536):
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+                    self.wfile.flush()
+                self.wfile.write(b"0\r\n\r\n")
 
         def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
             if status == 0:
