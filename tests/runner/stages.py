@@ -18,7 +18,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import bed, machine
 from tests.cluster.runtime.profile import PROFILES
 from tests.cluster.target import Target, target
-from tests.runner import checks, versions
+from tests.runner import checks, docs, versions
 from tests.runner.tree import ROOT, checkout_dir, environment
 
 # What the scenarios take from the test cluster; whoever brings another cluster can set them.
@@ -62,6 +62,11 @@ def _pytest(*arguments: str, more: dict[str, str] | None = None) -> int:
 
 def _unit() -> int:
     return _pytest("tests/unit")
+
+
+def _kubectl() -> int:
+    """The way to an API server, against kubectl's own; builds kubectl the first time."""
+    return _pytest("--quiet", "tests/kubectl")
 
 
 def _api() -> int:
@@ -143,6 +148,7 @@ def _has_fixtures(cluster: Target) -> bool:
 STAGES: dict[str, Callable[[], int]] = {
     "checks": checks.run,
     "unit": _unit,
+    "kubectl": _kubectl,
     "api": _api,
     "cluster": _cluster,
     "molecule": _molecule,
@@ -152,5 +158,6 @@ STAGES: dict[str, Callable[[], int]] = {
 ON_REQUEST: dict[str, Callable[[], int]] = {
     "benchmarks": _benchmarks,
     "coverage": _coverage,
+    "docs": docs.run,
     "versions": versions.run,
 }
