@@ -46,7 +46,7 @@ def look_up(params: dict[str, t.Any], terms: list[t.Any], warn: t.Callable[[str]
     """
     remember(secrets_of_options([params, terms]))
     try:
-        return t.cast("list[dict[str, t.Any]]", redacted(_look_up(params, terms)))
+        return t.cast("list[dict[str, t.Any]]", redacted(_look_up(params, terms, warn)))
     except CdiError:
         raise
     except Exception as exc:
@@ -54,7 +54,7 @@ def look_up(params: dict[str, t.Any], terms: list[t.Any], warn: t.Callable[[str]
         raise CdiError(unexpected(exc)) from None
 
 
-def _look_up(params: dict[str, t.Any], terms: list[t.Any]) -> list[dict[str, t.Any]]:
+def _look_up(params: dict[str, t.Any], terms: list[t.Any], warn: t.Callable[[str], None] | None) -> list[dict[str, t.Any]]:
     # A process that Ansible forks must not go on with the TLS connections of the one that it comes from.
     mark = f"{os.getpid()} {json.dumps(params, sort_keys=True, default=str)}"
     asked = [json.dumps(term, sort_keys=True, default=str) for term in terms]
