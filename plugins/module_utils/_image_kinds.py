@@ -120,7 +120,7 @@ _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"COWD", _convertible("a sparse extent of ESX (COWD)", "convert it with: qemu-img convert -f vmdk -O qcow2 {path} {qcow2}")),
     (0, b"\xbe\xba\xfe\xca\0\0\0\0", _convertible("a sparse extent of vSphere (SESPARSE)", _DELTA.replace("{path}", "DESCRIPTOR.vmdk"))),
     (0, b"Bochs Virtual HD Image", _convertible("a Bochs disk")),
-    (0, b"OOOM", _convertible("a User Mode Linux COW file")),
+    (0, b"OOOM", Kind("a User Mode Linux COW file", "merge it into its backing file with: uml_moo {path} {raw}")),
     (0, b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop", _convertible("a cloop image", "convert it with: qemu-img convert -f cloop -O qcow2 {path} {qcow2}")),
     (0, b"EVF\x09\x0d\x0a\xff\0", Kind("an EnCase image", "convert it with: ewfexport -t - {path} > {raw}")),
     (0, b"EVF2\r\n\x81\0", Kind("an EnCase image", "convert it with: ewfexport -t - {path} > {raw}")),

@@ -156,7 +156,7 @@ NO_DISK: dict[str, tuple[Make, str]] = {
     "descriptor-crlf": (_text(("# Disk DescriptorFile\n" + DESCRIPTOR).replace("\n", "\r\n")), "only the descriptor of a vmdk"),
     "descriptor-bom": (_text("# Disk DescriptorFile\n" + DESCRIPTOR, "utf-8-sig"), "only the descriptor of a vmdk"),
     "descriptor-first-line": (_text("# made by hand\n\n" + DESCRIPTOR), "only the descriptor of a vmdk.*qemu-img convert -f vmdk"),
-    "cd-bin": (_is(b"\0" + b"\xff" * 10 + b"\0\0\2\0\1"), "is a raw CD image .bin., .*bchunk "),
+    "cd-bin": (_is(b"\0" + b"\xff" * 10 + b"\0\0\2\0\1"), "is a raw CD image .bin.; .*bchunk "),
 }
 
 
