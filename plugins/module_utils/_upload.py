@@ -67,10 +67,10 @@ _REMEDIES_OF_ROUTES = {
 }
 # By regular expressions.
 _REMEDIES = {
+    "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
     "effective image size is larger": "The image needs {needed}; request at least that, or omit the size.",
     "image header": "Give a whole image in a format that CDI reads.",
     SPOILT: "CDI spoils some files in xz or zst while it looks at their header: unpack the file, or pack it with gzip.",
-    "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
 }
 
 CREATE, SEND, REPLACE, RECORD, NOTHING = "create", "send", "replace", "record", "nothing"
@@ -357,7 +357,7 @@ def is_busy(status: int, text: str) -> bool:
 
 def is_full(text: str) -> bool:
     """Whether the upload server had too little room."""
-    return "effective image size is larger" in text
+    return "effective image size is larger" in text and "Invalid format" not in text  # Which CDI says in one sentence.
 
 
 def told(status: int, text: str) -> str:

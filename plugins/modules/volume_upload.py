@@ -74,9 +74,9 @@ options:
     type: str
   format: &format
     description:
-      - V(raw) insists that the file, or what is packed in it, is a raw disk although it looks like something else, for example a LUKS container that
-        a machine unlocks by itself. CDI takes such a container on a volume with C(volume_mode=Block) only.
-      - It is an error for an image that CDI converts in any case.
+      - V(raw) insists that the file, or what is packed in it, is a raw disk although it looks like something else, for example a data disk that is
+        a tar archive.
+      - It is an error for an image that CDI converts in any case, or that CDI itself refuses, such as LUKS.
     type: str
     choices: [auto, raw]
     default: auto
@@ -256,14 +256,12 @@ EXAMPLES = r"""
     name: old-server
     namespace: images
 
-- name: Upload a LUKS container that the machine unlocks by itself
+- name: Upload a data disk whose bytes are a tar archive, which the machine reads by itself
   kubevirt.cdi.volume_upload:
-    path: /images/secrets.img
-    name: secrets
+    path: /images/tape.tar
+    name: tape
     namespace: images
     format: raw
-    storage:
-      volume_mode: Block
 
 - name: Unpack an archive into a file system
   kubevirt.cdi.volume_upload:
