@@ -89,7 +89,8 @@ def predict_and_check(task: Task, items: list[Item], deadline: float) -> dict[Ke
     growing = {item.key for item in items if _may_grow(item)}
     wanted = {item.key: rules.desired(item.volume) for item in items if item.key in growing or _will_be_made(item)}
     clones = [item for item in items if item.key in wanted and is_clone(wanted[item.key], None) and not _is_filled_otherwise(wanted[item.key])]
-    found = guarded_all(clones, lambda: _predict(task.connection, [wanted[item.key] for item in clones], deadline), [None for _item in clones])
+    unknown: list[Prediction | None] = [None for _item in clones]
+    found = guarded_all(clones, lambda: _predict(task.connection, [wanted[item.key] for item in clones], deadline), unknown)
     predictions = dict(zip((item.key for item in clones), found))
     refusals: dict[tuple[str, str, str], str] = {}
     for item in clones:

@@ -104,6 +104,7 @@ def _make(run: Run, items: list[Item]) -> dict[tuple[str, str], Prediction]:
     rest = items
     while rest:
         now, rest = sources_first(rest) if task.params["wait"] and not task.check_mode else (rest, [])
+        skip_without_source(items, now)
         predicted.update(predict_and_check(task, now, run.deadline))
         for some in _in_order(now):
             skip_without_source(items, some)
