@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import ssl
@@ -21,7 +22,7 @@ _PASSED_ON = ("Content-Type", "Retry-After", "Warning")
 
 @dataclass
 class Wire:
-    """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order.
+    """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order, but `faults_after` requests.
 
     A fault is (status, headers, body); status 0 cuts the connection. `answers` are bodies that stand in for a path's own.
     `break_at`: the number of the request, from 1, that gets `fault`; if `late`, after the server has carried it out.
@@ -34,6 +35,7 @@ class Wire:
     break_at: int = 0
     fault: tuple[int, dict[str, str], bytes] = (500, {}, b"")
     late: bool = False
+    faults_after: int = 0
 
     def writes(self) -> list[tuple[str, str]]:
         return [request for request in self.requests if request[0] != "GET" and "dryRun=All" not in request[1]]
@@ -69,7 +71,7 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
                 record.requests.append((self.command, self.path))
                 breaks = len(record.requests) == record.break_at
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if record.faults:
+            if record.faults and len(record.requests) > record.faults_after:
                 self._answer(*record.faults.pop(0))
                 return
             if breaks and not record.late:
@@ -90,26 +92,24 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
                 self._answer(*record.fault)
                 return
             kept = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
-            if "watch=true" in self.path and answer.status == 200:
-                self._pass_on(answer, kept)
-                return
-            self._answer(answer.status, kept, answer.read())
+            if "watch=true" in self.path:
+                self._stream(answer, kept)
+            else:
+                self._answer(answer.status, kept, answer.read())
 
-        def _pass_on(self, answer: http.client.HTTPResponse, headers: dict[str, str]) -> None:
-            """A watch's answer as it comes, until either side has enough."""
-            self.close_connection = True
+        def _stream(self, answer: http.client.HTTPResponse, headers: dict[str, str]) -> None:
+            """Pass on what comes as it comes, for as long as the client listens."""
             self.send_response(answer.status)
             for key, value in {**headers, "Transfer-Encoding": "chunked"}.items():
                 self.send_header(key, value)
             self.end_headers()
-            try:
-                self.wfile.flush()
-                while part := answer.read1(65536):
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(part), part))
+            self.wfile.flush()
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                while data := answer.read1(65536):
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
                     self.wfile.flush()
                 self.wfile.write(b"0\r\n\r\n")
-            except OSError:
-                return
 
         def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
             if status == 0:
