@@ -28,12 +28,16 @@ class Wire:
     answered), `silent` (no answer), `slow` (a byte a second), `held` (an answer's head and no more), `over` (an empty answer), `endless`.
 
     A fault is (status, headers, body); status 0 cuts the connection. `answers` are bodies that stand in for a path's own.
+    `break_at`: the number of the request, from 1, that gets `fault`; if `late`, after the server has carried it out.
     """
 
     url: str
     requests: list[tuple[str, str]] = field(default_factory=list)
     faults: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     answers: dict[str, bytes] = field(default_factory=dict)
+    break_at: int = 0
+    fault: tuple[int, dict[str, str], bytes] = (500, {}, b"")
+    late: bool = False
     faults_after: int = 0
     trouble: Callable[[str, str], str] = lambda _method, _path: ""
     ended: threading.Event = field(default_factory=threading.Event)
@@ -55,6 +59,8 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
     context = ssl.create_default_context(cafile=ca_file)
     host, port = server.removeprefix("https://").split(":")
 
+    counting = threading.Lock()
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = 65536
@@ -69,10 +75,15 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
             super().finish()
 
         def _forward(self) -> None:
-            record.requests.append((self.command, self.path))
+            with counting:
+                record.requests.append((self.command, self.path))
+                breaks = len(record.requests) == record.break_at
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             if record.faults and len(record.requests) > record.faults_after:
                 self._answer(*record.faults.pop(0))
+                return
+            if breaks and not record.late:
+                self._answer(*record.fault)
                 return
             if self.path.partition("?")[0] in record.answers:
                 self._answer(200, {"Content-Type": "application/json"}, record.answers[self.path.partition("?")[0]])
@@ -87,6 +98,10 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
                     self.upstream.putheader(name, value)
             self.upstream.endheaders(body or None)
             answer = self.upstream.getresponse()
+            if breaks:
+                answer.read()
+                self._answer(*record.fault)
+                return
             kept = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
             if trouble == "lost":
                 answer.read()

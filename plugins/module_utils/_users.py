@@ -13,7 +13,7 @@ import typing as t
 from ._clone import PREFIX
 from ._connection import Connection, Object
 from ._errors import ApiError, CdiError, NotServed
-from ._resources import KUBEVIRT, POD, VIRTUAL_MACHINE, VOLUME_CLONE_SOURCE, Resource
+from ._resources import KUBEVIRT, PERSISTENT_VOLUME_CLAIM, POD, VIRTUAL_MACHINE, VOLUME_CLONE_SOURCE, Resource
 
 _ENDED = ("Succeeded", "Failed")
 # Pods that fill the claim that they mount (pkg/common/common.go, pkg/controller/clone/prep-claim.go, v1.65.0).
@@ -23,6 +23,8 @@ _SIZE_DETECTION = "size-detection-"
 _CLONER = "cdi-clone-source"
 _OWNED_BY_VOLUME = f"{PREFIX}ownedByDataVolume"
 _NAMED = 3
+_PROTECTION = "kubernetes.io/pvc-protection"
+_SECONDS = 10.0
 # What is not found when these may not be listed.
 _UNSEEN = {VIRTUAL_MACHINE: "Stopped virtual machines that use the data", VOLUME_CLONE_SOURCE: "Clones that read the data"}
 
@@ -102,11 +104,14 @@ def _component(pod: Object) -> str | None:
 
 
 def _is_user(pod: Object, claim: str) -> bool:
-    if (pod.get("status") or {}).get("phase") in _ENDED:
-        return False
     if _component(pod) in _FILLERS and not pod["metadata"]["name"].startswith(_SIZE_DETECTION):
         return False
-    return claim in claims_of(pod)
+    return is_mounted(pod, claim)
+
+
+def is_mounted(pod: Object, claim: str) -> bool:
+    """Whether a pod of the claim's namespace has not ended, and uses it."""
+    return (pod.get("status") or {}).get("phase") not in _ENDED and claim in claims_of(pod)
 
 
 def claims_of(pod: Object) -> set[str]:
@@ -188,6 +193,10 @@ class UserReader:
                 self._seen[namespace] = self._read(namespace)
         return users_of(key, self._seen[namespace], self._leaving)
 
+    def again(self) -> UserReader:
+        """One that has read nothing yet."""
+        return UserReader(self._connection, self._warn, self._leaving, all_namespaces=self._all)
+
     def refuse(self, title: str, key: Key) -> None:
         """Raises CdiError when somebody uses the claim of `title` (`DataVolume demo/disk`), whose data are about to be deleted."""
         users = self.users(key)
@@ -227,3 +236,21 @@ class UserReader:
             if exc.code != 403:
                 raise
             return True
+
+
+def held_by(connection: Connection, resource: Resource, stored: Object | None) -> str:
+    """Why an object that was deleted is still there: the pods that use it, or the finalizers that remain."""
+    metadata = (stored or {}).get("metadata") or {}
+    finalizers = list(metadata.get("finalizers") or [])
+    if not metadata.get("deletionTimestamp"):
+        return "it is not marked for deletion"
+    pods: list[Object] = []
+    if resource is PERSISTENT_VOLUME_CLAIM and _PROTECTION in finalizers:
+        try:
+            pods = connection.list(POD, metadata["namespace"], within_seconds=_SECONDS)[0]
+        except ApiError:
+            pods = []
+    using = [f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pods if is_mounted(pod, metadata["name"])]
+    if using:
+        return f"{_some(using)} still {'uses it; delete that pod' if len(using) == 1 else 'use it; delete those pods'}, or stop what runs in it"
+    return f"finalizer {_some(finalizers)} remains; see that its controller runs" if finalizers else "nothing is known to hold it"
