@@ -14,6 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._argspec import AUTH, ArgumentSpec
 from ._credentials import public_params, secrets
 from ._errors import CdiError
+from ._values import tidy
 
 if t.TYPE_CHECKING:
     from ._connection import Connection
@@ -50,6 +51,9 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
     whole = AUTH + spec
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
+        module.params, odd = tidy(spec.options, module.params, spec.kinds)
+        for sentence in odd:
+            module.warn(sentence)
         if check:
             check(module.params)
         from ._connection import connect
