@@ -44,7 +44,7 @@ def check(volume: t.Mapping[str, t.Any]) -> None:
 
 def sources_first(items: list[Item]) -> tuple[list[Item], list[Item]]:
     """The items that can be made now, and the clones with require_clone_method whose source another item has to make before."""
-    made = {item.key for item in items if _will_be_made(item)}
+    made = {item.key for item in items if will_be_made(item)}
     later = {item.key for item in items if item.volume["require_clone_method"] and item.key in made and source_claim(item) in made}
     if len(later) == len(items):
         return items, []  # They are each other's sources.
@@ -57,12 +57,12 @@ def source_claim(item: Item) -> Key | None:
     return reference[1:] if reference and reference[0] == "pvc" else None
 
 
-def predict_and_check(task: Task, items: list[Item], deadline: float) -> dict[Key, Prediction]:
+def predict_and_check(task: Task, items: list[Item], deadline: float, known: Reader | None = None) -> dict[Key, Prediction]:
     """The plans of the clones that the task will make, or has to when they cannot grow. One that is not as asked, or cannot succeed, is refused."""
     growing = {item.key for item in items if _may_grow(item)}
-    wanted = {item.key: rules.desired(item.volume) for item in items if item.key in growing or _will_be_made(item)}
+    wanted = {item.key: rules.desired(item.volume) for item in items if item.key in growing or will_be_made(item)}
     clones = [item for item in items if item.key in wanted and is_clone(wanted[item.key], None) and not _is_filled_otherwise(wanted[item.key])]
-    predictions = dict(zip((item.key for item in clones), _predict(task.connection, [wanted[item.key] for item in clones], deadline)))
+    predictions = dict(zip((item.key for item in clones), _predict(task.connection, [wanted[item.key] for item in clones], deadline, known)))
     refusals: dict[tuple[str, str, str], str] = {}
     for item in clones:
         prediction = t.cast(Prediction, predictions[item.key])
@@ -78,9 +78,9 @@ def predict_and_check(task: Task, items: list[Item], deadline: float) -> dict[Ke
     return t.cast(t.Dict[Key, Prediction], predictions)
 
 
-def _predict(connection: Connection, volumes: list[Object], deadline: float) -> list[Prediction | None]:
+def _predict(connection: Connection, volumes: list[Object], deadline: float, known: Reader | None) -> list[Prediction | None]:
     """The plans. The snapshot controller tries again after an error, and takes it back when it gets on: that is waited for."""
-    predictions = predict(Reader(connection), volumes)
+    predictions = predict(Reader(connection, known), volumes)
     in_error = {found.source[1:] for found in predictions if found and found.source and (found.plan.error or "").startswith(SNAPSHOT_IN_ERROR)}
     if not in_error:
         return predictions
@@ -90,10 +90,10 @@ def _predict(connection: Connection, volumes: list[Object], deadline: float) -> 
         return Verdict(WAITING if any((stored.get("status") or {}).get("error") for stored in snapshots) else REACHED)
 
     poll_until(healed, min(deadline, time.monotonic() + _SNAPSHOT_HEALS_SECONDS))
-    return predict(Reader(connection), volumes)
+    return predict(Reader(connection, known), volumes)
 
 
-def _will_be_made(item: Item) -> bool:
+def will_be_made(item: Item) -> bool:
     if not item.present or item.error:
         return False
     if item.stored is None or item.terminating:

@@ -63,13 +63,18 @@ class Prediction(t.NamedTuple):
 
 
 class Reader:
-    """Reads each thing once. What may not be read is remembered, and never guessed."""
+    """Reads each thing once. What may not be read is remembered, and never guessed. What `known` has read of the cluster's settings still holds."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, known: Reader | None = None) -> None:
         self.connection = connection
         self.refused: dict[tuple[Resource, str | None], str] = {}
         self._lists: dict[tuple[Resource, str | None], list[Object]] = {}
         self._single: dict[tuple[Resource, str, str | None], Object | None] = {}
+        if known:
+            settings = (CDI, CDI_CONFIG, STORAGE_CLASS, STORAGE_PROFILE)
+            self.refused.update({key: why for key, why in known.refused.items() if key[0] in settings})
+            self._lists.update({key: found for key, found in known._lists.items() if key[0] in settings})
+            self._single.update({key: found for key, found in known._single.items() if key[0] in settings})
         self._cluster: facts_of.Cluster | None = None
 
     def list(self, resource: Resource, namespace: str | None = None) -> list[Object]:

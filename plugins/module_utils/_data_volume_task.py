@@ -27,6 +27,9 @@ from ._data_volume_wait import wait_for_volumes
 from ._errors import ApiError, CdiError
 from ._items import by_namespace, guarded, options_of, read
 from ._module import Task
+from ._preflight_items import look_before_writing
+from ._preflight_task import SPEC as PREFLIGHT
+from ._preflight_task import Preflight
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import Settings
 from ._scratch_task import VolumeAndClaim, predicted_problems, look_for, read_settings
@@ -44,11 +47,13 @@ SPEC = (
             **VOLUME_OPTIONS,
             "data_volumes": {"type": "list", "elements": "dict", "options": _ITEM_OPTIONS},
             "verify_allocation": {"type": "bool", "default": False},
+            "planned_sources": {"type": "list", "elements": "str", "default": []},
         },
         required_one_of=[("name", "data_volumes")],
         mutually_exclusive=[("name", "data_volumes")],
     )
     + FORCE_CONFLICTS
+    + PREFLIGHT
     + wait_spec(600)
 )
 
@@ -66,9 +71,10 @@ def run(task: Task) -> dict[str, t.Any]:
     read(task, items, DATA_VOLUME, "stored")
     _read_claims(task, [item for item in items if needs_claim(item)])
     release = _release(task) if any(map(needs_release, items)) else ""
-    predicted = _make(task, items, release, deadline)
+    checked = look_before_writing(task, items)
+    predicted = _make(task, items, release, deadline, checked)
     written = [item for item in items if item.changed and item.stored is not None]
-    settings = read_settings(task.connection, _volumes_and_claims(written))
+    settings = read_settings(task.connection, _volumes_and_claims(written), checked.settings)
     for problem in predicted_problems(settings, _volumes_and_claims(written)):
         task.warn(problem)
     if task.params["wait"] and not task.check_mode:
@@ -77,9 +83,11 @@ def run(task: Task) -> dict[str, t.Any]:
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
     results = _results(task, items, settings, predicted)
-    facts: dict[str, t.Any] = {"changed": any(item.changed for item in items), "duration": round(time.monotonic() - started, 1)}
+    changed = any(item.changed for item in items) or bool(checked.created_namespaces)
+    facts: dict[str, t.Any] = {"changed": changed, "duration": round(time.monotonic() - started, 1)}
+    facts["created_namespaces"] = checked.created_namespaces
     if task.params["data_volumes"] is None:
-        facts.update(results[0], diff=items[0].diff)
+        facts.update({**results[0], "changed": changed}, diff=items[0].diff)
     else:
         facts["data_volumes"] = results
         facts["diff"] = [{"before_header": item.title, "after_header": item.title, **item.diff} for item in items if item.diff]
@@ -88,13 +96,13 @@ def run(task: Task) -> dict[str, t.Any]:
     return facts
 
 
-def _make(task: Task, items: list[Item], release: str, deadline: float) -> dict[tuple[str, str], Prediction]:
+def _make(task: Task, items: list[Item], release: str, deadline: float, checked: Preflight) -> dict[tuple[str, str], Prediction]:
     """Predict and write all items, at once but for clones whose method can be told only when this task has made their sources."""
     predicted: dict[tuple[str, str], Prediction] = {}
     rest = items
     while rest:
         now, rest = sources_first(rest) if task.params["wait"] and not task.check_mode else (rest, [])
-        predicted.update(predict_and_check(task, now, deadline))
+        predicted.update(predict_and_check(task, now, deadline, checked.reader))
         with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
             list(pool.map(lambda item: guarded(item, lambda: ensure(task, item, release, deadline)), now))
         wanted = {source_claim(item) for item in rest}

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 
 from ._public import redact_urls
@@ -81,7 +82,10 @@ def api_error(verb: str, resource: Resource, namespace: str | None, name: str | 
     if code == 409 and status.get("details", {}).get("causes"):
         return ApiError(conflict_sentence(verb, what, status["details"]["causes"]), code, reason)
     if code == 404 and status.get("details", {}).get("kind") == "namespaces":
-        return ApiError(f"Cannot {verb} {what}: there is no namespace {namespace}; create it first, or correct its name.", code, reason)
+        return ApiError(f"Cannot create {what}: namespace {namespace!r} does not exist; create it first, or correct its name.", code, reason)
+    elsewhere = re.search(r'namespaces "([^"]+)" not found', message)
+    if elsewhere:
+        return ApiError(f"Cannot {verb} {what}: namespace {elsewhere.group(1)!r} does not exist; create it first, or correct its name.", code, reason)
     remedy = next((remedy for words, remedy in _REMEDIES_FOR_WORDS.items() if words in message), REMEDIES.get(code))
     if code == 403 and (reason == "Forbidden" and " cannot " in message or right and not body):
         remedy = f"grant {right}" if right else f"grant the verb \"{verb}\" on {resource.plural}{'.' + resource.group if resource.group else ''}"

@@ -26,6 +26,7 @@ from ._diagnosis import Evidence
 from ._errors import ApiError, CdiError
 from ._image import Image
 from ._module import Task
+from ._preflight_task import Preflight
 from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, UPLOAD_TOKEN_REQUEST, Resource
 from ._scratch import Settings, overhead_of, target_bytes
 from ._evidence_reader import EvidenceReader
@@ -80,6 +81,7 @@ class Session:
         self.task, self.progress = task, progress
         self.connection, self.check_mode = task.connection, task.check_mode
         self.timeout = task.params["wait_timeout"]
+        self.preflight = Preflight(task)
         self._lock = threading.Lock()
         self._route: Route | None = None
         self._settings: Settings | None = None

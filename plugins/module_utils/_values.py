@@ -18,36 +18,35 @@ from ._quantity import parse
 Options = t.Mapping[str, t.Any]
 
 # Kinds of options. A rule returns what is wrong and what to do, `` when nothing is.
-NAME, NAMESPACE, SEGMENT, URL, SIZE, LABELS, ANNOTATIONS, LABEL_KEY, LABEL_VALUE, CLASS_KEYS, QUANTITIES, PLAIN, FREE = (
-    "name", "namespace", "segment", "url", "size", "labels", "annotations", "label_key", "label_value", "class_keys", "quantities", "plain", "free"
+NAME, NAMESPACE, SEGMENT, URL, SIZE, LABELS, ANNOTATIONS, LABEL_KEY, LABEL_VALUE, QUANTITIES, PLAIN, FREE = (
+    "name", "namespace", "segment", "url", "size", "labels", "annotations", "label_key", "label_value", "quantities", "plain", "free"
 )  # fmt: skip
 # By the option's name, or by the end of its path where the name alone says too little.
 _KINDS: dict[str, str] = {
     **dict.fromkeys(
         (
-            "name", "secret_ref", "cert_config_map", "secret_extra_headers", "storage_class_name", "volume_name", "volume_attributes_class_name",
-            "priority_class_name", "service_account_name", "extra_args", "scratch_space_storage_class", "trusted_ca_proxy", "snapshot_class",
-            "priority_class", "image_pull_secrets",
+            "name", "secret_ref", "cert_config_map", "secret_extra_headers", "volume_name", "volume_attributes_class_name", "priority_class_name",
+            "service_account_name", "extra_args", "trusted_ca_proxy", "snapshot_class", "priority_class", "image_pull_secrets",
         ),
         NAME,
     ),
     **dict.fromkeys(("namespace", "cdi_namespace"), NAMESPACE),
-    # The name of an object of any kind.
-    **dict.fromkeys(("data_source.name", "data_source_ref.name"), SEGMENT),
+    # The name of an object of any kind; and classes, of which the list of those that there are says more than a rule.
+    **dict.fromkeys(("data_source.name", "data_source_ref.name", "storage_class_name", "scratch_space_storage_class"), SEGMENT),
     **dict.fromkeys(("url", "http_proxy", "https_proxy", "upload_proxy_url"), URL),
     "size": SIZE,
     **dict.fromkeys(("labels", "match_labels", "node_selector"), LABELS),
     "annotations": ANNOTATIONS,
     "match_expressions.key": LABEL_KEY,
     "match_expressions.values": LABEL_VALUE,
-    "filesystem_overhead.storage_class": CLASS_KEYS,
+    "filesystem_overhead.storage_class": FREE,
     **dict.fromkeys(("limits", "requests"), QUANTITIES),
     **dict.fromkeys(
         (
             "checksum", "image_stream", "architecture", "disk_id", "uuid", "backing_file", "thumbprint", "init_image_url", "data_source.kind",
             "data_source_ref.kind", "api_group", "previous", "current", "version", "manifest", "image_registry", "duration", "renew_before", "resource_name",
             "resource_type", "global", "upload_proxy_url_override", "upload_proxy_ca", "feature_gates", "insecure_registries", "label_selectors",
-            "claims.request",
+            "claims.request", "planned_sources",
         ),
         PLAIN,
     ),
@@ -132,12 +131,9 @@ def _refuse_keys(path: str, values: t.Mapping[t.Any, t.Any], kind: str) -> None:
             if size_problem(value):
                 raise CdiError(f"{path}.{key} is {value!r}, which {size_problem(value)}.")
             continue
-        if kind == CLASS_KEYS:
-            problem = name_problem(str(key))
-        elif kind in (LABELS, ANNOTATIONS):
-            problem = label_key_problem(str(key))
-        else:
+        if kind not in (LABELS, ANNOTATIONS):
             continue
+        problem = label_key_problem(str(key))
         if problem:
             raise CdiError(f"{path} has the key {key!r}, which {problem}.")
         if kind == LABELS and isinstance(value, str):

@@ -40,7 +40,8 @@ options:
   feature_gates:
     description:
       - All feature gates, for example V(HonorWaitForFirstConsumer). The list replaces the stored one; an empty list removes it.
-      - CDI does not check the names.
+      - CDI ignores a gate that it does not know. One that is spelled almost like a gate of CDI is an error, another unknown one a warning, and so
+        is a stored gate that the list does not have.
     type: list
     elements: str
   filesystem_overhead:

@@ -50,7 +50,7 @@ def _status(message: str = "", reason: str = "", **details: Any) -> bytes:
             DATA_VOLUME,
             404,
             _status("not found", "NotFound", name="demo", kind="namespaces"),
-            "there is no namespace demo; create it first, or correct its name.",
+            "namespace 'demo' does not exist; create it first, or correct its name.",
         ),
         (DATA_VOLUME, 404, _status("not found", "NotFound", name="disk"), "not found (HTTP 404)."),
         (POD, 404, b"404 page not found", "404 page not found (HTTP 404)."),
