@@ -16,6 +16,7 @@ from ._clone_plan import Facts, Plan, Source
 from ._clone_remedy import plan
 from ._connection import Connection, Object
 from ._errors import ApiError, NotServed
+from ._preflight import Planned, class_problem
 from ._resources import (
     CDI,
     CDI_CONFIG,
@@ -137,6 +138,9 @@ def predict(reader: Reader, volumes: t.Sequence[Object]) -> list[Prediction | No
         if missing:
             return Prediction(Plan(None, f"It cannot be predicted: {missing}"), reference)
         source = sources.get(reference) if reference else None
+        unusable = class_problem(Planned(volume), reader.list(STORAGE_CLASS), lambda: reader.list(PERSISTENT_VOLUME))
+        if unusable:
+            return Prediction(Plan(None, f"CDI will not clone: {unusable}.", error=unusable), reference, absent=source is None)
         absent = f"the source {reference[0]} {reference[1]}/{reference[2]}, which does not exist" if reference else "a source of the DataSource"
         facts = Facts(
             facts_of.target(volume, known), source, absent, known.override, known.snapshot_classes, tuple(known.classes.values()), known.version

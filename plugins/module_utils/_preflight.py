@@ -93,9 +93,9 @@ def available(classes: t.Sequence[Object]) -> str:
     return (", ".join(name + marks.get(name, "") for name in names[:_TOLD_CLASSES]) or "none") + more
 
 
-def unknown_class(name: str, classes: t.Sequence[Object]) -> str:
+def unknown_class(name: str, classes: t.Sequence[Object], option: str = "") -> str:
     """What is said everywhere of a storage class that is not there."""
-    return f"storage class {name!r} does not exist; available: {available(classes)}"
+    return f"storage class {name!r}{f' ({option})' if option else ''} does not exist; available: {available(classes)}"
 
 
 def class_problem(planned: Planned, classes: t.Sequence[Object], persistent_volumes: t.Callable[[], t.Sequence[Object] | None]) -> str:
@@ -115,7 +115,7 @@ def class_problem(planned: Planned, classes: t.Sequence[Object], persistent_volu
     if any(_fits(volume, given or "", planned.key) for volume in persistent_volumes() or ()):
         return ""
     if given:
-        return f"{unknown_class(given, classes)} ({option})"
+        return unknown_class(given, classes, option)
     names = available(classes)
     if given == "":
         leave = f"leave the option out to get the default class {default!r}" if default else "leave the option out and make a class the default"
