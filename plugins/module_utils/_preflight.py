@@ -129,7 +129,7 @@ def _fits(volume: Object, class_name: str, key: tuple[str, str]) -> bool:
     spec = volume.get("spec") or {}
     bound = spec.get("claimRef") or {}
     free = not bound or (bound.get("namespace"), bound.get("name")) == key
-    return free and (spec.get("storageClassName") or "") == class_name and (volume.get("status") or {}).get("phase") in (None, "Available", "Pending", "Bound")
+    return free and not volume["metadata"].get("deletionTimestamp") and (spec.get("storageClassName") or "") == class_name
 
 
 def references(planned: Planned) -> list[Reference]:

@@ -116,7 +116,8 @@ options:
     type: bool
   scratch_space_storage_class:
     description:
-      - Storage class of scratch space. It must exist, because CDI silently ignores one that does not.
+      - Storage class of scratch space. It must exist, because CDI silently ignores one that does not. It must have Filesystem volumes with
+        ReadWriteOnce, which its StorageProfile tells.
       - An empty string removes the setting. CDI then takes the class of the volume, and before 1.65 the default class.
     type: str
   tls_security_profile:

@@ -16,6 +16,9 @@ description:
     is an error. The DataVolume keeps the size that it was made with, as CDI changes it no more; the claim is annotated with the new one.
   - A volume has grown when its claim has the size, or when only the file system is left to grow, which happens when a pod next uses the claim.
   - A claim of the volume's name that is there already is an error, unless O(adopt_claim=true).
+  - Before a volume is created, in check mode, too, the task looks at what it needs, and refuses it before anything is written. The namespace, the
+    storage class, the source and the Secrets, ConfigMaps, priority class and service account that it names must exist, and the claim that CDI would
+    make is tried by a dry run, which a LimitRange, a ResourceQuota or a webhook may refuse. What the user may not read is no obstacle.
   - Credentials belong into O(source.http.secret_ref) and its like, not into a URL, which everybody sees who may read the DataVolume. Results, diffs
     and errors have C(***) in the place of a URL's user, password and query.
 author:
@@ -23,6 +26,7 @@ author:
 extends_documentation_fragment:
   - kubevirt.cdi._auth
   - kubevirt.cdi._attributes
+  - kubevirt.cdi._create_namespace
   - kubevirt.cdi._force_conflicts
   - kubevirt.cdi._wait
 options:
@@ -30,7 +34,9 @@ options:
     description: Name of the DataVolume, and of its claim.
     type: str
   namespace: &namespace
-    description: Namespace of the DataVolume, which must exist. V(default) when none is given.
+    description:
+      - Namespace of the DataVolume. It must exist, unless O(create_namespace=true).
+      - When none is given it is V(default), and the task warns when it creates a volume there.
     type: str
   state: &state
     description:
@@ -40,10 +46,15 @@ options:
     choices: [present, absent]
     default: present
   labels: &labels
-    description: Labels. Other labels of the volume stay. CDI copies them to the claim only when it creates the claim.
+    description:
+      - Labels. Other labels of the volume stay. A label that the task has set, and that is no longer listed, is removed.
+      - CDI copies them to the claim only when it creates the claim.
+      - Quote values that YAML takes for numbers or booleans, because YAML does not keep their spelling (V(1.10) becomes 1.1). The task warns of them.
     type: dict
   annotations: &annotations
-    description: Annotations. Other annotations of the volume stay. CDI copies them to the claim only when it creates the claim.
+    description:
+      - Annotations. Other annotations of the volume stay. An annotation that the task has set, and that is no longer listed, is removed.
+      - CDI copies them to the claim only when it creates the claim. Quote values as for O(labels).
     type: dict
   source: &source
     description: Where the data come from. Exactly one of the suboptions.
@@ -209,7 +220,10 @@ options:
           - CDI adds the overhead of the file system with O(storage), and not with O(pvc). A clone by O(storage) can do without.
         type: str
       storage_class_name: &storage_class_name
-        description: Storage class.
+        description:
+          - Storage class. It must exist, and one must be the default when none is given, unless an available PersistentVolume has the class, or
+            O(storage.volume_name) or O(storage.selector) name one.
+          - An empty string asks for a PersistentVolume without a class. It is not the same as leaving the option out.
         type: str
       volume_name: &volume_name
         description: Name of a PersistentVolume to bind to.
@@ -341,7 +355,7 @@ options:
       - CDI's choice is predicted by its own rules (see P(kubevirt.cdi.clone_method#lookup)). When that cannot be done, because the source does
         not exist yet or a right is missing, the task fails, too. A clone that CDI made by another method after all is an error.
       - The source may be another item of O(data_volumes). Then the clone is looked at when that is made, so it needs O(wait=true).
-        In check mode, a clone whose source does not exist yet is not refused.
+        In check mode, the method of a clone whose source is still to be created is not checked.
     type: list
     elements: str
     choices: [snapshot, csi-clone, copy]
@@ -400,6 +414,14 @@ options:
   wait_timeout:
     description: The seconds to wait at most. The error then tells phase, conditions and the last warnings.
     default: 600
+  planned_sources:
+    description:
+      - Volumes that earlier tasks of the play create, C(name) in O(namespace) or C(namespace/name). In check mode they do not exist, and a clone of
+        one of them is not refused for that.
+      - Sources that O(data_volumes) lists need not be named.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: kubevirt.cdi.cdi_config
   - plugin: kubevirt.cdi.clone_method
@@ -682,6 +704,12 @@ diagnosis:
     cause: source_not_found
     message: "Error: Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found"
     remedy: correct the URL
+created_namespaces:
+  description: The namespaces that were created (see O(create_namespace)), in check mode those that would be.
+  returned: always
+  type: list
+  elements: str
+  sample: [images]
 duration:
   description: The seconds that the task took.
   returned: success
