@@ -64,6 +64,9 @@ AUTH = ArgumentSpec(
     }
 )
 
+# Of whatever deletes data; not a part of its own, because lists of items have it in each item.
+WHEN_IN_USE: Spec = {"when_in_use": {"type": "str", "choices": ["fail", "delete"], "default": "fail"}}
+
 FORCE_CONFLICTS = ArgumentSpec({"force_conflicts": {"type": "bool", "default": False}})
 
 

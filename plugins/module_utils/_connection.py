@@ -148,12 +148,21 @@ class Connection:
         return self._json("create", "POST", resource, namespace, None, query=query, body=body)
 
     def delete(
-        self, resource: Resource, name: str, namespace: str | None = None, *, dry_run: bool, propagation: str = "Background", uid: str | None = None
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        dry_run: bool,
+        propagation: str = "Background",
+        uid: str | None = None,
+        version: str | None = None,
     ) -> None:
-        """Delete; an object that is already gone is no error. With `uid` only that very object is deleted."""
+        """Delete; an object that is already gone is no error. With `uid` only that very object is deleted, with `version` only as it was read."""
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
-        if uid:
-            body["preconditions"] = {"uid": uid}
+        preconditions = {"uid": uid, "resourceVersion": version}
+        if uid or version:
+            body["preconditions"] = {name: value for name, value in preconditions.items() if value}
         if dry_run:
             body["dryRun"] = ["All"]  # The API server does not look at the query of a deletion that has a body.
         try:

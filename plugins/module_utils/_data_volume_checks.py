@@ -100,6 +100,8 @@ def _population(volume: Volume) -> str:
         return "has an empty source_ref.name; give it"
     for kind in populators:
         reference = volume[option][kind]
+        if not reference["api_group"] and reference["name"] == volume["name"]:
+            return f"is its own source ({option}.{kind}.name={reference['name']!r}); name another claim, or give the volume another name"
         if not reference["api_group"] and reference["kind"] != "PersistentVolumeClaim":
             return f"has {option}.{kind} of kind {reference['kind']} without an api_group; give it (only a PersistentVolumeClaim has none)"
     return ""
@@ -114,6 +116,8 @@ def _source(volume: Volume) -> str:
         return f"has an empty source.{kind}.{empty}; give it, or another source"
     if kind == "blank" and volume["content_type"] == "archive":
         return "has source.blank and content_type=archive; a blank disk is no archive: leave content_type out"
+    if kind == "pvc" and (source["namespace"] or volume["namespace"], source["name"]) == (volume["namespace"], volume["name"]):
+        return f"is its own source (source.pvc.name={source['name']!r}); name the claim to clone from, or give the volume another name"
     if kind == "registry":
         return _registry(source, volume["content_type"])
     if "url" in required and _scheme(source["url"]) not in _URL_SCHEMES:

@@ -16,16 +16,24 @@ from ._allocation_task import measure
 from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
 from ._cdi import active
 from ._clone_guard import check as check_clone
-from ._clone_guard import predict_and_check, method_mismatch, source_claim, sources_first, with_source_users
+from ._clone_guard import (
+    fail_without_source,
+    method_mismatch,
+    predict_and_check,
+    skip_without_source,
+    source_claim,
+    sources_first,
+    with_source_users,
+)
 from ._clone_prediction import Prediction
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
-from ._data_volume_ensure import Item, ensure, needs_claim, needs_release
+from ._data_volume_ensure import Item, Run, ensure, needs_claim, needs_release
 from ._data_volume_facts import ObservedScratch, volume_facts
 from ._data_volume_options import VOLUME_OPTIONS
 from ._data_volume_wait import wait_for_volumes
 from ._errors import ApiError, CdiError
-from ._items import by_namespace, guarded, options_of, read
+from ._items import by_namespace, guarded, guarded_all, options_of, read
 from ._module import Task
 from ._preflight_items import look_before_writing
 from ._preflight_task import SPEC as PREFLIGHT
@@ -33,6 +41,7 @@ from ._preflight_task import Preflight
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import Settings
 from ._scratch_task import VolumeAndClaim, predicted_problems, look_for, read_settings
+from ._users import UserReader
 from ._wait import FAILED, REACHED, wait_for
 
 _PARALLEL_WRITES = 8
@@ -72,14 +81,15 @@ def run(task: Task) -> dict[str, t.Any]:
     _read_claims(task, [item for item in items if needs_claim(item)])
     release = _release(task) if any(map(needs_release, items)) else ""
     checked = look_before_writing(task, items)
-    predicted = _make(task, items, release, deadline, checked)
+    leaving = {item.key for item in items if not item.present}
+    predicted = _make(Run(task, release, deadline, UserReader(task.connection, task.warn, leaving)), items, checked)
     written = [item for item in items if item.changed and item.stored is not None]
-    settings = read_settings(task.connection, _volumes_and_claims(written), checked.settings)
+    settings = guarded_all(written, lambda: read_settings(task.connection, _volumes_and_claims(written), checked.settings), None)
     for problem in predicted_problems(settings, _volumes_and_claims(written)):
         task.warn(problem)
     if task.params["wait"] and not task.check_mode:
-        for namespace, some in by_namespace(items):
-            wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
+        for namespace, some in _sources_before_clones(items):
+            _wait_filled(task, items, some, deadline)
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
     results = _results(task, items, settings, predicted)
@@ -96,24 +106,44 @@ def run(task: Task) -> dict[str, t.Any]:
     return facts
 
 
-def _make(task: Task, items: list[Item], release: str, deadline: float, checked: Preflight) -> dict[tuple[str, str], Prediction]:
+def _make(run: Run, items: list[Item], checked: Preflight) -> dict[tuple[str, str], Prediction]:
     """Predict and write all items, at once but for clones whose method can be told only when this task has made their sources."""
-    predicted: dict[tuple[str, str], Prediction] = {}
+    task, predicted = run.task, {}
     rest = items
     while rest:
         now, rest = sources_first(rest) if task.params["wait"] and not task.check_mode else (rest, [])
-        predicted.update(predict_and_check(task, now, deadline, checked.reader))
-        with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
-            list(pool.map(lambda item: guarded(item, lambda: ensure(task, item, release, deadline)), now))
+        skip_without_source(items, now)
+        predicted.update(predict_and_check(task, now, run.deadline, checked.reader))
+        for some in _in_order(now):
+            skip_without_source(items, some)
+            with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
+                list(pool.map(lambda item: guarded(item, lambda: ensure(run, item)), some))
         wanted = {source_claim(item) for item in rest}
-        sources = [item for item in now if item.key in wanted]
-        for _namespace, some in by_namespace(sources):
-            wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
-        failed = {source.key for source in sources if source.error}
-        for item in rest:
-            if source_claim(item) in failed:
-                item.error = f"DataVolume {item.title} was skipped because its source failed; fix the source first."
+        for _namespace, some in _sources_before_clones([item for item in now if item.key in wanted]):
+            _wait_filled(task, items, some, run.deadline)
+        run = run._replace(users=run.users.again())
     return predicted
+
+
+def _in_order(items: list[Item]) -> t.Iterator[list[Item]]:
+    """Clones after what they are cloned from, so that none is made when that failed."""
+    while items:
+        keys = {item.key for item in items}
+        first = [item for item in items if source_claim(item) not in keys - {item.key}] or items
+        yield first
+        made = {item.key for item in first}
+        items = [item for item in items if item.key not in made]
+
+
+def _sources_before_clones(items: list[Item]) -> list[tuple[str, list[Item]]]:
+    """The items by their namespaces, those first that others clone from."""
+    order = {item.key[0]: number for number, some in enumerate(_in_order(items)) for item in some}
+    return sorted(by_namespace(items), key=lambda group: order[group[0]])
+
+
+def _wait_filled(task: Task, items: list[Item], some: list[Item], deadline: float) -> None:
+    fail_without_source(items, some)
+    wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
 
 
 def _told(errors: list[str]) -> str:
@@ -173,7 +203,7 @@ def _results(task: Task, items: list[Item], settings: Settings | None, predicted
     if task.params["verify_allocation"]:
         present = [item for item in items if item.present and item.stored is not None and not item.error]
         _read_claims(task, [item for item in present if item.claim is None])
-        allocated = measure(task, _volumes_and_claims(present))
+        allocated = guarded_all(present, lambda: measure(task, _volumes_and_claims(present)), {})
     results = []
     for item in items:
         facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ObservedScratch()), allocated.get(item.key))
@@ -183,6 +213,6 @@ def _results(task: Task, items: list[Item], settings: Settings | None, predicted
         if item.changed and (facts["preallocation"] or {}).get("ignored"):
             task.warn(f"DataVolume {item.title} is not preallocated: {facts['preallocation']['ignored']}")
         namespace, name = item.key
-        result = {"name": name, "namespace": namespace, "changed": item.changed, "drift": item.drift, **facts, "diagnosis": item.diagnosis}
+        result = {"name": name, "namespace": namespace, "changed": item.changed, "drift": item.drift, "reason": item.reason, **facts, "diagnosis": item.diagnosis}
         results.append({**result, "error": item.error} if item.error else result)
     return results

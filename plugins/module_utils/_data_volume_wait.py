@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from . import _diagnosis as diagnosis
 from ._connection import Connection, Object
-from ._data_volume_ensure import Item
+from ._clone_guard import source_claim
+from ._data_volume_ensure import Item, paused_since
 from ._diagnosis import Evidence
 from ._errors import CdiError
 from ._resources import DATA_VOLUME
@@ -23,16 +24,33 @@ def wait_for_volumes(connection: Connection, items: list[Item], deadline: float,
     Each item gets the volume as it is then and, when that is not as wanted, its `diagnosis` and `error`.
     """
     waiting = {
-        item.key[1]: item for item in items if item.stored is not None and not item.error and diagnosis.judge(item.volume, item.stored).state != REACHED
+        item.key[1]: item
+        for item in items
+        if item.stored is not None
+        and not item.error
+        and (item.restaged is not None or diagnosis.judge(item.volume, item.stored).state != REACHED)
     }
     if not waiting:
         return
     namespace = items[0].key[0]
     reader = EvidenceReader(connection, namespace)
 
+    verdicts: dict[str, Verdict] = {}
+
     def judge(name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
-        waiting[name].diagnosis = diagnosis.explain(stored, around)
-        return diagnosis.judge(waiting[name].volume, stored, around)
+        item = waiting[name]
+        item.diagnosis = diagnosis.explain(stored, around)
+        verdict = diagnosis.judge(item.volume, stored, around)
+        if item.restaged is not None and paused_since(stored) == item.restaged:
+            verdict = Verdict(WAITING, "the import of its next stage has not begun")
+        source = source_claim(item)
+        failed = verdicts.get(source[1]) if source and source[0] == namespace and source[1] != name else None
+        if verdict.state != REACHED and failed and failed.state == FAILED:
+            told = f"its source DataVolume {namespace}/{source[1]} failed: {failed.reason}" if source else ""
+            item.diagnosis = {"phase": ((stored or {}).get("status") or {}).get("phase") or "", "cause": "source_failed", "message": told, "remedy": "fix the source first"}
+            verdict = failed._replace(reason=told)
+        verdicts[name] = verdict
+        return verdict
 
     def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
         around = reader.probe(quiet.values(), seconds)

@@ -136,10 +136,17 @@ def _reached(volume: t.Mapping[str, t.Any], stored: Object) -> bool:
     phase, wanted = _phase(stored), goal(volume)
     return (
         (phase == "Succeeded" and not (wanted == "bound" and _is_unproven(stored)))
+        or (phase == "Paused" and _has_later_stages(stored))
         or (phase in NEEDS_CONSUMER and volume["binding"] != "immediate")
         or (wanted == "upload_ready" and phase == "UploadReady")
         or (wanted == "bound" and conditions(stored).get("Bound", {}).get("status") == "True")
     )
+
+
+def _has_later_stages(stored: Object) -> bool:
+    """Whether the import of a volume pauses after its last known stage, because further ones are to come."""
+    spec = stored.get("spec") or {}
+    return bool(spec.get("checkpoints")) and not spec.get("finalCheckpoint")
 
 
 def _is_unproven(stored: Object) -> bool:

@@ -29,6 +29,7 @@ class Item(t.Protocol):
 
 
 AnItem = t.TypeVar("AnItem", bound=Item)
+Result = t.TypeVar("Result")
 
 
 def options_of(params: dict[str, t.Any], plural: str) -> list[dict[str, t.Any]]:
@@ -51,6 +52,16 @@ def guarded(item: Item, step: t.Callable[[], None]) -> None:
         step()
     except CdiError as exc:
         item.error = str(exc)
+
+
+def guarded_all(items: t.Iterable[Item], step: t.Callable[[], Result], default: Result) -> Result:
+    """The result of a step for several items. Its failure is the error of each that has none yet, and hides no item's result."""
+    try:
+        return step()
+    except CdiError as exc:
+        for item in items:
+            item.error = item.error or str(exc)
+        return default
 
 
 def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:

@@ -26,6 +26,10 @@ class _Module(AnsibleModule):
     Both may happen before `__init__` ends, and so before anybody else could hide something.
     """
 
+    def _load_params(self) -> None:
+        super()._load_params()
+        give_empty_options(self.params, self.argument_spec)
+
     def _log_invocation(self) -> None:
         params = self.params
         self.params = public_params(params)
@@ -35,6 +39,20 @@ class _Module(AnsibleModule):
     def _return_formatted(self, kwargs: dict[str, t.Any]) -> None:
         _hide(self, secrets(self.params))
         super()._return_formatted({"invocation": {"module_args": public_params(self.params)}, **kwargs})
+
+
+def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
+    """YAML's `source: {blank: }` gives an option that has no suboptions, though its value is null: if nothing else is given beside it."""
+    for item in values if isinstance(values, list) else [values]:
+        if not isinstance(item, dict):
+            continue
+        below = {name: (options.get(name) or {}).get("options") for name in item}
+        empty = [name for name, suboptions in below.items() if suboptions == {}]
+        if len(empty) == 1 and all(value is None for value in item.values()):
+            item[empty[0]] = {}
+        for name, suboptions in below.items():
+            if suboptions:
+                give_empty_options(item[name], suboptions)
 
 
 class Task(t.NamedTuple):

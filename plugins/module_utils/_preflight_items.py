@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from . import _data_volume as rules
 from ._clone_guard import will_be_made
-from ._data_volume_ensure import Item
+from ._data_volume_ensure import Item, drift_of
+from ._data_volume_unfilled import never_filled
 from ._module import Task
 from ._preflight import Planned
 from ._preflight_task import Preflight
@@ -19,12 +20,22 @@ def look_before_writing(task: Task, items: list[Item]) -> Preflight:
     """Give each item that cannot be created its error. Items that stay as they are, or are deleted, cost no request."""
     checks = Preflight(task, {*(item.key for item in items if item.present), *_planned_sources(task)})
     planned = [
-        Planned(rules.desired(item.volume), item.stored is not None, item.volume["by_default"]) for item in items if not item.error and will_be_made(item)
+        Planned(rules.desired(item.volume), item.stored is not None, item.volume["by_default"])
+        for item in items
+        if not item.error and (will_be_made(item) or _heals(item))
     ]
     errors = checks.check(planned)
     for item in items:
         item.error = item.error or errors.get(item.key, "")
     return checks
+
+
+def _heals(item: Item) -> bool:
+    """Whether it is made anew without asking, as it never held data."""
+    if not item.present or item.stored is None or item.terminating or not never_filled(item.stored, item.claim):
+        return False
+    drift = drift_of(item)
+    return bool(drift.lines) and drift.grows_to is None
 
 
 def _planned_sources(task: Task) -> set[tuple[str, str]]:

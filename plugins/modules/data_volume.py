@@ -11,10 +11,18 @@ version_added: 1.0.0
 description:
   - Declares one DataVolume by its options, or any number of them by O(data_volumes), and waits until CDI has filled them.
   - A volume that is as declared costs one request, a list of them one request for each namespace.
-  - CDI cannot change the spec of a DataVolume. One that differs is an error that names the fields, unless O(on_drift=recreate).
+  - CDI cannot change the spec of a DataVolume. One that differs is an error that names the options, unless O(on_drift=recreate).
+  - A volume that was never filled is created again when its spec is corrected, without asking, as there is nothing to lose. It was never filled when
+    its claim is missing or not bound and CDI has not finished (a wrong URL, class or source, for example, or an import on its way), or when CDI
+    fills the claim in place and has written nothing; and when no pod uses the claim. In doubt it was filled. V(unfilled) in RV(drift) and
+    RV(reason) say so, also in check mode.
+  - The stages of a multi-stage import (O(checkpoints), O(final_checkpoint)) are the one part of the spec that CDI lets change. Further ones are
+    applied to the volume as it is. The task then waits for phase C(Paused), and with O(final_checkpoint=true) for the end.
   - A larger O(storage.size) or O(pvc.size) than the volume has makes its claim grow, with its data, once the volume is filled; a smaller one
     is an error. The DataVolume keeps the size that it was made with, as CDI changes it no more; the claim is annotated with the new one.
   - A volume has grown when its claim has the size, or when only the file system is left to grow, which happens when a pod next uses the claim.
+    It cannot grow once more before that.
+  - Data that are in use are not deleted, see O(when_in_use).
   - A claim of the volume's name that is there already is an error, unless O(adopt_claim=true).
   - Before a volume is created, in check mode, too, the task looks at what it needs, and refuses it before anything is written. The namespace, the
     storage class, the source and the Secrets, ConfigMaps, priority class and service account that it names must exist, and the claim that CDI would
@@ -41,7 +49,7 @@ options:
   state: &state
     description:
       - V(present) creates the DataVolume when there is none.
-      - V(absent) deletes it. B(Its claim and data are deleted, too), unless O(keep_claim=true).
+      - V(absent) deletes it. B(Its claim and data are deleted, too), unless O(keep_claim=true). See O(when_in_use).
     type: str
     choices: [present, absent]
     default: present
@@ -140,11 +148,11 @@ options:
         type: dict
         suboptions: *reference
       blank:
-        description: An empty disk. Has no suboptions.
+        description: An empty disk. Has no suboptions, so it is given by C({}), or by nothing at all behind its name.
         type: dict
         suboptions: {}
       upload:
-        description: Data that a client sends. Has no suboptions.
+        description: Data that a client sends. Has no suboptions, as O(source.blank).
         type: dict
         suboptions: {}
       imageio:
@@ -312,7 +320,7 @@ options:
     description: Service account of the worker pods. Since CDI 1.65.
     type: str
   checkpoints: &checkpoints
-    description: Stages of a multi-stage import.
+    description: Stages of a multi-stage import, which O(source.vddk) and O(source.imageio) have. Further ones may be added later.
     type: list
     elements: dict
     suboptions:
@@ -344,8 +352,21 @@ options:
     description:
       - What to do with a DataVolume of this name that has another spec. It is no difference to say what was left to CDI, and is as CDI has chosen.
       - V(recreate) B(deletes it with its claim and data), and creates it anew. A volume that only has to grow grows instead, if it can.
+        See O(when_in_use).
     type: str
     choices: [fail, recreate]
+    default: fail
+  when_in_use: &when_in_use
+    description:
+      - What O(on_drift=recreate) and O(state=absent) do with data that somebody uses. These are pods that have not ended and use the claim, the
+        virtual machines that they run for, virtual machines (also stopped ones) that name the DataVolume or the claim, and DataVolumes that are
+        being cloned from it.
+      - V(fail) names them, before anything is deleted, also in check mode. The account needs C(list) on pods for it. Without C(list) on
+        C(virtualmachines.kubevirt.io) a warning says that stopped virtual machines were not looked for.
+      - V(delete) B(deletes the data under them). The claim stays until its last pod has ended; when that takes longer than O(wait_timeout), the task
+        fails, and says that the volume was deleted, and which pod or finalizer holds its claim.
+    type: str
+    choices: [fail, delete]
     default: fail
   require_clone_method: &require_clone_method
     description:
@@ -397,6 +418,7 @@ options:
       binding: *binding
       adopt_claim: *adopt_claim
       on_drift: *on_drift
+      when_in_use: *when_in_use
       require_clone_method: *require_clone_method
       keep_claim: *keep_claim
       wait_for: *wait_for
@@ -492,6 +514,38 @@ EXAMPLES = r"""
   failed_when: >-
     result is failed
     or (not ansible_check_mode and result.allocation.allocated_bytes | default(0, true) < result.allocation.size_bytes | default(1, true))
+
+- name: Replace a volume, whatever uses it
+  kubevirt.cdi.data_volume:
+    name: golden
+    namespace: images
+    source:
+      http:
+        url: https://images.example.com/debian-13.qcow2
+    storage:
+      size: 10Gi
+    on_drift: recreate
+    when_in_use: delete
+
+- name: Copy the next stage of a virtual machine's disk, which pauses until the last one
+  kubevirt.cdi.data_volume:
+    name: migrated
+    namespace: images
+    source:
+      vddk:
+        url: https://vcenter.example.com
+        uuid: 52260566-b032-36cb-55b1-79bf29e30490
+        backing_file: "[datastore] vm/vm.vmdk"
+        thumbprint: 20:6C:8A:5D:44:40:B3:79:4B:28:EA:76:13:60:90:6E:49:D9:D9:A3
+        secret_ref: vcenter
+    storage:
+      size: 40Gi
+    checkpoints:
+      - previous: ""
+        current: snapshot-1
+      - previous: snapshot-1
+        current: snapshot-2
+    final_checkpoint: false
 
 - name: Clone a large volume, and fail before anything is made when CDI would copy it byte by byte
   kubevirt.cdi.data_volume:
@@ -690,11 +744,18 @@ ready_after:
 drift:
   description:
     - How the DataVolume differed from what is asked for.
-    - V(none), V(missing), V(metadata) (labels, annotations), V(growable) (a larger size), V(adoptable) (a claim of its name was there) or V(recreate).
+    - V(none), V(missing), V(metadata) (labels, annotations, stages), V(growable) (a larger size), V(adoptable) (a claim of its name was there),
+      V(recreate) or V(unfilled) (another spec, and recreated because it was never filled).
     - Null for O(state=absent), and for a volume that failed before it was known.
   returned: when O(name) was given
   type: str
   sample: growable
+reason:
+  description: Why the DataVolume was recreated, or deleted and then not created again because the task failed. Null for all others.
+  returned: when O(name) was given
+  type: str
+  sample: "recreated because it was never filled, and source.http.url: 'https://images.example.com/debian.qcow' on the cluster,
+    'https://images.example.com/debian.qcow2' requested"
 diagnosis:
   description: What keeps the volume from where it should be, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis). Null when it is there.
   returned: when O(name) was given, also on failure
@@ -718,7 +779,7 @@ duration:
 data_volumes:
   description:
     - For each of O(data_volumes) the facts that are returned for one volume, RV(name) to RV(diagnosis), and whether it was changed.
-    - The item of a volume that failed has C(error), too.
+    - The item of a volume that failed has C(error), too. Its other facts say what was done to it before that.
   returned: when O(data_volumes) was given, also on failure
   type: list
   elements: dict

@@ -45,9 +45,7 @@ def test_a_clone_is_not_made_when_the_source_of_its_task_failed(module, connecti
     result = module("data_volume", namespace=namespace, data_volumes=[CLONE, SOURCE], wait_timeout=1).result
     clone, source = result["data_volumes"]
     assert source["error"]
-    assert clone["error"] == (
-        f"DataVolume {namespace}/clone was skipped because its source failed; fix the source first."
-    )
+    assert clone["error"] == f"DataVolume {namespace}/clone was skipped because its source failed; fix the source first: {source['error']}"
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
 
 
