@@ -16,7 +16,7 @@ from collections import defaultdict
 from datetime import datetime
 
 from ._cdi import conditions, judge_deployment
-from ._diagnosis_rules import CLAIM_RULES, LASTING, WORKER_RULES, Rule
+from ._diagnosis_rules import BEGUN, CLAIM_RULES, INTENDED, LASTING, WORKER_RULES, Rule
 from ._preflight import Planned, class_problem
 from ._public import redact_urls
 from ._wait import FAILED, REACHED, WAITING, Verdict
@@ -171,10 +171,25 @@ def explain(stored: Object | None, around: Evidence | None = None, *, late: bool
     if found is None and phase in NEEDS_CONSUMER:
         told = "its storage class uses WaitForFirstConsumer: the claim binds when a pod uses it"
         found = Diagnosis("waiting_for_consumer", told, "start such a pod or VM, or give binding=immediate")
+    if found is None and around is not None and phase == "UploadReady":
+        found = _unfinished_upload(RelatedObjects(stored, around).uploads())
     if found is None and late:
         progress = (stored.get("status") or {}).get("progress") or "N/A"
         found = Diagnosis("unfinished", f"CDI is still at work, progress {progress}", "give a longer wait_timeout, or see what its pod says")
     return {"phase": phase, "cause": found.cause, "message": found.message, "remedy": found.remedy} if found else None
+
+
+def _unfinished_upload(noted: t.Iterable[t.Mapping[str, str]]) -> Diagnosis | None:
+    """A client has begun to send, and CDI still waits for the end. Where the client runs nobody can see."""
+    begun = next((each for each in noted if INTENDED in each), None)
+    if begun is None:
+        return None
+    since = f" since {begun[BEGUN]}" if BEGUN in begun else ""
+    return Diagnosis(
+        "upload_unfinished",
+        f"an upload was begun and not finished{since} (file with SHA-256 {begun[INTENDED][:12]}...)",
+        "if no task is sending it any more, run the upload again or delete the volume",
+    )
 
 
 def sentence(explained: t.Mapping[str, str] | None) -> str:
@@ -274,6 +289,10 @@ class RelatedObjects:
 
     def has_claims(self) -> bool:
         return bool(self._found["claim"])
+
+    def uploads(self) -> t.Iterator[t.Mapping[str, str]]:
+        """The annotations of its claims, where a client writes down what it sends."""
+        return (claim["metadata"].get("annotations") or {} for claim in self._found["claim"])
 
     def others_work(self) -> bool:
         """Whether other volumes' helpers are at work, which give back what they use."""
