@@ -35,7 +35,7 @@ from ._data_volume_wait import wait_for_volumes
 from ._errors import ApiError, CdiError
 from ._items import by_namespace, guarded, guarded_all, options_of, read
 from ._module import Task
-from ._preflight_items import look_before_writing
+from ._preflight_items import create_namespaces, look_before_writing
 from ._preflight_task import SPEC as PREFLIGHT
 from ._preflight_task import Preflight
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
@@ -114,6 +114,7 @@ def _make(run: Run, items: list[Item], checked: Preflight) -> dict[tuple[str, st
         now, rest = sources_first(rest) if task.params["wait"] and not task.check_mode else (rest, [])
         skip_without_source(items, now)
         predicted.update(predict_and_check(task, now, run.deadline, checked.reader))
+        create_namespaces(checked, now)
         for some in _in_order(now):
             skip_without_source(items, some)
             with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:

@@ -165,7 +165,7 @@ def absent(reference: Reference, namespace_exists: bool, others: t.Collection[st
     """What is said of an object that is not there; `others` are the names of its kind in the same place."""
     if not namespace_exists:
         return f"namespace {reference.namespace!r} of {reference.option} does not exist; correct {reference.option}.namespace, or create it first"
-    similar = difflib.get_close_matches(reference.name, others, 3)
+    similar = difflib.get_close_matches(reference.name, others, 3, 0.7)
     hint = f"; similar: {', '.join(similar)}" if similar else ""
     return f"{reference.title} ({reference.option}) does not exist{hint}; correct the name, or create it first"
 

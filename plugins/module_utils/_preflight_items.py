@@ -30,6 +30,13 @@ def look_before_writing(task: Task, items: list[Item]) -> Preflight:
     return checks
 
 
+def create_namespaces(checks: Preflight, items: list[Item]) -> None:
+    """Just before the items are written, and not for those that will not be."""
+    errors = checks.create_namespaces([item.key for item in items if not item.error])
+    for item in items:
+        item.error = item.error or errors.get(item.key, "")
+
+
 def _heals(item: Item) -> bool:
     """Whether it is made anew without asking, as it never held data."""
     if not item.present or item.stored is None or item.terminating or not never_filled(item.stored, item.claim):

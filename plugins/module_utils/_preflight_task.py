@@ -56,27 +56,42 @@ class Preflight:
         self._task, self._connection, self._made = task, task.connection, set(made)
         self._classes: list[Object] | None = None
         self._volumes: list[Object] | None = None
+        self._planned: dict[Key, Planned] = {}
         self._namespaces: dict[str, str] = {}
         self._lock = threading.Lock()
 
-    def require(self, planned: Planned) -> None:
-        """Raises CdiError when the DataVolume must not be created."""
-        error = self.check([planned]).get(planned.key)
-        if error:
-            raise CdiError(error)
+    def require(self, planned: Planned, then: t.Callable[[], None]) -> None:
+        """Raises CdiError when the DataVolume must not be created. `then` are further checks, before a namespace is created."""
+        _raise(self.check([planned]), planned)
+        then()
+        _raise(self.create_namespaces([planned.key]), planned)
 
     def check(self, planned: t.Sequence[Planned]) -> Errors:
-        """Why DataVolumes cannot be created, by their keys. Creates their namespaces where that is asked for and nothing else is wrong."""
+        """Why DataVolumes cannot be created, by their keys."""
         if not planned:
             return {}
         with self._lock:
             if self.settings is None:
                 self.settings = self._read_settings()
             with ThreadPoolExecutor(_PARALLEL) as pool:
-                return self._checked(planned, pool)
+                problems = self._checked(planned, pool)
+            self._planned.update({each.key: each for each in planned if not problems[each.key]})
+        return _sentences(problems)
+
+    def create_namespaces(self, keys: t.Collection[Key]) -> Errors:
+        """Create the missing namespaces of checked DataVolumes, in check mode only try to; why those cannot be created whose namespace cannot."""
+        inside = [self._planned[key] for key in keys if key in self._planned and self._is_missing(self._planned[key])]
+        if not inside:
+            return {}
+        with self._lock, ThreadPoolExecutor(_PARALLEL) as pool:
+            refused = {namespace: self._create(namespace) for namespace in sorted({each.key[0] for each in inside})}
+            problems = {each.key: refused[each.key[0]] for each in inside}
+            if not self._task.check_mode:
+                # What a new namespace may be born with.
+                self._look_at_claims([each for each in inside if not problems[each.key]], problems, pool)
+        return _sentences(problems)
 
     def _checked(self, planned: t.Sequence[Planned], pool: ThreadPoolExecutor) -> Errors:
-        creates = self._task.params["create_namespace"]
         problems: Errors = {each.key: self._class_problem(each) for each in planned}
 
         def left() -> list[Planned]:
@@ -84,16 +99,11 @@ class Preflight:
 
         self._look_at_claims(left(), problems, pool)
         self._look_at_namespaces({each.key[0] for each in left()} - set(self._namespaces), pool)
-        if not creates:
+        if not self._task.params["create_namespace"]:
             problems.update({each.key: rules.missing_namespace(each.key[0]) for each in left() if self._is_missing(each)})
         self._look_at_references(left(), problems, pool)
-        for namespace in sorted({each.key[0] for each in left() if self._is_missing(each)}):
-            inside = [each for each in left() if each.key[0] == namespace]
-            problems.update(dict.fromkeys((each.key for each in inside), self._create(namespace)))
-            if not self._task.check_mode:
-                self._look_at_claims([each for each in inside if not problems[each.key]], problems, pool)
         self._warn_of_defaults(left())
-        return {key: f"Cannot create DataVolume {'/'.join(key)}: {problem}." for key, problem in problems.items() if problem}
+        return problems
 
     def _read_settings(self) -> Settings:
         reader = self.reader
@@ -214,6 +224,15 @@ class Preflight:
         if by_default:
             names = ", ".join(name for _namespace, name in by_default[:_TOLD_NAMES])
             self._task.warn(f"No namespace is given for {names}: created in namespace {by_default[0][0]!r}; set namespace to say where.")
+
+
+def _sentences(problems: Errors) -> Errors:
+    return {key: f"Cannot create DataVolume {'/'.join(key)}: {problem}." for key, problem in problems.items() if problem}
+
+
+def _raise(errors: Errors, planned: Planned) -> None:
+    if planned.key in errors:
+        raise CdiError(errors[planned.key])
 
 
 def _readable(read: t.Callable[[], t.Any]) -> t.Any:

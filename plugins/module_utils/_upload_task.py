@@ -122,8 +122,9 @@ def upload_one(session: Session, item: Item) -> None:
     item.plan, item.reason = rules.plan(item.upload, item.digest, item.volume, item.claim, drift)
     before = recorded_digest(item)
     if item.plan in (rules.CREATE, rules.REPLACE) and item.wanted is not None:
-        session.preflight.require(Planned(item.wanted, item.plan == rules.REPLACE, item.upload["by_default"]))
-    if item.plan in (rules.CREATE, rules.SEND, rules.REPLACE):
+        planned = Planned(item.wanted, item.plan == rules.REPLACE, item.upload["by_default"])
+        session.preflight.require(planned, lambda: _check_before_writing(session, item))
+    elif item.plan in (rules.CREATE, rules.SEND, rules.REPLACE):
         _check_before_writing(session, item)
     if item.plan in (rules.NOTHING, rules.RECORD, rules.SEND):
         _label(session, item)

@@ -117,8 +117,9 @@ def _value(path: str, option: str, value: t.Any, spec: Options, kind: str, warni
         raise CdiError(f"{path} is {value!r}, which is only white space; give a value, or leave the option out.")
     if not stripped and option in _EMPTY_IS_UNSET and not spec.get("required"):
         return None
-    must_be = spec.get("required") or path == "name"
-    problem = _RULES[kind](stripped) if kind in _RULES and (stripped or must_be) else ""
+    if not stripped and kind in (NAME, NAMESPACE) and (spec.get("required") or path == "name"):
+        raise CdiError(f"{path} is empty; give a name.")
+    problem = _RULES[kind](stripped) if kind in _RULES and stripped else ""
     if problem:
         shown = "" if hidden else f" {(public_url(stripped) if kind == URL else stripped)!r}"
         raise CdiError(f"{path} is{shown}, which {problem}." if not hidden else f"{path} {problem}.")
@@ -153,15 +154,13 @@ def _not_texts(path: str, values: t.Mapping[t.Any, t.Any], kind: str) -> list[st
 
 def name_problem(name: str) -> str:
     """A DNS subdomain, as most of Kubernetes' names have to be (k8s.io/apimachinery/pkg/util/validation/validation.go, v0.34)."""
-    if not name:
-        return "is empty; give a name"
     if len(name) > _LONGEST_NAME:
         return f"has {len(name)} characters; a name has at most {_LONGEST_NAME}"
     wrong = _others(name, r"[a-z0-9.-]")
     if wrong:
         return f"contains {wrong}; use {_NAME_CHARACTERS}"
-    for edge, how in ((name[0], "starts"), (name[-1], "ends")):
-        if edge in "-.":
+    for edge, how in ((name[:1], "starts"), (name[-1:], "ends")):
+        if edge in ("-", "."):
             return f"{how} with '{edge}'; a name starts and ends with a lower case letter or a digit"
     return "has nothing between two dots, or '-' next to a dot; each part of a name starts and ends with a letter or a digit" if re.search(r"\.[.-]|-\.", name) else ""
 
@@ -184,8 +183,8 @@ def segment_problem(name: str) -> str:
 def label_key_problem(key: str) -> str:
     """`name`, or `prefix/name` with a DNS subdomain (IsQualifiedName in validation.go)."""
     prefix, slash, name = key.rpartition("/")
-    if slash and name_problem(prefix):
-        return f"has the prefix {prefix!r}, which {name_problem(prefix)}"
+    if slash and (not prefix or name_problem(prefix)):
+        return f"has the prefix {prefix!r}, which {name_problem(prefix) or 'is empty'}"
     return _label_problem(name, "a key") or ("" if name else "has no name; write name, or prefix/name")
 
 
@@ -215,7 +214,7 @@ def url_problem(url: str) -> str:
         return "has no valid port; use one from 1 to 65535" if re.search(r":\w*($|/)", url.partition("://")[2]) else "is not a valid URL; correct it"
     if port == 0:
         return "has port 0; use one from 1 to 65535"
-    return "has no host; write for example https://images.example.com/disk.qcow2" if "://" in url and not host else ""
+    return "has no host; write for example https://images.example.com/disk.qcow2" if parts.scheme in ("http", "https", "docker") and not host else ""
 
 
 def size_problem(size: t.Any) -> str:

@@ -101,9 +101,9 @@ def test_a_namespace_is_a_dns_label(module: str, path: str) -> None:
 
 def test_an_empty_name_is_named() -> None:
     spec = _spec("data_volume")
-    with pytest.raises(CdiError, match=r"^name is '', which is empty; give a name\.$"):
+    with pytest.raises(CdiError, match=r"^name is empty; give a name\.$"):
         values.tidy(spec.options, {"name": ""})
-    with pytest.raises(CdiError, match=r"^data_volumes\[1\]\.name is '', which is empty"):
+    with pytest.raises(CdiError, match=r"^data_volumes\[1\]\.name is empty"):
         values.tidy(spec.options, {"data_volumes": [{"name": "a"}, {"name": ""}]})
 
 
