@@ -71,8 +71,9 @@ def _target(volume: Volume) -> str:
         return "has neither storage nor pvc; give storage with a size"
     source = volume["source"] or {}
     clone = volume["source_ref"] or source.get("pvc") or source.get("snapshot")
-    if target["size"] is None and (option == "pvc" or not clone):
-        return f"has no size; give {option}.size, for example 10Gi (only a clone by storage can do without)"
+    told = source.get("http") and volume["check_source"] != "never" and volume["content_type"] != "archive"
+    if target["size"] is None and (option == "pvc" or not (clone or told)):
+        return f"has no size; give {option}.size, for example 10Gi (only a clone or a disk image from HTTP, by storage, can do without)"
     if target["size"] is not None:
         try:
             too_small = math.ceil(parse(target["size"])) < _SMALLEST

@@ -92,7 +92,9 @@ def run(task: Task) -> dict[str, t.Any]:
             _wait_filled(task, items, some, deadline)
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
-    results = _results(task, items, settings, predicted)
+    results = [
+        {**result, "source_image": checked.source_images.get(item.key)} for item, result in zip(items, _results(task, items, settings, predicted))
+    ]
     changed = any(item.changed for item in items) or bool(checked.created_namespaces)
     facts: dict[str, t.Any] = {"changed": changed, "duration": round(time.monotonic() - started, 1)}
     facts["created_namespaces"] = checked.created_namespaces

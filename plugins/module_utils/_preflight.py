@@ -14,7 +14,8 @@ import typing as t
 from ._clone import annotations
 from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from ._errors import ApiError
-from ._overhead import usable_space
+from ._image import Image
+from ._overhead import required_space, usable_space
 from ._quantity import parse, short
 from ._resources import (
     CONFIG_MAP,
@@ -236,6 +237,21 @@ def claim_refusal(planned: Planned, claim: Object, settings: Settings, refused: 
     if limit:
         return f"{size} by a LimitRange: {said}; {_within(planned, claim, settings, *limit.groups())}, or have the LimitRange changed"
     return f"{size}: {said}; change what is refused, or ask the cluster's administrator"
+
+
+def too_small(planned: Planned, settings: Settings, image: Image) -> str:
+    """Whether the disk of the image fits into the volume."""
+    size, needed = asked_size(planned.spec), image.virtual_size
+    if size is None or needed is None:
+        return ""
+    usable = -(-int(parse(size)) // _MEBIBYTE) * _MEBIBYTE
+    if planned.option == "pvc" and settings.volume_mode(planned.spec, settings.class_of(planned.spec)) != "Block":
+        usable = usable_space(int(parse(size)), overhead_of(settings, settings.class_of(planned.spec)), settings.version)
+    if needed <= usable:
+        return ""
+    least = required_space(needed, overhead_of(settings, settings.class_of(planned.spec)), settings.version) if planned.option == "pvc" else needed
+    omit = "" if planned.option == "pvc" else ", or omit the size"
+    return f"{planned.option}.size is {size}, and the image holds a disk of {_shown(needed)} ({image.format}); request at least {-(-least // _MEBIBYTE)}Mi{omit}"
 
 
 def _inflated(planned: Planned, claim: Object) -> str:

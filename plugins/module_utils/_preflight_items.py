@@ -13,18 +13,19 @@ from ._data_volume_ensure import Item, drift_of
 from ._data_volume_unfilled import never_filled
 from ._module import Task
 from ._preflight import Planned
+from ._preflight_sources import keep_stored_sizes, look_at_sources
 from ._preflight_task import Preflight
 
 
 def look_before_writing(task: Task, items: list[Item]) -> Preflight:
     """Give each item that cannot be created its error. Items that stay as they are, or are deleted, cost no request."""
     checks = Preflight(task, {*(item.key for item in items if item.present), *_planned_sources(task)})
-    planned = [
-        Planned(rules.desired(item.volume), item.stored is not None, item.volume["by_default"])
-        for item in items
-        if not item.error and (will_be_made(item) or _heals(item))
-    ]
-    errors = checks.check(planned)
+    keep_stored_sizes(items)
+    made = [item for item in items if not item.error and (will_be_made(item) or _heals(item))]
+    images = look_at_sources(checks, made)
+    checks.source_images.update({key: found.facts for key, found in images.items()})
+    planned = [Planned(rules.desired(item.volume), item.stored is not None, item.volume["by_default"]) for item in made if not item.error]
+    errors = checks.check(planned, {key: found.image for key, found in images.items() if found.image})
     for item in items:
         item.error = item.error or errors.get(item.key, "")
     return checks

@@ -23,6 +23,7 @@ from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_c
 from ._clone_prediction import Reader
 from ._connection import Object
 from ._errors import ApiError, CdiError
+from ._image import Image
 from ._module import Task
 from ._preflight import Planned, Reference
 from ._resources import (
@@ -53,10 +54,12 @@ class Preflight:
         self.reader = Reader(task.connection)
         self.settings: Settings | None = None
         self.created_namespaces: list[str] = []
+        self.source_images: dict[Key, dict[str, t.Any]] = {}
         self._task, self._connection, self._made = task, task.connection, set(made)
         self._classes: list[Object] | None = None
         self._volumes: list[Object] | None = None
         self._planned: dict[Key, Planned] = {}
+        self._found: dict[tuple[Resource, str, str], Object | None] = {}
         self._namespaces: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -66,15 +69,15 @@ class Preflight:
         then()
         _raise(self.create_namespaces([planned.key]), planned)
 
-    def check(self, planned: t.Sequence[Planned]) -> Errors:
-        """Why DataVolumes cannot be created, by their keys."""
+    def check(self, planned: t.Sequence[Planned], images: t.Mapping[Key, Image] | None = None) -> Errors:
+        """Why DataVolumes cannot be created, by their keys. `images` are what is known of their sources."""
         if not planned:
             return {}
         with self._lock:
             if self.settings is None:
                 self.settings = self._read_settings()
             with ThreadPoolExecutor(_PARALLEL) as pool:
-                problems = self._checked(planned, pool)
+                problems = self._checked(planned, images or {}, pool)
             self._planned.update({each.key: each for each in planned if not problems[each.key]})
         return _sentences(problems)
 
@@ -91,8 +94,11 @@ class Preflight:
                 self._look_at_claims([each for each in inside if not problems[each.key]], problems, pool)
         return _sentences(problems)
 
-    def _checked(self, planned: t.Sequence[Planned], pool: ThreadPoolExecutor) -> Errors:
+    def _checked(self, planned: t.Sequence[Planned], images: t.Mapping[Key, Image], pool: ThreadPoolExecutor) -> Errors:
         problems: Errors = {each.key: self._class_problem(each) for each in planned}
+        for each in planned:
+            if each.key in images and not problems[each.key]:
+                problems[each.key] = rules.too_small(each, t.cast(Settings, self.settings), images[each.key])
 
         def left() -> list[Planned]:
             return [each for each in planned if not problems[each.key]]
@@ -134,7 +140,7 @@ class Preflight:
     def _look_at_references(self, planned: t.Sequence[Planned], problems: Errors, pool: ThreadPoolExecutor) -> None:
         named = {each.key: rules.references(each) for each in planned}
         wanted = list(dict.fromkeys(reference[:3] for references in named.values() for reference in references if not self._is_made(reference)))
-        found = dict(zip(wanted, pool.map(lambda key: self._find(*key), wanted)))
+        found = dict(zip(wanted, pool.map(lambda key: self.find(*key), wanted)))
         for key, references in named.items():
             for reference in references:
                 if reference[:3] not in found or problems[key]:
@@ -148,16 +154,19 @@ class Preflight:
     def _is_made(self, reference: Reference) -> bool:
         return reference.resource == PERSISTENT_VOLUME_CLAIM and (reference.namespace, reference.name) in self._made
 
-    def _find(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        """The object, None when there is none, empty when nobody may tell."""
-        try:
-            return self._connection.get(resource, name, namespace or None)
-        except ApiError:
-            return {}
+    def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """The object, read once; None when there is none, empty when nobody may tell."""
+        key = (resource, namespace, name)
+        if key not in self._found:
+            try:
+                self._found[key] = self._connection.get(resource, name, namespace or None)
+            except ApiError:
+                self._found[key] = {}
+        return self._found[key]
 
     def _refuse_absent(self, key: Key, reference: Reference, problems: Errors) -> None:
         elsewhere = reference.namespace not in ("", key[0])
-        there = not elsewhere or self._find(NAMESPACE, "", reference.namespace) is not None
+        there = not elsewhere or self.find(NAMESPACE, "", reference.namespace) is not None
         others = (_readable(lambda: self._connection.list(reference.resource, reference.namespace or None)[0]) if there else None) or []
         problem = rules.absent(reference, there, [item["metadata"]["name"] for item in others])
         if not self._task.check_mode:
@@ -202,7 +211,7 @@ class Preflight:
         return self._namespaces.get(planned.key[0]) == _MISSING
 
     def _look_at_namespaces(self, namespaces: t.Collection[str], pool: ThreadPoolExecutor) -> None:
-        for namespace, stored in zip(namespaces, pool.map(lambda name: self._find(NAMESPACE, "", name), namespaces)):
+        for namespace, stored in zip(namespaces, pool.map(lambda name: self.find(NAMESPACE, "", name), namespaces)):
             self._namespaces[namespace] = _MISSING if stored is None else _OK
 
     def _create(self, namespace: str) -> str:

@@ -225,7 +225,9 @@ options:
       size: &size
         description:
           - The size of the disk, for example V(10Gi).
-          - CDI adds the overhead of the file system with O(storage), and not with O(pvc). A clone by O(storage) can do without.
+          - CDI adds the overhead of the file system with O(storage), and not with O(pvc).
+          - It can be left out of O(storage) for a clone, and for a disk image of O(source.http), which is looked at (O(check_source)). Of an image that
+            tells its size only when all of it is unpacked, such as a compressed raw disk, it has to be given.
         type: str
       storage_class_name: &storage_class_name
         description:
@@ -342,6 +344,18 @@ options:
     type: str
     choices: [immediate, wait_for_consumer]
     default: wait_for_consumer
+  check_source: &check_source
+    description:
+      - Whether the image of O(source.http) is looked at before a volume is created for it, in check mode, too. The host that runs the task fetches the
+        first bytes, with the CA, the credentials and the headers that the source names where they may be read, for at most 3 seconds.
+      - An image that is not there (404), may not be read (401, 403), is no disk image (a web page), has a format that CDI cannot read, or does not
+        fit into the volume is refused. RV(source_image) tells format and size.
+      - With V(auto), a server that this host does not reach, or that is in trouble, is no obstacle, because CDI's pods may reach it.
+      - With V(always), an image that cannot be looked at is an error.
+      - With V(never) nothing is fetched. CDI then finds out, and stores a web page as a disk.
+    type: str
+    choices: [auto, always, never]
+    default: auto
   adopt_claim: &adopt_claim
     description:
       - Whether a claim of the volume's name that is there already becomes the volume's, B(with the data that it holds); nothing is imported.
@@ -416,6 +430,7 @@ options:
       checkpoints: *checkpoints
       final_checkpoint: *final_checkpoint
       binding: *binding
+      check_source: *check_source
       adopt_claim: *adopt_claim
       on_drift: *on_drift
       when_in_use: *when_in_use
@@ -461,6 +476,17 @@ EXAMPLES = r"""
         checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     storage:
       size: 10Gi
+
+- name: Import an image whose disk tells its size
+  kubevirt.cdi.data_volume:
+    name: fedora
+    namespace: images
+    create_namespace: true
+    source:
+      http:
+        url: https://images.example.com/fedora-42.qcow2
+    storage:
+      storage_class_name: fast
 
 - name: Clone it, and print how CDI did
   kubevirt.cdi.data_volume:
@@ -765,6 +791,43 @@ diagnosis:
     cause: source_not_found
     message: "Error: Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found"
     remedy: correct the URL
+source_image:
+  description:
+    - What is known of the image of O(source.http) before the import (see O(check_source)). Null for a volume that was not created by the task, and for
+      other sources.
+  returned: when O(name) was given
+  type: dict
+  contains:
+    checked:
+      description: Whether the image was looked at.
+      returned: success
+      type: bool
+      sample: true
+    reason:
+      description: Why it could not be looked at, null when it was.
+      returned: success
+      type: str
+      sample: https://images.example.com/debian-12.qcow2 cannot be reached from the host that runs the task (Name or service not known)
+    format:
+      description: V(raw), V(iso), V(qcow2), V(vmdk), V(vdi), V(vhd), V(vhdx) or V(tar).
+      returned: success
+      type: str
+      sample: qcow2
+    compression:
+      description: V(gz), V(xz) or V(zst), null for an image that is not compressed.
+      returned: success
+      type: str
+      sample: xz
+    virtual_size:
+      description: The size of the disk in bytes, null when only unpacking all of it would tell.
+      returned: success
+      type: int
+      sample: 10737418240
+    file_size:
+      description: The size of the file in bytes, null when the server does not say.
+      returned: success
+      type: int
+      sample: 341966848
 created_namespaces:
   description: The namespaces that were created (see O(create_namespace)), in check mode those that would be.
   returned: always
