@@ -23,9 +23,9 @@ CLONE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("volumes", [[CLONE, SOURCE], [CLONE]])
-def test_check_mode_does_not_refuse_what_it_cannot_predict(module, namespace, volumes) -> None:
-    result = module("data_volume", namespace=namespace, data_volumes=volumes, check=True).result
+@pytest.mark.parametrize(("volumes", "planned"), [([CLONE, SOURCE], []), ([CLONE], ["golden"])])
+def test_check_mode_does_not_refuse_what_it_cannot_predict(module, namespace, volumes, planned) -> None:
+    result = module("data_volume", namespace=namespace, data_volumes=volumes, planned_sources=planned, check=True).result
     assert not result.get("failed"), result["msg"]
     predicted = result["data_volumes"][0]["clone"]["predicted"]
     assert (predicted["method"], predicted["reason"]) == (None, "CDI chooses the method when the source exists.")
