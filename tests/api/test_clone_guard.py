@@ -60,7 +60,7 @@ def cloned(connection, namespace) -> dict[str, Any]:
     volume = connection.create(DATA_VOLUME, body, namespace, dry_run=False)
     core = client.CoreV1Api(connection.api_client)
     size = {"storage": "1Gi"}
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "volumeName": f"pv-{namespace}"}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "volumeName": f"pv-{namespace}", "storageClassName": "thin-fixed"}
     told = {"cdi.kubevirt.io/cloneType": "copy", "cdi.kubevirt.io/clonePhase": "Succeeded"}
     core.create_namespaced_persistent_volume_claim(
         namespace, {"metadata": {"name": "clone", "annotations": told}, "spec": claim}

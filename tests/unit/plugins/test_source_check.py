@@ -5,19 +5,13 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import lzma
 import os
-import re
 import socket
-import ssl
-import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -25,84 +19,13 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._source_check import Request, fetch_all
 from ansible_collections.kubevirt.cdi.plugins.module_utils._source_image import Fetched, SourceImage, inspect_answer
 from tests.cluster.runtime.certificates import Authority
-
-MIB = 1024 * 1024
-
-
-def qcow2(disk: int, backing: int = 0) -> bytes:
-    header = struct.pack(">4sIQIIQIIQQIIQ", b"QFI\xfb", 3, backing, 0, 16, disk, 0, 1, 3 * 65536, 65536, 1, 0, 0)
-    return (header + struct.pack(">QQQII", 0, 0, 0, 4, 104)).ljust(4 * 65536 + MIB, b"\0")
-
-
-@dataclass
-class Server:
-    """Files by their paths; `seen` are the requests' paths and headers."""
-
-    url: str = ""
-    files: dict[str, bytes] = field(default_factory=dict)
-    answers: dict[str, tuple[int, dict[str, str], bytes]] = field(default_factory=dict)
-    seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
-    ranges: bool = True
-    password: str = ""
-
-
-def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            server.seen.append((self.path, dict(self.headers)))
-            right = "Basic " + base64.b64encode(server.password.encode()).decode()
-            if server.password and self.headers.get("Authorization") != right:
-                self._send(401, {}, b"who are you")
-            elif (path := self.path.partition("?")[0]) in server.answers:
-                self._send(*server.answers[path])
-            elif path in server.files:
-                self._file(server.files[path])
-            else:
-                self._send(404, {}, b"<html>not found</html>")
-
-        def _file(self, content: bytes) -> None:
-            wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-            if not server.ranges or not wanted:
-                self._send(200, {}, content)
-                return
-            first, last = (int(number) for number in wanted.groups())
-            part = content[first : last + 1]
-            self._send(206, {"Content-Range": f"bytes {first}-{first + len(part) - 1}/{len(content)}"}, part)
-
-        def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for key, value in {"Content-Length": str(len(body)), **headers}.items():
-                self.send_header(key, value)
-            self.end_headers()
-            try:
-                self.wfile.write(body)
-            except OSError:
-                """Whoever asked has seen enough."""
-
-        def log_message(self, *_arguments: object) -> None:
-            """The test prints what matters."""
-
-    return Handler
+from tests.image_server import MIB, Server, qcow2, serving
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[], Server]]:
-    running = []
-
-    def start() -> Server:
-        server = Server()
-        listening = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
-        server.url = f"http://127.0.0.1:{listening.server_address[1]}"
-        running.append(listening)
-        return server
-
-    yield start
-    for listening in running:
-        listening.shutdown()
-        listening.server_close()
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(serving())
 
 
 def look(url: str, content_type: str | None = None, seconds: float = 10, **options: object) -> SourceImage:
@@ -197,22 +120,14 @@ def test_what_cannot_be_reached_is_no_obstacle_and_not_waited_for(serve: Callabl
 def test_a_certificate_is_verified_by_the_given_ca_and_one_that_is_not_trusted_is_no_obstacle(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     authority.issue("server", "images", addresses=["127.0.0.1"])
-    server = Server(files={"/disk": qcow2(MIB)})
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
-    listening.socket = context.wrap_socket(listening.socket, server_side=True)
-    threading.Thread(target=listening.serve_forever, daemon=True).start()
-    url = f"https://127.0.0.1:{listening.server_address[1]}/disk"
-    try:
+    with serving(tmp_path / "server") as server:
+        server.files["/disk"] = qcow2(MIB)
+        url = f"{server.url}/disk"
         found = look(url, ca=(tmp_path / "ca.crt").read_text(encoding="utf-8"))
         assert found.image is not None and found.image.format == "qcow2"
         found = look(url)
         assert not found.refusal and "its certificate is not trusted" in found.reason
         assert "certificates cannot be read" in look(url, ca="-----BEGIN CERTIFICATE-----").reason
-    finally:
-        listening.shutdown()
-        listening.server_close()
 
 
 def test_credentials_and_headers_are_sent_to_the_server_and_to_no_other(serve: Callable[[], Server], monkeypatch: pytest.MonkeyPatch) -> None:
