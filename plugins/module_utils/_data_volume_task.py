@@ -36,6 +36,7 @@ from ._errors import ApiError, CdiError
 from ._items import by_namespace, guarded, guarded_all, options_of, read
 from ._module import Task
 from ._preflight_items import create_namespaces, look_before_writing
+from ._preflight_sources import keep_stored_sizes
 from ._preflight_task import SPEC as PREFLIGHT
 from ._preflight_task import Preflight
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
@@ -78,6 +79,7 @@ def run(task: Task) -> dict[str, t.Any]:
     deadline = started + task.params["wait_timeout"]
     items = [Item(volume) for volume in options_of(task.params, "data_volumes")]
     read(task, items, DATA_VOLUME, "stored")
+    keep_stored_sizes(items)
     _read_claims(task, [item for item in items if needs_claim(item)])
     release = _release(task) if any(map(needs_release, items)) else ""
     checked = look_before_writing(task, items)

@@ -13,14 +13,13 @@ from ._data_volume_ensure import Item, drift_of
 from ._data_volume_unfilled import never_filled
 from ._module import Task
 from ._preflight import Planned
-from ._preflight_sources import keep_stored_sizes, look_at_sources
+from ._preflight_sources import look_at_sources
 from ._preflight_task import Preflight
 
 
 def look_before_writing(task: Task, items: list[Item]) -> Preflight:
     """Give each item that cannot be created its error. Items that stay as they are, or are deleted, cost no request."""
     checks = Preflight(task, {*(item.key for item in items if item.present), *_planned_sources(task)})
-    keep_stored_sizes(items)
     made = [item for item in items if not item.error and (will_be_made(item) or _heals(item))]
     images = look_at_sources(checks, made)
     checks.source_images.update({key: found.facts for key, found in images.items()})

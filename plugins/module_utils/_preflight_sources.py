@@ -28,11 +28,15 @@ def keep_stored_sizes(items: t.Iterable[Item]) -> None:
         target = _sizeless(item)
         if target is not None and item.stored is not None:
             target["size"] = asked_size(item.stored.get("spec") or {})
+            item.volume["size_by_image"] = True
 
 
 def look_at_sources(checks: Preflight, items: t.Sequence[Item]) -> dict[tuple[str, str], SourceImage]:
     """What is known of the images of volumes that will be created, by the volumes' keys. Sets sizes that are left to the image, and errors."""
     looked = [item for item in items if _http(item) and item.volume["check_source"] != "never"]
+    for item in looked:
+        if item.volume.get("size_by_image"):
+            item.volume["storage"]["size"] = None  # The image of now may be another one.
     requests: dict[tuple[str, str], Request] = {}
     found: dict[tuple[str, str], SourceImage] = {}
     for item in looked:

@@ -98,3 +98,10 @@ def test_credentials_come_from_the_secret_and_are_not_shown(module, connection: 
     source = {"http": {"url": f"{images.url}/disk.qcow2", "secret_ref": "images"}}
     ran = module("data_volume", namespace=namespace, **_import("", source=source))
     assert ran.result["changed"] and ran.result["source_image"]["format"] == "qcow2" and "hunter2" not in ran.output
+
+
+def test_a_volume_that_is_made_anew_gets_the_size_of_the_image_of_now(module, namespace: str, images: Server) -> None:
+    images.files["/larger.qcow2"] = qcow2(128 * MIB)
+    module("data_volume", namespace=namespace, **_import(f"{images.url}/disk.qcow2"))
+    result = module("data_volume", namespace=namespace, **_import(f"{images.url}/larger.qcow2")).result
+    assert result["drift"] == "unfilled" and result["size"] == "128Mi", result.get("msg")
