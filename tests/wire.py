@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import ssl
@@ -21,15 +22,20 @@ _PASSED_ON = ("Content-Type", "Retry-After", "Warning")
 
 @dataclass
 class Wire:
-    """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order.
+    """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order, but `faults_after` requests.
 
     A fault is (status, headers, body); status 0 cuts the connection. `answers` are bodies that stand in for a path's own.
+    `break_at`: the number of the request, from 1, that gets `fault`; if `late`, after the server has carried it out.
     """
 
     url: str
     requests: list[tuple[str, str]] = field(default_factory=list)
     faults: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     answers: dict[str, bytes] = field(default_factory=dict)
+    break_at: int = 0
+    fault: tuple[int, dict[str, str], bytes] = (500, {}, b"")
+    late: bool = False
+    faults_after: int = 0
 
     def writes(self) -> list[tuple[str, str]]:
         return [request for request in self.requests if request[0] != "GET" and "dryRun=All" not in request[1]]
@@ -45,6 +51,8 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
     context = ssl.create_default_context(cafile=ca_file)
     host, port = server.removeprefix("https://").split(":")
 
+    counting = threading.Lock()
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = 65536
@@ -59,10 +67,15 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
             super().finish()
 
         def _forward(self) -> None:
-            record.requests.append((self.command, self.path))
+            with counting:
+                record.requests.append((self.command, self.path))
+                breaks = len(record.requests) == record.break_at
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if record.faults:
+            if record.faults and len(record.requests) > record.faults_after:
                 self._answer(*record.faults.pop(0))
+                return
+            if breaks and not record.late:
+                self._answer(*record.fault)
                 return
             if self.path.partition("?")[0] in record.answers:
                 self._answer(200, {"Content-Type": "application/json"}, record.answers[self.path.partition("?")[0]])
@@ -74,8 +87,29 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
                     self.upstream.putheader(name, value)
             self.upstream.endheaders(body or None)
             answer = self.upstream.getresponse()
+            if breaks:
+                answer.read()
+                self._answer(*record.fault)
+                return
             kept = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
-            self._answer(answer.status, kept, answer.read())
+            if "watch=true" in self.path:
+                self._stream(answer, kept)
+            else:
+                self._answer(answer.status, kept, answer.read())
+
+        def _stream(self, answer: http.client.HTTPResponse, headers: dict[str, str]) -> None:
+            """Pass on what comes as it comes, for as long as the client listens."""
+            self.send_response(answer.status)
+            for key, value in {**headers, "Transfer-Encoding": "chunked"}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            self.wfile.flush()
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                while data := answer.read1(65536):
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+                    self.wfile.flush()
+                self.wfile.write(b"0\r\n\r\n")
 
         def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
             if status == 0:

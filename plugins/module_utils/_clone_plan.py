@@ -15,7 +15,7 @@ from __future__ import annotations
 import typing as t
 
 from ._overhead import required_space, usable_space
-from ._quantity import short
+from ._quantity import rough, short
 
 COPY, SNAPSHOT, CSI_CLONE = "copy", "snapshot", "csi-clone"
 METHODS = (SNAPSHOT, CSI_CLONE, COPY)
@@ -238,7 +238,7 @@ def _too_small(facts: Facts, source: Source, request: int) -> str:
     asked = target.size if target.size is not None else _usable(facts, request, _volume_mode(target), target.storage_class)
     if disk > asked:
         return f"{short(asked)} {SMALLER_THAN} {short(disk)}"
-    return f"a claim of {short(request)} {SMALLER_THAN} claim of {-(-source.request // MEBIBYTE)}Mi, which includes the overhead of a file system"
+    return f"{short(request)} {SMALLER_THAN} {rough(source.request)}, which include the overhead of its file system"
 
 
 def disk_size(facts: Facts, source: Source) -> int:
@@ -368,7 +368,7 @@ def _other_mode(source: Source, claim: _Claim) -> Plan:
 
 
 def _no_expansion(capacity: int, claim: _Claim, chosen: StorageClass) -> Plan:
-    detail = f"the claim requests {short(claim.request)}, the source has {short(capacity)}, and class {chosen.name} does not allow expansion"
+    detail = f"the claim requests {rough(claim.request)}, the source has {rough(capacity)}, and class {chosen.name} does not allow expansion"
     return Plan(COPY, _fell_back(NO_EXPANSION, detail), NO_EXPANSION)
 
 
@@ -382,5 +382,5 @@ def _checked(facts: Facts, source: Source, claim: _Claim, made: Plan) -> Plan:
     elif not claim.permissive:
         there, room = disk_size(facts, source), _usable(facts, claim.request, claim.volume_mode, facts.target.storage_class)
         if there > room:
-            error = f"{short(room)}, which a claim of {short(claim.request)} has beside its file system, {SMALLER_THAN} {short(there)}"
+            error = f"{short(room)}, which a claim of {rough(claim.request)} has beside its file system, {SMALLER_THAN} {short(there)}"
     return made._replace(error=error)

@@ -11,7 +11,7 @@ import typing as t
 
 from ._clone import annotations
 from ._errors import CdiError
-from ._quantity import like, short, whole_bytes
+from ._quantity import like, rough, whole_bytes
 from ._wait import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
@@ -72,8 +72,8 @@ def judge_growth(claim: Object | None) -> Verdict:
         grace = 0.0 if allocated is None or whole_bytes(allocated) == asked else _SETTLES
         return Verdict(FAILED, f"the storage cannot grow it ({states}): {(refused or {}).get('message') or 'no message'}", grace)
     told = f", {refused['type']}: {refused.get('message') or 'no message'}" if refused else ""
-    sizes = f"its claim has {short(capacity)} and requests {short(asked)}, with the overhead of the file system{told}"
+    sizes = f"its claim has {rough(capacity)} and requests {rough(asked)}, with the overhead of the file system{told}"
     if pending and not refused:
-        earlier = short(whole_bytes(t.cast(str, allocated)))
+        earlier = rough(whole_bytes(t.cast(str, allocated)))
         return Verdict(FAILED, f"{sizes}; its file system has yet to grow to {earlier}, which a pod that uses it makes happen: start one, and run the task again", _SETTLES)
     return Verdict(WAITING, sizes)

@@ -191,7 +191,8 @@ def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) 
         item.claim = outcome.object
         if outcome.verdict.state != REACHED:
             how = "failed" if outcome.verdict.state == FAILED else f"has not ended after {task.params['wait_timeout']} s"
-            item.error = f"Growth of DataVolume {item.title} {how}: {outcome.verdict.reason}."
+            size = (item.volume["storage"] or item.volume["pvc"])["size"]
+            item.error = f"Growth of DataVolume {item.title} to {size} {how}: {outcome.verdict.reason}."
 
 
 def _volumes_and_claims(items: list[Item]) -> list[VolumeAndClaim]:

@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from . import _diagnosis as diagnosis
 from ._connection import Connection, Object
 from ._clone_guard import source_claim
@@ -34,8 +36,8 @@ def wait_for_volumes(connection: Connection, items: list[Item], deadline: float,
         return
     namespace = items[0].key[0]
     reader = EvidenceReader(connection, namespace)
-
     verdicts: dict[str, Verdict] = {}
+    sources = {name: source[1] for name, item in waiting.items() if (source := source_claim(item)) and source[0] == namespace and source[1] in waiting}
 
     def judge(name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
         item = waiting[name]
@@ -43,12 +45,9 @@ def wait_for_volumes(connection: Connection, items: list[Item], deadline: float,
         verdict = diagnosis.judge(item.volume, stored, around)
         if item.restaged is not None and paused_since(stored) == item.restaged:
             verdict = Verdict(WAITING, "the import of its next stage has not begun")
-        source = source_claim(item)
-        failed = verdicts.get(source[1]) if source and source[0] == namespace and source[1] != name else None
-        if verdict.state != REACHED and failed and failed.state == FAILED:
-            told = f"its source DataVolume {namespace}/{source[1]} failed: {failed.reason}" if source else ""
-            item.diagnosis = {"phase": ((stored or {}).get("status") or {}).get("phase") or "", "cause": "source_failed", "message": told, "remedy": "fix the source first"}
-            verdict = failed._replace(reason=told)
+        source = verdicts.get(sources.get(name, ""))
+        if verdict.state == WAITING and source and source.state == FAILED:
+            verdict = source  # What is said of it is said at the end.
         verdicts[name] = verdict
         return verdict
 
@@ -64,16 +63,32 @@ def wait_for_volumes(connection: Connection, items: list[Item], deadline: float,
         return
     late = {name: outcome for name, outcome in outcomes.items() if outcome.verdict.state != REACHED}
     around = reader.probe(outcome.object for outcome in late.values()) if late else Evidence()
-    for name, outcome in outcomes.items():
-        item = waiting[name]
+    for name in _sources_first(outcomes, sources):
+        item, outcome = waiting[name], outcomes[name]
         item.stored = outcome.object or item.stored
         if name not in late:
             item.diagnosis = None
             continue
         if outcome.verdict.state == WAITING:
             item.diagnosis = diagnosis.explain(outcome.object, around, late=True)
+        source = waiting.get(sources.get(name, ""))
+        if source and source.error:
+            phase = str(((item.stored or {}).get("status") or {}).get("phase") or "Pending")
+            item.diagnosis = {"phase": phase, "cause": "source_failed", "message": f"its source failed: {source.error.rstrip('.')}", "remedy": ""}
         how = "failed" if outcome.verdict.state == FAILED else f"is not ready after {timeout} s"
         item.error = f"DataVolume {item.title} {how}: {diagnosis.sentence(item.diagnosis)}"
-        told = diagnosis.warnings_about(item.stored, around, item.diagnosis or {}) if item.stored else []
+        told = diagnosis.warnings_about(item.stored, around, item.diagnosis or {}) if item.stored and not source else []
         if told:
             item.error += f" Warnings: {'; '.join(told)}."
+
+
+def _sources_first(names: t.Iterable[str], sources: dict[str, str]) -> list[str]:
+    """Clones after what they are cloned from, however long the chain is."""
+
+    def depth(name: str) -> int:
+        seen = [name]
+        while (name := sources.get(name, "")) and name not in seen:
+            seen.append(name)
+        return len(seen)
+
+    return sorted(names, key=depth)

@@ -22,6 +22,7 @@ _FACTORS = {
 }
 # The binary ones first: of two that leave equally few digits, they are what is usual.
 _SIZE_SUFFIXES = ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki", "E", "P", "T", "G", "M", "k")
+_READABLE = len("1536Mi")
 _LETTERS = "".join(_SIZE_SUFFIXES)
 _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d+|[numkMGTPE]i?|Ki|)")
 
@@ -56,6 +57,15 @@ def short(value: Decimal | int) -> str:
     value = Decimal(value)
     wholes = [f"{value / _FACTORS[suffix]:f}{suffix}" for suffix in _SIZE_SUFFIXES if value and value % _FACTORS[suffix] == 0]
     return min(wholes, key=lambda text: len(text.rstrip(_LETTERS)), default=f"{value:f}")
+
+
+def rough(value: Decimal | int) -> str:
+    """A number of bytes as one reads it: of one that no suffix leaves short, such as a disk with its overhead, the first decimal."""
+    exact, number = short(value), int(value)
+    if len(exact) <= _READABLE or number < 1024:
+        return exact
+    suffix = next(suffix for suffix in _SIZE_SUFFIXES if number >= _FACTORS[suffix])
+    return f"{number / _FACTORS[suffix]:.1f}{suffix}"
 
 
 def like(value: Decimal | int, typed: str | int | float | None) -> str:

@@ -206,7 +206,7 @@ def test_a_growth_that_does_not_end_is_told_with_its_cause(connection, module, n
     told = run_module("data_volume", {**direct, **larger}).result
     assert told["failed"] and told["changed"]
     assert told["msg"] == (
-        f"Growth of DataVolume {namespace}/disk has not ended after 1 s: "
+        f"Growth of DataVolume {namespace}/disk to 2Gi has not ended after 1 s: "
         "its claim has 1Gi and requests 2Gi, with the overhead of the file system, ControllerResizeError: the pool is full."
     )
 

@@ -113,7 +113,7 @@ FAULTS = {
     "looked-at-too-large": Fault(
         "", "the image holds a disk of 64Mi (qcow2)", "request at least 64Mi", {**http(), "storage": {**STORAGE, "size": "32Mi"}, "check_source": "auto"}
     ),
-    "clone-too-small": Fault("", "smaller than the source", "leave out the size", _clone("source", "32Mi")),
+    "clone-too-small": Fault("", "is smaller than the source's 64Mi", "request at least 64Mi or omit the size", _clone("source", "32Mi")),
     "clone-source-in-use": Fault("clone_source_in_use", "user using", "end the pod", _clone("used")),
     "snapshot-fails": Fault("snapshot_failed", "no snapshots today", "copy instead", _clone("source")),
     # What is refused at once

@@ -74,3 +74,7 @@ def test_gated_options_exist(option: str) -> None:
     below: dict[str, Any] = {"options": SPEC_OPTIONS}
     for part in option.split("."):
         below = below["options"][part]
+
+
+def test_a_claim_of_the_same_name_in_another_namespace_is_another_one() -> None:
+    check(volume(source={"pvc": {"name": "disk", "namespace": "other"}}))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import equal, like, parse, short, whole_bytes
+from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import equal, like, parse, rough, short, whole_bytes
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,11 @@ def test_a_part_of_a_byte_counts_as_one(size: str, number: int) -> None:
 )
 def test_a_size_has_the_unit_that_was_typed_where_it_fits(value: int, typed: str | None, text: str) -> None:
     assert like(value, typed) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(2**30, "1Gi"), (142270792, "135.7Mi"), (11654823254426, "10.6Ti"), (138940 * 1024, "135.7Mi"), (1023, "1023"), (1536 << 20, "1536Mi"), (10**9 + 1, "953.7Mi")],
+)
+def test_a_size_with_its_overhead_is_told_in_few_digits(value: int, text: str) -> None:
+    assert rough(value) == text
