@@ -29,6 +29,7 @@ from ._preallocation import preallocation_facts
 from ._redaction import redacted
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_PROFILE
 from ._secrets import remember, secrets_of_options
+from ._values import tidy
 
 # An answer is good for a task that asks again and again, but must not end a loop that waits for another one.
 _SECONDS_KEPT = 2.0
@@ -85,7 +86,8 @@ def _wanted(term: t.Any) -> tuple[Key, Object | None]:
     checked = ArgumentSpecValidator(options).validate(json.loads(json.dumps(term, default=str)))
     if checked.error_messages:
         raise CdiError(f"The volume {term.get('name')!r} is not as module data_volume takes it: {'; '.join(checked.error_messages)}.")
-    volume = {**checked.validated_parameters, "namespace": checked.validated_parameters["namespace"] or "default"}
+    tidied, _odd = tidy(options, checked.validated_parameters)
+    volume = {**tidied, "namespace": tidied["namespace"] or "default"}
     check_volume(volume)
     return (volume["namespace"], volume["name"]), rules.desired(volume)
 

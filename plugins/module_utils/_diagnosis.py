@@ -17,6 +17,7 @@ from datetime import datetime
 
 from ._cdi import conditions, judge_deployment
 from ._diagnosis_rules import BEGUN, CLAIM_RULES, INTENDED, LASTING, WORKER_RULES, Rule
+from ._preflight import Planned, class_problem
 from ._public import redact_urls
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 
@@ -45,6 +46,7 @@ _NOISE = re.compile(
 _NO_SCRATCH = re.compile('-scratch" is forbidden')
 # How CDI marks what it says of a helper claim.
 _HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
+CLASS_MISSING = "storage_class_missing"
 _UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_CHARACTERS = 500
 
@@ -52,7 +54,7 @@ _MOST_CHARACTERS = 500
 class Evidence:
     """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
 
-    `controllers` are the Deployments of that name in the cluster, None when they were not, or could not be, read.
+    `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, None when they were not, or could not be, read.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Evidence:
         controllers: list[Object] | None = None,
     ) -> None:
         self.controllers = controllers
+        self.classes: list[Object] | None = None
         self.events: dict[str, list[Object]] = defaultdict(list)
         for event in events:
             about = event["involvedObject"]
@@ -208,6 +211,9 @@ def diagnose(stored: Object, around: Evidence | None = None) -> Diagnosis | None
     said_of_worker = [Statement(_told(running)), *(mine.pods() if mine else ())]
     said_of_claim = [*([] if bound.get("status") == "True" else [Statement(_told(bound))]), *(mine.claims() if mine else ())]
     diagnosis = _first(said_of_worker, WORKER_RULES, restarts) or _first(said_of_claim, CLAIM_RULES, restarts)
+    if diagnosis and diagnosis.cause == CLASS_MISSING and around and around.classes is not None and not _is_claim(stored):
+        told = class_problem(Planned(stored), around.classes, lambda: None)
+        diagnosis = diagnosis._replace(message=told or diagnosis.message, remedy="correct the class" if told else diagnosis.remedy)
     if diagnosis and diagnosis.cause in _SHARED and (mine is None or mine.others_work()):
         diagnosis = diagnosis._replace(grace=None)
     if phase == "Failed":

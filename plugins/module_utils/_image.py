@@ -80,12 +80,13 @@ def inspect(path: str, update: t.Callable[[bytes], t.Any] | None = None, *, insi
         file_size = size_of(file.fileno())
         try:
             content = content_of(file, file_size)
-            return _inspect(path, content, file_size, update, insist)
+            return judge(path, content, file_size, update, insist=insist)
         except (EOFError, struct.error) as exc:
             raise CdiError(f"{path} is cut off or damaged: {exc}; give a whole image.") from exc
 
 
-def _inspect(path: str, content: Content, file_size: int, update: t.Callable[[bytes], t.Any] | None, insist: bool) -> Image:
+def judge(path: str, content: Content, file_size: int, update: t.Callable[[bytes], t.Any] | None = None, *, insist: bool = False) -> Image:
+    """As `inspect`, of content that is read. Raises EOFError and struct.error for what is damaged."""
     obstacle = content.obstacle()
     if obstacle:
         packed = content.compression or ""

@@ -33,9 +33,10 @@ Result = t.TypeVar("Result")
 
 
 def options_of(params: dict[str, t.Any], plural: str) -> list[dict[str, t.Any]]:
-    """The options of each item; one without a namespace is in the task's. Raises CdiError when one is there twice."""
+    """The options of each item; one without a namespace is in the task's, else in `default`. Raises CdiError when one is there twice."""
     given = params[plural] if params[plural] is not None else [params]
-    items = [{**item, "namespace": item["namespace"] or params["namespace"] or "default"} for item in given]
+    named = [item["namespace"] or params["namespace"] for item in given]
+    items = [{**item, "namespace": namespace or "default", "by_default": not namespace} for item, namespace in zip(given, named)]
     keys = [(item["namespace"], item["name"]) for item in items]
     twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
     if twice:

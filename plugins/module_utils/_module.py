@@ -17,6 +17,7 @@ from ._credentials import public_params
 from ._errors import CdiError, unexpected
 from ._redaction import SHORT, redact, redacted
 from ._secrets import known_secrets, remember, secrets_of_options
+from ._values import tidy
 
 if t.TYPE_CHECKING:
     from ._connection import Connection
@@ -81,6 +82,9 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
         remember(secrets_of_options(module.params))
+        module.params, odd = tidy(spec.options, module.params, spec.kinds)
+        for sentence in odd:
+            module.warn(sentence)
         if check:
             check(module.params)
         from ._connection import UNVERIFIED, connect

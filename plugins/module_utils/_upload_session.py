@@ -20,6 +20,7 @@ from ._connection import Object
 from ._errors import ApiError, CdiError
 from ._image import Image
 from ._module import Task
+from ._preflight_task import Preflight
 from ._resources import (
     CDI_CONFIG,
     DATA_VOLUME,
@@ -108,6 +109,7 @@ class Session:
         self.task, self.progress = task, progress
         self.connection, self.check_mode = task.connection, task.check_mode
         self.timeout = task.params["wait_timeout"]
+        self.preflight = Preflight(task)
         self._lock = threading.Lock()
         self._route: Route | None = None
         self._allowed: set[str] = set()

@@ -24,6 +24,8 @@ from ._items import guarded, options_of, read
 from ._module import Task
 from ._overhead import required_space
 from ._preallocation import preallocation_facts
+from ._preflight import Planned
+from ._preflight_task import SPEC as PREFLIGHT
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._upload_progress import Progress
 from ._upload_sending import annotate, create, recorded_digest, replace, send_until_taken, settle_failure
@@ -53,6 +55,7 @@ SPEC = ArgumentSpec(
         "cdi_namespace": {"type": "str"},
         "progress_file": {"type": "path"},
         "wait_timeout": {"type": "int", "default": 600},
+        **PREFLIGHT.options,
     },
     required_one_of=[("name", "uploads")],
     mutually_exclusive=[("name", "uploads"), ("path", "uploads")],
@@ -78,9 +81,11 @@ def run(task: Task) -> dict[str, t.Any]:
         session = Session(task, progress)
         list(pool.map(lambda item: guarded(item, lambda: _upload(session, item)), items))
     results = [_result(task, item) for item in items]
-    facts: dict[str, t.Any] = {"changed": any(item.changed for item in items), "duration": round(time.monotonic() - started, 1)}
+    changed = any(item.changed for item in items) or bool(session.preflight.created_namespaces)
+    facts: dict[str, t.Any] = {"changed": changed, "duration": round(time.monotonic() - started, 1)}
+    facts["created_namespaces"] = session.preflight.created_namespaces
     if task.params["uploads"] is None:
-        facts.update(results[0])
+        facts.update({**results[0], "changed": changed})
     else:
         facts["uploads"] = results
         facts["diff"] = [{"before_header": item.title, "after_header": item.title, **item.diff} for item in items if item.diff]
@@ -117,7 +122,10 @@ def upload_one(session: Session, item: Item) -> None:
     item.wanted, drift = _wanted(session, item)
     item.plan, item.reason = rules.plan(item.upload, item.digest, item.volume, item.claim, drift)
     before = recorded_digest(item)
-    if item.plan in (rules.CREATE, rules.SEND, rules.REPLACE):
+    if item.plan in (rules.CREATE, rules.REPLACE) and item.wanted is not None:
+        planned = Planned(item.wanted, item.plan == rules.REPLACE, item.upload["by_default"])
+        session.preflight.require(planned, lambda: _check_before_writing(session, item))
+    elif item.plan in (rules.CREATE, rules.SEND, rules.REPLACE):
         _check_before_writing(session, item)
     if item.plan in (rules.NOTHING, rules.RECORD, rules.SEND):
         _label(session, item)

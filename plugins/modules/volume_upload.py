@@ -28,6 +28,7 @@ author:
 extends_documentation_fragment:
   - kubevirt.cdi._auth
   - kubevirt.cdi._attributes
+  - kubevirt.cdi._create_namespace
 attributes:
   action:
     description: Indicates this has a corresponding action plugin, so some parts of the options can be executed on the controller.
@@ -64,7 +65,9 @@ options:
         C(cdi.kubevirt.io/storage.upload.target).
     type: str
   namespace: &namespace
-    description: Namespace of the volume, which must exist. V(default) when none is given.
+    description:
+      - Namespace of the volume. It must exist, unless O(create_namespace=true).
+      - When none is given it is V(default), and the task warns when it creates a volume there.
     type: str
   checksum: &checksum
     description:
@@ -394,6 +397,12 @@ persistent_volume_claim:
   returned: when O(name) was given
   type: dict
   sample: {kind: PersistentVolumeClaim, metadata: {name: debian-12, namespace: images}}
+created_namespaces:
+  description: The namespaces that were created (see O(create_namespace)), in check mode those that would be.
+  returned: always
+  type: list
+  elements: str
+  sample: [images]
 duration:
   description: The seconds that the task took.
   returned: success

@@ -25,9 +25,9 @@ CLONE: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("volumes", [[CLONE, SOURCE], [CLONE]])
-def test_check_mode_does_not_refuse_what_it_cannot_predict(module, namespace, volumes) -> None:
-    result = module("data_volume", namespace=namespace, data_volumes=volumes, check=True).result
+@pytest.mark.parametrize(("volumes", "planned"), [([CLONE, SOURCE], []), ([CLONE], ["golden"])])
+def test_check_mode_does_not_refuse_what_it_cannot_predict(module, namespace, volumes, planned) -> None:
+    result = module("data_volume", namespace=namespace, data_volumes=volumes, planned_sources=planned, check=True).result
     assert not result.get("failed"), result["msg"]
     predicted = result["data_volumes"][0]["clone"]["predicted"]
     assert (predicted["method"], predicted["reason"]) == (None, "CDI chooses the method when the source exists.")
@@ -71,7 +71,7 @@ def cloned(connection, namespace) -> dict[str, Any]:
     volume = connection.create(DATA_VOLUME, body, namespace, dry_run=False)
     core = client.CoreV1Api(official_client())
     size = {"storage": "1Gi"}
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "volumeName": f"pv-{namespace}"}
+    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "volumeName": f"pv-{namespace}", "storageClassName": "thin-fixed"}
     told = {"cdi.kubevirt.io/cloneType": "copy", "cdi.kubevirt.io/clonePhase": "Succeeded"}
     core.create_namespaced_persistent_volume_claim(
         namespace, {"metadata": {"name": "clone", "annotations": told}, "spec": claim}
