@@ -18,6 +18,8 @@ from ._errors import CdiError
 if t.TYPE_CHECKING:
     from ._connection import Connection
 
+UNVERIFIED = "The API server's certificate is not verified: set validate_certs to true and give ca_cert."
+
 
 class _Module(AnsibleModule):
     """Neither logs nor returns the secrets inside its options; Ansible itself hides none but whole options.
@@ -56,7 +58,7 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
 
         connection = connect(module.params, module.warn)
         if not connection.verifies_certificates:
-            module.warn("The API server's certificate is not verified: set validate_certs to true and give ca_cert.")
+            module.warn(UNVERIFIED)
         result = function(Task(module.params, connection, module.check_mode, module.warn))
         end: t.Callable[..., t.NoReturn] = module.exit_json
     except CdiError as exc:
