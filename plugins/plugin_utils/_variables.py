@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import pathlib
@@ -18,7 +19,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ..module_utils import _data_volume_task, _upload_task
 from ..module_utils._argspec import AUTH
 from ..module_utils._errors import CdiError
-from ..module_utils._spelling import suggestion, unknown_options
+from ..module_utils._public import redact_urls
+from ..module_utils._spelling import unknown_options
 
 Spec = t.Dict[str, t.Any]
 
@@ -26,6 +28,7 @@ _ROLES = pathlib.Path(__file__).parents[2] / "roles"
 _PREFIX, _OF_LOOKUP, _ARTIFACT = "cdi_", "kubevirt_cdi_", "cdi_artifact_"
 # Variables of the playbooks, which are no role's.
 _OF_PLAYBOOKS: Spec = {"cdi_hosts": {"type": "raw"}}
+_LIKE = 0.7
 # Lists that may be YAML text: the modules that take their items, and the options of these.
 _ITEMS = {"cdi_data_volumes": ("data_volumes", _data_volume_task), "cdi_uploads": ("uploads", _upload_task)}
 
@@ -54,7 +57,7 @@ def problems(variables: dict[str, t.Any], evaluate: t.Callable[[t.Any], t.Any]) 
             if name in known:
                 values[name] = evaluate(variables[name])
             elif not _is_result(variables[name]):
-                found.append(f"unknown variable {name!r}{suggestion(name, known) or '.'} No role of kubevirt.cdi reads it.")
+                found.append(f"unknown variable {name!r}{_suggestion(name, known)} No role of kubevirt.cdi reads it.")
         except ValueError as exc:
             found.append(f"{name} cannot be evaluated: {exc}")
     for name, value in values.items():
@@ -63,6 +66,16 @@ def problems(variables: dict[str, t.Any], evaluate: t.Callable[[t.Any], t.Any]) 
         else:
             found += _wrong_value(name, value, known[name])
     return found
+
+
+def _suggestion(name: str, known: t.Iterable[str]) -> str:
+    """The known name that is most like it behind the prefix, or the shortest that has it as a part."""
+    prefix = _OF_LOOKUP if name.startswith(_OF_LOOKUP) else _PREFIX
+    rests = {other.removeprefix(prefix): other for other in known if other.startswith(prefix)}
+    rest = name.removeprefix(prefix)
+    containing = sorted((other for other in rests if rest and rest in other), key=len)
+    nearest = difflib.get_close_matches(rest, rests, 1, _LIKE) or containing
+    return f"; did you mean {rests[nearest[0]]!r}?" if nearest else "."
 
 
 def _is_result(value: t.Any) -> bool:
@@ -75,6 +88,8 @@ def _wrong_value(name: str, value: t.Any, option: Spec) -> list[str]:
     if nested:
         return [sentence.removeprefix(".") for sentence in nested]
     checked = ArgumentSpecValidator({name: option}).validate({name: _plain(value)})
+    if checked.error_messages and isinstance(value, str) and "convert" in checked.error_messages[0] and not option.get("no_log"):
+        return [f"{name} is {redact_urls(value)!r}, which is not of type {option['type']}; correct it."]
     return [f"{name}: {_one_line(message)}" for message in checked.error_messages]
 
 
@@ -113,4 +128,4 @@ def _plain(value: t.Any) -> t.Any:
 
 
 def _one_line(message: str) -> str:
-    return " ".join(str(message).split())
+    return redact_urls(" ".join(str(message).split()))
