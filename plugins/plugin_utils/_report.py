@@ -100,9 +100,12 @@ def _volumes(facts: Facts, clones: dict[str, Facts], failed: bool) -> list[Facts
     declared = {_title(item): item for item in facts.get("declared") or [] if item.get("state") != "absent"}
     uploaded = _uploaded((results.get("uploads") or {}).get("uploads") or [], facts.get("files") or [])
     rows = {_title(found): {**found, "phase": found.get("phase") or "Pending"} for found in facts["volumes"]}
-    rows.update({title: item for title, item in tried.items() if title not in rows and any(map(item.get, _TRACES))})
+    for title, item in tried.items():
+        if title not in rows and any(map(item.get, _TRACES)):
+            known = {key: value for key, value in item.items() if value is not None}
+            rows[title] = {**(_as_declared(declared[title]) if title in declared else {}), **known}
     if failed:
-        rows.update({title: _skipped(item) for title, item in declared.items() if title not in rows and title not in tried})
+        rows.update({title: {**_as_declared(item), "phase": SKIPPED} for title, item in declared.items() if title not in rows and title not in tried})
     of_run = {*tried, *declared}
     volumes = [
         {**_volume(found, clones.get(title), tried.get(title), uploaded.get(title)), "declared": title in of_run if of_run else None}
@@ -111,13 +114,12 @@ def _volumes(facts: Facts, clones: dict[str, Facts], failed: bool) -> list[Facts
     return sorted(volumes, key=lambda volume: (not volume["problem"], volume["declared"] is False, volume["namespace"], volume["name"]))
 
 
-def _skipped(item: Facts) -> Facts:
-    """A row of a volume that no task got to, out of the options that declare it."""
+def _as_declared(item: Facts) -> Facts:
+    """What the options that declare a volume tell of it; all there is of one that does not exist."""
     target = item.get("storage") or item.get("pvc") or {}
     return {
         "name": item["name"],
         "namespace": item["namespace"],
-        "phase": SKIPPED,
         "size": target.get("size") and str(target["size"]),
         "storage_class_name": target.get("storage_class_name"),
         "volume_mode": target.get("volume_mode"),

@@ -152,10 +152,9 @@ def _cluster(report: Facts) -> list[Block]:
     """The report of one cluster."""
     failed = [step for step in report["steps"] if step["failed"]]
     done = [step for step in report["steps"] if not step["failed"]]
-    head = [_cluster_line(report)]
-    head += [line for row in report["configuration"] if row["in_effect"] is False for line in _wrapped(_setting_line(row), "")]
-    head += [line for text in report["not_readable"] for line in _wrapped(f"NOT READABLE: {text}", "")]
-    found = [Block(head), Block([line for step in failed for line in _wrapped(f"  ! {step['role']} FAILED: {step['text']}", "    ")], True)]
+    found = [Block([_cluster_line(report)]), Block([line for step in failed for line in _wrapped(f"  ! {step['role']} FAILED: {step['text']}", "    ")], True)]
+    found.append(Block([line for row in report["configuration"] if row["in_effect"] is False for line in _wrapped(_setting_line(row), "  ")]))
+    found.append(Block([line for text in report["not_readable"] for line in _wrapped(f"NOT READABLE: {text}", "  ")]))
     if done:
         verb = "This run would do" if report["check_mode"] else "This run"
         steps = [line for step in done for line in _wrapped(f"  {'+' if step['changed'] else '='} {step['text']}", "    ")]
