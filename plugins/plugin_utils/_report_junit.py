@@ -11,7 +11,7 @@ import re
 import typing as t
 from xml.etree import ElementTree
 
-from ._report import Facts
+from ._report import SKIPPED, Facts
 from ._report_view import problem_text
 
 # What XML 1.0 has no way to write.
@@ -28,23 +28,27 @@ def junit(report: Facts) -> str:
 
 
 def _suite(suites: ElementTree.Element, report: Facts) -> None:
-    name = _text(report["cluster"]["name"] or "cluster")
-    cases = [(f"{name}.steps", step["role"], None, step["message"], "step") for step in report["steps"]]
-    cases += [
-        (f"{name}.volumes.{volume['namespace']}", volume["name"], volume["ready_after"], volume["problem"] and problem_text(volume["problem"]), _cause(volume))
-        for volume in report["volumes"]
-    ]
-    failures = sum(bool(message) for _class, _name, _seconds, message, _cause in cases)
-    counts = {"tests": str(len(cases)), "failures": str(failures), "errors": "0", "skipped": "0"}
-    suite = ElementTree.SubElement(suites, "testsuite", name=name, timestamp=report["generated"].rstrip("Z"), **counts)
-    for class_name, case_name, seconds, message, cause in cases:
-        case = ElementTree.SubElement(suite, "testcase", classname=_text(class_name), name=_text(case_name), time=str(seconds or 0))
-        if message:
-            ElementTree.SubElement(case, "failure", message=_text(message), type=_text(cause)).text = _text(message)
+    name = str(report["cluster"]["name"] or "cluster")
+    suite = ElementTree.SubElement(suites, "testsuite", name=_text(name), timestamp=str(report["generated"]).rstrip("Z"))
+    for step in report["steps"]:
+        _failed(_case(suite, f"{name}.steps", step["role"], None), step["message"], "step")
+    for volume in report["volumes"]:
+        case = _case(suite, f"{name}.volumes.{volume['namespace']}", volume["name"], volume["ready_after"])
+        problem = volume["problem"]
+        _failed(case, problem and problem_text(problem), problem and problem["cause"])
+        if volume["phase"] == SKIPPED:
+            ElementTree.SubElement(case, "skipped", message="an earlier step failed")
+    for count, tag in {"tests": "testcase", "failures": "failure", "errors": "error", "skipped": "skipped"}.items():
+        suite.set(count, str(len(suite.findall(f".//{tag}"))))
 
 
-def _cause(volume: Facts) -> str:
-    return str((volume["problem"] or {}).get("cause") or "error")
+def _case(suite: ElementTree.Element, class_name: str, name: str, seconds: float | None) -> ElementTree.Element:
+    return ElementTree.SubElement(suite, "testcase", classname=_text(class_name), name=_text(name), time=str(seconds or 0))
+
+
+def _failed(case: ElementTree.Element, message: str | None, cause: str | None) -> None:
+    if message:
+        ElementTree.SubElement(case, "failure", message=_text(message), type=_text(cause or "error")).text = _text(message)
 
 
 def _text(value: t.Any) -> str:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import typing as t
 
@@ -24,6 +25,7 @@ _WAITING = {
     PLANNED: "does not exist yet",
     SKIPPED: "not attempted, because an earlier step failed",
 }
+_PARTS = re.compile(r"(?:[^/]*://)?[^/]*/?")
 _HEAD = ("VOLUME", "SOURCE", "PHASE", "CLONED BY", "SIZE", "PREALLOCATED", "SCRATCH", "TIME")
 _SOURCE_COLUMN = 1
 
@@ -43,7 +45,7 @@ def lines(report: Facts) -> list[str]:
 def blocks(report: Facts) -> list[Block]:
     """What the cluster is, what failed, what was done, a table of the volumes with those in trouble first, and below each what is worth a sentence."""
     if "clusters" not in report:
-        return [block for block in _cluster(report) if block.lines]
+        return _joined(_cluster(report))
     summary = report["summary"]
     troubled = summary["clusters_in_trouble"]
     phases = f": {_counts(summary['phases'])}" if summary["phases"] else ""
@@ -54,7 +56,7 @@ def blocks(report: Facts) -> list[Block]:
         found.append(Block([f"No report of: {', '.join(report['without_report'])}."], True))
     for cluster in report["clusters"]:
         found += [Block([""]), *_cluster(cluster)]
-    return [block for block in found if block.lines]
+    return _joined(found)
 
 
 def page(report: Facts, template: str) -> str:
@@ -73,9 +75,8 @@ def problem_text(problem: Facts) -> str:
 
 
 def breakable(text: str) -> list[str]:
-    """The parts of a text between which a line may break: a URL breaks behind a slash and not within a word."""
-    parts = str(text).split("/")
-    return [f"{part}/" for part in parts[:-1]] + parts[-1:]
+    """The parts of a text between which a line may break: a path breaks behind a slash, a URL not before its host is over."""
+    return _PARTS.findall(str(text)) or [""]
 
 
 def duration(seconds: float | None) -> str:
@@ -222,13 +223,13 @@ def _table(volumes: list[Facts]) -> list[Block]:
         cells = [_cut(cell, width) if number == _SOURCE_COLUMN else cell for number, (cell, width) in enumerate(zip(row, widths))]
         said = [line for sentence in sentences(volume) for line in _wrapped(f"    {sentence}", "      ")]
         found.append(Block([_row(cells, widths), *said], bool(volume["problem"])))
-    return _joined(found)
+    return found
 
 
 def _joined(found: list[Block]) -> list[Block]:
     """Neighbours of one color as one block: what is printed at once stays together when several hosts print."""
     joined: list[Block] = []
-    for block in found:
+    for block in filter(lambda block: block.lines, found):
         if joined and joined[-1].failed == block.failed:
             joined[-1] = Block([*joined[-1].lines, *block.lines], block.failed)
         else:
