@@ -28,7 +28,7 @@ def unknown_options(value: t.Any, options: Options, where: str) -> list[str]:
     aliases = {alias: option for option in options.values() for alias in option.get("aliases") or []}
     found = []
     for key, item in value.items():
-        option = options.get(key) or aliases.get(key)
+        option = options.get(key, aliases.get(key))
         if option is None:
             found.append(f"{where}: unknown option {str(key)!r}{suggestion(str(key), options) or '.'}")
         elif option.get("options"):

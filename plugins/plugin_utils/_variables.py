@@ -28,7 +28,7 @@ _ROLES = pathlib.Path(__file__).parents[2] / "roles"
 _PREFIX, _OF_LOOKUP, _ARTIFACT = "cdi_", "kubevirt_cdi_", "cdi_artifact_"
 # Variables of the playbooks, which are no role's.
 _OF_PLAYBOOKS: Spec = {"cdi_hosts": {"type": "raw"}}
-_LIKE = 0.7
+_MUCH_ALIKE, _ALIKE = 0.85, 0.7
 # Lists that may be YAML text: the modules that take their items, and the options of these.
 _ITEMS = {"cdi_data_volumes": ("data_volumes", _data_volume_task), "cdi_uploads": ("uploads", _upload_task)}
 
@@ -69,12 +69,12 @@ def problems(variables: dict[str, t.Any], evaluate: t.Callable[[t.Any], t.Any]) 
 
 
 def _suggestion(name: str, known: t.Iterable[str]) -> str:
-    """The known name that is most like it behind the prefix, or the shortest that has it as a part."""
+    """The known name that is most like it behind the prefix, or the shortest that ends with it or has it as a part."""
     prefix = _OF_LOOKUP if name.startswith(_OF_LOOKUP) else _PREFIX
     rests = {other.removeprefix(prefix): other for other in known if other.startswith(prefix)}
     rest = name.removeprefix(prefix)
-    containing = sorted((other for other in rests if rest and rest in other), key=len)
-    nearest = difflib.get_close_matches(rest, rests, 1, _LIKE) or containing
+    containing = sorted((other for other in rests if rest in other), key=lambda other: (not other.endswith(f"_{rest}"), len(other)))
+    nearest = difflib.get_close_matches(rest, rests, 1, _MUCH_ALIKE) or containing or difflib.get_close_matches(rest, rests, 1, _ALIKE)
     return f"; did you mean {rests[nearest[0]]!r}?" if nearest else "."
 
 
@@ -90,7 +90,7 @@ def _wrong_value(name: str, value: t.Any, option: Spec) -> list[str]:
     checked = ArgumentSpecValidator({name: option}).validate({name: _plain(value)})
     if checked.error_messages and isinstance(value, str) and "convert" in checked.error_messages[0] and not option.get("no_log"):
         return [f"{name} is {redact_urls(value)!r}, which is not of type {option['type']}; correct it."]
-    return [f"{name}: {_one_line(message)}" for message in checked.error_messages]
+    return [f"{name}: {_one_line(message)}" for message in checked.error_messages[:1]]
 
 
 def _wrong_items(name: str, value: t.Any, namespace: str) -> list[str]:
