@@ -117,7 +117,7 @@ data_volumes:
       type: int
       sample: 0
     size:
-      description: The size that the DataVolume asks for, null when a clone leaves it to its source.
+      description: The size that the DataVolume requests, or has grown to since. Null when a clone leaves it to its source.
       returned: success
       type: str
       sample: 10Gi
