@@ -25,9 +25,8 @@ class Played(NamedTuple):
     @property
     def artifacts(self) -> dict[str, Any]:
         """What set_stats published for later jobs."""
-        text = self.output.partition("CUSTOM STATS:")[2]
-        found = re.search(r"RUN: (\{.*?\n?\})\s*$", text.strip(), re.DOTALL)
-        return dict(json.loads(found.group(1))) if found else {}
+        text = self.output.partition("CUSTOM STATS:")[2].partition("RUN:")[2].strip()
+        return dict(json.JSONDecoder().raw_decode(text)[0]) if text else {}
 
     @property
     def errors(self) -> int:

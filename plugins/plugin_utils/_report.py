@@ -113,7 +113,13 @@ def _volumes(facts: Facts, clones: dict[str, Facts], failed: bool) -> list[Facts
         {**_volume(found, clones.get(title), tried.get(title), uploaded.get(title)), "declared": title in of_run if of_run else None}
         for title, found in rows.items()
     ]
-    return sorted(volumes, key=lambda volume: (not volume["problem"], volume["declared"] is False, volume["namespace"], volume["name"]))
+    failed_now = {title for title, item in tried.items() if item.get("error")}
+
+    def order(volume: Facts) -> tuple[bool, bool, bool, str, str]:
+        """What failed in this run, other problems, what it declares, the rest."""
+        return _title(volume) not in failed_now, not volume["problem"], volume["declared"] is False, volume["namespace"], volume["name"]
+
+    return sorted(volumes, key=order)
 
 
 def _as_declared(item: Facts) -> Facts:
