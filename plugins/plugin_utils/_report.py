@@ -54,12 +54,12 @@ def build(facts: Facts) -> Facts:
 
 
 def merge(reports: list[Facts], without_report: t.Sequence[str] = ()) -> Facts:
-    """One report over several clusters, those in trouble first; the report of a single cluster stays as it is."""
+    """One report over several clusters, first those with failed steps, then those with problems; the report of a single cluster stays as it is."""
     if not isinstance(reports, list) or not all(isinstance(report, dict) and {"summary", "cluster"} <= set(report) for report in reports):
         raise TypeError("summary and cluster are missing")
     if len(reports) == 1 and not without_report:
         return reports[0]
-    ordered = sorted(reports, key=lambda report: (not in_trouble(report), report["cluster"]["name"] or ""))
+    ordered = sorted(reports, key=lambda each: (not each["summary"]["failed_steps"], not each["summary"]["problems"], each["cluster"]["name"] or ""))
     summaries = [report["summary"] for report in ordered]
 
     def total(name: str) -> dict[str, int]:

@@ -24,10 +24,10 @@ def test_clusters_in_trouble_are_first_and_the_numbers_are_added() -> None:
     good, ill_one = of("a", found("x"), cloned("y", "copy")), of("b", found("x", phase="Failed", diagnosis=ill("404")))
     failed = of("c", results={"install": {"failed": True, "msg": "No."}})
     merged = merge([good, ill_one, failed], ["d"])
-    assert [report["cluster"]["name"] for report in merged["clusters"]] == ["b", "c", "a"]
+    assert [report["cluster"]["name"] for report in merged["clusters"]] == ["c", "b", "a"]
     assert merged["summary"] == {
         "clusters": 3,
-        "clusters_in_trouble": ["b", "c"],
+        "clusters_in_trouble": ["c", "b"],
         "volumes": 3,
         "declared": 0,
         "could_be_faster": 0,
@@ -36,9 +36,9 @@ def test_clusters_in_trouble_are_first_and_the_numbers_are_added() -> None:
         "clone_methods": {"copy": 1},
     }
     lines = view.lines(merged)
-    assert lines[:3] == ["3 clusters, 3 volumes: 2 Succeeded, 1 Failed.", "IN TROUBLE: b, c.", "No report of: d."]
+    assert lines[:3] == ["3 clusters, 3 volumes: 2 Succeeded, 1 Failed.", "IN TROUBLE: c, b.", "No report of: d."]
     heads = [line for line in lines if line.startswith("Cluster ")]
-    assert heads == [f"Cluster {name} (https://{name}:6443): CDI v1.65.0 is ready." for name in "bca"]
+    assert heads == [f"Cluster {name} (https://{name}:6443): CDI v1.65.0 is ready." for name in "cba"]
     page = view.page(merged, TEMPLATE)
     assert [page.index(f'id="c{number}"') for number in (1, 2, 3)] == sorted(page.index(f'id="c{number}"') for number in (1, 2, 3))
     assert "d: no report" in page
