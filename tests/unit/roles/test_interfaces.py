@@ -157,8 +157,9 @@ def spec_of(module: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("role", "module", "arguments"), tasks_of_modules())
 def test_a_role_offers_every_option_of_its_module(role: str, module: str, arguments: dict[str, Any] | None) -> None:
-    assert CONNECTION <= set(arguments or {})
-    arguments = {name: value for name, value in (arguments or {}).items() if name not in CONNECTION}
+    # As options of a task, omitted ones would hide the module_defaults of a play.
+    assert not CONNECTION & set(arguments or {})
+    arguments = arguments or {}
     expected = set(spec_of(module)) - NOT_OFFERED.get((role, module), set())
     if module in ITEMS:
         # One item of a list; the role's own options beside it.
@@ -232,6 +233,11 @@ def test_every_role_takes_the_same_connection_and_checks_the_variables_first(rol
         wanted = AUTH.options[name]["type"]
         assert options(role)[f"cdi_{name}"]["type"] == wanted
     assert options(role)["cdi_api_key"]["no_log"] is True
+    assert set(read(role, "vars/main.yml")[f"_{role}_connection_given"]) == CONNECTION
+    whole = read(role, "tasks/main.yml")
+    defaults = {name: value for task in whole for name, value in task.get("module_defaults", {}).items()}
+    used = {f"kubevirt.cdi.{module}" for of, module, _arguments in tasks_of_modules() if of == role}
+    assert defaults == dict.fromkeys(used, f"{{{{ _{role}_connection }}}}")
     assert "kubevirt.cdi.check_variables" in tasks(role)[0]
 
 
