@@ -65,6 +65,8 @@ AUTH = ArgumentSpec(
 
 FORCE_CONFLICTS = ArgumentSpec({"force_conflicts": {"type": "bool", "default": False}})
 
+PROGRESS = ArgumentSpec({"progress_file": {"type": "path"}})
+
 
 def wait_spec(timeout: int) -> ArgumentSpec:
     """Waiting, with the module's own time-out in seconds."""

@@ -11,7 +11,7 @@ import json
 import re
 import typing as t
 
-from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
+from ._argspec import FORCE_CONFLICTS, PROGRESS, ArgumentSpec, wait_spec
 from ._cdi_manifest import check_checksum, check_registry, release_url
 from ._errors import CdiError
 from ._fields import to_fields
@@ -72,6 +72,7 @@ SPEC = (
     )
     + FORCE_CONFLICTS
     + wait_spec(300)
+    + PROGRESS
 )
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 

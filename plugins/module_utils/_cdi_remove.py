@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import typing as t
 
@@ -62,7 +63,7 @@ def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str,
     crons, volumes = ([each for each in data if each[0] is resource] for resource in (DATA_IMPORT_CRON, DATA_VOLUME))
     objects: list[Known] = [(CDI, cdi)] if cdi else []
     if not task.check_mode:
-        waiter = _Waiter(connection, deadline, params["wait_timeout"])
+        waiter = _Waiter(task, deadline)
         for step in (crons, volumes):
             waiter.delete(step)
             waiter.until(step, _is_gone)
@@ -74,7 +75,7 @@ def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str,
             waiter.until(objects, _is_gone)
         waiter.delete([each for each in found if each[0] not in _BEFORE_CDI_IS_GONE])
         if params["wait"]:
-            verdict = poll_until(lambda: _left(connection, found), deadline)
+            verdict = poll_until(lambda: _left(task, found), deadline)
             if verdict.state != REACHED:
                 raise CdiError(f"CDI is not gone after {params['wait_timeout']} s: {verdict.reason}.")
     return {
@@ -136,11 +137,10 @@ def _is_cleaned_up(stored: Object | None) -> bool:
 
 
 class _Waiter(t.NamedTuple):
-    """Deletes objects and waits for them, until `deadline`, which is `timeout` seconds after the start."""
+    """Deletes objects and waits for them, until `deadline`."""
 
-    connection: Connection
+    task: Task
     deadline: float
-    timeout: int
 
     def delete(self, step: list[Known]) -> None:
         """In the foreground: an object is gone when all that it owns is, such as the claim of a DataVolume."""
@@ -148,28 +148,38 @@ class _Waiter(t.NamedTuple):
             metadata = item["metadata"]
             if not metadata.get("deletionTimestamp"):
                 namespace = metadata.get("namespace")
-                self.connection.delete(resource, metadata["name"], namespace, dry_run=False, propagation="Foreground", uid=metadata["uid"])
+                self.task.connection.delete(resource, metadata["name"], namespace, dry_run=False, propagation="Foreground", uid=metadata["uid"])
 
     def until(self, step: list[Known], reached: t.Callable[[Object | None], bool]) -> None:
         by_place: dict[tuple[Resource, str | None], list[str]] = {}
         for resource, item in step:
             by_place.setdefault((resource, item["metadata"].get("namespace")), []).append(item["metadata"]["name"])
 
-        def judge(_name: str, stored: Object | None) -> Verdict:
-            return Verdict(REACHED if reached(stored) else WAITING)
-
         for (resource, namespace), names in by_place.items():
-            for name, outcome in wait_for(self.connection, resource, namespace, names, judge, self.deadline).items():
+            judge = functools.partial(self._judge, reached, resource, namespace)
+            for name, outcome in wait_for(self.task.connection, resource, namespace, names, judge, self.deadline).items():
                 if outcome.verdict.state != REACHED:
-                    finalizers = ", ".join((outcome.object or {}).get("metadata", {}).get("finalizers") or []) or "none"
                     raise CdiError(
-                        f"{target(resource, namespace, name)} is not gone after {self.timeout} s (finalizers: {finalizers}); "
+                        f"{target(resource, namespace, name)} is not gone after {self.task.params['wait_timeout']} s "
+                        f"({_finalizers(outcome.object) or 'no finalizers'}); "
                         f"a pod may still use what it owns, or see the log of {OPERATOR}."
                     )
 
+    def _judge(self, reached: t.Callable[[Object | None], bool], resource: Resource, namespace: str | None, name: str, stored: Object | None) -> Verdict:
+        if stored is None or reached(stored):
+            self.task.progress.ends(target(resource, namespace, name), "deleted")
+            return Verdict(REACHED)
+        self.task.progress.waits(target(resource, namespace, name), "being deleted", None, _finalizers(stored))
+        return Verdict(WAITING)
 
-def _left(connection: Connection, found: list[Known]) -> Verdict:
+
+def _finalizers(stored: Object | None) -> str:
+    return ", ".join(f"finalizer {name}" for name in (stored or {}).get("metadata", {}).get("finalizers") or [])
+
+
+def _left(task: Task, found: list[Known]) -> Verdict:
     for resource, item in found:
-        if connection.get(resource, item["metadata"]["name"], item["metadata"].get("namespace")) is not None:
+        if task.connection.get(resource, item["metadata"]["name"], item["metadata"].get("namespace")) is not None:
+            task.progress.waits(title(resource, item), "being deleted")
             return Verdict(WAITING, f"{title(resource, item)} is still there")
     return Verdict(REACHED)

@@ -129,9 +129,9 @@ class Connection:
                 return items, page["metadata"]["resourceVersion"]
             query["continue"] = page["metadata"]["continue"]
 
-    def apply(self, resource: Resource, body: Object, *, dry_run: bool, force: bool = False) -> Object:
-        """Server-side apply as field manager `kubevirt.cdi`."""
-        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "", "dryRun": "All" if dry_run else ""}
+    def apply(self, resource: Resource, body: Object, *, dry_run: bool, force: bool = False, manager: str = "") -> Object:
+        """Server-side apply as field manager `kubevirt.cdi`, or another one."""
+        query = {"fieldManager": manager or FIELD_MANAGER, "force": "true" if force else "", "dryRun": "All" if dry_run else ""}
         metadata = body["metadata"]
         return self._json(
             "patch", "PATCH", resource, metadata.get("namespace"), metadata["name"], query=query, body=body, content_type="application/apply-patch+yaml"

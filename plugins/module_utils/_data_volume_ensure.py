@@ -218,6 +218,7 @@ def _remove(task: Task, item: Item, deadline: float) -> None:
         _wait_gone(task, item, DATA_VOLUME, deadline)
         if not item.volume["keep_claim"]:
             _wait_gone(task, item, PERSISTENT_VOLUME_CLAIM, deadline)
+        task.progress.ends(item.title, "deleted")
 
 
 def _delete(task: Task, item: Item) -> None:
@@ -237,4 +238,5 @@ def _claim(task: Task, item: Item) -> Object | None:
 def _wait_gone(task: Task, item: Item, resource: Resource, deadline: float) -> None:
     if not task.check_mode:
         namespace, name = item.key
+        task.progress.waits(item.title, f"{resource.kind} is being deleted")
         wait_gone(task.connection, resource, namespace, name, max(deadline - time.monotonic(), 0))

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from . import _data_volume_growth as growth
 from ._allocation_task import measure
-from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
+from ._argspec import FORCE_CONFLICTS, PROGRESS, ArgumentSpec, wait_spec
 from ._cdi import active
 from ._clone_guard import check as check_clone
 from ._clone_guard import predict_and_check, method_mismatch, source_claim, sources_first, with_source_users
@@ -30,7 +30,7 @@ from ._module import Task
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import Settings
 from ._scratch_task import VolumeAndClaim, predicted_problems, look_for, read_settings
-from ._wait import FAILED, REACHED, wait_for
+from ._wait import FAILED, REACHED, WAITING, Verdict, wait_for
 
 _PARALLEL_WRITES = 8
 # What no clone was made for.
@@ -50,6 +50,7 @@ SPEC = (
     )
     + FORCE_CONFLICTS
     + wait_spec(600)
+    + PROGRESS
 )
 
 
@@ -73,7 +74,7 @@ def run(task: Task) -> dict[str, t.Any]:
         task.warn(problem)
     if task.params["wait"] and not task.check_mode:
         for namespace, some in by_namespace(items):
-            wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
+            wait_for_volumes(task, some, deadline)
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
     results = _results(task, items, settings, predicted)
@@ -100,7 +101,7 @@ def _make(task: Task, items: list[Item], release: str, deadline: float) -> dict[
         wanted = {source_claim(item) for item in rest}
         sources = [item for item in now if item.key in wanted]
         for _namespace, some in by_namespace(sources):
-            wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
+            wait_for_volumes(task, some, deadline)
         failed = {source.key for source in sources if source.error}
         for item in rest:
             if source_claim(item) in failed:
@@ -135,10 +136,17 @@ def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) 
     growing = {item.key[1]: item for item in items if growth.judge_growth(item.claim).state != REACHED}
     if not growing:
         return
+
+    def judge(name: str, claim: Object | None) -> Verdict:
+        verdict = growth.judge_growth(claim)
+        if verdict.state == WAITING:
+            task.progress.waits(growing[name].title, "growing", None, verdict.reason)
+        else:
+            task.progress.ends(growing[name].title, "grown")
+        return verdict
+
     try:
-        outcomes = wait_for(
-            task.connection, PERSISTENT_VOLUME_CLAIM, namespace, list(growing), lambda _name, claim: growth.judge_growth(claim), deadline
-        )
+        outcomes = wait_for(task.connection, PERSISTENT_VOLUME_CLAIM, namespace, list(growing), judge, deadline)
     except CdiError as exc:
         for item in growing.values():
             item.error = str(exc)

@@ -8,16 +8,17 @@
 from __future__ import annotations
 
 from . import _diagnosis as diagnosis
-from ._connection import Connection, Object
+from ._connection import Object
 from ._data_volume_ensure import Item
 from ._diagnosis import Evidence
 from ._errors import CdiError
+from ._module import Task
 from ._resources import DATA_VOLUME
 from ._evidence_reader import EvidenceReader
 from ._wait import FAILED, REACHED, WAITING, StallProbe, Verdict, wait_for
 
 
-def wait_for_volumes(connection: Connection, items: list[Item], deadline: float, timeout: int) -> None:
+def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
     """Wait by one watch for all volumes of a namespace that are not there yet.
 
     Each item gets the volume as it is then and, when that is not as wanted, its `diagnosis` and `error`.
@@ -28,18 +29,21 @@ def wait_for_volumes(connection: Connection, items: list[Item], deadline: float,
     if not waiting:
         return
     namespace = items[0].key[0]
-    reader = EvidenceReader(connection, namespace)
+    reader = EvidenceReader(task.connection, namespace)
 
     def judge(name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
-        waiting[name].diagnosis = diagnosis.explain(stored, around)
-        return diagnosis.judge(waiting[name].volume, stored, around)
+        item = waiting[name]
+        item.diagnosis = diagnosis.explain(stored, around)
+        verdict = diagnosis.judge(item.volume, stored, around)
+        _show(task, item, stored, verdict)
+        return verdict
 
     def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
         around = reader.probe(quiet.values(), seconds)
         return {name: judge(name, stored, around) for name, stored in quiet.items()}
 
     try:
-        outcomes = wait_for(connection, DATA_VOLUME, namespace, list(waiting), judge, deadline, StallProbe(diagnosis.moved, probe))
+        outcomes = wait_for(task.connection, DATA_VOLUME, namespace, list(waiting), judge, deadline, StallProbe(diagnosis.moved, probe))
     except CdiError as exc:
         for item in waiting.values():
             item.error = str(exc)
@@ -54,8 +58,27 @@ def wait_for_volumes(connection: Connection, items: list[Item], deadline: float,
             continue
         if outcome.verdict.state == WAITING:
             item.diagnosis = diagnosis.explain(outcome.object, around, late=True)
-        how = "failed" if outcome.verdict.state == FAILED else f"is not ready after {timeout} s"
-        item.error = f"DataVolume {item.title} {how}: {diagnosis.sentence(item.diagnosis)}"
+        how = "failed" if outcome.verdict.state == FAILED else f"is not ready after {task.params['wait_timeout']} s"
+        item.error = f"DataVolume {item.title} {how}: {diagnosis.sentence(item.diagnosis, late=outcome.verdict.state == WAITING)}"
         told = diagnosis.warnings_about(item.stored, around, item.diagnosis or {}) if item.stored else []
         if told:
             item.error += f" Warnings: {'; '.join(told)}."
+
+
+def _show(task: Task, item: Item, stored: Object | None, verdict: Verdict) -> None:
+    """Phase, percent and what is known to be wrong, for who watches the task."""
+    status = (stored or {}).get("status") or {}
+    phase = status.get("phase") or "Pending"
+    if verdict.state == REACHED:
+        task.progress.ends(item.title, phase)
+    elif stored is not None:
+        found = item.diagnosis
+        task.progress.waits(item.title, phase, _percent(status.get("progress")), found["message"] if found else "", diagnosis.seconds_since(found))
+
+
+def _percent(progress: str | None) -> float | None:
+    """`34.5%` as 34.5; CDI says N/A when it cannot tell."""
+    try:
+        return float((progress or "").rstrip("%"))
+    except ValueError:
+        return None

@@ -14,6 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._argspec import AUTH, ArgumentSpec
 from ._credentials import public_params, secrets
 from ._errors import CdiError
+from ._progress import SILENT, Progress
 
 if t.TYPE_CHECKING:
     from ._connection import Connection
@@ -37,12 +38,13 @@ class _Module(AnsibleModule):
 
 
 class Task(t.NamedTuple):
-    """What a module's function gets. `warn` shows the user a warning."""
+    """What a module's function gets. `warn` shows the user a warning, `progress` tells how far the task is."""
 
     params: dict[str, t.Any]
     connection: Connection
     check_mode: bool
     warn: t.Callable[[str], None]
+    progress: Progress = SILENT
 
 
 def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], check: t.Callable[[dict[str, t.Any]], None] | None = None) -> None:
@@ -57,7 +59,8 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
         connection = connect(module.params, module.warn)
         if not connection.verifies_certificates:
             module.warn("The API server's certificate is not verified: set validate_certs to true and give ca_cert.")
-        result = function(Task(module.params, connection, module.check_mode, module.warn))
+        with Progress(module.params.get("progress_file")) as progress:
+            result = function(Task(module.params, connection, module.check_mode, module.warn, progress))
         end: t.Callable[..., t.NoReturn] = module.exit_json
     except CdiError as exc:
         result = {"msg": str(exc), **exc.result}

@@ -29,7 +29,6 @@ from ._module import Task
 from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, UPLOAD_TOKEN_REQUEST, Resource
 from ._scratch import Settings, overhead_of, target_bytes
 from ._evidence_reader import EvidenceReader
-from ._upload_progress import Progress
 from ._upload_transport import Answer, Route, FileIdentity, Unreachable, find_route, is_forbidden, send
 from ._wait import FAILED, REACHED, StallProbe, Verdict, wait_for, wait_gone
 
@@ -74,10 +73,10 @@ class Item:
 
 
 class Session:
-    """What the uploads of one task share: the connection, the progress file, and the way to the proxy, which is looked for once."""
+    """What the uploads of one task share: the connection, and the way to the proxy, which is looked for once."""
 
-    def __init__(self, task: Task, progress: Progress) -> None:
-        self.task, self.progress = task, progress
+    def __init__(self, task: Task) -> None:
+        self.task, self.progress = task, task.progress
         self.connection, self.check_mode = task.connection, task.check_mode
         self.timeout = task.params["wait_timeout"]
         self._lock = threading.Lock()

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from . import _data_volume as data_volume
 from . import _upload as rules
 from ._apply import normalise, for_result
-from ._argspec import ArgumentSpec
+from ._argspec import PROGRESS, ArgumentSpec
 from ._clone import annotations
 from ._connection import Object
 from ._errors import CdiError
@@ -25,7 +25,6 @@ from ._module import Task
 from ._overhead import required_space
 from ._preallocation import preallocation_facts
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from ._upload_progress import Progress
 from ._upload_sending import Item, Session, annotate, create, recorded_digest, replace, send_until_taken
 from ._upload_transport import FileIdentity
 from ._wait import wait_gone
@@ -36,7 +35,7 @@ _OPTIONS: dict[str, t.Any] = {
     "overwrite": {"type": "str", "choices": ["never", "different", "always"], "default": "never"},
 }
 _REQUIRED = {"name": {"type": "str", "required": True}, "path": {"type": "path", "required": True, "aliases": ["src"]}}
-SPEC = ArgumentSpec(
+SPEC = PROGRESS + ArgumentSpec(
     {
         "name": {"type": "str"},
         "path": {"type": "path", "aliases": ["src"]},
@@ -47,7 +46,6 @@ SPEC = ArgumentSpec(
         "upload_proxy_url": {"type": "str"},
         "upload_proxy_ca": {"type": "str"},
         "cdi_namespace": {"type": "str"},
-        "progress_file": {"type": "path"},
         "wait_timeout": {"type": "int", "default": 600},
     },
     required_one_of=[("name", "uploads")],
@@ -70,8 +68,8 @@ def run(task: Task) -> dict[str, t.Any]:
     items = [Item(upload) for upload in options_of(task.params, "uploads")]
     for resource, attribute in ((DATA_VOLUME, "volume"), (PERSISTENT_VOLUME_CLAIM, "claim")):
         read(task, items, resource, attribute)
-    with Progress(task.params["progress_file"]) as progress, ThreadPoolExecutor(task.params["parallel"]) as pool:
-        session = Session(task, progress)
+    with ThreadPoolExecutor(task.params["parallel"]) as pool:
+        session = Session(task)
         list(pool.map(lambda item: guarded(item, lambda: _upload(session, item)), items))
     results = [_result(task, item) for item in items]
     facts: dict[str, t.Any] = {"changed": any(item.changed for item in items), "duration": round(time.monotonic() - started, 1)}
