@@ -179,9 +179,9 @@ def _steps(results: Facts, check_mode: bool) -> list[Facts]:
         settings = ", ".join(f"{name}={_short(value)}" for name, value in without_secrets(_flat(config["config"])).items())
         text = f"{settings} {would}set." if config.get("changed") else "The configuration is as declared."
         steps.append(_step("config", text, config))
-    profiles = [item for item in (results.get("storage_profiles") or {}).get("results") or [] if "storage_profile" in item]
+    profiles = (results.get("storage_profiles") or {}).get("storage_profiles") or []
     if profiles:
-        text = _sorted_out(profiles, [item["item"]["name"] for item in profiles], "storage profile", [f"{would}set"] * len(profiles))
+        text = _sorted_out(profiles, [item["name"] for item in profiles], "storage profile", [f"{would}set"] * len(profiles))
         steps.append(_step("storage_profiles", text, {"changed": any(item["changed"] for item in profiles)}))
     for name, key in _LISTS:
         items = (results.get(name) or {}).get(key) or []

@@ -48,6 +48,36 @@ def test_check_mode_predicts_an_installation_and_writes_nothing(wire, module) ->
     assert real["diff"][-1]["after"]["spec"]["config"]["imagePullSecrets"] == [{"name": "credentials"}]
 
 
+def test_the_object_begins_with_its_whole_spec(module, no_cdi: Connection) -> None:
+    """Its operator would deploy CDI at once, and a second time for what came later."""
+    options = {
+        "infra": {"node_selector": {"disk": "fast"}, "tolerations": [{"key": "infra", "operator": "Exists"}]},
+        "workload": {"node_selector": {"disk": "slow"}},
+        "image_pull_secrets": ["credentials"],
+    }
+    result = module("cdi", **NEW, **options).result
+    stored = no_cdi.get(CDI, "cdi")
+    # The API server counts each change of the spec.
+    assert stored["metadata"]["generation"] == 1 and result["cdi"]["spec"] == stored["spec"]
+    assert stored["spec"]["infra"]["nodeSelector"] == {"disk": "fast"}
+    assert stored["spec"]["config"] == {
+        "featureGates": ["HonorWaitForFirstConsumer", "WebhookPvcRendering"],
+        "imagePullSecrets": [{"name": "credentials"}],
+    }
+    assert not module("cdi", **NEW, **options).result["changed"]
+    module("cdi", **NEW)
+    spec = no_cdi.get(CDI, "cdi")["spec"]
+    assert "disk" not in str(spec) and "tolerations" not in spec["infra"] and spec["config"] == stored["spec"]["config"]
+
+
+def test_an_error_says_what_was_written_before(module, no_cdi: Connection) -> None:
+    result = module("cdi", **NEW | {"wait": True, "wait_timeout": 1}).result
+    assert result["failed"] and "is not ready after 1 s" in result["msg"]
+    assert result["changed"] and "CDI cdi" in result["changed_objects"] and len(result["diff"]) == len(result["changed_objects"])
+    again = module("cdi", **NEW | {"wait": True, "wait_timeout": 1}).result
+    assert again["failed"] and not again["changed"] and again["changed_objects"] == []
+
+
 def test_a_second_run_writes_nothing_and_counts_its_requests(wire, module) -> None:
     module("cdi", **NEW)
     wire.requests.clear()
