@@ -17,6 +17,7 @@ from ._apply import diff_of, patch, write
 from ._cdi import release as release_numbers
 from ._cdi_config import CONFIG_NAME
 from ._clone import annotations
+from ._collected import collected_drift, is_collected
 from ._connection import Object
 from ._data_volume_checks import needs_newer, uses_newer
 from ._diagnosis import NEEDS_CONSUMER
@@ -55,6 +56,11 @@ class Item:
         return bool(self.volume["state"] == "present")
 
     @property
+    def collected(self) -> bool:
+        """Whether CDI has deleted the volume after it had succeeded, and left its claim."""
+        return self.stored is None and is_collected(self.claim)
+
+    @property
     def terminating(self) -> bool:
         return bool(self.stored and self.stored["metadata"].get("deletionTimestamp"))
 
@@ -72,10 +78,10 @@ def drift_of(item: Item) -> rules.Drift:
 
 def needs_claim(item: Item) -> bool:
     """Whether it depends on the claim what has to be done."""
-    if not item.present or item.terminating:
-        return False
     if item.stored is None:
         return True
+    if not item.present or item.terminating:
+        return False
     return bool(drift_of(item).lines) or _binds_now(rules.desired(item.volume), item.stored)
 
 
@@ -83,6 +89,8 @@ def needs_release(item: Item) -> bool:
     """Whether it depends on CDI's release whether the volume can be made, or how large its claim has to be."""
     if not item.present:
         return False
+    if item.collected and collected_drift(item.volume, t.cast(Object, item.claim)).grows_to is not None:
+        return True
     if item.stored is None or item.terminating:
         return uses_newer(item.volume)
     drift = drift_of(item)
@@ -97,6 +105,9 @@ def ensure(task: Task, item: Item, release: str, deadline: float) -> None:
         _remove(task, item, deadline)
         return
     wanted = wanted_of(item)
+    if item.collected:
+        _ensure_collected(task, item, wanted, release, deadline)
+        return
     if item.stored is None:
         _create(task, item, wanted, release, deadline)
         return
@@ -111,6 +122,49 @@ def ensure(task: Task, item: Item, release: str, deadline: float) -> None:
         # CDI gives a volume's annotations to its claim only when it makes the claim.
         bound = {"metadata": {"annotations": {rules.BIND_IMMEDIATELY: "true"}}}
         patch(task.connection, PERSISTENT_VOLUME_CLAIM, item.claim, bound, check_mode=task.check_mode)
+
+
+def _ensure_collected(task: Task, item: Item, wanted: Object, release: str, deadline: float) -> None:
+    """What is left of a volume that has succeeded is its claim: it is the volume."""
+    drift = collected_drift(item.volume, t.cast(Object, item.claim))
+    if not drift.lines:
+        item.drift = "none"
+    elif drift.grows_to is not None:
+        _grow_claim(task, item, wanted, drift.grows_to, release)
+        item.drift = item.drift or "none"
+    elif item.volume["on_drift"] != "recreate":
+        raise CdiError(
+            f"DataVolume {item.title} was deleted by CDI after it had succeeded, and the claim that it left differs from the requested spec: "
+            f"{'; '.join(drift.lines)}; correct the options, or say on_drift=recreate to delete the claim with its data and make the volume anew."
+        )
+    else:
+        _replace_collected(task, item, wanted, release, deadline)
+
+
+def _replace_collected(task: Task, item: Item, wanted: Object, release: str, deadline: float) -> None:
+    if item.refusal:
+        raise CdiError(item.refusal)
+    _refuse_newer(item, release)
+    before = item.claim
+    _delete_claim(task, item, deadline, wait=True)
+    if task.check_mode:
+        item.stored = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}
+    else:
+        _create(task, item, wanted, release, deadline)
+    item.drift, item.changed, item.diff = "recreate", True, diff_of(before, item.stored)
+
+
+def _delete_claim(task: Task, item: Item, deadline: float, *, wait: bool) -> None:
+    """Delete the claim of a collected volume, with its data."""
+    claim = t.cast(Object, item.claim)
+    owners = [owner for owner in claim["metadata"].get("ownerReferences") or [] if owner.get("controller")]
+    if owners:
+        raise CdiError(f"PersistentVolumeClaim {item.title} belongs to {owners[0]['kind']} {owners[0]['name']}; delete that, or remove the volume from it.")
+    namespace, name = item.key
+    task.connection.delete(PERSISTENT_VOLUME_CLAIM, name, namespace, dry_run=task.check_mode, uid=claim["metadata"]["uid"])
+    item.claim = None
+    if wait:
+        _wait_gone(task, item, PERSISTENT_VOLUME_CLAIM, deadline)
 
 
 def _binds_now(wanted: Object, stored: Object) -> bool:
@@ -206,6 +260,9 @@ def _replace(task: Task, item: Item, wanted: Object, release: str, deadline: flo
 
 
 def _remove(task: Task, item: Item, deadline: float) -> None:
+    if item.collected and not item.volume["keep_claim"]:
+        item.changed, item.diff = True, diff_of(item.claim, None)
+        _delete_claim(task, item, deadline, wait=task.params["wait"])
     if item.stored is None:
         return
     phase = (item.stored.get("status") or {}).get("phase") or "Pending"

@@ -8,12 +8,13 @@
 from __future__ import annotations
 
 from . import _diagnosis as diagnosis
+from ._collected import as_volume, is_collected
 from ._connection import Object
 from ._data_volume_ensure import Item
 from ._diagnosis import Evidence
 from ._errors import CdiError
 from ._module import Task
-from ._resources import DATA_VOLUME
+from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._evidence_reader import EvidenceReader
 from ._wait import FAILED, REACHED, WAITING, StallProbe, Verdict, wait_for
 
@@ -33,6 +34,9 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
 
     def judge(name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
         item = waiting[name]
+        if stored is None:
+            item.claim = task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
+            stored = as_volume(item.claim) if item.claim and is_collected(item.claim) else None
         item.diagnosis = diagnosis.explain(stored, around)
         verdict = diagnosis.judge(item.volume, stored, around)
         _show(task, item, stored, verdict)
@@ -55,6 +59,8 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
         item.stored = outcome.object or item.stored
         if name not in late:
             item.diagnosis = None
+            if outcome.object is None:  # CDI has collected it: its claim is what there is.
+                item.stored = None
             continue
         if outcome.verdict.state == WAITING:
             item.diagnosis = diagnosis.explain(outcome.object, around, late=True)

@@ -17,6 +17,7 @@ from . import _upload as rules
 from ._apply import normalise, for_result
 from ._argspec import PROGRESS, ArgumentSpec
 from ._clone import annotations
+from ._collected import as_volume, collected_drift, is_collected
 from ._connection import Object
 from ._errors import CdiError
 from ._image import Image, inspect
@@ -136,11 +137,15 @@ def upload_one(session: Session, item: Item) -> None:
 def _wanted(session: Session, item: Item) -> tuple[Object | None, data_volume.Drift]:
     """The DataVolume to have and what differs from the stored one; an existing claim is only checked."""
     image = t.cast(Image, item.image)
-    if item.volume is None and item.claim is not None:
+    collected = as_volume(item.claim) if item.volume is None and item.claim is not None and is_collected(item.claim) else None
+    if item.volume is None and item.claim is not None and collected is None:
         _check_claim(session, item, image, item.claim)
         return None, data_volume.Drift([])
-    by_claim = item.upload["pvc"] or ((item.volume or {}).get("spec") or {}).get("pvc")
-    wanted = rules.wanted_volume(item.upload, image, session.overhead(by_claim) if by_claim else 0.0, item.volume)
+    stored = collected or item.volume
+    by_claim = item.upload["pvc"] or ((stored or {}).get("spec") or {}).get("pvc")
+    wanted = rules.wanted_volume(item.upload, image, session.overhead(by_claim) if by_claim else 0.0, stored)
+    if collected:
+        return wanted, collected_drift(rules.declared(item.upload), t.cast(Object, item.claim))
     if item.volume is None:
         return wanted, data_volume.Drift([])
     drift = data_volume.spec_drift(data_volume.without_chosen(wanted, item.volume, item.claim), item.volume)
@@ -206,6 +211,7 @@ def _result(task: Task, item: Item) -> dict[str, t.Any]:
     if item.changed and preallocation["ignored"]:
         task.warn(f"{'PersistentVolumeClaim' if item.volume is None else 'DataVolume'} {item.title} is not preallocated: {preallocation['ignored']}")
     image, seconds = item.image, item.seconds
+    collected = item.volume is None and is_collected(item.claim)
     result = {
         "name": name,
         "namespace": namespace,
@@ -222,7 +228,8 @@ def _result(task: Task, item: Item) -> dict[str, t.Any]:
         "mib_per_second": round(item.bytes_sent / seconds / 1048576, 1) if seconds else None,
         "transport": item.transport,
         "retries": item.retries,
-        "phase": ((item.volume or {}).get("status") or {}).get("phase"),
+        "phase": "Succeeded" if collected else ((item.volume or {}).get("status") or {}).get("phase"),
+        "collected": collected,
         "preallocation": preallocation,
         "data_volume": for_result(item.volume),
         "persistent_volume_claim": for_result(item.claim),
