@@ -16,6 +16,9 @@ description:
     is an error. The DataVolume keeps the size that it was made with, as CDI changes it no more; the claim is annotated with the new one.
   - A volume has grown when its claim has the size, or when only the file system is left to grow, which happens when a pod next uses the claim.
   - A claim of the volume's name that is there already is an error, unless O(adopt_claim=true).
+  - CDI before 1.62 can delete DataVolumes that have succeeded (C(dataVolumeTTLSeconds)). The claim that it leaves then is the volume. It is
+    unchanged when its class, size, modes and kind of source are as declared, it grows, and O(state=absent) deletes it with its data. The
+    annotation C(cdi.kubevirt.io/storage.deleteAfterCompletion=false) makes CDI keep a DataVolume.
   - Credentials belong into O(source.http.secret_ref) and its like, not into a URL, which everybody sees who may read the DataVolume. Results, diffs
     and errors have C(***) in the place of a URL's user, password and query.
 author:
@@ -683,6 +686,14 @@ diagnosis:
     cause: source_not_found
     message: "Error: Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found"
     remedy: correct the URL
+    since: "2026-01-31T12:00:00Z"
+collected:
+  description:
+    - Whether CDI before 1.62 has deleted the DataVolume after it had succeeded, as
+      RV(kubevirt.cdi.data_volume_info#module:data_volumes[].collected). RV(phase) is V(Succeeded) then, and RV(data_volume) is empty.
+  returned: when O(name) was given
+  type: bool
+  sample: false
 duration:
   description: The seconds that the task took.
   returned: success

@@ -312,6 +312,13 @@ phase:
   returned: when O(name) was given
   type: str
   sample: Succeeded
+collected:
+  description:
+    - Whether CDI before 1.62 has deleted the DataVolume after it had succeeded, as
+      RV(kubevirt.cdi.data_volume_info#module:data_volumes[].collected). What is left of it is the claim.
+  returned: when O(name) was given
+  type: bool
+  sample: false
 preallocation:
   description:
     - Whether preallocation was asked for, applied and possible, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].preallocation).
