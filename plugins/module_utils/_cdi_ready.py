@@ -60,10 +60,13 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
         return Verdict(REACHED)
 
     def failed(what: str, reason: str) -> CdiError:
-        troubles = rules.pods_in_trouble(connection.list(POD, namespace)[0])
+        try:
+            troubles = rules.pods_in_trouble(connection.list(POD, namespace)[0])
+        except ApiError:
+            troubles = []  # It only says more about what is told anyway.
         return CdiError(
             f"CDI {version} is not ready after {timeout} s: {what}: {reason}. "
-            + (f"In namespace {namespace}: {'; '.join(troubles)}." if troubles else f"See the pods in namespace {namespace}, or give a longer wait_timeout."),
+            + (f"In namespace {namespace}: {'; '.join(troubles)}." if troubles else f"See the pods in namespace {namespace}, or give a longer wait_timeout.")
         )
 
     def shown(what: str, verdict: Verdict) -> Verdict:

@@ -70,9 +70,9 @@ class Progress:
             self._write({"object": name, "phase": phase, "percent": percent, "reason": reason, "seconds": round(seconds, 2)})
 
     def ends(self, name: str, phase: str) -> None:
-        """What was waited for has been reached."""
-        self._states.pop(name, None)
-        self._write({"object": name, "phase": phase, "percent": None, "reason": "", "seconds": 0, "ended": True})
+        """What was waited for, if it was, has been reached."""
+        if self._states.pop(name, None) is not None:
+            self._write({"object": name, "phase": phase, "percent": None, "reason": "", "seconds": 0, "ended": True})
 
     def _is_due(self, name: str, *, at_once: bool) -> bool:
         now = time.monotonic()

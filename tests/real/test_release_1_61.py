@@ -18,11 +18,12 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import parse
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.modules import Ran
-from tests.real.clone_bed import until
+from tests.real.clone_bed import until, without_default_class
 from tests.real.conftest import MANIFEST
+from tests.real.scratch_bed import ScratchWatch, cdi_config, effective, namespace_of_its_own
 from tests.real.uploads import Images, namespace_of
 from tests.runner.site import INVENTORY, OWN_VARIABLES
 from tests.runner.tree import ROOT
@@ -44,6 +45,14 @@ CLONES: list[dict[str, Any]] = [
 ALL = [volume["name"] for volume in [*VOLUMES, *CLONES]] + ["uploaded"]
 
 
+def test_the_installation_has_started_each_component_once(connection) -> None:
+    """Each change of what its pods look like is a revision of a Deployment."""
+    deployments = {item["metadata"]["name"]: item for item in connection.list(DEPLOYMENT, "cdi")[0]}
+    revisions = {name: item["metadata"]["annotations"]["deployment.kubernetes.io/revision"] for name, item in deployments.items()}
+    assert revisions == dict.fromkeys(("cdi-operator", "cdi-apiserver", "cdi-deployment", "cdi-uploadproxy"), "1")
+    assert connection.get(CDI, "cdi")["spec"]["infra"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+
+
 def test_the_whole_site_runs_and_changes_nothing_the_second_time() -> None:
     variables = json.dumps({"cdi_manifest": MANIFEST, "cdi_preallocation": False})
     command = ["ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars=@{OWN_VARIABLES}", "--extra-vars", variables]
@@ -54,6 +63,25 @@ def test_the_whole_site_runs_and_changes_nothing_the_second_time() -> None:
         outputs.append(ran.stdout)
     assert re.search(r"changed=[1-9]", outputs[0]) and "changed=0 " in outputs[1], outputs[1]
     assert "v1.61.1" in outputs[1]
+
+
+def test_without_a_class_that_exists_scratch_space_is_of_the_default_class_and_then_of_the_targets_own(connection, ok) -> None:
+    """CDI 1.65 leaves the default class out of account (config-controller.go, v1.61.1 and v1.65.0)."""
+    volume = {"source": VOLUMES[0]["source"], "storage": {**THIN, "storage_class_name": "plain"}}
+    with namespace_of_its_own(connection) as own, cdi_config(connection, scratchSpaceStorageClass="no-such-class"):
+        watch = ScratchWatch(own).start()
+        until(lambda: effective(connection).get("scratchSpaceStorageClass") == "thin", 30, "the default class is not in effect")
+        by_default = ok("data_volume", name="by-default", namespace=own, **volume)
+        with without_default_class(connection):
+            until(lambda: "scratchSpaceStorageClass" not in effective(connection), 30, "a class is in effect")
+            by_target = ok("data_volume", name="by-target", namespace=own, **volume)
+        seen = {name: watch.of(connection, name) for name in ("by-default", "by-target")}
+    classes = {name: claim["spec"]["storageClassName"] for name, claim in seen.items() if claim}
+    assert classes == {"by-default": "thin", "by-target": "plain"}
+    assert by_default["scratch"]["storage_class_name"] == "thin"
+    assert "CDI before 1.65 takes" in by_default["scratch"]["storage_class_rule"]
+    assert by_target["scratch"]["storage_class_name"] == "plain"
+    assert "the cluster has no default class" in by_target["scratch"]["storage_class_rule"]
 
 
 @pytest.fixture(scope="module")

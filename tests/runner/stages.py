@@ -24,7 +24,7 @@ from tests.runner.tree import ROOT, checkout_dir, environment
 # What the scenarios take from the test cluster; whoever brings another cluster can set them.
 _FIXTURES = ("KUBEVIRT_CDI_TEST_HTTP", "KUBEVIRT_CDI_TEST_IMAGES", "KUBEVIRT_CDI_TEST_MANIFESTS")
 
-_ON_1_61 = ("test_clone_methods", "test_scratch", "test_scratch_settings", "test_uploads", "test_release_1_61")
+_ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61")
 
 
 def run(names: list[str]) -> int:

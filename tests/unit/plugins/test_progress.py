@@ -53,6 +53,7 @@ def test_a_new_phase_or_reason_is_written_at_once_and_the_same_is_not_repeated(t
         progress.waits("demo/disk", "ImportInProgress", 99, "Error: see https://ann:s3cret@host/?sig=s3cret")
         progress.waits("demo/disk", "ImportScheduled", None, NO_NODE, 20.2)
         progress.ends("demo/disk", "Succeeded")
+        progress.ends("demo/other", "was there")
     first, *_others, failed, scheduled, ended = written(path)
     assert first == {"object": "demo/disk", "phase": "ImportInProgress", "percent": 0, "reason": "", "seconds": 0}
     assert len(_others) < 3 and "s3cret" not in path.read_text() and failed["reason"] == "Error: see https://***@host/?***"
