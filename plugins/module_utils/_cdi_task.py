@@ -60,7 +60,7 @@ def run(task: Task) -> dict[str, t.Any]:
             stored = None
             changes.update(remove(task, before, operator))
     except CdiError as exc:
-        exc.result.update(_facts(changes), version={"from": installed, "to": to})
+        exc.result = {**_facts(changes), "version": {"from": installed, "to": to}, **exc.result}
         raise
     return {**_facts(changes), "cdi": for_result(stored), "version": {"from": installed, "to": to}}
 
