@@ -151,7 +151,7 @@ def _replace_collected(task: Task, item: Item, wanted: Object, release: str, dea
         item.stored = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}
     else:
         _create(task, item, wanted, release, deadline)
-    item.drift, item.changed, item.diff = "recreate", True, diff_of(before, item.stored)
+    item.drift, item.diff = "recreate", diff_of(before, item.stored)
 
 
 def _delete_claim(task: Task, item: Item, deadline: float, *, wait: bool) -> None:
@@ -162,7 +162,7 @@ def _delete_claim(task: Task, item: Item, deadline: float, *, wait: bool) -> Non
         raise CdiError(f"PersistentVolumeClaim {item.title} belongs to {owners[0]['kind']} {owners[0]['name']}; delete that, or remove the volume from it.")
     namespace, name = item.key
     task.connection.delete(PERSISTENT_VOLUME_CLAIM, name, namespace, dry_run=task.check_mode, uid=claim["metadata"]["uid"])
-    item.claim = None
+    item.claim, item.changed, item.diff = None, True, diff_of(claim, None)
     if wait:
         _wait_gone(task, item, PERSISTENT_VOLUME_CLAIM, deadline)
 
@@ -261,7 +261,6 @@ def _replace(task: Task, item: Item, wanted: Object, release: str, deadline: flo
 
 def _remove(task: Task, item: Item, deadline: float) -> None:
     if item.collected and not item.volume["keep_claim"]:
-        item.changed, item.diff = True, diff_of(item.claim, None)
         _delete_claim(task, item, deadline, wait=task.params["wait"])
     if item.stored is None:
         return
