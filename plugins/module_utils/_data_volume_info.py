@@ -45,9 +45,9 @@ def run(task: Task) -> dict[str, t.Any]:
     field_selector = f"metadata.name={name}" if name else ""
     try:
         volumes, _version = connection.list(DATA_VOLUME, namespace, label_selector=",".join(task.params["label_selectors"]), field_selector=field_selector)
+        items, _version = connection.list(PERSISTENT_VOLUME_CLAIM, namespace, field_selector=field_selector)
     except NotServed:
-        volumes = []
-    items, _version = connection.list(PERSISTENT_VOLUME_CLAIM, namespace, field_selector=field_selector)
+        volumes, items = [], []
     claims = {_key(claim): claim for claim in items}
     pairs = [VolumeAndClaim(volume, claims.get(_key(volume))) for volume in volumes]
     left = _collected(task, volumes, items)

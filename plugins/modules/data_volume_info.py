@@ -281,7 +281,7 @@ data_volumes:
 scratch_without_volume:
   description:
     - Scratch claims whose volume has been gone for a minute, by namespace and name.
-    - Empty with O(name), and when there is no DataVolume to tell of.
+    - Empty with O(name).
   returned: success
   type: list
   elements: str

@@ -196,7 +196,7 @@ def test_bad_options_end_before_any_request(wire, module, namespace, image, opti
     ("options", "named"),
     [
         ({"path": "/nowhere"}, "Cannot read /nowhere on the host that runs this task: No such file or directory"),
-        ({"checksum": f"sha256:{'0' * 64}"}, "and not sha256:0000"),
+        ({"checksum": f"sha256:{'0' * 64}"}, "expected sha256:0000"),
         ({"storage": {"size": "1Mi"}}, "size is 1Mi"),
         ({"content_type": "archive"}, "is a disk image (raw)"),
     ],
