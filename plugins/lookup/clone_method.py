@@ -154,4 +154,5 @@ class LookupModule(LookupBase):
         try:
             return look_up({**options, **headers.validated_parameters}, terms)
         except CdiError as exc:
-            raise AnsibleLookupError(f"clone_method: {exc}") from exc
+            # Ansible would show the message of each error in the chain, and none but this one is without secrets.
+            raise AnsibleLookupError(f"clone_method: {exc}") from None

@@ -22,7 +22,8 @@ from ._merge_patch import changes_nothing, merged
 from ._module import Task
 from ._public import without_secrets
 from ._resources import API_SERVICE, CDI, CDI_CONFIG, CONFIG_MAP, DEPLOYMENT, INGRESS, SECRET, STORAGE_CLASS
-from ._wait import REACHED, WAITING, Verdict, wait_for
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import wait_for
 
 
 def run(task: Task) -> dict[str, t.Any]:

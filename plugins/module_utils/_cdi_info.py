@@ -19,7 +19,7 @@ from ._errors import NotServed
 from ._module import Task
 from ._public import without_secrets
 from ._resources import CDI, CDI_CONFIG, STORAGE_PROFILE, Resource
-from ._wait import REACHED
+from ._verdict import REACHED
 
 SPEC = ArgumentSpec({"storage_profiles": {"type": "bool", "default": True}})
 

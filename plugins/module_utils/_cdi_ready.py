@@ -15,7 +15,8 @@ from ._connection import Connection, Object
 from ._errors import ApiError, CdiError
 from ._module import Task
 from ._resources import API_SERVICE, CDI, CUSTOM_RESOURCE_DEFINITION, DATA_VOLUME, DEPLOYMENT, POD
-from ._wait import FAILED, REACHED, WAITING, Verdict, poll_until, wait_for
+from ._verdict import FAILED, REACHED, WAITING, Verdict
+from ._wait import poll_until, wait_for
 
 UPLOAD_API = "v1beta1.upload.cdi.kubevirt.io"
 
@@ -23,10 +24,10 @@ UPLOAD_API = "v1beta1.upload.cdi.kubevirt.io"
 def wait_established(connection: Connection, deadline: float) -> None:
     """Until the API server serves CDI objects."""
 
-    def established() -> Verdict:
-        return rules.judge_condition(connection.get(CUSTOM_RESOURCE_DEFINITION, CUSTOM_RESOURCE_DEFINITION_NAME), "Established")
+    def established(bounded: Connection) -> Verdict:
+        return rules.judge_condition(bounded.get(CUSTOM_RESOURCE_DEFINITION, CUSTOM_RESOURCE_DEFINITION_NAME), "Established")
 
-    verdict = poll_until(established, deadline)
+    verdict = poll_until(connection, established, deadline)
     if verdict.state != REACHED:
         raise CdiError(f"The CRD {CUSTOM_RESOURCE_DEFINITION_NAME} is not served: {verdict.reason}.")
 
@@ -39,13 +40,13 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
     connection, name, timeout = task.connection, task.params["name"], task.params["wait_timeout"]
     version = environment.get("OPERATOR_VERSION", "")
 
-    def components() -> Verdict:
-        return rules.judge_components(connection.list(DEPLOYMENT, namespace)[0], environment, stored)
+    def components(bounded: Connection) -> Verdict:
+        return rules.judge_components(bounded.list(DEPLOYMENT, namespace)[0], environment, stored)
 
-    def upload_api() -> Verdict:
-        return rules.judge_condition(connection.get(API_SERVICE, UPLOAD_API), "Available")
+    def upload_api(bounded: Connection) -> Verdict:
+        return rules.judge_condition(bounded.get(API_SERVICE, UPLOAD_API), "Available")
 
-    def webhook() -> Verdict:
+    def webhook(bounded: Connection) -> Verdict:
         body = {
             "apiVersion": DATA_VOLUME.api_version,
             "kind": DATA_VOLUME.kind,
@@ -53,7 +54,7 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
             "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Mi"}}}},
         }
         try:
-            connection.create(DATA_VOLUME, body, namespace, dry_run=True)
+            bounded.create(DATA_VOLUME, body, namespace, dry_run=True)
         except ApiError as exc:
             # Rights are looked at before the webhook is: no waiting helps.
             return Verdict(FAILED if exc.code in (401, 403) else WAITING, str(exc).rstrip("."))
@@ -74,8 +75,8 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
             task.progress.waits(version, what, None, verdict.reason)
         return verdict
 
-    def polled(what: str, probe: t.Callable[[], Verdict]) -> Verdict:
-        return poll_until(lambda: shown(what, probe()), deadline)
+    def polled(what: str, probe: t.Callable[[Connection], Verdict]) -> Verdict:
+        return poll_until(connection, lambda bounded: shown(what, probe(bounded)), deadline)
 
     outcome = wait_for(connection, CDI, None, [name], lambda _name, cdi: shown(f"CDI {name}", rules.judge_cdi(cdi, version)), deadline)[name]
     if outcome.verdict.state != REACHED:

@@ -32,7 +32,8 @@ from ._resources import (
     SERVICE_ACCOUNT,
     Resource,
 )
-from ._wait import REACHED, WAITING, Verdict, poll_until, wait_for
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import poll_until, wait_for
 
 _DEFAULT_NAMESPACE = "cdi"
 # The label that the release manifest puts on the namespace that it makes.
@@ -75,7 +76,7 @@ def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str,
             waiter.until(objects, _is_gone)
         waiter.delete([each for each in found if each[0] not in _BEFORE_CDI_IS_GONE])
         if params["wait"]:
-            verdict = poll_until(lambda: _left(task, found), deadline)
+            verdict = poll_until(connection, lambda bounded: _left(task, bounded, found), deadline)
             if verdict.state != REACHED:
                 raise CdiError(f"CDI is not gone after {params['wait_timeout']} s: {verdict.reason}.")
     return {
@@ -177,9 +178,9 @@ def _finalizers(stored: Object | None) -> str:
     return ", ".join(f"finalizer {name}" for name in (stored or {}).get("metadata", {}).get("finalizers") or [])
 
 
-def _left(task: Task, found: list[Known]) -> Verdict:
+def _left(task: Task, connection: Connection, found: list[Known]) -> Verdict:
     for resource, item in found:
-        if task.connection.get(resource, item["metadata"]["name"], item["metadata"].get("namespace")) is not None:
+        if connection.get(resource, item["metadata"]["name"], item["metadata"].get("namespace")) is not None:
             task.progress.waits(title(resource, item), "being deleted")
             return Verdict(WAITING, f"{title(resource, item)} is still there")
     return Verdict(REACHED)

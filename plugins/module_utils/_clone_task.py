@@ -25,9 +25,11 @@ from ._connection import Connection, Object, connect
 from ._data_volume_checks import check as check_volume
 from ._data_volume_facts import ready_after
 from ._data_volume_options import VOLUME_OPTIONS
-from ._errors import CdiError
+from ._errors import CdiError, unexpected
 from ._preallocation import preallocation_facts
+from ._redaction import redacted
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_PROFILE
+from ._secrets import remember, secrets_of_options
 
 # An answer is good for a task that asks again and again, but must not end a loop that waits for another one.
 _SECONDS_KEPT = 2.0
@@ -43,6 +45,17 @@ def look_up(params: dict[str, t.Any], terms: list[t.Any]) -> list[dict[str, t.An
     Four requests for one finished clone or many of a namespace and class; ten more when there is something to plan, be it
     only how a copy could have been faster.
     """
+    remember(secrets_of_options([params, terms]))
+    try:
+        return t.cast("list[dict[str, t.Any]]", redacted(_look_up(params, terms)))
+    except CdiError:
+        raise
+    except Exception as exc:
+        # Ansible would print the error as it is.
+        raise CdiError(unexpected(exc)) from None
+
+
+def _look_up(params: dict[str, t.Any], terms: list[t.Any]) -> list[dict[str, t.Any]]:
     # A process that Ansible forks must not go on with the TLS connections of the one that it comes from.
     mark = f"{os.getpid()} {json.dumps(params, sort_keys=True, default=str)}"
     asked = [json.dumps(term, sort_keys=True, default=str) for term in terms]

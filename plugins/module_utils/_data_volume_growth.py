@@ -13,7 +13,7 @@ from decimal import Decimal
 from ._clone import annotations
 from ._errors import CdiError
 from ._quantity import parse, short
-from ._wait import FAILED, REACHED, WAITING, Verdict
+from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 

@@ -30,7 +30,8 @@ from ._module import Task
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import Settings
 from ._scratch_task import VolumeAndClaim, predicted_problems, look_for, read_settings
-from ._wait import FAILED, REACHED, WAITING, Verdict, wait_for
+from ._verdict import FAILED, REACHED, WAITING, Verdict
+from ._wait import wait_for
 
 _PARALLEL_WRITES = 8
 # What no clone was made for.

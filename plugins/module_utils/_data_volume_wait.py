@@ -16,7 +16,8 @@ from ._errors import CdiError
 from ._module import Task
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._evidence_reader import EvidenceReader
-from ._wait import FAILED, REACHED, WAITING, StallProbe, Verdict, wait_for
+from ._verdict import FAILED, REACHED, WAITING, Verdict
+from ._wait import StallProbe, wait_for
 
 
 def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:

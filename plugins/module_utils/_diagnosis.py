@@ -22,7 +22,7 @@ from ._progress import lasting
 from ._public import redact_urls
 from ._quantity import parse, short
 from ._scratch import timestamp
-from ._wait import FAILED, REACHED, WAITING, Verdict
+from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 

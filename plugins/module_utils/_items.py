@@ -54,6 +54,9 @@ def guarded(item: Item, step: t.Callable[[], None]) -> None:
         step()
     except CdiError as exc:
         item.error = str(exc)
+        # What may have been written counts as written.
+        if exc.result.get("changed") and hasattr(item, "changed"):
+            item.changed = True
 
 
 def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:

@@ -15,7 +15,7 @@ import time
 import typing as t
 
 from ._errors import CdiError
-from ._public import redact_urls
+from ._redaction import redact
 
 _SECONDS = 0.5
 # What conditions and events begin with: `Unschedulable: 0/1 nodes are available`.
@@ -83,7 +83,7 @@ class Progress:
 
     def _write(self, line: dict[str, t.Any]) -> None:
         if self._file:
-            public = {key: redact_urls(value) if isinstance(value, str) else value for key, value in line.items()}
+            public = {key: redact(value) if isinstance(value, str) else value for key, value in line.items()}
             # A full disk must not end a task.
             with self._lock, contextlib.suppress(OSError):
                 self._file.write(json.dumps(public) + "\n")

@@ -22,7 +22,8 @@ from ._items import guarded, options_of, read
 from ._merge_patch import merged
 from ._module import Task
 from ._resources import STORAGE_CLASS, STORAGE_PROFILE, VOLUME_SNAPSHOT_CLASS, Resource
-from ._wait import REACHED, WAITING, Verdict, wait_for
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import wait_for
 
 _PARALLEL_WRITES = 8
 # As many as its definition allows (types.go, v1.65.0).

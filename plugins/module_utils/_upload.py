@@ -35,7 +35,7 @@ from ._image import MIB, Image
 from ._overhead import required_space
 from ._preallocation import REQUESTED
 from ._quantity import parse
-from ._wait import FAILED, REACHED, WAITING, Verdict
+from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 

@@ -31,7 +31,8 @@ from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAG
 from ._scratch import Settings, overhead_of, target_bytes
 from ._evidence_reader import EvidenceReader
 from ._upload_transport import Answer, Route, FileIdentity, Unreachable, find_route, is_forbidden, send
-from ._wait import FAILED, REACHED, Outcome, StallProbe, Verdict, wait_for, wait_gone
+from ._verdict import FAILED, REACHED, Verdict
+from ._wait import Outcome, StallProbe, wait_for, wait_gone
 
 # CDI's tokens live for 300 s and are looked at when a request begins (pkg/token/token.go, v1.65.0).
 _TOKEN_SECONDS = 240

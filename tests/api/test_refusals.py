@@ -39,12 +39,7 @@ def test_a_conflict_names_manager_and_field(module, connection: Connection, name
     module("data_volume", namespace=namespace, labels={"tier": "gold"}, **VOLUME)
     other = {"metadata": {"labels": {"tier": "silver"}}}
     path = f"{DATA_VOLUME.path(namespace, 'disk')}?fieldManager=argocd-controller"
-    connection.api_client.rest_client.pool_manager.request(
-        "PATCH",
-        connection._configuration.host + path,
-        body=json.dumps(other),
-        headers={"Content-Type": "application/merge-patch+json", "Authorization": "Bearer test-admin-token"},
-    )
+    connection.transport.request("PATCH", path, {"Content-Type": "application/merge-patch+json"}, body=json.dumps(other))
     message = _fails(module("data_volume", namespace=namespace, labels={"tier": "gold"}, **VOLUME))
     assert "argocd-controller" in message and "metadata.labels.tier" in message and "force_conflicts=true" in message
     assert module("data_volume", namespace=namespace, labels={"tier": "gold"}, force_conflicts=True, **VOLUME).result[
@@ -54,7 +49,7 @@ def test_a_conflict_names_manager_and_field(module, connection: Connection, name
 
 def test_a_missing_namespace_is_told(module) -> None:
     message = _fails(module("data_volume", namespace="nowhere", **VOLUME))
-    assert message.endswith("there is no namespace nowhere; create it first, or correct its name.")
+    assert message.endswith("namespace 'nowhere' does not exist; create it first, or correct its name.")
 
 
 def test_a_kind_that_is_not_served_says_what_to_install(connection) -> None:

@@ -18,7 +18,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import bed, machine
 from tests.cluster.runtime.profile import PROFILES
 from tests.cluster.target import Target, target
-from tests.runner import checks, versions
+from tests.runner import checks, docs, versions
 from tests.runner.tree import ROOT, checkout_dir, environment
 
 # What the scenarios take from the test cluster; whoever brings another cluster can set them.
@@ -169,5 +169,6 @@ STAGES: dict[str, Callable[[], int]] = {
 ON_REQUEST: dict[str, Callable[[], int]] = {
     "benchmarks": _benchmarks,
     "coverage": _coverage,
+    "docs": docs.run,
     "versions": versions.run,
 }

@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _diagnosis as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
 
 UIDS = [f"{number}0000000-0000-4000-8000-000000000000" for number in range(6)]
 VOLUME, CLAIM, PRIME, POD, OTHER, SCRATCH = UIDS

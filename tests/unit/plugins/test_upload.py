@@ -15,7 +15,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import Evi
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import MIB, Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import _by_url
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
 
 DIGEST, OTHER = "a" * 64, "b" * 64
 RAW = Image("raw", None, 64 * MIB, 64 * MIB, 64 * MIB)

@@ -17,7 +17,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import INTENDED, UPLOADED
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import Answer, Route, FileIdentity
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import REACHED, Outcome, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import REACHED, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import Outcome
 
 DIGEST, OTHER = "a" * 64, "b" * 64
 SIZE = 1000
