@@ -132,11 +132,13 @@ _raw:
       sample: {requested: true, applied: false, supported: false, ignored: A snapshot clone shares blocks with its source.}
 """
 
+import os
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.lookup import LookupBase
+from ansible.utils.display import Display
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import look_up
@@ -145,14 +147,27 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiErr
 
 class LookupModule(LookupBase):
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
-        self.set_options(var_options=variables, direct=kwargs)
-        options = {option: self.get_option(option) for option in AUTH.options}
+        self.set_options(var_options=self._templated(variables or {}), direct=kwargs)
+        options = {option: self._option(option) for option in AUTH.options}
         # Ansible reads no variables for suboptions of a plugin; the spec of the modules does.
         headers = ArgumentSpecValidator({"proxy_headers": AUTH.options["proxy_headers"]}).validate({"proxy_headers": options["proxy_headers"]})
         if headers.error_messages:
             raise AnsibleLookupError(f"clone_method: {'; '.join(headers.error_messages)}")
         try:
-            return look_up({**options, **headers.validated_parameters}, terms)
+            return look_up({**options, **headers.validated_parameters}, terms, Display().warning)
         except CdiError as exc:
             # Ansible would show the message of each error in the chain, and none but this one is without secrets.
             raise AnsibleLookupError(f"clone_method: {exc}") from None
+
+    def _templated(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """The variables of the connection may be templates, which Ansible gives to lookups as they are."""
+        own = {name: value for name, value in variables.items() if name.startswith("kubevirt_cdi_")}
+        return {**variables, **{name: self._templar.template(value) for name, value in own.items()}}
+
+    def _option(self, option: str) -> Any:
+        """An option; a variable of the environment that is empty is not given, also where Ansible would make a false of it."""
+        if not any(name.startswith("K8S_AUTH_") and not value for name, value in os.environ.items()):
+            return self.get_option(option)
+        value, origin = self.get_option_and_origin(option)
+        name = str(origin).partition("env: ")[2]
+        return None if name and not os.environ.get(name) else value

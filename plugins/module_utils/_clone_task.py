@@ -21,7 +21,7 @@ from ._clone import clone_facts, explain, is_clone
 from ._clone_plan import COPY
 from ._clone_prediction import Key, Prediction, Reader, predict
 from ._collected import is_collected
-from ._connection import Connection, Object, connect
+from ._connection import UNVERIFIED, Connection, Object, connect
 from ._data_volume_checks import check as check_volume
 from ._data_volume_facts import ready_after
 from ._data_volume_options import VOLUME_OPTIONS
@@ -39,7 +39,7 @@ _connections: dict[str, Connection] = {}
 _answers: dict[tuple[str, str], tuple[float, dict[str, t.Any]]] = {}
 
 
-def look_up(params: dict[str, t.Any], terms: list[t.Any]) -> list[dict[str, t.Any]]:
+def look_up(params: dict[str, t.Any], terms: list[t.Any], warn: t.Callable[[str], None] | None = None) -> list[dict[str, t.Any]]:
     """The facts of each `namespace/name`, or DataVolume as module data_volume takes it.
 
     Four requests for one finished clone or many of a namespace and class; ten more when there is something to plan, be it
@@ -64,7 +64,9 @@ def _look_up(params: dict[str, t.Any], terms: list[t.Any]) -> list[dict[str, t.A
     if missing:
         wanted = [_wanted(term) for term in missing.values()]
         if mark not in _connections:
-            _connections[mark] = connect(params)
+            _connections[mark] = connect(params, warn)
+            if warn and not _connections[mark].verifies_certificates:
+                warn(UNVERIFIED)
         for text, answer in zip(missing, _answer(Reader(_connections[mark]), wanted)):
             finished = answer["observed"] and answer["phase"] == "Succeeded"
             _answers[mark, text] = (time.monotonic() + (_SECONDS_KEPT_WHEN_FINISHED if finished else _SECONDS_KEPT), answer)

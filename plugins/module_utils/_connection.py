@@ -35,6 +35,8 @@ _EXPIRED_LISTS = 5
 _LEAST_OF_A_TASK_SECONDS = 15.0
 _WRITES = ("POST", "PATCH", "DELETE")
 
+UNVERIFIED = "The API server's certificate is not verified: set validate_certs to true and give ca_cert."
+
 Object = t.Dict[str, t.Any]
 
 

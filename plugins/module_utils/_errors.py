@@ -64,12 +64,14 @@ def unexpected(exc: Exception) -> str:
 
 
 REMEDIES = {
-    401: "give a valid api_key, client certificate or kubeconfig (see the options and variables K8S_AUTH_*)",
+    401: "the API server rejected the credentials, which may have expired: give a valid api_key, client certificate or kubeconfig",
     409: "run the task again, or leave the field to its owner",
     429: "the API server is overloaded, try again later",
 }
 # What helps when the server, or a webhook of CDI's (pkg/apiserver/webhooks, v1.65.0), says this.
 _REMEDIES_FOR_WORDS = {
+    "Client sent an HTTP request to an HTTPS server": "write host, or server in the kubeconfig, as https://",
+    "cannot impersonate resource": "grant the verb \"impersonate\" on it to the user that connects, or leave out impersonate_user",
     "being terminated": "wait until the namespace is gone and make it anew, or use another one",
     "failed calling webhook": "see that CDI's API server runs (Deployment cdi-apiserver in CDI's namespace), or run the task again",
     "exceeded quota": "raise the namespace's quota, or delete what is no longer needed",
@@ -100,7 +102,7 @@ def api_error(verb: str, resource: Resource, namespace: str | None, name: str | 
     if elsewhere:
         return ApiError(f"Cannot {verb} {what}: namespace {elsewhere.group(1)!r} does not exist; create it first, or correct its name.", code, reason)
     remedy = next((remedy for words, remedy in _REMEDIES_FOR_WORDS.items() if words in message), REMEDIES.get(code))
-    if code == 403 and (reason == "Forbidden" and " cannot " in message or right and not body):
+    if code == 403 and "cannot impersonate resource" not in message and (reason == "Forbidden" and " cannot " in message or right and not body):
         remedy = f"grant {right}" if right else f"grant the verb \"{verb}\" on {resource.plural}{'.' + resource.group if resource.group else ''}"
     return ApiError(f"Cannot {verb} {what}: {message} (HTTP {code})" + (f"; {remedy}." if remedy else "."), code, reason)
 

@@ -67,11 +67,11 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
         remember(secrets_of_options(module.params))
         if check:
             check(module.params)
-        from ._connection import connect
+        from ._connection import UNVERIFIED, connect
 
         connection = connect(module.params, module.warn)
         if not connection.verifies_certificates:
-            module.warn("The API server's certificate is not verified: set validate_certs to true and give ca_cert.")
+            module.warn(UNVERIFIED)
         with Progress(module.params.get("progress_file")) as progress:
             result = function(Task(module.params, connection, module.check_mode, module.warn, progress))
         end: t.Callable[..., t.NoReturn] = module.exit_json

@@ -37,14 +37,12 @@ def open_transport(params: Params) -> Transport:
     it brings along is missing, or the options lead to no cluster.
     """
     try:
-        import urllib3  # noqa: F401
-        import yaml  # noqa: F401
+        access = settle(params)
+        return Transport(access, source_of(access, bool(params.get("persist_config"))))
     except ImportError as exc:
         raise CdiError(
             "The Python package kubernetes is missing on the host that runs this task; install it there with: pip install 'kubernetes>=29'."
         ) from exc
-    access = settle(params)
-    return Transport(access, source_of(access, bool(params.get("persist_config"))))
 
 
 class Transport:
@@ -160,7 +158,7 @@ class Transport:
             carrier = self._carrier(credentials)
         except (self._urllib3.exceptions.HTTPError, OSError) as exc:
             raise websocket.WebSocketException(self.unreachable(exc)) from exc
-        opened = websocket.WebSocket(skip_utf8_validation=True)
+        opened: t.Any = websocket.WebSocket(skip_utf8_validation=True)
         opened.settimeout(ANSWER_TIMEOUT_SECONDS)
         carrier.settimeout(ANSWER_TIMEOUT_SECONDS)
         url = self.host.replace("http", "ws", 1) + path

@@ -66,6 +66,11 @@ def _unit() -> int:
     return _pytest("tests/unit")
 
 
+def _kubectl() -> int:
+    """The way to an API server, against kubectl's own; builds kubectl the first time."""
+    return _pytest("--quiet", "tests/kubectl")
+
+
 def _api() -> int:
     """Wire-level tests on a real API server without a node."""
     bed.up(PROFILES["api"])
@@ -159,6 +164,7 @@ def _has_fixtures(cluster: Target) -> bool:
 STAGES: dict[str, Callable[[], int]] = {
     "checks": checks.run,
     "unit": _unit,
+    "kubectl": _kubectl,
     "api": _api,
     "cluster": _cluster,
     "molecule": _molecule,

@@ -28,7 +28,14 @@ def _status(message: str = "", reason: str = "", **details: Any) -> bytes:
     ("resource", "code", "body", "said"),
     [
         (DATA_VOLUME, 422, _status("spec.x: Invalid\n value."), "spec.x: Invalid value (HTTP 422)."),
-        (DATA_VOLUME, 401, _status("Unauthorized"), "Unauthorized (HTTP 401); give a valid api_key, "),
+        (DATA_VOLUME, 401, _status("Unauthorized"), "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: "),
+        (DATA_VOLUME, 400, b"Client sent an HTTP request to an HTTPS server.\n", "HTTPS server (HTTP 400); write host, or server in the kubeconfig, as https://."),
+        (
+            DATA_VOLUME,
+            403,
+            _status('users "bob" is forbidden: User "ann" cannot impersonate resource "users" in API group "" at the cluster scope', "Forbidden"),
+            'grant the verb "impersonate" on it to the user that connects, or leave out impersonate_user.',
+        ),
         (DATA_VOLUME, 500, b"<html><title>Bad\nGateway</title>" + b"x" * 3000, "Bad Gateway (HTTP 500)."),
         (DATA_VOLUME, 500, b"<html>not\nJSON</html>", "Internal Server Error (HTTP 500)."),
         (DATA_VOLUME, 500, b"\x1b[31mred\x00" + b"x" * 3000, f"[31mred {'x' * 192}... (HTTP 500)."),

@@ -16,6 +16,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._credentials import public_params, secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
@@ -38,6 +39,7 @@ def _config(user: Any = None, cluster: Any = None, context: Any = None, **top: A
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(_secrets, "_known", set())
     monkeypatch.chdir(tmp_path)
     Path("config.d").mkdir()
     Path("broken.crt").write_text(f"-----BEGIN CERTIFICATE-----\n{SECRET}\n-----END CERTIFICATE-----\n")

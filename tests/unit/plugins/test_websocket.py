@@ -86,7 +86,7 @@ FORBIDDEN = 'pods "proxy-1" is forbidden: User "ann" cannot create resource "pod
         (_refusal(403, "", "Forbidden"), 403, f"Forbidden (HTTP 403){GRANT}"),
         (_refusal_of_1_2(), 403, f"Forbidden (HTTP 403){GRANT}"),
         (_refusal(403, "denied by a policy", "Forbidden"), 403, "denied by a policy (HTTP 403)."),
-        (_refusal(401, "Unauthorized", "Unauthorized"), 401, "Unauthorized (HTTP 401); give a valid api_key, "),
+        (_refusal(401, "Unauthorized", "Unauthorized"), 401, "Unauthorized (HTTP 401); the API server rejected "),
         (websocket.WebSocketException("broken"), 0, "no WebSocket to https://cluster.test:6443 (broken)."),
     ],
 )

@@ -172,6 +172,14 @@ def test_every_module_with_a_connection_is_in_the_action_group_and_in_the_readme
     assert [name for name in ROLES if f"`{name}`" not in README] == []
 
 
+def test_contributing_names_only_files_that_there_are() -> None:
+    """Files move, and a guide that names the old ones sends people astray."""
+    named = set(re.findall(r"`((?:[a-z_]+/)*_?[a-z_*]+\.(?:py|yml|md|txt))`", (ROOT / "CONTRIBUTING.md").read_text()))
+    places = [ROOT, ROOT / "plugins", ROOT / "plugins" / "module_utils", ROOT / "roles" / "volumes"]
+    assert len(named) > 10
+    assert [name for name in named if not any(list(place.glob(name)) for place in places)] == []
+
+
 def test_the_workflow_calls_the_stages_that_there_are() -> None:
     from tests.runner.stages import ON_REQUEST, STAGES
 
