@@ -97,7 +97,7 @@ def why_not_downloaded(exc: BaseException) -> tuple[str, str]:
     if isinstance(cause, socket.gaierror):
         return "the name does not resolve", _OFFLINE
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"the certificate of the server is not trusted: {cause.verify_message}", "have this host trust its CA, or download it and set manifest to its path"
+        return f"the certificate of the server is not trusted: {cause.verify_message}", "have this host trust its CA, or set manifest to a path"
     if isinstance(cause, TimeoutError):
         return f"no answer within {_DOWNLOAD_SECONDS} s", _OFFLINE
     return str(getattr(cause, "strerror", None) or cause or type(cause).__name__).rstrip("."), _OFFLINE

@@ -33,7 +33,10 @@ def volume_facts(
     seen: ObservedScratch = ObservedScratch(),
     allocation: Object | None = None,
 ) -> dict[str, t.Any]:
-    """All facts but name and namespace. A volume or claim that is not there leaves null, but for a volume that was collected; without `settings` the scratch claim is not predicted."""
+    """All facts but name and namespace. A volume or claim that is not there leaves null, but for a volume that was collected.
+
+    Without `settings` the scratch claim is not predicted.
+    """
     collected = volume is None and is_collected(claim)
     known = as_volume(t.cast(Object, claim)) if collected else volume
     status = (known or {}).get("status") or {}

@@ -60,10 +60,10 @@ def cdi(direct: Connection, namespace: str) -> Iterator[None]:
     ended = threading.Event()
 
     def patch(status: dict[str, Any]) -> bool:
-        url = f"{os.environ['KUBEVIRT_CDI_TEST_SERVER']}{DATA_VOLUME.path(namespace, 'disk')}/status"
+        path = f"{DATA_VOLUME.path(namespace, 'disk')}/status"
         headers = {"Content-Type": "application/merge-patch+json"}
         body = json.dumps({"status": status})
-        return bool(direct.api_client.rest_client.pool_manager.request("PATCH", url, body=body, headers=headers).status == 200)
+        return bool(direct.transport.request("PATCH", path, headers, body=body).status == 200)
 
     def run() -> None:
         for status in PHASES:
