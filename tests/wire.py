@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,15 +22,28 @@ _PASSED_ON = ("Content-Type", "Retry-After", "Warning")
 
 @dataclass
 class Wire:
-    """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order.
+    """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order, but `faults_after` requests.
+
+    `trouble(method, path)` says what becomes of each other request: `unsent` (cut before it is passed on), `lost` (cut after the API server has
+    answered), `silent` (no answer), `slow` (a byte a second), `held` (an answer's head and no more), `over` (an empty answer), `endless`.
 
     A fault is (status, headers, body); status 0 cuts the connection. `answers` are bodies that stand in for a path's own.
+    `break_at`: the number of the request, from 1, that gets `fault`; if `late`, after the server has carried it out.
     """
 
     url: str
     requests: list[tuple[str, str]] = field(default_factory=list)
     faults: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     answers: dict[str, bytes] = field(default_factory=dict)
+    break_at: int = 0
+    fault: tuple[int, dict[str, str], bytes] = (500, {}, b"")
+    late: bool = False
+    faults_after: int = 0
+    trouble: Callable[[str, str], str] = lambda _method, _path: ""
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def count(self, method: str, part: str = "") -> int:
+        return len([request for request in self.requests if request[0] == method and part in request[1]])
 
     def writes(self) -> list[tuple[str, str]]:
         return [request for request in self.requests if request[0] != "GET" and "dryRun=All" not in request[1]]
@@ -45,6 +59,8 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
     context = ssl.create_default_context(cafile=ca_file)
     host, port = server.removeprefix("https://").split(":")
 
+    counting = threading.Lock()
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         wbufsize = 65536
@@ -59,13 +75,21 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
             super().finish()
 
         def _forward(self) -> None:
-            record.requests.append((self.command, self.path))
+            with counting:
+                record.requests.append((self.command, self.path))
+                breaks = len(record.requests) == record.break_at
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if record.faults:
+            if record.faults and len(record.requests) > record.faults_after:
                 self._answer(*record.faults.pop(0))
+                return
+            if breaks and not record.late:
+                self._answer(*record.fault)
                 return
             if self.path.partition("?")[0] in record.answers:
                 self._answer(200, {"Content-Type": "application/json"}, record.answers[self.path.partition("?")[0]])
+                return
+            trouble = record.trouble(self.command, self.path)
+            if trouble and not self._passes(trouble):
                 return
             # Not by names: a header may stand there more than once.
             self.upstream.putrequest(self.command, self.path, skip_accept_encoding=True)
@@ -74,8 +98,70 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
                     self.upstream.putheader(name, value)
             self.upstream.endheaders(body or None)
             answer = self.upstream.getresponse()
+            if breaks:
+                answer.read()
+                self._answer(*record.fault)
+                return
             kept = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
-            self._answer(answer.status, kept, answer.read())
+            if trouble == "lost":
+                answer.read()
+                self._answer(0, {}, b"")
+            elif trouble == "slow":
+                self._drip(answer.status, kept, answer.read())
+            elif "watch=true" in self.path:
+                self._stream(answer, kept)
+            else:
+                self._answer(answer.status, kept, answer.read())
+
+        def _passes(self, trouble: str) -> bool:
+            """Whether the request reaches the API server; what does not is answered here, if at all."""
+            self.close_connection = True
+            if trouble == "unsent":
+                self._answer(0, {}, b"")
+            elif trouble == "silent":
+                record.ended.wait(120)
+            elif trouble in ("held", "over"):
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.flush()
+                if trouble == "held":
+                    record.ended.wait(120)
+                self.wfile.write(b"0\r\n\r\n")
+            elif trouble == "endless":
+                self.send_response(200)
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    while not record.ended.is_set():
+                        self.wfile.write(b" " * 65536)
+            return trouble in ("lost", "slow")
+
+        def _drip(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            """A byte a second."""
+            self.send_response(status)
+            for key, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                    if record.ended.wait(1):
+                        return
+
+        def _stream(self, answer: http.client.HTTPResponse, headers: dict[str, str]) -> None:
+            """Pass on what comes as it comes, for as long as the client listens."""
+            self.send_response(answer.status)
+            for key, value in {**headers, "Transfer-Encoding": "chunked"}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            self.wfile.flush()
+            self.close_connection = True
+            with contextlib.suppress(OSError):
+                while data := answer.read1(65536):
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+                    self.wfile.flush()
+                self.wfile.write(b"0\r\n\r\n")
 
         def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
             if status == 0:
@@ -99,5 +185,6 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
     try:
         yield record
     finally:
+        record.ended.set()
         proxy.shutdown()
         proxy.server_close()

@@ -30,7 +30,9 @@ options:
     description: Context of the kubeconfig. The variable E(K8S_AUTH_CONTEXT) gives it, too.
     type: str
   host:
-    description: URL of the API server. It wins over the kubeconfig's, as C(tls-server-name) of the kubeconfig then does not count. The variable E(K8S_AUTH_HOST) gives it, too.
+    description:
+      - URL of the API server. It wins over that of the kubeconfig, whose C(tls-server-name) then does not count.
+      - The variable E(K8S_AUTH_HOST) gives it, too.
     type: str
   api_key:
     description: Bearer token. The variable E(K8S_AUTH_API_KEY) gives it, too.
@@ -71,7 +73,9 @@ options:
       - The variable E(K8S_AUTH_PROXY) gives it, too.
     type: str
   no_proxy:
-    description: Comma-separated hosts, domains, addresses and networks, with or without a port, that are reached without any proxy. The variable E(K8S_AUTH_NO_PROXY) gives it, too.
+    description:
+      - Comma-separated hosts, domains, addresses and networks, with or without a port, that are reached without any proxy.
+      - The variable E(K8S_AUTH_NO_PROXY) gives it, too.
     type: str
   proxy_headers:
     description: Headers for the proxy.

@@ -23,6 +23,7 @@ options:
     env:
       - name: K8S_AUTH_KUBECONFIG
     vars:
+      - name: cdi_kubeconfig
       - name: kubevirt_cdi_kubeconfig
   context:
     description: Context of the kubeconfig.
@@ -30,6 +31,7 @@ options:
     env:
       - name: K8S_AUTH_CONTEXT
     vars:
+      - name: cdi_context
       - name: kubevirt_cdi_context
   host:
     description: URL of the API server.
@@ -37,6 +39,7 @@ options:
     env:
       - name: K8S_AUTH_HOST
     vars:
+      - name: cdi_host
       - name: kubevirt_cdi_host
   api_key:
     description: Bearer token.
@@ -44,6 +47,7 @@ options:
     env:
       - name: K8S_AUTH_API_KEY
     vars:
+      - name: cdi_api_key
       - name: kubevirt_cdi_api_key
   username:
     description: Name for basic authentication.
@@ -84,6 +88,7 @@ options:
       - name: K8S_AUTH_CA_CERT
       - name: K8S_AUTH_SSL_CA_CERT
     vars:
+      - name: cdi_ca_cert
       - name: kubevirt_cdi_ca_cert
   validate_certs:
     description: Whether the API server's certificate is verified. It is, unless this option or the kubeconfig says otherwise.

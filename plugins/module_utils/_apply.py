@@ -16,13 +16,14 @@ import typing as t
 from ._connection import FIELD_MANAGER, Connection, Object
 from ._errors import ApiError, ForeignAnswer, NotServed
 from ._public import SECRET_ANNOTATIONS, without_secrets
-from ._quantity import equal, parse
+from ._quantity import parse, short, whole_bytes
 from ._resources import Resource
 
 # A source without options is still a source.
 _MEANINGFUL_WHEN_EMPTY = ("blank", "upload")
 _SERVER_METADATA = ("creationTimestamp", "generation", "managedFields", "resourceVersion", "selfLink", "uid")
 _QUANTITY_MAPS = ("limits", "requests")
+_SIZES = ("memory", "ephemeral-storage")
 
 
 class Change(t.NamedTuple):
@@ -129,7 +130,8 @@ def keep_stored_spelling(desired: t.Any, stored: t.Any) -> t.Any:
     for key in _QUANTITY_MAPS:
         quantities = words.get(key)
         if isinstance(quantities, dict) and isinstance(stored.get(key), dict):
-            words[key] = {name: stored[key][name] if equal(value, stored[key].get(name)) else value for name, value in quantities.items()}
+            held = stored[key]
+            words[key] = {name: held[name] if name in held and _canonical(name, value) == _canonical(name, held[name]) else value for name, value in quantities.items()}
     return words
 
 
@@ -142,7 +144,7 @@ def normalise(value: t.Any) -> t.Any:
         if key == "metadata" and isinstance(item, dict):
             item = {name: entry for name, entry in item.items() if name not in _SERVER_METADATA}
         if key in _QUANTITY_MAPS and isinstance(item, dict):
-            item = {name: _canonical(quantity) for name, quantity in item.items()}
+            item = {name: _canonical(name, quantity) for name, quantity in item.items()}
         item = normalise(item)
         if key == "status" or key in SECRET_ANNOTATIONS or (item in (None, {}, []) and key not in _MEANINGFUL_WHEN_EMPTY):
             continue
@@ -150,9 +152,12 @@ def normalise(value: t.Any) -> t.Any:
     return meaning
 
 
-def _canonical(quantity: t.Any) -> t.Any:
+def _canonical(name: str, quantity: t.Any) -> t.Any:
+    """One spelling for each value: of sizes as one writes them, because diffs show it."""
     try:
-        return f"{parse(quantity).normalize():f}"
+        if name == "storage":
+            return short(whole_bytes(quantity))
+        return short(parse(quantity)) if name in _SIZES else f"{parse(quantity).normalize():f}"
     except ValueError:
         return quantity
 

@@ -16,10 +16,11 @@ Spec = t.Dict[str, t.Any]
 
 
 class ArgumentSpec:
-    """An argument spec and its constraints, put together from parts."""
+    """An argument spec and its constraints, put together from parts. `kinds`: what options hold where their names say something else (see `_values`)."""
 
-    def __init__(self, options: Spec, **constraints: t.Any) -> None:
+    def __init__(self, options: Spec, *, kinds: t.Mapping[str, str] | None = None, **constraints: t.Any) -> None:
         self.options = options
+        self.kinds = dict(kinds or {})
         self.constraints = constraints
 
     def __add__(self, other: ArgumentSpec) -> ArgumentSpec:
@@ -27,7 +28,7 @@ class ArgumentSpec:
         for name, value in other.constraints.items():
             before = constraints.get(name)
             constraints[name] = {**(before or {}), **value} if isinstance(value, dict) else [*(before or []), *value]
-        return ArgumentSpec({**self.options, **other.options}, **constraints)
+        return ArgumentSpec({**self.options, **other.options}, kinds={**self.kinds, **other.kinds}, **constraints)
 
 
 def _from_env(*names: str) -> tuple[t.Any, list[str]]:
@@ -68,6 +69,9 @@ AUTH = ArgumentSpec(
         "impersonate_groups": {"type": "list", "elements": "str", "fallback": _from_env("IMPERSONATE_GROUPS")},
     }
 )
+
+# Of whatever deletes data; not a part of its own, because lists of items have it in each item.
+WHEN_IN_USE: Spec = {"when_in_use": {"type": "str", "choices": ["fail", "delete"], "default": "fail"}}
 
 FORCE_CONFLICTS = ArgumentSpec({"force_conflicts": {"type": "bool", "default": False}})
 

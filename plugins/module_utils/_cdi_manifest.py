@@ -58,7 +58,7 @@ def read_manifest(source: str, checksum: str | None) -> list[Object]:
     content = _download(source) if "://" in source else _read(source)
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
     if checksum and digest != checksum.lower():
-        raise CdiError(f"manifest {source} has the checksum {digest} and not {checksum}; nothing was written.")
+        raise CdiError(f"manifest {source} does not match checksum: expected {checksum}, got {digest}; nothing was written. Correct checksum, or the file.")
     try:
         return manifest_objects(yaml.safe_load_all(content), source)
     except (yaml.YAMLError, ValueError) as exc:  # The latter for a date that there is not.

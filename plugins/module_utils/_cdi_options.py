@@ -11,7 +11,7 @@ import json
 import re
 import typing as t
 
-from ._argspec import FORCE_CONFLICTS, PROGRESS, ArgumentSpec, wait_spec
+from ._argspec import FORCE_CONFLICTS, PROGRESS, WHEN_IN_USE, ArgumentSpec, wait_spec
 from ._cdi_manifest import check_checksum, check_registry, release_url
 from ._errors import CdiError
 from ._fields import to_fields
@@ -65,6 +65,7 @@ SPEC = (
             "image_registry": {"type": "str"},
             "image_pull_secrets": {"type": "list", "elements": "str", "no_log": False},
             "delete_data_volumes": {"type": "bool", "default": False},
+            **WHEN_IN_USE,
             **CR_OPTIONS,
         },
         required_if=[("state", "present", ["version", "manifest"], True)],

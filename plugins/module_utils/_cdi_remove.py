@@ -32,6 +32,7 @@ from ._resources import (
     SERVICE_ACCOUNT,
     Resource,
 )
+from ._users import UserReader, held_by
 from ._verdict import REACHED, WAITING, Verdict
 from ._wait import poll_until, wait_for
 
@@ -40,6 +41,7 @@ _DEFAULT_NAMESPACE = "cdi"
 _OWN_NAMESPACE_LABEL = "cdi.kubevirt.io"
 
 # The others are known to the cluster's garbage collector as the kind of the CDI object, or are the way to find the rest.
+_NAMED = 3
 _BEFORE_CDI_IS_GONE = (DEPLOYMENT, ROLE_BINDING, ROLE, SERVICE_ACCOUNT, NAMESPACE)
 
 Known = t.Tuple[Resource, Object]
@@ -61,28 +63,38 @@ def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str,
     claims = _claims_that_go(connection, namespace, found, data)
     if (data or claims) and not params["delete_data_volumes"]:
         raise _would_be_lost(data, claims, namespace)
+    if params["when_in_use"] == "fail":
+        _refuse_in_use(UserReader(connection, task.warn, all_namespaces=True), data, claims)
     crons, volumes = ([each for each in data if each[0] is resource] for resource in (DATA_IMPORT_CRON, DATA_VOLUME))
     objects: list[Known] = [(CDI, cdi)] if cdi else []
     if not task.check_mode:
         waiter = _Waiter(task, deadline)
-        for step in (crons, volumes):
-            waiter.delete(step)
-            waiter.until(step, _is_gone)
-        waiter.delete(objects)
-        # The operator has to live until it has cleaned up. What the CDI object owns may go together with the operator's namespace.
-        waiter.until(objects, _is_cleaned_up)
-        waiter.delete([each for each in found if each[0] in _BEFORE_CDI_IS_GONE])
-        if params["wait"]:
-            waiter.until(objects, _is_gone)
-        waiter.delete([each for each in found if each[0] not in _BEFORE_CDI_IS_GONE])
-        if params["wait"]:
-            verdict = poll_until(connection, lambda bounded: _left(task, bounded, found), deadline)
-            if verdict.state != REACHED:
-                raise CdiError(f"CDI is not gone after {params['wait_timeout']} s: {verdict.reason}.")
+        try:
+            _remove_in_order(waiter, crons, volumes, objects, found, params["wait"])
+        except CdiError as exc:
+            exc.result = {"changed": bool(waiter.deleted), "changed_objects": [title(resource, item) for resource, item in waiter.deleted]}
+            raise
     return {
         title(resource, item): Change(True, True, {}, diff_of(item, None))
         for resource, item in [*crons, *volumes, *objects, *found]
     }
+
+
+def _remove_in_order(waiter: _Waiter, crons: list[Known], volumes: list[Known], objects: list[Known], found: list[Known], wait: bool) -> None:
+    for step in (crons, volumes):
+        waiter.delete(step)
+        waiter.until(step, _is_gone)
+    waiter.delete(objects)
+    # The operator has to live until it has cleaned up. What the CDI object owns may go together with the operator's namespace.
+    waiter.until(objects, _is_cleaned_up)
+    waiter.delete([each for each in found if each[0] in _BEFORE_CDI_IS_GONE])
+    if wait:
+        waiter.until(objects, _is_gone)
+    waiter.delete([each for each in found if each[0] not in _BEFORE_CDI_IS_GONE])
+    if wait:
+        verdict = poll_until(waiter.connection, lambda bounded: _left(waiter.task, bounded, found), waiter.deadline)
+        if verdict.state != REACHED:
+            raise CdiError(f"CDI is not gone after {waiter.timeout} s: {verdict.reason}.")
 
 
 def _found(connection: Connection, namespace: str, binding: Object | None) -> list[Known]:
@@ -126,7 +138,22 @@ def _would_be_lost(data: list[Known], claims: list[Object], namespace: str) -> C
     counted = ", ".join(f"{kinds.count(kind)} {kind}s" for kind in dict.fromkeys(kinds))
     names = [f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in [*(item for _resource, item in data), *claims]]
     first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return CdiError(f"There are {counted} ({first}), which would be deleted with their data; delete them first, or say delete_data_volumes=true.")
+    return CdiError(f"There are {counted} ({first}), which would be deleted with their data; delete them first, or set delete_data_volumes=true.")
+
+
+def _refuse_in_use(reader: UserReader, data: list[Known], claims: list[Object]) -> None:
+    """Raises CdiError, before anything is written, when somebody uses the data that go with CDI."""
+    known = [(resource, item) for resource, item in data if resource is DATA_VOLUME] + [(PERSISTENT_VOLUME_CLAIM, claim) for claim in claims]
+    keys = {(item["metadata"]["namespace"], item["metadata"]["name"]): title(resource, item) for resource, item in reversed(known)}
+    # Clones between volumes that all go are not in anybody's way.
+    used = {keys[key]: users for key in sorted(keys) if (users := reader.users(key)._replace(clones=()))}
+    if used:
+        first = [f"{name} by {users.sentence}" for name, users in used.items()]
+        more = f", and {len(first) - _NAMED} more" if len(first) > _NAMED else ""
+        raise CdiError(
+            f"CDI was not removed, because data that would be deleted are in use: {'; '.join(first[:_NAMED])}{more}; "
+            f"{next(iter(used.values())).remedy}, or set when_in_use=delete to delete them anyway."
+        )
 
 
 def _is_gone(stored: Object | None) -> bool:
@@ -137,11 +164,12 @@ def _is_cleaned_up(stored: Object | None) -> bool:
     return stored is None or set(stored["metadata"].get("finalizers") or []) <= {"foregroundDeletion"}
 
 
-class _Waiter(t.NamedTuple):
-    """Deletes objects and waits for them, until `deadline`."""
+class _Waiter:
+    """Deletes objects, which it remembers, and waits for them, until `deadline`."""
 
-    task: Task
-    deadline: float
+    def __init__(self, task: Task, deadline: float) -> None:
+        self.task, self.connection, self.deadline, self.timeout = task, task.connection, deadline, task.params["wait_timeout"]
+        self.deleted: list[Known] = []
 
     def delete(self, step: list[Known]) -> None:
         """In the foreground: an object is gone when all that it owns is, such as the claim of a DataVolume."""
@@ -149,7 +177,14 @@ class _Waiter(t.NamedTuple):
             metadata = item["metadata"]
             if not metadata.get("deletionTimestamp"):
                 namespace = metadata.get("namespace")
-                self.task.connection.delete(resource, metadata["name"], namespace, dry_run=False, propagation="Foreground", uid=metadata["uid"])
+                self.connection.delete(resource, metadata["name"], namespace, dry_run=False, propagation="Foreground", uid=metadata["uid"])
+                self.deleted.append((resource, item))
+
+    def held(self, resource: Resource, stored: Object | None) -> str:
+        """What holds an object, or the claim of a DataVolume, which goes before it."""
+        metadata = (stored or {}).get("metadata") or {}
+        claim = self.connection.get(PERSISTENT_VOLUME_CLAIM, metadata["name"], metadata["namespace"]) if resource is DATA_VOLUME and metadata else None
+        return held_by(self.connection, PERSISTENT_VOLUME_CLAIM, claim) if claim else held_by(self.connection, resource, stored)
 
     def until(self, step: list[Known], reached: t.Callable[[Object | None], bool]) -> None:
         by_place: dict[tuple[Resource, str | None], list[str]] = {}
@@ -161,9 +196,8 @@ class _Waiter(t.NamedTuple):
             for name, outcome in wait_for(self.task.connection, resource, namespace, names, judge, self.deadline).items():
                 if outcome.verdict.state != REACHED:
                     raise CdiError(
-                        f"{target(resource, namespace, name)} is not gone after {self.task.params['wait_timeout']} s "
-                        f"({_finalizers(outcome.object) or 'no finalizers'}); "
-                        f"a pod may still use what it owns, or see the log of {OPERATOR}."
+                        f"{target(resource, namespace, name)} was not deleted within {self.timeout} s: {self.held(resource, outcome.object)}; "
+                        f"or see the log of {OPERATOR}."
                     )
 
     def _judge(self, reached: t.Callable[[Object | None], bool], resource: Resource, namespace: str | None, name: str, stored: Object | None) -> Verdict:

@@ -11,7 +11,7 @@ import typing as t
 
 from ._cdi import active, release
 from ._clone import METHOD, PREFIX, annotations, asked
-from ._clone_plan import BLOCK, FILESYSTEM, SNAPSHOT_IN_ERROR, Source, StorageClass, Target
+from ._clone_plan import BEING_DELETED, BLOCK, FILESYSTEM, SNAPSHOT_IN_ERROR, Source, StorageClass, Target
 from ._quantity import parse
 from ._scratch import Settings, overhead_of
 
@@ -154,6 +154,7 @@ def claim_source(claim: Object, volume: Object | None, owner: Object | None, pod
         measured=said.get(f"{PREFIX}storage.contentType") == "kubevirt",
         waits=tuple(waits),
         users=tuple(f"pod {metadata['namespace']}/{name} using PersistentVolumeClaim {metadata['name']}" for name in users(claim, pods)),
+        problem=f"{BEING_DELETED} since {metadata['deletionTimestamp']}" if metadata.get("deletionTimestamp") else None,
     )
 
 
@@ -192,7 +193,9 @@ def snapshot_source(snapshot: Object, content: Object | None, known: Cluster) ->
     ready = bool(status.get("readyToUse"))
     size = _bytes(status.get("restoreSize"))
     problem = None
-    if status.get("error"):
+    if metadata.get("deletionTimestamp"):
+        problem = f"{BEING_DELETED} since {metadata['deletionTimestamp']}"
+    elif status.get("error"):
         problem = f"{SNAPSHOT_IN_ERROR}: {status['error'].get('message') or 'no details'}"
     elif not snapshot["spec"].get("volumeSnapshotClassName"):
         problem = f"snapshot {metadata['name']}/{metadata['namespace']} does not have volume snap class populated, can't clone"

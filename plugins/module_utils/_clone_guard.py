@@ -15,13 +15,13 @@ from . import _data_volume_growth as growth
 from ._clone import PREFIX, annotations, is_clone
 from ._clone_facts import source_reference
 from ._clone_permission import refusal
-from ._clone_plan import SNAPSHOT_IN_ERROR
+from ._clone_plan import SNAPSHOT_IN_ERROR, Plan
 from ._clone_prediction import Prediction, Reader, predict
 from ._connection import Connection, Object
 from ._data_volume_ensure import Item, drift_of
 from ._diagnosis_rules import LASTING
 from ._errors import ApiError, CdiError
-from ._items import guarded
+from ._items import guarded, guarded_all
 from ._module import Task
 from ._resources import VOLUME_SNAPSHOT
 from ._verdict import REACHED, WAITING, Verdict
@@ -33,6 +33,9 @@ _NOT_CLONED = (f"{PREFIX}storage.prePopulated", f"{PREFIX}storage.checkStaticVol
 # For so long a VolumeSnapshot has to be in error until that counts.
 _SNAPSHOT_HEALS_SECONDS = LASTING * 2
 
+# Of a clone whose facts cannot be read; that is its error.
+_NO_PREDICTION = Prediction(Plan(None, ""), None)
+
 Key = t.Tuple[str, str]
 
 
@@ -40,12 +43,14 @@ def check(volume: t.Mapping[str, t.Any]) -> None:
     source = volume["source"] or {}
     if volume["require_clone_method"] and volume["state"] == "present" and not (volume["source_ref"] or source.get("pvc") or source.get("snapshot")):
         name = volume["name"]
-        raise CdiError(f"DataVolume {name} has require_clone_method and is no clone; give source.pvc, source.snapshot or source_ref, or leave it out.")
+        raise CdiError(
+            f"DataVolume {name} is not a clone, so require_clone_method does not apply; remove it, or give source.pvc, source.snapshot or source_ref."
+        )
 
 
 def sources_first(items: list[Item]) -> tuple[list[Item], list[Item]]:
     """The items that can be made now, and the clones with require_clone_method whose source another item has to make before."""
-    made = {item.key for item in items if _will_be_made(item)}
+    made = {item.key for item in items if will_be_made(item)}
     later = {item.key for item in items if item.volume["require_clone_method"] and item.key in made and source_claim(item) in made}
     if len(later) == len(items):
         return items, []  # They are each other's sources.
@@ -58,15 +63,39 @@ def source_claim(item: Item) -> Key | None:
     return reference[1:] if reference and reference[0] == "pvc" else None
 
 
-def predict_and_check(task: Task, items: list[Item], deadline: float) -> dict[Key, Prediction]:
+def skip_without_source(items: list[Item], some: list[Item]) -> None:
+    """Those of `some` that would be cloned from one of `items` that failed are not made: its error is theirs."""
+    failed = {item.key: item for item in items if item.error and item.present}
+    for item in some:
+        source = failed.get(source_claim(item) or item.key)
+        if source is not None and source is not item and not item.error and will_be_made(item):
+            item.error = f"DataVolume {item.title} was skipped because its source failed; fix the source first: {source.error}"
+
+
+def fail_without_source(items: list[Item], some: list[Item]) -> None:
+    """Those of `some` that wait for one of `items` that failed before it was filled do not get anywhere: its error is theirs."""
+    failed = {item.key: item for item in items if item.error and item.stored is not None and not is_filled(item.stored)}
+    for item in some:
+        source = failed.get(source_claim(item) or item.key)
+        if source is not None and source is not item and not item.error and item.stored is not None and not is_filled(item.stored):
+            item.error = f"DataVolume {item.title} cannot be cloned because its source failed; fix the source first: {source.error}"
+
+
+def is_filled(stored: Object) -> bool:
+    return (stored.get("status") or {}).get("phase") == "Succeeded"
+
+
+def predict_and_check(task: Task, items: list[Item], deadline: float, known: Reader | None = None) -> dict[Key, Prediction]:
     """The plans of the clones that the task will make, or has to when they cannot grow. One that is not as asked, or cannot succeed, is refused."""
     growing = {item.key for item in items if _may_grow(item)}
-    wanted = {item.key: rules.desired(item.volume) for item in items if item.key in growing or _will_be_made(item)}
+    wanted = {item.key: rules.desired(item.volume) for item in items if item.key in growing or will_be_made(item)}
     clones = [item for item in items if item.key in wanted and is_clone(wanted[item.key], None) and not _is_filled_otherwise(wanted[item.key])]
-    predictions = dict(zip((item.key for item in clones), _predict(task.connection, [wanted[item.key] for item in clones], deadline)))
+    unknown: list[Prediction | None] = [None for _item in clones]
+    found = guarded_all(clones, lambda: _predict(task.connection, [wanted[item.key] for item in clones], deadline, known), unknown)
+    predictions = dict(zip((item.key for item in clones), found))
     refusals: dict[tuple[str, str, str], str] = {}
     for item in clones:
-        prediction = t.cast(Prediction, predictions[item.key])
+        prediction = predictions[item.key] or _NO_PREDICTION
         guarded(item, lambda item=item, prediction=prediction: _refuse(task, item, prediction, refusals))
         if item.key in growing:
             item.error, item.refusal = "", item.error
@@ -76,12 +105,12 @@ def predict_and_check(task: Task, items: list[Item], deadline: float) -> dict[Ke
                 f"DataVolume {item.title}: CDI does not begin to clone while the source is in use by {', '.join(prediction.users)}; "
                 "stop what uses it, or clone from a VolumeSnapshot."
             )
-    return t.cast(t.Dict[Key, Prediction], predictions)
+    return {key: prediction for key, prediction in predictions.items() if prediction}
 
 
-def _predict(connection: Connection, volumes: list[Object], deadline: float) -> list[Prediction | None]:
+def _predict(connection: Connection, volumes: list[Object], deadline: float, known: Reader | None) -> list[Prediction | None]:
     """The plans. The snapshot controller tries again after an error, and takes it back when it gets on: that is waited for."""
-    predictions = predict(Reader(connection), volumes)
+    predictions = predict(Reader(connection, known), volumes)
     in_error = {found.source[1:] for found in predictions if found and found.source and (found.plan.error or "").startswith(SNAPSHOT_IN_ERROR)}
     if not in_error:
         return predictions
@@ -91,10 +120,10 @@ def _predict(connection: Connection, volumes: list[Object], deadline: float) -> 
         return Verdict(WAITING if any((stored.get("status") or {}).get("error") for stored in snapshots) else REACHED)
 
     poll_until(connection, healed, min(deadline, time.monotonic() + _SNAPSHOT_HEALS_SECONDS))
-    return predict(Reader(connection), volumes)
+    return predict(Reader(connection, known), volumes)
 
 
-def _will_be_made(item: Item) -> bool:
+def will_be_made(item: Item) -> bool:
     if not item.present or item.error:
         return False
     if item.stored is None or item.terminating:

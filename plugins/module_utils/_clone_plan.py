@@ -15,6 +15,7 @@ from __future__ import annotations
 import typing as t
 
 from ._overhead import required_space, usable_space
+from ._quantity import rough, short
 
 COPY, SNAPSHOT, CSI_CLONE = "copy", "snapshot", "csi-clone"
 METHODS = (SNAPSHOT, CSI_CLONE, COPY)
@@ -27,9 +28,12 @@ INCOMPATIBLE_MODES = "The volume modes of source and target are incompatible"
 NO_EXPANSION = "No volume expansion is possible"
 NO_PROVISIONER_MATCH = "The storageclass provisioner does not match the volumesnapshotcontent driver"
 INCOMPATIBLE_PROVISIONERS = "Provisioners are incompatible"
-TOO_SMALL = "target resources requests storage size is smaller than the source"
+SMALLER_THAN = "is smaller than the source's"
+# This one is ours: CDI waits for a claim that goes.
+BEING_DELETED = "it is being deleted"
 SNAPSHOT_IN_ERROR = "snapshot in error state with msg"
 
+MEBIBYTE = 1024 * 1024
 _COMPARES_SNAPSHOT_MODE = (1, 62)
 _RAISES_TO_MINIMUM = (1, 64)
 
@@ -225,7 +229,21 @@ def _validate(facts: Facts, source: Source, claim: _Claim) -> None:
         return
     size = max(target.size, _minimum(facts)) if target.by_storage else target.size
     if source.request > size:
-        raise _Refused(f"{TOO_SMALL} {size} < {source.request}")
+        raise _Refused(_too_small(facts, source, size))
+
+
+def _too_small(facts: Facts, source: Source, request: int) -> str:
+    """What is compared as the user knows it: disks, without the overhead of file systems where that is not what makes the difference."""
+    target, disk = facts.target, disk_size(facts, source)
+    asked = target.size if target.size is not None else _usable(facts, request, _volume_mode(target), target.storage_class)
+    if disk > asked:
+        return f"{short(asked)} {SMALLER_THAN} {short(disk)}"
+    return f"{short(request)} {SMALLER_THAN} {rough(source.request)}, which include the overhead of its file system"
+
+
+def disk_size(facts: Facts, source: Source) -> int:
+    """The largest disk that fits into the source's claim."""
+    return _usable(facts, source.request, source.volume_mode, source.storage_class)
 
 
 def _choose(facts: Facts, source: Source, claim: _Claim) -> Plan:
@@ -277,7 +295,7 @@ def _from_claim(facts: Facts, source: Source, claim: _Claim, chosen: StorageClas
     """computeStrategyForSourcePVC."""
     effective = max(claim.request, _minimum(facts))
     if not claim.permissive and source.request > effective:
-        raise _Refused(f"{TOO_SMALL} {effective} < {source.request}")
+        raise _Refused(_too_small(facts, source, effective))
     wanted, reason = _wanted(facts, chosen)
     if wanted not in METHODS:
         raise _Refused(f"unknown strategy/source {wanted}")
@@ -350,7 +368,7 @@ def _other_mode(source: Source, claim: _Claim) -> Plan:
 
 
 def _no_expansion(capacity: int, claim: _Claim, chosen: StorageClass) -> Plan:
-    detail = f"the claim asks for {claim.request} bytes, the source has {capacity}, and class {chosen.name} does not allow expansion"
+    detail = f"the claim requests {rough(claim.request)}, the source has {rough(capacity)}, and class {chosen.name} does not allow expansion"
     return Plan(COPY, _fell_back(NO_EXPANSION, detail), NO_EXPANSION)
 
 
@@ -362,7 +380,7 @@ def _checked(facts: Facts, source: Source, claim: _Claim, made: Plan) -> Plan:
     if source.volume_mode != claim.volume_mode and facts.target.content_type == "archive":
         error = f"source volumeMode ({source.volume_mode}) and target volumeMode ({claim.volume_mode}) do not match, contentType (archive)"
     elif not claim.permissive:
-        there = _usable(facts, source.request, source.volume_mode, source.storage_class)
-        if there > _usable(facts, claim.request, claim.volume_mode, facts.target.storage_class):
-            error = TOO_SMALL
+        there, room = disk_size(facts, source), _usable(facts, claim.request, claim.volume_mode, facts.target.storage_class)
+        if there > room:
+            error = f"{short(room)}, which a claim of {rough(claim.request)} has beside its file system, {SMALLER_THAN} {short(there)}"
     return made._replace(error=error)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from ._clone_plan import COPY, CSI_CLONE, SNAPSHOT, Facts, Plan, Source, StorageClass, decide
+from ._clone_plan import BEING_DELETED, COPY, CSI_CLONE, MEBIBYTE, SNAPSHOT, Facts, Plan, Source, StorageClass, decide, disk_size
+from ._quantity import short
 
-_MEBIBYTE = 1024 * 1024
 # So many other classes are tried for one that is faster.
 _CLASSES_TRIED = 4
 
@@ -27,6 +27,8 @@ def _remedy(facts: Facts, decided: Plan) -> str | None:
     """The fewest changes that, by the plan with them made, give a fast clone, or one at all."""
     if facts.source is None or (decided.method != COPY and not decided.error):
         return None
+    if (facts.source.problem or "").startswith(BEING_DELETED):
+        return "name another source, or create it again first"
     if facts.source.problem:
         return "delete the VolumeSnapshot and take it anew, with a VolumeSnapshotClass and of a claim that is bound"
     changes = list(_changes(facts, facts.source))
@@ -57,11 +59,15 @@ def _changes(facts: Facts, source: Source) -> t.Iterator[_Change]:
         yield f"ask for volume_mode={source.volume_mode}", lambda now: _asking(now, volume_mode=source.volume_mode)
     if not target.access_modes:
         yield "give access_modes", lambda now: _asking(now, access_modes=("ReadWriteOnce",))
-    mebibytes = -(-max(source.request, source.capacity or 0) // _MEBIBYTE)
-    if target.size is not None and target.size < mebibytes * _MEBIBYTE:
+    claimed = -(-max(source.request, source.capacity or 0) // MEBIBYTE) * MEBIBYTE
+    if target.size is not None and target.size < claimed:
+        # A claim by spec.storage gets the overhead on top.
+        for size in sorted({disk_size(facts, source), claimed}) if target.by_storage else [claimed]:
+            omit = " or omit the size" if target.by_storage else ""
+            if size > target.size:
+                yield f"request at least {short(size)}{omit}", lambda now, size=size: _asking(now, size=size)
         if target.by_storage:
-            yield "leave out the size", lambda now: _asking(now, size=None)
-        yield f"ask for a size of at least {mebibytes}Mi", lambda now: _asking(now, size=mebibytes * _MEBIBYTE)
+            yield "omit the size", lambda now: _asking(now, size=None)
     if chosen:
         yield from _class_changes(facts, source, chosen)
     for other in _similar_classes(facts, source)[:_CLASSES_TRIED]:

@@ -14,10 +14,10 @@ from ._apply import differs, normalise
 from ._clone import PREFIX, annotations
 from ._data_volume_options import SPEC_OPTIONS
 from ._errors import CdiError
-from ._fields import to_fields
+from ._fields import field_name, to_fields
 from ._preallocation import REQUESTED
 from ._public import SECRET_FIELDS, without_secrets
-from ._quantity import parse, short
+from ._quantity import like, parse, whole_bytes
 
 Object = t.Dict[str, t.Any]
 
@@ -26,7 +26,12 @@ ADOPT_CLAIM = f"{PREFIX}allowClaimAdoption"
 POPULATED_FOR = f"{PREFIX}storage.populatedFor"
 # What CDI chooses, and writes on the claim, where a DataVolume does not say it.
 _CHOSEN = ("accessModes", "storageClassName", "volumeMode")
-_SIZES = ("spec.storage.resources.requests.storage", "spec.pvc.resources.requests.storage")
+_SIZE = ("resources", "requests", "storage")
+_STAGES = ("checkpoints", "finalCheckpoint")
+# CDI imports in stages from these, and admits other stages later (datavolume-validate.go, v1.65.0).
+_STAGED_SOURCES = ("imageio", "vddk")
+
+Path = t.Tuple[str, ...]
 
 
 def desired(volume: t.Mapping[str, t.Any]) -> Object:
@@ -40,7 +45,9 @@ def desired(volume: t.Mapping[str, t.Any]) -> Object:
     for target in ("storage", "pvc"):
         if target in spec:
             size = spec[target].pop("size", None)
-            spec[target]["resources"] = {"requests": {"storage": size}} if size else {}
+            spec[target]["resources"] = {"requests": {"storage": _whole(size)}} if size else {}
+    if not spec.get("finalCheckpoint"):
+        spec.pop("finalCheckpoint", None)  # CDI's controller drops a false one when it next writes the volume.
     asked = texts(volume["annotations"])
     if volume["binding"] == "immediate":
         asked[BIND_IMMEDIATELY] = "true"
@@ -55,10 +62,15 @@ def texts(values: t.Mapping[str, t.Any] | None) -> dict[str, str]:
     return {key: str(value).lower() if isinstance(value, bool) else str(value) for key, value in (values or {}).items()}
 
 
-class Drift(t.NamedTuple):
-    """How a stored DataVolume differs from the asked one: each line names a field and both values.
+def _whole(size: str) -> str:
+    """A size as it was typed, unless that is no whole number of bytes: the API server would store it in a spelling of its own."""
+    return size.strip() if parse(size) == whole_bytes(size) else str(whole_bytes(size))
 
-    `grows_to` is the asked size in bytes when nothing but a larger size, or one where CDI chose it, is asked for.
+
+class Drift(t.NamedTuple):
+    """How a stored DataVolume differs from the requested one in what CDI does not change: each line names an option and both values.
+
+    `grows_to` is the requested size in bytes when nothing but a larger size, or one where CDI chose it, is asked for.
     """
 
     lines: list[str]
@@ -66,20 +78,52 @@ class Drift(t.NamedTuple):
 
 
 def spec_drift(wanted: Object, stored: Object) -> Drift:
-    """What differs between two DataVolume specs, as CDI's webhook compares them: it lets no spec change (datavolume-validate.go, v1.65.0)."""
-    found = _differences(normalise(wanted["spec"]), normalise(stored["spec"]), "spec")
-    lines = [_line(*difference) for difference in found]
-    if len(found) != 1 or found[0][0] not in _SIZES:
+    """What differs between two DataVolume specs, as CDI's webhook compares them: it lets no spec change but for the stages of an import."""
+    found = _differences(normalise(_spec(wanted)), normalise(_spec(stored)), ())
+    if _may_change_stages(wanted["spec"]):
+        found = [difference for difference in found if difference[0][0] not in _STAGES]
+    size = _size_of(wanted["spec"])
+    lines = [_line(*difference, size) for difference in found]
+    if len(found) != 1 or not _is_size(found[0][0]):
         return Drift(lines)
-    _path, size, before = found[0]
-    grows = size is not None and (before is None or parse(size) > parse(before))
-    return Drift(lines, int(parse(size)) if grows else None)
+    _path, requested, before = found[0]
+    grows = requested is not None and (before is None or whole_bytes(requested) > whole_bytes(before))
+    return Drift(lines, whole_bytes(requested) if grows else None)
+
+
+def changes_stages(wanted: Object, stored: Object) -> bool:
+    """Whether the stages of an import differ, which CDI lets change."""
+    before, after = (({name: normalise(_spec(each)).get(name) for name in _STAGES}) for each in (stored, wanted))
+    return before != after
+
+
+def _may_change_stages(spec: Object) -> bool:
+    return bool(spec.get("checkpoints")) and any(kind in (spec.get("source") or {}) for kind in _STAGED_SOURCES)
+
+
+def _spec(volume: Object) -> Object:
+    return {name: value for name, value in volume["spec"].items() if name != "finalCheckpoint" or value}
+
+
+def _size_of(spec: Object) -> str | None:
+    size = (((spec.get("storage") or spec.get("pvc") or {}).get("resources") or {}).get("requests") or {}).get("storage")
+    return None if size is None else str(size)
+
+
+def _is_size(path: Path) -> bool:
+    return path[0] in ("storage", "pvc") and path[1:] == _SIZE
 
 
 def without_chosen(wanted: Object, stored: Object, claim: Object | None) -> Object:
-    """`wanted` without what the stored volume leaves to CDI, and CDI has chosen just so: nothing has to be made anew for writing it down."""
+    """`wanted` without what the stored volume leaves to CDI, and CDI has chosen just so: nothing has to be made anew for writing it down.
+
+    A size of as many bytes is spelled as it is stored.
+    """
     wanted, before = copy.deepcopy(wanted), stored["spec"]
     spec = wanted["spec"]
+    sizes = _size_of(spec), _size_of(before)
+    if None not in sizes and whole_bytes(t.cast(str, sizes[0])) == whole_bytes(t.cast(str, sizes[1])):
+        spec["storage" if "storage" in spec else "pvc"]["resources"]["requests"]["storage"] = sizes[1]
     for target in {"storage", "pvc"} & set(spec) & set(before):
         for field in _CHOSEN:
             asked = spec[target].get(field)
@@ -93,11 +137,11 @@ def without_chosen(wanted: Object, stored: Object, claim: Object | None) -> Obje
     return wanted
 
 
-def _differences(wanted: t.Any, stored: t.Any, path: str) -> list[tuple[str, t.Any, t.Any]]:
+def _differences(wanted: t.Any, stored: t.Any, path: Path) -> list[tuple[Path, t.Any, t.Any]]:
     sides = [side for side in (wanted, stored) if side is not None]
     if any(sides) and all(isinstance(side, dict) for side in sides):
         keys = sorted({key for side in sides for key in side})
-        return [line for key in keys for line in _differences((wanted or {}).get(key), (stored or {}).get(key), f"{path}.{key}")]
+        return [line for key in keys for line in _differences((wanted or {}).get(key), (stored or {}).get(key), (*path, key))]
     if wanted is None or stored is None:
         same = wanted is stored
     else:
@@ -105,12 +149,34 @@ def _differences(wanted: t.Any, stored: t.Any, path: str) -> list[tuple[str, t.A
     return [] if same else [(path, wanted, stored)]
 
 
-def _line(path: str, wanted: t.Any, stored: t.Any) -> str:
-    if path.rpartition(".")[2] in SECRET_FIELDS:
-        return f"{path} differs"
-    sides = (without_secrets(stored), without_secrets(wanted, stored))
-    values = ("unset" if value is None else short(parse(value)) if path in _SIZES else str(value) for value in sides)
-    return f"{path} is {' and not '.join(values)}"
+def _line(path: Path, wanted: t.Any, stored: t.Any, typed: str | None) -> str:
+    """`source.pvc.name: 'goldn' on the cluster, 'golden' requested`."""
+    option = _option(path)
+    if path[-1] in SECRET_FIELDS:
+        return f"{option} differs"
+    if _is_size(path):
+        before, after = (None if size is None else like(whole_bytes(size), typed) for size in (stored, wanted))
+    else:
+        before, after = without_secrets(stored), without_secrets(wanted, stored)
+    return f"{option}: {_value(before)} on the cluster, {'not' if after is None else _value(after)} requested"
+
+
+def _value(value: t.Any) -> str:
+    if value is None or value == {}:
+        return "unset" if value is None else "set"
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _option(path: Path) -> str:
+    """The option that says a field; what the module has no option for keeps the API's name."""
+    if _is_size(path):
+        return f"{path[0]}.size"
+    names, options = [], SPEC_OPTIONS
+    for part in path:
+        name = next((name for name in options if field_name(name) == part), part)
+        names.append(name)
+        options = (options.get(name) or {}).get("options") or {}
+    return ".".join(names)
 
 
 def is_terminating(claim: Object) -> bool:
@@ -129,16 +195,17 @@ def refuse_claim(volume: t.Mapping[str, t.Any], claim: Object) -> None:
         return
     if not volume["adopt_claim"]:
         raise CdiError(
-            f"{title} cannot be made: a PersistentVolumeClaim of its name exists; "
-            "say adopt_claim=true to take it with its data as they are, delete it, or choose another name."
+            f"{title} cannot be created: a PersistentVolumeClaim of its name exists; "
+            "set adopt_claim=true to take it with its data, delete it, or choose another name."
         )
     target, spec = volume["storage"] or volume["pvc"], claim["spec"]
     size = (spec.get("resources") or {}).get("requests", {}).get("storage", "0")
+    option = "storage" if volume["storage"] else "pvc"
     stored = {
-        "size": target["size"] if target["size"] and parse(target["size"]) <= parse(size) else size,
+        "size": target["size"] if target["size"] and whole_bytes(target["size"]) <= whole_bytes(size) else like(whole_bytes(size), target["size"]),
         "storage_class_name": spec.get("storageClassName"),
         "volume_mode": spec.get("volumeMode"),
     }
-    lines = [f"{option} is {value} and not {target[option]}" for option, value in stored.items() if target[option] not in (None, value)]
+    lines = [f"{option}.{name}: {_value(value)} on the claim, {target[name]!r} requested" for name, value in stored.items() if target[name] not in (None, value)]
     if lines:
-        raise CdiError(f"{title} cannot adopt the claim of its name: {'; '.join(lines)}; ask for what the claim is.")
+        raise CdiError(f"{title} cannot adopt the claim of its name: {'; '.join(lines)}; request what the claim has.")

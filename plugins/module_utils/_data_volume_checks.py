@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import math
-import re
 import string
 import typing as t
 from urllib.parse import urlsplit
@@ -21,7 +20,6 @@ from ._quantity import parse
 
 Volume = t.Mapping[str, t.Any]
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _SMALLEST = 1024 * 1024
 _DIGEST_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 _URL_SCHEMES = ("http", "https", "gs")
@@ -31,8 +29,6 @@ _REGISTRY_SCHEMES = ("docker", "oci-archive")
 def check(volume: Volume) -> None:
     """Refuse a volume that CDI could never accept. Raises CdiError that names option, value and remedy."""
     name = volume["name"]
-    if not _NAME.fullmatch(name):
-        raise CdiError(f"name is {name!r}; use lower case letters, digits, - and ., at most 253 of them.")
     if volume["state"] == "absent":
         return
     reason = next(filter(None, (rule(volume) for rule in _RULES)), "")
@@ -75,8 +71,9 @@ def _target(volume: Volume) -> str:
         return "has neither storage nor pvc; give storage with a size"
     source = volume["source"] or {}
     clone = volume["source_ref"] or source.get("pvc") or source.get("snapshot")
-    if target["size"] is None and (option == "pvc" or not clone):
-        return f"has no size; give {option}.size, for example 10Gi (only a clone by storage can do without)"
+    told = source.get("http") and volume["check_source"] != "never" and volume["content_type"] != "archive"
+    if target["size"] is None and (option == "pvc" or not (clone or told)):
+        return f"has no size; give {option}.size, for example 10Gi (only a clone or a disk image from HTTP, by storage, can do without)"
     if target["size"] is not None:
         try:
             too_small = math.ceil(parse(target["size"])) < _SMALLEST
@@ -104,6 +101,8 @@ def _population(volume: Volume) -> str:
         return "has an empty source_ref.name; give it"
     for kind in populators:
         reference = volume[option][kind]
+        if not reference["api_group"] and reference["name"] == volume["name"]:
+            return f"is its own source ({option}.{kind}.name={reference['name']!r}); name another claim, or give the volume another name"
         if not reference["api_group"] and reference["kind"] != "PersistentVolumeClaim":
             return f"has {option}.{kind} of kind {reference['kind']} without an api_group; give it (only a PersistentVolumeClaim has none)"
     return ""
@@ -118,6 +117,8 @@ def _source(volume: Volume) -> str:
         return f"has an empty source.{kind}.{empty}; give it, or another source"
     if kind == "blank" and volume["content_type"] == "archive":
         return "has source.blank and content_type=archive; a blank disk is no archive: leave content_type out"
+    if kind == "pvc" and (source["namespace"] or volume["namespace"], source["name"]) == (volume["namespace"], volume["name"]):
+        return f"is its own source (source.pvc.name={source['name']!r}); name the claim to clone from, or give the volume another name"
     if kind == "registry":
         return _registry(source, volume["content_type"])
     if "url" in required and _scheme(source["url"]) not in _URL_SCHEMES:

@@ -13,31 +13,43 @@ from dataclasses import dataclass, field
 
 from . import _data_volume as rules
 from . import _data_volume_growth as growth
-from ._apply import diff_of, patch, write
+from ._apply import Change, diff_of, differs, patch, write
+from ._cdi import conditions
 from ._cdi import release as release_numbers
 from ._cdi_config import CONFIG_NAME
 from ._clone import annotations
 from ._collected import collected_drift, is_collected
 from ._connection import Object
 from ._data_volume_checks import needs_newer, uses_newer
+from ._data_volume_unfilled import never_filled
 from ._diagnosis import NEEDS_CONSUMER
 from ._errors import ApiError, CdiError
 from ._module import Task
 from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
 from ._scratch import Settings, target_bytes
+from ._users import UserReader
 from ._wait import wait_gone
+
+# A volume that CDI works on changes all the time; so often it is read again before it is deleted as one that was never filled.
+_TRIES = 5
 
 
 @dataclass
 class Item:
-    """One volume on its way through the task. `claim` is what was last read of it, None before that; `refusal` says why it must not be made anew."""
+    """One volume on its way through the task. `claim` is what was last read of it, None before that; `refusal` says why it must not be made anew.
+
+    `drift`, `reason`, `changed` and `diff` say what was done to it, also when an error came later. `restaged`: when its import had last paused
+    before it was given other stages.
+    """
 
     volume: dict[str, t.Any]
     stored: Object | None = None
     claim: Object | None = None
     drift: str | None = None
+    reason: str | None = None
     changed: bool = False
     grows: bool = False
+    restaged: str | None = None
     diff: dict[str, t.Any] = field(default_factory=dict)
     error: str = ""
     refusal: str = ""
@@ -99,72 +111,46 @@ def needs_release(item: Item) -> bool:
     return bool(drift.lines) and uses_newer(item.volume)
 
 
-def ensure(task: Task, item: Item, release: str, deadline: float) -> None:
-    """Bring one volume to its declared state. `release` is CDI's, empty when it does not matter or is not known."""
+class Run(t.NamedTuple):
+    """What all volumes of a task share. `release` is CDI's, empty when it does not matter or is not known."""
+
+    task: Task
+    release: str
+    deadline: float
+    users: UserReader
+
+
+def ensure(run: Run, item: Item) -> None:
+    """Bring one volume to its declared state."""
     if not item.present:
-        _remove(task, item, deadline)
+        _remove(run, item)
         return
     wanted = wanted_of(item)
-    if item.collected:
-        _ensure_collected(task, item, wanted, release, deadline)
-        return
     if item.stored is None:
-        _create(task, item, wanted, release, deadline)
+        create(run, item, wanted)
         return
     drift = rules.spec_drift(wanted, item.stored)
-    if item.terminating or (drift.lines and not _grow(task, item, wanted, drift, release)):
-        _replace(task, item, rules.desired(item.volume), release, deadline)
+    if item.terminating:
+        _replace(run, item, "it was being deleted")
+        return
+    if drift.lines and not _settle(run, item, wanted, drift):
         return
     binds = _binds_now(wanted, item.stored)
-    _write(task, item, wanted)
+    if rules.changes_stages(wanted, item.stored):
+        item.restaged = paused_since(item.stored)
+    _write(run, item, wanted)
     item.drift = item.drift or ("metadata" if item.changed else "none")
     if binds and item.claim is not None:
         # CDI gives a volume's annotations to its claim only when it makes the claim.
         bound = {"metadata": {"annotations": {rules.BIND_IMMEDIATELY: "true"}}}
-        patch(task.connection, PERSISTENT_VOLUME_CLAIM, item.claim, bound, check_mode=task.check_mode)
+        patch(run.task.connection, PERSISTENT_VOLUME_CLAIM, item.claim, bound, check_mode=run.task.check_mode)
 
 
-def _ensure_collected(task: Task, item: Item, wanted: Object, release: str, deadline: float) -> None:
-    """What is left of a volume that has succeeded is its claim: it is the volume."""
-    drift = collected_drift(item.volume, t.cast(Object, item.claim))
-    if not drift.lines:
-        item.drift = "none"
-    elif drift.grows_to is not None:
-        _grow_claim(task, item, wanted, drift.grows_to, release)
-        item.drift = item.drift or "none"
-    elif item.volume["on_drift"] != "recreate":
-        raise CdiError(
-            f"DataVolume {item.title} was deleted by CDI after it had succeeded, and the claim that it left differs from the requested spec: "
-            f"{'; '.join(drift.lines)}; correct the options, or say on_drift=recreate to delete the claim with its data and make the volume anew."
-        )
-    else:
-        _replace_collected(task, item, wanted, release, deadline)
-
-
-def _replace_collected(task: Task, item: Item, wanted: Object, release: str, deadline: float) -> None:
-    if item.refusal:
-        raise CdiError(item.refusal)
-    _refuse_newer(item, release)
-    before = item.claim
-    _delete_claim(task, item, deadline, wait=True)
-    if task.check_mode:
-        item.stored = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}
-    else:
-        _create(task, item, wanted, release, deadline)
-    item.drift, item.diff = "recreate", diff_of(before, item.stored)
-
-
-def _delete_claim(task: Task, item: Item, deadline: float, *, wait: bool) -> None:
-    """Delete the claim of a collected volume, with its data."""
-    claim = t.cast(Object, item.claim)
-    owners = [owner for owner in claim["metadata"].get("ownerReferences") or [] if owner.get("controller")]
-    if owners:
-        raise CdiError(f"PersistentVolumeClaim {item.title} belongs to {owners[0]['kind']} {owners[0]['name']}; delete that, or remove the volume from it.")
-    namespace, name = item.key
-    task.connection.delete(PERSISTENT_VOLUME_CLAIM, name, namespace, dry_run=task.check_mode, uid=claim["metadata"]["uid"])
-    item.claim, item.changed, item.diff = None, True, diff_of(claim, None)
-    if wait:
-        _wait_gone(task, item, PERSISTENT_VOLUME_CLAIM, deadline)
+def paused_since(stored: Object | None) -> str | None:
+    """When the import of a volume last paused after a stage, None when it is not paused."""
+    if ((stored or {}).get("status") or {}).get("phase") != "Paused":
+        return None
+    return str(conditions(stored).get("Running", {}).get("lastTransitionTime", ""))
 
 
 def _binds_now(wanted: Object, stored: Object) -> bool:
@@ -172,127 +158,208 @@ def _binds_now(wanted: Object, stored: Object) -> bool:
     return waits and rules.BIND_IMMEDIATELY in annotations(wanted) and rules.BIND_IMMEDIATELY not in annotations(stored)
 
 
-def _write(task: Task, item: Item, wanted: Object) -> None:
-    change = write(task.connection, DATA_VOLUME, wanted, item.stored, check_mode=task.check_mode, force=task.params["force_conflicts"])
+def _write(run: Run, item: Item, wanted: Object) -> None:
+    task = run.task
+    try:
+        change = write(task.connection, DATA_VOLUME, wanted, item.stored, check_mode=task.check_mode, force=task.params["force_conflicts"])
+    except ApiError as exc:
+        found = _after_lost_answer(run, DATA_VOLUME, item, exc)
+        if not found or differs(wanted, found[0]):
+            raise
+        change = Change(True, item.stored is not None, found[0], diff_of(item.stored, found[0] if item.stored else wanted))
     item.stored = change.object
     item.changed = item.changed or change.changed
     item.diff = {side: {**item.diff.get(side, {}), **value} for side, value in change.diff.items()} or item.diff
 
 
-def _create(task: Task, item: Item, wanted: Object, release: str, deadline: float) -> None:
-    _refuse_newer(item, release)
-    item.drift = "missing"
+def _after_lost_answer(run: Run, resource: Resource, item: Item, exc: ApiError) -> list[Object] | None:
+    """The object, or none, that a write without a proper answer has left, as it may have been carried out; None when that is not known."""
+    if run.task.check_mode or 0 < exc.code < 500:
+        return None
+    try:
+        found = run.task.connection.get(resource, item.key[1], item.key[0])
+    except ApiError:
+        return None
+    return [found] if found else []
+
+
+def create(run: Run, item: Item, wanted: Object) -> None:
+    refuse_newer(run, item)
+    drift = "missing"
     if item.claim is not None:
         if rules.is_terminating(item.claim):
             # CDI would take the old volume's claim for one that is in the way.
-            _wait_gone(task, item, PERSISTENT_VOLUME_CLAIM, deadline)
+            until_gone(run, item, PERSISTENT_VOLUME_CLAIM)
         else:
             rules.refuse_claim(item.volume, item.claim)
-            item.drift = "adoptable"
-    _write(task, item, wanted)
+            drift = "adoptable"
+    item.drift = item.drift or drift
+    _write(run, item, wanted)
 
 
-def _refuse_newer(item: Item, release: str) -> None:
-    reason = needs_newer(item.volume, release)
+def refuse_newer(run: Run, item: Item) -> None:
+    reason = needs_newer(item.volume, run.release)
     if reason:
-        raise CdiError(f"DataVolume {item.title} cannot be made: {reason}.")
+        raise CdiError(f"DataVolume {item.title} cannot be created: {reason}.")
 
 
-def _grow(task: Task, item: Item, wanted: Object, drift: rules.Drift, release: str) -> bool:
-    """Whether the difference is gone by growing; False when the volume has to be made anew, CdiError when that was not said."""
-    stored = t.cast(Object, item.stored)
+def _settle(run: Run, item: Item, wanted: Object, drift: rules.Drift) -> bool:
+    """Whether the difference is gone by growing. Else the volume is made anew, or CdiError says that this was not allowed."""
     try:
-        if drift.grows_to is None:
-            raise CdiError(
-                f"DataVolume {item.title} differs from the requested spec: {'; '.join(drift.lines)}; a DataVolume's spec is immutable: "
-                "correct the options, or say on_drift=recreate to delete the volume with its data and make it anew."
-            )
-        growth.refuse_growth(stored, item.claim, drift.grows_to)
-        _grow_claim(task, item, wanted, drift.grows_to, release)
-    except CdiError as exc:
-        if item.volume["on_drift"] != "recreate" or isinstance(exc, ApiError):
+        _grow(run, item, wanted, drift)
+        return True
+    except ApiError:
+        raise
+    except CdiError:
+        unfilled = _is_unfilled(run, item)
+        if not unfilled and item.volume["on_drift"] != "recreate":
             raise
+    differences = "; ".join(drift.lines)
+    _replace(run, item, f"it was never filled, and {differences}" if unfilled else f"on_drift=recreate, and {differences}", unfilled)
+    return False
+
+
+def _is_unfilled(run: Run, item: Item) -> bool:
+    """Whether the volume never held data, and no pod waits for them."""
+    if not never_filled(t.cast(Object, item.stored), item.claim):
         return False
+    try:
+        return not run.users.users(item.key).pods
+    except CdiError:
+        return False
+
+
+def _grow(run: Run, item: Item, wanted: Object, drift: rules.Drift) -> None:
+    """Raises CdiError when the difference is not one that is gone by growing."""
+    stored = t.cast(Object, item.stored)
+    if drift.grows_to is None:
+        raise CdiError(
+            f"DataVolume {item.title} differs from the requested spec: {'; '.join(drift.lines)}; a DataVolume's spec is immutable: "
+            "correct the options, or set on_drift=recreate to delete the volume with its data and create it again."
+        )
+    growth.refuse_growth(stored, item.claim, drift.grows_to, _typed_size(item))
+    grow_claim(run, item, wanted, drift.grows_to)
+    item.grows = True
     target = "storage" if "storage" in wanted["spec"] else "pvc"
     wanted["spec"][target]["resources"] = stored["spec"][target].get("resources") or {}
-    return True
 
 
-def _grow_claim(task: Task, item: Item, wanted: Object, size: int, release: str) -> None:
-    claim = t.cast(Object, item.claim)
-    item.grows = True
+def _typed_size(item: Item) -> str:
+    return str((item.volume["storage"] or item.volume["pvc"])["size"])
+
+
+def grow_claim(run: Run, item: Item, wanted: Object, size: int) -> None:
+    task, claim = run.task, t.cast(Object, item.claim)
     if growth.grown_to(claim) == size:
         return
-    settings = Settings(task.connection.get(CDI_CONFIG, CONFIG_NAME) or {}, release_numbers(release))
+    settings = Settings(task.connection.get(CDI_CONFIG, CONFIG_NAME) or {}, release_numbers(run.release))
     needed = target_bytes(settings, wanted["spec"], claim["spec"].get("storageClassName"), claim["spec"].get("volumeMode") == "Block") or 0
     if growth.requested(claim) >= needed:
         return
-    asked = (item.volume["storage"] or item.volume["pvc"])["size"]
+    asked = _typed_size(item)
     values = {"metadata": {"annotations": {growth.GROWN_TO: asked}}, "spec": {"resources": {"requests": {"storage": str(needed)}}}}
     try:
         change = patch(task.connection, PERSISTENT_VOLUME_CLAIM, claim, values, check_mode=task.check_mode)
     except ApiError as exc:
-        if "can be resized" not in str(exc):
+        if "can be resized" in str(exc):
+            raise CdiError(
+                f"DataVolume {item.title} cannot grow to {asked}: its storage class {claim['spec'].get('storageClassName')!r} does not allow it; "
+                "set allowVolumeExpansion on the class if its driver can, or set on_drift=recreate to delete the volume with its data and create it again."
+            ) from exc
+        found = _after_lost_answer(run, PERSISTENT_VOLUME_CLAIM, item, exc)
+        if not found or differs(values, found[0]):
             raise
-        raise CdiError(
-            f"DataVolume {item.title} cannot grow to {asked}: its storage class {claim['spec'].get('storageClassName')} does not allow it; "
-            "set allowVolumeExpansion on the class if its driver can, or say on_drift=recreate to delete the volume with its data and make it anew."
-        ) from exc
+        change = Change(True, True, found[0], diff_of(claim, found[0]))
     item.claim, item.drift, item.changed = change.object, "growable", True
     item.diff = {side: {"claim": value} for side, value in change.diff.items()}
 
 
-def _replace(task: Task, item: Item, wanted: Object, release: str, deadline: float) -> None:
+def _replace(run: Run, item: Item, reason: str, unfilled: bool = False) -> None:
     """Delete, unless it is on its way already, and make anew."""
-    before = t.cast(Object, item.stored)
+    before, wanted = t.cast(Object, item.stored), rules.desired(item.volume)
     if item.refusal:
         raise CdiError(item.refusal)
-    _refuse_newer(item, release)
-    _delete(task, item)
-    if task.check_mode:
+    refuse_newer(run, item)
+    _delete(run, item, unfilled)
+    item.drift, item.reason = "unfilled" if unfilled else "recreate", f"deleted and not created again, because {reason}"
+    if run.task.check_mode:
         # The server cannot try the new volume out while the old one is there.
-        item.stored = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}
+        item.stored, item.changed = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}, True
     else:
-        _wait_gone(task, item, DATA_VOLUME, deadline)
-        item.stored, item.claim = None, _claim(task, item)
-        _create(task, item, wanted, release, deadline)
-    item.drift, item.changed, item.diff = "recreate", True, diff_of(before, item.stored)
+        until_gone(run, item, DATA_VOLUME)
+        item.stored = None
+        item.claim = _claim(run, item)
+        create(run, item, wanted)
+    item.reason, item.diff = f"recreated because {reason}", diff_of(before, item.stored)
 
 
-def _remove(task: Task, item: Item, deadline: float) -> None:
-    if item.collected and not item.volume["keep_claim"]:
-        _delete_claim(task, item, deadline, wait=task.params["wait"])
+def _remove(run: Run, item: Item) -> None:
     if item.stored is None:
         return
     phase = (item.stored.get("status") or {}).get("phase") or "Pending"
     if item.volume["keep_claim"] and not item.terminating and phase != "Succeeded":
-        raise CdiError(f"DataVolume {item.title} is not filled (phase {phase}), so its claim is not worth keeping; wait, or leave keep_claim out.")
-    item.changed, item.diff = not item.terminating, {} if item.terminating else diff_of(item.stored, None)
-    _delete(task, item)
+        raise CdiError(f"DataVolume {item.title} is not filled (phase {phase}), so its claim holds nothing to keep; wait, or leave keep_claim out.")
+    _delete(run, item)
+    if run.task.params["wait"]:
+        until_gone(run, item, DATA_VOLUME)
     item.stored = None
-    if task.params["wait"]:
-        _wait_gone(task, item, DATA_VOLUME, deadline)
-        if not item.volume["keep_claim"]:
-            _wait_gone(task, item, PERSISTENT_VOLUME_CLAIM, deadline)
-        task.progress.ends(item.title, "deleted")
+    if run.task.params["wait"] and not item.volume["keep_claim"]:
+        until_gone(run, item, PERSISTENT_VOLUME_CLAIM)
+    run.task.progress.ends(item.title, "deleted")
 
 
-def _delete(task: Task, item: Item) -> None:
+def _delete(run: Run, item: Item, unfilled: bool = False) -> None:
+    """Ask for the volume's deletion, and note it, unless it is on its way already. Raises CdiError when somebody uses the data."""
     if item.terminating:
         return
+    if unfilled:
+        _delete_unfilled(run, item)
+        return
+    if not item.volume["keep_claim"] and item.volume["when_in_use"] == "fail":
+        run.users.refuse(f"DataVolume {item.title}", item.key)
+    _send_deletion(run, item)
+
+
+def _delete_unfilled(run: Run, item: Item) -> None:
+    """CDI may fill the volume in this very moment: it is deleted only as it was read, and read again if it has changed."""
+    connection, (namespace, name) = run.task.connection, item.key
+    for _try in range(_TRIES):
+        item.claim = _claim(run, item)
+        stored = connection.get(DATA_VOLUME, name, namespace)
+        if stored is None:
+            return
+        if not never_filled(stored, item.claim):
+            raise CdiError(f"DataVolume {item.title} was filled while it was about to be recreated; run the task again.")
+        item.stored = stored
+        try:
+            _send_deletion(run, item, stored["metadata"]["resourceVersion"])
+            return
+        except ApiError as exc:
+            if exc.code != 409:
+                raise
+    raise CdiError(f"DataVolume {item.title} changed {_TRIES} times while it was about to be recreated; run the task again.")
+
+
+def _send_deletion(run: Run, item: Item, version: str | None = None) -> None:
+    stored, (namespace, name) = t.cast(Object, item.stored), item.key
     propagation = "Orphan" if item.volume["keep_claim"] else "Background"
+    uid, check_mode = stored["metadata"]["uid"], run.task.check_mode
+    try:
+        run.task.connection.delete(DATA_VOLUME, name, namespace, dry_run=check_mode, propagation=propagation, uid=uid, version=version)
+    except ApiError as exc:
+        found = _after_lost_answer(run, DATA_VOLUME, item, exc)
+        if found is None or any(each["metadata"]["uid"] == uid and not each["metadata"].get("deletionTimestamp") for each in found):
+            raise
+    item.changed, item.diff = True, diff_of(stored, None)
+
+
+def _claim(run: Run, item: Item) -> Object | None:
     namespace, name = item.key
-    uid = t.cast(Object, item.stored)["metadata"]["uid"]
-    task.connection.delete(DATA_VOLUME, name, namespace, dry_run=task.check_mode, propagation=propagation, uid=uid)
+    return run.task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
 
 
-def _claim(task: Task, item: Item) -> Object | None:
-    namespace, name = item.key
-    return task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
-
-
-def _wait_gone(task: Task, item: Item, resource: Resource, deadline: float) -> None:
-    if not task.check_mode:
+def until_gone(run: Run, item: Item, resource: Resource) -> None:
+    if not run.task.check_mode:
         namespace, name = item.key
-        task.progress.waits(item.title, f"{resource.kind} is being deleted")
-        wait_gone(task.connection, resource, namespace, name, max(deadline - time.monotonic(), 0))
+        run.task.progress.waits(item.title, f"{resource.kind} is being deleted")
+        wait_gone(run.task.connection, resource, namespace, name, max(run.deadline - time.monotonic(), 0))

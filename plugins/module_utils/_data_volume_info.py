@@ -12,10 +12,11 @@ import typing as t
 from ._allocation_task import measure
 from ._argspec import ArgumentSpec
 from ._collected import as_volume, is_collected
-from ._connection import Object
+from ._connection import Connection, Object
 from ._data_volume_facts import ObservedScratch, volume_facts
 from ._diagnosis import explain
 from ._errors import NotServed
+from ._missing import ON_MISSING, SKIP, missing_namespace, report_missing
 from ._module import Task
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import orphaned_scratch
@@ -28,6 +29,7 @@ SPEC = ArgumentSpec(
         "namespace": {"type": "str"},
         "label_selectors": {"type": "list", "elements": "str", "default": []},
         "verify_allocation": {"type": "bool", "default": False},
+        **ON_MISSING.options,
     },
     required_by={"name": ["namespace"]},
 )
@@ -46,12 +48,15 @@ def run(task: Task) -> dict[str, t.Any]:
     try:
         volumes, _version = connection.list(DATA_VOLUME, namespace, label_selector=",".join(task.params["label_selectors"]), field_selector=field_selector)
         items, _version = connection.list(PERSISTENT_VOLUME_CLAIM, namespace, field_selector=field_selector)
-    except NotServed:
+    except NotServed as exc:
+        report_missing([str(exc)], task.params["on_missing"], task.warn)
         volumes, items = [], []
     claims = {_key(claim): claim for claim in items}
     pairs = [VolumeAndClaim(volume, claims.get(_key(volume))) for volume in volumes]
     left = _collected(task, volumes, items)
     collected = {_key(pair.volume) for pair in left}
+    if not volumes and not left and namespace and task.params["on_missing"] != SKIP:
+        report_missing(_missing(connection, namespace, name), task.params["on_missing"], task.warn)
     seen = look_for(connection, namespace, pairs, None if name else items)
     settings = read_settings(connection, pairs)
     allocated = measure(task, [*pairs, *left]) if task.params["verify_allocation"] else {}
@@ -83,6 +88,14 @@ def _collected(task: Task, volumes: list[Object], claims: list[Object]) -> list[
         selected = set(map(_key, some))
         left = [claim for claim in left if _key(claim) in selected]
     return [VolumeAndClaim(as_volume(claim), claim) for claim in left]
+
+
+def _missing(connection: Connection, namespace: str, name: str | None) -> list[str]:
+    """What does not exist of what was asked for. A namespace may have no DataVolume."""
+    gone = missing_namespace(connection, namespace)
+    if gone:
+        return [gone]
+    return [f"DataVolume '{namespace}/{name}' does not exist; correct its name, or create it."] if name else []
 
 
 def _key(stored: Object) -> tuple[str, str]:

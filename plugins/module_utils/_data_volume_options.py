@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ._argspec import WHEN_IN_USE
+
 Options = t.Dict[str, t.Any]
 
 
@@ -92,8 +94,10 @@ VOLUME_OPTIONS: Options = {
     "annotations": {"type": "dict"},
     **SPEC_OPTIONS,
     "binding": {"type": "str", "choices": ["immediate", "wait_for_consumer"], "default": "wait_for_consumer"},
+    "check_source": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
     "adopt_claim": {"type": "bool", "default": False},
     "on_drift": {"type": "str", "choices": ["fail", "recreate"], "default": "fail"},
+    **WHEN_IN_USE,
     "keep_claim": {"type": "bool", "default": False},
     "require_clone_method": {"type": "list", "elements": "str", "choices": ["snapshot", "csi-clone", "copy"]},
     "wait_for": {"type": "str", "choices": ["succeeded", "bound", "upload_ready"]},

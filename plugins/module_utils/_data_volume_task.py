@@ -16,20 +16,34 @@ from ._allocation_task import measure
 from ._argspec import FORCE_CONFLICTS, PROGRESS, ArgumentSpec, wait_spec
 from ._cdi import active
 from ._clone_guard import check as check_clone
-from ._clone_guard import predict_and_check, method_mismatch, source_claim, sources_first, with_source_users
+from ._clone_guard import (
+    fail_without_source,
+    method_mismatch,
+    predict_and_check,
+    skip_without_source,
+    source_claim,
+    sources_first,
+    with_source_users,
+)
 from ._clone_prediction import Prediction
+from ._collected_ensure import ensure_any
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
-from ._data_volume_ensure import Item, ensure, needs_claim, needs_release
+from ._data_volume_ensure import Item, Run, needs_claim, needs_release
 from ._data_volume_facts import ObservedScratch, volume_facts
 from ._data_volume_options import VOLUME_OPTIONS
 from ._data_volume_wait import wait_for_volumes
 from ._errors import ApiError, CdiError
-from ._items import by_namespace, guarded, options_of, read
+from ._items import by_namespace, guarded, guarded_all, options_of, read
 from ._module import Task
+from ._preflight_items import create_namespaces, look_before_writing
+from ._preflight_sources import keep_stored_sizes
+from ._preflight_task import SPEC as PREFLIGHT
+from ._preflight_task import Preflight
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import Settings
 from ._scratch_task import VolumeAndClaim, predicted_problems, look_for, read_settings
+from ._users import UserReader
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 from ._wait import wait_for
 
@@ -45,11 +59,13 @@ SPEC = (
             **VOLUME_OPTIONS,
             "data_volumes": {"type": "list", "elements": "dict", "options": _ITEM_OPTIONS},
             "verify_allocation": {"type": "bool", "default": False},
+            "planned_sources": {"type": "list", "elements": "str", "default": []},
         },
         required_one_of=[("name", "data_volumes")],
         mutually_exclusive=[("name", "data_volumes")],
     )
     + FORCE_CONFLICTS
+    + PREFLIGHT
     + wait_spec(600)
     + PROGRESS
 )
@@ -66,22 +82,29 @@ def run(task: Task) -> dict[str, t.Any]:
     deadline = started + task.params["wait_timeout"]
     items = [Item(volume) for volume in options_of(task.params, "data_volumes")]
     read(task, items, DATA_VOLUME, "stored")
+    keep_stored_sizes(items)
     _read_claims(task, [item for item in items if needs_claim(item)])
     release = _release(task) if any(map(needs_release, items)) else ""
-    predicted = _make(task, items, release, deadline)
+    checked = look_before_writing(task, items)
+    leaving = {item.key for item in items if not item.present}
+    predicted = _make(Run(task, release, deadline, UserReader(task.connection, task.warn, leaving)), items, checked)
     written = [item for item in items if item.changed and item.stored is not None]
-    settings = read_settings(task.connection, _volumes_and_claims(written))
+    settings = guarded_all(written, lambda: read_settings(task.connection, _volumes_and_claims(written), checked.settings), None)
     for problem in predicted_problems(settings, _volumes_and_claims(written)):
         task.warn(problem)
     if task.params["wait"] and not task.check_mode:
-        for namespace, some in by_namespace(items):
-            wait_for_volumes(task, some, deadline)
+        for namespace, some in _sources_before_clones(items):
+            _wait_filled(task, items, some, deadline)
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
-    results = _results(task, items, settings, predicted)
-    facts: dict[str, t.Any] = {"changed": any(item.changed for item in items), "duration": round(time.monotonic() - started, 1)}
+    results = [
+        {**result, "source_image": checked.source_images.get(item.key)} for item, result in zip(items, _results(task, items, settings, predicted))
+    ]
+    changed = any(item.changed for item in items) or bool(checked.created_namespaces)
+    facts: dict[str, t.Any] = {"changed": changed, "duration": round(time.monotonic() - started, 1)}
+    facts["created_namespaces"] = checked.created_namespaces
     if task.params["data_volumes"] is None:
-        facts.update(results[0], diff=items[0].diff)
+        facts.update({**results[0], "changed": changed}, diff=items[0].diff)
     else:
         facts["data_volumes"] = results
         facts["diff"] = [{"before_header": item.title, "after_header": item.title, **item.diff} for item in items if item.diff]
@@ -90,24 +113,45 @@ def run(task: Task) -> dict[str, t.Any]:
     return facts
 
 
-def _make(task: Task, items: list[Item], release: str, deadline: float) -> dict[tuple[str, str], Prediction]:
+def _make(run: Run, items: list[Item], checked: Preflight) -> dict[tuple[str, str], Prediction]:
     """Predict and write all items, at once but for clones whose method can be told only when this task has made their sources."""
-    predicted: dict[tuple[str, str], Prediction] = {}
+    task, predicted = run.task, {}
     rest = items
     while rest:
         now, rest = sources_first(rest) if task.params["wait"] and not task.check_mode else (rest, [])
-        predicted.update(predict_and_check(task, now, deadline))
-        with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
-            list(pool.map(lambda item: guarded(item, lambda: ensure(task, item, release, deadline)), now))
+        skip_without_source(items, now)
+        predicted.update(predict_and_check(task, now, run.deadline, checked.reader))
+        create_namespaces(checked, now)
+        for some in _in_order(now):
+            skip_without_source(items, some)
+            with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
+                list(pool.map(lambda item: guarded(item, lambda: ensure_any(run, item)), some))
         wanted = {source_claim(item) for item in rest}
-        sources = [item for item in now if item.key in wanted]
-        for _namespace, some in by_namespace(sources):
-            wait_for_volumes(task, some, deadline)
-        failed = {source.key for source in sources if source.error}
-        for item in rest:
-            if source_claim(item) in failed:
-                item.error = f"DataVolume {item.title} was skipped because its source failed; fix the source first."
+        for _namespace, some in _sources_before_clones([item for item in now if item.key in wanted]):
+            _wait_filled(task, items, some, run.deadline)
+        run = run._replace(users=run.users.again())
     return predicted
+
+
+def _in_order(items: list[Item]) -> t.Iterator[list[Item]]:
+    """Clones after what they are cloned from, so that none is made when that failed."""
+    while items:
+        keys = {item.key for item in items}
+        first = [item for item in items if source_claim(item) not in keys - {item.key}] or items
+        yield first
+        made = {item.key for item in first}
+        items = [item for item in items if item.key not in made]
+
+
+def _sources_before_clones(items: list[Item]) -> list[tuple[str, list[Item]]]:
+    """The items by their namespaces, those first that others clone from."""
+    order = {item.key[0]: number for number, some in enumerate(_in_order(items)) for item in some}
+    return sorted(by_namespace(items), key=lambda group: order[group[0]])
+
+
+def _wait_filled(task: Task, items: list[Item], some: list[Item], deadline: float) -> None:
+    fail_without_source(items, some)
+    wait_for_volumes(task, some, deadline)
 
 
 def _told(errors: list[str]) -> str:
@@ -157,7 +201,8 @@ def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) 
         item.claim = outcome.object
         if outcome.verdict.state != REACHED:
             how = "failed" if outcome.verdict.state == FAILED else f"has not ended after {task.params['wait_timeout']} s"
-            item.error = f"Growth of DataVolume {item.title} {how}: {outcome.verdict.reason}."
+            size = (item.volume["storage"] or item.volume["pvc"])["size"]
+            item.error = f"Growth of DataVolume {item.title} to {size} {how}: {outcome.verdict.reason}."
 
 
 def _volumes_and_claims(items: list[Item]) -> list[VolumeAndClaim]:
@@ -174,7 +219,7 @@ def _results(task: Task, items: list[Item], settings: Settings | None, predicted
     if task.params["verify_allocation"]:
         present = [item for item in items if item.present and item.stored is not None and not item.error]
         _read_claims(task, [item for item in present if item.claim is None])
-        allocated = measure(task, _volumes_and_claims(present))
+        allocated = guarded_all(present, lambda: measure(task, _volumes_and_claims(present)), {})
     results = []
     for item in items:
         facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ObservedScratch()), allocated.get(item.key))
@@ -184,6 +229,6 @@ def _results(task: Task, items: list[Item], settings: Settings | None, predicted
         if item.changed and (facts["preallocation"] or {}).get("ignored"):
             task.warn(f"DataVolume {item.title} is not preallocated: {facts['preallocation']['ignored']}")
         namespace, name = item.key
-        result = {"name": name, "namespace": namespace, "changed": item.changed, "drift": item.drift, **facts, "diagnosis": item.diagnosis}
+        result = {"name": name, "namespace": namespace, "changed": item.changed, "drift": item.drift, "reason": item.reason, **facts, "diagnosis": item.diagnosis}
         results.append({**result, "error": item.error} if item.error else result)
     return results

@@ -7,10 +7,13 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from . import _diagnosis as diagnosis
+from ._clone_guard import source_claim
 from ._collected import as_volume, is_collected
 from ._connection import Object
-from ._data_volume_ensure import Item
+from ._data_volume_ensure import Item, paused_since
 from ._diagnosis import Evidence
 from ._errors import CdiError
 from ._module import Task
@@ -26,12 +29,18 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
     Each item gets the volume as it is then and, when that is not as wanted, its `diagnosis` and `error`.
     """
     waiting = {
-        item.key[1]: item for item in items if item.stored is not None and not item.error and diagnosis.judge(item.volume, item.stored).state != REACHED
+        item.key[1]: item
+        for item in items
+        if item.stored is not None
+        and not item.error
+        and (item.restaged is not None or diagnosis.judge(item.volume, item.stored).state != REACHED)
     }
     if not waiting:
         return
     namespace = items[0].key[0]
     reader = EvidenceReader(task.connection, namespace)
+    verdicts: dict[str, Verdict] = {}
+    sources = {name: source[1] for name, item in waiting.items() if (source := source_claim(item)) and source[0] == namespace and source[1] in waiting}
 
     def judge(name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
         item = waiting[name]
@@ -40,6 +49,12 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
             stored = as_volume(item.claim) if item.claim and is_collected(item.claim) else None
         item.diagnosis = diagnosis.explain(stored, around)
         verdict = diagnosis.judge(item.volume, stored, around)
+        if item.restaged is not None and paused_since(stored) == item.restaged:
+            verdict = Verdict(WAITING, "the import of its next stage has not begun")
+        source = verdicts.get(sources.get(name, ""))
+        if verdict.state == WAITING and source and source.state == FAILED:
+            verdict = source  # What is said of it is said at the end.
+        verdicts[name] = verdict
         _show(task, item, stored, verdict)
         return verdict
 
@@ -55,8 +70,8 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
         return
     late = {name: outcome for name, outcome in outcomes.items() if outcome.verdict.state != REACHED}
     around = reader.probe(outcome.object for outcome in late.values()) if late else Evidence()
-    for name, outcome in outcomes.items():
-        item = waiting[name]
+    for name in _sources_first(outcomes, sources):
+        item, outcome = waiting[name], outcomes[name]
         item.stored = outcome.object or item.stored
         if name not in late:
             item.diagnosis = None
@@ -65,9 +80,13 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
             continue
         if outcome.verdict.state == WAITING:
             item.diagnosis = diagnosis.explain(outcome.object, around, late=True)
+        source = waiting.get(sources.get(name, ""))
+        if source and source.error:
+            phase = str(((item.stored or {}).get("status") or {}).get("phase") or "Pending")
+            item.diagnosis = {"phase": phase, "cause": "source_failed", "message": f"its source failed: {source.error.rstrip('.')}", "remedy": "", "since": None}
         how = "failed" if outcome.verdict.state == FAILED else f"is not ready after {task.params['wait_timeout']} s"
         item.error = f"DataVolume {item.title} {how}: {diagnosis.sentence(item.diagnosis, late=outcome.verdict.state == WAITING)}"
-        told = diagnosis.warnings_about(item.stored, around, item.diagnosis or {}) if item.stored else []
+        told = diagnosis.warnings_about(item.stored, around, item.diagnosis or {}) if item.stored and not source else []
         if told:
             item.error += f" Warnings: {'; '.join(told)}."
 
@@ -89,3 +108,15 @@ def _percent(progress: str | None) -> float | None:
         return float((progress or "").rstrip("%"))
     except ValueError:
         return None
+
+
+def _sources_first(names: t.Iterable[str], sources: dict[str, str]) -> list[str]:
+    """Clones after what they are cloned from, however long the chain is."""
+
+    def depth(name: str) -> int:
+        seen = [name]
+        while (name := sources.get(name, "")) and name not in seen:
+            seen.append(name)
+        return len(seen)
+
+    return sorted(names, key=depth)

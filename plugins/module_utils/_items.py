@@ -32,13 +32,17 @@ class Item(t.Protocol):
 
 
 AnItem = t.TypeVar("AnItem", bound=Item)
+Result = t.TypeVar("Result")
 
 
 def options_of(params: dict[str, t.Any], plural: str) -> list[dict[str, t.Any]]:
-    """The options of each item; one without a namespace is in the task's, if its kind has namespaces. Raises CdiError when one is there twice."""
+    """The options of each item; one without a namespace is in the task's, else in `default`, if its kind has namespaces. Raises CdiError when one is
+    there twice.
+    """
     items = params[plural] if params[plural] is not None else [params]
     if "namespace" in params:
-        items = [{**item, "namespace": item["namespace"] or params["namespace"] or "default"} for item in items]
+        named = [item["namespace"] or params["namespace"] for item in items]
+        items = [{**item, "namespace": namespace or "default", "by_default": not namespace} for item, namespace in zip(items, named)]
     keys = [(item.get("namespace", ""), item["name"]) for item in items]
     twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
     if twice:
@@ -57,6 +61,16 @@ def guarded(item: Item, step: t.Callable[[], None]) -> None:
         # What may have been written counts as written.
         if exc.result.get("changed") and hasattr(item, "changed"):
             item.changed = True
+
+
+def guarded_all(items: t.Iterable[Item], step: t.Callable[[], Result], default: Result) -> Result:
+    """The result of a step for several items. Its failure is the error of each that has none yet, and hides no item's result."""
+    try:
+        return step()
+    except CdiError as exc:
+        for item in items:
+            item.error = item.error or str(exc)
+        return default
 
 
 def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:

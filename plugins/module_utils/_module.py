@@ -18,6 +18,7 @@ from ._errors import CdiError, unexpected
 from ._progress import SILENT, Progress
 from ._redaction import SHORT, redact, redacted
 from ._secrets import known_secrets, remember, secrets_of_options
+from ._values import tidy
 
 if t.TYPE_CHECKING:
     from ._connection import Connection
@@ -33,6 +34,10 @@ class _Module(AnsibleModule):
     Both may happen before `__init__` ends, and so before anybody else could hide something.
     """
 
+    def _load_params(self) -> None:
+        super()._load_params()
+        give_empty_options(self.params, self.argument_spec)
+
     def _log_invocation(self) -> None:
         params = self.params
         remember(secrets_of_options(params))
@@ -47,6 +52,20 @@ class _Module(AnsibleModule):
         remember(secrets_of_options(self.params))
         _hide(self, known_secrets())
         super()._return_formatted(redacted({"invocation": {"module_args": public_params(self.params)}, **kwargs}))
+
+
+def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
+    """YAML's `source: {blank: }` gives an option that has no suboptions, though its value is null: if nothing else is given beside it."""
+    for item in values if isinstance(values, list) else [values]:
+        if not isinstance(item, dict):
+            continue
+        below = {name: (options.get(name) or {}).get("options") for name in item}
+        empty = [name for name, suboptions in below.items() if suboptions == {}]
+        if len(empty) == 1 and all(value is None for value in item.values()):
+            item[empty[0]] = {}
+        for name, suboptions in below.items():
+            if suboptions:
+                give_empty_options(item[name], suboptions)
 
 
 class Task(t.NamedTuple):
@@ -65,6 +84,9 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
         remember(secrets_of_options(module.params))
+        module.params, odd = tidy(spec.options, module.params, spec.kinds)
+        for sentence in odd:
+            module.warn(sentence)
         if check:
             check(module.params)
         from ._connection import UNVERIFIED, connect

@@ -59,7 +59,8 @@ def _identify(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
         except ssl.SSLError as exc:
             if exc.reason == "KEY_VALUES_MISMATCH":
                 raise CdiError(f"{key.source} is not the key of {certificate.source}; give the key that the certificate was made with.") from None
-            raise CdiError(f"{certificate.source} and {key.source} cannot be used ({exc.reason or 'not valid PEM'}); {_PEM}, the key without a password.") from None
+            why = exc.reason or "not valid PEM"
+            raise CdiError(f"{certificate.source} and {key.source} cannot be used ({why}); {_PEM}, the key without a password.") from None
 
 
 def _content(pem: Pem) -> bytes:

@@ -14,6 +14,7 @@ import typing as t
 from ._connection import Connection, Object, WatchExpired
 from ._errors import ApiError, CdiError, target
 from ._resources import Resource
+from ._users import held_by
 from ._verdict import REACHED, WAITING, Judge, Verdict
 
 # An object that has not moved for so long is looked at more closely: again after as long, later less and less often.
@@ -192,8 +193,10 @@ def wait_gone(connection: Connection, resource: Resource, namespace: str | None,
     def judge(_name: str, stored: Object | None) -> Verdict:
         return Verdict(REACHED) if stored is None else Verdict(WAITING, "it is still there")
 
-    if wait_for(connection, resource, namespace, [name], judge, time.monotonic() + timeout)[name].verdict.state != REACHED:
-        raise CdiError(f"{target(resource, namespace, name)} is not gone after {timeout:.0f} s: a pod may still use it, or a finalizer hold it.")
+    outcome = wait_for(connection, resource, namespace, [name], judge, time.monotonic() + timeout)[name]
+    if outcome.verdict.state != REACHED:
+        held = held_by(connection, resource, outcome.object)
+        raise CdiError(f"{target(resource, namespace, name)} was not deleted within {timeout:.0f} s: {held}.")
 
 
 def _unfinished(outcome: Outcome) -> Outcome:

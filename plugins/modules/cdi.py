@@ -67,6 +67,14 @@ options:
       - Only used with O(state=absent).
     type: bool
     default: false
+  when_in_use:
+    description:
+      - What O(delete_data_volumes) does with data that a pod uses, or that a virtual machine names in its template.
+      - V(fail) names the users, before anything is deleted. The account needs C(list) on pods for it.
+      - V(delete) B(deletes the data under them).
+    type: str
+    choices: [fail, delete]
+    default: fail
   image_pull_policy:
     description: Pull policy of CDI's components and workers.
     type: str
@@ -245,8 +253,8 @@ cdi:
   type: dict
   sample: {apiVersion: cdi.kubevirt.io/v1beta1, kind: CDI, metadata: {name: cdi}, status: {phase: Deployed}}
 changed_objects:
-  description: The objects that were changed, or would be in check mode.
-  returned: success
+  description: The objects that were changed, or would be in check mode. After a failed removal, those that were deleted.
+  returned: success, and when a removal fails
   type: list
   elements: str
   sample: [Deployment cdi/cdi-operator, CDI cdi]

@@ -11,14 +11,25 @@ version_added: 1.0.0
 description:
   - Declares one DataVolume by its options, or any number of them by O(data_volumes), and waits until CDI has filled them.
   - A volume that is as declared costs one request, a list of them one request for each namespace.
-  - CDI cannot change the spec of a DataVolume. One that differs is an error that names the fields, unless O(on_drift=recreate).
+  - CDI cannot change the spec of a DataVolume. One that differs is an error that names the options, unless O(on_drift=recreate).
+  - A volume that was never filled is created again when its spec is corrected, without asking, as there is nothing to lose. It was never filled when
+    its claim is missing or not bound and CDI has not finished (a wrong URL, class or source, for example, or an import on its way), or when CDI
+    fills the claim in place and has written nothing; and when no pod uses the claim. In doubt it was filled. V(unfilled) in RV(drift) and
+    RV(reason) say so, also in check mode.
+  - The stages of a multi-stage import (O(checkpoints), O(final_checkpoint)) are the one part of the spec that CDI lets change. Further ones are
+    applied to the volume as it is. The task then waits for phase C(Paused), and with O(final_checkpoint=true) for the end.
   - A larger O(storage.size) or O(pvc.size) than the volume has makes its claim grow, with its data, once the volume is filled; a smaller one
     is an error. The DataVolume keeps the size that it was made with, as CDI changes it no more; the claim is annotated with the new one.
   - A volume has grown when its claim has the size, or when only the file system is left to grow, which happens when a pod next uses the claim.
+    It cannot grow once more before that.
+  - Data that are in use are not deleted, see O(when_in_use).
   - A claim of the volume's name that is there already is an error, unless O(adopt_claim=true).
   - CDI before 1.62 can delete DataVolumes that have succeeded (C(dataVolumeTTLSeconds)). The claim that it leaves then is the volume. It is
     unchanged when its class, size, modes and kind of source are as declared, it grows, and O(state=absent) deletes it with its data. The
     annotation C(cdi.kubevirt.io/storage.deleteAfterCompletion=false) makes CDI keep a DataVolume.
+  - Before a volume is created, in check mode, too, the task looks at what it needs, and refuses it before anything is written. The namespace, the
+    storage class, the source and the Secrets, ConfigMaps, priority class and service account that it names must exist, and the claim that CDI would
+    make is tried by a dry run, which a LimitRange, a ResourceQuota or a webhook may refuse. What the user may not read is no obstacle.
   - Credentials belong into O(source.http.secret_ref) and its like, not into a URL, which everybody sees who may read the DataVolume. Results, diffs
     and errors have C(***) in the place of a URL's user, password and query.
 author:
@@ -26,6 +37,7 @@ author:
 extends_documentation_fragment:
   - kubevirt.cdi._auth
   - kubevirt.cdi._attributes
+  - kubevirt.cdi._create_namespace
   - kubevirt.cdi._force_conflicts
   - kubevirt.cdi._wait
   - kubevirt.cdi._progress
@@ -34,20 +46,27 @@ options:
     description: Name of the DataVolume, and of its claim.
     type: str
   namespace: &namespace
-    description: Namespace of the DataVolume, which must exist. V(default) when none is given.
+    description:
+      - Namespace of the DataVolume. It must exist, unless O(create_namespace=true).
+      - When none is given it is V(default), and the task warns when it creates a volume there.
     type: str
   state: &state
     description:
       - V(present) creates the DataVolume when there is none.
-      - V(absent) deletes it. B(Its claim and data are deleted, too), unless O(keep_claim=true).
+      - V(absent) deletes it. B(Its claim and data are deleted, too), unless O(keep_claim=true). See O(when_in_use).
     type: str
     choices: [present, absent]
     default: present
   labels: &labels
-    description: Labels. Other labels of the volume stay. CDI copies them to the claim only when it creates the claim.
+    description:
+      - Labels. Other labels of the volume stay. A label that the task has set, and that is no longer listed, is removed.
+      - CDI copies them to the claim only when it creates the claim.
+      - Quote values that YAML takes for numbers or booleans, because YAML does not keep their spelling (V(1.10) becomes 1.1). The task warns of them.
     type: dict
   annotations: &annotations
-    description: Annotations. Other annotations of the volume stay. CDI copies them to the claim only when it creates the claim.
+    description:
+      - Annotations. Other annotations of the volume stay. An annotation that the task has set, and that is no longer listed, is removed.
+      - CDI copies them to the claim only when it creates the claim. Quote values as for O(labels).
     type: dict
   source: &source
     description: Where the data come from. Exactly one of the suboptions.
@@ -133,11 +152,11 @@ options:
         type: dict
         suboptions: *reference
       blank:
-        description: An empty disk. Has no suboptions.
+        description: An empty disk. Has no suboptions, so it is given by C({}), or by nothing at all behind its name.
         type: dict
         suboptions: {}
       upload:
-        description: Data that a client sends. Has no suboptions.
+        description: Data that a client sends. Has no suboptions, as O(source.blank).
         type: dict
         suboptions: {}
       imageio:
@@ -210,10 +229,15 @@ options:
       size: &size
         description:
           - The size of the disk, for example V(10Gi).
-          - CDI adds the overhead of the file system with O(storage), and not with O(pvc). A clone by O(storage) can do without.
+          - CDI adds the overhead of the file system with O(storage), and not with O(pvc).
+          - It can be left out of O(storage) for a clone, and for a disk image of O(source.http), which is looked at (O(check_source)). Of an image that
+            tells its size only when all of it is unpacked, such as a compressed raw disk, it has to be given.
         type: str
       storage_class_name: &storage_class_name
-        description: Storage class.
+        description:
+          - Storage class. It must exist, and one must be the default when none is given, unless an available PersistentVolume has the class, or
+            O(storage.volume_name) or O(storage.selector) name one.
+          - An empty string asks for a PersistentVolume without a class. It is not the same as leaving the option out.
         type: str
       volume_name: &volume_name
         description: Name of a PersistentVolume to bind to.
@@ -302,7 +326,7 @@ options:
     description: Service account of the worker pods. Since CDI 1.65.
     type: str
   checkpoints: &checkpoints
-    description: Stages of a multi-stage import.
+    description: Stages of a multi-stage import, which O(source.vddk) and O(source.imageio) have. Further ones may be added later.
     type: list
     elements: dict
     suboptions:
@@ -324,6 +348,18 @@ options:
     type: str
     choices: [immediate, wait_for_consumer]
     default: wait_for_consumer
+  check_source: &check_source
+    description:
+      - Whether the image of O(source.http) is looked at before a volume is created for it, in check mode, too. The host that runs the task fetches the
+        first bytes, with the CA, the credentials and the headers that the source names where they may be read, for at most 3 seconds.
+      - An image that is not there (404), may not be read (401, 403), is no disk image (a web page), has a format that CDI cannot read, or does not
+        fit into the volume is refused. RV(source_image) tells format and size.
+      - With V(auto), a server that this host does not reach, or that is in trouble, is no obstacle, because CDI's pods may reach it.
+      - With V(always), an image that cannot be looked at is an error.
+      - With V(never) nothing is fetched. CDI then finds out, and stores a web page as a disk.
+    type: str
+    choices: [auto, always, never]
+    default: auto
   adopt_claim: &adopt_claim
     description:
       - Whether a claim of the volume's name that is there already becomes the volume's, B(with the data that it holds); nothing is imported.
@@ -334,8 +370,21 @@ options:
     description:
       - What to do with a DataVolume of this name that has another spec. It is no difference to say what was left to CDI, and is as CDI has chosen.
       - V(recreate) B(deletes it with its claim and data), and creates it anew. A volume that only has to grow grows instead, if it can.
+        See O(when_in_use).
     type: str
     choices: [fail, recreate]
+    default: fail
+  when_in_use: &when_in_use
+    description:
+      - What O(on_drift=recreate) and O(state=absent) do with data that somebody uses. These are pods that have not ended and use the claim, the
+        virtual machines that they run for, virtual machines (also stopped ones) that name the DataVolume or the claim, and DataVolumes that are
+        being cloned from it.
+      - V(fail) names them, before anything is deleted, also in check mode. The account needs C(list) on pods for it. Without C(list) on
+        C(virtualmachines.kubevirt.io) a warning says that stopped virtual machines were not looked for.
+      - V(delete) B(deletes the data under them). The claim stays until its last pod has ended; when that takes longer than O(wait_timeout), the task
+        fails, and says that the volume was deleted, and which pod or finalizer holds its claim.
+    type: str
+    choices: [fail, delete]
     default: fail
   require_clone_method: &require_clone_method
     description:
@@ -345,7 +394,7 @@ options:
       - CDI's choice is predicted by its own rules (see P(kubevirt.cdi.clone_method#lookup)). When that cannot be done, because the source does
         not exist yet or a right is missing, the task fails, too. A clone that CDI made by another method after all is an error.
       - The source may be another item of O(data_volumes). Then the clone is looked at when that is made, so it needs O(wait=true).
-        In check mode, a clone whose source does not exist yet is not refused.
+        In check mode, the method of a clone whose source is still to be created is not checked.
     type: list
     elements: str
     choices: [snapshot, csi-clone, copy]
@@ -385,8 +434,10 @@ options:
       checkpoints: *checkpoints
       final_checkpoint: *final_checkpoint
       binding: *binding
+      check_source: *check_source
       adopt_claim: *adopt_claim
       on_drift: *on_drift
+      when_in_use: *when_in_use
       require_clone_method: *require_clone_method
       keep_claim: *keep_claim
       wait_for: *wait_for
@@ -404,6 +455,14 @@ options:
   wait_timeout:
     description: The seconds to wait at most. The error then tells phase, conditions and the last warnings.
     default: 600
+  planned_sources:
+    description:
+      - Volumes that earlier tasks of the play create, C(name) in O(namespace) or C(namespace/name). In check mode they do not exist, and a clone of
+        one of them is not refused for that.
+      - Sources that O(data_volumes) lists need not be named.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: kubevirt.cdi.cdi_config
   - plugin: kubevirt.cdi.clone_method
@@ -421,6 +480,17 @@ EXAMPLES = r"""
         checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     storage:
       size: 10Gi
+
+- name: Import an image whose disk tells its size
+  kubevirt.cdi.data_volume:
+    name: fedora
+    namespace: images
+    create_namespace: true
+    source:
+      http:
+        url: https://images.example.com/fedora-42.qcow2
+    storage:
+      storage_class_name: fast
 
 - name: Clone it, and print how CDI did
   kubevirt.cdi.data_volume:
@@ -474,6 +544,38 @@ EXAMPLES = r"""
   failed_when: >-
     result is failed
     or (not ansible_check_mode and result.allocation.allocated_bytes | default(0, true) < result.allocation.size_bytes | default(1, true))
+
+- name: Replace a volume, whatever uses it
+  kubevirt.cdi.data_volume:
+    name: golden
+    namespace: images
+    source:
+      http:
+        url: https://images.example.com/debian-13.qcow2
+    storage:
+      size: 10Gi
+    on_drift: recreate
+    when_in_use: delete
+
+- name: Copy the next stage of a virtual machine's disk, which pauses until the last one
+  kubevirt.cdi.data_volume:
+    name: migrated
+    namespace: images
+    source:
+      vddk:
+        url: https://vcenter.example.com
+        uuid: 52260566-b032-36cb-55b1-79bf29e30490
+        backing_file: "[datastore] vm/vm.vmdk"
+        thumbprint: 20:6C:8A:5D:44:40:B3:79:4B:28:EA:76:13:60:90:6E:49:D9:D9:A3
+        secret_ref: vcenter
+    storage:
+      size: 40Gi
+    checkpoints:
+      - previous: ""
+        current: snapshot-1
+      - previous: snapshot-1
+        current: snapshot-2
+    final_checkpoint: false
 
 - name: Clone a large volume, and fail before anything is made when CDI would copy it byte by byte
   kubevirt.cdi.data_volume:
@@ -672,11 +774,18 @@ ready_after:
 drift:
   description:
     - How the DataVolume differed from what is asked for.
-    - V(none), V(missing), V(metadata) (labels, annotations), V(growable) (a larger size), V(adoptable) (a claim of its name was there) or V(recreate).
+    - V(none), V(missing), V(metadata) (labels, annotations, stages), V(growable) (a larger size), V(adoptable) (a claim of its name was there),
+      V(recreate) or V(unfilled) (another spec, and recreated because it was never filled).
     - Null for O(state=absent), and for a volume that failed before it was known.
   returned: when O(name) was given
   type: str
   sample: growable
+reason:
+  description: Why the DataVolume was recreated, or deleted and then not created again because the task failed. Null for all others.
+  returned: when O(name) was given
+  type: str
+  sample: "recreated because it was never filled, and source.http.url: 'https://images.example.com/debian.qcow' on the cluster,
+    'https://images.example.com/debian.qcow2' requested"
 diagnosis:
   description: What keeps the volume from where it should be, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis). Null when it is there.
   returned: when O(name) was given, also on failure
@@ -694,6 +803,49 @@ collected:
   returned: when O(name) was given
   type: bool
   sample: false
+source_image:
+  description:
+    - What is known of the image of O(source.http) before the import (see O(check_source)). Null for a volume that was not created by the task, and for
+      other sources.
+  returned: when O(name) was given
+  type: dict
+  contains:
+    checked:
+      description: Whether the image was looked at.
+      returned: success
+      type: bool
+      sample: true
+    reason:
+      description: Why it could not be looked at, null when it was.
+      returned: success
+      type: str
+      sample: https://images.example.com/debian-12.qcow2 cannot be reached from the host that runs the task (Name or service not known)
+    format:
+      description: V(raw), V(iso), V(qcow2), V(vmdk), V(vdi), V(vhd), V(vhdx) or V(tar).
+      returned: success
+      type: str
+      sample: qcow2
+    compression:
+      description: V(gz), V(xz) or V(zst), null for an image that is not compressed.
+      returned: success
+      type: str
+      sample: xz
+    virtual_size:
+      description: The size of the disk in bytes, null when only unpacking all of it would tell.
+      returned: success
+      type: int
+      sample: 10737418240
+    file_size:
+      description: The size of the file in bytes, null when the server does not say.
+      returned: success
+      type: int
+      sample: 341966848
+created_namespaces:
+  description: The namespaces that were created (see O(create_namespace)), in check mode those that would be.
+  returned: always
+  type: list
+  elements: str
+  sample: [images]
 duration:
   description: The seconds that the task took.
   returned: success
@@ -702,7 +854,7 @@ duration:
 data_volumes:
   description:
     - For each of O(data_volumes) the facts that are returned for one volume, RV(name) to RV(diagnosis), and whether it was changed.
-    - The item of a volume that failed has C(error), too.
+    - The item of a volume that failed has C(error), too. Its other facts say what was done to it before that.
   returned: when O(data_volumes) was given, also on failure
   type: list
   elements: dict

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.plugins.loader import init_plugin_loader
+from kubernetes import client
 
 # The lookup is found only when Ansible has been told of collections before the first import from one.
 init_plugin_loader()
@@ -60,6 +61,18 @@ def module(wire: Wire) -> Callable[..., Ran]:
         return run_module(name, arguments, check=check)
 
     return run
+
+
+@pytest.fixture
+def reach(connection: Connection) -> Callable[..., None]:
+    """Says of a volume what CDI would say."""
+    volumes = client.CustomObjectsApi(connection.api_client)
+
+    def say(namespace: str, name: str, phase: str = "Succeeded", **status: Any) -> None:
+        kind = resources.DATA_VOLUME
+        volumes.patch_namespaced_custom_object_status(kind.group, kind.version, namespace, kind.plural, name, {"status": {"phase": phase, **status}})
+
+    return say
 
 
 @pytest.fixture

@@ -21,7 +21,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     DATA_VOLUME,
     DEPLOYMENT,
     PERSISTENT_VOLUME_CLAIM,
+    POD,
     PRIORITY_CLASS,
+    SERVICE_ACCOUNT,
 )
 from tests.modules import run_module
 
@@ -261,7 +263,8 @@ def test_check_mode_predicts_a_removal_without_a_manifest(wire, module, volume) 
     predicted = module("cdi", check=True, state="absent", delete_data_volumes=True).result
     assert predicted["changed"] and predicted["changed_objects"][:2] == [f"DataVolume {volume}", "CDI cdi"]
     assert len(predicted["changed_objects"]) == 10
-    assert {request[0] for request in wire.requests} == {"GET"} and len(wire.requests) == 14
+    # Three of them look for who uses the data.
+    assert {request[0] for request in wire.requests} == {"GET"} and len(wire.requests) == 17
 
 
 def test_every_field_of_cdi_but_the_configuration_has_an_option(no_cdi: Connection) -> None:
@@ -276,3 +279,21 @@ def test_every_field_of_cdi_but_the_configuration_has_an_option(no_cdi: Connecti
     for option in ("infra", "workload", "cert_config", "customize_components"):
         below = {field_name(name) for name in CR_OPTIONS[option]["options"]}
         assert below == schema[field_name(option)]["properties"].keys(), option
+
+
+def test_cdi_is_not_removed_under_a_pod(wire, module, no_cdi: Connection, volume) -> None:
+    module("cdi", **NEW)
+    namespace = volume.partition("/")[0]
+    no_cdi.create(SERVICE_ACCOUNT, {"metadata": {"name": "default"}}, namespace, dry_run=False)
+    spec = {"containers": [{"name": "c", "image": "none"}], "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}
+    no_cdi.create(POD, {"metadata": {"name": "app"}, "spec": spec}, namespace, dry_run=False)
+    wire.requests.clear()
+    for check in (True, False):
+        message = _refusal(module("cdi", check=check, state="absent", delete_data_volumes=True))
+        assert message == (
+            f"CDI was not removed, because data that would be deleted are in use: DataVolume {volume} by pod {namespace}/app; "
+            f"delete pod {namespace}/app, or set when_in_use=delete to delete them anyway."
+        )
+    assert wire.writes() == []
+    predicted = module("cdi", check=True, state="absent", delete_data_volumes=True, when_in_use="delete").result
+    assert predicted["changed"] and not predicted.get("failed")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -299,7 +300,7 @@ def looked_up(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
         plugin = lookup_loader.get("kubevirt.cdi.clone_method", loader=None, templar=templar)
         seen: dict[str, Any] = {}
 
-        def look_up(params: dict[str, Any], _terms: list[str], _warn: Any) -> list[dict[str, Any]]:
+        def look_up(params: dict[str, Any], *_more: Any) -> list[dict[str, Any]]:
             seen.update(params)
             return []
 
@@ -325,3 +326,48 @@ def test_an_empty_variable_of_the_environment_is_not_given_and_switches_nothing_
     assert not checked.error_messages and checked.validated_parameters["validate_certs"] is None
     monkeypatch.setenv("K8S_AUTH_VALIDATE_CERTS", "no")
     assert looked_up()["validate_certs"] is False
+def test_what_may_not_be_read_is_not_taken_for_missing(look_up, namespace) -> None:
+    (answer,) = look_up(f"{namespace}/disk", token=LIMITED)
+    assert not answer["exists"] and "grant the verb" in answer["reason"]
+
+
+@pytest.mark.parametrize(
+    ("term", "said"),
+    [
+        ("{}/disk", "The volume '{}/disk' does not exist: there is neither a DataVolume nor a claim; correct its name, or create it."),
+        ("no-such-namespace/disk", "Namespace 'no-such-namespace' does not exist; create it, or correct its name."),
+    ],
+)
+def test_a_missing_volume_or_namespace_may_be_an_error_or_a_warning(wire, namespace, term, said) -> None:
+    params, warnings = {"host": wire.url, "api_key": ADMIN}, []
+    terms, said = [term.format(namespace)], said.format(namespace)
+    with pytest.raises(CdiError) as raised:
+        _clone_task.look_up(params, terms, "error", warnings.append)
+    assert str(raised.value) == said and warnings == []
+    (answer,) = _clone_task.look_up(params, terms, "warn", warnings.append)
+    assert warnings == [said] and not answer["exists"]
+    (answer,) = _clone_task.look_up(params, terms, "skip", warnings.append)
+    assert warnings == [said] and not answer["exists"] and answer["host"] == wire.url
+
+
+def test_a_planned_volume_is_not_missing(wire, namespace, storage, source) -> None:
+    (answer,) = _clone_task.look_up({"host": wire.url, "api_key": ADMIN}, [_planned(namespace, storage)], "error")
+    assert not answer["exists"]
+
+
+def test_whether_a_volume_exists_that_may_not_be_read_is_unknown(wire, namespace) -> None:
+    with pytest.raises(CdiError, match=f"Whether the volume '{namespace}/disk' exists is unknown: .*grant the verb"):
+        _clone_task.look_up({"host": wire.url, "api_key": LIMITED}, [f"{namespace}/disk"], "error")
+
+
+def test_the_plugin_raises_one_error_without_a_cause(plugin, wire, namespace) -> None:
+    with pytest.raises(AnsibleLookupError, match="^clone_method: The volume ") as raised:
+        plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN, on_missing="error")
+    assert raised.value.__cause__ is None and raised.value.__context__ is None
+
+
+def test_a_certificate_that_is_not_verified_is_warned_of() -> None:
+    warnings: list[str] = []
+    server = os.environ["KUBEVIRT_CDI_TEST_SERVER"]
+    _clone_task.look_up({"host": server, "api_key": ADMIN, "validate_certs": False}, ["default/none"], "skip", warnings.append)
+    assert warnings == ["The API server's certificate is not verified: set validate_certs to true and give ca_cert."]

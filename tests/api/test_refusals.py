@@ -49,7 +49,7 @@ def test_a_conflict_names_manager_and_field(module, connection: Connection, name
 
 def test_a_missing_namespace_is_told(module) -> None:
     message = _fails(module("data_volume", namespace="nowhere", **VOLUME))
-    assert message.endswith("namespace 'nowhere' does not exist; create it first, or correct its name.")
+    assert message.endswith("namespace 'nowhere' does not exist; create it first, correct its name, or set create_namespace=true.")
 
 
 def test_a_kind_that_is_not_served_says_what_to_install(connection) -> None:

@@ -29,6 +29,7 @@ HTTP = {"http": {"url": "http://images.example.com/disk.raw"}}
 STATES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "missing": (None, {}),
     "plain": ({}, {}),
+    "unfilled": ({"labels": {"filled": "no"}}, {}),
     "labelled": ({"labels": {"tier": "gold", "old": "1"}, "annotations": {"a": "b"}}, {}),
     "touched": (
         {"storage": {"size": "1024Mi"}},
@@ -112,7 +113,7 @@ def _resize(claims: client.CoreV1Api, namespace: str, name: str) -> None:
     claims.patch_namespaced_persistent_volume_claim_status(name, namespace, {"status": {"capacity": storage}})
 
 
-def test_check_mode_predicts_changed_and_diff_and_writes_nothing(wire, connection, module, namespace, growing_class) -> None:
+def test_check_mode_predicts_changed_and_diff_and_writes_nothing(wire, connection, module, namespace, growing_class, reach) -> None:
     assert len(PAIRS) >= 100
     names = {pair: "-".join(pair) for pair in PAIRS}
     before = [_volume(name, STATES[state][0] or {}) for (state, _asked), name in names.items() if STATES[state][0] is not None]
@@ -123,6 +124,8 @@ def test_check_mode_predicts_changed_and_diff_and_writes_nothing(wire, connectio
         # Nothing here deletes the claim of a volume that is made anew.
         if state == "filled" and asked not in ("anew", "by-pvc-anew"):
             _fill(connection, namespace, name, growing_class)
+        elif state not in ("missing", "unfilled"):
+            reach(namespace, name)
     volumes = [_volume(name, INPUTS[option]) for (_state, option), name in names.items()]
     asked = {"namespace": namespace, "data_volumes": volumes, "wait": False, "wait_timeout": 20}
     stored = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in connection.list(DATA_VOLUME, namespace)[0]}
@@ -134,11 +137,11 @@ def test_check_mode_predicts_changed_and_diff_and_writes_nothing(wire, connectio
 
     real = module("data_volume", **asked).result
     for one, other in zip(predicted["data_volumes"], real["data_volumes"], strict=True):
-        facts = ("name", "changed", "drift", "error")
+        facts = ("name", "changed", "drift", "reason", "error")
         assert [one.get(fact) for fact in facts] == [other.get(fact) for fact in facts]
     assert predicted["diff"] == real["diff"] and predicted["msg"] == real["msg"]
     drifts = {item["drift"] for item in real["data_volumes"]}
-    assert drifts >= {"none", "missing", "metadata", "growable", "recreate"}
+    assert drifts >= {"none", "missing", "metadata", "growable", "recreate", "unfilled"}
 
     again = module("data_volume", **asked).result
     assert [item["name"] for item in again["data_volumes"] if item["changed"]] == []
@@ -152,7 +155,7 @@ def test_a_volume_grows_by_its_claim_and_costs_one_more_request(wire, connection
     wire.requests.clear()
     grown = module("data_volume", namespace=namespace, **large).result
     assert grown["drift"] == "growable" and grown["diff"]["after"]["claim"]["spec"] == {
-        "resources": {"requests": {"storage": "2147483648"}}
+        "resources": {"requests": {"storage": "2Gi"}}
     }
     assert [path.partition("?")[0].rpartition("/")[0].rpartition("/")[2] for _method, path in wire.writes()] == [
         "persistentvolumeclaims"
@@ -187,7 +190,7 @@ def test_a_volume_whose_class_cannot_grow_is_told_and_may_be_made_anew(connectio
     _fill(connection, namespace, "disk", "no-such-class")
     larger = _volume("disk", {"storage": {"size": "2Gi"}, "wait": False})
     told = module("data_volume", namespace=namespace, **larger).result
-    assert told["failed"] and "its storage class no-such-class does not allow it" in told["msg"]
+    assert told["failed"] and "its storage class 'no-such-class' does not allow it" in told["msg"]
     anew = module("data_volume", check=True, namespace=namespace, on_drift="recreate", **larger).result
     assert anew["drift"] == "recreate"
 
@@ -203,8 +206,8 @@ def test_a_growth_that_does_not_end_is_told_with_its_cause(connection, module, n
     told = run_module("data_volume", {**direct, **larger}).result
     assert told["failed"] and told["changed"]
     assert told["msg"] == (
-        f"Growth of DataVolume {namespace}/disk has not ended after 1 s: "
-        "its claim has 1Gi of 2Gi, ControllerResizeError: the pool is full."
+        f"Growth of DataVolume {namespace}/disk to 2Gi has not ended after 1 s: "
+        "its claim has 1Gi and requests 2Gi, with the overhead of the file system, ControllerResizeError: the pool is full."
     )
 
 
@@ -215,7 +218,7 @@ def test_a_claim_that_is_there_is_refused_before_anything_is_written(wire, conne
     wire.requests.clear()
     for check in (True, False):
         told = module("data_volume", check=check, namespace=namespace, **_volume("disk", {"wait": False})).result
-        assert told["failed"] and "say adopt_claim=true to take it with its data as they are" in told["msg"]
+        assert told["failed"] and "set adopt_claim=true to take it with its data" in told["msg"]
     assert wire.writes() == []
     taken = module("data_volume", namespace=namespace, adopt_claim=True, **_volume("disk", {"wait": False})).result
     assert taken["drift"] == "adoptable"
@@ -277,14 +280,16 @@ def test_an_option_that_cdi_does_not_know_is_refused_and_asked_about_only_then(w
     assert not any(path.startswith(CDI.path()) for _method, path in wire.requests)
 
 
-def test_many_failures_are_told_in_a_few_sentences(module, namespace) -> None:
+def test_many_failures_are_told_in_a_few_sentences(module, namespace, reach) -> None:
     volumes = [_volume(f"disk-{number}", {}) for number in range(20)]
     module("data_volume", namespace=namespace, data_volumes=volumes, wait=False)
+    for volume in volumes:
+        reach(namespace, volume["name"])
     smaller = [_volume(volume["name"], {"storage": {"size": "512Mi"}}) for volume in volumes]
     told = module("data_volume", namespace=namespace, data_volumes=smaller, wait=False).result
     assert told["msg"].startswith("20 of 20 DataVolumes failed: DataVolume ")
     assert told["msg"].endswith(" The error of each is in data_volumes.") and len(told["msg"]) < 1200
-    assert all("is 1Gi and not 512Mi" in item["error"] for item in told["data_volumes"])
+    assert all("'512Mi' requested" in item["error"] for item in told["data_volumes"])
 
 
 def test_a_thousand_volumes_are_written_once_each_in_bounded_memory(wire, module, namespace) -> None:

@@ -63,6 +63,7 @@ def _pytest(*arguments: str, more: dict[str, str] | None = None) -> int:
 
 
 def _unit() -> int:
+    machine.install_file_tools()
     return _pytest("tests/unit")
 
 
@@ -132,6 +133,7 @@ def _coverage() -> int:
     bed.up(PROFILES["api"])
     data = checkout_dir() / "coverage"
     shutil.rmtree(data, ignore_errors=True)
+    machine.install_file_tools()
     more = bed.environment(PROFILES["api"]) | {"COVERAGE_FILE": str(data / "data")}
     configuration = f"--rcfile={Path(__file__).with_name('coverage.ini')}"
     pytest = ("-m", "pytest", "--quiet", "--import-mode=importlib", "-p", "no:cacheprovider")

@@ -234,6 +234,15 @@ def _snapshot(status: dict[str, Any] | None, class_name: str | None = "s") -> di
     return {"metadata": {"name": "golden", "namespace": "images"}, "spec": spec, "status": status}
 
 
+def _going(stored: dict[str, Any]) -> dict[str, Any]:
+    return {**stored, "metadata": {**stored["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
+
+
+def test_a_claim_that_is_being_deleted_is_no_source() -> None:
+    assert claim_source(_claim(), None, None, [], KNOWN).problem is None
+    assert claim_source(_going(_claim()), None, None, [], KNOWN).problem == "it is being deleted since 2026-01-01T00:00:00Z"
+
+
 READY = {"readyToUse": True, "restoreSize": "1Gi"}
 WAITS = ("VolumeSnapshot images/golden to be ready",)
 
@@ -247,6 +256,7 @@ WAITS = ("VolumeSnapshot images/golden to be ready",)
         (_snapshot({"readyToUse": False, "error": {"time": "now"}}), WAITS, "snapshot in error state with msg: no details"),
         (_snapshot(READY, None), (), "snapshot golden/images does not have volume snap class populated, can't clone"),
         (_snapshot({"readyToUse": True}), (), "snapshot has no restore size"),
+        (_going(_snapshot(READY)), (), "it is being deleted since 2026-01-01T00:00:00Z"),
     ],
 )
 def test_what_is_wrong_with_a_snapshot_is_said_in_the_words_of_cdi(snapshot: Any, waits: Any, problem: str | None) -> None:

@@ -143,8 +143,8 @@ def test_a_remedy_may_take_two_changes() -> None:
 @pytest.mark.parametrize(
     ("facts", "error"),
     [
-        (_facts(size=GIB - 1), f"{planner.TOO_SMALL} {GIB - 1} < {GIB}"),
-        (_facts(IMAGE, size=GIB - 1), f"{planner.TOO_SMALL} {GIB - 1} < {GIB}"),
+        (_facts(size=1023 << 20), "1023Mi is smaller than the source's 1Gi"),
+        (_facts(IMAGE, size=1023 << 20), "1023Mi is smaller than the source's 1Gi"),
         (
             _facts(content_type="archive", volume_mode=None),
             "Source contentType (kubevirt) and target contentType (archive) do not match",
@@ -182,7 +182,7 @@ def test_a_remedy_may_take_two_changes() -> None:
         ),
         (
             _facts(FILES, FAST._replace(overhead=0.0), size=GIB // 2, volume_mode="Filesystem"),
-            f"{planner.TOO_SMALL} {GIB // 2} < {GIB}",
+            "512Mi is smaller than the source's 966Mi",
         ),
         (_facts(forced="snapshot", snapshot_classes=()), 'VolumeSnapshotClass.snapshot.storage.k8s.io "a" not found'),
     ],
@@ -192,19 +192,20 @@ def test_what_cdi_refuses_is_said_in_its_words(facts, error) -> None:
 
 
 def test_a_smaller_target_is_told_the_size_that_it_needs() -> None:
-    assert plan(_facts(size=GIB - 1)).remedy == "leave out the size"
-    by_claim = plan(_facts(size=GIB - 1, by_storage=False))
-    assert by_claim.remedy == "ask for a size of at least 1024Mi"
+    assert plan(_facts(size=1023 << 20)).remedy == "request at least 1Gi or omit the size"
+    by_claim = plan(_facts(size=1023 << 20, by_storage=False))
+    assert by_claim.remedy == "request at least 1Gi"
 
 
 def test_a_copy_to_a_file_system_needs_room_for_it() -> None:
     """CDI tests that after it has chosen, and tells nobody but its log."""
     made = plan(_facts(volume_mode="Filesystem", by_storage=False))
-    assert (made.method, made.fallback_reason, made.error) == ("copy", planner.INCOMPATIBLE_MODES, planner.TOO_SMALL)
+    assert (made.method, made.fallback_reason) == ("copy", planner.INCOMPATIBLE_MODES)
+    assert made.error == "966Mi, which a claim of 1Gi has beside its file system, is smaller than the source's 1Gi"
 
 
 def test_a_permissive_clone_may_be_smaller() -> None:
-    assert plan(_facts(FILES, size=GIB - 1, volume_mode="Filesystem", permissive=True)).error is None
+    assert plan(_facts(FILES, size=1023 << 20, volume_mode="Filesystem", permissive=True)).error is None
 
 
 def test_a_missing_source_is_waited_for() -> None:
@@ -240,7 +241,7 @@ def test_snapshots_are_compared_by_mode_since_1_62(version, method) -> None:
 
 @pytest.mark.parametrize(("version", "refused"), [((1, 63, 1), True), ((1, 64, 0), False)])
 def test_a_request_is_raised_to_the_minimum_since_1_64(version, refused) -> None:
-    made = plan(_facts(DISK, FAST._replace(minimum=4 * GIB), size=GIB - 1, version=version))
+    made = plan(_facts(DISK, FAST._replace(minimum=4 * GIB), size=1023 << 20, version=version))
     assert bool(made.error) == refused
 
 

@@ -47,11 +47,17 @@ def test_what_cdi_writes_again_in_its_own_way_is_no_drift() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"preallocation": False}, "spec.preallocation is unset and not False"),
-        ({"source": {"upload": {}}}, "spec.source.blank is {} and not unset"),
+        ({"preallocation": False}, "preallocation: unset on the cluster, false requested"),
+        ({"source": {"upload": {}}}, "source.blank: set on the cluster, not requested"),
+        ({"source": {"upload": {}}}, "source.upload: unset on the cluster, set requested"),
+        ({"source": {"pvc": {"name": "golden"}}}, "source.pvc.name: unset on the cluster, 'golden' requested"),
+        ({"storage": {"size": "1Gi", "storage_class_name": "thin"}}, "storage.storage_class_name: unset on the cluster, 'thin' requested"),
+        ({"storage": {"size": "512Mi"}}, "storage.size: '1024Mi' on the cluster, '512Mi' requested"),
+        ({"storage": {"size": "3Gi"}}, "storage.size: '1Gi' on the cluster, '3Gi' requested"),
+        ({"storage": {"size": "0.3Gi"}}, "storage.size: '1Gi' on the cluster, '322122548' requested"),
         (
-            {"storage": {"size": "1Gi", "storage_class_name": "thin"}},
-            "spec.storage.storageClassName is unset and not thin",
+            {"storage": {"size": "1Gi", "selector": {"match_labels": {"a.b/c": "d"}}}},
+            "storage.selector.match_labels.a.b/c: unset on the cluster, 'd' requested",
         ),
     ],
 )
@@ -66,10 +72,10 @@ def test_drift_names_the_field_and_both_values(options: dict[str, Any], told: st
         ({"storage": {"size": "1Gi", "storage_class_name": "thin", "access_modes": ["ReadWriteOnce"]}}, ""),
         ({"storage": {"size": "1Gi", "volume_mode": "Filesystem"}, "content_type": "kubevirt"}, ""),
         ({"preallocation": False}, ""),
-        ({"preallocation": True}, "preallocation is unset and not True"),
-        ({"storage": {"size": "1Gi", "storage_class_name": "niht"}}, "storageClassName is unset and not niht"),
-        ({"storage": {"size": "1Gi", "volume_mode": "Block"}}, "volumeMode is unset and not Block"),
-        ({"content_type": "archive"}, "contentType is unset and not archive"),
+        ({"preallocation": True}, "preallocation: unset on the cluster, true requested"),
+        ({"storage": {"size": "1Gi", "storage_class_name": "niht"}}, "storage.storage_class_name: unset on the cluster, 'niht' requested"),
+        ({"storage": {"size": "1Gi", "volume_mode": "Block"}}, "storage.volume_mode: unset on the cluster, 'Block' requested"),
+        ({"content_type": "archive"}, "content_type: unset on the cluster, 'archive' requested"),
     ],
 )
 def test_to_write_down_what_cdi_has_chosen_is_no_difference(asked: dict[str, Any], differs: str) -> None:
@@ -78,12 +84,12 @@ def test_to_write_down_what_cdi_has_chosen_is_no_difference(asked: dict[str, Any
     claim = _claim(**{"storage.preallocation.requested": "false"})
     claim["spec"] = {"accessModes": ["ReadWriteOnce"], "storageClassName": "thin", "volumeMode": "Filesystem"}
     told = rules.spec_drift(rules.without_chosen(rules.desired(volume(**asked)), stored, claim), stored).lines
-    assert told == ([f"spec.{'' if differs[0] in 'pc' else 'storage.'}{differs}"] if differs else [])
+    assert told == ([differs] if differs else [])
 
 
 def test_a_field_that_is_no_longer_asked_for_is_drift() -> None:
     stored = rules.desired(volume(preallocation=True))
-    assert rules.spec_drift(rules.desired(volume()), stored).lines == ["spec.preallocation is True and not unset"]
+    assert rules.spec_drift(rules.desired(volume()), stored).lines == ["preallocation: true on the cluster, not requested"]
 
 
 CLONE = {"spec": {"source": {"pvc": {"name": "golden"}}}}
@@ -144,12 +150,51 @@ def test_nothing_but_a_larger_size_lets_a_volume_grow(asked: Any, stored: Any, g
     assert drift.grows_to == grows_to
 
 
+@pytest.mark.parametrize("stored", ["0.3Gi", "322122548", "322122547200m", "314572.7999Ki"])
+@pytest.mark.parametrize("asked", ["0.3Gi", "322122548", " 0.3Gi "])
+def test_a_size_that_is_no_whole_byte_is_the_next_whole_one_on_both_sides(asked: str, stored: str) -> None:
+    wanted = rules.desired(volume(storage={"size": asked}))
+    before = {"spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": stored}}}}}
+    assert rules.spec_drift(wanted, before) == rules.Drift([])
+    # CDI lets nobody spell it anew.
+    written = rules.without_chosen(wanted, before, None)["spec"]["storage"]["resources"]["requests"]["storage"]
+    assert written == stored
+
+
+VDDK = {"url": "https://v", "uuid": "u", "backing_file": "b", "thumbprint": "t", "secret_ref": "s"}
+FIRST, SECOND = {"previous": "", "current": "one"}, {"previous": "one", "current": "two"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines", "restaged"),
+    [
+        ({"checkpoints": [FIRST]}, {"checkpoints": [FIRST, SECOND]}, [], True),
+        ({"checkpoints": [FIRST]}, {"checkpoints": [FIRST], "final_checkpoint": True}, [], True),
+        ({"checkpoints": [FIRST], "final_checkpoint": True}, {"checkpoints": [FIRST], "final_checkpoint": False}, [], True),
+        ({"checkpoints": [FIRST]}, {"checkpoints": [FIRST], "final_checkpoint": False}, [], False),
+        ({}, {"checkpoints": [FIRST]}, [], True),
+        ({"checkpoints": [FIRST]}, {}, ["checkpoints: "], True),
+        ({"checkpoints": [FIRST]}, {"checkpoints": [SECOND], "storage": {"size": "512Mi"}}, ["storage.size: "], True),
+    ],
+)
+def test_stages_are_what_cdi_lets_change(before: Any, after: Any, lines: list[str], restaged: bool) -> None:
+    stored, wanted = (rules.desired(volume(source={"vddk": VDDK}, **options)) for options in (before, after))
+    found = rules.spec_drift(wanted, stored).lines
+    assert [line.partition(" ")[0] + " " for line in found] == lines
+    assert rules.changes_stages(wanted, stored) is restaged
+
+
+def test_stages_of_a_source_that_has_none_do_not_change() -> None:
+    stored, wanted = (rules.desired(volume(checkpoints=stages)) for stages in ([FIRST], [FIRST, SECOND]))
+    assert rules.spec_drift(wanted, stored).lines
+
+
 def test_drift_of_headers_does_not_show_them() -> None:
     stored, wanted = (
         rules.desired(volume(source={"http": {"url": "http://x", "extra_headers": [f"Authorization: {word}"]}}))
         for word in ("first", "second")
     )
-    assert rules.spec_drift(wanted, stored).lines == ["spec.source.http.extraHeaders differs"]
+    assert rules.spec_drift(wanted, stored).lines == ["source.http.extra_headers differs"]
 
 
 def test_drift_of_urls_does_not_show_their_secrets() -> None:
@@ -157,9 +202,9 @@ def test_drift_of_urls_does_not_show_their_secrets() -> None:
         rules.desired(volume(source={"http": {"url": f"https://user:{word}@host/{name}?X-Amz-Signature={word}"}}))
         for word, name in (("s3cret", "a.img"), ("s3c@ret", "a.img"), ("s3cret", "b.img"))
     )
-    url = "spec.source.http.url is https://***@host/a.img?*** and not https://***@host"
-    assert rules.spec_drift(wanted, stored).lines == [f"{url}/a.img?*** (redacted parts differ)"]
-    assert rules.spec_drift(other, stored).lines == [f"{url}/b.img?***"]
+    url = "source.http.url: 'https://***@host/a.img?***' on the cluster, 'https://***@host"
+    assert rules.spec_drift(wanted, stored).lines == [f"{url}/a.img?*** (redacted parts differ)' requested"]
+    assert rules.spec_drift(other, stored).lines == [f"{url}/b.img?***' requested"]
     assert not rules.spec_drift(stored, stored).lines
 
 
@@ -192,7 +237,7 @@ def test_what_a_deleted_volume_leaves_goes_by_itself(claim: Any, expected: bool)
 
 
 def test_a_claim_is_taken_only_when_that_is_said_in_words() -> None:
-    with pytest.raises(CdiError, match="a PersistentVolumeClaim of its name exists; say adopt_claim=true"):
+    with pytest.raises(CdiError, match="a PersistentVolumeClaim of its name exists; set adopt_claim=true"):
         rules.refuse_claim(volume(), _existing())
     rules.refuse_claim(volume(adopt_claim=True), _existing())
     backup = {"annotations": {rules.POPULATED_FOR: "disk"}}
@@ -202,13 +247,13 @@ def test_a_claim_is_taken_only_when_that_is_said_in_words() -> None:
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ({"size": "3Gi"}, "size is 2Gi and not 3Gi"),
-        ({"size": "1Gi", "storage_class_name": "fast"}, "storage_class_name is thin and not fast"),
-        ({"size": "2048Mi", "volume_mode": "Block"}, "volume_mode is Filesystem and not Block"),
+        ({"size": "3Gi"}, "storage.size: '2Gi' on the claim, '3Gi' requested"),
+        ({"size": "1Gi", "storage_class_name": "fast"}, "storage.storage_class_name: 'thin' on the claim, 'fast' requested"),
+        ({"size": "2048Mi", "volume_mode": "Block"}, "storage.volume_mode: 'Filesystem' on the claim, 'Block' requested"),
     ],
 )
 def test_a_claim_that_is_another_is_not_taken(asked: Any, told: str) -> None:
-    with pytest.raises(CdiError, match=f"cannot adopt the claim of its name: {told}; ask for what the claim is"):
+    with pytest.raises(CdiError, match=f"cannot adopt the claim of its name: {told}; request what the claim has"):
         rules.refuse_claim(volume(adopt_claim=True, storage=asked), _existing())
 
 

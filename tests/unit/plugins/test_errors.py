@@ -29,7 +29,12 @@ def _status(message: str = "", reason: str = "", **details: Any) -> bytes:
     [
         (DATA_VOLUME, 422, _status("spec.x: Invalid\n value."), "spec.x: Invalid value (HTTP 422)."),
         (DATA_VOLUME, 401, _status("Unauthorized"), "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: "),
-        (DATA_VOLUME, 400, b"Client sent an HTTP request to an HTTPS server.\n", "HTTPS server (HTTP 400); write host, or server in the kubeconfig, as https://."),
+        (
+            DATA_VOLUME,
+            400,
+            b"Client sent an HTTP request to an HTTPS server.\n",
+            "HTTPS server (HTTP 400); write host, or server in the kubeconfig, as https://.",
+        ),
         (
             DATA_VOLUME,
             403,

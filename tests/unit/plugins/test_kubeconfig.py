@@ -71,7 +71,10 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     "token-a-number": (_config({"token": 1234567890}), f"{USER}.token is a number, not a string; correct it."),
     "token-a-line": (_config({"token": f"{SECRET}\n"}), f"{USER}.token holds a line end or another character that no token has; correct it."),
     "key-no-base64": (_config({"client-key-data": f"{SECRET}!"}), f"{USER}.client-key-data is not valid base64; correct it."),
-    "insecure-a-string": (_config(cluster={"insecure-skip-tls-verify": "yes"}), f"{CLUSTER}.insecure-skip-tls-verify is a string, not true or false; correct it."),
+    "insecure-a-string": (
+        _config(cluster={"insecure-skip-tls-verify": "yes"}),
+        f"{CLUSTER}.insecure-skip-tls-verify is a string, not true or false; correct it.",
+    ),
     "groups-a-string": (_config({"as": "a", "as-groups": SECRET}), f"{USER}.as-groups is a string, not a list; correct it."),
     "plugin-number": (_config({"exec": {**EXEC, "args": ["a", 5]}}), f"{USER}.exec.args[1] is a number, not a string; correct it."),
     "plugin-variable": (_config({"exec": {**EXEC, "env": [{"name": "A", "value": 1}]}}), f"{USER}.exec.env[0].value is a number, not a string; correct it."),
@@ -84,38 +87,65 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
         _config({"exec": {**EXEC, "interactiveMode": "Always"}}),
         f"{USER}.exec: the credential plugin wants a terminal (interactiveMode Always), and a task has none; use another plugin.",
     ),
-    "provider": (_config({"auth-provider": {"name": "gcp"}}), f"{USER}.auth-provider.name is 'gcp', which is not supported; use its credential plugin (exec) instead."),
+    "provider": (
+        _config({"auth-provider": {"name": "gcp"}}),
+        f"{USER}.auth-provider.name is 'gcp', which is not supported; use its credential plugin (exec) instead.",
+    ),
     "issuer": (_config({"auth-provider": {"name": "oidc", "config": {"id-token": SECRET}}}), f"{USER}.auth-provider.config.idp-issuer-url is missing; add it."),
     "no-context": (_config(**{"current-context": ""}), "kubeconfig 'config' has no current-context; set context, available: 'x'."),
     "context-gone": (_config(**{"current-context": "gone"}), "current-context 'gone' does not exist in kubeconfig 'config'; available: 'x'."),
-    "cluster-gone": (_config(context={"cluster": "gone", "user": "u"}), f"{AT}contexts['x'].cluster names the cluster 'gone', which does not exist; correct it."),
+    "cluster-gone": (
+        _config(context={"cluster": "gone", "user": "u"}),
+        f"{AT}contexts['x'].cluster names the cluster 'gone', which does not exist; correct it.",
+    ),
     "user-gone": (_config(context={"cluster": "c", "user": "gone"}), f"{AT}contexts['x'].user names the user 'gone', who does not exist; correct it."),
     "no-user": (_config(context={"cluster": "c"}), f"{AT}contexts['x'].user is missing; name a user, or give api_key."),
     "no-server": (_config(cluster={"server": ""}) | {"clusters": [{"name": "c"}]}, f"{CLUSTER}.server is missing; add the URL of the API server."),
     "bad-server": (_config(cluster={"server": "https://h:port"}), f"{CLUSTER}.server is not a valid API server URL; write it as https://NAME:6443."),
-    "server-password": (_config(cluster={"server": f"https://a:{SECRET}@h"}), f"{CLUSTER}.server holds a user name or a password; give them as username and password."),
+    "server-password": (
+        _config(cluster={"server": f"https://a:{SECRET}@h"}),
+        f"{CLUSTER}.server holds a user name or a password; give them as username and password.",
+    ),
     "proxy": (
         _config(cluster={"proxy-url": f"http://u:p@ss/{SECRET}?@proxy:1"}),
         f"{CLUSTER}.proxy-url is not a valid proxy URL; write it as http://NAME:3128; percent-encode special characters of its password.",
     ),
-    "proxy-scheme": (_config(cluster={"proxy-url": "proxy:3128"}), f"{CLUSTER}.proxy-url is not a proxy URL; write it as http://, https:// or socks5://NAME:PORT."),
-    "ca-missing": (_config(cluster={"certificate-authority": "gone.crt"}), f"{CLUSTER}.certificate-authority '{{cwd}}/gone.crt' does not exist; give the path of a PEM file."),
+    "proxy-scheme": (
+        _config(cluster={"proxy-url": "proxy:3128"}),
+        f"{CLUSTER}.proxy-url is not a proxy URL; write it as http://, https:// or socks5://NAME:PORT.",
+    ),
+    "ca-missing": (
+        _config(cluster={"certificate-authority": "gone.crt"}),
+        f"{CLUSTER}.certificate-authority '{{cwd}}/gone.crt' does not exist; give the path of a PEM file.",
+    ),
     "ca-broken": (
         _config(cluster={"certificate-authority": "broken.crt"}),
         f"{CLUSTER}.certificate-authority ('{{cwd}}/broken.crt') holds no valid CA certificate; give it in PEM format.",
     ),
-    "ca-data": (_config(cluster={"certificate-authority-data": "YWJj"}), f"{CLUSTER}.certificate-authority-data holds no valid CA certificate; give it in PEM format."),
-    "certificate-alone": (_config({"client-certificate": "broken.crt"}), f"{USER} has a client certificate without its key; add client-key or client-key-data."),
+    "ca-data": (
+        _config(cluster={"certificate-authority-data": "YWJj"}),
+        f"{CLUSTER}.certificate-authority-data holds no valid CA certificate; give it in PEM format.",
+    ),
+    "certificate-alone": (
+        _config({"client-certificate": "broken.crt"}),
+        f"{USER} has a client certificate without its key; add client-key or client-key-data.",
+    ),
     "swapped": (
         _config({"client-certificate-data": base64.b64encode(b"-----BEGIN PRIVATE KEY-----").decode(), "client-key": "broken.crt"}),
         f"{USER}.client-certificate-data holds no certificate; it seems that certificate and key are swapped.",
     ),
-    "key-a-text": (_config({"client-certificate": "broken.crt", "client-key": "text"}), f"{USER}.client-key ('{{cwd}}/text') holds no private key; give it in PEM format."),
+    "key-a-text": (
+        _config({"client-certificate": "broken.crt", "client-key": "text"}),
+        f"{USER}.client-key ('{{cwd}}/text') holds no private key; give it in PEM format.",
+    ),
     "token-file": (
         _config({"tokenFile": "gone"}),
         f"{USER}.tokenFile: the token file '{{cwd}}/gone' cannot be read (No such file or directory); correct its path or its content.",
     ),
-    "as-groups": (_config({"token": SECRET, "as-groups": ["a"]}), f"{USER} has as-uid, as-groups or as-user-extra without as; name the user to act as in 'as', too."),
+    "as-groups": (
+        _config({"token": SECRET, "as-groups": ["a"]}),
+        f"{USER} has as-uid, as-groups or as-user-extra without as; name the user to act as in 'as', too.",
+    ),
     "token-and-password": (_config({"token": SECRET, "username": "a"}), f"{USER} has both a token and a user name with password; remove one of them."),
 }
 
@@ -149,9 +179,18 @@ PATHS: dict[str, tuple[Any, str]] = {
     "missing": ("/nope/config", "kubeconfig file '/nope/config' does not exist; give the path of a kubeconfig."),
     "all-missing": ("/nope/a:/nope/b", "none of the files of kubeconfig exists ('/nope/a', '/nope/b'); give the path of a kubeconfig."),
     "directory": ("config.d", "kubeconfig 'config.d' is a directory; give the path of a kubeconfig."),
-    "text": (yaml.safe_dump(_config()), "kubeconfig is the text of a kubeconfig and not a path; give its path, or make a dictionary of it with the filter from_yaml."),
-    "json": (json.dumps(_config()), "kubeconfig is the text of a kubeconfig and not a path; give its path, or make a dictionary of it with the filter from_yaml."),
-    "base64": (ENCODED, "kubeconfig is the base64 text of a kubeconfig and not a path; give its path, or make a dictionary of it with the filters b64decode and from_yaml."),
+    "text": (
+        yaml.safe_dump(_config()),
+        "kubeconfig is the text of a kubeconfig and not a path; give its path, or make a dictionary of it with the filter from_yaml.",
+    ),
+    "json": (
+        json.dumps(_config()),
+        "kubeconfig is the text of a kubeconfig and not a path; give its path, or make a dictionary of it with the filter from_yaml.",
+    ),
+    "base64": (
+        ENCODED,
+        "kubeconfig is the base64 text of a kubeconfig and not a path; give its path, or make a dictionary of it with the filters b64decode and from_yaml.",
+    ),
     "list": ([SECRET], "kubeconfig is a list; give a path, several with colons between them, or a dictionary."),
 }
 
@@ -161,7 +200,11 @@ def test_what_is_no_path_of_a_kubeconfig(kubeconfig: Any, said: str) -> None:
     assert _sentence(kubeconfig=kubeconfig) == said
 
 
-@pytest.mark.parametrize("kubeconfig", [ENCODED, ENCODED[:-7], "\n".join((ENCODED[:76], ENCODED[76:])), f"{SECRET}/" * 3 + "x" * 256], ids=["base64", "cut", "lines", "long"])
+@pytest.mark.parametrize(
+    "kubeconfig",
+    [ENCODED, ENCODED[:-7], "\n".join((ENCODED[:76], ENCODED[76:])), f"{SECRET}/" * 3 + "x" * 256],
+    ids=["base64", "cut", "lines", "long"],
+)
 def test_content_where_a_path_belongs_is_never_shown(kubeconfig: str) -> None:
     assert kubeconfig not in _sentence(kubeconfig=kubeconfig)
     assert public_params({"kubeconfig": kubeconfig})["kubeconfig"] == "***" and kubeconfig in secrets({"kubeconfig": kubeconfig})

@@ -63,7 +63,10 @@ def test_the_parts_of_a_proxys_url(url: str, proxy: Proxy) -> None:
     assert proxy_of("p", url) == proxy
 
 
-@pytest.mark.parametrize("url", ["ftp://proxy.test", "http://", "http://proxy.test:x", "http://u:p@ss/w?@proxy.test:1", "http://u:pä@proxy.test", "http://a b", "[", "a\nb"])
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://proxy.test", "http://", "http://proxy.test:x", "http://u:p@ss/w?@proxy.test:1", "http://u:pä@proxy.test", "http://a b", "[", "a\nb"],
+)
 def test_what_is_no_proxys_url_is_named_by_who_gave_it(url: str) -> None:
     with pytest.raises(CdiError) as told:
         proxy_of("the variable HTTPS_PROXY", url)

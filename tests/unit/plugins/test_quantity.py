@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import equal, parse, short
+from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import equal, like, parse, rough, short, whole_bytes
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_words_are_no_equal_quantities() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [("1024Mi", "1Gi"), ("1536Mi", "1536Mi"), ("1e9", "1000000000"), ("0", "0"), ("2Ei", "2Ei")]
+    ("size", "text"), [("1024Mi", "1Gi"), ("1536Mi", "1536Mi"), ("1e9", "1G"), ("10G", "10G"), ("1000Ki", "1000Ki"), ("1023", "1023"), ("0", "0"), ("2Ei", "2Ei")]
 )
 def test_a_size_is_told_as_one_writes_it(size: str, text: str) -> None:
     assert short(parse(size)) == text
@@ -61,3 +61,24 @@ def test_a_size_is_told_as_one_writes_it(size: str, text: str) -> None:
 @given(st.integers(min_value=0, max_value=2**62))
 def test_a_size_that_is_told_is_the_same_size(number: int) -> None:
     assert parse(short(Decimal(number))) == number
+
+
+@pytest.mark.parametrize(("size", "number"), [("0.3Gi", 322122548), ("322122547200m", 322122548), ("1Gi", 1024**3), ("1.5k", 1500), ("0.1", 1), ("0", 0)])
+def test_a_part_of_a_byte_counts_as_one(size: str, number: int) -> None:
+    assert whole_bytes(size) == number
+
+
+@pytest.mark.parametrize(
+    ("value", "typed", "text"),
+    [(2**30, "2048Mi", "1024Mi"), (2**30, "2Gi", "1Gi"), (2**27, "1Gi", "128Mi"), (2**30, None, "1Gi"), (2**30, "1e9", "1Gi"), (10**9, "5G", "1G"), (0, "1Gi", "0")],
+)
+def test_a_size_has_the_unit_that_was_typed_where_it_fits(value: int, typed: str | None, text: str) -> None:
+    assert like(value, typed) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(2**30, "1Gi"), (142270792, "135.7Mi"), (11654823254426, "10.6Ti"), (138940 * 1024, "135.7Mi"), (1023, "1023"), (1536 << 20, "1536Mi"), (10**9 + 1, "953.7Mi")],
+)
+def test_a_size_with_its_overhead_is_told_in_few_digits(value: int, text: str) -> None:
+    assert rough(value) == text

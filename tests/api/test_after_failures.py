@@ -1,0 +1,157 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whichever request of a task fails: each item has a result, and its `changed` is what became of its object."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from kubernetes import client
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume_task as module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE, PERSISTENT_VOLUME_CLAIM
+from tests.api.conftest import ADMIN
+from tests.refused_volumes import completed
+from tests.wire import Wire, counting_proxy
+
+BLANK = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
+BEFORE = [{"name": name, **BLANK} for name in ("anew", "gone", "labelled")]
+# In two batches: the clone's method can be predicted only when its source is there.
+ASKED = [
+    {
+        "name": "clone",
+        "source": {"pvc": {"name": "golden"}},
+        "storage": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]},
+        "require_clone_method": ["copy"],
+    },
+    {"name": "golden", **BLANK},
+    {"name": "anew", **BLANK, "storage": {"size": "512Mi"}, "on_drift": "recreate"},
+    {"name": "gone", "state": "absent"},
+    {"name": "labelled", **BLANK, "labels": {"a": "b"}},
+]
+NAMES = [item["name"] for item in ASKED]
+FORBIDDEN = json.dumps({"kind": "Status", "reason": "Forbidden", "message": "somebody cannot do this", "code": 403}).encode()
+FAULTS = {
+    "refused": ((403, {"Content-Type": "application/json"}, FORBIDDEN), False),
+    "broken": ((500, {}, b"broken"), False),
+    "broken-late": ((500, {}, b"broken"), True),
+    "cut-late": ((0, {}, b""), True),
+}
+AT_ONCE = 3
+
+
+@contextmanager
+def cdi(direct: Connection, namespace: str) -> Iterator[None]:
+    """Fills volumes, and takes away what deleted ones leave, as CDI and Kubernetes do: nothing else is needed of them here."""
+    core, volumes = client.CoreV1Api(direct.api_client), client.CustomObjectsApi(direct.api_client)
+    stopped = threading.Event()
+
+    def fill(name: str, uid: str) -> None:
+        owner = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "name": name, "uid": uid, "controller": True}
+        storage = {"storage": "1Gi"}
+        metadata = {"name": name, "ownerReferences": [owner], "annotations": {"cdi.kubevirt.io/cloneType": "copy"}}
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": storage}, "volumeName": f"pv-{namespace}-{name}"}
+        core.create_namespaced_persistent_volume_claim(namespace, {"metadata": metadata, "spec": spec})
+        core.patch_namespaced_persistent_volume_claim_status(name, namespace, {"status": {"phase": "Bound", "capacity": storage}})
+        kind = DATA_VOLUME
+        volumes.patch_namespaced_custom_object_status(kind.group, kind.version, namespace, kind.plural, name, {"status": {"phase": "Succeeded"}})
+
+    def reconcile() -> None:
+        there = {item["metadata"]["name"]: item["metadata"]["uid"] for item in direct.list(DATA_VOLUME, namespace)[0]}
+        claims = {item["metadata"]["name"]: item["metadata"]["ownerReferences"][0]["uid"] for item in direct.list(PERSISTENT_VOLUME_CLAIM, namespace)[0]}
+        for name in claims.keys() - there.keys():
+            core.patch_namespaced_persistent_volume_claim(name, namespace, {"metadata": {"finalizers": None}})
+            core.delete_namespaced_persistent_volume_claim(name, namespace)
+        for name in there.keys() - claims.keys():
+            fill(name, there[name])
+
+    def loop() -> None:
+        while not stopped.wait(0.1):
+            try:
+                reconcile()
+            except (ApiError, client.ApiException):
+                continue  # A volume went meanwhile.
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def run(connection: Connection, namespace: str, volumes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The module's result; in this process, because it runs some hundred times."""
+    options = {"name": {}, **VOLUME_OPTIONS}
+    items = [completed({"namespace": namespace, **volume}, options) for volume in volumes]
+    params = {"name": None, "namespace": namespace, "data_volumes": items, "wait": True, "wait_timeout": 30}
+    params |= {"force_conflicts": False, "verify_allocation": False}
+    try:
+        return module.run(Task(params, connection, False, lambda _warning: None))
+    except CdiError as exc:
+        return {"msg": str(exc), "failed": True, **exc.result}
+
+
+def state(direct: Connection, namespace: str) -> dict[str, Any]:
+    found = {item["metadata"]["name"]: item["metadata"] for item in direct.list(DATA_VOLUME, namespace)[0]}
+    return {name: (found[name]["uid"], found[name].get("labels")) if name in found else None for name in NAMES}
+
+
+def broken_run(server: tuple[str, str], number: int, fault: str) -> tuple[dict[str, Any], dict[str, bool], Wire]:
+    """The task's result when its request of this number fails, and which objects it has changed."""
+    direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
+    namespace = f"test-{uuid4().hex[:8]}"
+    direct.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, dry_run=False)
+    try:
+        with cdi(direct, namespace), counting_proxy(*server) as wire:
+            assert "failed" not in run(direct, namespace, BEFORE)
+            before = state(direct, namespace)
+            wire.break_at, (wire.fault, wire.late) = number, FAULTS[fault]
+            result = run(connect({"host": wire.url, "api_key": ADMIN}), namespace, ASKED)
+            after = state(direct, namespace)
+            return result, {name: before[name] != after[name] for name in NAMES}, wire
+    finally:
+        direct.delete(NAMESPACE, namespace, dry_run=False)
+
+
+@pytest.fixture(scope="module")
+def server() -> tuple[str, str]:
+    return os.environ["KUBEVIRT_CDI_TEST_SERVER"], os.environ["KUBEVIRT_CDI_TEST_CA"]
+
+
+@pytest.fixture(scope="module")
+def requests(server: tuple[str, str]) -> int:
+    """How many the task takes; all volumes are changed by it."""
+    result, changed, wire = broken_run(server, 0, "broken")
+    assert "failed" not in result, result["msg"]
+    assert changed == dict.fromkeys(NAMES, True) == {item["name"]: item["changed"] for item in result["data_volumes"]}
+    return len(wire.requests)
+
+
+@pytest.mark.parametrize("fault", list(FAULTS))
+def test_no_request_that_fails_hides_what_was_done(server, requests: int, fault: str) -> None:
+    assert requests >= 20
+    def check(number: int) -> str:
+        result, changed, wire = broken_run(server, number, fault)
+        broken = wire.requests[number - 1] if len(wire.requests) >= number else None
+        told = {item["name"]: item["changed"] for item in result.get("data_volumes", [])}
+        wrong = told != changed or result["changed"] != any(changed.values())
+        silent = result.get("failed") and not any(item.get("error") for item in result["data_volumes"])
+        return f"{number} {broken}: {told} and not {changed}: {result.get('msg')}\n" if wrong or silent else ""
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        assert "".join(pool.map(check, range(1, requests + 1))) == ""
