@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from ansible.module_utils.basic import env_fallback
@@ -15,10 +16,11 @@ Spec = t.Dict[str, t.Any]
 
 
 class ArgumentSpec:
-    """An argument spec and its constraints, put together from parts."""
+    """An argument spec and its constraints, put together from parts. `kinds`: what options hold where their names say something else (see `_values`)."""
 
-    def __init__(self, options: Spec, **constraints: t.Any) -> None:
+    def __init__(self, options: Spec, *, kinds: t.Mapping[str, str] | None = None, **constraints: t.Any) -> None:
         self.options = options
+        self.kinds = dict(kinds or {})
         self.constraints = constraints
 
     def __add__(self, other: ArgumentSpec) -> ArgumentSpec:
@@ -26,11 +28,16 @@ class ArgumentSpec:
         for name, value in other.constraints.items():
             before = constraints.get(name)
             constraints[name] = {**(before or {}), **value} if isinstance(value, dict) else [*(before or []), *value]
-        return ArgumentSpec({**self.options, **other.options}, **constraints)
+        return ArgumentSpec({**self.options, **other.options}, kinds={**self.kinds, **other.kinds}, **constraints)
 
 
 def _from_env(*names: str) -> tuple[t.Any, list[str]]:
-    return env_fallback, [f"K8S_AUTH_{name}" for name in names]
+    return _set_variable, [f"K8S_AUTH_{name}" for name in names]
+
+
+def _set_variable(*names: str) -> t.Any:
+    """The first variable that is not empty: surveys and compose files leave them so."""
+    return env_fallback(*(name for name in names if os.environ.get(name)))
 
 
 AUTH = ArgumentSpec(

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import typing as t
 from urllib.parse import urlsplit
@@ -65,6 +66,10 @@ CONFIG_OPTIONS: dict[str, t.Any] = {
 _CLONE_OPTIONS: dict[str, t.Any] = {"clone_strategy_override": {"type": "str", "choices": ["copy", "snapshot", "csi-clone", ""]}}
 SPEC = ArgumentSpec({"name": {"type": "str", "default": "cdi"}, **CONFIG_OPTIONS, **_CLONE_OPTIONS}) + wait_spec(60)
 
+# pkg/feature-gates/feature-gates.go, v1.61.1 to v1.66.0. CDI checks no name.
+FEATURE_GATES = ("HonorWaitForFirstConsumer", "DataVolumeClaimAdoption", "WebhookPvcRendering", "BootcImageImport")
+# How alike two spellings have to be, that one is taken for a slip of the other.
+_NEAR = 0.8
 # config-controller.go and types.go, v1.65.0.
 _OVERHEAD = re.compile(r"(0(?:\.\d{1,3})?|1)")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:]+\](:\d{1,5})?")
@@ -88,9 +93,12 @@ _FOUND_OTHERWISE = ("filesystemOverhead", "importProxy", "podResourceRequirement
 def check(params: t.Mapping[str, t.Any]) -> None:
     """Refuse what can be seen to be wrong without a cluster."""
     overhead = params["filesystem_overhead"] or {}
-    for option, value in [("global", overhead.get("global")), *(overhead.get("storage_class") or {}).items()]:
+    by_class = {f"storage_class.{name}": value for name, value in (overhead.get("storage_class") or {}).items()}
+    for option, value in {"global": overhead.get("global"), **by_class}.items():
         if value not in (None, "") and not _OVERHEAD.fullmatch(str(value)):
-            raise CdiError(f"filesystem_overhead of {option} is {value!r}; give a part from 0 to 1 with at most three decimals, for example 0.06.")
+            raise CdiError(
+                f"filesystem_overhead.{option} is {value!r}; it must be a fraction between 0 and 1 with at most three decimals, for example 0.06."
+            )
     proxy = params["import_proxy"] or {}
     for option in ("http_proxy", "https_proxy"):
         if proxy.get(option) and not _is_url(proxy[option], ("http", "https")):
@@ -187,6 +195,30 @@ def named_classes(params: t.Mapping[str, t.Any]) -> dict[str, str]:
     return named
 
 
+def unknown_gates(asked: t.Collection[str], version: str) -> list[str]:
+    """Sentences on gates that no release known here has. Raises CdiError for one that is a known gate misspelt."""
+    sentences = []
+    for gate in asked:
+        if gate in FEATURE_GATES:
+            continue
+        spelled = {known.lower(): known for known in FEATURE_GATES}
+        near = difflib.get_close_matches(gate.lower(), spelled, 1, _NEAR)
+        if near:
+            raise CdiError(f"feature_gates has {gate!r}, which CDI does not know; did you mean {spelled[near[0]]!r}?")
+        installed = f"CDI {version}" if version else "CDI"
+        sentences.append(f"feature_gates has {gate!r}: {installed} ignores a gate that it does not know; known are {', '.join(FEATURE_GATES)}.")
+    return sentences
+
+
+def removed_gates(wanted: Object, before: Object) -> str:
+    """What is said when the list, which replaces the stored one, takes gates away; `` when it takes none."""
+    asked = (wanted.get("config") or {}).get("featureGates")
+    removed = [gate for gate in (before.get("config") or {}).get("featureGates") or [] if gate not in (asked or [])]
+    if not asked or not removed:
+        return ""
+    return f"feature_gates replaces all feature gates: {', '.join(removed)} is removed; add it to the list to keep it."
+
+
 def ineffective_options(params: t.Mapping[str, t.Any], version: str) -> list[str]:
     """Sentences on the given options that CDI of this release stores and does not use."""
     sentences = []
@@ -210,9 +242,14 @@ def not_in_effect(wanted: Object, cdi_config: Object) -> list[str]:
             sides.append((_reported(field, asked), status.get(_REPORTED[field])))
         for expected, effective in sides:
             if not changes_nothing(expected, effective):
-                missing.append(f"{option_of(field)} is {without_secrets(effective)!r} and not {without_secrets(expected, effective)!r}")
+                requested, found = without_secrets(expected, effective), without_secrets(effective)
+                missing.append(f"{option_of(field)}: requested {_told(requested)}, in effect: {_told(found)}")
                 break
     return missing
+
+
+def _told(value: t.Any) -> str:
+    return "not set" if value is None else repr(value)
 
 
 def _reported(field: str, asked: t.Any) -> t.Any:

@@ -20,9 +20,12 @@ from ._connection import Connection, Object
 from ._errors import ApiError, CdiError, NotServed
 from ._merge_patch import changes_nothing, merged
 from ._module import Task
+from ._preflight import unknown_class
 from ._public import without_secrets
-from ._resources import API_SERVICE, CDI, CDI_CONFIG, CONFIG_MAP, DEPLOYMENT, INGRESS, SECRET, STORAGE_CLASS
-from ._wait import REACHED, WAITING, Verdict, wait_for
+from ._resources import API_SERVICE, CDI, CDI_CONFIG, CONFIG_MAP, DEPLOYMENT, INGRESS, SECRET, STORAGE_CLASS, STORAGE_PROFILE
+from ._scratch import Settings, can_hold_scratch
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import wait_for
 
 
 def run(task: Task) -> dict[str, t.Any]:
@@ -33,8 +36,11 @@ def run(task: Task) -> dict[str, t.Any]:
     before = (stored or {}).get("spec") or {}
     after = merged(before, wanted)
     changed = not changes_nothing(wanted, before)
-    for sentence in rules.ineffective_options(params, ((stored or {}).get("status") or {}).get("observedVersion", "")):
-        task.warn(sentence)
+    version = ((stored or {}).get("status") or {}).get("observedVersion", "")
+    odd_gates = rules.unknown_gates(params["feature_gates"] or [], version)
+    for sentence in [*rules.ineffective_options(params, version), *odd_gates, rules.removed_gates(wanted, before)]:
+        if sentence:
+            task.warn(sentence)
     if changed:
         refuse(find_hyperconverged(connection, [stored] if stored else []) or olm_owner(stored), name, _changes(wanted, before))
         rules.refuse_impossible_resources(after.get("config") or {})
@@ -87,14 +93,30 @@ def _refuse_unknown_names(task: Task) -> None:
     connection = task.connection
     named = rules.named_classes(task.params)
     if named:
-        existing = sorted(item["metadata"]["name"] for item in connection.list(STORAGE_CLASS)[0])
+        classes = connection.list(STORAGE_CLASS)[0]
         for name, option in named.items():
-            if name not in existing:
-                raise CdiError(f"{option} is {name}, and there is no such StorageClass; use one of: {', '.join(existing) or 'none'}.")
+            if all(name != item["metadata"]["name"] for item in classes):
+                raise CdiError(f"Cannot set {option}: {unknown_class(name, classes)}.")
+    scratch = task.params["scratch_space_storage_class"]
+    if scratch:
+        _refuse_unfit_scratch_class(connection, scratch)
     bundle = (task.params["import_proxy"] or {}).get("trusted_ca_proxy")
     namespace = _namespace(connection) if bundle else None
     if namespace and connection.get(CONFIG_MAP, bundle, namespace) is None:
-        raise CdiError(f"import_proxy.trusted_ca_proxy is {bundle}, and there is no such ConfigMap in namespace {namespace}; create it first.")
+        raise CdiError(f"Cannot set import_proxy.trusted_ca_proxy: ConfigMap '{namespace}/{bundle}' does not exist; create it first.")
+
+
+def _refuse_unfit_scratch_class(connection: Connection, name: str) -> None:
+    """CDI takes any class, and then every worker pod waits for ever. A profile that says nothing is no obstacle."""
+    try:
+        profile = connection.get(STORAGE_PROFILE, name)
+    except ApiError:
+        return
+    if not can_hold_scratch(Settings(profiles={name: profile or {}}), name):
+        raise CdiError(
+            f"Cannot set scratch_space_storage_class to {name!r}: scratch space is always Filesystem and ReadWriteOnce, which the class cannot do by its "
+            "StorageProfile; use another class, or correct the profile (module kubevirt.cdi.storage_profile)."
+        )
 
 
 def _namespace(connection: Connection) -> str | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import socket
 import typing as t
 
 from ._errors import CdiError
@@ -58,14 +59,29 @@ def read_manifest(source: str, checksum: str | None) -> list[Object]:
             with open(os.path.expanduser(source), "rb") as stream:
                 content = stream.read()
     except (OSError, ValueError) as exc:
-        raise CdiError(f"manifest {source} cannot be read ({exc}); give the path or URL of a release's cdi-operator.yaml.") from exc
+        if "://" in source:
+            raise CdiError(
+                f"manifest {source} cannot be downloaded ({_why(exc)}); correct version or manifest, or, without the internet, download the release's "
+                "cdi-operator.yaml elsewhere and set manifest to its path."
+            ) from exc
+        raise CdiError(f"manifest {source!r} cannot be read ({_why(exc)}); set manifest to the path or URL of a release's cdi-operator.yaml.") from exc
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
     if checksum and digest != checksum.lower():
-        raise CdiError(f"manifest {source} has the checksum {digest} and not {checksum}; nothing was written.")
+        raise CdiError(f"manifest {source} does not match checksum: expected {checksum}, got {digest}; nothing was written. Correct checksum, or the file.")
     try:
         return manifest_objects(yaml.safe_load_all(content), source)
     except yaml.YAMLError as exc:
         raise CdiError(f"manifest {source} is no YAML ({' '.join(str(exc).split())}).") from exc
+
+
+def _why(exc: BaseException) -> str:
+    """The cause inside an error of urllib, in words."""
+    reason: t.Any = getattr(exc, "reason", exc)
+    if isinstance(reason, socket.gaierror):
+        return "the name of its host does not resolve"
+    if isinstance(reason, TimeoutError):
+        return "no answer in time"
+    return str(getattr(reason, "strerror", None) or reason)
 
 
 def manifest_objects(documents: t.Iterable[t.Any], source: str) -> list[Object]:

@@ -14,7 +14,8 @@ from ._cdi_manifest import CUSTOM_RESOURCE_DEFINITION_NAME
 from ._connection import Connection, Object
 from ._errors import ApiError, CdiError
 from ._resources import API_SERVICE, CDI, CUSTOM_RESOURCE_DEFINITION, DATA_VOLUME, DEPLOYMENT, POD
-from ._wait import REACHED, WAITING, Verdict, poll_until, wait_for
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import poll_until, wait_for
 
 UPLOAD_API = "v1beta1.upload.cdi.kubevirt.io"
 
@@ -22,10 +23,10 @@ UPLOAD_API = "v1beta1.upload.cdi.kubevirt.io"
 def wait_established(connection: Connection, deadline: float) -> None:
     """Until the API server serves CDI objects."""
 
-    def established() -> Verdict:
-        return rules.judge_condition(connection.get(CUSTOM_RESOURCE_DEFINITION, CUSTOM_RESOURCE_DEFINITION_NAME), "Established")
+    def established(bounded: Connection) -> Verdict:
+        return rules.judge_condition(bounded.get(CUSTOM_RESOURCE_DEFINITION, CUSTOM_RESOURCE_DEFINITION_NAME), "Established")
 
-    verdict = poll_until(established, deadline)
+    verdict = poll_until(connection, established, deadline)
     if verdict.state != REACHED:
         raise CdiError(f"The CRD {CUSTOM_RESOURCE_DEFINITION_NAME} is not served: {verdict.reason}.")
 
@@ -37,13 +38,13 @@ def wait_ready(connection: Connection, name: str, namespace: str, environment: t
     """
     version = environment.get("OPERATOR_VERSION", "")
 
-    def components() -> Verdict:
-        return rules.judge_components(connection.list(DEPLOYMENT, namespace)[0], environment, stored)
+    def components(bounded: Connection) -> Verdict:
+        return rules.judge_components(bounded.list(DEPLOYMENT, namespace)[0], environment, stored)
 
-    def upload_api() -> Verdict:
-        return rules.judge_condition(connection.get(API_SERVICE, UPLOAD_API), "Available")
+    def upload_api(bounded: Connection) -> Verdict:
+        return rules.judge_condition(bounded.get(API_SERVICE, UPLOAD_API), "Available")
 
-    def webhook() -> Verdict:
+    def webhook(bounded: Connection) -> Verdict:
         body = {
             "apiVersion": DATA_VOLUME.api_version,
             "kind": DATA_VOLUME.kind,
@@ -51,7 +52,7 @@ def wait_ready(connection: Connection, name: str, namespace: str, environment: t
             "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Mi"}}}},
         }
         try:
-            connection.create(DATA_VOLUME, body, namespace, dry_run=True)
+            bounded.create(DATA_VOLUME, body, namespace, dry_run=True)
         except ApiError as exc:
             return Verdict(WAITING, str(exc))
         return Verdict(REACHED)
@@ -69,7 +70,7 @@ def wait_ready(connection: Connection, name: str, namespace: str, environment: t
         raise failed(f"CDI {name}", outcome.verdict.reason)
     stored = t.cast(Object, outcome.object)
     for what, probe in (("components", components), ("the upload API", upload_api), ("the webhook for DataVolumes", webhook)):
-        verdict = poll_until(probe, deadline)
+        verdict = poll_until(connection, probe, deadline)
         if verdict.state != REACHED:
             raise failed(what, verdict.reason)
     return stored

@@ -32,7 +32,8 @@ from ._resources import (
     Resource,
 )
 from ._users import UserReader, held_by
-from ._wait import REACHED, WAITING, Verdict, poll_until, wait_for
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import poll_until, wait_for
 
 _DEFAULT_NAMESPACE = "cdi"
 # The label that the release manifest puts on the namespace that it makes.
@@ -90,7 +91,7 @@ def _remove_in_order(waiter: _Waiter, crons: list[Known], volumes: list[Known], 
         waiter.until(objects, _is_gone)
     waiter.delete([each for each in found if each[0] not in _BEFORE_CDI_IS_GONE])
     if wait:
-        verdict = poll_until(lambda: _left(waiter.connection, found), waiter.deadline)
+        verdict = poll_until(waiter.connection, lambda bounded: _left(bounded, found), waiter.deadline)
         if verdict.state != REACHED:
             raise CdiError(f"CDI is not gone after {waiter.timeout} s: {verdict.reason}.")
 

@@ -24,7 +24,8 @@ from ._errors import ApiError, CdiError
 from ._items import guarded, guarded_all
 from ._module import Task
 from ._resources import VOLUME_SNAPSHOT
-from ._wait import REACHED, WAITING, Verdict, poll_until
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import poll_until
 
 # Volumes with these are not filled by CDI, or get a claim that is there already.
 _NOT_CLONED = (f"{PREFIX}storage.prePopulated", f"{PREFIX}storage.checkStaticVolume")
@@ -49,7 +50,7 @@ def check(volume: t.Mapping[str, t.Any]) -> None:
 
 def sources_first(items: list[Item]) -> tuple[list[Item], list[Item]]:
     """The items that can be made now, and the clones with require_clone_method whose source another item has to make before."""
-    made = {item.key for item in items if _will_be_made(item)}
+    made = {item.key for item in items if will_be_made(item)}
     later = {item.key for item in items if item.volume["require_clone_method"] and item.key in made and source_claim(item) in made}
     if len(later) == len(items):
         return items, []  # They are each other's sources.
@@ -67,7 +68,7 @@ def skip_without_source(items: list[Item], some: list[Item]) -> None:
     failed = {item.key: item for item in items if item.error and item.present}
     for item in some:
         source = failed.get(source_claim(item) or item.key)
-        if source is not None and source is not item and not item.error and _will_be_made(item):
+        if source is not None and source is not item and not item.error and will_be_made(item):
             item.error = f"DataVolume {item.title} was skipped because its source failed; fix the source first: {source.error}"
 
 
@@ -84,13 +85,13 @@ def is_filled(stored: Object) -> bool:
     return (stored.get("status") or {}).get("phase") == "Succeeded"
 
 
-def predict_and_check(task: Task, items: list[Item], deadline: float) -> dict[Key, Prediction]:
+def predict_and_check(task: Task, items: list[Item], deadline: float, known: Reader | None = None) -> dict[Key, Prediction]:
     """The plans of the clones that the task will make, or has to when they cannot grow. One that is not as asked, or cannot succeed, is refused."""
     growing = {item.key for item in items if _may_grow(item)}
-    wanted = {item.key: rules.desired(item.volume) for item in items if item.key in growing or _will_be_made(item)}
+    wanted = {item.key: rules.desired(item.volume) for item in items if item.key in growing or will_be_made(item)}
     clones = [item for item in items if item.key in wanted and is_clone(wanted[item.key], None) and not _is_filled_otherwise(wanted[item.key])]
     unknown: list[Prediction | None] = [None for _item in clones]
-    found = guarded_all(clones, lambda: _predict(task.connection, [wanted[item.key] for item in clones], deadline), unknown)
+    found = guarded_all(clones, lambda: _predict(task.connection, [wanted[item.key] for item in clones], deadline, known), unknown)
     predictions = dict(zip((item.key for item in clones), found))
     refusals: dict[tuple[str, str, str], str] = {}
     for item in clones:
@@ -107,22 +108,22 @@ def predict_and_check(task: Task, items: list[Item], deadline: float) -> dict[Ke
     return {key: prediction for key, prediction in predictions.items() if prediction}
 
 
-def _predict(connection: Connection, volumes: list[Object], deadline: float) -> list[Prediction | None]:
+def _predict(connection: Connection, volumes: list[Object], deadline: float, known: Reader | None) -> list[Prediction | None]:
     """The plans. The snapshot controller tries again after an error, and takes it back when it gets on: that is waited for."""
-    predictions = predict(Reader(connection), volumes)
+    predictions = predict(Reader(connection, known), volumes)
     in_error = {found.source[1:] for found in predictions if found and found.source and (found.plan.error or "").startswith(SNAPSHOT_IN_ERROR)}
     if not in_error:
         return predictions
 
-    def healed() -> Verdict:
-        snapshots = Reader(connection).objects(VOLUME_SNAPSHOT, in_error).values()
+    def healed(bounded: Connection) -> Verdict:
+        snapshots = Reader(bounded).objects(VOLUME_SNAPSHOT, in_error).values()
         return Verdict(WAITING if any((stored.get("status") or {}).get("error") for stored in snapshots) else REACHED)
 
-    poll_until(healed, min(deadline, time.monotonic() + _SNAPSHOT_HEALS_SECONDS))
-    return predict(Reader(connection), volumes)
+    poll_until(connection, healed, min(deadline, time.monotonic() + _SNAPSHOT_HEALS_SECONDS))
+    return predict(Reader(connection, known), volumes)
 
 
-def _will_be_made(item: Item) -> bool:
+def will_be_made(item: Item) -> bool:
     if not item.present or item.error:
         return False
     if item.stored is None or item.terminating:

@@ -15,6 +15,7 @@ from ._connection import Connection, Object
 from ._errors import CdiError
 from ._module import Task
 from ._resources import CLUSTER_ROLE, DATA_VOLUME, ROLE, ROLE_BINDING, SELF_SUBJECT_ACCESS_REVIEW, Resource
+from ._values import SEGMENT
 
 # CDI has this ClusterRole since 1.66 (pkg/operator/resources/cluster/rbac.go).
 CLONE_SOURCER = "cdi.kubevirt.io:clone-sourcer"
@@ -37,6 +38,7 @@ SPEC = ArgumentSpec(
             "options": {"name": {"type": "str", "required": True}, "namespace": {"type": "str", "required": True}},
         },
     },
+    kinds={"name": SEGMENT},
 ) + FORCE_CONFLICTS
 
 

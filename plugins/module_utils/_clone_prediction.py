@@ -16,6 +16,7 @@ from ._clone_plan import Facts, Plan, Source
 from ._clone_remedy import plan
 from ._connection import Connection, Object
 from ._errors import ApiError, NotServed
+from ._preflight import Planned, class_problem
 from ._resources import (
     CDI,
     CDI_CONFIG,
@@ -63,13 +64,18 @@ class Prediction(t.NamedTuple):
 
 
 class Reader:
-    """Reads each thing once. What may not be read is remembered, and never guessed."""
+    """Reads each thing once. What may not be read is remembered, and never guessed. What `known` has read of the cluster's settings still holds."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, known: Reader | None = None) -> None:
         self.connection = connection
         self.refused: dict[tuple[Resource, str | None], str] = {}
         self._lists: dict[tuple[Resource, str | None], list[Object]] = {}
         self._single: dict[tuple[Resource, str, str | None], Object | None] = {}
+        if known:
+            settings = (CDI, CDI_CONFIG, STORAGE_CLASS, STORAGE_PROFILE)
+            self.refused.update({key: why for key, why in known.refused.items() if key[0] in settings})
+            self._lists.update({key: found for key, found in known._lists.items() if key[0] in settings})
+            self._single.update({key: found for key, found in known._single.items() if key[0] in settings})
         self._cluster: facts_of.Cluster | None = None
 
     def list(self, resource: Resource, namespace: str | None = None) -> list[Object]:
@@ -132,6 +138,9 @@ def predict(reader: Reader, volumes: t.Sequence[Object]) -> list[Prediction | No
         if missing:
             return Prediction(Plan(None, f"It cannot be predicted: {missing}"), reference)
         source = sources.get(reference) if reference else None
+        unusable = class_problem(Planned(volume), reader.list(STORAGE_CLASS), lambda: reader.list(PERSISTENT_VOLUME))
+        if unusable:
+            return Prediction(Plan(None, f"CDI will not clone: {unusable}.", error=unusable), reference, absent=source is None)
         absent = f"the source {reference[0]} {reference[1]}/{reference[2]}, which does not exist" if reference else "a source of the DataSource"
         facts = Facts(
             facts_of.target(volume, known), source, absent, known.override, known.snapshot_classes, tuple(known.classes.values()), known.version

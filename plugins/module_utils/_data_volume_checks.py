@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import math
-import re
 import string
 import typing as t
 from urllib.parse import urlsplit
@@ -21,7 +20,6 @@ from ._quantity import parse
 
 Volume = t.Mapping[str, t.Any]
 
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _SMALLEST = 1024 * 1024
 _DIGEST_DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}
 _URL_SCHEMES = ("http", "https", "gs")
@@ -31,8 +29,6 @@ _REGISTRY_SCHEMES = ("docker", "oci-archive")
 def check(volume: Volume) -> None:
     """Refuse a volume that CDI could never accept. Raises CdiError that names option, value and remedy."""
     name = volume["name"]
-    if not _NAME.fullmatch(name):
-        raise CdiError(f"name is {name!r}; use lower case letters, digits, - and ., at most 253 of them.")
     if volume["state"] == "absent":
         return
     reason = next(filter(None, (rule(volume) for rule in _RULES)), "")
@@ -75,8 +71,9 @@ def _target(volume: Volume) -> str:
         return "has neither storage nor pvc; give storage with a size"
     source = volume["source"] or {}
     clone = volume["source_ref"] or source.get("pvc") or source.get("snapshot")
-    if target["size"] is None and (option == "pvc" or not clone):
-        return f"has no size; give {option}.size, for example 10Gi (only a clone by storage can do without)"
+    told = source.get("http") and volume["check_source"] != "never" and volume["content_type"] != "archive"
+    if target["size"] is None and (option == "pvc" or not (clone or told)):
+        return f"has no size; give {option}.size, for example 10Gi (only a clone or a disk image from HTTP, by storage, can do without)"
     if target["size"] is not None:
         try:
             too_small = math.ceil(parse(target["size"])) < _SMALLEST

@@ -12,7 +12,8 @@ import typing as t
 from . import _scratch as scratch
 from ._apply import for_result
 from ._cdi import conditions
-from ._clone import clone_facts
+from ._clone import annotations, clone_facts
+from ._data_volume_growth import GROWN_TO
 from ._preallocation import preallocation_facts
 
 Object = t.Dict[str, t.Any]
@@ -41,7 +42,8 @@ def volume_facts(
         "phase": status.get("phase"),
         "progress": status.get("progress"),
         "restarts": status.get("restartCount", 0),
-        "size": scratch.asked_size(spec),
+        # CDI lets no size in a spec change: what a volume has grown to is noted on its claim.
+        "size": annotations(claim).get(GROWN_TO) or scratch.asked_size(spec),
         "capacity": (((claim or {}).get("status") or {}).get("capacity") or {}).get("storage"),
         "storage_class_name": claimed.get("storageClassName"),
         "volume_mode": claimed.get("volumeMode"),

@@ -11,10 +11,11 @@ import typing as t
 
 from ._allocation_task import measure
 from ._argspec import ArgumentSpec
-from ._connection import Object
+from ._connection import Connection, Object
 from ._data_volume_facts import ObservedScratch, volume_facts
 from ._diagnosis import explain
 from ._errors import NotServed
+from ._missing import ON_MISSING, SKIP, missing_namespace, report_missing
 from ._module import Task
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import orphaned_scratch
@@ -27,6 +28,7 @@ SPEC = ArgumentSpec(
         "namespace": {"type": "str"},
         "label_selectors": {"type": "list", "elements": "str", "default": []},
         "verify_allocation": {"type": "bool", "default": False},
+        **ON_MISSING.options,
     },
     required_by={"name": ["namespace"]},
 )
@@ -43,8 +45,11 @@ def run(task: Task) -> dict[str, t.Any]:
     field_selector = f"metadata.name={name}" if name else ""
     try:
         volumes, _version = connection.list(DATA_VOLUME, namespace, label_selector=",".join(task.params["label_selectors"]), field_selector=field_selector)
-    except NotServed:
+    except NotServed as exc:
+        report_missing([str(exc)], task.params["on_missing"], task.warn)
         volumes = []
+    if not volumes and namespace and task.params["on_missing"] != SKIP:
+        report_missing(_missing(connection, namespace, name), task.params["on_missing"], task.warn)
     items: list[Object] = []
     if volumes:
         items, _version = connection.list(PERSISTENT_VOLUME_CLAIM, namespace, field_selector=field_selector)
@@ -70,6 +75,14 @@ def run(task: Task) -> dict[str, t.Any]:
         "data_volumes": [facts(pair) for pair in pairs],
         "scratch_without_volume": ["/".join(key) for key in orphaned_scratch(items)],
     }
+
+
+def _missing(connection: Connection, namespace: str, name: str | None) -> list[str]:
+    """What does not exist of what was asked for. A namespace may have no DataVolume."""
+    gone = missing_namespace(connection, namespace)
+    if gone:
+        return [gone]
+    return [f"DataVolume '{namespace}/{name}' does not exist; correct its name, or create it."] if name else []
 
 
 def _key(stored: Object) -> tuple[str, str]:

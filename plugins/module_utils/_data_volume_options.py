@@ -94,6 +94,7 @@ VOLUME_OPTIONS: Options = {
     "annotations": {"type": "dict"},
     **SPEC_OPTIONS,
     "binding": {"type": "str", "choices": ["immediate", "wait_for_consumer"], "default": "wait_for_consumer"},
+    "check_source": {"type": "str", "choices": ["auto", "always", "never"], "default": "auto"},
     "adopt_claim": {"type": "bool", "default": False},
     "on_drift": {"type": "str", "choices": ["fail", "recreate"], "default": "fail"},
     **WHEN_IN_USE,

@@ -35,11 +35,16 @@ from ._data_volume_wait import wait_for_volumes
 from ._errors import ApiError, CdiError
 from ._items import by_namespace, guarded, guarded_all, options_of, read
 from ._module import Task
+from ._preflight_items import create_namespaces, look_before_writing
+from ._preflight_sources import keep_stored_sizes
+from ._preflight_task import SPEC as PREFLIGHT
+from ._preflight_task import Preflight
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import Settings
 from ._scratch_task import VolumeAndClaim, predicted_problems, look_for, read_settings
 from ._users import UserReader
-from ._wait import FAILED, REACHED, wait_for
+from ._verdict import FAILED, REACHED
+from ._wait import wait_for
 
 _PARALLEL_WRITES = 8
 # What no clone was made for.
@@ -53,11 +58,13 @@ SPEC = (
             **VOLUME_OPTIONS,
             "data_volumes": {"type": "list", "elements": "dict", "options": _ITEM_OPTIONS},
             "verify_allocation": {"type": "bool", "default": False},
+            "planned_sources": {"type": "list", "elements": "str", "default": []},
         },
         required_one_of=[("name", "data_volumes")],
         mutually_exclusive=[("name", "data_volumes")],
     )
     + FORCE_CONFLICTS
+    + PREFLIGHT
     + wait_spec(600)
 )
 
@@ -73,12 +80,14 @@ def run(task: Task) -> dict[str, t.Any]:
     deadline = started + task.params["wait_timeout"]
     items = [Item(volume) for volume in options_of(task.params, "data_volumes")]
     read(task, items, DATA_VOLUME, "stored")
+    keep_stored_sizes(items)
     _read_claims(task, [item for item in items if needs_claim(item)])
     release = _release(task) if any(map(needs_release, items)) else ""
+    checked = look_before_writing(task, items)
     leaving = {item.key for item in items if not item.present}
-    predicted = _make(Run(task, release, deadline, UserReader(task.connection, task.warn, leaving)), items)
+    predicted = _make(Run(task, release, deadline, UserReader(task.connection, task.warn, leaving)), items, checked)
     written = [item for item in items if item.changed and item.stored is not None]
-    settings = guarded_all(written, lambda: read_settings(task.connection, _volumes_and_claims(written)), None)
+    settings = guarded_all(written, lambda: read_settings(task.connection, _volumes_and_claims(written), checked.settings), None)
     for problem in predicted_problems(settings, _volumes_and_claims(written)):
         task.warn(problem)
     if task.params["wait"] and not task.check_mode:
@@ -86,10 +95,14 @@ def run(task: Task) -> dict[str, t.Any]:
             _wait_filled(task, items, some, deadline)
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
-    results = _results(task, items, settings, predicted)
-    facts: dict[str, t.Any] = {"changed": any(item.changed for item in items), "duration": round(time.monotonic() - started, 1)}
+    results = [
+        {**result, "source_image": checked.source_images.get(item.key)} for item, result in zip(items, _results(task, items, settings, predicted))
+    ]
+    changed = any(item.changed for item in items) or bool(checked.created_namespaces)
+    facts: dict[str, t.Any] = {"changed": changed, "duration": round(time.monotonic() - started, 1)}
+    facts["created_namespaces"] = checked.created_namespaces
     if task.params["data_volumes"] is None:
-        facts.update(results[0], diff=items[0].diff)
+        facts.update({**results[0], "changed": changed}, diff=items[0].diff)
     else:
         facts["data_volumes"] = results
         facts["diff"] = [{"before_header": item.title, "after_header": item.title, **item.diff} for item in items if item.diff]
@@ -98,14 +111,15 @@ def run(task: Task) -> dict[str, t.Any]:
     return facts
 
 
-def _make(run: Run, items: list[Item]) -> dict[tuple[str, str], Prediction]:
+def _make(run: Run, items: list[Item], checked: Preflight) -> dict[tuple[str, str], Prediction]:
     """Predict and write all items, at once but for clones whose method can be told only when this task has made their sources."""
     task, predicted = run.task, {}
     rest = items
     while rest:
         now, rest = sources_first(rest) if task.params["wait"] and not task.check_mode else (rest, [])
         skip_without_source(items, now)
-        predicted.update(predict_and_check(task, now, run.deadline))
+        predicted.update(predict_and_check(task, now, run.deadline, checked.reader))
+        create_namespaces(checked, now)
         for some in _in_order(now):
             skip_without_source(items, some)
             with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:

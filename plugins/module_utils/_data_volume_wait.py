@@ -17,7 +17,8 @@ from ._diagnosis import Evidence
 from ._errors import CdiError
 from ._resources import DATA_VOLUME
 from ._evidence_reader import EvidenceReader
-from ._wait import FAILED, REACHED, WAITING, StallProbe, Verdict, wait_for
+from ._verdict import FAILED, REACHED, WAITING, Verdict
+from ._wait import StallProbe, wait_for
 
 
 def wait_for_volumes(connection: Connection, items: list[Item], deadline: float, timeout: int) -> None:

@@ -16,9 +16,10 @@ from collections import defaultdict
 from datetime import datetime
 
 from ._cdi import conditions, judge_deployment
-from ._diagnosis_rules import CLAIM_RULES, LASTING, WORKER_RULES, Rule
+from ._diagnosis_rules import BEGUN, CLAIM_RULES, INTENDED, LASTING, WORKER_RULES, Rule
+from ._preflight import Planned, class_problem
 from ._public import redact_urls
-from ._wait import FAILED, REACHED, WAITING, Verdict
+from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 
@@ -45,6 +46,7 @@ _NOISE = re.compile(
 _NO_SCRATCH = re.compile('-scratch" is forbidden')
 # How CDI marks what it says of a helper claim.
 _HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
+CLASS_MISSING = "storage_class_missing"
 _UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_CHARACTERS = 500
 
@@ -52,7 +54,7 @@ _MOST_CHARACTERS = 500
 class Evidence:
     """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
 
-    `controllers` are the Deployments of that name in the cluster, None when they were not, or could not be, read.
+    `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, None when they were not, or could not be, read.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Evidence:
         controllers: list[Object] | None = None,
     ) -> None:
         self.controllers = controllers
+        self.classes: list[Object] | None = None
         self.events: dict[str, list[Object]] = defaultdict(list)
         for event in events:
             about = event["involvedObject"]
@@ -168,10 +171,25 @@ def explain(stored: Object | None, around: Evidence | None = None, *, late: bool
     if found is None and phase in NEEDS_CONSUMER:
         told = "its storage class uses WaitForFirstConsumer: the claim binds when a pod uses it"
         found = Diagnosis("waiting_for_consumer", told, "start such a pod or VM, or give binding=immediate")
+    if found is None and around is not None and phase == "UploadReady":
+        found = _unfinished_upload(RelatedObjects(stored, around).uploads())
     if found is None and late:
         progress = (stored.get("status") or {}).get("progress") or "N/A"
         found = Diagnosis("unfinished", f"CDI is still at work, progress {progress}", "give a longer wait_timeout, or see what its pod says")
     return {"phase": phase, "cause": found.cause, "message": found.message, "remedy": found.remedy} if found else None
+
+
+def _unfinished_upload(noted: t.Iterable[t.Mapping[str, str]]) -> Diagnosis | None:
+    """A client has begun to send, and CDI still waits for the end. Where the client runs nobody can see."""
+    begun = next((each for each in noted if INTENDED in each), None)
+    if begun is None:
+        return None
+    since = f" since {begun[BEGUN]}" if BEGUN in begun else ""
+    return Diagnosis(
+        "upload_unfinished",
+        f"an upload was begun and not finished{since} (file with SHA-256 {begun[INTENDED][:12]}...)",
+        "if no task is sending it any more, run the upload again or delete the volume",
+    )
 
 
 def sentence(explained: t.Mapping[str, str] | None) -> str:
@@ -193,6 +211,9 @@ def diagnose(stored: Object, around: Evidence | None = None) -> Diagnosis | None
     said_of_worker = [Statement(_told(running)), *(mine.pods() if mine else ())]
     said_of_claim = [*([] if bound.get("status") == "True" else [Statement(_told(bound))]), *(mine.claims() if mine else ())]
     diagnosis = _first(said_of_worker, WORKER_RULES, restarts) or _first(said_of_claim, CLAIM_RULES, restarts)
+    if diagnosis and diagnosis.cause == CLASS_MISSING and around and around.classes is not None and not _is_claim(stored):
+        told = class_problem(Planned(stored), around.classes, lambda: None)
+        diagnosis = diagnosis._replace(message=told or diagnosis.message, remedy="correct the class" if told else diagnosis.remedy)
     if diagnosis and diagnosis.cause in _SHARED and (mine is None or mine.others_work()):
         diagnosis = diagnosis._replace(grace=None)
     if phase == "Failed":
@@ -268,6 +289,10 @@ class RelatedObjects:
 
     def has_claims(self) -> bool:
         return bool(self._found["claim"])
+
+    def uploads(self) -> t.Iterator[t.Mapping[str, str]]:
+        """The annotations of its claims, where a client writes down what it sends."""
+        return (claim["metadata"].get("annotations") or {} for claim in self._found["claim"])
 
     def others_work(self) -> bool:
         """Whether other volumes' helpers are at work, which give back what they use."""

@@ -14,6 +14,8 @@ LASTING = 4.0
 # Of an image that CDI has spoilt: it decompresses the first bytes into the buffer that it still reads them from (pkg/importer/format-readers.go, v1.65.0).
 SPOILT = "distance out of range|compressed size too big"
 _AT_ONCE = 0.0
+# Annotations of an upload's claim: the SHA-256 of the file that is sent and since when, and of the file that CDI has taken.
+INTENDED, BEGUN, UPLOADED = "kubevirt.cdi/upload-sha256", "kubevirt.cdi/upload-begun", "kubevirt.cdi/uploaded-sha256"
 
 
 class Rule(t.NamedTuple):

@@ -3,16 +3,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""Reads what is around the volumes of a namespace: three LISTs, one more for snapshots of clones, and one for CDI's controller."""
+"""Reads what is around the volumes of a namespace: three LISTs, one more for snapshots of clones, one for CDI's controller, one for missing classes."""
 
 from __future__ import annotations
 
 import typing as t
 
 from ._connection import Connection, Object
-from ._diagnosis import Evidence, unexplained
+from ._diagnosis import CLASS_MISSING, Evidence, diagnose, unexplained
 from ._errors import ApiError
-from ._resources import DEPLOYMENT, EVENT, PERSISTENT_VOLUME_CLAIM, POD, VOLUME_SNAPSHOT, Resource
+from ._resources import DEPLOYMENT, EVENT, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS, VOLUME_SNAPSHOT, Resource
 
 _SECONDS = 10.0
 # Labels of all that CDI makes, and of its controller's Deployment (pkg/common/common.go, v1.65.0).
@@ -38,6 +38,8 @@ class EvidenceReader:
             claims,
             self._snapshots(volumes, seconds),
         )
+        if any((found := diagnose(volume, around)) and found.cause == CLASS_MISSING for volume in volumes):
+            around.classes = self._list(STORAGE_CLASS, None, seconds)
         if any(unexplained(volume, around) for volume in volumes):
             around.controllers = self._list(DEPLOYMENT, None, seconds, label_selector=_CONTROLLER)
         return around

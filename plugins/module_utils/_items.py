@@ -33,9 +33,10 @@ Result = t.TypeVar("Result")
 
 
 def options_of(params: dict[str, t.Any], plural: str) -> list[dict[str, t.Any]]:
-    """The options of each item; one without a namespace is in the task's. Raises CdiError when one is there twice."""
+    """The options of each item; one without a namespace is in the task's, else in `default`. Raises CdiError when one is there twice."""
     given = params[plural] if params[plural] is not None else [params]
-    items = [{**item, "namespace": item["namespace"] or params["namespace"] or "default"} for item in given]
+    named = [item["namespace"] or params["namespace"] for item in given]
+    items = [{**item, "namespace": namespace or "default", "by_default": not namespace} for item, namespace in zip(given, named)]
     keys = [(item["namespace"], item["name"]) for item in items]
     twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
     if twice:
@@ -51,6 +52,9 @@ def guarded(item: Item, step: t.Callable[[], None]) -> None:
         step()
     except CdiError as exc:
         item.error = str(exc)
+        # What may have been written counts as written.
+        if exc.result.get("changed") and hasattr(item, "changed"):
+            item.changed = True
 
 
 def guarded_all(items: t.Iterable[Item], step: t.Callable[[], Result], default: Result) -> Result:

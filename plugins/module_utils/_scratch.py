@@ -205,13 +205,18 @@ def problems(settings: Settings, scratch_class: str | None) -> list[str]:
             "The scratch claim will have no StorageClass and wait for a PersistentVolume that fits; make a class the default, "
             "or set scratch_space_storage_class with module kubevirt.cdi.cdi_config."
         )
-    sets = settings.property_sets(scratch_class)
-    if sets and not any(each.get("volumeMode") == "Filesystem" and "ReadWriteOnce" in each.get("accessModes", []) for each in sets):
+    if not can_hold_scratch(settings, scratch_class):
         found.append(
             f"Scratch space is always Filesystem and ReadWriteOnce, which StorageClass {scratch_class} cannot do by its StorageProfile: the worker pod "
             "would stay Pending; set scratch_space_storage_class to another class with module kubevirt.cdi.cdi_config."
         )
     return found
+
+
+def can_hold_scratch(settings: Settings, class_name: str | None) -> bool:
+    """Whether a class can have a scratch claim; one whose StorageProfile says nothing may."""
+    sets = settings.property_sets(class_name)
+    return not sets or any(each.get("volumeMode") == "Filesystem" and "ReadWriteOnce" in each.get("accessModes", []) for each in sets)
 
 
 def claim_name(volume: Object, claim: Object | None) -> str | None:

@@ -30,14 +30,16 @@ def may_need(pairs: t.Iterable[VolumeAndClaim]) -> list[VolumeAndClaim]:
     return [pair for pair in pairs if need(pair.volume.get("spec") or {}).needed is not False]
 
 
-def read_settings(connection: Connection, pairs: t.Iterable[VolumeAndClaim]) -> Settings | None:
+def read_settings(connection: Connection, pairs: t.Iterable[VolumeAndClaim], known: Settings | None = None) -> Settings | None:
     """CDIConfig, release and, for volumes that are still to be filled, storage profiles and the default class: at most four requests.
 
-    None, without a request, when no volume can need scratch space. What may not be read is left out.
+    None, without a request, when no volume can need scratch space. What may not be read is left out. No request either when they are `known`.
     """
     pairs = may_need(pairs)
     if not pairs:
         return None
+    if known is not None:
+        return known if known.config else None
     config = _get(connection, CDI_CONFIG, CONFIG_NAME)
     if config is None:
         return None

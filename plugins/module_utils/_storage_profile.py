@@ -17,7 +17,8 @@ from ._errors import CdiError, NotServed
 from ._fields import to_fields
 from ._module import Task
 from ._resources import STORAGE_CLASS, STORAGE_PROFILE, VOLUME_SNAPSHOT_CLASS
-from ._wait import REACHED, WAITING, Verdict, wait_for
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import wait_for
 
 # As many as its definition allows (types.go, v1.65.0).
 _MOST_SETS = 8

@@ -108,6 +108,8 @@ class Tunnel:
         self._websocket, self._patience = websocket, patience
         self._protocol = _Spdy() if (websocket.subprotocol or "").upper() == SPDY.upper() else _Channels()
         self._arrived: collections.deque[bytes | None] = collections.deque()
+        self._message = bytearray()
+        self._ping: bytes | None = None
         websocket.settimeout(0)
         opening = self._protocol.opening(port)
         if opening:
@@ -122,9 +124,19 @@ class Tunnel:
             self._receive()
         self._send(self._protocol.head(len(data)), data)
 
-    def _send(self, *pieces: bytes) -> None:
+    def _send(self, *pieces: bytes | memoryview) -> None:
         """A binary message. It goes to the socket directly and with an empty mask: TLS hides it already, and masking is slow in Python."""
-        rest = memoryview(b"".join((struct.pack(">BBQ4x", 0x82, 0xFF, sum(map(len, pieces))), *pieces)))
+        self._transmit(struct.pack(">BBQ4x", 0x82, 0xFF, sum(map(len, pieces))), *pieces)
+        self._answer_ping()
+
+    def _answer_ping(self) -> None:
+        """Answer the last ping, between frames: inside of one the answer would be taken for a part of it."""
+        if self._ping is not None:
+            data, self._ping = self._ping, None
+            self._transmit(struct.pack(">BB4x", 0x8A, 0x80 | len(data)), data)
+
+    def _transmit(self, *pieces: bytes | memoryview) -> None:
+        rest = memoryview(b"".join(pieces))
         while rest:
             if _END in self._arrived:
                 raise ConnectionError("the port-forward ended")
@@ -139,6 +151,7 @@ class Tunnel:
         while not self._arrived:
             if not self._receive():
                 self._wait()
+            self._answer_ping()
         return b"" if self._arrived[0] is _END else t.cast(bytes, self._arrived.popleft())
 
     def _wait(self, *, writing: bool = False) -> bool:
@@ -150,16 +163,27 @@ class Tunnel:
         return bool(readable)
 
     def _receive(self) -> bool:
-        """Take a message in, and return whether there was a whole one: what is readable may be half of it, or TLS's own."""
+        """Take a frame in, and return whether there was a whole one: what is readable may be half of it, or TLS's own.
+
+        The package's own `recv` would answer a ping, or the end, at once.
+        """
         import websocket
 
         try:
-            opcode, message = self._websocket.recv_data()
+            frame = self._websocket.recv_frame()
         except _BUSY:
             return False
         except websocket.WebSocketException as exc:
             raise ConnectionError(str(exc)) from exc
-        self._arrived.extend([_END] if opcode == 8 or not message else self._protocol.unpacked(message))
+        if frame.opcode == websocket.ABNF.OPCODE_CLOSE:
+            self._arrived.append(_END)
+        elif frame.opcode == websocket.ABNF.OPCODE_PING:
+            self._ping = bytes(frame.data)
+        elif frame.opcode != websocket.ABNF.OPCODE_PONG:
+            self._message += frame.data
+            if frame.fin:
+                message, self._message = bytes(self._message), bytearray()
+                self._arrived.extend(self._protocol.unpacked(message) if message else [_END])
         return True
 
     def close(self) -> None:

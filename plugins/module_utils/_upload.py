@@ -5,7 +5,8 @@
 # Private to kubevirt.cdi: may change in any release.
 """What an upload asks for, what is there, and what has to be done. Pure rules.
 
-Two annotations keep a file's SHA-256: `INTENDED` is written before the first byte, `UPLOADED` to the claim when CDI has taken the last.
+Two annotations keep a file's SHA-256: `INTENDED` is written before the first byte, with `BEGUN`, the time, and `UPLOADED` to the claim when CDI has
+taken the last.
 A volume that is populated and has only `INTENDED` is what a run left that was interrupted while CDI finished: the sender
 holds the last bytes back until it knows that nobody has written to the file, so CDI can have taken no other.
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 import copy
 import http.client
 import re
+import shlex
 import typing as t
 
 from ._cdi import conditions
@@ -27,20 +29,19 @@ from ._data_volume_checks import check as check_volume
 from ._data_volume_growth import requested
 from ._data_volume_options import VOLUME_OPTIONS
 from ._diagnosis import Evidence, weigh
-from ._diagnosis_rules import SPOILT
+from ._diagnosis_rules import BEGUN, INTENDED, SPOILT, UPLOADED
 from ._errors import CdiError
 from ._fields import field_name
 from ._image import MIB, Image
 from ._overhead import required_space
 from ._preallocation import REQUESTED
 from ._quantity import parse
-from ._wait import FAILED, REACHED, WAITING, Verdict
+from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 
-INTENDED = "kubevirt.cdi/upload-sha256"
-UPLOADED = "kubevirt.cdi/uploaded-sha256"
 UPLOAD_TARGET = f"{PREFIX}storage.upload.target"
+_ARCHIVE_NAME = re.compile(r"\.(tar|tar\.(gz|xz|zst)|tgz|txz|tzst)$", re.IGNORECASE)
 _CHECKSUM = re.compile(r"sha256:([0-9a-fA-F]{64})")
 # Annotations and labels that belong to one life of a volume or claim; a new one must not inherit them.
 NOT_INHERITED = re.compile(r"cdi\.kubevirt\.io/|kubevirt\.cdi/|(pv|volume|volume\.beta|kubectl)\.kubernetes\.io/")
@@ -60,25 +61,45 @@ _NO_TARGET = dict.fromkeys({**VOLUME_OPTIONS["storage"]["options"], **VOLUME_OPT
 
 # Of what stands before CDI's proxy, and of what CDI says.
 _REMEDIES_OF_ROUTES = {
+    **dict.fromkeys((301, 302, 303, 307, 308), "The upload token is for this address only: give the right one as upload_proxy_url."),
     404: "Correct upload_proxy_url: it leads to no upload proxy.",
     413: "Let the route to the upload proxy take bodies of any size (of an nginx Ingress: proxy-body-size 0).",
 }
 # By regular expressions.
 _REMEDIES = {
-    "effective image size is larger": "Ask for a larger size.",
+    "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
+    "effective image size is larger": "The image needs {needed}; request at least that, or omit the size.",
     "image header": "Give a whole image in a format that CDI reads.",
     SPOILT: "CDI spoils some files in xz or zst while it looks at their header: unpack the file, or pack it with gzip.",
-    "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
 }
 
 CREATE, SEND, REPLACE, RECORD, NOTHING = "create", "send", "replace", "record", "nothing"
-# What a result calls them.
+# What a result calls them when they have been done.
 ACTION_LABELS = {CREATE: "uploaded", SEND: "uploaded", REPLACE: "replaced", RECORD: "recorded", NOTHING: "unchanged"}
+# What a result says of an upload that failed halfway.
+CREATED, BEGUN_ACTION, DELETED, EMPTIED = "created", "begun", "deleted", "emptied"
+LEFT_BEHIND = {
+    CREATED: "{what} was created and is empty; run the task again to fill it",
+    BEGUN_ACTION: "The upload into {what} was begun and is not finished; run the task again to send the file from its first byte",
+    DELETED: "{what} was deleted with its data and was not made anew; run the task again to create and fill it",
+    EMPTIED: "{what} was deleted with its data and made anew, and is not filled; run the task again to fill it",
+}
+
+
+def stripped(upload: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """The options without the spaces and line ends that templates leave around values; a path may end in one."""
+    values = {key: value.strip() if isinstance(value, str) and key != "path" else value for key, value in upload.items()}
+    for target in ("storage", "pvc"):
+        if values[target]:
+            values[target] = {key: value.strip() if isinstance(value, str) else value for key, value in values[target].items()}
+    return values
 
 
 def check(upload: t.Mapping[str, t.Any]) -> None:
     """Refuse an upload that could never work. Raises CdiError that names option, value and remedy."""
     name = upload["name"]
+    if upload["content_type"] == "archive" and upload["format"] == "raw":
+        raise CdiError(f"{name} has content_type=archive and format=raw; give one of them.")
     if upload["checksum"] is not None and not _CHECKSUM.fullmatch(upload["checksum"]):
         raise CdiError(f"checksum of {name} is {upload['checksum']!r}; give sha256: and the 64 hexadecimal digits of the file's SHA-256.")
     given = [target for target in ("storage", "pvc") if upload[target]]
@@ -101,9 +122,17 @@ def declared(upload: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return {**_NO_VOLUME, **given, "source": {"upload": {}}, "binding": "immediate"}
 
 
-def content_type(upload: t.Mapping[str, t.Any], image: Image) -> str | None:
-    """Archive or disk: as asked for, else a tar archive is one. Raises CdiError when the file is the other."""
+def content_type(upload: t.Mapping[str, t.Any], image: Image, *, for_archives: bool = False) -> str | None:
+    """Archive or disk: as asked for, else a tar archive is one if its name, or a volume `for_archives`, says so. Raises CdiError when it is the other."""
     asked, name, path = upload["content_type"], upload["name"], upload["path"]
+    undecided = image.format == "tar" and asked is None and not for_archives
+    if undecided and image.wraps:
+        raise CdiError(f"{path} is {image.wraps}. To unpack the archive itself into the volume, set content_type=archive.")
+    if undecided and not _ARCHIVE_NAME.search(path):
+        raise CdiError(
+            f"{path} is a tar archive, perhaps an exported volume, and its name does not say so; set content_type=archive to unpack it into a file system, "
+            f"or unpack it first (tar -xf {shlex.quote(path)}) and give the disk image that is inside as path."
+        )
     if asked == "archive" and image.format != "tar":
         raise CdiError(f"{name} has content_type=archive, and {path} is a disk image ({image.format}); give a tar archive, or leave content_type out.")
     if asked == "kubevirt" and image.format == "tar":
@@ -118,8 +147,9 @@ def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: float, 
     """
     volume = copy.deepcopy(declared(upload))
     spec = (stored or {}).get("spec") or {}
+    for_archives = spec.get("contentType") == "archive"
     # Of a volume for archives CDI would only find out when all has been sent.
-    volume["content_type"] = content_type(upload, image) or ("kubevirt" if spec.get("contentType") == "archive" else None)
+    volume["content_type"] = content_type(upload, image, for_archives=for_archives) or ("kubevirt" if for_archives else None)
     target = "pvc" if volume["pvc"] or ("pvc" in spec and not volume["storage"]) else "storage"
     given = volume[target] or {}
     before = spec.get(target) or {}
@@ -141,7 +171,7 @@ def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: float, given: O
     if needed is not None:
         needed = required_space(needed, overhead, ()) if overhead else needed
     if size is not None:
-        refuse_too_small(upload, image, int(parse(size)), needed, "size is " + size)
+        refuse_too_small(upload, image, int(parse(size)), needed, f"size is {size!r}", "request at least that, or omit the size")
         return str(size)
     requested = ((before.get("resources") or {}).get("requests") or {}).get("storage")
     if requested is not None and (needed is None or parse(requested) >= needed):
@@ -153,11 +183,11 @@ def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: float, given: O
     return f"{-(-needed // MIB)}Mi"
 
 
-def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str) -> None:
+def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str, remedy_: str) -> None:
     """CDI would only find out when all has been sent."""
     if needed is not None and size < needed:
         what = f"{upload['path']} ({describe(image)})"
-        raise CdiError(f"{upload['name']}: {told}, and {what} needs {-(-needed // MIB)}Mi; ask for at least that, or give no size.")
+        raise CdiError(f"{upload['name']}: {told}, and {what} needs {-(-needed // MIB)}Mi; {remedy_}.")
 
 
 def describe(image: Image) -> str:
@@ -327,7 +357,7 @@ def is_busy(status: int, text: str) -> bool:
 
 def is_full(text: str) -> bool:
     """Whether the upload server had too little room."""
-    return "effective image size is larger" in text
+    return "effective image size is larger" in text and "Invalid format" not in text  # Which CDI says in one sentence.
 
 
 def told(status: int, text: str) -> str:
@@ -337,10 +367,11 @@ def told(status: int, text: str) -> str:
     return f"the upload proxy said: {text} (HTTP {status})" if status else f"the connection broke ({text})"
 
 
-def remedy(status: int, text: str) -> str:
+def remedy(status: int, text: str, image: Image | None = None) -> str:
     """What helps against what the upload server said, or what stands before it, as a sentence of its own."""
     found = next((sentence for words, sentence in _REMEDIES.items() if re.search(words, text)), _REMEDIES_OF_ROUTES.get(status))
-    return f" {found}" if found else ""
+    needed = image.needed_size if image else None
+    return f" {found.format(needed='more room' if needed is None else f'{needed // MIB}Mi')}" if found else ""
 
 
 def claim_size(claim: Object) -> int:

@@ -14,6 +14,7 @@ import time
 import typing as t
 
 from ._errors import CdiError
+from ._redaction import redacted
 
 _SECONDS = 0.5
 
@@ -54,5 +55,5 @@ class Progress:
         if self._file:
             # A full disk must not end an upload.
             with self._lock, contextlib.suppress(OSError):
-                self._file.write(json.dumps(line) + "\n")
+                self._file.write(json.dumps(redacted(line)) + "\n")
                 self._file.flush()

@@ -7,31 +7,25 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
+import datetime
 import time
 import typing as t
-from dataclasses import dataclass, field
+import uuid
 
 from . import _data_volume as data_volume
-from . import _data_volume_growth as growth
 from . import _diagnosis as diagnosis
 from . import _upload as rules
 from ._apply import write
-from ._cdi_config import CONFIG_NAME
 from ._clone import annotations
-from ._clone_facts import DEFAULT_CLASS, default_class
 from ._connection import Object
 from ._diagnosis import Evidence
 from ._errors import ApiError, CdiError
-from ._image import Image
-from ._module import Task
-from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, UPLOAD_TOKEN_REQUEST, Resource
-from ._scratch import Settings, overhead_of, target_bytes
 from ._evidence_reader import EvidenceReader
-from ._upload_progress import Progress
-from ._upload_transport import Answer, Route, FileIdentity, Unreachable, find_route, is_forbidden, send
-from ._wait import FAILED, REACHED, StallProbe, Verdict, wait_for, wait_gone
+from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, UPLOAD_TOKEN_REQUEST, Resource
+from ._upload_session import Item, Session
+from ._upload_transport import Answer, Unreachable, is_forbidden, send
+from ._verdict import FAILED, REACHED, Verdict
+from ._wait import StallProbe, wait_for, wait_gone
 
 # CDI's tokens live for 300 s and are looked at when a request begins (pkg/token/token.go, v1.65.0).
 _TOKEN_SECONDS = 240
@@ -42,81 +36,6 @@ _NO_REFUSAL = (0, 200, 502, 504)
 _NOTHING_TAKEN = (401, 503)
 
 
-@dataclass
-class Item:
-    """One file on its way through the task."""
-
-    upload: dict[str, t.Any]
-    volume: Object | None = None
-    claim: Object | None = None
-    identity: FileIdentity | None = None
-    image: Image | None = None
-    digest: str = ""
-    action: str = rules.NOTHING
-    reason: str = ""
-    error: str = ""
-    bytes_sent: int = 0
-    seconds: float = 0.0
-    retries: int = 0
-    transport: str | None = None
-    diff: dict[str, t.Any] = field(default_factory=dict)
-    changed: bool = False
-    wanted: Object | None = None
-    present: t.ClassVar[bool] = True
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.upload["namespace"], self.upload["name"]
-
-    @property
-    def title(self) -> str:
-        return "/".join(self.key)
-
-
-class Session:
-    """What the uploads of one task share: the connection, the progress file, and the way to the proxy, which is looked for once."""
-
-    def __init__(self, task: Task, progress: Progress) -> None:
-        self.task, self.progress = task, progress
-        self.connection, self.check_mode = task.connection, task.check_mode
-        self.timeout = task.params["wait_timeout"]
-        self._lock = threading.Lock()
-        self._route: Route | None = None
-        self._settings: Settings | None = None
-
-    def route(self) -> Route:
-        params = self.task.params
-        with self._lock:
-            if self._route is None:
-                self._route = find_route(
-                    self.connection, params["upload_proxy_url"], params["upload_proxy_ca"], params["cdi_namespace"], self.task.warn
-                )
-            return self._route
-
-    def overhead(self, target: t.Mapping[str, t.Any] | None) -> float:
-        """The share of a file system that CDI leaves alone, by the options (or the spec) of a claim."""
-        target = target or {}
-        if (target.get("volume_mode") or target.get("volumeMode")) == "Block":
-            return 0.0
-        name = target.get("storage_class_name") or target.get("storageClassName")
-        return overhead_of(self._settings_for(name), name)
-
-    def is_large_enough(self, claim: Object, spec: Object, size: int) -> bool:
-        """Whether a claim has been made to grow to the `size` of a DataVolume's spec, by us or by somebody else."""
-        name, is_block = claim["spec"].get("storageClassName"), claim["spec"].get("volumeMode") == "Block"
-        needed = target_bytes(self._settings_for(name), spec, name, is_block) or 0
-        return growth.grown_to(claim) == size or growth.requested(claim) >= needed
-
-    def _settings_for(self, class_name: str | None) -> Settings:
-        with self._lock:
-            if self._settings is None:
-                self._settings = Settings(self.connection.get(CDI_CONFIG, CONFIG_NAME) or {})
-            if not class_name and self._settings.default_class is None:
-                with contextlib.suppress(ApiError):  # Who may not list classes is given the global overhead.
-                    self._settings.default_class = default_class(self.connection.list(STORAGE_CLASS)[0], DEFAULT_CLASS)
-            return self._settings
-
-
 def recorded_digest(item: Item) -> str | None:
     return annotations(item.claim).get(rules.UPLOADED) or annotations(item.claim).get(rules.INTENDED)
 
@@ -124,24 +43,71 @@ def recorded_digest(item: Item) -> str | None:
 def create(session: Session, item: Item) -> None:
     change = write(session.connection, DATA_VOLUME, t.cast(Object, item.wanted), None, check_mode=session.check_mode)
     item.volume, item.claim = change.object, None
+    if not session.check_mode:
+        item.made = item.volume["metadata"]["uid"]
+        item.done(rules.EMPTIED if item.action == rules.DELETED else rules.CREATED)
 
 
 def replace(session: Session, item: Item, why: str) -> None:
-    """Delete the target with its data, as the user said or because nothing but an unfinished upload is in it, and make it anew."""
+    """Delete the target with its data, as the user said or because nothing but an unfinished upload is in it, and make it anew.
+
+    Nothing is deleted that belongs to something else or is in use, or that the API server would not let us make again.
+    """
     namespace, name = item.key
-    session.progress.say(item.title, f"replacing it: {why}")
     stored = t.cast(Object, item.claim if item.volume is None else item.volume)
-    rules.refuse_owned(_resource(item).kind, stored)
+    rules.refuse_owned(item.resource.kind, stored)
+    session.refuse_users(item)
     claim = rules.recreated_claim(stored) if item.volume is None else None
-    session.connection.delete(_resource(item), name, namespace, dry_run=session.check_mode, uid=stored["metadata"]["uid"])
+    try_out(session, item.resource, t.cast(Object, claim or item.wanted))
+    session.progress.say(item.title, f"replacing it: {why}")
+    session.connection.delete(item.resource, name, namespace, dry_run=session.check_mode, uid=stored["metadata"]["uid"])
     if session.check_mode:
         return
+    if item.made == stored["metadata"]["uid"]:
+        item.undo_creation()
+    else:
+        item.done(rules.DELETED)
     for kind in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM):
         wait_gone(session.connection, kind, namespace, name, session.timeout)
     if claim is None:
         create(session, item)
     else:
         item.claim = write(session.connection, PERSISTENT_VOLUME_CLAIM, claim, None, check_mode=False).object
+        item.done(rules.EMPTIED)
+
+
+def try_out(session: Session, resource: Resource, wanted: Object) -> None:
+    """Have the API server, its quotas and its webhooks judge an object under a name that is free. Raises ApiError."""
+    metadata = {**wanted["metadata"], "name": f"{wanted['metadata']['name'][:40].rstrip('-.')}-{uuid.uuid4().hex[:8]}"}
+    body = {"apiVersion": resource.api_version, "kind": resource.kind, **wanted, "metadata": metadata}
+    session.connection.apply(resource, body, dry_run=True)
+
+
+def settle_failure(session: Session, item: Item) -> str:
+    """Take away what the task itself has made, unless CDI or somebody else may still fill it, and say in a sentence what is left.
+
+    Each volume that waits for data has a pod with a share of its node's processors.
+    """
+    if item.made and not item.may_finish and item.upload["on_failure"] == "delete":
+        namespace, name = item.key
+        try:
+            volume = session.connection.get(DATA_VOLUME, name, namespace)
+            claim = session.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
+            if volume and volume["metadata"]["uid"] == item.made and not _is_anothers(item, volume, claim):
+                session.connection.delete(DATA_VOLUME, name, namespace, dry_run=False, uid=item.made)
+                item.volume = item.claim = None
+                item.undo_creation()
+                before = " The one before it was deleted with its data." if item.changed else ""
+                return f"DataVolume {item.title}, which the task had created, was deleted again.{before}"
+        except CdiError as exc:
+            return f"DataVolume {item.title}, which the task has created, remains: {exc}"
+    left = rules.LEFT_BEHIND.get(item.action)
+    return f"{left.format(what=item.what)}." if left and not item.may_finish else ""
+
+
+def _is_anothers(item: Item, volume: Object, claim: Object | None) -> bool:
+    """Whether somebody else has filled the volume, or is about to."""
+    return rules.is_populated(volume, None) or annotations(claim).get(rules.INTENDED) not in (None, item.digest)
 
 
 def annotate(session: Session, item: Item, annotations_: dict[str, str | None]) -> Object:
@@ -171,7 +137,7 @@ def send_until_taken(session: Session, item: Item) -> None:
             if may_be_taken:
                 break  # CDI had taken all of an attempt before, although its answer got lost.
             _forget(session, item)
-            raise CdiError(f"{_resource(item).kind} {item.title} was filled by another client during this upload; run the task again to compare.")
+            raise CdiError(f"{item.what} was filled by another client during this upload; run the task again to compare.")
         if not token or time.monotonic() - token_time > _TOKEN_SECONDS:
             token, token_time = _token(session, item), time.monotonic()
         try:
@@ -180,7 +146,11 @@ def send_until_taken(session: Session, item: Item) -> None:
             if not may_be_begun:
                 _forget(session, item)
             raise
-        may_be_taken = may_be_taken or (answer.status in _NO_REFUSAL and item.bytes_sent == t.cast(FileIdentity, item.identity).size)
+        if item.bytes_sent and item.action not in (rules.CREATED, rules.EMPTIED):
+            item.done(rules.BEGUN_ACTION)
+        all_sent = answer.status in _NO_REFUSAL and item.bytes_sent == item.source.sent_size
+        item.may_finish = all_sent or (item.may_finish and answer.status in (0, *_NOTHING_TAKEN))
+        may_be_taken = may_be_taken or item.may_finish
         may_be_begun = may_be_begun or answer.status not in _NOTHING_TAKEN
         told = rules.told(answer.status, answer.text)
         if rules.is_busy(answer.status, answer.text):
@@ -200,14 +170,14 @@ def send_until_taken(session: Session, item: Item) -> None:
             verdict = _finish(session, item, target)
             if verdict.state == REACHED:
                 break
-            told = verdict.reason
+            told, item.may_finish = verdict.reason, False
         elif rules.is_full(answer.text) and remains and item.volume is not None and attempts <= session.task.params["retries"]:
             # What a killed server has written of a raw disk stays, and the next takes it for lost space. Nothing else is in there.
             replace(session, item, told)
             remains = False
             continue
         elif not rules.is_worth_a_retry(answer.status, answer.text):
-            raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed: {told}.{rules.remedy(answer.status, answer.text)}")
+            raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed: {told}.{rules.remedy(answer.status, answer.text, item.image)}")
         remains = remains or item.bytes_sent > 0
     else:
         if not may_be_begun:
@@ -215,18 +185,15 @@ def send_until_taken(session: Session, item: Item) -> None:
         raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed after {attempts} attempts; last error: {told}.{_warnings(session, item)}")
     if item.volume is not None:
         item.volume = session.connection.get(DATA_VOLUME, item.key[1], item.key[0])
-    item.claim = annotate(session, item, {rules.UPLOADED: item.digest})
+    item.claim = annotate(session, item, {rules.UPLOADED: item.digest, rules.BEGUN: None})
+    item.done(rules.ACTION_LABELS[item.plan])
     session.progress.say(item.title, "done")
 
 
 def _forget(session: Session, item: Item) -> None:
     """Take back what the target was meant to hold: the next run would take what somebody else fills it with for that."""
     if annotations(item.claim).get(rules.INTENDED) == item.digest:
-        item.claim = annotate(session, item, {rules.INTENDED: None})
-
-
-def _resource(item: Item) -> Resource:
-    return PERSISTENT_VOLUME_CLAIM if item.volume is None else DATA_VOLUME
+        item.claim = annotate(session, item, {rules.INTENDED: None, rules.BEGUN: None})
 
 
 def _is_populated(item: Item, target: Object) -> bool:
@@ -249,14 +216,15 @@ def _ready(session: Session, item: Item) -> Object:
         return {each: judge(each, stored, around) for each, stored in quiet.items()}
 
     deadline = time.monotonic() + session.timeout
-    outcome = wait_for(session.connection, _resource(item), namespace, [name], judge, deadline, StallProbe(diagnosis.moved, probe))[name]
+    outcome = wait_for(session.connection, item.resource, namespace, [name], judge, deadline, StallProbe(diagnosis.moved, probe))[name]
     if outcome.verdict.state != REACHED or outcome.object is None:
         how = "cannot take the upload" if outcome.verdict.state == FAILED else f"is not ready for the upload after {session.timeout} s"
-        raise CdiError(f"{_resource(item).kind} {item.title} {how}: {outcome.verdict.reason}.{_warnings(session, item)}")
+        raise CdiError(f"{item.what} {how}: {outcome.verdict.reason}.{_warnings(session, item)}")
     item.claim = session.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
     intended = annotations(item.claim).get(rules.INTENDED)
     if intended is None and not _is_populated(item, outcome.object):
-        item.claim = annotate(session, item, {rules.INTENDED: item.digest})
+        begun = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        item.claim = annotate(session, item, {rules.INTENDED: item.digest, rules.BEGUN: begun})
     if intended not in (None, item.digest):
         raise CdiError(f"Another task is uploading a different file (SHA-256 {intended}) into {item.title}; wait for its end, and run the task again to compare.")
     return outcome.object
@@ -278,21 +246,23 @@ def _token(session: Session, item: Item) -> str:
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"pvcName": name},
     }
-    return str(session.connection.create(UPLOAD_TOKEN_REQUEST, body, namespace, dry_run=False)["status"]["token"])
+    token = (session.connection.create(UPLOAD_TOKEN_REQUEST, body, namespace, dry_run=False).get("status") or {}).get("token")
+    if not token:
+        raise CdiError(f"CDI gave no upload token for {item.title}; see that Deployment cdi-apiserver runs, and run the task again.")
+    return str(token)
 
 
 def _attempt(session: Session, item: Item, token: str) -> Answer:
-    identity = t.cast(FileIdentity, item.identity)
-    route = session.route()
+    source, route = item.source, session.route()
     item.transport, item.bytes_sent = route.name, 0
     started = time.monotonic()
 
     def progress(sent: int) -> None:
         item.bytes_sent = sent
-        session.progress.sent(item.title, sent, identity.size, time.monotonic() - started)
+        session.progress.sent(item.title, sent, source.sent_size, time.monotonic() - started)
 
     try:
-        return send(route, token, item.upload["path"], identity, session.timeout, progress)
+        return send(route, token, source, session.timeout, progress)
     except (Unreachable, ApiError) as exc:
         if is_forbidden(exc):
             raise
@@ -307,11 +277,11 @@ def _finish(session: Session, item: Item, target: Object) -> Verdict:
     namespace, name = item.key
     finish = rules.CompletionJudge(target, is_claim=item.volume is None)
     outcome = wait_for(
-        session.connection, _resource(item), namespace, [name], lambda _name, stored: finish.judge(stored), time.monotonic() + session.timeout
+        session.connection, item.resource, namespace, [name], lambda _name, stored: finish.judge(stored), time.monotonic() + session.timeout
     )[name]
     if outcome.verdict.state not in (REACHED, FAILED):
         raise CdiError(
-            f"{_resource(item).kind} {item.title} is not filled {session.timeout} s after its last byte was sent: {outcome.verdict.reason}."
+            f"{item.what} is not filled {session.timeout} s after its last byte was sent: {outcome.verdict.reason}."
             f"{_warnings(session, item)}"
         )
     return outcome.verdict

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from . import _data_volume as data_volume
 from . import _upload as rules
 from ._apply import normalise, for_result
-from ._argspec import ArgumentSpec
+from ._argspec import WHEN_IN_USE, ArgumentSpec
 from ._clone import annotations
 from ._connection import Object
 from ._errors import CdiError
@@ -24,16 +24,22 @@ from ._items import guarded, options_of, read
 from ._module import Task
 from ._overhead import required_space
 from ._preallocation import preallocation_facts
+from ._preflight import Planned
+from ._preflight_task import SPEC as PREFLIGHT
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._upload_progress import Progress
-from ._upload_sending import Item, Session, annotate, create, recorded_digest, replace, send_until_taken
-from ._upload_transport import FileIdentity
+from ._upload_sending import annotate, create, recorded_digest, replace, send_until_taken, settle_failure
+from ._upload_session import Item, Session
+from ._upload_source import FileIdentity, open_source, unreadable
 from ._wait import wait_gone
 
 _OPTIONS: dict[str, t.Any] = {
     **rules.OPTIONS,
     "checksum": {"type": "str"},
+    "format": {"type": "str", "choices": ["auto", "raw"], "default": "auto"},
     "overwrite": {"type": "str", "choices": ["never", "different", "always"], "default": "never"},
+    **WHEN_IN_USE,
+    "on_failure": {"type": "str", "choices": ["delete", "keep"], "default": "delete"},
 }
 _REQUIRED = {"name": {"type": "str", "required": True}, "path": {"type": "path", "required": True, "aliases": ["src"]}}
 SPEC = ArgumentSpec(
@@ -49,6 +55,7 @@ SPEC = ArgumentSpec(
         "cdi_namespace": {"type": "str"},
         "progress_file": {"type": "path"},
         "wait_timeout": {"type": "int", "default": 600},
+        **PREFLIGHT.options,
     },
     required_one_of=[("name", "uploads")],
     mutually_exclusive=[("name", "uploads"), ("path", "uploads")],
@@ -59,7 +66,7 @@ _HASH_BYTES = 1024 * 1024
 
 def check(params: dict[str, t.Any]) -> None:
     for upload in options_of(params, "uploads"):
-        rules.check(upload)
+        rules.check(rules.stripped(upload))
     for option, least in (("parallel", 1), ("retries", 0), ("wait_timeout", 1)):
         if params[option] < least:
             raise CdiError(f"{option} is {params[option]}; give at least {least}.")
@@ -67,16 +74,18 @@ def check(params: dict[str, t.Any]) -> None:
 
 def run(task: Task) -> dict[str, t.Any]:
     started = time.monotonic()
-    items = [Item(upload) for upload in options_of(task.params, "uploads")]
+    items = [Item(rules.stripped(upload)) for upload in options_of(task.params, "uploads")]
     for resource, attribute in ((DATA_VOLUME, "volume"), (PERSISTENT_VOLUME_CLAIM, "claim")):
         read(task, items, resource, attribute)
     with Progress(task.params["progress_file"]) as progress, ThreadPoolExecutor(task.params["parallel"]) as pool:
         session = Session(task, progress)
         list(pool.map(lambda item: guarded(item, lambda: _upload(session, item)), items))
     results = [_result(task, item) for item in items]
-    facts: dict[str, t.Any] = {"changed": any(item.changed for item in items), "duration": round(time.monotonic() - started, 1)}
+    changed = any(item.changed for item in items) or bool(session.preflight.created_namespaces)
+    facts: dict[str, t.Any] = {"changed": changed, "duration": round(time.monotonic() - started, 1)}
+    facts["created_namespaces"] = session.preflight.created_namespaces
     if task.params["uploads"] is None:
-        facts.update(results[0])
+        facts.update({**results[0], "changed": changed})
     else:
         facts["uploads"] = results
         facts["diff"] = [{"before_header": item.title, "after_header": item.title, **item.diff} for item in items if item.diff]
@@ -87,10 +96,12 @@ def run(task: Task) -> dict[str, t.Any]:
 
 
 def _upload(session: Session, item: Item) -> None:
+    """An error says what it leaves behind."""
     try:
         upload_one(session, item)
-    except OSError as exc:
-        raise CdiError(f"Cannot read {item.upload['path']} on the host that runs this task: {exc.strerror or exc}; correct path.") from exc
+    except CdiError as exc:
+        left = "" if session.check_mode else settle_failure(session, item)
+        raise CdiError(f"{exc} {left}".rstrip(), **exc.result) from exc
 
 
 def upload_one(session: Session, item: Item) -> None:
@@ -107,32 +118,69 @@ def upload_one(session: Session, item: Item) -> None:
     if _holds_checksum(item):
         _label(session, item)
         return
-    item.identity = FileIdentity.of(item.upload["path"])
-    item.image = inspect(item.upload["path"])
-    if item.upload["checksum"] or item.volume is not None or item.claim is not None:
-        item.digest = _sha256(session, item)
+    _look_at_file(session, item)
     item.wanted, drift = _wanted(session, item)
-    item.action, item.reason = rules.plan(item.upload, item.digest, item.volume, item.claim, drift)
-    item.changed = item.action != rules.NOTHING
+    item.plan, item.reason = rules.plan(item.upload, item.digest, item.volume, item.claim, drift)
     before = recorded_digest(item)
-    if item.action in (rules.NOTHING, rules.RECORD, rules.SEND):
+    if item.plan in (rules.CREATE, rules.REPLACE) and item.wanted is not None:
+        planned = Planned(item.wanted, item.plan == rules.REPLACE, item.upload["by_default"])
+        session.preflight.require(planned, lambda: _check_before_writing(session, item))
+    elif item.plan in (rules.CREATE, rules.SEND, rules.REPLACE):
+        _check_before_writing(session, item)
+    if item.plan in (rules.NOTHING, rules.RECORD, rules.SEND):
         _label(session, item)
-    if item.action == rules.NOTHING:
+    if item.plan == rules.NOTHING:
         return
-    if item.action != rules.RECORD and not session.check_mode:
-        session.route()  # Nothing is deleted or made for a file that there is no way for.
-    if item.action == rules.RECORD:
-        item.claim = annotate(session, item, {rules.UPLOADED: item.digest})
-    elif item.action == rules.REPLACE:
+    if item.plan == rules.RECORD:
+        item.claim = annotate(session, item, {rules.UPLOADED: item.digest, rules.BEGUN: None})
+        item.done(rules.ACTION_LABELS[rules.RECORD])
+    elif item.plan == rules.REPLACE:
         replace(session, item, item.reason)
-    elif item.action == rules.CREATE:
+    elif item.plan == rules.CREATE:
         create(session, item)
         # CDI makes the volume meanwhile.
         item.digest = item.digest or _sha256(session, item)
     for side, digest in (("before", before), ("after", item.digest)):
         item.diff[side] = {**item.diff.get(side, {}), "sha256": digest}
-    if item.action != rules.RECORD and not session.check_mode:
+    if session.check_mode:
+        item.done(rules.ACTION_LABELS[item.plan])
+    elif item.plan != rules.RECORD:
         send_until_taken(session, item)
+
+
+def _look_at_file(session: Session, item: Item) -> None:
+    """What the file is, and its digest where that decides. A packed file that may be sent is unpacked while it is hashed, to see that it is whole."""
+    path, insist = item.upload["path"], item.upload["format"] == "raw"
+    item.identity, item.digest = FileIdentity.of(path), ""  # What `checksum` says is not known to be so.
+    exists = item.volume is not None or item.claim is not None
+    if exists and rules.is_populated(item.volume, item.claim):
+        item.image = _inspected(path, None, insist)
+    else:
+        digest = hashlib.sha256()
+        session.progress.say(item.title, f"reading {path}")
+        item.image = _inspected(path, digest.update, insist)
+        if item.image.compression:
+            item.digest = _checked(item, digest.hexdigest())
+    if item.image.tail:
+        session.task.warn(f"The last {item.image.tail} bytes of {path} are behind the end of what is packed in it, and are not sent.")
+    if not item.digest and (item.upload["checksum"] or exists):
+        item.digest = _sha256(session, item)
+
+
+def _inspected(path: str, update: t.Callable[[bytes], t.Any] | None, insist: bool) -> Image:
+    try:
+        return inspect(path, update, insist=insist)
+    except OSError as exc:
+        raise unreadable(path, exc) from exc
+
+
+def _check_before_writing(session: Session, item: Item) -> None:
+    """Nothing is deleted, made or labelled for a file that is damaged or that there is no way for."""
+    if item.plan == rules.REPLACE and t.cast(Image, item.image).compression:
+        item.image = _inspected(item.upload["path"], lambda _data: None, item.upload["format"] == "raw")
+    if not session.check_mode:
+        session.check_rights(item.key)
+        session.route()
 
 
 def _wanted(session: Session, item: Item) -> tuple[Object | None, data_volume.Drift]:
@@ -161,13 +209,21 @@ def _holds_checksum(item: Item) -> bool:
 
 
 def _sha256(session: Session, item: Item) -> str:
-    """The digest of the file, compared with the checksum that was given."""
-    session.progress.say(item.title, f"reading {item.upload['path']}")
+    """The digest of the file."""
+    path = item.upload["path"]
+    session.progress.say(item.title, f"reading {path}")
     digest = hashlib.sha256()
-    with open(item.upload["path"], "rb", buffering=0) as file:
-        while chunk := file.read(_HASH_BYTES):
-            digest.update(chunk)
-    found, checksum = digest.hexdigest(), item.upload["checksum"]
+    try:
+        with open_source(path) as file:
+            while chunk := file.read(_HASH_BYTES):
+                digest.update(chunk)
+    except OSError as exc:
+        raise unreadable(path, exc) from exc
+    return _checked(item, digest.hexdigest())
+
+
+def _checked(item: Item, found: str) -> str:
+    checksum = item.upload["checksum"]
     if checksum and found != rules.digest_of(checksum):
         raise CdiError(f"{item.upload['path']} does not match checksum: expected {checksum.lower()}, got sha256:{found}; nothing was sent. Correct checksum, or the file.")
     return found
@@ -175,7 +231,7 @@ def _sha256(session: Session, item: Item) -> str:
 
 def _check_claim(session: Session, item: Item, image: Image, claim: Object) -> None:
     """An existing claim has to be of the file's kind and large enough."""
-    archive = rules.content_type(item.upload, image) == "archive"
+    archive = rules.content_type(item.upload, image, for_archives=rules.is_archive_claim(claim)) == "archive"
     if rules.is_archive_claim(claim) != archive and rules.populated_by_source(claim) is None:
         raise CdiError(
             f"PersistentVolumeClaim {item.title} is for {'an archive' if not archive else 'a disk image'}, and {item.upload['path']} is none; "
@@ -183,7 +239,7 @@ def _check_claim(session: Session, item: Item, image: Image, claim: Object) -> N
         )
     if image.needed_size is not None:
         needed = required_space(image.needed_size, session.overhead(claim["spec"]), ())
-        rules.refuse_too_small(item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small")
+        rules.refuse_too_small(item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small", "give a larger claim")
 
 
 def _label(session: Session, item: Item) -> None:
@@ -212,7 +268,7 @@ def _result(task: Task, item: Item) -> dict[str, t.Any]:
         "name": name,
         "namespace": namespace,
         "changed": item.changed,
-        "action": rules.ACTION_LABELS[item.action],
+        "action": item.action,
         "reason": item.reason,
         "sha256": item.digest,
         "format": image.format if image else None,

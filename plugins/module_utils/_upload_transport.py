@@ -12,10 +12,10 @@ and the name of CDI's service, the only names that CDI's certificate has (pkg/op
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import html
 import http.client
 import io
-import os
 import socket
 import ssl
 import typing as t
@@ -27,6 +27,7 @@ from ._errors import ApiError, CdiError
 from ._public import public_url
 from ._resources import API_SERVICE, CDI_CONFIG, CONFIG_MAP, POD
 from ._tunnel import SUBPROTOCOLS, TlsStream, Tunnel
+from ._upload_source import FileIdentity, open_source
 
 GIVEN, PUBLISHED, FORWARDED = "url", "published-url", "port-forward"
 _API_SERVICE_NAME = "v1beta1.upload.cdi.kubevirt.io"
@@ -47,6 +48,15 @@ class FileChanged(CdiError):
 
 class Unreachable(CdiError):
     """Nothing answers at the proxy's address."""
+
+
+class SourceFile(t.NamedTuple):
+    """The file to send, as it was when its digest was taken, and how many of its first bytes are sent."""
+
+    path: str
+    identity: FileIdentity
+    digest: str
+    sent_size: int
 
 
 class Answer(t.NamedTuple):
@@ -71,7 +81,7 @@ def find_route(connection: Connection, url: str | None, ca: str | None, namespac
     Raises CdiError for a certificate that is not trusted, ApiError for a right that is missing, and Unreachable when nothing answers at the URL.
     """
     namespace = namespace or _cdi_namespace(connection)
-    own_ca = _own_ca(connection, namespace)
+    own_ca = _own_ca(connection, namespace, needed=not (url and ca))
     service = f"cdi-uploadproxy.{namespace}.svc"
     published = None
     if not url:
@@ -87,7 +97,7 @@ def find_route(connection: Connection, url: str | None, ca: str | None, namespac
             if not published:
                 raise
             warn(f"{exc} The upload goes through the API server instead.")
-    context = ssl.create_default_context(cadata=own_ca)
+    context = _trusting(own_ca, f"ConfigMap {namespace}/{_CA_CONFIG_MAP}")
 
     def forward() -> TlsStream:
         name = _ready_pod(connection, namespace)
@@ -113,21 +123,21 @@ def is_forbidden(exc: CdiError) -> bool:
 
 
 def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
-    parts, shown = urlsplit(url if "://" in url else f"https://{url}"), public_url(url)
+    shown = f"{'upload_proxy_url' if name == GIVEN else 'The published upload proxy URL (CDIConfig.status.uploadProxyURL)'} is {public_url(url)}"
     try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
         host, port = parts.hostname, parts.port or 443
     except ValueError as exc:
-        raise CdiError(f"upload_proxy_url is {shown}; correct it: {exc}.") from exc
+        raise CdiError(f"{shown}; correct it: {exc}.") from exc
     if parts.scheme != "https" or not host:
-        raise CdiError(f"upload_proxy_url is {shown}; give an https URL: the upload token must not travel in the clear.")
-    try:
-        redact_urls = ssl.create_default_context()
-        if ca:
-            redact_urls.load_verify_locations(cadata=ca)
-        own = ssl.create_default_context(cadata=own_ca)
-    except (ssl.SSLError, ValueError) as exc:
-        raise CdiError(f"The CA of the upload proxy cannot be read ({exc}); give PEM certificates in upload_proxy_ca.") from exc
-    own.check_hostname = False  # CDI's certificate does not have the URL's host; its own name is compared below.
+        raise CdiError(f"{shown}; give an https URL: the upload token must not travel in the clear.")
+    shown = public_url(url)
+    given = ssl.create_default_context()
+    if ca:
+        given = _trusting(ca, "upload_proxy_ca" if name == GIVEN else "CDIConfig.status.uploadProxyCA", given)
+    own = _trusting(own_ca, f"ConfigMap {_CA_CONFIG_MAP}") if own_ca else None
+    if own:
+        own.check_hostname = False  # CDI's certificate does not have the URL's host; its own name is compared below.
 
     def connect(context: ssl.SSLContext) -> TlsStream:
         plain = socket.create_connection((host, port), timeout=_CONNECT_SECONDS)
@@ -139,7 +149,7 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
             raise ssl.SSLCertVerificationError(f"it is not for {service}")
         return stream
 
-    contexts = [redact_urls, own]
+    contexts = [context for context in (given, own) if context]
 
     def open_stream() -> TlsStream:
         distrust: list[ssl.SSLCertVerificationError] = []
@@ -160,6 +170,17 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
     return Route(name, parts.netloc.rpartition("@")[2], open_stream, before if before.endswith(_PATH) else before + _PATH)
 
 
+def _trusting(ca: str, where: str, context: ssl.SSLContext | None = None) -> ssl.SSLContext:
+    """A context that trusts these CAs."""
+    try:
+        if context is None:
+            return ssl.create_default_context(cadata=ca)
+        context.load_verify_locations(cadata=ca)
+    except (ssl.SSLError, ValueError) as exc:
+        raise CdiError(f"The CA of the upload proxy in {where} cannot be read ({exc}); it must hold PEM certificates.") from exc
+    return context
+
+
 def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError, remedy: str) -> str:
     return (
         f"The certificate of the upload proxy at {where} is not trusted: {exc.verify_message or exc} for {host}, and it is not of the cluster's own CA "
@@ -176,9 +197,17 @@ def _cdi_namespace(connection: Connection) -> str:
     return str(service.get("namespace") or _NAMESPACE)
 
 
-def _own_ca(connection: Connection, namespace: str) -> str:
-    stored = connection.get(CONFIG_MAP, _CA_CONFIG_MAP, namespace)
+def _own_ca(connection: Connection, namespace: str, *, needed: bool = True) -> str:
+    """The CAs that CDI signs its upload proxy's certificate with. Whoever gives URL and CA needs no right in CDI's namespace."""
+    try:
+        stored = connection.get(CONFIG_MAP, _CA_CONFIG_MAP, namespace)
+    except ApiError as exc:
+        if needed or exc.code != 403:
+            raise
+        return ""
     ca = ((stored or {}).get("data") or {}).get(_CA_KEY)
+    if not ca and not needed:
+        return ""
     if not ca:
         what = f"ConfigMap {namespace}/{_CA_CONFIG_MAP} with the upload proxy's CA"
         raise CdiError(f"There is no {what}; install CDI first, or name its namespace in cdi_namespace.")
@@ -194,34 +223,16 @@ def _ready_pod(connection: Connection, namespace: str) -> str:
     raise Unreachable(f"No pod of the upload proxy is ready in namespace {namespace}; see Deployment cdi-uploadproxy.")
 
 
-class FileIdentity(t.NamedTuple):
-    """Tells a file that was written to by its times, and costs nothing: hashing again what is sent took as long as sending it.
-
-    Two writes within one tick of the file system's clock, or into a memory map, have one stamp.
-    """
-
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
-
-    @classmethod
-    def of(cls, file: str | int) -> FileIdentity:
-        """The stamp of a path or of an open file's descriptor."""
-        status = os.stat(file)
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-
-
-def send(route: Route, token: str, path: str, identity: FileIdentity, patience: float, progress: t.Callable[[int], None]) -> Answer:
+def send(route: Route, token: str, file: SourceFile, patience: float, progress: t.Callable[[int], None]) -> Answer:
     """Send the file, which has to be as stamped, and return the answer; `progress(bytes)` is called after each chunk.
 
     Without a byte moving for `patience` seconds the connection counts as broken. CDI takes nothing while it writes what it has unpacked,
     and answers when all is on the disk: a compressed disk of zeros is sent in a moment and written for minutes.
     The last chunk is held back until the file is known to be the same, so that CDI never takes one that has changed: raises FileChanged.
+    No answer is followed to another place: the token is for this one.
     """
-    with open(path, "rb", buffering=0) as file:
-        chunks = _unchanged(file, path, identity)
+    with open_source(file.path) as opened:
+        chunks = _unchanged(opened, file)
         stream = route.open()
         stream.settimeout(patience)
         client = http.client.HTTPConnection(route.host)
@@ -230,7 +241,7 @@ def send(route: Route, token: str, path: str, identity: FileIdentity, patience: 
             client.putrequest("POST", route.path)
             client.putheader("Authorization", f"Bearer {token}")
             client.putheader("Content-Type", "application/octet-stream")
-            client.putheader("Content-Length", str(identity.size))
+            client.putheader("Content-Length", str(file.sent_size))
             client.endheaders()
             sent = 0
             for chunk in chunks:
@@ -248,24 +259,41 @@ def send(route: Route, token: str, path: str, identity: FileIdentity, patience: 
             stream.close()
 
 
-def _unchanged(file: io.FileIO, path: str, identity: FileIdentity) -> t.Iterator[memoryview]:
-    """The file in chunks, each in the place of the one before: the first and the last only when nobody has written to the file since it was stamped."""
-    buffer, read = memoryview(bytearray(_CHUNK_BYTES)), 0
-    while read < identity.size:
+def _unchanged(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
+    """The file in chunks, each in the place of the one before: the first and the last only when nobody has written to the file since it was stamped.
+
+    A device has no stamp: what is sent of it is hashed.
+    """
+    buffer, read, sent_size = memoryview(bytearray(_CHUNK_BYTES)), 0, file.sent_size
+    digest = hashlib.sha256() if file.identity.is_device else None
+    while read < sent_size:
         try:
-            chunk = buffer[: file.readinto(buffer[: identity.size - read])]
+            chunk = buffer[: opened.readinto(buffer[: sent_size - read])]
         except OSError as exc:
-            raise CdiError(f"{path} can no longer be read ({exc}); run the task again when it can.") from exc
+            raise CdiError(f"{file.path} can no longer be read ({exc}); run the task again when it can.") from exc
         first, read = read == 0, read + len(chunk)
-        if not chunk or ((first or read == identity.size) and FileIdentity.of(file.fileno()) != identity):
-            raise FileChanged(f"{path} changed during the upload, which was aborted; run the task again when nothing writes to the file.")
+        if digest:
+            digest.update(chunk)
+        if not chunk or ((first or read == sent_size) and FileIdentity.of(opened.fileno()) != file.identity) or not _is_whole(opened, file, read, digest):
+            raise FileChanged(f"{file.path} changed during the upload, which was aborted; run the task again when nothing writes to the file.")
         yield chunk
+
+
+def _is_whole(opened: io.FileIO, file: SourceFile, read: int, digest: t.Any) -> bool:
+    """Whether the last chunk of a device completes what was hashed before; what is not sent of it belongs to that, too."""
+    if digest is None or read < file.sent_size:
+        return True
+    while more := opened.read(_CHUNK_BYTES):
+        digest.update(more)
+    return bool(digest.hexdigest() == file.digest)
 
 
 def _read_answer(stream: t.Any) -> Answer:
     """By itself: a connection would close a stream that the server ends before its answer is read."""
     answer = http.client.HTTPResponse(stream, method="POST")
     answer.begin()
+    if 300 <= answer.status < 400:
+        return Answer(answer.status, f"it redirects to {public_url(answer.headers.get('Location') or 'nowhere')}")
     return Answer(answer.status, " ".join(html.unescape(answer.read(4096).decode("utf-8", "replace")).split()))
 
 

@@ -51,24 +51,43 @@ def is_skippable(magic: bytes) -> bool:
     return int.from_bytes(magic, "little") & 0xFFFFFFF0 == _SKIPPABLE
 
 
-def content_size(descriptor: int, file_size: int) -> int | None:
-    """The bytes in all frames, None when a frame does not say. Reads headers only."""
-    total = at = 0
+def demands(descriptor: int) -> tuple[int, int]:
+    """The window in bytes and the number of the dictionary that the first frame needs."""
+    flags = _number(descriptor, 4, 1)
+    single = bool(flags & 0x20)
+    at = 5 if single else 6
+    length = (0, 1, 2, 4)[flags & 3]
+    dictionary = _number(descriptor, at, length) if length else 0
+    if single:
+        return 0, dictionary  # The content itself is the window, which CDI does not limit.
+    window = _number(descriptor, 5, 1)
+    return (8 + (window & 7) << 10 + (window >> 3)) >> 3, dictionary
+
+
+def measured(descriptor: int, file_size: int) -> tuple[int | None, int]:
+    """The bytes in all frames, None when a frame does not say, and where the last frame ends. Reads headers only. Raises EOFError."""
+    total: int | None = 0
+    at = 0
     while at < file_size:
-        if is_skippable(_bytes(descriptor, at, 4)):
+        magic = os.pread(descriptor, 4, at)
+        if at and magic != MAGIC and not is_skippable(magic):
+            break
+        if is_skippable(magic):
             at += 8 + _number(descriptor, at + 4, 4)
             continue
         frame = _frame(descriptor, at)
-        if frame.content_size is None:
-            return None
-        total += frame.content_size
+        total = None if total is None or frame.content_size is None else total + frame.content_size
         at = frame.blocks
         last = False
         while not last:
             last, kind, size = _block(descriptor, at)
+            if kind == 3:
+                raise EOFError("its zstd frame is damaged")
             at += 3 + (1 if kind == 1 else size)
         at += 4 if frame.checksum else 0
-    return total
+    if at > file_size:
+        raise EOFError("its zstd frame ends too early")
+    return total, at
 
 
 def pieces(descriptor: int, file_size: int) -> t.Iterator[bytes]:
@@ -76,9 +95,12 @@ def pieces(descriptor: int, file_size: int) -> t.Iterator[bytes]:
     at = 0
     try:
         while at < file_size:
-            if is_skippable(_bytes(descriptor, at, 4)):
+            magic = os.pread(descriptor, 4, at)
+            if is_skippable(magic):
                 at += 8 + _number(descriptor, at + 4, 4)
                 continue
+            if at and magic != MAGIC:
+                return
             frame = _frame(descriptor, at)
             at, last, decoder = frame.blocks, False, _Decoder()
             while not last:

@@ -40,7 +40,8 @@ options:
   feature_gates:
     description:
       - All feature gates, for example V(HonorWaitForFirstConsumer). The list replaces the stored one; an empty list removes it.
-      - CDI does not check the names.
+      - CDI ignores a gate that it does not know. One that is spelled almost like a gate of CDI is an error, another unknown one a warning, and so
+        is a stored gate that the list does not have.
     type: list
     elements: str
   filesystem_overhead:
@@ -115,7 +116,8 @@ options:
     type: bool
   scratch_space_storage_class:
     description:
-      - Storage class of scratch space. It must exist, because CDI silently ignores one that does not.
+      - Storage class of scratch space. It must exist, because CDI silently ignores one that does not. It must have Filesystem volumes with
+        ReadWriteOnce, which its StorageProfile tells.
       - An empty string removes the setting. CDI then takes the class of the volume, and before 1.65 the default class.
     type: str
   tls_security_profile:

@@ -24,6 +24,9 @@ description:
     It cannot grow once more before that.
   - Data that are in use are not deleted, see O(when_in_use).
   - A claim of the volume's name that is there already is an error, unless O(adopt_claim=true).
+  - Before a volume is created, in check mode, too, the task looks at what it needs, and refuses it before anything is written. The namespace, the
+    storage class, the source and the Secrets, ConfigMaps, priority class and service account that it names must exist, and the claim that CDI would
+    make is tried by a dry run, which a LimitRange, a ResourceQuota or a webhook may refuse. What the user may not read is no obstacle.
   - Credentials belong into O(source.http.secret_ref) and its like, not into a URL, which everybody sees who may read the DataVolume. Results, diffs
     and errors have C(***) in the place of a URL's user, password and query.
 author:
@@ -31,6 +34,7 @@ author:
 extends_documentation_fragment:
   - kubevirt.cdi._auth
   - kubevirt.cdi._attributes
+  - kubevirt.cdi._create_namespace
   - kubevirt.cdi._force_conflicts
   - kubevirt.cdi._wait
 options:
@@ -38,7 +42,9 @@ options:
     description: Name of the DataVolume, and of its claim.
     type: str
   namespace: &namespace
-    description: Namespace of the DataVolume, which must exist. V(default) when none is given.
+    description:
+      - Namespace of the DataVolume. It must exist, unless O(create_namespace=true).
+      - When none is given it is V(default), and the task warns when it creates a volume there.
     type: str
   state: &state
     description:
@@ -48,10 +54,15 @@ options:
     choices: [present, absent]
     default: present
   labels: &labels
-    description: Labels. Other labels of the volume stay. CDI copies them to the claim only when it creates the claim.
+    description:
+      - Labels. Other labels of the volume stay. A label that the task has set, and that is no longer listed, is removed.
+      - CDI copies them to the claim only when it creates the claim.
+      - Quote values that YAML takes for numbers or booleans, because YAML does not keep their spelling (V(1.10) becomes 1.1). The task warns of them.
     type: dict
   annotations: &annotations
-    description: Annotations. Other annotations of the volume stay. CDI copies them to the claim only when it creates the claim.
+    description:
+      - Annotations. Other annotations of the volume stay. An annotation that the task has set, and that is no longer listed, is removed.
+      - CDI copies them to the claim only when it creates the claim. Quote values as for O(labels).
     type: dict
   source: &source
     description: Where the data come from. Exactly one of the suboptions.
@@ -214,10 +225,15 @@ options:
       size: &size
         description:
           - The size of the disk, for example V(10Gi).
-          - CDI adds the overhead of the file system with O(storage), and not with O(pvc). A clone by O(storage) can do without.
+          - CDI adds the overhead of the file system with O(storage), and not with O(pvc).
+          - It can be left out of O(storage) for a clone, and for a disk image of O(source.http), which is looked at (O(check_source)). Of an image that
+            tells its size only when all of it is unpacked, such as a compressed raw disk, it has to be given.
         type: str
       storage_class_name: &storage_class_name
-        description: Storage class.
+        description:
+          - Storage class. It must exist, and one must be the default when none is given, unless an available PersistentVolume has the class, or
+            O(storage.volume_name) or O(storage.selector) name one.
+          - An empty string asks for a PersistentVolume without a class. It is not the same as leaving the option out.
         type: str
       volume_name: &volume_name
         description: Name of a PersistentVolume to bind to.
@@ -328,6 +344,18 @@ options:
     type: str
     choices: [immediate, wait_for_consumer]
     default: wait_for_consumer
+  check_source: &check_source
+    description:
+      - Whether the image of O(source.http) is looked at before a volume is created for it, in check mode, too. The host that runs the task fetches the
+        first bytes, with the CA, the credentials and the headers that the source names where they may be read, for at most 3 seconds.
+      - An image that is not there (404), may not be read (401, 403), is no disk image (a web page), has a format that CDI cannot read, or does not
+        fit into the volume is refused. RV(source_image) tells format and size.
+      - With V(auto), a server that this host does not reach, or that is in trouble, is no obstacle, because CDI's pods may reach it.
+      - With V(always), an image that cannot be looked at is an error.
+      - With V(never) nothing is fetched. CDI then finds out, and stores a web page as a disk.
+    type: str
+    choices: [auto, always, never]
+    default: auto
   adopt_claim: &adopt_claim
     description:
       - Whether a claim of the volume's name that is there already becomes the volume's, B(with the data that it holds); nothing is imported.
@@ -362,7 +390,7 @@ options:
       - CDI's choice is predicted by its own rules (see P(kubevirt.cdi.clone_method#lookup)). When that cannot be done, because the source does
         not exist yet or a right is missing, the task fails, too. A clone that CDI made by another method after all is an error.
       - The source may be another item of O(data_volumes). Then the clone is looked at when that is made, so it needs O(wait=true).
-        In check mode, a clone whose source does not exist yet is not refused.
+        In check mode, the method of a clone whose source is still to be created is not checked.
     type: list
     elements: str
     choices: [snapshot, csi-clone, copy]
@@ -402,6 +430,7 @@ options:
       checkpoints: *checkpoints
       final_checkpoint: *final_checkpoint
       binding: *binding
+      check_source: *check_source
       adopt_claim: *adopt_claim
       on_drift: *on_drift
       when_in_use: *when_in_use
@@ -422,6 +451,14 @@ options:
   wait_timeout:
     description: The seconds to wait at most. The error then tells phase, conditions and the last warnings.
     default: 600
+  planned_sources:
+    description:
+      - Volumes that earlier tasks of the play create, C(name) in O(namespace) or C(namespace/name). In check mode they do not exist, and a clone of
+        one of them is not refused for that.
+      - Sources that O(data_volumes) lists need not be named.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: kubevirt.cdi.cdi_config
   - plugin: kubevirt.cdi.clone_method
@@ -439,6 +476,17 @@ EXAMPLES = r"""
         checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
     storage:
       size: 10Gi
+
+- name: Import an image whose disk tells its size
+  kubevirt.cdi.data_volume:
+    name: fedora
+    namespace: images
+    create_namespace: true
+    source:
+      http:
+        url: https://images.example.com/fedora-42.qcow2
+    storage:
+      storage_class_name: fast
 
 - name: Clone it, and print how CDI did
   kubevirt.cdi.data_volume:
@@ -743,6 +791,49 @@ diagnosis:
     cause: source_not_found
     message: "Error: Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found"
     remedy: correct the URL
+source_image:
+  description:
+    - What is known of the image of O(source.http) before the import (see O(check_source)). Null for a volume that was not created by the task, and for
+      other sources.
+  returned: when O(name) was given
+  type: dict
+  contains:
+    checked:
+      description: Whether the image was looked at.
+      returned: success
+      type: bool
+      sample: true
+    reason:
+      description: Why it could not be looked at, null when it was.
+      returned: success
+      type: str
+      sample: https://images.example.com/debian-12.qcow2 cannot be reached from the host that runs the task (Name or service not known)
+    format:
+      description: V(raw), V(iso), V(qcow2), V(vmdk), V(vdi), V(vhd), V(vhdx) or V(tar).
+      returned: success
+      type: str
+      sample: qcow2
+    compression:
+      description: V(gz), V(xz) or V(zst), null for an image that is not compressed.
+      returned: success
+      type: str
+      sample: xz
+    virtual_size:
+      description: The size of the disk in bytes, null when only unpacking all of it would tell.
+      returned: success
+      type: int
+      sample: 10737418240
+    file_size:
+      description: The size of the file in bytes, null when the server does not say.
+      returned: success
+      type: int
+      sample: 341966848
+created_namespaces:
+  description: The namespaces that were created (see O(create_namespace)), in check mode those that would be.
+  returned: always
+  type: list
+  elements: str
+  sample: [images]
 duration:
   description: The seconds that the task took.
   returned: success

@@ -39,6 +39,13 @@ options:
       - In check mode nothing is measured.
     type: bool
     default: false
+  on_missing:
+    description:
+      - What to do when the DataVolume O(name), the namespace O(namespace), or CDI itself does not exist.
+      - V(skip) returns what there is, V(warn) shows a warning as well, and V(error) fails. A namespace without DataVolumes is not missing.
+    type: str
+    choices: [error, warn, skip]
+    default: skip
 seealso:
   - module: kubevirt.cdi.data_volume
 """
@@ -48,6 +55,12 @@ EXAMPLES = r"""
   kubevirt.cdi.data_volume_info:
     namespace: images
   register: result
+
+- name: Fail unless a golden image exists
+  kubevirt.cdi.data_volume_info:
+    name: golden
+    namespace: images
+    on_missing: error
 
 - name: Prove that a volume is preallocated
   kubevirt.cdi.data_volume_info:
@@ -104,7 +117,7 @@ data_volumes:
       type: int
       sample: 0
     size:
-      description: The size that the DataVolume asks for, null when a clone leaves it to its source.
+      description: The size that the DataVolume requests, or has grown to since. Null when a clone leaves it to its source.
       returned: success
       type: str
       sample: 10Gi

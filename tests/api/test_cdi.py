@@ -185,7 +185,7 @@ def test_olm_keeps_its_operator(wire, module, no_cdi: Connection) -> None:
         ({"version": "latest"}, "version is 'latest'"),
         ({"version": "v1.65.0", "manifest": "x"}, "mutually exclusive"),
         ({"manifest": "/nowhere", "checksum": "sha256:12"}, "checksum is 'sha256:12'"),
-        ({"manifest": "/nowhere"}, "manifest /nowhere cannot be read"),
+        ({"manifest": "/nowhere"}, "manifest '/nowhere' cannot be read"),
         ({**NEW, "checksum": "sha256:" + "0" * 64}, "nothing was written"),
         ({**NEW, "image_registry": "https://r"}, "image_registry is 'https://r'"),
         ({**NEW, "infra": {"deployment_replicas": 0}}, "infra.deployment_replicas is 0"),

@@ -151,10 +151,10 @@ def storage_class(no_cdi: Connection) -> Any:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"scratch_space_storage_class": "nothing"}, "scratch_space_storage_class is nothing"),
+        ({"scratch_space_storage_class": "nothing"}, "Cannot set scratch_space_storage_class: storage class 'nothing' does not exist; available: "),
         (
             {"filesystem_overhead": {"storage_class": {"nothing": "0.1"}}},
-            "filesystem_overhead.storage_class is nothing",
+            "Cannot set filesystem_overhead.storage_class: storage class 'nothing' does not exist",
         ),
     ],
 )
@@ -167,7 +167,7 @@ def test_an_unknown_class_is_refused_before_the_write(wire, module, storage_clas
 
 def test_a_class_that_is_gone_is_told_at_once(module, cdi) -> None:
     cdi.merge(CDI, "cdi", None, {"spec": {"config": {"scratchSpaceStorageClass": "gone"}}}, dry_run=False)
-    assert "scratch_space_storage_class is gone" in _refusal(module("cdi_config", scratch_space_storage_class="gone"))
+    assert "storage class 'gone' does not exist" in _refusal(module("cdi_config", scratch_space_storage_class="gone"))
 
 
 @pytest.mark.usefixtures("cdi")
@@ -191,7 +191,7 @@ def test_a_value_that_does_not_get_into_effect_is_told(module) -> None:
     direct = {"host": None, "api_key": None, "kubeconfig": os.environ["KUBECONFIG"]}
     ran = module("cdi_config", **direct, preallocation=True, wait_timeout=1)
     message = _refusal(ran)
-    assert "after 1 s this is not in effect: preallocation is None and not True" in message
+    assert "after 1 s this is not in effect: preallocation: requested True, in effect: not set" in message
     assert "CDI does not run" in message and ran.result["effective"]["preallocation"] is False
 
 
@@ -226,7 +226,7 @@ def test_hyperconverged_keeps_its_configuration(wire, module, cdi) -> None:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"filesystem_overhead": {"global": "6%"}}, "filesystem_overhead of global is '6%'"),
+        ({"filesystem_overhead": {"global": "6%"}}, "filesystem_overhead.global is '6%'"),
         ({"upload_proxy_url_override": "no url"}, "upload_proxy_url_override is 'no url'"),
         ({"import_proxy": {"https_proxy": "somewhere:3128"}}, "import_proxy.https_proxy is no URL"),
         ({"tls_security_profile": {"type": "Custom"}}, "give its ciphers"),

@@ -41,7 +41,7 @@ def test_all_there_is_costs_five_requests(wire, module, no_cdi) -> None:
     assert told["installed"] and told["ready"] and told["phase"] == "Deployed"
     assert told["versions"] == {"observed": "v1.65.0", "target": "v1.65.0", "operator": "v1.65.0"}
     assert told["asked"] == config and told["effective"]["preallocation"] is True
-    assert told["not_in_effect"] == ["scratch_space_storage_class is None and not 'gone'"]
+    assert told["not_in_effect"] == ["scratch_space_storage_class: requested 'gone', in effect: not set"]
     assert (told["effective"]["upload_proxy_url"], told["effective"]["upload_proxy_ca"]) == ("u", "c")
     wire.requests.clear()
     assert module("cdi_info", storage_profiles=False).result["storage_profiles"] == []

@@ -11,6 +11,7 @@ import pytest
 from kubernetes import client
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI_CONFIG, STORAGE_PROFILE
+from tests.modules import official_client
 
 HTTP = {"http": {"url": "http://images.example.com/disk.qcow2"}}
 
@@ -34,7 +35,7 @@ def configured(wire, connection) -> Iterator[None]:
     sets = [{"volumeMode": "Block", "accessModes": ["ReadWriteOnce"]}]
     connection.create(CDI_CONFIG, config, dry_run=False)
     connection.create(STORAGE_PROFILE, profile, dry_run=False)
-    objects = client.CustomObjectsApi(connection.api_client)
+    objects = client.CustomObjectsApi(official_client())
     kind = (STORAGE_PROFILE.group, STORAGE_PROFILE.version, STORAGE_PROFILE.plural, "block-only")
     objects.patch_cluster_custom_object_status(*kind, {"status": {"claimPropertySets": sets}})
     wire.requests.clear()
@@ -60,7 +61,7 @@ def test_what_will_keep_a_volume_from_its_scratch_space_is_warned_of_once(wire, 
     assert len(warnings) == 2 and all(f"DataVolume {namespace}/disk-0 needs scratch space" in text for text in warnings)
     assert "scratchSpaceStorageClass typo" in warnings[0] and "uses block-only" in warnings[0]
     assert "StorageClass block-only cannot do" in warnings[1]
-    assert sorted(_asked(wire)) == ["cdis", "config", "datavolumes", "persistentvolumeclaims", "storageprofiles"]
+    assert sorted(_asked(wire)) == ["cdis", "config", "datavolumes", "persistentvolumeclaims", "storageclasses", "storageprofiles"]
     again = module("data_volume", namespace=namespace, data_volumes=_volumes(5), wait=False)
     assert not again.result["changed"] and again.warnings == []
 

@@ -13,7 +13,7 @@ import pytest
 from kubernetes import client
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import STORAGE_CLASS, STORAGE_PROFILE
-from tests.modules import run_module
+from tests.modules import official_client, run_module
 
 SETS = [{"access_modes": ["ReadWriteOnce"], "volume_mode": "Filesystem"}]
 STATUS = {"claimPropertySets": [{"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem"}]}
@@ -38,7 +38,7 @@ def profile(wire, connection, namespace) -> Iterator[str]:
 def _in_effect(connection, name: str, status: dict[str, Any]) -> None:
     """What CDI does."""
     kind = (STORAGE_PROFILE.group, STORAGE_PROFILE.version, STORAGE_PROFILE.plural, name)
-    client.CustomObjectsApi(connection.api_client).patch_cluster_custom_object_status(*kind, {"status": status})
+    client.CustomObjectsApi(official_client()).patch_cluster_custom_object_status(*kind, {"status": status})
 
 
 def test_a_profile_that_is_in_effect_costs_one_get(wire, connection, module, profile) -> None:

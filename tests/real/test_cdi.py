@@ -146,9 +146,9 @@ def test_what_keeps_cdi_from_taking_any_setting_is_found(module, ok, connection)
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"scratch_space_storage_class": "nothing"}, "there is no such StorageClass; use one of: block-only"),
-        ({"filesystem_overhead": {"storage_class": {"nothing": "0.1"}}}, "there is no such StorageClass"),
-        ({"import_proxy": {"trusted_ca_proxy": "nothing"}}, "there is no such ConfigMap in namespace cdi"),
+        ({"scratch_space_storage_class": "nothing"}, "storage class 'nothing' does not exist; available: block-only"),
+        ({"filesystem_overhead": {"storage_class": {"nothing": "0.1"}}}, "storage class 'nothing' does not exist"),
+        ({"import_proxy": {"trusted_ca_proxy": "nothing"}}, "ConfigMap 'cdi/nothing' does not exist"),
         ({"webhook_pvc_rendering": "Enabled"}, "CDI v1.65.0 does not know webhookPvcRendering"),
         ({"pod_resource_requirements": {"requests": {"memory": "1Gi"}}}, "no worker pod could be created"),
     ],

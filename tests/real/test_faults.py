@@ -81,39 +81,20 @@ FAULTS = {
         "image_pull_failed", "nothing:1", "correct the image's name", _registry("nothing:1", pull_method="node")
     ),
     # The pods that CDI starts
-    "secret-missing": Fault(
-        "secret_missing", 'secret "nothing" not found', "create the Secret", http(secret_ref="nothing")
-    ),
-    "ca-map-missing": Fault(
-        "config_map_missing", 'configmap "nothing" not found', "create the ConfigMap", http(cert_config_map="nothing")
-    ),
+    "secret-missing": Fault("", "(source.http.secret_ref) does not exist", "create it first", http(secret_ref="nothing")),
+    "ca-map-missing": Fault("", "(source.http.cert_config_map) does not exist", "create it first", http(cert_config_map="nothing")),
     "priority-class-missing": Fault(
-        "worker_refused",
-        "Error starting pod",
-        "see that priority_class_name",
-        {**http(), "priority_class_name": "nothing"},
+        "", "PriorityClass 'nothing' (priority_class_name) does not exist", "create it first", {**http(), "priority_class_name": "nothing"}
     ),
-    "service-account-missing": Fault(
-        "worker_refused",
-        "Error starting pod",
-        "service_account_name exist",
-        {**http(), "service_account_name": "nothing"},
-    ),
+    "service-account-missing": Fault("", "(service_account_name) does not exist", "create it first", {**http(), "service_account_name": "nothing"}),
     "no-node-fits": Fault("worker_unschedulable", "node affinity", "let a node take", {"storage_class": "elsewhere"}),
     # The storage
-    "class-unknown": Fault(
-        "storage_class_missing",
-        '"nothing" not found',
-        "name a storage class that exists",
-        blank(storage_class_name="nothing"),
-    ),
-    "class-unknown-to-the-profile": Fault(
-        "storage_class_missing", "no storageClass", "name a storage class that exists", _of_class("nothing")
-    ),
+    "class-unknown": Fault("", "storage class 'nothing' (storage.storage_class_name) does not exist", "available: block-only", blank(storage_class_name="nothing")),
+    "class-unknown-to-the-profile": Fault("", "storage class 'nothing' (storage.storage_class_name) does not exist", "thin (default)", _of_class("nothing")),
     "profile-incomplete": Fault(
         "storage_profile_incomplete", "accessMode", "storage profile", {"storage_class": "no-profile"}
     ),
-    "quota-for-the-claim": Fault("quota_exceeded", "exceeded quota", "raise the namespace's quota", http(), "quota-0"),
+    "quota-for-the-claim": Fault("", "exceeded quota", "have the quota raised", http(), "quota-0"),
     "quota-for-the-helper-claim": Fault(
         "quota_exceeded", "exceeded quota", "raise the namespace's quota", http(), "quota-1"
     ),
@@ -121,24 +102,33 @@ FAULTS = {
         "quota_exceeded", "exceeded quota", "raise the namespace's quota", http(), "quota-2"
     ),
     # Clones
-    "clone-source-missing": Fault(
-        "clone_source_missing", "nothing doesn't exist", "create the source", _clone("nothing")
-    ),
+    "clone-source-missing": Fault("", "/nothing' (source.pvc) does not exist", "create it first", _clone("nothing")),
     "snapshot-missing": Fault(
-        "clone_source_missing",
-        "nothing doesn't exist",
-        "create the source",
-        {"source": {"snapshot": {"name": "nothing"}}, "storage": STORAGE},
+        "", "/nothing' (source.snapshot) does not exist", "create it first", {"source": {"snapshot": {"name": "nothing"}}, "storage": STORAGE}
+    ),
+    # What looking at the image finds
+    "looked-at-url-not-found": Fault("", "returned 404", "correct source.http.url", {**http(f"{HTTP}/nothing"), "check_source": "auto"}),
+    "looked-at-password-missing": Fault("", "returned 401", "give source.http.secret_ref", {**http(f"{HTTP}/auth/disk.qcow2"), "check_source": "auto"}),
+    "looked-at-no-image": Fault("", "CDI takes no image below 512", "list of checksums", {**http(f"{HTTP}/disk.raw.sha256"), "check_source": "auto"}),
+    "looked-at-too-large": Fault(
+        "", "the image holds a disk of 64Mi (qcow2)", "request at least 64Mi", {**http(), "storage": {**STORAGE, "size": "32Mi"}, "check_source": "auto"}
     ),
     "clone-too-small": Fault("", "is smaller than the source's 64Mi", "request at least 64Mi or omit the size", _clone("source", "32Mi")),
     "clone-source-in-use": Fault("clone_source_in_use", "user using", "end the pod", _clone("used")),
     "snapshot-fails": Fault("snapshot_failed", "no snapshots today", "copy instead", _clone("source")),
     # What is refused at once
+    "claim-refused": Fault("", "is refused by a LimitRange", "ask for storage.size=94Mi at most", http(), "limited"),
+    "class-empty": Fault(
+        "",
+        "pvc.storage_class_name is ''",
+        "leave the option out to get the default class 'thin'",
+        {"source": {"blank": {}}, "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "storage_class_name": ""}},
+    ),
     "no-right-to-clone": Fault(
         "", 'the right to "create" datavolumes/source', "have it granted", _clone("source"), "other"
     ),
     "claim-is-there": Fault("", "claim-is-there", "another name", http()),
-    "namespace-is-going": Fault("", "is being terminated", "use another one", http(), "going"),
+    "namespace-is-going": Fault("", "is being deleted", "use another one", http(), "going"),
 }
 
 
@@ -214,14 +204,13 @@ def _ready(bed: Bed, name: str, fault: Fault) -> Fault:
 
 # Nothing says that these will never get on.
 SUSPICIOUS = {
-    "claim-refused": Fault("claim_missing", "made no claim", "LimitRange", {**http(), "wait_timeout": 8}, "limited"),
     "no-persistent-volume": Fault(
         "claim_pending",
         "no persistent volume fits",
         "create a persistent volume",
         {
             "source": {"blank": {}},
-            "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "storage_class_name": ""},
+            "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "storage_class_name": "", "selector": {"match_labels": {"is": "nowhere"}}},
             "wait_timeout": 8,
         },
     ),

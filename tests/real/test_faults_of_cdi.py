@@ -24,9 +24,9 @@ FAULTS = {
     "worker-out-of-memory": Fault("worker_out_of_memory", "OOMKilled", "raise pod_resource_requirements", http()),
     "no-node-for-workers": Fault("worker_unschedulable", "node affinity/selector", "let a node take", http()),
     "no-default-class": Fault(
-        "storage_class_missing",
-        "no storageClass",
-        "name a storage class",
+        "",
+        "no storage.storage_class_name is given, and no storage class is the default",
+        "name one of: block-only",
         {"source": {"blank": {}}, "storage": {"size": "64Mi"}},
     ),
     "controller-down": Fault("controller_down", "Deployment cdi/cdi-deployment", "see its pods", blank()),

@@ -23,18 +23,16 @@ POOL_FULL = ("no space left in the pool", "make room in the storage")
 # By the name of the volume.
 FAULTS = {
     # Refused before a volume is made
-    "file-missing": Fault("", "Cannot read /nowhere/disk.raw", "correct path", upload("/nowhere/disk.raw")),
+    "file-missing": Fault("", "File /nowhere/disk.raw was not found", "check path", upload("/nowhere/disk.raw")),
     "checksum-wrong": Fault(
-        "", "and not sha256:00", "give the right one", {**upload(), "checksum": f"sha256:{'0' * 64}"}
+        "", "does not match checksum", "Correct checksum, or the file", {**upload(), "checksum": f"sha256:{'0' * 64}"}
     ),
-    "image-too-large": Fault("", "needs 64Mi", "ask for at least that", upload(size="32Mi")),
+    "image-too-large": Fault("", "needs 64Mi", "request at least that", upload(size="32Mi")),
     "claim-takes-no-uploads": Fault("", "takes no uploads", "set the annotation", FILE),
     "filled-otherwise": Fault("", "is filled from another source", "give another name", upload()),
     # The storage
-    "class-unknown": Fault(
-        "", '"nothing" not found', "name a storage class that exists", upload(storage_class_name="nothing")
-    ),
-    "quota-for-the-claim": Fault("", *QUOTA, upload(), "quota-0"),
+    "class-unknown": Fault("", "storage class 'nothing' (storage.storage_class_name) does not exist", "thin (default)", upload(storage_class_name="nothing")),
+    "quota-for-the-claim": Fault("", "exceeded quota", "have the quota raised", upload(), "quota-0"),
     "quota-for-scratch-space": Fault("", *QUOTA, upload(), "quota-2"),
     "pool-full": Fault("storage_full", *POOL_FULL, blank(), "full"),
     "pool-full-for-an-upload": Fault("", *POOL_FULL, upload(), "full-too"),
@@ -45,9 +43,7 @@ FAULTS = {
     "populated-in-a-full-pool": Fault("", *POOL_FULL, FILE, "full-for-a-claim"),
     # The pods that CDI starts
     "no-node-fits": Fault("", "node affinity", "let a node take", {"storage_class": "elsewhere"}),
-    "service-account-missing": Fault(
-        "", "Error starting pod", "service_account_name exist", {**upload(), "service_account_name": "nothing"}
-    ),
+    "service-account-missing": Fault("", "(service_account_name) does not exist", "create it first", {**upload(), "service_account_name": "nothing"}),
 }
 
 

@@ -56,7 +56,7 @@ def static_volumes(connection: Connection, prefix: str, count: int) -> Iterator[
             "local": {"path": str(path)},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
         }
-        made(connection, PERSISTENT_VOLUME, {"metadata": {"name": name}, "spec": spec})
+        made(connection, PERSISTENT_VOLUME, {"metadata": {"name": name, "labels": {"static": prefix}}, "spec": spec})
     try:
         yield
     finally:
@@ -104,7 +104,9 @@ def evidence(connection: Connection) -> Iterator[Evidence]:
             make("stuck", wait=False, storage=block)
             with without_default_class(connection):
                 make("no-default", storage=plain)
-                classless = {"pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"]}}
+                # By its selector a volume may be meant that is still to be made.
+                selector = {"match_labels": {"static": namespace}}
+                classless = {"pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "selector": selector}}
                 make("classless", wait=False, **classless)
                 pending = run_on_cluster("data_volume", name="classless", namespace=namespace, source=_IMAGE, **classless).result
                 with static_volumes(connection, namespace, 2):

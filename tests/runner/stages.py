@@ -18,7 +18,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import bed, machine
 from tests.cluster.runtime.profile import PROFILES
 from tests.cluster.target import Target, target
-from tests.runner import checks, versions
+from tests.runner import checks, docs, versions
 from tests.runner.tree import ROOT, checkout_dir, environment
 
 # What the scenarios take from the test cluster; whoever brings another cluster can set them.
@@ -61,7 +61,13 @@ def _pytest(*arguments: str, more: dict[str, str] | None = None) -> int:
 
 
 def _unit() -> int:
+    machine.install_file_tools()
     return _pytest("tests/unit")
+
+
+def _kubectl() -> int:
+    """The way to an API server, against kubectl's own; builds kubectl the first time."""
+    return _pytest("--quiet", "tests/kubectl")
 
 
 def _api() -> int:
@@ -111,6 +117,7 @@ def _coverage() -> int:
     bed.up(PROFILES["api"])
     data = checkout_dir() / "coverage"
     shutil.rmtree(data, ignore_errors=True)
+    machine.install_file_tools()
     more = bed.environment(PROFILES["api"]) | {"COVERAGE_FILE": str(data / "data")}
     configuration = f"--rcfile={Path(__file__).with_name('coverage.ini')}"
     pytest = ("-m", "pytest", "--quiet", "--import-mode=importlib", "-p", "no:cacheprovider")
@@ -143,6 +150,7 @@ def _has_fixtures(cluster: Target) -> bool:
 STAGES: dict[str, Callable[[], int]] = {
     "checks": checks.run,
     "unit": _unit,
+    "kubectl": _kubectl,
     "api": _api,
     "cluster": _cluster,
     "molecule": _molecule,
@@ -152,5 +160,6 @@ STAGES: dict[str, Callable[[], int]] = {
 ON_REQUEST: dict[str, Callable[[], int]] = {
     "benchmarks": _benchmarks,
     "coverage": _coverage,
+    "docs": docs.run,
     "versions": versions.run,
 }

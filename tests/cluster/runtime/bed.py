@@ -127,6 +127,8 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
         lifecycle.start(profile, [Stage(first, waits=True)])
         objects.wait_for_server(profile.kubeconfig, 60)
         _apply_definitions(profile, products, with_cdi=True)
+        # As on any cluster there are classes, one of them the default; nobody makes a volume of them.
+        objects.apply(objects.connect(profile.kubeconfig), [item for item in storage.objects() if item["kind"] == "StorageClass"])
         return
     registry = f"{profile.address}:{REGISTRY_PORT}"
     registries = (registry, f"{profile.address}:{PRIVATE_REGISTRY_PORT}")

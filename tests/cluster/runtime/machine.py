@@ -39,6 +39,23 @@ _PROGRAMS = {
     "/usr/bin/zstd": "zstd",
     "/usr/bin/socat": "socat",
 }
+# Make the files of all kinds that the tests of uploads need.
+_FILE_TOOLS = {
+    "/usr/bin/7z": "p7zip-full",
+    "/usr/bin/bzip2": "bzip2",
+    "/usr/bin/compress": "ncompress",
+    "/usr/bin/cpio": "cpio",
+    "/usr/bin/lz4": "lz4",
+    "/usr/bin/lzip": "lzip",
+    "/usr/bin/lzop": "lzop",
+    "/usr/bin/openssl": "openssl",
+    "/usr/bin/qemu-img": "qemu-utils",
+    "/usr/bin/xorriso": "xorriso",
+    "/usr/bin/xz": "xz-utils",
+    "/usr/bin/zstd": "zstd",
+    "/usr/sbin/mkfs.xfs": "xfsprogs",
+    "/usr/sbin/sfdisk": "fdisk",
+}
 _BROWSER = {"/usr/bin/chromium": "chromium"}
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -80,6 +97,11 @@ def check_address(profile: Profile) -> None:
 def install_packages() -> None:
     """Install what the cluster lacks; no service of the machine is started by it."""
     _install(_PROGRAMS)
+
+
+def install_file_tools() -> None:
+    """Tests of images need no cluster, and what makes the images."""
+    _install(_FILE_TOOLS)
 
 
 def install_browser() -> None:

@@ -66,9 +66,9 @@ def test_a_profile_of_another_type_takes_the_custom_one_away() -> None:
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"filesystem_overhead": {"global": "6%"}}, "filesystem_overhead of global is '6%'"),
-        ({"filesystem_overhead": {"storage_class": {"fast": "0.0001"}}}, "filesystem_overhead of fast is '0.0001'"),
-        ({"filesystem_overhead": {"storage_class": {"fast": 1.5}}}, "filesystem_overhead of fast is 1.5"),
+        ({"filesystem_overhead": {"global": "6%"}}, "filesystem_overhead.global is '6%'"),
+        ({"filesystem_overhead": {"storage_class": {"fast": "0.0001"}}}, "filesystem_overhead.storage_class.fast is '0.0001'"),
+        ({"filesystem_overhead": {"storage_class": {"fast": 1.5}}}, "filesystem_overhead.storage_class.fast is 1.5"),
         ({"import_proxy": {"http_proxy": "proxy:3128"}}, "import_proxy.http_proxy is no URL"),
         ({"import_proxy": {"https_proxy": "http://[::1"}}, "import_proxy.https_proxy is no URL"),
         ({"upload_proxy_url_override": "ftp://x"}, "upload_proxy_url_override is 'ftp://x'"),
@@ -150,9 +150,9 @@ def test_a_value_is_in_effect_when_spec_and_status_have_it() -> None:
     done = _config(asked, preallocation=True, scratchSpaceStorageClass="fast")
     assert rules.not_in_effect({"config": asked}, done) == []
     ignored = _config(asked, preallocation=True)
-    assert rules.not_in_effect({"config": asked}, ignored) == ["scratch_space_storage_class is None and not 'fast'"]
+    assert rules.not_in_effect({"config": asked}, ignored) == ["scratch_space_storage_class: requested 'fast', in effect: not set"]
     late = _config(asked, scratchSpaceStorageClass="fast")
-    assert rules.not_in_effect({"config": asked}, late) == ["preallocation is False and not True"]
+    assert rules.not_in_effect({"config": asked}, late) == ["preallocation: requested True, in effect: False"]
     frozen = _config({}, preallocation=True, scratchSpaceStorageClass="fast")
     assert len(rules.not_in_effect({"config": asked}, frozen)) == 3
 
@@ -185,8 +185,8 @@ def test_credentials_of_a_proxy_are_not_told() -> None:
     old, new = ({"importProxy": {"HTTPProxy": f"http://user:{word}@proxy"}} for word in ("old", "new"))
     (line,) = rules.not_in_effect({"config": new}, _config(old, **old))
     assert line == (
-        "import_proxy is {'HTTPProxy': 'http://***@proxy'} "
-        "and not {'HTTPProxy': 'http://***@proxy (redacted parts differ)'}"
+        "import_proxy: requested {'HTTPProxy': 'http://***@proxy (redacted parts differ)'}, "
+        "in effect: {'HTTPProxy': 'http://***@proxy'}"
     )
 
 
@@ -201,3 +201,33 @@ def test_what_is_no_url_is_told_without_its_credentials(options: dict[str, Any],
     with pytest.raises(CdiError) as raised:
         rules.check(_params(**options))
     assert told in str(raised.value) and "s3cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("gate", "meant"),
+    [
+        ("HonorWaitForFirstConsumr", "HonorWaitForFirstConsumer"),
+        ("honorwaitforfirstconsumer", "HonorWaitForFirstConsumer"),
+        ("DataVolumeClaimAdoptions", "DataVolumeClaimAdoption"),
+        ("WebhookPVCRendering", "WebhookPvcRendering"),
+    ],
+)
+def test_a_misspelt_gate_is_refused_with_the_one_that_is_meant(gate: str, meant: str) -> None:
+    with pytest.raises(CdiError, match=f"feature_gates has '{gate}', which CDI does not know; did you mean '{meant}'"):
+        rules.unknown_gates([gate], "v1.65.0")
+
+
+def test_a_gate_of_another_release_is_only_warned_of() -> None:
+    (told,) = rules.unknown_gates(["HonorWaitForFirstConsumer", "SomethingNew"], "v1.65.0")
+    assert told.startswith("feature_gates has 'SomethingNew': CDI v1.65.0 ignores")
+    assert rules.unknown_gates(rules.FEATURE_GATES, "") == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [(["B"], "feature_gates replaces all feature gates: A is removed; add it"), (["A", "B"], ""), ([], ""), (None, "")],
+)
+def test_what_a_list_of_gates_takes_away_is_told(asked: list[str] | None, told: str) -> None:
+    wanted = _wanted(feature_gates=asked) if asked is not None else {}
+    assert rules.removed_gates(wanted, {"config": {"featureGates": ["A"]}}).startswith(told)
+    assert bool(told) == bool(rules.removed_gates(wanted, {"config": {"featureGates": ["A"]}}))

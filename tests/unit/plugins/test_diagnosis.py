@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _diagnosis as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
 
 UIDS = [f"{number}0000000-0000-4000-8000-000000000000" for number in range(6)]
 VOLUME, CLAIM, PRIME, POD, OTHER, SCRATCH = UIDS
@@ -28,6 +28,26 @@ def _stored(phase: str, restarts: int = 0, **conditions: dict[str, str]) -> dict
     listed = [{"type": kind, "status": "False", **condition} for kind, condition in conditions.items()]
     status = {"phase": phase, "restartCount": restarts, "conditions": listed}
     return {"metadata": {"name": "disk", "uid": VOLUME}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("phase", "noted", "told"),
+    [
+        ("UploadReady", {"kubevirt.cdi/upload-sha256": "a" * 64, "kubevirt.cdi/upload-begun": "2026-01-02T03:04:05Z"}, " since 2026-01-02T03:04:05Z "),
+        ("UploadReady", {"kubevirt.cdi/upload-sha256": "a" * 64}, "not finished (file with SHA-256 aaaaaaaaaaaa...)"),
+        ("UploadReady", {}, None),
+        ("UploadScheduled", {"kubevirt.cdi/upload-sha256": "a" * 64}, None),
+        ("Succeeded", {"kubevirt.cdi/upload-sha256": "a" * 64}, None),
+    ],
+)
+def test_an_upload_that_was_begun_and_not_finished_is_a_problem(phase: str, noted: dict[str, str], told: str | None) -> None:
+    owner = [{"kind": "DataVolume", "uid": VOLUME}]
+    claim = {"metadata": {"name": "disk", "uid": CLAIM, "annotations": noted, "ownerReferences": owner}, "spec": {}}
+    explained = rules.explain(_stored(phase, Running={"status": "True"}), rules.Evidence(claims=[claim]))
+    assert (explained is None) == (told is None)
+    if explained:
+        assert explained["cause"] == "upload_unfinished" and told in explained["message"]
+        assert "run the upload again or delete the volume" in explained["remedy"]
 
 
 EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "golden"}}}

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
 import json
@@ -120,7 +119,7 @@ def test_a_compressed_raw_disk_is_as_large_as_what_comes_out(
     content = b"".join(
         os.urandom(length) if kind == "noise" else (filler[kind] * length)[:length] for kind, length in pieces
     )
-    content = content.ljust(512, b"\0")
+    content = b"\xeb\x63\x90\0" + content.ljust(512, b"\0")  # As a boot sector begins: what is all text is no disk.
     path = folder / "disk"
     path.write_bytes(content)
     image = inspect(str(_compressed(path, compression)))
@@ -240,7 +239,7 @@ def test_an_archive_needs_room_for_its_members(folder: Path, compression: str, p
         ("empty", lambda p: p.write_bytes(b""), "0 bytes"),
         ("cut gzip", lambda p: p.write_bytes(gzip.compress(os.urandom(5000))[:2000]), "cut off or damaged"),
         ("cut xz", lambda p: p.write_bytes(lzma.compress(os.urandom(5000))[:2000]), "cut off or damaged"),
-        ("xz without end", lambda p: p.write_bytes(XZ + b"no footer here"), "has no footer"),
+        ("xz without end", lambda p: p.write_bytes(XZ[:-20] + bytes(20)), "is damaged"),
         ("xz index", lambda p: p.write_bytes(_patched(XZ, -23, b"\xff" * 7)), "index is damaged"),
         ("xz footer", lambda p: p.write_bytes(_patched(XZ, -8, b"\xff\xff\0")), "ends too early"),
         ("cut tar", lambda p: p.write_bytes(_tar(b"x" * 5000)[:3000]), "no whole tar archive"),
@@ -260,17 +259,14 @@ def test_an_archive_needs_room_for_its_members(folder: Path, compression: str, p
         ("vdi parent", lambda p: _damage(p, "vdi", b"\x7f\x10\xda\xbe", 12, b"\4"), "needs its parent"),
         ("vhdx parent", lambda p: _damage(p, "vhdx", b"metadata", 0x10004, b"\2"), "needs its parent"),
         ("vhdx without a size", lambda p: _damage(p, "vhdx", b"metadata", 32, bytes(64)), "have no size"),
-        ("cut qcow2", lambda p: p.write_bytes(b"QFI\xfb\0\0\0\3".ljust(512, b"\0")[:512]), ""),
+        ("cut qcow2", lambda p: p.write_bytes(b"QFI\xfb\0\0\0\3".ljust(512, b"\0")[:512]), "cut off or damaged"),
         ("cut vhdx", lambda p: p.write_bytes(b"vhdxfile".ljust(4096, b"\0")), "cut off or damaged"),
     ],
 )
 def test_what_cdi_refuses_is_refused_before_it_is_sent(folder: Path, name: str, make: object, named: str) -> None:
     path = folder / name.replace(" ", "-")
     make(path)  # type: ignore[operator]
-    if named:
-        with pytest.raises(CdiError, match=named):
-            inspect(str(path))
-    else:
+    with pytest.raises(CdiError, match=named):
         inspect(str(path))
 
 
@@ -329,5 +325,5 @@ def test_no_file_makes_it_fall_over(folder: Path, content: bytes, head: bytes) -
 
 def test_formats_are_told_by_content_and_not_by_name(folder: Path) -> None:
     path = folder / "liar.qcow2"
-    path.write_bytes(bz2.compress(os.urandom(10_000)))
+    path.write_bytes(os.urandom(10_000))
     assert inspect(str(path)).format == "raw"

@@ -16,7 +16,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import Evi
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import MIB, Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import _by_url
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
 
 DIGEST, OTHER = "a" * 64, "b" * 64
 RAW = Image("raw", None, 64 * MIB, 64 * MIB, 64 * MIB)
@@ -78,7 +78,7 @@ def test_with_pvc_the_overhead_of_the_file_system_is_added() -> None:
 
 def test_one_mebibyte_too_little_is_refused() -> None:
     assert rules.wanted_volume(_upload(storage=_target(size="64Mi")), RAW, 0.0, None)
-    with pytest.raises(CdiError, match="size is 63Mi, and /disk.raw .raw of 64 MiB. needs 64Mi"):
+    with pytest.raises(CdiError, match="size is '63Mi', and /disk.raw .raw of 64 MiB. needs 64Mi"):
         rules.wanted_volume(_upload(storage=_target(size="63Mi")), RAW, 0.0, None)
 
 
@@ -251,7 +251,7 @@ def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text
 @pytest.mark.parametrize(
     ("status", "text", "said", "remedy"),
     [
-        (400, "effective image size is larger than 64 MiB.", "larger than 64 MiB (HTTP 400)", " Ask for a larger size."),
+        (400, "effective image size is larger than 64 MiB.", "larger than 64 MiB (HTTP 400)", " The image needs 64Mi; request at least that, or omit the size."),
         (500, "could not process image header", "(HTTP 500)", " Give a whole image in a format that CDI reads."),
         (503, "", "the upload proxy said: Service Unavailable (HTTP 503)", ""),
         (
@@ -270,7 +270,7 @@ def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text
 )
 def test_what_the_proxy_says_is_passed_on_with_what_helps(status: int, text: str, said: str, remedy: str) -> None:
     assert rules.told(status, text).endswith(said)
-    assert rules.remedy(status, text) == remedy
+    assert rules.remedy(status, text, RAW) == remedy
     assert rules.is_full(text) is ("larger" in text)
 
 
@@ -297,7 +297,7 @@ def test_a_checksum_is_a_sha256(checksum: str, fault: str | None) -> None:
     ("asked", "form", "becomes"),
     [
         (None, "raw", None),
-        (None, "tar", "archive"),
+        (None, "tar", "/disk.raw is a tar archive, perhaps an exported volume.*set content_type=archive.*or unpack it first"),
         ("archive", "tar", "archive"),
         ("kubevirt", "iso", "kubevirt"),
         ("archive", "qcow2", "is a disk image .qcow2.; give a tar archive, or leave content_type out"),
@@ -311,6 +311,23 @@ def test_the_file_tells_whether_it_is_an_archive(asked: str | None, form: str, b
             rules.content_type(*arguments)
     else:
         assert rules.content_type(*arguments) == becomes
+
+
+@pytest.mark.parametrize("name", ["files.tar", "files.tar.gz", "FILES.TGZ", "files.tar.xz", "files.txz", "files.tar.zst"])
+def test_a_tar_archive_that_is_named_so_is_one(name: str) -> None:
+    upload = {**_upload(), "path": f"/{name}"}
+    assert rules.content_type(upload, RAW._replace(format="tar")) == "archive"
+    with pytest.raises(CdiError, match="is an OVA.*To unpack the archive itself into the volume, set content_type=archive"):
+        rules.content_type(upload, RAW._replace(format="tar", wraps="an OVA; unpack it"))
+    upload["content_type"] = "archive"
+    assert rules.content_type(upload, RAW._replace(format="tar", wraps="an OVA; unpack it")) == "archive"
+
+
+def test_into_a_volume_for_archives_goes_a_tar_archive_of_any_name() -> None:
+    stored = _volume("UploadReady")
+    stored["spec"]["contentType"] = "archive"
+    assert rules.wanted_volume(_upload(), RAW._replace(format="tar"), 0.0, stored)["spec"]["contentType"] == "archive"
+    assert rules.wanted_volume(_upload(), RAW, 0.0, stored)["spec"]["contentType"] == "kubevirt"
 
 
 def test_cdi_uses_all_of_a_device_and_of_a_file_system_what_was_asked_for() -> None:

@@ -17,8 +17,11 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import INTENDED, UPLOADED
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_progress import Progress
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import Answer, Route, FileIdentity
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import REACHED, Outcome, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_source import FileIdentity
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import Answer, Route, SourceFile
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import REACHED, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import Outcome
 
 DIGEST, OTHER = "a" * 64, "b" * 64
 SIZE = 1000
@@ -64,7 +67,7 @@ def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     """Send; of each attempt how many bytes leave, what is answered or raised, the volume's phase then, and the answer's text."""
     left = iter(answers)
 
-    def send(_route: Any, _token: str, _path: str, _stamp: FileIdentity, _patience: float, progress: Any) -> Answer:
+    def send(_route: Any, _token: str, _source: SourceFile, _patience: float, progress: Any) -> Answer:
         sent, status, cluster.phase, *text = next(left)
         progress(sent)
         if isinstance(status, Exception):
@@ -78,7 +81,8 @@ def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     session = sending.Session(Task({"retries": 4, "wait_timeout": 1}, connection, False, print), Progress(None))
     session._route = Route("url", "proxy", lambda: None)
     upload = {"name": "disk", "namespace": "demo", "path": str(path)}
-    item = sending.Item(upload, digest=DIGEST, identity=FileIdentity.of(str(path)))
+    item = sending.Item(upload, digest=DIGEST, identity=FileIdentity.of(str(path)), plan=sending.rules.SEND)
+    item.image = Image("raw", None, SIZE, SIZE, SIZE)
     item.volume, item.claim = cluster.get(DATA_VOLUME, "disk", "demo"), cluster.get(None, "disk", "demo")
     monkeypatch.setattr(sending, "_warnings", lambda _session, _item: "")
     monkeypatch.setattr(sending.rules, "declared", lambda upload: upload)
@@ -118,7 +122,7 @@ def test_a_volume_that_is_too_small_for_the_file_is_made_anew_once_at_most(
     cluster.noted.update({INTENDED: noted} if noted else {})
     replaced = []
     monkeypatch.setattr(sending, "replace", lambda _session, _item, why: replaced.append(why))
-    with pytest.raises(CdiError, match="Ask for a larger size"):
+    with pytest.raises(CdiError, match="The image needs 1Mi; request at least that, or omit the size"):
         _upload(cluster, monkeypatch, tmp_path, *[(10, 400, "UploadReady", FULL)] * 2)
     assert len(replaced) == (1 if noted else 0)
 

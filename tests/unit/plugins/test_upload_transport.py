@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import os
 import socket
 import ssl
@@ -26,11 +27,12 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport imp
     Answer,
     FileChanged,
     Route,
-    FileIdentity,
+    SourceFile,
     _by_url,
     _unchanged,
     send,
 )
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_source import FileIdentity
 
 NAME = "cdi-uploadproxy.cdi.svc"
 Server = Callable[[Callable[[ssl.SSLSocket], None]], Route]
@@ -81,6 +83,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
+def _source(file: Path) -> SourceFile:
+    """The file as it is now, all of it to be sent."""
+    return SourceFile(str(file), FileIdentity.of(str(file)), hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_size)
+
+
 def _take(stream: ssl.SSLSocket, length: int) -> bytes:
     """A request with a body of this length."""
     data = b""
@@ -97,7 +104,7 @@ def test_a_file_arrives_as_it_is_and_is_answered(server: Server, file: Path) -> 
         stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     sent: list[int] = []
-    assert send(server(serve), "token", str(file), FileIdentity.of(str(file)), 10, sent.append) == Answer(200, "")
+    assert send(server(serve), "token", _source(file), 10, sent.append) == Answer(200, "")
     head, _empty, body = taken[0].partition(b"\r\n\r\n")
     assert body == file.read_bytes() and b"Authorization: Bearer token" in head and b"Content-Length: 600000" in head
     assert sent[-1] == 600_000 and sent == sorted(sent)
@@ -113,7 +120,7 @@ def test_an_answer_that_ends_the_connection_is_read_to_its_end(server: Server, f
         time.sleep(0.05)
         stream.sendall(b"<p>Too&nbsp;large</p>\n")
 
-    answer = send(server(serve), "token", str(file), FileIdentity.of(str(file)), 10, lambda _sent: None)
+    answer = send(server(serve), "token", _source(file), 10, lambda _sent: None)
     assert answer == Answer(413, "<p>Too large</p>")
 
 
@@ -127,14 +134,14 @@ def test_a_server_is_given_the_time_that_the_user_gives_to_write_what_it_was_sen
             stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     def answer(patience: float) -> Answer:
-        return send(server(serve), "token", str(file), FileIdentity.of(str(file)), patience, lambda _sent: None)
+        return send(server(serve), "token", _source(file), patience, lambda _sent: None)
 
     assert answer(0.2) == Answer(0, "no byte moved for 0.2 s")
     assert answer(5) == Answer(200, "")
 
 
 def test_a_server_that_goes_away_has_given_no_answer(server: Server, file: Path) -> None:
-    answer = send(server(lambda stream: stream.recv(100) and None), "t", str(file), FileIdentity.of(str(file)), 10, lambda _sent: None)
+    answer = send(server(lambda stream: stream.recv(100) and None), "t", _source(file), 10, lambda _sent: None)
     assert answer.status == 0 and answer.text
 
 
@@ -150,18 +157,18 @@ def test_of_a_file_that_has_changed_the_end_is_kept(server: Server, file: Path, 
         with file.open("r+b") as opened:
             opened.write(b"!")
 
-    identity = FileIdentity.of(str(file))
+    source = _source(file)
     if when == "before":
         time.sleep(0.02)  # A tick of the file system's clock.
         change()
     with pytest.raises(FileChanged, match="changed during the upload, which was aborted"):
-        send(server(serve), "token", str(file), identity, 10, change)
+        send(server(serve), "token", source, 10, change)
     assert sum(map(len, taken)) < (600_000 if when == "meanwhile" else 1000)
 
 
 def test_a_file_that_cannot_be_read_any_more_is_no_broken_connection(file: Path) -> None:
     with file.open("ab", buffering=0) as opened, pytest.raises(CdiError, match=f"{file} can no longer be read"):
-        next(_unchanged(opened, str(file), FileIdentity.of(str(file))))
+        next(_unchanged(opened, _source(file)))
 
 
 def test_a_port_that_is_none_is_named_before_anything_is_sent() -> None:

@@ -1,0 +1,53 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""Which volumes of module data_volume will be created, so that they are looked at before the first write."""
+
+from __future__ import annotations
+
+from . import _data_volume as rules
+from ._clone_guard import will_be_made
+from ._data_volume_ensure import Item, drift_of
+from ._data_volume_unfilled import never_filled
+from ._module import Task
+from ._preflight import Planned
+from ._preflight_sources import look_at_sources
+from ._preflight_task import Preflight
+
+
+def look_before_writing(task: Task, items: list[Item]) -> Preflight:
+    """Give each item that cannot be created its error. Items that stay as they are, or are deleted, cost no request."""
+    checks = Preflight(task, {*(item.key for item in items if item.present), *_planned_sources(task)})
+    made = [item for item in items if not item.error and (will_be_made(item) or _heals(item))]
+    images = look_at_sources(checks, made)
+    checks.source_images.update({key: found.facts for key, found in images.items()})
+    planned = [Planned(rules.desired(item.volume), item.stored is not None, item.volume["by_default"]) for item in made if not item.error]
+    errors = checks.check(planned, {key: found.image for key, found in images.items() if found.image})
+    for item in items:
+        item.error = item.error or errors.get(item.key, "")
+    return checks
+
+
+def create_namespaces(checks: Preflight, items: list[Item]) -> None:
+    """Just before the items are written, and not for those that will not be."""
+    errors = checks.create_namespaces([item.key for item in items if not item.error])
+    for item in items:
+        item.error = item.error or errors.get(item.key, "")
+
+
+def _heals(item: Item) -> bool:
+    """Whether it is made anew without asking, as it never held data."""
+    if not item.present or item.stored is None or item.terminating or not never_filled(item.stored, item.claim):
+        return False
+    drift = drift_of(item)
+    return bool(drift.lines) and drift.grows_to is None
+
+
+def _planned_sources(task: Task) -> set[tuple[str, str]]:
+    """What earlier tasks create, and only check mode does not find."""
+    if not task.check_mode:
+        return set()
+    pairs = (name.rpartition("/")[::2] for name in task.params["planned_sources"])
+    return {(namespace or task.params["namespace"] or "default", name) for namespace, name in pairs}
