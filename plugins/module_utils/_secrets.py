@@ -200,9 +200,8 @@ def _named(name: str, value: str) -> set[str]:
     """The value if it may be secret, with a name that speaks of secrets, of things that are known, or of neither."""
     if _SECRET_NAME.search(name):
         return {value} if len(value) >= _SHORTEST and value.lower() not in ("none", "null", "true", "false") else set()
-    if _PUBLIC_NAME.search(name) or _WORD.fullmatch(value) or len(value) < _SHORTEST:
-        return set()
-    return {value}
+    plain = _WORD.fullmatch(value) and (len(value) < _LONG or "/" in value)
+    return set() if _PUBLIC_NAME.search(name) or plain or len(value) < _SHORTEST else {value}
 
 
 def secrets_of_url(url: t.Any) -> set[str]:

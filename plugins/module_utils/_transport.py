@@ -82,7 +82,9 @@ class Transport:
         return response
 
     def _request(self, credentials: Credentials, method: str, path: str, headers: t.Mapping[str, str], options: dict[str, t.Any]) -> t.Any:
-        sent = self._urllib3.HTTPHeaderDict(self._headers(credentials))
+        from urllib3._collections import HTTPHeaderDict  # urllib3 itself names it from release 2 on.
+
+        sent = HTTPHeaderDict(self._headers(credentials))
         sent.update(headers)
         return self._pool(credentials).request(method, self.host + path, headers=sent, redirect=False, **options)
 

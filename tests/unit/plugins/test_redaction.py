@@ -73,6 +73,7 @@ def test_a_user_below_a_misspelt_key_is_secret() -> None:
         ([], {"AWS_PROFILE": "production", "AWS_REGION": "eu-central-1", "USE_KEYRING": "true"}, set()),
         ([], {"AWS_SECRET_ACCESS_KEY": "a-secret", "Vault_Token": "b-secret"}, {"a-secret", "b-secret"}),
         ([], {"PIN": "a-long-secret-word", "OTHER": "s3cr3t"}, {"a-long-secret-word", "s3cr3t"}),
+        ([], {"PIN_OF_THE_PLUGIN": "long-variable-secret"}, {"long-variable-secret"}),
         ([], {"A": None}, set()),
     ],
 )
