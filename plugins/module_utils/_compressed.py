@@ -41,6 +41,10 @@ class OutOfSight(Exception):
     """These bytes of a compressed file are too far from its start to be read."""
 
 
+class _NoFooter(EOFError):
+    """The last bytes of a file are not the end of an xz stream."""
+
+
 class _TooLarge(Exception):
     """To unpack this would take too much memory."""
 
@@ -257,7 +261,13 @@ class _Xz(_Decompressed):
             raise EOFError(f"its xz stream is damaged ({exc})") from exc
 
     def size(self, *, exact: bool) -> int | None:
-        return self._indexed_size() if self._scanned is None else self._scanned
+        if self._scanned is None:
+            try:
+                return self._indexed_size()
+            except _NoFooter:
+                # Behind the end may be something else.
+                self._scanned = sum(map(len, self._pieces()))
+        return self._scanned
 
     def _indexed_size(self) -> int | None:
         """The sum of the sizes in the indexes at the ends of its streams (xz file format 1.2.0, sections 2.1.2 and 4)."""
@@ -268,7 +278,7 @@ class _Xz(_Decompressed):
                 end -= 4  # Padding between streams comes in fours.
                 continue
             if footer[10:] != b"YZ":
-                raise EOFError("its xz stream has no footer")
+                raise _NoFooter("its xz stream has no footer")
             index_size = (struct.unpack("<I", footer[4:8])[0] + 1) * 4
             if index_size > _LARGEST_XZ_INDEX_BYTES:
                 return None

@@ -98,12 +98,10 @@ def judge(path: str, content: Content, file_size: int, update: t.Callable[[bytes
         kind = kind_of(head, None)
         looks, remedy = (f" ({kind.name})", kind.remedy_for(path)) if kind else ("", "give a whole image")
         raise CdiError(f"{path} holds {len(head)} bytes{looks}, and CDI takes no image below {_SMALLEST_BYTES}; {remedy}.")
-    if not insist:
-        _refuse_kinds(path, content, head)
+    _refuse_kinds(path, content, head, insist)
     if update and content.compression:
         content.scan(update)
-        if not insist:
-            _refuse_kinds(path, content, head)  # Of some kinds the end tells.
+        _refuse_kinds(path, content, head, insist)  # Of some kinds the end tells.
 
     def image(form: str, disk: int | None, stored: int | None, wraps: str = "") -> Image:
         return Image(form, content.compression, disk, stored, file_size, content.tail, wraps)
@@ -132,25 +130,23 @@ def judge(path: str, content: Content, file_size: int, update: t.Callable[[bytes
 _REPACK = {"xz": "xz -dc {path} | xz > {new}", "zst": "zstd --long=31 -dc {path} | zstd > {new}"}
 
 
-def _refuse_kinds(path: str, content: Content, head: bytes) -> None:
-    """What is certainly none of CDI's images."""
+def _refuse_kinds(path: str, content: Content, head: bytes, insist: bool) -> None:
+    """What is certainly none of CDI's images; with `insist` only what CDI itself refuses."""
     unpack, inner = "", path
     if content.compression:
         unpack, inner = unpack_command(content.compression, path), unpacked_name(path)
         for compression, magic in TWICE.items():
-            if head[: len(magic)] == magic:
+            if not insist and head[: len(magic)] == magic:
                 raise CdiError(
                     f"{path} is packed twice ({compression} in {content.compression}), and CDI unpacks it once; unpack the outer with: {unpack}, "
                     f"and give {inner} as path."
                 )
     kind = kind_of(head, content.end())
-    if kind:
+    if kind and (kind.refused_by_cdi or not insist):
         first = f"unpack it with: {unpack}; then " if unpack else ""
         what = f"what is packed in it ({content.compression})" if content.compression else "it"
-        raise CdiError(
-            f"{path} is not a disk image that CDI accepts: {what} is {kind.name}; {first}{kind.remedy_for(inner)}. "
-            "Only if these very bytes are to be the disk, set format=raw."
-        )
+        raw = "" if kind.refused_by_cdi else " Only if these very bytes are to be the disk, set format=raw."
+        raise CdiError(f"{path} is not a disk image that CDI accepts: {what} is {kind.name}; {first}{kind.remedy_for(inner)}.{raw}")
 
 
 def _refuse_cut(path: str, size: int | None, end: int, what: str) -> None:

@@ -24,7 +24,7 @@ _HEADROOM_BYTES = 16 * _MIB
 # What tar may not make, or change, in a volume as the user that CDI unpacks by (UnArchiveTar in pkg/util/util.go, v1.65.0).
 _REPACK = (
     "make it anew without it: mkdir files && tar -xf {path} -C files --exclude=lost+found && "
-    "find files -mindepth 1 -maxdepth 1 ! -name dev -printf '%P\\0' | tar -C files --null -T - -cf {new}"
+    "find files -mindepth 1 -maxdepth 1 -printf '%P\\0' | tar -C files --null -T - -cf {new}"
 )
 
 
@@ -78,8 +78,6 @@ def _obstacle(member: tarfile.TarInfo) -> str:
         return "an entry for its top directory (./)"
     if member.name.removeprefix("./").rstrip("/").split("/")[0] == "lost+found":
         return "the entry lost+found"
-    if member.isdev() and not member.isfifo():
-        return f"the device node {member.name}"
     return ""
 
 

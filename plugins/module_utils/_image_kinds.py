@@ -24,6 +24,8 @@ class Kind(t.NamedTuple):
 
     name: str
     remedy: str
+    # QEMU recognises it, and CDI asks QEMU: it refuses these bytes as a raw disk, too.
+    refused_by_cdi: bool = False
 
     def remedy_for(self, path: str) -> str:
         """The remedy for the file at `path`."""
@@ -64,7 +66,7 @@ def _packed(name: str, tool: str) -> Kind:
 
 
 def _convertible(name: str, command: str = _CONVERT) -> Kind:
-    return Kind(f"{name}, which CDI does not convert", command)
+    return Kind(f"{name}, which CDI does not convert", command, refused_by_cdi=True)
 
 
 def _document(name: str) -> Kind:
@@ -74,8 +76,8 @@ def _document(name: str) -> Kind:
 # Unpacked by CDI only when nothing else is packed around it.
 TWICE = {"gz": b"\x1f\x8b\x08", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd"}
 _LUKS = (
-    "if the machine is to unlock it itself, give it a volume with volume_mode: Block and set format=raw; else decrypt it with: qemu-img convert "
-    "--object secret,id=key,file=PASSPHRASE_FILE --image-opts driver=luks,file.filename={path},key-secret=key -O qcow2 {qcow2}"
+    "decrypt it with: qemu-img convert --object secret,id=key,file=PASSPHRASE_FILE --image-opts driver=luks,file.filename={path},key-secret=key "
+    "-O qcow2 {qcow2}; a machine can unlock a LUKS partition of a partitioned disk by itself"
 )
 _DELTA = "convert it, with its parents beside it, with: qemu-img convert -O qcow2 {path} {qcow2}"
 # Offset, first bytes, kind. What is so short that a boot sector could begin with it stands in `_SHORT`.
@@ -111,21 +113,21 @@ _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     *((0, bytes([0x22 + number, 0xB5, 0x2F, 0xFD]), _packed("an old release of zstd", "zstd -dc")) for number in range(6)),
     (0, b"bvx", Kind("compressed with lzfse, which CDI does not unpack", "unpack it with: lzfse -decode -i {path} -o {raw}")),
     (0, b"\x3a\xff\x26\xed", Kind("an Android sparse image", "unpack it with: simg2img {path} {raw}")),
-    (0, b"LUKS\xba\xbe", Kind("encrypted with LUKS, which CDI does not decrypt", _LUKS)),
+    (0, b"LUKS\xba\xbe", Kind("encrypted with LUKS, which CDI does not decrypt", _LUKS, refused_by_cdi=True)),
     (0, b"WithoutFreeSpace", _convertible("a Parallels disk")),
     (0, b"WithouFreSpacExt", _convertible("a Parallels disk")),
     (0, b"QED\0", _convertible("a QED image")),
     (0, b"COWD", _convertible("a sparse extent of ESX (COWD)", "convert it with: qemu-img convert -f vmdk -O qcow2 {path} {qcow2}")),
     (0, b"\xbe\xba\xfe\xca\0\0\0\0", _convertible("a sparse extent of vSphere (SESPARSE)", _DELTA.replace("{path}", "DESCRIPTOR.vmdk"))),
     (0, b"Bochs Virtual HD Image", _convertible("a Bochs disk")),
-    (0, b"OOOM", _convertible("a User Mode Linux COW file")),
+    (0, b"OOOM", Kind("a User Mode Linux COW file", "merge it into its backing file with: uml_moo {path} {raw}")),
     (0, b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop", _convertible("a cloop image", "convert it with: qemu-img convert -f cloop -O qcow2 {path} {qcow2}")),
     (0, b"EVF\x09\x0d\x0a\xff\0", Kind("an EnCase image", "convert it with: ewfexport -t - {path} > {raw}")),
     (0, b"EVF2\r\n\x81\0", Kind("an EnCase image", "convert it with: ewfexport -t - {path} > {raw}")),
-    (0, b"\xce\x24\xb9\xa2", _convertible("an Acronis backup", "restore it with the program that made it")),
-    (0, b"\x00" + b"\xff" * 10 + b"\0", _convertible("a raw CD image (bin)", "convert it with: bchunk {path} CUE_FILE {raw}")),
-    (0, b"sprs", _convertible("an Apple sparse image", "convert it on a Mac with: hdiutil convert {path} -format UDTO -o {raw}")),
-    (0, b"encrcdsa", _convertible("an encrypted Apple disk image", "convert it on a Mac with: hdiutil convert {path} -format UDTO -o {raw}")),
+    (0, b"\xce\x24\xb9\xa2", Kind("an Acronis backup", "restore it with the program that made it")),
+    (0, b"\x00" + b"\xff" * 10 + b"\0", Kind("a raw CD image (bin)", "convert it with: bchunk {path} CUE_FILE {raw}")),
+    (0, b"sprs", Kind("an Apple sparse image", "convert it on a Mac with: hdiutil convert {path} -format UDTO -o {raw}")),
+    (0, b"encrcdsa", Kind("an encrypted Apple disk image", "convert it on a Mac with: hdiutil convert {path} -format UDTO -o {raw}")),
     (8, b"\xac\xcb\xba\xf5\x02\0\0\0", Kind("a ZFS send stream", "receive it into a volume, and give a copy of that volume")),
     (0, b"btrfs-stream\0", Kind("a Btrfs send stream", "receive it into a file system, and give a copy of its disk")),
     (0, b"%PDF-", _document("a PDF document")),
@@ -150,6 +152,9 @@ _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"\xca\xfe\xba\xbe", _document("a Java class or a Mach-O executable")),
     (0, b"\xcf\xfa\xed\xfe", _document("a Mach-O executable")),
     (0, b"\0asm", _document("a WebAssembly module")),
+    (0x202, b"HdrS", _document("a Linux kernel")),
+    (0, b"\x27\x05\x19\x56", _document("a U-Boot image")),
+    (0, b"\xd0\x0d\xfe\xed", _document("a device tree or U-Boot image")),
     (0, b"PACK\0\0\0", _document("a Git pack")),
     (0, b"Salted__", Kind("encrypted with openssl", "decrypt it with: openssl enc -d -in {path} -out {raw} and the cipher that encrypted it")),
     (0, b"age-encryption.org/", Kind("encrypted with age", "decrypt it with: age -d -o {raw} {path}")),

@@ -67,10 +67,10 @@ _REMEDIES_OF_ROUTES = {
 }
 # By regular expressions.
 _REMEDIES = {
+    "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
     "effective image size is larger": "The image needs {needed}; request at least that, or omit the size.",
     "image header": "Give a whole image in a format that CDI reads.",
     SPOILT: "CDI spoils some files in xz or zst while it looks at their header: unpack the file, or pack it with gzip.",
-    "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
 }
 
 CREATE, SEND, REPLACE, RECORD, NOTHING = "create", "send", "replace", "record", "nothing"
@@ -171,7 +171,7 @@ def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: float, given: O
     if needed is not None:
         needed = required_space(needed, overhead, ()) if overhead else needed
     if size is not None:
-        refuse_too_small(upload, image, int(parse(size)), needed, f"size is {size!r}")
+        refuse_too_small(upload, image, int(parse(size)), needed, f"size is {size!r}", "request at least that, or omit the size")
         return str(size)
     requested = ((before.get("resources") or {}).get("requests") or {}).get("storage")
     if requested is not None and (needed is None or parse(requested) >= needed):
@@ -183,11 +183,11 @@ def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: float, given: O
     return f"{-(-needed // MIB)}Mi"
 
 
-def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str) -> None:
+def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str, remedy_: str) -> None:
     """CDI would only find out when all has been sent."""
     if needed is not None and size < needed:
         what = f"{upload['path']} ({describe(image)})"
-        raise CdiError(f"{upload['name']}: {told}, and {what} needs {-(-needed // MIB)}Mi; request at least that, or omit the size.")
+        raise CdiError(f"{upload['name']}: {told}, and {what} needs {-(-needed // MIB)}Mi; {remedy_}.")
 
 
 def describe(image: Image) -> str:
@@ -357,7 +357,7 @@ def is_busy(status: int, text: str) -> bool:
 
 def is_full(text: str) -> bool:
     """Whether the upload server had too little room."""
-    return "effective image size is larger" in text
+    return "effective image size is larger" in text and "Invalid format" not in text  # Which CDI says in one sentence.
 
 
 def told(status: int, text: str) -> str:

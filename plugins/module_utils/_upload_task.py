@@ -28,7 +28,8 @@ from ._preflight import Planned
 from ._preflight_task import SPEC as PREFLIGHT
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._upload_progress import Progress
-from ._upload_sending import Item, Session, annotate, create, recorded_digest, replace, send_until_taken, settle_failure
+from ._upload_sending import annotate, create, recorded_digest, replace, send_until_taken, settle_failure
+from ._upload_session import Item, Session
 from ._upload_source import FileIdentity, open_source, unreadable
 from ._wait import wait_gone
 
@@ -150,7 +151,7 @@ def upload_one(session: Session, item: Item) -> None:
 def _look_at_file(session: Session, item: Item) -> None:
     """What the file is, and its digest where that decides. A packed file that may be sent is unpacked while it is hashed, to see that it is whole."""
     path, insist = item.upload["path"], item.upload["format"] == "raw"
-    item.identity = FileIdentity.of(path)
+    item.identity, item.digest = FileIdentity.of(path), ""  # What `checksum` says is not known to be so.
     exists = item.volume is not None or item.claim is not None
     if exists and rules.is_populated(item.volume, item.claim):
         item.image = _inspected(path, None, insist)
@@ -178,7 +179,7 @@ def _check_before_writing(session: Session, item: Item) -> None:
     if item.plan == rules.REPLACE and t.cast(Image, item.image).compression:
         item.image = _inspected(item.upload["path"], lambda _data: None, item.upload["format"] == "raw")
     if not session.check_mode:
-        session.check_rights(item.key[0])
+        session.check_rights(item.key)
         session.route()
 
 
@@ -238,7 +239,7 @@ def _check_claim(session: Session, item: Item, image: Image, claim: Object) -> N
         )
     if image.needed_size is not None:
         needed = required_space(image.needed_size, session.overhead(claim["spec"]), ())
-        rules.refuse_too_small(item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small")
+        rules.refuse_too_small(item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small", "give a larger claim")
 
 
 def _label(session: Session, item: Item) -> None:

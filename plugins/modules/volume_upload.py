@@ -13,10 +13,16 @@ description:
     a disk of it. Any number of files is sent by one task with O(uploads).
   - The file's SHA-256 is kept on the claim. A volume that holds the file already is left alone, and no byte is sent.
   - The file is a disk image (raw, ISO, qcow2, vmdk, vhd, vhdx or vdi), as it is or compressed with gz, xz or zst, or a tar archive.
-    Its first bytes tell which; its name does not count.
+    Its first bytes tell which; its name does not count, but that a tar archive under a name that does not end like one needs O(content_type).
+  - What is certainly no disk (a web page, a zip or bzip2 file, a program, for example), is cut off or damaged, is packed twice, or is an image that
+    CDI does not convert (LUKS, QED, a part of a split vmdk, one with a backing file, for example) is an error before anything is made, which says
+    what to do. A packed file is unpacked while its digest is taken, to see that it is whole, where it may be sent; of zst only the structure is
+    looked at.
+  - A block device is read like a file. A pipe, a socket or a directory is an error.
   - Where no size is given the image tells the size of its disk, and CDI adds the overhead of the volume's file system.
   - What is sent is the file whose digest was taken. If it changes while it is sent its last bytes are held back, and CDI discards the others.
   - An upload that is interrupted, on either side, is finished by running the task again.
+  - Bytes behind the end of a packed file, as OpenWrt appends them, are not sent, and a warning says so; CDI would refuse them.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -42,12 +48,14 @@ notes:
   - CDI binds the volume at once, also one whose storage class binds when a pod uses the claim.
   - The certificate of the upload proxy is always verified.
   - "The account needs: C(get), C(list) and C(watch) on DataVolumes and claims, C(create) and C(patch) on DataVolumes, C(patch) on claims, C(create) on
-    C(uploadtokenrequests), C(get) on the ConfigMap C(cdi-uploadproxy-signer-bundle) in CDI's namespace and, for a port-forward, C(list) on pods and
-    C(get) and C(create) on C(pods/portforward) there. Replacing needs C(delete) on DataVolumes, or C(delete) and C(create) on claims, too; so does
-    making anew what an unfinished upload has left, be it of another file or of an attempt before."
+    C(uploadtokenrequests), C(get) on the ConfigMap C(cdi-uploadproxy-signer-bundle) in CDI's namespace, if O(upload_proxy_url) and
+    O(upload_proxy_ca) are not both given, and, for a port-forward, C(list) on pods and
+    C(get) and C(create) on C(pods/portforward) there. Replacing needs C(delete) on DataVolumes, or C(delete) and C(create) on claims, and C(list) on
+    pods, VirtualMachines and VolumeCloneSources, too; so does making anew what an unfinished upload has left, be it of another file or of an attempt
+    before. O(on_failure=delete) needs C(delete) on DataVolumes. Missing rights are found before anything is made or deleted."
 options:
   path:
-    description: Path of the file, on the host that runs the task. Required with O(name).
+    description: Path of the file or block device, on the host that runs the task. Required with O(name).
     type: path
     aliases: [src]
   name:
@@ -67,6 +75,14 @@ options:
       - When the volume is known to hold a file with this digest the local file is not even read, unless O(storage) or O(pvc) is given,
         with which the image has to be compared, or O(overwrite=always).
     type: str
+  format: &format
+    description:
+      - V(raw) insists that the file, or what is packed in it, is a raw disk although it looks like something else, for example a data disk that is
+        a tar archive.
+      - It is an error for an image that CDI converts in any case, or that CDI itself refuses, such as LUKS.
+    type: str
+    choices: [auto, raw]
+    default: auto
   overwrite: &overwrite
     description:
       - What to do with a volume that is already filled.
@@ -81,6 +97,22 @@ options:
     type: str
     choices: [never, different, always]
     default: never
+  when_in_use: &when_in_use
+    description:
+      - What to do when data are to be replaced that a pod, a virtual machine or a clone uses.
+      - V(fail) is an error that names them, before anything is written. V(delete) deletes the data all the same.
+    type: str
+    choices: [fail, delete]
+    default: fail
+  on_failure: &on_failure
+    description:
+      - What to do with a DataVolume that the task has made and that it could not fill.
+      - V(delete) takes it away again, unless CDI may still be at work on all that it was sent, or somebody else fills it. A volume that waits for data
+        has a pod, which takes a share of its node.
+      - V(keep) leaves it, so that it can be looked at. A volume that was there before is left in any case.
+    type: str
+    choices: [delete, keep]
+    default: delete
   labels: &labels
     description: Labels of the DataVolume. Other labels stay. CDI copies them to the claim only when it creates the claim.
     type: dict
@@ -120,7 +152,10 @@ options:
     type: dict
     suboptions: *target
   content_type: &content_type
-    description: Whether the file is a disk (V(kubevirt)) or a tar archive whose members shall be unpacked. A tar archive is one when nothing is given.
+    description:
+      - Whether the file is a disk (V(kubevirt)) or a tar archive whose members shall be unpacked (V(archive)).
+      - When nothing is given a tar archive is one if its name ends in C(.tar), C(.tar.gz), C(.tgz) or the like, or the volume is one for archives. Under
+        another name, or when it wraps a virtual machine (OVA, Vagrant box), it is an error that says which disk to take.
     type: str
     choices: [kubevirt, archive]
   preallocation: &preallocation
@@ -138,7 +173,7 @@ options:
     elements: dict
     suboptions:
       path:
-        description: Path of the file, on the host that runs the task.
+        description: Path of the file or block device, on the host that runs the task.
         type: path
         required: true
         aliases: [src]
@@ -148,7 +183,10 @@ options:
         required: true
       namespace: *namespace
       checksum: *checksum
+      format: *format
       overwrite: *overwrite
+      when_in_use: *when_in_use
+      on_failure: *on_failure
       labels: *labels
       annotations: *annotations
       storage: *storage
@@ -215,6 +253,19 @@ EXAMPLES = r"""
       storage_class_name: fast
       volume_mode: Block
 
+- name: Upload a block device, here a logical volume, as a disk
+  kubevirt.cdi.volume_upload:
+    path: /dev/vg0/old-server
+    name: old-server
+    namespace: images
+
+- name: Upload a data disk whose bytes are a tar archive, which the machine reads by itself
+  kubevirt.cdi.volume_upload:
+    path: /images/tape.tar
+    name: tape
+    namespace: images
+    format: raw
+
 - name: Unpack an archive into a file system
   kubevirt.cdi.volume_upload:
     path: /backups/www.tar.gz
@@ -263,6 +314,9 @@ action:
   description:
     - What was done, or in check mode would be done. V(uploaded), V(replaced) (deleted and uploaded anew), V(unchanged), or V(recorded) when an
       interrupted run had sent everything and only the digest had to be noted.
+    - When the task failed, what it has left. V(created) is a volume that was made and is empty, V(begun) one into which the file was sent in part,
+      V(deleted) one that was deleted with its data and not made anew, V(emptied) one that was deleted with its data and made anew, V(unchanged) that
+      nothing was changed.
   returned: when O(name) was given
   type: str
   sample: uploaded
@@ -297,7 +351,7 @@ file_size:
   type: int
   sample: 648806400
 bytes_sent:
-  description: Bytes sent by the last attempt.
+  description: Bytes sent by the last attempt, which are fewer than RV(file_size) when bytes behind the end of a packed file are left out.
   returned: when O(name) was given
   type: int
   sample: 648806400

@@ -184,6 +184,7 @@ def test_a_disk_is_not_sent_to_a_volume_for_archives(module, namespace, image, f
         ({"content_type": "archive", "storage": {"volume_mode": "Block"}}, "an archive needs a file system"),
         ({"parallel": 0}, "parallel is 0"),
         ({"retries": -1}, "retries is -1"),
+        ({"content_type": "archive", "format": "raw"}, "disk has content_type=archive and format=raw; give one of them"),
     ],
 )
 def test_bad_options_end_before_any_request(wire, module, namespace, image, options, named) -> None:
@@ -195,9 +196,12 @@ def test_bad_options_end_before_any_request(wire, module, namespace, image, opti
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"path": "/nowhere"}, "Cannot read /nowhere on the host that runs this task: No such file or directory"),
-        ({"checksum": f"sha256:{'0' * 64}"}, "and not sha256:0000"),
-        ({"storage": {"size": "1Mi"}}, "size is 1Mi"),
+        ({"path": "/nowhere"}, "File /nowhere was not found on the host that runs the task ("),
+        ({"path": "https://example.com/disk.img"}, "for a URL use module data_volume with source.http"),
+        ({"path": "/dev/zero"}, "is a character device, which cannot be uploaded"),
+        ({"path": "/etc"}, "is a directory, which cannot be uploaded"),
+        ({"checksum": f"sha256:{'0' * 64}"}, "does not match checksum: expected sha256:0000"),
+        ({"storage": {"size": "1Mi "}}, "size is '1Mi'"),
         ({"content_type": "archive"}, "is a disk image (raw)"),
     ],
 )

@@ -23,11 +23,11 @@ POOL_FULL = ("no space left in the pool", "make room in the storage")
 # By the name of the volume.
 FAULTS = {
     # Refused before a volume is made
-    "file-missing": Fault("", "Cannot read /nowhere/disk.raw", "correct path", upload("/nowhere/disk.raw")),
+    "file-missing": Fault("", "File /nowhere/disk.raw was not found", "check path", upload("/nowhere/disk.raw")),
     "checksum-wrong": Fault(
-        "", "and not sha256:00", "give the right one", {**upload(), "checksum": f"sha256:{'0' * 64}"}
+        "", "does not match checksum", "Correct checksum, or the file", {**upload(), "checksum": f"sha256:{'0' * 64}"}
     ),
-    "image-too-large": Fault("", "needs 64Mi", "ask for at least that", upload(size="32Mi")),
+    "image-too-large": Fault("", "needs 64Mi", "request at least that", upload(size="32Mi")),
     "claim-takes-no-uploads": Fault("", "takes no uploads", "set the annotation", FILE),
     "filled-otherwise": Fault("", "is filled from another source", "give another name", upload()),
     # The storage

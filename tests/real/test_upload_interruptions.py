@@ -129,8 +129,9 @@ def test_a_file_that_changes_while_it_is_sent_never_becomes_a_disk(
     options = _upload(namespace, path, progress)
     result = module("volume_upload", **options).result
     changer.join()
-    assert result["failed"] and "has changed" in result["msg"]
-    assert connection.get(DATA_VOLUME, "disk", namespace)["status"]["phase"] != "Succeeded"
+    assert result["failed"] and "changed during the upload" in result["msg"] and not result["changed"]
+    volume = connection.get(DATA_VOLUME, "disk", namespace)
+    assert volume is None or (volume["metadata"]["deletionTimestamp"] and volume["status"]["phase"] != "Succeeded")
     assert ok("volume_upload", **options)["phase"] == "Succeeded"
 
 

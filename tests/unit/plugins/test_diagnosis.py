@@ -30,6 +30,26 @@ def _stored(phase: str, restarts: int = 0, **conditions: dict[str, str]) -> dict
     return {"metadata": {"name": "disk", "uid": VOLUME}, "status": status}
 
 
+@pytest.mark.parametrize(
+    ("phase", "noted", "told"),
+    [
+        ("UploadReady", {"kubevirt.cdi/upload-sha256": "a" * 64, "kubevirt.cdi/upload-begun": "2026-01-02T03:04:05Z"}, " since 2026-01-02T03:04:05Z "),
+        ("UploadReady", {"kubevirt.cdi/upload-sha256": "a" * 64}, "not finished (file with SHA-256 aaaaaaaaaaaa...)"),
+        ("UploadReady", {}, None),
+        ("UploadScheduled", {"kubevirt.cdi/upload-sha256": "a" * 64}, None),
+        ("Succeeded", {"kubevirt.cdi/upload-sha256": "a" * 64}, None),
+    ],
+)
+def test_an_upload_that_was_begun_and_not_finished_is_a_problem(phase: str, noted: dict[str, str], told: str | None) -> None:
+    owner = [{"kind": "DataVolume", "uid": VOLUME}]
+    claim = {"metadata": {"name": "disk", "uid": CLAIM, "annotations": noted, "ownerReferences": owner}, "spec": {}}
+    explained = rules.explain(_stored(phase, Running={"status": "True"}), rules.Evidence(claims=[claim]))
+    assert (explained is None) == (told is None)
+    if explained:
+        assert explained["cause"] == "upload_unfinished" and told in explained["message"]
+        assert "run the upload again or delete the volume" in explained["remedy"]
+
+
 EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "golden"}}}
 
 

@@ -148,7 +148,7 @@ NO_DISK: dict[str, tuple[Make, str]] = {
     "wim": (_is(b"MSWIM\0\0\0"), "is a Windows imaging file"),
     "openssl": (_by("openssl", "enc", "-aes-256-cbc", "-pbkdf2", "-k", "x"), "is encrypted with openssl"),
     "git-pack": (_git_pack, "is a Git pack"),
-    "luks": (_luks, "encrypted with LUKS, which CDI does not decrypt; .*volume_mode: Block and set format=raw; else .*driver=luks"),
+    "luks": (_luks, "encrypted with LUKS, which CDI does not decrypt; .*driver=luks"),
     "parallels": (_qemu("-f", "parallels"), "is a Parallels disk.*qemu-img convert -O qcow2 "),
     "qed": (_qemu("-f", "qed"), "is a QED image.*qemu-img convert -O qcow2 "),
     "cowd": (_is(b"COWD\1\0\0\0"), "COWD.*qemu-img convert -f vmdk -O qcow2 "),
@@ -156,8 +156,12 @@ NO_DISK: dict[str, tuple[Make, str]] = {
     "descriptor-crlf": (_text(("# Disk DescriptorFile\n" + DESCRIPTOR).replace("\n", "\r\n")), "only the descriptor of a vmdk"),
     "descriptor-bom": (_text("# Disk DescriptorFile\n" + DESCRIPTOR, "utf-8-sig"), "only the descriptor of a vmdk"),
     "descriptor-first-line": (_text("# made by hand\n\n" + DESCRIPTOR), "only the descriptor of a vmdk.*qemu-img convert -f vmdk"),
-    "cd-bin": (_is(b"\0" + b"\xff" * 10 + b"\0\0\2\0\1"), "is a raw CD image .bin., .*bchunk "),
+    "cd-bin": (_is(b"\0" + b"\xff" * 10 + b"\0\0\2\0\1"), "is a raw CD image .bin.; .*bchunk "),
 }
+
+
+# Whatever the user says: QEMU knows them, and CDI asks QEMU.
+REFUSED_BY_CDI = ("luks", "parallels", "qed", "cowd", "sesparse")
 
 
 def _windows_program() -> bytes:
@@ -175,10 +179,16 @@ def test_what_is_certainly_no_disk_is_named_with_what_to_do(folder: Path, kind: 
         path = _packed(path, compression)
     if compression == "zst" and kind == "dmg":
         return  # Its mark is at its end, and zst is unpacked only at its start.
-    with pytest.raises(CdiError, match=f"(?s)is not a disk image that CDI accepts: .*{named}.*set format=raw") as refused:
+    raw = "" if kind in REFUSED_BY_CDI else ".*set format=raw"
+    with pytest.raises(CdiError, match=f"(?s)is not a disk image that CDI accepts: .*{named}{raw}") as refused:
         inspect(str(path), lambda _data: None)
     message = str(refused.value)
     assert message.startswith(f"{path} ") and (not compression or f"unpack it with: {_TOOLS[compression]} -dc {path} > {folder}/{kind}.qcow2; then" in message)
+    if kind in REFUSED_BY_CDI:
+        with pytest.raises(CdiError, match=named) as insisted:
+            inspect(str(path), lambda _data: None, insist=True)
+        assert "format=raw" not in str(insisted.value)
+        return
     told = inspect(str(path), lambda _data: None, insist=True)
     assert (told.format, told.compression) == ("raw", compression)
 
@@ -376,6 +386,7 @@ def test_what_is_behind_the_end_of_a_packed_file_is_not_sent(folder: Path, compr
     hashed = hashlib.sha256()
     image = inspect(str(packed), hashed.update)
     assert hashed.digest() == hashlib.sha256(whole + TAILS[tail]).digest(), "the digest is the file's"
+    assert inspect(str(packed)).tail in (image.tail, 0)
     padding = compression == "xz" and tail == "zeros"  # Which belongs to the format, by fours.
     assert image.sent_size == len(whole) + (len(TAILS[tail]) if padding else 0)
     assert compression == "zst" or image.virtual_size == len(RAW)
@@ -537,15 +548,10 @@ def test_every_format_of_tar_is_taken(folder: Path, options: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("member", "named"),
-    [("./", "an entry for its top directory"), ("lost+found/", "the entry lost.found"), ("./lost+found/", "the entry lost.found"), ("dev/null", "the device node dev/null")],
+    [("./", "an entry for its top directory"), ("lost+found/", "the entry lost.found"), ("./lost+found/", "the entry lost.found")],
 )
 def test_what_cdi_cannot_unpack_from_an_archive_is_named(folder: Path, member: str, named: str) -> None:
     path = _tar(folder / "obstacle.tar", {"./": b""} if member == "./" else {member: b""})
-    if member.startswith("dev"):
-        with tarfile.open(path, "w") as archive:
-            node = tarfile.TarInfo(member)
-            node.type = tarfile.CHRTYPE
-            archive.addfile(node)
     with pytest.raises(CdiError, match=f"has {named}.*make it anew without it: mkdir files && tar -xf .* -C files") as refused:
         inspect(str(path))
     command = str(refused.value).partition("anew without it: ")[2].rstrip(".")

@@ -161,3 +161,37 @@ def test_a_tunnel_that_ends_in_the_handshake_is_an_error(ends: Ends, end: str) -
         server.sock.close()
     with pytest.raises(OSError):
         TlsStream(tunnel, ssl.create_default_context(), "cdi-uploadproxy.cdi.svc")
+
+
+@pytest.mark.parametrize("protocol", [SPDY, CHANNELS])
+@pytest.mark.parametrize("when", ["while sending", "while reading", "between"])
+def test_a_ping_is_answered_between_frames(ends: Ends, protocol: str, when: str) -> None:
+    """Inside a frame that is half sent the answer would be taken for a part of the data."""
+    tunnel, server = ends(protocol)
+    if protocol == SPDY:
+        server.recv()
+    data = bytes(range(256)) * 16384
+    # The frame is larger than what the sockets hold: a ping arrives when half of it is on its way.
+    sender = threading.Thread(target=tunnel.sendall, args=(data,))
+    if when != "while sending":
+        server.ping("are you there")
+    if when == "while reading":
+        with pytest.raises(TimeoutError):
+            tunnel.recv()
+    sender.start()
+    if when == "while sending":
+        server.ping("are you there")
+    frames = [server.recv_frame(), server.recv_frame()]
+    told = {frame.opcode: bytes(frame.data) for frame in frames}
+    assert told[websocket.ABNF.OPCODE_PONG] == b"are you there"
+    assert told[websocket.ABNF.OPCODE_BINARY].endswith(data)
+    sender.join()
+
+
+def test_messages_in_several_frames_and_pongs_between_them_are_put_together(ends: Ends) -> None:
+    tunnel, server = ends(CHANNELS)
+    server.send_binary(b"\0\xfb\x20")
+    server.send_frame(websocket.ABNF.create_frame(b"\0hel", websocket.ABNF.OPCODE_BINARY, 0))
+    server.pong("unasked")
+    server.send_frame(websocket.ABNF.create_frame(b"lo", websocket.ABNF.OPCODE_CONT, 1))
+    assert tunnel.recv() == b"hello"

@@ -1,0 +1,226 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of all kinds on a real CDI: what is refused makes nothing, what is refused for CDI's sake CDI refuses, and failures leave nothing."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _image, _upload_task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, POD
+from tests.cluster.digests import digests
+from tests.real.test_upload_interruptions import _killed_midway
+from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, namespace_of, upload_here
+
+Make = Callable[[Path, Images], object]
+
+
+def _run(*command: str | Path, data: bytes | None = None) -> bytes:
+    return subprocess.run([str(part) for part in command], check=True, capture_output=True, input=data).stdout
+
+
+def _cut(path: Path, source: str) -> None:
+    content = Path(source).read_bytes()
+    path.write_bytes(content[: len(content) * 2 // 3])
+
+
+def _luks(path: Path, _images: Any) -> None:
+    _run("qemu-img", "create", "-f", "luks", "--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10", path, "4M")
+
+
+REFUSED: dict[str, tuple[Make, str]] = {
+    "page": (lambda p, _images: p.write_bytes(b"<html>" + b"There is no such file. " * 99), "is a web page"),
+    "zip": (lambda p, images: _run("7z", "a", "-tzip", "-bd", "-y", f"{p}", images.iso), "is a zip archive"),
+    "luks": (_luks, "encrypted with LUKS"),
+    "qed": (lambda p, _images: _run("qemu-img", "create", "-f", "qed", p, "4M"), "is a QED image"),
+    **{f"cut-{form}": (lambda p, images, form=form: _cut(p, images.disks[form]), "is cut off") for form in ("qcow2", "vdi", "vmdk", "vhd", "vhdx")},
+    **{f"cut-{form}": (lambda p, images, form=form: _cut(p, images.disks[form]), "is cut off") for form in ("raw-gz", "raw-xz", "raw-zst", "vmdk-zst")},
+    "twice": (lambda p, images: p.write_bytes(gzip.compress(Path(images.disks["raw-xz"]).read_bytes())), "is packed twice"),
+    "pipe": (lambda p, _images: os.mkfifo(p), "is a pipe"),
+}
+
+
+def _make(path: Path, images: Images, make: Make) -> str:
+    made = path if path.suffix else path.with_suffix(".zip") if path.name == "zip" else path
+    make(made, images)
+    return str(made)
+
+
+def test_a_refused_file_makes_nothing(images: Images, namespace: str, module: Any, connection: Connection, tmp_path: Path) -> None:
+    uploads = [{"name": name, "path": _make(tmp_path / name, images, make), "storage": THIN} for name, (make, _named) in REFUSED.items()]
+    started = time.monotonic()
+    result = module("volume_upload", namespace=namespace, uploads=uploads).result
+    assert time.monotonic() - started < 60 and not result["changed"]
+    for item in result["uploads"]:
+        assert REFUSED[item["name"]][1] in item["error"], item["error"]
+        assert (item["changed"], item["action"], item["bytes_sent"], item["retries"]) == (False, "unchanged", 0, 0)
+    assert connection.list(DATA_VOLUME, namespace)[0] == connection.list(PERSISTENT_VOLUME_CLAIM, namespace)[0] == []
+
+
+@pytest.fixture
+def device(images: Images) -> Iterator[str]:
+    path = _run("losetup", "--show", "-f", images.disks["raw"]).decode().strip()
+    yield path
+    _run("losetup", "-d", path)
+
+
+def test_a_block_device_arrives(images: Images, namespace: str, ok: Any, digest: Any, device: str) -> None:
+    result = ok("volume_upload", name="disk", namespace=namespace, path=device, storage=THIN)
+    assert (result["format"], result["virtual_size"], result["sha256"]) == ("raw", images.size, images.sha256)
+    assert digest(namespace, "disk", images.size) == images.sha256
+    assert not ok("volume_upload", name="disk", namespace=namespace, path=device, storage=THIN)["changed"]
+
+
+def _pods(connection: Connection, namespace: str) -> list[str]:
+    return [pod["metadata"]["name"] for pod in connection.list(POD, namespace)[0]]
+
+
+def test_failed_tries_leave_neither_volumes_nor_pods(namespace: str, module: Any, connection: Connection, tmp_path: Path) -> None:
+    """Of an image that only QEMU knows to be bad: an extension of its header is longer than the header."""
+    path = tmp_path / "bad.qcow2"
+    _run("qemu-img", "create", "-f", "qcow2", path, "8M")
+    with open(path, "r+b") as file:
+        file.seek(112)
+        file.write(bytes.fromhex("12345678fffffff0"))
+    for number in range(3):
+        result = module("volume_upload", name=f"disk-{number}", namespace=namespace, path=str(path), storage=THIN, retries=1).result
+        assert result["failed"] and "was deleted again" in result["msg"] and not result["changed"], result
+    deadline = time.monotonic() + 60
+    while (left := _pods(connection, namespace) + connection.list(DATA_VOLUME, namespace)[0] + connection.list(PERSISTENT_VOLUME_CLAIM, namespace)[0]) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert left == []
+    kept = module("volume_upload", name="disk", namespace=namespace, path=str(path), storage=THIN, retries=1, on_failure="keep").result
+    assert (kept["changed"], kept["action"]) == (True, "created") and connection.get(DATA_VOLUME, "disk", namespace) is not None
+
+
+def test_data_in_use_are_not_overwritten(images: Images, namespace: str, module: Any, ok: Any, digest: Any, connection: Connection) -> None:
+    options = {"name": "disk", "namespace": namespace, "storage": THIN}
+    assert ok("volume_upload", path=images.disks["raw"], **options)["changed"]
+    claim = {"name": "data", "persistentVolumeClaim": {"claimName": "disk"}}
+    # Its image is never there: a pod that is about to use the data is enough.
+    spec = {"containers": [{"name": "user", "image": "nothing.invalid/at/all"}], "volumes": [claim], "terminationGracePeriodSeconds": 0}
+    connection.create(POD, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": spec}, namespace, dry_run=False)
+    for overwrite in ("different", "always"):
+        result = module("volume_upload", path=images.iso, overwrite=overwrite, **options).result
+        assert result["failed"] and f"is in use by pod {namespace}/user" in result["msg"], result["msg"]
+        assert (result["changed"], result["action"]) == (False, "unchanged")
+    connection.delete(POD, "user", namespace, dry_run=False)
+    assert digest(namespace, "disk", images.size) == images.sha256
+
+
+def test_an_upload_that_was_begun_and_not_finished_is_a_problem(images: Images, namespace: str, ok: Any, tmp_path: Path) -> None:
+    options = {"name": "disk", "namespace": namespace, "progress_file": str(tmp_path / "progress"), "storage": THIN}
+    _killed_midway({**options, "path": str(images.large)})
+    (volume,) = ok("data_volume_info", namespace=namespace)["data_volumes"]
+    assert volume["diagnosis"]["cause"] == "upload_unfinished", volume["diagnosis"]
+    assert "an upload was begun and not finished since 20" in volume["diagnosis"]["message"]
+    assert ok("volume_upload", **options, path=str(images.large))["phase"] == "Succeeded"
+    assert ok("data_volume_info", namespace=namespace)["data_volumes"][0]["diagnosis"] is None
+
+
+# What CDI takes, and what it does not: the witnesses of what is refused for its sake.
+
+
+@pytest.fixture(scope="module")
+def shared(connection: Connection) -> Iterator[str]:
+    yield from namespace_of(connection)
+
+
+RAW = b"\xeb\x63\x90\0" + os.urandom(4 * MIB - 4)
+TAKEN: dict[str, Callable[[Path], object]] = {
+    "gz-with-a-tail": lambda p: p.write_bytes(gzip.compress(RAW) + b"FWx0 metadata"),
+    "gz-with-zeros": lambda p: p.write_bytes(gzip.compress(RAW) + bytes(4096)),
+    "xz-with-a-tail": lambda p: p.write_bytes(lzma.compress(RAW) + b"tail"),
+    "zst-with-a-tail": lambda p: p.write_bytes(_run("zstd", "-qc", data=RAW) + b"tail of some bytes"),
+    "zst-long-29": lambda p: p.write_bytes(_run("zstd", "-qc", "--long=29", data=RAW)),
+    "gz-of-two": lambda p: p.write_bytes(gzip.compress(RAW[:MIB]) + gzip.compress(RAW[MIB:])),
+    "xz-of-two": lambda p: p.write_bytes(lzma.compress(RAW[:MIB]) + bytes(4) + lzma.compress(RAW[MIB:]) + bytes(8)),
+}
+
+
+def test_what_is_taken_arrives(shared: str, module: Any, tmp_path: Path) -> None:
+    uploads = []
+    for name, make in TAKEN.items():
+        make(tmp_path / name)
+        uploads.append({"name": name, "path": str(tmp_path / name), "storage": {**THIN, "size": "8Mi"}})
+    result = module("volume_upload", namespace=shared, uploads=uploads, parallel=2).result
+    assert {item["name"]: item.get("error") for item in result["uploads"]} == dict.fromkeys(TAKEN)
+    read = digests(KUBECONFIG, [f"{shared}/{name}" for name in TAKEN], len(RAW))
+    assert set(read.values()) == {hashlib.sha256(RAW).hexdigest()}, read
+
+
+def _tar(path: Path, *members: tarfile.TarInfo) -> None:
+    with tarfile.open(path, "w") as archive:
+        for member in members:
+            archive.addfile(member, io.BytesIO(b"x" * member.size))
+
+
+def _member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.size, member.mode = kind, size, 0o755
+    return member
+
+
+NOT_TAKEN: dict[str, Callable[[Path], object]] = {
+    "gz-tail": TAKEN["gz-with-a-tail"],
+    "gz-zeros": TAKEN["gz-with-zeros"],
+    "xz-tail": TAKEN["xz-with-a-tail"],
+    "zst-tail": TAKEN["zst-with-a-tail"],
+    "xz-x86": lambda p: p.write_bytes(_run("xz", "--x86", "--lzma2", "-c", data=RAW)),
+    "xz-delta": lambda p: p.write_bytes(_run("xz", "--delta", "--lzma2", "-c", data=RAW)),
+    "zst-long-31": lambda p: p.write_bytes(_run("zstd", "-qc", "--ultra", "--long=31", data=RAW)),
+    "luks": lambda p: _luks(p, None),
+    "qed": lambda p: _run("qemu-img", "create", "-f", "qed", p, "4M"),
+    "parallels": lambda p: _run("qemu-img", "create", "-f", "parallels", p, "4M"),
+    "tar-top": lambda p: _tar(p, _member("./", tarfile.DIRTYPE), _member("./file", size=5)),
+    "tar-lost": lambda p: _tar(p, _member("lost+found", tarfile.DIRTYPE), _member("file", size=5)),
+}
+
+
+@pytest.mark.parametrize("name", NOT_TAKEN)
+def test_cdi_itself_refuses_what_is_refused_for_its_sake(
+    shared: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    NOT_TAKEN[name](path)
+    size, archive = path.stat().st_size, name.startswith("tar")
+    looked = None
+    try:
+        looked = _image.inspect(str(path), lambda _data: None)
+    except CdiError:
+        """Which is what the others come to."""
+    assert looked is None or looked.tail
+    seen = Image("tar" if archive else "raw", None, 4 * MIB, size, size)
+    monkeypatch.setattr(_upload_task, "inspect", lambda *_arguments, **_options: seen)
+    options: dict[str, Any] = {"content_type": "archive" if archive else None, "retries": 0}
+    if name == "luks":
+        options["storage"] = {**dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]), **THIN, "volume_mode": "Block"}
+    with pytest.raises(CdiError) as refused:
+        upload_here(connection, name=name, namespace=shared, path=str(path), **options)
+    assert "was deleted again" in str(refused.value), str(refused.value)
+
+
+@pytest.mark.parametrize("form", ["v7", "gnu", "pax"])
+def test_archives_of_every_format_are_unpacked(shared: str, ok: Any, tmp_path: Path, form: str) -> None:
+    (tmp_path / "disk.img").write_bytes(RAW)
+    path = tmp_path / "files.tar"
+    _run("tar", f"--format={form}", "-C", tmp_path, "-cf", path, "./disk.img")
+    assert ok("volume_upload", name=f"tar-{form}", namespace=shared, path=str(path), content_type="archive", storage=THIN)["phase"] == "Succeeded"
+    read = digests(KUBECONFIG, [f"{shared}/tar-{form}"], len(RAW))
+    assert set(read.values()) == {hashlib.sha256(RAW).hexdigest()}
