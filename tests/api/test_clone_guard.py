@@ -190,7 +190,7 @@ def test_a_clone_of_another_namespace_fails_with_its_source(module, namespace, o
 
 
 def test_a_source_that_is_being_deleted_is_refused(module, connection, namespace) -> None:
-    core = client.CoreV1Api(connection.api_client)
+    core = client.CoreV1Api(official_client())
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     core.create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": "golden"}, "spec": spec})
     core.delete_namespaced_persistent_volume_claim("golden", namespace)
