@@ -191,6 +191,21 @@ def _managed(stored: Object, *, ours: bool) -> list[Object]:
     ]
 
 
+def owners_of(stored: Object | None, *path: str) -> list[str]:
+    """The other managers that hold a field, by their names."""
+    owners = set()
+    for entry in (stored or {}).get("metadata", {}).get("managedFields", []):
+        fields = entry.get("fieldsV1", {})
+        for name in path:
+            fields = fields.get(f"f:{name}")
+            if fields is None:
+                break
+        else:
+            if entry.get("manager") != FIELD_MANAGER:
+                owners.add(entry["manager"])
+    return sorted(owners)
+
+
 def _has_unasked(fields: dict[str, t.Any], desired: t.Any, stored: t.Any) -> bool:
     for path, below in fields.items():
         kind, _colon, text = path.partition(":")

@@ -75,6 +75,8 @@ WHEN_IN_USE: Spec = {"when_in_use": {"type": "str", "choices": ["fail", "delete"
 
 FORCE_CONFLICTS = ArgumentSpec({"force_conflicts": {"type": "bool", "default": False}})
 
+PROGRESS = ArgumentSpec({"progress_file": {"type": "path"}})
+
 
 def wait_spec(timeout: int) -> ArgumentSpec:
     """Waiting, with the module's own time-out in seconds."""

@@ -20,6 +20,7 @@ from ._cdi import active
 from ._clone import clone_facts, explain, is_clone
 from ._clone_plan import COPY
 from ._clone_prediction import Key, Prediction, Reader, predict
+from ._collected import is_collected
 from ._connection import UNVERIFIED, Connection, Object, connect
 from ._data_volume_checks import check as check_volume
 from ._data_volume_facts import ready_after
@@ -141,6 +142,7 @@ def _facts(
     planned: Object | None,
     prediction: Prediction | None,
 ) -> dict[str, t.Any]:
+    collected = volume is None and is_collected(claim)
     answer = {
         "host": public_url(reader.connection.host),
         "namespace": key[0],
@@ -148,18 +150,19 @@ def _facts(
         "exists": bool(volume or claim),
         "observed": known["method"] is not None,
         **known,
+        "phase": known["phase"] or ("Succeeded" if collected else None),
         "ready_after": ready_after(volume),
         "waits_for": [],
         "remedy": None,
         "preallocation": preallocation_facts(planned, claim, prediction.plan.method if prediction else None),
     }
-    if known["method"] is None and prediction:
+    if known["method"] is None and prediction and not collected:
         error = known["error"] or prediction.plan.error
         return {**answer, **prediction.facts, "error": error}
     if known["method"] == COPY and prediction and prediction.plan.method == COPY:
         answer["remedy"] = prediction.plan.remedy
     # A claim that is filled without a populator is told no phase.
-    if "Succeeded" not in (known["phase"], ((volume or {}).get("status") or {}).get("phase")) and prediction:
+    if "Succeeded" not in (answer["phase"], ((volume or {}).get("status") or {}).get("phase")) and prediction:
         answer["waits_for"] = list(prediction.plan.waits_for)
     if known["method"] is None:
         reason = explain(known, None, None, None) if is_clone(volume, claim) else "The volume is no clone."

@@ -16,7 +16,7 @@ import typing as t
 from urllib.parse import urlencode
 
 from ._answers import Answer, event_in, list_in, loads, object_in, read_status, short
-from ._errors import ApiError, CdiError, api_error, foreign_answer, not_served, target
+from ._errors import ApiError, api_error, foreign_answer, not_served, target
 from ._exchange import ANSWER_TIMEOUT_SECONDS, LEAST_SECONDS, Exchange, NoAnswer, Request
 from ._resources import SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST, Resource
 from ._transport import Transport, open_transport

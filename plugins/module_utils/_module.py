@@ -15,6 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ._argspec import AUTH, ArgumentSpec
 from ._credentials import public_params
 from ._errors import CdiError, unexpected
+from ._progress import SILENT, Progress
 from ._redaction import SHORT, redact, redacted
 from ._secrets import known_secrets, remember, secrets_of_options
 from ._values import tidy
@@ -68,12 +69,13 @@ def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
 
 
 class Task(t.NamedTuple):
-    """What a module's function gets. `warn` shows the user a warning."""
+    """What a module's function gets. `warn` shows the user a warning, `progress` tells how far the task is."""
 
     params: dict[str, t.Any]
     connection: Connection
     check_mode: bool
     warn: t.Callable[[str], None]
+    progress: Progress = SILENT
 
 
 def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], check: t.Callable[[dict[str, t.Any]], None] | None = None) -> None:
@@ -92,7 +94,8 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
         connection = connect(module.params, module.warn)
         if not connection.verifies_certificates:
             module.warn(UNVERIFIED)
-        result = function(Task(module.params, connection, module.check_mode, module.warn))
+        with Progress(module.params.get("progress_file")) as progress:
+            result = function(Task(module.params, connection, module.check_mode, module.warn, progress))
         end: t.Callable[..., t.NoReturn] = module.exit_json
     except CdiError as exc:
         result = {"msg": str(exc), **exc.result}

@@ -81,7 +81,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 data_volumes:
-  description: The DataVolumes.
+  description: The DataVolumes, and the claims of those that CDI has deleted after they had succeeded.
   returned: success
   type: list
   elements: dict
@@ -274,15 +274,27 @@ data_volumes:
           returned: success
           type: str
           sample: correct the URL
+        since:
+          description: Since when that is known to be so, null when the cluster does not tell.
+          returned: success
+          type: str
+          sample: "2026-01-31T12:00:00Z"
+    collected:
+      description:
+        - Whether CDI before 1.62 has deleted the DataVolume after it had succeeded (C(dataVolumeTTLSeconds)). The claim with the data is what is left.
+        - Such a volume has succeeded. Its source, size and times are null, as far as the claim does not tell them.
+      returned: success
+      type: bool
+      sample: false
     data_volume:
-      description: The DataVolume.
+      description: The DataVolume, empty for one that was collected.
       returned: success
       type: dict
       sample: {kind: DataVolume, metadata: {name: golden, namespace: images}}
 scratch_without_volume:
   description:
     - Scratch claims whose volume has been gone for a minute, by namespace and name.
-    - Empty with O(name), and when there is no DataVolume to tell of.
+    - Empty with O(name).
   returned: success
   type: list
   elements: str

@@ -143,7 +143,7 @@ def test_a_checksum_hides_no_other_difference(module, namespace, image, filled) 
     digest = hashlib.sha256(image.read_bytes()).hexdigest()
     options = {"name": "disk", "namespace": namespace, "path": str(image), "checksum": f"sha256:{digest}"}
     result = module("volume_upload", preallocation=True, **options).result
-    assert result["failed"] and "spec.preallocation is unset and not True" in result["msg"]
+    assert result["failed"] and "preallocation: unset on the cluster, true requested" in result["msg"]
 
 
 def test_what_is_recorded_late_is_labelled_too(connection, module, namespace, image, filled) -> None:
@@ -170,7 +170,7 @@ def test_a_volume_that_is_being_deleted_holds_nothing(connection, module, namesp
 def test_a_disk_is_not_sent_to_a_volume_for_archives(module, namespace, image, filled) -> None:
     filled("files", image, phase="UploadReady", content_type="archive")
     result = module("volume_upload", name="files", namespace=namespace, path=str(image)).result
-    assert result["failed"] and "spec.contentType is archive and not kubevirt" in result["msg"]
+    assert result["failed"] and "content_type: 'archive' on the cluster, 'kubevirt' requested" in result["msg"]
     assert result["bytes_sent"] == 0
 
 

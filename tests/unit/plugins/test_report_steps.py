@@ -17,9 +17,9 @@ RESULTS = {
     "install": {"changed": True, "version": {"from": None, "to": "v1.65.0"}, "changed_objects": ["Namespace cdi", "CDI cdi"]},
     "config": {"changed": True, "config": {"cloneStrategyOverride": "copy", "config": {"preallocation": True}}},
     "storage_profiles": {
-        "results": [
-            {"changed": True, "item": {"name": "thin"}, "storage_profile": {}},
-            {"changed": False, "item": {"name": "plain"}, "storage_profile": {}},
+        "storage_profiles": [
+            {"changed": True, "name": "thin", "storage_profile": {}},
+            {"changed": False, "name": "plain", "storage_profile": {}},
         ]
     },
     "volumes": {

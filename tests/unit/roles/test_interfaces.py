@@ -35,6 +35,7 @@ OF_OTHERS = {
 RENAMED = {
     ("install", "cdi"): {"wait_timeout": "cdi_install_wait_timeout"},
     ("config", "cdi_config"): {"wait_timeout": "cdi_config_wait_timeout"},
+    ("storage_profiles", "storage_profile"): {"wait_timeout": "cdi_storage_profiles_wait_timeout"},
     ("volumes", "data_volume"): {
         "verify_allocation": "cdi_volumes_verify_allocation",
         "wait": "cdi_volumes_wait",
@@ -52,15 +53,21 @@ RENAMED = {
         "verify_allocation": "cdi_report_verify_allocation",
     },
 }
+# What a role knows by itself.
+BY_THE_ROLE = {("volumes", "data_volume"): {"planned_sources"}}
 # The options of a module that its role does not offer, and why.
 LATER_ROLES_NEED_IT_DONE = {"wait"}
 BELONGS_TO_AN_ITEM = set(importlib.import_module(f"{UTILS}._data_volume_options").VOLUME_OPTIONS) - {"namespace"}
+# The progress file is the action plugin's.
+OF_THE_ACTION = {"progress_file"}
 NOT_OFFERED = {
-    ("install", "cdi"): LATER_ROLES_NEED_IT_DONE,
+    ("install", "cdi"): LATER_ROLES_NEED_IT_DONE | OF_THE_ACTION,
     ("config", "cdi_config"): LATER_ROLES_NEED_IT_DONE,
-    ("volumes", "data_volume"): {"name"} | BELONGS_TO_AN_ITEM,
-    # The progress file is the action plugin's.
-    ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "progress_file"} | BELONGS_TO_AN_ITEM,
+    ("storage_profiles", "storage_profile"): LATER_ROLES_NEED_IT_DONE
+    | {"name"}
+    | set(importlib.import_module(f"{UTILS}._storage_profile").OPTIONS),
+    ("volumes", "data_volume"): {"name"} | BELONGS_TO_AN_ITEM | OF_THE_ACTION,
+    ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "format", "on_failure"} | BELONGS_TO_AN_ITEM | OF_THE_ACTION,
     ("report", "data_volume_info"): {"name", "on_missing"},
     ("report", "cdi_info"): {"storage_profiles"},
 }
@@ -160,7 +167,8 @@ def test_a_role_offers_every_option_of_its_module(role: str, module: str, argume
     # As options of a task, omitted ones would hide the module_defaults of a play.
     assert not CONNECTION & set(arguments or {})
     arguments = arguments or {}
-    expected = set(spec_of(module)) - NOT_OFFERED.get((role, module), set())
+    arguments = {name: value for name, value in arguments.items() if name not in BY_THE_ROLE.get((role, module), set())}
+    expected = set(spec_of(module)) - NOT_OFFERED.get((role, module), set()) - BY_THE_ROLE.get((role, module), set())
     if module in ITEMS:
         # One item of a list; the role's own options beside it.
         assert set(arguments or {}) == expected - {"wait"}
@@ -174,7 +182,7 @@ def test_a_role_offers_every_option_of_its_module(role: str, module: str, argume
 
 
 # Modules for one thing, which their roles run in a loop over this option.
-ITEMS = {"storage_profile": "cdi_storage_profiles", "clone_permission": "cdi_clone_permissions"}
+ITEMS = {"clone_permission": "cdi_clone_permissions"}
 COMMON = {"wait", "wait_timeout", "force_conflicts"}
 
 
