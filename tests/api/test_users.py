@@ -195,7 +195,7 @@ def test_a_group_that_nobody_serves_is_no_reason_to_warn(connection, module, nam
 def test_stopped_machines_that_may_not_be_listed_are_warned_of(connection, module, namespace, disk, kubevirt) -> None:
     allow(connection, namespace, ("cdi.kubevirt.io", "*"), ("", "pods"))
     gone = delete_as_limited(module, namespace)
-    assert gone.result["changed"]
+    assert gone.result["changed"], gone.result["msg"]
     (warning,) = gone.warnings
     assert warning.startswith("Stopped virtual machines that use the data were not looked for: Cannot list VirtualMachine objects")
     assert 'grant the verb "list" on virtualmachines.kubevirt.io' in warning
