@@ -346,11 +346,11 @@ class Connection:
 
     def _unknown(self, verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer) -> ApiError:
         """What a 404 means that names no object: an API server answers so, in plain text, for a kind that it does not serve. So does a wrong path."""
-        if resource.group and self._serves(resource) is False:
+        if resource.group and self.serves(resource) is False:
             return not_served(verb, resource, namespace, name)
         return foreign_answer(verb, resource, namespace, name, answer, self.host)
 
-    def _serves(self, resource: Resource) -> bool | None:
+    def serves(self, resource: Resource) -> bool | None:
         """Whether the API's discovery has this kind; None where there is no such API."""
         found = self._discovery("/apis", lambda value: _names(value, "groups", "name"), resource.group)
         if found:

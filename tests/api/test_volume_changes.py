@@ -42,7 +42,7 @@ STATES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
         },
     ),
     "preallocated": ({"preallocation": True, "content_type": "kubevirt"}, {}),
-    "imported": ({"source": HTTP, "priority_class_name": "high"}, {}),
+    "imported": ({"source": HTTP, "priority_class_name": "system-node-critical"}, {}),
     "by-pvc": ({"storage": None, "pvc": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}, {}),
     "taken-over": ({"labels": {"tier": "gold"}}, {"metadata": {"labels": {"tier": "silver"}}}),
     "filled": ({"labels": {"filled": "yes"}}, {}),
@@ -261,7 +261,7 @@ def test_a_label_that_reads_like_a_number_is_a_text(module, namespace) -> None:
 
 
 def _served_by(version: str) -> dict[str, bytes]:
-    listed = {"metadata": {"resourceVersion": "1"}, "items": [{"status": {"observedVersion": version}}]}
+    listed = {"apiVersion": CDI.api_version, "kind": "CDIList", "metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "cdi"}, "status": {"observedVersion": version}}]}
     return {CDI.path(): json.dumps(listed).encode()}
 
 
