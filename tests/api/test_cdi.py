@@ -88,8 +88,8 @@ def test_a_second_run_writes_nothing_and_counts_its_requests(wire, module) -> No
     wire.requests.clear()
     again = module("cdi", **NEW).result
     assert not again["changed"] and again["changed_objects"] == [] and again["diff"] == []
-    # CDI objects, operators and HyperConverged, then the eight objects of the manifest.
-    assert [method for method, _path in wire.requests] == ["GET"] * 11
+    # CDI objects, operators and HyperConverged, the groups that are served, then the eight objects of the manifest.
+    assert [method for method, _path in wire.requests] == ["GET"] * 12
 
 
 def test_the_operator_may_take_the_old_version_out_of_its_definition(module, no_cdi: Connection) -> None:
