@@ -42,7 +42,7 @@ STATES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
         },
     ),
     "preallocated": ({"preallocation": True, "content_type": "kubevirt"}, {}),
-    "imported": ({"source": HTTP, "priority_class_name": "high"}, {}),
+    "imported": ({"source": HTTP, "priority_class_name": "system-cluster-critical"}, {}),
     "by-pvc": ({"storage": None, "pvc": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}, {}),
     "taken-over": ({"labels": {"tier": "gold"}}, {"metadata": {"labels": {"tier": "silver"}}}),
     "filled": ({"labels": {"filled": "yes"}}, {}),
@@ -276,8 +276,8 @@ def test_an_option_that_cdi_does_not_know_is_refused_and_asked_about_only_then(w
     wire.requests.clear()
     assert not module("data_volume", namespace=namespace, **_volume("disk", checked)).result["changed"]
     assert [path.rpartition("/")[2] for _method, path in wire.requests] == ["disk"]
-    module("data_volume", namespace=namespace, **_volume("plain", {"wait": False}))
-    assert not any(path.startswith(CDI.path()) for _method, path in wire.requests)
+    module("data_volume", namespace=namespace, **_volume("other", checked))
+    assert len([path for _method, path in wire.requests if path.startswith(CDI.path())]) == 1
 
 
 def test_many_failures_are_told_in_a_few_sentences(module, namespace, reach) -> None:
