@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import io
 import json
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 
 @dataclass
@@ -44,6 +48,34 @@ def run_module(name: str, options: dict[str, Any], *, check: bool = False, diff:
     return Ran(result, json.dumps(result) + ended.stderr)
 
 
+def run_in_process(name: str, options: dict[str, Any], *, check: bool = False) -> Ran:
+    """Run module `name` in this process, a hundred times as fast. It must end with a result, and write nothing beside it."""
+    from ansible.module_utils import basic
+
+    module = importlib.import_module(f"ansible_collections.kubevirt.cdi.plugins.modules.{name}")
+    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
+    given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
+    printed, complaints = io.StringIO(), io.StringIO()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(basic, "_ANSIBLE_ARGS", given))
+        # ansible-core has it from release 2.19 on.
+        stack.enter_context(mock.patch.object(basic, "_ANSIBLE_PROFILE", "legacy", create=True))
+        stack.enter_context(contextlib.redirect_stdout(printed))
+        stack.enter_context(contextlib.redirect_stderr(complaints))
+        with contextlib.suppress(SystemExit):
+            module.main()
+    result = json.loads(printed.getvalue())
+    result.pop("_ansible_new_secrets", None)
+    return Ran(result, json.dumps(result, ensure_ascii=False) + complaints.getvalue())
+
+
 def run_on_cluster(module_name: str, /, *, check: bool = False, **options: Any) -> Ran:
     """Run a module on the cluster that KUBECONFIG names."""
     return run_module(module_name, {"kubeconfig": os.environ["KUBECONFIG"], **options}, check=check)
+
+
+def official_client() -> Any:
+    """The Python package's own client for the cluster that KUBECONFIG names: tests change with it what nobody else may."""
+    from kubernetes import config
+
+    return config.new_client_from_config(os.environ["KUBECONFIG"])

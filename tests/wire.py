@@ -10,7 +10,7 @@ import http.client
 import re
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +24,9 @@ _PASSED_ON = ("Content-Type", "Retry-After", "Warning")
 class Wire:
     """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order, but `faults_after` requests.
 
+    `trouble(method, path)` says what becomes of each other request: `unsent` (cut before it is passed on), `lost` (cut after the API server has
+    answered), `silent` (no answer), `slow` (a byte a second), `held` (an answer's head and no more), `over` (an empty answer), `endless`.
+
     A fault is (status, headers, body); status 0 cuts the connection. `answers` are bodies that stand in for a path's own.
     `break_at`: the number of the request, from 1, that gets `fault`; if `late`, after the server has carried it out.
     """
@@ -36,6 +39,11 @@ class Wire:
     fault: tuple[int, dict[str, str], bytes] = (500, {}, b"")
     late: bool = False
     faults_after: int = 0
+    trouble: Callable[[str, str], str] = lambda _method, _path: ""
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def count(self, method: str, part: str = "") -> int:
+        return len([request for request in self.requests if request[0] == method and part in request[1]])
 
     def writes(self) -> list[tuple[str, str]]:
         return [request for request in self.requests if request[0] != "GET" and "dryRun=All" not in request[1]]
@@ -80,6 +88,9 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
             if self.path.partition("?")[0] in record.answers:
                 self._answer(200, {"Content-Type": "application/json"}, record.answers[self.path.partition("?")[0]])
                 return
+            trouble = record.trouble(self.command, self.path)
+            if trouble and not self._passes(trouble):
+                return
             # Not by names: a header may stand there more than once.
             self.upstream.putrequest(self.command, self.path, skip_accept_encoding=True)
             for name, value in self.headers.items():
@@ -92,10 +103,51 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
                 self._answer(*record.fault)
                 return
             kept = {name: answer.headers[name] for name in _PASSED_ON if name in answer.headers}
-            if "watch=true" in self.path:
+            if trouble == "lost":
+                answer.read()
+                self._answer(0, {}, b"")
+            elif trouble == "slow":
+                self._drip(answer.status, kept, answer.read())
+            elif "watch=true" in self.path:
                 self._stream(answer, kept)
             else:
                 self._answer(answer.status, kept, answer.read())
+
+        def _passes(self, trouble: str) -> bool:
+            """Whether the request reaches the API server; what does not is answered here, if at all."""
+            self.close_connection = True
+            if trouble == "unsent":
+                self._answer(0, {}, b"")
+            elif trouble == "silent":
+                record.ended.wait(120)
+            elif trouble in ("held", "over"):
+                self.send_response(200)
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                self.wfile.flush()
+                if trouble == "held":
+                    record.ended.wait(120)
+                self.wfile.write(b"0\r\n\r\n")
+            elif trouble == "endless":
+                self.send_response(200)
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    while not record.ended.is_set():
+                        self.wfile.write(b" " * 65536)
+            return trouble in ("lost", "slow")
+
+        def _drip(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            """A byte a second."""
+            self.send_response(status)
+            for key, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for byte in body:
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                    if record.ended.wait(1):
+                        return
 
         def _stream(self, answer: http.client.HTTPResponse, headers: dict[str, str]) -> None:
             """Pass on what comes as it comes, for as long as the client listens."""
@@ -133,5 +185,6 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
     try:
         yield record
     finally:
+        record.ended.set()
         proxy.shutdown()
         proxy.server_close()

@@ -19,15 +19,20 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig, or its content as a dictionary. Several paths with colons between them are merged, as C(kubectl) does it.
-      - Without it, and without O(host) and credentials, the service account of the pod is used, then what the variable E(KUBECONFIG) names,
-        then C(~/.kube/config).
+      - Without it, and without O(host) and credentials, what the variable E(KUBECONFIG) names is used, then C(~/.kube/config), then the
+        service account of the pod, in the order of C(kubectl).
+      - A kubeconfig means what it means to C(kubectl), and what C(kubectl) refuses is refused. Other options win over its fields. Its
+        credentials are not sent over plain HTTP.
+      - Tokens of credential plugins, token files and OIDC providers are renewed when they expire, and once when the API server rejects them.
       - The variable E(K8S_AUTH_KUBECONFIG) gives it, too.
     type: raw
   context:
     description: Context of the kubeconfig. The variable E(K8S_AUTH_CONTEXT) gives it, too.
     type: str
   host:
-    description: URL of the API server. The variable E(K8S_AUTH_HOST) gives it, too.
+    description:
+      - URL of the API server. It wins over that of the kubeconfig, whose C(tls-server-name) then does not count.
+      - The variable E(K8S_AUTH_HOST) gives it, too.
     type: str
   api_key:
     description: Bearer token. The variable E(K8S_AUTH_API_KEY) gives it, too.
@@ -48,7 +53,8 @@ options:
     aliases: [key_file]
   ca_cert:
     description:
-      - Path of the CA certificates that the API server's certificate is verified with.
+      - Path of the CA certificates that the API server's certificate is verified with. Without it, and without one in the kubeconfig,
+        those of the system are used, which the variable E(SSL_CERT_FILE) can name.
       - The variables E(K8S_AUTH_CA_CERT) and E(K8S_AUTH_SSL_CA_CERT) give it, too.
     type: path
     aliases: [ssl_ca_cert]
@@ -61,11 +67,15 @@ options:
   proxy:
     description:
       - URL of a proxy. A user name and a password in it are sent to the proxy and never shown.
-      - Without it, C(proxy-url) of the kubeconfig is used, then E(HTTPS_PROXY) and E(NO_PROXY).
+      - Without it, C(proxy-url) of the kubeconfig is used, then E(HTTPS_PROXY) and E(NO_PROXY). E(NO_PROXY) counts for no other proxy than
+        that of E(HTTPS_PROXY), and not even that is used for this host itself.
+      - SOCKS proxies need the Python package C(PySocks).
       - The variable E(K8S_AUTH_PROXY) gives it, too.
     type: str
   no_proxy:
-    description: Comma-separated hosts that are reached without the proxy. The variable E(K8S_AUTH_NO_PROXY) gives it, too.
+    description:
+      - Comma-separated hosts, domains, addresses and networks, with or without a port, that are reached without any proxy.
+      - The variable E(K8S_AUTH_NO_PROXY) gives it, too.
     type: str
   proxy_headers:
     description: Headers for the proxy.
@@ -82,7 +92,7 @@ options:
         type: str
   persist_config:
     description:
-      - Whether refreshed credentials are written back to the kubeconfig.
+      - Whether renewed tokens of an OIDC provider are written back to the kubeconfig.
       - The variable E(K8S_AUTH_PERSIST_CONFIG) gives it, too.
     type: bool
   impersonate_user:

@@ -14,12 +14,16 @@ options:
   kubeconfig:
     description:
       - Path of a kubeconfig, or its content as a dictionary. Several paths with colons between them are merged, as C(kubectl) does it.
-      - Without it, and without O(host) and credentials, the service account of the pod is used, then what the variable E(KUBECONFIG) names,
-        then C(~/.kube/config).
+      - Without it, and without O(host) and credentials, what the variable E(KUBECONFIG) names is used, then C(~/.kube/config), then the
+        service account of the pod, in the order of C(kubectl).
+      - A kubeconfig means what it means to C(kubectl), and what C(kubectl) refuses is refused. Other options win over its fields. Its
+        credentials are not sent over plain HTTP.
+      - Tokens of credential plugins, token files and OIDC providers are renewed when they expire, and once when the API server rejects them.
     type: raw
     env:
       - name: K8S_AUTH_KUBECONFIG
     vars:
+      - name: cdi_kubeconfig
       - name: kubevirt_cdi_kubeconfig
   context:
     description: Context of the kubeconfig.
@@ -27,6 +31,7 @@ options:
     env:
       - name: K8S_AUTH_CONTEXT
     vars:
+      - name: cdi_context
       - name: kubevirt_cdi_context
   host:
     description: URL of the API server.
@@ -34,6 +39,7 @@ options:
     env:
       - name: K8S_AUTH_HOST
     vars:
+      - name: cdi_host
       - name: kubevirt_cdi_host
   api_key:
     description: Bearer token.
@@ -41,6 +47,7 @@ options:
     env:
       - name: K8S_AUTH_API_KEY
     vars:
+      - name: cdi_api_key
       - name: kubevirt_cdi_api_key
   username:
     description: Name for basic authentication.
@@ -73,12 +80,15 @@ options:
     vars:
       - name: kubevirt_cdi_client_key
   ca_cert:
-    description: Path of the CA certificates that the API server's certificate is verified with.
+    description:
+      - Path of the CA certificates that the API server's certificate is verified with. Without it, and without one in the kubeconfig,
+        those of the system are used, which the variable E(SSL_CERT_FILE) can name.
     type: path
     env:
       - name: K8S_AUTH_CA_CERT
       - name: K8S_AUTH_SSL_CA_CERT
     vars:
+      - name: cdi_ca_cert
       - name: kubevirt_cdi_ca_cert
   validate_certs:
     description: Whether the API server's certificate is verified. It is, unless this option or the kubeconfig says otherwise.
@@ -91,14 +101,16 @@ options:
   proxy:
     description:
       - URL of a proxy. A user name and a password in it are sent to the proxy and never shown.
-      - Without it, C(proxy-url) of the kubeconfig is used, then E(HTTPS_PROXY) and E(NO_PROXY).
+      - Without it, C(proxy-url) of the kubeconfig is used, then E(HTTPS_PROXY) and E(NO_PROXY). E(NO_PROXY) counts for no other proxy than
+        that of E(HTTPS_PROXY), and not even that is used for this host itself.
+      - SOCKS proxies need the Python package C(PySocks).
     type: str
     env:
       - name: K8S_AUTH_PROXY
     vars:
       - name: kubevirt_cdi_proxy
   no_proxy:
-    description: Comma-separated hosts that are reached without the proxy.
+    description: Comma-separated hosts, domains, addresses and networks, with or without a port, that are reached without any proxy.
     type: str
     env:
       - name: K8S_AUTH_NO_PROXY
@@ -120,7 +132,7 @@ options:
     vars:
       - name: kubevirt_cdi_proxy_headers
   persist_config:
-    description: Whether refreshed credentials are written back to the kubeconfig.
+    description: Whether renewed tokens of an OIDC provider are written back to the kubeconfig.
     type: bool
     env:
       - name: K8S_AUTH_PERSIST_CONFIG

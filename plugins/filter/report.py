@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: report
-short_description: Put together what is known of CDI and its volumes
+short_description: Build a report of CDI and its volumes
 version_added: 1.0.0
 description:
   - Makes one report of the results of M(kubevirt.cdi.cdi_info), M(kubevirt.cdi.data_volume_info) and P(kubevirt.cdi.clone_method#lookup). The role
@@ -22,6 +22,9 @@ options:
       - C(scratch_without_volume), the RV(kubevirt.cdi.data_volume_info#module:scratch_without_volume) of M(kubevirt.cdi.data_volume_info).
       - C(results), the results of the tasks before, by role, which may be empty.
       - C(files), the O(kubevirt.cdi.volume_upload#module:uploads) that the result C(uploads) among them is about.
+      - C(declared), the items that the run declares, uploads and volumes, each with its namespace. It may be missing.
+      - C(cluster), the C(name) of the cluster and the URL of its API server as C(host). It may be missing.
+      - C(errors), sentences on what could not be read. It may be missing.
       - C(check_mode), whether they ran in check mode.
       - C(generated), the time of the report.
     type: dict
@@ -30,6 +33,8 @@ seealso:
   - plugin: kubevirt.cdi.report_lines
     plugin_type: filter
   - plugin: kubevirt.cdi.report_html
+    plugin_type: filter
+  - plugin: kubevirt.cdi.merge_reports
     plugin_type: filter
 """
 
@@ -68,8 +73,17 @@ _value:
       description: Whether it tells what a run would do.
       type: bool
       sample: false
+    cluster:
+      description: The name of the cluster, and the URL of its API server.
+      type: dict
+      sample: {name: production, host: "https://api.example.com:6443"}
+    not_readable:
+      description: What could not be read, a sentence each, with the right that is missing.
+      type: list
+      elements: str
+      sample: []
     cdi:
-      description: Whether CDI is installed and works, and its release.
+      description: Whether CDI is installed and works, and its release. Null is what the user may not read.
       type: dict
       sample: {installed: true, ready: true, version: v1.65.0}
     configuration:
@@ -78,26 +92,34 @@ _value:
       elements: dict
       sample: [{setting: preallocation, asked: true, effective: true, in_effect: true}]
     steps:
-      description: What each role of the run did, or would do.
+      description:
+        - What each step of the run did, or would do. Those that failed are first.
+        - C(role) is the role, or the task of role C(volumes), V(clone_permissions), V(uploads) or V(volumes). C(message) is the error, null without one.
       type: list
       elements: dict
-      sample: [{role: install, text: CDI v1.65.0 is as declared., changed: false}]
+      sample: [{role: install, text: CDI v1.65.0 is as declared., changed: false, failed: false, message: null}]
     summary:
-      description: How many volumes there are, by phase and by clone method, how many copies could be faster, and how many have a problem.
+      description: How many volumes there are, by phase and by clone method, how many of them this run declared, how many copies could be faster,
+        how many have a problem, and which steps failed.
       type: dict
-      sample: {volumes: 2, phases: {Succeeded: 2}, clone_methods: {copy: 1}, could_be_faster: 1, problems: 0}
+      sample: {volumes: 2, declared: 2, phases: {Succeeded: 2}, clone_methods: {copy: 1}, could_be_faster: 1, problems: 0, failed_steps: []}
     volumes:
       description:
-        - The volumes, sorted by namespace and name. One that check mode would create has the phase V(Planned), one that could not be created V(Missing).
+        - The volumes, those with a problem first, then sorted by namespace and name. One that check mode would create has the phase V(Planned), one
+          that could not be created V(Missing), and one that the run did not get to, because an earlier step failed, V(Skipped).
         - A claim without a DataVolume is among them when this run has uploaded a file into it. Its phase is V(Succeeded) when it is filled,
           else the claim's own.
         - The C(source) of an upload names the file that this run has uploaded, or found uploaded, and the beginning of its SHA-256.
+        - C(declared) says whether this run declares the volume. It is null when the run declares none.
+        - C(problem) has its C(cause), as in RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis), V(clone) or V(error), the C(message), and
+          the C(remedy), which may be null. It is null for a volume without a problem.
       type: list
       elements: dict
       sample:
         - name: vm-1
           namespace: images
           changed: false
+          declared: true
           source: pvc images/golden
           phase: Succeeded
           progress: 100.0%
@@ -130,4 +152,4 @@ from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"report": guarded("report", build)}
+        return {"report": guarded("report", build, "expects a dictionary with the facts that its documentation lists")}

@@ -14,11 +14,11 @@ author:
   - kubevirt.cdi contributors (@kubevirt)
 options:
   _input:
-    description: A report of P(kubevirt.cdi.report#filter).
+    description: A report of P(kubevirt.cdi.report#filter) or P(kubevirt.cdi.merge_reports#filter).
     type: dict
     required: true
   template:
-    description: The template, which finds the report as C(report).
+    description: The template, which finds the report as C(report), and the reports of its clusters, be they one or more, as the list C(clusters).
     type: str
     required: true
 positional: template

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: report_lines
-short_description: Print a report of CDI and its volumes
+short_description: Make plain text of a report of CDI and its volumes
 version_added: 1.0.0
 description:
-  - Makes lines of plain text of a report, to be printed by M(ansible.builtin.debug).
+  - Makes lines of plain text of a report, for a file or a mail. M(kubevirt.cdi.print_report) prints them.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 options:
   _input:
-    description: A report of P(kubevirt.cdi.report#filter).
+    description: A report of P(kubevirt.cdi.report#filter) or P(kubevirt.cdi.merge_reports#filter).
     type: dict
     required: true
 seealso:
@@ -22,9 +22,11 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Print a report that was written before
-  ansible.builtin.debug:
-    msg: "{{ lookup('ansible.builtin.file', 'report.json') | from_json | kubevirt.cdi.report_lines }}"
+- name: Write the table of a report that was written before
+  ansible.builtin.copy:
+    content: "{{ lookup('ansible.builtin.file', 'report.json') | from_json | kubevirt.cdi.report_lines | join('\n') }}\n"
+    dest: report.txt
+    mode: "0644"
 """
 
 RETURN = r"""
@@ -33,7 +35,7 @@ _value:
   type: list
   elements: str
   sample:
-    - CDI v1.65.0 is ready.
+    - "Cluster production (https://api.example.com:6443): CDI v1.65.0 is ready."
     - ""
     - "1 volume: 1 Succeeded."
 """

@@ -27,7 +27,18 @@ options:
     type: list
     elements: raw
     required: true
+  on_missing:
+    description:
+      - What to do when a volume that is given as C(namespace/name) does not exist, or its namespace does not.
+      - V(skip) answers with RV(_raw[].exists) false, V(warn) shows a warning as well, and V(error) fails.
+      - A volume that is given as a dictionary is planned, and may be missing.
+    type: str
+    choices: [error, warn, skip]
+    default: skip
 notes:
+  - A lookup gets neither C(module_defaults) nor the C(environment) of a play, block or task. When these choose the cluster of the modules,
+    set the variables as well, for example C(cdi_kubeconfig) or C(kubevirt_cdi_kubeconfig), or give the options. RV(_raw[].host) names the
+    cluster that answered.
   - An answer is kept for the process that Ansible runs a task in, for one minute when the clone is finished and for two seconds when it is
     not. Asking again in one task costs no request, and a loop that waits for a clone sees it go on.
 seealso:
@@ -66,6 +77,10 @@ _raw:
   type: list
   elements: dict
   contains:
+    host:
+      description: URL of the API server that answered.
+      type: str
+      sample: https://api.example.com:6443
     namespace:
       description: Namespace of the volume.
       type: str
@@ -132,11 +147,13 @@ _raw:
       sample: {requested: true, applied: false, supported: false, ignored: A snapshot clone shares blocks with its source.}
 """
 
+import os
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.lookup import LookupBase
+from ansible.utils.display import Display
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import look_up
@@ -144,14 +161,31 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiErr
 
 
 class LookupModule(LookupBase):
-    def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
-        self.set_options(var_options=variables, direct=kwargs)
-        options = {option: self.get_option(option) for option in AUTH.options}
+    def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
+        self.set_options(var_options=self._templated(variables or {}), direct=kwargs)
+        options = {option: self._option(option) for option in AUTH.options}
         # Ansible reads no variables for suboptions of a plugin; the spec of the modules does.
         headers = ArgumentSpecValidator({"proxy_headers": AUTH.options["proxy_headers"]}).validate({"proxy_headers": options["proxy_headers"]})
         if headers.error_messages:
             raise AnsibleLookupError(f"clone_method: {'; '.join(headers.error_messages)}")
+        message = ""
         try:
-            return look_up({**options, **headers.validated_parameters}, terms)
+            return look_up({**options, **headers.validated_parameters}, terms, self.get_option("on_missing"), Display().warning)
         except CdiError as exc:
-            raise AnsibleLookupError(f"clone_method: {exc}") from exc
+            message = str(exc)
+        # Outside of the handler: Ansible would show the message of each error in the chain, and none but this one is without secrets.
+        raise AnsibleLookupError(f"clone_method: {message}")
+
+    def _templated(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """The variables of the options. Ansible hands them over as they are written, be they templates or vaulted."""
+        known = {variable["name"] for option in self.option_definitions.values() for variable in option.get("vars") or []}
+        names = known.intersection(variables)
+        return {name: self._templar.template(variables[name]) for name in names}
+
+    def _option(self, option: str) -> Any:
+        """An option; a variable of the environment that is empty is not given, also where Ansible would make a false of it."""
+        if not any(name.startswith("K8S_AUTH_") and not value for name, value in os.environ.items()):
+            return self.get_option(option)
+        value, origin = self.get_option_and_origin(option)
+        name = str(origin).partition("env: ")[2]
+        return None if name and not os.environ.get(name) else value

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ._wait import FAILED, REACHED, WAITING, Verdict
+from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 

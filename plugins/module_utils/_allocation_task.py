@@ -19,7 +19,8 @@ from ._errors import CdiError
 from ._module import Task
 from ._resources import CDI, CDI_CONFIG, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, POD
 from ._scratch_task import VolumeAndClaim
-from ._wait import FAILED, REACHED, WAITING, Verdict, wait_for
+from ._verdict import FAILED, REACHED, WAITING, Verdict
+from ._wait import wait_for
 
 _PARALLEL = 8
 _BOUND_SECONDS = 10
@@ -90,11 +91,12 @@ def _measure(connection: Connection, claim: Object, users: list[Object], environ
     if occupied:
         return not_measured(occupied)
     try:
-        name = connection.create(POD, measuring_pod(claim, users, environment), namespace, dry_run=False)["metadata"]["name"]
+        pod = connection.create(POD, measuring_pod(claim, users, environment), namespace, dry_run=False)
+        name = pod["metadata"]["name"]
         try:
             outcome = wait_for(connection, POD, namespace, [name], lambda _name, pod: judge_pod(pod), time.monotonic() + SECONDS)[name]
         finally:
-            connection.delete(POD, name, namespace, dry_run=False)
+            connection.delete(POD, name, namespace, dry_run=False, uid=pod["metadata"].get("uid"))
     except CdiError as exc:
         return not_measured(str(exc))
     if outcome.verdict.state != REACHED:

@@ -14,7 +14,7 @@ import json
 import typing as t
 
 from ._connection import FIELD_MANAGER, Connection, Object
-from ._errors import ApiError, NotServed
+from ._errors import ApiError, ForeignAnswer, NotServed
 from ._public import SECRET_ANNOTATIONS, without_secrets
 from ._quantity import parse, short, whole_bytes
 from ._resources import Resource
@@ -58,7 +58,7 @@ def write(connection: Connection, resource: Resource, desired: Object, stored: O
         after = _apply(connection, resource, desired, stored or {}, check_mode=check_mode, force=force)
     except ApiError as exc:
         # In check mode its namespace or CRD may be what an earlier task would have made.
-        if not check_mode or exc.code != 404 or stored is not None:
+        if not check_mode or isinstance(exc, ForeignAnswer) or exc.code != 404 or stored is not None:
             raise
         after = desired
     change = _change(stored, after)
@@ -71,6 +71,11 @@ def _apply(connection: Connection, resource: Resource, desired: Object, stored: 
     try:
         return connection.apply(resource, desired, dry_run=check_mode, force=force)
     except ApiError as exc:
+        if exc.lost and not check_mode:
+            found = connection.what_became(exc, resource, desired["metadata"]["name"], desired["metadata"].get("namespace"))
+            if found is None or differs(desired, found) or owns_unrequested(found, desired):
+                raise
+            return found
         # Of a map that loses its last field, and that anybody asks for as {}, the API server makes null, and then refuses it.
         removal = relinquish_patch(stored, desired) if exc.code == 422 and "null" in str(exc) else {}
         if not removal:
@@ -184,6 +189,21 @@ def _managed(stored: Object, *, ours: bool) -> list[Object]:
         for entry in stored.get("metadata", {}).get("managedFields", [])
         if ours is (entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"))
     ]
+
+
+def owners_of(stored: Object | None, *path: str) -> list[str]:
+    """The other managers that hold a field, by their names."""
+    owners = set()
+    for entry in (stored or {}).get("metadata", {}).get("managedFields", []):
+        fields = entry.get("fieldsV1", {})
+        for name in path:
+            fields = fields.get(f"f:{name}")
+            if fields is None:
+                break
+        else:
+            if entry.get("manager") != FIELD_MANAGER:
+                owners.add(entry["manager"])
+    return sorted(owners)
 
 
 def _has_unasked(fields: dict[str, t.Any], desired: t.Any, stored: t.Any) -> bool:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 
 from ansible.module_utils.basic import env_fallback
@@ -31,7 +32,12 @@ class ArgumentSpec:
 
 
 def _from_env(*names: str) -> tuple[t.Any, list[str]]:
-    return env_fallback, [f"K8S_AUTH_{name}" for name in names]
+    return _set_variable, [f"K8S_AUTH_{name}" for name in names]
+
+
+def _set_variable(*names: str) -> t.Any:
+    """The first variable that is not empty: surveys and compose files leave them so."""
+    return env_fallback(*(name for name in names if os.environ.get(name)))
 
 
 AUTH = ArgumentSpec(
@@ -68,6 +74,8 @@ AUTH = ArgumentSpec(
 WHEN_IN_USE: Spec = {"when_in_use": {"type": "str", "choices": ["fail", "delete"], "default": "fail"}}
 
 FORCE_CONFLICTS = ArgumentSpec({"force_conflicts": {"type": "bool", "default": False}})
+
+PROGRESS = ArgumentSpec({"progress_file": {"type": "path"}})
 
 
 def wait_spec(timeout: int) -> ArgumentSpec:

@@ -13,7 +13,7 @@ import typing as t
 from ._cdi_manifest import OPERATOR
 from ._errors import CdiError, target
 from ._resources import Resource
-from ._wait import REACHED, WAITING, Verdict
+from ._verdict import REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 

@@ -24,7 +24,8 @@ from ._preflight import unknown_class
 from ._public import without_secrets
 from ._resources import API_SERVICE, CDI, CDI_CONFIG, CONFIG_MAP, DEPLOYMENT, INGRESS, SECRET, STORAGE_CLASS, STORAGE_PROFILE
 from ._scratch import Settings, can_hold_scratch
-from ._wait import REACHED, WAITING, Verdict, wait_for
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import wait_for
 
 
 def run(task: Task) -> dict[str, t.Any]:

@@ -14,30 +14,40 @@ from ._argspec import ArgumentSpec
 from ._cdi import active, conditions, judge_cdi
 from ._cdi_config import CONFIG_NAME, effective_config, not_in_effect
 from ._cdi_owner import find_hyperconverged, find_operator, olm_owner
-from ._connection import Connection, Object
-from ._errors import NotServed
+from ._connection import Object
+from ._errors import ApiError, NotServed
 from ._module import Task
-from ._public import without_secrets
+from ._public import public_url, without_secrets
 from ._resources import CDI, CDI_CONFIG, STORAGE_PROFILE, Resource
-from ._wait import REACHED
+from ._verdict import REACHED
+
+_Read = t.TypeVar("_Read")
 
 SPEC = ArgumentSpec({"storage_profiles": {"type": "bool", "default": True}})
 
 
 def run(task: Task) -> dict[str, t.Any]:
-    connection = task.connection
-    objects = _list(connection, CDI)
+    """At most five requests. Without the right to read the CDI objects, CDIConfig still tells that CDI is there and what is in effect."""
+    connection, not_readable = task.connection, _NotReadable()
+    objects = not_readable.unless_allowed(CDI, "list", lambda: connection.list(CDI)[0], [])
     stored = active(objects) or None
     status = (stored or {}).get("status") or {}
     asked = ((stored or {}).get("spec") or {}).get("config") or {}
-    config = connection.get(CDI_CONFIG, CONFIG_NAME) if status.get("observedVersion") else None
-    profiles = _list(connection, STORAGE_PROFILE) if stored and task.params["storage_profiles"] else []
+    config = None
+    if status.get("observedVersion") or not_readable.sentences:
+        config = not_readable.unless_allowed(CDI_CONFIG, "get", lambda: connection.get(CDI_CONFIG, CONFIG_NAME), None)
+    profiles: list[Object] = []
+    if (stored or config) and task.params["storage_profiles"]:
+        profiles = not_readable.unless_allowed(STORAGE_PROFILE, "list", lambda: connection.list(STORAGE_PROFILE)[0], [])
+    unknown = stored is None and bool(not_readable.sentences)
     operator = find_operator(connection)
     owner = find_hyperconverged(connection, objects) or olm_owner(operator) or olm_owner(stored)
     return {
         "changed": False,
-        "installed": stored is not None,
-        "ready": judge_cdi(stored, "").state == REACHED,
+        "host": public_url(connection.host),
+        "not_readable": not_readable.sentences,
+        "installed": True if stored or config else None if unknown else False,
+        "ready": None if unknown else judge_cdi(stored, "").state == REACHED,
         "version": status.get("observedVersion"),
         "versions": {kind: status.get(f"{kind}Version") for kind in ("observed", "target", "operator")},
         "namespace": operator["metadata"]["namespace"] if operator else None,
@@ -69,8 +79,20 @@ def _profile(profile: Object) -> dict[str, t.Any]:
     }
 
 
-def _list(connection: Connection, resource: Resource) -> list[Object]:
-    try:
-        return connection.list(resource)[0]
-    except NotServed:
-        return []
+class _NotReadable:
+    """What the user may not read, a sentence for each kind."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def unless_allowed(self, resource: Resource, verb: str, read: t.Callable[[], _Read], otherwise: _Read) -> _Read:
+        """What is read; `otherwise` when the kind is not served, or may not be read."""
+        try:
+            return read()
+        except NotServed:
+            return otherwise
+        except ApiError as exc:
+            if exc.code != 403:
+                raise
+            self.sentences.append(f"{resource.kind} objects cannot be read: grant the verb \"{verb}\" on {resource.plural}.{resource.group}.")
+            return otherwise

@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import re
 import socket
+import ssl
 import typing as t
 
 from ._errors import CdiError
@@ -25,6 +27,8 @@ _VERSION = re.compile(r"v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)")
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 _REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(/[a-z0-9._-]+)*")
 _DOWNLOAD_SECONDS = 60
+_OFFLINE = "offline, download it elsewhere and set manifest to its path; behind a proxy, set HTTPS_PROXY"
+_REMEDIES = {404: "correct version or manifest", **dict.fromkeys((401, 403), "give a URL that needs no login, or a path")}
 
 
 def release_url(version: str) -> str:
@@ -50,52 +54,73 @@ def check_registry(registry: str) -> None:
 def read_manifest(source: str, checksum: str | None) -> list[Object]:
     """The objects of the manifest at a path or URL, in the order of their creation. Raises CdiError when it is none."""
     import yaml
-    from ansible.module_utils.urls import open_url
 
-    try:
-        if "://" in source:
-            content = open_url(source, timeout=_DOWNLOAD_SECONDS).read()
-        else:
-            with open(os.path.expanduser(source), "rb") as stream:
-                content = stream.read()
-    except (OSError, ValueError) as exc:
-        if "://" in source:
-            raise CdiError(
-                f"manifest {source} cannot be downloaded ({_why(exc)}); correct version or manifest, or, without the internet, download the release's "
-                "cdi-operator.yaml elsewhere and set manifest to its path."
-            ) from exc
-        raise CdiError(f"manifest {source!r} cannot be read ({_why(exc)}); set manifest to the path or URL of a release's cdi-operator.yaml.") from exc
+    content = _download(source) if "://" in source else _read(source)
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
     if checksum and digest != checksum.lower():
         raise CdiError(f"manifest {source} does not match checksum: expected {checksum}, got {digest}; nothing was written. Correct checksum, or the file.")
     try:
         return manifest_objects(yaml.safe_load_all(content), source)
-    except yaml.YAMLError as exc:
+    except (yaml.YAMLError, ValueError) as exc:  # The latter for a date that there is not.
         raise CdiError(f"manifest {source} is no YAML ({' '.join(str(exc).split())}).") from exc
 
 
-def _why(exc: BaseException) -> str:
-    """The cause inside an error of urllib, in words."""
-    reason: t.Any = getattr(exc, "reason", exc)
-    if isinstance(reason, socket.gaierror):
-        return "the name of its host does not resolve"
-    if isinstance(reason, TimeoutError):
-        return "no answer in time"
-    return str(getattr(reason, "strerror", None) or reason)
+def _read(path: str) -> bytes:
+    try:
+        with open(os.path.expanduser(path), "rb") as stream:
+            return stream.read()
+    except FileNotFoundError as exc:
+        raise CdiError(f"manifest {path} does not exist on the host that runs the task; give the path or URL of a release's cdi-operator.yaml.") from exc
+    except (OSError, ValueError) as exc:
+        told = getattr(exc, "strerror", None) or exc
+        raise CdiError(f"manifest {path} cannot be read ({told}); give the path or URL of a release's cdi-operator.yaml.") from exc
+
+
+def _download(url: str) -> bytes:
+    from ansible.module_utils.urls import open_url
+
+    try:
+        return t.cast(bytes, open_url(url, timeout=_DOWNLOAD_SECONDS).read())
+    except Exception as exc:  # Ansible, urllib, http.client and ssl have errors of their own for what may be wrong with a URL or a server.
+        why, remedy = why_not_downloaded(exc)
+        raise CdiError(f"manifest {url} cannot be downloaded ({why}); {remedy}.") from exc
+
+
+def why_not_downloaded(exc: BaseException) -> tuple[str, str]:
+    """The cause of a failed download in a few words, and what helps."""
+    code, reason = getattr(exc, "code", None), getattr(exc, "reason", None)
+    if code:
+        return f"the server answers HTTP {code} {reason or ''}".rstrip(), _REMEDIES.get(code, _OFFLINE)
+    if isinstance(reason, str) or isinstance(exc, (ValueError, http.client.InvalidURL)):
+        return str(reason or exc).rstrip("."), "correct manifest"
+    cause = reason if isinstance(reason, BaseException) else exc
+    if isinstance(cause, socket.gaierror):
+        return "the name does not resolve", _OFFLINE
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"the certificate of the server is not trusted: {cause.verify_message}", "have this host trust its CA, or set manifest to a path"
+    if isinstance(cause, TimeoutError):
+        return f"no answer within {_DOWNLOAD_SECONDS} s", _OFFLINE
+    return str(getattr(cause, "strerror", None) or cause or type(cause).__name__).rstrip("."), _OFFLINE
 
 
 def manifest_objects(documents: t.Iterable[t.Any], source: str) -> list[Object]:
     """The objects of a release manifest in the order of their creation. Raises CdiError when it is none."""
     objects = [document for document in documents if document]
     for item in objects:
-        if not isinstance(item, dict) or item.get("kind") not in MANIFEST_KINDS:
-            kind = item.get("kind") if isinstance(item, dict) else item
+        kind, metadata = (item.get("kind"), item.get("metadata")) if isinstance(item, dict) else (item, None)
+        if not isinstance(kind, str) or kind not in MANIFEST_KINDS:
             raise CdiError(f"manifest {source} holds an object of kind {kind!r}, which no release of CDI has; give the cdi-operator.yaml of a release.")
+        if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
+            raise CdiError(f"manifest {source} holds a {kind} without metadata.name; give the cdi-operator.yaml of a release.")
         item.pop("status", None)
         item["metadata"].pop("creationTimestamp", None)
     for kind, name in (("CustomResourceDefinition", CUSTOM_RESOURCE_DEFINITION_NAME), ("Deployment", OPERATOR)):
         if not any((item["kind"], item["metadata"]["name"]) == (kind, name) for item in objects):
             raise CdiError(f"manifest {source} has no {kind} {name}; give the cdi-operator.yaml of a release.")
+    try:
+        operator_environment(operator_deployment(objects))
+    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+        raise CdiError(f"manifest {source} has a Deployment {OPERATOR} without its container; give the cdi-operator.yaml of a release.") from exc
     order = list(MANIFEST_KINDS)
     return sorted(objects, key=lambda item: order.index(item["kind"]))
 

@@ -11,7 +11,7 @@ import json
 import re
 import typing as t
 
-from ._argspec import FORCE_CONFLICTS, WHEN_IN_USE, ArgumentSpec, wait_spec
+from ._argspec import FORCE_CONFLICTS, PROGRESS, WHEN_IN_USE, ArgumentSpec, wait_spec
 from ._cdi_manifest import check_checksum, check_registry, release_url
 from ._errors import CdiError
 from ._fields import to_fields
@@ -73,6 +73,7 @@ SPEC = (
     )
     + FORCE_CONFLICTS
     + wait_spec(300)
+    + PROGRESS
 )
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 

@@ -13,8 +13,10 @@ from . import _cdi as rules
 from ._cdi_manifest import CUSTOM_RESOURCE_DEFINITION_NAME
 from ._connection import Connection, Object
 from ._errors import ApiError, CdiError
+from ._module import Task
 from ._resources import API_SERVICE, CDI, CUSTOM_RESOURCE_DEFINITION, DATA_VOLUME, DEPLOYMENT, POD
-from ._wait import REACHED, WAITING, Verdict, poll_until, wait_for
+from ._verdict import FAILED, REACHED, WAITING, Verdict
+from ._wait import poll_until, wait_for
 
 UPLOAD_API = "v1beta1.upload.cdi.kubevirt.io"
 
@@ -22,28 +24,29 @@ UPLOAD_API = "v1beta1.upload.cdi.kubevirt.io"
 def wait_established(connection: Connection, deadline: float) -> None:
     """Until the API server serves CDI objects."""
 
-    def established() -> Verdict:
-        return rules.judge_condition(connection.get(CUSTOM_RESOURCE_DEFINITION, CUSTOM_RESOURCE_DEFINITION_NAME), "Established")
+    def established(bounded: Connection) -> Verdict:
+        return rules.judge_condition(bounded.get(CUSTOM_RESOURCE_DEFINITION, CUSTOM_RESOURCE_DEFINITION_NAME), "Established")
 
-    verdict = poll_until(established, deadline)
+    verdict = poll_until(connection, established, deadline)
     if verdict.state != REACHED:
         raise CdiError(f"The CRD {CUSTOM_RESOURCE_DEFINITION_NAME} is not served: {verdict.reason}.")
 
 
-def wait_ready(connection: Connection, name: str, namespace: str, environment: t.Mapping[str, str], deadline: float, timeout: int) -> Object:
+def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], deadline: float) -> Object:
     """Until CDI of the operator's release works, as far as a DataVolume can be created; returns the CDI object.
 
-    `environment` is what the operator was told, `timeout` the seconds that the user gave it.
+    `environment` is the operator's.
     """
+    connection, name, timeout = task.connection, task.params["name"], task.params["wait_timeout"]
     version = environment.get("OPERATOR_VERSION", "")
 
-    def components() -> Verdict:
-        return rules.judge_components(connection.list(DEPLOYMENT, namespace)[0], environment, stored)
+    def components(bounded: Connection) -> Verdict:
+        return rules.judge_components(bounded.list(DEPLOYMENT, namespace)[0], environment, stored)
 
-    def upload_api() -> Verdict:
-        return rules.judge_condition(connection.get(API_SERVICE, UPLOAD_API), "Available")
+    def upload_api(bounded: Connection) -> Verdict:
+        return rules.judge_condition(bounded.get(API_SERVICE, UPLOAD_API), "Available")
 
-    def webhook() -> Verdict:
+    def webhook(bounded: Connection) -> Verdict:
         body = {
             "apiVersion": DATA_VOLUME.api_version,
             "kind": DATA_VOLUME.kind,
@@ -51,25 +54,39 @@ def wait_ready(connection: Connection, name: str, namespace: str, environment: t
             "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Mi"}}}},
         }
         try:
-            connection.create(DATA_VOLUME, body, namespace, dry_run=True)
+            bounded.create(DATA_VOLUME, body, namespace, dry_run=True)
         except ApiError as exc:
-            return Verdict(WAITING, str(exc))
+            # Rights are looked at before the webhook is: no waiting helps.
+            return Verdict(FAILED if exc.code in (401, 403) else WAITING, str(exc).rstrip("."))
         return Verdict(REACHED)
 
     def failed(what: str, reason: str) -> CdiError:
-        troubles = rules.pods_in_trouble(connection.list(POD, namespace)[0])
+        try:
+            troubles = rules.pods_in_trouble(connection.list(POD, namespace)[0])
+        except ApiError:
+            troubles = []  # It only says more about what is told anyway.
         return CdiError(
             f"CDI {version} is not ready after {timeout} s: {what}: {reason}. "
-            + (f"In namespace {namespace}: {'; '.join(troubles)}." if troubles else f"See the pods in namespace {namespace}, or give a longer wait_timeout."),
-            version={"to": version},
+            + (f"In namespace {namespace}: {'; '.join(troubles)}." if troubles else f"See the pods in namespace {namespace}, or give a longer wait_timeout.")
         )
 
-    outcome = wait_for(connection, CDI, None, [name], lambda _name, cdi: rules.judge_cdi(cdi, version), deadline)[name]
+    def shown(what: str, verdict: Verdict) -> Verdict:
+        if verdict.state == WAITING:
+            task.progress.waits(version, what, None, verdict.reason)
+        return verdict
+
+    def polled(what: str, probe: t.Callable[[Connection], Verdict]) -> Verdict:
+        return poll_until(connection, lambda bounded: shown(what, probe(bounded)), deadline)
+
+    outcome = wait_for(connection, CDI, None, [name], lambda _name, cdi: shown(f"CDI {name}", rules.judge_cdi(cdi, version)), deadline)[name]
     if outcome.verdict.state != REACHED:
         raise failed(f"CDI {name}", outcome.verdict.reason)
     stored = t.cast(Object, outcome.object)
     for what, probe in (("components", components), ("the upload API", upload_api), ("the webhook for DataVolumes", webhook)):
-        verdict = poll_until(probe, deadline)
+        verdict = polled(what, probe)
+        if verdict.state == FAILED:
+            raise CdiError(f"CDI {version} is installed, but it cannot be verified that DataVolumes can be created: {verdict.reason}.")
         if verdict.state != REACHED:
             raise failed(what, verdict.reason)
+    task.progress.ends(version, "ready")
     return stored

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import typing as t
 
@@ -32,7 +33,8 @@ from ._resources import (
     Resource,
 )
 from ._users import UserReader, held_by
-from ._wait import REACHED, WAITING, Verdict, poll_until, wait_for
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import poll_until, wait_for
 
 _DEFAULT_NAMESPACE = "cdi"
 # The label that the release manifest puts on the namespace that it makes.
@@ -66,7 +68,7 @@ def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str,
     crons, volumes = ([each for each in data if each[0] is resource] for resource in (DATA_IMPORT_CRON, DATA_VOLUME))
     objects: list[Known] = [(CDI, cdi)] if cdi else []
     if not task.check_mode:
-        waiter = _Waiter(connection, deadline, params["wait_timeout"])
+        waiter = _Waiter(task, deadline)
         try:
             _remove_in_order(waiter, crons, volumes, objects, found, params["wait"])
         except CdiError as exc:
@@ -90,7 +92,7 @@ def _remove_in_order(waiter: _Waiter, crons: list[Known], volumes: list[Known], 
         waiter.until(objects, _is_gone)
     waiter.delete([each for each in found if each[0] not in _BEFORE_CDI_IS_GONE])
     if wait:
-        verdict = poll_until(lambda: _left(waiter.connection, found), waiter.deadline)
+        verdict = poll_until(waiter.connection, lambda bounded: _left(waiter.task, bounded, found), waiter.deadline)
         if verdict.state != REACHED:
             raise CdiError(f"CDI is not gone after {waiter.timeout} s: {verdict.reason}.")
 
@@ -163,10 +165,10 @@ def _is_cleaned_up(stored: Object | None) -> bool:
 
 
 class _Waiter:
-    """Deletes objects, which it remembers, and waits for them, until `deadline`, which is `timeout` seconds after the start."""
+    """Deletes objects, which it remembers, and waits for them, until `deadline`."""
 
-    def __init__(self, connection: Connection, deadline: float, timeout: int) -> None:
-        self.connection, self.deadline, self.timeout = connection, deadline, timeout
+    def __init__(self, task: Task, deadline: float) -> None:
+        self.task, self.connection, self.deadline, self.timeout = task, task.connection, deadline, task.params["wait_timeout"]
         self.deleted: list[Known] = []
 
     def delete(self, step: list[Known]) -> None:
@@ -189,20 +191,30 @@ class _Waiter:
         for resource, item in step:
             by_place.setdefault((resource, item["metadata"].get("namespace")), []).append(item["metadata"]["name"])
 
-        def judge(_name: str, stored: Object | None) -> Verdict:
-            return Verdict(REACHED if reached(stored) else WAITING)
-
         for (resource, namespace), names in by_place.items():
-            for name, outcome in wait_for(self.connection, resource, namespace, names, judge, self.deadline).items():
+            judge = functools.partial(self._judge, reached, resource, namespace)
+            for name, outcome in wait_for(self.task.connection, resource, namespace, names, judge, self.deadline).items():
                 if outcome.verdict.state != REACHED:
                     raise CdiError(
                         f"{target(resource, namespace, name)} was not deleted within {self.timeout} s: {self.held(resource, outcome.object)}; "
                         f"or see the log of {OPERATOR}."
                     )
 
+    def _judge(self, reached: t.Callable[[Object | None], bool], resource: Resource, namespace: str | None, name: str, stored: Object | None) -> Verdict:
+        if stored is None or reached(stored):
+            self.task.progress.ends(target(resource, namespace, name), "deleted")
+            return Verdict(REACHED)
+        self.task.progress.waits(target(resource, namespace, name), "being deleted", None, _finalizers(stored))
+        return Verdict(WAITING)
 
-def _left(connection: Connection, found: list[Known]) -> Verdict:
+
+def _finalizers(stored: Object | None) -> str:
+    return ", ".join(f"finalizer {name}" for name in (stored or {}).get("metadata", {}).get("finalizers") or [])
+
+
+def _left(task: Task, connection: Connection, found: list[Known]) -> Verdict:
     for resource, item in found:
         if connection.get(resource, item["metadata"]["name"], item["metadata"].get("namespace")) is not None:
+            task.progress.waits(title(resource, item), "being deleted")
             return Verdict(WAITING, f"{title(resource, item)} is still there")
     return Verdict(REACHED)

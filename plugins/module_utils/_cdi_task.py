@@ -25,11 +25,14 @@ from ._cdi_options import LINUX, cr_spec
 from ._cdi_owner import find_hyperconverged, find_operator, olm_owner, refuse
 from ._cdi_ready import wait_established, wait_ready
 from ._cdi_remove import remove
-from ._connection import Object
+from ._connection import FIELD_MANAGER, Connection, Object
 from ._errors import CdiError, NotServed
 from ._merge_patch import changes_nothing, merged
 from ._module import Task
 from ._resources import CDI, MANIFEST_KINDS, PRIORITY_CLASS
+
+# Who holds the configuration that a new CDI object starts with.
+_FIRST_MANAGER = f"{FIELD_MANAGER}.start"
 
 
 def run(task: Task) -> dict[str, t.Any]:
@@ -48,16 +51,24 @@ def run(task: Task) -> dict[str, t.Any]:
         found = rules.active(cdis)["metadata"]["name"]
         raise CdiError(f"name is {name}, and the CDI object of this cluster is {found}; only one CDI object can be active: set name={found}.")
     installed = ((before or {}).get("status") or {}).get("observedVersion") or None
-    if objects:
-        stored, changes = _install(task, objects, spec, before, operator, installed)
-        to = operator_environment(operator_deployment(objects)).get("OPERATOR_VERSION")
-    else:
-        stored, changes, to = None, remove(task, before, operator), None
+    changes: dict[str, Change] = {}
+    to = operator_environment(operator_deployment(objects)).get("OPERATOR_VERSION") if objects else None
+    try:
+        if objects:
+            stored: Object | None = _install(task, objects, spec, before, operator, installed, changes)
+        else:
+            stored = None
+            changes.update(remove(task, before, operator))
+    except CdiError as exc:
+        exc.result = {**_facts(changes), "version": {"from": installed, "to": to}, **exc.result}
+        raise
+    return {**_facts(changes), "cdi": for_result(stored), "version": {"from": installed, "to": to}}
+
+
+def _facts(changes: dict[str, Change]) -> dict[str, t.Any]:
     return {
         "changed": any(change.changed for change in changes.values()),
         "changed_objects": [title for title, change in changes.items() if change.changed],
-        "cdi": for_result(stored),
-        "version": {"from": installed, "to": to},
         "diff": [{"before_header": title, "after_header": title, **change.diff} for title, change in changes.items() if change.changed],
     }
 
@@ -69,8 +80,9 @@ def _manifest(params: dict[str, t.Any]) -> list[Object]:
 
 
 def _install(
-    task: Task, objects: list[Object], spec: Object, before: Object | None, operator: Object | None, installed: str | None
-) -> tuple[Object, dict[str, Change]]:
+    task: Task, objects: list[Object], spec: Object, before: Object | None, operator: Object | None, installed: str | None, changes: dict[str, Change]
+) -> Object:
+    """The CDI object when CDI works; `changes` gets what is written on the way, and keeps it when that fails."""
     connection, params = task.connection, task.params
     deadline = time.monotonic() + params["wait_timeout"]
     deployment = operator_deployment(objects)
@@ -82,13 +94,14 @@ def _install(
         )
     rules.refuse_downgrade(installed or "", environment.get("OPERATOR_VERSION", ""))
     _refuse_unknown_priority_class(task, before)
-    changes = {rules.title(MANIFEST_KINDS[desired["kind"]], desired): _ensure_manifest_object(task, desired) for desired in objects}
+    for desired in objects:
+        changes[rules.title(MANIFEST_KINDS[desired["kind"]], desired)] = _ensure_manifest_object(task, desired)
     if not task.check_mode and changes[f"CustomResourceDefinition {CUSTOM_RESOURCE_DEFINITION_NAME}"].changed:
         wait_established(connection, deadline)
     change = changes[f"CDI {params['name']}"] = _ensure_cdi(task, spec, before)
     if not params["wait"] or task.check_mode:
-        return change.object, changes
-    return wait_ready(connection, params["name"], namespace, environment, deadline, params["wait_timeout"]), changes
+        return change.object
+    return wait_ready(task, namespace, environment, deadline)
 
 
 def _refuse_unknown_priority_class(task: Task, before: Object | None) -> None:
@@ -110,7 +123,7 @@ def _ensure_manifest_object(task: Task, desired: Object) -> Change:
 def _ensure_cdi(task: Task, spec: Object, before: Object | None) -> Change:
     """The CDI object. Its `spec.config` is module cdi_config's, but for what CDI needs to start: feature gates and pull secrets.
 
-    These are merged in, because an apply would take away the rest of `spec.config`. A new object is created with them.
+    These are merged in, because an apply would take away the rest of `spec.config`.
     """
     connection, name, check_mode = task.connection, task.params["name"], task.check_mode
     config: Object = {} if before else {"featureGates": rules.FIRST_FEATURE_GATES}
@@ -119,14 +132,26 @@ def _ensure_cdi(task: Task, spec: Object, before: Object | None) -> Change:
     patch = {"spec": {"config": config}}
     desired = {"apiVersion": CDI.api_version, "kind": CDI.kind, "metadata": {"name": name}, "spec": spec}
     if before is None and not check_mode:
-        stored = connection.create(CDI, {**desired, **patch}, dry_run=False)
+        after = _create(connection, desired, config)
     else:
-        stored = before
-    change = write(connection, CDI, desired, stored, check_mode=check_mode, force=task.params["force_conflicts"])
-    after = change.object
+        after = write(connection, CDI, desired, before, check_mode=check_mode, force=task.params["force_conflicts"]).object
     if not changes_nothing(patch, after):
         if before is not None:
             connection.merge(CDI, name, None, patch, dry_run=check_mode)
         after = merged(after, patch)
     changed = normalise(before or {}) != normalise(after)
     return Change(changed, before is not None, after, diff_of(before, after) if changed else {})
+
+
+def _create(connection: Connection, desired: Object, config: Object) -> Object:
+    """The whole spec in one write, or CDI would run without its placement until the second one, and then start all of it anew.
+
+    `config` is left to a manager of its own: whoever applies a field and later does not takes it away.
+    """
+
+    def apply(spec: Object, manager: str = "") -> Object:
+        return connection.apply(CDI, {**desired, "spec": spec}, dry_run=False, manager=manager)
+
+    apply({**desired["spec"], "config": config}, _FIRST_MANAGER)
+    apply(desired["spec"])
+    return apply({"config": config}, _FIRST_MANAGER)

@@ -24,7 +24,8 @@ from ._errors import ApiError, CdiError
 from ._items import guarded, guarded_all
 from ._module import Task
 from ._resources import VOLUME_SNAPSHOT
-from ._wait import REACHED, WAITING, Verdict, poll_until
+from ._verdict import REACHED, WAITING, Verdict
+from ._wait import poll_until
 
 # Volumes with these are not filled by CDI, or get a claim that is there already.
 _NOT_CLONED = (f"{PREFIX}storage.prePopulated", f"{PREFIX}storage.checkStaticVolume")
@@ -114,11 +115,11 @@ def _predict(connection: Connection, volumes: list[Object], deadline: float, kno
     if not in_error:
         return predictions
 
-    def healed() -> Verdict:
-        snapshots = Reader(connection).objects(VOLUME_SNAPSHOT, in_error).values()
+    def healed(bounded: Connection) -> Verdict:
+        snapshots = Reader(bounded).objects(VOLUME_SNAPSHOT, in_error).values()
         return Verdict(WAITING if any((stored.get("status") or {}).get("error") for stored in snapshots) else REACHED)
 
-    poll_until(healed, min(deadline, time.monotonic() + _SNAPSHOT_HEALS_SECONDS))
+    poll_until(connection, healed, min(deadline, time.monotonic() + _SNAPSHOT_HEALS_SECONDS))
     return predict(Reader(connection, known), volumes)
 
 

@@ -20,29 +20,52 @@ from ._cdi import active
 from ._clone import clone_facts, explain, is_clone
 from ._clone_plan import COPY
 from ._clone_prediction import Key, Prediction, Reader, predict
-from ._connection import Connection, Object, connect
+from ._collected import is_collected
+from ._connection import UNVERIFIED, Connection, Object, connect
 from ._data_volume_checks import check as check_volume
 from ._data_volume_facts import ready_after
 from ._data_volume_options import VOLUME_OPTIONS
-from ._errors import CdiError
+from ._errors import CdiError, unexpected
+from ._missing import SKIP, missing_namespace, report_missing
 from ._preallocation import preallocation_facts
+from ._public import public_url
+from ._redaction import redacted
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_PROFILE
+from ._secrets import remember, secrets_of_options
 from ._values import tidy
 
 # An answer is good for a task that asks again and again, but must not end a loop that waits for another one.
 _SECONDS_KEPT = 2.0
 _SECONDS_KEPT_WHEN_FINISHED = 60.0
+_NO_VOLUME = "There is no such volume."
 
 _connections: dict[str, Connection] = {}
 _answers: dict[tuple[str, str], tuple[float, dict[str, t.Any]]] = {}
 
 
-def look_up(params: dict[str, t.Any], terms: list[t.Any]) -> list[dict[str, t.Any]]:
+def _no_warning(_text: str) -> None:
+    """For callers that show none."""
+
+
+def look_up(
+    params: dict[str, t.Any], terms: list[t.Any], on_missing: str = SKIP, warn: t.Callable[[str], None] = _no_warning
+) -> list[dict[str, t.Any]]:
     """The facts of each `namespace/name`, or DataVolume as module data_volume takes it.
 
     Four requests for one finished clone or many of a namespace and class; ten more when there is something to plan, be it
-    only how a copy could have been faster.
+    only how a copy could have been faster. One for each namespace with a volume that is missing, unless `on_missing` is skip.
     """
+    remember(secrets_of_options([params, terms]))
+    try:
+        return t.cast("list[dict[str, t.Any]]", redacted(_look_up(params, terms, on_missing, warn)))
+    except CdiError:
+        raise
+    except Exception as exc:
+        # Ansible would print the error as it is.
+        raise CdiError(unexpected(exc)) from None
+
+
+def _look_up(params: dict[str, t.Any], terms: list[t.Any], on_missing: str, warn: t.Callable[[str], None]) -> list[dict[str, t.Any]]:
     # A process that Ansible forks must not go on with the TLS connections of the one that it comes from.
     mark = f"{os.getpid()} {json.dumps(params, sort_keys=True, default=str)}"
     asked = [json.dumps(term, sort_keys=True, default=str) for term in terms]
@@ -51,11 +74,29 @@ def look_up(params: dict[str, t.Any], terms: list[t.Any]) -> list[dict[str, t.An
     if missing:
         wanted = [_wanted(term) for term in missing.values()]
         if mark not in _connections:
-            _connections[mark] = connect(params)
+            _connections[mark] = connect(params, warn)
+            if not _connections[mark].verifies_certificates:
+                warn(UNVERIFIED)
         for text, answer in zip(missing, _answer(Reader(_connections[mark]), wanted)):
             finished = answer["observed"] and answer["phase"] == "Succeeded"
             _answers[mark, text] = (time.monotonic() + (_SECONDS_KEPT_WHEN_FINISHED if finished else _SECONDS_KEPT), answer)
-    return [copy.deepcopy(_answers[mark, text][1]) for text in asked]
+    answers = [copy.deepcopy(_answers[mark, text][1]) for text in asked]
+    if on_missing != SKIP:
+        absent = [answer for answer, term in zip(answers, terms) if isinstance(term, str) and not answer["exists"]]
+        report_missing(_why_missing(_connections[mark], absent), on_missing, warn)
+    return answers
+
+
+def _why_missing(connection: Connection, absent: list[dict[str, t.Any]]) -> t.Iterator[str]:
+    """A sentence for each volume, or for its whole namespace."""
+    namespaces = {answer["namespace"] for answer in absent if answer["reason"] == _NO_VOLUME}
+    gone = {namespace: missing_namespace(connection, namespace) for namespace in sorted(namespaces)}
+    for answer in absent:
+        title = f"{answer['namespace']}/{answer['name']}"
+        if answer["reason"] != _NO_VOLUME:
+            yield f"Whether the volume {title!r} exists is unknown: {answer['reason']}"
+        else:
+            yield gone[answer["namespace"]] or f"The volume {title!r} does not exist: there is neither a DataVolume nor a claim; correct its name, or create it."
 
 
 def _wanted(term: t.Any) -> tuple[Key, Object | None]:
@@ -101,28 +142,32 @@ def _facts(
     planned: Object | None,
     prediction: Prediction | None,
 ) -> dict[str, t.Any]:
+    collected = volume is None and is_collected(claim)
     answer = {
+        "host": public_url(reader.connection.host),
         "namespace": key[0],
         "name": key[1],
         "exists": bool(volume or claim),
         "observed": known["method"] is not None,
         **known,
+        "phase": known["phase"] or ("Succeeded" if collected else None),
         "ready_after": ready_after(volume),
         "waits_for": [],
         "remedy": None,
         "preallocation": preallocation_facts(planned, claim, prediction.plan.method if prediction else None),
     }
-    if known["method"] is None and prediction:
+    if known["method"] is None and prediction and not collected:
         error = known["error"] or prediction.plan.error
         return {**answer, **prediction.facts, "error": error}
     if known["method"] == COPY and prediction and prediction.plan.method == COPY:
         answer["remedy"] = prediction.plan.remedy
     # A claim that is filled without a populator is told no phase.
-    if "Succeeded" not in (known["phase"], ((volume or {}).get("status") or {}).get("phase")) and prediction:
+    if "Succeeded" not in (answer["phase"], ((volume or {}).get("status") or {}).get("phase")) and prediction:
         answer["waits_for"] = list(prediction.plan.waits_for)
     if known["method"] is None:
         reason = explain(known, None, None, None) if is_clone(volume, claim) else "The volume is no clone."
-        return {**answer, "reason": reason if answer["exists"] else "There is no such volume."}
+        refused = [reader.refused[resource, key[0]] for resource in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM) if (resource, key[0]) in reader.refused]
+        return {**answer, "reason": reason if answer["exists"] else refused[0] if refused else _NO_VOLUME}
     storage_class = ((claim or {}).get("spec") or {}).get("storageClassName")
     override, strategy = (None, None) if known["fallback"] or known["forced"] else _settings(reader, storage_class)
     return {**answer, "reason": explain(known, override, strategy, storage_class)}

@@ -3,35 +3,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""A connection to an API server, and the verbs used on it.
-
-Requests go through the urllib3 pool of the package `kubernetes`: that part is the same in every release from 29 to 37. The
-Authorization header is set here, because 36.0.0 and 36.0.1 drop it.
-"""
+"""A connection to an API server: the verbs used on it."""
 
 from __future__ import annotations
 
-import base64
+import copy
 import json
 import math
 import re
-import ssl
+import time
 import typing as t
+from urllib.parse import urlencode
 
-from ._credentials import check, configure
-from ._errors import ApiError, CdiError, api_error, status_of, target
-from ._resources import Resource
+from ._answers import Answer, event_in, list_in, loads, object_in, read_status, short
+from ._errors import ApiError, api_error, foreign_answer, not_served, target
+from ._exchange import ANSWER_TIMEOUT_SECONDS, LEAST_SECONDS, Exchange, NoAnswer, Request
+from ._resources import SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST, Resource
+from ._transport import Transport, open_transport
 
 FIELD_MANAGER = "kubevirt.cdi"
 PAGE_SIZE = 500
-CONNECT_TIMEOUT_SECONDS = 10
-ANSWER_TIMEOUT_SECONDS = 60
-_LEAST_SECONDS = 0.5
-RETRIED_CODES = (429, 502, 503, 504)
-RETRY_AFTER_MAX_SECONDS = 10
+# Longer than any object; a line of a watch is no longer.
+_LONGEST_LINE = 16 * 1024 * 1024
+# POSTs that are answered and never stored.
+_ANSWERED_ONLY = (SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST)
+_CREATE_ATTEMPTS = 3
+_MOST_WARNINGS = 20
+# Refusals that something in front of the API server may have written, which say enough by their code.
+_REFUSED = (401, 403, 407, 413, 429)
+_EXPIRED_LISTS = 5
+_LEAST_OF_A_TASK_SECONDS = 15.0
+_WRITES = ("POST", "PATCH", "DELETE")
 
-# How urllib3 begins its messages.
-_OBJECT_SHOWN = re.compile(r"^(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)): ")
+UNVERIFIED = "The API server's certificate is not verified: set validate_certs to true and give ca_cert."
 
 Object = t.Dict[str, t.Any]
 
@@ -41,61 +45,44 @@ class WatchExpired(Exception):
 
 
 def connect(params: t.Mapping[str, t.Any], warn: t.Callable[[str], None] | None = None) -> Connection:
-    """Open a connection from the authentication options (see the documentation fragment `_auth`).
-
-    Nothing is sent yet. `warn` gets each of the API server's warnings once. Raises CdiError when the package `kubernetes` is
-    missing or the options lead to no cluster.
-    """
-    check(params)
-    try:
-        import urllib3
-        from kubernetes import client
-    except ImportError as exc:
-        raise CdiError(
-            "The Python package kubernetes is missing on the host that runs this task; install it there with: pip install 'kubernetes>=29'."
-        ) from exc
-    configuration = configure(params)
-    try:
-        api_client = client.ApiClient(configuration)
-    except (urllib3.exceptions.HTTPError, ImportError) as exc:
-        raise CdiError(f"proxy is {configuration.proxy}, which the Python package urllib3 cannot use: {exc}.") from exc
-    return Connection(api_client, configuration, _headers(params), warn)
+    """Open a connection from the authentication options; `warn` gets each of the API server's warnings once. See `open_transport`."""
+    return Connection(open_transport(params), warn, _answer_seconds(params))
 
 
-def _headers(params: t.Mapping[str, t.Any]) -> list[tuple[str, str]]:
-    headers = []
-    if params.get("impersonate_user"):
-        headers.append(("Impersonate-User", params["impersonate_user"]))
-    headers += [("Impersonate-Group", group) for group in params.get("impersonate_groups") or []]
-    return headers
+def _answer_seconds(params: t.Mapping[str, t.Any]) -> float:
+    """How long a whole answer may take: as long as the task would wait, but long enough for slow webhooks."""
+    waits = params.get("wait") and params.get("wait_timeout")
+    return min(max(float(waits), _LEAST_OF_A_TASK_SECONDS), ANSWER_TIMEOUT_SECONDS) if waits else ANSWER_TIMEOUT_SECONDS
 
 
 class Connection:
     """The verbs of one API server. Objects are plain dictionaries, as in JSON."""
 
     def __init__(
-        self, api_client: t.Any, configuration: t.Any, headers: list[tuple[str, str]], warn: t.Callable[[str], None] | None = None
+        self, transport: Transport, warn: t.Callable[[str], None] | None = None, answer_seconds: float = ANSWER_TIMEOUT_SECONDS
     ) -> None:
-        import urllib3
-
-        self.api_client = api_client
-        self.host = configuration.host.rstrip("/")
-        self.verifies_certificates = bool(configuration.verify_ssl)
-        self._configuration = configuration
-        self._headers = headers
+        self.transport = transport
+        self.host = transport.host
+        self.verifies_certificates = transport.verifies_certificates
+        self._exchange = Exchange(transport)
+        self._answer_seconds = answer_seconds
+        self._deadline = math.inf
         self._warn = warn
         self._warned: set[str] = set()
-        self._urllib3 = urllib3
-        self._retries = _retries(urllib3)
-        if not self.verifies_certificates:
-            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._discovered: dict[str, bool | None] = {}
+
+    def until(self, deadline: float) -> Connection:
+        """The same connection, whose requests end at `deadline` (of time.monotonic()), but for the second that a last one is given."""
+        bounded = copy.copy(self)
+        bounded._deadline = min(self._deadline, deadline)
+        return bounded
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """The stored object, None when there is none. Raises NotServed when the kind is unknown."""
         try:
-            return self._json("get", "GET", resource, namespace, name)
+            return self._object("get", "GET", resource, namespace, name)
         except ApiError as exc:
-            if exc.code == 404 and exc.reason == "NotFound":
+            if exc.not_found:
                 return None
             raise
 
@@ -114,12 +101,14 @@ class Connection:
         """
         query = {"limit": str(PAGE_SIZE), "labelSelector": label_selector, "fieldSelector": field_selector}
         items: list[Object] = []
+        expired = 0
         while True:
             try:
-                page = self._json("list", "GET", resource, namespace, None, query=query, within_seconds=within_seconds)
+                page = self._page(resource, namespace, query, within_seconds)
             except WatchExpired:
-                if "continue" not in query:
+                if "continue" not in query or expired >= _EXPIRED_LISTS:
                     raise
+                expired += 1
                 # So many objects, or so slow a server, that the first page's version is no longer kept.
                 items = []
                 del query["continue"]
@@ -127,25 +116,73 @@ class Connection:
             items += page["items"]
             if not page["metadata"].get("continue"):
                 return items, page["metadata"]["resourceVersion"]
+            if page["metadata"]["continue"] == query.get("continue"):
+                raise ApiError(f"Cannot list {target(resource, namespace, None)}: {self.host} gives the same page again and again.", 200)
             query["continue"] = page["metadata"]["continue"]
 
-    def apply(self, resource: Resource, body: Object, *, dry_run: bool, force: bool = False) -> Object:
-        """Server-side apply as field manager `kubevirt.cdi`."""
-        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "", "dryRun": "All" if dry_run else ""}
+    def _page(self, resource: Resource, namespace: str | None, query: t.Mapping[str, str], within_seconds: float | None) -> Object:
+        answer = self._send("list", "GET", resource, namespace, None, query=query, within_seconds=within_seconds)
+        page = list_in(_value(answer), resource.kind)
+        if page is None:
+            raise foreign_answer("list", resource, namespace, None, answer, self.host)
+        return page
+
+    def apply(self, resource: Resource, body: Object, *, dry_run: bool, force: bool = False, manager: str = "") -> Object:
+        """Server-side apply as field manager `kubevirt.cdi`, or another one."""
+        query = {"fieldManager": manager or FIELD_MANAGER, "force": "true" if force else "", "dryRun": "All" if dry_run else ""}
         metadata = body["metadata"]
-        return self._json(
+        return self._object(
             "patch", "PATCH", resource, metadata.get("namespace"), metadata["name"], query=query, body=body, content_type="application/apply-patch+yaml"
         )
 
     def merge(self, resource: Resource, name: str, namespace: str | None, body: Object, *, dry_run: bool) -> Object:
         """JSON merge patch: null removes a key. A field that the server does not know is refused, not pruned in silence."""
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else ""}
-        return self._json("patch", "PATCH", resource, namespace, name, query=query, body=body, content_type="application/merge-patch+json")
+        try:
+            return self._object("patch", "PATCH", resource, namespace, name, query=query, body=body, content_type="application/merge-patch+json")
+        except ApiError as exc:
+            if dry_run or not exc.lost:
+                raise
+            from ._merge_patch import changes_nothing
+
+            found = self.what_became(exc, resource, name, namespace)
+            if found is None or not changes_nothing(body, found):
+                raise
+            return found
 
     def create(self, resource: Resource, body: Object, namespace: str | None = None, *, dry_run: bool) -> Object:
-        """POST, for objects that must not exist yet or that are answered and never stored."""
+        """POST, for objects that must not exist yet or that are answered and never stored.
+
+        After a lost answer the object is read: it is sent again only when it is not there.
+        """
         query = {"fieldManager": FIELD_MANAGER, "dryRun": "All" if dry_run else ""}
-        return self._json("create", "POST", resource, namespace, None, query=query, body=body)
+        stored = not dry_run and resource not in _ANSWERED_ONLY
+        lost = False
+        for attempt in range(_CREATE_ATTEMPTS):
+            try:
+                return self._object("create", "POST", resource, namespace, None, query=query, body=body, repeatable=not stored)
+            except ApiError as exc:
+                if not stored or not (exc.lost or lost and exc.reason == "AlreadyExists"):
+                    raise
+                lost = True
+                found = self.what_became(exc, resource, body["metadata"].get("name"), namespace)
+                if found is not None and any(entry.get("manager") == FIELD_MANAGER for entry in found["metadata"].get("managedFields") or []):
+                    return found
+                if found is not None or attempt == _CREATE_ATTEMPTS - 1:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def what_became(self, lost: ApiError, resource: Resource, name: str | None, namespace: str | None) -> Object | None:
+        """The object, after the answer to a write was lost. Raises an ApiError that says what may be when it cannot be read either."""
+        try:
+            if name:
+                return self.get(resource, name, namespace)
+            unread = "it has no name yet by which it could be read"
+        except ApiError as exc:
+            unread = f"reading it failed, too ({short(str(exc))})"
+        error = ApiError(f"{str(lost).rstrip('.')}; it may have been written: {unread}.", lost.code, lost.reason, final=lost.final)
+        error.result["changed"] = True
+        raise error from lost
 
     def delete(
         self,
@@ -162,19 +199,29 @@ class Connection:
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         preconditions = {"uid": uid, "resourceVersion": version}
         if uid or version:
-            body["preconditions"] = {name: value for name, value in preconditions.items() if value}
+            body["preconditions"] = {key: value for key, value in preconditions.items() if value}
         if dry_run:
             body["dryRun"] = ["All"]  # The API server does not look at the query of a deletion that has a body.
+        query = {"dryRun": "All" if dry_run else ""}
         try:
-            self._json("delete", "DELETE", resource, namespace, name, query={"dryRun": "All" if dry_run else ""}, body=body)
+            # Without the uid, a second one could meet an object that somebody made in between.
+            answer = self._send("delete", "DELETE", resource, namespace, name, query=query, body=body, repeatable=bool(uid) or dry_run)
         except ApiError as exc:
-            if exc.code != 404 or exc.reason != "NotFound":
+            if exc.not_found:
+                return
+            if dry_run or not (exc.lost or uid and exc.code == 409):
                 raise
+            found = self.what_became(exc, resource, name, namespace)
+            if found is not None and not found["metadata"].get("deletionTimestamp") and found["metadata"].get("uid") == (uid or found["metadata"].get("uid")):
+                raise
+            return
+        if not read_status(answer.body) and object_in(_value(answer), resource.kind) is None:
+            raise foreign_answer("delete", resource, namespace, name, answer, self.host)
 
     def watch(
         self, resource: Resource, namespace: str | None, resource_version: str, *, timeout_seconds: float, quiet_seconds: float, field_selector: str = ""
     ) -> t.Iterator[tuple[str, Object]]:
-        """Yield (type, object) until `timeout_seconds` have passed, or nothing has come for `quiet_seconds`.
+        """Yield (type, object) until `timeout_seconds` have passed, or no whole event has come for `quiet_seconds`.
 
         Raises WatchExpired, or ApiError when cut off; nothing is tried again.
         """
@@ -185,59 +232,71 @@ class Connection:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(max(1, math.ceil(timeout_seconds))),
         }
-        response = self._send("watch", "GET", resource, namespace, None, query=query, within_seconds=quiet_seconds, stream=True)
+        path = _with_query(resource.path(namespace), query)
+        now = time.monotonic()
+        end, quiet_at, rest = now + timeout_seconds, now + quiet_seconds, b""
+        pieces = self._exchange.stream(Request("GET", path), lambda: min(end, quiet_at) - time.monotonic())
         try:
-            for line in _lines(response):
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    if event["object"].get("code") == 410:
-                        raise WatchExpired
-                    raise api_error("watch", resource, namespace, None, event["object"].get("code", 0), json.dumps(event["object"]).encode())
-                yield event["type"], event["object"]
-        except self._urllib3.exceptions.ReadTimeoutError:
-            return
-        except self._urllib3.exceptions.HTTPError as exc:
-            raise ApiError(f"Cannot watch {target(resource, namespace, None)}: the connection broke ({exc}).", 0) from exc
+            for piece in pieces:
+                if isinstance(piece, Answer):
+                    self._check("watch", resource, namespace, None, piece)
+                    continue
+                *lines, rest = (rest + (piece or b"")).split(b"\n")
+                for line in filter(None, map(bytes.strip, lines)):
+                    yield self._event(resource, namespace, line)
+                    quiet_at = time.monotonic() + quiet_seconds
+                if len(rest) > _LONGEST_LINE:
+                    self._event(resource, namespace, rest[:_LONGEST_LINE])
+                if time.monotonic() >= min(end, quiet_at):
+                    return
+            if rest.strip():
+                yield self._event(resource, namespace, rest, last=True)
+        except NoAnswer as exc:
+            words = f"Cannot watch {target(resource, namespace, None)}: {exc}."
+            raise ApiError(words, 0, final=exc.final) from exc
         finally:
-            response.close()
+            pieces.close()
+
+    def _event(self, resource: Resource, namespace: str | None, line: bytes, *, last: bool = False) -> tuple[str, Object]:
+        try:
+            event = event_in(loads(line))
+        except ValueError as exc:
+            if last and line.lstrip().startswith(b"{"):
+                raise ApiError(f"Cannot watch {target(resource, namespace, None)}: the connection broke in the middle of an event.", 0) from exc
+            event = None
+        if event is None:
+            raise foreign_answer("watch", resource, namespace, None, Answer(200, {}, line), self.host)
+        kind, stored = event
+        if kind != "ERROR":
+            return event
+        code = stored.get("code")
+        if code == 410:
+            raise WatchExpired
+        raise api_error("watch", resource, namespace, None, code if isinstance(code, int) else 0, json.dumps(stored).encode())
 
     def websocket(self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocols: list[str]) -> t.Any:
         """Open a WebSocket of package `websocket-client` to a subresource, by the same credentials, TLS and proxy as all requests."""
         import websocket
 
-        verb, configuration = f"{subresource} to", self._configuration
-        options: dict[str, t.Any] = {"cert_reqs": ssl.CERT_REQUIRED if configuration.verify_ssl else ssl.CERT_NONE}
-        names = {"ca_certs": "ssl_ca_cert", "certfile": "cert_file", "keyfile": "key_file", "server_hostname": "tls_server_name"}
-        options.update({name: getattr(configuration, attribute, None) for name, attribute in names.items() if getattr(configuration, attribute, None)})
-        proxy, proxy_errors = _websocket_proxy(configuration, self.api_client.rest_client.pool_manager)
-        headers = [f"{key}: {value}" for key, value in self._headers]
-        authorization = self._authorization()
-        if authorization:
-            headers.append(f"Authorization: {authorization}")
-        url = self.host.replace("http", "ws", 1) + f"{resource.path(namespace, name)}/{subresource}?{query}"
-        opened = websocket.WebSocket(sslopt=options, skip_utf8_validation=True)
-        opened.settimeout(ANSWER_TIMEOUT_SECONDS)
-        broken = (websocket.WebSocketException, OSError, *proxy_errors)
+        verb = f"{subresource} to"
         try:
-            opened.connect(url, header=headers, subprotocols=subprotocols, suppress_origin=True, **proxy)
+            return self.transport.websocket(f"{resource.path(namespace, name)}/{subresource}?{query}", subprotocols)
         except websocket.WebSocketBadStatusException as exc:
             # The request is a GET, for which the API server wants `create`, too. Old releases of the package do not keep the answer's body.
             right = f'"get" and "create" on {resource.plural}/{subresource}'
             raise api_error(verb, resource, namespace, name, exc.status_code, getattr(exc, "resp_body", None) or b"", right) from exc
-        except broken as exc:
+        except (websocket.WebSocketException, OSError) as exc:
             raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {self.host} ({exc}).", 0) from exc
-        return opened
 
-    def _json(self, verb: str, method: str, resource: Resource, namespace: str | None, name: str | None, **kwargs: t.Any) -> Object:
-        response = self._send(verb, method, resource, namespace, name, **kwargs)
-        try:
-            return t.cast(Object, json.loads(response.data))
-        except ValueError as exc:
-            raise ApiError(
-                f"Cannot {verb} {target(resource, namespace, name)}: {self.host} did not answer with JSON; "
-                "check that host is the Kubernetes API, not a login page or a dashboard.",
-                response.status,
-            ) from exc
+    def _object(self, verb: str, method: str, resource: Resource, namespace: str | None, name: str | None, **options: t.Any) -> Object:
+        answer = self._send(verb, method, resource, namespace, name, **options)
+        stored = object_in(_value(answer), resource.kind)
+        if stored is None:
+            error = foreign_answer(verb, resource, namespace, name, answer, self.host)
+            # Somebody answered in the API's place, perhaps after the API has written.
+            error.lost = method in _WRITES
+            raise error
+        return stored
 
     def _send(
         self,
@@ -251,125 +310,91 @@ class Connection:
         body: Object | None = None,
         content_type: str = "application/json",
         within_seconds: float | None = None,
-        stream: bool = False,
-    ) -> t.Any:
-        headers = self._urllib3.HTTPHeaderDict(self._headers)
-        headers.update({"Accept": "application/json", "Content-Type": content_type})
-        authorization = self._authorization()
-        if authorization:
-            headers["Authorization"] = authorization
-        url = self.host + resource.path(namespace, name)
-        asked = {key: value for key, value in (query or {}).items() if value}
-        if asked:
-            from urllib.parse import urlencode
-
-            url += "?" + urlencode(asked)
-        seconds: float = ANSWER_TIMEOUT_SECONDS
-        if within_seconds is not None:
-            seconds = max(within_seconds if stream else min(within_seconds, seconds), _LEAST_SECONDS)
+        repeatable: bool = True,
+    ) -> Answer:
+        """A 2xx answer. With `within_seconds` nothing is tried again."""
+        path = _with_query(resource.path(namespace, name), query or {})
+        request = Request(method, path, None if body is None else json.dumps(body).encode(), content_type, repeatable)
         try:
-            response = self.api_client.rest_client.pool_manager.request(
-                method,
-                url,
-                body=None if body is None else json.dumps(body).encode(),
-                headers=headers,
-                timeout=self._urllib3.Timeout(connect=min(CONNECT_TIMEOUT_SECONDS, seconds), read=seconds),
-                retries=self._retries if within_seconds is None else False,
-                preload_content=not stream,
-            )
-        except self._urllib3.exceptions.HTTPError as exc:
-            raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: {self._unreachable(exc)}.", 0) from exc
-        self._tell_warnings(response)
-        if response.status == 410 and status_of(response.data):
+            answer = self._exchange.ask(request, self._seconds(within_seconds), once=within_seconds is not None)
+        except NoAnswer as exc:
+            words = f"Cannot {verb} {target(resource, namespace, name)}: {exc}."
+            raise ApiError(words, 0, lost=exc.sent and method in _WRITES, final=exc.final) from exc
+        self._check(verb, resource, namespace, name, answer, written=method in _WRITES)
+        return answer
+
+    def _seconds(self, within_seconds: float | None) -> float:
+        bounds = (self._answer_seconds, self._deadline - time.monotonic(), math.inf if within_seconds is None else within_seconds)
+        return max(min(bounds), LEAST_SECONDS)
+
+    def _check(self, verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer, *, written: bool = False) -> None:
+        """Raise what an answer means that is not a 2xx."""
+        self._show_warnings(answer)
+        if 200 <= answer.status <= 299:
+            return
+        status = read_status(answer.body)
+        if answer.status == 410 and status:
             raise WatchExpired
-        if not 200 <= response.status <= 299:
-            raise api_error(verb, resource, namespace, name, response.status, response.data)
-        return response
+        if answer.status == 404 and not status.get("details", {}).get("name"):
+            raise self._unknown(verb, resource, namespace, name, answer)
+        if not status and not (answer.status in _REFUSED or answer.status >= 500):
+            raise foreign_answer(verb, resource, namespace, name, answer, self.host)
+        error = api_error(verb, resource, namespace, name, answer.status, answer.body)
+        # A proxy or a gateway in front of the API server, which may have got the request.
+        error.lost = written and answer.status in (502, 504) or (written and answer.status == 503 and not status)
+        raise error
 
-    def _authorization(self) -> str | None:
-        """The header's value; the hook renews a token that a plugin, or a pod's service account, has given for some time."""
-        if self._configuration.refresh_api_key_hook:
-            self._configuration.refresh_api_key_hook(self._configuration)
-        # Releases differ in the key, and none of them understands all of its own.
-        token = self._configuration.api_key.get("BearerToken") or self._configuration.api_key.get("authorization")
-        if token:
-            return str(token).strip()
-        if self._configuration.username:
-            return str(self._configuration.get_basic_auth_token())
-        return None
+    def _unknown(self, verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer) -> ApiError:
+        """What a 404 means that names no object: an API server answers so, in plain text, for a kind that it does not serve. So does a wrong path."""
+        if resource.group and self.serves(resource) is False:
+            return not_served(verb, resource, namespace, name)
+        return foreign_answer(verb, resource, namespace, name, answer, self.host)
 
-    def _unreachable(self, exc: BaseException) -> str:
-        """Why there is no answer, in words and with a remedy, out of what urllib3 wrapped."""
-        cause = getattr(exc, "reason", None) or exc
-        while cause.args and isinstance(cause.args[-1], BaseException):
-            cause = cause.args[-1]
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the certificate of {self.host} is not valid ({cause.verify_message}); give its CA as ca_cert"
-        through = f" through the proxy {self._configuration.proxy}" if self._configuration.proxy else ""
-        return (
-            f"no answer from the Kubernetes API at {self.host}{through} ({_OBJECT_SHOWN.sub('', str(cause))}); "
-            "check host, proxy, ca_cert and that the API server runs"
-        )
+    def serves(self, resource: Resource) -> bool | None:
+        """Whether the API's discovery has this kind; None where there is no such API."""
+        found = self._discovery("/apis", lambda value: _names(value, "groups", "name"), resource.group)
+        if found:
+            path = f"/apis/{resource.group}/{resource.version}"
+            return self._discovery(path, lambda value: _names(value, "resources", "name"), resource.plural) or False
+        return found
 
-    def _tell_warnings(self, response: t.Any) -> None:
+    def _discovery(self, path: str, names: t.Callable[[t.Any], list[str] | None], name: str) -> bool | None:
+        key = f"{path} {name}"
+        if key not in self._discovered:
+            try:
+                answer = self._exchange.ask(Request("GET", path), self._seconds(None), once=False)
+            except NoAnswer as exc:
+                raise ApiError(f"Cannot read {self.host}{path}: {exc}.", 0, final=exc.final) from exc
+            found = names(_value(answer)) if answer.status == 200 else None
+            # Who may not read it is refused by the API itself, with a Status.
+            refused = answer.status in (401, 403) and bool(read_status(answer.body))
+            self._discovered[key] = name in found if found is not None else False if refused else None
+        return self._discovered[key]
+
+    def _show_warnings(self, answer: Answer) -> None:
         """Pass on what the API server warns of (deprecated kinds, fields that it does not know), each text once."""
-        for header in response.headers.getlist("Warning"):
+        for header in getattr(answer.headers, "getlist", lambda _name: ())("Warning"):
             quoted = re.match(r'299 \S+ "((?:[^"\\]|\\.)*)"', header)
-            text = re.sub(r"\\(.)", r"\1", quoted.group(1)) if quoted else header
-            if self._warn and text not in self._warned:
+            text = short(re.sub(r"\\(.)", r"\1", quoted.group(1)) if quoted else header)
+            if self._warn and text and text not in self._warned and len(self._warned) < _MOST_WARNINGS:
                 self._warned.add(text)
                 self._warn(f"The API server warns: {text}")
 
 
-def _retries(urllib3: t.Any) -> t.Any:
-    """Up to 4 more attempts after a lost connection or an overloaded server; none after a failed TLS handshake."""
-
-    class Retry(urllib3.Retry):  # type: ignore[misc]
-        def get_retry_after(self, response: t.Any) -> float | None:
-            seconds = super().get_retry_after(response)
-            return None if seconds is None else min(seconds, RETRY_AFTER_MAX_SECONDS)
-
-        def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
-            # A 500 tells of something broken, such as a webhook: another attempt only when the server asks for it.
-            return bool(status_code == 500 and has_retry_after and self.total or super().is_retry(method, status_code, has_retry_after))
-
-    return Retry(total=4, other=0, backoff_factor=0.5, status_forcelist=RETRIED_CODES, allowed_methods=None, raise_on_status=False)
+def _with_query(path: str, query: t.Mapping[str, str]) -> str:
+    asked = {key: value for key, value in query.items() if value}
+    return f"{path}?{urlencode(asked)}" if asked else path
 
 
-def _websocket_proxy(configuration: t.Any, pool: t.Any) -> tuple[dict[str, t.Any], tuple[type[Exception], ...]]:
-    """Options of websocket-client for the proxy that the pool of all other requests uses, and what it raises for it alone.
-
-    Also that there is none has to be said: the package would look at the environment, and at lists of exceptions by other rules.
-    """
-    from urllib.parse import urlsplit
-
-    if not (pool.proxy or getattr(pool, "proxy_url", None)):
-        return {"http_proxy_host": "none", "http_no_proxy": ["*"]}, ()
-    parts = urlsplit(configuration.proxy)
-    told = f"proxy is {configuration.proxy}, and"
-    if parts.scheme == "https":
-        raise CdiError(f"{told} port-forwards go through http and socks proxies only; publish the upload proxy and give its URL as upload_proxy_url.")
-    port = parts.port or 80
-    errors: tuple[type[Exception], ...] = ()
-    if parts.scheme != "http":
-        try:
-            from python_socks import ProxyError
-        except ImportError as exc:
-            raise CdiError(
-                f"{told} the Python package python-socks, which port-forwards through it need, is missing on the host that runs this task; "
-                "install it there with: pip install python-socks."
-            ) from exc
-        port, errors = parts.port or 1080, (ProxyError,)
-    options = {"proxy_type": parts.scheme, "http_proxy_host": parts.hostname, "http_proxy_port": port, "http_no_proxy": [""]}
-    basic = (configuration.proxy_headers or {}).get("proxy-authorization", "").removeprefix("Basic ")
-    if basic:
-        options["http_proxy_auth"] = tuple(base64.b64decode(basic).decode().split(":", 1))
-    return options, errors
+def _value(answer: Answer) -> t.Any:
+    """The answer's JSON; None, which is no object, for anything else."""
+    try:
+        return None if answer.cut else loads(answer.body)
+    except ValueError:
+        return None
 
 
-def _lines(response: t.Any) -> t.Iterator[bytes]:
-    """Whole lines of a streamed answer."""
-    rest = b""
-    for chunk in response.stream(amt=None, decode_content=False):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line for line in lines if line)
+def _names(value: t.Any, plural: str, key: str) -> list[str] | None:
+    """The names in an answer of discovery, None when it is none."""
+    items = value.get(plural) if isinstance(value, dict) and value.get("kind") in ("APIGroupList", "APIResourceList") else None
+    return [item.get(key) for item in items if isinstance(item, dict)] if isinstance(items, list) else None

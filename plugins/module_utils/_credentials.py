@@ -3,247 +3,201 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""From authentication options to a configuration of the package `kubernetes`, which reads kubeconfigs and runs credential plugins.
-
-What its releases 29 to 37 do differently is settled here: proxies of kubeconfigs and of the environment, and what becomes of
-credential plugins that fail, which they only log.
-"""
+"""From authentication options to a frozen access: the shell that checks options, reads kubeconfigs and the environment."""
 
 from __future__ import annotations
 
-import copy
-import logging
+import base64
+import binascii
 import os
-import re
 import typing as t
-from contextlib import contextmanager
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies_environment
 
+from ._access import Access, Params, access_of, check_host, in_cluster_access
 from ._errors import CdiError
-from ._public import password, public_url, without_secrets
+from ._kubeconfig import choose, merge, missing
+from ._kubeconfig_file import Kubeconfig, Origin, parse, read
+from ._public import without_secrets
+from ._secrets import known_secrets, remember, secrets_of, secrets_of_options
 
-Params = t.Mapping[str, t.Any]
-
-_FILES = {"client_cert": "cert_file", "client_key": "key_file", "ca_cert": "ssl_ca_cert"}
-_SECRET_KEYS = ("access-token", "client-key-data", "client-secret", "id-token", "password", "refresh-token", "token")
-_SECRET_NAME = re.compile("token|passw|pwd|secret|key|credential", re.IGNORECASE)
-# Characters of what may be a secret: with a name that speaks of one, and with any name.
-_SHORTEST, _LONG = 8, 16
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+_FILES = ("client_cert", "client_key", "ca_cert")
+_NOTHING = Kubeconfig({}, {}, {}, "", ())
+_LONGEST_NAME = 255
 _REMEDY = "give kubeconfig, or host and api_key (or the variables K8S_AUTH_*)"
 
 
-def configure(params: Params) -> t.Any:
-    """A `kubernetes.client.Configuration` from options that `check` let pass; nothing is sent.
+def settle(params: Params) -> Access:
+    """The access that the options, the kubeconfig and the environment lead to; nothing is sent.
 
     Raises CdiError when they lead to no cluster. Its sentence holds no secret.
     """
-    import yaml
-    from kubernetes import client
-    from kubernetes.config.config_exception import ConfigException
-
-    configuration = client.Configuration()
-    configuration.proxy = configuration.no_proxy = None
-    with _logged_errors() as complaints:
-        try:
-            _load(configuration, params)
-        except (ConfigException, OSError) as exc:
-            raise CdiError(f"Cannot load the cluster's credentials: {_one_line(exc)}; {_REMEDY}.") from exc
-        except yaml.YAMLError as exc:
-            mark = getattr(exc, "problem_mark", None)
-            where = f" (line {mark.line + 1})" if mark else ""
-            raise CdiError(f"Cannot load the cluster's credentials: the kubeconfig is no valid YAML{where}; {_REMEDY}.") from exc
-        except (AttributeError, KeyError, TypeError, ValueError) as exc:
-            raise CdiError(f"Cannot load the cluster's credentials: the kubeconfig is malformed ({type(exc).__name__}); {_REMEDY}.") from exc
-    _keep_overrides(configuration)
-    _override(configuration, params)
-    if complaints and not (configuration.api_key or configuration.username or configuration.cert_file):
-        raise CdiError(f"The kubeconfig's credential plugin gives no credentials: {_one_line('; '.join(complaints))}.")
-    _check_host(configuration.host)
-    _use_proxy(configuration, params)
-    return configuration
+    given = _given(params)
+    remember(secrets(params))
+    _check(given)
+    config = _load(given)
+    choice = choose(config, given.get("context") or "")
+    for entry, kind, fields in ((choice.user, "users", ("client_certificate", "client_key")), (choice.cluster, "clusters", ("certificate_authority",))):
+        for field in fields:
+            path = getattr(entry.value, field)
+            if path:
+                _must_be_readable(entry.where(kind, field.replace("_", "-")), path)
+    access = access_of(given, config, choice, os.environ)
+    if access is None and not given.get("kubeconfig"):
+        access = _in_cluster(given)
+    if access is None and not config.origins:
+        raise CdiError(_nothing_given())
+    if access is None:
+        raise missing(config, choice)
+    if access.proxy and access.proxy.password:
+        remember({access.proxy.password})
+    return access
 
 
-def _one_line(message: t.Any) -> str:
-    return " ".join(str(message).split()).rstrip(".")
+def _given(params: Params) -> dict[str, t.Any]:
+    """Options without those that are empty, as surveys and compose files leave them, and without white space around."""
+    given = {name: value.strip() if isinstance(value, str) and name not in ("password", "kubeconfig") else value for name, value in params.items()}
+    groups = [group for group in given.get("impersonate_groups") or [] if group]
+    return {**{name: None if value == "" else value for name, value in given.items()}, "impersonate_groups": groups}
 
 
-def check(params: Params) -> None:
-    """Refuse options that can lead nowhere, in a sentence instead of the client's traceback."""
-    token = params.get("api_key")
-    if token and not all("!" <= character <= "~" for character in token.strip()):
+def _check(given: Params) -> None:
+    """Refuse options that can lead nowhere."""
+    if not all("!" <= character <= "~" for character in given.get("api_key") or ""):
         raise CdiError("api_key holds white space or characters that no token has; give the token alone.")
-    if params.get("impersonate_groups") and not params.get("impersonate_user"):
+    if given.get("impersonate_groups") and not given.get("impersonate_user"):
         raise CdiError("impersonate_groups is given without impersonate_user; name the user to act as, too.")
-    for value in (params.get("impersonate_user"), *(params.get("impersonate_groups") or [])):
+    for value in (given.get("impersonate_user"), *given["impersonate_groups"]):
         if value and not value.isprintable():
             raise CdiError(f"{value!r} to impersonate holds characters that no name has; correct it.")
+    for option, other in (("client_cert", "client_key"), ("client_key", "client_cert")):
+        if given.get(option) and not given.get(other):
+            raise CdiError(f"{option} is set without {other}; set both, to the same path if one file holds certificate and key.")
+    if given.get("password") and not given.get("username"):
+        raise CdiError("password is set without username; set both.")
     for option in _FILES:
-        path = params.get(option)
-        if path and not os.path.isfile(path):
-            raise CdiError(f"{option} is {path}, and there is no such file; give the path of a PEM file.")
-    if params.get("host"):
-        _check_host(params["host"])
+        if given.get(option):
+            _must_be_readable(option, given[option])
+    if given.get("host"):
+        check_host(given["host"])
+
+
+def _must_be_readable(what: str, path: str) -> None:
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as exc:
+        raise CdiError(f"{what} {path!r} {_why(exc)}; give the path of a PEM file.") from exc
+    except ValueError as exc:
+        raise CdiError(f"{what} is not a path; give the path of a PEM file.") from exc
+
+
+def _why(exc: OSError) -> str:
+    if isinstance(exc, FileNotFoundError):
+        return "does not exist"
+    return "is a directory" if isinstance(exc, IsADirectoryError) else f"cannot be read ({exc.strerror})"
 
 
 def public_params(params: Params) -> dict[str, t.Any]:
     """A module's options as the log of its host and its result may show them: of a kubeconfig nothing but its path."""
     kubeconfig = params.get("kubeconfig")
-    hidden = kubeconfig and (not isinstance(kubeconfig, str) or _is_text(kubeconfig))
+    hidden = kubeconfig and (not isinstance(kubeconfig, str) or _is_content(kubeconfig))
     return {**without_secrets(params), "kubeconfig": "***" if hidden else kubeconfig}
 
 
 def secrets(params: Params) -> set[str]:
-    """The secret values inside options that are no secrets as a whole: a kubeconfig's, and passwords in URLs."""
-    return {*_kubeconfig_secrets(params.get("kubeconfig")), password(params.get("host")), password(params.get("proxy"))} - {""}
+    """The secret values of this run that are known so far: those inside options, and those that files and credential plugins gave."""
+    return known_secrets() | secrets_of_options(params)
 
 
-def _kubeconfig_secrets(kubeconfig: t.Any) -> set[str]:
-    if isinstance(kubeconfig, list):
-        return set().union(*map(_kubeconfig_secrets, kubeconfig))
-    if isinstance(kubeconfig, str):
-        return {kubeconfig} if _is_text(kubeconfig) else set()
-    if not isinstance(kubeconfig, dict):
-        return set()
-    own = {value for key, value in kubeconfig.items() if key in _SECRET_KEYS and isinstance(value, str)}
-    own.add(password(kubeconfig.get("proxy-url")))
-    return own.union(_plugin_secrets(kubeconfig.get("exec")), *map(_kubeconfig_secrets, kubeconfig.values()))
+def _is_content(kubeconfig: str) -> bool:
+    """Whether this is a kubeconfig's content, given where its path belongs: as it is, or in base64. No file has so long a name."""
+    return "\n" in kubeconfig or kubeconfig.lstrip().startswith("{") or _is_base64(kubeconfig) or _has_long_name(kubeconfig)
 
 
-def _plugin_secrets(plugin: t.Any) -> set[str]:
-    """Of a credential plugin, values whose names speak of secrets (`--token=VALUE`, `--token VALUE`, variables), and long values of variables.
-
-    What is known as a secret is hidden wherever a result has it: words such as `get-token`, `default` or a region must stay.
-    """
-    if not isinstance(plugin, dict):
-        return set()
-    words = [word for word in _items(plugin.get("args")) if isinstance(word, str)]
-    after = [(flag, word) for flag, word in zip(words, words[1:]) if flag.startswith("-") and "=" not in flag and not word.startswith("-")]
-    within = [word.partition("=")[::2] for word in words]
-    variables = [(entry.get("name"), entry["value"]) for entry in _items(plugin.get("env")) if isinstance(entry, dict) and isinstance(entry.get("value"), str)]
-    spoken = {value for name, value in (*after, *within, *variables) if len(value) >= _SHORTEST and _SECRET_NAME.search(str(name))}
-    return spoken.union(value for _name, value in variables if len(value) >= _LONG)
+def _has_long_name(path: str) -> bool:
+    return any(len(os.fsencode(name)) > _LONGEST_NAME for name in path.replace(os.pathsep, "/").split("/"))
 
 
-def _items(value: t.Any) -> list[t.Any]:
-    return value if isinstance(value, list) else []
+def _is_base64(text: str) -> bool:
+    """Whether the text, or its beginning, is base64 of the words that kubeconfigs have."""
+    text = "".join(text.split())
+    try:
+        content = base64.b64decode(text[: len(text) // 4 * 4], validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return any(word in content for word in (b"apiVersion", b"clusters", b"contexts", b"users"))
 
 
-def _is_text(kubeconfig: str) -> bool:
-    """Whether this is a kubeconfig's content, given where its path belongs."""
-    return "\n" in kubeconfig or kubeconfig.lstrip().startswith("{")
-
-
-def _load(configuration: t.Any, params: Params) -> None:
-    """Choose the source of credentials in kubernetes.core's order."""
-    from kubernetes import config
-    from kubernetes.config import kube_config
-
-    complete = params.get("host") and (
-        params.get("api_key")
-        or (params.get("username") and params.get("password"))
-        or (params.get("client_cert") and params.get("client_key"))
-    )
-    if complete:
-        return
-    kubeconfig, context = params.get("kubeconfig"), params.get("context")
+def _load(given: Params) -> Kubeconfig:
+    """What the options say, else what KUBECONFIG or the home directory has, unless the options are enough."""
+    kubeconfig = given.get("kubeconfig")
     if isinstance(kubeconfig, dict):
-        config.load_kube_config_from_dict(kubeconfig, context=context, client_configuration=configuration, persist_config=False)
-        configuration.proxy = _proxy_url(kube_config.ConfigNode("kubeconfig", kubeconfig), context)
-        return
-    if not kubeconfig and not context:
-        try:
-            config.load_incluster_config(client_configuration=configuration)
-            return
-        except config.ConfigException:
-            pass  # Not in a pod: the default kubeconfig is next.
-    paths = _paths(kubeconfig) if kubeconfig else kube_config.KUBE_CONFIG_DEFAULT_LOCATION
-    config.load_kube_config(config_file=paths, context=context, client_configuration=configuration, persist_config=bool(params.get("persist_config")))
-    configuration.proxy = _proxy_url(kube_config.KubeConfigMerger(paths).config, context)
+        return read(kubeconfig, Origin())
+    if kubeconfig is not None:
+        return _load_files(_paths(kubeconfig), "kubeconfig", must_exist=True)
+    if given.get("host") and any(map(given.get, ("api_key", "username", "client_cert"))) and not given.get("context"):
+        return _NOTHING
+    if os.environ.get("KUBECONFIG"):
+        return _load_files(os.environ["KUBECONFIG"].split(os.pathsep), "the variable KUBECONFIG", must_exist=False)
+    return _load_files([os.path.expanduser("~/.kube/config")], "", must_exist=False)
 
 
-def _paths(kubeconfig: t.Any) -> str:
-    """One path, or several with colons between them, as in kubectl's variable KUBECONFIG; of several, some may be missing."""
+def _paths(kubeconfig: t.Any) -> list[str]:
+    """One path, or several with colons between them, as in kubectl's variable KUBECONFIG."""
     if not isinstance(kubeconfig, str):
         raise CdiError(f"kubeconfig is a {type(kubeconfig).__name__}; give a path, several with colons between them, or a dictionary.")
-    if _is_text(kubeconfig):
-        raise CdiError("kubeconfig is the text of a kubeconfig; give its path, or make a dictionary of it with the filter from_yaml.")
-    paths = [os.path.expanduser(os.path.expandvars(path)) for path in kubeconfig.split(os.pathsep) if path]
-    if not any(map(os.path.isfile, paths)):
-        raise CdiError(f"kubeconfig is {kubeconfig}, and there is no such file; give the path of a kubeconfig.")
-    return os.pathsep.join(paths)
+    if _is_content(kubeconfig):
+        encoded = "base64 text" if _is_base64(kubeconfig) else "text"
+        filters = "filters b64decode and from_yaml" if _is_base64(kubeconfig) else "filter from_yaml"
+        raise CdiError(f"kubeconfig is the {encoded} of a kubeconfig and not a path; give its path, or make a dictionary of it with the {filters}.")
+    paths = kubeconfig.split(os.pathsep)
+    return [path if os.path.isfile(path) else os.path.expanduser(os.path.expandvars(path.strip())) for path in paths]
 
 
-def _proxy_url(kubeconfig: t.Any, context: str | None) -> str | None:
-    """`proxy-url` of the cluster in use, which the package knows only from release 37 on."""
-    used = kubeconfig["contexts"].get_with_name(context or kubeconfig["current-context"])["context"]["cluster"]
-    return kubeconfig["clusters"].get_with_name(used)["cluster"].safe_get("proxy-url")
-
-
-def _keep_overrides(configuration: t.Any) -> None:
-    """The hook that renews a token sets all again that the kubeconfig says: it gets a copy, which shares only the dictionary of tokens."""
-    renew = configuration.refresh_api_key_hook
-    if renew:
-        loaded = copy.copy(configuration)
-        configuration.refresh_api_key_hook = lambda _configuration: renew(loaded)
-
-
-def _override(configuration: t.Any, params: Params) -> None:
-    """Options win over what the kubeconfig says."""
-    names = {"host": "host", "username": "username", "password": "password", **_FILES, "validate_certs": "verify_ssl"}
-    for option, attribute in names.items():
-        if params.get(option) is not None:
-            setattr(configuration, attribute, params[option])
-    if params.get("api_key") or params.get("username"):
-        configuration.refresh_api_key_hook = None
-        configuration.api_key = {"authorization": f"Bearer {params['api_key'].strip()}"} if params.get("api_key") else {}
-        configuration.api_key_prefix = {}
-
-
-def _check_host(host: str) -> None:
-    try:
-        url = urlsplit(host)
-        if url.username or url.password:
-            raise CdiError("host holds a user name or a password; give them as username and password.")
-        usable = url.scheme in ("http", "https") and url.hostname and (url.port or True)
-    except ValueError:
-        usable = False
-    if not usable:
-        raise CdiError(f"host is {public_url(host)}, which is not a valid API server URL; write it as https://NAME:6443.")
-
-
-def _use_proxy(configuration: t.Any, params: Params) -> None:
-    """The option, else the kubeconfig's, else the environment's for the scheme of `host`, with what its URL holds of credentials."""
-    import urllib3
-
-    environment = getproxies_environment()
-    proxy = params.get("proxy") or configuration.proxy or environment.get(urlsplit(configuration.host).scheme)
-    configuration.no_proxy = params.get("no_proxy") or environment.get("no")
-    configuration.proxy = None
-    headers = {name: value for name, value in (params.get("proxy_headers") or {}).items() if value is not None}
-    if proxy:
+def _load_files(paths: list[str], source: str, must_exist: bool) -> Kubeconfig:
+    """Merged as kubectl does it: an empty file is an empty kubeconfig, and of several, some may be missing."""
+    configs = []
+    existing = [path for path in dict.fromkeys(paths) if path]
+    for path in existing:
         try:
-            url = urlsplit(proxy)
-            usable = url.scheme in ("http", "https", "socks4", "socks4a", "socks5", "socks5h") and url.hostname and (url.port or True)
-        except ValueError:
-            usable = False
-        if not usable:
-            raise CdiError("proxy is not a valid proxy URL; write it as http://NAME:3128.")
-        if url.username:
-            headers.setdefault("proxy_basic_auth", f"{unquote(url.username)}:{unquote(url.password or '')}")
-        configuration.proxy = url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
-    if headers:
-        configuration.proxy_headers = urllib3.util.make_headers(**headers)
+            with open(path, "rb") as file:
+                text = file.read()
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            raise CdiError(f"kubeconfig {path!r} {_why(exc)}; give the path of a kubeconfig.") from exc
+        except ValueError as exc:
+            raise CdiError(f"{source} holds a character that no path has; give the path of a kubeconfig.") from exc
+        content = parse(text, Origin(path))
+        remember(secrets_of(content))
+        configs.append(read(content, Origin(path)))
+    if must_exist and not configs:
+        raise CdiError(_none_exists(source, existing))
+    return merge(configs)
 
 
-@contextmanager
-def _logged_errors() -> t.Iterator[list[str]]:
-    """What the package logs as an error meanwhile: nothing else tells that a credential plugin failed."""
-    messages: list[str] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger().addHandler(handler)
-    try:
-        yield messages
-    finally:
-        logging.getLogger().removeHandler(handler)
+def _none_exists(source: str, paths: list[str]) -> str:
+    named = ", ".join(map(repr, paths))
+    if len(paths) == 1:
+        return f"{source} file {named} does not exist; give the path of a kubeconfig."
+    return f"none of the files of {source} exists ({named}); give the path of a kubeconfig."
+
+
+def _nothing_given() -> str:
+    """Why nothing leads to a cluster, when there is no kubeconfig either."""
+    variable = os.environ.get("KUBECONFIG")
+    if variable:
+        paths = [path for path in dict.fromkeys(variable.split(os.pathsep)) if path]
+        missing_files = _none_exists("the variable KUBECONFIG", paths).partition(";")[0]
+    else:
+        missing_files = "there is no kubeconfig '~/.kube/config'"
+    return f"Cannot load the cluster's credentials: {missing_files}; {_REMEDY}."
+
+
+def _in_cluster(given: Params) -> Access | None:
+    """A pod's service account, when this is a pod: the last of all ways, as kubectl has it."""
+    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
+    token, ca = f"{SERVICE_ACCOUNT}/token", f"{SERVICE_ACCOUNT}/ca.crt"
+    if not (host and port and os.path.isfile(token)) or given.get("context"):
+        return None
+    return in_cluster_access(given, host, port, token, ca if os.path.isfile(ca) else "", os.environ)

@@ -18,6 +18,7 @@ from ._cdi import conditions
 from ._cdi import release as release_numbers
 from ._cdi_config import CONFIG_NAME
 from ._clone import annotations
+from ._collected import collected_drift, is_collected
 from ._connection import Object
 from ._data_volume_checks import needs_newer, uses_newer
 from ._data_volume_unfilled import never_filled
@@ -67,6 +68,11 @@ class Item:
         return bool(self.volume["state"] == "present")
 
     @property
+    def collected(self) -> bool:
+        """Whether CDI has deleted the volume after it had succeeded, and left its claim."""
+        return self.stored is None and is_collected(self.claim)
+
+    @property
     def terminating(self) -> bool:
         return bool(self.stored and self.stored["metadata"].get("deletionTimestamp"))
 
@@ -84,10 +90,10 @@ def drift_of(item: Item) -> rules.Drift:
 
 def needs_claim(item: Item) -> bool:
     """Whether it depends on the claim what has to be done."""
-    if not item.present or item.terminating:
-        return False
     if item.stored is None:
         return True
+    if not item.present or item.terminating:
+        return False
     return bool(drift_of(item).lines) or _binds_now(rules.desired(item.volume), item.stored)
 
 
@@ -95,6 +101,8 @@ def needs_release(item: Item) -> bool:
     """Whether it depends on CDI's release whether the volume can be made, or how large its claim has to be."""
     if not item.present:
         return False
+    if item.collected and collected_drift(item.volume, t.cast(Object, item.claim)).grows_to is not None:
+        return True
     if item.stored is None or item.terminating:
         return uses_newer(item.volume)
     drift = drift_of(item)
@@ -119,7 +127,7 @@ def ensure(run: Run, item: Item) -> None:
         return
     wanted = wanted_of(item)
     if item.stored is None:
-        _create(run, item, wanted)
+        create(run, item, wanted)
         return
     drift = rules.spec_drift(wanted, item.stored)
     if item.terminating:
@@ -175,13 +183,13 @@ def _after_lost_answer(run: Run, resource: Resource, item: Item, exc: ApiError) 
     return [found] if found else []
 
 
-def _create(run: Run, item: Item, wanted: Object) -> None:
-    _refuse_newer(run, item)
+def create(run: Run, item: Item, wanted: Object) -> None:
+    refuse_newer(run, item)
     drift = "missing"
     if item.claim is not None:
         if rules.is_terminating(item.claim):
             # CDI would take the old volume's claim for one that is in the way.
-            _wait_gone(run, item, PERSISTENT_VOLUME_CLAIM)
+            until_gone(run, item, PERSISTENT_VOLUME_CLAIM)
         else:
             rules.refuse_claim(item.volume, item.claim)
             drift = "adoptable"
@@ -189,7 +197,7 @@ def _create(run: Run, item: Item, wanted: Object) -> None:
     _write(run, item, wanted)
 
 
-def _refuse_newer(run: Run, item: Item) -> None:
+def refuse_newer(run: Run, item: Item) -> None:
     reason = needs_newer(item.volume, run.release)
     if reason:
         raise CdiError(f"DataVolume {item.title} cannot be created: {reason}.")
@@ -230,7 +238,7 @@ def _grow(run: Run, item: Item, wanted: Object, drift: rules.Drift) -> None:
             "correct the options, or set on_drift=recreate to delete the volume with its data and create it again."
         )
     growth.refuse_growth(stored, item.claim, drift.grows_to, _typed_size(item))
-    _grow_claim(run, item, wanted, drift.grows_to)
+    grow_claim(run, item, wanted, drift.grows_to)
     item.grows = True
     target = "storage" if "storage" in wanted["spec"] else "pvc"
     wanted["spec"][target]["resources"] = stored["spec"][target].get("resources") or {}
@@ -240,7 +248,7 @@ def _typed_size(item: Item) -> str:
     return str((item.volume["storage"] or item.volume["pvc"])["size"])
 
 
-def _grow_claim(run: Run, item: Item, wanted: Object, size: int) -> None:
+def grow_claim(run: Run, item: Item, wanted: Object, size: int) -> None:
     task, claim = run.task, t.cast(Object, item.claim)
     if growth.grown_to(claim) == size:
         return
@@ -271,17 +279,17 @@ def _replace(run: Run, item: Item, reason: str, unfilled: bool = False) -> None:
     before, wanted = t.cast(Object, item.stored), rules.desired(item.volume)
     if item.refusal:
         raise CdiError(item.refusal)
-    _refuse_newer(run, item)
+    refuse_newer(run, item)
     _delete(run, item, unfilled)
     item.drift, item.reason = "unfilled" if unfilled else "recreate", f"deleted and not created again, because {reason}"
     if run.task.check_mode:
         # The server cannot try the new volume out while the old one is there.
         item.stored, item.changed = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}, True
     else:
-        _wait_gone(run, item, DATA_VOLUME)
+        until_gone(run, item, DATA_VOLUME)
         item.stored = None
         item.claim = _claim(run, item)
-        _create(run, item, wanted)
+        create(run, item, wanted)
     item.reason, item.diff = f"recreated because {reason}", diff_of(before, item.stored)
 
 
@@ -293,10 +301,11 @@ def _remove(run: Run, item: Item) -> None:
         raise CdiError(f"DataVolume {item.title} is not filled (phase {phase}), so its claim holds nothing to keep; wait, or leave keep_claim out.")
     _delete(run, item)
     if run.task.params["wait"]:
-        _wait_gone(run, item, DATA_VOLUME)
+        until_gone(run, item, DATA_VOLUME)
     item.stored = None
     if run.task.params["wait"] and not item.volume["keep_claim"]:
-        _wait_gone(run, item, PERSISTENT_VOLUME_CLAIM)
+        until_gone(run, item, PERSISTENT_VOLUME_CLAIM)
+    run.task.progress.ends(item.title, "deleted")
 
 
 def _delete(run: Run, item: Item, unfilled: bool = False) -> None:
@@ -349,7 +358,8 @@ def _claim(run: Run, item: Item) -> Object | None:
     return run.task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
 
 
-def _wait_gone(run: Run, item: Item, resource: Resource) -> None:
+def until_gone(run: Run, item: Item, resource: Resource) -> None:
     if not run.task.check_mode:
         namespace, name = item.key
+        run.task.progress.waits(item.title, f"{resource.kind} is being deleted")
         wait_gone(run.task.connection, resource, namespace, name, max(run.deadline - time.monotonic(), 0))

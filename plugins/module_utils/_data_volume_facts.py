@@ -12,7 +12,9 @@ import typing as t
 from . import _scratch as scratch
 from ._apply import for_result
 from ._cdi import conditions
-from ._clone import clone_facts
+from ._clone import annotations, clone_facts
+from ._collected import as_volume, is_collected
+from ._data_volume_growth import GROWN_TO
 from ._preallocation import preallocation_facts
 
 Object = t.Dict[str, t.Any]
@@ -32,16 +34,22 @@ def volume_facts(
     seen: ObservedScratch = ObservedScratch(),
     allocation: Object | None = None,
 ) -> dict[str, t.Any]:
-    """All facts but name and namespace. A volume or claim that is not there leaves null; without `settings` the scratch claim is not predicted."""
-    status = (volume or {}).get("status") or {}
-    spec = (volume or {}).get("spec") or {}
+    """All facts but name and namespace. A volume or claim that is not there leaves null, but for a volume that was collected.
+
+    Without `settings` the scratch claim is not predicted.
+    """
+    collected = volume is None and is_collected(claim)
+    known = as_volume(t.cast(Object, claim)) if collected else volume
+    status = (known or {}).get("status") or {}
+    spec = (known or {}).get("spec") or {}
     claimed = (claim or {}).get("spec") or {}
     return {
         "source": scratch.source_kind(spec),
         "phase": status.get("phase"),
         "progress": status.get("progress"),
         "restarts": status.get("restartCount", 0),
-        "size": scratch.asked_size(spec),
+        # CDI lets no size in a spec change: what a volume has grown to is noted on its claim.
+        "size": annotations(claim).get(GROWN_TO) or (None if collected else scratch.asked_size(spec)),
         "capacity": (((claim or {}).get("status") or {}).get("capacity") or {}).get("storage"),
         "storage_class_name": claimed.get("storageClassName"),
         "volume_mode": claimed.get("volumeMode"),
@@ -50,6 +58,7 @@ def volume_facts(
         "allocation": allocation,
         "scratch": scratch_facts(volume, claim, settings, seen) if volume else None,
         "ready_after": ready_after(volume),
+        "collected": collected,
         "data_volume": for_result(volume),
     }
 

@@ -12,7 +12,7 @@ import typing as t
 from ._clone import annotations
 from ._errors import CdiError
 from ._quantity import like, rough, whole_bytes
-from ._wait import FAILED, REACHED, WAITING, Verdict
+from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 

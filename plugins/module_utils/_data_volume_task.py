@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from . import _data_volume_growth as growth
 from ._allocation_task import measure
-from ._argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
+from ._argspec import FORCE_CONFLICTS, PROGRESS, ArgumentSpec, wait_spec
 from ._cdi import active
 from ._clone_guard import check as check_clone
 from ._clone_guard import (
@@ -26,9 +26,10 @@ from ._clone_guard import (
     with_source_users,
 )
 from ._clone_prediction import Prediction
+from ._collected_ensure import ensure_any
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
-from ._data_volume_ensure import Item, Run, ensure, needs_claim, needs_release
+from ._data_volume_ensure import Item, Run, needs_claim, needs_release
 from ._data_volume_facts import ObservedScratch, volume_facts
 from ._data_volume_options import VOLUME_OPTIONS
 from ._data_volume_wait import wait_for_volumes
@@ -43,7 +44,8 @@ from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import Settings
 from ._scratch_task import VolumeAndClaim, predicted_problems, look_for, read_settings
 from ._users import UserReader
-from ._wait import FAILED, REACHED, wait_for
+from ._verdict import FAILED, REACHED, WAITING, Verdict
+from ._wait import wait_for
 
 _PARALLEL_WRITES = 8
 # What no clone was made for.
@@ -65,6 +67,7 @@ SPEC = (
     + FORCE_CONFLICTS
     + PREFLIGHT
     + wait_spec(600)
+    + PROGRESS
 )
 
 
@@ -122,7 +125,7 @@ def _make(run: Run, items: list[Item], checked: Preflight) -> dict[tuple[str, st
         for some in _in_order(now):
             skip_without_source(items, some)
             with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
-                list(pool.map(lambda item: guarded(item, lambda: ensure(run, item)), some))
+                list(pool.map(lambda item: guarded(item, lambda: ensure_any(run, item)), some))
         wanted = {source_claim(item) for item in rest}
         for _namespace, some in _sources_before_clones([item for item in now if item.key in wanted]):
             _wait_filled(task, items, some, run.deadline)
@@ -148,7 +151,7 @@ def _sources_before_clones(items: list[Item]) -> list[tuple[str, list[Item]]]:
 
 def _wait_filled(task: Task, items: list[Item], some: list[Item], deadline: float) -> None:
     fail_without_source(items, some)
-    wait_for_volumes(task.connection, some, deadline, task.params["wait_timeout"])
+    wait_for_volumes(task, some, deadline)
 
 
 def _told(errors: list[str]) -> str:
@@ -178,10 +181,17 @@ def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) 
     growing = {item.key[1]: item for item in items if growth.judge_growth(item.claim).state != REACHED}
     if not growing:
         return
+
+    def judge(name: str, claim: Object | None) -> Verdict:
+        verdict = growth.judge_growth(claim)
+        if verdict.state == WAITING:
+            task.progress.waits(growing[name].title, "growing", None, verdict.reason)
+        else:
+            task.progress.ends(growing[name].title, "grown")
+        return verdict
+
     try:
-        outcomes = wait_for(
-            task.connection, PERSISTENT_VOLUME_CLAIM, namespace, list(growing), lambda _name, claim: growth.judge_growth(claim), deadline
-        )
+        outcomes = wait_for(task.connection, PERSISTENT_VOLUME_CLAIM, namespace, list(growing), judge, deadline)
     except CdiError as exc:
         for item in growing.values():
             item.error = str(exc)

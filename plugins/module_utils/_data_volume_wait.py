@@ -10,17 +10,20 @@ from __future__ import annotations
 import typing as t
 
 from . import _diagnosis as diagnosis
-from ._connection import Connection, Object
 from ._clone_guard import source_claim
+from ._collected import as_volume, is_collected
+from ._connection import Object
 from ._data_volume_ensure import Item, paused_since
 from ._diagnosis import Evidence
 from ._errors import CdiError
-from ._resources import DATA_VOLUME
+from ._module import Task
+from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._evidence_reader import EvidenceReader
-from ._wait import FAILED, REACHED, WAITING, StallProbe, Verdict, wait_for
+from ._verdict import FAILED, REACHED, WAITING, Verdict
+from ._wait import StallProbe, wait_for
 
 
-def wait_for_volumes(connection: Connection, items: list[Item], deadline: float, timeout: int) -> None:
+def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
     """Wait by one watch for all volumes of a namespace that are not there yet.
 
     Each item gets the volume as it is then and, when that is not as wanted, its `diagnosis` and `error`.
@@ -35,12 +38,15 @@ def wait_for_volumes(connection: Connection, items: list[Item], deadline: float,
     if not waiting:
         return
     namespace = items[0].key[0]
-    reader = EvidenceReader(connection, namespace)
+    reader = EvidenceReader(task.connection, namespace)
     verdicts: dict[str, Verdict] = {}
     sources = {name: source[1] for name, item in waiting.items() if (source := source_claim(item)) and source[0] == namespace and source[1] in waiting}
 
     def judge(name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
         item = waiting[name]
+        if stored is None:
+            item.claim = task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
+            stored = as_volume(item.claim) if item.claim and is_collected(item.claim) else None
         item.diagnosis = diagnosis.explain(stored, around)
         verdict = diagnosis.judge(item.volume, stored, around)
         if item.restaged is not None and paused_since(stored) == item.restaged:
@@ -49,6 +55,7 @@ def wait_for_volumes(connection: Connection, items: list[Item], deadline: float,
         if verdict.state == WAITING and source and source.state == FAILED:
             verdict = source  # What is said of it is said at the end.
         verdicts[name] = verdict
+        _show(task, item, stored, verdict)
         return verdict
 
     def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
@@ -56,7 +63,7 @@ def wait_for_volumes(connection: Connection, items: list[Item], deadline: float,
         return {name: judge(name, stored, around) for name, stored in quiet.items()}
 
     try:
-        outcomes = wait_for(connection, DATA_VOLUME, namespace, list(waiting), judge, deadline, StallProbe(diagnosis.moved, probe))
+        outcomes = wait_for(task.connection, DATA_VOLUME, namespace, list(waiting), judge, deadline, StallProbe(diagnosis.moved, probe))
     except CdiError as exc:
         for item in waiting.values():
             item.error = str(exc)
@@ -68,18 +75,39 @@ def wait_for_volumes(connection: Connection, items: list[Item], deadline: float,
         item.stored = outcome.object or item.stored
         if name not in late:
             item.diagnosis = None
+            if outcome.object is None:  # CDI has collected it: its claim is what there is.
+                item.stored = None
             continue
         if outcome.verdict.state == WAITING:
             item.diagnosis = diagnosis.explain(outcome.object, around, late=True)
         source = waiting.get(sources.get(name, ""))
         if source and source.error:
             phase = str(((item.stored or {}).get("status") or {}).get("phase") or "Pending")
-            item.diagnosis = {"phase": phase, "cause": "source_failed", "message": f"its source failed: {source.error.rstrip('.')}", "remedy": ""}
-        how = "failed" if outcome.verdict.state == FAILED else f"is not ready after {timeout} s"
-        item.error = f"DataVolume {item.title} {how}: {diagnosis.sentence(item.diagnosis)}"
+            item.diagnosis = {"phase": phase, "cause": "source_failed", "message": f"its source failed: {source.error.rstrip('.')}", "remedy": "", "since": None}
+        how = "failed" if outcome.verdict.state == FAILED else f"is not ready after {task.params['wait_timeout']} s"
+        item.error = f"DataVolume {item.title} {how}: {diagnosis.sentence(item.diagnosis, late=outcome.verdict.state == WAITING)}"
         told = diagnosis.warnings_about(item.stored, around, item.diagnosis or {}) if item.stored and not source else []
         if told:
             item.error += f" Warnings: {'; '.join(told)}."
+
+
+def _show(task: Task, item: Item, stored: Object | None, verdict: Verdict) -> None:
+    """Phase, percent and what is known to be wrong, for who watches the task."""
+    status = (stored or {}).get("status") or {}
+    phase = status.get("phase") or "Pending"
+    if verdict.state == REACHED:
+        task.progress.ends(item.title, phase)
+    elif stored is not None:
+        found = item.diagnosis
+        task.progress.waits(item.title, phase, _percent(status.get("progress")), found["message"] if found else "", diagnosis.seconds_since(found))
+
+
+def _percent(progress: str | None) -> float | None:
+    """`34.5%` as 34.5; CDI says N/A when it cannot tell."""
+    try:
+        return float((progress or "").rstrip("%"))
+    except ValueError:
+        return None
 
 
 def _sources_first(names: t.Iterable[str], sources: dict[str, str]) -> list[str]:

@@ -13,13 +13,17 @@ from __future__ import annotations
 import re
 import typing as t
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timezone
+from decimal import Decimal
 
 from ._cdi import conditions, judge_deployment
 from ._diagnosis_rules import BEGUN, CLAIM_RULES, INTENDED, LASTING, WORKER_RULES, Rule
 from ._preflight import Planned, class_problem
+from ._progress import lasting
 from ._public import redact_urls
-from ._wait import FAILED, REACHED, WAITING, Verdict
+from ._quantity import parse, short
+from ._scratch import timestamp
+from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 
@@ -84,22 +88,24 @@ class Evidence:
 
 
 class Diagnosis(t.NamedTuple):
-    """What is wrong: a code, what was said, what helps; and the seconds for which it has to last to be a failure, None if it never is."""
+    """What is wrong: a code, what was said, what helps; the seconds for which it has to last to be a failure, None if it never is; since when it is so."""
 
     cause: str
     message: str
     remedy: str
     grace: float | None = None
+    since: str = ""
 
 
 _NO_CLAIM = Diagnosis("claim_missing", "CDI has made no claim for it", "see what refuses the claim (a LimitRange, a webhook): CDI's controller logs it")
 
 
 class Statement(t.NamedTuple):
-    """Words about a volume, and for how many seconds they are known to have held."""
+    """Words about a volume, for how many seconds they are known to have held, and since when."""
 
     text: str
     lasted: float = 0.0
+    since: str = ""
 
 
 def goal(volume: t.Mapping[str, t.Any]) -> str:
@@ -120,7 +126,7 @@ def judge(volume: t.Mapping[str, t.Any], stored: Object | None, around: Evidence
         return Verdict(FAILED, "it was deleted")
     if _reached(volume, stored):
         return Verdict(REACHED)
-    return weigh(stored, around) or Verdict(WAITING, sentence(explain(stored, around, late=True)).rstrip("."))
+    return weigh(stored, around) or Verdict(WAITING, sentence(explain(stored, around, late=True), late=True).rstrip("."))
 
 
 def weigh(stored: Object, around: Evidence | None) -> Verdict | None:
@@ -128,7 +134,7 @@ def weigh(stored: Object, around: Evidence | None) -> Verdict | None:
     found = diagnose(stored, around)
     if found is None:
         return None
-    told = sentence(explain(stored, around)).rstrip(".")
+    told = sentence(explain(stored, around), late=found.grace is None).rstrip(".")
     return Verdict(WAITING, told) if found.grace is None else Verdict(FAILED, told, found.grace)
 
 
@@ -159,13 +165,13 @@ def _phase(stored: Object) -> str:
     return (stored.get("status") or {}).get("phase") or "Pending"
 
 
-def explain(stored: Object | None, around: Evidence | None = None, *, late: bool = False) -> dict[str, str] | None:
-    """The result key `diagnosis` of a volume: phase, cause, message and remedy; None when nothing is known to be wrong.
+def explain(stored: Object | None, around: Evidence | None = None, *, late: bool = False) -> dict[str, t.Any] | None:
+    """The result key `diagnosis` of a volume: phase, cause, message, remedy and since when; None when nothing is known to be wrong.
 
     `late` says that the volume should have got further by now.
     """
     if stored is None:
-        return {"phase": "", "cause": "deleted", "message": "it was deleted while it was waited for", "remedy": "declare it again"}
+        return {"phase": "", "cause": "deleted", "message": "it was deleted while it was waited for", "remedy": "declare it again", "since": None}
     phase = _phase(stored)
     found = diagnose(stored, around)
     if found is None and phase in NEEDS_CONSUMER:
@@ -176,7 +182,9 @@ def explain(stored: Object | None, around: Evidence | None = None, *, late: bool
     if found is None and late:
         progress = (stored.get("status") or {}).get("progress") or "N/A"
         found = Diagnosis("unfinished", f"CDI is still at work, progress {progress}", "give a longer wait_timeout, or see what its pod says")
-    return {"phase": phase, "cause": found.cause, "message": found.message, "remedy": found.remedy} if found else None
+    if found is None:
+        return None
+    return {"phase": phase, "cause": found.cause, "message": found.message, "remedy": found.remedy, "since": found.since or None}
 
 
 def _unfinished_upload(noted: t.Iterable[t.Mapping[str, str]]) -> Diagnosis | None:
@@ -192,11 +200,18 @@ def _unfinished_upload(noted: t.Iterable[t.Mapping[str, str]]) -> Diagnosis | No
     )
 
 
-def sentence(explained: t.Mapping[str, str] | None) -> str:
-    """What `explain` found, in one sentence."""
+def sentence(explained: t.Mapping[str, t.Any] | None, *, late: bool = False) -> str:
+    """What `explain` found, in one sentence; `late`, of what was waited for in vain, with the seconds that it has lasted."""
     if not explained:
         return "nothing is known to be wrong."
-    return "; ".join(filter(None, (f"phase {explained['phase'] or 'unknown'}, {explained['message']}", explained["remedy"]))) + "."
+    message = lasting(explained["message"], seconds_since(explained) if late else 0)
+    return "; ".join(filter(None, (f"phase {explained['phase'] or 'unknown'}, {message}", explained["remedy"]))) + "."
+
+
+def seconds_since(explained: t.Mapping[str, t.Any] | None) -> float:
+    """For how long it has been so, by the cluster's clock; 0 when that is not known."""
+    moment = timestamp((explained or {}).get("since"))
+    return max(0.0, (datetime.now(timezone.utc) - moment).total_seconds()) if moment else 0.0
 
 
 def diagnose(stored: Object, around: Evidence | None = None) -> Diagnosis | None:
@@ -208,14 +223,16 @@ def diagnose(stored: Object, around: Evidence | None = None) -> Diagnosis | None
         return None
     restarts = (stored.get("status") or {}).get("restartCount", 0)
     mine = RelatedObjects(stored, around) if around else None
-    said_of_worker = [Statement(_told(running)), *(mine.pods() if mine else ())]
-    said_of_claim = [*([] if bound.get("status") == "True" else [Statement(_told(bound))]), *(mine.claims() if mine else ())]
+    said_of_worker = [_stated(running), *(mine.pods() if mine else ())]
+    said_of_claim = [*([] if bound.get("status") == "True" else [_stated(bound)]), *(mine.claims() if mine else ())]
     diagnosis = _first(said_of_worker, WORKER_RULES, restarts) or _first(said_of_claim, CLAIM_RULES, restarts)
     if diagnosis and diagnosis.cause == CLASS_MISSING and around and around.classes is not None and not _is_claim(stored):
         told = class_problem(Planned(stored), around.classes, lambda: None)
         diagnosis = diagnosis._replace(message=told or diagnosis.message, remedy="correct the class" if told else diagnosis.remedy)
     if diagnosis and diagnosis.cause in _SHARED and (mine is None or mine.others_work()):
         diagnosis = diagnosis._replace(grace=None)
+    if diagnosis and diagnosis.cause == "worker_unschedulable" and mine:
+        diagnosis = diagnosis._replace(message=diagnosis.message + mine.requests())
     if phase == "Failed":
         return (diagnosis or Diagnosis("failed", _told(running), ""))._replace(grace=0.0)
     if running.get("reason") in _FAILED_WORKER and restarts >= _RESTARTS:
@@ -232,6 +249,11 @@ def unexplained(stored: Object, around: Evidence) -> bool:
     return found is None or found.cause in ("controller_down", _NO_CLAIM.cause)
 
 
+def _stated(condition: Object) -> Statement:
+    """CDI moves the heartbeat when it changes the words (pkg/controller/datavolume/conditions.go, v1.65.0)."""
+    return Statement(_told(condition), since=condition.get("lastHeartbeatTime") or condition.get("lastTransitionTime") or "")
+
+
 def _told(condition: Object) -> str:
     reason, message = condition.get("reason", ""), condition.get("message", "")
     if reason == "OOMKilled":
@@ -242,12 +264,14 @@ def _told(condition: Object) -> str:
 def _first(said: t.Iterable[Statement], rules: t.Sequence[Rule], restarts: int) -> Diagnosis | None:
     """What the first words mean that a rule knows; an event of that meaning tells for how long it has been so, a condition does not."""
     said = list(said)
-    for text, _lasted in said:
+    for text, _lasted, since in said:
         for rule in rules:
             if re.search(rule.words, text):
                 patience = rule.grace if restarts >= rule.restarts else None
-                lasted = max(other.lasted for other in said if re.search(rule.words, other.text))
-                return Diagnosis(rule.cause, text, rule.remedy, None if patience is None else max(0.0, patience - lasted))
+                same = [other for other in said if re.search(rule.words, other.text)]
+                lasted = max(other.lasted for other in same)
+                since = since or next((other.since for other in same if other.since), "")
+                return Diagnosis(rule.cause, text, rule.remedy, None if patience is None else max(0.0, patience - lasted), since)
     return None
 
 
@@ -300,15 +324,28 @@ class RelatedObjects:
 
     def pods(self) -> t.Iterator[Statement]:
         """What pods that do not run say: their containers, and their events."""
-        waiting = {pod["metadata"]["uid"]: pod for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") == "Pending"}
+        waiting = {pod["metadata"]["uid"]: pod for pod in self._pending()}
         for pod in waiting.values():
             status = pod["status"]
             for container in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
                 yield Statement(_told((container.get("state") or {}).get("waiting") or {}))
             for condition in status.get("conditions") or ():
                 if condition.get("type") == "PodScheduled" and condition.get("status") != "True":
-                    yield Statement(_told(condition))
+                    yield _stated(condition)
         yield from (_event(event) for event in self.events if event["involvedObject"].get("uid") in waiting)
+
+    def _pending(self) -> list[Object]:
+        return [pod for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") == "Pending"]
+
+    def requests(self) -> str:
+        """What the pod that does not start asks a node for, in brackets."""
+        asked: dict[str, Decimal] = defaultdict(Decimal)
+        for pod in self._pending()[:1]:
+            for container in (pod.get("spec") or {}).get("containers") or ():
+                for name, quantity in ((container.get("resources") or {}).get("requests") or {}).items():
+                    asked[name] += parse(quantity)
+        texts = [f"{value * 1000:.0f}m CPU" if name == "cpu" else f"{_bytes(value)} {name}" for name, value in sorted(asked.items())]
+        return f" (the pod requests {', '.join(texts)})" if texts else ""
 
     def claims(self) -> t.Iterator[Statement]:
         """What is said of claims that are not bound, and of objects that are to become them; last, that they are not."""
@@ -341,6 +378,11 @@ class RelatedObjects:
                 yield Statement(f"ClaimPending: claim {name} of storage class {storage_class} is not bound")
 
 
+def _bytes(value: Decimal) -> str:
+    """`64Mi`, or `60M`, as CDI writes its own."""
+    return f"{value / 10**6:.0f}M" if value and value % 10**6 == 0 else short(value)
+
+
 def _is_claim(stored: Object) -> bool:
     return "accessModes" in (stored.get("spec") or {})
 
@@ -355,11 +397,9 @@ def _owners(item: Object) -> list[str]:
 
 def _event(event: Object) -> Statement:
     text = _tidy(f"{event.get('reason')}: {event.get('message') or ''}")
-    try:
-        first, last = (datetime.fromisoformat(event[key].replace("Z", "+00:00")) for key in ("firstTimestamp", "lastTimestamp"))
-    except (AttributeError, KeyError, ValueError):
-        return Statement(text)
-    return Statement(text, (last - first).total_seconds())
+    since = event.get("firstTimestamp") or ""
+    first, last = timestamp(since), timestamp(event.get("lastTimestamp"))
+    return Statement(text, (last - first).total_seconds() if first and last else 0.0, since)
 
 
 def _last_seen(event: Object) -> str:

@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""What modules share that take one object by its options, or a list of them: each item has a key (namespace, name) and an error of its own."""
+"""What modules share that take one object by its options, or a list of them: each item has a key (namespace, name) and an error of its own.
+
+The namespace of an object that has none is empty.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +36,17 @@ Result = t.TypeVar("Result")
 
 
 def options_of(params: dict[str, t.Any], plural: str) -> list[dict[str, t.Any]]:
-    """The options of each item; one without a namespace is in the task's, else in `default`. Raises CdiError when one is there twice."""
-    given = params[plural] if params[plural] is not None else [params]
-    named = [item["namespace"] or params["namespace"] for item in given]
-    items = [{**item, "namespace": namespace or "default", "by_default": not namespace} for item, namespace in zip(given, named)]
-    keys = [(item["namespace"], item["name"]) for item in items]
+    """The options of each item; one without a namespace is in the task's, else in `default`, if its kind has namespaces. Raises CdiError when one is
+    there twice.
+    """
+    items = params[plural] if params[plural] is not None else [params]
+    if "namespace" in params:
+        named = [item["namespace"] or params["namespace"] for item in items]
+        items = [{**item, "namespace": namespace or "default", "by_default": not namespace} for item, namespace in zip(items, named)]
+    keys = [(item.get("namespace", ""), item["name"]) for item in items]
     twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
     if twice:
-        raise CdiError(f"{plural} has {'/'.join(twice)} twice; leave one of them out.")
+        raise CdiError(f"{plural} has {'/'.join(filter(None, twice))} twice; leave one of them out.")
     return items
 
 
@@ -52,6 +58,9 @@ def guarded(item: Item, step: t.Callable[[], None]) -> None:
         step()
     except CdiError as exc:
         item.error = str(exc)
+        # What may have been written counts as written.
+        if exc.result.get("changed") and hasattr(item, "changed"):
+            item.changed = True
 
 
 def guarded_all(items: t.Iterable[Item], step: t.Callable[[], Result], default: Result) -> Result:

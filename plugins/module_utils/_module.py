@@ -7,21 +7,29 @@
 
 from __future__ import annotations
 
+import traceback
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ._argspec import AUTH, ArgumentSpec
-from ._credentials import public_params, secrets
-from ._errors import CdiError
+from ._credentials import public_params
+from ._errors import CdiError, unexpected
+from ._progress import SILENT, Progress
+from ._redaction import SHORT, redact, redacted
+from ._secrets import known_secrets, remember, secrets_of_options
 from ._values import tidy
 
 if t.TYPE_CHECKING:
     from ._connection import Connection
 
 
+# With so many -v, Ansible shows tracebacks.
+_VERBOSE = 3
+
+
 class _Module(AnsibleModule):
-    """Neither logs nor returns the secrets inside its options; Ansible itself hides none but whole options.
+    """Neither logs nor returns a secret: Ansible itself hides none but whole options.
 
     Both may happen before `__init__` ends, and so before anybody else could hide something.
     """
@@ -32,13 +40,18 @@ class _Module(AnsibleModule):
 
     def _log_invocation(self) -> None:
         params = self.params
-        self.params = public_params(params)
+        remember(secrets_of_options(params))
+        self.params = redacted(public_params(params))
         super()._log_invocation()
         self.params = params
 
+    def warn(self, warning: str, **options: t.Any) -> None:
+        super().warn(redact(warning), **options)
+
     def _return_formatted(self, kwargs: dict[str, t.Any]) -> None:
-        _hide(self, secrets(self.params))
-        super()._return_formatted({"invocation": {"module_args": public_params(self.params)}, **kwargs})
+        remember(secrets_of_options(self.params))
+        _hide(self, known_secrets())
+        super()._return_formatted(redacted({"invocation": {"module_args": public_params(self.params)}, **kwargs}))
 
 
 def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
@@ -56,12 +69,13 @@ def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
 
 
 class Task(t.NamedTuple):
-    """What a module's function gets. `warn` shows the user a warning."""
+    """What a module's function gets. `warn` shows the user a warning, `progress` tells how far the task is."""
 
     params: dict[str, t.Any]
     connection: Connection
     check_mode: bool
     warn: t.Callable[[str], None]
+    progress: Progress = SILENT
 
 
 def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], check: t.Callable[[dict[str, t.Any]], None] | None = None) -> None:
@@ -69,20 +83,28 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
     whole = AUTH + spec
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
+        remember(secrets_of_options(module.params))
         module.params, odd = tidy(spec.options, module.params, spec.kinds)
         for sentence in odd:
             module.warn(sentence)
         if check:
             check(module.params)
-        from ._connection import connect
+        from ._connection import UNVERIFIED, connect
 
         connection = connect(module.params, module.warn)
         if not connection.verifies_certificates:
-            module.warn("The API server's certificate is not verified: set validate_certs to true and give ca_cert.")
-        result = function(Task(module.params, connection, module.check_mode, module.warn))
+            module.warn(UNVERIFIED)
+        with Progress(module.params.get("progress_file")) as progress:
+            result = function(Task(module.params, connection, module.check_mode, module.warn, progress))
         end: t.Callable[..., t.NoReturn] = module.exit_json
     except CdiError as exc:
         result = {"msg": str(exc), **exc.result}
+        end = module.fail_json
+    except Exception as exc:
+        # Ansible would print the traceback as it is, with whatever is in its error.
+        result = {"msg": unexpected(exc)}
+        if module._verbosity >= _VERBOSE:
+            result["exception"] = redact(traceback.format_exc())
         end = module.fail_json
     if not module._diff:
         result.pop("diff", None)
@@ -91,6 +113,8 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
 
 def _hide(module: AnsibleModule, values: set[str]) -> None:
     """Keep the values out of all that the task shows, which from ansible-core 2.22 on is the controller's work."""
+    # Ansible hides them inside words, too.
+    values = {value for value in values if len(value) >= SHORT}
     try:
         from ansible.module_utils.secrets import register_secrets
     except ImportError:

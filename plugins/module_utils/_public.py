@@ -10,12 +10,19 @@ from __future__ import annotations
 import re
 import typing as t
 
-# A password may hold an @ itself, and a ?.
-_USER = re.compile(r"(?<=://)[^/\s]*@")
+# A password may hold an @ itself, and a ?. It may hold a / as well, where that is plain: what is before the / is no host with a port.
+_USERS = (
+    re.compile(r"(?<=://)[^/\s:@\"]*:[^/\s]*@[^/\s.:\[]*/(?:(?!://|\?[\w.-]+=)[^\s\"<>])*@"),
+    re.compile(r"(?<=://)[^/\s:@\"\[]*:(?!\d*(?:[/?#]|$))[^/\s@]*/(?:(?!://|\?[\w.-]+=)[^\s\"<>])*@"),
+    re.compile(r"(?<=://)[^/\s]*@"),
+)
 _HOST_TO_WHITE_SPACE = re.compile(r"://\S+")
 # What may follow a URL in a text: the end of a quotation, a bracket or a sentence.
 _CLOSING = "\"'])}>,;:."
-_USER_OF_URL = re.compile(r"^((?:[A-Za-z][\w.+-]*:)?/+)?([^/]*)@")
+_USER_OF_URL = re.compile(
+    r"^((?:[A-Za-z][\w.+-]*:)?/+)?([^/:@]*:[^/]*@[^/.:\[]*/(?:(?!\?[\w.-]+=).)*|[^/:@\[]*:(?!\d*(?:[/?#]|$))(?!//)[^/@]*/(?:(?!\?[\w.-]+=).)*|[^/]*)@",
+    re.DOTALL,
+)
 _QUERY_OF_URL = re.compile(r"\?.*", re.DOTALL)
 
 # What may hold a secret: headers of fields and options, and tokens: whoever holds one may clone its source (pkg/token, v1.65.0).
@@ -30,7 +37,9 @@ _HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
 def redact_urls(text: str) -> str:
     """A text without the secrets that the URLs in it carry."""
-    return _HOST_TO_WHITE_SPACE.sub(_without_query, _USER.sub("***@", text))
+    for user in _USERS:
+        text = user.sub("***@", text)
+    return _HOST_TO_WHITE_SPACE.sub(_without_query, text)
 
 
 def _without_query(found: re.Match[str]) -> str:
@@ -43,10 +52,10 @@ def public_url(url: str) -> str:
     return _QUERY_OF_URL.sub("?***", _USER_OF_URL.sub(r"\1***@", url))
 
 
-def password(url: t.Any) -> str:
-    """The password in a URL, as it is written there; empty when there is none, or no URL."""
+def user_of(url: t.Any) -> str:
+    """User and password in a URL, as they are written there; empty when there are none, or no URL."""
     found = _USER_OF_URL.match(url) if isinstance(url, str) else None
-    return found.group(2).partition(":")[2] if found else ""
+    return found.group(2) if found else ""
 
 
 def _hidden(_text: str) -> str:

@@ -46,8 +46,6 @@ UPLOAD_TOKEN_REQUEST = Resource("upload.cdi.kubevirt.io", "v1beta1", "uploadtoke
 DATA_IMPORT_CRON = Resource(_CDI, "v1beta1", "dataimportcrons", "DataImportCron", True)
 HYPER_CONVERGED = Resource("hco.kubevirt.io", "v1beta1", "hyperconvergeds", "HyperConverged", True)
 VOLUME_CLONE_SOURCE = Resource(_CDI, "v1beta1", "volumeclonesources", "VolumeCloneSource", True)
-# KubeVirt's list of its own kinds: every authenticated user may read it.
-KUBEVIRT = Resource("kubevirt.io", "v1", "", "APIResourceList", False)
 VIRTUAL_MACHINE = Resource("kubevirt.io", "v1", "virtualmachines", "VirtualMachine", True)
 PERSISTENT_VOLUME_CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
 PERSISTENT_VOLUME = Resource("", "v1", "persistentvolumes", "PersistentVolume", False)

@@ -24,6 +24,7 @@ import typing as t
 
 from ._cdi import conditions
 from ._clone import PREFIX, annotations
+from ._collected import is_collected
 from ._data_volume import BIND_IMMEDIATELY, Drift, desired
 from ._data_volume_checks import check as check_volume
 from ._data_volume_growth import requested
@@ -36,7 +37,7 @@ from ._image import MIB, Image
 from ._overhead import required_space
 from ._preallocation import REQUESTED
 from ._quantity import parse
-from ._wait import FAILED, REACHED, WAITING, Verdict
+from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 
@@ -247,7 +248,7 @@ def populated_by_source(claim: Object) -> str | None:
 def is_populated(volume: Object | None, claim: Object | None) -> bool:
     if volume is not None:
         return bool(((volume.get("status") or {}).get("phase")) == "Succeeded")
-    return annotations(claim).get(f"{PREFIX}storage.pod.phase") == "Succeeded"
+    return is_collected(claim) or annotations(claim).get(f"{PREFIX}storage.pod.phase") == "Succeeded"
 
 
 def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, claim: Object | None, drift: Drift) -> tuple[str, str]:

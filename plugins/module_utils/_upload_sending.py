@@ -17,6 +17,7 @@ from . import _diagnosis as diagnosis
 from . import _upload as rules
 from ._apply import write
 from ._clone import annotations
+from ._collected import as_volume, is_collected
 from ._connection import Object
 from ._diagnosis import Evidence
 from ._errors import ApiError, CdiError
@@ -24,7 +25,8 @@ from ._evidence_reader import EvidenceReader
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, UPLOAD_TOKEN_REQUEST, Resource
 from ._upload_session import Item, Session
 from ._upload_transport import Answer, Unreachable, is_forbidden, send
-from ._wait import FAILED, REACHED, StallProbe, Verdict, wait_for, wait_gone
+from ._verdict import FAILED, REACHED, Verdict
+from ._wait import Outcome, StallProbe, wait_for, wait_gone
 
 # CDI's tokens live for 300 s and are looked at when a request begins (pkg/token/token.go, v1.65.0).
 _TOKEN_SECONDS = 240
@@ -56,7 +58,7 @@ def replace(session: Session, item: Item, why: str) -> None:
     stored = t.cast(Object, item.claim if item.volume is None else item.volume)
     rules.refuse_owned(item.resource.kind, stored)
     session.refuse_users(item)
-    claim = rules.recreated_claim(stored) if item.volume is None else None
+    claim = rules.recreated_claim(stored) if item.volume is None and not is_collected(stored) else None
     try_out(session, item.resource, t.cast(Object, claim or item.wanted))
     session.progress.say(item.title, f"replacing it: {why}")
     session.connection.delete(item.resource, name, namespace, dry_run=session.check_mode, uid=stored["metadata"]["uid"])
@@ -216,6 +218,9 @@ def _ready(session: Session, item: Item) -> Object:
 
     deadline = time.monotonic() + session.timeout
     outcome = wait_for(session.connection, item.resource, namespace, [name], judge, deadline, StallProbe(diagnosis.moved, probe))[name]
+    collected = _collected(session, item, outcome)
+    if collected:
+        return collected
     if outcome.verdict.state != REACHED or outcome.object is None:
         how = "cannot take the upload" if outcome.verdict.state == FAILED else f"is not ready for the upload after {session.timeout} s"
         raise CdiError(f"{item.what} {how}: {outcome.verdict.reason}.{_warnings(session, item)}")
@@ -227,6 +232,14 @@ def _ready(session: Session, item: Item) -> Object:
     if intended not in (None, item.digest):
         raise CdiError(f"Another task is uploading a different file (SHA-256 {intended}) into {item.title}; wait for its end, and run the task again to compare.")
     return outcome.object
+
+
+def _collected(session: Session, item: Item, outcome: Outcome) -> Object | None:
+    """The volume that was waited for, and that CDI has deleted after it had succeeded."""
+    if outcome.object is not None or item.volume is None:
+        return None
+    item.claim = session.connection.get(PERSISTENT_VOLUME_CLAIM, item.key[1], item.key[0])
+    return as_volume(item.claim) if item.claim and is_collected(item.claim) else None
 
 
 def _warnings(session: Session, item: Item) -> str:
@@ -278,6 +291,8 @@ def _finish(session: Session, item: Item, target: Object) -> Verdict:
     outcome = wait_for(
         session.connection, item.resource, namespace, [name], lambda _name, stored: finish.judge(stored), time.monotonic() + session.timeout
     )[name]
+    if _collected(session, item, outcome):
+        return Verdict(REACHED)
     if outcome.verdict.state not in (REACHED, FAILED):
         raise CdiError(
             f"{item.what} is not filled {session.timeout} s after its last byte was sent: {outcome.verdict.reason}."

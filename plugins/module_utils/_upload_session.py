@@ -31,7 +31,6 @@ from ._resources import (
     Resource,
 )
 from ._scratch import Settings, overhead_of, target_bytes
-from ._upload_progress import Progress
 from ._upload_source import FileIdentity
 from ._upload_transport import Route, SourceFile, find_route
 from ._users import UserReader
@@ -103,10 +102,10 @@ class Item:
 
 
 class Session:
-    """What the uploads of one task share: the connection, the progress file, and the way to the proxy, which is looked for once."""
+    """What the uploads of one task share: the connection, and the way to the proxy, which is looked for once."""
 
-    def __init__(self, task: Task, progress: Progress) -> None:
-        self.task, self.progress = task, progress
+    def __init__(self, task: Task) -> None:
+        self.task, self.progress = task, task.progress
         self.connection, self.check_mode = task.connection, task.check_mode
         self.timeout = task.params["wait_timeout"]
         self.preflight = Preflight(task)

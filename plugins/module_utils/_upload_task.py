@@ -15,8 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from . import _data_volume as data_volume
 from . import _upload as rules
 from ._apply import normalise, for_result
-from ._argspec import WHEN_IN_USE, ArgumentSpec
+from ._argspec import PROGRESS, WHEN_IN_USE, ArgumentSpec
 from ._clone import annotations
+from ._collected import as_volume, collected_drift, is_collected
 from ._connection import Object
 from ._errors import CdiError
 from ._image import Image, inspect
@@ -27,7 +28,6 @@ from ._preallocation import preallocation_facts
 from ._preflight import Planned
 from ._preflight_task import SPEC as PREFLIGHT
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from ._upload_progress import Progress
 from ._upload_sending import annotate, create, recorded_digest, replace, send_until_taken, settle_failure
 from ._upload_session import Item, Session
 from ._upload_source import FileIdentity, open_source, unreadable
@@ -42,7 +42,7 @@ _OPTIONS: dict[str, t.Any] = {
     "on_failure": {"type": "str", "choices": ["delete", "keep"], "default": "delete"},
 }
 _REQUIRED = {"name": {"type": "str", "required": True}, "path": {"type": "path", "required": True, "aliases": ["src"]}}
-SPEC = ArgumentSpec(
+SPEC = PROGRESS + ArgumentSpec(
     {
         "name": {"type": "str"},
         "path": {"type": "path", "aliases": ["src"]},
@@ -53,7 +53,6 @@ SPEC = ArgumentSpec(
         "upload_proxy_url": {"type": "str"},
         "upload_proxy_ca": {"type": "str"},
         "cdi_namespace": {"type": "str"},
-        "progress_file": {"type": "path"},
         "wait_timeout": {"type": "int", "default": 600},
         **PREFLIGHT.options,
     },
@@ -77,8 +76,8 @@ def run(task: Task) -> dict[str, t.Any]:
     items = [Item(rules.stripped(upload)) for upload in options_of(task.params, "uploads")]
     for resource, attribute in ((DATA_VOLUME, "volume"), (PERSISTENT_VOLUME_CLAIM, "claim")):
         read(task, items, resource, attribute)
-    with Progress(task.params["progress_file"]) as progress, ThreadPoolExecutor(task.params["parallel"]) as pool:
-        session = Session(task, progress)
+    with ThreadPoolExecutor(task.params["parallel"]) as pool:
+        session = Session(task)
         list(pool.map(lambda item: guarded(item, lambda: _upload(session, item)), items))
     results = [_result(task, item) for item in items]
     changed = any(item.changed for item in items) or bool(session.preflight.created_namespaces)
@@ -186,11 +185,15 @@ def _check_before_writing(session: Session, item: Item) -> None:
 def _wanted(session: Session, item: Item) -> tuple[Object | None, data_volume.Drift]:
     """The DataVolume to have and what differs from the stored one; an existing claim is only checked."""
     image = t.cast(Image, item.image)
-    if item.volume is None and item.claim is not None:
+    collected = as_volume(item.claim) if item.volume is None and item.claim is not None and is_collected(item.claim) else None
+    if item.volume is None and item.claim is not None and collected is None:
         _check_claim(session, item, image, item.claim)
         return None, data_volume.Drift([])
-    by_claim = item.upload["pvc"] or ((item.volume or {}).get("spec") or {}).get("pvc")
-    wanted = rules.wanted_volume(item.upload, image, session.overhead(by_claim) if by_claim else 0.0, item.volume)
+    stored = collected or item.volume
+    by_claim = item.upload["pvc"] or ((stored or {}).get("spec") or {}).get("pvc")
+    wanted = rules.wanted_volume(item.upload, image, session.overhead(by_claim) if by_claim else 0.0, stored)
+    if collected:
+        return wanted, collected_drift(rules.declared(item.upload), t.cast(Object, item.claim))
     if item.volume is None:
         return wanted, data_volume.Drift([])
     drift = data_volume.spec_drift(data_volume.without_chosen(wanted, item.volume, item.claim), item.volume)
@@ -264,6 +267,7 @@ def _result(task: Task, item: Item) -> dict[str, t.Any]:
     if item.changed and preallocation["ignored"]:
         task.warn(f"{'PersistentVolumeClaim' if item.volume is None else 'DataVolume'} {item.title} is not preallocated: {preallocation['ignored']}")
     image, seconds = item.image, item.seconds
+    collected = item.volume is None and is_collected(item.claim)
     result = {
         "name": name,
         "namespace": namespace,
@@ -280,7 +284,8 @@ def _result(task: Task, item: Item) -> dict[str, t.Any]:
         "mib_per_second": round(item.bytes_sent / seconds / 1048576, 1) if seconds else None,
         "transport": item.transport,
         "retries": item.retries,
-        "phase": ((item.volume or {}).get("status") or {}).get("phase"),
+        "phase": "Succeeded" if collected else ((item.volume or {}).get("status") or {}).get("phase"),
+        "collected": collected,
         "preallocation": preallocation,
         "data_volume": for_result(item.volume),
         "persistent_volume_claim": for_result(item.claim),

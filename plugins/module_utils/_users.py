@@ -13,7 +13,7 @@ import typing as t
 from ._clone import PREFIX
 from ._connection import Connection, Object
 from ._errors import ApiError, CdiError, NotServed
-from ._resources import KUBEVIRT, PERSISTENT_VOLUME_CLAIM, POD, VIRTUAL_MACHINE, VOLUME_CLONE_SOURCE, Resource
+from ._resources import PERSISTENT_VOLUME_CLAIM, POD, VIRTUAL_MACHINE, VOLUME_CLONE_SOURCE, Resource
 
 _ENDED = ("Succeeded", "Failed")
 # Pods that fill the claim that they mount (pkg/common/common.go, pkg/controller/clone/prep-claim.go, v1.65.0).
@@ -223,19 +223,9 @@ class UserReader:
             if exc.code != 403:
                 raise
             # A group that nobody serves is forbidden, too, for those who have no rights on it.
-            if resource is not VIRTUAL_MACHINE or self._serves_virtual_machines():
+            if self._connection.serves(resource) is not False:
                 self._warn(f"{_UNSEEN[resource]} were not looked for: {exc}")
             return []
-
-    def _serves_virtual_machines(self) -> bool:
-        try:
-            return self._connection.get(KUBEVIRT, "") is not None
-        except NotServed:
-            return False
-        except ApiError as exc:
-            if exc.code != 403:
-                raise
-            return True
 
 
 def held_by(connection: Connection, resource: Resource, stored: Object | None) -> str:

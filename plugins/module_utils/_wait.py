@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import typing as t
 
@@ -14,26 +15,21 @@ from ._connection import Connection, Object, WatchExpired
 from ._errors import ApiError, CdiError, target
 from ._resources import Resource
 from ._users import held_by
-
-WAITING: t.Final = "waiting"
-REACHED: t.Final = "reached"
-FAILED: t.Final = "failed"
+from ._verdict import REACHED, WAITING, Judge, Verdict
 
 # An object that has not moved for so long is looked at more closely: again after as long, later less and less often.
 QUIET_SECONDS = 4.0
 _MOST_QUIET_SECONDS = 30.0
 _PAUSE_SECONDS = 1.0
-
-
-class Verdict(t.NamedTuple):
-    """Whether an object has got where it should: `state` is WAITING, REACHED or FAILED, `reason` says why not.
-
-    A FAILED that may heal by itself (a quota, an image pull) carries `grace`: the seconds for which it has to last to count.
-    """
-
-    state: str
-    reason: str = ""
-    grace: float = 0
+# A watch on which nothing has come for so long, not even a bookmark, is checked by a read: again after twice as long, up to the most.
+SILENT_SECONDS = 10.0
+MOST_SILENT_SECONDS = 60.0
+# As client-go does it (v0.34.4, tools/cache/reflector.go): after a watch that ended at once, this pause, doubled each time.
+_FIRST_BACKOFF_SECONDS = 0.8
+_MOST_BACKOFF_SECONDS = 30.0
+_AT_ONCE_SECONDS = 10.0
+# A state that was read so shortly before the deadline is the last one.
+_FRESH_SECONDS = 0.5
 
 
 class Outcome(t.NamedTuple):
@@ -52,9 +48,6 @@ class StallProbe(t.NamedTuple):
 
     moved: t.Callable[[t.Optional[Object]], t.Hashable]
     probe: t.Callable[[t.Dict[str, t.Optional[Object]], float], t.Dict[str, Verdict]]
-
-
-Judge = t.Callable[[str, t.Optional[Object]], Verdict]
 
 
 class _Watched:
@@ -91,11 +84,20 @@ class _Wait:
     """All objects that are waited for, and the clock."""
 
     def __init__(self, names: t.Collection[str], judge: Judge, deadline: float, probe: StallProbe | None) -> None:
+        self.names = tuple(names)
         self._watched = {name: _Watched() for name in names}
         self._judge, self._deadline, self._probe = judge, deadline, probe
 
     def left(self) -> float:
         return self._deadline - time.monotonic()
+
+    def waits(self) -> bool:
+        """Whether something is waited for still, be its time up or not."""
+        return any(watched.outcome.verdict.state == WAITING or watched.outcome.verdict.grace for watched in self._watched.values())
+
+    def differs(self, found: t.Mapping[str, Object]) -> bool:
+        """Whether a read shows another state than the last one known."""
+        return any(_version(found.get(name)) != _version(watched.outcome.object) for name, watched in self._watched.items())
 
     def update(self, name: str | None, stored: Object | None) -> None:
         watched = self._watched.get(name or "")
@@ -141,6 +143,50 @@ class _Wait:
         }
 
 
+class _Watching:
+    """How often a watch is opened, and when a silent one is checked by a read."""
+
+    def __init__(self) -> None:
+        self._silent_seconds = SILENT_SECONDS
+        self._backoff = 0.0
+        self._read_seconds = 0.0
+        self.heard_at = time.monotonic()
+
+    def most_seconds(self, left: float) -> float:
+        """How long a read may take: of the last one, at the deadline, no more than can be expected of this server."""
+        return max(left, _PAUSE_SECONDS, min(3 * self._read_seconds, _AT_ONCE_SECONDS))
+
+    def listed(self, unseen: bool, seconds: float) -> None:
+        """The objects were read in so many seconds; `unseen`: they had changed, and the watch did not say so."""
+        self.heard_at = time.monotonic()
+        self._read_seconds = max(self._read_seconds, seconds)
+        # A proxy that holds a watch back will hold back the next one, too.
+        self._silent_seconds = SILENT_SECONDS / 2 if unseen else self._silent_seconds
+
+    def heard(self) -> None:
+        self.heard_at = time.monotonic()
+        self._silent_seconds = SILENT_SECONDS
+
+    def silent_for(self) -> float:
+        """Seconds until the watch has been silent for too long."""
+        return self.heard_at + self._silent_seconds - time.monotonic()
+
+    def checked(self) -> None:
+        self._silent_seconds = min(2 * self._silent_seconds, MOST_SILENT_SECONDS)
+
+    def backoff(self, lasted: float, ended_early: bool) -> float:
+        """Seconds before the next watch, after one that lasted so long."""
+        if not ended_early or lasted >= _AT_ONCE_SECONDS:
+            self._backoff = 0.0
+            return 0.0
+        self._backoff = min(max(2 * self._backoff, _FIRST_BACKOFF_SECONDS), _MOST_BACKOFF_SECONDS)
+        return self._backoff * random.uniform(1.0, 1.5)
+
+
+def _version(stored: Object | None) -> t.Any:
+    return stored["metadata"].get("resourceVersion") if stored else None
+
+
 def wait_gone(connection: Connection, resource: Resource, namespace: str | None, name: str, timeout: float) -> None:
     """Wait until an object that was deleted is no longer there. Raises CdiError after `timeout` seconds."""
 
@@ -169,45 +215,95 @@ def wait_for(
 ) -> dict[str, Outcome]:
     """Watch the named objects until each is REACHED or FAILED, or until `deadline` (of time.monotonic()) has passed.
 
-    `judge(name, object)` is pure. A broken watch is resumed; the API server may be away for as long as the deadline allows,
-    which is never exceeded by more than a second. Raises ApiError when the server refuses, or is still away at the deadline.
+    `judge(name, object)` is pure. A broken watch is resumed, a silent one is checked by a read, and at the deadline what is waited for still is
+    read a last time. The API server may be away for as long as the deadline allows, which is exceeded by a second or two at most. Raises
+    ApiError when the server refuses, or is still away at the deadline.
     """
-    wait = _Wait(names, judge, deadline, probe)
+    wait, watching = _Wait(names, judge, deadline, probe), _Watching()
     selector = f"metadata.name={next(iter(names))}" if len(names) == 1 else ""
+    version = ""
     while True:
+        watches = False
         try:
-            items, version = connection.list(resource, namespace, field_selector=selector, within_seconds=wait.left())
-            found = {item["metadata"]["name"]: item for item in items}
-            for name in names:
-                wait.update(name, found.get(name))
-            while wait.remaining() > 0:
+            version = _read(connection, resource, namespace, selector, wait, watching, first=not version)
+            watches = True
+            while wait.remaining() > 0 and watching.silent_for() > 0:
                 wait.probe()
-                changes = connection.watch(
-                    resource, namespace, version, timeout_seconds=wait.remaining(), quiet_seconds=wait.pause(), field_selector=selector
-                )
-                for kind, stored in changes:
-                    version = stored["metadata"]["resourceVersion"]
-                    if kind != "BOOKMARK":
-                        wait.update(stored["metadata"].get("name"), None if kind == "DELETED" else stored)
-                    if wait.pause() <= 0:
-                        break
-            return wait.outcomes()
+                pause = _watch(connection, resource, namespace, selector, wait, watching, version)
+                version = pause.version
+                if pause.seconds:
+                    time.sleep(max(min(pause.seconds, wait.remaining()), 0))
+                    break
+            if wait.remaining() <= 0 and not (wait.waits() and wait.left() <= 0 and time.monotonic() - watching.heard_at > _FRESH_SECONDS):
+                return wait.outcomes()
+            watching.checked()
         except WatchExpired:
-            continue
+            time.sleep(max(min(watching.backoff(0.0, ended_early=True), wait.left()), 0))
         except ApiError as exc:
             # An API server that restarts is worth waiting for; a refusal is not.
-            if 0 < exc.code < 500 and exc.code != 429 or wait.left() <= _PAUSE_SECONDS:
+            if exc.final or wait.left() <= _PAUSE_SECONDS:
                 raise
-            time.sleep(_PAUSE_SECONDS)
+            pause = watching.backoff(0.0, ended_early=True) if watches else _PAUSE_SECONDS
+            time.sleep(max(min(pause, wait.left() - _PAUSE_SECONDS), 0))
 
 
-def poll_until(check: t.Callable[[], Verdict], deadline: float) -> Verdict:
-    """Ask `check` again and again until it is not WAITING, for truths that no single object's watch can tell."""
+class _Pause(t.NamedTuple):
+    """The version that a watch has come to, and the seconds before the next one."""
+
+    version: str
+    seconds: float
+
+
+def _read(
+    connection: Connection, resource: Resource, namespace: str | None, selector: str, wait: _Wait, watching: _Watching, *, first: bool
+) -> str:
+    started = time.monotonic()
+    items, version = connection.list(resource, namespace, field_selector=selector, within_seconds=watching.most_seconds(wait.left()))
+    found = {item["metadata"]["name"]: item for item in items}
+    watching.listed(not first and wait.differs(found), time.monotonic() - started)
+    for name in wait.names:
+        wait.update(name, found.get(name))
+    return version
+
+
+def _watch(
+    connection: Connection, resource: Resource, namespace: str | None, selector: str, wait: _Wait, watching: _Watching, version: str
+) -> _Pause:
+    """One watch, until there is something to do beside it."""
+    opened = time.monotonic()
+    quiet = min(wait.pause(), watching.silent_for())
+    asked = wait.remaining()
+    broke = False
+    for kind, stored in connection.watch(resource, namespace, version, timeout_seconds=asked, quiet_seconds=quiet, field_selector=selector):
+        version = stored["metadata"]["resourceVersion"]
+        watching.heard()
+        if kind != "BOOKMARK":
+            wait.update(stored["metadata"].get("name"), None if kind == "DELETED" else stored)
+        if wait.pause() <= 0:
+            broke = True
+            break
+    lasted = time.monotonic() - opened
+    # What ends before anything was due was ended by the server, or by something on the way.
+    early = not broke and lasted < min(quiet, asked) - 0.1
+    return _Pause(version, watching.backoff(lasted, early))
+
+
+def poll_until(connection: Connection, check: t.Callable[[Connection], Verdict], deadline: float) -> Verdict:
+    """Ask `check` again and again until it is not WAITING, for truths that no single object's watch can tell.
+
+    It gets a connection whose requests end at the deadline, and is asked a last time there. Raises ApiError when the server refuses, or is
+    still away at the deadline.
+    """
+    bounded = connection.until(deadline)
     pause = 0.2
     while True:
-        verdict = check()
         remaining = deadline - time.monotonic()
-        if verdict.state != WAITING or remaining <= 0:
-            return verdict
-        time.sleep(min(pause, remaining))
+        try:
+            verdict = check(bounded)
+            if verdict.state != WAITING or remaining <= 0:
+                return verdict
+        except ApiError as exc:
+            if exc.final or remaining <= 0:
+                raise
+        time.sleep(max(min(pause, deadline - time.monotonic()), 0))
         pause = min(pause * 1.5, 2.0)

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - kubevirt.cdi._attributes
   - kubevirt.cdi._force_conflicts
   - kubevirt.cdi._wait
+  - kubevirt.cdi._progress
 options:
   state:
     description:

@@ -10,7 +10,7 @@ short_description: Tell what there is of CDI on a cluster
 version_added: 1.0.0
 description:
   - Tells whether CDI is installed and works, its release, and the configuration that was asked for and that is in effect.
-  - A cluster without CDI is an answer and no error.
+  - A cluster without CDI is an answer and no error. What the user may not read is listed in RV(not_readable).
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -43,13 +43,24 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+host:
+  description: URL of the API server, which tells one cluster from another.
+  returned: success
+  type: str
+  sample: https://api.example.com:6443
+not_readable:
+  description: What the user may not read, a sentence with the missing right for each kind. What follows from it is null or empty.
+  returned: success
+  type: list
+  elements: str
+  sample: ["CDI objects cannot be read: grant the verb \"list\" on cdis.cdi.kubevirt.io."]
 installed:
-  description: Whether there is a CDI object.
+  description: Whether CDI is installed. Null when the user may read neither the CDI objects nor C(CDIConfig).
   returned: success
   type: bool
   sample: true
 ready:
-  description: Whether CDI is deployed, available, not progressing and not degraded, in one release.
+  description: Whether CDI is deployed, available, not progressing and not degraded, in one release. Null when the user may not read the CDI objects.
   returned: success
   type: bool
   sample: true

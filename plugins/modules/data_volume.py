@@ -24,6 +24,9 @@ description:
     It cannot grow once more before that.
   - Data that are in use are not deleted, see O(when_in_use).
   - A claim of the volume's name that is there already is an error, unless O(adopt_claim=true).
+  - CDI before 1.62 can delete DataVolumes that have succeeded (C(dataVolumeTTLSeconds)). The claim that it leaves then is the volume. It is
+    unchanged when its class, size, modes and kind of source are as declared, it grows, and O(state=absent) deletes it with its data. The
+    annotation C(cdi.kubevirt.io/storage.deleteAfterCompletion=false) makes CDI keep a DataVolume.
   - Before a volume is created, in check mode, too, the task looks at what it needs, and refuses it before anything is written. The namespace, the
     storage class, the source and the Secrets, ConfigMaps, priority class and service account that it names must exist, and the claim that CDI would
     make is tried by a dry run, which a LimitRange, a ResourceQuota or a webhook may refuse. What the user may not read is no obstacle.
@@ -37,6 +40,7 @@ extends_documentation_fragment:
   - kubevirt.cdi._create_namespace
   - kubevirt.cdi._force_conflicts
   - kubevirt.cdi._wait
+  - kubevirt.cdi._progress
 options:
   name:
     description: Name of the DataVolume, and of its claim.
@@ -791,6 +795,14 @@ diagnosis:
     cause: source_not_found
     message: "Error: Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found"
     remedy: correct the URL
+    since: "2026-01-31T12:00:00Z"
+collected:
+  description:
+    - Whether CDI before 1.62 has deleted the DataVolume after it had succeeded, as
+      RV(kubevirt.cdi.data_volume_info#module:data_volumes[].collected). RV(phase) is V(Succeeded) then, and RV(data_volume) is empty.
+  returned: when O(name) was given
+  type: bool
+  sample: false
 source_image:
   description:
     - What is known of the image of O(source.http) before the import (see O(check_source)). Null for a volume that was not created by the task, and for

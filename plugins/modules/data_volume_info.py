@@ -39,6 +39,13 @@ options:
       - In check mode nothing is measured.
     type: bool
     default: false
+  on_missing:
+    description:
+      - What to do when the DataVolume O(name), the namespace O(namespace), or CDI itself does not exist.
+      - V(skip) returns what there is, V(warn) shows a warning as well, and V(error) fails. A namespace without DataVolumes is not missing.
+    type: str
+    choices: [error, warn, skip]
+    default: skip
 seealso:
   - module: kubevirt.cdi.data_volume
 """
@@ -48,6 +55,12 @@ EXAMPLES = r"""
   kubevirt.cdi.data_volume_info:
     namespace: images
   register: result
+
+- name: Fail unless a golden image exists
+  kubevirt.cdi.data_volume_info:
+    name: golden
+    namespace: images
+    on_missing: error
 
 - name: Prove that a volume is preallocated
   kubevirt.cdi.data_volume_info:
@@ -68,7 +81,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 data_volumes:
-  description: The DataVolumes.
+  description: The DataVolumes, and the claims of those that CDI has deleted after they had succeeded.
   returned: success
   type: list
   elements: dict
@@ -104,7 +117,7 @@ data_volumes:
       type: int
       sample: 0
     size:
-      description: The size that the DataVolume asks for, null when a clone leaves it to its source.
+      description: The size that the DataVolume requests, or has grown to since. Null when a clone leaves it to its source.
       returned: success
       type: str
       sample: 10Gi
@@ -261,15 +274,27 @@ data_volumes:
           returned: success
           type: str
           sample: correct the URL
+        since:
+          description: Since when that is known to be so, null when the cluster does not tell.
+          returned: success
+          type: str
+          sample: "2026-01-31T12:00:00Z"
+    collected:
+      description:
+        - Whether CDI before 1.62 has deleted the DataVolume after it had succeeded (C(dataVolumeTTLSeconds)). The claim with the data is what is left.
+        - Such a volume has succeeded. Its source, size and times are null, as far as the claim does not tell them.
+      returned: success
+      type: bool
+      sample: false
     data_volume:
-      description: The DataVolume.
+      description: The DataVolume, empty for one that was collected.
       returned: success
       type: dict
       sample: {kind: DataVolume, metadata: {name: golden, namespace: images}}
 scratch_without_volume:
   description:
     - Scratch claims whose volume has been gone for a minute, by namespace and name.
-    - Empty with O(name), and when there is no DataVolume to tell of.
+    - Empty with O(name).
   returned: success
   type: list
   elements: str

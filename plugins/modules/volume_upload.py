@@ -29,19 +29,13 @@ extends_documentation_fragment:
   - kubevirt.cdi._auth
   - kubevirt.cdi._attributes
   - kubevirt.cdi._create_namespace
+  - kubevirt.cdi._progress
 attributes:
-  action:
-    description: Indicates this has a corresponding action plugin, so some parts of the options can be executed on the controller.
-    support: full
-  async:
-    description: Supports being used with the C(async) keyword.
-    support: full
   idempotent:
     support: partial
     details: With O(overwrite=always) each run uploads anew.
 notes:
-  - The file is read on the host that runs the task. On localhost progress is shown while the task runs, if it is neither a task of another
-    user (C(become)) nor C(async); at a terminal in one line that is written again and again, elsewhere in plain lines.
+  - The file is read on the host that runs the task.
   - The way to CDI is O(upload_proxy_url), else the URL that CDI publishes (C(CDIConfig.status.uploadProxyURL)), else a port-forward through the
     API server to a pod of the upload proxy, for which nothing has to be exposed. When nothing answers at the published URL a warning says so
     and the port-forward is taken; a certificate that is not trusted there is an error. For O(upload_proxy_url) there is no other way.
@@ -218,11 +212,6 @@ options:
   cdi_namespace:
     description: Namespace of CDI. Without it, the one that the APIService of the upload API names.
     type: str
-  progress_file:
-    description:
-      - A file to which progress is written while the task runs, as lines of JSON.
-      - A step has C(volume) and C(step), a transfer C(volume), C(sent), C(size) (both in bytes) and C(seconds).
-    type: path
   wait_timeout:
     description:
       - The seconds to wait at most until CDI is ready for the bytes, and again until it has made a disk of them.
@@ -380,6 +369,13 @@ phase:
   returned: when O(name) was given
   type: str
   sample: Succeeded
+collected:
+  description:
+    - Whether CDI before 1.62 has deleted the DataVolume after it had succeeded, as
+      RV(kubevirt.cdi.data_volume_info#module:data_volumes[].collected). What is left of it is the claim.
+  returned: when O(name) was given
+  type: bool
+  sample: false
 preallocation:
   description:
     - Whether preallocation was asked for, applied and possible, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].preallocation).

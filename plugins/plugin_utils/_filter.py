@@ -14,13 +14,18 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 
-def guarded(name: str, function: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+def guarded(name: str, function: t.Callable[..., t.Any], expects: str = "expects the dictionary that filter kubevirt.cdi.report returns") -> t.Callable[..., t.Any]:
     """The filter of a function of plain data. Ansible hands its own types in; before 2.19 it templates what comes out, unless wrapped."""
 
-    def wrapped(value: t.Any, *arguments: str) -> t.Any:
+    def wrapped(value: t.Any, *arguments: t.Any) -> t.Any:
+        why = ""
         try:
             return wrap_var(function(json.loads(json.dumps(value)), *arguments))
-        except (KeyError, TypeError, ValueError) as exc:
-            raise AnsibleFilterError(f"{name}: this is no input of kubevirt.cdi.{name} ({type(exc).__name__}: {exc}).") from exc
+        except KeyError as exc:
+            why = f"key {exc} is missing"
+        except (AttributeError, TypeError, ValueError) as exc:
+            why = str(exc)
+        # Outside of the handler: Ansible would show the message of the cause once more.
+        raise AnsibleFilterError(f"{name} {expects}: {why}.")
 
     return wrapped

@@ -12,60 +12,141 @@ import typing as t
 from collections import Counter
 
 from ..module_utils._clone import annotations
-from ..module_utils._merge_patch import changes_nothing
-from ..module_utils._public import redact_urls, without_secrets
+from ..module_utils._public import redact_urls
 from ..module_utils._upload import UPLOADED, is_populated
+from ._report_steps import LISTS, Facts, configuration, steps_of
 
-Facts = t.Dict[str, t.Any]
-
-# The options that cdi_info reports as effective, and the fields of CDI.spec.config that ask for them.
-_ASKED_AS = {
-    "preallocation": "preallocation",
-    "scratch_space_storage_class": "scratchSpaceStorageClass",
-    "filesystem_overhead": "filesystemOverhead",
-    "upload_proxy_url": "uploadProxyURLOverride",
-    "default_pod_resource_requirements": "podResourceRequirements",
-    "import_proxy": "importProxy",
-    "image_pull_secrets": "imagePullSecrets",
-    "feature_gates": "featureGates",
-    "insecure_registries": "insecureRegistries",
-    "log_verbosity": "logVerbosity",
-    "tls_security_profile": "tlsSecurityProfile",
-}
-PLANNED, MISSING = "Planned", "Missing"
-# The roles' tasks that take a list, and where their results have it.
-_LISTS = (("uploads", "uploads"), ("volumes", "data_volumes"))
 _UPLOAD = "upload"
+PLANNED, MISSING, SKIPPED = "Planned", "Missing", "Skipped"
 _DIGEST_DIGITS = 12
+# What tells that a task's item is, or was to be, there: of one that was to be absent no module returns any of it.
+_TRACES = ("data_volume", "persistent_volume_claim", "error")
 
 
 def build(facts: Facts) -> Facts:
-    """The report. `facts` has what filter `kubevirt.cdi.report` documents."""
-    clones = {_title(clone): clone for clone in facts.get("clones") or []}
-    results = facts.get("results") or {}
-    declared = {_title(item): item for name, key in _LISTS for item in (results.get(name) or {}).get(key) or []}
-    uploaded = _uploaded((results.get("uploads") or {}).get("uploads") or [], facts.get("files") or [])
-    there = {_title(found): {**found, "phase": found.get("phase") or "Pending"} for found in facts["volumes"]}
-    told = ("data_volume", "persistent_volume_claim", "error")
-    others = {title: item for title, item in declared.items() if title not in there and any(map(item.get, told))}
-    volumes = [_volume(found, clones.get(title), declared.get(title), uploaded.get(title)) for title, found in {**there, **others}.items()]
-    volumes.sort(key=lambda volume: (volume["namespace"], volume["name"]))
+    """The report of one cluster. `facts` has what filter `kubevirt.cdi.report` documents."""
+    results, cdi, check_mode = facts.get("results") or {}, facts["cdi"], facts["check_mode"]
+    host = (facts.get("cluster") or {}).get("host") or cdi.get("host")
+    clones, foreign = _clones(facts.get("clones") or [], cdi.get("host"))
+    steps = steps_of(results, check_mode)
+    failed = [step["role"] for step in steps if step["failed"]]
+    volumes = _volumes(facts, {_title(clone): clone for clone in clones}, bool(failed))
     return {
         "generated": facts["generated"],
-        "check_mode": facts["check_mode"],
-        "cdi": {key: facts["cdi"].get(key) for key in ("installed", "ready", "version")},
-        "configuration": _configuration(facts["cdi"]),
-        "steps": _steps(results, facts["check_mode"]),
+        "check_mode": check_mode,
+        "cluster": {"name": (facts.get("cluster") or {}).get("name") or host, "host": host},
+        "not_readable": [redact_urls(text) for text in dict.fromkeys([*(cdi.get("not_readable") or []), *(facts.get("errors") or []), *foreign])],
+        "cdi": {key: cdi.get(key) for key in ("installed", "ready", "version")},
+        "configuration": configuration(cdi),
+        "steps": steps,
         "summary": {
             "volumes": len(volumes),
-            "phases": dict(Counter(volume["phase"] for volume in volumes).most_common()),
-            "clone_methods": dict(Counter(volume["method"] for volume in volumes if volume["method"]).most_common()),
+            "declared": sum(bool(volume["declared"]) for volume in volumes),
+            "phases": _most_common(volume["phase"] for volume in volumes),
+            "clone_methods": _most_common(volume["method"] for volume in volumes if volume["method"]),
             "could_be_faster": sum(bool(volume["remedy"]) for volume in volumes),
             "problems": sum(bool(volume["problem"]) for volume in volumes),
+            "failed_steps": failed,
         },
         "volumes": volumes,
         "scratch_without_volume": sorted(facts.get("scratch_without_volume") or []),
     }
+
+
+def merge(reports: list[Facts], without_report: t.Sequence[str] = ()) -> Facts:
+    """One report over several clusters, first those with failed steps, then those with problems; the report of a single cluster stays as it is."""
+    if not isinstance(reports, list) or not all(isinstance(report, dict) and {"summary", "cluster"} <= set(report) for report in reports):
+        raise TypeError("summary and cluster are missing")
+    if len(reports) == 1 and not without_report:
+        return reports[0]
+    ordered = sorted(reports, key=lambda each: (not each["summary"]["failed_steps"], not each["summary"]["problems"], each["cluster"]["name"] or ""))
+    summaries = [report["summary"] for report in ordered]
+
+    def total(name: str) -> dict[str, int]:
+        return dict(sum((Counter(summary[name]) for summary in summaries), Counter()).most_common())
+
+    return {
+        "generated": max((report["generated"] for report in reports), default=None),
+        "check_mode": any(report["check_mode"] for report in reports),
+        "summary": {
+            "clusters": len(reports),
+            "clusters_in_trouble": [report["cluster"]["name"] for report in ordered if in_trouble(report)],
+            **{name: sum(summary[name] for summary in summaries) for name in ("volumes", "declared", "could_be_faster", "problems")},
+            **{name: total(name) for name in ("phases", "clone_methods")},
+        },
+        "clusters": ordered,
+        "without_report": sorted(without_report),
+    }
+
+
+def in_trouble(report: Facts) -> bool:
+    return bool(report["summary"]["failed_steps"] or report["summary"]["problems"])
+
+
+def _clones(clones: list[Facts], host: str | None) -> tuple[list[Facts], list[str]]:
+    """The lookup's answers about this cluster, and a sentence when it has asked another one."""
+    others = sorted({clone["host"] for clone in clones if host and clone.get("host") not in (None, host)})
+    if not others:
+        return clones, []
+    sentence = (
+        f"The lookup clone_method asked {', '.join(others)}, and the modules asked {host}: a lookup gets neither module_defaults nor environment. "
+        "Set cdi_kubeconfig, cdi_context or cdi_host, which modules and lookup read."
+    )
+    return [], [sentence]
+
+
+def _volumes(facts: Facts, clones: dict[str, Facts], failed: bool) -> list[Facts]:
+    """The rows: what is there, what a task tells of, and what no task got to because one before it failed. Problems are first."""
+    results = facts.get("results") or {}
+    tried = {_title(item): item for name, key in LISTS for item in (results.get(name) or {}).get(key) or []}
+    declared = {_title(item): item for item in facts.get("declared") or [] if item.get("state") != "absent"}
+    uploaded = _uploaded((results.get("uploads") or {}).get("uploads") or [], facts.get("files") or [])
+    rows = {_title(found): {**found, "phase": found.get("phase") or "Pending"} for found in facts["volumes"]}
+    for title, item in tried.items():
+        if title not in rows and any(map(item.get, _TRACES)):
+            known = {key: value for key, value in item.items() if value is not None}
+            rows[title] = {**(_as_declared(declared[title]) if title in declared else {}), **known}
+    if failed:
+        rows.update({title: {**_as_declared(item), "phase": SKIPPED} for title, item in declared.items() if title not in rows and title not in tried})
+    of_run = {*tried, *declared}
+    volumes = [
+        {**_volume(found, clones.get(title), tried.get(title), uploaded.get(title)), "declared": title in of_run if of_run else None}
+        for title, found in rows.items()
+    ]
+    failed_now = {title for title, item in tried.items() if item.get("error")}
+
+    def order(volume: Facts) -> tuple[bool, bool, bool, str, str]:
+        """What failed in this run, other problems, what it declares, the rest."""
+        return _title(volume) not in failed_now, not volume["problem"], volume["declared"] is False, volume["namespace"], volume["name"]
+
+    return sorted(volumes, key=order)
+
+
+def _as_declared(item: Facts) -> Facts:
+    """What the options that declare a volume tell of it; all there is of one that does not exist."""
+    target = item.get("storage") or item.get("pvc") or {}
+    return {
+        "name": item["name"],
+        "namespace": item["namespace"],
+        "size": target.get("size") and str(target["size"]),
+        "storage_class_name": target.get("storage_class_name"),
+        "volume_mode": target.get("volume_mode"),
+        "text": " ".join(filter(None, (_UPLOAD, os.path.basename(str(item.get("path") or item.get("src") or "")))))
+        if "path" in item or "src" in item
+        else source_text(_as_spec(item), item["namespace"]),
+    }
+
+
+def _as_spec(item: Facts) -> Facts:
+    """As much of a DataVolume's spec as the source's text needs."""
+    source, reference = item.get("source"), item.get("source_ref")
+    if isinstance(reference, dict):
+        return {"sourceRef": {"kind": "DataSource", "name": "", **reference}}
+    return {"source": {kind: details for kind, details in source.items() if details is not None}} if isinstance(source, dict) else {}
+
+
+def _most_common(values: t.Iterable[str]) -> dict[str, int]:
+    return dict(Counter(values).most_common())
 
 
 def _title(item: Facts) -> str:
@@ -91,22 +172,18 @@ def _phase(item: Facts) -> str:
     return "Succeeded" if is_populated(None, claim) else (claim.get("status") or {}).get("phase") or "Pending"
 
 
-def _volume(found: Facts, clone: Facts | None, declared: Facts | None, uploaded: str | None) -> Facts:
+def _volume(found: Facts, clone: Facts | None, tried: Facts | None, uploaded: str | None) -> Facts:
     """One row. `found` has the facts of data_volume_info, or what a module told of what data_volume_info does not know."""
     clone = clone or found.get("clone") or {}
     spec = (found.get("data_volume") or {}).get("spec") or {}
     claim = {} if spec else found.get("persistent_volume_claim") or {}
     target = spec.get("storage") or spec.get("pvc") or claim.get("spec") or {}
-    source = source_text(spec, found["namespace"]) if spec else _UPLOAD if claim else "-"
+    source = source_text(spec, found["namespace"]) if spec else _UPLOAD if claim else found.get("text") or "-"
     method = clone.get("method")
-    diagnosis = found.get("diagnosis") or {}
-    # A volume that waits for its consumer is as it shall be.
-    ill = diagnosis and diagnosis.get("cause") != "waiting_for_consumer"
-    problem = (declared or {}).get("error") or (f"{diagnosis['message']}; {diagnosis['remedy']}." if ill else clone.get("error"))
     return {
         "name": found["name"],
         "namespace": found["namespace"],
-        "changed": None if declared is None else bool(declared.get("changed")),
+        "changed": None if tried is None else bool(tried.get("changed")),
         "source": f"{source} {uploaded}" if source == _UPLOAD and uploaded else source,
         "phase": found.get("phase") or _phase(found),
         "progress": found.get("progress"),
@@ -118,14 +195,33 @@ def _volume(found: Facts, clone: Facts | None, declared: Facts | None, uploaded:
         "preallocation": found.get("preallocation"),
         "allocation": found.get("allocation"),
         "scratch": found.get("scratch"),
-        "size": ((target.get("resources") or {}).get("requests") or {}).get("storage"),
+        # A volume that has grown still has the size of its beginning in its spec.
+        "size": found.get("size") or ((target.get("resources") or {}).get("requests") or {}).get("storage"),
         "capacity": found.get("capacity") or ((claim.get("status") or {}).get("capacity") or {}).get("storage"),
         "storage_class_name": found.get("storage_class_name") or target.get("storageClassName"),
         "volume_mode": found.get("volume_mode") or target.get("volumeMode"),
         "ready_after": found.get("ready_after"),
         "restarts": found.get("restarts"),
-        "problem": redact_urls(problem) if problem else None,
+        "problem": _problem(found, clone, tried),
     }
+
+
+def _problem(found: Facts, clone: Facts, tried: Facts | None) -> Facts | None:
+    """What is wrong: the error of this run, else what CDI or the cluster says. A volume that waits for its consumer is as requested."""
+    diagnosis = found.get("diagnosis") or (tried or {}).get("diagnosis") or {}
+    if diagnosis.get("cause") == "waiting_for_consumer":
+        diagnosis = {}
+    cause, remedy = diagnosis.get("cause"), diagnosis.get("remedy")
+    error = (tried or {}).get("error")
+    if error:
+        problem = {"cause": cause or "error", "message": error, "remedy": remedy}
+    elif diagnosis:
+        problem = {"cause": cause, "message": diagnosis["message"], "remedy": remedy}
+    elif clone.get("error"):
+        problem = {"cause": "clone", "message": clone["error"], "remedy": clone.get("remedy")}
+    else:
+        return None
+    return {key: text and redact_urls(text) for key, text in problem.items()}
 
 
 def source_text(spec: Facts, namespace: str) -> str:
@@ -142,100 +238,3 @@ def source_text(spec: Facts, namespace: str) -> str:
         return f"{kind} {details.get('namespace') or namespace}/{details['name']}"
     where = redact_urls(details.get("url") or details.get("imageStream") or "")
     return where if kind == "http" else f"{kind} {where}".strip()
-
-
-def _configuration(info: Facts) -> list[Facts]:
-    """Each setting as asked and as it is in effect; null for what nobody asked for, or CDI does not report."""
-    asked = info.get("asked") or {}
-    rows = []
-    for name, effective in (info.get("effective") or {}).items() if info.get("installed") else ():
-        wanted = asked.get(_ASKED_AS.get(name, name))
-        if name == "image_pull_secrets" and wanted:
-            wanted = [secret["name"] for secret in wanted]
-        in_effect = wanted is None or changes_nothing(wanted, effective)
-        rows.append({"setting": name, "asked": wanted, "effective": effective, "in_effect": in_effect})
-    reported = {*_ASKED_AS.values(), *(info.get("effective") or {})}
-    rows += [{"setting": name, "asked": value, "effective": None, "in_effect": None} for name, value in sorted(asked.items()) if name not in reported]
-    override = ((info.get("cdi") or {}).get("spec") or {}).get("cloneStrategyOverride")
-    if override:
-        rows.append({"setting": "cloneStrategyOverride", "asked": override, "effective": None, "in_effect": None})
-    return without_secrets(rows)
-
-
-def _steps(results: Facts, check_mode: bool) -> list[Facts]:
-    """What each role did, or in check mode would do."""
-    steps = []
-    would = "would be " if check_mode else ""
-    install = results.get("install") or {}
-    if "version" in install:
-        before, after = install["version"].get("from"), install["version"].get("to")
-        verb = "removed" if after is None else "installed" if before is None else "upgraded" if before != after else "changed"
-        objects = install.get("changed_objects") or []
-        what = f"CDI {after or before or ''}".strip()
-        text = f"{what} {would}{verb} ({_count(len(objects), 'object')})." if install.get("changed") else f"{what} is as declared."
-        steps.append(_step("install", text, install))
-    config = results.get("config") or {}
-    if "config" in config:
-        settings = ", ".join(f"{name}={_short(value)}" for name, value in without_secrets(_flat(config["config"])).items())
-        text = f"{settings} {would}set." if config.get("changed") else "The configuration is as declared."
-        steps.append(_step("config", text, config))
-    profiles = [item for item in (results.get("storage_profiles") or {}).get("results") or [] if "storage_profile" in item]
-    if profiles:
-        text = _sorted_out(profiles, [item["item"]["name"] for item in profiles], "storage profile", [f"{would}set"] * len(profiles))
-        steps.append(_step("storage_profiles", text, {"changed": any(item["changed"] for item in profiles)}))
-    for name, key in _LISTS:
-        items = (results.get(name) or {}).get(key) or []
-        if items:
-            noun = name.removesuffix("s")
-            text = _sorted_out(items, [_title(item) + _speed(item) for item in items], noun, [would + _done(noun, item) for item in items])
-            steps.append(_step(name, text, {"changed": any(item.get("changed") for item in items)}))
-    return steps
-
-
-def _done(noun: str, item: Facts) -> str:
-    """What a change was; of a volume that is gone module data_volume returns no DataVolume."""
-    if noun == _UPLOAD:
-        return "sent"
-    return "created or changed" if item.get("data_volume") else "deleted"
-
-
-def _speed(item: Facts) -> str:
-    """What an upload sent, in brackets."""
-    if not item.get("bytes_sent") or not item.get("mib_per_second"):
-        return ""
-    return f" ({item['bytes_sent'] / 2**20:,.0f} MiB at {item['mib_per_second']:.0f} MiB/s)"
-
-
-def _step(role: str, text: str, result: Facts) -> Facts:
-    return {"role": role, "text": text, "changed": bool(result.get("changed"))}
-
-
-def _sorted_out(items: list[Facts], names: list[str], noun: str, done: list[str]) -> str:
-    """One sentence: which of the items changed and how (`done`), how many did not, and which failed."""
-    failed = [name for name, item in zip(names, items) if item.get("error")]
-    changed: dict[str, list[str]] = {}
-    for name, item, change in zip(names, items, done):
-        if item.get("changed") and not item.get("error"):
-            changed.setdefault(change, []).append(name)
-    same = len(items) - len(failed) - sum(map(len, changed.values()))
-    parts = [f"{_count(len(some), noun)} {change}: {', '.join(some)}" for change, some in changed.items()]
-    if same:
-        parts.append(f"{_count(same, noun)} as declared")
-    if failed:
-        parts.append(f"{_count(len(failed), noun)} failed: {', '.join(failed)}")
-    return "; ".join(parts) + "."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _flat(config: Facts) -> Facts:
-    """`CDI.spec` as asked for, its `config` beside the rest."""
-    return {**{key: value for key, value in config.items() if key != "config"}, **(config.get("config") or {})}
-
-
-def _short(value: t.Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return "(none)" if value is None else str(value)

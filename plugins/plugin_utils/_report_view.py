@@ -7,43 +7,76 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 import typing as t
 
 from jinja2 import Environment, StrictUndefined
 
-from ._report import MISSING, PLANNED, Facts
+from ._report import MISSING, PLANNED, SKIPPED, Facts, in_trouble
 
-_WIDEST = 44
+_WIDTH = 120
+_SHORTEST_SOURCE = 14
 _WAITING = {
     "WaitForFirstConsumer": "waits for a pod that uses it",
     "PendingPopulation": "waits for a pod that uses it",
     "UploadReady": "waits for a client that sends data",
     "Paused": "waits for its next checkpoint",
     PLANNED: "does not exist yet",
+    SKIPPED: "not attempted, because an earlier step failed",
 }
+_PARTS = re.compile(r"(?:[^/]*://)?[^/]*/?")
+_HEAD = ("VOLUME", "SOURCE", "PHASE", "CLONED BY", "SIZE", "PREALLOCATED", "SCRATCH", "TIME")
+_SOURCE_COLUMN = 1
+
+
+class Block(t.NamedTuple):
+    """Lines that belong together; `failed` ones are shown in red where there are colors."""
+
+    lines: list[str]
+    failed: bool = False
 
 
 def lines(report: Facts) -> list[str]:
-    """The report as lines of plain text: what CDI is, what was done, a table of the volumes, and below each what is worth a sentence."""
-    cdi, summary = report["cdi"], report["summary"]
-    text = [_cdi_line(cdi)]
-    text += [_setting_line(row) for row in report["configuration"] if row["in_effect"] is False]
-    if report["steps"]:
-        text += ["", "This run would do:" if report["check_mode"] else "This run:"]
-        text += [f"  {'+' if step['changed'] else '='} {step['text']}" for step in report["steps"]]
-    text += ["", _summary_line(summary)]
-    if report["volumes"]:
-        text += ["", *_table(report["volumes"])]
-    text += [f"Scratch claim {title} belongs to no volume any more; delete it." for title in report["scratch_without_volume"]]
-    return text
+    """The report as lines of plain text."""
+    return [line for block in blocks(report) for line in block.lines]
+
+
+def blocks(report: Facts) -> list[Block]:
+    """What the cluster is, what failed, what was done, a table of the volumes with those in trouble first, and below each what is worth a sentence."""
+    if "clusters" not in report:
+        return _joined(_cluster(report))
+    summary = report["summary"]
+    troubled = summary["clusters_in_trouble"]
+    phases = f": {_counts(summary['phases'])}" if summary["phases"] else ""
+    found = [Block([f"{_count(summary['clusters'], 'cluster')}, {_count(summary['volumes'], 'volume')}{phases}."])]
+    if troubled:
+        found.append(Block([f"IN TROUBLE: {', '.join(map(str, troubled))}."], True))
+    if report["without_report"]:
+        found.append(Block([f"No report of: {', '.join(report['without_report'])}."], True))
+    for cluster in report["clusters"]:
+        found += [Block([""]), *_cluster(cluster)]
+    return _joined(found)
 
 
 def page(report: Facts, template: str) -> str:
     """The report as an HTML page. Whatever the facts hold is shown as text and never taken for HTML."""
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.filters.update(duration=duration, preallocation=preallocation, allocation=allocation, scratch=scratch, setting=setting)
-    environment.filters.update(mood=phase_mood, shade=method_mood, awaited=_WAITING.get)
-    return environment.from_string(str(template)).render(report=report)
+    environment.filters.update(mood=phase_mood, shade=method_mood, awaited=_WAITING.get, problem=problem_text, breakable=breakable)
+    environment.tests.update(in_trouble=in_trouble)
+    return environment.from_string(str(template)).render(report=report, clusters=report.get("clusters", [report]))
+
+
+def problem_text(problem: Facts) -> str:
+    """One sentence or two: what is wrong, and what helps."""
+    message, remedy = str(problem["message"]).rstrip(". "), str(problem["remedy"] or "").rstrip(". ")
+    return f"{message}." if not remedy or remedy in message else f"{message}; {remedy}."
+
+
+def breakable(text: str) -> list[str]:
+    """The parts of a text between which a line may break: a path breaks behind a slash, a URL not before its host is over."""
+    return _PARTS.findall(str(text)) or [""]
 
 
 def duration(seconds: float | None) -> str:
@@ -59,12 +92,12 @@ def duration(seconds: float | None) -> str:
 
 
 def preallocation(volume: Facts) -> str:
-    """Asked and applied, in a word or two."""
+    """Requested and applied, in a word or two."""
     facts = volume["preallocation"] or {}
     if facts.get("applied"):
         return "yes"
     if facts.get("requested"):
-        return "asked, not applied" if volume["phase"] == "Succeeded" else "asked"
+        return "requested, not applied" if volume["phase"] == "Succeeded" else "requested"
     return "no" if facts.get("requested") is False else "-"
 
 
@@ -116,21 +149,48 @@ def method_mood(method: str | None) -> str:
     return {"copy": "slow", None: "none"}.get(method, "fast")
 
 
-def _cdi_line(cdi: Facts) -> str:
-    if not cdi["installed"]:
-        return "CDI is not installed."
-    return f"CDI {cdi['version'] or '(no version yet)'} is {'ready' if cdi['ready'] else 'not ready'}."
+def _cluster(report: Facts) -> list[Block]:
+    """The report of one cluster."""
+    failed = [step for step in report["steps"] if step["failed"]]
+    done = [step for step in report["steps"] if not step["failed"]]
+    found = [Block([_cluster_line(report)]), Block([line for step in failed for line in _wrapped(f"  ! {step['role']} FAILED: {step['text']}", "    ")], True)]
+    found.append(Block([line for row in report["configuration"] if row["in_effect"] is False for line in _wrapped(_setting_line(row), "  ")]))
+    found.append(Block([line for text in report["not_readable"] for line in _wrapped(f"NOT READABLE: {text}", "  ")]))
+    if done:
+        verb = "This run would do" if report["check_mode"] else "This run"
+        steps = [line for step in done for line in _wrapped(f"  {'+' if step['changed'] else '='} {step['text']}", "    ")]
+        found.append(Block(["", f"{verb} (+ changed, = unchanged):", *steps]))
+    found.append(Block(["", *_wrapped(_summary_line(report["summary"]), "")]))
+    if report["volumes"]:
+        found += [Block([""]), *_table(report["volumes"])]
+    found.append(Block([f"Scratch claim {title} belongs to no volume any more; delete it." for title in report["scratch_without_volume"]]))
+    return found
+
+
+def _cluster_line(report: Facts) -> str:
+    cluster, cdi = report["cluster"], report["cdi"]
+    if cdi["installed"] is None:
+        state = "whether CDI is installed is not readable."
+    elif not cdi["installed"]:
+        state = "CDI is not installed."
+    elif cdi["ready"] is None:
+        state = "CDI is installed."
+    else:
+        state = f"CDI {cdi['version'] or '(no version yet)'} is {'ready' if cdi['ready'] else 'not ready'}."
+    name, host = cluster["name"], cluster["host"]
+    if not name:
+        return state[0].upper() + state[1:]
+    return f"Cluster {name}{f' ({host})' if host and host != name else ''}: {state}"
 
 
 def _setting_line(row: Facts) -> str:
-    return f"NOT IN EFFECT: {row['setting']} is {setting(row['effective'])}, and {setting(row['asked'])} was asked for."
+    return f"NOT IN EFFECT: {row['setting']}: requested {setting(row['asked'])}, in effect: {setting(row['effective'])}."
 
 
 def _summary_line(summary: Facts) -> str:
-    number = summary["volumes"]
-    if not number:
+    if not summary["volumes"]:
         return "There are no volumes."
-    text = f"{number} volume{'' if number == 1 else 's'}: {_counts(summary['phases'])}."
+    text = f"{_count(summary['volumes'], 'volume')}: {_counts(summary['phases'])}."
     if summary["clone_methods"]:
         text += f" Clones: {_counts(summary['clone_methods'])}."
     if summary["could_be_faster"]:
@@ -144,15 +204,37 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.items())
 
 
-def _table(volumes: list[Facts]) -> list[str]:
-    head = ("VOLUME", "SOURCE", "PHASE", "CLONED BY", "SIZE", "PREALLOCATED", "SCRATCH", "TIME")
-    rows = [[_cut(cell) for cell in _cells(volume)] for volume in volumes]
-    widths = [max(map(len, column)) for column in zip(head, *rows)]
-    text = [_row(head, widths)]
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _table(volumes: list[Facts]) -> list[Block]:
+    """Those in trouble are first, and those that this run did not declare have a heading of their own."""
+    rows = [_cells(volume) for volume in volumes]
+    widths = [max(map(len, column)) for column in zip(_HEAD, *rows)]
+    spare = _WIDTH - sum(widths) - 2 * (len(widths) - 1)
+    widths[_SOURCE_COLUMN] = max(min(widths[_SOURCE_COLUMN], _SHORTEST_SOURCE), widths[_SOURCE_COLUMN] + min(spare, 0))
+    found = [Block([_row(_HEAD, widths)])]
+    others = False
     for volume, row in zip(volumes, rows):
-        text.append(_row(row, widths))
-        text += [f"    {sentence}" for sentence in sentences(volume)]
-    return text
+        if volume["declared"] is False and not volume["problem"] and not others:
+            others = True
+            found.append(Block(["Not declared by this run:"]))
+        cells = [_cut(cell, width) if number == _SOURCE_COLUMN else cell for number, (cell, width) in enumerate(zip(row, widths))]
+        said = [line for sentence in sentences(volume) for line in _wrapped(f"    {sentence}", "      ")]
+        found.append(Block([_row(cells, widths), *said], bool(volume["problem"])))
+    return found
+
+
+def _joined(found: list[Block]) -> list[Block]:
+    """Neighbours of one color as one block: what is printed at once stays together when several hosts print."""
+    joined: list[Block] = []
+    for block in filter(lambda block: block.lines, found):
+        if joined and joined[-1].failed == block.failed:
+            joined[-1] = Block([*joined[-1].lines, *block.lines], block.failed)
+        else:
+            joined.append(block)
+    return joined
 
 
 def _cells(volume: Facts) -> tuple[str, ...]:
@@ -162,7 +244,7 @@ def _cells(volume: Facts) -> tuple[str, ...]:
         volume["phase"],
         method(volume),
         volume["size"] or volume["capacity"] or "-",
-        " ".join(filter(None, (preallocation(volume), allocation(volume["allocation"])))),
+        " ".join(filter(None, (preallocation(volume).removeprefix("requested, "), allocation(volume["allocation"])))),
         scratch(volume["scratch"]),
         duration(volume["ready_after"]),
     )
@@ -172,7 +254,8 @@ def sentences(volume: Facts) -> list[str]:
     """What is worth saying of a volume beside its row."""
     prealloc, space = volume["preallocation"] or {}, volume["scratch"] or {}
     said = (
-        ("problem", volume["problem"]),
+        ("problem", problem_text(volume["problem"]) if volume["problem"] else None),
+        ("declared", "not by this run" if volume["problem"] and volume["declared"] is False else None),
         ("phase", _WAITING.get(volume["phase"]) if volume["phase"] != PLANNED else None),
         ("clone", volume["reason"]),
         ("faster", volume["remedy"]),
@@ -183,10 +266,18 @@ def sentences(volume: Facts) -> list[str]:
     return [f"{what}: {sentence}" for what, sentence in said if sentence]
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, width: int) -> str:
     """A long source keeps its end, which names the file."""
-    return text if len(text) <= _WIDEST else f"{text[:12]}...{text[15 - _WIDEST:]}"
+    if len(text) <= width:
+        return text
+    begin = max(0, (width - 3) // 3)
+    return f"{text[:begin]}...{text[len(text) - (width - 3 - begin) :]}"
 
 
 def _row(cells: t.Sequence[str], widths: list[int]) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip()
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    """As lines that fit the table; a word or URL stays whole."""
+    return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True) or [text]

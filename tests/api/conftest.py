@@ -21,7 +21,7 @@ init_plugin_loader()
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources  # noqa: E402
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError  # noqa: E402
-from tests.modules import Ran, run_module  # noqa: E402
+from tests.modules import Ran, official_client, run_module  # noqa: E402
 from tests.wire import Wire, counting_proxy  # noqa: E402
 
 ADMIN = "test-admin-token"
@@ -66,7 +66,7 @@ def module(wire: Wire) -> Callable[..., Ran]:
 @pytest.fixture
 def reach(connection: Connection) -> Callable[..., None]:
     """Says of a volume what CDI would say."""
-    volumes = client.CustomObjectsApi(connection.api_client)
+    volumes = client.CustomObjectsApi(official_client())
 
     def say(namespace: str, name: str, phase: str = "Succeeded", **status: Any) -> None:
         kind = resources.DATA_VOLUME

@@ -19,11 +19,11 @@ from kubernetes import client
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume_task as module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE, PERSISTENT_VOLUME_CLAIM
 from tests.api.conftest import ADMIN
+from tests.modules import official_client
 from tests.refused_volumes import completed
 from tests.wire import Wire, counting_proxy
 
@@ -56,7 +56,7 @@ AT_ONCE = 3
 @contextmanager
 def cdi(direct: Connection, namespace: str) -> Iterator[None]:
     """Fills volumes, and takes away what deleted ones leave, as CDI and Kubernetes do: nothing else is needed of them here."""
-    core, volumes = client.CoreV1Api(direct.api_client), client.CustomObjectsApi(direct.api_client)
+    core, volumes = client.CoreV1Api(official_client()), client.CustomObjectsApi(official_client())
     stopped = threading.Event()
 
     def fill(name: str, uid: str) -> None:
@@ -96,10 +96,8 @@ def cdi(direct: Connection, namespace: str) -> Iterator[None]:
 
 def run(connection: Connection, namespace: str, volumes: list[dict[str, Any]]) -> dict[str, Any]:
     """The module's result; in this process, because it runs some hundred times."""
-    options = {"name": {}, **VOLUME_OPTIONS}
-    items = [completed({"namespace": namespace, **volume}, options) for volume in volumes]
-    params = {"name": None, "namespace": namespace, "data_volumes": items, "wait": True, "wait_timeout": 30}
-    params |= {"force_conflicts": False, "verify_allocation": False}
+    asked = {"namespace": namespace, "wait_timeout": 30, "data_volumes": [{"namespace": namespace, **volume} for volume in volumes]}
+    params = completed(asked, module.SPEC.options)
     try:
         return module.run(Task(params, connection, False, lambda _warning: None))
     except CdiError as exc:

@@ -14,6 +14,7 @@ import pytest
 from kubernetes import client
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE, VOLUME_SNAPSHOT
+from tests.modules import official_client
 
 SOURCE: dict[str, Any] = {"name": "golden", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
 CLONE: dict[str, Any] = {
@@ -68,7 +69,7 @@ def cloned(connection, namespace) -> dict[str, Any]:
     }
     body = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": {"name": "clone"}, "spec": spec}
     volume = connection.create(DATA_VOLUME, body, namespace, dry_run=False)
-    core = client.CoreV1Api(connection.api_client)
+    core = client.CoreV1Api(official_client())
     size = {"storage": "1Gi"}
     claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "volumeName": f"pv-{namespace}", "storageClassName": "thin-fixed"}
     told = {"cdi.kubevirt.io/cloneType": "copy", "cdi.kubevirt.io/clonePhase": "Succeeded"}
@@ -78,7 +79,7 @@ def cloned(connection, namespace) -> dict[str, Any]:
     core.patch_namespaced_persistent_volume_claim_status(
         "clone", namespace, {"status": {"phase": "Bound", "capacity": size}}
     )
-    client.CustomObjectsApi(connection.api_client).patch_namespaced_custom_object_status(
+    client.CustomObjectsApi(official_client()).patch_namespaced_custom_object_status(
         DATA_VOLUME.group,
         DATA_VOLUME.version,
         namespace,
@@ -120,7 +121,7 @@ def tell(connection, namespace) -> Callable[[dict[str, Any] | None], None]:
     spec = {"source": {"persistentVolumeClaimName": "golden"}, "volumeSnapshotClassName": "thin"}
     body = {"apiVersion": VOLUME_SNAPSHOT.api_version, "kind": VOLUME_SNAPSHOT.kind, "metadata": {"name": "golden"}}
     connection.create(VOLUME_SNAPSHOT, {**body, "spec": spec}, namespace, dry_run=False)
-    snapshots = client.CustomObjectsApi(connection.api_client)
+    snapshots = client.CustomObjectsApi(official_client())
 
     def tell(error: dict[str, Any] | None) -> None:
         kind = (VOLUME_SNAPSHOT.group, VOLUME_SNAPSHOT.version, namespace, VOLUME_SNAPSHOT.plural)
@@ -189,7 +190,7 @@ def test_a_clone_of_another_namespace_fails_with_its_source(module, namespace, o
 
 
 def test_a_source_that_is_being_deleted_is_refused(module, connection, namespace) -> None:
-    core = client.CoreV1Api(connection.api_client)
+    core = client.CoreV1Api(official_client())
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     core.create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": "golden"}, "spec": spec})
     core.delete_namespaced_persistent_volume_claim("golden", namespace)

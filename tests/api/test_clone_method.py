@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleLookupError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
+from ansible.template import Templar, trust_as_template
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
@@ -193,7 +198,7 @@ def test_the_plugin_answers_again_within_ten_milliseconds(wire, connection, plug
 def test_the_variables_for_the_headers_of_a_proxy_are_heeded(plugin, monkeypatch, given) -> None:
     seen: dict[str, Any] = {}
 
-    def connect(params: dict[str, Any]) -> None:
+    def connect(params: dict[str, Any], _warn: Any) -> None:
         seen.update(params)
         raise CdiError("Enough.")
 
@@ -283,3 +288,86 @@ def test_a_term_that_names_nothing_is_refused_before_anything_is_sent(wire, look
     with pytest.raises(CdiError, match=said):
         look_up(term)
     assert wire.requests == []
+
+
+@pytest.fixture
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """The options that the lookup connects with, in a play with these variables."""
+    monkeypatch.delenv("K8S_AUTH_KUBECONFIG", raising=False)
+
+    def run(**variables: Any) -> dict[str, Any]:
+        templar = Templar(loader=DataLoader(), variables=variables)
+        plugin = lookup_loader.get("kubevirt.cdi.clone_method", loader=None, templar=templar)
+        seen: dict[str, Any] = {}
+
+        def look_up(params: dict[str, Any], *_more: Any) -> list[dict[str, Any]]:
+            seen.update(params)
+            return []
+
+        monkeypatch.setitem(type(plugin).run.__globals__, "look_up", look_up)
+        plugin.run(["demo/disk"], variables)
+        return seen
+
+    return run
+
+
+def test_the_connections_variables_may_be_templates(looked_up) -> None:
+    host, key = trust_as_template("{{ scheme }}://a.test"), trust_as_template("{{ key }}")
+    options = looked_up(kubevirt_cdi_host=host, kubevirt_cdi_api_key=key, kubevirt_cdi_impersonate_groups=[key], scheme="https", key="a-key")
+    assert (options["host"], options["api_key"], options["impersonate_groups"]) == ("https://a.test", "a-key", ["a-key"])
+
+
+def test_an_empty_variable_of_the_environment_is_not_given_and_switches_nothing_off(looked_up, monkeypatch) -> None:
+    for name in ("HOST", "VALIDATE_CERTS", "KUBECONFIG", "PERSIST_CONFIG"):
+        monkeypatch.setenv(f"K8S_AUTH_{name}", "")
+    options = looked_up()
+    assert [options[name] for name in ("host", "validate_certs", "kubeconfig", "persist_config")] == [None] * 4
+    checked = ArgumentSpecValidator(AUTH.options).validate({})
+    assert not checked.error_messages and checked.validated_parameters["validate_certs"] is None
+    monkeypatch.setenv("K8S_AUTH_VALIDATE_CERTS", "no")
+    assert looked_up()["validate_certs"] is False
+def test_what_may_not_be_read_is_not_taken_for_missing(look_up, namespace) -> None:
+    (answer,) = look_up(f"{namespace}/disk", token=LIMITED)
+    assert not answer["exists"] and "grant the verb" in answer["reason"]
+
+
+@pytest.mark.parametrize(
+    ("term", "said"),
+    [
+        ("{}/disk", "The volume '{}/disk' does not exist: there is neither a DataVolume nor a claim; correct its name, or create it."),
+        ("no-such-namespace/disk", "Namespace 'no-such-namespace' does not exist; create it, or correct its name."),
+    ],
+)
+def test_a_missing_volume_or_namespace_may_be_an_error_or_a_warning(wire, namespace, term, said) -> None:
+    params, warnings = {"host": wire.url, "api_key": ADMIN}, []
+    terms, said = [term.format(namespace)], said.format(namespace)
+    with pytest.raises(CdiError) as raised:
+        _clone_task.look_up(params, terms, "error", warnings.append)
+    assert str(raised.value) == said and warnings == []
+    (answer,) = _clone_task.look_up(params, terms, "warn", warnings.append)
+    assert warnings == [said] and not answer["exists"]
+    (answer,) = _clone_task.look_up(params, terms, "skip", warnings.append)
+    assert warnings == [said] and not answer["exists"] and answer["host"] == wire.url
+
+
+def test_a_planned_volume_is_not_missing(wire, namespace, storage, source) -> None:
+    (answer,) = _clone_task.look_up({"host": wire.url, "api_key": ADMIN}, [_planned(namespace, storage)], "error")
+    assert not answer["exists"]
+
+
+def test_whether_a_volume_exists_that_may_not_be_read_is_unknown(wire, namespace) -> None:
+    with pytest.raises(CdiError, match=f"Whether the volume '{namespace}/disk' exists is unknown: .*grant the verb"):
+        _clone_task.look_up({"host": wire.url, "api_key": LIMITED}, [f"{namespace}/disk"], "error")
+
+
+def test_the_plugin_raises_one_error_without_a_cause(plugin, wire, namespace) -> None:
+    with pytest.raises(AnsibleLookupError, match="^clone_method: The volume ") as raised:
+        plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN, on_missing="error")
+    assert raised.value.__cause__ is None and raised.value.__context__ is None
+
+
+def test_a_certificate_that_is_not_verified_is_warned_of() -> None:
+    warnings: list[str] = []
+    server = os.environ["KUBEVIRT_CDI_TEST_SERVER"]
+    _clone_task.look_up({"host": server, "api_key": ADMIN, "validate_certs": False}, ["default/none"], "skip", warnings.append)
+    assert warnings == ["The API server's certificate is not verified: set validate_certs to true and give ca_cert."]

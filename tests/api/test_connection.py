@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection, _exchange
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, NAMESPACE, POD
@@ -67,7 +67,7 @@ def test_a_credential_plugins_token_is_accepted(tmp_path) -> None:
     credential = {"apiVersion": version, "kind": "ExecCredential", "status": {"token": ADMIN}}
     script = tmp_path / "plugin.py"
     script.write_text(f"print({json.dumps(json.dumps(credential))})")
-    user = {"exec": {"apiVersion": version, "command": sys.executable, "args": [str(script)]}}
+    user = {"exec": {"apiVersion": version, "command": sys.executable, "args": [str(script)], "interactiveMode": "Never"}}
     assert connect({"kubeconfig": _kubeconfig(user)}).get(NAMESPACE, "default")
 
 
@@ -159,7 +159,7 @@ def test_a_proxy_that_refuses_is_named_without_its_password(proxy, monkeypatch) 
 
 def test_a_login_page_is_no_api(wire, connection) -> None:
     wire.faults.append((200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"))
-    with pytest.raises(ApiError, match=r"did not answer with JSON; check that host is the Kubernetes API"):
+    with pytest.raises(ApiError, match=r"did not answer as a Kubernetes API but with an HTML page"):
         connection.get(CDI, "cdi")
 
 
@@ -168,7 +168,7 @@ def test_a_server_that_asks_for_a_long_pause_is_asked_earlier(wire, connection, 
     monkeypatch.setattr("time.sleep", pauses.append)
     wire.faults.append((503, {"Retry-After": "86400"}, b"{}"))
     assert connection.get(NAMESPACE, "default")
-    assert pauses == [_connection.RETRY_AFTER_MAX_SECONDS]
+    assert pauses == [_exchange.RETRY_AFTER_MAX_SECONDS]
 
 
 @pytest.mark.parametrize("expired", [1, 2], ids=["once", "twice"])
@@ -180,16 +180,16 @@ def test_a_list_that_expires_between_two_pages_starts_again(wire, connection, na
         kind = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind}
         connection.create(DATA_VOLUME, {**kind, **body}, namespace, dry_run=False)
     gone = (410, {}, json.dumps({"kind": "Status", "code": 410, "reason": "Expired"}).encode())
-    real = connection._json
+    real = connection._page
 
-    def cut(*arguments: Any, **options: Any) -> Any:
+    def cut(resource: Any, namespace: Any, query: Any, *arguments: Any) -> Any:
         nonlocal expired
-        if "continue" in options.get("query", {}) and expired:
+        if "continue" in query and expired:
             expired -= 1
             wire.faults.append(gone)
-        return real(*arguments, **options)
+        return real(resource, namespace, query, *arguments)
 
-    monkeypatch.setattr(connection, "_json", cut)
+    monkeypatch.setattr(connection, "_page", cut)
     items, _version = connection.list(DATA_VOLUME, namespace)
     assert [item["metadata"]["name"] for item in items] == ["disk-0", "disk-1", "disk-2"]
 
@@ -207,7 +207,7 @@ def test_a_warning_of_the_server_is_told_once(wire, namespace) -> None:
 
 def test_modules_show_what_the_server_warns_of(wire, module, namespace) -> None:
     warning = {"Warning": '299 - "v1beta1 is \\"old\\""', "Content-Type": "application/json"}
-    wire.faults.append((404, warning, json.dumps({"kind": "Status", "reason": "NotFound"}).encode()))
+    wire.faults.append((404, warning, json.dumps({"kind": "Status", "reason": "NotFound", "details": {"name": "disk"}}).encode()))
     volume = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}, "wait": False}
     (warning_shown,) = module("data_volume", namespace=namespace, **volume).result["warnings"]
     assert r"The API server warns: v1beta1 is \"old\"" in json.dumps(warning_shown)

@@ -39,12 +39,7 @@ def test_a_conflict_names_manager_and_field(module, connection: Connection, name
     module("data_volume", namespace=namespace, labels={"tier": "gold"}, **VOLUME)
     other = {"metadata": {"labels": {"tier": "silver"}}}
     path = f"{DATA_VOLUME.path(namespace, 'disk')}?fieldManager=argocd-controller"
-    connection.api_client.rest_client.pool_manager.request(
-        "PATCH",
-        connection._configuration.host + path,
-        body=json.dumps(other),
-        headers={"Content-Type": "application/merge-patch+json", "Authorization": "Bearer test-admin-token"},
-    )
+    connection.transport.request("PATCH", path, {"Content-Type": "application/merge-patch+json"}, body=json.dumps(other))
     message = _fails(module("data_volume", namespace=namespace, labels={"tier": "gold"}, **VOLUME))
     assert "argocd-controller" in message and "metadata.labels.tier" in message and "force_conflicts=true" in message
     assert module("data_volume", namespace=namespace, labels={"tier": "gold"}, force_conflicts=True, **VOLUME).result[
@@ -101,7 +96,7 @@ def _status(code: int, reason: str, message: str) -> tuple[int, dict[str, str], 
 
 FORBIDDEN = 'datavolumes is forbidden: User "u" cannot get resource "datavolumes"'
 REFUSALS = {
-    "401": (_status(401, "Unauthorized", "Unauthorized"), "Unauthorized (HTTP 401); give a valid api_key"),
+    "401": (_status(401, "Unauthorized", "Unauthorized"), "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: give a valid api_key"),
     "403": (_status(403, "Forbidden", FORBIDDEN), 'grant the verb "'),
     "404": ((404, {}, b"404 page not found"), "the cluster does not serve"),
     "409": (_status(409, "Conflict", "the object has been modified"), "(HTTP 409); run the task again"),

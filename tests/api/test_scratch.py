@@ -11,6 +11,7 @@ import pytest
 from kubernetes import client
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI_CONFIG, STORAGE_PROFILE
+from tests.modules import official_client
 
 HTTP = {"http": {"url": "http://images.example.com/disk.qcow2"}}
 
@@ -34,7 +35,7 @@ def configured(wire, connection) -> Iterator[None]:
     sets = [{"volumeMode": "Block", "accessModes": ["ReadWriteOnce"]}]
     connection.create(CDI_CONFIG, config, dry_run=False)
     connection.create(STORAGE_PROFILE, profile, dry_run=False)
-    objects = client.CustomObjectsApi(connection.api_client)
+    objects = client.CustomObjectsApi(official_client())
     kind = (STORAGE_PROFILE.group, STORAGE_PROFILE.version, STORAGE_PROFILE.plural, "block-only")
     objects.patch_cluster_custom_object_status(*kind, {"status": {"claimPropertySets": sets}})
     wire.requests.clear()

@@ -6,12 +6,22 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, SECRET
 
 VDDK = {"url": "https://v", "uuid": "u", "backing_file": "b", "thumbprint": "t", "secret_ref": "s"}
 FIRST, SECOND = {"previous": "", "current": "one"}, {"previous": "one", "current": "two"}
+
+
+@pytest.fixture(autouse=True)
+def credentials(connection, namespace) -> Iterator[None]:
+    """The Secret without which no import is declared."""
+    connection.create(SECRET, {"metadata": {"name": "s"}}, namespace, dry_run=False)
+    yield
 
 
 def staged(namespace: str, *stages: dict[str, str], final: bool | None = None, **options: Any) -> dict[str, Any]:

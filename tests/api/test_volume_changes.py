@@ -21,7 +21,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     DATA_VOLUME,
     STORAGE_CLASS,
 )
-from tests.modules import run_module
+from tests.modules import official_client, run_module
 
 HTTP = {"http": {"url": "http://images.example.com/disk.raw"}}
 
@@ -77,7 +77,7 @@ def _volume(name: str, options: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture
 def claims(connection: Connection) -> client.CoreV1Api:
-    return client.CoreV1Api(connection.api_client)
+    return client.CoreV1Api(official_client())
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def growing_class(connection: Connection, namespace: str) -> Iterator[str]:
 
 def _fill(connection: Connection, namespace: str, name: str, storage_class: str | None) -> None:
     """Give a volume the claim and the phase that CDI gives it: bound, 1Gi, Succeeded."""
-    core = client.CoreV1Api(connection.api_client)
+    core = client.CoreV1Api(official_client())
     storage = {"storage": "1Gi"}
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": storage}, "storageClassName": storage_class}
     core.create_namespaced_persistent_volume_claim(
@@ -101,7 +101,7 @@ def _fill(connection: Connection, namespace: str, name: str, storage_class: str 
     core.patch_namespaced_persistent_volume_claim_status(
         name, namespace, {"status": {"phase": "Bound", "capacity": storage}}
     )
-    client.CustomObjectsApi(connection.api_client).patch_namespaced_custom_object_status(
+    client.CustomObjectsApi(official_client()).patch_namespaced_custom_object_status(
         DATA_VOLUME.group, DATA_VOLUME.version, namespace, DATA_VOLUME.plural, name, {"status": {"phase": "Succeeded"}}
     )
 
@@ -214,7 +214,7 @@ def test_a_growth_that_does_not_end_is_told_with_its_cause(connection, module, n
 def test_a_claim_that_is_there_is_refused_before_anything_is_written(wire, connection, module, namespace) -> None:
     module("data_volume", namespace=namespace, **_volume("other", {"wait": False}))
     claim = {"metadata": {"name": "disk"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
-    client.CoreV1Api(connection.api_client).create_namespaced_persistent_volume_claim(namespace, claim)
+    client.CoreV1Api(official_client()).create_namespaced_persistent_volume_claim(namespace, claim)
     wire.requests.clear()
     for check in (True, False):
         told = module("data_volume", check=check, namespace=namespace, **_volume("disk", {"wait": False})).result
@@ -244,7 +244,7 @@ def test_a_volume_is_not_made_anew_to_write_down_what_cdi_has_chosen(
 def test_what_cdi_spells_anew_is_no_conflict(connection, module, namespace) -> None:
     volume = _volume("disk", {"storage": {"size": "1024Mi"}, "wait": False})
     module("data_volume", namespace=namespace, **volume)
-    other = client.CustomObjectsApi(connection.api_client)
+    other = client.CustomObjectsApi(official_client())
     other.patch_namespaced_custom_object(
         *(DATA_VOLUME.group, DATA_VOLUME.version, namespace, DATA_VOLUME.plural, "disk"),
         {"spec": {"storage": {"resources": {"requests": {"storage": "1Gi"}}}}},

@@ -18,15 +18,8 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import (
-    FAILED,
-    QUIET_SECONDS,
-    REACHED,
-    WAITING,
-    StallProbe,
-    Verdict,
-    wait_for,
-)
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import QUIET_SECONDS, StallProbe, wait_for
 
 BLANK = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
 VERDICTS = {
@@ -48,12 +41,11 @@ def set_phase(direct: Connection, namespace: str) -> Iterator[Callable[..., None
     timers: list[threading.Timer] = []
 
     def patch(name: str, phase: str) -> None:
-        url = f"{os.environ['KUBEVIRT_CDI_TEST_SERVER']}{DATA_VOLUME.path(namespace, name)}/status"
-        answer = direct.api_client.rest_client.pool_manager.request(
+        answer = direct.transport.request(
             "PATCH",
-            url,
+            f"{DATA_VOLUME.path(namespace, name)}/status",
+            {"Content-Type": "application/merge-patch+json"},
             body=json.dumps({"status": {"phase": phase}}),
-            headers={"Content-Type": "application/merge-patch+json"},
         )
         assert answer.status == 200, answer.data
 

@@ -25,6 +25,11 @@ from tests.real.uploads import Images, namespace_of  # noqa: E402
 from tests.runner.site import INVENTORY, OWN_VARIABLES  # noqa: E402
 
 KUBECONFIG = os.environ["KUBECONFIG"]
+# Stage real-1.61 gives another one.
+RELEASE = os.environ.get("KUBEVIRT_CDI_TEST_RELEASE", "v1.65.0")
+MANIFEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/{RELEASE}/cdi-operator.yaml"
+# Of the other release, which cannot follow a newer one.
+collect_ignore = [] if RELEASE == "v1.61.1" else ["test_release_1_61.py"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -34,7 +39,7 @@ def cdi() -> None:
         ended = subprocess.run(
             [
                 *("ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars=@{OWN_VARIABLES}"),
-                *("--extra-vars", json.dumps({"cdi_preallocation": False})),
+                *("--extra-vars", json.dumps({"cdi_manifest": MANIFEST, "cdi_preallocation": False})),
                 *("kubevirt.cdi.install", "kubevirt.cdi.config"),
             ],
             check=False,

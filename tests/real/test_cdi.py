@@ -16,6 +16,8 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CDI,
+    CLUSTER_ROLE,
+    CLUSTER_ROLE_BINDING,
     CUSTOM_RESOURCE_DEFINITION,
     DEPLOYMENT,
     INGRESS,
@@ -48,6 +50,33 @@ def test_a_second_run_changes_nothing_although_the_operator_rewrites_its_definit
     again = ok("cdi", **NEW)
     assert not again["changed"] and again["changed_objects"] == []
     assert again["version"] == {"from": "v1.65.0", "to": "v1.65.0"}
+
+
+@pytest.fixture
+def reader(connection: Connection) -> Iterator[str]:
+    """A user who may read all, and create nothing."""
+    name = f"reader-{uuid.uuid4().hex[:6]}"
+    everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]
+    role = {"apiVersion": CLUSTER_ROLE.api_version, "kind": "ClusterRole", "metadata": {"name": name}, "rules": everything}
+    reference = {"apiGroup": CLUSTER_ROLE.group, "kind": "ClusterRole", "name": name}
+    subject = {"apiGroup": CLUSTER_ROLE.group, "kind": "User", "name": name}
+    binding = {**role, "kind": "ClusterRoleBinding", "roleRef": reference, "subjects": [subject]}
+    binding.pop("rules")
+    connection.create(CLUSTER_ROLE, role, dry_run=False)
+    connection.create(CLUSTER_ROLE_BINDING, binding, dry_run=False)
+    yield name
+    connection.delete(CLUSTER_ROLE_BINDING, name, dry_run=False)
+    connection.delete(CLUSTER_ROLE, name, dry_run=False)
+
+
+def test_who_may_not_create_volumes_is_told_so_at_once(module, reader) -> None:
+    started = time.monotonic()
+    ran = module("cdi", **NEW, impersonate_user=reader, wait_timeout=60)
+    message = _refusal(ran)
+    assert time.monotonic() - started < 20, "it waits for a right that nobody grants meanwhile"
+    assert 'grant the verb "create" on datavolumes.cdi.kubevirt.io' in message and f'User "{reader}" cannot create' in message
+    assert not ran.result["changed"] and ran.result["version"] == {"from": "v1.65.0", "to": "v1.65.0"}
+    assert not module("cdi", **NEW, impersonate_user=reader, wait=False).result["changed"]
 
 
 def test_a_downgrade_is_refused_by_us_before_cdi_ignores_it(module, connection) -> None:

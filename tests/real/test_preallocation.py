@@ -27,7 +27,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
 from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.versions import HELPER_IMAGE
-from tests.modules import run_on_cluster
+from tests.modules import official_client, run_on_cluster
 from tests.real.clone_bed import alone, until
 from tests.real.scratch_bed import HTTP, IMAGES, SIZE, Cell, cdi_config, effective, made, namespace_of_its_own
 
@@ -139,7 +139,7 @@ def worker_log(connection: Connection, filled: Filled) -> Callable[[str], str]:
         claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, filled.namespace) or {}
         pods, _version = connection.list(POD, filled.namespace)
         (pod,) = [each for each in pods if claim["metadata"]["uid"] in each["metadata"]["name"]]
-        core = client.CoreV1Api(connection.api_client)
+        core = client.CoreV1Api(official_client())
         return str(core.read_namespaced_pod_log(pod["metadata"]["name"], filled.namespace))
 
     return read

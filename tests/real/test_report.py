@@ -16,14 +16,16 @@ from typing import Any, NamedTuple
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from tests.modules import run_on_cluster
 from tests.real.uploads import namespace_of
 from tests.runner.site import INVENTORY
 
 HTTP, IMAGES = os.environ["KUBEVIRT_CDI_TEST_HTTP"], os.environ["KUBEVIRT_CDI_TEST_IMAGES"]
 THIN, PLAIN = ({"size": "128Mi", "storage_class_name": name} for name in ("thin", "plain"))
 NAMES = ["appliance", "copy", "golden", "vm"]
+ILL = "ill"
 # Wide, as narrow as a telephone, and dark.
-VIEWS = {"wide": ["--window-size=1200,1600"], "narrow": ["--window-size=520,1600"]}
+VIEWS = {"wide": ["--window-size=1200,1600"], "narrow": ["--window-size=500,1600"]}
 VIEWS["dark"] = [*VIEWS["wide"], "--blink-settings=preferredColorScheme=0"]
 
 
@@ -42,8 +44,11 @@ def namespace(connection: Connection) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def report(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """An upload, an import, a fast clone of it and a full copy, declared as data."""
+    """An upload, an import, a fast clone of it and a full copy, declared as data. Beside them, a volume that nobody declares here and that fails."""
     folder = tmp_path_factory.mktemp("report")
+    missing = {"http": {"url": f"{HTTP}/a-folder-that/is-not-there/no-such-image.qcow2"}}
+    ill = run_on_cluster("data_volume", name=ILL, namespace=namespace, source=missing, storage=THIN, wait_timeout=120).result
+    assert ill["failed"] and ill["diagnosis"], ill
     variables = {
         "cdi_namespace": namespace,
         "cdi_uploads": [{"name": "appliance", "path": f"{IMAGES}/disk.qcow2", "storage": {"storage_class_name": "thin"}}],
@@ -60,19 +65,19 @@ def report(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Report:
         check=False,
         capture_output=True,
         text=True,
-        env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml"},
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     told = json.loads((folder / "report.json").read_text())
     volumes = {volume["name"]: volume for volume in told["volumes"]}
-    return Report([line.strip(" -") for line in ran.stdout.splitlines()], volumes, folder / "report.html")
+    return Report(ran.stdout.splitlines(), volumes, folder / "report.html")
 
 
 def test_every_volume_has_its_source_phase_method_reason_preallocation_scratch_size_and_time(
     report: Report, namespace: str
 ) -> None:
-    assert sorted(report.volumes) == NAMES
-    for volume in report.volumes.values():
+    assert next(iter(report.volumes)) == ILL and sorted(set(report.volumes) - {ILL}) == NAMES
+    for volume in map(report.volumes.__getitem__, NAMES):
+        assert volume["declared"] is True
         assert (volume["namespace"], volume["phase"], volume["problem"]) == (namespace, "Succeeded", None)
         assert volume["size"] and volume["storage_class_name"] and volume["ready_after"] > 0
     appliance, copy, golden, vm = (report.volumes[name] for name in NAMES)
@@ -97,7 +102,17 @@ def test_the_table_on_the_console_tells_the_same(report: Report, namespace: str)
         "vm": rf"pvc {namespace}/golden +Succeeded +snapshot +128Mi +no +not needed +\d+ s",
     }.items():
         assert any(re.fullmatch(rf"{namespace}/{name} +{cells}", line) for line in report.lines), report.lines
-    assert "4 volumes: 4 Succeeded. Clones: 1 copy, 1 snapshot." in " ".join(report.lines)
+    summary = next(line for line in report.lines if line.startswith("5 volumes: 4 Succeeded, 1 "))
+    assert "Clones: 1 copy, 1 snapshot." in summary and summary.endswith("PROBLEMS: 1.")
+    assert max(map(len, report.lines[report.lines.index(summary) :])) <= 120
+
+
+def test_a_volume_in_trouble_is_first_with_cause_message_and_remedy(report: Report, namespace: str) -> None:
+    ill = report.volumes[ILL]
+    assert ill["declared"] is False and ill["problem"]["cause"] == "source_not_found", ill["problem"]
+    assert "404" in ill["problem"]["message"] and ill["problem"]["remedy"]
+    head = next(number for number, line in enumerate(report.lines) if line.startswith("VOLUME "))
+    assert report.lines[head + 1].startswith(f"{namespace}/{ILL} ") and report.lines[head + 2].startswith("    problem: ")
 
 
 def _browse(page: Path, view: str, script: str = "") -> tuple[str, str]:
@@ -123,12 +138,24 @@ def test_the_page_shows_every_volume_in_a_browser_and_loads_nothing(report: Repo
       document.body.dataset.wide = document.documentElement.scrollWidth - window.innerWidth;
       document.body.dataset.back = getComputedStyle(document.body).backgroundColor;
       document.body.dataset.loaded = performance.getEntriesByType("resource").length;
+      const rows = [...document.querySelectorAll("table.volumes tbody tr")];
+      document.body.dataset.first = rows[0].querySelector("th").firstChild.textContent;
+      document.body.dataset.red = getComputedStyle(rows[0].querySelector("td .mark")).color;
+      const links = [...document.querySelectorAll("a")];
+      document.body.dataset.links = links.length;
+      document.body.dataset.dead = links.filter((link) => !document.querySelector(link.getAttribute("href"))).length;
+      const cells = [...document.querySelectorAll("table.volumes td > span")].filter((cell) => cell.getClientRects().length);
+      document.body.dataset.empty = window.innerWidth > 900 ? 0 : cells.filter((cell) => cell.textContent.trim() === "").length;
     """
     dom, complaints = _browse(report.page, view, measure)
     assert complaints == ""
     for name in NAMES:
         assert f">{name}<" in dom
-    told = dict(re.findall(r'data-(wide|back|loaded)="([^"]*)"', dom))
+    told = dict(re.findall(r'data-(wide|back|loaded|first|red|links|dead|empty)="([^"]*)"', dom))
+    assert told["first"] == ILL and int(told["links"]) >= 3
+    assert (told["dead"], told["empty"]) == ("0", "0"), "links that lead nowhere, or lines without a text"
+    red, green, blue = map(int, re.findall(r"\d+", told["red"])[:3])
+    assert red > green + 60 and red > blue + 60, told["red"]
     assert int(told["wide"]) <= 0, "the page is wider than the window"
     assert told["loaded"] == "0"
     bright = sum(map(int, re.findall(r"\d+", told["back"])[:3])) / 3
@@ -136,10 +163,10 @@ def test_the_page_shows_every_volume_in_a_browser_and_loads_nothing(report: Repo
 
 
 def test_a_click_on_a_column_sorts_by_it(report: Report) -> None:
-    click = 'for (let n = 0; n < 2; n++) document.querySelector("#volumes thead th button").click();'
+    click = 'for (let n = 0; n < 2; n++) document.querySelector("table.volumes thead th button").click();'
     dom, complaints = _browse(report.page, "wide", click)
     assert complaints == ""
-    body = dom[dom.index("<tbody>", dom.index('id="volumes"')) :]
+    body = dom[dom.index("<tbody>", dom.index('class="volumes"')) :]
     shown = re.findall(r'<th scope="row">(\w+)<br>', body)
-    assert shown[: len(NAMES)] == NAMES[::-1]
+    assert shown[: len(NAMES) + 1] == sorted([*NAMES, ILL], reverse=True)
     assert 'aria-sort="descending"' in dom

@@ -22,7 +22,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
 )
 from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
-from tests.modules import Ran, run_on_cluster
+from tests.modules import Ran, official_client, run_on_cluster
 from tests.real.clone_bed import until, warnings_about
 from tests.real.scratch_bed import (
     CELLS,
@@ -171,7 +171,7 @@ def test_s15_every_upload_has_it_and_only_what_is_converted_goes_through_it(
     claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, matrix.namespace)
     assert claim
     uid = claim["metadata"]["uid"]
-    core = client.CoreV1Api(connection.api_client)
+    core = client.CoreV1Api(official_client())
     (pod,) = [
         each["metadata"]["name"]
         for each in connection.list(POD, matrix.namespace)[0]

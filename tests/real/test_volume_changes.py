@@ -150,7 +150,7 @@ def test_a_claim_survives_its_volume_and_is_taken_again(
         refused = declare(namespace, check=check, **volume)
         assert refused["failed"] and "set adopt_claim=true" in refused["msg"], refused["msg"]
     small = declare(namespace, adopt_claim=True, **{**volume, "storage": {**STORAGE, "size": "1Gi"}})
-    assert small["failed"] and "cannot adopt the claim of its name: size is" in small["msg"]
+    assert small["failed"] and "cannot adopt the claim of its name: storage.size: " in small["msg"]
     taken = declare(namespace, adopt_claim=True, **volume)
     assert (taken["drift"], taken["phase"]) == ("adoptable", "Succeeded"), taken.get("msg")
     after = _claim(connection, namespace, name)

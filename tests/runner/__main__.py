@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two commands of the README, and the test cluster's own: `tests/run site`, `tests/run test`, `tests/run cluster`."""
+"""The commands of CONTRIBUTING.md: `tests/run site`, `tests/run test`, `tests/run cluster` and `tests/run release`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 
 from tests.cluster.__main__ import main as cluster_main
 from tests.cluster.errors import ClusterError
-from tests.runner import site, stages
+from tests.runner import release, site, stages
 
 
 def main(arguments: list[str]) -> int:
@@ -25,12 +25,17 @@ def main(arguments: list[str]) -> int:
     test = commands.add_parser("test", help="run all tests, or the named stages")
     test.add_argument("stages", nargs="*", help=f"of {', '.join(stages.STAGES | stages.ON_REQUEST)}")
     commands.add_parser("cluster", help="the test cluster: up, down, status, env, reset, logs")
+    releasing = commands.add_parser("release", help="check and build a release, and with --tag commit and tag it; publishes nothing")
+    releasing.add_argument("version", help="MAJOR.MINOR.PATCH")
+    releasing.add_argument("--tag", action="store_true", help="commit and tag, when the checks pass")
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "site":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if options.command == "site":
             return site.run(rest)
+        if options.command == "release":
+            return release.run(options.version, tag=options.tag)
         return stages.run(options.stages)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)

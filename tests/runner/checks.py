@@ -1,71 +1,137 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be said of the code without running it: ansible-test sanity, ansible-lint and mypy."""
+"""What can be said of the collection without running it: sanity, lints, types, licenses, documentation, and what Galaxy says."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from tests.runner.tree import ROOT, checkout_dir, environment
+from tests.runner import docs, tarball
+from tests.runner.tree import ROOT, checkout_dir, collections_path, copy_checkout, environment
 
 # ansible-test 2.19 would fetch this file to put pip into its environments; Python brings pip along.
 _GET_PIP = Path.home() / ".ansible" / "test" / "cache" / "get_pip_24_2.py"
 _GET_PIP_TEXT = "import ensurepip\nensurepip.bootstrap(upgrade=True, default_pip=True)\n"
+# A check writes what it has to say into a file, because several run at the same time.
+Log = int
 
 
 def run() -> int:
-    """0 when all of them are content."""
-    return max(check() for check in (_sanity, _lint, _types))
+    """0 when all of them are content. Prints what a check said when it ends, and nothing but its time when it is content."""
+    collections_path()
+    copy = _copy("lint")
+    failed = 0
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        running = {pool.submit(_logged, check, copy): name for name, check in CHECKS.items()}
+        for ended in as_completed(running):
+            code, seconds, said = ended.result()
+            if code:
+                failed = code
+                print(said.rstrip())
+            print(f"{'failed' if code else 'ok':6} {running[ended]:22} {seconds:6.1f} s", flush=True)
+    return failed
 
 
-def _sanity() -> int:
-    """On a copy: ansible-test wants the collection in its place, and what a user gets is what git has."""
-    if not _GET_PIP.exists():
-        _GET_PIP.parent.mkdir(parents=True, exist_ok=True)
-        _GET_PIP.write_text(_GET_PIP_TEXT)
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return subprocess.run(
-        ["ansible-test", "sanity", "--venv", "--python", python, "--color", "no"], cwd=_copy(), check=False
-    ).returncode
+def _logged(check: Callable[[Path, Log], int], copy: Path) -> tuple[int, float, str]:
+    started = time.monotonic()
+    with tempfile.TemporaryFile("w+", errors="replace") as log:
+        code = check(copy, log.fileno())
+        log.seek(0)
+        return code, time.monotonic() - started, log.read()
 
 
-def _copy() -> Path:
-    target = checkout_dir() / "sanity" / "ansible_collections" / "kubevirt" / "cdi"
+def _call(log: Log, *command: str, cwd: Path = ROOT, env: Mapping[str, str] | None = None) -> int:
+    return subprocess.run(command, cwd=cwd, check=False, stdout=log, stderr=log, env=env).returncode
+
+
+def _copy(purpose: str) -> Path:
+    """What git has, where Ansible wants a collection to be: what a user gets is made of it."""
+    target = checkout_dir() / purpose / "ansible_collections" / "kubevirt" / "cdi"
     shutil.rmtree(target, ignore_errors=True)
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
+    copy_checkout(target)
     subprocess.run(["git", "init", "--quiet"], cwd=target, check=True)
     return target
 
 
-def _lint() -> int:
-    return subprocess.run(
-        ["ansible-lint", "--offline", "--profile", "production", "--strict"],
-        cwd=_copy(),
-        check=False,
-        env=environment({}),
-    ).returncode
+def _sanity(_copy_of_all: Path, log: Log) -> int:
+    """On a copy of its own, because it writes into it what others should not read."""
+    if not _GET_PIP.exists():
+        _GET_PIP.parent.mkdir(parents=True, exist_ok=True)
+        _GET_PIP.write_text(_GET_PIP_TEXT)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    command = ("ansible-test", "sanity", "--venv", "--python", python, "--color", "no")
+    return _call(log, *command, cwd=_copy("sanity"))
 
 
-def _types() -> int:
-    common = [
-        "mypy",
-        "--strict",
-        "--ignore-missing-imports",
-        "--explicit-package-bases",
+def _lint(copy: Path, log: Log) -> int:
+    return _call(log, "ansible-lint", "--nocolor", cwd=copy, env=environment({}))
+
+
+def _types(copy: Path, log: Log) -> int:
+    return _call(
+        log,
+        *("mypy", "--strict", "--ignore-missing-imports", "--explicit-package-bases"),
         f"--cache-dir={checkout_dir() / 'mypy'}",
-    ]
-    return subprocess.run([*common, "tests/cluster", "tests/runner"], cwd=ROOT, check=False).returncode
+        *("tests/cluster", "tests/runner"),
+    )
+
+
+def _galaxy(copy: Path, log: Log) -> int:
+    """The importer of Galaxy and Automation Hub on the built tarball; a warning is a failure."""
+    with tempfile.TemporaryDirectory() as directory:
+        built = tarball.build(copy, Path(directory))
+        found = tarball.importer_findings(built)
+    os.write(log, "\n".join(found).encode())
+    return 1 if found else 0
+
+
+def _changelog(copy: Path, log: Log) -> int:
+    """The fragments and changelog.yaml are valid, and CHANGELOG.rst is what antsibull-changelog makes of them."""
+    code = _call(log, "antsibull-changelog", "lint", cwd=copy)
+    code = code or _call(log, "antsibull-changelog", "lint-changelog-yaml", "changelogs/changelog.yaml", cwd=copy)
+    if code:
+        return code
+    with tempfile.TemporaryDirectory() as directory:
+        again = Path(directory) / "CHANGELOG.rst"
+        code = _call(log, "antsibull-changelog", "generate", "--output", str(again), cwd=copy)
+        return code or _call(log, "diff", "-u", "CHANGELOG.rst", str(again), cwd=copy)
+
+
+def _references(copy: Path, log: Log) -> int:
+    """Documentation that antsibull-docs can render, whose links to options, values and plugins lead somewhere."""
+    return _call(
+        log,
+        *("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--check-extra-docs-refs", "--skip-rstcheck"),
+        *("--validate-collection-refs", "dependent", str(copy)),
+    )
+
+
+def _licenses(copy: Path, log: Log) -> int:
+    """Every file says its license (https://reuse.software)."""
+    return _call(log, "reuse", "lint", "--lines")
+
+
+def _site(copy: Path, log: Log) -> int:
+    return docs.run(log)
+
+
+# The longest first, so that two processors end at the same time.
+CHECKS: dict[str, Callable[[Path, Log], int]] = {
+    "ansible-test sanity": _sanity,
+    "galaxy-importer": _galaxy,
+    "documentation": _site,
+    "ansible-lint": _lint,
+    "mypy": _types,
+    "antsibull-docs": _references,
+    "reuse": _licenses,
+    "antsibull-changelog": _changelog,
+}

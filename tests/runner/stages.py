@@ -18,11 +18,13 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import bed, machine
 from tests.cluster.runtime.profile import PROFILES
 from tests.cluster.target import Target, target
-from tests.runner import checks, versions
+from tests.runner import checks, docs, versions
 from tests.runner.tree import ROOT, checkout_dir, environment
 
 # What the scenarios take from the test cluster; whoever brings another cluster can set them.
 _FIXTURES = ("KUBEVIRT_CDI_TEST_HTTP", "KUBEVIRT_CDI_TEST_IMAGES", "KUBEVIRT_CDI_TEST_MANIFESTS")
+
+_ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61")
 
 
 def run(names: list[str]) -> int:
@@ -63,6 +65,11 @@ def _pytest(*arguments: str, more: dict[str, str] | None = None) -> int:
 def _unit() -> int:
     machine.install_file_tools()
     return _pytest("tests/unit")
+
+
+def _kubectl() -> int:
+    """The way to an API server, against kubectl's own; builds kubectl the first time."""
+    return _pytest("--quiet", "tests/kubectl")
 
 
 def _api() -> int:
@@ -107,6 +114,20 @@ def _real() -> int:
     return _pytest("tests/real", more=cluster.environment)
 
 
+def _real_1_61() -> int:
+    """Some of stage `real`, and what only older releases do, on CDI 1.61.1. It needs a cluster without CDI, which has no way back.
+
+    The last test upgrades CDI.
+    """
+    cluster = target()
+    if not cluster.own:
+        print("skipped: it empties the cluster, which is not ours")
+        return 0
+    bed.reset(PROFILES["full"])
+    files = [f"tests/real/{name}.py" for name in _ON_1_61]
+    return _pytest(*files, more=cluster.environment | {"KUBEVIRT_CDI_TEST_RELEASE": "v1.61.1"})
+
+
 def _coverage() -> int:
     """Which branches of the plugins the tests without a node run; prints the rest."""
     bed.up(PROFILES["api"])
@@ -145,14 +166,17 @@ def _has_fixtures(cluster: Target) -> bool:
 STAGES: dict[str, Callable[[], int]] = {
     "checks": checks.run,
     "unit": _unit,
+    "kubectl": _kubectl,
     "api": _api,
     "cluster": _cluster,
     "molecule": _molecule,
+    "real-1.61": _real_1_61,
     "real": _real,
 }
 # Not a part of all tests: they take long, or need what no other stage needs.
 ON_REQUEST: dict[str, Callable[[], int]] = {
     "benchmarks": _benchmarks,
     "coverage": _coverage,
+    "docs": docs.run,
     "versions": versions.run,
 }

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
@@ -31,6 +33,21 @@ def collections_path() -> Path:
         raise ClusterError(f"{link} is no link of ours: move it away.")
     link.symlink_to(ROOT)
     return path
+
+
+def copy_checkout(target: Path) -> None:
+    """What git has of this checkout, or would have after `git add`: without caches and other left-overs."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name, follow_symlinks=False)
 
 
 def environment(more: dict[str, str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _allocation as allocation
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
 
 ENVIRONMENT = allocation.Environment(
     "registry/cdi-cloner:1", "Never", [{"name": "pull"}], {"nodeSelector": {"disk": "fast"}, "affinity": {}}

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _cdi as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DEPLOYMENT
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import REACHED, WAITING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import REACHED, WAITING
 
 
 @pytest.mark.parametrize(

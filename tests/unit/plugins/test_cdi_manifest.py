@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import http.client
+import socket
+from email.message import Message
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError, URLError
 
 import pytest
 import yaml
+from ansible.module_utils import urls
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _cdi_manifest as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
@@ -54,7 +59,19 @@ def test_objects_come_in_the_order_of_their_creation_without_a_status() -> None:
 
 
 @pytest.mark.parametrize(
-    "documents", [[], ["text"], [{"kind": "Pod", "metadata": {}}], [OPERATOR, NAMESPACE], [CRD, NAMESPACE]]
+    "documents",
+    [
+        [],
+        ["text"],
+        [{"kind": "Pod", "metadata": {}}],
+        [{"kind": ["Deployment"]}],
+        [{"kind": "Deployment"}],
+        [{"kind": "Deployment", "metadata": "cdi-operator"}],
+        [OPERATOR, NAMESPACE],
+        [CRD, NAMESPACE],
+        [CRD, {**OPERATOR, "spec": {}}],
+        [CRD, {**OPERATOR, "spec": {"template": {"spec": {"containers": ["text"]}}}}],
+    ],
 )
 def test_another_manifest_is_refused(documents: list[Any]) -> None:
     with pytest.raises(CdiError, match=r"give the cdi-operator.yaml of a release"):
@@ -140,10 +157,52 @@ def test_a_manifest_is_read_from_a_url(tmp_path: Path) -> None:
 
 
 def test_a_manifest_that_cannot_be_had_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CdiError, match="cannot be read"):
+    with pytest.raises(CdiError, match="does not exist"):
         rules.read_manifest(str(tmp_path / "nothing"), None)
-    with pytest.raises(CdiError, match="cannot be downloaded"):
+    with pytest.raises(CdiError, match="cannot be downloaded .Connection refused"):
         rules.read_manifest("http://127.0.0.1:9/cdi-operator.yaml", None)
     (tmp_path / "broken").write_text("a: [")
     with pytest.raises(CdiError, match="is no YAML"):
         rules.read_manifest(str(tmp_path / "broken"), None)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (URLError(socket.gaierror(-2, "Name or service not known")), "(the name does not resolve); offline, download it elsewhere and set manifest to its path"),
+        (URLError(ConnectionRefusedError(111, "Connection refused")), "(Connection refused); offline"),
+        (URLError(TimeoutError("timed out")), "(no answer within 60 s); offline"),
+        (TimeoutError("The read operation timed out"), "(no answer within 60 s); offline"),
+        (URLError("unknown url type: ftpx"), "(unknown url type: ftpx); correct manifest."),
+        (ValueError("Invalid IPv6 URL"), "(Invalid IPv6 URL); correct manifest."),
+        (HTTPError("https://host/x", 404, "Not Found", Message(), None), "(the server answers HTTP 404 Not Found); correct version or manifest."),
+        (HTTPError("https://host/x", 403, "Forbidden", Message(), None), "(the server answers HTTP 403 Forbidden); give a URL that needs no login"),
+        (HTTPError("https://host/x", 502, "", Message(), None), "(the server answers HTTP 502); offline"),
+        (http.client.IncompleteRead(b"half"), "(IncompleteRead(4 bytes read)); offline"),
+    ],
+)
+def test_a_manifest_that_cannot_be_downloaded_says_why_and_the_way(monkeypatch: pytest.MonkeyPatch, error: Exception, told: str) -> None:
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(urls, "open_url", fail)
+    with pytest.raises(CdiError) as raised:
+        rules.read_manifest("https://ann:s3cret@host/cdi-operator.yaml?sig=s3cret", None)
+    assert str(raised.value).startswith(f"manifest https://***@host/cdi-operator.yaml?*** cannot be downloaded {told}")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "does not exist on the host that runs the task"),
+        (b"<html><body>Not found: {</body>", "is no YAML|holds an object of kind"),
+        (b"\xff\xfe\x00\xd8", "is no YAML"),
+        (b"date: 2026-99-99", "is no YAML"),
+    ],
+)
+def test_a_file_that_is_no_manifest_is_named(tmp_path: Path, content: bytes | None, told: str) -> None:
+    path = tmp_path / "cdi-operator.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CdiError, match=f"^manifest {path} ({told})"):
+        rules.read_manifest(str(path), None)

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _cdi_owner
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_owner import Owner, olm_owner, refuse
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 
@@ -65,3 +67,10 @@ def test_olm_is_pointed_to_by_label_or_owner() -> None:
 
 def test_what_nobody_else_manages_is_not_refused() -> None:
     refuse(None, "cdi", {"config": {"preallocation": True}})
+
+
+def test_the_guide_for_openshift_names_the_fields_of_hyperconverged() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "openshift.md").read_text()
+    for path, field in _cdi_owner._HYPERCONVERGED_FIELDS.items():
+        assert f"`spec.{field}`" in guide or not path.startswith("config."), field
+    assert _cdi_owner._JSON_PATCH in guide

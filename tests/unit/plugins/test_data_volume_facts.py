@@ -77,3 +77,8 @@ def test_without_rights_to_the_configuration_the_rule_remains() -> None:
 def test_nothing_is_known_of_a_deleted_volume() -> None:
     facts = volume_facts(None, None)
     assert (facts["phase"], facts["source"], facts["scratch"], facts["data_volume"]) == (None, None, None, {})
+
+
+def test_a_volume_that_has_grown_tells_its_new_size() -> None:
+    grown = {**CLAIM, "metadata": {**CLAIM["metadata"], "annotations": {"kubevirt.cdi/grown-to": "128Mi"}}}
+    assert volume_facts(VOLUME, grown)["size"] == "128Mi"

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume_growth as growth
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
 
 GIB = 1 << 30
 

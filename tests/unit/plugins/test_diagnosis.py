@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
+import re
 import time
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _diagnosis as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
 
 UIDS = [f"{number}0000000-0000-4000-8000-000000000000" for number in range(6)]
 VOLUME, CLAIM, PRIME, POD, OTHER, SCRATCH = UIDS
@@ -85,7 +87,7 @@ def test_what_cannot_heal_fails_at_once_with_its_remedy() -> None:
     stored = _stored("ImportInProgress", Running={"reason": "Error", "message": message})
     verdict = rules.judge(_volume(), stored)
     assert (verdict.state, verdict.grace) == (FAILED, 0)
-    told = {"phase": "ImportInProgress", "cause": "source_not_found", "message": f"Error: {message}", "remedy": "correct the URL"}
+    told = {"phase": "ImportInProgress", "cause": "source_not_found", "message": f"Error: {message}", "remedy": "correct the URL", "since": None}
     assert rules.explain(stored) == told
     assert rules.sentence(rules.explain(stored)) == f"phase ImportInProgress, Error: {message}; correct the URL."
 
@@ -329,6 +331,20 @@ def test_a_pod_that_no_node_takes(message: str, state: str) -> None:
     around = _around(pod={"conditions": [condition]})
     assert rules.judge(_volume(), stored, around).state == state
     assert _cause(stored, around) == "worker_unschedulable"
+
+
+def test_a_pod_that_no_node_takes_says_since_when_and_what_it_requests() -> None:
+    since = datetime.now(timezone.utc) - timedelta(seconds=40)
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient cpu."}
+    around = _around(pod={"conditions": [{**condition, "lastTransitionTime": f"{since:%Y-%m-%dT%H:%M:%SZ}"}]})
+    ((_kind, pod),) = around.owned[PRIME]
+    pod["spec"] = {"containers": [{"resources": {"requests": {"cpu": "100m", "memory": "60M"}}}, {"resources": {"requests": {"cpu": "0.1"}}}, {}]}
+    stored = _stored("ImportScheduled", Bound=PENDING)
+    explained = rules.explain(stored, around)
+    assert explained["message"] == "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu (the pod requests 200m CPU, 60M memory)"
+    assert explained["since"] == f"{since:%Y-%m-%dT%H:%M:%SZ}" and 39 < rules.seconds_since(explained) < 60
+    told = rules.judge(_volume(), stored, around).reason
+    assert re.match(r"phase ImportScheduled, Unschedulable since 4\d s: 0/1 nodes .*; make room on a node for CDI's pods$", told), told
 
 
 def _controller(available: int) -> dict[str, Any]:

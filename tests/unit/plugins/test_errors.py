@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import NotServed, api_error, target
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import NotServed, api_error, not_served, target
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CDI,
     DATA_VOLUME,
@@ -28,10 +28,24 @@ def _status(message: str = "", reason: str = "", **details: Any) -> bytes:
     ("resource", "code", "body", "said"),
     [
         (DATA_VOLUME, 422, _status("spec.x: Invalid\n value."), "spec.x: Invalid value (HTTP 422)."),
-        (DATA_VOLUME, 401, _status("Unauthorized"), "Unauthorized (HTTP 401); give a valid api_key, "),
-        (DATA_VOLUME, 500, b"<html>not\nJSON</html>", "<html>not JSON</html> (HTTP 500)."),
+        (DATA_VOLUME, 401, _status("Unauthorized"), "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: "),
+        (
+            DATA_VOLUME,
+            400,
+            b"Client sent an HTTP request to an HTTPS server.\n",
+            "HTTPS server (HTTP 400); write host, or server in the kubeconfig, as https://.",
+        ),
+        (
+            DATA_VOLUME,
+            403,
+            _status('users "bob" is forbidden: User "ann" cannot impersonate resource "users" in API group "" at the cluster scope', "Forbidden"),
+            'grant the verb "impersonate" on it to the user that connects, or leave out impersonate_user.',
+        ),
+        (DATA_VOLUME, 500, b"<html><title>Bad\nGateway</title>" + b"x" * 3000, "Bad Gateway (HTTP 500)."),
+        (DATA_VOLUME, 500, b"<html>not\nJSON</html>", "Internal Server Error (HTTP 500)."),
+        (DATA_VOLUME, 500, b"\x1b[31mred\x00" + b"x" * 3000, f"[31mred {'x' * 192}... (HTTP 500)."),
         (DATA_VOLUME, 502, b"[1]", "[1] (HTTP 502)."),
-        (DATA_VOLUME, 503, b"", "no message (HTTP 503)."),
+        (DATA_VOLUME, 503, b"", "Service Unavailable (HTTP 503)."),
         (
             DATA_VOLUME,
             403,
@@ -68,8 +82,7 @@ def test_a_refusal_is_told_in_one_sentence(resource: Resource, code: int, body: 
     [(DATA_VOLUME, "install CDI first (module kubevirt.cdi.cdi)"), (VOLUME_SNAPSHOT, "install its CRD first")],
 )
 def test_a_kind_that_the_cluster_does_not_know_has_to_be_installed(resource: Resource, remedy: str) -> None:
-    error = api_error("list", resource, None, None, 404, b"404 page not found")
-    assert isinstance(error, NotServed)
+    error = not_served("list", resource, None, None)
     assert str(error).endswith(f"the cluster does not serve {resource.plural}.{resource.group}; {remedy}.")
 
 

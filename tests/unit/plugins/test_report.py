@@ -11,7 +11,7 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.kubevirt.cdi.plugins.filter import report as report_filter
-from ansible_collections.kubevirt.cdi.plugins.filter import report_html, report_lines
+from ansible_collections.kubevirt.cdi.plugins.filter import report_html, report_junit, report_lines
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils import _report_view as view
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build
 from tests.report_facts import TEMPLATE, cloned, facts, found, ill
@@ -93,6 +93,8 @@ def test_the_summary_counts_phases_methods_and_problems() -> None:
         "clone_methods": {"copy": 2},
         "could_be_faster": 0,
         "problems": 1,
+        "declared": 0,
+        "failed_steps": [],
     }
     assert "4 volumes: 3 Succeeded, 1 ImportInProgress. Clones: 2 copy. PROBLEMS: 1." in view.lines(report)
     assert "    problem: The server answers 404; correct the URL." in view.lines(report)
@@ -101,14 +103,14 @@ def test_the_summary_counts_phases_methods_and_problems() -> None:
 def test_the_error_of_this_run_is_told_before_the_diagnosis() -> None:
     results = {"volumes": {"data_volumes": [{"name": "a", "namespace": "images", "changed": True, "error": "Timed out."}]}}
     report = build(facts(found("a", phase="ImportScheduled", diagnosis=ill("Later")), results=results))
-    assert report["volumes"][0]["problem"] == "Timed out."
+    assert report["volumes"][0]["problem"] == {"cause": "source_not_found", "message": "Timed out.", "remedy": "correct the URL"}
     assert report["volumes"][0]["changed"] is True
 
 
 def test_preallocation_that_cdi_ignores_is_said() -> None:
     ignored = {"requested": True, "applied": False, "supported": False, "ignored": "CDI does not preallocate archives."}
     lines = view.lines(build(facts(found("a", preallocation=ignored))))
-    assert "asked, not applied" in lines[-2]
+    assert "not applied" in lines[-2]
     assert lines[-1] == "    preallocation: CDI does not preallocate archives."
 
 
@@ -118,7 +120,7 @@ def test_preallocation_that_cdi_ignores_is_said() -> None:
         (None, "-"),
         ({"requested": None, "applied": None}, "-"),
         ({"requested": False, "applied": False}, "no"),
-        ({"requested": True, "applied": False}, "asked"),
+        ({"requested": True, "applied": False}, "requested"),
         ({"requested": True, "applied": True}, "yes"),
     ],
 )
@@ -206,7 +208,7 @@ def test_configuration_is_compared_with_what_was_asked() -> None:
         "dataVolumeTTLSeconds": None,
         "cloneStrategyOverride": None,
     }
-    assert "NOT IN EFFECT: scratch_space_storage_class is -, and cheap was asked for." in view.lines(report)
+    assert "NOT IN EFFECT: scratch_space_storage_class: requested cheap, in effect: -." in view.lines(report)
     assert "not in effect" in view.page(report, TEMPLATE)
 
 
@@ -249,7 +251,7 @@ def test_a_claim_that_is_not_filled_shows_its_own_phase() -> None:
     for status, phase in (({"phase": "Bound"}, "Bound"), ({}, "Pending")):
         item["persistent_volume_claim"]["status"] = status
         row = build(facts(results={"uploads": {"uploads": [item]}}, files=FILES))["volumes"][0]
-        assert (row["phase"], row["source"], row["problem"]) == (phase, "upload", "E.")
+        assert (row["phase"], row["source"], row["problem"]["message"]) == (phase, "upload", "E.")
 
 
 def test_an_upload_names_its_file_and_the_beginning_of_its_digest() -> None:
@@ -285,17 +287,21 @@ def test_a_cluster_without_volumes_is_told_so() -> None:
 def test_a_long_source_keeps_the_name_of_its_file() -> None:
     spec = {"source": {"http": {"url": f"https://images.example.com/{'a/' * 40}debian-12.qcow2"}}}
     line = view.lines(build(facts(found("a", spec=spec))))[-1]
-    assert "https://imag..." in line and "debian-12.qcow2" in line and len(line) < 150
+    assert "https://" in line and "..." in line and "debian-12.qcow2" in line and len(line) <= 120
 
 
 def test_the_filters_take_what_ansible_gives_and_say_when_it_is_something_else() -> None:
     make = report_filter.FilterModule().filters()["report"]
     show = report_lines.FilterModule().filters()["report_lines"]
     page = report_html.FilterModule().filters()["report_html"]
+    junit_of = report_junit.FilterModule().filters()["report_junit"]
     report = make(facts(found("a")))
     assert show(report)[0] == "CDI v1.65.0 is ready."
     assert page(report, "{{ report.cdi.version }}") == "v1.65.0"
-    with pytest.raises(AnsibleFilterError, match="report: this is no input of kubevirt.cdi.report .*'volumes'"):
+    with pytest.raises(AnsibleFilterError, match="^report expects a dictionary with the facts that its documentation lists: key 'cdi' is missing.$"):
         make({"results": {}})
-    with pytest.raises(AnsibleFilterError, match="report_lines: "):
-        show({"cdi": {}})
+    for wrong in ({"cdi": {}}, [], "text", 7, None, {"clusters": [{}]}):
+        for filter_of, name in ((show, "report_lines"), (junit_of, "report_junit")):
+            with pytest.raises(AnsibleFilterError, match=f"^{name} expects the dictionary that filter kubevirt.cdi.report returns: .") as raised:
+                filter_of(wrong)
+            assert raised.value.__cause__ is None and raised.value.__context__ is None

@@ -39,7 +39,8 @@ def test_what_the_facts_hold_never_becomes_part_of_the_page() -> None:
     harmless = Elements(view.page(build(facts(everything_is("text"), **everywhere("text"))), TEMPLATE))
     html = view.page(build(facts(everything_is(attack), **everywhere(attack))), TEMPLATE)
     attacked = Elements(html)
-    assert attacked.names == harmless.names
+    # A text may be broken behind each of its slashes.
+    assert [name for name in attacked.names if name != "wbr"] == [name for name in harmless.names if name != "wbr"]
     assert attacked.handlers == []
     assert html.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 10
     assert "{{ 7 * 7 }}" in html
@@ -71,7 +72,8 @@ def everywhere(text: str) -> dict[str, Any]:
 
 def test_the_page_loads_nothing() -> None:
     html = view.page(build(facts(found("a"))), TEMPLATE)
-    assert Elements(html).loads == []
+    # Links within the page load nothing.
+    assert [(tag, value) for tag, value in Elements(html).loads if not str(value).startswith("#")] == []
     assert "url(" not in html and "@import" not in html and "http-equiv" not in html
 
 

@@ -17,9 +17,9 @@ RESULTS = {
     "install": {"changed": True, "version": {"from": None, "to": "v1.65.0"}, "changed_objects": ["Namespace cdi", "CDI cdi"]},
     "config": {"changed": True, "config": {"cloneStrategyOverride": "copy", "config": {"preallocation": True}}},
     "storage_profiles": {
-        "results": [
-            {"changed": True, "item": {"name": "thin"}, "storage_profile": {}},
-            {"changed": False, "item": {"name": "plain"}, "storage_profile": {}},
+        "storage_profiles": [
+            {"changed": True, "name": "thin", "storage_profile": {}},
+            {"changed": False, "name": "plain", "storage_profile": {}},
         ]
     },
     "volumes": {
@@ -37,7 +37,7 @@ def test_check_mode_tells_the_plan_of_an_empty_cluster() -> None:
     assert view.lines(report)[:8] == [
         "CDI is not installed.",
         "",
-        "This run would do:",
+        "This run would do (+ changed, = unchanged):",
         "  + CDI v1.65.0 would be installed (2 objects).",
         "  + cloneStrategyOverride=copy, preallocation=true would be set.",
         "  + 1 storage profile would be set: thin; 1 storage profile as declared.",
@@ -72,7 +72,7 @@ def test_an_upload_tells_what_was_sent_and_how_fast() -> None:
 def test_a_volume_that_failed_is_named_in_the_steps() -> None:
     items = [{"name": "a", "namespace": "images", "changed": False, "error": "E."}, {"name": "b", "namespace": "images"}]
     lines = view.lines(build(facts(results={"volumes": {"data_volumes": items}})))
-    assert "  = 1 volume as declared; 1 volume failed: images/a." in lines
+    assert "  ! volumes FAILED: 1 volume failed: images/a; 1 volume as declared." in lines
 
 
 def test_a_volume_that_was_deleted_is_told_as_deleted() -> None:
@@ -84,8 +84,8 @@ def test_a_volume_that_was_deleted_is_told_as_deleted() -> None:
     items = [gone[0], made, gone[1], failed, never]
     (step,) = build(facts(results={"volumes": {"data_volumes": items}}))["steps"]
     assert step["text"] == (
-        "2 volumes deleted: images/old, images/older; 1 volume created or changed: images/made; "
-        "1 volume as declared; 1 volume failed: images/ill."
+        "1 volume failed: images/ill; 2 volumes deleted: images/old, images/older; 1 volume created or changed: images/made; "
+        "1 volume as declared."
     )
 
 

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.kubevirt.cdi.plugins.action.volume_upload import Lines
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import Drift
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import Evidence
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import MIB, Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import _by_url
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import FAILED, REACHED, WAITING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
 
 DIGEST, OTHER = "a" * 64, "b" * 64
 RAW = Image("raw", None, 64 * MIB, 64 * MIB, 64 * MIB)
@@ -353,23 +352,3 @@ def test_a_token_never_travels_in_the_clear(url: str) -> None:
 def test_an_unreadable_ca_is_named() -> None:
     with pytest.raises(CdiError, match="upload_proxy_ca"):
         _by_url("url", "proxy.example.com", "no certificate", "", "cdi-uploadproxy.cdi.svc")
-
-
-def test_progress_is_a_line_for_each_tenth() -> None:
-    lines, shown = Lines(live=False), []
-    for sent in range(0, 1001):
-        told = f'{{"volume": "demo/disk", "sent": {sent * MIB}, "size": {1000 * MIB}, "seconds": {sent / 100}}}'
-        shown.append(lines.shown(told, sent / 100))
-    assert [line for line in shown if line] == [
-        f"volume_upload demo/disk: {percent} % of 1000 MiB, 100 MiB/s" for percent in range(10, 101, 10)
-    ]
-    assert lines.shown('{"volume": "demo/disk", "step": "done"}', 11.0) == "volume_upload demo/disk: done"
-    assert lines.shown('{"volume": "demo/d', 11.0) is None
-
-
-def test_a_slow_upload_is_shown_every_half_minute() -> None:
-    lines = Lines(live=False)
-    told = '{"volume": "demo/disk", "sent": %d, "size": 100000000, "seconds": 30}'
-    assert [bool(lines.shown(told % number, number)) for number in (0, 10, 29, 31, 40, 62)] == [
-        *(False, False, False, True, False, True)
-    ]

@@ -16,11 +16,11 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiErr
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import INTENDED, UPLOADED
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_progress import Progress
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_source import FileIdentity
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import Answer, Route, SourceFile
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import REACHED, Outcome, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import REACHED, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import Outcome
 
 DIGEST, OTHER = "a" * 64, "b" * 64
 SIZE = 1000
@@ -77,7 +77,7 @@ def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, 
     path = tmp_path / "disk.raw"
     path.write_bytes(bytes(SIZE))
     connection: Any = cluster
-    session = sending.Session(Task({"retries": 4, "wait_timeout": 1}, connection, False, print), Progress(None))
+    session = sending.Session(Task({"retries": 4, "wait_timeout": 1}, connection, False, print))
     session._route = Route("url", "proxy", lambda: None)
     upload = {"name": "disk", "namespace": "demo", "path": str(path)}
     item = sending.Item(upload, digest=DIGEST, identity=FileIdentity.of(str(path)), plan=sending.rules.SEND)
@@ -227,5 +227,5 @@ def test_a_claim_that_names_no_class_has_the_overhead_of_the_default_class(targe
             return [{"metadata": {"name": "fast", "annotations": default}}, {"metadata": {"name": "slow"}}], "1"
 
     connection: Any = Cluster()
-    session = sending.Session(Task({"wait_timeout": 1}, connection, False, print), Progress(None))
+    session = sending.Session(Task({"wait_timeout": 1}, connection, False, print))
     assert session.overhead(target) == overhead

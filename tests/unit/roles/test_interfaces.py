@@ -13,17 +13,21 @@ import jinja2.nodes
 import pytest
 import yaml
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
+
 ROLES = Path(__file__).parents[3] / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir())
 UTILS = "ansible_collections.kubevirt.cdi.plugins.module_utils"
 
 # What Ansible itself gives.
 MAGIC = {"omit", "item", "ansible_check_mode", "ansible_version", "now", "query", "lookup", "dict"}
+MAGIC |= {"ansible_play_hosts_all", "hostvars", "inventory_hostname"}
 # What the report tells of: the results of the roles before it, and what was declared.
 OF_OTHERS = {
     "report": {
         *("_install_result", "_config_result", "_storage_profiles_result"),
-        *("_volumes_result", "_volumes_uploads_result", "_volumes_uploads_declared", "_volumes_plans", "_volumes_namespaces"),
+        *("_volumes_result", "_volumes_uploads_result", "_volumes_permissions_result"),
+        *("_volumes_plans", "_volumes_uploads_declared", "_volumes_uploads_plans", "_volumes_namespaces"),
     }
 }
 
@@ -31,6 +35,7 @@ OF_OTHERS = {
 RENAMED = {
     ("install", "cdi"): {"wait_timeout": "cdi_install_wait_timeout"},
     ("config", "cdi_config"): {"wait_timeout": "cdi_config_wait_timeout"},
+    ("storage_profiles", "storage_profile"): {"wait_timeout": "cdi_storage_profiles_wait_timeout"},
     ("volumes", "data_volume"): {
         "verify_allocation": "cdi_volumes_verify_allocation",
         "wait": "cdi_volumes_wait",
@@ -48,25 +53,45 @@ RENAMED = {
         "verify_allocation": "cdi_report_verify_allocation",
     },
 }
+# What a role knows by itself.
+BY_THE_ROLE = {("volumes", "data_volume"): {"planned_sources"}}
 # The options of a module that its role does not offer, and why.
 LATER_ROLES_NEED_IT_DONE = {"wait"}
 BELONGS_TO_AN_ITEM = set(importlib.import_module(f"{UTILS}._data_volume_options").VOLUME_OPTIONS) - {"namespace"}
+# The progress file is the action plugin's.
+OF_THE_ACTION = {"progress_file"}
 NOT_OFFERED = {
-    ("install", "cdi"): LATER_ROLES_NEED_IT_DONE,
+    ("install", "cdi"): LATER_ROLES_NEED_IT_DONE | OF_THE_ACTION,
     ("config", "cdi_config"): LATER_ROLES_NEED_IT_DONE,
-    ("volumes", "data_volume"): {"name"} | BELONGS_TO_AN_ITEM,
-    # The progress file is the action plugin's.
-    ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "progress_file"} | BELONGS_TO_AN_ITEM,
-    ("report", "data_volume_info"): {"name"},
+    ("storage_profiles", "storage_profile"): LATER_ROLES_NEED_IT_DONE
+    | {"name"}
+    | set(importlib.import_module(f"{UTILS}._storage_profile").OPTIONS),
+    ("volumes", "data_volume"): {"name"} | BELONGS_TO_AN_ITEM | OF_THE_ACTION,
+    ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "format", "on_failure"} | BELONGS_TO_AN_ITEM | OF_THE_ACTION,
+    ("report", "data_volume_info"): {"name", "on_missing"},
     ("report", "cdi_info"): {"storage_profiles"},
 }
-# Options whose items a text may give, as YAML: the module checks them.
-MAY_BE_TEXT = {"cdi_data_volumes", "cdi_uploads"}
+# Options whose items a text may give, as YAML: the module checks them. A kubeconfig is a path or a dictionary.
+MAY_BE_TEXT = {"cdi_data_volumes", "cdi_uploads", "cdi_kubeconfig"}
+# Every role passes these to its modules, and the lookup reads the variables itself.
+CONNECTION = {"kubeconfig", "context", "host", "api_key", "ca_cert"}
+# Action plugins for the roles' own sake.
+OF_ROLES = {"check_variables", "print_report"}
 
 
 def read(role: str, part: str) -> Any:
     path = ROLES / role / part
     return yaml.safe_load(path.read_text()) if path.exists() else None
+
+
+def tasks(role: str) -> list[dict[str, Any]]:
+    """All tasks, also those in blocks."""
+
+    def flat(several: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        parts = [[task] if "block" not in task else flat([*task["block"], *task.get("always", [])]) for task in several]
+        return [task for part in parts for task in part]
+
+    return flat(read(role, "tasks/main.yml"))
 
 
 def options(role: str) -> dict[str, Any]:
@@ -92,9 +117,8 @@ def variables(value: Any) -> set[str]:
 
 
 def own_variables(role: str) -> set[str]:
-    tasks = read(role, "tasks/main.yml")
-    facts = [task["ansible.builtin.set_fact"] for task in tasks if "ansible.builtin.set_fact" in task]
-    registered = {task["register"] for task in tasks if "register" in task}
+    facts = [task["ansible.builtin.set_fact"] for task in tasks(role) if "ansible.builtin.set_fact" in task]
+    registered = {task["register"] for task in tasks(role) if "register" in task}
     return registered | set(read(role, "vars/main.yml") or {}) | set().union(*facts)
 
 
@@ -118,7 +142,7 @@ def test_a_roles_private_variables_carry_its_name(role: str) -> None:
 def test_a_roles_options_are_documented_and_have_the_prefix(role: str) -> None:
     main = read(role, "meta/argument_specs.yml")["argument_specs"]["main"]
     assert main["short_description"] and main["description"] and main["version_added"] and main["author"]
-    assert set(main["attributes"]) == {"check_mode", "diff_mode", "idempotent"}
+    assert "attributes" not in main, "ansible-doc warns about them since 2.17, and shows them no more from 2.20 on"
     assert all(name.startswith("cdi_") and option["description"] for name, option in options(role).items())
 
 
@@ -126,9 +150,9 @@ def tasks_of_modules() -> list[tuple[str, str, dict[str, Any]]]:
     return [
         (role, key.rpartition(".")[2], arguments)
         for role in NAMES
-        for task in read(role, "tasks/main.yml")
+        for task in tasks(role)
         for key, arguments in task.items()
-        if key.startswith("kubevirt.cdi.")
+        if key.startswith("kubevirt.cdi.") and key.rpartition(".")[2] not in OF_ROLES
     ]
 
 
@@ -140,7 +164,11 @@ def spec_of(module: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("role", "module", "arguments"), tasks_of_modules())
 def test_a_role_offers_every_option_of_its_module(role: str, module: str, arguments: dict[str, Any] | None) -> None:
-    expected = set(spec_of(module)) - NOT_OFFERED.get((role, module), set())
+    # As options of a task, omitted ones would hide the module_defaults of a play.
+    assert not CONNECTION & set(arguments or {})
+    arguments = arguments or {}
+    arguments = {name: value for name, value in arguments.items() if name not in BY_THE_ROLE.get((role, module), set())}
+    expected = set(spec_of(module)) - NOT_OFFERED.get((role, module), set()) - BY_THE_ROLE.get((role, module), set())
     if module in ITEMS:
         # One item of a list; the role's own options beside it.
         assert set(arguments or {}) == expected - {"wait"}
@@ -154,7 +182,7 @@ def test_a_role_offers_every_option_of_its_module(role: str, module: str, argume
 
 
 # Modules for one thing, which their roles run in a loop over this option.
-ITEMS = {"storage_profile": "cdi_storage_profiles", "clone_permission": "cdi_clone_permissions"}
+ITEMS = {"clone_permission": "cdi_clone_permissions"}
 COMMON = {"wait", "wait_timeout", "force_conflicts"}
 
 
@@ -184,11 +212,13 @@ def test_what_later_jobs_are_told_is_documented_and_sets_no_role_option() -> Non
     """AWX gives artifacts to later jobs as extra variables, which win over everything: one called cdi_version would."""
     told: dict[str, str] = {}
     for role in NAMES:
-        for task in read(role, "tasks/main.yml"):
+        for task in tasks(role):
             stats = task.get("ansible.builtin.set_stats")
             if stats:
                 assert stats["per_host"] is False
                 told.update({name: role for name in stats["data"]})
+                # Several hosts publish by host alone: Ansible would join their texts and add their numbers.
+                assert list(stats["data"]) == ["cdi_artifact_clusters"] or task["when"] == "ansible_play_hosts_all | length == 1"
     assert told
     assert all(name.startswith("cdi_artifact_") for name in told)
     assert not set(told) & {name for role in NAMES for name in options(role)}
@@ -203,3 +233,23 @@ def test_a_variable_means_the_same_in_every_role() -> None:
         for name, option in options(role).items():
             shape = {key: option.get(key) for key in ("type", "elements", "choices", "default")}
             assert seen.setdefault(name, shape) == shape, name
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_every_role_takes_the_same_connection_and_checks_the_variables_first(role: str) -> None:
+    for name in CONNECTION:
+        wanted = AUTH.options[name]["type"]
+        assert options(role)[f"cdi_{name}"]["type"] == wanted
+    assert options(role)["cdi_api_key"]["no_log"] is True
+    assert set(read(role, "vars/main.yml")[f"_{role}_connection_given"]) == CONNECTION
+    whole = read(role, "tasks/main.yml")
+    defaults = {name: value for task in whole for name, value in task.get("module_defaults", {}).items()}
+    used = {f"kubevirt.cdi.{module}" for of, module, _arguments in tasks_of_modules() if of == role}
+    assert defaults == dict.fromkeys(used, f"{{{{ _{role}_connection }}}}")
+    assert "kubevirt.cdi.check_variables" in tasks(role)[0]
+
+
+def test_every_playbook_takes_its_hosts_from_one_variable() -> None:
+    plays = {path.name: yaml.safe_load(path.read_text()) for path in (ROLES.parent / "playbooks").glob("*.yml")}
+    assert len(plays) == 6
+    assert {name: play[0]["hosts"] for name, play in plays.items()} == dict.fromkeys(plays, "{{ cdi_hosts | default('localhost') }}")

@@ -1,0 +1,205 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Three clusters, one play on three hosts at the same time: each gets its own volumes, and nothing that they leave collides."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE
+from tests.playing import Played, play
+from tests.runner.tree import ROOT
+
+NAMES = ["east", "north", "west"]
+HERE = f"fleet-{os.getpid()}"
+
+
+class Fleet(NamedTuple):
+    """By name of the host, the kubeconfigs and servers of the clusters; and an inventory of them."""
+
+    kubeconfigs: dict[str, str]
+    servers: dict[str, str]
+    inventory: Path
+
+    def connection(self, name: str) -> Connection:
+        return connect({"kubeconfig": self.kubeconfigs[name]})
+
+
+def _cluster(command: str, number: int, state: Path) -> str:
+    """Run a command on a light cluster of its own."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.runner", "cluster", *command.split(), "--profile", "api"],
+        cwd=ROOT,
+        env=os.environ | {"KUBEVIRT_CDI_TEST_NUMBER": str(number), "XDG_STATE_HOME": str(state)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    """The cluster of all tests, and two more beside it."""
+    number = int(os.environ.get("KUBEVIRT_CDI_TEST_NUMBER", "1"))
+    folder = tmp_path_factory.mktemp("fleet")
+    states = {number + 2: folder / "north", number + 4: folder / "west"}
+    found = [{"KUBECONFIG": os.environ["KUBECONFIG"], "KUBEVIRT_CDI_TEST_SERVER": os.environ["KUBEVIRT_CDI_TEST_SERVER"]}]
+    try:
+        for each, state in states.items():
+            _cluster("up", each, state)
+            found.append(json.loads(_cluster("env --json", each, state)))
+        kubeconfigs = {name: variables["KUBECONFIG"] for name, variables in zip(NAMES, found)}
+        servers = {name: variables["KUBEVIRT_CDI_TEST_SERVER"] for name, variables in zip(NAMES, found)}
+        inventory = folder / "inventory.yml"
+        # A kubeconfig as a template, as a path, and as a dictionary.
+        hosts = {
+            "east": {"cdi_kubeconfig": "{{ directory }}/kubeconfig", "directory": str(Path(kubeconfigs["east"]).parent)},
+            "north": {"cdi_kubeconfig": kubeconfigs["north"]},
+            "west": {"cdi_kubeconfig": "{{ lookup('ansible.builtin.file', path) | from_yaml }}", "path": kubeconfigs["west"]},
+        }
+        local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
+        inventory.write_text(yaml.safe_dump({"all": {"children": {"clusters": {"hosts": hosts, "vars": local}}}}))
+        fleet = Fleet(kubeconfigs, servers, inventory)
+        for name in NAMES:
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": HERE}}
+            fleet.connection(name).create(NAMESPACE, body, dry_run=False)
+        yield fleet
+        fleet.connection("east").delete(NAMESPACE, HERE, dry_run=False)
+    finally:
+        for each, state in states.items():
+            _cluster("down", each, state)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("reports")
+
+
+@pytest.fixture(scope="module")
+def played(fleet: Fleet, folder: Path) -> Played:
+    """In each cluster a volume of its own and a clone; on one a volume in a namespace that is not there."""
+    volumes = (
+        "[{'name': 'of-' ~ inventory_hostname, 'source': {'blank': {}}, 'storage': {'size': '1Gi'}},"
+        " {'name': 'clone', 'source': {'pvc': {'name': 'of-' ~ inventory_hostname}}, 'storage': {'size': '1Gi'}}]"
+        " + ([{'name': 'ill', 'namespace': 'not-there', 'source': {'blank': {}}, 'storage': {'size': '1Gi'}}]"
+        " if inventory_hostname == 'north' else [])"
+    )
+    variables = {
+        "cdi_hosts": "clusters",
+        "cdi_namespace": HERE,
+        "cdi_volumes_wait": False,
+        "cdi_data_volumes": "{{ " + volumes + " }}",
+        "cdi_report_json": str(folder / "{{ inventory_hostname }}.json"),
+        "cdi_report_html": str(folder / "all.html"),
+        "cdi_report_junit": str(folder / "all.xml"),
+    }
+    return play("--inventory", fleet.inventory, "--forks=3", "kubevirt.cdi.volumes", variables=variables)
+
+
+def test_each_cluster_gets_its_own_volumes(fleet, played) -> None:
+    assert played.code == 2 and played.errors == 1, played.output
+    for name in NAMES:
+        volumes = fleet.connection(name).list(DATA_VOLUME, HERE)[0]
+        assert {volume["metadata"]["name"] for volume in volumes} == {f"of-{name}", "clone"}
+
+
+def test_one_report_is_printed_over_all_of_them_and_the_failed_one_is_first(fleet, played) -> None:
+    assert played.output.count("TASK [kubevirt.cdi.report : Print the report]") == 1
+    printed = played.output.partition("Print the report]")[2].partition("TASK [")[0]
+    heads = re.findall(r"^Cluster (\w+) \((\S+)\): ", printed, re.MULTILINE)
+    assert heads == [(name, fleet.servers[name]) for name in ("north", "east", "west")]
+    assert printed.count("FAILED:") == 1 and "3 clusters, " in printed and "IN TROUBLE: north" in printed
+    assert [len(re.findall(f"^{HERE}/of-{name} ", printed, re.MULTILINE)) for name in NAMES] == [1, 1, 1]
+
+
+def test_the_lookup_asked_the_clusters_of_the_modules(fleet, played, folder) -> None:
+    for name in NAMES:
+        report = json.loads((folder / f"{name}.json").read_text())
+        assert report["cluster"] == {"name": name, "host": fleet.servers[name]}
+        assert not [text for text in report["not_readable"] if "lookup" in text]
+        # The reason comes from the lookup alone: of no other cluster's clone it could have been told.
+        clone = next(volume for volume in report["volumes"] if volume["name"] == "clone")
+        assert clone["source"] == f"pvc {HERE}/of-{name}"
+    assert "[WARNING]" not in played.output or "clone_method" not in played.output
+
+
+def test_files_of_one_path_hold_all_of_them(played, folder) -> None:
+    page, xml = (folder / "all.html").read_text(), (folder / "all.xml").read_text()
+    for name in NAMES:
+        assert f">{name}</a>" in page and f'<testsuite name="{name}"' in xml
+
+
+def test_artifacts_do_not_collide(played) -> None:
+    assert set(played.artifacts) == {"cdi_artifact_clusters"}
+    clusters = played.artifacts["cdi_artifact_clusters"]
+    assert sorted(clusters) == NAMES
+    for name in NAMES:
+        expected = {f"{HERE}/of-{name}", f"{HERE}/clone"} | ({"not-there/ill"} if name == "north" else set())
+        assert set(clusters[name]["phases"]) == expected
+        assert clusters[name]["summary"]["failed_steps"] == (["volumes"] if name == "north" else [])
+
+
+def _report_of(fleet: Fleet, tmp_path: Path, **keywords: Any) -> tuple[Played, dict[str, Any]]:
+    """What role report tells in a play on localhost with these keywords. The variables of the lookup name the first cluster."""
+    book = [{"hosts": "localhost", "gather_facts": False, "roles": ["kubevirt.cdi.report"], **keywords}]
+    (tmp_path / "play.yml").write_text(yaml.safe_dump(book))
+    variables = {"cdi_report_namespaces": [HERE], "cdi_report_json": str(tmp_path / "r.json")}
+    played = play(tmp_path / "play.yml", variables=variables, environment={"K8S_AUTH_KUBECONFIG": fleet.kubeconfigs["east"]})
+    assert played.code == 0, played.output
+    return played, json.loads((tmp_path / "r.json").read_text())
+
+
+@pytest.mark.usefixtures("played")
+@pytest.mark.parametrize("means", ["module_defaults", "environment"])
+def test_a_lookup_that_asks_another_cluster_than_the_modules_is_noticed(fleet, tmp_path, means) -> None:
+    keywords: dict[str, Any] = {
+        "module_defaults": {"module_defaults": {"group/kubevirt.cdi.cdi": {"kubeconfig": fleet.kubeconfigs["west"]}}},
+        "environment": {"environment": {"K8S_AUTH_KUBECONFIG": fleet.kubeconfigs["west"]}},
+    }[means]
+    played, report = _report_of(fleet, tmp_path, **keywords)
+    assert report["cluster"]["host"] == fleet.servers["west"]
+    said = f"The lookup clone_method asked {fleet.servers['east']}, and the modules asked {fleet.servers['west']}"
+    assert report["not_readable"][0].startswith(said) and "NOT READABLE: The lookup clone_method asked" in played.output
+
+
+@pytest.mark.usefixtures("played")
+@pytest.mark.parametrize("variable", ["cdi_kubeconfig", "kubevirt_cdi_kubeconfig"])
+def test_a_variable_of_the_lookup_may_be_a_template(fleet, tmp_path, variable) -> None:
+    path = Path(fleet.kubeconfigs["west"])
+    task = {"ansible.builtin.debug": {"msg": "asked {{ lookup('kubevirt.cdi.clone_method', volume).host }}"}}
+    variables = {variable: "{{ folder }}/{{ 'kube' ~ 'config' }}", "folder": str(path.parent), "volume": f"{HERE}/of-west"}
+    (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": [task]}]))
+    played = play(tmp_path / "play.yml", environment={"K8S_AUTH_KUBECONFIG": fleet.kubeconfigs["east"]})
+    assert played.code == 0 and f"asked {fleet.servers['west']}" in played.output, played.output
+
+
+def test_a_vaulted_token_and_a_template_in_host_reach_the_lookup(fleet, tmp_path) -> None:
+    (tmp_path / "password").write_text("test")
+    vaulted = subprocess.run(
+        ["ansible-vault", "encrypt_string", "--vault-password-file", str(tmp_path / "password"), "test-admin-token", "--name", "cdi_api_key"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    ca = Path(fleet.kubeconfigs["west"]).parent / "pki" / "ca.crt"
+    (tmp_path / "vars.yml").write_text(f"{vaulted}\ncdi_host: \"{{{{ server }}}}\"\nserver: {fleet.servers['west']}\ncdi_ca_cert: {ca}\n")
+    task = {"ansible.builtin.debug": {"msg": "asked {{ lookup('kubevirt.cdi.clone_method', 'default/none').host }}"}}
+    book = [{"hosts": "localhost", "gather_facts": False, "vars_files": ["vars.yml"], "tasks": [task]}]
+    (tmp_path / "play.yml").write_text(json.dumps(book))
+    played = play("--vault-password-file", tmp_path / "password", tmp_path / "play.yml")
+    assert played.code == 0 and f"asked {fleet.servers['west']}" in played.output, played.output
+    assert "test-admin-token" not in played.output

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A server that says what it is told to, byte by byte, whether that is HTTP or not."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+_PIECE = 65536
+
+
+class Hostile:
+    """`answer(number, head)` gives the pieces that are sent for the request with that number; a float among them is a pause in seconds.
+
+    The connection is closed after them. `heads` are the requests' heads.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.answer: Callable[[int, bytes], Sequence[bytes | float]] = lambda _number, _head: ()
+        self.url = url
+        self.heads: list[bytes] = []
+
+
+@contextmanager
+def hostile_server(*, context: ssl.SSLContext | None = None) -> Iterator[Hostile]:
+    """On a port of loopback; with `context` it speaks TLS."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+    server = Hostile(f"{'https' if context else 'http'}://127.0.0.1:{listener.getsockname()[1]}")
+    ended = threading.Event()
+
+    def serve(client: socket.socket) -> None:
+        with suppress(OSError, ValueError), client:
+            if context:
+                client = context.wrap_socket(client, server_side=True)
+            with client:
+                head = _request(client)
+                if not head:
+                    return
+                server.heads.append(head)
+                for piece in server.answer(len(server.heads) - 1, head):
+                    if isinstance(piece, float):
+                        ended.wait(piece)
+                    else:
+                        client.sendall(piece)
+                    if ended.is_set():
+                        return
+                # A reset would take away what the other side has not read yet.
+                client.shutdown(socket.SHUT_WR)
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _address = listener.accept()
+            except OSError:
+                return
+            client.settimeout(30)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    try:
+        yield server
+    finally:
+        ended.set()
+        listener.close()
+        time.sleep(0)
+
+
+def _request(client: socket.socket) -> bytes:
+    """The head of a request, after its body has been read."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = client.recv(_PIECE)
+        if not piece:
+            return b""
+        data += piece
+    head, _end, body = data.partition(b"\r\n\r\n")
+    sizes = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+    while sizes and len(body) < sizes[0]:
+        piece = client.recv(_PIECE)
+        if not piece:
+            break
+        body += piece
+    return head
+
+
+def http(status: int, body: bytes, *headers: tuple[str, str], length: int | None = None) -> bytes:
+    """An answer with a right Content-Length, or with another one."""
+    lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(body) if length is None else length}", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers]
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body
+
+
+def chunked(status: int, pieces: Sequence[bytes], *headers: tuple[str, str], end: bytes = b"0\r\n\r\n") -> list[bytes]:
+    """An answer in chunks, each sent by itself."""
+    lines = [f"HTTP/1.1 {status} Status", "Transfer-Encoding: chunked", "Connection: close", *(f"{name}: {value}" for name, value in headers)]
+    head = "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n"
+    return [head, *(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces), end]

@@ -1,0 +1,236 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Credentials that a server rejects are renewed once and the request sent again; what is wrong on the way is one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE, POD
+from tests.kubectl.bed import HERE, Bed
+from tests.kubectl.cases import config
+
+
+@pytest.fixture(autouse=True)
+def _plain(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    bed.seen.clear()
+    bed.proxied.clear()
+    bed.reject.clear()
+    for name in ("KUBECONFIG", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)
+
+
+def _connect(bed: Bed, user: Any, cluster: Any = None, **params: Any) -> Connection:
+    return connect({"kubeconfig": json.loads(bed.text(json.dumps(config(cluster, user)))), **params})
+
+
+def _sent(bed: Bed) -> list[str]:
+    return [request["authorization"] for request in bed.seen]
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Callable[[], dict[str, Any]]:
+    """A user whose plugin gives number-1, number-2, and so on."""
+
+    def make(**more: str) -> dict[str, Any]:
+        status = json.dumps({"token": "number-@", **more}).replace("@", "'$count'")
+        credential = f'{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {status}}}'
+        script = tmp_path / "plugin.sh"
+        script.write_text(f"#!/bin/sh\ncd {tmp_path}\necho >>runs\ncount=$(wc -l <runs)\necho '{credential}'\n")
+        script.chmod(0o755)
+        return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(script), "interactiveMode": "Never"}}
+
+    return make
+
+
+def test_a_rejected_token_of_a_plugin_is_renewed_once_and_then_kept(bed: Bed, plugin: Any) -> None:
+    connection = _connect(bed, plugin())
+    connection.get(NAMESPACE, "default")
+    bed.reject.append("Bearer number-1")
+    for _time in range(3):
+        assert connection.get(NAMESPACE, "default")
+    assert _sent(bed) == ["Bearer number-1"] * 2 + ["Bearer number-2"] * 3
+    assert "number-2" in connection.transport.secrets()
+
+
+def test_a_server_that_rejects_all_is_asked_twice(bed: Bed, plugin: Any) -> None:
+    bed.reject.extend(f"Bearer number-{number}" for number in range(9))
+    connection = _connect(bed, plugin())
+    with pytest.raises(ApiError) as told:
+        connection.get(NAMESPACE, "default")
+    assert told.value.code == 401 and len(bed.seen) == 2
+
+
+def test_many_requests_at_once_renew_a_token_once(bed: Bed, plugin: Any, tmp_path: Path) -> None:
+    connection = _connect(bed, plugin())
+    bed.reject.append("Bearer number-1")
+    threads = [threading.Thread(target=connection.get, args=(NAMESPACE, "default")) for _number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "runs").read_text() == "\n\n" and _sent(bed).count("Bearer number-2") == 8
+
+
+def test_a_rotated_token_file_is_read_again_when_the_old_token_is_rejected(bed: Bed, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("first\n")
+    connection = _connect(bed, {"tokenFile": str(file)})
+    connection.get(NAMESPACE, "default")
+    file.write_text("second\n")
+    bed.reject.append("Bearer first")
+    assert connection.get(NAMESPACE, "default")
+    assert _sent(bed) == ["Bearer first", "Bearer first", "Bearer second"]
+
+
+def test_a_token_that_cannot_be_renewed_is_sent_once(bed: Bed) -> None:
+    bed.reject.append("Bearer fixed")
+    with pytest.raises(ApiError, match="401"):
+        _connect(bed, {"token": "fixed"}).get(NAMESPACE, "default")
+    assert len(bed.seen) == 1
+
+
+def test_a_plugin_that_fails_after_a_rejection_is_quoted(bed: Bed, plugin: Any, tmp_path: Path) -> None:
+    connection = _connect(bed, plugin())
+    (tmp_path / "plugin.sh").write_text("#!/bin/sh\necho your session has ended >&2\nexit 1\n")
+    bed.reject.append("Bearer number-1")
+    with pytest.raises(ApiError) as told:
+        connection.get(NAMESPACE, "default")
+    assert told.value.code == 401
+    assert "rejected the credentials (HTTP 401), and they cannot be renewed: " in str(told.value) and "(your session has ended)" in str(told.value)
+
+
+def test_a_watch_and_a_port_forward_are_asked_for_with_the_renewed_token(bed: Bed, plugin: Any) -> None:
+    connection = _connect(bed, plugin())
+    bed.reject.append("Bearer number-1")
+    # This server knows neither events nor WebSockets: it answers with an object to whoever it knows.
+    with pytest.raises(ApiError):
+        list(connection.watch(NAMESPACE, None, "1", timeout_seconds=1, quiet_seconds=1))
+    bed.reject.append("Bearer number-2")
+    with pytest.raises(ApiError):
+        connection.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
+    assert _sent(bed) == [f"Bearer number-{number}" for number in (1, 2, 2, 3)]
+
+
+def test_an_issuer_gives_the_next_id_token_and_it_is_kept_when_asked_for(bed: Bed, tmp_path: Path) -> None:
+    import base64
+    import http.server
+    import time
+
+    import yaml
+
+    def token(seconds: int) -> str:
+        payload = base64.urlsafe_b64encode(json.dumps({"exp": time.time() + seconds}).encode()).decode().rstrip("=")
+        return f"header.{payload}.signature"
+
+    new, forms = token(600), []
+
+    class Issuer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self._answer({"token_endpoint": f"http://127.0.0.1:{server.server_port}/token"})
+
+        def do_POST(self) -> None:
+            forms.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self._answer({"id_token": new, "refresh_token": "next-refresh-token"})
+
+        def _answer(self, content: dict[str, str]) -> None:
+            body = json.dumps(content).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        provider = {"idp-issuer-url": f"http://127.0.0.1:{server.server_port}", "client-id": "me", "id-token": token(-60), "refresh-token": "a-refresh-token"}
+        file = tmp_path / "config"
+        file.write_text(bed.text(json.dumps(config(user={"auth-provider": {"name": "oidc", "config": provider}}))))
+        connection = connect({"kubeconfig": str(file), "persist_config": True})
+        assert connection.get(NAMESPACE, "default")
+        server.shutdown()
+    assert _sent(bed) == [f"Bearer {new}"] and forms == ["grant_type=refresh_token&refresh_token=a-refresh-token"]
+    kept = yaml.safe_load(file.read_text())["users"][0]["user"]["auth-provider"]["config"]
+    assert (kept["id-token"], kept["refresh-token"]) == (new, "next-refresh-token") and {new, "next-refresh-token"} <= connection.transport.secrets()
+    with pytest.raises(CdiError, match=r"users\['u'\].auth-provider: the issuer 'http://127.0.0.1:\d+' cannot be reached \(NewConnectionError\)\.$"):
+        connect({"kubeconfig": bed_config(bed, {**provider})})
+
+
+def bed_config(bed: Bed, provider: dict[str, str]) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(bed.text(json.dumps(config(user={"auth-provider": {"name": "oidc", "config": provider}}))))
+    return content
+
+
+def test_no_key_is_left_behind(bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    connection = _connect(bed, {"client-certificate-data": "@data:admin.crt@", "client-key-data": "@data:admin.key@"})
+    assert connection.get(NAMESPACE, "default") and bed.seen[0]["certificate"] == "admin" and os.listdir(tmp_path) == []
+
+
+def test_all_of_the_way_holds_for_a_port_forward(bed: Bed) -> None:
+    user = {"client-certificate-data": "@data:admin.crt@", "client-key-data": "@data:admin.key@", "as": "bob", "as-groups": ["dev", "ops"]}
+    cluster = {"server": f"https://{HERE}:@https@", "certificate-authority-data": "@data:ca.crt@", "tls-server-name": "api.test"}
+    connection = _connect(bed, user, {**cluster, "proxy-url": "http://ann:p%40w@127.0.0.1:@proxy@"})
+    with pytest.raises(ApiError):
+        connection.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
+    assert bed.seen[0]["certificate"] == "admin" and bed.proxied == [f"proxy {HERE}:{bed.https} basic yw5uonbadw=="]
+    assert bed.seen[0]["impersonation"] == [("impersonate-group", "dev"), ("impersonate-group", "ops"), ("impersonate-user", "bob")]
+    plain = _connect(bed, {}, {"server": f"http://{HERE}:@http@", "proxy-url": "http://127.0.0.1:@proxy@"})
+    with pytest.raises(ApiError):
+        plain.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
+    assert bed.proxied[1:] == [f"proxy {HERE}:{bed.http}"] and bed.seen[1]["server"] == "http"
+
+
+HOST = r"the certificate of https://127[.0]*\.1:\d+"
+WAYS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown-ca": (
+        {"server": "https://127.0.0.1:@https@", "certificate-authority": "@file:foreign.crt@"},
+        rf"{HOST} is not valid \(.*\); give its CA as ca_cert\.$",
+    ),
+    "other-host": (
+        {"server": "https://127.1:@https@", "certificate-authority": "@file:ca.crt@"},
+        rf"{HOST} is for other names \(.*127\.1.*\); use a name of the certificate in host, or set tls-server-name in the kubeconfig to one\.$",
+    ),
+    "other-name": (
+        {"server": "https://127.0.0.1:@https@", "certificate-authority": "@file:ca.crt@", "tls-server-name": "nobody.test"},
+        rf"{HOST}, which is asked for as 'nobody\.test', is for other names \(.*\); use a name",
+    ),
+    "proxy-unknown-ca": (
+        {"server": "https://127.0.0.1:@https@", "certificate-authority": "@file:foreign.crt@", "proxy-url": "https://127.0.0.1:@tls_proxy@"},
+        r"the certificate of the proxy https://127\.0\.0\.1:\d+ is not valid \(.*\); add its CA to the system's store, or to ca_cert\.$",
+    ),
+    "no-tls": (
+        {"server": "https://127.0.0.1:@http@", "certificate-authority": "@file:ca.crt@"},
+        r"does not speak TLS \(.*\); check the port, or write host as http://\.$",
+    ),
+    "dead": (
+        {"server": "https://127.0.0.1:1", "certificate-authority": "@file:ca.crt@"},
+        r"no answer from the Kubernetes API at https://127\.0\.0\.1:1 \(.*refused.*\); check host, proxy",
+    ),
+    "dead-proxy": (
+        {"server": "https://127.0.0.1:@https@", "certificate-authority": "@file:ca.crt@", "proxy-url": "http://ann:a-secret@127.0.0.1:1"},
+        r"through the proxy http://127\.0\.0\.1:1 \(.*refused.*\); check host, the dictionary in kubeconfig, clusters\['c'\]\.proxy-url and",
+    ),
+}
+
+
+@pytest.mark.parametrize(("cluster", "said"), WAYS.values(), ids=WAYS)
+def test_what_is_wrong_on_the_way_is_named(bed: Bed, cluster: dict[str, Any], said: str) -> None:
+    connection = _connect(bed, {"token": "a-secret"}, cluster)
+    for ask in (lambda: connection.get(NAMESPACE, "default"), lambda: connection.list(NAMESPACE)):
+        with pytest.raises(ApiError, match=said) as told:
+            ask()
+        assert told.value.code == 0 and "a-secret" not in str(told.value)

@@ -1,0 +1,236 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CDI 1.61.1: the whole site, and DataVolumes that CDI deletes after they have succeeded; the last test upgrades to 1.65.0."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import parse
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM
+from tests.cluster.runtime.fixtures_images import DISK_BYTES
+from tests.modules import Ran
+from tests.real.clone_bed import until, without_default_class
+from tests.real.conftest import MANIFEST
+from tests.real.scratch_bed import ScratchWatch, cdi_config, effective, namespace_of_its_own
+from tests.real.uploads import Images, namespace_of
+from tests.runner.site import INVENTORY, OWN_VARIABLES
+from tests.runner.tree import ROOT
+
+NEWEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/v1.65.0/cdi-operator.yaml"
+HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
+IMAGES = Path(os.environ["KUBEVIRT_CDI_TEST_IMAGES"])
+THIN = {"size": "128Mi", "storage_class_name": "thin"}
+VOLUMES: list[dict[str, Any]] = [
+    {"name": "golden", "source": {"http": {"url": f"{HTTP}/disk.qcow2"}}, "storage": THIN},
+    {"name": "device", "source": {"http": {"url": f"{HTTP}/disk.qcow2"}}, "storage": {**THIN, "volume_mode": "Block"}},
+    {"name": "blank", "source": {"blank": {}}, "storage": {**THIN, "storage_class_name": "plain"}},
+]
+CLONES: list[dict[str, Any]] = [
+    {"name": "by-snapshot", "source": {"pvc": {"name": "golden"}}, "storage": THIN},
+    {"name": "by-csi", "source": {"pvc": {"name": "golden"}}, "storage": {**THIN, "storage_class_name": "thin-fixed"}},
+    {"name": "by-copy", "source": {"pvc": {"name": "golden"}}, "storage": {**THIN, "storage_class_name": "plain"}},
+]
+ALL = [volume["name"] for volume in [*VOLUMES, *CLONES]] + ["uploaded"]
+
+
+def test_the_installation_has_started_each_component_once(connection) -> None:
+    """Each change of what its pods look like is a revision of a Deployment."""
+    deployments = {item["metadata"]["name"]: item for item in connection.list(DEPLOYMENT, "cdi")[0]}
+    revisions = {name: item["metadata"]["annotations"]["deployment.kubernetes.io/revision"] for name, item in deployments.items()}
+    assert revisions == dict.fromkeys(("cdi-operator", "cdi-apiserver", "cdi-deployment", "cdi-uploadproxy"), "1")
+    assert connection.get(CDI, "cdi")["spec"]["infra"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+
+
+def test_the_whole_site_runs_and_changes_nothing_the_second_time() -> None:
+    variables = json.dumps({"cdi_manifest": MANIFEST, "cdi_preallocation": False})
+    command = ["ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars=@{OWN_VARIABLES}", "--extra-vars", variables]
+    outputs = []
+    for _run in range(2):
+        ran = subprocess.run([*command, str(ROOT / "playbooks" / "site.yml")], check=False, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        outputs.append(ran.stdout)
+    assert re.search(r"changed=[1-9]", outputs[0]) and "changed=0 " in outputs[1], outputs[1]
+    assert "v1.61.1" in outputs[1]
+
+
+def test_without_a_class_that_exists_scratch_space_is_of_the_default_class_and_then_of_the_targets_own(connection, ok) -> None:
+    """CDI 1.65 leaves the default class out of account (config-controller.go, v1.61.1 and v1.65.0)."""
+    volume = {"source": VOLUMES[0]["source"], "storage": {**THIN, "storage_class_name": "plain"}}
+    with namespace_of_its_own(connection) as own, cdi_config(connection, scratchSpaceStorageClass="no-such-class"):
+        watch = ScratchWatch(own).start()
+        until(lambda: effective(connection).get("scratchSpaceStorageClass") == "thin", 30, "the default class is not in effect")
+        by_default = ok("data_volume", name="by-default", namespace=own, **volume)
+        with without_default_class(connection):
+            until(lambda: "scratchSpaceStorageClass" not in effective(connection), 30, "a class is in effect")
+            by_target = ok("data_volume", name="by-target", namespace=own, **volume)
+        seen = {name: watch.of(connection, name) for name in ("by-default", "by-target")}
+    classes = {name: claim["spec"]["storageClassName"] for name, claim in seen.items() if claim}
+    assert classes == {"by-default": "thin", "by-target": "plain"}
+    assert by_default["scratch"]["storage_class_name"] == "thin"
+    assert "CDI before 1.65 takes" in by_default["scratch"]["storage_class_rule"]
+    assert by_target["scratch"]["storage_class_name"] == "plain"
+    assert "the cluster has no default class" in by_target["scratch"]["storage_class_rule"]
+
+
+@pytest.fixture(scope="module")
+def place(connection: Connection) -> Iterator[str]:
+    yield from namespace_of(connection)
+
+
+@pytest.fixture
+def declare(place: str, module: Callable[..., Ran]) -> Callable[..., dict[str, Any]]:
+    """Declares volumes, and returns the result, by name when it is a list."""
+
+    def run(volumes: list[dict[str, Any]] | dict[str, Any], **options: Any) -> dict[str, Any]:
+        if isinstance(volumes, dict):
+            return module("data_volume", namespace=place, **volumes, **options).result
+        result = module("data_volume", namespace=place, data_volumes=volumes, **options).result
+        assert not result.get("failed"), result["msg"]
+        return {item["name"]: item for item in result["data_volumes"]}
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def upload(place: str, images: Images) -> dict[str, Any]:
+    return {"name": "uploaded", "namespace": place, "path": images.disks["qcow2"], "storage": {"storage_class_name": "thin"}}
+
+
+def _is_collected(connection: Connection, place: str, name: str) -> bool:
+    claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, place)
+    return claim is not None and connection.get(DATA_VOLUME, name, place) is None
+
+
+def test_a_volume_that_is_collected_while_it_is_waited_for_has_succeeded(connection, ok, declare, place, upload) -> None:
+    """CDI deletes it in the moment in which it has succeeded."""
+    ok("cdi_config", data_volume_ttl_seconds=0)
+    made = declare(VOLUMES) | declare(CLONES)
+    assert {name: item["phase"] for name, item in made.items()} == dict.fromkeys(made, "Succeeded")
+    assert all(item["changed"] for item in made.values())
+    methods = {item["name"]: item["clone"]["method"] for name, item in made.items() if name.startswith("by-")}
+    assert methods == {"by-snapshot": "snapshot", "by-csi": "csi-clone", "by-copy": "copy"}
+    sent = ok("volume_upload", **upload)
+    assert (sent["action"], sent["phase"]) == ("uploaded", "Succeeded")
+    until(lambda: all(_is_collected(connection, place, name) for name in ALL), 60, "not all DataVolumes are collected")
+
+
+def test_the_second_run_changes_nothing(declare, ok, upload) -> None:
+    again = declare([*VOLUMES, *CLONES])
+    assert not any(item["changed"] for item in again.values())
+    assert all((item["phase"], item["drift"], item["collected"]) == ("Succeeded", "none", True) for item in again.values())
+    told = ok("volume_upload", **upload)
+    assert (told["changed"], told["action"], told["bytes_sent"], told["phase"]) == (False, "unchanged", 0, "Succeeded")
+    checksum = f"sha256:{told['sha256']}"
+    assert ok("volume_upload", **upload, checksum=checksum)["action"] == "unchanged"
+
+
+def test_the_data_are_there(digest, place, declare, images, upload) -> None:
+    wanted = (IMAGES / "disk.raw.sha256").read_text().split()[0]
+    for name in ("golden", "device", "by-snapshot", "by-csi", "by-copy"):
+        assert digest(place, name, DISK_BYTES) == wanted, name
+    assert digest(place, "uploaded", images.size) == images.sha256
+
+
+def test_info_and_lookup_tell_of_them(ok, lookup, place) -> None:
+    told = {item["name"]: item for item in ok("data_volume_info", namespace=place)["data_volumes"]}
+    assert sorted(told) == sorted(ALL)
+    assert all((item["phase"], item["collected"], item["diagnosis"]) == ("Succeeded", True, None) for item in told.values())
+    assert told["by-csi"]["clone"]["method"] == "csi-clone" and told["uploaded"]["source"] == "upload"
+    (one,) = ok("data_volume_info", namespace=place, name="golden")["data_volumes"]
+    assert one["collected"]
+    assert ok("data_volume_info", namespace=place, label_selectors=["app=nothing"])["data_volumes"] == []
+    (answer,) = lookup(f"{place}/by-snapshot")
+    assert answer["exists"] and answer["method"] == "snapshot" and answer["phase"] == "Succeeded" and answer["waits_for"] == []
+    (declared,) = lookup({**CLONES[2], "namespace": place})
+    assert declared["method"] == "copy" and declared["observed"] and declared["waits_for"] == []
+
+
+def test_the_report_tells_of_them(place, tmp_path) -> None:
+    variables = {"cdi_namespace": place, "cdi_data_volumes": [*VOLUMES, *CLONES], "cdi_report_json": str(tmp_path / "report.json")}
+    command = ["ansible-playbook", f"--inventory={INVENTORY}", "--extra-vars", json.dumps(variables), "kubevirt.cdi.volumes"]
+    ran = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert ran.returncode == 0 and "changed=0 " in ran.stdout, ran.stdout + ran.stderr
+    volumes = {item["name"]: item for item in json.loads((tmp_path / "report.json").read_text())["volumes"]}
+    assert {volumes[name]["phase"] for name in ALL} == {"Succeeded"}
+
+
+def test_drift_is_found_by_the_claim(declare, connection, place) -> None:
+    other = {**VOLUMES[0], "storage": {**THIN, "storage_class_name": "plain"}}
+    told = declare(other)
+    assert told["failed"] and not told["changed"]
+    assert "storage.storage_class_name is thin and not plain" in told["msg"] and "on_drift=recreate" in told["msg"]
+    told = declare({**VOLUMES[0], "source": {"upload": {}}})
+    assert told["failed"] and "source is VolumeImportSource" in told["msg"]
+    claim = connection.get(PERSISTENT_VOLUME_CLAIM, "golden", place)
+    assert claim["spec"]["storageClassName"] == "thin"
+
+
+def test_a_collected_volume_grows(declare, connection, place) -> None:
+    larger = {**VOLUMES[1], "storage": {**VOLUMES[1]["storage"], "size": "192Mi"}}
+    grown = declare(larger)
+    assert not grown.get("failed"), grown
+    assert grown["changed"] and grown["drift"] == "growable" and grown["collected"]
+    assert parse(connection.get(PERSISTENT_VOLUME_CLAIM, "device", place)["status"]["capacity"]["storage"]) >= 192 << 20
+    assert not declare(larger)["changed"]
+
+
+def test_a_collected_volume_is_made_anew_when_that_is_said(declare, connection, place) -> None:
+    before = connection.get(PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"]
+    other = {**VOLUMES[2], "storage": {**THIN, "storage_class_name": "thin"}, "on_drift": "recreate"}
+    assert declare(other, check=True)["drift"] == "recreate"
+    assert connection.get(PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"] == before
+    made = declare(other)
+    assert not made.get("failed"), made
+    assert (made["drift"], made["phase"]) == ("recreate", "Succeeded")
+    assert connection.get(PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"] != before
+    until(lambda: _is_collected(connection, place, "blank"), 30, "the new DataVolume is not collected")
+    assert not declare(other)["changed"]
+
+
+def test_another_file_replaces_a_collected_upload_when_that_is_said(ok, module, connection, place, upload, images) -> None:
+    other = {**upload, "path": images.iso}
+    refused = module("volume_upload", **other).result
+    assert refused["failed"] and "overwrite=different" in refused["msg"]
+    replaced = ok("volume_upload", **other, overwrite="different")
+    assert (replaced["action"], replaced["phase"]) == ("replaced", "Succeeded")
+    until(lambda: _is_collected(connection, place, "uploaded"), 30, "the new DataVolume is not collected")
+    assert ok("volume_upload", **other)["action"] == "unchanged"
+
+
+def test_a_collected_volume_is_deleted_with_its_data(declare, connection, place) -> None:
+    kept = declare({"name": "by-copy", "state": "absent", "keep_claim": True})
+    assert not kept["changed"] and connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)
+    gone = {"name": "by-copy", "state": "absent"}
+    assert declare(gone, check=True)["changed"] and connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)
+    assert declare(gone)["changed"] and connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place) is None
+    assert not declare(gone)["changed"]
+
+
+def test_a_volume_that_says_so_is_kept(declare, connection, place) -> None:
+    kept = {**VOLUMES[2], "name": "kept", "annotations": {"cdi.kubevirt.io/storage.deleteAfterCompletion": "false"}}
+    assert declare(kept)["phase"] == "Succeeded"
+    time.sleep(3)
+    assert connection.get(DATA_VOLUME, "kept", place)
+    again = declare(kept)
+    assert not again["changed"] and not again["collected"]
+
+
+def test_after_an_upgrade_the_collected_volumes_are_still_unchanged(ok, connection, declare, place) -> None:
+    upgraded = ok("cdi", manifest=NEWEST)
+    assert upgraded["version"] == {"from": "v1.61.1", "to": "v1.65.0"}
+    assert connection.get(CDI, "cdi")["status"]["observedVersion"] == "v1.65.0"
+    again = declare([VOLUMES[0], *CLONES[:2]])
+    assert not any(item["changed"] for item in again.values()) and all(item["collected"] for item in again.values())
+    ok("cdi_config", data_volume_ttl_seconds=-1)
