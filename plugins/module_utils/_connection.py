@@ -105,9 +105,9 @@ class Connection:
         while True:
             try:
                 page = self._page(resource, namespace, query, within_seconds)
-            except WatchExpired:
+            except WatchExpired as exc:
                 if "continue" not in query or expired >= _EXPIRED_LISTS:
-                    raise
+                    raise ApiError(f"Cannot list {target(resource, namespace, None)}: {self.host} says that the list has expired (HTTP 410).", 410) from exc
                 expired += 1
                 # So many objects, or so slow a server, that the first page's version is no longer kept.
                 items = []
@@ -333,7 +333,7 @@ class Connection:
         if 200 <= answer.status <= 299:
             return
         status = read_status(answer.body)
-        if answer.status == 410 and status:
+        if answer.status == 410 and status and verb in ("list", "watch"):
             raise WatchExpired
         if answer.status == 404 and not status.get("details", {}).get("name"):
             raise self._unknown(verb, resource, namespace, name, answer)

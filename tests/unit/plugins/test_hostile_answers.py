@@ -203,7 +203,7 @@ def test_no_answer_ends_the_lookup_in_a_traceback_or_shows_a_secret(server: Host
     try:
         told = lookup.run([{"name": "disk", "namespace": "demo", "source": IMPORT, "storage": {"size": "1Gi"}}], {}, host=server.url, api_key=TOKEN)
     except AnsibleLookupError as exc:
-        assert exc.__cause__ is None and exc.__suppress_context__
+        assert exc.__cause__ is None and exc.__context__ is None
         _judge(str(exc), str(exc), IMPORT)
     else:
         _judge(json.dumps(told, ensure_ascii=False), "", IMPORT)
