@@ -84,8 +84,8 @@ def run(task: Task) -> dict[str, t.Any]:
     read(task, items, DATA_VOLUME, "stored")
     keep_stored_sizes(items)
     _read_claims(task, [item for item in items if needs_claim(item)])
-    release = _release(task) if any(map(needs_release, items)) else ""
     checked = look_before_writing(task, items)
+    release = _release(checked) if any(map(needs_release, items)) else ""
     leaving = {item.key for item in items if not item.present}
     predicted = _make(Run(task, release, deadline, UserReader(task.connection, task.warn, leaving)), items, checked)
     written = [item for item in items if item.changed and item.stored is not None]
@@ -167,10 +167,10 @@ def _read_claims(task: Task, items: list[Item]) -> None:
     read(task, items, PERSISTENT_VOLUME_CLAIM, "claim")
 
 
-def _release(task: Task) -> str:
+def _release(checked: Preflight) -> str:
     """CDI's release, empty when it may not be read: then the API server alone says what it does not know."""
     try:
-        objects, _version = task.connection.list(CDI)
+        objects = checked.reader.list(CDI)
     except ApiError:
         return ""
     return str((active(objects).get("status") or {}).get("observedVersion", ""))

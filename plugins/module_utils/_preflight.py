@@ -88,7 +88,8 @@ class Reference(t.NamedTuple):
 
 def available(classes: t.Sequence[Object]) -> str:
     """The names of storage classes, with a mark at the default."""
-    marks = {default_class(list(classes), DEFAULT_VIRTUALIZATION_CLASS): " (default for virtual machines)", default_class(list(classes), DEFAULT_CLASS): " (default)"}
+    defaults = ((DEFAULT_VIRTUALIZATION_CLASS, " (default for virtual machines)"), (DEFAULT_CLASS, " (default)"))
+    marks = {default_class(list(classes), annotation): mark for annotation, mark in defaults}
     names = sorted(item["metadata"]["name"] for item in classes)
     more = f" and {len(names) - _TOLD_CLASSES} more" if len(names) > _TOLD_CLASSES else ""
     return (", ".join(name + marks.get(name, "") for name in names[:_TOLD_CLASSES]) or "none") + more
@@ -176,7 +177,7 @@ def terminating(reference: Reference, stored: Object) -> str:
     since = stored["metadata"].get("deletionTimestamp")
     if not since:
         return ""
-    return f"{reference.title} ({reference.option}) has been marked for deletion since {since}; wait until it is gone and create it again, or use another source"
+    return f"{reference.title} ({reference.option}) is being deleted since {since}; wait until it is gone and create it again, or use another source"
 
 
 def claim_of(planned: Planned, settings: Settings) -> Object | None:
@@ -251,7 +252,8 @@ def too_small(planned: Planned, settings: Settings, image: Image) -> str:
         return ""
     least = required_space(needed, overhead_of(settings, settings.class_of(planned.spec)), settings.version) if planned.option == "pvc" else needed
     omit = "" if planned.option == "pvc" else ", or omit the size"
-    return f"{planned.option}.size is {size}, and the image holds a disk of {_shown(needed)} ({image.format}); request at least {-(-least // _MEBIBYTE)}Mi{omit}"
+    holds = f"the image holds a disk of {_shown(needed)} ({image.format})"
+    return f"{planned.option}.size is {size}, and {holds}; request at least {-(-least // _MEBIBYTE)}Mi{omit}"
 
 
 def _inflated(planned: Planned, claim: Object) -> str:

@@ -172,7 +172,8 @@ class Preflight:
         if not self._task.check_mode:
             problems[key] = problem
         elif reference.is_source:
-            problems[key] = f"{problem}; if an earlier task creates it, name it in planned_sources" if reference.resource == PERSISTENT_VOLUME_CLAIM else problem
+            is_claim = reference.resource == PERSISTENT_VOLUME_CLAIM
+            problems[key] = problem + ("; if an earlier task creates it, name it in planned_sources" if is_claim else "")
         else:
             # Which an earlier task may be about to make, and which nobody predicts.
             self._task.warn(f"DataVolume {'/'.join(key)} will fail without this: {problem}.")

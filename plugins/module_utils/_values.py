@@ -162,7 +162,9 @@ def name_problem(name: str) -> str:
     for edge, how in ((name[:1], "starts"), (name[-1:], "ends")):
         if edge in ("-", "."):
             return f"{how} with '{edge}'; a name starts and ends with a lower case letter or a digit"
-    return "has nothing between two dots, or '-' next to a dot; each part of a name starts and ends with a letter or a digit" if re.search(r"\.[.-]|-\.", name) else ""
+    if re.search(r"\.[.-]|-\.", name):
+        return "has nothing between two dots, or '-' next to a dot; each part of a name starts and ends with a letter or a digit"
+    return ""
 
 
 def namespace_problem(name: str) -> str:

@@ -101,7 +101,7 @@ MISTAKES: dict[str, tuple[tuple[str, dict[str, Any]], list[str]]] = {
     "namespace-missing": (_volume(namespace="nowhere"), ["namespace 'nowhere' does not exist", "create_namespace=true"]),
     "namespace-with-a-dot": (_volume(namespace="team.a"), ["namespace is 'team.a'", "contains '.'"]),
     "class-misspelt": (_volume(storage={**SIZE, "storage_class_name": "fats"}), ["storage class 'fats' (storage.storage_class_name) does not exist", CLASSES]),
-    "class-in-capitals": (_volume(storage={**SIZE, "storage_class_name": "Thin"}), ["storage class 'Thin' (storage.storage_class_name) does not exist", CLASSES]),
+    "class-in-capitals": (_volume(storage={**SIZE, "storage_class_name": "Thin"}), ["storage class 'Thin'", "does not exist", CLASSES]),
     "class-of-a-claim": (
         _volume(storage=None, pvc={**SIZE, "access_modes": ["ReadWriteOnce"], "storage_class_name": "nope"}),
         ["storage class 'nope' (pvc.storage_class_name) does not exist", CLASSES],
@@ -115,8 +115,10 @@ MISTAKES: dict[str, tuple[tuple[str, dict[str, Any]], list[str]]] = {
         _clone(pvc={"name": "goldn"}),
         ["PersistentVolumeClaim 'NS/goldn' (source.pvc) does not exist; similar: golden", "correct the name, or create it first"],
     ),
-    "source-in-no-namespace": (_clone(pvc={"name": "golden", "namespace": "imags"}), ["namespace 'imags' of source.pvc does not exist", "source.pvc.namespace"]),
-    "source-going": (_clone(pvc={"name": "going"}), ["'NS/going' (source.pvc) has been marked for deletion", "use another source"]),
+    "source-in-no-namespace": (
+        _clone(pvc={"name": "golden", "namespace": "imags"}), ["namespace 'imags' of source.pvc does not exist", "source.pvc.namespace"]
+    ),
+    "source-going": (_clone(pvc={"name": "going"}), ["'NS/going' (source.pvc) is being deleted since", "use another source"]),
     "snapshot-missing": (_clone(snapshot={"name": "yesterday"}), ["VolumeSnapshot 'NS/yesterday' (source.snapshot) does not exist"]),
     "data-source-missing": (_volume(source=None, source_ref={"name": "fedora"}), ["DataSource 'NS/fedora' (source_ref) does not exist"]),
     "populator-source-missing": (
@@ -151,13 +153,17 @@ MISTAKES: dict[str, tuple[tuple[str, dict[str, Any]], list[str]]] = {
     "two-sources": (_volume(source={"blank": {}, "http": IMAGE}), ["exactly one source", "source.http and source.blank"]),
     "option-misspelt": (_volume(sourc={"blank": {}}), ["sourc", "Supported parameters include"]),
     "file-missing": (("volume_upload", {"name": "disk", "path": "/nowhere/disk.qcow2"}), ["/nowhere/disk.qcow2", "path"]),
-    "upload-namespace-missing": (("volume_upload", {"name": "disk", "path": "FILE", "namespace": "nowhere"}), ["namespace 'nowhere' does not exist", "create_namespace"]),
+    "upload-namespace-missing": (
+        ("volume_upload", {"name": "disk", "path": "FILE", "namespace": "nowhere"}), ["namespace 'nowhere' does not exist", "create_namespace"]
+    ),
     "upload-class-missing": (
         ("volume_upload", {"name": "disk", "path": "FILE", "storage": {"storage_class_name": "fats"}}),
         ["storage class 'fats' (storage.storage_class_name) does not exist", CLASSES],
     ),
     "upload-above-the-limit": (("volume_upload", {"name": "disk", "path": "FILE", "storage": {"size": "300Mi"}}), ["LimitRange", "storage.size=188Mi at most"]),
-    "gate-misspelt": (_config(feature_gates=["HonorWaitForFirstConsumr"]), ["feature_gates has 'HonorWaitForFirstConsumr'", "did you mean 'HonorWaitForFirstConsumer'?"]),
+    "gate-misspelt": (
+        _config(feature_gates=["HonorWaitForFirstConsumr"]), ["feature_gates has 'HonorWaitForFirstConsumr'", "did you mean 'HonorWaitForFirstConsumer'?"]
+    ),
     "scratch-class-missing": (_config(scratch_space_storage_class="fats"), ["scratch_space_storage_class: storage class 'fats' does not exist", CLASSES]),
     "scratch-class-unfit": (_config(scratch_space_storage_class="block-only"), ["scratch_space_storage_class to 'block-only'", "use another class"]),
     "scratch-class-of-white-space": (_config(scratch_space_storage_class=" "), ["scratch_space_storage_class is ' '", "only white space"]),

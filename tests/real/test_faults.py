@@ -89,7 +89,9 @@ FAULTS = {
     "service-account-missing": Fault("", "(service_account_name) does not exist", "create it first", {**http(), "service_account_name": "nothing"}),
     "no-node-fits": Fault("worker_unschedulable", "node affinity", "let a node take", {"storage_class": "elsewhere"}),
     # The storage
-    "class-unknown": Fault("", "storage class 'nothing' (storage.storage_class_name) does not exist", "available: block-only", blank(storage_class_name="nothing")),
+    "class-unknown": Fault(
+        "", "storage class 'nothing' (storage.storage_class_name) does not exist", "available: block-only", blank(storage_class_name="nothing")
+    ),
     "class-unknown-to-the-profile": Fault("", "storage class 'nothing' (storage.storage_class_name) does not exist", "thin (default)", _of_class("nothing")),
     "profile-incomplete": Fault(
         "storage_profile_incomplete", "accessMode", "storage profile", {"storage_class": "no-profile"}

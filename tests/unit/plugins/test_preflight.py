@@ -128,7 +128,7 @@ REFUSALS = [
     ("admission webhook \"x\" does not support dry run", 400, ""),
     ('persistentvolumeclaims "disk" already exists', 409, ""),
     ("etcd is away", 500, ""),
-    ('persistentvolumeclaims "disk" is forbidden: exceeded quota: q, requested: persistentvolumeclaims=1, used: persistentvolumeclaims=0', 403, "exceeded quota: q"),
+    ('persistentvolumeclaims "disk" is forbidden: exceeded quota: q, requested: persistentvolumeclaims=1', 403, "exceeded quota: q"),
     ('admission webhook "x" denied the request: no claims today', 400, "no claims today"),
     ('persistentvolumeclaims "disk" is forbidden: unable to create new content in namespace demo because it is being terminated', 403, "is being deleted"),
     (
@@ -191,11 +191,12 @@ def test_a_disk_has_to_fit_into_its_volume(options: dict[str, Any], disk: int | 
 
 
 def test_a_diagnosis_names_the_classes_when_they_were_read() -> None:
+    said = "PVC spec is missing accessMode and no storageClass to choose profile"
     stored = {
         **desired(volume(storage={"size": "1Gi", "storage_class_name": "fats"})),
         "status": {
             "phase": "Pending",
-            "conditions": [{"type": "Bound", "status": "False", "reason": "ErrClaimNotValid", "message": "PVC spec is missing accessMode and no storageClass to choose profile"}],
+            "conditions": [{"type": "Bound", "status": "False", "reason": "ErrClaimNotValid", "message": said}],
         },
     }
     around = Evidence()

@@ -111,7 +111,8 @@ def test_what_cannot_be_reached_is_no_obstacle_and_not_waited_for(serve: Callabl
         silent.listen()
         closed.bind(("127.0.0.1", 0))
         started = time.monotonic()
-        for url in (f"http://127.0.0.1:{silent.getsockname()[1]}/a", f"http://127.0.0.1:{closed.getsockname()[1]}/a", f"{serve().url.replace('http', 'https')}/a"):
+        places = [f"http://127.0.0.1:{each.getsockname()[1]}" for each in (silent, closed)]
+        for url in (*places, serve().url.replace("http", "https")):
             found = look(url, seconds=1)
             assert not found.refusal and found.reason and found.image is None, found
         assert time.monotonic() - started < 10

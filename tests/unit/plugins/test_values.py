@@ -61,7 +61,8 @@ def _leaf(given: Any) -> Any:
 
 
 def _of(*kinds: str) -> list[tuple[str, str]]:
-    return [(module, path) for module, path, spec in _ONCE if values.kind_of(path, {**values._KINDS, **_spec(module).kinds}) in kinds and spec["type"] != "dict"]
+    known = {module: {**values._KINDS, **_spec(module).kinds} for module in _MODULES}
+    return [(module, path) for module, path, spec in _ONCE if values.kind_of(path, known[module]) in kinds and spec["type"] != "dict"]
 
 
 @pytest.mark.parametrize(("module", "path"), _of(values.NAME, values.NAMESPACE, values.URL, values.SIZE, values.PLAIN, values.SEGMENT))
