@@ -133,7 +133,10 @@ def _is(value: t.Any, kind: str) -> bool:
 def short(text: str, most: int = _SHORT) -> str:
     """What somebody else wrote, as a part of a sentence: one line, without secrets, and not long."""
     line = " ".join(_CONTROL.sub(" ", redact(text)).split()).rstrip(".")
-    return line if len(line) <= most else f"{line[:most].rstrip()}..."
+    if len(line) <= most:
+        return line
+    # An API server quotes what it was sent first, and says what is wrong with it at the end.
+    return f"{line[: most // 2].rstrip()} ... {line[-most // 2 :].lstrip()}"
 
 
 def message_of(status: dict[str, t.Any], code: int, body: bytes) -> str:

@@ -22,10 +22,11 @@ def test_no_cdi_is_an_answer(wire, module, no_cdi) -> None:
     told = module("cdi_info").result
     assert told["installed"] is False and told["ready"] is False and told["version"] is None
     assert told["managed_by"] is None and told["cdi"] == {} and told["storage_profiles"] == []
-    assert [method for method, _path in wire.requests] == ["GET"] * 3
+    # One more than three: the groups that are served, since HyperConverged is not.
+    assert [method for method, _path in wire.requests] == ["GET"] * 4
 
 
-def test_all_there_is_costs_five_requests(wire, module, no_cdi) -> None:
+def test_all_there_is_costs_six_requests(wire, module, no_cdi) -> None:
     conditions = [
         {"type": kind, "status": state, "lastTransitionTime": "2026-01-01T00:00:00Z"}
         for kind, state in (("Available", "True"), ("Progressing", "False"), ("Degraded", "False"))
@@ -37,7 +38,7 @@ def test_all_there_is_costs_five_requests(wire, module, no_cdi) -> None:
     reported = {"preallocation": True, "uploadProxyURL": "u", "uploadProxyCA": "c"}
     _create(no_cdi, CDI_CONFIG, "config", spec=config, status=reported)
     told = module("cdi_info").result
-    assert [method for method, _path in wire.requests] == ["GET"] * 5
+    assert [method for method, _path in wire.requests] == ["GET"] * 6
     assert told["installed"] and told["ready"] and told["phase"] == "Deployed"
     assert told["versions"] == {"observed": "v1.65.0", "target": "v1.65.0", "operator": "v1.65.0"}
     assert told["asked"] == config and told["effective"]["preallocation"] is True
@@ -45,7 +46,7 @@ def test_all_there_is_costs_five_requests(wire, module, no_cdi) -> None:
     assert (told["effective"]["upload_proxy_url"], told["effective"]["upload_proxy_ca"]) == ("u", "c")
     wire.requests.clear()
     assert module("cdi_info", storage_profiles=False).result["storage_profiles"] == []
-    assert len(wire.requests) == 4
+    assert len(wire.requests) == 5
 
 
 def test_storage_profiles_say_what_is_missing(module, no_cdi) -> None:

@@ -118,7 +118,7 @@ MISTAKES: dict[str, tuple[tuple[str, dict[str, Any]], list[str]]] = {
     "source-in-no-namespace": (
         _clone(pvc={"name": "golden", "namespace": "imags"}), ["namespace 'imags' of source.pvc does not exist", "source.pvc.namespace"]
     ),
-    "source-going": (_clone(pvc={"name": "going"}), ["'NS/going' (source.pvc) is being deleted since", "use another source"]),
+    "source-going": (_clone(pvc={"name": "going"}), ["'NS/going' (source.pvc) has been marked for deletion since", "use another source"]),
     "snapshot-missing": (_clone(snapshot={"name": "yesterday"}), ["VolumeSnapshot 'NS/yesterday' (source.snapshot) does not exist"]),
     "data-source-missing": (_volume(source=None, source_ref={"name": "fedora"}), ["DataSource 'NS/fedora' (source_ref) does not exist"]),
     "populator-source-missing": (

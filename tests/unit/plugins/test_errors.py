@@ -43,7 +43,7 @@ def _status(message: str = "", reason: str = "", **details: Any) -> bytes:
         ),
         (DATA_VOLUME, 500, b"<html><title>Bad\nGateway</title>" + b"x" * 3000, "Bad Gateway (HTTP 500)."),
         (DATA_VOLUME, 500, b"<html>not\nJSON</html>", "Internal Server Error (HTTP 500)."),
-        (DATA_VOLUME, 500, b"\x1b[31mred\x00" + b"x" * 3000, f"[31mred {'x' * 192}... (HTTP 500)."),
+        (DATA_VOLUME, 500, b"\x1b[31mred\x00" + b"x" * 3000, f"[31mred {'x' * 92} ... {'x' * 100} (HTTP 500)."),
         (DATA_VOLUME, 502, b"[1]", "[1] (HTTP 502)."),
         (DATA_VOLUME, 503, b"", "Service Unavailable (HTTP 503)."),
         (
