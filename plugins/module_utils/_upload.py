@@ -30,7 +30,7 @@ from ._data_volume_checks import check as check_volume
 from ._data_volume_growth import requested
 from ._data_volume_options import VOLUME_OPTIONS
 from ._diagnosis import Evidence, weigh
-from ._diagnosis_rules import BEGUN, INTENDED, SPOILT, UPLOADED
+from ._diagnosis_rules import INTENDED, SPOILT, UPLOADED
 from ._errors import CdiError
 from ._fields import field_name
 from ._image import MIB, Image

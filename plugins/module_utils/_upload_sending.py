@@ -20,6 +20,7 @@ from ._clone import annotations
 from ._collected import as_volume, is_collected
 from ._connection import Object
 from ._diagnosis import Evidence
+from ._diagnosis_rules import BEGUN
 from ._errors import ApiError, CdiError
 from ._evidence_reader import EvidenceReader
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, UPLOAD_TOKEN_REQUEST, Resource
@@ -186,7 +187,7 @@ def send_until_taken(session: Session, item: Item) -> None:
         raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed after {attempts} attempts; last error: {told}.{_warnings(session, item)}")
     if item.volume is not None:
         item.volume = session.connection.get(DATA_VOLUME, item.key[1], item.key[0])
-    item.claim = annotate(session, item, {rules.UPLOADED: item.digest, rules.BEGUN: None})
+    item.claim = annotate(session, item, {rules.UPLOADED: item.digest, BEGUN: None})
     item.done(rules.ACTION_LABELS[item.plan])
     session.progress.say(item.title, "done")
 
@@ -194,7 +195,7 @@ def send_until_taken(session: Session, item: Item) -> None:
 def _forget(session: Session, item: Item) -> None:
     """Take back what the target was meant to hold: the next run would take what somebody else fills it with for that."""
     if annotations(item.claim).get(rules.INTENDED) == item.digest:
-        item.claim = annotate(session, item, {rules.INTENDED: None, rules.BEGUN: None})
+        item.claim = annotate(session, item, {rules.INTENDED: None, BEGUN: None})
 
 
 def _is_populated(item: Item, target: Object) -> bool:
@@ -228,7 +229,7 @@ def _ready(session: Session, item: Item) -> Object:
     intended = annotations(item.claim).get(rules.INTENDED)
     if intended is None and not _is_populated(item, outcome.object):
         begun = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-        item.claim = annotate(session, item, {rules.INTENDED: item.digest, rules.BEGUN: begun})
+        item.claim = annotate(session, item, {rules.INTENDED: item.digest, BEGUN: begun})
     if intended not in (None, item.digest):
         raise CdiError(f"Another task is uploading a different file (SHA-256 {intended}) into {item.title}; wait for its end, and run the task again to compare.")
     return outcome.object

@@ -19,6 +19,7 @@ from ._argspec import PROGRESS, WHEN_IN_USE, ArgumentSpec
 from ._clone import annotations
 from ._collected import as_volume, collected_drift, is_collected
 from ._connection import Object
+from ._diagnosis_rules import BEGUN
 from ._errors import CdiError
 from ._image import Image, inspect
 from ._items import guarded, options_of, read
@@ -131,7 +132,7 @@ def upload_one(session: Session, item: Item) -> None:
     if item.plan == rules.NOTHING:
         return
     if item.plan == rules.RECORD:
-        item.claim = annotate(session, item, {rules.UPLOADED: item.digest, rules.BEGUN: None})
+        item.claim = annotate(session, item, {rules.UPLOADED: item.digest, BEGUN: None})
         item.done(rules.ACTION_LABELS[rules.RECORD])
     elif item.plan == rules.REPLACE:
         replace(session, item, item.reason)

@@ -11,8 +11,8 @@ version_added: 1.0.0
 description:
   - Fails when a variable that begins with C(cdi_) is known to no role of this collection, and names the nearest one that is. The prefix is
     reserved for the roles.
-  - Fails when the value of a variable of any role is not what the role or its module takes, in O(kubevirt.cdi.volumes#role:cdi_data_volumes) and
-    O(kubevirt.cdi.volumes#role:cdi_uploads) also when an item is not.
+  - Fails when the value of a variable of any role is not what the role or its module takes, in O(kubevirt.cdi.volumes#role:main:cdi_data_volumes) and
+    O(kubevirt.cdi.volumes#role:main:cdi_uploads) also when an item is not.
   - Each role runs it as its first task, so that a mistake in the variables of a later role ends a run before the first change.
   - Registered results may have any name, as may the artifacts C(cdi_artifact_*).
 author:

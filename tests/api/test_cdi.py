@@ -88,8 +88,8 @@ def test_a_second_run_writes_nothing_and_counts_its_requests(wire, module) -> No
     wire.requests.clear()
     again = module("cdi", **NEW).result
     assert not again["changed"] and again["changed_objects"] == [] and again["diff"] == []
-    # CDI objects, operators and HyperConverged, then the eight objects of the manifest.
-    assert [method for method, _path in wire.requests] == ["GET"] * 11
+    # CDI objects, operators and HyperConverged, the groups that are served, then the eight objects of the manifest.
+    assert [method for method, _path in wire.requests] == ["GET"] * 12
 
 
 def test_the_operator_may_take_the_old_version_out_of_its_definition(module, no_cdi: Connection) -> None:
@@ -263,8 +263,8 @@ def test_check_mode_predicts_a_removal_without_a_manifest(wire, module, volume) 
     predicted = module("cdi", check=True, state="absent", delete_data_volumes=True).result
     assert predicted["changed"] and predicted["changed_objects"][:2] == [f"DataVolume {volume}", "CDI cdi"]
     assert len(predicted["changed_objects"]) == 10
-    # Three of them look for who uses the data.
-    assert {request[0] for request in wire.requests} == {"GET"} and len(wire.requests) == 17
+    # Three of them look for who uses the data, and two ask whether what is not found is served at all.
+    assert {request[0] for request in wire.requests} == {"GET"} and len(wire.requests) == 19
 
 
 def test_every_field_of_cdi_but_the_configuration_has_an_option(no_cdi: Connection) -> None:

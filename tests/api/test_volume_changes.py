@@ -261,11 +261,11 @@ def test_a_label_that_reads_like_a_number_is_a_text(module, namespace) -> None:
 
 
 def _served_by(version: str) -> dict[str, bytes]:
-    listed = {"metadata": {"resourceVersion": "1"}, "items": [{"status": {"observedVersion": version}}]}
+    listed = {"apiVersion": CDI.api_version, "kind": "CDIList", "metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "cdi"}, "status": {"observedVersion": version}}]}
     return {CDI.path(): json.dumps(listed).encode()}
 
 
-def test_an_option_that_cdi_does_not_know_is_refused_and_asked_about_only_then(wire, module, namespace) -> None:
+def test_an_option_that_cdi_does_not_know_is_refused_by_one_question(wire, module, namespace) -> None:
     checked = {"source": {"http": {**HTTP["http"], "checksum": f"sha256:{'0' * 64}"}}, "wait": False}
     wire.answers = _served_by("v1.64.0")
     told = module("data_volume", namespace=namespace, **_volume("disk", checked)).result
