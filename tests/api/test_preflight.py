@@ -17,6 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import Resource
 from tests.api.conftest import LIMITED
+from tests.modules import official_client
 
 LIMIT_RANGE = Resource("", "v1", "limitranges", "LimitRange", True)
 RESOURCE_QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota", True)
@@ -53,7 +54,7 @@ def cdi() -> Iterator[None]:
         direct.create(resource, body, dry_run=False)
     block = [{"volumeMode": "Block", "accessModes": ["ReadWriteOnce"]}]
     kind = (resources.STORAGE_PROFILE.group, resources.STORAGE_PROFILE.version, resources.STORAGE_PROFILE.plural)
-    client.CustomObjectsApi(direct.api_client).patch_cluster_custom_object_status(*kind, "block-only", {"status": {"claimPropertySets": block}})
+    client.CustomObjectsApi(official_client()).patch_cluster_custom_object_status(*kind, "block-only", {"status": {"claimPropertySets": block}})
     yield
     for resource, body in made:
         direct.delete(resource, body["metadata"]["name"], dry_run=False)
@@ -67,7 +68,7 @@ def limited_claims(connection: Connection, namespace: str) -> str:
     hard = {"requests.storage": "250Mi"}
     connection.create(RESOURCE_QUOTA, _object(RESOURCE_QUOTA, "storage", spec={"hard": hard}), namespace, dry_run=False)
     status = {"status": {"hard": hard, "used": {"requests.storage": "0"}}}
-    client.CoreV1Api(connection.api_client).patch_namespaced_resource_quota_status("storage", namespace, status)
+    client.CoreV1Api(official_client()).patch_namespaced_resource_quota_status("storage", namespace, status)
     return namespace
 
 
@@ -171,8 +172,8 @@ MISTAKES: dict[str, tuple[tuple[str, dict[str, Any]], list[str]]] = {
     "overhead-of-no-class": (
         _config(filesystem_overhead={"storage_class": {"fats": "0.1"}}), ["filesystem_overhead.storage_class: storage class 'fats' does not exist"]
     ),  # fmt: skip
-    "profile-of-no-class": (("storage_profile", {"name": "fats", "clone_strategy": "copy"}), ["There is no StorageClass fats", "correct the name"]),
-    "snapshot-class-missing": (("storage_profile", {"name": "block-only", "snapshot_class": "gone"}), ["snapshot_class is gone", "correct the name"]),
+    "profile-of-no-class": (("storage_profile", {"name": "fats", "clone_strategy": "copy"}), ["There is no StorageClass fats", "use one of: block-only"]),
+    "snapshot-class-missing": (("storage_profile", {"name": "block-only", "snapshot_class": "gone"}), ["snapshot_class is gone", "create it first"]),
 }  # fmt: skip
 # In check mode an earlier task may be about to make these, and nothing says so: a warning.
 ONLY_WARNED = ("priority-class-missing", "volume-missing")
@@ -349,7 +350,7 @@ def test_a_volume_that_nobody_says_where_is_warned_of(module, connection: Connec
 
 def test_a_policy_that_refuses_the_claim_is_named(wire, module, connection: Connection, namespace: str) -> None:
     """As a webhook's would be, its reason is in the sentence."""
-    admission = client.AdmissionregistrationV1Api(connection.api_client)
+    admission = client.AdmissionregistrationV1Api(official_client())
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["persistentvolumeclaims"]}
     spec = {"matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": "false", "message": "claims need a cost centre"}]}
     admission.create_validating_admission_policy({"metadata": {"name": namespace}, "spec": spec})
