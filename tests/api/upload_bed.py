@@ -34,6 +34,12 @@ def token_path(namespace: str) -> str:
     return f"/apis/upload.cdi.kubevirt.io/v1beta1/namespaces/{namespace}/uploadtokenrequests"
 
 
+def ca_bundle(data: dict[str, str]) -> bytes:
+    """CDI's ConfigMap with the CA of its upload proxy."""
+    metadata = {"name": "cdi-uploadproxy-signer-bundle", "namespace": "cdi", "uid": "of-the-bundle"}
+    return json.dumps({"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": data}).encode()
+
+
 class UploadBed:
     """`proxy_url` takes uploads, answers `status` with `headers`, and fills the volume; `taken` is how many bytes came each time."""
 
@@ -77,8 +83,9 @@ class UploadBed:
 
     def serve(self, wire: Wire) -> None:
         """Have the API server's proxy answer for CDI's own API and its ConfigMap, too."""
-        wire.answers[CA_PATH] = json.dumps({"data": {"ca-bundle.crt": self.ca}}).encode()
-        wire.answers[token_path(self._namespace)] = json.dumps({"status": {"token": "secret-upload-token"}}).encode()
+        wire.answers[CA_PATH] = ca_bundle({"ca-bundle.crt": self.ca})
+        token = {"kind": "UploadTokenRequest", "metadata": {"name": "disk"}, "status": {"token": "secret-upload-token"}}
+        wire.answers[token_path(self._namespace)] = json.dumps(token).encode()
 
     def fill(self) -> None:
         for volume in self._connection.list(DATA_VOLUME, self._namespace)[0]:
