@@ -131,7 +131,10 @@ def keep_stored_spelling(desired: t.Any, stored: t.Any) -> t.Any:
         quantities = words.get(key)
         if isinstance(quantities, dict) and isinstance(stored.get(key), dict):
             held = stored[key]
-            words[key] = {name: held[name] if name in held and _canonical(name, value) == _canonical(name, held[name]) else value for name, value in quantities.items()}
+            words[key] = {
+                name: held[name] if name in held and _canonical(name, value) == _canonical(name, held[name]) else value
+                for name, value in quantities.items()
+            }
     return words
 
 

@@ -96,7 +96,8 @@ def _why_missing(connection: Connection, absent: list[dict[str, t.Any]]) -> t.It
         if answer["reason"] != _NO_VOLUME:
             yield f"Whether the volume {title!r} exists is unknown: {answer['reason']}"
         else:
-            yield gone[answer["namespace"]] or f"The volume {title!r} does not exist: there is neither a DataVolume nor a claim; correct its name, or create it."
+            missing = f"The volume {title!r} does not exist: there is neither a DataVolume nor a claim; correct its name, or create it."
+            yield gone[answer["namespace"]] or missing
 
 
 def _wanted(term: t.Any) -> tuple[Key, Object | None]:

@@ -206,6 +206,10 @@ def refuse_claim(volume: t.Mapping[str, t.Any], claim: Object) -> None:
         "storage_class_name": spec.get("storageClassName"),
         "volume_mode": spec.get("volumeMode"),
     }
-    lines = [f"{option}.{name}: {_value(value)} on the claim, {target[name]!r} requested" for name, value in stored.items() if target[name] not in (None, value)]
+    lines = [
+        f"{option}.{name}: {_value(value)} on the claim, {target[name]!r} requested"
+        for name, value in stored.items()
+        if target[name] not in (None, value)
+    ]
     if lines:
         raise CdiError(f"{title} cannot adopt the claim of its name: {'; '.join(lines)}; request what the claim has.")

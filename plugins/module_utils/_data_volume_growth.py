@@ -75,5 +75,6 @@ def judge_growth(claim: Object | None) -> Verdict:
     sizes = f"its claim has {rough(capacity)} and requests {rough(asked)}, with the overhead of the file system{told}"
     if pending and not refused:
         earlier = rough(whole_bytes(t.cast(str, allocated)))
-        return Verdict(FAILED, f"{sizes}; its file system has yet to grow to {earlier}, which a pod that uses it makes happen: start one, and run the task again", _SETTLES)
+        reason = f"{sizes}; its file system has yet to grow to {earlier}, which a pod that uses it makes happen: start one, and run the task again"
+        return Verdict(FAILED, reason, _SETTLES)
     return Verdict(WAITING, sizes)

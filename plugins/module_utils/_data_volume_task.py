@@ -229,6 +229,14 @@ def _results(task: Task, items: list[Item], settings: Settings | None, predicted
         if item.changed and (facts["preallocation"] or {}).get("ignored"):
             task.warn(f"DataVolume {item.title} is not preallocated: {facts['preallocation']['ignored']}")
         namespace, name = item.key
-        result = {"name": name, "namespace": namespace, "changed": item.changed, "drift": item.drift, "reason": item.reason, **facts, "diagnosis": item.diagnosis}
+        result = {
+            "name": name,
+            "namespace": namespace,
+            "changed": item.changed,
+            "drift": item.drift,
+            "reason": item.reason,
+            **facts,
+            "diagnosis": item.diagnosis,
+        }
         results.append({**result, "error": item.error} if item.error else result)
     return results

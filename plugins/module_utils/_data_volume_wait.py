@@ -14,7 +14,7 @@ from ._clone_guard import source_claim
 from ._collected import as_volume, is_collected
 from ._connection import Object
 from ._data_volume_ensure import Item, paused_since
-from ._diagnosis import Evidence
+from ._diagnosis_objects import Evidence, warnings_about
 from ._errors import CdiError
 from ._module import Task
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
@@ -83,10 +83,11 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
         source = waiting.get(sources.get(name, ""))
         if source and source.error:
             phase = str(((item.stored or {}).get("status") or {}).get("phase") or "Pending")
-            item.diagnosis = {"phase": phase, "cause": "source_failed", "message": f"its source failed: {source.error.rstrip('.')}", "remedy": "", "since": None}
+            message = f"its source failed: {source.error.rstrip('.')}"
+            item.diagnosis = {"phase": phase, "cause": "source_failed", "message": message, "remedy": "", "since": None}
         how = "failed" if outcome.verdict.state == FAILED else f"is not ready after {task.params['wait_timeout']} s"
         item.error = f"DataVolume {item.title} {how}: {diagnosis.sentence(item.diagnosis, late=outcome.verdict.state == WAITING)}"
-        told = diagnosis.warnings_about(item.stored, around, item.diagnosis or {}) if item.stored and not source else []
+        told = warnings_about(item.stored, around, item.diagnosis or {}) if item.stored and not source else []
         if told:
             item.error += f" Warnings: {'; '.join(told)}."
 

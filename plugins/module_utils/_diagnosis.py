@@ -12,16 +12,13 @@ from __future__ import annotations
 
 import re
 import typing as t
-from collections import defaultdict
 from datetime import datetime, timezone
-from decimal import Decimal
 
 from ._cdi import conditions, judge_deployment
+from ._diagnosis_objects import Evidence, RelatedObjects, Statement, condition_text, is_claim, stated
 from ._diagnosis_rules import BEGUN, CLAIM_RULES, INTENDED, LASTING, WORKER_RULES, Rule
 from ._preflight import Planned, class_problem
 from ._progress import lasting
-from ._public import redact_urls
-from ._quantity import parse, short
 from ._scratch import timestamp
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 
@@ -33,58 +30,9 @@ _RESTARTS = 3
 _FAILED_WORKER = ("Error", "OOMKilled", "ImagePullFailed")
 # What a clone says of itself while it has no worker (pkg/controller/populators/clone-populator.go, v1.65.0).
 _NO_WORKER = "Populator is running"
-# Events that repeat what the volume's own conditions say, or what a new attempt always says.
-_ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error", "Unschedulable")
-# What keeps a pod from starting, and is overcome once it has (kubelet's pkg/kubelet/events/event.go, v1.34).
-_BEFORE_START = ("FailedScheduling", "FailedAttachVolume", "FailedMapVolume", "FailedMount", "FailedCreatePodSandBox")
 # What other volumes' helpers use for a while, and give back.
 _SHARED = ("quota_exceeded", "storage_full")
-_OWNED_BY = "cdi.kubevirt.io/OwnedByUID"
-_CLONE_ERROR = "cdi.kubevirt.io/cloneError"
-# What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
-_NOISE = re.compile(
-    'the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch" not found|could not find [^ ]* "[^"]*-scratch"'
-    "|PVC is not bound|BackOff:|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
-)
-# What is said of a bound claim that cannot be given its scratch claim.
-_NO_SCRATCH = re.compile('-scratch" is forbidden')
-# How CDI marks what it says of a helper claim.
-_HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
 CLASS_MISSING = "storage_class_missing"
-_UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_MOST_CHARACTERS = 500
-
-
-class Evidence:
-    """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
-
-    `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, None when they were not, or could not be, read.
-    """
-
-    def __init__(
-        self,
-        events: t.Iterable[Object] = (),
-        pods: t.Iterable[Object] = (),
-        claims: t.Iterable[Object] = (),
-        snapshots: t.Iterable[Object] = (),
-        controllers: list[Object] | None = None,
-    ) -> None:
-        self.controllers = controllers
-        self.classes: list[Object] | None = None
-        self.events: dict[str, list[Object]] = defaultdict(list)
-        for event in events:
-            about = event["involvedObject"]
-            # An object that is gone by now had the uid of its claim in its name.
-            for uid in {about.get("uid", ""), *_UID.findall(about.get("name") or "")}:
-                self.events[uid].append(event)
-        self.owned: dict[str, list[tuple[str, Object]]] = defaultdict(list)
-        self.helpers: set[str] = set()
-        for kind, items in (("claim", claims), ("pod", pods), ("snapshot", snapshots)):
-            for item in items:
-                for owner in _owners(item):
-                    self.owned[owner].append((kind, item))
-                if kind != "claim" or any(reference.get("kind") != "DataVolume" for reference in _references(item)):
-                    self.helpers.add(item["metadata"]["uid"])
 
 
 class Diagnosis(t.NamedTuple):
@@ -98,14 +46,6 @@ class Diagnosis(t.NamedTuple):
 
 
 _NO_CLAIM = Diagnosis("claim_missing", "CDI has made no claim for it", "see what refuses the claim (a LimitRange, a webhook): CDI's controller logs it")
-
-
-class Statement(t.NamedTuple):
-    """Words about a volume, for how many seconds they are known to have held, and since when."""
-
-    text: str
-    lasted: float = 0.0
-    since: str = ""
 
 
 def goal(volume: t.Mapping[str, t.Any]) -> str:
@@ -223,10 +163,10 @@ def diagnose(stored: Object, around: Evidence | None = None) -> Diagnosis | None
         return None
     restarts = (stored.get("status") or {}).get("restartCount", 0)
     mine = RelatedObjects(stored, around) if around else None
-    said_of_worker = [_stated(running), *(mine.pods() if mine else ())]
-    said_of_claim = [*([] if bound.get("status") == "True" else [_stated(bound)]), *(mine.claims() if mine else ())]
+    said_of_worker = [stated(running), *(mine.pods() if mine else ())]
+    said_of_claim = [*([] if bound.get("status") == "True" else [stated(bound)]), *(mine.claims() if mine else ())]
     diagnosis = _first(said_of_worker, WORKER_RULES, restarts) or _first(said_of_claim, CLAIM_RULES, restarts)
-    if diagnosis and diagnosis.cause == CLASS_MISSING and around and around.classes is not None and not _is_claim(stored):
+    if diagnosis and diagnosis.cause == CLASS_MISSING and around and around.classes is not None and not is_claim(stored):
         told = class_problem(Planned(stored), around.classes, lambda: None)
         diagnosis = diagnosis._replace(message=told or diagnosis.message, remedy="correct the class" if told else diagnosis.remedy)
     if diagnosis and diagnosis.cause in _SHARED and (mine is None or mine.others_work()):
@@ -234,9 +174,9 @@ def diagnose(stored: Object, around: Evidence | None = None) -> Diagnosis | None
     if diagnosis and diagnosis.cause == "worker_unschedulable" and mine:
         diagnosis = diagnosis._replace(message=diagnosis.message + mine.requests())
     if phase == "Failed":
-        return (diagnosis or Diagnosis("failed", _told(running), ""))._replace(grace=0.0)
+        return (diagnosis or Diagnosis("failed", condition_text(running), ""))._replace(grace=0.0)
     if running.get("reason") in _FAILED_WORKER and restarts >= _RESTARTS:
-        diagnosis = diagnosis or Diagnosis("worker_restarts", _told(running), "see what its pod says")
+        diagnosis = diagnosis or Diagnosis("worker_restarts", condition_text(running), "see what its pod says")
         return diagnosis._replace(message=f"{diagnosis.message} (after {restarts} restarts)", grace=0.0)
     if diagnosis or around is None or mine is None:
         return diagnosis
@@ -247,18 +187,6 @@ def unexplained(stored: Object, around: Evidence) -> bool:
     """Whether only CDI's controller can tell what is wrong, if anything is."""
     found = diagnose(stored, around)
     return found is None or found.cause in ("controller_down", _NO_CLAIM.cause)
-
-
-def _stated(condition: Object) -> Statement:
-    """CDI moves the heartbeat when it changes the words (pkg/controller/datavolume/conditions.go, v1.65.0)."""
-    return Statement(_told(condition), since=condition.get("lastHeartbeatTime") or condition.get("lastTransitionTime") or "")
-
-
-def _told(condition: Object) -> str:
-    reason, message = condition.get("reason", ""), condition.get("message", "")
-    if reason == "OOMKilled":
-        message = "the pod needs more memory than its limit"  # and what is told is its log.
-    return _tidy(f"{reason or 'no reason'}: {message or 'no message'}")
 
 
 def _first(said: t.Iterable[Statement], rules: t.Sequence[Rule], restarts: int) -> Diagnosis | None:
@@ -289,135 +217,3 @@ def _controller_down(stored: Object, controllers: t.Sequence[Object] | None) -> 
             remedy = "see its pods' events and logs, and that CDI's operator runs"
             return Diagnosis("controller_down", f"CDI's controller (Deployment {name}) does not run: {verdict.reason or 'it has no pods'}", remedy, LASTING)
     return None
-
-
-class RelatedObjects:
-    """What around a volume belongs to it: its claim, the helper claims and pods that own one another, and their events."""
-
-    def __init__(self, stored: Object, around: Evidence) -> None:
-        self._around = around
-        self._uids: dict[str, None] = {stored["metadata"].get("uid", ""): None}
-        self._found: dict[str, list[Object]] = {"claim": [stored] if _is_claim(stored) else [], "pod": [], "snapshot": []}
-        reached = list(self._uids)
-        while reached:
-            for kind, item in around.owned.get(reached.pop(), ()):
-                uid = item["metadata"]["uid"]
-                if uid not in self._uids:
-                    self._uids[uid] = None
-                    reached.append(uid)
-                    self._found[kind].append(item)
-        events = {event["metadata"]["uid"]: event for uid in self._uids for event in around.events.get(uid, ())}
-        started = {pod["metadata"]["uid"] for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") != "Pending"}
-        lasting = [event for event in events.values() if event["involvedObject"].get("uid") not in started or event.get("reason") not in _BEFORE_START]
-        self.events = sorted(lasting, key=_last_seen, reverse=True)
-
-    def has_claims(self) -> bool:
-        return bool(self._found["claim"])
-
-    def uploads(self) -> t.Iterator[t.Mapping[str, str]]:
-        """The annotations of its claims, where a client writes down what it sends."""
-        return (claim["metadata"].get("annotations") or {} for claim in self._found["claim"])
-
-    def others_work(self) -> bool:
-        """Whether other volumes' helpers are at work, which give back what they use."""
-        return bool(self._around.helpers.difference(self._uids))
-
-    def pods(self) -> t.Iterator[Statement]:
-        """What pods that do not run say: their containers, and their events."""
-        waiting = {pod["metadata"]["uid"]: pod for pod in self._pending()}
-        for pod in waiting.values():
-            status = pod["status"]
-            for container in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
-                yield Statement(_told((container.get("state") or {}).get("waiting") or {}))
-            for condition in status.get("conditions") or ():
-                if condition.get("type") == "PodScheduled" and condition.get("status") != "True":
-                    yield _stated(condition)
-        yield from (_event(event) for event in self.events if event["involvedObject"].get("uid") in waiting)
-
-    def _pending(self) -> list[Object]:
-        return [pod for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") == "Pending"]
-
-    def requests(self) -> str:
-        """What the pod that does not start asks a node for, in brackets."""
-        asked: dict[str, Decimal] = defaultdict(Decimal)
-        for pod in self._pending()[:1]:
-            for container in (pod.get("spec") or {}).get("containers") or ():
-                for name, quantity in ((container.get("resources") or {}).get("requests") or {}).items():
-                    asked[name] += parse(quantity)
-        texts = [f"{value * 1000:.0f}m CPU" if name == "cpu" else f"{_bytes(value)} {name}" for name, value in sorted(asked.items())]
-        return f" (the pod requests {', '.join(texts)})" if texts else ""
-
-    def claims(self) -> t.Iterator[Statement]:
-        """What is said of claims that are not bound, and of objects that are to become them; last, that they are not."""
-        settled = {claim["metadata"]["uid"] for claim in self._found["claim"] if (claim.get("status") or {}).get("phase") == "Bound"}
-        for snapshot in self._found["snapshot"]:
-            error = (snapshot.get("status") or {}).get("error") or {}
-            if error.get("message"):
-                yield Statement(_tidy(f"SnapshotFailed: {error['message']}"))
-        for claim in self._found["claim"]:
-            error = (claim["metadata"].get("annotations") or {}).get(_CLONE_ERROR)
-            if error:
-                yield Statement(_tidy(f"CloneError: {error}"))
-        for event in self.events:
-            about = event["involvedObject"]
-            if about.get("kind") == "Pod" or event.get("reason") in _ECHOES:
-                continue
-            said = _event(event)
-            if not _NOISE.search(said.text) and (about.get("uid") not in settled or _NO_SCRATCH.search(said.text)):
-                yield said
-        for claim in self._found["claim"]:
-            name, storage_class = claim["metadata"]["name"], claim["spec"].get("storageClassName")
-            if claim["metadata"]["uid"] in settled or "volumeName" in claim["spec"]:
-                continue
-            if storage_class is None:
-                yield Statement(f"NoStorageClass: claim {name} names no storage class, and none is the default")
-            elif not storage_class:
-                yield Statement(f"ClaimPending: claim {name} has the empty storage class, and no persistent volume fits it")
-            # The claim that is to be populated is pending until the end.
-            elif claim["metadata"]["uid"] in self._around.helpers:
-                yield Statement(f"ClaimPending: claim {name} of storage class {storage_class} is not bound")
-
-
-def _bytes(value: Decimal) -> str:
-    """`64Mi`, or `60M`, as CDI writes its own."""
-    return f"{value / 10**6:.0f}M" if value and value % 10**6 == 0 else short(value)
-
-
-def _is_claim(stored: Object) -> bool:
-    return "accessModes" in (stored.get("spec") or {})
-
-
-def _references(item: Object) -> list[Object]:
-    return item["metadata"].get("ownerReferences") or []
-
-
-def _owners(item: Object) -> list[str]:
-    return [*(owner["uid"] for owner in _references(item)), (item["metadata"].get("labels") or {}).get(_OWNED_BY, "")]
-
-
-def _event(event: Object) -> Statement:
-    text = _tidy(f"{event.get('reason')}: {event.get('message') or ''}")
-    since = event.get("firstTimestamp") or ""
-    first, last = timestamp(since), timestamp(event.get("lastTimestamp"))
-    return Statement(text, (last - first).total_seconds() if first and last else 0.0, since)
-
-
-def _last_seen(event: Object) -> str:
-    return event.get("lastTimestamp") or event.get("eventTime") or ""
-
-
-def warnings_about(stored: Object, around: Evidence, explained: t.Mapping[str, str]) -> list[str]:
-    """The last three different warnings about a volume, its claim, its helper claims and pods, the newest last, that say more than `explained`."""
-    told: dict[str, None] = {}
-    for event in RelatedObjects(stored, around).events:
-        text = _event(event).text
-        message = text.partition(": ")[2]
-        if not _NOISE.search(text) and message not in explained["message"] and not any(message in other for other in told):
-            told[text] = None
-    return list(told)[:3][::-1]
-
-
-def _tidy(text: str) -> str:
-    """On one line, of bounded length, and without what a URL may carry of secrets."""
-    text = redact_urls(_HELPER.sub("", " ".join(str(text).split()))).rstrip(".")
-    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import typing as t
 
 from ._connection import Connection, Object
-from ._diagnosis import CLASS_MISSING, Evidence, diagnose, unexplained
+from ._diagnosis import CLASS_MISSING, diagnose, unexplained
+from ._diagnosis_objects import Evidence
 from ._errors import ApiError
 from ._resources import DEPLOYMENT, EVENT, PERSISTENT_VOLUME_CLAIM, POD, STORAGE_CLASS, VOLUME_SNAPSHOT, Resource
 

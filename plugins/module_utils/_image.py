@@ -180,14 +180,16 @@ def _qcow2_size(path: str, content: Content) -> int:
         raise CdiError(f"{path} needs a backing file, and CDI takes no such image; make it whole, with its backing file beside it, {_made_whole(path)}.")
     if field(content, 32, ">I"):
         source = f"--object secret,id=key,file=PASSPHRASE_FILE --image-opts driver=qcow2,file.filename={shlex.quote(path)},encrypt.key-secret=key"
-        raise CdiError(f"{path} is encrypted, and CDI cannot convert it; decrypt it with: qemu-img convert {source} -O qcow2 {shlex.quote(renamed(path, '.qcow2'))}.")
+        command = f"qemu-img convert {source} -O qcow2 {shlex.quote(renamed(path, '.qcow2'))}"
+        raise CdiError(f"{path} is encrypted, and CDI cannot convert it; decrypt it with: {command}.")
     features = field(content, 72, ">Q") if version == 3 else 0
     if features & _QCOW2_EXTERNAL:
         raise CdiError(f"{path} keeps its data in an external file, and CDI takes no such image; make it whole, with that file beside it, {_made_whole(path)}.")
     if features & _QCOW2_CORRUPT:
         raise CdiError(f"{path} is marked as corrupt, and CDI takes no such image; repair it with: qemu-img check -r all {shlex.quote(path)}.")
     if features & ~_QCOW2_KNOWN or (features & 8 and field(content, 104, ">B") > 1):
-        raise CdiError(f"{path} has features that CDI's QEMU does not know (0x{features:x}); with the QEMU that made it, convert it {_made_whole(path, '-o', 'compat=1.1')}.")
+        how = _made_whole(path, "-o", "compat=1.1")
+        raise CdiError(f"{path} has features that CDI's QEMU does not know (0x{features:x}); with the QEMU that made it, convert it {how}.")
     return int(field(content, 24, ">Q"))
 
 
@@ -207,7 +209,8 @@ def _vmdk_size(path: str, content: Content) -> int:
 
 def _vdi_size(path: str, content: Content) -> int:
     if field(content, 0x4C, "<I") not in (1, 2):
-        raise CdiError(f"{path} is a differencing vdi that needs its parent; make it whole with: VBoxManage clonemedium {shlex.quote(path)} {shlex.quote(renamed(path, '.vdi'))}.")
+        command = f"VBoxManage clonemedium {shlex.quote(path)} {shlex.quote(renamed(path, '.vdi'))}"
+        raise CdiError(f"{path} is a differencing vdi that needs its parent; make it whole with: {command}.")
     return -(-int(field(content, 0x170, "<Q")) // _SECTOR) * _SECTOR
 
 

@@ -177,7 +177,8 @@ def terminating(reference: Reference, stored: Object) -> str:
     since = stored["metadata"].get("deletionTimestamp")
     if not since:
         return ""
-    return f"{reference.title} ({reference.option}) has been marked for deletion since {since}; wait until it is gone and create it again, or use another source"
+    remedy = "wait until it is gone and create it again, or use another source"
+    return f"{reference.title} ({reference.option}) has been marked for deletion since {since}; {remedy}"
 
 
 def claim_of(planned: Planned, settings: Settings) -> Object | None:

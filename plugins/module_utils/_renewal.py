@@ -55,9 +55,8 @@ class Source:
     def renewed(self, rejected: Credentials) -> Credentials:
         """What to send after a 401; the same as `rejected` when there is nothing else."""
         with self._lock:
-            if self._held == rejected:
+            if self._held is None or self._held == rejected:
                 self._held = self._get(None)
-            assert self._held
             return self._held
 
     def _expired(self) -> bool:
@@ -65,8 +64,7 @@ class Source:
 
     def _get(self, before: Credentials | None) -> Credentials:
         """Get credentials anew. `before` are those that have expired, and that still serve if need be."""
-        assert self._held
-        return self._held
+        return t.cast(Credentials, self._held)
 
 
 class FileSource(Source):

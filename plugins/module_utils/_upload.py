@@ -29,7 +29,8 @@ from ._data_volume import BIND_IMMEDIATELY, Drift, desired
 from ._data_volume_checks import check as check_volume
 from ._data_volume_growth import requested
 from ._data_volume_options import VOLUME_OPTIONS
-from ._diagnosis import Evidence, weigh
+from ._diagnosis import weigh
+from ._diagnosis_objects import Evidence
 from ._diagnosis_rules import INTENDED, SPOILT, UPLOADED
 from ._errors import CdiError
 from ._fields import field_name

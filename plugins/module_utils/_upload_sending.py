@@ -19,7 +19,7 @@ from ._apply import write
 from ._clone import annotations
 from ._collected import as_volume, is_collected
 from ._connection import Object
-from ._diagnosis import Evidence
+from ._diagnosis_objects import Evidence, warnings_about
 from ._diagnosis_rules import BEGUN
 from ._errors import ApiError, CdiError
 from ._evidence_reader import EvidenceReader
@@ -231,7 +231,8 @@ def _ready(session: Session, item: Item) -> Object:
         begun = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
         item.claim = annotate(session, item, {rules.INTENDED: item.digest, BEGUN: begun})
     if intended not in (None, item.digest):
-        raise CdiError(f"Another task is uploading a different file (SHA-256 {intended}) into {item.title}; wait for its end, and run the task again to compare.")
+        remedy = "wait for its end, and run the task again to compare"
+        raise CdiError(f"Another task is uploading a different file (SHA-256 {intended}) into {item.title}; {remedy}.")
     return outcome.object
 
 
@@ -247,7 +248,7 @@ def _warnings(session: Session, item: Item) -> str:
     if item.volume is None:
         return ""
     around = EvidenceReader(session.connection, item.key[0]).probe([item.volume])
-    told = diagnosis.warnings_about(item.volume, around, diagnosis.explain(item.volume, around, late=True) or {"message": ""})
+    told = warnings_about(item.volume, around, diagnosis.explain(item.volume, around, late=True) or {"message": ""})
     return f" Warnings: {'; '.join(told)}." if told else ""
 
 

@@ -229,7 +229,8 @@ def _sha256(session: Session, item: Item) -> str:
 def _checked(item: Item, found: str) -> str:
     checksum = item.upload["checksum"]
     if checksum and found != rules.digest_of(checksum):
-        raise CdiError(f"{item.upload['path']} does not match checksum: expected {checksum.lower()}, got sha256:{found}; nothing was sent. Correct checksum, or the file.")
+        differs = f"expected {checksum.lower()}, got sha256:{found}"
+        raise CdiError(f"{item.upload['path']} does not match checksum: {differs}; nothing was sent. Correct checksum, or the file.")
     return found
 
 

@@ -14,7 +14,9 @@ from ansible.errors import AnsibleFilterError
 from ansible.utils.unsafe_proxy import wrap_var
 
 
-def guarded(name: str, function: t.Callable[..., t.Any], expects: str = "expects the dictionary that filter kubevirt.cdi.report returns") -> t.Callable[..., t.Any]:
+def guarded(
+    name: str, function: t.Callable[..., t.Any], expects: str = "expects the dictionary that filter kubevirt.cdi.report returns"
+) -> t.Callable[..., t.Any]:
     """The filter of a function of plain data. Ansible hands its own types in; before 2.19 it templates what comes out, unless wrapped."""
 
     def wrapped(value: t.Any, *arguments: t.Any) -> t.Any:

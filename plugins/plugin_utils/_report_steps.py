@@ -74,7 +74,8 @@ def _items(step: str, result: Facts) -> list[Facts]:
         return [{"title": "/".join(filter(None, (item.get("namespace"), item["name"]))), **item} for item in listed]
     rounds = [each for each in result.get("results") or [] if isinstance(each.get("item"), dict)]
     return [
-        {**each, "title": each["item"].get("name") or each["item"].get("namespace"), "error": each.get("msg") if each.get("failed") else None} for each in rounds
+        {**each, "title": each["item"].get("name") or each["item"].get("namespace"), "error": each.get("msg") if each.get("failed") else None}
+        for each in rounds
     ]
 
 

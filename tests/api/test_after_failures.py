@@ -143,6 +143,7 @@ def requests(server: tuple[str, str]) -> int:
 @pytest.mark.parametrize("fault", list(FAULTS))
 def test_no_request_that_fails_hides_what_was_done(server, requests: int, fault: str) -> None:
     assert requests >= 20
+
     def check(number: int) -> str:
         result, changed, wire = broken_run(server, number, fault)
         broken = wire.requests[number - 1] if len(wire.requests) >= number else None

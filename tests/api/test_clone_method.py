@@ -326,6 +326,8 @@ def test_an_empty_variable_of_the_environment_is_not_given_and_switches_nothing_
     assert not checked.error_messages and checked.validated_parameters["validate_certs"] is None
     monkeypatch.setenv("K8S_AUTH_VALIDATE_CERTS", "no")
     assert looked_up()["validate_certs"] is False
+
+
 def test_what_may_not_be_read_is_not_taken_for_missing(look_up, namespace) -> None:
     (answer,) = look_up(f"{namespace}/disk", token=LIMITED)
     assert not answer["exists"] and "grant the verb" in answer["reason"]

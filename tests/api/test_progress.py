@@ -173,7 +173,8 @@ def test_what_is_shown_of_a_volume_that_is_deleted(direct: Connection, namespace
 def test_nothing_is_shown_where_it_must_not_and_the_task_runs(namespace: str, tmp_path: Path, task: dict[str, Any], environment: dict[str, str]) -> None:
     (tmp_path / "as_json.py").write_text(_CALLBACK)
     module = {"kubevirt.cdi.data_volume": {"name": "disk", **BLANK, "wait_timeout": 2}}
-    shown = _lines(_command(tmp_path, {**module, **task}, namespace=namespace), code=0 if "check_mode" in task else 2, ANSIBLE_CALLBACK_PLUGINS=str(tmp_path), **environment)
+    command = _command(tmp_path, {**module, **task}, namespace=namespace)
+    shown = _lines(command, code=0 if "check_mode" in task else 2, ANSIBLE_CALLBACK_PLUGINS=str(tmp_path), **environment)
     assert _of_disk(shown, namespace) == []
     if environment:
         assert json.loads("\n".join(line for _when, line in shown)) == {"failures": 1}

@@ -99,7 +99,10 @@ def _status(code: int, reason: str, message: str) -> tuple[int, dict[str, str], 
 
 FORBIDDEN = 'datavolumes is forbidden: User "u" cannot get resource "datavolumes"'
 REFUSALS = {
-    "401": (_status(401, "Unauthorized", "Unauthorized"), "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: give a valid api_key"),
+    "401": (
+        _status(401, "Unauthorized", "Unauthorized"),
+        "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: give a valid api_key",
+    ),
     "403": (_status(403, "Forbidden", FORBIDDEN), 'grant the verb "'),
     "404": ((404, {}, b"404 page not found"), "the cluster does not serve"),
     "409": (_status(409, "Conflict", "the object has been modified"), "(HTTP 409); run the task again"),

@@ -35,7 +35,7 @@ VOLUME = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 
 
 def manifest(name: str) -> list[dict[str, Any]]:
-    return [document for document in yaml.safe_load_all((ROOT / "docs" / "rbac" / f"{name}.yml").read_text()) if document]
+    return yaml.safe_load((ROOT / "docs" / "rbac" / f"{name}.yml").read_text())["items"]
 
 
 def acting_as(wire: Wire, namespace: str, account: str) -> dict[str, str]:

@@ -158,7 +158,9 @@ def test_who_gives_url_and_ca_needs_nothing_in_the_namespace_of_cdi(wire: Wire, 
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_takes_the_token_nowhere(upload: Upload, bed: UploadBed, image: Path, status: int, direct: Connection, namespace: str, tmp_path: Path) -> None:
+def test_a_redirect_takes_the_token_nowhere(
+    upload: Upload, bed: UploadBed, image: Path, status: int, direct: Connection, namespace: str, tmp_path: Path
+) -> None:
     (tmp_path / "other").mkdir()
     with UploadBed(direct, os.environ["KUBECONFIG"], namespace, tmp_path / "other") as other:
         bed.status, bed.headers = status, {"Location": f"{other.proxy_url}/v1beta1/upload-async?token=s3cret"}
@@ -251,7 +253,9 @@ def test_a_replacement_that_fails_says_that_the_data_are_gone(upload: Upload, be
     assert "The one before it was deleted with its data." in result["msg"] and not bed.settled("disk")
 
 
-def test_a_replacement_that_the_api_server_would_not_let_us_make_deletes_nothing(wire: Wire, upload: Upload, bed: UploadBed, image: Path, namespace: str) -> None:
+def test_a_replacement_that_the_api_server_would_not_let_us_make_deletes_nothing(
+    wire: Wire, upload: Upload, bed: UploadBed, image: Path, namespace: str
+) -> None:
     """A quota, a webhook, a missing right: here for whatever name is tried first."""
     assert upload(name="disk", path=str(image))["action"] == "uploaded"
     image.write_bytes(os.urandom(2 * MIB))
@@ -320,7 +324,9 @@ def test_raw_is_insisted_on_in_words(upload: Upload, bed: UploadBed, tmp_path: P
 
 
 @pytest.mark.parametrize("changes", [False, True])
-def test_a_block_device_is_sent_and_its_changes_are_seen(upload: Upload, bed: UploadBed, tmp_path: Path, changes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_block_device_is_sent_and_its_changes_are_seen(
+    upload: Upload, bed: UploadBed, tmp_path: Path, changes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import subprocess
 
     backing = tmp_path / "backing"

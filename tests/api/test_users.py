@@ -149,7 +149,8 @@ def test_a_stopped_machine_that_names_the_volume_is_asked_about(connection, modu
 
 def test_a_clone_on_its_way_keeps_its_source_unless_it_goes_too(connection, module, namespace, disk, reach) -> None:
     spec = {"source": {"pvc": {"name": "disk", "namespace": namespace}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
-    connection.create(DATA_VOLUME, {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": {"name": "copy"}, "spec": spec}, namespace, dry_run=False)
+    copy = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": {"name": "copy"}, "spec": spec}
+    connection.create(DATA_VOLUME, copy, namespace, dry_run=False)
     reach(namespace, "copy", "CloneInProgress")
     copy = connection.get(DATA_VOLUME, "copy", namespace)
     owner = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "name": "copy", "uid": copy["metadata"]["uid"], "controller": True}

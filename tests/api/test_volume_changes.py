@@ -261,7 +261,8 @@ def test_a_label_that_reads_like_a_number_is_a_text(module, namespace) -> None:
 
 
 def _served_by(version: str) -> dict[str, bytes]:
-    listed = {"apiVersion": CDI.api_version, "kind": "CDIList", "metadata": {"resourceVersion": "1"}, "items": [{"metadata": {"name": "cdi"}, "status": {"observedVersion": version}}]}
+    served = {"metadata": {"name": "cdi"}, "status": {"observedVersion": version}}
+    listed = {"apiVersion": CDI.api_version, "kind": "CDIList", "metadata": {"resourceVersion": "1"}, "items": [served]}
     return {CDI.path(): json.dumps(listed).encode()}
 
 

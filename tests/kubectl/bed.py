@@ -95,12 +95,14 @@ def make(directory: Path) -> Iterator[Bed]:
     bed.https, bed.http = (server.server_port for server in servers)
     listeners = [_proxy(bed, "proxy", None), _proxy(bed, "tls_proxy", plain_context)]
     bed.proxy, bed.tls_proxy = (listener.getsockname()[1] for listener in listeners)
-    yield bed
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-    for listener in listeners:
-        listener.close()
+    try:
+        yield bed
+    finally:
+        for server in servers:
+            server.shutdown()
+            server.server_close()
+        for listener in listeners:
+            listener.close()
 
 
 def _serve(bed: Bed, name: str, context: ssl.SSLContext | None) -> ThreadingHTTPServer:

@@ -102,9 +102,14 @@ def test_failed_tries_leave_neither_volumes_nor_pods(namespace: str, module: Any
         result = module("volume_upload", name=f"disk-{number}", namespace=namespace, path=str(path), storage=THIN, retries=1).result
         assert result["failed"] and "was deleted again" in result["msg"] and not result["changed"], result
     deadline = time.monotonic() + 60
-    while (left := _pods(connection, namespace) + connection.list(DATA_VOLUME, namespace)[0] + connection.list(PERSISTENT_VOLUME_CLAIM, namespace)[0]) and time.monotonic() < deadline:
+
+    def left() -> list[Any]:
+        volumes, claims = (connection.list(resource, namespace)[0] for resource in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM))
+        return _pods(connection, namespace) + volumes + claims
+
+    while left() and time.monotonic() < deadline:
         time.sleep(1)
-    assert left == []
+    assert left() == []
     kept = module("volume_upload", name="disk", namespace=namespace, path=str(path), storage=THIN, retries=1, on_failure="keep").result
     assert (kept["changed"], kept["action"]) == (True, "created") and connection.get(DATA_VOLUME, "disk", namespace) is not None
 

@@ -169,7 +169,10 @@ def test_a_manifest_that_cannot_be_had_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (URLError(socket.gaierror(-2, "Name or service not known")), "(the name does not resolve); offline, download it elsewhere and set manifest to its path"),
+        (
+            URLError(socket.gaierror(-2, "Name or service not known")),
+            "(the name does not resolve); offline, download it elsewhere and set manifest to its path",
+        ),
         (URLError(ConnectionRefusedError(111, "Connection refused")), "(Connection refused); offline"),
         (URLError(TimeoutError("timed out")), "(no answer within 60 s); offline"),
         (TimeoutError("The read operation timed out"), "(no answer within 60 s); offline"),

@@ -52,7 +52,12 @@ def _condition(kind: str, message: str = "", status: str = "True") -> list[dict[
         (_claim(capacity="1Gi", allocatedResources={"storage": "1.5Gi"}, conditions=_condition("FileSystemResizePending")), FAILED),
         (_claim("10Ti", "1Gi", allocatedResources={"storage": "2Gi"}, conditions=_condition("FileSystemResizePending")), FAILED),
         (
-            _claim("10Ti", "1Gi", allocatedResources={"storage": "2Gi"}, conditions=[*_condition("FileSystemResizePending"), *_condition("ControllerResizeError")]),
+            _claim(
+                "10Ti",
+                "1Gi",
+                allocatedResources={"storage": "2Gi"},
+                conditions=[*_condition("FileSystemResizePending"), *_condition("ControllerResizeError")],
+            ),
             WAITING,
         ),
         (_claim("0.3Gi", "322122547"), WAITING),

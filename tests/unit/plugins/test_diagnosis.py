@@ -14,6 +14,7 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _diagnosis as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_objects import Evidence, warnings_about
 from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
 
 UIDS = [f"{number}0000000-0000-4000-8000-000000000000" for number in range(6)]
@@ -45,7 +46,7 @@ def _stored(phase: str, restarts: int = 0, **conditions: dict[str, str]) -> dict
 def test_an_upload_that_was_begun_and_not_finished_is_a_problem(phase: str, noted: dict[str, str], told: str | None) -> None:
     owner = [{"kind": "DataVolume", "uid": VOLUME}]
     claim = {"metadata": {"name": "disk", "uid": CLAIM, "annotations": noted, "ownerReferences": owner}, "spec": {}}
-    explained = rules.explain(_stored(phase, Running={"status": "True"}), rules.Evidence(claims=[claim]))
+    explained = rules.explain(_stored(phase, Running={"status": "True"}), Evidence(claims=[claim]))
     assert (explained is None) == (told is None)
     if explained:
         assert explained["cause"] == "upload_unfinished" and told in explained["message"]
@@ -114,7 +115,7 @@ def _event(about: str, reason: str, message: str, kind: str = "PersistentVolumeC
 def _around(*events: Any, pod: Any = None, prime: str = "Pending", others: Any = ()) -> Any:
     claims = [_object(CLAIM, VOLUME, "DataVolume"), _object(PRIME, CLAIM, phase=prime), *others]
     pods = [{**_object(POD, PRIME), "status": {"phase": "Pending", **pod}}] if pod else []
-    return rules.Evidence(events, pods, claims)
+    return Evidence(events, pods, claims)
 
 
 def _cause(stored: dict[str, Any], around: Any = None) -> str | None:
@@ -126,11 +127,11 @@ def _owned(uid: str, annotations: dict[str, str] | None = None, **spec: Any) -> 
     """A claim of the volume like this, and no other helper."""
     claim = _object(uid, VOLUME, **spec)
     claim["metadata"]["annotations"] = annotations
-    return rules.Evidence((), (), [claim])
+    return Evidence((), (), [claim])
 
 
 def _snapshot(error: dict[str, str]) -> Any:
-    return rules.Evidence(snapshots=[{**_object(SCRATCH, VOLUME), "status": {"error": error}}])
+    return Evidence(snapshots=[{**_object(SCRATCH, VOLUME), "status": {"error": error}}])
 
 
 # What a real CDI v1.65.0 said of volumes that were made to fail.
@@ -248,17 +249,17 @@ def test_pods_claims_and_snapshots_tell_what_the_volume_does_not(around: Any, ca
 
 def test_without_a_claim_something_must_have_refused_it() -> None:
     stored = _stored("Pending", Bound={"reason": "NotFound"})
-    assert _cause(stored, rules.Evidence(controllers=[_controller(1)])) == "claim_missing"
-    made = rules.Evidence((), (), [_object(CLAIM, VOLUME, "DataVolume")], controllers=[_controller(1)])
+    assert _cause(stored, Evidence(controllers=[_controller(1)])) == "claim_missing"
+    made = Evidence((), (), [_object(CLAIM, VOLUME, "DataVolume")], controllers=[_controller(1)])
     assert _cause(stored, made) is None
 
 
 def test_only_what_nothing_explains_is_asked_of_the_controller() -> None:
     untouched = {"metadata": {"name": "disk", "uid": VOLUME}}
-    assert rules.unexplained(untouched, rules.Evidence())
-    assert rules.unexplained(_stored("ImportScheduled"), rules.Evidence())
+    assert rules.unexplained(untouched, Evidence())
+    assert rules.unexplained(_stored("ImportScheduled"), Evidence())
     refused = _stored("Pending", Bound={"reason": "ErrClaimNotValid"})
-    assert not rules.unexplained(refused, rules.Evidence())
+    assert not rules.unexplained(refused, Evidence())
 
 
 def test_events_of_others_do_not_count() -> None:
@@ -354,14 +355,14 @@ def _controller(available: int) -> dict[str, Any]:
 
 def test_a_controller_that_is_down_says_nothing_so_we_do() -> None:
     untouched = {"metadata": {"name": "disk", "uid": VOLUME}}
-    down = rules.Evidence(controllers=[_controller(0)])
+    down = Evidence(controllers=[_controller(0)])
     assert "Deployment cdi/cdi-deployment" in rules.explain(untouched, down)["message"]
     assert rules.judge(_volume(), untouched, down).state == FAILED
-    assert _cause(untouched, rules.Evidence(controllers=[])) == "controller_down"
-    assert _cause(untouched, rules.Evidence(controllers=[_controller(1)])) is None
+    assert _cause(untouched, Evidence(controllers=[])) == "controller_down"
+    assert _cause(untouched, Evidence(controllers=[_controller(1)])) is None
     # Without the right to see it there is a suspicion.
-    assert rules.judge(_volume(), untouched, rules.Evidence()).state == WAITING
-    assert _cause(untouched, rules.Evidence()) == "controller_down"
+    assert rules.judge(_volume(), untouched, Evidence()).state == WAITING
+    assert _cause(untouched, Evidence()) == "controller_down"
 
 
 def test_a_time_out_always_has_something_to_say() -> None:
@@ -388,14 +389,14 @@ def test_warnings_say_what_the_diagnosis_does_not() -> None:
         _event(OTHER, "R", "other"),
         _event(PRIME, "FailedScheduling", 'error getting PVC: could not find v1.PersistentVolumeClaim "demo/disk-scratch"'),
     )
-    told = rules.warnings_about(_stored("Pending"), around, {"message": "R: told"})
+    told = warnings_about(_stored("Pending"), around, {"message": "R: told"})
     assert told == ["R: first", "R: second", "R: third"]
 
 
 @pytest.mark.parametrize(("phase", "told"), [("Pending", ["FailedMount: no secret"]), ("Running", [])])
 def test_what_kept_a_pod_from_starting_is_no_warning_once_it_runs(phase: str, told: list[str]) -> None:
     around = _around(_event(POD, "FailedMount", "no secret", kind="Pod"), pod={"phase": phase})
-    assert rules.warnings_about(_stored("UploadReady"), around, {"message": ""}) == told
+    assert warnings_about(_stored("UploadReady"), around, {"message": ""}) == told
 
 
 def test_a_worker_without_memory_tells_that_and_not_its_log() -> None:
@@ -430,7 +431,7 @@ def test_a_thousand_volumes_are_diagnosed_in_no_time() -> None:
     claims += [_object(uid.format(2), uid.format(1)) for uid in uids]
     events = [_event(uid.format(2), "ProvisioningFailed", "no") for uid in uids]
     started = time.monotonic()
-    around = rules.Evidence(events, (), claims)
+    around = Evidence(events, (), claims)
     for uid in uids:
         assert _cause({"metadata": {"uid": uid.format(0)}, "status": {"phase": "Pending"}}, around)
     assert time.monotonic() - started < 2

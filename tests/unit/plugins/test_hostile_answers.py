@@ -55,7 +55,8 @@ def server() -> Iterator[Hostile]:
 
 
 def _spelled(secret: str) -> st.SearchStrategy[str]:
-    return st.sampled_from([secret, quote(secret, safe=""), json.dumps(secret), repr(secret), f"Invalid source URL: {URL}", f"http://me:{PASSWORD}@images.test"])
+    alone = [secret, quote(secret, safe=""), json.dumps(secret), repr(secret)]
+    return st.sampled_from([*alone, f"Invalid source URL: {URL}", f"http://me:{PASSWORD}@images.test"])
 
 
 WORDS = st.one_of(st.sampled_from(SECRETS).flatmap(_spelled), st.text(max_size=30), st.sampled_from(["", "NotFound", "Forbidden", "Conflict", "disk", "demo"]))
@@ -138,7 +139,8 @@ HEADERS = st.lists(
     st.tuples(
         st.sampled_from(["Content-Type", "Location", "Retry-After", "Warning", "Content-Encoding", "WWW-Authenticate", "Set-Cookie", "X-\xe9"]),
         st.one_of(
-            st.sampled_from(["application/json", "gzip", "deflate", "0", "-1", "1e9", "Wed, 21 Oct 2026 07:28:00 GMT", f"299 - \"old {PASSWORD}\"", "/login", URL, "//[", "Basic"]),
+            st.sampled_from(["application/json", "gzip", "deflate", "0", "-1", "1e9", "Wed, 21 Oct 2026 07:28:00 GMT"]),
+            st.sampled_from([f'299 - "old {PASSWORD}"', "/login", URL, "//[", "Basic"]),
             st.text(st.characters(exclude_characters="\r\n", exclude_categories=("Cs",)), max_size=20),
         ),
     ),

@@ -207,7 +207,8 @@ def _packed(path: Path, compression: str) -> Path:
 def test_what_is_packed_twice_is_named_with_both(folder: Path, inner: str, outer: str) -> None:
     (folder / "twice.img").write_bytes(RAW[:200_000])
     path = _packed(_packed(folder / "twice.img", inner), outer)
-    with pytest.raises(CdiError, match=f"is packed twice .{inner} in {outer}., .*unpack the outer with: {_TOOLS[outer]} -dc .* and give {folder}/twice.img.{inner} as path"):
+    remedy = f"unpack the outer with: {_TOOLS[outer]} -dc .* and give {folder}/twice.img.{inner} as path"
+    with pytest.raises(CdiError, match=f"is packed twice .{inner} in {outer}., .*{remedy}"):
         inspect(str(path))
 
 
@@ -312,7 +313,10 @@ def test_no_image_that_qemu_makes_is_taken_for_one_that_is_cut(folder: Path, kin
 
 
 @settings(max_examples=20, deadline=None)
-@given(kind=st.sampled_from(["qcow2", "qcow2-extended", "vdi", "vmdk", "vhd", "vhdx"]), commands=st.lists(st.tuples(st.sampled_from(["write -P 7", "discard", "write -z"]), st.integers(0, 4000), st.integers(1, 200)), max_size=8))
+@given(
+    kind=st.sampled_from(["qcow2", "qcow2-extended", "vdi", "vmdk", "vhd", "vhdx"]),
+    commands=st.lists(st.tuples(st.sampled_from(["write -P 7", "discard", "write -z"]), st.integers(0, 4000), st.integers(1, 200)), max_size=8),
+)
 def test_no_image_that_a_guest_has_written_to_is_taken_for_one_that_is_cut(folder: Path, kind: str, commands: list[tuple[str, int, int]]) -> None:
     source, target = folder / "guest.img", folder / "guest"
     source.write_bytes(bytes(2_200_064 + 448))
@@ -409,7 +413,10 @@ def test_the_parts_of_a_file_of_several_streams_are_all_sent(folder: Path) -> No
         (("xz", "--arm64", "--lzma2"), "the filter arm64"),
         (("xz", "--delta=dist=4", "--lzma2"), "the filter delta"),
         (("xz", "--delta", "--x86", "--lzma2"), "the filter delta and x86"),
-        (("zstd", "--ultra", "--long=31", "-1"), "with a window of 2048 MiB, and CDI takes at most 512 MiB; pack it anew with: zstd --long=31 -dc .* | zstd > "),
+        (
+            ("zstd", "--ultra", "--long=31", "-1"),
+            "with a window of 2048 MiB, and CDI takes at most 512 MiB; pack it anew with: zstd --long=31 -dc .* | zstd > ",
+        ),
         (("zstd", "--long=30", "-1"), "with a window of 1024 MiB"),
     ],
 )
@@ -430,7 +437,17 @@ def test_a_dictionary_of_zstd_is_named(folder: Path) -> None:
         inspect(str(path))
 
 
-@pytest.mark.parametrize("command", [("zstd", "-q", "--long=29"), ("xz", "-0"), ("xz", "--check=none", "-0"), ("xz", "--lzma2=preset=0,dict=512MiB"), ("xz", "-T2", "-0", "--block-size=1MiB"), ("pigz",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("zstd", "-q", "--long=29"),
+        ("xz", "-0"),
+        ("xz", "--check=none", "-0"),
+        ("xz", "--lzma2=preset=0,dict=512MiB"),
+        ("xz", "-T2", "-0", "--block-size=1MiB"),
+        ("pigz",),
+    ],
+)
 def test_how_else_it_was_packed_does_not_matter(folder: Path, command: tuple[str, ...]) -> None:
     if command == ("pigz",):
         content = gzip.compress(RAW[:200_000]) + gzip.compress(RAW[200_000:])
@@ -476,7 +493,8 @@ def test_a_header_that_qemu_would_refuse_is_named(folder: Path, kind: str, at: i
 def test_the_extents_of_a_split_vmdk_are_no_disk(folder: Path) -> None:
     path = folder / "split.vmdk"
     _run("qemu-img", "create", "-f", "vmdk", "-o", "subformat=twoGbMaxExtentSparse", path, "3G")
-    for name, named in (("split.vmdk", "holds [0-9]+ bytes .only the descriptor of a vmdk, .*qemu-img convert -f vmdk -O qcow2 .*split.vmdk "), ("split-s001.vmdk", "an extent of a split vmdk")):
+    descriptor = "holds [0-9]+ bytes .only the descriptor of a vmdk, .*qemu-img convert -f vmdk -O qcow2 .*split.vmdk "
+    for name, named in (("split.vmdk", descriptor), ("split-s001.vmdk", "an extent of a split vmdk")):
         with pytest.raises(CdiError, match=named):
             inspect(str(folder / name))
 
@@ -588,12 +606,26 @@ def others(tmp_path: Path) -> Iterator[dict[str, str]]:
     with socket.socket(socket.AF_UNIX) as bound:
         bound.bind(str(tmp_path / "socket"))
         os.symlink(tmp_path / "pipe", tmp_path / "link")
-        yield {"pipe": f"{tmp_path}/pipe", "link": f"{tmp_path}/link", "socket": f"{tmp_path}/socket", "directory": str(tmp_path), "zero": "/dev/zero", "null": "/dev/null"}
+        yield {
+            "pipe": f"{tmp_path}/pipe",
+            "link": f"{tmp_path}/link",
+            "socket": f"{tmp_path}/socket",
+            "directory": str(tmp_path),
+            "zero": "/dev/zero",
+            "null": "/dev/null",
+        }
 
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("pipe", "a pipe"), ("link", "a pipe"), ("socket", "a socket"), ("directory", "a directory"), ("zero", "a character device"), ("null", "a character device")],
+    [
+        ("pipe", "a pipe"),
+        ("link", "a pipe"),
+        ("socket", "a socket"),
+        ("directory", "a directory"),
+        ("zero", "a character device"),
+        ("null", "a character device"),
+    ],
 )
 def test_what_is_neither_file_nor_block_device_is_refused_at_once(others: dict[str, str], name: str, what: str) -> None:
     for read in (inspect, FileIdentity.of):
@@ -646,7 +678,9 @@ def test_no_damage_to_an_image_ends_in_a_traceback(folder: Path, whole_images: d
     kind = data.draw(st.sampled_from(sorted(whole_images)))
     content = bytearray(whole_images[kind])
     end = min(len(content), 400_000)
-    for at, new in data.draw(st.lists(st.tuples(st.one_of(st.integers(0, 600), st.integers(0, end)), st.one_of(st.binary(max_size=8), st.sampled_from([b"\xff" * 8, bytes(8), b"\x7f" + b"\xff" * 7]))), max_size=6)):
+    places = st.one_of(st.integers(0, 600), st.integers(0, end))
+    bits = st.one_of(st.binary(max_size=8), st.sampled_from([b"\xff" * 8, bytes(8), b"\x7f" + b"\xff" * 7]))
+    for at, new in data.draw(st.lists(st.tuples(places, bits), max_size=6)):
         content[at : at + len(new)] = new
     if data.draw(st.booleans()):
         del content[data.draw(st.integers(0, len(content))) :]

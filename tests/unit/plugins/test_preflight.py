@@ -11,7 +11,8 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _preflight as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import desired
-from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import Evidence, explain
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import explain
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_objects import Evidence
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._scratch import Settings

@@ -52,7 +52,17 @@ def test_words_are_no_equal_quantities() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [("1024Mi", "1Gi"), ("1536Mi", "1536Mi"), ("1e9", "1G"), ("10G", "10G"), ("1000Ki", "1000Ki"), ("1023", "1023"), ("0", "0"), ("2Ei", "2Ei")]
+    ("size", "text"),
+    [
+        ("1024Mi", "1Gi"),
+        ("1536Mi", "1536Mi"),
+        ("1e9", "1G"),
+        ("10G", "10G"),
+        ("1000Ki", "1000Ki"),
+        ("1023", "1023"),
+        ("0", "0"),
+        ("2Ei", "2Ei"),
+    ],
 )
 def test_a_size_is_told_as_one_writes_it(size: str, text: str) -> None:
     assert short(parse(size)) == text
@@ -70,7 +80,15 @@ def test_a_part_of_a_byte_counts_as_one(size: str, number: int) -> None:
 
 @pytest.mark.parametrize(
     ("value", "typed", "text"),
-    [(2**30, "2048Mi", "1024Mi"), (2**30, "2Gi", "1Gi"), (2**27, "1Gi", "128Mi"), (2**30, None, "1Gi"), (2**30, "1e9", "1Gi"), (10**9, "5G", "1G"), (0, "1Gi", "0")],
+    [
+        (2**30, "2048Mi", "1024Mi"),
+        (2**30, "2Gi", "1Gi"),
+        (2**27, "1Gi", "128Mi"),
+        (2**30, None, "1Gi"),
+        (2**30, "1e9", "1Gi"),
+        (10**9, "5G", "1G"),
+        (0, "1Gi", "0"),
+    ],
 )
 def test_a_size_has_the_unit_that_was_typed_where_it_fits(value: int, typed: str | None, text: str) -> None:
     assert like(value, typed) == text
@@ -78,7 +96,15 @@ def test_a_size_has_the_unit_that_was_typed_where_it_fits(value: int, typed: str
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(2**30, "1Gi"), (142270792, "135.7Mi"), (11654823254426, "10.6Ti"), (138940 * 1024, "135.7Mi"), (1023, "1023"), (1536 << 20, "1536Mi"), (10**9 + 1, "953.7Mi")],
+    [
+        (2**30, "1Gi"),
+        (142270792, "135.7Mi"),
+        (11654823254426, "10.6Ti"),
+        (138940 * 1024, "135.7Mi"),
+        (1023, "1023"),
+        (1536 << 20, "1536Mi"),
+        (10**9 + 1, "953.7Mi"),
+    ],
 )
 def test_a_size_with_its_overhead_is_told_in_few_digits(value: int, text: str) -> None:
     assert rough(value) == text

@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import Drift
-from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import Evidence
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_objects import Evidence
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import MIB, Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import _by_url
@@ -250,7 +250,10 @@ def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text
 @pytest.mark.parametrize(
     ("status", "text", "said", "remedy"),
     [
-        (400, "effective image size is larger than 64 MiB.", "larger than 64 MiB (HTTP 400)", " The image needs 64Mi; request at least that, or omit the size."),
+        (
+            *(400, "effective image size is larger than 64 MiB.", "larger than 64 MiB (HTTP 400)"),
+            " The image needs 64Mi; request at least that, or omit the size.",
+        ),
         (500, "could not process image header", "(HTTP 500)", " Give a whole image in a format that CDI reads."),
         (503, "", "the upload proxy said: Service Unavailable (HTTP 503)", ""),
         (

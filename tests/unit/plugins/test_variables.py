@@ -70,7 +70,10 @@ def test_the_variables_of_all_roles_and_of_the_lookup_are_known() -> None:
         ({"cdi_data_volumes": [{**BLANK, "sorce": {}}]}, "cdi_data_volumes[0]: unknown option 'sorce'; did you mean 'source'?"),
         ({"cdi_data_volumes": [BLANK, {"name": "b", "storage": {"sise": 1}}]}, "cdi_data_volumes[1].storage: unknown option 'sise'; did you mean 'size'?"),
         ({"cdi_uploads": [{"name": "a", "file": "/a"}]}, "cdi_uploads[0]: unknown option 'file'."),
-        ({"cdi_data_volumes": [{"name": "a", "source": {"blank": {}}}]}, "cdi_data_volumes: DataVolume a has neither storage nor pvc; give storage with a size."),
+        (
+            {"cdi_data_volumes": [{"name": "a", "source": {"blank": {}}}]},
+            "cdi_data_volumes: DataVolume a has neither storage nor pvc; give storage with a size.",
+        ),
     ],
 )
 def test_a_wrong_value_is_a_sentence(variables: dict[str, Any], said: str) -> None:

@@ -1,0 +1,221 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Private to kubevirt.cdi: may change in any release.
+"""What a namespace holds beside its volumes, what of it belongs to a volume, and what that says. Pure rules."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+from collections import defaultdict
+from decimal import Decimal
+
+from ._public import redact_urls
+from ._quantity import parse, short
+from ._scratch import timestamp
+
+Object = t.Dict[str, t.Any]
+
+# Events that repeat what the volume's own conditions say, or what a new attempt always says.
+_ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error", "Unschedulable")
+# What keeps a pod from starting, and is overcome once it has (kubelet's pkg/kubelet/events/event.go, v1.34).
+_BEFORE_START = ("FailedScheduling", "FailedAttachVolume", "FailedMapVolume", "FailedMount", "FailedCreatePodSandBox")
+_OWNED_BY = "cdi.kubevirt.io/OwnedByUID"
+_CLONE_ERROR = "cdi.kubevirt.io/cloneError"
+# What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
+_NOISE = re.compile(
+    'the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch" not found|could not find [^ ]* "[^"]*-scratch"'
+    "|PVC is not bound|BackOff:|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
+)
+# What is said of a bound claim that cannot be given its scratch claim.
+_NO_SCRATCH = re.compile('-scratch" is forbidden')
+# How CDI marks what it says of a helper claim.
+_HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
+_UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MOST_CHARACTERS = 500
+
+
+class Evidence:
+    """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
+
+    `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, None when they were not, or could not be, read.
+    """
+
+    def __init__(
+        self,
+        events: t.Iterable[Object] = (),
+        pods: t.Iterable[Object] = (),
+        claims: t.Iterable[Object] = (),
+        snapshots: t.Iterable[Object] = (),
+        controllers: list[Object] | None = None,
+    ) -> None:
+        self.controllers = controllers
+        self.classes: list[Object] | None = None
+        self.events: dict[str, list[Object]] = defaultdict(list)
+        for event in events:
+            about = event["involvedObject"]
+            # An object that is gone by now had the uid of its claim in its name.
+            for uid in {about.get("uid", ""), *_UID.findall(about.get("name") or "")}:
+                self.events[uid].append(event)
+        self.owned: dict[str, list[tuple[str, Object]]] = defaultdict(list)
+        self.helpers: set[str] = set()
+        for kind, items in (("claim", claims), ("pod", pods), ("snapshot", snapshots)):
+            for item in items:
+                for owner in _owners(item):
+                    self.owned[owner].append((kind, item))
+                if kind != "claim" or any(reference.get("kind") != "DataVolume" for reference in _references(item)):
+                    self.helpers.add(item["metadata"]["uid"])
+
+
+class Statement(t.NamedTuple):
+    """Words about a volume, for how many seconds they are known to have held, and since when."""
+
+    text: str
+    lasted: float = 0.0
+    since: str = ""
+
+
+class RelatedObjects:
+    """What around a volume belongs to it: its claim, the helper claims and pods that own one another, and their events."""
+
+    def __init__(self, stored: Object, around: Evidence) -> None:
+        self._around = around
+        self._uids: dict[str, None] = {stored["metadata"].get("uid", ""): None}
+        self._found: dict[str, list[Object]] = {"claim": [stored] if is_claim(stored) else [], "pod": [], "snapshot": []}
+        reached = list(self._uids)
+        while reached:
+            for kind, item in around.owned.get(reached.pop(), ()):
+                uid = item["metadata"]["uid"]
+                if uid not in self._uids:
+                    self._uids[uid] = None
+                    reached.append(uid)
+                    self._found[kind].append(item)
+        events = {event["metadata"]["uid"]: event for uid in self._uids for event in around.events.get(uid, ())}
+        started = {pod["metadata"]["uid"] for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") != "Pending"}
+        lasting = [event for event in events.values() if event["involvedObject"].get("uid") not in started or event.get("reason") not in _BEFORE_START]
+        self.events = sorted(lasting, key=_last_seen, reverse=True)
+
+    def has_claims(self) -> bool:
+        return bool(self._found["claim"])
+
+    def uploads(self) -> t.Iterator[t.Mapping[str, str]]:
+        """The annotations of its claims, where a client writes down what it sends."""
+        return (claim["metadata"].get("annotations") or {} for claim in self._found["claim"])
+
+    def others_work(self) -> bool:
+        """Whether other volumes' helpers are at work, which give back what they use."""
+        return bool(self._around.helpers.difference(self._uids))
+
+    def pods(self) -> t.Iterator[Statement]:
+        """What pods that do not run say: their containers, and their events."""
+        waiting = {pod["metadata"]["uid"]: pod for pod in self._pending()}
+        for pod in waiting.values():
+            status = pod["status"]
+            for container in [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]:
+                yield Statement(condition_text((container.get("state") or {}).get("waiting") or {}))
+            for condition in status.get("conditions") or ():
+                if condition.get("type") == "PodScheduled" and condition.get("status") != "True":
+                    yield stated(condition)
+        yield from (_event(event) for event in self.events if event["involvedObject"].get("uid") in waiting)
+
+    def _pending(self) -> list[Object]:
+        return [pod for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") == "Pending"]
+
+    def requests(self) -> str:
+        """What the pod that does not start asks a node for, in brackets."""
+        asked: dict[str, Decimal] = defaultdict(Decimal)
+        for pod in self._pending()[:1]:
+            for container in (pod.get("spec") or {}).get("containers") or ():
+                for name, quantity in ((container.get("resources") or {}).get("requests") or {}).items():
+                    asked[name] += parse(quantity)
+        texts = [f"{value * 1000:.0f}m CPU" if name == "cpu" else f"{_bytes(value)} {name}" for name, value in sorted(asked.items())]
+        return f" (the pod requests {', '.join(texts)})" if texts else ""
+
+    def claims(self) -> t.Iterator[Statement]:
+        """What is said of claims that are not bound, and of objects that are to become them; last, that they are not."""
+        settled = {claim["metadata"]["uid"] for claim in self._found["claim"] if (claim.get("status") or {}).get("phase") == "Bound"}
+        for snapshot in self._found["snapshot"]:
+            error = (snapshot.get("status") or {}).get("error") or {}
+            if error.get("message"):
+                yield Statement(_tidy(f"SnapshotFailed: {error['message']}"))
+        for claim in self._found["claim"]:
+            error = (claim["metadata"].get("annotations") or {}).get(_CLONE_ERROR)
+            if error:
+                yield Statement(_tidy(f"CloneError: {error}"))
+        for event in self.events:
+            about = event["involvedObject"]
+            if about.get("kind") == "Pod" or event.get("reason") in _ECHOES:
+                continue
+            said = _event(event)
+            if not _NOISE.search(said.text) and (about.get("uid") not in settled or _NO_SCRATCH.search(said.text)):
+                yield said
+        for claim in self._found["claim"]:
+            name, storage_class = claim["metadata"]["name"], claim["spec"].get("storageClassName")
+            if claim["metadata"]["uid"] in settled or "volumeName" in claim["spec"]:
+                continue
+            if storage_class is None:
+                yield Statement(f"NoStorageClass: claim {name} names no storage class, and none is the default")
+            elif not storage_class:
+                yield Statement(f"ClaimPending: claim {name} has the empty storage class, and no persistent volume fits it")
+            # The claim that is to be populated is pending until the end.
+            elif claim["metadata"]["uid"] in self._around.helpers:
+                yield Statement(f"ClaimPending: claim {name} of storage class {storage_class} is not bound")
+
+
+def _bytes(value: Decimal) -> str:
+    """`64Mi`, or `60M`, as CDI writes its own."""
+    return f"{value / 10**6:.0f}M" if value and value % 10**6 == 0 else short(value)
+
+
+def is_claim(stored: Object) -> bool:
+    return "accessModes" in (stored.get("spec") or {})
+
+
+def _references(item: Object) -> list[Object]:
+    return item["metadata"].get("ownerReferences") or []
+
+
+def _owners(item: Object) -> list[str]:
+    return [*(owner["uid"] for owner in _references(item)), (item["metadata"].get("labels") or {}).get(_OWNED_BY, "")]
+
+
+def _event(event: Object) -> Statement:
+    text = _tidy(f"{event.get('reason')}: {event.get('message') or ''}")
+    since = event.get("firstTimestamp") or ""
+    first, last = timestamp(since), timestamp(event.get("lastTimestamp"))
+    return Statement(text, (last - first).total_seconds() if first and last else 0.0, since)
+
+
+def _last_seen(event: Object) -> str:
+    return event.get("lastTimestamp") or event.get("eventTime") or ""
+
+
+def warnings_about(stored: Object, around: Evidence, explained: t.Mapping[str, str]) -> list[str]:
+    """The last three different warnings about a volume, its claim, its helper claims and pods, the newest last, that say more than `explained`."""
+    told: dict[str, None] = {}
+    for event in RelatedObjects(stored, around).events:
+        text = _event(event).text
+        message = text.partition(": ")[2]
+        if not _NOISE.search(text) and message not in explained["message"] and not any(message in other for other in told):
+            told[text] = None
+    return list(told)[:3][::-1]
+
+
+def _tidy(text: str) -> str:
+    """On one line, of bounded length, and without what a URL may carry of secrets."""
+    text = redact_urls(_HELPER.sub("", " ".join(str(text).split()))).rstrip(".")
+    return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
+
+
+def stated(condition: Object) -> Statement:
+    """CDI moves the heartbeat when it changes the words (pkg/controller/datavolume/conditions.go, v1.65.0)."""
+    return Statement(condition_text(condition), since=condition.get("lastHeartbeatTime") or condition.get("lastTransitionTime") or "")
+
+
+def condition_text(condition: Object) -> str:
+    reason, message = condition.get("reason", ""), condition.get("message", "")
+    if reason == "OOMKilled":
+        message = "the pod needs more memory than its limit"  # and what CDI quotes is its log.
+    return _tidy(f"{reason or 'no reason'}: {message or 'no message'}")
