@@ -56,7 +56,8 @@ def play(wire: Wire, tmp_path: Path, roles: list[str], variables: dict[str, Any]
     output = ended.stdout + ended.stderr
     assert ended.returncode == 0, output
     assert wire.writes() == []
-    assert wire.discoveries() == []
+    # Nobody serves HyperConverged here, and only the discovery says so.
+    assert wire.discoveries() in ([], [("GET", "/apis")])
     assert ADMIN not in output
     return output
 

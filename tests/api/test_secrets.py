@@ -76,10 +76,10 @@ def test_no_secret_is_printed_at_any_verbosity(wire, connection, namespace, tmp_
     annotation = {"metadata": {"annotations": {"cdi.kubevirt.io/storage.extended.clone.token": CLONE_TOKEN}}}
     connection.merge(DATA_VOLUME, "disk", namespace, annotation, dry_run=False)
     printed += _play(second)
-    assert "spec.source.http.extraHeaders differs" in printed and "HTTP 401" in printed
+    assert "source.http.extra_headers differs" in printed and "HTTP 401" in printed
     assert "extraHeaders" in printed and '"changed": true' in printed
     assert "--password ***" in printed
-    assert "disk.raw?*** and not http://***@images.example.com/disk.raw?*** (redacted parts differ)" in printed
+    assert "disk.raw?***' on the cluster, 'http://***@images.example.com/disk.raw?*** (redacted parts differ)' requested" in printed
     for secret in (ADMIN, CLONE_TOKEN, WRONG_TOKEN, *HEADERS, *IN_URL, *IN_PLUGIN):
         lines = [line for line in printed.splitlines() if secret in line]
         assert lines == []
@@ -98,8 +98,6 @@ def test_no_password_with_odd_characters_is_printed_in_any_spelling(wire, namesp
     source = {"http": {"url": f"http://u:{PASSWORDS[1]}@images.example.com/disk.raw"}}
     look = "lookup('kubevirt.cdi.clone_method', 'a/b', host=login.host, api_key=login.api_key, proxy=proxy)"
     failing = {"ignore_errors": True}
-    echo = {"kind": "Status", "code": 422, "reason": "Invalid", "message": f"Invalid source URL: {source['http']['url']} ({quote(PASSWORDS[1], safe='')})"}
-    wire.faults = [(404, {}, json.dumps({"kind": "Status", "reason": "NotFound", "details": {"name": "disk"}}).encode()), (422, {}, json.dumps(echo).encode())]
     tasks: list[dict[str, Any]] = [
         {"kubevirt.cdi.data_volume": {**volume, "source": source, **login}, **failing},
         {"kubevirt.cdi.data_volume_info": {**login, "proxy": f"http://ann:{PASSWORDS[0]}@127.0.0.1:9"}, **failing},
@@ -110,7 +108,7 @@ def test_no_password_with_odd_characters_is_printed_in_any_spelling(wire, namesp
     playbook = tmp_path / "play.yml"
     playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": {"login": login}, "tasks": tasks}]))
     printed = _play(playbook)
-    assert "Invalid source URL: http://***@images.example.com/disk.raw" in printed
+    assert "source.http.url is 'http://***@images.example.com/disk.raw', which has no valid port" in printed
     parts = [part for password in PASSWORDS for part in (password, quote(password, safe=""), password.partition("/")[2].rstrip("?"))]
     for secret in (*parts, encoded, encoded[100:160], "encoded-token-secret", "misspelt-token-secret"):
         # Ansible itself shows a task's templates and expressions, which hold what their author has written into them.
