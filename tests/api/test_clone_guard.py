@@ -198,5 +198,5 @@ def test_a_source_that_is_being_deleted_is_refused(module, connection, namespace
         asked = {"source": {"pvc": {"name": "golden"}}, "storage": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}
         refused = module("data_volume", name="clone", namespace=namespace, check=check, **asked).result
         assert refused["failed"] and not refused["changed"]
-        assert f"PersistentVolumeClaim '{namespace}/golden' (source.pvc) is being deleted since " in refused["msg"]
+        assert f"PersistentVolumeClaim '{namespace}/golden' (source.pvc) has been marked for deletion since " in refused["msg"]
     core.patch_namespaced_persistent_volume_claim("golden", namespace, {"metadata": {"finalizers": None}})
