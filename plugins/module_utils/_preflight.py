@@ -241,6 +241,12 @@ def claim_refusal(planned: Planned, claim: Object, settings: Settings, refused: 
     return f"{size}: {said}; change what is refused, or ask the cluster's administrator"
 
 
+def _overhead(settings: Settings, planned: Planned) -> float:
+    """The overhead of the class that the claim will have; none for a claim that no class provisions."""
+    name = settings.class_of(planned.spec)
+    return overhead_of(settings, name) if name else 0.0
+
+
 def too_small(planned: Planned, settings: Settings, image: Image) -> str:
     """Whether the disk of the image fits into the volume."""
     size, needed = asked_size(planned.spec), image.virtual_size
@@ -248,10 +254,10 @@ def too_small(planned: Planned, settings: Settings, image: Image) -> str:
         return ""
     usable = -(-int(parse(size)) // _MEBIBYTE) * _MEBIBYTE
     if planned.option == "pvc" and settings.volume_mode(planned.spec, settings.class_of(planned.spec)) != "Block":
-        usable = usable_space(int(parse(size)), overhead_of(settings, settings.class_of(planned.spec)), settings.version)
+        usable = usable_space(int(parse(size)), _overhead(settings, planned), settings.version)
     if needed <= usable:
         return ""
-    least = required_space(needed, overhead_of(settings, settings.class_of(planned.spec)), settings.version) if planned.option == "pvc" else needed
+    least = required_space(needed, _overhead(settings, planned), settings.version) if planned.option == "pvc" else needed
     omit = "" if planned.option == "pvc" else ", or omit the size"
     holds = f"the image holds a disk of {_shown(needed)} ({image.format})"
     return f"{planned.option}.size is {size}, and {holds}; request at least {-(-least // _MEBIBYTE)}Mi{omit}"

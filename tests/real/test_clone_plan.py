@@ -49,6 +49,8 @@ _WORDS_OF_DRIVERS = {
     planner.NO_EXPANSION: ("the storageclass that provisions the pvc must support resize",),
     planner.INCOMPATIBLE_PROVISIONERS: ("claim in dataSource not bound or invalid", "CSI driver does not support"),
 }
+# CDI's own words for a target that is too small; ours name both sizes as users write them.
+_TOO_SMALL = "target resources requests storage size is smaller than the source"
 # Events of type Warning that tell of no error: of what has not begun, of a source that is busy for now, and of an end.
 _NO_ERRORS = ("Unschedulable", "CloneSourceInUse", "Completed", "Pending")
 # Nor that a pod could not be asked yet how far it is, and that two controllers wrote at once.
@@ -284,7 +286,7 @@ def _over(plan: planner.Plan, expected: str | None, seen: Seen, awaited: bool) -
 
 def _error(expected: str | None, seen: Seen) -> str | None:
     """The expected error if CDI or the driver has told it, else the first that was told of a clone without success."""
-    words = _WORDS_OF_DRIVERS.get(expected or "", (expected,))
+    words = (_TOO_SMALL,) if planner.SMALLER_THAN in (expected or "") else _WORDS_OF_DRIVERS.get(expected or "", (expected,))
     if any(word and word in text for word in words for text in (*seen.errors, *seen.of_helpers)):
         return expected
     return None if seen.phase == "Succeeded" else next(iter(seen.errors), None)

@@ -79,7 +79,7 @@ def evidence(connection: Connection) -> Iterator[Evidence]:
             volume = {"name": name, "namespace": namespace, "source": _IMAGE, "wait": wait, "wait_timeout": 120, **more}
             ran = run_on_cluster("data_volume", **volume)
             warnings.setdefault(name, ran.warnings)
-            assert not ran.result.get("failed"), ran.result
+            assert not ran.result.get("failed"), ran.result["msg"]
             return ran.result
 
         def spec_class() -> str:

@@ -52,7 +52,7 @@ def test_a_foreign_ca_does_not_vouch_for_the_pod_of_a_port_forward(
 ) -> None:
     """CDI's own proxy, by its own name; only the cluster's CA is another one."""
     with ForeignProxy(tmp_path) as foreign:
-        monkeypatch.setattr(_upload_transport, "_own_ca", lambda _connection, _namespace: foreign.ca)
+        monkeypatch.setattr(_upload_transport, "_own_ca", lambda *_asked, **_more: foreign.ca)
         with pytest.raises(CdiError) as refused:
             upload_here(connection, name="disk", namespace=namespace, path=images.disks["raw"])
     assert "The certificate of the upload proxy at Pod cdi/cdi-uploadproxy-" in str(refused.value)

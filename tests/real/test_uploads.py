@@ -242,7 +242,7 @@ def test_what_cdi_spoils_while_it_looks_at_a_header_is_told_with_what_helps(
     """
     result = module("volume_upload", name="disk", namespace=namespace, path=images.spoilt, storage=THIN).result
     assert result["failed"] and result["retries"] == 0, result
-    assert "distance out of range" in result["msg"] and result["msg"].endswith(" unpack the file, or pack it with gzip.")
+    assert "distance out of range" in result["msg"] and " unpack the file, or pack it with gzip." in result["msg"]
     served = Path(os.environ["KUBEVIRT_CDI_TEST_IMAGES"]) / f"{namespace}.vhdx.xz"
     shutil.copy(images.spoilt, served)
     try:

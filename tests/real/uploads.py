@@ -27,6 +27,7 @@ from typing import Any
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._progress import Progress
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE, Resource
 
 KUBECONFIG = os.environ["KUBECONFIG"]
@@ -135,7 +136,8 @@ def upload_here(connection: Connection, **options: Any) -> dict[str, Any]:
     """Module volume_upload in this process, where a test can change a part of it."""
     storage = {**dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]), **THIN}
     defaults = {option: spec.get("default") for option, spec in _upload_task.SPEC.options.items()}
-    return _upload_task.run(Task({**defaults, "storage": storage, **options}, connection, False, print))
+    with Progress(options.get("progress_file")) as progress:
+        return _upload_task.run(Task({**defaults, "storage": storage, **options}, connection, False, print, progress))
 
 
 def aged(connection: Connection, token: str, seconds: int) -> str:
