@@ -128,7 +128,7 @@ class Exchange:
             for response in opened:
                 _shut(response)
             what = "no whole answer" if opened else "no answer"
-            words = f"{what} from the Kubernetes API at {self._transport.host} within {max(seconds, LEAST_SECONDS):.0f} s"
+            words = f"{what} from the Kubernetes API at {self._transport.place} within {max(seconds, LEAST_SECONDS):.0f} s"
             raise NoAnswer(f"{words}; check host, proxy and that the API server runs", sent=True, late=True) from None
         if isinstance(answer, Exception):
             raise self._no_answer(answer) from answer

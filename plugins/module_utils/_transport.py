@@ -196,6 +196,12 @@ class Transport:
         connection.connect()
         return connection.sock
 
+    @property
+    def place(self) -> str:
+        """The API server, and the proxy that is on the way to it."""
+        proxy = self._access.proxy
+        return f"{self.host} through the proxy {proxy.url}" if proxy else self.host
+
     def unreachable(self, exc: BaseException) -> str:
         """Why there is no answer, in words and with a remedy, out of what urllib3 wrapped."""
         of_proxy = any(isinstance(each, self._urllib3.exceptions.ProxyError) for each in _chain(exc))
@@ -212,12 +218,11 @@ class Transport:
                     "use a name of the certificate in host, or set tls-server-name in the kubeconfig to one"
                 )
             return f"the certificate of {self.host} is not valid ({cause.verify_message}); give its CA as ca_cert"
-        through = f" through the proxy {proxy.url}" if proxy else ""
         shown = _OBJECT_SHOWN.sub("", str(cause))
         if isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
-            return f"{self.host}{through} does not speak TLS ({cause.reason}); check the port, or write host as http://"
+            return f"{self.place} does not speak TLS ({cause.reason}); check the port, or write host as http://"
         checked = f"host, {proxy.source}" if proxy else "host, proxy"
-        return f"no answer from the Kubernetes API at {self.host}{through} ({shown}); check {checked} and that the API server runs"
+        return f"no answer from the Kubernetes API at {self.place} ({shown}); check {checked} and that the API server runs"
 
 
 def _chain(exc: BaseException) -> list[BaseException]:
