@@ -12,6 +12,7 @@ from ansible.plugins.loader import init_plugin_loader
 # Ansible has to be told of collections before the first import from one.
 init_plugin_loader()
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _secrets  # noqa: E402
 from tests.kubectl import bed as beds  # noqa: E402
 
 
@@ -29,3 +30,9 @@ def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[beds.Bed]:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def forgotten() -> None:
+    """Each test is a run of its own: a short token of one must not be taken out of the words of the next."""
+    _secrets._known.clear()
