@@ -17,7 +17,7 @@ from ._errors import CdiError
 from ._kubeconfig import choose, merge, missing
 from ._kubeconfig_file import Kubeconfig, Origin, parse, read
 from ._public import without_secrets
-from ._secrets import known_secrets, remember, secrets_of, secrets_of_options
+from ._secrets import remember, secrets_of, secrets_of_options
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _FILES = ("client_cert", "client_key", "ca_cert")
@@ -32,7 +32,7 @@ def settle(params: Params) -> Access:
     Raises CdiError when they lead to no cluster. Its sentence holds no secret.
     """
     given = _given(params)
-    remember(secrets(params))
+    remember(secrets_of_options(params))
     _check(given)
     config = _load(given)
     choice = choose(config, given.get("context") or "")
@@ -102,11 +102,6 @@ def public_params(params: Params) -> dict[str, t.Any]:
     kubeconfig = params.get("kubeconfig")
     hidden = kubeconfig and (not isinstance(kubeconfig, str) or _is_content(kubeconfig))
     return {**without_secrets(params), "kubeconfig": "***" if hidden else kubeconfig}
-
-
-def secrets(params: Params) -> set[str]:
-    """The secret values of this run that are known so far: those inside options, and those that files and credential plugins gave."""
-    return known_secrets() | secrets_of_options(params)
 
 
 def _is_content(kubeconfig: str) -> bool:

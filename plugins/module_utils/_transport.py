@@ -18,7 +18,6 @@ from ._access import Access, Params, Pem
 from ._credentials import settle
 from ._errors import ApiError, CdiError
 from ._renewal import Credentials, Source, source_of
-from ._secrets import known_secrets
 from ._tls import context_of
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -64,10 +63,6 @@ class Transport:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         # What is wrong with certificates, plugins and proxies shows now, before anything is written.
         self._pool(source.current())
-
-    def secrets(self) -> set[str]:
-        """The secret values of this run that are known so far: tokens that are renewed are added."""
-        return known_secrets()
 
     def request(self, method: str, path: str, headers: t.Mapping[str, str], **options: t.Any) -> t.Any:
         """An answer of urllib3, whose `request` takes the `options`. No redirect is followed: a token is for this host alone."""

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import known_secrets
 from tests.kubectl.bed import HERE, Bed
 from tests.kubectl.cases import config
 
@@ -61,7 +62,7 @@ def test_a_rejected_token_of_a_plugin_is_renewed_once_and_then_kept(bed: Bed, pl
     for _time in range(3):
         assert connection.get(NAMESPACE, "default")
     assert _sent(bed) == ["Bearer number-1"] * 2 + ["Bearer number-2"] * 3
-    assert "number-2" in connection.transport.secrets()
+    assert "number-2" in known_secrets()
 
 
 def test_a_server_that_rejects_all_is_asked_twice(bed: Bed, plugin: Any) -> None:
@@ -164,7 +165,7 @@ def test_an_issuer_gives_the_next_id_token_and_it_is_kept_when_asked_for(bed: Be
         server.shutdown()
     assert _sent(bed) == [f"Bearer {new}"] and forms == ["grant_type=refresh_token&refresh_token=a-refresh-token"]
     kept = yaml.safe_load(file.read_text())["users"][0]["user"]["auth-provider"]["config"]
-    assert (kept["id-token"], kept["refresh-token"]) == (new, "next-refresh-token") and {new, "next-refresh-token"} <= connection.transport.secrets()
+    assert (kept["id-token"], kept["refresh-token"]) == (new, "next-refresh-token") and {new, "next-refresh-token"} <= known_secrets()
     with pytest.raises(CdiError, match=r"users\['u'\].auth-provider: the issuer 'http://127.0.0.1:\d+' cannot be reached \(NewConnectionError\)\.$"):
         connect({"kubeconfig": bed_config(bed, {**provider})})
 

@@ -18,7 +18,7 @@ import yaml
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _credentials, _renewal, _secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._credentials import secrets
+from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import known_secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 
 SERVER = "https://cluster.test:6443"
@@ -162,7 +162,7 @@ def test_credentials_that_were_rejected_are_renewed_once_for_all_threads(countin
     with ThreadPoolExecutor(8) as threads:
         renewed = set(threads.map(lambda _number: source.renewed(rejected), range(16)))
     assert [each.authorization for each in renewed] == ["Bearer number-2"]
-    assert "number-2" in secrets({})
+    assert "number-2" in known_secrets()
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_the_option_then_the_kubeconfig_then_the_environment_names_the_proxy(mon
 
 def test_credentials_in_the_proxys_url_are_sent_to_the_proxy_and_kept_out_of_its_address() -> None:
     pool = _pool(host=SERVER, api_key="x", proxy="http://ann:p%40w@proxy.test:3128")
-    assert pool.proxy_headers == {"proxy-authorization": "Basic YW5uOnBAdw=="} and "p@w" in secrets({})
+    assert pool.proxy_headers == {"proxy-authorization": "Basic YW5uOnBAdw=="} and "p@w" in known_secrets()
     assert "ann" not in pool.proxy.url
     given = _pool(host=SERVER, api_key="x", proxy="http://a:b@p.test:1", proxy_headers={"proxy_basic_auth": "ann:p@w"})
     assert given.proxy_headers == {"proxy-authorization": "Basic YW5uOnBAdw=="}

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._credentials import public_params, secrets
+from ansible_collections.kubevirt.cdi.plugins.module_utils._credentials import public_params
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import secrets_of_options
 
 SECRET = "a-very-secret-token"
 EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "command": "plugin", "interactiveMode": "Never"}
@@ -207,7 +208,7 @@ def test_what_is_no_path_of_a_kubeconfig(kubeconfig: Any, said: str) -> None:
 )
 def test_content_where_a_path_belongs_is_never_shown(kubeconfig: str) -> None:
     assert kubeconfig not in _sentence(kubeconfig=kubeconfig)
-    assert public_params({"kubeconfig": kubeconfig})["kubeconfig"] == "***" and kubeconfig in secrets({"kubeconfig": kubeconfig})
+    assert public_params({"kubeconfig": kubeconfig})["kubeconfig"] == "***" and kubeconfig in secrets_of_options({"kubeconfig": kubeconfig})
 
 
 def test_a_context_that_does_not_exist_is_told_with_those_that_do() -> None:
