@@ -77,13 +77,14 @@ def reach(connection: Connection) -> Callable[..., None]:
 
 @pytest.fixture
 def no_cdi() -> Iterator[Connection]:
-    """Neither CDI nor its operator, before and after. Its CRDs stay, and its namespace, which nobody empties here.
+    """Neither CDI nor its operator nor volumes, before and after. Its CRDs stay, and its namespace, which nobody empties here.
 
-    No controller takes away what other tests' namespaces held, and CDI is not removed while there are volumes.
+    No controller takes away what other tests' namespaces held, and CDI is not removed while there are volumes. A claim may be a collected one.
     """
     direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
-    for left in direct.list(resources.DATA_VOLUME)[0]:
-        direct.delete(resources.DATA_VOLUME, left["metadata"]["name"], left["metadata"]["namespace"], dry_run=False)
+    for kind in (resources.DATA_VOLUME, resources.PERSISTENT_VOLUME_CLAIM):
+        for left in direct.list(kind)[0]:
+            direct.delete(kind, left["metadata"]["name"], left["metadata"]["namespace"], dry_run=False)
     _remove_cdi(direct)
     yield direct
     _remove_cdi(direct)
