@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +24,28 @@ init_plugin_loader()
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources  # noqa: E402
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError  # noqa: E402
+from tests.light_cluster import first_number, light_cluster  # noqa: E402
 from tests.modules import Ran, official_client, run_module  # noqa: E402
 from tests.wire import Wire, counting_proxy  # noqa: E402
+
+# For the clusters of a worker: its own, and those that one of its tests brings up.
+_NUMBERS = 6
+_CLUSTERS = contextlib.ExitStack()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each worker of pytest-xdist but the first has a cluster of its own: tests change what is common to all of a cluster."""
+    index = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    if index:
+        number = first_number() + index * _NUMBERS
+        folder = _CLUSTERS.enter_context(tempfile.TemporaryDirectory())
+        os.environ.update(_CLUSTERS.enter_context(light_cluster(number, Path(folder))))
+        os.environ["KUBEVIRT_CDI_TEST_NUMBER"] = str(number)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _CLUSTERS.close()
+
 
 ADMIN = "test-admin-token"
 LIMITED = "test-limited-token"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +18,8 @@ import yaml
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE
+from tests.light_cluster import first_number, light_cluster
 from tests.playing import Played, play
-from tests.runner.tree import ROOT
 
 NAMES = ["east", "north", "west"]
 HERE = f"fleet-{os.getpid()}"
@@ -37,31 +36,15 @@ class Fleet(NamedTuple):
         return connect({"kubeconfig": self.kubeconfigs[name]})
 
 
-def _cluster(command: str, number: int, state: Path) -> str:
-    """Run a command on a light cluster of its own."""
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.runner", "cluster", *command.split(), "--profile", "api"],
-        cwd=ROOT,
-        env=os.environ | {"KUBEVIRT_CDI_TEST_NUMBER": str(number), "XDG_STATE_HOME": str(state)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
-
-
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     """The cluster of all tests, and two more beside it."""
-    number = int(os.environ.get("KUBEVIRT_CDI_TEST_NUMBER", "1"))
     folder = tmp_path_factory.mktemp("fleet")
-    states = {number + 2: folder / "north", number + 4: folder / "west"}
-    found = [{"KUBECONFIG": os.environ["KUBECONFIG"], "KUBEVIRT_CDI_TEST_SERVER": os.environ["KUBEVIRT_CDI_TEST_SERVER"]}]
-    try:
-        for each, state in states.items():
-            _cluster("up", each, state)
-            found.append(json.loads(_cluster("env --json", each, state)))
+    with (
+        light_cluster(first_number() + 2, folder / "north") as north,
+        light_cluster(first_number() + 4, folder / "west") as west,
+    ):
+        found = [os.environ, north, west]
         kubeconfigs = {name: variables["KUBECONFIG"] for name, variables in zip(NAMES, found)}
         servers = {name: variables["KUBEVIRT_CDI_TEST_SERVER"] for name, variables in zip(NAMES, found)}
         inventory = folder / "inventory.yml"
@@ -79,9 +62,6 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             fleet.connection(name).create(NAMESPACE, body, dry_run=False)
         yield fleet
         fleet.connection("east").delete(NAMESPACE, HERE, dry_run=False)
-    finally:
-        for each, state in states.items():
-            _cluster("down", each, state)
 
 
 @pytest.fixture(scope="module")

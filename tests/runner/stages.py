@@ -24,6 +24,9 @@ from tests.runner.tree import ROOT, checkout_dir, environment
 # What the scenarios take from the test cluster; whoever brings another cluster can set them.
 _FIXTURES = ("KUBEVIRT_CDI_TEST_HTTP", "KUBEVIRT_CDI_TEST_IMAGES", "KUBEVIRT_CDI_TEST_MANIFESTS")
 
+# They wait more than they compute.
+_SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
+
 _ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61")
 
 
@@ -64,7 +67,7 @@ def _pytest(*arguments: str, more: dict[str, str] | None = None) -> int:
 
 def _unit() -> int:
     machine.install_file_tools()
-    return _pytest("tests/unit")
+    return _pytest(*_SIDE_BY_SIDE, "tests/unit")
 
 
 def _kubectl() -> int:
@@ -75,7 +78,7 @@ def _kubectl() -> int:
 def _api() -> int:
     """Wire-level tests on a real API server without a node."""
     bed.up(PROFILES["api"])
-    return _pytest("tests/api", "tests/versions", more=bed.environment(PROFILES["api"]))
+    return _pytest(*_SIDE_BY_SIDE, "tests/api", "tests/versions", more=bed.environment(PROFILES["api"]))
 
 
 def _cluster() -> int:

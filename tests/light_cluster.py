@@ -1,0 +1,44 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""More clusters of profile `api` beside the one that the stage has brought up."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.runner.tree import ROOT
+
+
+def first_number() -> int:
+    """The number of the cluster that this process uses."""
+    return int(os.environ.get("KUBEVIRT_CDI_TEST_NUMBER", "1"))
+
+
+@contextmanager
+def light_cluster(number: int, state: Path) -> Iterator[dict[str, str]]:
+    """A cluster with this number, and the one after it, for as long as it is used: its variables, KUBECONFIG among them."""
+    try:
+        _run("up", number, state)
+        yield json.loads(_run("env --json", number, state))
+    finally:
+        _run("down", number, state)
+
+
+def _run(command: str, number: int, state: Path) -> str:
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.runner", "cluster", *command.split(), "--profile", "api"],
+        cwd=ROOT,
+        env=os.environ | {"KUBEVIRT_CDI_TEST_NUMBER": str(number), "XDG_STATE_HOME": str(state)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
