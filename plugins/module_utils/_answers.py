@@ -58,6 +58,20 @@ def loads(body: bytes) -> t.Any:
         raise ValueError("nested too deeply") from exc
 
 
+def value_of(answer: Answer) -> t.Any:
+    """The answer's JSON; None, which is no object, for anything else."""
+    try:
+        return None if answer.cut else loads(answer.body)
+    except ValueError:
+        return None
+
+
+def names_in(value: t.Any, plural: str, key: str) -> list[str] | None:
+    """The names in an answer of discovery, None when it is none."""
+    items = value.get(plural) if isinstance(value, dict) and value.get("kind") in ("APIGroupList", "APIResourceList") else None
+    return [item.get(key) for item in items if isinstance(item, dict)] if isinstance(items, list) else None
+
+
 def read_status(body: bytes) -> dict[str, t.Any]:
     """The Status object in a body, with fields of the types that it has in the API; empty when the body is something else."""
     try:

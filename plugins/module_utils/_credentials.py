@@ -195,4 +195,15 @@ def _in_cluster(given: Params) -> Access | None:
     token, ca = f"{SERVICE_ACCOUNT}/token", f"{SERVICE_ACCOUNT}/ca.crt"
     if not (host and port and os.path.isfile(token)) or given.get("context"):
         return None
-    return in_cluster_access(given, host, port, token, ca if os.path.isfile(ca) else "", os.environ)
+    return in_cluster_access(given, host, port, token, ca if os.path.isfile(ca) else "", _pods_namespace(), os.environ)
+
+
+def _pods_namespace() -> str:
+    """As client-go has it (v0.34.4, `tools/clientcmd/client_config.go`): what the pod's author has said, else where its service account is."""
+    if os.environ.get("POD_NAMESPACE"):
+        return os.environ["POD_NAMESPACE"]
+    try:
+        with open(f"{SERVICE_ACCOUNT}/namespace", encoding="utf-8") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return ""

@@ -53,7 +53,7 @@ class Transport:
     def __init__(self, access: Access, source: Source) -> None:
         import urllib3
 
-        self.host = access.host
+        self.host, self.namespace = access.host, access.namespace
         self.verifies_certificates = access.verify
         self._access = access
         self._source = source

@@ -96,8 +96,12 @@ def test_a_pods_service_account_is_the_last_way_and_its_token_is_read_again(monk
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     monkeypatch.setattr(_credentials, "SERVICE_ACCOUNT", str(tmp_path))
     connection = connect({})
-    assert connection.host == "https://[fd00::1]:443"
+    assert connection.host == "https://[fd00::1]:443" and connection.namespace == ""
     assert _sent(connection) == "Bearer first"
+    (tmp_path / "namespace").write_text("team-a\n")
+    assert connect({}).namespace == "team-a"
+    monkeypatch.setenv("POD_NAMESPACE", "team-b")
+    assert connect({}).namespace == "team-b" and connect({"kubeconfig": _kubeconfig()}).namespace == ""
     (tmp_path / "token").write_text("second\n")
     assert _sent(connection) == "Bearer first"
     now = _renewal.time.monotonic()
