@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import typing as t
 
@@ -17,12 +15,11 @@ from ._errors import CdiError
 from ._kubeconfig import choose, merge, missing
 from ._kubeconfig_file import Kubeconfig, Origin, parse, read
 from ._public import without_secrets
-from ._secrets import remember, secrets_of, secrets_of_options
+from ._secrets import decoded_content, is_content, remember, secrets_of, secrets_of_options
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _FILES = ("client_cert", "client_key", "ca_cert")
 _NOTHING = Kubeconfig({}, {}, {}, "", ())
-_LONGEST_NAME = 255
 _REMEDY = "give kubeconfig, or host and api_key (or the variables K8S_AUTH_*)"
 
 
@@ -100,27 +97,8 @@ def _why(exc: OSError) -> str:
 def public_params(params: Params) -> dict[str, t.Any]:
     """A module's options as the log of its host and its result may show them: of a kubeconfig nothing but its path."""
     kubeconfig = params.get("kubeconfig")
-    hidden = kubeconfig and (not isinstance(kubeconfig, str) or _is_content(kubeconfig))
+    hidden = kubeconfig and (not isinstance(kubeconfig, str) or is_content(kubeconfig))
     return {**without_secrets(params), "kubeconfig": "***" if hidden else kubeconfig}
-
-
-def _is_content(kubeconfig: str) -> bool:
-    """Whether this is a kubeconfig's content, given where its path belongs: as it is, or in base64. No file has so long a name."""
-    return "\n" in kubeconfig or kubeconfig.lstrip().startswith("{") or _is_base64(kubeconfig) or _has_long_name(kubeconfig)
-
-
-def _has_long_name(path: str) -> bool:
-    return any(len(os.fsencode(name)) > _LONGEST_NAME for name in path.replace(os.pathsep, "/").split("/"))
-
-
-def _is_base64(text: str) -> bool:
-    """Whether the text, or its beginning, is base64 of the words that kubeconfigs have."""
-    text = "".join(text.split())
-    try:
-        content = base64.b64decode(text[: len(text) // 4 * 4], validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return any(word in content for word in (b"apiVersion", b"clusters", b"contexts", b"users"))
 
 
 def _load(given: Params) -> Kubeconfig:
@@ -141,9 +119,9 @@ def _paths(kubeconfig: t.Any) -> list[str]:
     """One path, or several with colons between them, as in kubectl's variable KUBECONFIG."""
     if not isinstance(kubeconfig, str):
         raise CdiError(f"kubeconfig is a {type(kubeconfig).__name__}; give a path, several with colons between them, or a dictionary.")
-    if _is_content(kubeconfig):
-        encoded = "base64 text" if _is_base64(kubeconfig) else "text"
-        filters = "filters b64decode and from_yaml" if _is_base64(kubeconfig) else "filter from_yaml"
+    if is_content(kubeconfig):
+        encoded = "base64 text" if decoded_content(kubeconfig) else "text"
+        filters = "filters b64decode and from_yaml" if decoded_content(kubeconfig) else "filter from_yaml"
         raise CdiError(f"kubeconfig is the {encoded} of a kubeconfig and not a path; give its path, or make a dictionary of it with the {filters}.")
     paths = kubeconfig.split(os.pathsep)
     return [path if os.path.isfile(path) else os.path.expanduser(os.path.expandvars(path.strip())) for path in paths]

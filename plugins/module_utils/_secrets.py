@@ -36,6 +36,9 @@ _PUBLIC_NAME = re.compile(
 )
 # Words of commands, such as `get-token` or `default`; versions, and paths.
 _WORD = re.compile("[A-Za-z]{1,15}(-[a-z]{1,15})*|v?[0-9.]+|true|false|[~.]?(/[\\w.@-]+)+")
+# What no path has, and each kubeconfig.
+_FIELD = re.compile(r"\b(apiVersion|clusters?|contexts?|users?|current-context|token|client-key-data)[\"']?:(\s|$)")
+_FLAG = re.compile(r"-{0,2}[A-Za-z_][\w.-]*")
 # Characters of what may be a secret: with any name, and in a place where plain words stand as well.
 _SHORTEST, _LONG = 4, 16
 _LONGEST_NAME = 255
@@ -108,8 +111,9 @@ def _has_long_name(path: str) -> bool:
 
 
 def is_content(kubeconfig: str) -> bool:
-    """Whether this is a kubeconfig's content, given where its path belongs."""
-    return "\n" in kubeconfig.strip() or kubeconfig.lstrip().startswith("{") or _has_long_name(kubeconfig)
+    """Whether this is a kubeconfig's content, given where its path belongs: as it is, on one line, or in base64."""
+    text = kubeconfig.strip()
+    return "\n" in text or text.startswith(("{", "[")) or bool(_FIELD.search(text) or decoded_content(text)) or _has_long_name(text)
 
 
 def decoded_content(kubeconfig: str) -> str:
@@ -127,7 +131,8 @@ def secrets_of_text(text: str) -> set[str]:
     try:
         import yaml
 
-        documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        # As bytes: PyYAML takes no text of a class of its own, and Ansible's variables are such.
+        documents = list(yaml.load_all(text.encode("utf-8", "replace"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except (ImportError, ValueError, RecursionError):
         return set()
     except Exception as exc:  # yaml.YAMLError, which may not be there.
@@ -178,6 +183,8 @@ def _of_arguments(arguments: t.Any) -> set[str]:
     found: set[str] = set()
     for flag, word in zip(["", *words], words):
         name, equals, value = word.partition("=")
+        # Base64 ends with it, too.
+        equals = equals if _FLAG.fullmatch(name) and value.strip("=") else ""
         if equals:
             found |= _named(name, value)
         if flag.startswith("-") and "=" not in flag and not word.startswith("-"):
