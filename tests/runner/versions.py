@@ -71,7 +71,7 @@ def _run(combination: Combination) -> int | None:
     if interpreter is None:
         return None
     bin_dir = _venv(combination, interpreter) / "bin"
-    variables = bed.environment(PROFILES["api"]) | {"PATH": f"{bin_dir}:{os.environ['PATH']}"}
+    variables = bed.environment(PROFILES["api"]) | {"PATH": f"{bin_dir}:{os.environ['PATH']}", "KUBEVIRT_CDI_TEST_EXAMPLES_SHARE": "10"}
     command = [str(bin_dir / "python"), "-m", "pytest", "--quiet", "--import-mode=importlib", "-p", "no:cacheprovider"]
     agreement = ["tests/kubectl"] if combination.kubernetes in _ENDS else []
     return subprocess.run([*command, *_TESTS, *agreement], cwd=ROOT, check=False, env=environment(variables)).returncode
