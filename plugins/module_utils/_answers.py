@@ -21,7 +21,7 @@ from ._redaction import redact
 
 # No list of 500 objects is larger.
 MOST_BYTES = 256 * 1024 * 1024
-_SHORT, MOST_WORDS = 200, 600
+_SHORT, MOST_WORDS, _BEGINNING = 200, 600, 4096
 _TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"<[^>]*>")
 # Directory separators and the like are no control characters; what moves a cursor or hides text is.
@@ -157,7 +157,8 @@ def message_of(status: dict[str, t.Any], code: int, body: bytes) -> str:
     """The reason that an answer gives: a Status's message, a page's title, a short text, or else what its code means."""
     if status.get("message"):
         return short(status["message"], MOST_WORDS)
-    text = body.decode("utf-8", "replace")
+    # Without secrets before it is cut: the end of a long text may be a half of one.
+    text = redact(body.decode("utf-8", "replace"))[:_BEGINNING]
     if _is_page(text):
         title = _TITLE.search(text)
         text = html.unescape(_MARKUP.sub(" ", title.group(2))) if title else ""

@@ -56,7 +56,7 @@ def look_up(
     Four requests for one finished clone or many of a namespace and class; ten more when there is something to plan, be it
     only how a copy could have been faster. One for each namespace with a volume that is missing, unless `on_missing` is skip.
     """
-    remember(secrets_of_options([params, terms]))
+    remember(secrets_of_options(terms))
     try:
         return t.cast("list[dict[str, t.Any]]", redacted(_look_up(params, terms, on_missing, warn)))
     except CdiError:

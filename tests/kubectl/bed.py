@@ -114,7 +114,7 @@ def _serve(bed: Bed, name: str, context: ssl.SSLContext | None) -> ThreadingHTTP
             subject = dict(pair for (pair,) in certificate["subject"]) if certificate else {}
             headers = [(key.lower(), value) for key, value in self.headers.items()]
             authorization = self.headers.get("Authorization", "")
-            rejected = authorization in bed.reject
+            rejected = authorization in bed.reject or subject.get("commonName") in bed.reject
             bed.seen.append(
                 {
                     "server": name,

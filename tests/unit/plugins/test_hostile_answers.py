@@ -17,6 +17,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _exchange, _secrets
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
 from tests.examples import examples
 from tests.hostile import Hostile, chunked, hostile_server, http
 from tests.modules import Ran, run_in_process
@@ -239,6 +242,32 @@ def test_what_is_no_api_never_says_that_something_is_not_there(server: Hostile, 
     # One request, and one that asks what the API serves; not one of them again.
     assert len(server.heads) - first <= (4 if "data_volumes" in task[1] else 2)
     assert not [head for head in server.heads[first:] if not head.startswith(b"GET")] or task[0] == "clone_permission"
+
+
+def test_an_answer_that_comes_after_a_hint_is_not_taken_for_that_to_the_next_request(server: Hostile) -> None:
+    """A server that says 103 first. The connection is kept open for long enough to be used again."""
+    late = http(200, json.dumps({"kind": "DataVolumeList", "metadata": {"resourceVersion": "1"}, "items": []}).encode())
+    server.answer = lambda _number, _head: [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + late, 1.0]
+    connection = connect({"host": server.url, "api_key": TOKEN})
+    first = len(server.heads)
+    for _time in range(2):
+        with pytest.raises(ApiError, match=r"is not a Kubernetes API: Early Hints \(HTTP 103\)"):
+            connection.list(DATA_VOLUME)
+    assert len(server.heads) - first == 2
+
+
+@pytest.mark.parametrize("before", range(65536 - 24, 65536, 3))
+def test_no_part_of_a_secret_is_left_at_the_end_of_what_is_read(server: Hostile, before: int) -> None:
+    server.answer = lambda _number, _head: [http(500, b"x" * before + TOKEN.encode() + b"y" * 100)]
+    message = _run(server, TASKS[0]).result["msg"]
+    assert not [TOKEN[:size] for size in range(4, len(TOKEN)) if TOKEN[:size] in message]
+
+
+def test_what_a_login_page_hands_out_behind_a_hash_is_hidden(server: Hostile) -> None:
+    server.answer = lambda _number, _head: [http(302, b"", ("Location", "https://login.test/a#access_token=unknown-token&state=1"))]
+    assert "redirects to https://login.test/a#*** (HTTP 302)" in _run(server, TASKS[0]).result["msg"]
+    server.answer = lambda _number, _head: [http(500, b"see https://login.test/#id_token=unknown-token, or https://docs.test/page#section.")]
+    assert ": see https://login.test/#***, or https://docs.test/page#section (HTTP 500)" in _run(server, TASKS[0]).result["msg"]
 
 
 def test_the_token_goes_to_no_other_host(server: Hostile) -> None:

@@ -41,7 +41,7 @@ def _config(user: Any = None, cluster: Any = None, context: Any = None, **top: A
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_secrets, "_known", set())
+    monkeypatch.setattr(_secrets, "_known", {})
     monkeypatch.chdir(tmp_path)
     Path("config.d").mkdir()
     Path("broken.crt").write_text(f"-----BEGIN CERTIFICATE-----\n{SECRET}\n-----END CERTIFICATE-----\n")
@@ -57,6 +57,12 @@ TEXTS = {
     "not-text": ("\0\1", "kubeconfig 'config' is not valid YAML; correct it."),
     "list": (f"- {SECRET}\n", "kubeconfig 'config' is a list, not a mapping; correct it."),
     "scalar": (f"{SECRET}\n", "kubeconfig 'config' is a string, not a mapping; correct it."),
+    "deep": ("[" * 100_000, "kubeconfig 'config' is not valid YAML (line 1); correct it."),
+    "endless": ("users: &a [*a]\n", "kubeconfig 'config' has YAML aliases without end, or too many; write out what they stand for."),
+    "many-aliases": (
+        "a: &l0 [x]\n" + "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 9)) + "users: [{name: u, user: *l8}]\n",
+        "kubeconfig 'config' has YAML aliases without end, or too many; write out what they stand for.",
+    ),
     "empty": ("", "kubeconfig 'config' has no clusters; give a kubeconfig, or host and api_key."),
 }
 CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -180,6 +186,7 @@ ENCODED = base64.b64encode(yaml.safe_dump(_config()).encode()).decode()
 PATHS: dict[str, tuple[Any, str]] = {
     "missing": ("/nope/config", "kubeconfig file '/nope/config' does not exist; give the path of a kubeconfig."),
     "all-missing": ("/nope/a:/nope/b", "none of the files of kubeconfig exists ('/nope/a', '/nope/b'); give the path of a kubeconfig."),
+    "no-path": (":", "kubeconfig names no file; give the path of a kubeconfig."),
     "directory": ("config.d", "kubeconfig 'config.d' is a directory; give the path of a kubeconfig."),
     "text": (
         yaml.safe_dump(_config()),

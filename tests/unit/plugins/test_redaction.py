@@ -33,7 +33,7 @@ def _kubeconfig(user: Any, **cluster: Any) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def _only_this_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(_secrets, "_known", set())
+    monkeypatch.setattr(_secrets, "_known", {})
     yield
 
 
