@@ -12,6 +12,8 @@ import typing as t
 from collections import defaultdict
 from decimal import Decimal
 
+from ._diagnosis_others import age, annotations, is_at_work
+from ._diagnosis_room import Room, Worker
 from ._public import redact_urls
 from ._quantity import parse, short
 from ._scratch import timestamp
@@ -35,12 +37,18 @@ _NO_SCRATCH = re.compile('-scratch" is forbidden')
 _HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
 _UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_CHARACTERS = 500
+# Of a claim whose pod the API server refuses (HandleFailedPod in pkg/controller/common/util.go, v1.65.0).
+_CONDITIONS = ("cdi.kubevirt.io/storage.condition.running", "cdi.kubevirt.io/storage.condition.source.running")
+_REFUSED_POD = re.compile("Error starting pod '([^']+)'")
+_PRIORITY_CLASS, _ACCOUNT = "cdi.kubevirt.io/storage.pod.priorityclassname", "cdi.kubevirt.io/storage.pod.serviceAccountName"
 
 
 class Evidence:
     """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
 
-    `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, None when they were not, or could not be, read.
+    `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, `drivers` the provisioners that are known to be
+    there, None when they were not, or could not be, read. `rooms`: what is known of the namespaces that refuse pods; `users`: pods of the namespaces
+    of sources; `logs`: the last lines of pods that seem to do nothing, by their uids.
     """
 
     def __init__(
@@ -53,6 +61,10 @@ class Evidence:
     ) -> None:
         self.controllers = controllers
         self.classes: list[Object] | None = None
+        self.drivers: set[str] | None = None
+        self.rooms: dict[Worker, Room] = {}
+        self.users: dict[str, list[Object]] = {}
+        self.logs: dict[str, str] = {}
         self.events: dict[str, list[Object]] = defaultdict(list)
         for event in events:
             about = event["involvedObject"]
@@ -60,13 +72,25 @@ class Evidence:
             for uid in {about.get("uid", ""), *_UID.findall(about.get("name") or "")}:
                 self.events[uid].append(event)
         self.owned: dict[str, list[tuple[str, Object]]] = defaultdict(list)
-        self.helpers: set[str] = set()
+        self.helpers: dict[str, tuple[str, Object]] = {}
+        self._claims: dict[str, Object] = {}
         for kind, items in (("claim", claims), ("pod", pods), ("snapshot", snapshots)):
             for item in items:
                 for owner in _owners(item):
                     self.owned[owner].append((kind, item))
                 if kind != "claim" or any(reference.get("kind") != "DataVolume" for reference in _references(item)):
-                    self.helpers.add(item["metadata"]["uid"])
+                    self.helpers[item["metadata"]["uid"]] = kind, item
+                if kind == "claim":
+                    self._claims[item["metadata"]["uid"]] = item
+
+    def works(self, uid: str) -> bool:
+        """Whether a helper gets on, and so gives back what it uses."""
+        kind, item = self.helpers[uid]
+        owners = [item]
+        for each in owners:
+            owners += [self._claims[owner] for owner in _owners(each) if owner in self._claims and self._claims[owner] not in owners]
+        warned = any(not _NOISE.search(_event(event).text) and event.get("reason") not in _ECHOES for event in self.events.get(uid, ()))
+        return is_at_work(kind, item, owners[1:], warned)
 
 
 class Statement(t.NamedTuple):
@@ -106,7 +130,47 @@ class RelatedObjects:
 
     def others_work(self) -> bool:
         """Whether other volumes' helpers are at work, which give back what they use."""
-        return bool(self._around.helpers.difference(self._uids))
+        return any(self._around.works(uid) for uid in self._around.helpers if uid not in self._uids)
+
+    def refused(self, stored: Object) -> Worker | None:
+        """The pod that the API server does not take."""
+        spec, metadata = stored.get("spec") or {}, stored["metadata"]
+        texts = [condition.get("message") or "" for condition in (stored.get("status") or {}).get("conditions") or ()]
+        texts += [statement.text for statement in self.conditions()]
+        name = next((found.group(1) for text in texts if (found := _REFUSED_POD.search(text))), None)
+        if name is None:
+            return None
+        source = (spec.get("source") or {}).get("pvc") or {}
+        # What reads a source is in the source's namespace.
+        abroad = name.endswith("-source-pod") or name.startswith("size-detection-")
+        named = [annotations(claim) for claim in self._found["claim"]]
+        return Worker(
+            (abroad and source.get("namespace")) or metadata.get("namespace") or "",
+            name,
+            spec.get("priorityClassName") or next((each[_PRIORITY_CLASS] for each in named if each.get(_PRIORITY_CLASS)), ""),
+            "" if abroad else spec.get("serviceAccountName") or next((each[_ACCOUNT] for each in named if each.get(_ACCOUNT)), ""),
+        )
+
+    def conditions(self) -> t.Iterator[Statement]:
+        """What CDI writes down on claims of pods that the API server does not take."""
+        for claim in self._found["claim"]:
+            noted = annotations(claim)
+            for condition in _CONDITIONS:
+                if noted.get(condition) == "false" and noted.get(f"{condition}.reason", "").startswith("Err"):
+                    yield Statement(_tidy(f"{noted[f'{condition}.reason']}: {noted.get(f'{condition}.message', '')}"))
+
+    def running(self) -> list[Object]:
+        return [pod for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") == "Running"]
+
+    def lasted(self) -> float:
+        """For how many seconds a worker ran that has failed."""
+        ended = [state for pod in self._found["pod"] for state in _states(pod) if state.get("exitCode")]
+        return max((age(state.get("startedAt")) - age(state.get("finishedAt")) for state in ended), default=0.0)
+
+    def last_error(self) -> str:
+        """What a worker said when it failed last, and was started again."""
+        ended = next((state for pod in self._found["pod"] for state in _states(pod) if state.get("exitCode")), None)
+        return condition_text(ended) if ended else ""
 
     def pods(self) -> t.Iterator[Statement]:
         """What pods that do not run say: their containers, and their events."""
@@ -167,6 +231,14 @@ class RelatedObjects:
 def _bytes(value: Decimal) -> str:
     """`64Mi`, or `60M`, as CDI writes its own."""
     return f"{value / 10**6:.0f}M" if value and value % 10**6 == 0 else short(value)
+
+
+def _states(pod: Object) -> t.Iterator[Object]:
+    """How the containers of a pod have ended, the last end first."""
+    for container in (pod.get("status") or {}).get("containerStatuses") or ():
+        for state in (container.get("state") or {}, container.get("lastState") or {}):
+            if state.get("terminated"):
+                yield state["terminated"]
 
 
 def is_claim(stored: Object) -> bool:
