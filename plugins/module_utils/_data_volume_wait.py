@@ -41,6 +41,7 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
     namespace = items[0].key[0]
     reader = EvidenceReader(task.connection, namespace)
     advance = _Advance()
+    looked: dict[str, Evidence] = {}
     verdicts: dict[str, Verdict] = {}
     sources = {name: source[1] for name, item in waiting.items() if (source := source_claim(item)) and source[0] == namespace and source[1] in waiting}
 
@@ -49,6 +50,7 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
         if stored is None:
             item.claim = task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
             stored = as_volume(item.claim) if item.claim and is_collected(item.claim) else None
+        around = around or looked.get(name)  # What a look has found is not forgotten when the volume's words change.
         still = advance.still(name, stored)
         item.diagnosis = diagnosis.explain(stored, around, still=still)
         verdict = diagnosis.judge(item.volume, stored, around, still)
@@ -63,6 +65,7 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
 
     def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
         around = reader.probe(quiet.values(), seconds)
+        looked.update(dict.fromkeys(quiet, around))
         return {name: judge(name, stored, around) for name, stored in quiet.items()}
 
     try:

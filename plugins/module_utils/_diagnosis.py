@@ -50,6 +50,8 @@ _FAILED_WORKER = ("Error", "OOMKilled", "ImagePullFailed")
 _NO_WORKER = "Populator is running"
 # What other volumes' helpers use for a while, and give back.
 _SHARED = (QUOTA_EXCEEDED, STORAGE_FULL)
+# What has to be looked at before it counts.
+_LOOKED_AT = (*_SHARED, WORKER_REFUSED, CLONE_SOURCE_IN_USE)
 # A worker whose last words are these waits for the first answer of the image's server (cmd/cdi-importer/importer.go, v1.65.0).
 _ASKED = "begin import process"
 _SILENT_SECONDS = 15.0
@@ -210,6 +212,8 @@ def diagnose(stored: Object, around: Evidence | None = None, still: float = 0) -
     restarts = _restarts(stored)
     mine = RelatedObjects(stored, around) if around else None
     said_of_claim = [*([] if bound.get("status") == "True" else [stated(bound)]), *(mine.claims() if mine else ())]
+    if around:
+        said_of_claim = [said for said in said_of_claim if not _is_past_use(said.text, around)]
     if running.get("status") == "True" and running.get("reason") != _NO_WORKER:
         return _beside_a_pod(stored, around, mine, said_of_claim, still) if around and mine else None
     said_of_worker = [stated(running), *([*mine.conditions(), *mine.pods()] if mine else ())]
@@ -219,7 +223,7 @@ def diagnose(stored: Object, around: Evidence | None = None, still: float = 0) -
         diagnosis = diagnosis._replace(message=told or diagnosis.message, remedy="correct the class" if told else diagnosis.remedy)
     if diagnosis and around and mine:
         diagnosis = _completed(diagnosis, stored, around, mine, running, still)
-    elif diagnosis and diagnosis.cause in _SHARED:
+    elif diagnosis and diagnosis.cause in _LOOKED_AT:
         diagnosis = diagnosis._replace(grace=None)
     if diagnosis and diagnosis.cause == TRANSFER_BROKEN:
         diagnosis = diagnosis._replace(message=f"{_no_progress(stored, still)}, last error: {diagnosis.message}")
@@ -238,16 +242,19 @@ def diagnose(stored: Object, around: Evidence | None = None, still: float = 0) -
 
 def _completed(
     diagnosis: Diagnosis, stored: Object, around: Evidence, mine: RelatedObjects, running: Object, still: float
-) -> Diagnosis | None:
-    """What was found, with what had to be read to name it; None when it is no longer so."""
+) -> Diagnosis:
+    """What was found, with what had to be read to name it."""
     never = False
     if diagnosis.cause in (WORKER_REFUSED, QUOTA_EXCEEDED):
         worker = mine.refused(stored)
         refusal = why_refused(worker, around.rooms[worker]) if worker in around.rooms else None
-        refusal = refusal or quota_in(diagnosis.message, stored["metadata"].get("namespace") or "")
+        namespace = stored["metadata"].get("namespace") or ""
+        refusal = refusal or quota_in(diagnosis.message, namespace, around.quotas.get(namespace))
         if refusal:
             never = refusal.never
-            diagnosis = diagnosis._replace(cause=refusal.cause, message=refusal.message, remedy=refusal.remedy)
+            diagnosis = diagnosis._replace(cause=refusal.cause, message=refusal.message, remedy=refusal.remedy, grace=None if refusal.past else 0.0)
+            if refusal.past:
+                return diagnosis
     if diagnosis.cause in _SHARED and not never:
         return diagnosis._replace(grace=None if mine.others_work() else max(diagnosis.grace or 0.0, UNSHARED))
     if diagnosis.cause == CLONE_SOURCE_IN_USE:
@@ -298,21 +305,25 @@ def _silent(stored: Object, seconds: float, until: str) -> Diagnosis:
     )
 
 
-def _in_use(diagnosis: Diagnosis, around: Evidence) -> Diagnosis | None:
-    """Which pods use the source of a clone now: the event stays when they are gone."""
-    key = claim_in_use(diagnosis)
+def _in_use(diagnosis: Diagnosis, around: Evidence) -> Diagnosis:
+    """Which pods use the source of a clone."""
+    key = claim_in_use(diagnosis.message)
     if key is None or key[0] not in around.users:
         return diagnosis
     users = users_of(key, Consumers(around.users[key[0]]))
-    if not users.pods:
-        return None
     message = f"CloneSourceInUse: the source claim '{'/'.join(key)}' is in use by {users.sentence}, and CDI waits until it is not"
     return diagnosis._replace(message=message, remedy=f"{users.remedy}, or clone from a snapshot of it", grace=LASTING)
 
 
-def claim_in_use(diagnosis: Diagnosis) -> tuple[str, str] | None:
-    """Namespace and name of the source that a clone waits for."""
-    found = _USER.search(diagnosis.message)
+def _is_past_use(text: str, around: Evidence) -> bool:
+    """Whether CDI has said that a pod uses the source, and it is gone: the event stays."""
+    key = claim_in_use(text)
+    return key is not None and key[0] in around.users and not users_of(key, Consumers(around.users[key[0]])).pods
+
+
+def claim_in_use(text: str) -> tuple[str, str] | None:
+    """Namespace and name of the source that a clone waits for, as CDI says it."""
+    found = _USER.search(text)
     return (found.group(1), found.group(2)) if found else None
 
 

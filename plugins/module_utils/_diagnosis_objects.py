@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 from collections import defaultdict
@@ -29,10 +30,12 @@ _CLONE_ERROR = "cdi.kubevirt.io/cloneError"
 # What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
 _NOISE = re.compile(
     'the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch" not found|could not find [^ ]* "[^"]*-scratch"'
-    "|PVC is not bound|BackOff:|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
+    "|PVC is not bound|Error starting pod|BackOff:|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
 )
 # What is said of a bound claim that cannot be given its scratch claim.
 _NO_SCRATCH = re.compile('-scratch" is forbidden')
+# What the diagnosis says better.
+_SAID_BETTER = ("exceeded quota", "CloneSourceInUse")
 # How CDI marks what it says of a helper claim.
 _HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
 _UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -47,7 +50,7 @@ class Evidence:
     """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
 
     `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, `drivers` the provisioners that are known to be
-    there, None when they were not, or could not be, read. `rooms`: what is known of the namespaces that refuse pods; `users`: pods of the namespaces
+    there, None when they were not, or could not be, read. `rooms`: what is known of the namespaces that refuse pods, `quotas` of those that refuse claims; `users`: pods of the namespaces
     of sources; `logs`: the last lines of pods that seem to do nothing, by their uids.
     """
 
@@ -63,6 +66,7 @@ class Evidence:
         self.classes: list[Object] | None = None
         self.drivers: set[str] | None = None
         self.rooms: dict[Worker, Room] = {}
+        self.quotas: dict[str, list[Object]] = {}
         self.users: dict[str, list[Object]] = {}
         self.logs: dict[str, str] = {}
         self.events: dict[str, list[Object]] = defaultdict(list)
@@ -83,8 +87,12 @@ class Evidence:
                 if kind == "claim":
                     self._claims[item["metadata"]["uid"]] = item
 
-    def works(self, uid: str) -> bool:
-        """Whether a helper gets on, and so gives back what it uses."""
+    @functools.cached_property
+    def working(self) -> set[str]:
+        """The helpers that get on, and so give back what they use."""
+        return {uid for uid in self.helpers if self._works(uid)}
+
+    def _works(self, uid: str) -> bool:
         kind, item = self.helpers[uid]
         owners = [item]
         for each in owners:
@@ -130,7 +138,7 @@ class RelatedObjects:
 
     def others_work(self) -> bool:
         """Whether other volumes' helpers are at work, which give back what they use."""
-        return any(self._around.works(uid) for uid in self._around.helpers if uid not in self._uids)
+        return bool(self._around.working.difference(self._uids))
 
     def refused(self, stored: Object) -> Worker | None:
         """The pod that the API server does not take."""
@@ -270,6 +278,8 @@ def warnings_about(stored: Object, around: Evidence, explained: t.Mapping[str, s
     for event in RelatedObjects(stored, around).events:
         text = _event(event).text
         message = text.partition(": ")[2]
+        if any(words in text and words in explained["message"] for words in _SAID_BETTER):
+            continue
         if not _NOISE.search(text) and message not in explained["message"] and not any(message in other for other in told):
             told[text] = None
     return list(told)[:3][::-1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ._diagnosis_room import RAISE_QUOTA
+from ._diagnosis_room import CAUSE_QUOTA, RAISE_QUOTA
 
 # Seconds for which a controller that tries again has to say the same, until it counts.
 LASTING = 4.0
@@ -22,7 +22,7 @@ _AT_ONCE = 0.0
 _STATUS = r"(?:got|HTTP status:|status code:?|StatusCode:|response code:?|error code:?) ?"
 # Causes of which more is read.
 CLASS_MISSING, CLAIM_PENDING, CLONE_SOURCE_IN_USE = "storage_class_missing", "claim_pending", "clone_source_in_use"
-WORKER_REFUSED, QUOTA_EXCEEDED, STORAGE_FULL, TRANSFER_BROKEN = "worker_refused", "quota_exceeded", "storage_full", "transfer_broken"
+WORKER_REFUSED, QUOTA_EXCEEDED, STORAGE_FULL, TRANSFER_BROKEN = "worker_refused", CAUSE_QUOTA, "storage_full", "transfer_broken"
 # Annotations of an upload's claim: the SHA-256 of the file that is sent and since when, and of the file that CDI has taken.
 INTENDED, BEGUN, UPLOADED = "kubevirt.cdi/upload-sha256", "kubevirt.cdi/upload-begun", "kubevirt.cdi/uploaded-sha256"
 
@@ -48,13 +48,13 @@ WORKER_RULES = (
     Rule(
         _STATUS + r"4(?!08|25|29)\d\d\b",
         "source_refused",
-        "correct the URL, or what its server refuses: the fault is between these two, and trying again does not help",
+        "the image's server refuses the request: correct the URL, or see the server's log",
     ),
     Rule(
         _STATUS + r"(5\d\d|408|425|429)\b",
         "source_server_failed",
-        "see what is wrong with the image's server, and run the task again when it answers",
-        LASTING,
+        "the fault is the image server's: see its log, and run the task again when it answers",
+        _AT_ONCE,
         1,
     ),
     Rule("server gave HTTP response to HTTPS client", "certificate_untrusted", "add the registry to insecure_registries (module kubevirt.cdi.cdi_config)"),
@@ -84,7 +84,7 @@ WORKER_RULES = (
         "unexpected EOF|connection reset by peer|broken pipe|stream error|GOAWAY|transfer closed|use of closed network connection|i/o timeout",
         TRANSFER_BROKEN,
         "see why the image's server, or a proxy before it, ends the answer before the whole image has come; or upload the file instead",
-        UNSHARED,
+        _AT_ONCE,
         1,
     ),
     Rule("OOMKilled", "worker_out_of_memory", "raise pod_resource_requirements (module kubevirt.cdi.cdi_config)", LASTING * 1.5),

@@ -69,7 +69,7 @@ class EvidenceReader:
         for volume in volumes:
             found = diagnose(volume, around)
             causes.setdefault(found.cause if found else "", []).append(volume)
-            if found and found.cause == CLONE_SOURCE_IN_USE and (key := claim_in_use(found)):
+            if found and found.cause == CLONE_SOURCE_IN_USE and (key := claim_in_use(found.message)):
                 in_use.add(key[0])
         if CLASS_MISSING in causes or CLAIM_PENDING in causes:
             around.classes = self._list(STORAGE_CLASS, None, seconds)
@@ -81,8 +81,14 @@ class EvidenceReader:
                 around.users[namespace] = pods
         silent = [pod for volume in causes.get("", ()) for pod in may_be_silent(volume, around)]
         around.logs = {pod["metadata"]["uid"]: self._log(pod, seconds) for pod in silent[:_MOST_READ]}
-        refused = [*causes.get(WORKER_REFUSED, ()), *causes.get(QUOTA_EXCEEDED, ())]
-        around.rooms = self._rooms([worker for volume in refused if (worker := RelatedObjects(volume, around).refused(volume))], seconds)
+        workers = []
+        for volume in [*causes.get(WORKER_REFUSED, ()), *causes.get(QUOTA_EXCEEDED, ())]:
+            worker, namespace = RelatedObjects(volume, around).refused(volume), volume["metadata"].get("namespace") or ""
+            if worker:
+                workers.append(worker)
+            elif namespace not in around.quotas and (quotas := self._list(RESOURCE_QUOTA, namespace, seconds)) is not None:
+                around.quotas[namespace] = quotas
+        around.rooms = self._rooms(workers, seconds)
         if any(unexplained(volume, around) for volume in volumes):
             around.controllers = self._list(DEPLOYMENT, None, seconds, label_selector=_CONTROLLER)
         return around
@@ -121,8 +127,8 @@ class EvidenceReader:
         )
         return room if why_refused(worker, room) else room._replace(trial=self._try(worker, room.resources, seconds))
 
-    def _try(self, worker: Worker, resources: t.Mapping[str, t.Any], seconds: float) -> str:
-        """Why the API server refuses a pod like this, by a dry run."""
+    def _try(self, worker: Worker, resources: t.Mapping[str, t.Any], seconds: float) -> str | None:
+        """Why the API server refuses a pod like this, by a dry run; nothing when it would take it, None when that cannot be tried."""
         try:
             self._until(seconds).create(POD, trial_pod(worker, resources), worker.namespace, dry_run=True)
         except ApiError as exc:
