@@ -176,7 +176,7 @@ def _refusal(task: Task, source: tuple[str, str, str]) -> str:
 def with_source_users(item: Item, prediction: Prediction | None) -> str:
     """The item's error, with the pods that used the source: CDI tells of them in an event that another may hide."""
     users = prediction.users if prediction and item.error else ()
-    hidden = [user for user in users if user not in item.error]
+    hidden = [user for user in users if user.partition(" using ")[0] not in item.error]
     return item.error + (f" The source was in use by {', '.join(hidden)} when the task began." if hidden else "")
 
 

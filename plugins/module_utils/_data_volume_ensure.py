@@ -22,7 +22,7 @@ from ._collected import collected_drift, is_collected
 from ._connection import Object
 from ._data_volume_checks import needs_newer, uses_newer
 from ._data_volume_unfilled import never_filled
-from ._diagnosis import NEEDS_CONSUMER
+from ._diagnosis_objects import NEEDS_CONSUMER
 from ._errors import ApiError, CdiError
 from ._module import Task
 from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource

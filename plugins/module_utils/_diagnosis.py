@@ -15,7 +15,7 @@ import typing as t
 from datetime import datetime, timezone
 
 from ._cdi import conditions, judge_deployment
-from ._diagnosis_objects import Evidence, RelatedObjects, Statement, condition_text, is_claim, stated
+from ._diagnosis_objects import NEEDS_CONSUMER, Evidence, RelatedObjects, Statement, condition_text, is_claim, stated
 from ._diagnosis_others import age
 from ._diagnosis_room import quota_in, why_refused
 from ._diagnosis_rules import (
@@ -42,7 +42,6 @@ from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 
-NEEDS_CONSUMER = ("WaitForFirstConsumer", "PendingPopulation")
 # CDI's own threshold for an unusual number of restarts (pkg/common/common.go, v1.65.0).
 _RESTARTS = 3
 _FAILED_WORKER = ("Error", "OOMKilled", "ImagePullFailed")

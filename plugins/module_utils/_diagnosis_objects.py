@@ -25,6 +25,8 @@ Object = t.Dict[str, t.Any]
 _ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error", "Unschedulable")
 # What keeps a pod from starting, and is overcome once it has (kubelet's pkg/kubelet/events/event.go, v1.34).
 _BEFORE_START = ("FailedScheduling", "FailedAttachVolume", "FailedMapVolume", "FailedMount", "FailedCreatePodSandBox")
+# Phases in which a claim of the class WaitForFirstConsumer stays until a pod uses it.
+NEEDS_CONSUMER = ("WaitForFirstConsumer", "PendingPopulation")
 _OWNED_BY = "cdi.kubevirt.io/OwnedByUID"
 _CLONE_ERROR = "cdi.kubevirt.io/cloneError"
 # What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
@@ -114,6 +116,7 @@ class RelatedObjects:
 
     def __init__(self, stored: Object, around: Evidence) -> None:
         self._around = around
+        self._waits_for_consumer = (stored.get("status") or {}).get("phase") in NEEDS_CONSUMER
         self._uids: dict[str, None] = {stored["metadata"].get("uid", ""): None}
         self._found: dict[str, list[Object]] = {"claim": [stored] if is_claim(stored) else [], "pod": [], "snapshot": []}
         reached = list(self._uids)
@@ -231,8 +234,8 @@ class RelatedObjects:
                 yield Statement(f"NoStorageClass: claim {name} names no storage class, and none is the default")
             elif not storage_class:
                 yield Statement(f"ClaimPending: claim {name} has the empty storage class, and no persistent volume fits it")
-            # The claim that is to be populated is pending until the end.
-            elif claim["metadata"]["uid"] in self._around.helpers:
+            # The claim that is to be populated is pending until the end; and one that a consumer has to bind until there is one.
+            elif claim["metadata"]["uid"] in self._around.helpers or not (claim["spec"].get("dataSourceRef") or self._waits_for_consumer):
                 yield Statement(f"ClaimPending: claim {name} of storage class {storage_class} is not bound")
 
 

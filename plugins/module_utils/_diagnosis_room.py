@@ -152,11 +152,11 @@ def _is_in_scope(quota: Object, worker: Worker) -> bool:
 
 
 def _exceeded(name: str, short: t.Sequence[tuple[str, str, str, str]], what: str) -> Refusal:
-    told = [f"{_shown(hard, each)} of {each}, {_shown(used, each)} are used, and {what} asks for {_shown(asked, each)}" for each, hard, used, asked in short]
+    told = [f"{each} (hard {_shown(hard, each)}, used {_shown(used, each)}, asked {_shown(asked, each)})" for each, hard, used, asked in short]
     never = any(parse(asked) > parse(hard) for _each, hard, _used, asked in short)
     computes = all(re.search("cpu|memory", each) for each, *_others in short)
     remedy = RAISE_QUOTA if what != _POD else _NO_POD_FITS if never and computes else _RAISE_QUOTA_FOR_PODS
-    return Refusal(CAUSE_QUOTA, f"exceeded quota: ResourceQuota '{name}' allows {'; '.join(told)}", remedy, never)
+    return Refusal(CAUSE_QUOTA, f"exceeded quota: ResourceQuota '{name}' has no room for {what}: {', '.join(told)}", remedy, never)
 
 
 def _shown(quantity: str, resource: str) -> str:

@@ -53,7 +53,7 @@ WORKER_RULES = (
     Rule(
         _STATUS + r"(5\d\d|408|425|429)\b",
         "source_server_failed",
-        "the fault is the image server's: see its log, and run the task again when it answers",
+        "the image's server fails: see its log, and run the task again when it answers",
         _AT_ONCE,
         1,
     ),
@@ -158,7 +158,7 @@ CLAIM_RULES = (
         "see what the storage driver says",
         None,
     ),
-    Rule("code = ResourceExhausted", STORAGE_FULL, "make room in the storage, or ask for a smaller size or another class", LASTING * 2),
+    Rule("code = ResourceExhausted", STORAGE_FULL, "make room in the storage, or ask for a smaller size or another class", UNSHARED),
     Rule(
         "code = (InvalidArgument|OutOfRange|Unimplemented)",
         "provisioning_failed",

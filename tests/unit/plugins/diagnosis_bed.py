@@ -47,7 +47,7 @@ def event(about: str, reason: str, message: str, kind: str = "PersistentVolumeCl
 
 
 def around(*events: Any, pod: Any = None, prime: str = "Pending", others: Any = ()) -> Any:
-    claims = [item(CLAIM, VOLUME, "DataVolume"), item(PRIME, CLAIM, phase=prime), *others]
+    claims = [item(CLAIM, VOLUME, "DataVolume", dataSourceRef={"kind": "VolumeImportSource"}), item(PRIME, CLAIM, phase=prime), *others]
     pods = [{**item(POD, PRIME), "status": {"phase": "Pending", **pod}}] if pod else []
     return Evidence(events, pods, claims)
 

@@ -43,6 +43,9 @@ def test_events_tell_what_the_volume_does_not(event: Any, cause: str) -> None:
         (bed.owned(bed.PRIME, storageClassName=None), "storage_class_missing"),
         (bed.owned(bed.PRIME, storageClassName=""), "claim_pending"),
         (bed.owned(bed.PRIME, volumeName="pv"), None),
+        # Of a class whose provisioner is no CSI driver CDI fills the claim itself, and not by way of another one.
+        (bed.owned(bed.CLAIM), "claim_pending"),
+        (bed.owned(bed.CLAIM, dataSourceRef={"kind": "VolumeImportSource"}), None),
         (bed.snapshot({"message": "no room"}), "snapshot_failed"),
         (bed.snapshot({}), None),
     ],
@@ -54,7 +57,7 @@ def test_pods_claims_and_snapshots_tell_what_the_volume_does_not(around: Any, ca
 def test_without_a_claim_something_must_have_refused_it() -> None:
     stored = bed.stored("Pending", Bound={"reason": "NotFound"})
     assert bed.cause(stored, Evidence(controllers=[bed.controller(1)])) == "claim_missing"
-    made = Evidence((), (), [bed.item(bed.CLAIM, bed.VOLUME, "DataVolume")], controllers=[bed.controller(1)])
+    made = Evidence((), (), [bed.item(bed.CLAIM, bed.VOLUME, "DataVolume", dataSourceRef={"kind": "VolumeImportSource"})], controllers=[bed.controller(1)])
     assert bed.cause(stored, made) is None
 
 

@@ -100,15 +100,15 @@ def test_what_else_the_pod_lacks_is_named(room: Room, spec: dict[str, str], caus
 @pytest.mark.parametrize(
     ("used", "hard", "told"),
     [
-        ({"limits.cpu": "0"}, {"limits.cpu": "1m"}, "allows 1m of limits.cpu, 0 are used, and CDI's pod asks for 750m"),
-        ({"cpu": "950m"}, {"cpu": "1"}, "allows 1 of cpu, 950m are used, and CDI's pod asks for 100m"),
-        ({"requests.memory": "200Mi"}, {"requests.memory": "256Mi"}, "allows 256Mi of requests.memory, 200Mi are used, and CDI's pod asks for 60M"),
-        ({"pods": "3"}, {"pods": "3"}, "allows 3 of pods, 3 are used, and CDI's pod asks for 1"),
-        ({"count/pods": "0"}, {"count/pods": "0"}, "allows 0 of count/pods, 0 are used, and CDI's pod asks for 1"),
+        ({"limits.cpu": "0"}, {"limits.cpu": "1m"}, "limits.cpu (hard 1m, used 0, asked 750m)"),
+        ({"cpu": "950m"}, {"cpu": "1"}, "cpu (hard 1, used 950m, asked 100m)"),
+        ({"requests.memory": "200Mi"}, {"requests.memory": "256Mi"}, "requests.memory (hard 256Mi, used 200Mi, asked 60M)"),
+        ({"pods": "3"}, {"pods": "3"}, "pods (hard 3, used 3, asked 1)"),
+        ({"count/pods": "0"}, {"count/pods": "0"}, "count/pods (hard 0, used 0, asked 1)"),
         (
             {"pods": "3", "limits.memory": "134217728"},
             {"pods": "3", "limits.memory": "268435456"},
-            "allows 3 of pods, 3 are used, and CDI's pod asks for 1; 256Mi of limits.memory, 128Mi are used, and CDI's pod asks for 600M",
+            "pods (hard 3, used 3, asked 1), limits.memory (hard 256Mi, used 128Mi, asked 600M)",
         ),
     ],
 )
@@ -116,7 +116,7 @@ def test_the_quota_is_named_with_hard_used_and_asked(used: dict[str, str], hard:
     volume = refused("ErrExceededQuota")
     around = within(volume, Room(quotas=[quota({"pods": "9"}, {"pods": "99"}), quota(used, hard)]))
     found = rules.explain(volume, around)
-    assert (found["cause"], found["message"]) == ("quota_exceeded", f"exceeded quota: ResourceQuota 'demo/q' {told}")
+    assert (found["cause"], found["message"]) == ("quota_exceeded", f"exceeded quota: ResourceQuota 'demo/q' has no room for CDI's pod: {told}")
     assert "raise the namespace's quota" in found["remedy"]
     assert rules.judge(bed.volume(), volume, around).state == FAILED
 
@@ -150,7 +150,7 @@ def test_the_quota_of_a_claim_is_told_in_readable_numbers(prefix: str) -> None:
     volume = refused("", "")
     around = bed.around(bed.event(bed.CLAIM, "ErrCreatingPVCPrime", CLAIM_TEXT.format(prefix)))
     found = rules.explain(volume, around)
-    told = f"ResourceQuota 'demo/q' allows 300Mi of {prefix}requests.storage, 271.4Mi are used, and the claim asks for 135.7Mi"
+    told = f"ResourceQuota 'demo/q' has no room for the claim: {prefix}requests.storage (hard 300Mi, used 271.4Mi, asked 135.7Mi)"
     assert (found["cause"], found["message"]) == ("quota_exceeded", f"exceeded quota: {told}")
     assert "room for two or three claims" in found["remedy"]
     # The claims of others that have ended have given it back, and CDI has not tried again yet.
