@@ -100,7 +100,8 @@ class Evidence:
         for each in owners:
             owners += [self._claims[owner] for owner in _owners(each) if owner in self._claims and self._claims[owner] not in owners]
         warned = any(not _NOISE.search(_event(event).text) and event.get("reason") not in _ECHOES for event in self.events.get(uid, ()))
-        return is_at_work(kind, item, owners[1:], warned)
+        in_use = any(event.get("reason") == "CloneSourceInUse" for owner in owners[1:] for event in self.events.get(owner["metadata"]["uid"], ()))
+        return is_at_work(kind, item, owners[1:], warned or in_use)
 
 
 class Statement(t.NamedTuple):

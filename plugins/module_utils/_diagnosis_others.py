@@ -26,7 +26,10 @@ _UPLOAD_SERVER = "cdi-upload-server"
 
 
 def is_at_work(kind: str, item: Object, claims: t.Sequence[Object], warned: bool) -> bool:
-    """Whether a helper claim, pod or snapshot gets on. `claims` own it, one another's owners; `warned`: events say what keeps it."""
+    """Whether a helper claim, pod or snapshot gets on. `claims` own it, one another's owners; `warned`: events say what keeps it.
+
+    A copy whose source is in use has its upload server already.
+    """
     if kind == "pod":
         return _pod_works(item, claims, warned)
     if kind == "snapshot":
@@ -44,7 +47,7 @@ def _pod_works(pod: Object, claims: t.Sequence[Object], warned: bool) -> bool:
     phase = status.get("phase")
     states = [(each.get("state") or {}, each.get("restartCount", 0)) for each in status.get("containerStatuses") or []]
     if phase == "Running":
-        if (pod["metadata"].get("labels") or {}).get("cdi.kubevirt.io") == _UPLOAD_SERVER and not any(map(_is_uploaded_to, claims)):
+        if (pod["metadata"].get("labels") or {}).get("cdi.kubevirt.io") == _UPLOAD_SERVER and (warned or not any(map(_is_uploaded_to, claims))):
             return False
         return bool(states) and all(_container_works(state, restarts) for state, restarts in states)
     if phase == "Pending":

@@ -209,8 +209,8 @@ def refused_because(text: str) -> str | None:
     """The API server's reason in its answer to a trial; None when the answer is about the trial and not about the pod."""
     if " cannot create resource " in text or "already exists" in text:
         return None
-    found = re.search(r'pods "[^"]*" is forbidden: (.*?) \(HTTP \d+\)|: (admission webhook .*?|.*denied.*?) \(HTTP \d+\)', text)
-    return next(part for part in found.groups() if part).rstrip(".") if found else None
+    found = re.search(r'pods "[^"]*" is forbidden: (.*?) \(HTTP \d+\)', text) or re.search(r": (admission webhook .*?|.*denied.*?) \(HTTP \d+\)", text)
+    return found.group(1).rstrip(".") if found else None
 
 
 def trial_pod(worker: Worker, resources: t.Mapping[str, t.Any]) -> Object:

@@ -44,8 +44,8 @@ def test_events_tell_what_the_volume_does_not(event: Any, cause: str) -> None:
         (bed.owned(bed.PRIME, storageClassName=""), "claim_pending"),
         (bed.owned(bed.PRIME, volumeName="pv"), None),
         # Of a class whose provisioner is no CSI driver CDI fills the claim itself, and not by way of another one.
-        (bed.owned(bed.CLAIM), "claim_pending"),
-        (bed.owned(bed.CLAIM, dataSourceRef={"kind": "VolumeImportSource"}), None),
+        (Evidence(claims=[bed.item(bed.CLAIM, bed.VOLUME, "DataVolume")]), "claim_pending"),
+        (Evidence(claims=[bed.item(bed.CLAIM, bed.VOLUME, "DataVolume", dataSourceRef={"kind": "VolumeImportSource"})]), None),
         (bed.snapshot({"message": "no room"}), "snapshot_failed"),
         (bed.snapshot({}), None),
     ],

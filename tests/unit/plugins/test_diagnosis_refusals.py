@@ -206,6 +206,10 @@ def test_what_reads_a_source_is_refused_in_the_sources_namespace() -> None:
         ('Cannot create pod a: admission webhook "no.pods" denied the request: no (HTTP 400).', 'admission webhook "no.pods" denied the request: no'),
         ('Cannot create pod a: pods is forbidden: User "tenant" cannot create resource "pods" in API group "" (HTTP 403).', None),
         (f'Cannot create pod a: pods "{NAME}" already exists (HTTP 409).', None),
+        (
+            f"Cannot create pod a: pods \"{NAME}\" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no pods here (HTTP 422).",
+            "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no pods here",
+        ),
         ("Cannot create pod a: no answer from the server.", None),
     ],
 )

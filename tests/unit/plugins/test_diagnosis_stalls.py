@@ -242,6 +242,16 @@ def test_others_that_have_warnings_do_not_work() -> None:
     assert rules.judge(bed.volume(), stored, bed.around(said[0], noise, others=[young])).state == WAITING
 
 
+def test_a_copy_that_waits_for_its_source_does_not_work() -> None:
+    stored = bed.stored("Pending", Bound=bed.PENDING)
+    full = bed.event(bed.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool")
+    server, target = pod_of_others("Running", UPLOAD_SERVER, **RUNNING), claim_of_others(60, **{"cdi.kubevirt.io/cloneType": "copy"})
+    own = [bed.item(bed.CLAIM, bed.VOLUME, "DataVolume"), bed.item(bed.PRIME, bed.CLAIM)]
+    assert rules.judge(bed.volume(), stored, Evidence([full], [server], [*own, target])).state == WAITING
+    in_use = bed.event(bed.OTHER, "CloneSourceInUse", IN_USE)
+    assert rules.judge(bed.volume(), stored, Evidence([full, in_use], [server], [*own, target])).state == FAILED
+
+
 def test_what_can_never_fit_does_not_wait_for_others() -> None:
     stored = bed.stored("Pending", Bound=bed.PENDING)
     never = "forbidden: exceeded quota: q, requested: requests.storage=9Gi, used: requests.storage=0, limited: requests.storage=1Gi"
