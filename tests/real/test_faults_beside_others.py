@@ -126,7 +126,8 @@ def bed(connection: Connection) -> Iterator[Bed]:
         bed.make(LIMIT_RANGE, "limits", bed.namespace(name), spec={"limits": [limits]})
     _forbid_pods(bed, bed.namespace("policy"))
     for name in ("main", *LIMITS, "storage", "per-class"):
-        bed.make(DATA_VOLUME, "stuck", bed.namespace(name), spec=_volume("http://nowhere.invalid/disk"))
+        bed.make(DATA_VOLUME, "stuck", bed.namespace(name), spec=_volume(f"{HTTP}/disk.qcow2", serviceAccountName="nobody"))
+    bed.make(DATA_VOLUME, "stuck-too", main, spec=_volume("http://nowhere.invalid/disk"))
     for name, hard in QUOTAS.items():
         bed.make(RESOURCE_QUOTA, "quota", bed.namespace(name), spec={"hard": hard})
     yield bed
