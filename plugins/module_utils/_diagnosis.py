@@ -255,7 +255,8 @@ def _completed(
             if refusal.past:
                 return diagnosis
     if diagnosis.cause in _SHARED and not never:
-        return diagnosis._replace(grace=None if mine.others_work() else max(diagnosis.grace or 0.0, UNSHARED))
+        waits = mine.others_work() and not (diagnosis.cause == STORAGE_FULL and mine.outsizes_others())
+        return diagnosis._replace(grace=None if waits else max(diagnosis.grace or 0.0, UNSHARED))
     if diagnosis.cause == CLONE_SOURCE_IN_USE:
         return _in_use(diagnosis, around)
     if diagnosis.cause == CLAIM_PENDING and around.drivers is not None:

@@ -27,6 +27,7 @@ _ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error"
 _BEFORE_START = ("FailedScheduling", "FailedAttachVolume", "FailedMapVolume", "FailedMount", "FailedCreatePodSandBox")
 # Phases in which a claim of the class WaitForFirstConsumer stays until a pod uses it.
 NEEDS_CONSUMER = ("WaitForFirstConsumer", "PendingPopulation")
+_NEXT_TO_NOTHING = 10
 _OWNED_BY = "cdi.kubevirt.io/OwnedByUID"
 _CLONE_ERROR = "cdi.kubevirt.io/cloneError"
 # What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
@@ -144,6 +145,12 @@ class RelatedObjects:
         """Whether other volumes' helpers are at work, which give back what they use."""
         return bool(self._around.working.difference(self._uids))
 
+    def outsizes_others(self) -> bool:
+        """Whether what other volumes' helpers may give back is next to nothing beside a claim of this one."""
+        helpers = self._around.helpers
+        others = sum(_size(item) for uid, (kind, item) in helpers.items() if kind == "claim" and uid not in self._uids)
+        return max(map(_size, self._found["claim"]), default=Decimal(0)) > _NEXT_TO_NOTHING * others > 0
+
     def refused(self, stored: Object) -> Worker | None:
         """The pod that the API server does not take."""
         spec, metadata = stored.get("spec") or {}, stored["metadata"]
@@ -251,6 +258,10 @@ def _states(pod: Object) -> t.Iterator[Object]:
         for state in (container.get("state") or {}, container.get("lastState") or {}):
             if state.get("terminated"):
                 yield state["terminated"]
+
+
+def _size(claim: Object) -> Decimal:
+    return parse(((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", 0))
 
 
 def is_claim(stored: Object) -> bool:

@@ -16,7 +16,7 @@ from ._scratch import timestamp
 Object = t.Dict[str, t.Any]
 
 # For so many seconds nothing can be said against a claim for which no pod runs yet.
-_YOUNG_SECONDS = 8.0
+_YOUNG_SECONDS = 4.0
 # A pod that takes longer to start is held by something; a worker that has run for so long after a failure has got over it.
 _STARTING_SECONDS = 30.0
 _RECOVERED_SECONDS = 10.0

@@ -123,9 +123,9 @@ def test_what_no_object_tells_is_tried_by_a_dry_run(
     connection: Connection, wire: Wire, namespace: str, make: Make, stalled: Callable[..., Any]
 ) -> None:
     """Without CDI's configuration nobody knows what its pods ask for: nothing, as far as a LimitRange is concerned."""
-    make(resources.LIMIT_RANGE, "large", spec={"limits": [{"type": "Container", "min": {"cpu": "200m"}}]})
+    make(resources.LIMIT_RANGE, "ratio", spec={"limits": [{"type": "Container", "maxLimitRequestRatio": {"cpu": "2"}}]})
     found, requests = _look(connection, wire, namespace, stalled())
-    assert found["cause"] == "limit_range" and "minimum cpu usage per Container is 200m" in found["message"]
+    assert found["cause"] == "limit_range" and "ratio per Container is 2" in found["message"]
     assert requests == _ALWAYS + 4 and wire.count("POST", "dryRun=All") == 1
 
 

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume_wait, _diagnosis_room
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _diagnosis as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_objects import Evidence
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_rules import CLAIM_RULES, WORKER_RULES
 from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
+from ansible_collections.kubevirt.cdi.plugins.modules import data_volume_info
 from tests.unit.plugins import diagnosis_bed as bed
 
 EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "golden"}}}
@@ -179,3 +184,13 @@ def test_what_is_told_is_short_on_one_line_and_without_secrets() -> None:
     message = f"Get\n https://me:p@ss@host/x?token=secret&a=b :  failed {'x' * 1000}"
     told = rules.explain(bed.stored("ImportInProgress", 3, Running={"reason": "Error", "message": message}))["message"]
     assert told.startswith("Error: Get https://***@host/x?*** : failed x") and len(told) < 600
+
+
+def test_each_cause_is_documented() -> None:
+    """Plays compare them."""
+    documented = set(re.findall(r"V\((\w+)\)", data_volume_info.DOCUMENTATION + data_volume_info.RETURN))
+    named = {rule.cause for rule in (*WORKER_RULES, *CLAIM_RULES)}
+    for module in (rules, _diagnosis_room, _data_volume_wait):
+        source = Path(str(module.__file__)).read_text(encoding="utf-8")
+        named |= set(re.findall(r'(?:Diagnosis|Refusal)\(\s*"(\w+)"', source)) | set(re.findall(r'"?cause"?[=:] ?"(\w+)"', source))
+    assert not named - documented

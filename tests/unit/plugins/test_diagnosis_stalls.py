@@ -252,6 +252,17 @@ def test_a_copy_that_waits_for_its_source_does_not_work() -> None:
     assert rules.judge(bed.volume(), stored, Evidence([full, in_use], [server], [*own, target])).state == FAILED
 
 
+@pytest.mark.parametrize(("size", "state"), [("100Ti", FAILED), ("2Gi", WAITING)])
+def test_what_others_give_back_has_to_be_worth_the_wait(size: str, state: str) -> None:
+    stored = bed.stored("Pending", Bound=bed.PENDING)
+    full = bed.event(bed.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool")
+    own = [bed.item(bed.CLAIM, bed.VOLUME, "DataVolume"), bed.item(bed.PRIME, bed.CLAIM, resources={"requests": {"storage": size}})]
+    target = claim_of_others(60)
+    target["spec"]["resources"] = {"requests": {"storage": "1Gi"}}
+    around = Evidence([full], [pod_of_others("Running", **RUNNING)], [*own, target])
+    assert rules.judge(bed.volume(), stored, around).state == state
+
+
 def test_what_can_never_fit_does_not_wait_for_others() -> None:
     stored = bed.stored("Pending", Bound=bed.PENDING)
     never = "forbidden: exceeded quota: q, requested: requests.storage=9Gi, used: requests.storage=0, limited: requests.storage=1Gi"
