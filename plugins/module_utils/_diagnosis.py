@@ -71,7 +71,8 @@ class Diagnosis(t.NamedTuple):
     since: str = ""
 
 
-_NO_CLAIM = Diagnosis("claim_missing", "CDI has made no claim for it", "see what refuses the claim (a LimitRange, a webhook): CDI's controller logs it")
+CLAIM_MISSING = "claim_missing"
+_NO_CLAIM = Diagnosis(CLAIM_MISSING, "CDI has made no claim for it", "see what refuses the claim (a LimitRange, a webhook): CDI's controller logs it")
 
 
 def goal(volume: t.Mapping[str, t.Any]) -> str:
@@ -236,7 +237,14 @@ def diagnose(stored: Object, around: Evidence | None = None, still: float = 0) -
         return diagnosis._replace(message=f"{diagnosis.message}{counted}", grace=0.0)
     if diagnosis or around is None or mine is None:
         return diagnosis
-    return _controller_down(stored, around.controllers) or (_NO_CLAIM if bound.get("reason") == "NotFound" and not mine.has_claims() else None)
+    down = _controller_down(stored, around.controllers)
+    return down or (_no_claim(stored, around) if bound.get("reason") == "NotFound" and not mine.has_claims() else None)
+
+
+def _no_claim(stored: Object, around: Evidence) -> Diagnosis:
+    """What refuses the claim, where a trial has told."""
+    message, _mark, remedy = around.refused_claims.get(stored["metadata"].get("uid", ""), "").rpartition("; ")
+    return Diagnosis(CLAIM_MISSING, message, remedy, LASTING) if message else _NO_CLAIM
 
 
 def _completed(
@@ -341,7 +349,7 @@ def _unprovisioned(diagnosis: Diagnosis, around: Evidence, mine: RelatedObjects)
 def unexplained(stored: Object, around: Evidence) -> bool:
     """Whether only CDI's controller can tell what is wrong, if anything is."""
     found = diagnose(stored, around)
-    return found is None or found.cause in ("controller_down", _NO_CLAIM.cause)
+    return found is None or found.cause in ("controller_down", CLAIM_MISSING)
 
 
 def _first(said: t.Iterable[Statement], rules: t.Sequence[Rule], restarts: int) -> Diagnosis | None:

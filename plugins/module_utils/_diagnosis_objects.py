@@ -53,7 +53,8 @@ class Evidence:
     """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
 
     `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, `drivers` the provisioners that are known to be
-    there, None when they were not, or could not be, read. `rooms`: what is known of the namespaces that refuse pods, `quotas` of those that refuse claims; `users`: pods of the namespaces
+    there, None when they were not, or could not be, read. `rooms`: what is known of the namespaces that refuse pods, `quotas` of those that refuse claims; `refused_claims`: what a
+    trial says of the claims that CDI does not make, by the uids of volumes; `users`: pods of the namespaces
     of sources; `logs`: the last lines of pods that seem to do nothing, by their uids.
     """
 
@@ -70,6 +71,7 @@ class Evidence:
         self.drivers: set[str] | None = None
         self.rooms: dict[Worker, Room] = {}
         self.quotas: dict[str, list[Object]] = {}
+        self.refused_claims: dict[str, str] = {}
         self.users: dict[str, list[Object]] = {}
         self.logs: dict[str, str] = {}
         self.events: dict[str, list[Object]] = defaultdict(list)

@@ -6,7 +6,7 @@
 """Reads what is around the volumes of a namespace: three LISTs, and one more for each thing that these leave open.
 
 Which these are: snapshots of clones; the classes, and the drivers, of claims that are not bound; the pods that use a clone's source; the end of the
-log of a worker that seems to do nothing; what the namespace of a refused pod lets in; and CDI's controller, when nothing else explains a volume.
+log of a worker that seems to do nothing; what the namespace of a refused pod lets in; a trial of a claim that CDI has not made; and CDI's controller, when nothing else explains a volume.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ from __future__ import annotations
 import time
 import typing as t
 
+from ._cdi import active, release
+from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from ._connection import Connection, Object
-from ._diagnosis import claim_in_use, diagnose, may_be_silent, unexplained
+from ._diagnosis import CLAIM_MISSING, claim_in_use, diagnose, may_be_silent, unexplained
 from ._diagnosis_objects import Evidence, RelatedObjects
 from ._diagnosis_room import Room, Worker, refused_because, trial_pod, why_refused
 from ._diagnosis_rules import CLAIM_PENDING, CLASS_MISSING, CLONE_SOURCE_IN_USE, QUOTA_EXCEEDED, WORKER_REFUSED
 from ._errors import ApiError
+from ._preflight import Planned, claim_of, claim_refusal
 from ._resources import (
+    CDI,
     CDI_CONFIG,
     CSI_DRIVER,
     DEPLOYMENT,
@@ -33,9 +37,11 @@ from ._resources import (
     RESOURCE_QUOTA,
     SERVICE_ACCOUNT,
     STORAGE_CLASS,
+    STORAGE_PROFILE,
     VOLUME_SNAPSHOT,
     Resource,
 )
+from ._scratch import Settings
 
 _SECONDS = 10.0
 # Labels of all that CDI makes, and of its controller's Deployment (pkg/common/common.go, v1.65.0).
@@ -91,7 +97,29 @@ class EvidenceReader:
         around.rooms = self._rooms(workers, seconds)
         if any(unexplained(volume, around) for volume in volumes):
             around.controllers = self._list(DEPLOYMENT, None, seconds, label_selector=_CONTROLLER)
+            unmade = [volume for volume in volumes if (found := diagnose(volume, around)) and found.cause == CLAIM_MISSING]
+            around.refused_claims = {volume["metadata"]["uid"]: self._try_claim(volume, seconds) for volume in unmade[:_MOST_READ]}
         return around
+
+    def _try_claim(self, volume: Object, seconds: float) -> str:
+        """Why the API server refuses the claim that CDI would make, by a dry run; `` when that is not known."""
+        config = self._get(CDI_CONFIG, "config", None, seconds)
+        if config is None or not ({"storage", "pvc"} & set(volume.get("spec") or ())):
+            return ""
+        installed = active(self._list(CDI, None, seconds) or [])
+        classes = self._list(STORAGE_CLASS, None, seconds) or []
+        settings = Settings(config, release(((installed or {}).get("status") or {}).get("observedVersion") or ""))
+        settings.profiles = {each["metadata"]["name"]: each for each in self._list(STORAGE_PROFILE, None, seconds) or ()}
+        settings.default_class = default_class(classes, DEFAULT_CLASS)
+        settings.virtualization_class = default_class(classes, DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
+        planned = Planned(volume)
+        claim = claim_of(planned, settings)
+        try:
+            if claim:
+                self._until(seconds).create(PERSISTENT_VOLUME_CLAIM, claim, planned.key[0], dry_run=True)
+        except ApiError as exc:
+            return claim_refusal(planned, t.cast(Object, claim), settings, exc)
+        return ""
 
     def _drivers(self, seconds: float) -> set[str] | None:
         """The provisioners that have registered, or have made a volume; None when they may not be read."""
