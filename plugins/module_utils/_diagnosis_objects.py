@@ -53,9 +53,9 @@ class Evidence:
     """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
 
     `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, `drivers` the provisioners that are known to be
-    there, None when they were not, or could not be, read. `rooms`: what is known of the namespaces that refuse pods, `quotas` of those that refuse claims; `refused_claims`: what a
-    trial says of the claims that CDI does not make, by the uids of volumes; `users`: pods of the namespaces
-    of sources; `logs`: the last lines of pods that seem to do nothing, by their uids.
+    there; None when they were not, or could not be, read. `rooms`: what is known of the namespaces that refuse pods. `quotas`: those of the
+    namespaces that refuse claims. `refused_claims`: what a trial says of the claims that CDI does not make, by the uids of the volumes. `users`:
+    the pods of the namespaces of sources. `logs`: the last lines of pods that seem to do nothing, by their uids.
     """
 
     def __init__(
