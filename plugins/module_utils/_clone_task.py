@@ -19,7 +19,7 @@ from . import _data_volume as rules
 from ._cdi import active
 from ._clone import clone_facts, explain, is_clone
 from ._clone_plan import COPY
-from ._clone_prediction import Key, Prediction, Reader, predict
+from ._clone_prediction import Prediction, predict
 from ._collected import is_collected
 from ._connection import UNVERIFIED, Connection, Object, connect
 from ._data_volume_checks import check as check_volume
@@ -29,6 +29,7 @@ from ._errors import CdiError, unexpected
 from ._missing import SKIP, missing_namespace, report_missing
 from ._preallocation import preallocation_facts
 from ._public import public_url
+from ._reader import Key, Reader
 from ._redaction import redacted
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_PROFILE
 from ._secrets import remember, secrets_of_options

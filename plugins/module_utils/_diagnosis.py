@@ -15,6 +15,7 @@ import typing as t
 from datetime import datetime, timezone
 
 from ._cdi import conditions, judge_deployment
+from ._data_volume_goal import NEEDS_CONSUMER, is_unproven, phase_of, reached
 from ._diagnosis_objects import Evidence, RelatedObjects, Statement, condition_text, is_claim, stated
 from ._diagnosis_rules import BEGUN, CLAIM_RULES, INTENDED, LASTING, WORKER_RULES, Rule
 from ._preflight import Planned, class_problem
@@ -24,7 +25,6 @@ from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
 
-NEEDS_CONSUMER = ("WaitForFirstConsumer", "PendingPopulation")
 # CDI's own threshold for an unusual number of restarts (pkg/common/common.go, v1.65.0).
 _RESTARTS = 3
 _FAILED_WORKER = ("Error", "OOMKilled", "ImagePullFailed")
@@ -48,12 +48,6 @@ class Diagnosis(t.NamedTuple):
 _NO_CLAIM = Diagnosis("claim_missing", "CDI has made no claim for it", "see what refuses the claim (a LimitRange, a webhook): CDI's controller logs it")
 
 
-def goal(volume: t.Mapping[str, t.Any]) -> str:
-    """What to wait for: what was said, else an upload's readiness, else success."""
-    uploads = (volume["source"] or {}).get("upload") is not None
-    return volume["wait_for"] or ("upload_ready" if uploads else "succeeded")
-
-
 def moved(stored: Object | None) -> t.Hashable:
     """What changes when a volume gets on."""
     status = (stored or {}).get("status") or {}
@@ -64,7 +58,7 @@ def judge(volume: t.Mapping[str, t.Any], stored: Object | None, around: Evidence
     """Whether a stored DataVolume has got where it should, or cannot get there."""
     if stored is None:
         return Verdict(FAILED, "it was deleted")
-    if _reached(volume, stored):
+    if reached(volume, stored):
         return Verdict(REACHED)
     return weigh(stored, around) or Verdict(WAITING, sentence(explain(stored, around, late=True), late=True).rstrip("."))
 
@@ -78,33 +72,6 @@ def weigh(stored: Object, around: Evidence | None) -> Verdict | None:
     return Verdict(WAITING, told) if found.grace is None else Verdict(FAILED, told, found.grace)
 
 
-def _reached(volume: t.Mapping[str, t.Any], stored: Object) -> bool:
-    phase, wanted = _phase(stored), goal(volume)
-    return (
-        (phase == "Succeeded" and not (wanted == "bound" and _is_unproven(stored)))
-        or (phase == "Paused" and _has_later_stages(stored))
-        or (phase in NEEDS_CONSUMER and volume["binding"] != "immediate")
-        or (wanted == "upload_ready" and phase == "UploadReady")
-        or (wanted == "bound" and conditions(stored).get("Bound", {}).get("status") == "True")
-    )
-
-
-def _has_later_stages(stored: Object) -> bool:
-    """Whether the import of a volume pauses after its last known stage, because further ones are to come."""
-    spec = stored.get("spec") or {}
-    return bool(spec.get("checkpoints")) and not spec.get("finalCheckpoint")
-
-
-def _is_unproven(stored: Object) -> bool:
-    """Of a volume that another populator fills CDI says Succeeded before its claim is bound (external-population-controller.go, v1.65.0)."""
-    by_others = not {"source", "sourceRef"} & set(stored.get("spec") or {"source": None})
-    return by_others and conditions(stored).get("Bound", {}).get("status") != "True"
-
-
-def _phase(stored: Object) -> str:
-    return (stored.get("status") or {}).get("phase") or "Pending"
-
-
 def explain(stored: Object | None, around: Evidence | None = None, *, late: bool = False) -> dict[str, t.Any] | None:
     """The result key `diagnosis` of a volume: phase, cause, message, remedy and since when; None when nothing is known to be wrong.
 
@@ -112,7 +79,7 @@ def explain(stored: Object | None, around: Evidence | None = None, *, late: bool
     """
     if stored is None:
         return {"phase": "", "cause": "deleted", "message": "it was deleted while it was waited for", "remedy": "declare it again", "since": None}
-    phase = _phase(stored)
+    phase = phase_of(stored)
     found = diagnose(stored, around)
     if found is None and phase in NEEDS_CONSUMER:
         told = "its storage class uses WaitForFirstConsumer: the claim binds when a pod uses it"
@@ -156,10 +123,10 @@ def seconds_since(explained: t.Mapping[str, t.Any] | None) -> float:
 
 def diagnose(stored: Object, around: Evidence | None = None) -> Diagnosis | None:
     """What is wrong with a volume that has not succeeded, as far as it, and what is around it, tell."""
-    phase = _phase(stored)
+    phase = phase_of(stored)
     found = conditions(stored)
     running, bound = found.get("Running", {}), found.get("Bound", {})
-    if (phase == "Succeeded" and not _is_unproven(stored)) or (running.get("status") == "True" and running.get("reason") != _NO_WORKER):
+    if (phase == "Succeeded" and not is_unproven(stored)) or (running.get("status") == "True" and running.get("reason") != _NO_WORKER):
         return None
     restarts = (stored.get("status") or {}).get("restartCount", 0)
     mine = RelatedObjects(stored, around) if around else None
