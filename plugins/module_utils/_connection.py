@@ -168,7 +168,7 @@ class Connection:
                 found = self.what_became(exc, resource, body["metadata"].get("name"), namespace)
                 if found is not None and any(entry.get("manager") == FIELD_MANAGER for entry in found["metadata"].get("managedFields") or []):
                     return found
-                if found is not None or attempt == _CREATE_ATTEMPTS - 1:
+                if found is not None or exc.code == 500 or attempt == _CREATE_ATTEMPTS - 1:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
@@ -346,8 +346,8 @@ class Connection:
         if not status and not (answer.status in _REFUSED or answer.status >= 500):
             raise foreign_answer(verb, resource, namespace, name, answer, self.host)
         error = api_error(verb, resource, namespace, name, answer.status, answer.body)
-        # A proxy or a gateway in front of the API server, which may have got the request.
-        error.lost = written and answer.status in (502, 504) or (written and answer.status == 503 and not status)
+        # Of a proxy whose API server may have got the request, or of an API server that lost its store in the middle.
+        error.lost = written and answer.status >= 500 and not (answer.status == 503 and status)
         raise error
 
     def _unknown(self, verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer) -> ApiError:

@@ -11,7 +11,7 @@ import time
 import typing as t
 
 from . import _diagnosis as diagnosis
-from ._clone_guard import source_claim
+from ._clone_order import source_claim
 from ._collected import as_volume, is_collected
 from ._connection import Object
 from ._data_volume_ensure import Item, paused_since
@@ -25,19 +25,11 @@ from ._wait import StallProbe, wait_for
 
 
 def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
-    """Wait by one watch for all volumes of a namespace that are not there yet.
+    """Wait by one watch for volumes of a namespace that are not there yet.
 
     Each item gets the volume as it is then and, when that is not as wanted, its `diagnosis` and `error`.
     """
-    waiting = {
-        item.key[1]: item
-        for item in items
-        if item.stored is not None
-        and not item.error
-        and (item.restaged is not None or diagnosis.judge(item.volume, item.stored).state != REACHED)
-    }
-    if not waiting:
-        return
+    waiting = {item.key[1]: item for item in items}
     namespace = items[0].key[0]
     reader = EvidenceReader(task.connection, namespace)
     advance = _Advance()

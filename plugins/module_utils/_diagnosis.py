@@ -15,7 +15,8 @@ import typing as t
 from datetime import datetime, timezone
 
 from ._cdi import conditions, judge_deployment
-from ._diagnosis_objects import NEEDS_CONSUMER, Evidence, RelatedObjects, Statement, condition_text, is_claim, stated
+from ._data_volume_goal import NEEDS_CONSUMER, is_unproven, phase_of, reached
+from ._diagnosis_objects import Evidence, RelatedObjects, Statement, condition_text, is_claim, stated
 from ._diagnosis_others import age
 from ._diagnosis_room import quota_in, why_refused
 from ._diagnosis_rules import (
@@ -75,12 +76,6 @@ CLAIM_MISSING = "claim_missing"
 _NO_CLAIM = Diagnosis(CLAIM_MISSING, "CDI has made no claim for it", "see what refuses the claim (a LimitRange, a webhook): CDI's controller logs it")
 
 
-def goal(volume: t.Mapping[str, t.Any]) -> str:
-    """What to wait for: what was said, else an upload's readiness, else success."""
-    uploads = (volume["source"] or {}).get("upload") is not None
-    return volume["wait_for"] or ("upload_ready" if uploads else "succeeded")
-
-
 def moved(stored: Object | None) -> t.Hashable:
     """What changes when a volume gets on."""
     status = (stored or {}).get("status") or {}
@@ -91,7 +86,7 @@ def judge(volume: t.Mapping[str, t.Any], stored: Object | None, around: Evidence
     """Whether a stored DataVolume has got where it should, or cannot get there. `still`: for so many seconds it has not got further."""
     if stored is None:
         return Verdict(FAILED, "it was deleted")
-    if _reached(volume, stored):
+    if reached(volume, stored):
         return Verdict(REACHED)
     return weigh(stored, around, still) or Verdict(WAITING, sentence(explain(stored, around, late=True, still=still), late=True).rstrip("."))
 
@@ -105,33 +100,6 @@ def weigh(stored: Object, around: Evidence | None, still: float = 0) -> Verdict 
     return Verdict(WAITING, told) if found.grace is None else Verdict(FAILED, told, found.grace)
 
 
-def _reached(volume: t.Mapping[str, t.Any], stored: Object) -> bool:
-    phase, wanted = _phase(stored), goal(volume)
-    return (
-        (phase == "Succeeded" and not (wanted == "bound" and _is_unproven(stored)))
-        or (phase == "Paused" and _has_later_stages(stored))
-        or (phase in NEEDS_CONSUMER and volume["binding"] != "immediate")
-        or (wanted == "upload_ready" and phase == "UploadReady")
-        or (wanted == "bound" and conditions(stored).get("Bound", {}).get("status") == "True")
-    )
-
-
-def _has_later_stages(stored: Object) -> bool:
-    """Whether the import of a volume pauses after its last known stage, because further ones are to come."""
-    spec = stored.get("spec") or {}
-    return bool(spec.get("checkpoints")) and not spec.get("finalCheckpoint")
-
-
-def _is_unproven(stored: Object) -> bool:
-    """Of a volume that another populator fills CDI says Succeeded before its claim is bound (external-population-controller.go, v1.65.0)."""
-    by_others = not {"source", "sourceRef"} & set(stored.get("spec") or {"source": None})
-    return by_others and conditions(stored).get("Bound", {}).get("status") != "True"
-
-
-def _phase(stored: Object) -> str:
-    return (stored.get("status") or {}).get("phase") or "Pending"
-
-
 def explain(stored: Object | None, around: Evidence | None = None, *, late: bool = False, still: float = 0) -> dict[str, t.Any] | None:
     """The result key `diagnosis` of a volume: phase, cause, message, remedy and since when; None when nothing is known to be wrong.
 
@@ -139,7 +107,7 @@ def explain(stored: Object | None, around: Evidence | None = None, *, late: bool
     """
     if stored is None:
         return {"phase": "", "cause": "deleted", "message": "it was deleted while it was waited for", "remedy": "declare it again", "since": None}
-    phase = _phase(stored)
+    phase = phase_of(stored)
     found = diagnose(stored, around, still)
     if found is None and phase in NEEDS_CONSUMER:
         told = "its storage class uses WaitForFirstConsumer: the claim binds when a pod uses it"
@@ -155,7 +123,7 @@ def explain(stored: Object | None, around: Evidence | None = None, *, late: bool
 
 def _unfinished(stored: Object, around: Evidence | None, still: float) -> Diagnosis:
     """What is said of a volume of which nothing bad is known: that it gets on, or since when it does not."""
-    if _phase(stored) == "UploadReady":
+    if phase_of(stored) == "UploadReady":
         return Diagnosis("waiting_for_upload", "CDI waits for a file", "send it, for example with module kubevirt.cdi.volume_upload")
     progress = (stored.get("status") or {}).get("progress") or "N/A"
     if still < STILL_SECONDS:
@@ -204,10 +172,10 @@ def _restarts(stored: Object) -> int:
 
 def diagnose(stored: Object, around: Evidence | None = None, still: float = 0) -> Diagnosis | None:
     """What is wrong with a volume that has not succeeded, as far as it, and what is around it, tell."""
-    phase = _phase(stored)
+    phase = phase_of(stored)
     found = conditions(stored)
     running, bound = found.get("Running", {}), found.get("Bound", {})
-    if phase == "Succeeded" and not _is_unproven(stored):
+    if phase == "Succeeded" and not is_unproven(stored):
         return None
     restarts = _restarts(stored)
     mine = RelatedObjects(stored, around) if around else None
@@ -299,7 +267,8 @@ def worked_for(pod: Object) -> float:
 def may_be_silent(stored: Object, around: Evidence) -> list[Object]:
     """The pods of an import over HTTP that run for some time, and of which nothing is known."""
     status = stored.get("status") or {}
-    if status.get("phase") != "ImportInProgress" or "http" not in ((stored.get("spec") or {}).get("source") or {}) or status.get("progress") not in (None, "N/A"):
+    source = (stored.get("spec") or {}).get("source") or {}
+    if status.get("phase") != "ImportInProgress" or "http" not in source or status.get("progress") not in (None, "N/A"):
         return []
     return [pod for pod in RelatedObjects(stored, around).running() if worked_for(pod) >= _SILENT_SECONDS]
 

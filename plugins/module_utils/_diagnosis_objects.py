@@ -13,6 +13,7 @@ import typing as t
 from collections import defaultdict
 from decimal import Decimal
 
+from ._data_volume_goal import NEEDS_CONSUMER
 from ._diagnosis_others import age, annotations, is_at_work
 from ._diagnosis_room import Room, Worker
 from ._public import redact_urls
@@ -25,8 +26,6 @@ Object = t.Dict[str, t.Any]
 _ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error", "Unschedulable")
 # What keeps a pod from starting, and is overcome once it has (kubelet's pkg/kubelet/events/event.go, v1.34).
 _BEFORE_START = ("FailedScheduling", "FailedAttachVolume", "FailedMapVolume", "FailedMount", "FailedCreatePodSandBox")
-# Phases in which a claim of the class WaitForFirstConsumer stays until a pod uses it.
-NEEDS_CONSUMER = ("WaitForFirstConsumer", "PendingPopulation")
 _NEXT_TO_NOTHING = 10
 _OWNED_BY = "cdi.kubevirt.io/OwnedByUID"
 _CLONE_ERROR = "cdi.kubevirt.io/cloneError"

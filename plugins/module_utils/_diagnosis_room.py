@@ -106,7 +106,8 @@ def _violation(item: Object, resources: t.Mapping[str, t.Mapping[str, str]]) -> 
     for name, most in (item.get("maxLimitRequestRatio") or {}).items():
         if name in limits and name in requests and parse(requests[name]) and parse(limits[name]) / parse(requests[name]) > parse(most):
             ratio = f"{float(parse(limits[name]) / parse(requests[name])):.3g}"
-            return f"allows a limit of at most {most} times the request of {name} {each} a limit of {limits[name]}, {ratio} times its request of {requests[name]}"
+            own = f"a limit of {limits[name]}, {ratio} times its request of {requests[name]}"
+            return f"allows a limit of at most {most} times the request of {name} {each} {own}"
     return ""
 
 
@@ -117,7 +118,8 @@ def _over_quota(worker: Worker, room: Room) -> Refusal | None:
             continue
         status = quota.get("status") or {}
         hard, used = status.get("hard") or quota["spec"].get("hard") or {}, status.get("used") or {}
-        short = [(name, hard[name], used.get(name, "0"), asked[name]) for name in hard if name in asked and _is_short(hard[name], used.get(name, "0"), asked[name])]
+        counted = [(name, hard[name], used.get(name, "0"), asked[name]) for name in hard if name in asked]
+        short = [each for each in counted if _is_short(*each[1:])]
         if short:
             return _exceeded(f"{quota['metadata']['namespace']}/{quota['metadata']['name']}", short, _POD)
     return None

@@ -6,7 +6,8 @@
 """Reads what is around the volumes of a namespace: three LISTs, and one more for each thing that these leave open.
 
 Which these are: snapshots of clones; the classes, and the drivers, of claims that are not bound; the pods that use a clone's source; the end of the
-log of a worker that seems to do nothing; what the namespace of a refused pod lets in; a trial of a claim that CDI has not made; and CDI's controller, when nothing else explains a volume.
+log of a worker that seems to do nothing; what the namespace of a refused pod lets in; a trial of a claim that CDI has not made; and CDI's controller,
+when nothing else explains a volume.
 """
 
 from __future__ import annotations

@@ -39,6 +39,10 @@ _CDI = "cdi.kubevirt.io"
 
 CDI = Resource(_CDI, "v1beta1", "cdis", "CDI", False)
 CDI_CONFIG = Resource(_CDI, "v1beta1", "cdiconfigs", "CDIConfig", False)
+# The Deployment that installs CDI.
+OPERATOR = "cdi-operator"
+# Of the one CDIConfig that CDI keeps.
+CONFIG_NAME = "config"
 STORAGE_PROFILE = Resource(_CDI, "v1beta1", "storageprofiles", "StorageProfile", False)
 DATA_SOURCE = Resource(_CDI, "v1beta1", "datasources", "DataSource", True)
 DATA_VOLUME = Resource(_CDI, "v1beta1", "datavolumes", "DataVolume", True)

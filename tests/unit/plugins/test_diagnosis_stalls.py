@@ -218,7 +218,11 @@ SENT = {"kubevirt.cdi/upload-sha256": "a"}
 @pytest.mark.parametrize(
     ("reason", "said", "cause"),
     [
-        ("ErrCreatingPVCPrime", "forbidden: exceeded quota: q, requested: requests.storage=1Gi, used: requests.storage=9Gi, limited: requests.storage=9Gi", "quota_exceeded"),
+        (
+            "ErrCreatingPVCPrime",
+            "forbidden: exceeded quota: q, requested: requests.storage=1Gi, used: requests.storage=9Gi, limited: requests.storage=9Gi",
+            "quota_exceeded",
+        ),
         ("ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool", "storage_full"),
     ],
 )
