@@ -24,7 +24,7 @@ from ._errors import CdiError
 from ._image import Image, inspect
 from ._items import guarded, options_of, read
 from ._module import Task
-from ._overhead import required_space
+from ._overhead import NO_OVERHEAD, required_space
 from ._preallocation import preallocation_facts
 from ._preflight import Planned
 from ._preflight_task import SPEC as PREFLIGHT
@@ -192,7 +192,7 @@ def _wanted(session: Session, item: Item) -> tuple[Object | None, data_volume.Dr
         return None, data_volume.Drift([])
     stored = collected or item.volume
     by_claim = item.upload["pvc"] or ((stored or {}).get("spec") or {}).get("pvc")
-    wanted = rules.wanted_volume(item.upload, image, session.overhead(by_claim) if by_claim else 0.0, stored)
+    wanted = rules.wanted_volume(item.upload, image, session.overhead(by_claim) if by_claim else NO_OVERHEAD, stored)
     if collected:
         return wanted, collected_drift(rules.declared(item.upload), t.cast(Object, item.claim))
     if item.volume is None:
@@ -243,7 +243,7 @@ def _check_claim(session: Session, item: Item, image: Image, claim: Object) -> N
             "give the other kind of file, or change the claim's annotation cdi.kubevirt.io/storage.contentType."
         )
     if image.needed_size is not None:
-        needed = required_space(image.needed_size, session.overhead(claim["spec"]), ())
+        needed = required_space(image.needed_size, *session.overhead(claim["spec"]))
         rules.refuse_too_small(item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small", "give a larger claim")
 
 

@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending as sending
+from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import release
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+from ansible_collections.kubevirt.cdi.plugins.module_utils._overhead import NO_OVERHEAD, Overhead
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import INTENDED, UPLOADED
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_source import FileIdentity
@@ -212,17 +214,19 @@ def test_what_else_keeps_the_api_server_from_forwarding_may_pass(
 @pytest.mark.parametrize(
     ("target", "overhead"),
     [
-        ({"volume_mode": "Block"}, 0.0),
-        ({"storage_class_name": "slow"}, 0.2),
-        ({}, 0.1),
+        ({"volume_mode": "Block"}, NO_OVERHEAD),
+        ({"storage_class_name": "slow"}, Overhead(0.2, release("v1.61.1"))),
+        ({}, Overhead(0.1, release("v1.61.1"))),
     ],
 )
-def test_a_claim_that_names_no_class_has_the_overhead_of_the_default_class(target: Any, overhead: float) -> None:
+def test_a_claim_that_names_no_class_has_the_overhead_of_the_default_class(target: Any, overhead: Overhead) -> None:
     class Cluster:
         def get(self, *_what: Any) -> dict[str, Any]:
             return {"status": {"filesystemOverhead": {"global": "0.06", "storageClass": {"fast": "0.1", "slow": "0.2"}}}}
 
-        def list(self, _resource: Any) -> Any:
+        def list(self, resource: Any, _namespace: Any = None) -> Any:
+            if resource == CDI:
+                return [{"metadata": {"name": "cdi"}, "status": {"phase": "Deployed", "observedVersion": "v1.61.1"}}], "1"
             default = {"storageclass.kubernetes.io/is-default-class": "true"}
             return [{"metadata": {"name": "fast", "annotations": default}}, {"metadata": {"name": "slow"}}], "1"
 
