@@ -13,7 +13,7 @@ from . import _data_volume as rules
 from ._apply import diff_of
 from ._collected import collected_drift
 from ._connection import Object
-from ._data_volume_ensure import Item, Run, create, ensure, grow_claim, refuse_newer, until_gone
+from ._data_volume_ensure import Collected, Item, Run, create, ensure, grow_claim, refuse_newer, until_gone
 from ._errors import CdiError
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 
@@ -21,8 +21,12 @@ from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 def ensure_any(run: Run, item: Item) -> None:
     """Bring one volume to its declared state, be it collected."""
     if not item.collected:
-        ensure(run, item)
-    elif item.present:
+        try:
+            ensure(run, item)
+            return
+        except Collected:
+            pass
+    if item.present:
         _ensure(run, item, rules.desired(item.volume))
     elif not item.volume["keep_claim"]:
         _delete_claim(run, item, wait=run.task.params["wait"])

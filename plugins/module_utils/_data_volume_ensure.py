@@ -18,7 +18,7 @@ from ._cdi import conditions
 from ._cdi import release as release_numbers
 from ._cdi_config import CONFIG_NAME
 from ._clone import annotations
-from ._collected import collected_drift, is_collected
+from ._collected import collected_drift, is_collected, will_be_collected
 from ._connection import Object
 from ._data_volume_checks import needs_newer, uses_newer
 from ._data_volume_unfilled import never_filled
@@ -75,6 +75,10 @@ class Item:
     @property
     def terminating(self) -> bool:
         return bool(self.stored and self.stored["metadata"].get("deletionTimestamp"))
+
+
+class Collected(Exception):
+    """CDI has deleted the volume, which had succeeded, since it was read: its claim is what there is."""
 
 
 def wanted_of(item: Item) -> Object:
@@ -163,6 +167,7 @@ def _write(run: Run, item: Item, wanted: Object) -> None:
     try:
         change = write(task.connection, DATA_VOLUME, wanted, item.stored, check_mode=task.check_mode, force=task.params["force_conflicts"])
     except ApiError as exc:
+        _raise_if_collected(run, item)
         found = _after_lost_answer(run, DATA_VOLUME, item, exc)
         if not found or differs(wanted, found[0]):
             raise
@@ -350,7 +355,21 @@ def _send_deletion(run: Run, item: Item, version: str | None = None) -> None:
         found = _after_lost_answer(run, DATA_VOLUME, item, exc)
         if found is None or any(each["metadata"]["uid"] == uid and not each["metadata"].get("deletionTimestamp") for each in found):
             raise
+    _raise_if_collected(run, item)
     item.changed, item.diff = True, diff_of(stored, None)
+
+
+def _raise_if_collected(run: Run, item: Item) -> None:
+    """One request for a volume that CDI collects, none for others."""
+    if not will_be_collected(item.stored):
+        return
+    try:
+        claim = _claim(run, item)
+    except ApiError:
+        return  # What was written, or went wrong, before counts.
+    if is_collected(claim):
+        item.stored, item.claim = None, claim
+        raise Collected
 
 
 def _claim(run: Run, item: Item) -> Object | None:

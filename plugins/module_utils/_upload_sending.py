@@ -17,7 +17,7 @@ from . import _diagnosis as diagnosis
 from . import _upload as rules
 from ._apply import write
 from ._clone import annotations
-from ._collected import as_volume, is_collected
+from ._collected import as_volume, is_collected, will_be_collected
 from ._connection import Object
 from ._diagnosis_objects import Evidence, warnings_about
 from ._diagnosis_rules import BEGUN
@@ -65,6 +65,9 @@ def replace(session: Session, item: Item, why: str) -> None:
     session.connection.delete(item.resource, name, namespace, dry_run=session.check_mode, uid=stored["metadata"]["uid"])
     if session.check_mode:
         return
+    left = session.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace) if will_be_collected(stored) else None
+    if left and is_collected(left):  # CDI was faster.
+        session.connection.delete(PERSISTENT_VOLUME_CLAIM, name, namespace, dry_run=False, uid=left["metadata"]["uid"])
     if item.made == stored["metadata"]["uid"]:
         item.undo_creation()
     else:

@@ -17,10 +17,10 @@ from . import _upload as rules
 from ._apply import normalise, for_result
 from ._argspec import PROGRESS, WHEN_IN_USE, ArgumentSpec
 from ._clone import annotations
-from ._collected import as_volume, collected_drift, is_collected
+from ._collected import as_volume, collected_drift, is_collected, will_be_collected
 from ._connection import Object
 from ._diagnosis_rules import BEGUN
-from ._errors import CdiError
+from ._errors import ApiError, CdiError
 from ._image import Image, inspect
 from ._items import guarded, options_of, read
 from ._module import Task
@@ -259,7 +259,13 @@ def _label(session: Session, item: Item) -> None:
     }
     if missing:
         before = item.volume
-        item.volume = session.connection.merge(DATA_VOLUME, item.key[1], item.key[0], {"metadata": missing}, dry_run=session.check_mode)
+        try:
+            item.volume = session.connection.merge(DATA_VOLUME, item.key[1], item.key[0], {"metadata": missing}, dry_run=session.check_mode)
+        except ApiError as exc:
+            if not exc.not_found or not will_be_collected(before):
+                raise
+            item.volume = None  # CDI has deleted it since it was read.
+            return
         item.changed, item.diff = True, {"before": {"metadata": normalise(before)["metadata"]}, "after": {"metadata": normalise(item.volume)["metadata"]}}
 
 
