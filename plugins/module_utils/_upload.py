@@ -360,6 +360,11 @@ def is_busy(status: int, text: str) -> bool:
     return status == 503 and not text
 
 
+def is_unreached(status: int, text: str) -> bool:
+    """Whether the upload proxy found nobody at the upload server's address, so that nothing was taken (uploadproxy.go, v1.61.1)."""
+    return status == 502 and "connect: connection refused" in text
+
+
 def is_full(text: str) -> bool:
     """Whether the upload server had too little room."""
     full = re.search(f"{_TOO_LARGE}|{_NO_SPACE}", text)

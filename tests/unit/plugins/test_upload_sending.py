@@ -145,6 +145,26 @@ def test_a_server_that_is_busy_with_what_it_was_sent_before_is_waited_for(
     assert item.retries == 1 and cluster.noted[UPLOADED] == DIGEST
 
 
+UNREACHED = "error in upload-proxy: http: proxy error: dial tcp 10.204.213.75:443: connect: connection refused"
+
+
+@pytest.mark.parametrize(("seconds", "counted"), [(0.1, 0), (4, 2)])
+def test_an_address_that_leads_to_no_server_yet_is_waited_for(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float, counted: int
+) -> None:
+    """The server is ready, and the nodes do not know its Service yet. Each look at the clock takes `seconds`, and after 15 s it counts."""
+    clock = itertools.count(1, seconds)
+    monkeypatch.setattr(sending.time, "monotonic", lambda: next(clock))
+    item = _upload(cluster, monkeypatch, tmp_path, *[(SIZE, 502, "UploadReady", UNREACHED)] * 3, (SIZE, 200, "Succeeded"))
+    assert item.retries == counted and cluster.noted[UPLOADED] == DIGEST
+
+
+def test_what_no_server_took_is_not_what_fills_the_volume(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(CdiError, match="DataVolume demo/disk was filled by another client during this upload"):
+        _upload(cluster, monkeypatch, tmp_path, (SIZE, 502, "Succeeded", UNREACHED))
+    assert not {UPLOADED, INTENDED} & set(cluster.noted)
+
+
 def test_a_server_that_stays_busy_is_named(
     cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
