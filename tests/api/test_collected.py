@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from tests.modules import run_module
+from tests.modules import run_in_process, run_module
 
 BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 NAMES = ["one", "three", "two"]
@@ -75,6 +75,39 @@ def test_it_is_deleted_by_its_uid_and_made_anew(direct, wire, module, namespace,
     assert made["changed"] and made["drift"] == "recreate" and made["data_volume"]["spec"]["storage"]["storageClassName"] == "plain"
     assert direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace) is None
     assert [method for method, _path in wire.writes()] == ["DELETE", "PATCH"]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected", "kept"),
+    [
+        ({"state": "absent"}, {"changed": True, "drift": None}, False),
+        ({"state": "absent", "wait": True}, {"changed": True, "drift": None}, False),
+        ({"state": "absent", "keep_claim": True}, {"changed": False}, True),
+        ({"storage": {"size": "1Gi", "storage_class_name": "plain"}, "on_drift": "recreate"}, {"changed": True, "drift": "recreate"}, False),
+        ({"storage": {"size": "1Gi", "storage_class_name": "thin"}, "on_drift": "recreate"}, {"changed": False, "drift": "none", "collected": True}, True),
+    ],
+)
+def test_one_that_is_collected_before_it_is_deleted_is_what_its_claim_is(direct, namespace, leave, reach, monkeypatch, change, expected, kept) -> None:
+    """Nothing is left behind, and nothing is deleted of which the claim shows that it is as asked for."""
+    will_be = {"cdi.kubevirt.io/storage.deleteAfterCompletion": "true"}
+    options = {"kubeconfig": os.environ["KUBECONFIG"], "name": "one", "namespace": namespace, **BLANK, "annotations": will_be, "wait": False}
+    assert run_in_process("data_volume", options).result["changed"]
+    reach(namespace, "one")
+    delete, seen = Connection.delete, []
+
+    def collected_first(own: Connection, *arguments: Any, **more: Any) -> None:
+        if not seen:
+            seen.append(arguments[0])
+            leave("one")
+            delete(direct, DATA_VOLUME, "one", namespace, dry_run=False)
+        delete(own, *arguments, **more)
+
+    monkeypatch.setattr(Connection, "delete", collected_first)
+    result = run_in_process("data_volume", {**options, **change}).result
+    assert seen == [DATA_VOLUME] and not result.get("failed"), result
+    assert {key: result[key] for key in expected} == expected
+    claim = direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace)
+    assert (claim is not None and not claim["metadata"].get("deletionTimestamp")) is kept
 
 
 def test_a_claim_that_belongs_to_something_else_is_not_deleted(direct, wire, module, namespace, leave) -> None:
