@@ -46,7 +46,8 @@ def as_volume(claim: Object) -> Object:
     metadata, spec = claim["metadata"], claim["spec"]
     target = {field: spec[field] for field in ("accessModes", "resources", "storageClassName", "volumeMode") if field in spec}
     kept = {key: metadata[key] for key in ("name", "namespace", "labels", "annotations", "creationTimestamp") if key in metadata}
-    volume: Object = {"metadata": kept, "spec": {"pvc": target}, "status": _SUCCEEDED}
+    bound = {"type": "Bound", "status": str((claim.get("status") or {}).get("phase") == "Bound")}
+    volume: Object = {"metadata": kept, "spec": {"pvc": target}, "status": {**_SUCCEEDED, "conditions": [bound]}}
     if annotations(claim).get(_CONTENT) == "archive":
         volume["spec"]["contentType"] = "archive"
     if (spec.get("dataSourceRef") or {}).get("kind") == _POPULATORS["upload"]:

@@ -88,7 +88,9 @@ def wanted_of(item: Item) -> Object:
 
 
 def drift_of(item: Item) -> rules.Drift:
-    """How the stored volume differs from the declared one."""
+    """How the stored volume, or what is left of it, differs from the declared one."""
+    if item.collected:
+        return collected_drift(item.volume, t.cast(Object, item.claim))
     return rules.spec_drift(wanted_of(item), t.cast(Object, item.stored))
 
 
@@ -105,7 +107,7 @@ def needs_release(item: Item) -> bool:
     """Whether it depends on CDI's release whether the volume can be made, or how large its claim has to be."""
     if not item.present:
         return False
-    if item.collected and collected_drift(item.volume, t.cast(Object, item.claim)).grows_to is not None:
+    if item.collected and drift_of(item).grows_to is not None:
         return True
     if item.stored is None or item.terminating:
         return uses_newer(item.volume)

@@ -26,6 +26,7 @@ from ._clone_guard import (
     with_source_users,
 )
 from ._clone_prediction import Prediction
+from ._collected import as_volume
 from ._collected_ensure import ensure_any
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
@@ -217,9 +218,10 @@ def _results(task: Task, items: list[Item], settings: Settings | None, predicted
             seen.update(look_for(task.connection, namespace, _volumes_and_claims(some), []))
     allocated: dict[tuple[str, str], Object] = {}
     if task.params["verify_allocation"]:
-        present = [item for item in items if item.present and item.stored is not None and not item.error]
+        present = [item for item in items if item.present and (item.stored is not None or item.collected) and not item.error]
         _read_claims(task, [item for item in present if item.claim is None])
-        allocated = guarded_all(present, lambda: measure(task, _volumes_and_claims(present)), {})
+        pairs = [VolumeAndClaim(item.stored or as_volume(t.cast(Object, item.claim)), item.claim) for item in present]
+        allocated = guarded_all(present, lambda: measure(task, pairs), {})
     results = []
     for item in items:
         facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ObservedScratch()), allocated.get(item.key))

@@ -23,7 +23,9 @@ def look_before_writing(task: Task, items: list[Item]) -> Preflight:
     made = [item for item in items if not item.error and (will_be_made(item) or _heals(item))]
     images = look_at_sources(checks, made)
     checks.source_images.update({key: found.facts for key, found in images.items()})
-    planned = [Planned(rules.desired(item.volume), item.stored is not None, item.volume["by_default"]) for item in made if not item.error]
+    planned = [
+        Planned(rules.desired(item.volume), item.stored is not None or item.collected, item.volume["by_default"]) for item in made if not item.error
+    ]
     errors = checks.check(planned, {key: found.image for key, found in images.items() if found.image})
     for item in items:
         item.error = item.error or errors.get(item.key, "")

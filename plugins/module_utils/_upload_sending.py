@@ -62,7 +62,7 @@ def replace(session: Session, item: Item, why: str) -> None:
     rules.refuse_owned(item.resource.kind, stored)
     session.refuse_users(item)
     claim = rules.recreated_claim(stored) if item.volume is None and not is_collected(stored) else None
-    try_out(session, item.resource, t.cast(Object, claim or item.wanted))
+    try_out(session, DATA_VOLUME if claim is None else PERSISTENT_VOLUME_CLAIM, t.cast(Object, claim or item.wanted))
     session.progress.say(item.title, f"replacing it: {why}")
     session.connection.delete(item.resource, name, namespace, dry_run=session.check_mode, uid=stored["metadata"]["uid"])
     if session.check_mode:

@@ -171,6 +171,13 @@ def test_the_data_are_there(digest, place, declare, images, upload) -> None:
     assert digest(place, "uploaded", images.size) == images.sha256
 
 
+def test_what_their_disks_occupy_is_measured(declare, ok, place) -> None:
+    measured = declare({**VOLUMES[0]}, verify_allocation=True)
+    assert not measured["changed"] and measured["collected"], measured
+    told = ok("data_volume_info", namespace=place, name="golden", verify_allocation=True)["data_volumes"][0]
+    assert measured["allocation"]["allocated_bytes"] > 0 and measured["allocation"] == told["allocation"], told
+
+
 def test_info_and_lookup_tell_of_them(ok, lookup, place) -> None:
     told = {item["name"]: item for item in ok("data_volume_info", namespace=place)["data_volumes"]}
     assert sorted(told) == sorted(ALL)
@@ -203,6 +210,21 @@ def test_drift_is_found_by_the_claim(declare, connection, place) -> None:
     assert told["failed"] and "source is VolumeImportSource" in told["msg"]
     claim = connection.get(PERSISTENT_VOLUME_CLAIM, "golden", place)
     assert claim["spec"]["storageClassName"] == "thin"
+
+
+def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(declare, connection, place) -> None:
+    before = connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"]
+    anew = {**CLONES[2], "storage": THIN, "on_drift": "recreate"}
+    for change, refusal in (
+        ({"storage": {**THIN, "storage_class_name": "thinn"}}, "storage class 'thinn' (storage.storage_class_name) does not exist"),
+        ({"source": {"pvc": {"name": "goldn"}}}, f"PersistentVolumeClaim '{place}/goldn' (source.pvc) does not exist"),
+        ({"storage": {**THIN, "size": "32Mi"}}, "32Mi is smaller than the source's 128Mi"),
+        ({"require_clone_method": ["copy"]}, "by-copy would be cloned by snapshot, and require_clone_method is copy"),
+    ):
+        for check in (True, False):
+            refused = declare({**anew, **change}, check=check)
+            assert refused["failed"] and not refused["changed"] and refusal in refused["msg"], refused
+    assert connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"] == before
 
 
 def test_a_collected_volume_grows(declare, connection, place) -> None:
