@@ -236,6 +236,18 @@ def test_a_collected_volume_grows(declare, connection, place) -> None:
     assert not declare(larger)["changed"]
 
 
+def test_a_collected_volume_that_cannot_grow_is_made_anew_when_that_is_said(declare, connection, place) -> None:
+    larger = {**CLONES[1], "storage": {**CLONES[1]["storage"], "size": "192Mi"}}
+    refused = declare(larger)
+    assert refused["failed"] and not refused["changed"] and "its storage class 'thin-fixed' does not allow it" in refused["msg"], refused
+    made = declare({**larger, "on_drift": "recreate"})
+    assert not made.get("failed"), made
+    assert (made["changed"], made["drift"], made["phase"]) == (True, "recreate", "Succeeded")
+    assert parse(connection.get(PERSISTENT_VOLUME_CLAIM, "by-csi", place)["spec"]["resources"]["requests"]["storage"]) >= 192 << 20
+    until(lambda: _is_collected(connection, place, "by-csi"), 30, "the new DataVolume is not collected")
+    assert not declare({**larger, "on_drift": "recreate"})["changed"]
+
+
 def test_a_collected_volume_is_made_anew_when_that_is_said(declare, connection, place) -> None:
     before = connection.get(PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"]
     other = {**VOLUMES[2], "storage": {**THIN, "storage_class_name": "thin"}, "on_drift": "recreate"}
