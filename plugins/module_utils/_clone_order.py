@@ -83,7 +83,7 @@ def clones_of(items: list[Item]) -> list[Item]:
 def will_be_made(item: Item) -> bool:
     if not item.present or item.error:
         return False
-    if item.stored is None or item.terminating:
+    if (item.stored is None and not item.collected) or item.terminating:
         return item.claim is None or rules.is_terminating(item.claim)
     drift = drift_of(item)
     return bool(drift.lines) and drift.grows_to is None and item.volume["on_drift"] == "recreate"
@@ -91,7 +91,9 @@ def will_be_made(item: Item) -> bool:
 
 def may_grow(item: Item) -> bool:
     """Whether it is made anew only if it cannot grow, which its claim tells when it is asked to."""
-    if not item.present or item.error or item.stored is None or item.terminating or item.volume["on_drift"] != "recreate":
+    if not item.present or item.error or item.terminating or item.volume["on_drift"] != "recreate":
+        return False
+    if item.stored is None and not item.collected:
         return False
     size = drift_of(item).grows_to
     return size is not None and (item.claim is None or growth.grown_to(item.claim) != size)

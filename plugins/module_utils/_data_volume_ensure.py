@@ -17,7 +17,7 @@ from ._apply import diff_of, patch, write
 from ._cdi import conditions
 from ._cdi import release as release_numbers
 from ._clone import annotations
-from ._collected import collected_drift, is_collected
+from ._collected import collected_drift, is_collected, will_be_collected
 from ._connection import Object
 from ._data_volume_checks import needs_newer, uses_newer
 from ._data_volume_goal import NEEDS_CONSUMER
@@ -77,6 +77,10 @@ class Item:
         return bool(self.stored and self.stored["metadata"].get("deletionTimestamp"))
 
 
+class Collected(Exception):
+    """CDI has deleted the volume, which had succeeded, since it was read: its claim is what there is."""
+
+
 def wanted_of(item: Item) -> Object:
     """The DataVolume that is declared; of one that is there, without what CDI has chosen as it is asked for."""
     wanted = rules.desired(item.volume)
@@ -84,7 +88,9 @@ def wanted_of(item: Item) -> Object:
 
 
 def drift_of(item: Item) -> rules.Drift:
-    """How the stored volume differs from the declared one."""
+    """How the stored volume, or what is left of it, differs from the declared one."""
+    if item.collected:
+        return collected_drift(item.volume, t.cast(Object, item.claim))
     return rules.spec_drift(wanted_of(item), t.cast(Object, item.stored))
 
 
@@ -101,7 +107,7 @@ def needs_release(item: Item) -> bool:
     """Whether it depends on CDI's release whether the volume can be made, or how large its claim has to be."""
     if not item.present:
         return False
-    if item.collected and collected_drift(item.volume, t.cast(Object, item.claim)).grows_to is not None:
+    if item.collected and drift_of(item).grows_to is not None:
         return True
     if item.stored is None or item.terminating:
         return uses_newer(item.volume)
@@ -160,7 +166,11 @@ def _binds_now(wanted: Object, stored: Object) -> bool:
 
 def _write(run: Run, item: Item, wanted: Object) -> None:
     task = run.task
-    change = write(task.connection, DATA_VOLUME, wanted, item.stored, check_mode=task.check_mode, force=task.params["force_conflicts"])
+    try:
+        change = write(task.connection, DATA_VOLUME, wanted, item.stored, check_mode=task.check_mode, force=task.params["force_conflicts"])
+    except ApiError:
+        _raise_if_collected(run, item)
+        raise
     item.stored = change.object
     item.changed = item.changed or change.changed
     item.diff = {side: {**item.diff.get(side, {}), **value} for side, value in change.diff.items()} or item.diff
@@ -325,7 +335,21 @@ def _send_deletion(run: Run, item: Item, version: str | None = None) -> None:
     propagation = "Orphan" if item.volume["keep_claim"] else "Background"
     uid, check_mode = stored["metadata"]["uid"], run.task.check_mode
     run.task.connection.delete(DATA_VOLUME, name, namespace, dry_run=check_mode, propagation=propagation, uid=uid, version=version)
+    _raise_if_collected(run, item)
     item.changed, item.diff = True, diff_of(stored, None)
+
+
+def _raise_if_collected(run: Run, item: Item) -> None:
+    """One request for a volume that CDI collects, none for others."""
+    if not will_be_collected(item.stored):
+        return
+    try:
+        claim = _claim(run, item)
+    except ApiError:
+        return  # What was written, or went wrong, before counts.
+    if is_collected(claim):
+        item.stored, item.claim = None, claim
+        raise Collected
 
 
 def _claim(run: Run, item: Item) -> Object | None:

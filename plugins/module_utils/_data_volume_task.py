@@ -15,6 +15,7 @@ from . import _data_volume_growth as growth
 from ._argspec import CREATE_NAMESPACE, FORCE_CONFLICTS, PROGRESS, ArgumentSpec, wait_spec
 from ._clone_order import check as check_clone
 from ._clone_order import clones_of, fail_without_source, method_mismatch, skip_without_source, source_claim, sources_first, with_source_users
+from ._collected import as_volume
 from ._collected_ensure import ensure_any
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
@@ -230,9 +231,10 @@ def _results(task: Task, items: list[Item], settings: Settings | None, predicted
     if task.params["verify_allocation"]:
         from ._allocation_task import measure
 
-        present = [item for item in items if item.present and item.stored is not None and not item.error]
+        present = [item for item in items if item.present and (item.stored is not None or item.collected) and not item.error]
         _read_claims(task, [item for item in present if item.claim is None])
-        allocated = guarded_all(present, lambda: measure(task, _volumes_and_claims(present)), {})
+        pairs = [VolumeAndClaim(item.stored or as_volume(t.cast(Object, item.claim)), item.claim) for item in present]
+        allocated = guarded_all(present, lambda: measure(task, pairs), {})
     results = []
     for item in items:
         facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ObservedScratch()), allocated.get(item.key))

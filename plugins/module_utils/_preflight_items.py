@@ -52,7 +52,9 @@ def look_before_writing(task: Task, items: list[Item]) -> Looked:
     checks = Preflight(task, {*(item.key for item in items if item.present), *_planned_sources(task)})
     images = look_at_sources(checks, made)
     checks.source_images.update({key: found.facts for key, found in images.items()})
-    planned = [Planned(rules.desired(item.volume), item.stored is not None, item.volume["by_default"]) for item in made if not item.error]
+    planned = [
+        Planned(rules.desired(item.volume), item.stored is not None or item.collected, item.volume["by_default"]) for item in made if not item.error
+    ]
     errors = checks.check(planned, {key: found.image for key, found in images.items() if found.image})
     for item in items:
         item.error = item.error or errors.get(item.key, "")
