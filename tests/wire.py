@@ -24,6 +24,8 @@ _PASSED_ON = ("Content-Type", "Retry-After", "Warning")
 class Wire:
     """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order, but `faults_after` requests.
 
+    `answered`: method, path, status and token of each request that the API server has answered.
+
     `trouble(method, path)` says what becomes of each other request: `unsent` (cut before it is passed on), `lost` (cut after the API server has
     answered), `silent` (no answer), `slow` (a byte a second), `held` (an answer's head and no more), `over` (an empty answer), `endless`.
 
@@ -33,6 +35,7 @@ class Wire:
 
     url: str
     requests: list[tuple[str, str]] = field(default_factory=list)
+    answered: list[tuple[str, str, int, str]] = field(default_factory=list)
     faults: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
     answers: dict[str, bytes] = field(default_factory=dict)
     break_at: int = 0
@@ -54,8 +57,8 @@ class Wire:
 
 
 @contextmanager
-def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
-    """In front of `server` (https://host:port). Each client connection has one of its own to the API server."""
+def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
+    """In front of `server` (https://host:port). Each client connection has one of its own to the API server; with `tls` it is https, too."""
     context = ssl.create_default_context(cafile=ca_file)
     host, port = server.removeprefix("https://").split(":")
 
@@ -98,6 +101,8 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
                     self.upstream.putheader(name, value)
             self.upstream.endheaders(body or None)
             answer = self.upstream.getresponse()
+            with counting:
+                record.answered.append((self.command, self.path, answer.status, self.headers.get("Authorization", "").partition(" ")[2]))
             if breaks:
                 answer.read()
                 self._answer(*record.fault)
@@ -179,8 +184,16 @@ def counting_proxy(server: str, ca_file: str) -> Iterator[Wire]:
         def log_message(self, *_arguments: Any) -> None:
             """The test prints what matters."""
 
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    record = Wire(f"http://127.0.0.1:{proxy.server_address[1]}")
+    class Proxy(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def finish_request(self, request: Any, client_address: Any) -> None:
+            # In the connection's own thread: a handshake may take its time.
+            with contextlib.suppress(ssl.SSLError, ConnectionError):
+                super().finish_request(tls.wrap_socket(request, server_side=True) if tls else request, client_address)
+
+    proxy = Proxy(("127.0.0.1", 0), Handler)
+    record = Wire(f"{'https' if tls else 'http'}://127.0.0.1:{proxy.server_address[1]}")
     threading.Thread(target=proxy.serve_forever, daemon=True).start()
     try:
         yield record

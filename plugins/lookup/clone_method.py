@@ -23,6 +23,7 @@ options:
   _terms:
     description:
       - Volumes, each as C(namespace/name), or as a dictionary with the options of an item of O(kubevirt.cdi.data_volume#module:data_volumes).
+      - A dictionary without a namespace is in that of the kubeconfig's context, else in V(default), as in the module.
       - A dictionary whose volume exists is answered from what CDI recorded.
     type: list
     elements: raw

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ._errors import CdiError
 from ._kubeconfig import Choice, missing, no_credentials, validate_cluster, validate_user
-from ._kubeconfig_file import AuthProvider, Cluster, Entry, Exec, Kubeconfig, User, refuse
+from ._kubeconfig_file import AuthProvider, Cluster, Context, Entry, Exec, Kubeconfig, Origin, User, refuse
 from ._proxy import Proxy, address_of, environment_proxy, excluded, proxy_of
 from ._public import public_url
 
@@ -55,7 +55,10 @@ class Oidc(t.NamedTuple):
 
 
 class Access(t.NamedTuple):
-    """The way to an API server, and who goes it. `identity` is an Authorization header's value, or what gives one."""
+    """The way to an API server, and who goes it. `identity` is an Authorization header's value, or what gives one.
+
+    `namespace`: that of the kubeconfig's context, or of the pod; empty when they name none.
+    """
 
     host: str
     verify: bool = True
@@ -67,6 +70,7 @@ class Access(t.NamedTuple):
     proxy_headers: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     identity: str | TokenFile | Plugin | Oidc | None = None
+    namespace: str = ""
 
 
 def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t.Mapping[str, str]) -> Access | None:
@@ -103,23 +107,22 @@ def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t
         proxy_headers=proxy_headers,
         headers=_impersonation(user),
         identity=_identity(user, cluster),
+        namespace=choice.context.value.namespace,
     )
 
 
-def in_cluster_access(params: Params, host: str, port: str, token: str, ca: str, environment: t.Mapping[str, str]) -> Access:
+def in_cluster_access(params: Params, host: str, port: str, token: str, ca: str, namespace: str, environment: t.Mapping[str, str]) -> Access:
     """A pod's service account (client-go v0.34.4, `rest/config.go`, InClusterConfig); `token` and `ca` are paths, the latter may be empty."""
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     cluster = Cluster(server=server, certificate_authority=ca)
     user = User(token_file=token)
-    choice = Choice(_entry(None), _entry(cluster), _entry(user))
+    choice = Choice(_entry(Context(namespace=namespace)), _entry(cluster), _entry(user))
     # Never None: the choice names a server.
     return t.cast(Access, access_of(params, Kubeconfig({}, {}, {}, "", ()), choice, environment))
 
 
 def _entry(value: t.Any) -> Entry:
-    from ._kubeconfig_file import Context, Origin
-
-    return Entry("the pod's service account", Origin(), Context() if value is None else value)
+    return Entry("the pod's service account", Origin(), value)
 
 
 def _with_cluster_options(entry: Entry, params: Params) -> Entry:

@@ -20,7 +20,7 @@ from ._redaction import redact
 
 # No list of 500 objects is larger.
 MOST_BYTES = 256 * 1024 * 1024
-_SHORT, MOST_WORDS = 200, 600
+_SHORT, MOST_WORDS, _BEGINNING = 200, 600, 4096
 _TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"<[^>]*>")
 # Directory separators and the like are no control characters; what moves a cursor or hides text is.
@@ -55,6 +55,20 @@ def loads(body: bytes) -> t.Any:
         return json.loads(body)
     except RecursionError as exc:
         raise ValueError("nested too deeply") from exc
+
+
+def value_of(answer: Answer) -> t.Any:
+    """The answer's JSON; None, which is no object, for anything else."""
+    try:
+        return None if answer.cut else loads(answer.body)
+    except ValueError:
+        return None
+
+
+def names_in(value: t.Any, plural: str, key: str) -> list[str] | None:
+    """The names in an answer of discovery, None when it is none."""
+    items = value.get(plural) if isinstance(value, dict) and value.get("kind") in ("APIGroupList", "APIResourceList") else None
+    return [item.get(key) for item in items if isinstance(item, dict)] if isinstance(items, list) else None
 
 
 def read_status(body: bytes) -> dict[str, t.Any]:
@@ -142,7 +156,8 @@ def message_of(status: dict[str, t.Any], code: int, body: bytes) -> str:
     """The reason that an answer gives: a Status's message, a page's title, a short text, or else what its code means."""
     if status.get("message"):
         return short(status["message"], MOST_WORDS)
-    text = body.decode("utf-8", "replace")
+    # Without secrets before it is cut: the end of a long text may be a half of one.
+    text = redact(body.decode("utf-8", "replace"))[:_BEGINNING]
     if _is_page(text):
         import html  # Few answers need it.
 

@@ -26,6 +26,7 @@ from ._data_volume_checks import check as check_volume
 from ._data_volume_facts import ready_after
 from ._data_volume_options import VOLUME_OPTIONS
 from ._errors import CdiError, unexpected
+from ._items import default_namespace
 from ._missing import SKIP, missing_namespace, report_missing
 from ._preallocation import preallocation_facts
 from ._public import public_url
@@ -57,7 +58,7 @@ def look_up(
     Four requests for one finished clone or many of a namespace and class; ten more when there is something to plan, be it
     only how a copy could have been faster. One for each namespace with a volume that is missing, unless `on_missing` is skip.
     """
-    remember(secrets_of_options([params, terms]))
+    remember(secrets_of_options(terms))
     try:
         return t.cast("list[dict[str, t.Any]]", redacted(_look_up(params, terms, on_missing, warn)))
     except CdiError:
@@ -74,11 +75,12 @@ def _look_up(params: dict[str, t.Any], terms: list[t.Any], on_missing: str, warn
     now = time.monotonic()
     missing = {text: term for text, term in zip(asked, terms) if _answers.get((mark, text), (0.0, {}))[0] < now}
     if missing:
-        wanted = [_wanted(term) for term in missing.values()]
+        declared = [_declared(term) for term in missing.values()]
         if mark not in _connections:
             _connections[mark] = connect(params, warn)
             if not _connections[mark].verifies_certificates:
                 warn(UNVERIFIED)
+        wanted = [_wanted(volume, _connections[mark]) for volume in declared]
         for text, answer in zip(missing, _answer(Reader(_connections[mark]), wanted)):
             finished = answer["observed"] and answer["phase"] == "Succeeded"
             _answers[mark, text] = (time.monotonic() + (_SECONDS_KEPT_WHEN_FINISHED if finished else _SECONDS_KEPT), answer)
@@ -102,13 +104,13 @@ def _why_missing(connection: Connection, absent: list[dict[str, t.Any]]) -> t.It
             yield gone[answer["namespace"]] or missing
 
 
-def _wanted(term: t.Any) -> tuple[Key, Object | None]:
-    """Which volume a term names, and the DataVolume that it declares, if it does."""
+def _declared(term: t.Any) -> Key | dict[str, t.Any]:
+    """The volume that a term names, or the options of the DataVolume that it declares."""
     if isinstance(term, str):
         namespace, slash, name = term.partition("/")
         if not (namespace and slash and name) or "/" in name:
             raise CdiError(f"{term!r} does not name a volume; write namespace/name, or give a DataVolume as module data_volume takes it.")
-        return (namespace, name), None
+        return namespace, name
     if not isinstance(term, dict):
         raise CdiError(f"{term!r} is not a volume; write namespace/name, or give a DataVolume as module data_volume takes it.")
     options = {"name": {"type": "str", "required": True}, **VOLUME_OPTIONS}
@@ -119,7 +121,15 @@ def _wanted(term: t.Any) -> tuple[Key, Object | None]:
     if problems:
         raise CdiError(f"Cannot look up {problems[0].rstrip('.')}" + ("" if problems[0].endswith("?") else "."))
     tidied, _odd = tidy(options, checked.validated_parameters)
-    volume = {**tidied, "namespace": tidied["namespace"] or "default"}
+    check_volume(tidied)
+    return tidied
+
+
+def _wanted(declared: Key | dict[str, t.Any], connection: Connection) -> tuple[Key, Object | None]:
+    """Which volume is asked for, and the DataVolume if there is to be one."""
+    if not isinstance(declared, dict):
+        return declared, None
+    volume = {**declared, "namespace": declared["namespace"] or default_namespace(connection)}
     check_volume(volume)
     return (volume["namespace"], volume["name"]), rules.desired(volume)
 

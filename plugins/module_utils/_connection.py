@@ -15,7 +15,7 @@ import time
 import typing as t
 from urllib.parse import urlencode
 
-from ._answers import Answer, event_in, list_in, loads, object_in, read_status, short
+from ._answers import Answer, event_in, list_in, loads, names_in, object_in, read_status, short, value_of
 from ._errors import ApiError, api_error, foreign_answer, not_served, target
 from ._exchange import ANSWER_TIMEOUT_SECONDS, LEAST_SECONDS, Exchange, NoAnswer, Request
 from ._resources import POD, SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST, Resource
@@ -62,7 +62,7 @@ class Connection:
         self, transport: Transport, warn: t.Callable[[str], None] | None = None, answer_seconds: float = ANSWER_TIMEOUT_SECONDS
     ) -> None:
         self.transport = transport
-        self.host = transport.host
+        self.host, self.namespace = transport.host, transport.namespace
         self.verifies_certificates = transport.verifies_certificates
         self._exchange = Exchange(transport)
         self._answer_seconds = answer_seconds
@@ -122,7 +122,7 @@ class Connection:
 
     def _page(self, resource: Resource, namespace: str | None, query: t.Mapping[str, str], within_seconds: float | None) -> Object:
         answer = self._send("list", "GET", resource, namespace, None, query=query, within_seconds=within_seconds)
-        page = list_in(_value(answer), resource.kind)
+        page = list_in(value_of(answer), resource.kind)
         if page is None:
             raise foreign_answer("list", resource, namespace, None, answer, self.host)
         return page
@@ -215,7 +215,7 @@ class Connection:
             if found is not None and not found["metadata"].get("deletionTimestamp") and found["metadata"].get("uid") == (uid or found["metadata"].get("uid")):
                 raise
             return
-        if not read_status(answer.body) and object_in(_value(answer), resource.kind) is None:
+        if not read_status(answer.body) and object_in(value_of(answer), resource.kind) is None:
             raise foreign_answer("delete", resource, namespace, name, answer, self.host)
 
     def watch(
@@ -295,7 +295,7 @@ class Connection:
 
     def _object(self, verb: str, method: str, resource: Resource, namespace: str | None, name: str | None, **options: t.Any) -> Object:
         answer = self._send(verb, method, resource, namespace, name, **options)
-        stored = object_in(_value(answer), resource.kind)
+        stored = object_in(value_of(answer), resource.kind)
         if stored is None:
             error = foreign_answer(verb, resource, namespace, name, answer, self.host)
             # Somebody answered in the API's place, perhaps after the API has written.
@@ -358,10 +358,10 @@ class Connection:
 
     def serves(self, resource: Resource) -> bool | None:
         """Whether the API's discovery has this kind; None where there is no such API."""
-        found = self._discovery("/apis", lambda value: _names(value, "groups", "name"), resource.group)
+        found = self._discovery("/apis", lambda value: names_in(value, "groups", "name"), resource.group)
         if found:
             path = f"/apis/{resource.group}/{resource.version}"
-            return self._discovery(path, lambda value: _names(value, "resources", "name"), resource.plural) or False
+            return self._discovery(path, lambda value: names_in(value, "resources", "name"), resource.plural) or False
         return found
 
     def _discovery(self, path: str, names: t.Callable[[t.Any], list[str] | None], name: str) -> bool | None:
@@ -371,7 +371,7 @@ class Connection:
                 answer = self._exchange.ask(Request("GET", path), self._seconds(None), once=False)
             except NoAnswer as exc:
                 raise ApiError(f"Cannot read {self.host}{path}: {exc}.", 0, final=exc.final) from exc
-            found = names(_value(answer)) if answer.status == 200 else None
+            found = names(value_of(answer)) if answer.status == 200 else None
             # Who may not read it is refused by the API itself, with a Status.
             refused = answer.status in (401, 403) and bool(read_status(answer.body))
             self._discovered[key] = name in found if found is not None else False if refused else None
@@ -390,17 +390,3 @@ class Connection:
 def _with_query(path: str, query: t.Mapping[str, str]) -> str:
     asked = {key: value for key, value in query.items() if value}
     return f"{path}?{urlencode(asked)}" if asked else path
-
-
-def _value(answer: Answer) -> t.Any:
-    """The answer's JSON; None, which is no object, for anything else."""
-    try:
-        return None if answer.cut else loads(answer.body)
-    except ValueError:
-        return None
-
-
-def _names(value: t.Any, plural: str, key: str) -> list[str] | None:
-    """The names in an answer of discovery, None when it is none."""
-    items = value.get(plural) if isinstance(value, dict) and value.get("kind") in ("APIGroupList", "APIResourceList") else None
-    return [item.get(key) for item in items if isinstance(item, dict)] if isinstance(items, list) else None

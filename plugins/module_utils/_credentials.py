@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
 import typing as t
 
@@ -17,12 +15,11 @@ from ._errors import CdiError
 from ._kubeconfig import choose, merge, missing
 from ._kubeconfig_file import Kubeconfig, Origin, parse, read
 from ._public import without_secrets
-from ._secrets import remember, secrets_of, secrets_of_options
+from ._secrets import decoded_content, is_content, remember, remember_for_now, remember_options, secrets_of, settle_on
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _FILES = ("client_cert", "client_key", "ca_cert")
 _NOTHING = Kubeconfig({}, {}, {}, "", ())
-_LONGEST_NAME = 255
 _REMEDY = "give kubeconfig, or host and api_key (or the variables K8S_AUTH_*)"
 
 
@@ -32,10 +29,11 @@ def settle(params: Params) -> Access:
     Raises CdiError when they lead to no cluster. Its sentence holds no secret.
     """
     given = _given(params)
-    remember(secrets_of_options(params))
+    remember_options(params)
     _check(given)
     config = _load(given)
     choice = choose(config, given.get("context") or "")
+    settle_on(secrets_of([choice.user.raw, choice.cluster.raw]))
     for entry, kind, fields in ((choice.user, "users", ("client_certificate", "client_key")), (choice.cluster, "clusters", ("certificate_authority",))):
         for field in fields:
             path = getattr(entry.value, field)
@@ -48,8 +46,8 @@ def settle(params: Params) -> Access:
         raise CdiError(_nothing_given())
     if access is None:
         raise missing(config, choice)
-    if access.proxy and access.proxy.password:
-        remember({access.proxy.password})
+    if access.proxy:
+        remember({access.proxy.secret})
     return access
 
 
@@ -57,7 +55,8 @@ def _given(params: Params) -> dict[str, t.Any]:
     """Options without those that are empty, as surveys and compose files leave them, and without white space around."""
     given = {name: value.strip() if isinstance(value, str) and name not in ("password", "kubeconfig") else value for name, value in params.items()}
     groups = [group for group in given.get("impersonate_groups") or [] if group]
-    return {**{name: None if value == "" else value for name, value in given.items()}, "impersonate_groups": groups}
+    empty = {name for name, value in given.items() if isinstance(value, str) and not value.strip()}
+    return {**given, **dict.fromkeys(empty - {"password"}), "impersonate_groups": groups}
 
 
 def _check(given: Params) -> None:
@@ -100,27 +99,8 @@ def _why(exc: OSError) -> str:
 def public_params(params: Params) -> dict[str, t.Any]:
     """A module's options as the log of its host and its result may show them: of a kubeconfig nothing but its path."""
     kubeconfig = params.get("kubeconfig")
-    hidden = kubeconfig and (not isinstance(kubeconfig, str) or _is_content(kubeconfig))
+    hidden = kubeconfig and (not isinstance(kubeconfig, str) or is_content(kubeconfig))
     return {**without_secrets(params), "kubeconfig": "***" if hidden else kubeconfig}
-
-
-def _is_content(kubeconfig: str) -> bool:
-    """Whether this is a kubeconfig's content, given where its path belongs: as it is, or in base64. No file has so long a name."""
-    return "\n" in kubeconfig or kubeconfig.lstrip().startswith("{") or _is_base64(kubeconfig) or _has_long_name(kubeconfig)
-
-
-def _has_long_name(path: str) -> bool:
-    return any(len(os.fsencode(name)) > _LONGEST_NAME for name in path.replace(os.pathsep, "/").split("/"))
-
-
-def _is_base64(text: str) -> bool:
-    """Whether the text, or its beginning, is base64 of the words that kubeconfigs have."""
-    text = "".join(text.split())
-    try:
-        content = base64.b64decode(text[: len(text) // 4 * 4], validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return any(word in content for word in (b"apiVersion", b"clusters", b"contexts", b"users"))
 
 
 def _load(given: Params) -> Kubeconfig:
@@ -141,9 +121,9 @@ def _paths(kubeconfig: t.Any) -> list[str]:
     """One path, or several with colons between them, as in kubectl's variable KUBECONFIG."""
     if not isinstance(kubeconfig, str):
         raise CdiError(f"kubeconfig is a {type(kubeconfig).__name__}; give a path, several with colons between them, or a dictionary.")
-    if _is_content(kubeconfig):
-        encoded = "base64 text" if _is_base64(kubeconfig) else "text"
-        filters = "filters b64decode and from_yaml" if _is_base64(kubeconfig) else "filter from_yaml"
+    if is_content(kubeconfig):
+        encoded = "base64 text" if decoded_content(kubeconfig) else "text"
+        filters = "filters b64decode and from_yaml" if decoded_content(kubeconfig) else "filter from_yaml"
         raise CdiError(f"kubeconfig is the {encoded} of a kubeconfig and not a path; give its path, or make a dictionary of it with the {filters}.")
     paths = kubeconfig.split(os.pathsep)
     return [path if os.path.isfile(path) else os.path.expanduser(os.path.expandvars(path.strip())) for path in paths]
@@ -164,7 +144,7 @@ def _load_files(paths: list[str], source: str, must_exist: bool) -> Kubeconfig:
         except ValueError as exc:
             raise CdiError(f"{source} holds a character that no path has; give the path of a kubeconfig.") from exc
         content = parse(text, Origin(path))
-        remember(secrets_of(content))
+        remember_for_now(secrets_of(content))
         configs.append(read(content, Origin(path)))
     if must_exist and not configs:
         raise CdiError(_none_exists(source, existing))
@@ -173,6 +153,8 @@ def _load_files(paths: list[str], source: str, must_exist: bool) -> Kubeconfig:
 
 def _none_exists(source: str, paths: list[str]) -> str:
     named = ", ".join(map(repr, paths))
+    if not paths:
+        return f"{source} names no file; give the path of a kubeconfig."
     if len(paths) == 1:
         return f"{source} file {named} does not exist; give the path of a kubeconfig."
     return f"none of the files of {source} exists ({named}); give the path of a kubeconfig."
@@ -195,4 +177,15 @@ def _in_cluster(given: Params) -> Access | None:
     token, ca = f"{SERVICE_ACCOUNT}/token", f"{SERVICE_ACCOUNT}/ca.crt"
     if not (host and port and os.path.isfile(token)) or given.get("context"):
         return None
-    return in_cluster_access(given, host, port, token, ca if os.path.isfile(ca) else "", os.environ)
+    return in_cluster_access(given, host, port, token, ca if os.path.isfile(ca) else "", _pods_namespace(), os.environ)
+
+
+def _pods_namespace() -> str:
+    """As client-go has it (v0.34.4, `tools/clientcmd/client_config.go`): what the pod's author has said, else where its service account is."""
+    if os.environ.get("POD_NAMESPACE"):
+        return os.environ["POD_NAMESPACE"]
+    try:
+        with open(f"{SERVICE_ACCOUNT}/namespace", encoding="utf-8") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return ""

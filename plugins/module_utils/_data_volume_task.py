@@ -17,7 +17,7 @@ from ._clone_order import check as check_clone
 from ._clone_order import clones_of, fail_without_source, method_mismatch, skip_without_source, source_claim, sources_first, with_source_users
 from ._collected import as_volume
 from ._collected_ensure import ensure_any
-from ._connection import Object
+from ._connection import Connection, Object
 from ._data_volume_checks import check as check_volume
 from ._data_volume_ensure import Item, Run, needs_claim, needs_release
 from ._data_volume_facts import ObservedScratch, VolumeAndClaim, volume_facts
@@ -65,15 +65,22 @@ SPEC = (
 
 
 def check(params: dict[str, t.Any]) -> None:
-    for volume in options_of(params, "data_volumes"):
+    _volumes(params)
+
+
+def _volumes(params: dict[str, t.Any], connection: Connection | None = None) -> list[dict[str, t.Any]]:
+    """The options of each volume, checked. That a volume is its own source may show only when the connection says where it is."""
+    volumes = options_of(params, "data_volumes", connection)
+    for volume in volumes:
         check_volume(volume)
         check_clone(volume)
+    return volumes
 
 
 def run(task: Task) -> dict[str, t.Any]:
     started = time.monotonic()
     deadline = started + task.params["wait_timeout"]
-    items = [Item(volume) for volume in options_of(task.params, "data_volumes")]
+    items = [Item(volume) for volume in _volumes(task.params, task.connection)]
     read(task, items, DATA_VOLUME, "stored")
     keep_stored_sizes(items)
     _read_claims(task, [item for item in items if needs_claim(item)])

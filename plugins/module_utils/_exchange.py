@@ -116,6 +116,9 @@ class Exchange:
             if len(body) > most:
                 body, cut = body[:most], True
                 _shut(response)
+            elif response.status < 200:
+                # The answer itself is still to come, and must not be taken for that to the next request.
+                _shut(response)
             else:
                 response.release_conn()
             return Answer(response.status, response.headers, body, cut)

@@ -13,10 +13,11 @@ from __future__ import annotations
 import collections
 import typing as t
 
-from ._connection import Object
+from ._connection import Connection, Object
 from ._errors import CdiError, NotServed
 from ._module import Task
 from ._resources import Resource
+from ._values import namespace_problem
 
 
 class Item(t.Protocol):
@@ -35,19 +36,32 @@ AnItem = t.TypeVar("AnItem", bound=Item)
 Result = t.TypeVar("Result")
 
 
-def options_of(params: dict[str, t.Any], plural: str) -> list[dict[str, t.Any]]:
-    """The options of each item; one without a namespace is in the task's, else in `default`, if its kind has namespaces. Raises CdiError when one is
-    there twice.
+def options_of(params: dict[str, t.Any], plural: str, connection: Connection | None = None) -> list[dict[str, t.Any]]:
+    """The options of each item. Raises CdiError when one is there twice.
+
+    If its kind has namespaces, an item without one is in the task's, else where the connection says. Before there is one, it is nowhere yet.
     """
     items = params[plural] if params[plural] is not None else [params]
     if "namespace" in params:
         named = [item["namespace"] or params["namespace"] for item in items]
-        items = [{**item, "namespace": namespace or "default", "by_default": not namespace} for item, namespace in zip(items, named)]
+        otherwise = default_namespace(connection) if connection and not all(named) else ""
+        nobodys = connection is None or not connection.namespace
+        items = [
+            {**item, "namespace": namespace or otherwise, "by_default": nobodys and not namespace} for item, namespace in zip(items, named)
+        ]
     keys = [(item.get("namespace", ""), item["name"]) for item in items]
     twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
     if twice:
         raise CdiError(f"{plural} has {'/'.join(filter(None, twice))} twice; leave one of them out.")
     return items
+
+
+def default_namespace(connection: Connection) -> str:
+    """Where an object is whose namespace nobody gives, as kubectl has it: in that of the kubeconfig's context, else in `default`."""
+    problem = namespace_problem(connection.namespace)
+    if problem:
+        raise CdiError(f"The kubeconfig's context has the namespace {connection.namespace!r}, which {problem}.")
+    return connection.namespace or "default"
 
 
 def guarded(item: Item, step: t.Callable[[], None]) -> None:

@@ -18,6 +18,7 @@ import re
 import typing as t
 
 from ._errors import CdiError
+from ._secrets import expands
 
 EXEC_EXTENSION = "client.authentication.k8s.io/exec"
 # tools/clientcmd/api/v1/defaults.go: newer versions want to be asked in words.
@@ -92,11 +93,12 @@ class Context(t.NamedTuple):
 
 
 class Entry(t.NamedTuple):
-    """A named cluster, user or context, and the file that it is from."""
+    """A named cluster, user or context, and the file that it is from. `raw`: as it is written there."""
 
     name: str
     origin: Origin
     value: t.Any
+    raw: t.Any = None
 
     def where(self, kind: str, field: str = "") -> str:
         return f"{self.origin}, {kind}[{self.name!r}]" + (f".{field}" if field else "")
@@ -120,18 +122,21 @@ def parse(text: bytes, origin: Origin) -> t.Any:
         return None
     try:
         return json.loads(text.decode("utf-8-sig"))
-    except ValueError:
+    except (ValueError, RecursionError):
         pass  # No JSON, or only nearly: YAML is a superset.
     import yaml
 
     try:
         # Not `safe_load`: a second document is not looked at.
-        return next(yaml.load_all(text, Loader=_loader(yaml)), None)
+        content = next(yaml.load_all(text, Loader=_loader(yaml)), None)
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
         raise refuse(str(origin), "is not valid YAML" + (f" (line {mark.line + 1})" if mark else "")) from None
     except (ValueError, TypeError, RecursionError, OverflowError):
         raise refuse(str(origin), "is not valid YAML") from None
+    if expands(content):
+        raise refuse(str(origin), "has YAML aliases without end, or too many", "write out what they stand for")
+    return content
 
 
 _loaders: dict[str, t.Any] = {}
@@ -173,7 +178,7 @@ def _named(top: dict[str, t.Any], kind: str, key: str, read_one: t.Callable[[t.A
         name = _text(named.get("name"), f"{where}.name")
         if name in entries:
             raise refuse(f"{origin}, field {kind}", f"has two entries named {name!r}", "remove one of them")
-        entries[name] = Entry(name, origin, read_one(named.get(key), f"{origin}, {kind}[{name!r}]"))
+        entries[name] = Entry(name, origin, read_one(named.get(key), f"{origin}, {kind}[{name!r}]"), {key: named.get(key)})
     return entries
 
 

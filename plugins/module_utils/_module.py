@@ -17,7 +17,7 @@ from ._credentials import public_params
 from ._errors import CdiError, unexpected
 from ._progress import SILENT, Progress
 from ._redaction import SHORT, redact, redacted
-from ._secrets import known_secrets, remember, secrets_of_options
+from ._secrets import known_secrets, remember_options
 from ._values import tidy
 
 if t.TYPE_CHECKING:
@@ -40,7 +40,7 @@ class _Module(AnsibleModule):
 
     def _log_invocation(self) -> None:
         params = self.params
-        remember(secrets_of_options(params))
+        remember_options(params)
         self.params = redacted(public_params(params))
         super()._log_invocation()
         self.params = params
@@ -49,7 +49,8 @@ class _Module(AnsibleModule):
         super().warn(redact(warning), **options)
 
     def _return_formatted(self, kwargs: dict[str, t.Any]) -> None:
-        remember(secrets_of_options(self.params))
+        if not known_secrets():
+            remember_options(self.params)  # The options may have been refused before anybody saw them.
         _hide(self, known_secrets())
         super()._return_formatted(redacted({"invocation": {"module_args": public_params(self.params)}, **kwargs}))
 
@@ -83,7 +84,7 @@ def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], chec
     whole = AUTH + spec
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
-        remember(secrets_of_options(module.params))
+        remember_options(module.params)
         module.params, odd = tidy(spec.options, module.params, spec.kinds)
         for sentence in odd:
             module.warn(sentence)

@@ -17,6 +17,7 @@ import time
 import typing as t
 
 from ._access import Oidc, Pem, basic, is_sendable
+from ._answers import loads
 from ._errors import CdiError
 from ._renewal import Credentials, Source
 from ._secrets import remember
@@ -112,7 +113,7 @@ class OidcSource(Source):
         if response.status != 200:
             raise self._failed(f"answered with HTTP {response.status}; log in again")
         try:
-            answer = json.loads(body)
+            answer = loads(body)
         except ValueError:
             answer = None
         if not isinstance(answer, dict):

@@ -13,6 +13,7 @@ from . import _data_volume as rules
 from ._clone_order import will_be_made
 from ._data_volume_ensure import Item, drift_of
 from ._data_volume_unfilled import never_filled
+from ._items import default_namespace
 from ._module import Task
 from ._reader import Reader
 
@@ -81,4 +82,4 @@ def _planned_sources(task: Task) -> set[tuple[str, str]]:
     if not task.check_mode:
         return set()
     pairs = (name.rpartition("/")[::2] for name in task.params["planned_sources"])
-    return {(namespace or task.params["namespace"] or "default", name) for namespace, name in pairs}
+    return {(namespace or task.params["namespace"] or default_namespace(task.connection), name) for namespace, name in pairs}

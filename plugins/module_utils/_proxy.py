@@ -18,6 +18,7 @@ _PORTS = {"http": 80, "https": 443}
 # What the URLs of proxies have without a port.
 _PROXY_PORTS = {"http": 80, "https": 443}
 _SOCKS_PORT = 1080
+_SHORTEST_TOKEN = 16
 
 
 class Proxy(t.NamedTuple):
@@ -31,6 +32,11 @@ class Proxy(t.NamedTuple):
     @property
     def scheme(self) -> str:
         return urlsplit(self.url).scheme
+
+    @property
+    def secret(self) -> str:
+        """A name without a password may be a token."""
+        return self.password or (self.username if len(self.username) >= _SHORTEST_TOKEN else "")
 
 
 class Address(t.NamedTuple):

@@ -23,7 +23,7 @@ _USER_OF_URL = re.compile(
     r"^((?:[A-Za-z][\w.+-]*:)?/+)?([^/:@]*:[^/]*@[^/.:\[]*/(?:(?!\?[\w.-]+=).)*|[^/:@\[]*:(?!\d*(?:[/?#]|$))(?!//)[^/@]*/(?:(?!\?[\w.-]+=).)*|[^/]*)@",
     re.DOTALL,
 )
-_QUERY_OF_URL = re.compile(r"\?.*", re.DOTALL)
+_QUERY_OF_URL = re.compile(r"[?].*|#[^#]*=.*", re.DOTALL)
 
 # What may hold a secret: headers of fields and options, and tokens: whoever holds one may clone its source (pkg/token, v1.65.0).
 SECRET_FIELDS = ("extraHeaders", "extra_headers", "basic_auth", "proxy_basic_auth")
@@ -43,13 +43,20 @@ def redact_urls(text: str) -> str:
 
 
 def _without_query(found: re.Match[str]) -> str:
-    url, mark, query = found.group().partition("?")
-    return f"{url}?***{query[len(query.rstrip(_CLOSING)) :]}" if mark else url
+    url, mark, query = _split_query(found.group())
+    return f"{url}{mark}***{query[len(query.rstrip(_CLOSING)) :]}" if mark else url
+
+
+def _split_query(url: str) -> tuple[str, str, str]:
+    """What is before and after the ? of a query, or the # of a fragment that is one: login pages hand out tokens in it."""
+    found = _QUERY_OF_URL.search(url)
+    return (url[: found.start()], url[found.start()], url[found.start() + 1 :]) if found else (url, "", "")
 
 
 def public_url(url: str) -> str:
     """A URL without its secrets, also one that lacks its scheme or is malformed."""
-    return _QUERY_OF_URL.sub("?***", _USER_OF_URL.sub(r"\1***@", url))
+    shown, mark, _query = _split_query(_USER_OF_URL.sub(r"\1***@", url))
+    return f"{shown}{mark}***" if mark else shown
 
 
 def user_of(url: t.Any) -> str:

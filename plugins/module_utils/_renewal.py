@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""Credentials that renew themselves, when client-go renews its own: a token file after a minute, a plugin's when they expire.
+"""Credentials that renew themselves, when client-go renews its own: a file's after a minute, a plugin's when they expire.
 
 A 401 renews each of them once: whoever sent the request asks `renewed`, with what was rejected, and repeats the request. client-go
 v0.34.4 has the rules in `transport/token_source.go` and `plugin/pkg/client/auth/exec/exec.go`. The package `kubernetes` has a
@@ -21,9 +21,12 @@ import time
 import typing as t
 from datetime import datetime, timezone
 
-from ._access import Access, Oidc, Plugin, TokenFile, is_sendable
+from ._access import Access, Oidc, Pem, Plugin, TokenFile, is_sendable
+from ._answers import loads
 from ._errors import CdiError
+from ._redaction import redact
 from ._secrets import remember
+from ._tls import content_of, context_of
 
 _FILE_SECONDS = 50  # A minute, less client-go's leeway.
 _PLUGIN_SECONDS = 60
@@ -93,6 +96,33 @@ class FileSource(Source):
         raise CdiError(f"{self._file.source}: the token file {self._file.path!r} {problem}; correct its path or its content.")
 
 
+class CertificateSource(Source):
+    """A client certificate in files, which somebody renews there."""
+
+    def __init__(self, certificate: Pem, key: Pem) -> None:
+        super().__init__()
+        self._pems = (certificate, key)
+        self._held = None
+        self._until = 0.0
+
+    def _expired(self) -> bool:
+        return time.monotonic() >= self._until
+
+    def _get(self, before: Credentials | None) -> Credentials:
+        """A pair of which one file is new and the other is not yet still serves as it was."""
+        try:
+            certificate, key = (content_of(pem) for pem in self._pems)
+            found = Credentials(None, certificate.decode("utf-8", "replace"), key.decode("utf-8", "replace"))
+            if before is not None and found != before:
+                context_of(verify=False, certificate=self._pems[0]._replace(data=certificate), key=self._pems[1]._replace(data=key))
+        except CdiError:
+            if before is None:
+                raise
+            found = before
+        self._until = time.monotonic() + _FILE_SECONDS
+        return found
+
+
 class PluginSource(Source):
     """Runs a credential plugin."""
 
@@ -123,7 +153,10 @@ class PluginSource(Source):
             return None
         try:
             moment = datetime.fromisoformat(_six_digits(text.replace("Z", "+00:00")))
-            return moment.astimezone(timezone.utc)
+            # What Go writes for no time at all: it never comes.
+            return None if moment.year == 1 else moment.astimezone(timezone.utc)
+        except OverflowError:
+            return None
         except ValueError:
             raise self._failed("printed a status.expirationTimestamp that is no time") from None
 
@@ -136,6 +169,11 @@ class PluginSource(Source):
             raise CdiError(f"{self._plugin.source}: the credential plugin wants a terminal (interactiveMode Always), and a task has none; use another plugin.")
         command = shutil.which(plugin.command)
         if command is None:
+            # A name alone is looked for in PATH.
+            if "/" in plugin.command and os.path.isdir(plugin.command):
+                raise CdiError(f"{self._plugin.source}: the credential plugin {plugin.command!r} is a directory; correct its path.")
+            if "/" in plugin.command and os.path.exists(plugin.command):
+                raise CdiError(f"{self._plugin.source}: the credential plugin {plugin.command!r} is not executable; allow it with chmod +x.")
             hint = " ".join(plugin.install_hint.split()) or "install it on the host that runs the task, or correct its path"
             raise CdiError(f"{self._plugin.source}: the credential plugin {plugin.command!r} is not installed; {hint.rstrip('.')}.")
         spec: dict[str, t.Any] = {"interactive": False}
@@ -150,7 +188,8 @@ class PluginSource(Source):
         except (OSError, ValueError) as exc:
             raise self._failed(f"cannot be run ({getattr(exc, 'strerror', None) or type(exc).__name__})") from None
         if ran.returncode:
-            said = " ".join(ran.stderr.decode("utf-8", "replace").split())[-_QUOTED_CHARACTERS:].rstrip(".")
+            # Without secrets before it is cut: a half of one is none that anybody would know.
+            said = " ".join(redact(ran.stderr.decode("utf-8", "replace")).split())[-_QUOTED_CHARACTERS:].rstrip(".")
             raise self._failed(f"ended with code {ran.returncode}" + (f" ({said})" if said else ""))
         return ran.stdout
 
@@ -164,7 +203,7 @@ class PluginSource(Source):
     def _status(self, printed: bytes) -> dict[str, t.Any]:
         """`status` of the ExecCredential that the plugin printed, whose fields are texts. Quotes nothing: it may be a token."""
         try:
-            credential = json.loads(printed)
+            credential = loads(printed)
         except ValueError:
             raise self._failed("did not print JSON") from None
         if not isinstance(credential, dict):
@@ -204,4 +243,6 @@ def source_of(access: Access, persist: bool) -> Source:
         from ._oidc import OidcSource
 
         return OidcSource(identity, persist)
+    if identity is None and access.certificate and access.key:
+        return CertificateSource(access.certificate, access.key)
     return Source(identity)

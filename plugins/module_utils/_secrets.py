@@ -15,7 +15,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ._public import SECRET_FIELDS, user_of
 
-_known: set[str] = set()
+# Each with whether it is of this run for certain: of a kubeconfig's many users, one is chosen later.
+_known: dict[str, bool] = {}
 
 # Fields of a user, of its plugin and its provider that identify and do not prove. Anything else below a user may be a secret, also below a
 # misspelt key.
@@ -36,14 +37,39 @@ _PUBLIC_NAME = re.compile(
 )
 # Words of commands, such as `get-token` or `default`; versions, and paths.
 _WORD = re.compile("[A-Za-z]{1,15}(-[a-z]{1,15})*|v?[0-9.]+|true|false|[~.]?(/[\\w.@-]+)+")
+# What no path has, and each kubeconfig.
+_FIELD = re.compile(r"\b(apiVersion|clusters?|contexts?|users?|current-context|token|client-key-data)[\"']?:(\s|$)")
+_FLAG = re.compile(r"-{0,2}[A-Za-z_][\w.-]*")
 # Characters of what may be a secret: with any name, and in a place where plain words stand as well.
 _SHORTEST, _LONG = 4, 16
 _LONGEST_NAME = 255
+_MOST_VALUES = 1_000_000
 
 
 def remember(values: t.Iterable[str]) -> None:
     """Make these values known to `known_secrets`, from here to the end of the process."""
-    _known.update(value for value in values if value and value.strip())
+    _known.update((value, True) for value in values if value and value.strip())
+
+
+def remember_for_now(values: t.Iterable[str]) -> None:
+    """The same, until `settle_on` is called."""
+    for value in values:
+        if value and value.strip():
+            _known.setdefault(value, False)
+
+
+def settle_on(values: t.Iterable[str]) -> None:
+    """Go on as one of a kubeconfig's users: to look for the secrets of hundreds in all that is shown would take minutes."""
+    remember(values)
+    for value in [value for value, certain in _known.items() if not certain]:
+        del _known[value]
+
+
+def remember_options(options: t.Mapping[str, t.Any]) -> None:
+    """A task's options; of a kubeconfig among them for now."""
+    kubeconfig = options.get("kubeconfig")
+    remember(secrets_of_options({**options, "kubeconfig": kubeconfig if isinstance(kubeconfig, str) else None}))
+    remember_for_now(secrets_of_content(kubeconfig))
 
 
 def known_secrets() -> set[str]:
@@ -108,8 +134,9 @@ def _has_long_name(path: str) -> bool:
 
 
 def is_content(kubeconfig: str) -> bool:
-    """Whether this is a kubeconfig's content, given where its path belongs."""
-    return "\n" in kubeconfig.strip() or kubeconfig.lstrip().startswith("{") or _has_long_name(kubeconfig)
+    """Whether this is a kubeconfig's content, given where its path belongs: as it is, on one line, or in base64."""
+    text = kubeconfig.strip()
+    return "\n" in text or text.startswith(("{", "[")) or bool(_FIELD.search(text) or decoded_content(text)) or _has_long_name(text)
 
 
 def decoded_content(kubeconfig: str) -> str:
@@ -127,14 +154,33 @@ def secrets_of_text(text: str) -> set[str]:
     try:
         import yaml
 
-        documents = list(yaml.load_all(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        # As bytes: PyYAML takes no text of a class of its own, and Ansible's variables are such.
+        documents = list(yaml.load_all(text.encode("utf-8", "replace"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except (ImportError, ValueError, RecursionError):
         return set()
     except Exception as exc:  # yaml.YAMLError, which may not be there.
         if type(exc).__module__.partition(".")[0] != "yaml":
             raise
         return set()
-    return secrets_of(documents)
+    return set() if expands(documents) else secrets_of(documents)
+
+
+def expands(value: t.Any) -> bool:
+    """Whether aliases of YAML make it endless, or too large for anybody to look at."""
+    sizes: dict[int, float] = {}
+
+    def size(item: t.Any) -> float:
+        if not isinstance(item, (dict, list)):
+            return 1
+        if id(item) not in sizes:
+            sizes[id(item)] = float("inf")  # For what holds itself.
+            sizes[id(item)] = 1 + sum(map(size, item.values() if isinstance(item, dict) else item))
+        return sizes[id(item)]
+
+    try:
+        return size(value) > _MOST_VALUES
+    except RecursionError:
+        return True
 
 
 def secrets_of(kubeconfig: t.Any) -> set[str]:
@@ -178,6 +224,8 @@ def _of_arguments(arguments: t.Any) -> set[str]:
     found: set[str] = set()
     for flag, word in zip(["", *words], words):
         name, equals, value = word.partition("=")
+        # Base64 ends with it, too.
+        equals = equals if _FLAG.fullmatch(name) and value.strip("=") else ""
         if equals:
             found |= _named(name, value)
         if flag.startswith("-") and "=" not in flag and not word.startswith("-"):

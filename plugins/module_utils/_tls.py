@@ -41,13 +41,13 @@ def context_of(
 
 def _trust(context: ssl.SSLContext, ca: Pem) -> None:
     try:
-        context.load_verify_locations(cadata=_content(ca).decode("ascii", "ignore"))
+        context.load_verify_locations(cadata=content_of(ca).decode("ascii", "ignore"))
     except (ssl.SSLError, ValueError):
         raise CdiError(f"{ca.source} holds no valid CA certificate; {_PEM}.") from None
 
 
 def _identify(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
-    parts = {"certificate": _content(certificate), "key": _content(key)}
+    parts = {"certificate": content_of(certificate), "key": content_of(key)}
     if b"-----BEGIN CERTIFICATE-----" not in parts["certificate"]:
         swapped = b"PRIVATE KEY-----" in parts["certificate"] and b"-----BEGIN CERTIFICATE-----" in parts["key"]
         raise CdiError(f"{certificate.source} holds no certificate; {'it seems that certificate and key are swapped' if swapped else _PEM}.")
@@ -63,8 +63,9 @@ def _identify(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
             raise CdiError(f"{certificate.source} and {key.source} cannot be used ({why}); {_PEM}, the key without a password.") from None
 
 
-def _content(pem: Pem) -> bytes:
-    if not pem.path:
+def content_of(pem: Pem) -> bytes:
+    """What is in it, or in its file now."""
+    if pem.data or not pem.path:
         return pem.data
     try:
         with open(pem.path, "rb") as file:

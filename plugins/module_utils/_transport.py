@@ -24,6 +24,8 @@ CONNECT_TIMEOUT_SECONDS = 10
 ANSWER_TIMEOUT_SECONDS = 60
 # The errors of OpenSSL for a certificate that names another host, or another address.
 _HOST_MISMATCH = (62, 64)
+# Not valid yet, and expired.
+_OUT_OF_TIME = (9, 10)
 
 # How urllib3 begins its messages.
 _OBJECT_SHOWN = re.compile(r"^(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)): ")
@@ -53,7 +55,7 @@ class Transport:
     def __init__(self, access: Access, source: Source) -> None:
         import urllib3
 
-        self.host = access.host
+        self.host, self.namespace = access.host, access.namespace
         self.verifies_certificates = access.verify
         self._access = access
         self._source = source
@@ -110,8 +112,8 @@ class Transport:
         certificate, key = access.certificate, access.key
         if credentials.certificate:
             source = getattr(access.identity, "source", "")
-            certificate = Pem(f"{source}: the plugin's clientCertificateData", data=credentials.certificate.encode())
-            key = Pem(f"{source}: the plugin's clientKeyData", data=credentials.key.encode())
+            certificate = (certificate or Pem(f"{source}: the plugin's clientCertificateData"))._replace(data=credentials.certificate.encode())
+            key = (key or Pem(f"{source}: the plugin's clientKeyData"))._replace(data=credentials.key.encode())
         options: dict[str, t.Any] = {"maxsize": 10}
         if self.host.startswith("https:"):
             options["ssl_context"] = context_of(verify=access.verify, ca=access.ca, certificate=certificate, key=key)
@@ -212,7 +214,8 @@ class Transport:
                     f"the certificate of {self.host}{named} is for other names ({cause.verify_message}); "
                     "use a name of the certificate in host, or set tls-server-name in the kubeconfig to one"
                 )
-            return f"the certificate of {self.host} is not valid ({cause.verify_message}); give its CA as ca_cert"
+            remedy = "renew it, or correct the clock of the host that runs the task" if cause.verify_code in _OUT_OF_TIME else "give its CA as ca_cert"
+            return f"the certificate of {self.host} is not valid ({cause.verify_message}); {remedy}"
         shown = _OBJECT_SHOWN.sub("", str(cause))
         if isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
             return f"{self.place} does not speak TLS ({cause.reason}); check the port, or write host as http://"

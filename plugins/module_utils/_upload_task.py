@@ -73,7 +73,7 @@ def check(params: dict[str, t.Any]) -> None:
 
 def run(task: Task) -> dict[str, t.Any]:
     started = time.monotonic()
-    items = [Item(rules.stripped(upload)) for upload in options_of(task.params, "uploads")]
+    items = [Item(rules.stripped(upload)) for upload in options_of(task.params, "uploads", task.connection)]
     for resource, attribute in ((DATA_VOLUME, "volume"), (PERSISTENT_VOLUME_CLAIM, "claim")):
         read(task, items, resource, attribute)
     with ThreadPoolExecutor(task.params["parallel"]) as pool:

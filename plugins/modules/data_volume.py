@@ -48,7 +48,8 @@ options:
   namespace: &namespace
     description:
       - Namespace of the DataVolume. It must exist, unless O(create_namespace=true).
-      - When none is given it is V(default), and the task warns when it creates a volume there.
+      - When none is given it is that of the kubeconfig's context, as C(kubectl) has it, or that of the pod whose service account is used.
+      - When they name none either it is V(default), and the task warns when it creates a volume there.
     type: str
   state: &state
     description:

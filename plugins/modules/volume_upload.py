@@ -61,7 +61,8 @@ options:
   namespace: &namespace
     description:
       - Namespace of the volume. It must exist, unless O(create_namespace=true).
-      - When none is given it is V(default), and the task warns when it creates a volume there.
+      - When none is given it is that of the kubeconfig's context, as C(kubectl) has it, or that of the pod whose service account is used.
+      - When they name none either it is V(default), and the task warns when it creates a volume there.
     type: str
   checksum: &checksum
     description:

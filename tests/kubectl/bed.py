@@ -114,7 +114,7 @@ def _serve(bed: Bed, name: str, context: ssl.SSLContext | None) -> ThreadingHTTP
             subject = dict(pair for (pair,) in certificate["subject"]) if certificate else {}
             headers = [(key.lower(), value) for key, value in self.headers.items()]
             authorization = self.headers.get("Authorization", "")
-            rejected = authorization in bed.reject
+            rejected = authorization in bed.reject or subject.get("commonName") in bed.reject
             bed.seen.append(
                 {
                     "server": name,
@@ -249,13 +249,14 @@ def _write(case: Case, bed: Bed, home: Path) -> None:
             path.chmod(0o755)
 
 
-def by_kubectl(program: str, case: Case, bed: Bed, home: Path) -> Outcome:
+def by_kubectl(program: str, case: Case, bed: Bed, home: Path, *command: str) -> Outcome:
+    """What becomes of a command, or of asking for the object."""
     options = [*(["--kubeconfig", case.kubeconfig] if case.kubeconfig else []), *(["--context", case.context] if case.context else [])]
     bed.seen.clear()
     bed.proxied.clear()
     _write(case, bed, home)
     ended = subprocess.run(
-        [program, "get", "--raw", PATH, "--request-timeout=10s", *options],
+        [program, *(command or ("get", "--raw", PATH)), "--request-timeout=10s", *options],
         cwd=home,
         env=_environment(case, bed, home),
         stdin=subprocess.DEVNULL,
@@ -266,8 +267,9 @@ def by_kubectl(program: str, case: Case, bed: Bed, home: Path) -> Outcome:
     return Outcome(ended.returncode == 0, list(bed.seen), list(bed.proxied), ended.stdout + ended.stderr)
 
 
-def by_connection(case: Case, bed: Bed, home: Path) -> Outcome:
-    """In this process, as a module does it. Anything but the collection's own error is a failure of the test."""
+@contextlib.contextmanager
+def at_home(case: Case, bed: Bed, home: Path) -> Iterator[dict[str, Any]]:
+    """This process has the case's files, directory and environment. The case's options."""
     bed.seen.clear()
     bed.proxied.clear()
     _write(case, bed, home)
@@ -275,18 +277,24 @@ def by_connection(case: Case, bed: Bed, home: Path) -> Outcome:
     os.environ.clear()
     os.environ.update(_environment(case, bed, home))
     os.chdir(home)
-    params = {"kubeconfig": case.kubeconfig or None, "context": case.context or None}
     try:
-        transport = open_transport(params)
-        try:
-            answer = transport.request("GET", PATH, {"Accept": "application/json"}, retries=False, timeout=10)
-            came, told = answer.status == 200, ""
-        except urllib3.exceptions.HTTPError as exc:
-            came, told = False, transport.unreachable(exc)
-    except CdiError as exc:
-        came, told = False, str(exc)
+        yield {"kubeconfig": case.kubeconfig or None, "context": case.context or None}
     finally:
         os.chdir(directory)
         os.environ.clear()
         os.environ.update(before)
+
+
+def by_connection(case: Case, bed: Bed, home: Path) -> Outcome:
+    """In this process, as a module does it. Anything but the collection's own error is a failure of the test."""
+    with at_home(case, bed, home) as params:
+        try:
+            transport = open_transport(params)
+            try:
+                answer = transport.request("GET", PATH, {"Accept": "application/json"}, retries=False, timeout=10)
+                came, told = answer.status == 200, ""
+            except urllib3.exceptions.HTTPError as exc:
+                came, told = False, transport.unreachable(exc)
+        except CdiError as exc:
+            came, told = False, str(exc)
     return Outcome(came, list(bed.seen), list(bed.proxied), told)

@@ -211,6 +211,25 @@ def _environments() -> list[Case]:
     return cases
 
 
+def namespace_cases() -> list[Case]:
+    """Contexts that name a namespace, and those that do not."""
+    one = {"cluster": "c", "user": "u", "namespace": "one"}
+    contexts = [{"name": "x", "context": one}, {"name": "y", "context": {**one, "namespace": "two"}}, {"name": "z", "context": {**one, "namespace": ""}}]
+    several = config(contexts=contexts)
+    files = {"first": json.dumps({**several, "current-context": ""}), "second": json.dumps(config(context={**one, "namespace": "never"}))}
+    return [
+        _case("current", several),
+        _case("chosen", several, context="y"),
+        _case("empty", several, context="z"),
+        _case("missing", config()),
+        _case("null", config(context={**one, "namespace": None})),
+        Case("of-the-first-file", files, {"KUBECONFIG": "first:second"}),
+        Case("of-a-file-that-is-named", {**files, CONFIG: json.dumps(several)}, kubeconfig="second"),
+        _case("variables-of-a-pod-that-is-none", several, environment={"POD_NAMESPACE": "pod", "KUBERNETES_SERVICE_HOST": HERE}, context="z"),
+        _case("http", config(PLAIN, context=one)),
+    ]
+
+
 def all_cases() -> list[Case]:
     return [
         *(_case(f"cluster-{name}", config(clusters=[{"name": "c", "cluster": cluster}]), KUBE_FILES) for name, cluster in CLUSTERS.items()),

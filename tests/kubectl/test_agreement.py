@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubectl.bed import SECRET, Bed, Case, by_connection, by_kubectl
-from tests.kubectl.cases import all_cases
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._items import default_namespace
+from tests.kubectl.bed import SECRET, Bed, Case, at_home, by_connection, by_kubectl
+from tests.kubectl.cases import all_cases, namespace_cases
 
 CASES = all_cases()
 # What differs on purpose, and why.
@@ -40,3 +42,11 @@ def test_kubectl_and_a_module_go_the_same_way(case: Case, bed: Bed, program: str
     assert SECRET not in ours.told and "\n" not in ours.told
     agree = theirs.shown() == ours.shown()
     assert agree == (case.name not in EXCEPTIONS), f"kubectl: {theirs}\nmodule: {ours}"
+
+
+@pytest.mark.parametrize("case", namespace_cases(), ids=lambda case: case.name)
+def test_kubectl_and_a_module_take_the_same_namespace_when_none_is_given(case: Case, bed: Bed, program: str, tmp_path: Path) -> None:
+    by_kubectl(program, case, bed, tmp_path, "events")
+    (asked,) = {request["path"] for request in bed.seen}
+    with at_home(case, bed, tmp_path) as params:
+        assert asked == f"/api/v1/namespaces/{default_namespace(connect(params))}/events"

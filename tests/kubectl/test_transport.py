@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,13 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _renewal
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE, POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import known_secrets
+from tests.cluster.runtime import certificates
+from tests.hostile import hostile_server
 from tests.kubectl.bed import HERE, Bed
 from tests.kubectl.cases import config
 
@@ -93,6 +97,43 @@ def test_a_rotated_token_file_is_read_again_when_the_old_token_is_rejected(bed: 
     bed.reject.append("Bearer first")
     assert connection.get(NAMESPACE, "default")
     assert _sent(bed) == ["Bearer first", "Bearer first", "Bearer second"]
+
+
+@pytest.fixture
+def certificate(bed: Bed, tmp_path: Path) -> Callable[[str, str], dict[str, Any]]:
+    """Somebody writes certificate and key into two files. The user of a kubeconfig who has them."""
+
+    def write(certificate: str, key: str) -> dict[str, Any]:
+        (tmp_path / "tls.crt").write_bytes(Path(bed.file(certificate)).read_bytes())
+        (tmp_path / "tls.key").write_bytes(Path(bed.file(key)).read_bytes())
+        return {"client-certificate": str(tmp_path / "tls.crt"), "client-key": str(tmp_path / "tls.key")}
+
+    return write
+
+
+def _shown(bed: Bed) -> list[str]:
+    return [request["certificate"] for request in bed.seen]
+
+
+def test_a_renewed_client_certificate_is_read_again_when_the_old_one_is_rejected(bed: Bed, certificate: Any) -> None:
+    connection = _connect(bed, certificate("admin.crt", "admin.key"))
+    connection.get(NAMESPACE, "default")
+    certificate("other.crt", "other.key")
+    assert connection.get(NAMESPACE, "default")
+    bed.reject.append("admin")
+    for _time in range(2):
+        assert connection.get(NAMESPACE, "default")
+    assert _shown(bed) == ["admin"] * 3 + ["other"] * 2
+
+
+def test_a_client_certificate_is_read_again_after_a_minute_and_only_as_a_pair(bed: Bed, certificate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = _connect(bed, certificate("admin.crt", "admin.key"))
+    now = _renewal.time.monotonic()
+    for number, pair in enumerate((("other.crt", "admin.key"), ("ca.key", "admin.key"), ("other.crt", "other.key"))):
+        certificate(*pair)
+        monkeypatch.setattr(_renewal.time, "monotonic", lambda number=number: now + 60 * (number + 1))
+        assert connection.get(NAMESPACE, "default")
+    assert _shown(bed) == ["admin", "admin", "other"]
 
 
 def test_a_token_that_cannot_be_renewed_is_sent_once(bed: Bed) -> None:
@@ -193,6 +234,17 @@ def test_all_of_the_way_holds_for_a_port_forward(bed: Bed) -> None:
     with pytest.raises(ApiError):
         plain.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
     assert bed.proxied[1:] == [f"proxy {HERE}:{bed.http}"] and bed.seen[1]["server"] == "http"
+
+
+def test_a_certificate_out_of_its_time_is_to_be_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificates, "_LIFETIME", certificates.datetime.timedelta(minutes=-1))
+    authority = certificates.Authority(tmp_path)
+    authority.issue("server", "server", addresses=["127.0.0.1"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    with hostile_server(context=context) as server, pytest.raises(ApiError) as told:
+        connect({"host": server.url, "api_key": "a-secret", "ca_cert": str(tmp_path / "server.crt")}).get(NAMESPACE, "default")
+    assert str(told.value).endswith("(certificate has expired); renew it, or correct the clock of the host that runs the task.")
 
 
 HOST = r"the certificate of https://127[.0]*\.1:\d+"

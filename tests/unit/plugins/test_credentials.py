@@ -31,7 +31,7 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(_secrets, "_known", set())
+    monkeypatch.setattr(_secrets, "_known", {})
 
 
 def _kubeconfig(user: dict[str, Any] | None = None, *, name: str = "one", **cluster: Any) -> dict[str, Any]:
@@ -96,8 +96,12 @@ def test_a_pods_service_account_is_the_last_way_and_its_token_is_read_again(monk
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     monkeypatch.setattr(_credentials, "SERVICE_ACCOUNT", str(tmp_path))
     connection = connect({})
-    assert connection.host == "https://[fd00::1]:443"
+    assert connection.host == "https://[fd00::1]:443" and connection.namespace == ""
     assert _sent(connection) == "Bearer first"
+    (tmp_path / "namespace").write_text("team-a\n")
+    assert connect({}).namespace == "team-a"
+    monkeypatch.setenv("POD_NAMESPACE", "team-b")
+    assert connect({}).namespace == "team-b" and connect({"kubeconfig": _kubeconfig()}).namespace == ""
     (tmp_path / "token").write_text("second\n")
     assert _sent(connection) == "Bearer first"
     now = _renewal.time.monotonic()
@@ -156,6 +160,13 @@ def test_a_credential_plugin_runs_again_when_its_token_has_expired_and_not_befor
     assert [_sent(connection) for _time in range(2)] == ["Bearer number-4", "Bearer number-4"]
 
 
+@pytest.mark.parametrize("never", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_token_that_expires_at_no_time_is_kept(counting, never) -> None:
+    """Go writes the first of them for a time that is not set."""
+    connection = counting(never)
+    assert [_sent(connection) for _time in range(2)] == ["Bearer number-1"] * 2
+
+
 def test_credentials_that_were_rejected_are_renewed_once_for_all_threads(counting) -> None:
     source = counting("2099-01-01T00:00:00Z").transport._source
     rejected = source.current()
@@ -176,6 +187,7 @@ def test_credentials_that_were_rejected_are_renewed_once_for_all_threads(countin
         (_credential().replace("{}", "null"), "printed no status; run"),
         (_credential(token=17), "printed a status.token that is not a string; run"),
         (_credential(token="a\nb"), "printed a status.token with a line end or another character that no token has; run"),
+        ("print('[' * 100000)", "did not print JSON; run"),
         (_credential(clientKeyData="x"), "printed no status.clientCertificateData; run"),
         (_credential(token="t", expirationTimestamp="tomorrow"), "printed a status.expirationTimestamp that is no time; run"),
         (_credential(clientKeyData="x", clientCertificateData="y"), "clientCertificateData holds no certificate; give it in PEM format."),
@@ -187,6 +199,25 @@ def test_a_credential_plugin_that_fails_is_named_with_its_reason(plugin, code, n
     said = str(told.value)
     assert said.startswith("the dictionary in kubeconfig, users['one'].exec: the ") and named in said
     assert SECRET not in said and "\n" not in said
+
+
+@pytest.mark.parametrize(("name", "told"), [("", "is a directory; correct its path."), ("plugin", "is not executable; allow it with chmod +x.")])
+def test_a_credential_plugin_that_cannot_be_run_is_told(tmp_path, name, told) -> None:
+    (tmp_path / "plugin").write_text("#!/bin/sh\n")
+    command = str(tmp_path / name) if name else str(tmp_path)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "Never"}}
+    with pytest.raises(CdiError) as refused:
+        connect({"kubeconfig": _kubeconfig(user)})
+    assert str(refused.value) == f"the dictionary in kubeconfig, users['one'].exec: the credential plugin {command!r} {told}"
+
+
+@pytest.mark.parametrize("padding", range(270, 300, 5))
+def test_no_part_of_a_secret_is_left_of_what_a_credential_plugin_says_at_length(plugin, padding) -> None:
+    user = plugin(f"import sys; sys.exit(sys.argv[1] + {padding} * '.')")
+    user["exec"]["args"].append(f"--password={SECRET}")
+    with pytest.raises(CdiError) as told:
+        connect({"kubeconfig": _kubeconfig(user)})
+    assert not [SECRET[-size:] for size in range(4, 20) if SECRET[-size:] in str(told.value)]
 
 
 def test_a_credential_plugin_that_never_ends_is_given_up(plugin, monkeypatch) -> None:
@@ -307,11 +338,31 @@ def test_a_variable_whose_files_are_all_missing_is_named_with_them(monkeypatch) 
         connect({})
 
 
+def test_of_a_kubeconfig_with_many_users_the_one_that_is_used_is_looked_for(write) -> None:
+    """All before it is known which, as errors may name them. In all that is shown, hundreds would be looked for for minutes."""
+    config = _kubeconfig({"token": SECRET, "misspelt": "secret-too"}, **{"proxy-url": "http://ann:proxy-secret@proxy.test"})
+    config["users"] += [{"name": str(number), "user": {"token": f"secret-of-{number}"}} for number in range(300)]
+    for kubeconfig in (config, write(config)):
+        connect({"kubeconfig": kubeconfig, "password": "pass-word", "username": "ann"})
+        assert known_secrets() == {SECRET, "secret-too", "proxy-secret", "pass-word"}
+    with pytest.raises(CdiError):
+        connect({"kubeconfig": config, "context": "gone"})
+    assert "secret-of-299" in known_secrets()
+
+
+@pytest.mark.parametrize(("login", "known"), [("a-token-that-is-long", {"a-token-that-is-long"}), ("ann", set()), ("ann:p%40w-secret", {"p@w-secret"})])
+def test_the_secret_of_a_proxy_in_the_environment_is_known(monkeypatch, login, known) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://{login}@proxy.test:3128")
+    connect({"host": SERVER, "api_key": "x"})
+    assert known_secrets() - {"x"} == known
+
+
 def test_what_surveys_leave_empty_is_not_given(monkeypatch, tmp_path) -> None:
     empty = {name: "" for name in ("host", "context", "username", "password", "client_cert", "proxy", "no_proxy", "impersonate_user")}
     params = {**empty, "kubeconfig": _kubeconfig(), "impersonate_groups": [""], "proxy_headers": {"basic_auth": ""}}
     connection = connect(params)
     assert (connection.host, _sent(connection)) == (SERVER, f"Bearer {SECRET}")
+    assert connect({"host": SERVER, "api_key": "x", "kubeconfig": " \n", "proxy": "\t"}).host == SERVER
     assert connect({"host": f" {SERVER}\n", "api_key": "x"}).host == SERVER
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _secrets
@@ -21,6 +21,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import co
 from ansible_collections.kubevirt.cdi.plugins.module_utils._credentials import public_params
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import secrets_of_options
+from tests.examples import examples
 
 SECRET = "a-very-secret-token"
 EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "command": "plugin", "interactiveMode": "Never"}
@@ -40,7 +41,7 @@ def _config(user: Any = None, cluster: Any = None, context: Any = None, **top: A
 def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_secrets, "_known", set())
+    monkeypatch.setattr(_secrets, "_known", {})
     monkeypatch.chdir(tmp_path)
     Path("config.d").mkdir()
     Path("broken.crt").write_text(f"-----BEGIN CERTIFICATE-----\n{SECRET}\n-----END CERTIFICATE-----\n")
@@ -56,6 +57,12 @@ TEXTS = {
     "not-text": ("\0\1", "kubeconfig 'config' is not valid YAML; correct it."),
     "list": (f"- {SECRET}\n", "kubeconfig 'config' is a list, not a mapping; correct it."),
     "scalar": (f"{SECRET}\n", "kubeconfig 'config' is a string, not a mapping; correct it."),
+    "deep": ("[" * 100_000, "kubeconfig 'config' is not valid YAML (line 1); correct it."),
+    "endless": ("users: &a [*a]\n", "kubeconfig 'config' has YAML aliases without end, or too many; write out what they stand for."),
+    "many-aliases": (
+        "a: &l0 [x]\n" + "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 9)) + "users: [{name: u, user: *l8}]\n",
+        "kubeconfig 'config' has YAML aliases without end, or too many; write out what they stand for.",
+    ),
     "empty": ("", "kubeconfig 'config' has no clusters; give a kubeconfig, or host and api_key."),
 }
 CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -179,6 +186,7 @@ ENCODED = base64.b64encode(yaml.safe_dump(_config()).encode()).decode()
 PATHS: dict[str, tuple[Any, str]] = {
     "missing": ("/nope/config", "kubeconfig file '/nope/config' does not exist; give the path of a kubeconfig."),
     "all-missing": ("/nope/a:/nope/b", "none of the files of kubeconfig exists ('/nope/a', '/nope/b'); give the path of a kubeconfig."),
+    "no-path": (":", "kubeconfig names no file; give the path of a kubeconfig."),
     "directory": ("config.d", "kubeconfig 'config.d' is a directory; give the path of a kubeconfig."),
     "text": (
         yaml.safe_dump(_config()),
@@ -203,8 +211,16 @@ def test_what_is_no_path_of_a_kubeconfig(kubeconfig: Any, said: str) -> None:
 
 @pytest.mark.parametrize(
     "kubeconfig",
-    [ENCODED, ENCODED[:-7], "\n".join((ENCODED[:76], ENCODED[76:])), f"{SECRET}/" * 3 + "x" * 256],
-    ids=["base64", "cut", "lines", "long"],
+    [
+        ENCODED,
+        ENCODED[:-7],
+        "\n".join((ENCODED[:76], ENCODED[76:])),
+        f"{SECRET}/" * 3 + "x" * 256,
+        f"users: [{{name: u, user: {{token: {SECRET}}}}}]",
+        f"apiVersion: v1 users: - name: u user: token: {SECRET}",
+        f"- name: u\tuser: token: {SECRET}",
+    ],
+    ids=["base64", "cut", "lines", "long", "one-line", "folded", "part"],
 )
 def test_content_where_a_path_belongs_is_never_shown(kubeconfig: str) -> None:
     assert kubeconfig not in _sentence(kubeconfig=kubeconfig)
@@ -236,8 +252,8 @@ def _without_secret_names(value: Any) -> Any:
     return value
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.dictionaries(_keys, _values, max_size=6), st.sampled_from(["users", "clusters", "contexts", "user", "cluster", "context"]), _values)
+@examples(300)
 def test_no_dictionary_ends_in_a_traceback_or_shows_a_secret(content: dict[str, Any], kind: str, value: Any) -> None:
     """Whole dictionaries of any shape, and right ones with something wrong in one place."""
     replaced = _config(**{kind: value}) if kind.endswith("s") else _config()
@@ -250,8 +266,8 @@ def test_no_dictionary_ends_in_a_traceback_or_shows_a_secret(content: dict[str, 
             assert SECRET not in str(exc) and "\n" not in str(exc)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")), st.integers(0, 400), st.integers(0, 40))
+@examples(300)
 def test_no_text_ends_in_a_traceback_or_shows_a_secret(inserted: str, place: int, cut: int) -> None:
     text = yaml.safe_dump(_config({"token": SECRET, "as": "bob", "exec": EXEC}))
     Path("config").write_bytes((text[:place] + inserted + text[place + cut :]).encode("utf-8", "replace"))

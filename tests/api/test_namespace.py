@@ -1,0 +1,117 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What names no namespace is where kubectl would put it: in the namespace of the kubeconfig's context."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import look_up
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+from tests.api.conftest import ADMIN
+from tests.modules import run_module
+from tests.playing import play
+from tests.wire import Wire
+
+BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
+
+
+@pytest.fixture
+def kubeconfig(wire: Wire) -> Callable[[str], dict[str, Any]]:
+    """A kubeconfig whose context has this namespace. The API server is asked for over http, where options give the token."""
+
+    def make(namespace: str) -> dict[str, Any]:
+        return {
+            "clusters": [{"name": "c", "cluster": {"server": wire.url}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "namespace": namespace}}],
+            "current-context": "x",
+        }
+
+    return make
+
+
+@pytest.fixture
+def login(kubeconfig: Callable[[str], dict[str, Any]], namespace: str) -> dict[str, Any]:
+    return {"kubeconfig": kubeconfig(namespace), "api_key": ADMIN}
+
+
+def test_a_volume_is_made_changed_and_deleted_in_the_contexts_namespace(wire, connection: Connection, login, namespace) -> None:
+    options = {**login, "name": "disk", "wait": False}
+    made = run_module("data_volume", {**options, **BLANK})
+    assert made.result["changed"] and made.result["namespace"] == namespace and made.warnings == []
+    assert connection.get(DATA_VOLUME, "disk", namespace)
+    wire.requests.clear()
+    assert not run_module("data_volume", {**options, **BLANK}).result["changed"] and len(wire.requests) == 1
+    assert run_module("data_volume", {**options, "state": "absent"}).result["changed"]
+    assert connection.get(DATA_VOLUME, "disk", namespace) is None
+
+
+def test_what_names_a_namespace_is_there(connection: Connection, login, kubeconfig, namespace) -> None:
+    elsewhere = {**login, "kubeconfig": kubeconfig("never")}
+    made = run_module("data_volume", {**elsewhere, "namespace": namespace, "data_volumes": [{"name": "a", **BLANK}], "wait": False})
+    assert made.result["changed"] and connection.get(DATA_VOLUME, "a", namespace)
+    mixed = run_module("data_volume", {**login, "data_volumes": [{"name": "b", **BLANK}, {"name": "c", "namespace": namespace, **BLANK}], "wait": False})
+    assert [volume["namespace"] for volume in mixed.result["data_volumes"]] == [namespace] * 2 and mixed.warnings == []
+
+
+def test_where_a_volume_is_shows_that_it_is_listed_twice_or_its_own_source(wire, login, namespace) -> None:
+    twice = run_module("data_volume", {**login, "data_volumes": [{"name": "a", **BLANK}, {"name": "a", "namespace": namespace, **BLANK}]})
+    assert twice.result["msg"] == f"data_volumes has {namespace}/a twice; leave one of them out."
+    clone = {"name": "a", "source": {"pvc": {"name": "a", "namespace": namespace}}, "storage": {}}
+    assert "is its own source" in run_module("data_volume", {**login, **clone}).result["msg"]
+    assert wire.requests == []
+
+
+def test_a_namespace_that_no_namespace_can_have_is_refused(wire, login, kubeconfig) -> None:
+    ran = run_module("data_volume", {**login, "kubeconfig": kubeconfig("Not_A/Name"), "name": "a", **BLANK})
+    assert ran.result["msg"].startswith("The kubeconfig's context has the namespace 'Not_A/Name', which contains ") and wire.requests == []
+
+
+def test_all_namespaces_stay_all_namespaces(wire, connection: Connection, login, kubeconfig, namespace) -> None:
+    run_module("data_volume", {**login, "name": "disk", **BLANK, "wait": False})
+    found = run_module("data_volume_info", {**login, "kubeconfig": kubeconfig("never")}).result["data_volumes"]
+    assert (namespace, "disk") in [(volume["namespace"], volume["name"]) for volume in found]
+
+
+def test_an_upload_and_a_planned_source_are_in_the_contexts_namespace(login, namespace, tmp_path: Path) -> None:
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(1 << 20))
+    upload = run_module("volume_upload", {**login, "name": "image", "path": str(image)}, check=True)
+    assert upload.result["namespace"] == namespace, upload.result
+    clone = {"name": "clone", "source": {"pvc": {"name": "image"}}, "storage": {}, "planned_sources": ["image"]}
+    planned = run_module("data_volume", {**login, **clone}, check=True)
+    assert planned.result.get("changed") and planned.result["namespace"] == namespace, planned.result
+
+
+def test_the_lookup_predicts_a_clone_where_the_module_makes_it(login, namespace) -> None:
+    (answer,) = look_up(login, [{"name": "clone", "source": {"pvc": {"name": "image"}}, "storage": {"size": "1Gi"}}])
+    assert (answer["namespace"], answer["name"]) == (namespace, "clone")
+
+
+@pytest.mark.parametrize("given", ["", "given"])
+def test_role_and_report_say_where_the_volumes_are(connection: Connection, login, kubeconfig, namespace, tmp_path: Path, given: str) -> None:
+    config, book = tmp_path / "config", tmp_path / "play.yml"
+    config.write_text(yaml.safe_dump(kubeconfig("never" if given else namespace)))
+    roles = [{"ansible.builtin.import_role": {"name": f"kubevirt.cdi.{role}"}} for role in ("volumes", "report")]
+    book.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": roles}]))
+    variables = {
+        "cdi_kubeconfig": str(config),
+        "cdi_api_key": ADMIN,
+        "cdi_namespace": namespace if given else "",
+        "cdi_data_volumes": [{"name": "disk", **BLANK}],
+        "cdi_volumes_wait": False,
+        "cdi_report_json": str(tmp_path / "report.json"),
+    }
+    played = play(book, variables=variables)
+    assert played.code == 0, played.output
+    assert connection.get(DATA_VOLUME, "disk", namespace)
+    (volume,) = json.loads((tmp_path / "report.json").read_text())["volumes"]
+    assert (volume["namespace"], volume["name"], volume["declared"]) == (namespace, "disk", True)

@@ -1,0 +1,170 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Credentials that are rotated in the middle of a wait, or of a task of many volumes: it goes on, nothing is written twice, and no credential plugin
+runs more than twice.
+
+The tokens are a service account's own, bound to a Secret each: what the API server rejects when that is deleted.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+from tests.cluster.runtime.certificates import Authority
+from tests.modules import Ran, official_client, run_module
+from tests.wire import Wire, counting_proxy
+
+BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
+VERSION = "client.authentication.k8s.io/v1"
+FIRST, SECOND = "first", "second"
+
+
+@dataclass
+class Rotation:
+    """A kubeconfig's user whose token is `tokens[FIRST]` until `rotate` is called; then that is rejected, and the second is given."""
+
+    tokens: dict[str, str]
+    user: dict[str, Any]
+    rotate: Callable[[], None]
+    runs: Callable[[], int]
+
+
+@pytest.fixture
+def direct() -> Connection:
+    return connect({"kubeconfig": os.environ["KUBECONFIG"]})
+
+
+@pytest.fixture
+def tls_wire(tmp_path: Path) -> Iterator[Wire]:
+    """The API server behind a proxy that speaks TLS: nobody sends a kubeconfig's credentials over plain HTTP."""
+    Authority(tmp_path).issue("server", "server", addresses=["127.0.0.1"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    with counting_proxy(os.environ["KUBEVIRT_CDI_TEST_SERVER"], os.environ["KUBEVIRT_CDI_TEST_CA"], context) as record:
+        yield record
+
+
+@pytest.fixture(params=["token file", "plugin whose token expires", "plugin whose token is revoked"])
+def rotation(request: pytest.FixtureRequest, namespace: str, tmp_path: Path) -> Iterator[Rotation]:
+    core, rights = client.CoreV1Api(official_client()), client.RbacAuthorizationV1Api(official_client())
+    core.create_namespaced_service_account(namespace, {"metadata": {"name": "robot"}})
+    subject = {"kind": "ServiceAccount", "name": "robot", "namespace": namespace}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
+    rights.create_cluster_role_binding({"metadata": {"name": namespace}, "roleRef": role, "subjects": [subject]})
+    tokens = {}
+    for name in (FIRST, SECOND):
+        core.create_namespaced_secret(namespace, {"metadata": {"name": name}})
+        bound = {"kind": "Secret", "apiVersion": "v1", "name": name}
+        tokens[name] = core.create_namespaced_service_account_token("robot", namespace, {"spec": {"boundObjectRef": bound}}).status.token
+    file, runs, expiry = tmp_path / "token", tmp_path / "runs", tmp_path / "expiry"
+    file.write_text(tokens[FIRST])
+    runs.write_text("")
+    expiry.write_text("2099-01-01T00:00:00Z")
+    if "expires" in request.param:
+        expiry.write_text((datetime.now(timezone.utc) + timedelta(seconds=8)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    script = tmp_path / "plugin.sh"
+    status = '\'{"token": "\'$(cat token)\'", "expirationTimestamp": "\'$(cat expiry)\'"}\''
+    credential = f'\'{{"apiVersion": "{VERSION}", "kind": "ExecCredential", "status": \'{status}\'}}\''
+    script.write_text(f"#!/bin/sh\ncd {tmp_path}\necho >>runs\necho {credential}\n")
+    script.chmod(0o755)
+
+    def rotate() -> None:
+        """At once for a file; a plugin's token expires before it is rejected."""
+        written = datetime.fromisoformat(expiry.read_text().replace("Z", "+00:00"))
+        file.write_text(tokens[SECOND])
+        expiry.write_text("2099-01-01T00:00:00Z")
+        if "expires" in request.param:
+            time.sleep(max((written - datetime.now(timezone.utc)).total_seconds() + 1, 0))
+        core.delete_namespaced_secret(FIRST, namespace)
+        old = connect({"host": os.environ["KUBEVIRT_CDI_TEST_SERVER"], "ca_cert": os.environ["KUBEVIRT_CDI_TEST_CA"], "api_key": tokens[FIRST]})
+        while old.transport.request("GET", "/api", {}).status != 401:  # The API server remembers a token for some seconds.
+            time.sleep(0.5)
+
+    user = {"tokenFile": str(file)} if request.param == "token file" else {"exec": {"apiVersion": VERSION, "command": str(script), "interactiveMode": "Never"}}
+    yield Rotation(tokens, user, rotate, lambda: len(runs.read_text()))
+    rights.delete_cluster_role_binding(namespace)
+
+
+@pytest.fixture
+def run(tls_wire: Wire, rotation: Rotation, namespace: str, tmp_path: Path) -> Callable[..., Ran]:
+    def module(**options: Any) -> Ran:
+        config = {
+            "clusters": [{"name": "c", "cluster": {"server": tls_wire.url, "certificate-authority": str(tmp_path / "ca.crt")}}],
+            "users": [{"name": "robot", "user": rotation.user}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "robot", "namespace": namespace}}],
+            "current-context": "x",
+        }
+        return run_module("data_volume", {"kubeconfig": config, **options})
+
+    return module
+
+
+def _assert_went_on(wire: Wire, rotation: Rotation, ran: Ran) -> None:
+    assert not ran.result.get("failed"), ran.result["msg"]
+    assert ran.result["changed"] is True
+    assert {token for *_request, status, token in wire.answered if status < 300} == set(rotation.tokens.values())
+    written = Counter((method, path) for method, path, status, _token in wire.answered if method != "GET" and "dryRun" not in path and status < 300)
+    assert set(written.values()) == {1}, written
+    assert rotation.runs() in ((0,) if "tokenFile" in rotation.user else (1, 2))
+    assert not [token for token in rotation.tokens.values() if token in ran.output]
+
+
+def test_a_wait_goes_on(tls_wire: Wire, rotation: Rotation, run, reach, connection: Connection, namespace: str) -> None:
+    """Each watch ends at once, as proxies end them, so that there are requests to reject."""
+    tls_wire.trouble = lambda method, path: "over" if "watch=true" in path else ""
+    ended: list[Ran] = []
+    task = threading.Thread(target=lambda: ended.append(run(name="disk", **BLANK, wait_timeout=120)))
+    task.start()
+    while not [each for each in tls_wire.answered if each[0] == "PATCH" and "dryRun" not in each[1]]:
+        assert task.is_alive(), ended
+        time.sleep(0.1)
+    rotating = threading.Thread(target=rotation.rotate)
+    rotating.start()
+    # What goes on needs no diagnosis.
+    percent = 0
+    while rotating.is_alive() or rotation.tokens[SECOND] not in {each[3] for each in tls_wire.answered}:
+        percent += 1
+        reach(namespace, "disk", "ImportInProgress", progress=f"{percent}%")
+        assert task.is_alive(), ended
+        time.sleep(0.5)
+    reach(namespace, "disk")
+    task.join()
+    _assert_went_on(tls_wire, rotation, ended[0])
+    assert ended[0].result["phase"] == "Succeeded"
+    assert len([each for each in tls_wire.answered if each[2] == 401]) <= 1
+
+
+def test_a_batch_goes_on(tls_wire: Wire, rotation: Rotation, run, direct: Connection, namespace: str) -> None:
+    """Everybody waits at the twentieth write until the first token is rejected, as in a batch that takes long."""
+    turn, rotated = threading.Lock(), threading.Event()
+
+    def trouble(method: str, path: str) -> str:
+        if method == "PATCH" and "dryRun" not in path and tls_wire.count("PATCH", "/disk-") > 20:
+            with turn:
+                if not rotated.is_set():
+                    rotation.rotate()
+                    rotated.set()
+        return ""
+
+    tls_wire.trouble = trouble
+    names = [f"disk-{number}" for number in range(60)]
+    ran = run(data_volumes=[{"name": name, **BLANK} for name in names], wait=False)
+    assert rotated.is_set()
+    _assert_went_on(tls_wire, rotation, ran)
+    assert sorted(volume["metadata"]["name"] for volume in direct.list(DATA_VOLUME, namespace)[0]) == sorted(names)
+    assert [volume["changed"] for volume in ran.result["data_volumes"]] == [True] * 60
