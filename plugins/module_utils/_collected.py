@@ -21,9 +21,16 @@ from ._quantity import parse, short
 Object = t.Dict[str, t.Any]
 
 _MARK = f"{PREFIX}garbageCollected"
+# CDI's webhook writes this on each DataVolume that is made while CDI collects.
+_WILL_BE = f"{PREFIX}storage.deleteAfterCompletion"
 _CONTENT = f"{PREFIX}storage.contentType"
 _POPULATORS = {"pvc": "VolumeCloneSource", "snapshot": "VolumeCloneSource", "upload": "VolumeUploadSource"}
 _SUCCEEDED = {"phase": "Succeeded", "progress": "100.0%"}
+
+
+def will_be_collected(volume: Object | None) -> bool:
+    """Whether CDI deletes a DataVolume when it has succeeded, which it may have done since the volume was read."""
+    return annotations(volume).get(_WILL_BE) == "true"
 
 
 def is_collected(claim: Object | None) -> bool:
@@ -39,7 +46,8 @@ def as_volume(claim: Object) -> Object:
     metadata, spec = claim["metadata"], claim["spec"]
     target = {field: spec[field] for field in ("accessModes", "resources", "storageClassName", "volumeMode") if field in spec}
     kept = {key: metadata[key] for key in ("name", "namespace", "labels", "annotations", "creationTimestamp") if key in metadata}
-    volume: Object = {"metadata": kept, "spec": {"pvc": target}, "status": _SUCCEEDED}
+    bound = {"type": "Bound", "status": str((claim.get("status") or {}).get("phase") == "Bound")}
+    volume: Object = {"metadata": kept, "spec": {"pvc": target}, "status": {**_SUCCEEDED, "conditions": [bound]}}
     if annotations(claim).get(_CONTENT) == "archive":
         volume["spec"]["contentType"] = "archive"
     if (spec.get("dataSourceRef") or {}).get("kind") == _POPULATORS["upload"]:

@@ -11,18 +11,21 @@ import typing as t
 
 from . import _data_volume as rules
 from ._apply import diff_of
-from ._collected import collected_drift
 from ._connection import Object
-from ._data_volume_ensure import Item, Run, create, ensure, grow_claim, refuse_newer, until_gone
-from ._errors import CdiError
+from ._data_volume_ensure import Collected, Item, Run, create, drift_of, ensure, grow_claim, refuse_newer, until_gone
+from ._errors import ApiError, CdiError
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 
 
 def ensure_any(run: Run, item: Item) -> None:
     """Bring one volume to its declared state, be it collected."""
     if not item.collected:
-        ensure(run, item)
-    elif item.present:
+        try:
+            ensure(run, item)
+            return
+        except Collected:
+            pass
+    if item.present:
         _ensure(run, item, rules.desired(item.volume))
     elif not item.volume["keep_claim"]:
         _delete_claim(run, item, wait=run.task.params["wait"])
@@ -30,11 +33,10 @@ def ensure_any(run: Run, item: Item) -> None:
 
 def _ensure(run: Run, item: Item, wanted: Object) -> None:
     """What is left of a volume that has succeeded is its claim: it is the volume."""
-    drift = collected_drift(item.volume, t.cast(Object, item.claim))
+    drift = drift_of(item)
     if not drift.lines:
         item.drift = "none"
-    elif drift.grows_to is not None:
-        grow_claim(run, item, wanted, drift.grows_to)
+    elif drift.grows_to is not None and _grows(run, item, wanted, drift.grows_to):
         item.grows, item.drift = True, item.drift or "none"
     elif item.volume["on_drift"] != "recreate":
         raise CdiError(
@@ -43,6 +45,19 @@ def _ensure(run: Run, item: Item, wanted: Object) -> None:
         )
     else:
         _replace_collected(run, item, wanted, f"on_drift=recreate, and {'; '.join(drift.lines)}")
+
+
+def _grows(run: Run, item: Item, wanted: Object, size: int) -> bool:
+    """Whether it can; else it is made anew, or CdiError says that this was not allowed."""
+    try:
+        grow_claim(run, item, wanted, size)
+        return True
+    except ApiError:
+        raise
+    except CdiError:
+        if item.volume["on_drift"] != "recreate":
+            raise
+        return False
 
 
 def _replace_collected(run: Run, item: Item, wanted: Object, reason: str) -> None:

@@ -12,9 +12,21 @@ pkg/controller/common/util.go, v1.61.1 and v1.65.0). A version of () is not know
 from __future__ import annotations
 
 import math
+import typing as t
 
 _ALIGNMENT = 1024 * 1024
 _ADDED = (1, 63)
+_BEFORE = (1, 62)
+
+
+class Overhead(t.NamedTuple):
+    """What CDI of a release leaves to the file system."""
+
+    share: float
+    version: tuple[int, ...] = ()
+
+
+NO_OVERHEAD = Overhead(0.0)
 
 
 def required_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
@@ -29,3 +41,8 @@ def usable_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
     """The largest disk that a claim of this size takes."""
     usable = math.ceil((1 - overhead) * size if version and version < _ADDED else size / (1 + overhead))
     return usable // _ALIGNMENT * _ALIGNMENT
+
+
+def enough_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
+    """The claim to make for a disk of this size. One for a release that is not known is large enough for each."""
+    return required_space(size, overhead, version or _BEFORE)

@@ -14,7 +14,6 @@ import typing as t
 from ._clone import annotations
 from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from ._errors import ApiError
-from ._image import Image
 from ._overhead import required_space, usable_space
 from ._quantity import parse, short
 from ._resources import (
@@ -31,10 +30,14 @@ from ._resources import (
 from ._scratch import Settings, asked_size, overhead_of, target_bytes
 from ._values import LARGEST
 
+if t.TYPE_CHECKING:
+    from ._image import Image
+
 Object = t.Dict[str, t.Any]
 
 _MINIMUM = "cdi.kubevirt.io/minimumSupportedPvcSize"
 _RAISES_TO_MINIMUM = (1, 64)
+_TAKES_PEM = (1, 65)
 _MEBIBYTE = 1 << 20
 # Fields of a source by the kind of the object in the volume's namespace that they name, with their options.
 _NAMED_BY_SOURCES = (
@@ -179,6 +182,19 @@ def terminating(reference: Reference, stored: Object) -> str:
         return ""
     remedy = "wait until it is gone and create it again, or use another source"
     return f"{reference.title} ({reference.option}) has been marked for deletion since {since}; {remedy}"
+
+
+def without_ca(planned: Planned, reference: Reference, stored: Object, version: tuple[int, ...]) -> str:
+    """What is said of a ConfigMap from which CDI takes no CA for a registry (collectCerts in registry-datasource.go, v1.61.1 and v1.65.0); `` when it does."""
+    old = bool(version) and version < _TAKES_PEM
+    endings = (".crt",) if old else (".crt", ".pem")
+    keys = sorted({**(stored.get("data") or {}), **(stored.get("binaryData") or {})})
+    by_node = ((planned.spec.get("source") or {}).get("registry") or {}).get("pullMethod") == "node"
+    if reference.option != "source.registry.cert_config_map" or by_node or not stored or any(key.endswith(endings) for key in keys):
+        return ""
+    named = f"its keys are {', '.join(keys)}" if keys else "it has no keys"
+    release = "CDI before 1.65" if old else "CDI"
+    return f"{reference.title} ({reference.option}) gives no CA: {release} only takes keys that end in {' or '.join(endings)} for a registry, and {named}"
 
 
 def claim_of(planned: Planned, settings: Settings) -> Object | None:

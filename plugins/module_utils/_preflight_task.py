@@ -16,19 +16,17 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from . import _preflight as rules
-from ._argspec import ArgumentSpec
 from ._cdi import active, release
-from ._cdi_config import CONFIG_NAME
 from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
-from ._clone_prediction import Reader
 from ._connection import Object
 from ._errors import ApiError, CdiError
-from ._image import Image
 from ._module import Task
 from ._preflight import Planned, Reference
+from ._reader import Reader
 from ._resources import (
     CDI,
     CDI_CONFIG,
+    CONFIG_NAME,
     NAMESPACE,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
@@ -38,10 +36,12 @@ from ._resources import (
 )
 from ._scratch import Settings
 
+if t.TYPE_CHECKING:
+    from ._image import Image
+
 Key = t.Tuple[str, str]
 Errors = t.Dict[Key, str]
 
-SPEC = ArgumentSpec({"create_namespace": {"type": "bool", "default": False}})
 _PARALLEL = 8
 _TOLD_NAMES = 5
 _OK, _MISSING = "ok", "missing"
@@ -138,18 +138,20 @@ class Preflight:
         return self._volumes
 
     def _look_at_references(self, planned: t.Sequence[Planned], problems: Errors, pool: ThreadPoolExecutor) -> None:
-        named = {each.key: rules.references(each) for each in planned}
-        wanted = list(dict.fromkeys(reference[:3] for references in named.values() for reference in references if not self._is_made(reference)))
+        named = [(each, reference) for each in planned for reference in rules.references(each)]
+        wanted = list(dict.fromkeys(reference[:3] for _planned, reference in named if not self._is_made(reference)))
         found = dict(zip(wanted, pool.map(lambda key: self.find(*key), wanted)))
-        for key, references in named.items():
-            for reference in references:
-                if reference[:3] not in found or problems[key]:
-                    continue
+        version = t.cast(Settings, self.settings).version
+        for each, reference in named:
+            key = each.key
+            if reference[:3] in found and not problems[key]:
                 stored = found[reference[:3]]
                 if stored is None:
                     self._refuse_absent(key, reference, problems)
                 elif reference.is_source:
                     problems[key] = rules.terminating(reference, stored) if stored else ""
+                elif told := rules.without_ca(each, reference, stored, version):
+                    self._task.warn(f"DataVolume {'/'.join(key)} may not be filled: {told}; rename a key.")
 
     def _is_made(self, reference: Reference) -> bool:
         return reference.resource == PERSISTENT_VOLUME_CLAIM and (reference.namespace, reference.name) in self._made

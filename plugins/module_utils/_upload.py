@@ -35,7 +35,7 @@ from ._diagnosis_rules import INTENDED, SPOILT, UPLOADED
 from ._errors import CdiError
 from ._fields import field_name
 from ._image import MIB, Image
-from ._overhead import required_space
+from ._overhead import NO_OVERHEAD, Overhead, enough_space, required_space
 from ._preallocation import REQUESTED
 from ._quantity import parse
 from ._verdict import FAILED, REACHED, WAITING, Verdict
@@ -67,10 +67,14 @@ _REMEDIES_OF_ROUTES = {
     404: "Correct upload_proxy_url: it leads to no upload proxy.",
     413: "Let the route to the upload proxy take bodies of any size (of an nginx Ingress: proxy-body-size 0).",
 }
+# Since 1.63 CDI says that the effective image size is larger, before that what it found (uploadserver.go and qemu.go, v1.61.1 and v1.65.0).
+_TOO_LARGE = r"image size (\d+ )?is larger"
+_NO_SPACE = "no space left on device|disk quota exceeded"
 # By regular expressions.
 _REMEDIES = {
     "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
-    "effective image size is larger": "The image needs {needed}; request at least that, or omit the size.",
+    _TOO_LARGE: "The image needs {needed}; request at least that, or omit the size.",
+    _NO_SPACE: "The image needs {needed}; request at least that, or omit the size, and make room in the storage if it has less left.",
     "image header": "Give a whole image in a format that CDI reads.",
     SPOILT: "CDI spoils some files in xz or zst while it looks at their header: unpack the file, or pack it with gzip.",
 }
@@ -142,7 +146,7 @@ def content_type(upload: t.Mapping[str, t.Any], image: Image, *, for_archives: b
     return "archive" if image.format == "tar" else t.cast("str | None", asked)
 
 
-def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: float, stored: Object | None) -> Object:
+def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: Overhead, stored: Object | None) -> Object:
     """The DataVolume for the image; what is not asked for is as in the stored one, whose size is kept when it is large enough.
 
     `overhead` is the file system's share that CDI takes off a claim given by `pvc`. Raises CdiError when a size is needed that nothing tells.
@@ -162,27 +166,26 @@ def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: float, 
             wanted["spec"][field] = spec[field]
     if volume[target] is None and before:
         wanted["spec"][target] = copy.deepcopy(before)
-    wanted["spec"][target]["resources"] = {"requests": {"storage": _size(upload, image, overhead if target == "pvc" else 0.0, given, before)}}
+    wanted["spec"][target]["resources"] = {"requests": {"storage": _size(upload, image, overhead if target == "pvc" else NO_OVERHEAD, given, before)}}
     for kind, keep in (("labels", ()), ("annotations", (BIND_IMMEDIATELY,))):
         wanted["metadata"][kind] = {**_inherited((stored or {}).get("metadata", {}).get(kind), keep), **wanted["metadata"][kind]}
     return wanted
 
 
-def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: float, given: Object, before: Object) -> str:
-    size, needed = given.get("size"), image.needed_size
-    if needed is not None:
-        needed = required_space(needed, overhead, ()) if overhead else needed
+def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: Overhead, given: Object, before: Object) -> str:
+    size, disk = given.get("size"), image.needed_size
+    needed = required_space(disk, *overhead) if disk is not None and overhead.share else disk
     if size is not None:
         refuse_too_small(upload, image, int(parse(size)), needed, f"size is {size!r}", "request at least that, or omit the size")
         return str(size)
     requested = ((before.get("resources") or {}).get("requests") or {}).get("storage")
     if requested is not None and (needed is None or parse(requested) >= needed):
         return str(requested)
-    if needed is None:
+    if disk is None:
         raise CdiError(
             f"The size of the disk in {upload['path']} cannot be told without decompressing it; give storage.size for {upload['name']}, for example 10Gi."
         )
-    return f"{-(-needed // MIB)}Mi"
+    return f"{-(-enough_space(disk, *overhead) // MIB)}Mi"
 
 
 def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str, remedy_: str) -> None:
@@ -357,9 +360,15 @@ def is_busy(status: int, text: str) -> bool:
     return status == 503 and not text
 
 
+def is_unreached(status: int, text: str) -> bool:
+    """Whether the upload proxy found nobody at the upload server's address, so that nothing was taken (uploadproxy.go, v1.61.1)."""
+    return status == 502 and "connect: connection refused" in text
+
+
 def is_full(text: str) -> bool:
     """Whether the upload server had too little room."""
-    return "effective image size is larger" in text and "Invalid format" not in text  # Which CDI says in one sentence.
+    full = re.search(f"{_TOO_LARGE}|{_NO_SPACE}", text)
+    return full is not None and "Invalid format" not in text  # Which CDI says in one sentence.
 
 
 def told(status: int, text: str) -> str:

@@ -17,7 +17,7 @@ from . import _diagnosis as diagnosis
 from . import _upload as rules
 from ._apply import write
 from ._clone import annotations
-from ._collected import as_volume, is_collected
+from ._collected import as_volume, is_collected, will_be_collected
 from ._connection import Object
 from ._diagnosis_objects import Evidence, warnings_about
 from ._diagnosis_rules import BEGUN
@@ -33,6 +33,8 @@ from ._wait import Outcome, StallProbe, wait_for, wait_gone
 # CDI's tokens live for 300 s and are looked at when a request begins (pkg/token/token.go, v1.65.0).
 _TOKEN_SECONDS = 240
 _LONGEST_PAUSE_SECONDS = 16
+# Before 1.65 CDI's proxy goes by the address of a Service, which nodes may learn of later than the upload server is ready.
+_ADDRESS_SECONDS = 15
 # No answer, success, or the upload proxy's word that it got no answer.
 _NO_REFUSAL = (0, 200, 502, 504)
 # The token, or that another upload is under way: not a byte was taken (validateShouldHandleRequest in pkg/uploadserver/uploadserver.go, v1.65.0).
@@ -61,11 +63,14 @@ def replace(session: Session, item: Item, why: str) -> None:
     rules.refuse_owned(item.resource.kind, stored)
     session.refuse_users(item)
     claim = rules.recreated_claim(stored) if item.volume is None and not is_collected(stored) else None
-    try_out(session, item.resource, t.cast(Object, claim or item.wanted))
+    try_out(session, DATA_VOLUME if claim is None else PERSISTENT_VOLUME_CLAIM, t.cast(Object, claim or item.wanted))
     session.progress.say(item.title, f"replacing it: {why}")
     session.connection.delete(item.resource, name, namespace, dry_run=session.check_mode, uid=stored["metadata"]["uid"])
     if session.check_mode:
         return
+    left = session.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace) if will_be_collected(stored) else None
+    if left and is_collected(left):  # CDI was faster.
+        session.connection.delete(PERSISTENT_VOLUME_CLAIM, name, namespace, dry_run=False, uid=left["metadata"]["uid"])
     if item.made == stored["metadata"]["uid"]:
         item.undo_creation()
     else:
@@ -121,9 +126,9 @@ def annotate(session: Session, item: Item, annotations_: dict[str, str | None]) 
 def send_until_taken(session: Session, item: Item) -> None:
     """Send until CDI has taken it, each time from the first byte: its upload server keeps nothing of a broken attempt.
 
-    A server that is busy may be at work on all of an attempt before: it is waited for, and no attempt counts.
+    A server that is busy may be at work on all of an attempt before: it is waited for, and no attempt counts. So is one that was not reached yet.
     """
-    token, token_time, told, busy_since = "", 0.0, "", 0.0
+    token, token_time, told, busy_since, unreached_since = "", 0.0, "", 0.0, 0.0
     remains = may_be_taken = may_be_begun = annotations(item.claim).get(rules.INTENDED) == item.digest
     if item.claim is not None:
         # Nobody who waits for a consumer could take the bytes.
@@ -151,11 +156,16 @@ def send_until_taken(session: Session, item: Item) -> None:
             raise
         if item.bytes_sent and item.action not in (rules.CREATED, rules.EMPTIED):
             item.done(rules.BEGUN_ACTION)
-        all_sent = answer.status in _NO_REFUSAL and item.bytes_sent == item.source.sent_size
-        item.may_finish = all_sent or (item.may_finish and answer.status in (0, *_NOTHING_TAKEN))
+        unreached = rules.is_unreached(answer.status, answer.text)
+        nothing_taken = unreached or answer.status in _NOTHING_TAKEN
+        all_sent = answer.status in _NO_REFUSAL and not unreached and item.bytes_sent == item.source.sent_size
+        item.may_finish = all_sent or (item.may_finish and (nothing_taken or not answer.status))
         may_be_taken = may_be_taken or item.may_finish
-        may_be_begun = may_be_begun or answer.status not in _NOTHING_TAKEN
+        may_be_begun = may_be_begun or not nothing_taken
         told = rules.told(answer.status, answer.text)
+        unreached_since = (unreached_since or time.monotonic()) if unreached else 0.0
+        if unreached and time.monotonic() - unreached_since < _ADDRESS_SECONDS:
+            continue
         if rules.is_busy(answer.status, answer.text):
             busy_since = busy_since or time.monotonic()
             if time.monotonic() - busy_since > session.timeout:
@@ -181,7 +191,7 @@ def send_until_taken(session: Session, item: Item) -> None:
             continue
         elif not rules.is_worth_a_retry(answer.status, answer.text):
             raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed: {told}.{rules.remedy(answer.status, answer.text, item.image)}")
-        remains = remains or item.bytes_sent > 0
+        remains = remains or (item.bytes_sent > 0 and not nothing_taken)
     else:
         if not may_be_begun:
             _forget(session, item)
@@ -209,13 +219,16 @@ def _ready(session: Session, item: Item) -> Object:
     session.progress.say(item.title, "waiting for the upload server")
     volume = rules.declared(item.upload)
 
+    looked: dict[str, Evidence] = {}
+
     def judge(_name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
+        around = around or looked.get(name)
         return rules.judge_claim_ready(stored, around) if item.volume is None else diagnosis.judge(volume, stored, around)
 
     reader = EvidenceReader(session.connection, namespace)
 
     def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
-        around = reader.probe(quiet.values(), seconds)
+        around = looked[name] = reader.probe(quiet.values(), seconds)
         return {each: judge(each, stored, around) for each, stored in quiet.items()}
 
     deadline = time.monotonic() + session.timeout

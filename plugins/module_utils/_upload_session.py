@@ -14,15 +14,18 @@ from dataclasses import dataclass, field
 
 from . import _data_volume_growth as growth
 from . import _upload as rules
-from ._cdi_config import CONFIG_NAME
+from ._cdi import active, release
 from ._clone_facts import DEFAULT_CLASS, default_class
 from ._connection import Object
 from ._errors import ApiError, CdiError
 from ._image import Image
 from ._module import Task
+from ._overhead import NO_OVERHEAD, Overhead
 from ._preflight_task import Preflight
 from ._resources import (
+    CDI,
     CDI_CONFIG,
+    CONFIG_NAME,
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     SELF_SUBJECT_ACCESS_REVIEW,
@@ -150,13 +153,14 @@ class Session:
         if item.upload["when_in_use"] == "fail":
             UserReader(self.connection, self.task.warn, [item.key]).refuse(item.what, item.key)
 
-    def overhead(self, target: t.Mapping[str, t.Any] | None) -> float:
+    def overhead(self, target: t.Mapping[str, t.Any] | None) -> Overhead:
         """The share of a file system that CDI leaves alone, by the options (or the spec) of a claim."""
         target = target or {}
         if (target.get("volume_mode") or target.get("volumeMode")) == "Block":
-            return 0.0
+            return NO_OVERHEAD
         name = target.get("storage_class_name") or target.get("storageClassName")
-        return overhead_of(self._settings_for(name), name)
+        settings = self._settings_for(name)
+        return Overhead(overhead_of(settings, name), settings.version)
 
     def is_large_enough(self, claim: Object, spec: Object, size: int) -> bool:
         """Whether a claim has been made to grow to the `size` of a DataVolume's spec, by us or by somebody else."""
@@ -167,7 +171,9 @@ class Session:
     def _settings_for(self, class_name: str | None) -> Settings:
         with self._lock:
             if self._settings is None:
-                self._settings = Settings(self.connection.get(CDI_CONFIG, CONFIG_NAME) or {})
+                cdi = active(self.preflight.reader.list(CDI))  # Empty for who may not list it.
+                version = release((cdi.get("status") or {}).get("observedVersion") or "")
+                self._settings = Settings(self.connection.get(CDI_CONFIG, CONFIG_NAME) or {}, version)
             if not class_name and self._settings.default_class is None:
                 with contextlib.suppress(ApiError):  # Who may not list classes is given the global overhead.
                     self._settings.default_class = default_class(self.connection.list(STORAGE_CLASS)[0], DEFAULT_CLASS)

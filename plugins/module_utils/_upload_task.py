@@ -15,19 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from . import _data_volume as data_volume
 from . import _upload as rules
 from ._apply import normalise, for_result
-from ._argspec import PROGRESS, WHEN_IN_USE, ArgumentSpec
+from ._argspec import CREATE_NAMESPACE, PROGRESS, WHEN_IN_USE, ArgumentSpec
 from ._clone import annotations
-from ._collected import as_volume, collected_drift, is_collected
+from ._collected import as_volume, collected_drift, is_collected, will_be_collected
 from ._connection import Object
 from ._diagnosis_rules import BEGUN
-from ._errors import CdiError
+from ._errors import ApiError, CdiError
 from ._image import Image, inspect
 from ._items import guarded, options_of, read
 from ._module import Task
-from ._overhead import required_space
+from ._overhead import NO_OVERHEAD, required_space
 from ._preallocation import preallocation_facts
 from ._preflight import Planned
-from ._preflight_task import SPEC as PREFLIGHT
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._upload_sending import annotate, create, recorded_digest, replace, send_until_taken, settle_failure
 from ._upload_session import Item, Session
@@ -55,7 +54,7 @@ SPEC = PROGRESS + ArgumentSpec(
         "upload_proxy_ca": {"type": "str"},
         "cdi_namespace": {"type": "str"},
         "wait_timeout": {"type": "int", "default": 600},
-        **PREFLIGHT.options,
+        **CREATE_NAMESPACE.options,
     },
     required_one_of=[("name", "uploads")],
     mutually_exclusive=[("name", "uploads"), ("path", "uploads")],
@@ -192,7 +191,7 @@ def _wanted(session: Session, item: Item) -> tuple[Object | None, data_volume.Dr
         return None, data_volume.Drift([])
     stored = collected or item.volume
     by_claim = item.upload["pvc"] or ((stored or {}).get("spec") or {}).get("pvc")
-    wanted = rules.wanted_volume(item.upload, image, session.overhead(by_claim) if by_claim else 0.0, stored)
+    wanted = rules.wanted_volume(item.upload, image, session.overhead(by_claim) if by_claim else NO_OVERHEAD, stored)
     if collected:
         return wanted, collected_drift(rules.declared(item.upload), t.cast(Object, item.claim))
     if item.volume is None:
@@ -243,7 +242,7 @@ def _check_claim(session: Session, item: Item, image: Image, claim: Object) -> N
             "give the other kind of file, or change the claim's annotation cdi.kubevirt.io/storage.contentType."
         )
     if image.needed_size is not None:
-        needed = required_space(image.needed_size, session.overhead(claim["spec"]), ())
+        needed = required_space(image.needed_size, *session.overhead(claim["spec"]))
         rules.refuse_too_small(item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small", "give a larger claim")
 
 
@@ -259,7 +258,13 @@ def _label(session: Session, item: Item) -> None:
     }
     if missing:
         before = item.volume
-        item.volume = session.connection.merge(DATA_VOLUME, item.key[1], item.key[0], {"metadata": missing}, dry_run=session.check_mode)
+        try:
+            item.volume = session.connection.merge(DATA_VOLUME, item.key[1], item.key[0], {"metadata": missing}, dry_run=session.check_mode)
+        except ApiError as exc:
+            if not exc.not_found or not will_be_collected(before):
+                raise
+            item.volume = None  # CDI has deleted it since it was read.
+            return
         item.changed, item.diff = True, {"before": {"metadata": normalise(before)["metadata"]}, "after": {"metadata": normalise(item.volume)["metadata"]}}
 
 

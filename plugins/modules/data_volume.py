@@ -129,7 +129,9 @@ options:
             type: str
             choices: [pod, node]
           secret_ref: *secret_ref
-          cert_config_map: *cert_config_map
+          cert_config_map:
+            description: Name of a ConfigMap with the server's CA under a key that ends in C(.crt) (since CDI 1.65 also C(.pem)), in the volume's namespace.
+            type: str
           platform:
             description: Platform of the image, for an index of several. Since CDI 1.63.
             type: dict

@@ -198,7 +198,8 @@ options:
     description:
       - How often an upload is tried again after its connection broke, or its upload server was lost. Each time begins with the first byte,
         and in a DataVolume made anew when the remains of the attempt before leave too little room.
-      - What CDI says against the image itself is not tried again. Waiting for an upload server that is busy does not count.
+      - What CDI says against the image itself is not tried again. Waiting for an upload server that is busy, or that the upload proxy does not
+        reach yet, does not count.
     type: int
     default: 4
   upload_proxy_url:

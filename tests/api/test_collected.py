@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from tests.modules import run_module
+from tests.modules import run_in_process, run_module
 
 BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 NAMES = ["one", "three", "two"]
@@ -65,6 +65,19 @@ def test_check_mode_predicts_what_happens_to_it(wire, module, namespace, leave) 
     assert wire.writes() == []
 
 
+@pytest.mark.parametrize("overwrite", ["different", "always"])
+def test_another_file_is_tried_as_a_data_volume_before_the_claim_goes(wire, direct, module, namespace, leave, tmp_path, overwrite) -> None:
+    """What is there is a claim, and what comes in its place is a DataVolume."""
+    leave("one")
+    (tmp_path / "disk.raw").write_bytes(os.urandom(1 << 20))
+    options = {"name": "one", "namespace": namespace, "path": str(tmp_path / "disk.raw"), "overwrite": overwrite}
+    predicted = module("volume_upload", check=True, **options).result
+    assert not predicted.get("failed"), predicted
+    assert predicted["changed"] and predicted["action"] == "replaced"
+    assert any("/datavolumes/one-" in path for method, path in wire.requests if method == "PATCH")
+    assert wire.writes() == [] and direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace)
+
+
 def test_it_is_deleted_by_its_uid_and_made_anew(direct, wire, module, namespace, leave) -> None:
     leave("one")
     other = {"storage": {"size": "1Gi", "storage_class_name": "plain"}}
@@ -75,6 +88,59 @@ def test_it_is_deleted_by_its_uid_and_made_anew(direct, wire, module, namespace,
     assert made["changed"] and made["drift"] == "recreate" and made["data_volume"]["spec"]["storage"]["storageClassName"] == "plain"
     assert direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace) is None
     assert [method for method, _path in wire.writes()] == ["DELETE", "PATCH"]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected", "kept"),
+    [
+        ({"state": "absent"}, {"changed": True, "drift": None}, False),
+        ({"state": "absent", "wait": True}, {"changed": True, "drift": None}, False),
+        ({"state": "absent", "keep_claim": True}, {"changed": False}, True),
+        ({"storage": {"size": "1Gi", "storage_class_name": "plain"}, "on_drift": "recreate"}, {"changed": True, "drift": "recreate"}, False),
+        ({"storage": {"size": "1Gi", "storage_class_name": "thin"}, "on_drift": "recreate"}, {"changed": False, "drift": "none", "collected": True}, True),
+    ],
+)
+def test_one_that_is_collected_before_it_is_deleted_is_what_its_claim_is(direct, namespace, leave, reach, monkeypatch, change, expected, kept) -> None:
+    """Nothing is left behind, and nothing is deleted of which the claim shows that it is as asked for."""
+    will_be = {"cdi.kubevirt.io/storage.deleteAfterCompletion": "true"}
+    options = {"kubeconfig": os.environ["KUBECONFIG"], "name": "one", "namespace": namespace, **BLANK, "annotations": will_be, "wait": False}
+    assert run_in_process("data_volume", options).result["changed"]
+    reach(namespace, "one")
+    delete, seen = Connection.delete, []
+
+    def collected_first(own: Connection, *arguments: Any, **more: Any) -> None:
+        if not seen:
+            seen.append(arguments[0])
+            leave("one")
+            delete(direct, DATA_VOLUME, "one", namespace, dry_run=False)
+        delete(own, *arguments, **more)
+
+    monkeypatch.setattr(Connection, "delete", collected_first)
+    result = run_in_process("data_volume", {**options, **change}).result
+    assert seen == [DATA_VOLUME] and not result.get("failed"), result
+    assert {key: result[key] for key in expected} == expected
+    claim = direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace)
+    assert (claim is not None and not claim["metadata"].get("deletionTimestamp")) is kept
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(
+    ("change", "refusal"),
+    [
+        ({"storage": {"size": "1Gi", "storage_class_name": "thinn"}}, "storage class 'thinn' (storage.storage_class_name) does not exist"),
+        ({"source": {"pvc": {"name": "goldn"}}}, "PersistentVolumeClaim '{namespace}/goldn' (source.pvc) does not exist"),
+        ({"source": {"http": {"url": "http://x/", "secret_ref": "none"}}, "check_source": "never"}, "Secret '{namespace}/none'"),
+    ],
+)
+def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(wire, direct, module, namespace, leave, change, refusal, check) -> None:
+    leave("one")
+    asked = {**BLANK, "storage": {"size": "1Gi", "storage_class_name": "plain"}, **change}
+    result = module("data_volume", check=check, name="one", namespace=namespace, **asked, on_drift="recreate").result
+    # In check mode an earlier task may be about to make the Secret.
+    warned = check and "http" in asked["source"]
+    assert result.get("failed", False) is not warned, result
+    assert warned or (refusal.format(namespace=namespace) in result["msg"] and not result["changed"]), result["msg"]
+    assert direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace) and wire.writes() == []
 
 
 def test_a_claim_that_belongs_to_something_else_is_not_deleted(direct, wire, module, namespace, leave) -> None:

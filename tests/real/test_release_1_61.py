@@ -18,12 +18,22 @@ import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import parse
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    CDI,
+    CDI_CONFIG,
+    CONFIG_MAP,
+    DATA_VOLUME,
+    DEPLOYMENT,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+)
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
-from tests.modules import Ran
+from tests.cluster.runtime.fixtures_registry import CONTAINER_DISK
+from tests.modules import Ran, run_in_process, run_on_cluster
 from tests.real.clone_bed import until, without_default_class
 from tests.real.conftest import MANIFEST
 from tests.real.scratch_bed import ScratchWatch, cdi_config, effective, namespace_of_its_own
+from tests.real.test_data_in_use import mount
 from tests.real.uploads import Images, namespace_of
 from tests.runner.site import INVENTORY, OWN_VARIABLES
 from tests.runner.tree import ROOT
@@ -82,6 +92,24 @@ def test_without_a_class_that_exists_scratch_space_is_of_the_default_class_and_t
     assert "CDI before 1.65 takes" in by_default["scratch"]["storage_class_rule"]
     assert by_target["scratch"]["storage_class_name"] == "plain"
     assert "the cluster has no default class" in by_target["scratch"]["storage_class_rule"]
+
+
+def test_a_ca_for_a_registry_is_taken_from_keys_that_end_in_crt_and_of_others_it_is_said(connection, module, ok) -> None:
+    """CDI 1.65 takes `.pem`, too (registry-datasource.go, v1.61.1 and v1.65.0)."""
+    address = os.environ["KUBEVIRT_CDI_TEST_HTTPS"].removeprefix("https://")
+    registry = {"url": f"docker://{address}/{CONTAINER_DISK[0]}:{CONTAINER_DISK[1]}", "cert_config_map": "pem"}
+    volume = {"source": {"registry": registry}, "storage": THIN}
+    with namespace_of_its_own(connection) as own:
+        authority = connection.get(CONFIG_MAP, "ca", own)["data"]["ca.crt"]
+        other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pem"}, "data": {"ca.pem": authority}}
+        connection.create(CONFIG_MAP, other, own, dry_run=False)
+        ran = module("data_volume", name="pem", namespace=own, **volume)
+        assert any("CDI before 1.65 only takes keys that end in .crt for a registry, and its keys are ca.pem" in told for told in ran.warnings), ran.output
+        assert ran.result["failed"] and ran.result["diagnosis"]["cause"] == "certificate_untrusted"
+        assert "under a key that ends in .crt" in ran.result["msg"]
+        volume["source"] = {"registry": {**registry, "cert_config_map": "ca"}}
+        corrected = ok("data_volume", name="pem", namespace=own, **volume)
+        assert (corrected["drift"], corrected["phase"]) == ("unfilled", "Succeeded")
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +171,13 @@ def test_the_data_are_there(digest, place, declare, images, upload) -> None:
     assert digest(place, "uploaded", images.size) == images.sha256
 
 
+def test_what_their_disks_occupy_is_measured(declare, ok, place) -> None:
+    measured = declare({**VOLUMES[0]}, verify_allocation=True)
+    assert not measured["changed"] and measured["collected"], measured
+    told = ok("data_volume_info", namespace=place, name="golden", verify_allocation=True)["data_volumes"][0]
+    assert measured["allocation"]["allocated_bytes"] > 0 and measured["allocation"] == told["allocation"], told
+
+
 def test_info_and_lookup_tell_of_them(ok, lookup, place) -> None:
     told = {item["name"]: item for item in ok("data_volume_info", namespace=place)["data_volumes"]}
     assert sorted(told) == sorted(ALL)
@@ -177,6 +212,21 @@ def test_drift_is_found_by_the_claim(declare, connection, place) -> None:
     assert claim["spec"]["storageClassName"] == "thin"
 
 
+def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(declare, connection, place) -> None:
+    before = connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"]
+    anew = {**CLONES[2], "storage": THIN, "on_drift": "recreate"}
+    for change, refusal in (
+        ({"storage": {**THIN, "storage_class_name": "thinn"}}, "storage class 'thinn' (storage.storage_class_name) does not exist"),
+        ({"source": {"pvc": {"name": "goldn"}}}, f"PersistentVolumeClaim '{place}/goldn' (source.pvc) does not exist"),
+        ({"storage": {**THIN, "size": "32Mi"}}, "32Mi is smaller than the source's 128Mi"),
+        ({"require_clone_method": ["copy"]}, "by-copy would be cloned by snapshot, and require_clone_method is copy"),
+    ):
+        for check in (True, False):
+            refused = declare({**anew, **change}, check=check)
+            assert refused["failed"] and not refused["changed"] and refusal in refused["msg"], refused
+    assert connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"] == before
+
+
 def test_a_collected_volume_grows(declare, connection, place) -> None:
     larger = {**VOLUMES[1], "storage": {**VOLUMES[1]["storage"], "size": "192Mi"}}
     grown = declare(larger)
@@ -184,6 +234,18 @@ def test_a_collected_volume_grows(declare, connection, place) -> None:
     assert grown["changed"] and grown["drift"] == "growable" and grown["collected"]
     assert parse(connection.get(PERSISTENT_VOLUME_CLAIM, "device", place)["status"]["capacity"]["storage"]) >= 192 << 20
     assert not declare(larger)["changed"]
+
+
+def test_a_collected_volume_that_cannot_grow_is_made_anew_when_that_is_said(declare, connection, place) -> None:
+    larger = {**CLONES[1], "storage": {**CLONES[1]["storage"], "size": "192Mi"}}
+    refused = declare(larger)
+    assert refused["failed"] and not refused["changed"] and "its storage class 'thin-fixed' does not allow it" in refused["msg"], refused
+    made = declare({**larger, "on_drift": "recreate"})
+    assert not made.get("failed"), made
+    assert (made["changed"], made["drift"], made["phase"]) == (True, "recreate", "Succeeded")
+    assert parse(connection.get(PERSISTENT_VOLUME_CLAIM, "by-csi", place)["spec"]["resources"]["requests"]["storage"]) >= 192 << 20
+    until(lambda: _is_collected(connection, place, "by-csi"), 30, "the new DataVolume is not collected")
+    assert not declare({**larger, "on_drift": "recreate"})["changed"]
 
 
 def test_a_collected_volume_is_made_anew_when_that_is_said(declare, connection, place) -> None:
@@ -209,6 +271,32 @@ def test_another_file_replaces_a_collected_upload_when_that_is_said(ok, module, 
     assert ok("volume_upload", **other)["action"] == "unchanged"
 
 
+def test_a_collected_volume_is_cloned(declare, connection, place, digest) -> None:
+    made = declare({**CLONES[0], "name": "of-collected"})
+    assert not made.get("failed"), made
+    assert (made["changed"], made["phase"], made["clone"]["method"]) == (True, "Succeeded", "snapshot")
+    assert digest(place, "of-collected", DISK_BYTES) == (IMAGES / "disk.raw.sha256").read_text().split()[0]
+    until(lambda: _is_collected(connection, place, "of-collected"), 30, "the clone is not collected")
+    assert not declare({**CLONES[0], "name": "of-collected"})["changed"]
+
+
+def test_a_collected_volume_that_a_pod_uses_stays(declare, module, connection, place, upload, images) -> None:
+    """Of volumes and uploads alike: neither is deleted or made anew, also not by a prediction."""
+    for name in ("of-collected", "uploaded"):
+        mount(connection, place, f"uses-{name}", name)
+    before = [connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"] for name in ("of-collected", "uploaded")]
+    other = {**CLONES[0], "name": "of-collected", "storage": {**THIN, "storage_class_name": "plain"}, "on_drift": "recreate"}
+    for check in (True, False):
+        for change in ({"name": "of-collected", "state": "absent"}, other):
+            refused = declare(change, check=check)
+            assert refused["failed"] and not refused["changed"] and f"is in use by pod {place}/uses-of-collected" in refused["msg"], refused
+        refused = module("volume_upload", check=check, **{**upload, "path": images.disks["raw"]}, overwrite="different").result
+        assert refused["failed"] and not refused["changed"] and f"is in use by pod {place}/uses-uploaded" in refused["msg"], refused
+    assert before == [connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"] for name in ("of-collected", "uploaded")]
+    for name in ("of-collected", "uploaded"):
+        connection.delete(POD, f"uses-{name}", place, dry_run=False)
+
+
 def test_a_collected_volume_is_deleted_with_its_data(declare, connection, place) -> None:
     kept = declare({"name": "by-copy", "state": "absent", "keep_claim": True})
     assert not kept["changed"] and connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)
@@ -225,6 +313,51 @@ def test_a_volume_that_says_so_is_kept(declare, connection, place) -> None:
     assert connection.get(DATA_VOLUME, "kept", place)
     again = declare(kept)
     assert not again["changed"] and not again["collected"]
+
+
+@pytest.fixture(scope="module")
+def late(connection: Connection, place: str, images: Images) -> dict[str, dict[str, Any]]:
+    """What is done to volumes that CDI collects when they have been read, and before they are written."""
+    named = {name: {**VOLUMES[2], "name": name} for name in ("late-label", "late-absent", "late-other")}
+    sent = {"name": "late-upload", "path": images.disks["qcow2"], "storage": {"storage_class_name": "thin"}}
+    with cdi_config(connection, dataVolumeTTLSeconds=3600):
+        until(lambda: connection.get(CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 3600, 30, "the setting is not in effect")
+        made = run_on_cluster("data_volume", namespace=place, data_volumes=list(named.values())).result
+        assert not made.get("failed") and not any(item["collected"] for item in made["data_volumes"]), made
+        assert not run_on_cluster("volume_upload", namespace=place, **sent).result.get("failed")
+    until(lambda: connection.get(CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 0, 30, "the setting is not in effect")
+    return {**named, "late-upload": {**sent, "path": images.iso, "overwrite": "different"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "request_", "change", "expected"),
+    [
+        ("late-label", "apply", {"labels": {"tier": "one"}}, {"changed": False, "drift": "none", "collected": True}),
+        ("late-absent", "delete", {"state": "absent"}, {"changed": True, "collected": False}),
+        ("late-other", "delete", {"storage": THIN, "on_drift": "recreate"}, {"changed": True, "drift": "recreate", "phase": "Succeeded"}),
+        ("late-upload", "delete", {}, {"changed": True, "action": "replaced", "phase": "Succeeded"}),
+    ],
+)
+def test_a_volume_that_is_collected_before_it_is_written_is_no_error(late, connection, place, monkeypatch, name, request_, change, expected) -> None:
+    before = connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"]
+    send, asked = getattr(Connection, request_), []
+
+    def sent(own: Connection, *arguments: Any, **options: Any) -> Any:
+        if not asked:
+            asked.append(name)
+            assert connection.get(DATA_VOLUME, name, place), "it is collected too early"
+            # CDI looks at a volume again when it changes.
+            connection.merge(DATA_VOLUME, name, place, {"metadata": {"annotations": {"tests/looked-at": "again"}}}, dry_run=False)
+            until(lambda: _is_collected(connection, place, name), 30, "it is not collected")
+        return send(own, *arguments, **options)
+
+    monkeypatch.setattr(Connection, request_, sent)
+    module_name = "volume_upload" if name == "late-upload" else "data_volume"
+    result = run_in_process(module_name, {"kubeconfig": os.environ["KUBECONFIG"], "namespace": place, **late[name], **change}).result
+    assert asked and not result.get("failed"), result
+    assert {key: result[key] for key in expected} == expected
+    after = connection.get(PERSISTENT_VOLUME_CLAIM, name, place)
+    assert (after and after["metadata"]["uid"] == before) is {"late-label": True, "late-absent": None}.get(name, False)
 
 
 def test_after_an_upgrade_the_collected_volumes_are_still_unchanged(ok, connection, declare, place) -> None:

@@ -12,7 +12,9 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _collected as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_facts import volume_facts
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import judge
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import is_populated
+from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import REACHED, WAITING
 
 TARGET: dict[str, Any] = {**dict.fromkeys(VOLUME_OPTIONS["storage"]["options"]), "size": "1Gi"}
 MARKED = {"cdi.kubevirt.io/garbageCollected": "true", "cdi.kubevirt.io/storage.preallocation.requested": "false"}
@@ -102,3 +104,14 @@ def test_a_collected_volume_has_succeeded() -> None:
     assert volume_facts(None, None)["collected"] is False and volume_facts(None, None)["phase"] is None
     assert is_populated(None, _claim("VolumeUploadSource"))
     assert rules.as_volume(_claim("VolumeUploadSource"))["spec"]["source"] == {"upload": {}}
+
+
+@pytest.mark.parametrize("wait_for", [None, "succeeded", "bound"])
+def test_one_that_is_collected_in_a_wait_has_got_where_it_should(wait_for: str | None) -> None:
+    """Of a volume that CDI did not fill success is no proof that its claim is bound, and the claim does not tell what filled it."""
+    assert judge(_volume(wait_for=wait_for), rules.as_volume(_claim())).state == REACHED
+
+
+def test_one_whose_claim_is_not_bound_yet_is_not_bound() -> None:
+    claim = {**_claim(None), "status": {"phase": "Pending"}}
+    assert judge(_volume(wait_for="bound"), rules.as_volume(claim)).state == WAITING

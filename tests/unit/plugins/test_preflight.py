@@ -175,6 +175,35 @@ def test_every_object_that_is_named_is_looked_for() -> None:
     assert {each.option for each in rules.references(_planned(source={"vddk": vddk}))} == {"source.vddk.secret_ref", "source.vddk.extra_args"}
 
 
+PEM, CRT = {"ca.pem": "-----BEGIN"}, {"a.txt": "", "ca.crt": "-----BEGIN"}
+
+
+@pytest.mark.parametrize(
+    ("version", "stored", "told"),
+    [
+        ((1, 61, 1), {"data": CRT}, ""),
+        ((1, 61, 1), {"binaryData": CRT}, ""),
+        ((1, 61, 1), {"data": PEM}, "CDI before 1.65 only takes keys that end in .crt for a registry, and its keys are ca.pem"),
+        ((1, 65, 0), {"data": PEM}, ""),
+        ((), {"data": PEM}, ""),
+        ((1, 65, 0), {"data": {"a": "", "b.cer": ""}}, ": CDI only takes keys that end in .crt or .pem for a registry, and its keys are a, b.cer"),
+        ((1, 65, 0), {"metadata": {}}, "and it has no keys"),
+        ((1, 65, 0), {}, ""),  # Nobody may read it.
+    ],
+)
+def test_keys_from_which_cdi_takes_no_ca_for_a_registry_are_named(version: tuple[int, ...], stored: dict[str, Any], told: str) -> None:
+    registry = {"url": "docker://x/y", "cert_config_map": "c"}
+    planned = _planned(source={"registry": registry})
+    (reference,) = rules.references(planned)
+    found = rules.without_ca(planned, reference, stored, version)
+    assert found.endswith(told) and bool(found) is bool(told)
+    assert not told or found.startswith("ConfigMap 'demo/c' (source.registry.cert_config_map) gives no CA: ")
+    # The node has its own, and from HTTP any key is taken.
+    for source in ({"registry": {**registry, "pull_method": "node"}}, {"http": {"url": "https://x/", "cert_config_map": "c"}}):
+        other = _planned(source=source)
+        assert rules.without_ca(other, rules.references(other)[0], stored, version) == ""
+
+
 @pytest.mark.parametrize(
     ("options", "disk", "problem"),
     [

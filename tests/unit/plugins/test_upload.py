@@ -14,6 +14,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import D
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_objects import Evidence
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import MIB, Image
+from ansible_collections.kubevirt.cdi.plugins.module_utils._overhead import NO_OVERHEAD, Overhead
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import _by_url
 from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
 
@@ -62,30 +63,38 @@ def _claim(**annotations: str) -> dict[str, Any]:
     ],
 )
 def test_the_image_tells_the_size(image: Image, size: str) -> None:
-    made = rules.wanted_volume(_upload(), image, 0.0, None)
+    made = rules.wanted_volume(_upload(), image, NO_OVERHEAD, None)
     assert made["spec"] == {"source": {"upload": {}}, "storage": {"resources": {"requests": {"storage": size}}}}
     assert made["metadata"]["annotations"] == {"cdi.kubevirt.io/storage.bind.immediate.requested": "true"}
 
 
-def test_with_pvc_the_overhead_of_the_file_system_is_added() -> None:
-    """CDI takes it off again: of 68 MiB 64 MiB are usable at 6 per cent (GetUsableSpace, pkg/util/util.go, v1.65.0)."""
-    made = rules.wanted_volume(_upload(pvc=_target(access_modes=["ReadWriteOnce"])), RAW, 0.06, None)
-    assert made["spec"]["pvc"]["resources"]["requests"]["storage"] == "68Mi"
-    blocks = rules.wanted_volume(_upload(pvc=_target(access_modes=["ReadWriteOnce"])), RAW, 0.0, None)
+@pytest.mark.parametrize(
+    ("version", "size"), [((1, 65, 0), "68Mi"), ((1, 63, 0), "68Mi"), ((1, 62, 0), "69Mi"), ((1, 61, 1), "69Mi"), ((), "69Mi")]
+)
+def test_with_pvc_the_overhead_of_the_file_system_is_added(version: tuple[int, ...], size: str) -> None:
+    """CDI takes it off again: at 6 per cent 64 MiB are usable of 68 MiB, until 1.62 of 69 MiB (GetUsableSpace, pkg/util/util.go, v1.61.1 and v1.65.0)."""
+    upload = _upload(pvc=_target(access_modes=["ReadWriteOnce"]))
+    made = rules.wanted_volume(upload, RAW, Overhead(0.06, version), None)
+    assert made["spec"]["pvc"]["resources"]["requests"]["storage"] == size
+    # The same size is taken when it is given, and kept when it is there.
+    given = rules.wanted_volume(_upload(pvc=_target(size=size)), RAW, Overhead(0.06, version), None)
+    assert given["spec"]["pvc"]["resources"]["requests"]["storage"] == size
+    assert rules.wanted_volume(upload, RAW, Overhead(0.06, version), made)["spec"] == made["spec"]
+    blocks = rules.wanted_volume(_upload(pvc=_target(access_modes=["ReadWriteOnce"])), RAW, NO_OVERHEAD, None)
     assert blocks["spec"]["pvc"]["resources"]["requests"]["storage"] == "64Mi"
 
 
 def test_one_mebibyte_too_little_is_refused() -> None:
-    assert rules.wanted_volume(_upload(storage=_target(size="64Mi")), RAW, 0.0, None)
+    assert rules.wanted_volume(_upload(storage=_target(size="64Mi")), RAW, NO_OVERHEAD, None)
     with pytest.raises(CdiError, match="size is '63Mi', and /disk.raw .raw of 64 MiB. needs 64Mi"):
-        rules.wanted_volume(_upload(storage=_target(size="63Mi")), RAW, 0.0, None)
+        rules.wanted_volume(_upload(storage=_target(size="63Mi")), RAW, NO_OVERHEAD, None)
 
 
 def test_a_size_that_nothing_tells_is_asked_for() -> None:
     unknown = Image("raw", "zst", None, None, 5)
     with pytest.raises(CdiError, match="give storage.size for disk"):
-        rules.wanted_volume(_upload(), unknown, 0.0, None)
-    assert rules.wanted_volume(_upload(storage=_target(size="1Gi")), unknown, 0.0, None)
+        rules.wanted_volume(_upload(), unknown, NO_OVERHEAD, None)
+    assert rules.wanted_volume(_upload(storage=_target(size="1Gi")), unknown, NO_OVERHEAD, None)
 
 
 def test_what_is_not_asked_for_stays_as_it_is_and_nothing_of_an_old_life_is_inherited() -> None:
@@ -97,7 +106,7 @@ def test_what_is_not_asked_for_stays_as_it_is_and_nothing_of_an_old_life_is_inhe
         labels={"instancetype.kubevirt.io/default-preference": "fedora", "kubevirt.cdi/x": "y"},
         annotations={"cdi.kubevirt.io/storage.usePopulator": "true", "team": "a", rules.INTENDED: OTHER},
     )
-    made = rules.wanted_volume(_upload(annotations={"new": 1}), RAW, 0.0, stored)
+    made = rules.wanted_volume(_upload(annotations={"new": 1}), RAW, NO_OVERHEAD, stored)
     assert made["spec"] == stored["spec"]
     assert made["metadata"]["labels"] == {"instancetype.kubevirt.io/default-preference": "fedora"}
     assert set(made["metadata"]["annotations"]) == {"team", "new", "cdi.kubevirt.io/storage.bind.immediate.requested"}
@@ -213,7 +222,9 @@ def test_what_keeps_a_claim_from_uploads_is_known_from_its_events() -> None:
     said = {"metadata": {"uid": "e"}, "involvedObject": about, "reason": "ErrExceededQuota", "message": "exceeded quota"}
     verdict = rules.judge_claim_ready(claim, Evidence([said]))
     assert verdict.state == FAILED and "raise the namespace's quota" in verdict.reason
-    assert "its upload server is not ready" in rules.judge_claim_ready(claim, Evidence()).reason
+    assert "claim disk of storage class thin is not bound" in rules.judge_claim_ready(claim, Evidence()).reason
+    bound = {**claim, "status": {"phase": "Bound"}}
+    assert "its upload server is not ready" in rules.judge_claim_ready(bound, Evidence()).reason
 
 
 @pytest.mark.parametrize(
@@ -241,6 +252,8 @@ def test_what_a_checksum_does_not_tell_is_compared_without_the_file(asked: dict[
         (500, "Saving stream failed: unexpected EOF", True),
         (500, "Saving stream failed: Invalid format qcow for image", False),
         (400, "Saving stream failed: effective image size is larger than the reported available storage", False),
+        (400, "Saving stream failed: virtual image size 67108864 is larger than the reported available storage 62914560. A larger PVC is required", False),
+        (500, "Saving stream failed: unable to write to file: write /data/disk.img: no space left on device", False),
     ],
 )
 def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text: str, again: bool) -> None:
@@ -253,6 +266,14 @@ def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text
         (
             *(400, "effective image size is larger than 64 MiB.", "larger than 64 MiB (HTTP 400)"),
             " The image needs 64Mi; request at least that, or omit the size.",
+        ),
+        (
+            *(400, "virtual image size 67108864 is larger than the reported available storage 62914560. A larger PVC is required", "required (HTTP 400)"),
+            " The image needs 64Mi; request at least that, or omit the size.",
+        ),
+        (
+            *(500, "unable to write to file: write /scratch/tmpimage: no space left on device", "left on device (HTTP 500)"),
+            " The image needs 64Mi; request at least that, or omit the size, and make room in the storage if it has less left.",
         ),
         (500, "could not process image header", "(HTTP 500)", " Give a whole image in a format that CDI reads."),
         (503, "", "the upload proxy said: Service Unavailable (HTTP 503)", ""),
@@ -273,7 +294,7 @@ def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text
 def test_what_the_proxy_says_is_passed_on_with_what_helps(status: int, text: str, said: str, remedy: str) -> None:
     assert rules.told(status, text).endswith(said)
     assert rules.remedy(status, text, RAW) == remedy
-    assert rules.is_full(text) is ("larger" in text)
+    assert rules.is_full(text) is ("larger" in text or "no space" in text)
 
 
 @pytest.mark.parametrize(
@@ -328,8 +349,8 @@ def test_a_tar_archive_that_is_named_so_is_one(name: str) -> None:
 def test_into_a_volume_for_archives_goes_a_tar_archive_of_any_name() -> None:
     stored = _volume("UploadReady")
     stored["spec"]["contentType"] = "archive"
-    assert rules.wanted_volume(_upload(), RAW._replace(format="tar"), 0.0, stored)["spec"]["contentType"] == "archive"
-    assert rules.wanted_volume(_upload(), RAW, 0.0, stored)["spec"]["contentType"] == "kubevirt"
+    assert rules.wanted_volume(_upload(), RAW._replace(format="tar"), NO_OVERHEAD, stored)["spec"]["contentType"] == "archive"
+    assert rules.wanted_volume(_upload(), RAW, NO_OVERHEAD, stored)["spec"]["contentType"] == "kubevirt"
 
 
 def test_cdi_uses_all_of_a_device_and_of_a_file_system_what_was_asked_for() -> None:

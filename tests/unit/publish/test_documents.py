@@ -189,3 +189,15 @@ def test_the_workflow_calls_the_stages_that_there_are() -> None:
     assert workflow["jobs"]["tests"]["steps"][-1]["run"].startswith("tests/run test ")
     contributing = (ROOT / "CONTRIBUTING.md").read_text()
     assert [name for name in STAGES | ON_REQUEST if f"`{name}`" not in contributing] == []
+    # Both list them in the order in which they run.
+    assert [name for name in matrix if name in STAGES] == list(STAGES)
+    assert re.findall(r"^\| `([^`]+)` \| [^|]+ \| [^|]+ \|$", contributing.partition("| Stage |")[2].partition("\n\n")[0], re.MULTILINE) == list(STAGES)
+
+
+def test_what_a_stage_leaves_out_is_there() -> None:
+    """pytest says nothing of a deselected test that is renamed, and then runs it."""
+    from tests.runner.stages import _NOT_ON_1_61, _ON_1_61
+
+    assert all((ROOT / "tests" / "real" / f"{name}.py").is_file() for name in _ON_1_61)
+    for file, _colons, name in (each.partition("::") for each in _NOT_ON_1_61):
+        assert f"def {name}(" in (ROOT / "tests" / "real" / file).read_text()
