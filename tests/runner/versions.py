@@ -44,7 +44,7 @@ class Combination:
 # Every ansible-core that is maintained somewhere, and the releases of the client that differ in what they break:
 # 36.0.0 and 36.0.1 drop the Authorization header, 37 is generated anew.
 COMBINATIONS = (
-    Combination("3.10", "2.16.19", "31.0.0"),
+    Combination("3.10", "2.16.19", "29.0.0"),
     Combination("3.10", "2.17.14", "35.0.0"),
     Combination("3.11", "2.18.19", "29.0.0"),
     Combination("3.11", "2.19.14", "36.0.3"),
@@ -73,7 +73,7 @@ def _run(combination: Combination) -> int | None:
     bin_dir = _venv(combination, interpreter) / "bin"
     variables = bed.environment(PROFILES["api"]) | {"PATH": f"{bin_dir}:{os.environ['PATH']}", "KUBEVIRT_CDI_TEST_EXAMPLES_SHARE": "10"}
     command = [str(bin_dir / "python"), "-m", "pytest", "--quiet", "--import-mode=importlib", "-p", "no:cacheprovider"]
-    agreement = ["tests/kubectl"] if combination.kubernetes in _ENDS else []
+    agreement = ["tests/kubectl"] if combination.kubernetes in _ENDS and combination.python != "3.10" else []
     return subprocess.run([*command, *_TESTS, *agreement], cwd=ROOT, check=False, env=environment(variables)).returncode
 
 

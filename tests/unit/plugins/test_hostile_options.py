@@ -66,7 +66,8 @@ def _secret_urls(scheme: str, place: str) -> list[str]:
 
 
 HOSTS = st.sampled_from(
-    ["@url@", "@url@", "@url@/prefix", " @url@\n", "@url@/?token=" + quote(TOKEN), "https://127.0.0.1:1", "https://[", "127.0.0.1:1", "", "ftp://h", "https://h:x"]
+    ["@url@", "@url@", "@url@/prefix", " @url@\n", "@url@/?token=" + quote(TOKEN)]
+    + ["https://127.0.0.1:1", "https://[", "127.0.0.1:1", "", "ftp://h", "https://h:x"]
     + _secret_urls("https", "127.0.0.1:1")
     + _secret_urls("http", "127.0.0.1:x")
 )
@@ -92,7 +93,9 @@ OPTIONS = st.fixed_dictionaries(
         "context": NAMES,
         "proxy": PROXIES,
         "no_proxy": st.sampled_from(["", "*", "127.0.0.1", "garbage/99", ",", "[::"]),
-        "proxy_headers": st.fixed_dictionaries({}, optional={"basic_auth": st.just(f"ann:{PASSWORD}"), "proxy_basic_auth": st.just(PASSWORD), "user_agent": NAMES}),
+        "proxy_headers": st.fixed_dictionaries(
+            {}, optional={"basic_auth": st.just(f"ann:{PASSWORD}"), "proxy_basic_auth": st.just(PASSWORD), "user_agent": NAMES}
+        ),
         "ca_cert": st.sampled_from(["gone.crt", "config.d", "text", "/nul\0", ""]),
         "client_cert": st.sampled_from(["text", "gone", ""]),
         "client_key": st.sampled_from(["text", "gone", ""]),
