@@ -12,13 +12,12 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from ._allocation import SECONDS, Environment, bound, filled, judge_pod, measured, measuring_pod, not_measured, obstacle, occupant
-from ._cdi import OPERATOR, active
-from ._cdi_config import CONFIG_NAME
+from ._cdi import active
 from ._connection import Connection, Object
 from ._errors import CdiError
 from ._module import Task
-from ._resources import CDI, CDI_CONFIG, DEPLOYMENT, PERSISTENT_VOLUME_CLAIM, POD
-from ._scratch_task import VolumeAndClaim
+from ._resources import CDI, CDI_CONFIG, CONFIG_NAME, DEPLOYMENT, OPERATOR, PERSISTENT_VOLUME_CLAIM, POD
+from ._data_volume_facts import VolumeAndClaim
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 from ._wait import wait_for
 

@@ -10,7 +10,6 @@ Only a Status of the API says that something is not there: a wrong path, a login
 
 from __future__ import annotations
 
-import html
 import http.client
 import json
 import re
@@ -145,6 +144,8 @@ def message_of(status: dict[str, t.Any], code: int, body: bytes) -> str:
         return short(status["message"], MOST_WORDS)
     text = body.decode("utf-8", "replace")
     if _is_page(text):
+        import html  # Few answers need it.
+
         title = _TITLE.search(text)
         text = html.unescape(_MARKUP.sub(" ", title.group(2))) if title else ""
     return short(text) or http.client.responses.get(code, "no message")

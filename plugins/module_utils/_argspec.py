@@ -75,6 +75,8 @@ WHEN_IN_USE: Spec = {"when_in_use": {"type": "str", "choices": ["fail", "delete"
 
 FORCE_CONFLICTS = ArgumentSpec({"force_conflicts": {"type": "bool", "default": False}})
 
+CREATE_NAMESPACE = ArgumentSpec({"create_namespace": {"type": "bool", "default": False}})
+
 PROGRESS = ArgumentSpec({"progress_file": {"type": "path"}})
 
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ._cdi_manifest import OPERATOR
 from ._errors import CdiError, target
-from ._resources import Resource
+from ._resources import OPERATOR, Resource
 from ._verdict import REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]

@@ -21,8 +21,6 @@ from ._quantity import parse
 
 Object = t.Dict[str, t.Any]
 
-CONFIG_NAME = "config"
-
 _RESOURCES: dict[str, t.Any] = {
     "limits": {"type": "dict"},
     "requests": {"type": "dict"},

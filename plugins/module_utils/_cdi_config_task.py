@@ -22,7 +22,7 @@ from ._merge_patch import changes_nothing, merged
 from ._module import Task
 from ._preflight import unknown_class
 from ._public import without_secrets
-from ._resources import API_SERVICE, CDI, CDI_CONFIG, CONFIG_MAP, DEPLOYMENT, INGRESS, SECRET, STORAGE_CLASS, STORAGE_PROFILE
+from ._resources import API_SERVICE, CDI, CDI_CONFIG, CONFIG_MAP, CONFIG_NAME, DEPLOYMENT, INGRESS, SECRET, STORAGE_CLASS, STORAGE_PROFILE
 from ._scratch import Settings, can_hold_scratch
 from ._verdict import REACHED, WAITING, Verdict
 from ._wait import wait_for
@@ -132,12 +132,12 @@ def _effective(task: Task, wanted: Object, deadline: float, *, changed: bool) ->
         missing = rules.not_in_effect(wanted, config) if config else ["there is no CDIConfig"]
         return Verdict(WAITING, "; ".join(missing)) if missing else Verdict(REACHED)
 
-    config = connection.get(CDI_CONFIG, rules.CONFIG_NAME)
-    if not params["wait"] or judge(rules.CONFIG_NAME, config).state == REACHED:
+    config = connection.get(CDI_CONFIG, CONFIG_NAME)
+    if not params["wait"] or judge(CONFIG_NAME, config).state == REACHED:
         return rules.effective_config(config)
     if not changed:
         _refuse_unknown_names(task)
-    outcome = wait_for(connection, CDI_CONFIG, None, [rules.CONFIG_NAME], judge, deadline)[rules.CONFIG_NAME]
+    outcome = wait_for(connection, CDI_CONFIG, None, [CONFIG_NAME], judge, deadline)[CONFIG_NAME]
     if outcome.verdict.state != REACHED:
         raise CdiError(
             f"CDI {params['name']} is configured, but after {params['wait_timeout']} s this is not in effect: "

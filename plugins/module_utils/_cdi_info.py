@@ -12,13 +12,13 @@ import typing as t
 from ._apply import for_result
 from ._argspec import ArgumentSpec
 from ._cdi import active, conditions, judge_cdi
-from ._cdi_config import CONFIG_NAME, effective_config, not_in_effect
+from ._cdi_config import effective_config, not_in_effect
 from ._cdi_owner import find_hyperconverged, find_operator, olm_owner
 from ._connection import Object
 from ._errors import ApiError, NotServed
 from ._module import Task
 from ._public import public_url, without_secrets
-from ._resources import CDI, CDI_CONFIG, STORAGE_PROFILE, Resource
+from ._resources import CDI, CDI_CONFIG, CONFIG_NAME, STORAGE_PROFILE, Resource
 from ._verdict import REACHED
 
 _Read = t.TypeVar("_Read")

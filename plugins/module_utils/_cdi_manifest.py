@@ -16,11 +16,10 @@ import ssl
 import typing as t
 
 from ._errors import CdiError
-from ._resources import MANIFEST_KINDS
+from ._resources import MANIFEST_KINDS, OPERATOR
 
 Object = t.Dict[str, t.Any]
 
-OPERATOR = "cdi-operator"
 CUSTOM_RESOURCE_DEFINITION_NAME = "cdis.cdi.kubevirt.io"
 RELEASE_URL = "https://github.com/kubevirt/containerized-data-importer/releases/download/{version}/cdi-operator.yaml"
 _VERSION = re.compile(r"v?(\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?)")

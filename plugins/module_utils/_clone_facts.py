@@ -216,23 +216,3 @@ def snapshot_source(snapshot: Object, content: Object | None, known: Cluster) ->
         waits=() if ready else (f"VolumeSnapshot {title} to be ready",),
         problem=problem,
     )
-
-
-def source_reference(spec: Object, namespace: str, data_sources: t.Mapping[tuple[str, str], Object]) -> tuple[str, str, str] | None:
-    """Kind, namespace and name of what a DataVolume clones, None when it clones nothing or its DataSource has nothing yet."""
-    source = spec.get("source") or {}
-    reference = data_source_key(spec, namespace)
-    if reference:
-        stored = data_sources.get(reference, {})
-        source = (stored.get("spec") or {}).get("source") or {}
-        if "dataSource" in source:
-            source = (stored.get("status") or {}).get("source") or {}
-    for kind in ("pvc", "snapshot"):
-        if source.get(kind):
-            return kind, source[kind].get("namespace") or namespace, source[kind]["name"]
-    return None
-
-
-def data_source_key(spec: Object, namespace: str) -> tuple[str, str] | None:
-    reference = spec.get("sourceRef")
-    return (reference.get("namespace") or namespace, reference["name"]) if reference else None

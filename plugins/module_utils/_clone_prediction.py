@@ -10,16 +10,16 @@ from __future__ import annotations
 import typing as t
 
 from . import _clone_facts as facts_of
-from ._cdi_config import CONFIG_NAME
-from ._clone import is_clone
+from ._clone import data_source_key, is_clone, source_reference
 from ._clone_plan import Facts, Plan, Source
 from ._clone_remedy import plan
-from ._connection import Connection, Object
-from ._errors import ApiError, NotServed
+from ._connection import Object
 from ._preflight import Planned, class_problem
+from ._reader import Key, Reader
 from ._resources import (
     CDI,
     CDI_CONFIG,
+    CONFIG_NAME,
     CSI_DRIVER,
     DATA_SOURCE,
     DATA_VOLUME,
@@ -33,8 +33,6 @@ from ._resources import (
     VOLUME_SNAPSHOT_CONTENT,
     Resource,
 )
-
-Key = t.Tuple[str, str]
 
 _NEEDED = (CDI, STORAGE_CLASS, STORAGE_PROFILE, CSI_DRIVER, VOLUME_SNAPSHOT_CLASS)
 _NEEDED_OF_SOURCE = {"pvc": (PERSISTENT_VOLUME_CLAIM,), "snapshot": (VOLUME_SNAPSHOT, VOLUME_SNAPSHOT_CONTENT)}
@@ -63,60 +61,11 @@ class Prediction(t.NamedTuple):
         }
 
 
-class Reader:
-    """Reads each thing once. What may not be read is remembered, and never guessed. What `known` has read of the cluster's settings still holds."""
-
-    def __init__(self, connection: Connection, known: Reader | None = None) -> None:
-        self.connection = connection
-        self.refused: dict[tuple[Resource, str | None], str] = {}
-        self._lists: dict[tuple[Resource, str | None], list[Object]] = {}
-        self._single: dict[tuple[Resource, str, str | None], Object | None] = {}
-        if known:
-            settings = (CDI, CDI_CONFIG, STORAGE_CLASS, STORAGE_PROFILE)
-            self.refused.update({key: why for key, why in known.refused.items() if key[0] in settings})
-            self._lists.update({key: found for key, found in known._lists.items() if key[0] in settings})
-            self._single.update({key: found for key, found in known._single.items() if key[0] in settings})
-        self._cluster: facts_of.Cluster | None = None
-
-    def list(self, resource: Resource, namespace: str | None = None) -> list[Object]:
-        if (resource, namespace) not in self._lists:
-            self._lists[resource, namespace] = self._read(resource, namespace, lambda: self.connection.list(resource, namespace)[0], [])
-        return self._lists[resource, namespace]
-
-    def objects(self, resource: Resource, keys: t.Collection[Key]) -> dict[Key, Object]:
-        """Those of the (namespace, name) that exist; the namespace of a cluster's object is ``."""
-        found = {}
-        for namespace in sorted({key[0] for key in keys}):
-            names = sorted({key[1] for key in keys if key[0] == namespace})
-            items = self.list(resource, namespace or None) if len(names) > 1 else self._get(resource, names[0], namespace or None)
-            found.update({(namespace, item["metadata"]["name"]): item for item in items if item["metadata"]["name"] in names})
-        return found
-
-    def cluster(self) -> facts_of.Cluster:
-        """Six requests."""
-        if self._cluster is None:
-            config = self._get(CDI_CONFIG, CONFIG_NAME, None)
-            resources = (STORAGE_CLASS, STORAGE_PROFILE, CSI_DRIVER, VOLUME_SNAPSHOT_CLASS)
-            self._cluster = facts_of.cluster(self.list(CDI), config[0] if config else {}, *map(self.list, resources))
-        return self._cluster
-
-    def _get(self, resource: Resource, name: str, namespace: str | None) -> list[Object]:
-        key = (resource, name, namespace)
-        if key not in self._single:
-            self._single[key] = self._read(resource, namespace, lambda: self.connection.get(resource, name, namespace), None)
-        stored = self._single[key]
-        return [stored] if stored else []
-
-    def _read(self, resource: Resource, namespace: str | None, request: t.Callable[[], t.Any], nothing: t.Any) -> t.Any:
-        try:
-            return request()
-        except NotServed:
-            return nothing  # A cluster without snapshots, or without CDI.
-        except ApiError as exc:
-            if exc.code != 403:
-                raise
-            self.refused[resource, namespace] = str(exc)
-            return nothing
+def _cluster(reader: Reader) -> facts_of.Cluster:
+    """Six requests."""
+    config = reader.get(CDI_CONFIG, CONFIG_NAME, None)
+    resources = (STORAGE_CLASS, STORAGE_PROFILE, CSI_DRIVER, VOLUME_SNAPSHOT_CLASS)
+    return facts_of.cluster(reader.list(CDI), config[0] if config else {}, *map(reader.list, resources))
 
 
 def predict(reader: Reader, volumes: t.Sequence[Object]) -> list[Prediction | None]:
@@ -124,10 +73,10 @@ def predict(reader: Reader, volumes: t.Sequence[Object]) -> list[Prediction | No
     clones = [volume for volume in volumes if is_clone(volume, None)]
     if not clones:
         return [None for _volume in volumes]
-    data_source_of = {id(volume): facts_of.data_source_key(volume["spec"], volume["metadata"]["namespace"]) for volume in clones}
+    data_source_of = {id(volume): data_source_key(volume["spec"], volume["metadata"]["namespace"]) for volume in clones}
     data_sources = reader.objects(DATA_SOURCE, {key for key in data_source_of.values() if key})
-    references = {id(volume): facts_of.source_reference(volume["spec"], volume["metadata"]["namespace"], data_sources) for volume in clones}
-    known = reader.cluster()
+    references = {id(volume): source_reference(volume["spec"], volume["metadata"]["namespace"], data_sources) for volume in clones}
+    known = _cluster(reader)
     sources = _sources(reader, {reference for reference in references.values() if reference}, known)
 
     def predicted(volume: Object) -> Prediction | None:

@@ -19,7 +19,7 @@ from . import _data_volume as rules
 from ._cdi import active
 from ._clone import clone_facts, explain, is_clone
 from ._clone_plan import COPY
-from ._clone_prediction import Key, Prediction, Reader, predict
+from ._clone_prediction import Prediction, predict
 from ._collected import is_collected
 from ._connection import UNVERIFIED, Connection, Object, connect
 from ._data_volume_checks import check as check_volume
@@ -29,9 +29,11 @@ from ._errors import CdiError, unexpected
 from ._missing import SKIP, missing_namespace, report_missing
 from ._preallocation import preallocation_facts
 from ._public import public_url
+from ._reader import Key, Reader
 from ._redaction import redacted
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_PROFILE
 from ._secrets import remember, secrets_of_options
+from ._spelling import unknown_options
 from ._values import tidy
 
 # An answer is good for a task that asks again and again, but must not end a loop that waits for another one.
@@ -105,14 +107,17 @@ def _wanted(term: t.Any) -> tuple[Key, Object | None]:
     if isinstance(term, str):
         namespace, slash, name = term.partition("/")
         if not (namespace and slash and name) or "/" in name:
-            raise CdiError(f"{term!r} names no volume; write namespace/name, or give a DataVolume as module data_volume takes it.")
+            raise CdiError(f"{term!r} does not name a volume; write namespace/name, or give a DataVolume as module data_volume takes it.")
         return (namespace, name), None
     if not isinstance(term, dict):
-        raise CdiError(f"{term!r} is no volume; write namespace/name, or give a DataVolume as module data_volume takes it.")
+        raise CdiError(f"{term!r} is not a volume; write namespace/name, or give a DataVolume as module data_volume takes it.")
     options = {"name": {"type": "str", "required": True}, **VOLUME_OPTIONS}
     checked = ArgumentSpecValidator(options).validate(json.loads(json.dumps(term, default=str)))
-    if checked.error_messages:
-        raise CdiError(f"The volume {term.get('name')!r} is not as module data_volume takes it: {'; '.join(checked.error_messages)}.")
+    problems = unknown_options(term, options, f"volume {term.get('name')!r}") or [
+        f"volume {term.get('name')!r}: {message}; see the options of module kubevirt.cdi.data_volume" for message in checked.error_messages
+    ]
+    if problems:
+        raise CdiError(f"Cannot look up {problems[0].rstrip('.')}" + ("" if problems[0].endswith("?") else "."))
     tidied, _odd = tidy(options, checked.validated_parameters)
     volume = {**tidied, "namespace": tidied["namespace"] or "default"}
     check_volume(volume)

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from ._answers import Answer, event_in, list_in, loads, object_in, read_status, short
 from ._errors import ApiError, api_error, foreign_answer, not_served, target
 from ._exchange import ANSWER_TIMEOUT_SECONDS, LEAST_SECONDS, Exchange, NoAnswer, Request
-from ._resources import SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST, Resource
+from ._resources import POD, SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST, Resource
 from ._transport import Transport, open_transport
 
 FIELD_MANAGER = "kubevirt.cdi"
@@ -168,7 +168,7 @@ class Connection:
                 found = self.what_became(exc, resource, body["metadata"].get("name"), namespace)
                 if found is not None and any(entry.get("manager") == FIELD_MANAGER for entry in found["metadata"].get("managedFields") or []):
                     return found
-                if found is not None or attempt == _CREATE_ATTEMPTS - 1:
+                if found is not None or exc.code == 500 or attempt == _CREATE_ATTEMPTS - 1:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
@@ -274,6 +274,11 @@ class Connection:
             raise WatchExpired
         raise api_error("watch", resource, namespace, None, code if isinstance(code, int) else 0, json.dumps(stored).encode())
 
+    def log(self, namespace: str, pod: str, lines: int = 5) -> str:
+        """The last lines that a pod has written."""
+        answer = self._send("get the log of", "GET", POD, namespace, pod, subresource="log", query={"tailLines": str(lines)})
+        return answer.body.decode(errors="replace")
+
     def websocket(self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocols: list[str]) -> t.Any:
         """Open a WebSocket of package `websocket-client` to a subresource, by the same credentials, TLS and proxy as all requests."""
         import websocket
@@ -306,6 +311,7 @@ class Connection:
         namespace: str | None,
         name: str | None,
         *,
+        subresource: str = "",
         query: t.Mapping[str, str] | None = None,
         body: Object | None = None,
         content_type: str = "application/json",
@@ -313,7 +319,7 @@ class Connection:
         repeatable: bool = True,
     ) -> Answer:
         """A 2xx answer. With `within_seconds` nothing is tried again."""
-        path = _with_query(resource.path(namespace, name), query or {})
+        path = _with_query("/".join(filter(None, (resource.path(namespace, name), subresource))), query or {})
         request = Request(method, path, None if body is None else json.dumps(body).encode(), content_type, repeatable)
         try:
             answer = self._exchange.ask(request, self._seconds(within_seconds), once=within_seconds is not None)
@@ -340,8 +346,8 @@ class Connection:
         if not status and not (answer.status in _REFUSED or answer.status >= 500):
             raise foreign_answer(verb, resource, namespace, name, answer, self.host)
         error = api_error(verb, resource, namespace, name, answer.status, answer.body)
-        # A proxy or a gateway in front of the API server, which may have got the request.
-        error.lost = written and answer.status in (502, 504) or (written and answer.status == 503 and not status)
+        # Of a proxy whose API server may have got the request, or of an API server that lost its store in the middle.
+        error.lost = written and answer.status >= 500 and not (answer.status == 503 and status)
         raise error
 
     def _unknown(self, verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer) -> ApiError:

@@ -13,22 +13,22 @@ from dataclasses import dataclass, field
 
 from . import _data_volume as rules
 from . import _data_volume_growth as growth
-from ._apply import Change, diff_of, differs, patch, write
+from ._apply import diff_of, patch, write
 from ._cdi import conditions
 from ._cdi import release as release_numbers
-from ._cdi_config import CONFIG_NAME
 from ._clone import annotations
 from ._collected import collected_drift, is_collected, will_be_collected
 from ._connection import Object
 from ._data_volume_checks import needs_newer, uses_newer
+from ._data_volume_goal import NEEDS_CONSUMER
 from ._data_volume_unfilled import never_filled
-from ._diagnosis import NEEDS_CONSUMER
 from ._errors import ApiError, CdiError
 from ._module import Task
-from ._resources import CDI_CONFIG, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
+from ._resources import CDI_CONFIG, CONFIG_NAME, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
 from ._scratch import Settings, target_bytes
-from ._users import UserReader
-from ._wait import wait_gone
+
+if t.TYPE_CHECKING:
+    from ._users import UserReader
 
 # A volume that CDI works on changes all the time; so often it is read again before it is deleted as one that was never filled.
 _TRIES = 5
@@ -168,26 +168,12 @@ def _write(run: Run, item: Item, wanted: Object) -> None:
     task = run.task
     try:
         change = write(task.connection, DATA_VOLUME, wanted, item.stored, check_mode=task.check_mode, force=task.params["force_conflicts"])
-    except ApiError as exc:
+    except ApiError:
         _raise_if_collected(run, item)
-        found = _after_lost_answer(run, DATA_VOLUME, item, exc)
-        if not found or differs(wanted, found[0]):
-            raise
-        change = Change(True, item.stored is not None, found[0], diff_of(item.stored, found[0] if item.stored else wanted))
+        raise
     item.stored = change.object
     item.changed = item.changed or change.changed
     item.diff = {side: {**item.diff.get(side, {}), **value} for side, value in change.diff.items()} or item.diff
-
-
-def _after_lost_answer(run: Run, resource: Resource, item: Item, exc: ApiError) -> list[Object] | None:
-    """The object, or none, that a write without a proper answer has left, as it may have been carried out; None when that is not known."""
-    if run.task.check_mode or 0 < exc.code < 500:
-        return None
-    try:
-        found = run.task.connection.get(resource, item.key[1], item.key[0])
-    except ApiError:
-        return None
-    return [found] if found else []
 
 
 def create(run: Run, item: Item, wanted: Object) -> None:
@@ -273,10 +259,7 @@ def grow_claim(run: Run, item: Item, wanted: Object, size: int) -> None:
                 f"DataVolume {item.title} cannot grow to {asked}: its storage class {claim['spec'].get('storageClassName')!r} does not allow it; "
                 "set allowVolumeExpansion on the class if its driver can, or set on_drift=recreate to delete the volume with its data and create it again."
             ) from exc
-        found = _after_lost_answer(run, PERSISTENT_VOLUME_CLAIM, item, exc)
-        if not found or differs(values, found[0]):
-            raise
-        change = Change(True, True, found[0], diff_of(claim, found[0]))
+        raise
     item.claim, item.drift, item.changed = change.object, "growable", True
     item.diff = {side: {"claim": value} for side, value in change.diff.items()}
 
@@ -351,12 +334,7 @@ def _send_deletion(run: Run, item: Item, version: str | None = None) -> None:
     stored, (namespace, name) = t.cast(Object, item.stored), item.key
     propagation = "Orphan" if item.volume["keep_claim"] else "Background"
     uid, check_mode = stored["metadata"]["uid"], run.task.check_mode
-    try:
-        run.task.connection.delete(DATA_VOLUME, name, namespace, dry_run=check_mode, propagation=propagation, uid=uid, version=version)
-    except ApiError as exc:
-        found = _after_lost_answer(run, DATA_VOLUME, item, exc)
-        if found is None or any(each["metadata"]["uid"] == uid and not each["metadata"].get("deletionTimestamp") for each in found):
-            raise
+    run.task.connection.delete(DATA_VOLUME, name, namespace, dry_run=check_mode, propagation=propagation, uid=uid, version=version)
     _raise_if_collected(run, item)
     item.changed, item.diff = True, diff_of(stored, None)
 
@@ -381,6 +359,8 @@ def _claim(run: Run, item: Item) -> Object | None:
 
 def until_gone(run: Run, item: Item, resource: Resource) -> None:
     if not run.task.check_mode:
+        from ._wait import wait_gone
+
         namespace, name = item.key
         run.task.progress.waits(item.title, f"{resource.kind} is being deleted")
         wait_gone(run.task.connection, resource, namespace, name, max(run.deadline - time.monotonic(), 0))

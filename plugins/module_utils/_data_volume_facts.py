@@ -20,6 +20,13 @@ from ._preallocation import preallocation_facts
 Object = t.Dict[str, t.Any]
 
 
+class VolumeAndClaim(t.NamedTuple):
+    """A DataVolume and its claim."""
+
+    volume: Object
+    claim: Object | None
+
+
 class ObservedScratch(t.NamedTuple):
     """What is known of a volume's scratch claim: the claim if it is there, and whether it is there or was (None: no trace)."""
 

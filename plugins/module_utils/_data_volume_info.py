@@ -13,14 +13,14 @@ from ._allocation_task import measure
 from ._argspec import ArgumentSpec
 from ._collected import as_volume, is_collected
 from ._connection import Connection, Object
-from ._data_volume_facts import ObservedScratch, volume_facts
+from ._data_volume_facts import ObservedScratch, VolumeAndClaim, volume_facts
 from ._diagnosis import explain
 from ._errors import NotServed
 from ._missing import ON_MISSING, SKIP, missing_namespace, report_missing
 from ._module import Task
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import orphaned_scratch
-from ._scratch_task import VolumeAndClaim, look_for, read_settings
+from ._scratch_task import look_for, read_settings
 from ._evidence_reader import EvidenceReader
 
 SPEC = ArgumentSpec(

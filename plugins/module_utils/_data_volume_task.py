@@ -12,41 +12,33 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from . import _data_volume_growth as growth
-from ._allocation_task import measure
-from ._argspec import FORCE_CONFLICTS, PROGRESS, ArgumentSpec, wait_spec
-from ._cdi import active
-from ._clone_guard import check as check_clone
-from ._clone_guard import (
-    fail_without_source,
-    method_mismatch,
-    predict_and_check,
-    skip_without_source,
-    source_claim,
-    sources_first,
-    with_source_users,
-)
-from ._clone_prediction import Prediction
+from ._argspec import CREATE_NAMESPACE, FORCE_CONFLICTS, PROGRESS, ArgumentSpec, wait_spec
+from ._clone_order import check as check_clone
+from ._clone_order import clones_of, fail_without_source, method_mismatch, skip_without_source, source_claim, sources_first, with_source_users
 from ._collected import as_volume
 from ._collected_ensure import ensure_any
 from ._connection import Object
 from ._data_volume_checks import check as check_volume
 from ._data_volume_ensure import Item, Run, needs_claim, needs_release
-from ._data_volume_facts import ObservedScratch, volume_facts
+from ._data_volume_facts import ObservedScratch, VolumeAndClaim, volume_facts
+from ._data_volume_goal import reached
 from ._data_volume_options import VOLUME_OPTIONS
-from ._data_volume_wait import wait_for_volumes
+from ._cdi import active
 from ._errors import ApiError, CdiError
 from ._items import by_namespace, guarded, guarded_all, options_of, read
 from ._module import Task
-from ._preflight_items import create_namespaces, look_before_writing
-from ._preflight_sources import keep_stored_sizes
-from ._preflight_task import SPEC as PREFLIGHT
-from ._preflight_task import Preflight
+from ._preflight_items import Looked, create_namespaces, look_before_writing
+from ._reader import Reader
 from ._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from ._scratch import Settings
-from ._scratch_task import VolumeAndClaim, predicted_problems, look_for, read_settings
+from ._source_size import keep_stored_sizes
 from ._users import UserReader
 from ._verdict import FAILED, REACHED, WAITING, Verdict
-from ._wait import wait_for
+
+if t.TYPE_CHECKING:
+    from ._clone_prediction import Prediction
+    from ._scratch import Settings
+
+# What a task does not need it does not load: Ansible gives each task a process, which would compile all of it.
 
 _PARALLEL_WRITES = 8
 # What no clone was made for.
@@ -66,7 +58,7 @@ SPEC = (
         mutually_exclusive=[("name", "data_volumes")],
     )
     + FORCE_CONFLICTS
-    + PREFLIGHT
+    + CREATE_NAMESPACE
     + wait_spec(600)
     + PROGRESS
 )
@@ -85,25 +77,21 @@ def run(task: Task) -> dict[str, t.Any]:
     read(task, items, DATA_VOLUME, "stored")
     keep_stored_sizes(items)
     _read_claims(task, [item for item in items if needs_claim(item)])
-    checked = look_before_writing(task, items)
-    release = _release(checked) if any(map(needs_release, items)) else ""
+    looked = look_before_writing(task, items)
+    release = _release(looked.reader) if any(map(needs_release, items)) else ""
     leaving = {item.key for item in items if not item.present}
-    predicted = _make(Run(task, release, deadline, UserReader(task.connection, task.warn, leaving)), items, checked)
+    predicted = _make(Run(task, release, deadline, UserReader(task.connection, task.warn, leaving)), items, looked)
     written = [item for item in items if item.changed and item.stored is not None]
-    settings = guarded_all(written, lambda: read_settings(task.connection, _volumes_and_claims(written), checked.settings), None)
-    for problem in predicted_problems(settings, _volumes_and_claims(written)):
-        task.warn(problem)
+    settings = _scratch_settings(task, written, looked.settings) if written else None
     if task.params["wait"] and not task.check_mode:
         for namespace, some in _sources_before_clones(items):
             _wait_filled(task, items, some, deadline)
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
-    results = [
-        {**result, "source_image": checked.source_images.get(item.key)} for item, result in zip(items, _results(task, items, settings, predicted))
-    ]
-    changed = any(item.changed for item in items) or bool(checked.created_namespaces)
+    results = [{**result, "source_image": looked.source_image(item)} for item, result in zip(items, _results(task, items, settings, predicted))]
+    changed = any(item.changed for item in items) or bool(looked.created_namespaces)
     facts: dict[str, t.Any] = {"changed": changed, "duration": round(time.monotonic() - started, 1)}
-    facts["created_namespaces"] = checked.created_namespaces
+    facts["created_namespaces"] = looked.created_namespaces
     if task.params["data_volumes"] is None:
         facts.update({**results[0], "changed": changed}, diff=items[0].diff)
     else:
@@ -114,15 +102,18 @@ def run(task: Task) -> dict[str, t.Any]:
     return facts
 
 
-def _make(run: Run, items: list[Item], checked: Preflight) -> dict[tuple[str, str], Prediction]:
+def _make(run: Run, items: list[Item], looked: Looked) -> dict[tuple[str, str], Prediction]:
     """Predict and write all items, at once but for clones whose method can be told only when this task has made their sources."""
     task, predicted = run.task, {}
     rest = items
     while rest:
         now, rest = sources_first(rest) if task.params["wait"] and not task.check_mode else (rest, [])
         skip_without_source(items, now)
-        predicted.update(predict_and_check(task, now, run.deadline, checked.reader))
-        create_namespaces(checked, now)
+        if clones := clones_of(now):
+            from ._clone_guard import predict_and_check
+
+            predicted.update(predict_and_check(task, clones, run.deadline, looked.reader))
+        create_namespaces(looked, now)
         for some in _in_order(now):
             skip_without_source(items, some)
             with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
@@ -152,7 +143,11 @@ def _sources_before_clones(items: list[Item]) -> list[tuple[str, list[Item]]]:
 
 def _wait_filled(task: Task, items: list[Item], some: list[Item], deadline: float) -> None:
     fail_without_source(items, some)
-    wait_for_volumes(task, some, deadline)
+    waiting = [item for item in some if not item.error and item.stored is not None and (item.restaged is not None or not reached(item.volume, item.stored))]
+    if waiting:
+        from ._data_volume_wait import wait_for_volumes
+
+        wait_for_volumes(task, waiting, deadline)
 
 
 def _told(errors: list[str]) -> str:
@@ -168,13 +163,24 @@ def _read_claims(task: Task, items: list[Item]) -> None:
     read(task, items, PERSISTENT_VOLUME_CLAIM, "claim")
 
 
-def _release(checked: Preflight) -> str:
+def _release(reader: Reader) -> str:
     """CDI's release, empty when it may not be read: then the API server alone says what it does not know."""
     try:
-        objects = checked.reader.list(CDI)
+        objects = reader.list(CDI)
     except ApiError:
         return ""
     return str((active(objects).get("status") or {}).get("observedVersion", ""))
+
+
+def _scratch_settings(task: Task, written: list[Item], known: Settings | None) -> Settings | None:
+    """What CDI goes by for the scratch space of volumes that were written; warns of what will go wrong."""
+    from ._scratch_task import predicted_problems, read_settings
+
+    pairs = _volumes_and_claims(written)
+    settings = guarded_all(written, lambda: read_settings(task.connection, pairs, known), None)
+    for problem in predicted_problems(settings, pairs):
+        task.warn(problem)
+    return settings
 
 
 def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) -> None:
@@ -190,6 +196,8 @@ def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) 
         else:
             task.progress.ends(growing[name].title, "grown")
         return verdict
+
+    from ._wait import wait_for
 
     try:
         outcomes = wait_for(task.connection, PERSISTENT_VOLUME_CLAIM, namespace, list(growing), judge, deadline)
@@ -212,12 +220,17 @@ def _volumes_and_claims(items: list[Item]) -> list[VolumeAndClaim]:
 
 def _results(task: Task, items: list[Item], settings: Settings | None, predicted: dict[tuple[str, str], Prediction]) -> list[dict[str, t.Any]]:
     seen: dict[tuple[str, str], ObservedScratch] = {}
-    if task.params["wait"] and not task.check_mode:
-        for namespace, some in by_namespace([item for item in items if item.changed and item.stored is not None]):
+    written = [item for item in items if item.changed and item.stored is not None]
+    if written and task.params["wait"] and not task.check_mode:
+        from ._scratch_task import look_for
+
+        for namespace, some in by_namespace(written):
             # No claims: a scratch claim that is there at once after the end is about to go.
             seen.update(look_for(task.connection, namespace, _volumes_and_claims(some), []))
     allocated: dict[tuple[str, str], Object] = {}
     if task.params["verify_allocation"]:
+        from ._allocation_task import measure
+
         present = [item for item in items if item.present and (item.stored is not None or item.collected) and not item.error]
         _read_claims(task, [item for item in present if item.claim is None])
         pairs = [VolumeAndClaim(item.stored or as_volume(t.cast(Object, item.claim)), item.claim) for item in present]
@@ -227,7 +240,8 @@ def _results(task: Task, items: list[Item], settings: Settings | None, predicted
         facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ObservedScratch()), allocated.get(item.key))
         prediction = predicted.get(item.key) if item.drift not in _NOT_MADE else None
         facts["clone"]["predicted"] = prediction.facts if prediction else None
-        item.error = with_source_users(item, prediction) or (method_mismatch(item, facts["clone"]["method"]) if prediction else "")
+        if prediction:
+            item.error = with_source_users(item, prediction.users) or method_mismatch(item, facts["clone"]["method"])
         if item.changed and (facts["preallocation"] or {}).get("ignored"):
             task.warn(f"DataVolume {item.title} is not preallocated: {facts['preallocation']['ignored']}")
         namespace, name = item.key

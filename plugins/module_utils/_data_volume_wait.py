@@ -7,10 +7,11 @@
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from . import _diagnosis as diagnosis
-from ._clone_guard import source_claim
+from ._clone_order import source_claim
 from ._collected import as_volume, is_collected
 from ._connection import Object
 from ._data_volume_ensure import Item, paused_since
@@ -24,21 +25,15 @@ from ._wait import StallProbe, wait_for
 
 
 def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
-    """Wait by one watch for all volumes of a namespace that are not there yet.
+    """Wait by one watch for volumes of a namespace that are not there yet.
 
     Each item gets the volume as it is then and, when that is not as wanted, its `diagnosis` and `error`.
     """
-    waiting = {
-        item.key[1]: item
-        for item in items
-        if item.stored is not None
-        and not item.error
-        and (item.restaged is not None or diagnosis.judge(item.volume, item.stored).state != REACHED)
-    }
-    if not waiting:
-        return
+    waiting = {item.key[1]: item for item in items}
     namespace = items[0].key[0]
     reader = EvidenceReader(task.connection, namespace)
+    advance = _Advance()
+    looked: dict[str, Evidence] = {}
     verdicts: dict[str, Verdict] = {}
     sources = {name: source[1] for name, item in waiting.items() if (source := source_claim(item)) and source[0] == namespace and source[1] in waiting}
 
@@ -47,8 +42,10 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
         if stored is None:
             item.claim = task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
             stored = as_volume(item.claim) if item.claim and is_collected(item.claim) else None
-        item.diagnosis = diagnosis.explain(stored, around)
-        verdict = diagnosis.judge(item.volume, stored, around)
+        around = around or looked.get(name)  # What a look has found is not forgotten when the volume's words change.
+        still = advance.still(name, stored)
+        item.diagnosis = diagnosis.explain(stored, around, still=still)
+        verdict = diagnosis.judge(item.volume, stored, around, still)
         if item.restaged is not None and paused_since(stored) == item.restaged:
             verdict = Verdict(WAITING, "the import of its next stage has not begun")
         source = verdicts.get(sources.get(name, ""))
@@ -60,10 +57,11 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
 
     def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
         around = reader.probe(quiet.values(), seconds)
+        looked.update(dict.fromkeys(quiet, around))
         return {name: judge(name, stored, around) for name, stored in quiet.items()}
 
     try:
-        outcomes = wait_for(task.connection, DATA_VOLUME, namespace, list(waiting), judge, deadline, StallProbe(diagnosis.moved, probe))
+        outcomes = wait_for(task.connection, DATA_VOLUME, namespace, list(waiting), judge, deadline, StallProbe(advance.moved, probe))
     except CdiError as exc:
         for item in waiting.values():
             item.error = str(exc)
@@ -79,7 +77,7 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
                 item.stored = None
             continue
         if outcome.verdict.state == WAITING:
-            item.diagnosis = diagnosis.explain(outcome.object, around, late=True)
+            item.diagnosis = diagnosis.explain(outcome.object, around, late=True, still=advance.still(name, outcome.object))
         source = waiting.get(sources.get(name, ""))
         if source and source.error:
             phase = str(((item.stored or {}).get("status") or {}).get("phase") or "Pending")
@@ -90,6 +88,30 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
         told = warnings_about(item.stored, around, item.diagnosis or {}) if item.stored and not source else []
         if told:
             item.error += f" Warnings: {'; '.join(told)}."
+
+
+class _Advance:
+    """How far each volume has got, and when it last got further: a worker that starts again from nothing does not."""
+
+    def __init__(self) -> None:
+        self._reached: dict[str, tuple[set[str | None], float]] = {}
+        self._at: dict[str, float] = {}
+        self._steps: dict[str, int] = {}
+
+    def still(self, name: str, stored: Object | None) -> float:
+        """The seconds since a volume has last got further."""
+        status = (stored or {}).get("status") or {}
+        phases, percent = self._reached.get(name, (set(), -1.0))
+        phase, now = status.get("phase"), _percent(status.get("progress")) or 0.0
+        if phase not in phases or now > percent:
+            self._reached[name] = {*phases, phase}, max(percent, now)
+            self._at[name] = time.monotonic()
+            self._steps[name] = self._steps.get(name, 0) + 1
+        return time.monotonic() - self._at[name]
+
+    def moved(self, stored: Object | None) -> t.Hashable:
+        """What changes when a volume gets further."""
+        return self._steps[stored["metadata"]["name"]] if stored else None
 
 
 def _show(task: Task, item: Item, stored: Object | None, verdict: Verdict) -> None:

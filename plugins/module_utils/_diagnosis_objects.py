@@ -7,11 +7,15 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import typing as t
 from collections import defaultdict
 from decimal import Decimal
 
+from ._data_volume_goal import NEEDS_CONSUMER
+from ._diagnosis_others import age, annotations, is_at_work
+from ._diagnosis_room import Room, Worker
 from ._public import redact_urls
 from ._quantity import parse, short
 from ._scratch import timestamp
@@ -22,25 +26,35 @@ Object = t.Dict[str, t.Any]
 _ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error", "Unschedulable")
 # What keeps a pod from starting, and is overcome once it has (kubelet's pkg/kubelet/events/event.go, v1.34).
 _BEFORE_START = ("FailedScheduling", "FailedAttachVolume", "FailedMapVolume", "FailedMount", "FailedCreatePodSandBox")
+_NEXT_TO_NOTHING = 10
 _OWNED_BY = "cdi.kubevirt.io/OwnedByUID"
 _CLONE_ERROR = "cdi.kubevirt.io/cloneError"
 # What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
 _NOISE = re.compile(
     'the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch" not found|could not find [^ ]* "[^"]*-scratch"'
-    "|PVC is not bound|BackOff:|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
+    "|PVC is not bound|Error starting pod|BackOff:|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
 )
 # What is said of a bound claim that cannot be given its scratch claim.
 _NO_SCRATCH = re.compile('-scratch" is forbidden')
+# What the diagnosis says better.
+_SAID_BETTER = ("exceeded quota", "CloneSourceInUse")
 # How CDI marks what it says of a helper claim.
 _HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
 _UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_CHARACTERS = 500
+# Of a claim whose pod the API server refuses (HandleFailedPod in pkg/controller/common/util.go, v1.65.0).
+_CONDITIONS = ("cdi.kubevirt.io/storage.condition.running", "cdi.kubevirt.io/storage.condition.source.running")
+_REFUSED_POD = re.compile("Error starting pod '([^']+)'")
+_PRIORITY_CLASS, _ACCOUNT = "cdi.kubevirt.io/storage.pod.priorityclassname", "cdi.kubevirt.io/storage.pod.serviceAccountName"
 
 
 class Evidence:
     """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
 
-    `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, None when they were not, or could not be, read.
+    `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, `drivers` the provisioners that are known to be
+    there; None when they were not, or could not be, read. `rooms`: what is known of the namespaces that refuse pods. `quotas`: those of the
+    namespaces that refuse claims. `refused_claims`: what a trial says of the claims that CDI does not make, by the uids of the volumes. `users`:
+    the pods of the namespaces of sources. `logs`: the last lines of pods that seem to do nothing, by their uids.
     """
 
     def __init__(
@@ -53,6 +67,12 @@ class Evidence:
     ) -> None:
         self.controllers = controllers
         self.classes: list[Object] | None = None
+        self.drivers: set[str] | None = None
+        self.rooms: dict[Worker, Room] = {}
+        self.quotas: dict[str, list[Object]] = {}
+        self.refused_claims: dict[str, str] = {}
+        self.users: dict[str, list[Object]] = {}
+        self.logs: dict[str, str] = {}
         self.events: dict[str, list[Object]] = defaultdict(list)
         for event in events:
             about = event["involvedObject"]
@@ -60,13 +80,30 @@ class Evidence:
             for uid in {about.get("uid", ""), *_UID.findall(about.get("name") or "")}:
                 self.events[uid].append(event)
         self.owned: dict[str, list[tuple[str, Object]]] = defaultdict(list)
-        self.helpers: set[str] = set()
+        self.helpers: dict[str, tuple[str, Object]] = {}
+        self._claims: dict[str, Object] = {}
         for kind, items in (("claim", claims), ("pod", pods), ("snapshot", snapshots)):
             for item in items:
                 for owner in _owners(item):
                     self.owned[owner].append((kind, item))
                 if kind != "claim" or any(reference.get("kind") != "DataVolume" for reference in _references(item)):
-                    self.helpers.add(item["metadata"]["uid"])
+                    self.helpers[item["metadata"]["uid"]] = kind, item
+                if kind == "claim":
+                    self._claims[item["metadata"]["uid"]] = item
+
+    @functools.cached_property
+    def working(self) -> set[str]:
+        """The helpers that get on, and so give back what they use."""
+        return {uid for uid in self.helpers if self._works(uid)}
+
+    def _works(self, uid: str) -> bool:
+        kind, item = self.helpers[uid]
+        owners = [item]
+        for each in owners:
+            owners += [self._claims[owner] for owner in _owners(each) if owner in self._claims and self._claims[owner] not in owners]
+        warned = any(not _NOISE.search(_event(event).text) and event.get("reason") not in _ECHOES for event in self.events.get(uid, ()))
+        in_use = any(event.get("reason") == "CloneSourceInUse" for owner in owners[1:] for event in self.events.get(owner["metadata"]["uid"], ()))
+        return is_at_work(kind, item, owners[1:], warned or in_use)
 
 
 class Statement(t.NamedTuple):
@@ -82,6 +119,7 @@ class RelatedObjects:
 
     def __init__(self, stored: Object, around: Evidence) -> None:
         self._around = around
+        self._waits_for_consumer = (stored.get("status") or {}).get("phase") in NEEDS_CONSUMER
         self._uids: dict[str, None] = {stored["metadata"].get("uid", ""): None}
         self._found: dict[str, list[Object]] = {"claim": [stored] if is_claim(stored) else [], "pod": [], "snapshot": []}
         reached = list(self._uids)
@@ -106,7 +144,53 @@ class RelatedObjects:
 
     def others_work(self) -> bool:
         """Whether other volumes' helpers are at work, which give back what they use."""
-        return bool(self._around.helpers.difference(self._uids))
+        return bool(self._around.working.difference(self._uids))
+
+    def outsizes_others(self) -> bool:
+        """Whether what other volumes' helpers may give back is next to nothing beside a claim of this one."""
+        helpers = self._around.helpers
+        others = sum(_size(item) for uid, (kind, item) in helpers.items() if kind == "claim" and uid not in self._uids)
+        return max(map(_size, self._found["claim"]), default=Decimal(0)) > _NEXT_TO_NOTHING * others > 0
+
+    def refused(self, stored: Object) -> Worker | None:
+        """The pod that the API server does not take."""
+        spec, metadata = stored.get("spec") or {}, stored["metadata"]
+        texts = [condition.get("message") or "" for condition in (stored.get("status") or {}).get("conditions") or ()]
+        texts += [statement.text for statement in self.conditions()]
+        name = next((found.group(1) for text in texts if (found := _REFUSED_POD.search(text))), None)
+        if name is None:
+            return None
+        source = (spec.get("source") or {}).get("pvc") or {}
+        # What reads a source is in the source's namespace.
+        abroad = name.endswith("-source-pod") or name.startswith("size-detection-")
+        named = [annotations(claim) for claim in self._found["claim"]]
+        return Worker(
+            (abroad and source.get("namespace")) or metadata.get("namespace") or "",
+            name,
+            spec.get("priorityClassName") or next((each[_PRIORITY_CLASS] for each in named if each.get(_PRIORITY_CLASS)), ""),
+            "" if abroad else spec.get("serviceAccountName") or next((each[_ACCOUNT] for each in named if each.get(_ACCOUNT)), ""),
+        )
+
+    def conditions(self) -> t.Iterator[Statement]:
+        """What CDI writes down on claims of pods that the API server does not take."""
+        for claim in self._found["claim"]:
+            noted = annotations(claim)
+            for condition in _CONDITIONS:
+                if noted.get(condition) == "false" and noted.get(f"{condition}.reason", "").startswith("Err"):
+                    yield Statement(_tidy(f"{noted[f'{condition}.reason']}: {noted.get(f'{condition}.message', '')}"))
+
+    def running(self) -> list[Object]:
+        return [pod for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") == "Running"]
+
+    def lasted(self) -> float:
+        """For how many seconds a worker ran that has failed."""
+        ended = [state for pod in self._found["pod"] for state in _states(pod) if state.get("exitCode")]
+        return max((age(state.get("startedAt")) - age(state.get("finishedAt")) for state in ended), default=0.0)
+
+    def last_error(self) -> str:
+        """What a worker said when it failed last, and was started again."""
+        ended = next((state for pod in self._found["pod"] for state in _states(pod) if state.get("exitCode")), None)
+        return condition_text(ended) if ended else ""
 
     def pods(self) -> t.Iterator[Statement]:
         """What pods that do not run say: their containers, and their events."""
@@ -159,14 +243,26 @@ class RelatedObjects:
                 yield Statement(f"NoStorageClass: claim {name} names no storage class, and none is the default")
             elif not storage_class:
                 yield Statement(f"ClaimPending: claim {name} has the empty storage class, and no persistent volume fits it")
-            # The claim that is to be populated is pending until the end.
-            elif claim["metadata"]["uid"] in self._around.helpers:
+            # The claim that is to be populated is pending until the end; and one that a consumer has to bind until there is one.
+            elif claim["metadata"]["uid"] in self._around.helpers or not (claim["spec"].get("dataSourceRef") or self._waits_for_consumer):
                 yield Statement(f"ClaimPending: claim {name} of storage class {storage_class} is not bound")
 
 
 def _bytes(value: Decimal) -> str:
     """`64Mi`, or `60M`, as CDI writes its own."""
     return f"{value / 10**6:.0f}M" if value and value % 10**6 == 0 else short(value)
+
+
+def _states(pod: Object) -> t.Iterator[Object]:
+    """How the containers of a pod have ended, the last end first."""
+    for container in (pod.get("status") or {}).get("containerStatuses") or ():
+        for state in (container.get("state") or {}, container.get("lastState") or {}):
+            if state.get("terminated"):
+                yield state["terminated"]
+
+
+def _size(claim: Object) -> Decimal:
+    return parse(((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", 0))
 
 
 def is_claim(stored: Object) -> bool:
@@ -198,6 +294,8 @@ def warnings_about(stored: Object, around: Evidence, explained: t.Mapping[str, s
     for event in RelatedObjects(stored, around).events:
         text = _event(event).text
         message = text.partition(": ")[2]
+        if any(words in text and words in explained["message"] for words in _SAID_BETTER):
+            continue
         if not _NOISE.search(text) and message not in explained["message"] and not any(message in other for other in told):
             told[text] = None
     return list(told)[:3][::-1]

@@ -14,7 +14,6 @@ import typing as t
 from ._clone import annotations
 from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from ._errors import ApiError
-from ._image import Image
 from ._overhead import required_space, usable_space
 from ._quantity import parse, short
 from ._resources import (
@@ -30,6 +29,9 @@ from ._resources import (
 )
 from ._scratch import Settings, asked_size, overhead_of, target_bytes
 from ._values import LARGEST
+
+if t.TYPE_CHECKING:
+    from ._image import Image
 
 Object = t.Dict[str, t.Any]
 

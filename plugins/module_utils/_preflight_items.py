@@ -7,20 +7,49 @@
 
 from __future__ import annotations
 
+import typing as t
+
 from . import _data_volume as rules
-from ._clone_guard import will_be_made
+from ._clone_order import will_be_made
 from ._data_volume_ensure import Item, drift_of
 from ._data_volume_unfilled import never_filled
 from ._module import Task
-from ._preflight import Planned
-from ._preflight_sources import look_at_sources
-from ._preflight_task import Preflight
+from ._reader import Reader
+
+if t.TYPE_CHECKING:
+    from ._preflight_task import Preflight
+    from ._scratch import Settings
 
 
-def look_before_writing(task: Task, items: list[Item]) -> Preflight:
+class Looked(t.NamedTuple):
+    """What was read before the first write; no `checks` when nothing is going to be created."""
+
+    reader: Reader
+    checks: Preflight | None = None
+
+    @property
+    def settings(self) -> Settings | None:
+        return self.checks.settings if self.checks else None
+
+    @property
+    def created_namespaces(self) -> list[str]:
+        return self.checks.created_namespaces if self.checks else []
+
+    def source_image(self, item: Item) -> dict[str, t.Any] | None:
+        """The facts of the image that the volume is imported from, if it was looked at."""
+        return self.checks.source_images.get(item.key) if self.checks else None
+
+
+def look_before_writing(task: Task, items: list[Item]) -> Looked:
     """Give each item that cannot be created its error. Items that stay as they are, or are deleted, cost no request."""
-    checks = Preflight(task, {*(item.key for item in items if item.present), *_planned_sources(task)})
     made = [item for item in items if not item.error and (will_be_made(item) or _heals(item))]
+    if not made:
+        return Looked(Reader(task.connection))
+    from ._preflight import Planned
+    from ._preflight_sources import look_at_sources
+    from ._preflight_task import Preflight
+
+    checks = Preflight(task, {*(item.key for item in items if item.present), *_planned_sources(task)})
     images = look_at_sources(checks, made)
     checks.source_images.update({key: found.facts for key, found in images.items()})
     planned = [
@@ -29,12 +58,12 @@ def look_before_writing(task: Task, items: list[Item]) -> Preflight:
     errors = checks.check(planned, {key: found.image for key, found in images.items() if found.image})
     for item in items:
         item.error = item.error or errors.get(item.key, "")
-    return checks
+    return Looked(checks.reader, checks)
 
 
-def create_namespaces(checks: Preflight, items: list[Item]) -> None:
+def create_namespaces(looked: Looked, items: list[Item]) -> None:
     """Just before the items are written, and not for those that will not be."""
-    errors = checks.create_namespaces([item.key for item in items if not item.error])
+    errors = looked.checks.create_namespaces([item.key for item in items if not item.error]) if looked.checks else {}
     for item in items:
         item.error = item.error or errors.get(item.key, "")
 

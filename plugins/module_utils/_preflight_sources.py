@@ -15,25 +15,16 @@ from ._data_volume_ensure import Item
 from ._errors import CdiError
 from ._preflight_task import Preflight
 from ._resources import CONFIG_MAP, SECRET
-from ._scratch import asked_size
 from ._source_check import Request, fetch_all
 from ._source_image import SourceImage, inspect_answer
+from ._source_size import http_source, sizeless
 
 MIB = 1024 * 1024
 
 
-def keep_stored_sizes(items: t.Iterable[Item]) -> None:
-    """A volume whose size was left to its image has the size that it was created with."""
-    for item in items:
-        target = _sizeless(item)
-        if target is not None and item.stored is not None:
-            target["size"] = asked_size(item.stored.get("spec") or {})
-            item.volume["size_by_image"] = True
-
-
 def look_at_sources(checks: Preflight, items: t.Sequence[Item]) -> dict[tuple[str, str], SourceImage]:
     """What is known of the images of volumes that will be created, by the volumes' keys. Sets sizes that are left to the image, and errors."""
-    looked = [item for item in items if _http(item) and item.volume["check_source"] != "never"]
+    looked = [item for item in items if http_source(item) and item.volume["check_source"] != "never"]
     for item in looked:
         if item.volume.get("size_by_image"):
             item.volume["storage"]["size"] = None  # The image of now may be another one.
@@ -61,7 +52,7 @@ def _error(item: Item, found: SourceImage) -> str:
     problem = found.refusal
     if not problem and found.image is None and item.volume["check_source"] == "always":
         problem = f"check_source is 'always', and {found.reason}; correct source.http.url, or set check_source=auto"
-    target = None if problem else _sizeless(item)
+    target = None if problem else sizeless(item)
     if target is not None:
         needed = found.image.needed_size if found.image else None
         if needed is None:
@@ -72,19 +63,9 @@ def _error(item: Item, found: SourceImage) -> str:
     return f"Cannot create DataVolume {item.title}: {problem}." if problem else ""
 
 
-def _http(item: Item) -> t.Mapping[str, t.Any] | None:
-    return (item.volume["source"] or {}).get("http")
-
-
-def _sizeless(item: Item) -> dict[str, t.Any] | None:
-    """The `storage` of a volume whose image is to tell the size."""
-    target = item.volume["storage"] if item.present and _http(item) else None
-    return target if target and target["size"] is None else None
-
-
 def _request(checks: Preflight, item: Item) -> Request:
     """As CDI's importer will ask. Raises CdiError when something that it needs may not be read, or is not there."""
-    http, namespace = t.cast(t.Mapping[str, t.Any], _http(item)), item.key[0]
+    http, namespace = t.cast(t.Mapping[str, t.Any], http_source(item)), item.key[0]
 
     def data(resource: t.Any, name: str) -> dict[str, str]:
         stored = checks.find(resource, namespace, name)

@@ -16,19 +16,17 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from . import _preflight as rules
-from ._argspec import ArgumentSpec
 from ._cdi import active, release
-from ._cdi_config import CONFIG_NAME
 from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
-from ._clone_prediction import Reader
 from ._connection import Object
 from ._errors import ApiError, CdiError
-from ._image import Image
 from ._module import Task
 from ._preflight import Planned, Reference
+from ._reader import Reader
 from ._resources import (
     CDI,
     CDI_CONFIG,
+    CONFIG_NAME,
     NAMESPACE,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
@@ -38,10 +36,12 @@ from ._resources import (
 )
 from ._scratch import Settings
 
+if t.TYPE_CHECKING:
+    from ._image import Image
+
 Key = t.Tuple[str, str]
 Errors = t.Dict[Key, str]
 
-SPEC = ArgumentSpec({"create_namespace": {"type": "bool", "default": False}})
 _PARALLEL = 8
 _TOLD_NAMES = 5
 _OK, _MISSING = "ok", "missing"

@@ -39,6 +39,10 @@ _CDI = "cdi.kubevirt.io"
 
 CDI = Resource(_CDI, "v1beta1", "cdis", "CDI", False)
 CDI_CONFIG = Resource(_CDI, "v1beta1", "cdiconfigs", "CDIConfig", False)
+# The Deployment that installs CDI.
+OPERATOR = "cdi-operator"
+# Of the one CDIConfig that CDI keeps.
+CONFIG_NAME = "config"
 STORAGE_PROFILE = Resource(_CDI, "v1beta1", "storageprofiles", "StorageProfile", False)
 DATA_SOURCE = Resource(_CDI, "v1beta1", "datasources", "DataSource", True)
 DATA_VOLUME = Resource(_CDI, "v1beta1", "datavolumes", "DataVolume", True)
@@ -59,6 +63,8 @@ SECRET = Resource("", "v1", "secrets", "Secret", True)
 SERVICE_ACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount", True)
 INGRESS = Resource("networking.k8s.io", "v1", "ingresses", "Ingress", True)
 PRIORITY_CLASS = Resource("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", False)
+LIMIT_RANGE = Resource("", "v1", "limitranges", "LimitRange", True)
+RESOURCE_QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota", True)
 NAMESPACE = Resource("", "v1", "namespaces", "Namespace", False)
 CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap", True)
 EVENT = Resource("", "v1", "events", "Event", True)

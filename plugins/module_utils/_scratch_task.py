@@ -10,20 +10,12 @@ from __future__ import annotations
 import typing as t
 
 from ._cdi import release
-from ._cdi_config import CONFIG_NAME
 from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from ._connection import Connection, Object
-from ._data_volume_facts import ObservedScratch, scratch_facts
+from ._data_volume_facts import ObservedScratch, VolumeAndClaim, scratch_facts
 from ._errors import ApiError
-from ._resources import CDI, CDI_CONFIG, EVENT, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, STORAGE_PROFILE, Resource
+from ._resources import CDI, CDI_CONFIG, CONFIG_NAME, EVENT, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, STORAGE_PROFILE, Resource
 from ._scratch import Settings, claim_name, need
-
-
-class VolumeAndClaim(t.NamedTuple):
-    """A DataVolume and its claim."""
-
-    volume: Object
-    claim: Object | None
 
 
 def may_need(pairs: t.Iterable[VolumeAndClaim]) -> list[VolumeAndClaim]:

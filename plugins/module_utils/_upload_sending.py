@@ -218,13 +218,16 @@ def _ready(session: Session, item: Item) -> Object:
     session.progress.say(item.title, "waiting for the upload server")
     volume = rules.declared(item.upload)
 
+    looked: dict[str, Evidence] = {}
+
     def judge(_name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
+        around = around or looked.get(name)
         return rules.judge_claim_ready(stored, around) if item.volume is None else diagnosis.judge(volume, stored, around)
 
     reader = EvidenceReader(session.connection, namespace)
 
     def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
-        around = reader.probe(quiet.values(), seconds)
+        around = looked[name] = reader.probe(quiet.values(), seconds)
         return {each: judge(each, stored, around) for each, stored in quiet.items()}
 
     deadline = time.monotonic() + session.timeout

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from . import _data_volume_growth as growth
 from . import _upload as rules
 from ._cdi import active, release
-from ._cdi_config import CONFIG_NAME
 from ._clone_facts import DEFAULT_CLASS, default_class
 from ._connection import Object
 from ._errors import ApiError, CdiError
@@ -26,6 +25,7 @@ from ._preflight_task import Preflight
 from ._resources import (
     CDI,
     CDI_CONFIG,
+    CONFIG_NAME,
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     SELF_SUBJECT_ACCESS_REVIEW,

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from . import _data_volume as data_volume
 from . import _upload as rules
 from ._apply import normalise, for_result
-from ._argspec import PROGRESS, WHEN_IN_USE, ArgumentSpec
+from ._argspec import CREATE_NAMESPACE, PROGRESS, WHEN_IN_USE, ArgumentSpec
 from ._clone import annotations
 from ._collected import as_volume, collected_drift, is_collected, will_be_collected
 from ._connection import Object
@@ -27,7 +27,6 @@ from ._module import Task
 from ._overhead import NO_OVERHEAD, required_space
 from ._preallocation import preallocation_facts
 from ._preflight import Planned
-from ._preflight_task import SPEC as PREFLIGHT
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._upload_sending import annotate, create, recorded_digest, replace, send_until_taken, settle_failure
 from ._upload_session import Item, Session
@@ -55,7 +54,7 @@ SPEC = PROGRESS + ArgumentSpec(
         "upload_proxy_ca": {"type": "str"},
         "cdi_namespace": {"type": "str"},
         "wait_timeout": {"type": "int", "default": 600},
-        **PREFLIGHT.options,
+        **CREATE_NAMESPACE.options,
     },
     required_one_of=[("name", "uploads")],
     mutually_exclusive=[("name", "uploads"), ("path", "uploads")],

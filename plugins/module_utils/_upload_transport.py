@@ -21,11 +21,10 @@ import ssl
 import typing as t
 from urllib.parse import urlsplit
 
-from ._cdi_config import CONFIG_NAME
 from ._connection import Connection
 from ._errors import ApiError, CdiError
 from ._public import public_url
-from ._resources import API_SERVICE, CDI_CONFIG, CONFIG_MAP, POD
+from ._resources import API_SERVICE, CDI_CONFIG, CONFIG_MAP, CONFIG_NAME, POD
 from ._tunnel import SUBPROTOCOLS, TlsStream, Tunnel
 from ._upload_source import FileIdentity, open_source
 

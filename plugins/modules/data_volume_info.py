@@ -253,14 +253,18 @@ data_volumes:
           sample: ImportInProgress
         cause:
           description:
-            - A code that later releases keep. Of the source V(source_not_found), V(source_unauthorized), V(source_unreachable),
-              V(certificate_untrusted), V(checksum_mismatch), V(image_invalid), V(image_unreadable), V(image_too_large).
-            - Of the pods that fill the volume V(secret_missing), V(config_map_missing), V(image_pull_failed), V(mount_failed),
-              V(worker_out_of_memory), V(worker_refused), V(worker_restarts), V(worker_unschedulable).
+            - A code that later releases keep. Of the source V(source_not_found), V(source_unauthorized), V(source_refused),
+              V(source_server_failed), V(source_silent), V(source_unreachable), V(transfer_broken), V(certificate_untrusted),
+              V(checksum_mismatch), V(image_invalid), V(image_unreadable), V(image_too_large).
+            - Of the pods that fill the volume V(secret_missing), V(config_map_missing), V(priority_class_missing),
+              V(service_account_missing), V(limit_range), V(pod_security), V(image_pull_failed), V(mount_failed), V(worker_out_of_memory),
+              V(worker_refused), V(worker_restarts), V(worker_unschedulable).
             - Of the storage V(storage_class_missing), V(storage_profile_incomplete), V(claim_exists), V(claim_lost), V(claim_missing),
-              V(claim_not_valid), V(claim_pending), V(provisioning_failed), V(quota_exceeded), V(storage_full).
-            - Of a clone V(clone_not_valid), V(clone_source_in_use), V(clone_source_missing), V(clone_token_invalid), V(snapshot_failed).
-            - Else V(controller_down), V(deleted), V(failed), V(unfinished), V(waiting_for_consumer).
+              V(claim_not_valid), V(claim_pending), V(provisioner_missing), V(provisioning_failed), V(quota_exceeded), V(storage_full).
+            - Of a clone V(clone_not_valid), V(clone_source_in_use), V(clone_source_missing), V(clone_token_invalid), V(snapshot_failed),
+              V(source_failed).
+            - Of an upload V(upload_unfinished), V(waiting_for_upload).
+            - Else V(controller_down), V(deleted), V(failed), V(no_progress), V(unfinished), V(waiting_for_consumer).
           returned: success
           type: str
           sample: source_not_found

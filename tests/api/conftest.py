@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import statistics
 import tempfile
 import time
 import uuid
@@ -41,6 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = _CLUSTERS.enter_context(tempfile.TemporaryDirectory())
         os.environ.update(_CLUSTERS.enter_context(light_cluster(number, Path(folder))))
         os.environ["KUBEVIRT_CDI_TEST_NUMBER"] = str(number)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How fast the mistakes of users were answered."""
+    reports = terminalreporter.stats.get("passed", [])
+    seconds = [report.duration for report in reports if report.when == "call" and "::test_a_mistake_ends_before_a_write[" in report.nodeid]
+    if seconds:
+        terminalreporter.write_line(f"{len(seconds)} mistakes ended in {statistics.median(seconds):.1f} s, the slowest in {max(seconds):.1f} s")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -279,7 +279,9 @@ def test_a_right_that_is_missing_is_named_and_nothing_guessed(look_up, namespace
         ("golden", "write namespace/name"),
         ("a/b/c", "write namespace/name"),
         (7, "write namespace/name"),
-        ({"name": "x", "sorce": {}}, "sorce"),
+        ({"name": "x", "sorce": {}}, r"^Cannot look up volume 'x': unknown option 'sorce'; did you mean 'source'\?$"),
+        ({"name": "x", "storage": {"sise": "1Gi"}}, r"^Cannot look up volume 'x'.storage: unknown option 'sise'; did you mean 'size'\?$"),
+        ({"name": "x", "preallocation": "perhaps"}, r"^Cannot look up volume 'x': .*preallocation.*; see the options of module kubevirt.cdi.data_volume\.$"),
         ({"name": "x", "source": {"pvc": {"name": "golden"}}}, "neither storage nor pvc"),
     ],
 )

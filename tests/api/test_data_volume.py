@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+from tests.api.conftest import ADMIN
 
 VOLUME: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 BLANK: dict[str, Any] = {**VOLUME, "wait": False}
@@ -30,6 +35,24 @@ def test_a_hundred_unchanged_volumes_cost_one_list(wire, module, namespace) -> N
     wire.requests.clear()
     assert not module("data_volume", namespace=namespace, data_volumes=volumes, wait=False).result["changed"]
     assert len(wire.requests) == 1
+
+
+def test_an_unchanged_volume_loads_none_of_the_code_for_changes(wire, namespace, module) -> None:
+    """Ansible gives each task a process, which compiles what it imports: that is most of the time of an unchanged volume."""
+    assert module("data_volume", name="disk", namespace=namespace, **BLANK).result["changed"]
+    options = {"host": wire.url, "api_key": ADMIN, "name": "disk", "namespace": namespace, **BLANK}
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "ansible_collections.kubevirt.cdi.plugins.modules.data_volume"],
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": options}),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ended.stdout)["changed"] is False
+    loaded = set(re.findall(r"kubevirt\.cdi\.plugins\.module_utils\.(\w+)$", ended.stderr, re.MULTILINE))
+    assert "_connection" in loaded
+    assert loaded & {"_allocation", "_clone_plan", "_clone_prediction", "_diagnosis", "_image", "_preflight", "_scratch_task", "_source_check", "_wait"} == set()
+    assert not re.search(r"\b(kubernetes|yaml|websocket)$", ended.stderr, re.MULTILINE)
 
 
 def test_nothing_is_discovered(wire, module, namespace) -> None:

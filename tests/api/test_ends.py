@@ -135,7 +135,7 @@ def test_an_error_of_the_lookup_is_shown_once(tmp_path, wire) -> None:
     (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
     played = play(tmp_path / "play.yml", variables={"url": wire.url})
     # Ansible tells where an error passed; what caused the plugin's own error must not be one more of these.
-    said = "'no-slash' names no volume"
+    said = "'no-slash' does not name a volume"
     assert played.code == 2 and said in played.output
     assert played.output.count(said) == played.output.count(f"clone_method: {said}"), played.output
     assert os.environ["KUBEVIRT_CDI_TEST_SERVER"] not in played.output

@@ -19,7 +19,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_plan as
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import conditions
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import annotations
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_prediction import Reader, predict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_prediction import predict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._reader import Reader
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (

@@ -15,19 +15,17 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CONFIG_MAP,
+    LIMIT_RANGE,
     NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
-    POD,
     STORAGE_CLASS,
     Resource,
 )
-from tests.cluster.versions import HELPER_IMAGE
-from tests.real.clone_bed import THIN, until
+from tests.real.clone_bed import THIN
 from tests.real.fault_bed import HTTP, HTTPS, NODE, STORAGE, Bed, Fault, Seen, blank, check, http, storage_faults
 
 _RBAC = "rbac.authorization.k8s.io"
 ROLE_BINDING = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True)
-LIMIT_RANGE = Resource("", "v1", "limitranges", "LimitRange", True)
 
 REGISTRY = HTTPS.replace("https://", "docker://")
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}, "storageClassName": "thin"}
@@ -116,7 +114,7 @@ FAULTS = {
         "", "the image holds a disk of 64Mi (qcow2)", "request at least 64Mi", {**http(), "storage": {**STORAGE, "size": "32Mi"}, "check_source": "auto"}
     ),
     "clone-too-small": Fault("", "is smaller than the source's 64Mi", "request at least 64Mi or omit the size", _clone("source", "32Mi")),
-    "clone-source-in-use": Fault("clone_source_in_use", "user using", "end the pod", _clone("used")),
+    "clone-source-in-use": Fault("clone_source_in_use", "is in use by pod", "or clone from a snapshot", _clone("used")),
     "snapshot-fails": Fault("snapshot_failed", "no snapshots today", "copy instead", _clone("source")),
     # What is refused at once
     "claim-refused": Fault("", "is refused by a LimitRange", "ask for storage.size=94Mi at most", http(), "limited"),
@@ -159,26 +157,7 @@ def bed(connection: Connection) -> Iterator[Bed]:
     connection.delete(NAMESPACE, bed.namespace("going"), dry_run=False)
     sources = bed.all(bed.declare, {name: Fault("", "", "", blank()) for name in ("source", "used")})
     assert not any(seen.result.get("failed") for seen in sources.values()), sources
-    bed.make(
-        POD,
-        "user",
-        main,
-        spec={
-            "containers": [
-                {
-                    "name": "user",
-                    "image": HELPER_IMAGE,
-                    "command": ["sleep", "600"],
-                    "volumeMounts": [{"name": "volume", "mountPath": "/volume"}],
-                }
-            ],
-            "volumes": [{"name": "volume", "persistentVolumeClaim": {"claimName": "used"}}],
-            "terminationGracePeriodSeconds": 0,
-        },
-    )
-    until(
-        lambda: ((connection.get(POD, "user", main) or {}).get("status") or {}).get("phase") == "Running", 60, "no pod"
-    )
+    bed.use("used", main)
     yield bed
     connection.merge(CONFIG_MAP, "stays", bed.namespace("going"), {"metadata": {"finalizers": None}}, dry_run=False)
     bed.remove()

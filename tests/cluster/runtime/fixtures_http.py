@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""nginx on the node's address: the images over HTTP and TLS, behind a password, slowly, and breaking off."""
+"""nginx on the node's address: the images over HTTP and TLS, behind a password, slowly, and all the ways in which a server fails."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ PRIVATE_REGISTRY_PORT = 5001
 USER, PASSWORD = "test-user", "test-password"
 SLOW_RATE = "1m"  # bytes per second and connection
 BROKEN_AFTER = "4m"  # bytes of each answer
-_BROKEN_PORT = 8081
+_BROKEN_PORT, _SILENT_PORT = 8081, 8082
+# Answered below /status/CODE/, whatever is asked for.
+STATUSES = (405, 410, 418, 429, 500, 502, 503, 504)
 
 
 def http_components(state: Path, address: str, certificate: Path, key: Path) -> list[Component]:
@@ -30,6 +32,7 @@ def http_components(state: Path, address: str, certificate: Path, key: Path) -> 
     (directory / "passwords").write_text(f"{USER}:{{PLAIN}}{PASSWORD}\n")
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     temporary = "\n    ".join(f"{kind}_temp_path {directory}/{kind};" for kind in kinds)
+    statuses = "\n        ".join(f"location /status/{code}/ {{ return {code}; }}" for code in STATUSES)
     config = directory / "nginx.conf"
     # root: the state directory may be below a home that no other user can enter.
     config.write_text(f"""user root;
@@ -66,6 +69,15 @@ http {{
             proxy_buffering off;
             proxy_read_timeout 1s;
         }}
+        # The name is there, and no byte of it ever comes.
+        location /silent/ {{
+            proxy_pass http://127.0.0.1:{_SILENT_PORT}/;
+            proxy_buffering off;
+        }}
+        location /loop/ {{
+            return 302 /loop/;
+        }}
+        {statuses}
         location /v2/ {{
             proxy_pass http://{address}:{REGISTRY_PORT};
             proxy_set_header Host $http_host;
@@ -85,6 +97,12 @@ http {{
         listen 127.0.0.1:{_BROKEN_PORT};
         root {images};
         limit_rate_after {BROKEN_AFTER};
+        limit_rate 1;
+    }}
+    server {{
+        listen 127.0.0.1:{_SILENT_PORT};
+        root {images};
+        limit_rate_after 1;
         limit_rate 1;
     }}
 }}

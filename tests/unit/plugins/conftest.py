@@ -1,10 +1,32 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lookups are found only when Ansible has been told of collections before the first import from one."""
+"""Lookups are found only when Ansible has been told of collections before the first import from one; and files to inspect."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+import pytest
 from ansible.plugins.loader import init_plugin_loader
 
+from tests.image_files import MIB
+
 init_plugin_loader()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("files")
+
+
+@pytest.fixture(scope="module")
+def disk(folder: Path) -> Path:
+    """Data at the start, in the middle and at the very end, with holes between, and a size that is no whole cluster."""
+    path = folder / "source.img"
+    with open(path, "wb") as file:
+        for at, length in ((0, 3 * MIB), (20 * MIB + 4096, 70_000), (64 * MIB - 7 * 512, 8 * 512)):
+            file.seek(at)
+            file.write(os.urandom(length))
+    return path

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import METHOD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import source_reference
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_facts import (
     Cluster,
     claim_source,
     cluster,
     owner_name,
     snapshot_source,
-    source_reference,
     target,
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_plan import StorageClass

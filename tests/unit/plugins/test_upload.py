@@ -222,7 +222,9 @@ def test_what_keeps_a_claim_from_uploads_is_known_from_its_events() -> None:
     said = {"metadata": {"uid": "e"}, "involvedObject": about, "reason": "ErrExceededQuota", "message": "exceeded quota"}
     verdict = rules.judge_claim_ready(claim, Evidence([said]))
     assert verdict.state == FAILED and "raise the namespace's quota" in verdict.reason
-    assert "its upload server is not ready" in rules.judge_claim_ready(claim, Evidence()).reason
+    assert "claim disk of storage class thin is not bound" in rules.judge_claim_ready(claim, Evidence()).reason
+    bound = {**claim, "status": {"phase": "Bound"}}
+    assert "its upload server is not ready" in rules.judge_claim_ready(bound, Evidence()).reason
 
 
 @pytest.mark.parametrize(

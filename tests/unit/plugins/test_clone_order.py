@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume as rules
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_guard import sources_first
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_order import sources_first
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_ensure import Item
 from tests.refused_volumes import volume
 
