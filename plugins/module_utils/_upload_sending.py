@@ -24,6 +24,7 @@ from ._diagnosis_rules import BEGUN
 from ._errors import ApiError, CdiError
 from ._evidence_reader import EvidenceReader
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, UPLOAD_TOKEN_REQUEST, Resource
+from ._secrets import remember
 from ._upload_session import Item, Session
 from ._upload_transport import Answer, Unreachable, is_forbidden, send
 from ._verdict import FAILED, REACHED, Verdict
@@ -276,6 +277,7 @@ def _token(session: Session, item: Item) -> str:
     token = (session.connection.create(UPLOAD_TOKEN_REQUEST, body, namespace, dry_run=False).get("status") or {}).get("token")
     if not token:
         raise CdiError(f"CDI gave no upload token for {item.title}; see that Deployment cdi-apiserver runs, and run the task again.")
+    remember({str(token)})
     return str(token)
 
 

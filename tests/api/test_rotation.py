@@ -2,10 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Credentials that are rotated in the middle of a wait, or of a task of many volumes: it goes on, nothing is written twice, and no credential plugin
-runs more than twice.
-
-The tokens are a service account's own, bound to a Secret each: what the API server rejects when that is deleted.
-"""
+runs more than twice."""
 
 from __future__ import annotations
 
@@ -15,33 +12,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes import client
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
 from tests.cluster.runtime.certificates import Authority
-from tests.modules import Ran, official_client, run_module
+from tests.modules import Ran, run_module
+from tests.rotation import KINDS, SECOND, Rotation, rotating
 from tests.wire import Wire, counting_proxy
 
 BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
-VERSION = "client.authentication.k8s.io/v1"
-FIRST, SECOND = "first", "second"
-
-
-@dataclass
-class Rotation:
-    """A kubeconfig's user whose token is `tokens[FIRST]` until `rotate` is called; then that is rejected, and the second is given."""
-
-    tokens: dict[str, str]
-    user: dict[str, Any]
-    rotate: Callable[[], None]
-    runs: Callable[[], int]
 
 
 @pytest.fixture
@@ -59,45 +42,11 @@ def tls_wire(tmp_path: Path) -> Iterator[Wire]:
         yield record
 
 
-@pytest.fixture(params=["token file", "plugin whose token expires", "plugin whose token is revoked"])
+@pytest.fixture(params=KINDS)
 def rotation(request: pytest.FixtureRequest, namespace: str, tmp_path: Path) -> Iterator[Rotation]:
-    core, rights = client.CoreV1Api(official_client()), client.RbacAuthorizationV1Api(official_client())
-    core.create_namespaced_service_account(namespace, {"metadata": {"name": "robot"}})
-    subject = {"kind": "ServiceAccount", "name": "robot", "namespace": namespace}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
-    rights.create_cluster_role_binding({"metadata": {"name": namespace}, "roleRef": role, "subjects": [subject]})
-    tokens = {}
-    for name in (FIRST, SECOND):
-        core.create_namespaced_secret(namespace, {"metadata": {"name": name}})
-        bound = {"kind": "Secret", "apiVersion": "v1", "name": name}
-        tokens[name] = core.create_namespaced_service_account_token("robot", namespace, {"spec": {"boundObjectRef": bound}}).status.token
-    file, runs, expiry = tmp_path / "token", tmp_path / "runs", tmp_path / "expiry"
-    file.write_text(tokens[FIRST])
-    runs.write_text("")
-    expiry.write_text("2099-01-01T00:00:00Z")
-    if "expires" in request.param:
-        expiry.write_text((datetime.now(timezone.utc) + timedelta(seconds=8)).strftime("%Y-%m-%dT%H:%M:%SZ"))
-    script = tmp_path / "plugin.sh"
-    status = '\'{"token": "\'$(cat token)\'", "expirationTimestamp": "\'$(cat expiry)\'"}\''
-    credential = f'\'{{"apiVersion": "{VERSION}", "kind": "ExecCredential", "status": \'{status}\'}}\''
-    script.write_text(f"#!/bin/sh\ncd {tmp_path}\necho >>runs\necho {credential}\n")
-    script.chmod(0o755)
-
-    def rotate() -> None:
-        """At once for a file; a plugin's token expires before it is rejected."""
-        written = datetime.fromisoformat(expiry.read_text().replace("Z", "+00:00"))
-        file.write_text(tokens[SECOND])
-        expiry.write_text("2099-01-01T00:00:00Z")
-        if "expires" in request.param:
-            time.sleep(max((written - datetime.now(timezone.utc)).total_seconds() + 1, 0))
-        core.delete_namespaced_secret(FIRST, namespace)
-        old = connect({"host": os.environ["KUBEVIRT_CDI_TEST_SERVER"], "ca_cert": os.environ["KUBEVIRT_CDI_TEST_CA"], "api_key": tokens[FIRST]})
-        while old.transport.request("GET", "/api", {}).status != 401:  # The API server remembers a token for some seconds.
-            time.sleep(0.5)
-
-    user = {"tokenFile": str(file)} if request.param == "token file" else {"exec": {"apiVersion": VERSION, "command": str(script), "interactiveMode": "Never"}}
-    yield Rotation(tokens, user, rotate, lambda: len(runs.read_text()))
-    rights.delete_cluster_role_binding(namespace)
+    server = {"host": os.environ["KUBEVIRT_CDI_TEST_SERVER"], "ca_cert": os.environ["KUBEVIRT_CDI_TEST_CA"]}
+    with rotating(request.param, namespace, tmp_path, server) as made:
+        yield made
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Co
 from tests.cluster.digests import digests  # noqa: E402
 from tests.modules import Ran, run_on_cluster  # noqa: E402
 from tests.real.clone_bed import alone  # noqa: E402
-from tests.real.uploads import Images, namespace_of  # noqa: E402
+from tests.real.uploads import SERVICE, Images, namespace_of  # noqa: E402
 from tests.runner.site import INVENTORY, OWN_VARIABLES  # noqa: E402
 
 KUBECONFIG = os.environ["KUBECONFIG"]
@@ -106,3 +106,11 @@ def digest() -> Callable[..., str]:
 def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     """Files to upload."""
     return Images(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture
+def proxy_url(connection: Connection) -> str:
+    """The proxy's service, which this machine reaches."""
+    service = connection.get(SERVICE, "cdi-uploadproxy", "cdi")
+    assert service is not None
+    return f"https://{service['spec']['clusterIP']}"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 import shutil
@@ -15,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from kubernetes import client, config
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._progress import Progress
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, POD
 from tests.cluster.digests import digests
 from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, aged, module_process, upload_here, when_sent
+from tests.rotation import KINDS, rotating
 
 UPLOADED = "kubevirt.cdi/uploaded-sha256"
 
@@ -151,3 +155,32 @@ def test_a_token_older_than_five_minutes_is_renewed(
     result = upload_here(connection, **options, progress_file=str(tmp_path / "progress"))
     assert result["phase"] == "Succeeded" and len(handed) == 2 and result["retries"] == 1
     assert "(HTTP 401)" in (tmp_path / "progress").read_text()
+
+
+@pytest.mark.parametrize("by_url", [False, True], ids=["port-forward", "url"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "expires" not in kind])
+def test_an_upload_goes_on_when_the_account_is_rotated(
+    images: Images, namespace: str, proxy_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, by_url: bool
+) -> None:
+    """The API server rejects the first token from the middle of the file on. What was sent is not sent again."""
+    cluster = yaml.safe_load(Path(KUBECONFIG).read_text())["clusters"][0]
+    (tmp_path / "ca.crt").write_bytes(base64.b64decode(cluster["cluster"]["certificate-authority-data"]))
+    server = {"host": cluster["cluster"]["server"], "ca_cert": str(tmp_path / "ca.crt")}
+    with rotating(kind, namespace, tmp_path, server) as rotation:
+        context = {"cluster": cluster["name"], "user": "robot"}
+        kubeconfig = {"clusters": [cluster], "users": [{"name": "robot", "user": rotation.user}], "contexts": [{"name": "x", "context": context}]}
+        robot = connect({"kubeconfig": kubeconfig, "context": "x"})
+        rotated: list[int] = []
+
+        def rotate_midway(_progress: Any, _title: str, sent: int, size: int, _seconds: float) -> None:
+            if not rotated and 2 * sent >= size:
+                rotated.append(sent)
+                rotation.rotate()
+
+        monkeypatch.setattr(Progress, "sent", rotate_midway)
+        options = {"name": "disk", "namespace": namespace, "path": str(images.large), "progress_file": str(tmp_path / "progress")}
+        result = upload_here(robot, **options, **({"upload_proxy_url": proxy_url} if by_url else {}))
+        assert rotated and rotated[0] < result["bytes_sent"] == images.large.stat().st_size
+        assert (result["phase"], result["retries"], result["changed"]) == ("Succeeded", 0, True)
+        assert robot.transport.request("GET", "/api", {}).status == 200 and rotation.runs() in ((0,) if kind == "token file" else (2,))
+    assert digests(KUBECONFIG, [f"{namespace}/disk"], images.large.stat().st_size) == {f"{namespace}/disk": hashlib.sha256(images.large.read_bytes()).hexdigest()}

@@ -17,7 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Co
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CONFIG_MAP, DATA_VOLUME, ROLE, ROLE_BINDING
 from tests.real.clone_bed import alone
-from tests.real.uploads import SERVICE, THIN, ForeignProxy, Images, upload_here
+from tests.real.uploads import THIN, ForeignProxy, Images, upload_here
 
 
 def test_a_foreign_certificate_gets_neither_token_nor_bytes(
@@ -87,12 +87,6 @@ def test_nothing_is_deleted_for_a_file_that_there_is_no_way_for(
             connection.delete(resource, namespace, "cdi", dry_run=False)
     assert refused["failed"] and 'grant "get" and "create" on pods/portforward' in refused["msg"], refused["msg"]
     assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"] == before["metadata"]["uid"]
-
-
-@pytest.fixture
-def proxy_url(connection: Connection) -> str:
-    """The proxy's service, which this machine reaches."""
-    return f"https://{connection.get(SERVICE, 'cdi-uploadproxy', 'cdi')['spec']['clusterIP']}"
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import release
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._overhead import NO_OVERHEAD, Overhead
+from ansible_collections.kubevirt.cdi.plugins.module_utils._redaction import redact
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import INTENDED, UPLOADED
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image
@@ -49,7 +50,7 @@ class _Cluster:
 
     def create(self, _resource: Any, _body: Any, _namespace: str, **_options: Any) -> dict[str, Any]:
         self.tokens += 1
-        return {"status": {"token": f"token {self.tokens}"}}
+        return {"status": {"token": f"upload-token-{self.tokens}"}}
 
 
 @pytest.fixture
@@ -100,6 +101,8 @@ def test_a_token_that_is_about_to_expire_is_renewed_before_it_is_refused(
     monkeypatch.setattr(sending.time, "monotonic", lambda: next(clock))
     _upload(cluster, monkeypatch, tmp_path, (10, 0, "UploadReady"), (SIZE, 200, "Succeeded"))
     assert cluster.tokens == tokens
+    # A proxy may show what it was sent.
+    assert redact(f"Authorization: Bearer upload-token-{tokens}") == "Authorization: Bearer ***"
 
 
 FULL = "effective image size is larger than available size"
