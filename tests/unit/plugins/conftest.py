@@ -15,6 +15,14 @@ from tests.image_files import MIB
 
 init_plugin_loader()
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _secrets  # noqa: E402
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> None:
+    """Each test is a run of its own: the password of one must not be taken out of the words of the next."""
+    _secrets._known.clear()
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
