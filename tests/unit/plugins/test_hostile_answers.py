@@ -16,7 +16,7 @@ from ansible.plugins.loader import lookup_loader
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _exchange, _secrets
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_task, _exchange, _secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
@@ -202,6 +202,8 @@ def test_no_answer_ends_the_lookup_in_a_traceback_or_shows_a_secret(server: Host
     first = len(server.heads)
     server.answer = lambda number, _head: answers[min(number - first, len(answers) - 1)]
     _secrets._known.clear()
+    # A connection that is kept has its secrets from the time when it was made.
+    _clone_task._connections.clear()
     lookup = lookup_loader.get("kubevirt.cdi.clone_method")
     try:
         told = lookup.run([{"name": "disk", "namespace": "demo", "source": IMPORT, "storage": {"size": "1Gi"}}], {}, host=server.url, api_key=TOKEN)
