@@ -130,7 +130,6 @@ def _wanted(declared: Key | dict[str, t.Any], connection: Connection) -> tuple[K
     if not isinstance(declared, dict):
         return declared, None
     volume = {**declared, "namespace": declared["namespace"] or default_namespace(connection)}
-    check_volume(volume)
     return (volume["namespace"], volume["name"]), rules.desired(volume)
 
 

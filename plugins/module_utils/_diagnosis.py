@@ -236,7 +236,7 @@ def _completed(
     if diagnosis.cause == CLONE_SOURCE_IN_USE:
         return _in_use(diagnosis, around)
     if diagnosis.cause == CLAIM_PENDING and around.drivers is not None:
-        return _unprovisioned(diagnosis, around, mine)
+        return _unprovisioned(diagnosis, around)
     if diagnosis.cause == "worker_out_of_memory" and (running.get("message") or "").rstrip().endswith(_ASKED) and mine.lasted() > _MEMORY_SECONDS:
         return _silent(stored, max(still, mine.lasted()), ", until its memory was full")
     return diagnosis
@@ -304,7 +304,7 @@ def claim_in_use(text: str) -> tuple[str, str] | None:
     return (found.group(1), found.group(2)) if found else None
 
 
-def _unprovisioned(diagnosis: Diagnosis, around: Evidence, mine: RelatedObjects) -> Diagnosis:
+def _unprovisioned(diagnosis: Diagnosis, around: Evidence) -> Diagnosis:
     """Whether the provisioner of a claim that stays pending is known to the cluster."""
     found = re.search("storage class ([^ ]+) is not bound", diagnosis.message)
     name = found.group(1) if found else ""

@@ -58,13 +58,13 @@ class EvidenceReader:
 
     def __init__(self, connection: Connection, namespace: str | None) -> None:
         self._connection, self._namespace = connection, namespace
-        self._refused: set[Resource] = set()
+        self._refused: set[tuple[Resource, str | None]] = set()
 
-    def probe(self, volumes: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None) -> Evidence:
+    def probe(self, asked_for: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None) -> Evidence:
         """What is around these volumes; CDI's controller only if that does not explain each of them. `claims` may be known."""
         if claims is None:
             claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=_MADE_BY_CDI) or ()
-        volumes = [volume for volume in volumes if volume is not None]
+        volumes = [volume for volume in asked_for if volume is not None]
         around = Evidence(
             self._list(EVENT, self._namespace, seconds, field_selector="type=Warning") or (),
             self._list(POD, self._namespace, seconds, label_selector=_MADE_BY_CDI) or (),
@@ -194,11 +194,11 @@ class EvidenceReader:
         return [item for name in sorted(namespaces) for item in self._list(VOLUME_SNAPSHOT, name, seconds, label_selector=_MADE_BY_CDI) or ()]
 
     def _list(self, resource: Resource, namespace: str | None, seconds: float, **selectors: t.Any) -> list[Object] | None:
-        if resource in self._refused:
+        if (resource, namespace) in self._refused:
             return None
         try:
             return self._connection.list(resource, namespace, within_seconds=min(seconds, _SECONDS), **selectors)[0]
         except ApiError as exc:
             if exc.code == 403:
-                self._refused.add(resource)
+                self._refused.add((resource, namespace))
             return None  # It only says more about what is told anyway.

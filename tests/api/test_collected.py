@@ -30,8 +30,10 @@ def direct() -> Connection:
 def leave(direct: Connection, namespace: str) -> Callable[..., None]:
     """Makes the claim that CDI leaves."""
 
-    def make(name: str, **metadata: Any) -> None:
-        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1088Mi"}}, "storageClassName": "thin"}
+    def make(name: str, filled_by: str = "", **metadata: Any) -> None:
+        spec: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1088Mi"}}, "storageClassName": "thin"}
+        if filled_by:
+            spec["dataSourceRef"] = {"apiGroup": "cdi.kubevirt.io", "kind": filled_by, "name": "source"}
         marked = {"name": name, "annotations": {"cdi.kubevirt.io/garbageCollected": "true"}, **metadata}
         body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": marked, "spec": spec}
         direct.create(PERSISTENT_VOLUME_CLAIM, body, namespace, dry_run=False)
@@ -68,11 +70,11 @@ def test_check_mode_predicts_what_happens_to_it(wire, module, namespace, leave) 
 @pytest.mark.parametrize("overwrite", ["different", "always"])
 def test_another_file_is_tried_as_a_data_volume_before_the_claim_goes(wire, direct, module, namespace, leave, tmp_path, overwrite) -> None:
     """What is there is a claim, and what comes in its place is a DataVolume."""
-    leave("one")
+    leave("one", "VolumeUploadSource")
     (tmp_path / "disk.raw").write_bytes(os.urandom(1 << 20))
     options = {"name": "one", "namespace": namespace, "path": str(tmp_path / "disk.raw"), "overwrite": overwrite}
     predicted = module("volume_upload", check=True, **options).result
-    assert not predicted.get("failed"), predicted
+    assert not predicted.get("failed"), predicted["msg"]
     assert predicted["changed"] and predicted["action"] == "replaced"
     assert any("/datavolumes/one-" in path for method, path in wire.requests if method == "PATCH")
     assert wire.writes() == [] and direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace)

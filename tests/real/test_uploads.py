@@ -31,11 +31,14 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
 )
 from tests.cluster.digests import digests
 from tests.modules import run_on_cluster
+from tests.real.conftest import RELEASE
 from tests.real.uploads import KUBECONFIG, MIB, SERVICE, THIN, Images, namespace_of
 
 INGRESS = Resource("networking.k8s.io", "v1", "ingresses", "Ingress", True)
 VOLUME_UPLOAD_SOURCE = Resource("cdi.kubevirt.io", "v1beta1", "volumeuploadsources", "VolumeUploadSource", True)
 BLOCK = {**THIN, "volume_mode": "Block"}
+# Before 1.65 CDI's proxy sends to the address of a Service. A connection that it begins before the node knows the Service is lost after two minutes.
+RETRIES = range(1) if RELEASE == "v1.65.0" else range(2)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +78,7 @@ def test_every_format_is_uploaded_without_a_size(images: Images, shared: str, up
         item = uploaded[name]
         form, _dash, compression = name.partition("-")
         assert (item["format"], item["compression"]) == (form, compression.removeprefix("fixed") or None), name
-        assert item["phase"] == "Succeeded" and item["changed"] and item["retries"] == 0
+        assert item["phase"] == "Succeeded" and item["changed"] and item["retries"] in RETRIES
         assert item["bytes_sent"] == item["file_size"] == os.path.getsize(images.disks[name])
         size = item["data_volume"]["spec"]["storage"]["resources"]["requests"]["storage"]
         assert size == ("65Mi" if name == "vhd-fixed" else "64Mi"), name
@@ -241,7 +244,7 @@ def test_what_cdi_spoils_while_it_looks_at_a_header_is_told_with_what_helps(
     So an image fails whose first bytes are packed so well that the whole dictionary fits into 512 bytes.
     """
     result = module("volume_upload", name="disk", namespace=namespace, path=images.spoilt, storage=THIN).result
-    assert result["failed"] and result["retries"] == 0, result
+    assert result["failed"] and result["retries"] in RETRIES, result
     assert "distance out of range" in result["msg"] and " unpack the file, or pack it with gzip." in result["msg"]
     served = Path(os.environ["KUBEVIRT_CDI_TEST_IMAGES"]) / f"{namespace}.vhdx.xz"
     shutil.copy(images.spoilt, served)

@@ -202,7 +202,7 @@ def test_no_answer_ends_the_lookup_in_a_traceback_or_shows_a_secret(server: Host
     first = len(server.heads)
     server.answer = lambda number, _head: answers[min(number - first, len(answers) - 1)]
     _secrets._known.clear()
-    # Another process would have none.
+    # A connection that is kept has its secrets from the time when it was made.
     _clone_task._connections.clear()
     lookup = lookup_loader.get("kubevirt.cdi.clone_method")
     try:
