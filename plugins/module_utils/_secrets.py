@@ -44,6 +44,7 @@ _FLAG = re.compile(r"-{0,2}[A-Za-z_][\w.-]*")
 _SHORTEST, _LONG = 4, 16
 _LONGEST_NAME = 255
 _MOST_VALUES = 1_000_000
+_MOST_OTHERS = 100
 
 
 def remember(values: t.Iterable[str]) -> None:
@@ -59,9 +60,10 @@ def remember_for_now(values: t.Iterable[str]) -> None:
 
 
 def settle_on(values: t.Iterable[str]) -> None:
-    """Go on as one of a kubeconfig's users: to look for the secrets of hundreds in all that is shown would take minutes."""
+    """Go on as one of a kubeconfig's users: to look for the secrets of hundreds in all that is shown would take minutes. Of a few they are kept."""
     remember(values)
-    for value in [value for value, certain in _known.items() if not certain]:
+    others = [value for value, certain in _known.items() if not certain]
+    for value in others if len(others) > _MOST_OTHERS else ():
         del _known[value]
 
 
