@@ -59,7 +59,11 @@ WORKER_RULES = (
     ),
     Rule("server gave HTTP response to HTTPS client", "certificate_untrusted", "add the registry to insecure_registries (module kubevirt.cdi.cdi_config)"),
     Rule("certificate has expired|certificate is valid for", "certificate_untrusted", "renew the server's certificate, or use a name that it has"),
-    Rule("x509:|failed to verify certificate", "certificate_untrusted", "give the server's CA in cert_config_map (for a registry, under a key that ends in .crt)"),
+    Rule(
+        "x509:|failed to verify certificate",
+        "certificate_untrusted",
+        "give the server's CA in cert_config_map (for a registry, under a key that ends in .crt)",
+    ),
     Rule("no such host|server misbehaving", "source_unreachable", "correct the host in the URL, or make the cluster's DNS know it", LASTING, 1),
     Rule(
         "connection refused|no route to host|network is unreachable|dial tcp [^ ]*: (i/o timeout|connect: connection timed out)|TLS handshake timeout",
