@@ -166,10 +166,12 @@ def owner_name(claim: Object) -> str | None:
 
 def users(claim: Object, pods: list[Object]) -> list[str]:
     """The pods for which CDI lets a clone wait: all that may write (GetPodsUsingPVCs, pkg/controller/common/util.go, v1.65.0)."""
-    return [pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == claim["metadata"]["namespace"] and _writes(pod, claim)]
+    name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
+    return [pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == namespace and may_write(pod, name)]
 
 
-def _writes(pod: Object, claim: Object) -> bool:
+def may_write(pod: Object, claim: str) -> bool:
+    """Whether a clone of this claim of the pod's namespace waits for the pod."""
     if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
         return False
     labels = pod["metadata"].get("labels") or {}
@@ -177,7 +179,7 @@ def _writes(pod: Object, claim: Object) -> bool:
         return False
     for volume in pod["spec"].get("volumes") or []:
         used = volume.get("persistentVolumeClaim")
-        if not used or used["claimName"] != claim["metadata"]["name"] or used.get("readOnly"):
+        if not used or used["claimName"] != claim or used.get("readOnly"):
             continue
         for container in pod["spec"].get("containers") or []:
             mounts = [mount for mount in container.get("volumeMounts") or [] if not mount.get("readOnly")]

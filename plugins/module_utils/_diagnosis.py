@@ -15,6 +15,7 @@ import typing as t
 from datetime import datetime, timezone
 
 from ._cdi import conditions, judge_deployment
+from ._clone_facts import may_write
 from ._data_volume_goal import NEEDS_CONSUMER, is_unproven, phase_of, reached
 from ._diagnosis_objects import Evidence, RelatedObjects, Statement, condition_text, is_claim, stated
 from ._diagnosis_others import age
@@ -38,7 +39,7 @@ from ._diagnosis_rules import (
 from ._preflight import Planned, class_problem
 from ._progress import lasting
 from ._scratch import timestamp
-from ._users import Consumers, users_of
+from ._users import Consumers, Users, users_of
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
@@ -287,7 +288,7 @@ def _in_use(diagnosis: Diagnosis, around: Evidence) -> Diagnosis:
     key = claim_in_use(diagnosis.message)
     if key is None or key[0] not in around.users:
         return diagnosis
-    users = users_of(key, Consumers(around.users[key[0]]))
+    users = _writers(key, around)
     message = f"CloneSourceInUse: the source claim '{'/'.join(key)}' is in use by {users.sentence}, and CDI waits until it is not"
     return diagnosis._replace(message=message, remedy=f"{users.remedy}, or clone from a snapshot of it", grace=LASTING)
 
@@ -295,7 +296,12 @@ def _in_use(diagnosis: Diagnosis, around: Evidence) -> Diagnosis:
 def _is_past_use(text: str, around: Evidence) -> bool:
     """Whether CDI has said that a pod uses the source, and it is gone: the event stays."""
     key = claim_in_use(text)
-    return key is not None and key[0] in around.users and not users_of(key, Consumers(around.users[key[0]])).pods
+    return key is not None and key[0] in around.users and not _writers(key, around).pods
+
+
+def _writers(key: tuple[str, str], around: Evidence) -> Users:
+    """Who uses a claim in a way that CDI waits for."""
+    return users_of(key, Consumers([pod for pod in around.users[key[0]] if may_write(pod, key[1])]))
 
 
 def claim_in_use(text: str) -> tuple[str, str] | None:

@@ -132,11 +132,12 @@ def test_what_does_not_progress_is_not_told_to_wait_longer() -> None:
 IN_USE = "pod demo/user using PersistentVolumeClaim golden"
 
 
-def user(phase: str = "Running", machine: str = "") -> dict[str, Any]:
+def user(phase: str = "Running", machine: str = "", *, name: str = "user", reads: bool = False) -> dict[str, Any]:
+    mount = {"name": "disk", "mountPath": "/disk", **({"readOnly": True} if reads else {})}
     owners = [{"kind": "VirtualMachineInstance", "name": machine, "controller": True}] if machine else []
     return {
-        "metadata": {"name": "user", "namespace": "demo", "ownerReferences": owners},
-        "spec": {"volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": "golden"}}]},
+        "metadata": {"name": name, "namespace": "demo", "ownerReferences": owners},
+        "spec": {"containers": [{"volumeMounts": [mount]}], "volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": "golden"}}]},
         "status": {"phase": phase},
     }
 
@@ -148,6 +149,8 @@ def user(phase: str = "Running", machine: str = "") -> dict[str, Any]:
         ({}, IN_USE),
         ({"demo": [user()]}, "the source claim 'demo/golden' is in use by pod demo/user, and CDI waits until it is not"),
         ({"demo": [user(machine="vm")]}, "is in use by VirtualMachineInstance demo/vm (pod demo/user)"),
+        ({"demo": [user(name="reader", reads=True), user()]}, "the source claim 'demo/golden' is in use by pod demo/user, and CDI waits"),
+        ({"demo": [user(name="reader", reads=True)]}, None),
         ({"demo": [user("Succeeded")]}, None),
         ({"demo": []}, None),
     ],
