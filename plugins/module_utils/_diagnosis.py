@@ -39,7 +39,7 @@ from ._diagnosis_rules import (
 from ._preflight import Planned, class_problem
 from ._progress import lasting
 from ._scratch import timestamp
-from ._users import Consumers, Users, users_of
+from ._users import Consumers, Users, component, users_of
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 
 Object = t.Dict[str, t.Any]
@@ -300,8 +300,8 @@ def _is_past_use(text: str, around: Evidence) -> bool:
 
 
 def _writers(key: tuple[str, str], around: Evidence) -> Users:
-    """Who uses a claim in a way that CDI waits for."""
-    return users_of(key, Consumers([pod for pod in around.users[key[0]] if may_write(pod, key[1])]))
+    """Who uses a claim in a way that CDI waits for. Its own pods, which look at the claim or fill it, are soon done."""
+    return users_of(key, Consumers([pod for pod in around.users[key[0]] if may_write(pod, key[1]) and component(pod) is None]))
 
 
 def claim_in_use(text: str) -> tuple[str, str] | None:

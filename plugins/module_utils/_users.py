@@ -79,7 +79,7 @@ def users_of(key: Key, seen: Consumers, leaving: t.Collection[Key] = ()) -> User
     pods = {pod["metadata"]["name"]: pod for pod in seen.pods if pod["metadata"]["namespace"] == namespace}
     machines = {machine["metadata"]["name"]: machine for machine in seen.machines if machine["metadata"]["namespace"] == namespace}
     using = [pod for pod in pods.values() if _is_user(pod, name)]
-    readers = [pod for pod in using if _component(pod) == _CLONER]
+    readers = [pod for pod in using if component(pod) == _CLONER]
     others = tuple(PodUser(f"{namespace}/{pod['metadata']['name']}", _machine(pod, pods, machines)) for pod in using if pod not in readers)
     clones = {clone for source in seen.clone_sources if (clone := _clone_of(source, key))}
     cloned = tuple(sorted("/".join(clone) for clone in clones if clone not in set(leaving)))
@@ -96,7 +96,7 @@ def _some(parts: list[str], last: str = ", ") -> str:
     return last.join(shown)
 
 
-def _component(pod: Object) -> str | None:
+def component(pod: Object) -> str | None:
     """Which part of CDI a pod is, None for a pod of somebody else's."""
     labels = pod["metadata"].get("labels") or {}
     component = labels.get("cdi.kubevirt.io") if labels.get("app") == "containerized-data-importer" else None
@@ -104,7 +104,7 @@ def _component(pod: Object) -> str | None:
 
 
 def _is_user(pod: Object, claim: str) -> bool:
-    if _component(pod) in _FILLERS and not pod["metadata"]["name"].startswith(_SIZE_DETECTION):
+    if component(pod) in _FILLERS and not pod["metadata"]["name"].startswith(_SIZE_DETECTION):
         return False
     return is_mounted(pod, claim)
 

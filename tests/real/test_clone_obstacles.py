@@ -255,7 +255,8 @@ def test_a_remedy_that_is_carried_out_makes_the_next_clone_fast(connection, bed,
             bed.clone("profile-before", "slow"),
             bed.clone("size-before", "rigid", **larger),
         ]
-        assert not run("data_volume", data_volumes=before).get("failed")
+        made_before = run("data_volume", data_volumes=before)
+        assert not made_before.get("failed"), made_before["msg"]
         answers = lookup(*[f"{bed.namespace}/{clone['name']}" for clone in before])
         assert {answer["method"] for answer in answers} == {"copy"}
         assert [answer["remedy"] for answer in answers] == [

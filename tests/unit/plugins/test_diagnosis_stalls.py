@@ -142,6 +142,13 @@ def user(phase: str = "Running", machine: str = "", *, name: str = "user", reads
     }
 
 
+def detection() -> dict[str, Any]:
+    """CDI's pod that finds out how large the disk in a source is (makeSizeDetectionPodSpec, pvc-clone-controller.go, v1.65.0)."""
+    pod = user(name="size-detection-golden")
+    pod["metadata"]["labels"] = {"app": "containerized-data-importer", "cdi.kubevirt.io": "importer"}
+    return pod
+
+
 @pytest.mark.parametrize("running", [{"status": "True", "reason": "Pod is running"}, {"status": "True", "reason": "Populator is running"}, {"status": "False"}])
 @pytest.mark.parametrize(
     ("users", "told"),
@@ -151,6 +158,8 @@ def user(phase: str = "Running", machine: str = "", *, name: str = "user", reads
         ({"demo": [user(machine="vm")]}, "is in use by VirtualMachineInstance demo/vm (pod demo/user)"),
         ({"demo": [user(name="reader", reads=True), user()]}, "the source claim 'demo/golden' is in use by pod demo/user, and CDI waits"),
         ({"demo": [user(name="reader", reads=True)]}, None),
+        ({"demo": [detection()]}, None),
+        ({"demo": [detection(), user()]}, "is in use by pod demo/user, and CDI waits"),
         ({"demo": [user("Succeeded")]}, None),
         ({"demo": []}, None),
     ],
