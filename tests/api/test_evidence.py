@@ -143,7 +143,7 @@ def test_the_users_of_a_source_take_one_more_request(
     said = {"type": "Warning", "reason": "CloneSourceInUse", "message": f"pod {namespace}/user using PersistentVolumeClaim golden"}
     about = {"kind": "DataVolume", "name": "disk", "namespace": namespace, "uid": volume["metadata"]["uid"]}
     make(resources.EVENT, "said", involvedObject=about, **said)
-    container = {"name": "user", "image": "any"}
+    container = {"name": "user", "image": "any", "volumeMounts": [{"name": "disk", "mountPath": "/disk"}]}
     disk = {"name": "disk", "persistentVolumeClaim": {"claimName": "golden"}}
     make(resources.POD, "user", spec={"containers": [container], "volumes": [disk]})
     found, requests = _look(connection, wire, namespace, volume)
