@@ -183,12 +183,12 @@ STAGES: dict[str, Callable[[], int]] = {
     "cluster": _cluster,
     "molecule": _molecule,
     "real": _real,
-    "real-1.61": _real_1_61,
 }
 # Not a part of all tests: they take long, or need what no other stage needs.
 ON_REQUEST: dict[str, Callable[[], int]] = {
     "benchmarks": _benchmarks,
     "coverage": _coverage,
     "docs": docs.run,
+    "real-1.61": _real_1_61,
     "versions": versions.run,
 }
