@@ -43,7 +43,8 @@ def namespace() -> Iterator[str]:
     direct.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
     yield name
     # This cluster has no controller that empties a namespace, and other tests count the volumes of all.
-    direct._json("delete", "DELETE", DATA_VOLUME, name, None)
+    for volume in direct.list(DATA_VOLUME, name)[0]:
+        direct.delete(DATA_VOLUME, volume["metadata"]["name"], name, dry_run=False)
     direct.delete(NAMESPACE, name, dry_run=False)
 
 
