@@ -16,11 +16,6 @@ from pathlib import Path
 from tests.runner.tree import ROOT
 
 
-def first_number() -> int:
-    """The number of the cluster that this process uses."""
-    return int(os.environ.get("KUBEVIRT_CDI_TEST_NUMBER", "1"))
-
-
 @contextmanager
 def light_cluster(number: int, state: Path) -> Iterator[dict[str, str]]:
     """A cluster with this number, and the one after it, for as long as it is used: its variables, KUBECONFIG among them."""

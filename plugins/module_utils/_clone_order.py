@@ -14,6 +14,7 @@ from . import _data_volume_growth as growth
 from ._clone import PREFIX, annotations, is_clone, source_reference
 from ._connection import Object
 from ._data_volume_ensure import Item, drift_of
+from ._data_volume_goal import phase_of
 from ._errors import CdiError
 
 # Volumes with these are not filled by CDI, or get a claim that is there already.
@@ -65,7 +66,7 @@ def fail_without_source(items: list[Item], some: list[Item]) -> None:
 
 
 def is_filled(stored: Object) -> bool:
-    return (stored.get("status") or {}).get("phase") == "Succeeded"
+    return phase_of(stored) == "Succeeded"
 
 
 def clones_of(items: list[Item]) -> list[Item]:

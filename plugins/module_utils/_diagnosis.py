@@ -19,7 +19,7 @@ from ._clone_facts import may_write
 from ._data_volume_goal import NEEDS_CONSUMER, is_unproven, phase_of, reached
 from ._diagnosis_objects import Evidence, RelatedObjects, Statement, condition_text, is_claim, stated
 from ._diagnosis_others import age
-from ._diagnosis_room import quota_in, why_refused
+from ._diagnosis_room import QUOTA_EXCEEDED, quota_in, why_refused
 from ._diagnosis_rules import (
     BEGUN,
     CLAIM_PENDING,
@@ -28,7 +28,6 @@ from ._diagnosis_rules import (
     CLONE_SOURCE_IN_USE,
     INTENDED,
     LASTING,
-    QUOTA_EXCEEDED,
     STORAGE_FULL,
     TRANSFER_BROKEN,
     UNSHARED,

@@ -14,7 +14,8 @@ from collections import defaultdict
 from decimal import Decimal
 
 from ._data_volume_goal import NEEDS_CONSUMER
-from ._diagnosis_others import age, annotations, is_at_work
+from ._clone import annotations
+from ._diagnosis_others import age, is_at_work
 from ._diagnosis_room import Room, Worker
 from ._public import redact_urls
 from ._quantity import parse, short

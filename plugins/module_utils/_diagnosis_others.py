@@ -10,6 +10,7 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime, timezone
 
+from ._clone import annotations
 from ._diagnosis_rules import INTENDED, UPLOADED
 from ._scratch import timestamp
 
@@ -36,10 +37,6 @@ def is_at_work(kind: str, item: Object, claims: t.Sequence[Object], warned: bool
         return not ((item.get("status") or {}).get("error") or warned)
     refused = annotations(item).get(_RUNNING, "").startswith("Err")
     return not refused and not warned and age(item["metadata"].get("creationTimestamp")) < _YOUNG_SECONDS
-
-
-def annotations(item: Object | None) -> t.Mapping[str, str]:
-    return ((item or {}).get("metadata") or {}).get("annotations") or {}
 
 
 def _pod_works(pod: Object, claims: t.Sequence[Object], warned: bool) -> bool:

@@ -17,7 +17,7 @@ from ._quantity import parse, rough
 
 Object = t.Dict[str, t.Any]
 
-CAUSE_QUOTA = "quota_exceeded"
+QUOTA_EXCEEDED = "quota_exceeded"
 RAISE_QUOTA = "raise the namespace's quota: an import, an upload or a clone needs room for two or three claims"
 _RAISE_QUOTA_FOR_PODS = "raise the namespace's quota, or end what uses it up: an import or an upload needs a pod, a clone two"
 _NO_POD_FITS = "raise the namespace's quota, or lower pod_resource_requirements (module kubevirt.cdi.cdi_config)"
@@ -158,7 +158,7 @@ def _exceeded(name: str, short: t.Sequence[tuple[str, str, str, str]], what: str
     never = any(parse(asked) > parse(hard) for _each, hard, _used, asked in short)
     computes = all(re.search("cpu|memory", each) for each, *_others in short)
     remedy = RAISE_QUOTA if what != _POD else _NO_POD_FITS if never and computes else _RAISE_QUOTA_FOR_PODS
-    return Refusal(CAUSE_QUOTA, f"exceeded quota: ResourceQuota '{name}' has no room for {what}: {', '.join(told)}", remedy, never)
+    return Refusal(QUOTA_EXCEEDED, f"exceeded quota: ResourceQuota '{name}' has no room for {what}: {', '.join(told)}", remedy, never)
 
 
 def _shown(quantity: str, resource: str) -> str:
@@ -179,7 +179,7 @@ def quota_in(text: str, namespace: str = "", quotas: t.Sequence[Object] | None =
     try:
         if now and not any(_is_short(*each[1:]) for each in short):
             message = f"ResourceQuota '{namespace}/{found['name']}' was exceeded, and has room by now; CDI tries again, at longer and longer intervals"
-            return Refusal(CAUSE_QUOTA, message, _TRIES_AGAIN, past=True)
+            return Refusal(QUOTA_EXCEEDED, message, _TRIES_AGAIN, past=True)
         pod = bool({"pods", "count/pods", "cpu", "memory"} & set(asked)) or any(re.search(r"\.(cpu|memory)$", name) for name in asked)
         what = _POD if pod else "the claim"
         return _exceeded("/".join(filter(None, (namespace, found["name"]))), short, what) if short else None
@@ -203,7 +203,7 @@ def _tried(worker: Worker, said: str) -> Refusal | None:
     if "usage per " in said or " ratio per " in said:
         return Refusal("limit_range", message, _LIMITS_REMEDY)
     if "failed quota" in said:
-        return Refusal(CAUSE_QUOTA, message, "set pod_resource_requirements (module kubevirt.cdi.cdi_config)", True)
+        return Refusal(QUOTA_EXCEEDED, message, "set pod_resource_requirements (module kubevirt.cdi.cdi_config)", True)
     return Refusal("worker_refused", message, _POLICY_REMEDY)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ._diagnosis_room import CAUSE_QUOTA, RAISE_QUOTA
+from ._diagnosis_room import QUOTA_EXCEEDED, RAISE_QUOTA
 
 # Seconds for which a controller that tries again has to say the same, until it counts.
 LASTING = 4.0
@@ -22,7 +22,7 @@ _AT_ONCE = 0.0
 _STATUS = r"(?:got|HTTP status:|status code:?|StatusCode:|response code:?|error code:?) ?"
 # Causes of which more is read.
 CLASS_MISSING, CLAIM_PENDING, CLONE_SOURCE_IN_USE = "storage_class_missing", "claim_pending", "clone_source_in_use"
-WORKER_REFUSED, QUOTA_EXCEEDED, STORAGE_FULL, TRANSFER_BROKEN = "worker_refused", CAUSE_QUOTA, "storage_full", "transfer_broken"
+WORKER_REFUSED, STORAGE_FULL, TRANSFER_BROKEN = "worker_refused", "storage_full", "transfer_broken"
 # Annotations of an upload's claim: the SHA-256 of the file that is sent and since when, and of the file that CDI has taken.
 INTENDED, BEGUN, UPLOADED = "kubevirt.cdi/upload-sha256", "kubevirt.cdi/upload-begun", "kubevirt.cdi/uploaded-sha256"
 

@@ -20,8 +20,8 @@ from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_c
 from ._connection import Connection, Object
 from ._diagnosis import CLAIM_MISSING, claim_in_use, diagnose, may_be_silent, unexplained
 from ._diagnosis_objects import Evidence, RelatedObjects
-from ._diagnosis_room import Room, Worker, refused_because, trial_pod, why_refused
-from ._diagnosis_rules import CLAIM_PENDING, CLASS_MISSING, CLONE_SOURCE_IN_USE, QUOTA_EXCEEDED, WORKER_REFUSED
+from ._diagnosis_room import QUOTA_EXCEEDED, Room, Worker, refused_because, trial_pod, why_refused
+from ._diagnosis_rules import CLAIM_PENDING, CLASS_MISSING, CLONE_SOURCE_IN_USE, WORKER_REFUSED
 from ._errors import ApiError
 from ._preflight import Planned, claim_of, claim_refusal
 from ._resources import (

@@ -70,15 +70,22 @@ class Source:
         return t.cast(Credentials, self._held)
 
 
-class FileSource(Source):
-    def __init__(self, file: TokenFile) -> None:
+class _ReadAgain(Source):
+    """What stands in files, and is read again when `_until`, a time of the monotonic clock, has come."""
+
+    def __init__(self) -> None:
         super().__init__()
-        self._file = file
         self._held = None
         self._until = 0.0
 
     def _expired(self) -> bool:
         return time.monotonic() >= self._until
+
+
+class FileSource(_ReadAgain):
+    def __init__(self, file: TokenFile) -> None:
+        super().__init__()
+        self._file = file
 
     def _get(self, before: Credentials | None) -> Credentials:
         try:
@@ -96,17 +103,12 @@ class FileSource(Source):
         raise CdiError(f"{self._file.source}: the token file {self._file.path!r} {problem}; correct its path or its content.")
 
 
-class CertificateSource(Source):
+class CertificateSource(_ReadAgain):
     """A client certificate in files, which somebody renews there."""
 
     def __init__(self, certificate: Pem, key: Pem) -> None:
         super().__init__()
         self._pems = (certificate, key)
-        self._held = None
-        self._until = 0.0
-
-    def _expired(self) -> bool:
-        return time.monotonic() >= self._until
 
     def _get(self, before: Credentials | None) -> Credentials:
         """A pair of which one file is new and the other is not yet still serves as it was."""

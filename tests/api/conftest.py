@@ -25,7 +25,8 @@ init_plugin_loader()
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources  # noqa: E402
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError  # noqa: E402
-from tests.light_cluster import first_number, light_cluster  # noqa: E402
+from tests.cluster.runtime.profile import first_number  # noqa: E402
+from tests.light_cluster import light_cluster  # noqa: E402
 from tests.modules import Ran, official_client, run_module  # noqa: E402
 from tests.wire import Wire, counting_proxy  # noqa: E402
 

@@ -19,7 +19,8 @@ import yaml
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE
-from tests.light_cluster import first_number, light_cluster
+from tests.cluster.runtime.profile import first_number
+from tests.light_cluster import light_cluster
 from tests.playing import Played, play
 
 NAMES = ["east", "north", "west"]

@@ -68,7 +68,7 @@ class Profile:
         return f"kubevirt-cdi{self.number}-{self.name}"
 
 
-def _first_number() -> int:
+def first_number() -> int:
     """Clusters of several checkouts stand side by side when each has numbers, and so addresses, of its own."""
     given = os.environ.get("KUBEVIRT_CDI_TEST_NUMBER", "1")
     if not given.isdecimal() or not 1 <= int(given) <= 254:
@@ -76,7 +76,7 @@ def _first_number() -> int:
     return int(given)
 
 
-PROFILES = {"full": Profile("full", _first_number()), "api": Profile("api", _first_number() + 1)}
+PROFILES = {"full": Profile("full", first_number()), "api": Profile("api", first_number() + 1)}
 
 
 def profile_named(name: str) -> Profile:

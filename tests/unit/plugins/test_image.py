@@ -42,11 +42,6 @@ XZ = lzma.compress(bytes(3 * MIB))
 COMPRESS = {"gz": ["gzip", "-c"], "xz": ["xz", "-0", "-c"], "zst": ["zstd", "-q", "-c"]}
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("images")
-
-
 def _qemu(*arguments: str) -> bytes:
     return subprocess.run(["qemu-img", *arguments], check=True, capture_output=True).stdout
 
