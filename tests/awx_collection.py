@@ -23,10 +23,22 @@ def awx_collections_path() -> Path:
     if not (path / _FOLDER / "MANIFEST.json").exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, f"ansible=={_RELEASE}"]
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--dest",
+                folder,
+                f"ansible=={_RELEASE}",
+            ]
             subprocess.run(command, check=True)
             (wheel,) = Path(folder).glob("*.whl")
             with zipfile.ZipFile(wheel) as archive:
-                archive.extractall(Path(folder) / "tree", [name for name in archive.namelist() if name.startswith(_FOLDER)])
+                archive.extractall(
+                    Path(folder) / "tree", [name for name in archive.namelist() if name.startswith(_FOLDER)]
+                )
             (Path(folder) / "tree").replace(path)
     return path

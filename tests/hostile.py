@@ -92,13 +92,22 @@ def _request(client: socket.socket) -> bytes:
 
 def http(status: int, body: bytes, *headers: tuple[str, str], length: int | None = None) -> bytes:
     """An answer with a right Content-Length, or with another one."""
-    lines = [f"HTTP/1.1 {status} Status", f"Content-Length: {len(body) if length is None else length}", "Connection: close"]
+    lines = [
+        f"HTTP/1.1 {status} Status",
+        f"Content-Length: {len(body) if length is None else length}",
+        "Connection: close",
+    ]
     lines += [f"{name}: {value}" for name, value in headers]
     return "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body
 
 
 def chunked(status: int, pieces: Sequence[bytes], *headers: tuple[str, str], end: bytes = b"0\r\n\r\n") -> list[bytes]:
     """An answer in chunks, each sent by itself."""
-    lines = [f"HTTP/1.1 {status} Status", "Transfer-Encoding: chunked", "Connection: close", *(f"{name}: {value}" for name, value in headers)]
+    lines = [
+        f"HTTP/1.1 {status} Status",
+        "Transfer-Encoding: chunked",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in headers),
+    ]
     head = "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n"
     return [head, *(f"{len(piece):x}\r\n".encode() + piece + b"\r\n" for piece in pieces), end]

@@ -11,7 +11,6 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-
 MIB = 1024 * 1024
 # A raw disk without anything that could be recognised.
 RAW = b"\xeb\x63\x90\0" + os.urandom(MIB)

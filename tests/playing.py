@@ -34,7 +34,9 @@ class Played(NamedTuple):
         return self.output.count("FAILED! =>")
 
 
-def play(*arguments: str | Path, variables: dict[str, Any] | None = None, environment: dict[str, str] | None = None) -> Played:
+def play(
+    *arguments: str | Path, variables: dict[str, Any] | None = None, environment: dict[str, str] | None = None
+) -> Played:
     """Run ansible-playbook; the cluster is what the arguments, the variables or the environment name, and no other."""
     base = {name: value for name, value in os.environ.items() if not _CONNECTION.match(name)}
     command = ["ansible-playbook", *map(str, arguments)]
@@ -42,7 +44,9 @@ def play(*arguments: str | Path, variables: dict[str, Any] | None = None, enviro
         command += ["--extra-vars", json.dumps(variables)]
     ended = subprocess.run(
         command,
-        env=base | {"ANSIBLE_SHOW_CUSTOM_STATS": "true", "ANSIBLE_NOCOLOR": "1", "KUBECONFIG": "/nowhere"} | (environment or {}),
+        env=base
+        | {"ANSIBLE_SHOW_CUSTOM_STATS": "true", "ANSIBLE_NOCOLOR": "1", "KUBECONFIG": "/nowhere"}
+        | (environment or {}),
         capture_output=True,
         text=True,
         check=False,

@@ -115,7 +115,10 @@ BY_US: list[tuple[Options, str]] = [
     ({"source": {"pvc": {"name": "disk"}}}, "is its own source (source.pvc.name='disk'); name the claim to clone from"),
     ({"source": {"pvc": {"name": "disk", "namespace": "demo"}}}, "is its own source (source.pvc.name='disk')"),
     (
-        {"source": None, "storage": {"size": "1Gi", "data_source_ref": {"kind": "PersistentVolumeClaim", "name": "disk"}}},
+        {
+            "source": None,
+            "storage": {"size": "1Gi", "data_source_ref": {"kind": "PersistentVolumeClaim", "name": "disk"}},
+        },
         "is its own source (storage.data_source_ref.name='disk'); name another claim",
     ),
     ({"storage": {"size": "ten"}}, "has a size that CDI cannot read: 'ten' is not a Kubernetes quantity"),

@@ -16,9 +16,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from kubernetes import client
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from tests.modules import official_client
 
 KINDS = ("token file", "plugin whose token expires", "plugin whose token is revoked")
@@ -48,7 +48,9 @@ def rotating(kind: str, namespace: str, folder: Path, server: dict[str, Any]) ->
     for name in (FIRST, SECOND):
         core.create_namespaced_secret(namespace, {"metadata": {"name": name}})
         bound = {"kind": "Secret", "apiVersion": "v1", "name": name}
-        tokens[name] = core.create_namespaced_service_account_token("robot", namespace, {"spec": {"boundObjectRef": bound}}).status.token
+        tokens[name] = core.create_namespaced_service_account_token(
+            "robot", namespace, {"spec": {"boundObjectRef": bound}}
+        ).status.token
     file, runs, expiry = folder / "token", folder / "runs", folder / "expiry"
     file.write_text(tokens[FIRST])
     runs.write_text("")
@@ -70,10 +72,16 @@ def rotating(kind: str, namespace: str, folder: Path, server: dict[str, Any]) ->
             time.sleep(max((written - datetime.now(timezone.utc)).total_seconds() + 1, 0))
         core.delete_namespaced_secret(FIRST, namespace)
         old = connect({**server, "api_key": tokens[FIRST]})
-        while old.transport.request("GET", "/api", {}).status != 401:  # The API server remembers a token for some seconds.
+        while (
+            old.transport.request("GET", "/api", {}).status != 401
+        ):  # The API server remembers a token for some seconds.
             time.sleep(0.5)
 
-    user = {"tokenFile": str(file)} if kind == "token file" else {"exec": {"apiVersion": VERSION, "command": str(script), "interactiveMode": "Never"}}
+    user = (
+        {"tokenFile": str(file)}
+        if kind == "token file"
+        else {"exec": {"apiVersion": VERSION, "command": str(script), "interactiveMode": "Never"}}
+    )
     try:
         yield Rotation(tokens, user, rotate, lambda: len(runs.read_text()))
     finally:

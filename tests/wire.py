@@ -102,7 +102,9 @@ def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None)
             self.upstream.endheaders(body or None)
             answer = self.upstream.getresponse()
             with counting:
-                record.answered.append((self.command, self.path, answer.status, self.headers.get("Authorization", "").partition(" ")[2]))
+                record.answered.append(
+                    (self.command, self.path, answer.status, self.headers.get("Authorization", "").partition(" ")[2])
+                )
             if breaks:
                 answer.read()
                 self._answer(*record.fault)

@@ -9,7 +9,6 @@ import typing as t
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
-
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._variables import is_ours, problems
 
 

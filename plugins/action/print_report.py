@@ -11,7 +11,6 @@ import typing as t
 from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
-
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report_view import blocks
 
 
@@ -24,7 +23,10 @@ class ActionModule(ActionBase):
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
         _validated, arguments = self.validate_argument_spec(
-            {"report": {"type": "dict", "required": True}, "remarks": {"type": "list", "elements": "str", "default": []}}
+            {
+                "report": {"type": "dict", "required": True},
+                "remarks": {"type": "list", "elements": "str", "default": []},
+            }
         )
         try:
             printed = blocks(json.loads(json.dumps(arguments["report"], default=str)))

@@ -67,7 +67,8 @@ _value:
       sample: []
 """
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._filter import guarded
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import merge
@@ -75,4 +76,6 @@ from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import merge
 
 class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
-        return {"merge_reports": guarded("merge_reports", merge, "expects a list of reports of filter kubevirt.cdi.report")}
+        return {
+            "merge_reports": guarded("merge_reports", merge, "expects a list of reports of filter kubevirt.cdi.report")
+        }

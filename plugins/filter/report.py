@@ -144,7 +144,8 @@ _value:
       sample: []
 """
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._filter import guarded
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build

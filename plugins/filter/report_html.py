@@ -44,7 +44,8 @@ _value:
   sample: <!DOCTYPE html>...
 """
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._filter import guarded
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report_view import page

@@ -36,7 +36,8 @@ _value:
   sample: <?xml version='1.0' encoding='utf-8'?>...
 """
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._filter import guarded
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report_junit import junit

@@ -40,7 +40,8 @@ _value:
     - "1 volume: 1 Succeeded."
 """
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._filter import guarded
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report_view import lines

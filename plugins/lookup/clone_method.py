@@ -155,7 +155,6 @@ from ansible.errors import AnsibleLookupError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import look_up
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
@@ -166,12 +165,16 @@ class LookupModule(LookupBase):
         self.set_options(var_options=self._templated(variables or {}), direct=kwargs)
         options = {option: self._option(option) for option in AUTH.options}
         # Ansible reads no variables for suboptions of a plugin; the spec of the modules does.
-        headers = ArgumentSpecValidator({"proxy_headers": AUTH.options["proxy_headers"]}).validate({"proxy_headers": options["proxy_headers"]})
+        headers = ArgumentSpecValidator({"proxy_headers": AUTH.options["proxy_headers"]}).validate(
+            {"proxy_headers": options["proxy_headers"]}
+        )
         if headers.error_messages:
             raise AnsibleLookupError(f"clone_method: {'; '.join(headers.error_messages)}")
         message = ""
         try:
-            return look_up({**options, **headers.validated_parameters}, terms, self.get_option("on_missing"), Display().warning)
+            return look_up(
+                {**options, **headers.validated_parameters}, terms, self.get_option("on_missing"), Display().warning
+            )
         except CdiError as exc:
             message = str(exc)
         # Outside of the handler: Ansible would show the message of each error in the chain, and none but this one is without secrets.
@@ -179,7 +182,9 @@ class LookupModule(LookupBase):
 
     def _templated(self, variables: dict[str, Any]) -> dict[str, Any]:
         """The variables of the options. Ansible hands them over as they are written, be they templates or vaulted."""
-        known = {variable["name"] for option in self.option_definitions.values() for variable in option.get("vars") or []}
+        known = {
+            variable["name"] for option in self.option_definitions.values() for variable in option.get("vars") or []
+        }
         names = known.intersection(variables)
         return {name: self._templar.template(variables[name]) for name in names}
 

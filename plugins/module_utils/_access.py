@@ -90,10 +90,14 @@ def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t
     secure = host.startswith("https:")
     if not secure and not _has_credential_options(params):
         # Nobody's credentials are sent where everybody can read them.
-        user = user._replace(value=User(**{name: getattr(user.value, name) for name in User._fields if name.startswith("impersonate")}))
+        user = user._replace(
+            value=User(**{name: getattr(user.value, name) for name in User._fields if name.startswith("impersonate")})
+        )
     elif secure and not user.value.has_credentials():
         if params.get("host") and not choice.context.name:
-            raise CdiError("host is set, but neither api_key nor a client certificate is; set api_key, or client_cert and client_key.")
+            raise CdiError(
+                "host is set, but neither api_key nor a client certificate is; set api_key, or client_cert and client_key."
+            )
         raise no_credentials(config, choice)
     proxy, proxy_headers = _proxy(params, cluster, host, environment)
     return Access(
@@ -111,7 +115,9 @@ def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t
     )
 
 
-def in_cluster_access(params: Params, host: str, port: str, token: str, ca: str, namespace: str, environment: t.Mapping[str, str]) -> Access:
+def in_cluster_access(
+    params: Params, host: str, port: str, token: str, ca: str, namespace: str, environment: t.Mapping[str, str]
+) -> Access:
     """A pod's service account (client-go v0.34.4, `rest/config.go`, InClusterConfig); `token` and `ca` are paths, the latter may be empty."""
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     cluster = Cluster(server=server, certificate_authority=ca)
@@ -131,9 +137,13 @@ def _with_cluster_options(entry: Entry, params: Params) -> Entry:
         # The name in another server's certificate is another one.
         cluster = cluster._replace(server=params["host"], tls_server_name="")
     if params.get("ca_cert"):
-        cluster = cluster._replace(certificate_authority=params["ca_cert"], certificate_authority_data=b"", insecure_skip_tls_verify=False)
+        cluster = cluster._replace(
+            certificate_authority=params["ca_cert"], certificate_authority_data=b"", insecure_skip_tls_verify=False
+        )
     if params.get("validate_certs") is False:
-        cluster = cluster._replace(certificate_authority="", certificate_authority_data=b"", insecure_skip_tls_verify=True)
+        cluster = cluster._replace(
+            certificate_authority="", certificate_authority_data=b"", insecure_skip_tls_verify=True
+        )
     elif params.get("validate_certs"):
         cluster = cluster._replace(insecure_skip_tls_verify=False)
     return entry._replace(value=cluster)
@@ -149,10 +159,17 @@ def _with_user_options(entry: Entry, params: Params) -> Entry:
         else:
             user = user._replace(username=params["username"], password=params.get("password") or "")
     if params.get("client_cert"):
-        user = user._replace(client_certificate=params["client_cert"], client_certificate_data=b"", client_key=params["client_key"], client_key_data=b"")
+        user = user._replace(
+            client_certificate=params["client_cert"],
+            client_certificate_data=b"",
+            client_key=params["client_key"],
+            client_key_data=b"",
+        )
     if params.get("impersonate_user"):
         groups = tuple(params.get("impersonate_groups") or ())
-        user = user._replace(impersonate=params["impersonate_user"], impersonate_groups=groups, impersonate_uid="", impersonate_extra=())
+        user = user._replace(
+            impersonate=params["impersonate_user"], impersonate_groups=groups, impersonate_uid="", impersonate_extra=()
+        )
     return entry._replace(value=user)
 
 
@@ -185,7 +202,13 @@ def check_host(host: str) -> None:
         parts = urlsplit(host)
         if parts.username or parts.password:
             raise CdiError("host holds a user name or a password; give them as username and password.")
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and host.isprintable() and " " not in host
+        usable = (
+            parts.scheme in ("http", "https")
+            and parts.hostname
+            and parts.port != 0
+            and host.isprintable()
+            and " " not in host
+        )
     except ValueError:
         usable = False
     if not usable:
@@ -209,7 +232,9 @@ def _impersonation(entry: Entry) -> tuple[tuple[str, str], ...]:
     if user.impersonate_uid:
         headers.append(("Impersonate-Uid", user.impersonate_uid))
     headers += [("Impersonate-Group", group) for group in user.impersonate_groups]
-    headers += [(f"Impersonate-Extra-{_header_key(key)}", value) for key, values in user.impersonate_extra for value in values]
+    headers += [
+        (f"Impersonate-Extra-{_header_key(key)}", value) for key, values in user.impersonate_extra for value in values
+    ]
     for _name, value in headers:
         if not value.isprintable():
             raise refuse(entry.where("users"), "names somebody to act as with characters that no name has")
@@ -218,7 +243,10 @@ def _impersonation(entry: Entry) -> tuple[tuple[str, str], ...]:
 
 def _header_key(key: str) -> str:
     legal = "!#$&'*+-.^_`|~"
-    return "".join(chr(byte) if chr(byte).isalnum() and byte < 128 or chr(byte) in legal else f"%{byte:02X}" for byte in key.encode())
+    return "".join(
+        chr(byte) if (chr(byte).isalnum() and byte < 128) or chr(byte) in legal else f"%{byte:02X}"
+        for byte in key.encode()
+    )
 
 
 def _identity(entry: Entry, cluster: Entry) -> str | TokenFile | Plugin | Oidc | None:
@@ -235,13 +263,17 @@ def _identity(entry: Entry, cluster: Entry) -> str | TokenFile | Plugin | Oidc |
     if user.auth_provider:
         return Oidc(entry.where("users", "auth-provider"), user.auth_provider, entry.name, entry.origin.path)
     if user.exec and not (user.client_certificate or user.client_certificate_data):
-        return Plugin(entry.where("users", "exec"), user.exec, _cluster_info(cluster.value) if user.exec.provide_cluster_info else None)
+        return Plugin(
+            entry.where("users", "exec"),
+            user.exec,
+            _cluster_info(cluster.value) if user.exec.provide_cluster_info else None,
+        )
     return None
 
 
 def is_sendable(text: str) -> bool:
     """Whether a header can hold the text, as Go has it."""
-    return all(character >= " " and character != "\x7f" or character == "\t" for character in text)
+    return all((character >= " " and character != "\x7f") or character == "\t" for character in text)
 
 
 def basic(username: str, password: str) -> str:
@@ -261,7 +293,9 @@ def _cluster_info(cluster: Cluster) -> dict[str, t.Any]:
     return {**{key: value for key, value in info.items() if value}, "config": cluster.exec_config}
 
 
-def _proxy(params: Params, cluster: Entry, host: str, environment: t.Mapping[str, str]) -> tuple[Proxy | None, tuple[tuple[str, str], ...]]:
+def _proxy(
+    params: Params, cluster: Entry, host: str, environment: t.Mapping[str, str]
+) -> tuple[Proxy | None, tuple[tuple[str, str], ...]]:
     """The option, else the kubeconfig's, else the environment's. NO_PROXY counts for the environment's alone, the option no_proxy for all."""
     target, no_proxy = address_of(host), params.get("no_proxy")
     proxy: Proxy | None

@@ -11,7 +11,7 @@ import typing as t
 
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 SECONDS = 60
 _QEMU = 107  # The user and group of CDI's workers and of the images that they write (pkg/common/common.go, v1.65.0).
@@ -59,7 +59,11 @@ def occupant(claim: Object, pods: t.Iterable[Object]) -> str | None:
     if "ReadWriteOncePod" not in claim["spec"].get("accessModes", []):
         return None
     users = using(pods, claim["metadata"]["name"])
-    return f"Pod {users[0]['metadata']['namespace']}/{users[0]['metadata']['name']} has the claim for itself (ReadWriteOncePod)." if users else None
+    return (
+        f"Pod {users[0]['metadata']['namespace']}/{users[0]['metadata']['name']} has the claim for itself (ReadWriteOncePod)."
+        if users
+        else None
+    )
 
 
 def using(pods: t.Iterable[Object], claim_name: str) -> list[Object]:
@@ -86,7 +90,9 @@ def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environ
             "labels": {"app.kubernetes.io/managed-by": "kubevirt.cdi"},
             # A side car would keep the pod from ending, as with CDI's own workers.
             "annotations": {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"},
-            "ownerReferences": [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": metadata["name"], "uid": metadata["uid"]}],
+            "ownerReferences": [
+                {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": metadata["name"], "uid": metadata["uid"]}
+            ],
         },
         "spec": {
             "restartPolicy": "Never",
@@ -94,9 +100,18 @@ def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environ
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 0,
-            "securityContext": {"runAsNonRoot": True, "runAsUser": _QEMU, "runAsGroup": _QEMU, "seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": _QEMU,
+                "runAsGroup": _QEMU,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
             "imagePullSecrets": environment.pull_secrets,
-            **{key: environment.placement[key] for key in ("nodeSelector", "affinity", "tolerations") if environment.placement.get(key)},
+            **{
+                key: environment.placement[key]
+                for key in ("nodeSelector", "affinity", "tolerations")
+                if environment.placement.get(key)
+            },
             **({"nodeName": nodes[0]} if nodes and not shared else {}),
             "containers": [
                 {
@@ -105,8 +120,15 @@ def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environ
                     "imagePullPolicy": environment.pull_policy,
                     "command": ["/bin/bash", "-c", COMMAND],
                     "workingDir": "/volume",
-                    "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
-                    "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "250m", "memory": "64Mi"}},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "resources": {
+                        "requests": {"cpu": "10m", "memory": "32Mi"},
+                        "limits": {"cpu": "250m", "memory": "64Mi"},
+                    },
                     "volumeMounts": [{"name": "volume", "mountPath": "/volume", "readOnly": True}],
                 }
             ],
@@ -127,9 +149,24 @@ def judge_pod(pod: Object | None) -> Verdict:
     if status.get("phase") == "Failed":
         return Verdict(FAILED, (state.get("terminated") or {}).get("message") or status.get("message") or "it failed")
     waiting = state.get("waiting") or {}
-    unready = next((each for each in status.get("conditions") or [] if each["type"] == "PodScheduled" and each["status"] == "False"), {})
-    reason = waiting.get("message") or unready.get("message") or waiting.get("reason") or status.get("phase") or "Pending"
-    if waiting.get("reason") in ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "CreateContainerError"):
+    unready = next(
+        (
+            each
+            for each in status.get("conditions") or []
+            if each["type"] == "PodScheduled" and each["status"] == "False"
+        ),
+        {},
+    )
+    reason = (
+        waiting.get("message") or unready.get("message") or waiting.get("reason") or status.get("phase") or "Pending"
+    )
+    if waiting.get("reason") in (
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerError",
+    ):
         return Verdict(FAILED, reason)
     return Verdict(WAITING, reason)
 

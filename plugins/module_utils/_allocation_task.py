@@ -11,19 +11,30 @@ import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
-from ._allocation import SECONDS, Environment, bound, filled, judge_pod, measured, measuring_pod, not_measured, obstacle, occupant
+from ._allocation import (
+    SECONDS,
+    Environment,
+    bound,
+    filled,
+    judge_pod,
+    measured,
+    measuring_pod,
+    not_measured,
+    obstacle,
+    occupant,
+)
 from ._cdi import active
 from ._connection import Connection, Object
+from ._data_volume_facts import VolumeAndClaim
 from ._errors import CdiError
 from ._module import Task
 from ._resources import CDI, CDI_CONFIG, CONFIG_NAME, DEPLOYMENT, OPERATOR, PERSISTENT_VOLUME_CLAIM, POD
-from ._data_volume_facts import VolumeAndClaim
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 from ._wait import wait_for
 
 _PARALLEL = 8
 _BOUND_SECONDS = 10
-Key = t.Tuple[str, str]
+Key = tuple[str, str]
 
 
 def measure(task: Task, pairs: t.Iterable[VolumeAndClaim]) -> dict[Key, dict[str, t.Any]]:
@@ -49,7 +60,9 @@ def measure(task: Task, pairs: t.Iterable[VolumeAndClaim]) -> dict[Key, dict[str
     except CdiError as exc:
         return {**found, **{key: not_measured(str(exc)) for key in claims}}
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        results = pool.map(lambda key: _measure(connection, claims[key], pods[key[0]], t.cast(Environment, environment)), claims)
+        results = pool.map(
+            lambda key: _measure(connection, claims[key], pods[key[0]], t.cast(Environment, environment)), claims
+        )
         return {**found, **dict(zip(claims, results))}
 
 
@@ -63,12 +76,17 @@ def _environment(connection: Connection) -> Environment:
         for variable in container.get("env", [])
     }
     if not variables.get("CLONER_IMAGE"):
-        raise CdiError(f"verify_allocation takes the image of its pod from Deployment {OPERATOR}, and there is none with CLONER_IMAGE; install CDI first.")
+        raise CdiError(
+            f"verify_allocation takes the image of its pod from Deployment {OPERATOR}, and there is none with CLONER_IMAGE; install CDI first."
+        )
     cdis, _version = connection.list(CDI)
     spec = active(cdis).get("spec") or {}
     status = (connection.get(CDI_CONFIG, CONFIG_NAME) or {}).get("status") or {}
     return Environment(
-        str(variables["CLONER_IMAGE"]), spec.get("imagePullPolicy") or "IfNotPresent", status.get("imagePullSecrets") or [], spec.get("workload") or {}
+        str(variables["CLONER_IMAGE"]),
+        spec.get("imagePullPolicy") or "IfNotPresent",
+        status.get("imagePullSecrets") or [],
+        spec.get("workload") or {},
     )
 
 
@@ -79,7 +97,9 @@ def _when_bound(connection: Connection, key: Key) -> Object | None:
         return Verdict(REACHED) if bound(claim) else Verdict(WAITING if claim else FAILED)
 
     try:
-        return wait_for(connection, PERSISTENT_VOLUME_CLAIM, key[0], [key[1]], judge, time.monotonic() + _BOUND_SECONDS)[key[1]].object
+        return wait_for(
+            connection, PERSISTENT_VOLUME_CLAIM, key[0], [key[1]], judge, time.monotonic() + _BOUND_SECONDS
+        )[key[1]].object
     except CdiError:
         return None
 
@@ -93,7 +113,9 @@ def _measure(connection: Connection, claim: Object, users: list[Object], environ
         pod = connection.create(POD, measuring_pod(claim, users, environment), namespace, dry_run=False)
         name = pod["metadata"]["name"]
         try:
-            outcome = wait_for(connection, POD, namespace, [name], lambda _name, pod: judge_pod(pod), time.monotonic() + SECONDS)[name]
+            outcome = wait_for(
+                connection, POD, namespace, [name], lambda _name, pod: judge_pod(pod), time.monotonic() + SECONDS
+            )[name]
         finally:
             connection.delete(POD, name, namespace, dry_run=False, uid=pod["metadata"].get("uid"))
     except CdiError as exc:

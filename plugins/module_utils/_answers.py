@@ -29,7 +29,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u20
 # The fields of an object that every rule reads, and what the API's schemas say of them.
 _TEXT, _TEXTS, _OBJECTS = "text", "texts", "objects"
 _METADATA: dict[str, t.Any] = {
-    **dict.fromkeys(("name", "generateName", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp"), _TEXT),
+    **dict.fromkeys(
+        ("name", "generateName", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp"), _TEXT
+    ),
     "labels": _TEXTS,
     "annotations": _TEXTS,
     "ownerReferences": _OBJECTS,
@@ -37,7 +39,10 @@ _METADATA: dict[str, t.Any] = {
 }
 
 
-_ANSWERS: dict[str, tuple[str, type]] = {"SelfSubjectAccessReview": ("allowed", bool), "UploadTokenRequest": ("token", str)}
+_ANSWERS: dict[str, tuple[str, type]] = {
+    "SelfSubjectAccessReview": ("allowed", bool),
+    "UploadTokenRequest": ("token", str),
+}
 
 
 class Answer(t.NamedTuple):
@@ -67,7 +72,11 @@ def value_of(answer: Answer) -> t.Any:
 
 def names_in(value: t.Any, plural: str, key: str) -> list[str] | None:
     """The names in an answer of discovery, None when it is none."""
-    items = value.get(plural) if isinstance(value, dict) and value.get("kind") in ("APIGroupList", "APIResourceList") else None
+    items = (
+        value.get(plural)
+        if isinstance(value, dict) and value.get("kind") in ("APIGroupList", "APIResourceList")
+        else None
+    )
     return [item.get(key) for item in items if isinstance(item, dict)] if isinstance(items, list) else None
 
 
@@ -83,7 +92,11 @@ def read_status(body: bytes) -> dict[str, t.Any]:
     details = dict(details) if isinstance(details, dict) else None
     if details is not None:
         causes = details.get("causes")
-        texts = [{key: str(item) for key, item in cause.items()} for cause in causes if isinstance(cause, dict)] if isinstance(causes, list) else []
+        texts = (
+            [{key: str(item) for key, item in cause.items()} for cause in causes if isinstance(cause, dict)]
+            if isinstance(causes, list)
+            else []
+        )
         details = {**{key: item for key, item in details.items() if isinstance(item, str)}, "causes": texts}
     words = {key: status[key] for key in ("message", "reason") if isinstance(status.get(key), str)}
     return {"kind": "Status", **words, **({} if details is None else {"details": details})}
@@ -91,7 +104,12 @@ def read_status(body: bytes) -> dict[str, t.Any]:
 
 def object_in(value: t.Any, kind: str) -> dict[str, t.Any] | None:
     """An object of this kind, None for everything else. An answer that is never stored has no name, but what was asked for."""
-    if not isinstance(value, dict) or value.get("kind") != kind or not isinstance(value.get("metadata"), dict) or not _fits(value):
+    if (
+        not isinstance(value, dict)
+        or value.get("kind") != kind
+        or not isinstance(value.get("metadata"), dict)
+        or not _fits(value)
+    ):
         return None
     if kind in _ANSWERS:
         field, expected = _ANSWERS[kind]
@@ -106,15 +124,29 @@ def list_in(value: t.Any, kind: str) -> dict[str, t.Any] | None:
     items = value.get("items", False)
     items = [] if items is None else items
     metadata = value["metadata"]
-    if not isinstance(items, list) or not isinstance(metadata.get("resourceVersion"), str) or not isinstance(metadata.get("continue", ""), str):
+    if (
+        not isinstance(items, list)
+        or not isinstance(metadata.get("resourceVersion"), str)
+        or not isinstance(metadata.get("continue", ""), str)
+    ):
         return None
-    good = all(isinstance(item, dict) and isinstance(item.get("metadata"), dict) and item["metadata"].get("name") and _fits(item) for item in items)
+    good = all(
+        isinstance(item, dict)
+        and isinstance(item.get("metadata"), dict)
+        and item["metadata"].get("name")
+        and _fits(item)
+        for item in items
+    )
     return {**value, "items": items} if good else None
 
 
 def event_in(value: t.Any) -> tuple[str, dict[str, t.Any]] | None:
     """Type and object of a watch's line, None for everything else."""
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str) or not isinstance(value.get("object"), dict):
+    if (
+        not isinstance(value, dict)
+        or not isinstance(value.get("type"), str)
+        or not isinstance(value.get("object"), dict)
+    ):
         return None
     kind, stored = value["type"], value["object"]
     if kind == "ERROR":

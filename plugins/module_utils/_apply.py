@@ -35,7 +35,9 @@ class Change(t.NamedTuple):
     diff: dict[str, t.Any]
 
 
-def ensure_present(connection: Connection, resource: Resource, desired: Object, *, check_mode: bool, force: bool = False) -> Change:
+def ensure_present(
+    connection: Connection, resource: Resource, desired: Object, *, check_mode: bool, force: bool = False
+) -> Change:
     """Read the object and make it as desired: one request when it already is."""
     metadata = desired["metadata"]
     try:
@@ -47,7 +49,15 @@ def ensure_present(connection: Connection, resource: Resource, desired: Object, 
     return write(connection, resource, desired, stored, check_mode=check_mode, force=force)
 
 
-def write(connection: Connection, resource: Resource, desired: Object, stored: Object | None, *, check_mode: bool, force: bool = False) -> Change:
+def write(
+    connection: Connection,
+    resource: Resource,
+    desired: Object,
+    stored: Object | None,
+    *,
+    check_mode: bool,
+    force: bool = False,
+) -> Change:
     """Make a stored object, known to the caller, as desired: no request when it already is."""
     desired = {"apiVersion": resource.api_version, "kind": resource.kind, **desired}
     if stored is not None:
@@ -66,13 +76,17 @@ def write(connection: Connection, resource: Resource, desired: Object, stored: O
     return change if stored is not None else change._replace(diff=diff_of(None, desired))
 
 
-def _apply(connection: Connection, resource: Resource, desired: Object, stored: Object, *, check_mode: bool, force: bool) -> Object:
+def _apply(
+    connection: Connection, resource: Resource, desired: Object, stored: Object, *, check_mode: bool, force: bool
+) -> Object:
     """Server-side apply, and a merge patch where an apply cannot take our fields away."""
     try:
         return connection.apply(resource, desired, dry_run=check_mode, force=force)
     except ApiError as exc:
         if exc.lost and not check_mode:
-            found = connection.what_became(exc, resource, desired["metadata"]["name"], desired["metadata"].get("namespace"))
+            found = connection.what_became(
+                exc, resource, desired["metadata"]["name"], desired["metadata"].get("namespace")
+            )
             if found is None or differs(desired, found) or owns_unrequested(found, desired):
                 raise
             return found
@@ -83,13 +97,17 @@ def _apply(connection: Connection, resource: Resource, desired: Object, stored: 
     after = connection.apply(resource, _still_with(removal, desired, stored), dry_run=check_mode, force=force)
     if check_mode:
         return _without(removal, after)
-    return connection.merge(resource, desired["metadata"]["name"], desired["metadata"].get("namespace"), removal, dry_run=False)
+    return connection.merge(
+        resource, desired["metadata"]["name"], desired["metadata"].get("namespace"), removal, dry_run=False
+    )
 
 
 def patch(connection: Connection, resource: Resource, stored: Object, values: Object, *, check_mode: bool) -> Change:
     """Set some fields of an object that is another's to declare, by a JSON merge patch: null removes a key."""
     metadata = stored["metadata"]
-    return _change(stored, connection.merge(resource, metadata["name"], metadata.get("namespace"), values, dry_run=check_mode))
+    return _change(
+        stored, connection.merge(resource, metadata["name"], metadata.get("namespace"), values, dry_run=check_mode)
+    )
 
 
 def _change(stored: Object | None, after: Object) -> Change:
@@ -97,7 +115,9 @@ def _change(stored: Object | None, after: Object) -> Change:
     return Change(changed, stored is not None, after, diff_of(stored, after) if changed else {})
 
 
-def ensure_absent(connection: Connection, resource: Resource, name: str, namespace: str | None = None, *, check_mode: bool) -> Change:
+def ensure_absent(
+    connection: Connection, resource: Resource, name: str, namespace: str | None = None, *, check_mode: bool
+) -> Change:
     """Ask for the deletion of an object; whether it is gone is for the waiter to say."""
     try:
         stored = connection.get(resource, name, namespace)
@@ -114,7 +134,12 @@ def for_result(stored: Object | None) -> Object:
     """An object as results return it: without the bookkeeping of field managers, and without secrets."""
     if not stored:
         return {}
-    return t.cast(Object, without_secrets({**stored, "metadata": {key: value for key, value in stored["metadata"].items() if key != "managedFields"}}))
+    return t.cast(
+        Object,
+        without_secrets(
+            {**stored, "metadata": {key: value for key, value in stored["metadata"].items() if key != "managedFields"}}
+        ),
+    )
 
 
 def keep_stored_spelling(desired: t.Any, stored: t.Any) -> t.Any:
@@ -149,7 +174,11 @@ def normalise(value: t.Any) -> t.Any:
         if key in _QUANTITY_MAPS and isinstance(item, dict):
             item = {name: _canonical(name, quantity) for name, quantity in item.items()}
         item = normalise(item)
-        if key == "status" or key in SECRET_ANNOTATIONS or (item in (None, {}, []) and key not in _MEANINGFUL_WHEN_EMPTY):
+        if (
+            key == "status"
+            or key in SECRET_ANNOTATIONS
+            or (item in (None, {}, []) and key not in _MEANINGFUL_WHEN_EMPTY)
+        ):
             continue
         meaning[key] = item
     return meaning
@@ -190,7 +219,10 @@ def _managed(stored: Object, *, ours: bool) -> list[Object]:
     return [
         entry.get("fieldsV1", {})
         for entry in stored.get("metadata", {}).get("managedFields", [])
-        if ours is (entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource"))
+        if ours
+        is (
+            entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource")
+        )
     ]
 
 
@@ -222,7 +254,9 @@ def _has_unasked(fields: dict[str, t.Any], desired: t.Any, stored: t.Any) -> boo
                 return True
         elif kind == "k":
             keys = json.loads(text)
-            matches = [item for item in desired or [] if all(item.get(key, value) == value for key, value in keys.items())]
+            matches = [
+                item for item in desired or [] if all(item.get(key, value) == value for key, value in keys.items())
+            ]
             if not matches or _has_unasked(below, matches[0], None):
                 return True
         elif kind == "v" and json.loads(text) not in (desired or []):
@@ -253,7 +287,10 @@ def _removal(fields: Object, others: list[Object], desired: t.Any, stored: t.Any
 
 def _still_with(removal: Object, desired: Object | None, stored: Object) -> Object:
     desired = desired or {}
-    kept = {name: stored[name] if below is None else _still_with(below, desired.get(name), stored[name]) for name, below in removal.items()}
+    kept = {
+        name: stored[name] if below is None else _still_with(below, desired.get(name), stored[name])
+        for name, below in removal.items()
+    }
     return {**desired, **kept}
 
 

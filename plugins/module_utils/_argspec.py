@@ -12,7 +12,7 @@ import typing as t
 
 from ansible.module_utils.basic import env_fallback
 
-Spec = t.Dict[str, t.Any]
+Spec = dict[str, t.Any]
 
 
 class ArgumentSpec:
@@ -49,9 +49,18 @@ AUTH = ArgumentSpec(
         "username": {"type": "str", "fallback": _from_env("USERNAME")},
         "password": {"type": "str", "no_log": True, "fallback": _from_env("PASSWORD")},
         "client_cert": {"type": "path", "aliases": ["cert_file"], "fallback": _from_env("CLIENT_CERT", "CERT_FILE")},
-        "client_key": {"type": "path", "aliases": ["key_file"], "no_log": False, "fallback": _from_env("CLIENT_KEY", "KEY_FILE")},
+        "client_key": {
+            "type": "path",
+            "aliases": ["key_file"],
+            "no_log": False,
+            "fallback": _from_env("CLIENT_KEY", "KEY_FILE"),
+        },
         "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"], "fallback": _from_env("CA_CERT", "SSL_CA_CERT")},
-        "validate_certs": {"type": "bool", "aliases": ["verify_ssl"], "fallback": _from_env("VALIDATE_CERTS", "VERIFY_SSL")},
+        "validate_certs": {
+            "type": "bool",
+            "aliases": ["verify_ssl"],
+            "fallback": _from_env("VALIDATE_CERTS", "VERIFY_SSL"),
+        },
         "proxy": {"type": "str", "fallback": _from_env("PROXY")},
         "no_proxy": {"type": "str", "fallback": _from_env("NO_PROXY")},
         "proxy_headers": {
@@ -59,7 +68,11 @@ AUTH = ArgumentSpec(
             # Without it, the variables count for nothing when the option is not given.
             "apply_defaults": True,
             "options": {
-                "proxy_basic_auth": {"type": "str", "no_log": True, "fallback": _from_env("PROXY_HEADERS_PROXY_BASIC_AUTH")},
+                "proxy_basic_auth": {
+                    "type": "str",
+                    "no_log": True,
+                    "fallback": _from_env("PROXY_HEADERS_PROXY_BASIC_AUTH"),
+                },
                 "basic_auth": {"type": "str", "no_log": True, "fallback": _from_env("PROXY_HEADERS_BASIC_AUTH")},
                 "user_agent": {"type": "str", "fallback": _from_env("PROXY_HEADERS_USER_AGENT")},
             },
@@ -82,4 +95,6 @@ PROGRESS = ArgumentSpec({"progress_file": {"type": "path"}})
 
 def wait_spec(timeout: int) -> ArgumentSpec:
     """Waiting, with the module's own time-out in seconds."""
-    return ArgumentSpec({"wait": {"type": "bool", "default": True}, "wait_timeout": {"type": "int", "default": timeout}})
+    return ArgumentSpec(
+        {"wait": {"type": "bool", "default": True}, "wait_timeout": {"type": "int", "default": timeout}}
+    )

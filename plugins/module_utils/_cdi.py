@@ -14,12 +14,16 @@ from ._errors import CdiError, target
 from ._resources import OPERATOR, Resource
 from ._verdict import REACHED, WAITING, Verdict
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 # What the release's own cdi-cr.yaml asks for (manifests/templates/release/cdi-cr.yaml.in, v1.65.0); older releases ignore what they do not know.
 FIRST_FEATURE_GATES = ["HonorWaitForFirstConsumer", "WebhookPvcRendering"]
 # The variable of the operator that has the image of a Deployment of CDI (pkg/operator/resources/namespaced, v1.65.0).
-_IMAGE_VARIABLES = {"cdi-apiserver": "APISERVER_IMAGE", "cdi-deployment": "CONTROLLER_IMAGE", "cdi-uploadproxy": "UPLOAD_PROXY_IMAGE"}
+_IMAGE_VARIABLES = {
+    "cdi-apiserver": "APISERVER_IMAGE",
+    "cdi-deployment": "CONTROLLER_IMAGE",
+    "cdi-uploadproxy": "UPLOAD_PROXY_IMAGE",
+}
 
 
 def title(resource: Resource, item: Object) -> str:
@@ -30,7 +34,9 @@ def title(resource: Resource, item: Object) -> str:
 def refuse_downgrade(installed: str, wanted: str) -> None:
     """CDI's operator silently ignores a downgrade (controller-lifecycle-operator-sdk, reconciler.go): say so first."""
     if release(installed) and release(wanted) and release(wanted) < release(installed):
-        raise CdiError(f"CDI {installed} is installed and the manifest is of {wanted}; CDI cannot be downgraded: give {installed} or a newer release.")
+        raise CdiError(
+            f"CDI {installed} is installed and the manifest is of {wanted}; CDI cannot be downgraded: give {installed} or a newer release."
+        )
 
 
 def release(version: str) -> tuple[t.Any, ...]:
@@ -60,13 +66,21 @@ def judge_cdi(stored: Object | None, version: str) -> Verdict:
     found = conditions(stored)
     states = {kind: found.get(kind, {}).get("status", "Unknown") for kind in ("Available", "Progressing", "Degraded")}
     versions = {status.get(name, "") for name in ("observedVersion", "targetVersion", "operatorVersion")}
-    ready = status.get("phase") == "Deployed" and states == {"Available": "True", "Progressing": "False", "Degraded": "False"}
+    ready = status.get("phase") == "Deployed" and states == {
+        "Available": "True",
+        "Progressing": "False",
+        "Degraded": "False",
+    }
     if ready and len(versions) == 1 and (not version or versions == {version}):
         return Verdict(REACHED)
     told = ", ".join(f"{kind} is {state}" for kind, state in states.items())
     messages = "; ".join(condition["message"] for condition in found.values() if condition.get("message"))
     observed = status.get("observedVersion") or "none"
-    return Verdict(WAITING, f"phase is {status.get('phase') or 'unset'}, {told}, observed version {observed}" + (f" ({messages})" if messages else ""))
+    return Verdict(
+        WAITING,
+        f"phase is {status.get('phase') or 'unset'}, {told}, observed version {observed}"
+        + (f" ({messages})" if messages else ""),
+    )
 
 
 def judge_deployment(stored: Object | None) -> Verdict:
@@ -88,12 +102,19 @@ def judge_components(deployments: t.Iterable[Object], environment: t.Mapping[str
     spec_of_cdi = cdi.get("spec") or {}
     infra = spec_of_cdi.get("infra") or {}
     patched = bool((spec_of_cdi.get("customizeComponents") or {}).get("patches"))
-    replicas = {"cdi-apiserver": "apiServerReplicas", "cdi-deployment": "deploymentReplicas", "cdi-uploadproxy": "uploadProxyReplicas"}
+    replicas = {
+        "cdi-apiserver": "apiServerReplicas",
+        "cdi-deployment": "deploymentReplicas",
+        "cdi-uploadproxy": "uploadProxyReplicas",
+    }
     for name in (OPERATOR, *_IMAGE_VARIABLES):
         verdict = judge_deployment(found.get(name))
         if verdict.state == REACHED and name != OPERATOR and not patched:
             spec = found[name]["spec"]
-            image, wanted_image = spec["template"]["spec"]["containers"][0]["image"], environment.get(_IMAGE_VARIABLES[name])
+            image, wanted_image = (
+                spec["template"]["spec"]["containers"][0]["image"],
+                environment.get(_IMAGE_VARIABLES[name]),
+            )
             wanted_replicas = infra.get(replicas[name]) or 1
             if wanted_image and image != wanted_image:
                 verdict = Verdict(WAITING, f"its image is still {image} and not {wanted_image}")
@@ -115,7 +136,9 @@ def pods_in_trouble(pods: t.Iterable[Object]) -> list[str]:
         for container in status.get("containerStatuses") or []:
             waiting = (container.get("state") or {}).get("waiting") or {}
             if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-                troubles.append(f"pod {pod['metadata']['name']} is in {waiting['reason']} ({waiting.get('message', 'no message')})")
+                troubles.append(
+                    f"pod {pod['metadata']['name']} is in {waiting['reason']} ({waiting.get('message', 'no message')})"
+                )
     return troubles
 
 

@@ -19,16 +19,24 @@ from ._merge_patch import changes_nothing
 from ._public import public_url, without_secrets
 from ._quantity import parse
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 _RESOURCES: dict[str, t.Any] = {
     "limits": {"type": "dict"},
     "requests": {"type": "dict"},
-    "claims": {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}, "request": {"type": "str"}}},
+    "claims": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"name": {"type": "str", "required": True}, "request": {"type": "str"}},
+    },
 }
 _CUSTOM_PROFILE: dict[str, t.Any] = {
     "ciphers": {"type": "list", "elements": "str", "required": True},
-    "min_tls_version": {"type": "str", "choices": ["VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"], "required": True},
+    "min_tls_version": {
+        "type": "str",
+        "choices": ["VersionTLS10", "VersionTLS11", "VersionTLS12", "VersionTLS13"],
+        "required": True,
+    },
 }
 # One option for each field of CDI.spec.config (CDIConfigSpec in types.go, v1.65.0; webhook_pvc_rendering: v1.66.0).
 CONFIG_OPTIONS: dict[str, t.Any] = {
@@ -61,7 +69,9 @@ CONFIG_OPTIONS: dict[str, t.Any] = {
     "upload_proxy_url_override": {"type": "str"},
     "webhook_pvc_rendering": {"type": "str", "choices": ["Enabled", "Disabled", ""]},
 }
-_CLONE_OPTIONS: dict[str, t.Any] = {"clone_strategy_override": {"type": "str", "choices": ["copy", "snapshot", "csi-clone", ""]}}
+_CLONE_OPTIONS: dict[str, t.Any] = {
+    "clone_strategy_override": {"type": "str", "choices": ["copy", "snapshot", "csi-clone", ""]}
+}
 SPEC = ArgumentSpec({"name": {"type": "str", "default": "cdi"}, **CONFIG_OPTIONS, **_CLONE_OPTIONS}) + wait_spec(60)
 
 # pkg/feature-gates/feature-gates.go, v1.61.1 to v1.66.0. CDI checks no name.
@@ -103,18 +113,24 @@ def check(params: t.Mapping[str, t.Any]) -> None:
             raise CdiError(f"import_proxy.{option} is no URL; give for example http://proxy.example.com:3128.")
     url = params["upload_proxy_url_override"]
     if url and not (_is_url(url, ("http", "https")) or _HOST.fullmatch(url)):
-        raise CdiError(f"upload_proxy_url_override is {public_url(url)!r}; give a URL or a host, for example https://cdi-uploadproxy.example.com.")
+        raise CdiError(
+            f"upload_proxy_url_override is {public_url(url)!r}; give a URL or a host, for example https://cdi-uploadproxy.example.com."
+        )
     for registry in params["insecure_registries"] or []:
         if not _HOST.fullmatch(registry):
             shown = public_url(registry)
-            raise CdiError(f"insecure_registries has {shown!r}; give host or host:port, because CDI compares it with the host of an image's URL.")
+            raise CdiError(
+                f"insecure_registries has {shown!r}; give host or host:port, because CDI compares it with the host of an image's URL."
+            )
     for option in ("log_verbosity", "data_volume_ttl_seconds"):
         if params[option] is not None and params[option] < (0 if option == "log_verbosity" else -1):
             raise CdiError(f"{option} is {params[option]}; give 0 or more.")
     for kind in ("limits", "requests"):
         for name, quantity in ((params["pod_resource_requirements"] or {}).get(kind) or {}).items():
             if name not in _RESERVED:
-                raise CdiError(f"pod_resource_requirements.{kind} has {name}, which CDI ignores; it only takes {' and '.join(_RESERVED)}.")
+                raise CdiError(
+                    f"pod_resource_requirements.{kind} has {name}, which CDI ignores; it only takes {' and '.join(_RESERVED)}."
+                )
             if quantity != "":
                 _quantity(f"pod_resource_requirements.{kind}.{name}", quantity)
     _check_profile(params["tls_security_profile"] or {})
@@ -140,7 +156,9 @@ def _check_profile(profile: t.Mapping[str, t.Any]) -> None:
     if kind == "Custom" and not custom:
         raise CdiError("tls_security_profile.type is Custom; give its ciphers and min_tls_version in custom.")
     if custom and kind != "Custom":
-        raise CdiError(f"tls_security_profile has custom and type {kind}; give type Custom, because CDI would take custom whatever the type says.")
+        raise CdiError(
+            f"tls_security_profile has custom and type {kind}; give type Custom, because CDI would take custom whatever the type says."
+        )
 
 
 def wanted_spec(params: t.Mapping[str, t.Any]) -> Object:
@@ -204,7 +222,9 @@ def unknown_gates(asked: t.Collection[str], version: str) -> list[str]:
         if near:
             raise CdiError(f"feature_gates has {gate!r}, which CDI does not know; did you mean {spelled[near[0]]!r}?")
         installed = f"CDI {version}" if version else "CDI"
-        sentences.append(f"feature_gates has {gate!r}: {installed} ignores a gate that it does not know; known are {', '.join(FEATURE_GATES)}.")
+        sentences.append(
+            f"feature_gates has {gate!r}: {installed} ignores a gate that it does not know; known are {', '.join(FEATURE_GATES)}."
+        )
     return sentences
 
 
@@ -222,7 +242,9 @@ def ineffective_options(params: t.Mapping[str, t.Any], version: str) -> list[str
     sentences = []
     match = re.match(r"v?(\d+)\.(\d+)", version)
     if params["data_volume_ttl_seconds"] is not None and (not match or tuple(map(int, match.groups())) >= (1, 62)):
-        sentences.append("data_volume_ttl_seconds has no effect since CDI 1.62, which no longer deletes DataVolumes that are done.")
+        sentences.append(
+            "data_volume_ttl_seconds has no effect since CDI 1.62, which no longer deletes DataVolumes that are done."
+        )
     if (params["pod_resource_requirements"] or {}).get("claims"):
         sentences.append("pod_resource_requirements.claims has no effect: CDI only takes limits and requests.")
     return sentences
@@ -252,7 +274,9 @@ def _told(value: t.Any) -> str:
 
 def _reported(field: str, asked: t.Any) -> t.Any:
     """What the status will say: defaults in the place of what is removed, and no resource claims."""
-    given = {key: value for key, value in asked.items() if key != "claims"} if field == "podResourceRequirements" else asked
+    given = (
+        {key: value for key, value in asked.items() if key != "claims"} if field == "podResourceRequirements" else asked
+    )
     return _without_removals(given)
 
 

@@ -22,7 +22,18 @@ from ._merge_patch import changes_nothing, merged
 from ._module import Task
 from ._preflight import unknown_class
 from ._public import without_secrets
-from ._resources import API_SERVICE, CDI, CDI_CONFIG, CONFIG_MAP, CONFIG_NAME, DEPLOYMENT, INGRESS, SECRET, STORAGE_CLASS, STORAGE_PROFILE
+from ._resources import (
+    API_SERVICE,
+    CDI,
+    CDI_CONFIG,
+    CONFIG_MAP,
+    CONFIG_NAME,
+    DEPLOYMENT,
+    INGRESS,
+    SECRET,
+    STORAGE_CLASS,
+    STORAGE_PROFILE,
+)
 from ._scratch import Settings, can_hold_scratch
 from ._verdict import REACHED, WAITING, Verdict
 from ._wait import wait_for
@@ -42,14 +53,23 @@ def run(task: Task) -> dict[str, t.Any]:
         if sentence:
             task.warn(sentence)
     if changed:
-        refuse(find_hyperconverged(connection, [stored] if stored else []) or olm_owner(stored), name, _changes(wanted, before))
+        refuse(
+            find_hyperconverged(connection, [stored] if stored else []) or olm_owner(stored),
+            name,
+            _changes(wanted, before),
+        )
         rules.refuse_impossible_resources(after.get("config") or {})
         _refuse_unknown_names(task)
         if stored is not None:
             # A merge patch of just these fields: an apply would take away what module cdi has applied to the same object.
             after = _merge(connection, stored, wanted, dry_run=task.check_mode)
     effective = {} if task.check_mode else _effective(task, wanted, deadline, changed=changed)
-    return {"changed": changed, "config": without_secrets(wanted), "effective": effective, "diff": diff_of(before, after) if changed else {}}
+    return {
+        "changed": changed,
+        "config": without_secrets(wanted),
+        "effective": effective,
+        "diff": diff_of(before, after) if changed else {},
+    }
 
 
 def _stored(task: Task, wanted: Object) -> Object | None:
@@ -70,22 +90,34 @@ def _stored(task: Task, wanted: Object) -> Object | None:
 
 def _changes(wanted: Object, before: Object) -> Object:
     """The part of a merge patch that is not so yet, by field."""
-    config = {field: value for field, value in wanted.get("config", {}).items() if not changes_nothing(value, (before.get("config") or {}).get(field))}
-    spec = {field: value for field, value in wanted.items() if field != "config" and not changes_nothing(value, before.get(field))}
+    config = {
+        field: value
+        for field, value in wanted.get("config", {}).items()
+        if not changes_nothing(value, (before.get("config") or {}).get(field))
+    }
+    spec = {
+        field: value
+        for field, value in wanted.items()
+        if field != "config" and not changes_nothing(value, before.get(field))
+    }
     return {**spec, "config": config}
 
 
 def _merge(connection: Connection, stored: Object, wanted: Object, *, dry_run: bool) -> Object:
     """The new spec. A field that CDI of this release does not know is refused by the API server (strict field validation)."""
     try:
-        return t.cast(Object, connection.merge(CDI, stored["metadata"]["name"], None, {"spec": wanted}, dry_run=dry_run)["spec"])
+        return t.cast(
+            Object, connection.merge(CDI, stored["metadata"]["name"], None, {"spec": wanted}, dry_run=dry_run)["spec"]
+        )
     except ApiError as exc:
         unknown = re.findall(r'unknown field "spec\.config\.(([A-Za-z]+)[^"]*)"', str(exc))
         if not unknown:
             raise
         version = (stored.get("status") or {}).get("observedVersion") or "of this release"
         fields = ", ".join(f"{path} of option {rules.option_of(field)}" for path, field in unknown)
-        raise CdiError(f"CDI {version} does not know {fields}; leave it out, or use a release of CDI that has it.") from exc
+        raise CdiError(
+            f"CDI {version} does not know {fields}; leave it out, or use a release of CDI that has it."
+        ) from exc
 
 
 def _refuse_unknown_names(task: Task) -> None:
@@ -103,7 +135,9 @@ def _refuse_unknown_names(task: Task) -> None:
     bundle = (task.params["import_proxy"] or {}).get("trusted_ca_proxy")
     namespace = _namespace(connection) if bundle else None
     if namespace and connection.get(CONFIG_MAP, bundle, namespace) is None:
-        raise CdiError(f"Cannot set import_proxy.trusted_ca_proxy: ConfigMap '{namespace}/{bundle}' does not exist; create it first.")
+        raise CdiError(
+            f"Cannot set import_proxy.trusted_ca_proxy: ConfigMap '{namespace}/{bundle}' does not exist; create it first."
+        )
 
 
 def _refuse_unfit_scratch_class(connection: Connection, name: str) -> None:
@@ -159,7 +193,11 @@ def _why(task: Task) -> str:
     for ingress in connection.list(INGRESS, namespace)[0]:
         for tls in ingress["spec"].get("tls") or []:
             secret = tls.get("secretName")
-            if secret and "cdi-uploadproxy" in str(ingress["spec"]) and connection.get(SECRET, secret, namespace) is None:
+            if (
+                secret
+                and "cdi-uploadproxy" in str(ingress["spec"])
+                and connection.get(SECRET, secret, namespace) is None
+            ):
                 name = ingress["metadata"]["name"]
                 return f"the Secret {namespace}/{secret} of Ingress {name} does not exist, and CDI takes no setting until it does"
     return f"one setting that CDI cannot use keeps it from taking any: see the log of Deployment {namespace}/cdi-deployment"

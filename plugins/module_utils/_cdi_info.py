@@ -94,5 +94,7 @@ class _NotReadable:
         except ApiError as exc:
             if exc.code != 403:
                 raise
-            self.sentences.append(f"{resource.kind} objects cannot be read: grant the verb \"{verb}\" on {resource.plural}.{resource.group}.")
+            self.sentences.append(
+                f'{resource.kind} objects cannot be read: grant the verb "{verb}" on {resource.plural}.{resource.group}.'
+            )
             return otherwise

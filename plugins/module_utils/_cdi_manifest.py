@@ -18,7 +18,7 @@ import typing as t
 from ._errors import CdiError
 from ._resources import MANIFEST_KINDS, OPERATOR
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 CUSTOM_RESOURCE_DEFINITION_NAME = "cdis.cdi.kubevirt.io"
 RELEASE_URL = "https://github.com/kubevirt/containerized-data-importer/releases/download/{version}/cdi-operator.yaml"
@@ -27,7 +27,10 @@ _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 _REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(/[a-z0-9._-]+)*")
 _DOWNLOAD_SECONDS = 60
 _OFFLINE = "offline, download it elsewhere and set manifest to its path; behind a proxy, set HTTPS_PROXY"
-_REMEDIES = {404: "correct version or manifest", **dict.fromkeys((401, 403), "give a URL that needs no login, or a path")}
+_REMEDIES = {
+    404: "correct version or manifest",
+    **dict.fromkeys((401, 403), "give a URL that needs no login, or a path"),
+}
 
 
 def release_url(version: str) -> str:
@@ -47,7 +50,9 @@ def check_checksum(checksum: str) -> None:
 def check_registry(registry: str) -> None:
     """Raises CdiError for what can be no registry with an optional path."""
     if not _REGISTRY.fullmatch(registry):
-        raise CdiError(f"image_registry is {registry!r}; give the host, and the port and path if it has them, for example registry.example.com:5000/kubevirt.")
+        raise CdiError(
+            f"image_registry is {registry!r}; give the host, and the port and path if it has them, for example registry.example.com:5000/kubevirt."
+        )
 
 
 def read_manifest(source: str, checksum: str | None) -> list[Object]:
@@ -57,7 +62,9 @@ def read_manifest(source: str, checksum: str | None) -> list[Object]:
     content = _download(source) if "://" in source else _read(source)
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
     if checksum and digest != checksum.lower():
-        raise CdiError(f"manifest {source} does not match checksum: expected {checksum}, got {digest}; nothing was written. Correct checksum, or the file.")
+        raise CdiError(
+            f"manifest {source} does not match checksum: expected {checksum}, got {digest}; nothing was written. Correct checksum, or the file."
+        )
     try:
         return manifest_objects(yaml.safe_load_all(content), source)
     except (yaml.YAMLError, ValueError) as exc:  # The latter for a date that there is not.
@@ -69,10 +76,14 @@ def _read(path: str) -> bytes:
         with open(os.path.expanduser(path), "rb") as stream:
             return stream.read()
     except FileNotFoundError as exc:
-        raise CdiError(f"manifest {path} does not exist on the host that runs the task; give the path or URL of a release's cdi-operator.yaml.") from exc
+        raise CdiError(
+            f"manifest {path} does not exist on the host that runs the task; give the path or URL of a release's cdi-operator.yaml."
+        ) from exc
     except (OSError, ValueError) as exc:
         told = getattr(exc, "strerror", None) or exc
-        raise CdiError(f"manifest {path} cannot be read ({told}); give the path or URL of a release's cdi-operator.yaml.") from exc
+        raise CdiError(
+            f"manifest {path} cannot be read ({told}); give the path or URL of a release's cdi-operator.yaml."
+        ) from exc
 
 
 def _download(url: str) -> bytes:
@@ -96,7 +107,10 @@ def why_not_downloaded(exc: BaseException) -> tuple[str, str]:
     if isinstance(cause, socket.gaierror):
         return "the name does not resolve", _OFFLINE
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"the certificate of the server is not trusted: {cause.verify_message}", "have this host trust its CA, or set manifest to a path"
+        return (
+            f"the certificate of the server is not trusted: {cause.verify_message}",
+            "have this host trust its CA, or set manifest to a path",
+        )
     if isinstance(cause, TimeoutError):
         return f"no answer within {_DOWNLOAD_SECONDS} s", _OFFLINE
     return str(getattr(cause, "strerror", None) or cause or type(cause).__name__).rstrip("."), _OFFLINE
@@ -108,9 +122,13 @@ def manifest_objects(documents: t.Iterable[t.Any], source: str) -> list[Object]:
     for item in objects:
         kind, metadata = (item.get("kind"), item.get("metadata")) if isinstance(item, dict) else (item, None)
         if not isinstance(kind, str) or kind not in MANIFEST_KINDS:
-            raise CdiError(f"manifest {source} holds an object of kind {kind!r}, which no release of CDI has; give the cdi-operator.yaml of a release.")
+            raise CdiError(
+                f"manifest {source} holds an object of kind {kind!r}, which no release of CDI has; give the cdi-operator.yaml of a release."
+            )
         if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-            raise CdiError(f"manifest {source} holds a {kind} without metadata.name; give the cdi-operator.yaml of a release.")
+            raise CdiError(
+                f"manifest {source} holds a {kind} without metadata.name; give the cdi-operator.yaml of a release."
+            )
         item.pop("status", None)
         item["metadata"].pop("creationTimestamp", None)
     for kind, name in (("CustomResourceDefinition", CUSTOM_RESOURCE_DEFINITION_NAME), ("Deployment", OPERATOR)):
@@ -119,7 +137,9 @@ def manifest_objects(documents: t.Iterable[t.Any], source: str) -> list[Object]:
     try:
         operator_environment(operator_deployment(objects))
     except (AttributeError, KeyError, TypeError, ValueError) as exc:
-        raise CdiError(f"manifest {source} has a Deployment {OPERATOR} without its container; give the cdi-operator.yaml of a release.") from exc
+        raise CdiError(
+            f"manifest {source} has a Deployment {OPERATOR} without its container; give the cdi-operator.yaml of a release."
+        ) from exc
     order = list(MANIFEST_KINDS)
     return sorted(objects, key=lambda item: order.index(item["kind"]))
 
@@ -160,5 +180,7 @@ def without_removed_version(desired: Object, stored: Object | None) -> Object:
     if stored is None or desired["kind"] != "CustomResourceDefinition":
         return desired
     kept = {version["name"] for version in stored["spec"]["versions"]}
-    versions = [version for version in desired["spec"]["versions"] if version["name"] in kept or version["name"] != "v1alpha1"]
+    versions = [
+        version for version in desired["spec"]["versions"] if version["name"] in kept or version["name"] != "v1alpha1"
+    ]
     return {**desired, "spec": {**desired["spec"], "versions": versions}}

@@ -23,7 +23,10 @@ _PLACEMENT: dict[str, t.Any] = {
     "tolerations": {"type": "list", "elements": "dict"},
     "affinity": {"type": "dict"},
 }
-_CERTIFICATE: dict[str, t.Any] = {"type": "dict", "options": {"duration": {"type": "str"}, "renew_before": {"type": "str"}}}
+_CERTIFICATE: dict[str, t.Any] = {
+    "type": "dict",
+    "options": {"duration": {"type": "str"}, "renew_before": {"type": "str"}},
+}
 _PATCH: dict[str, t.Any] = {
     "resource_name": {"type": "str", "required": True},
     "resource_type": {"type": "str", "required": True},
@@ -50,7 +53,10 @@ CR_OPTIONS: dict[str, t.Any] = {
         "type": "dict",
         "options": {
             "patches": {"type": "list", "elements": "dict", "options": _PATCH},
-            "flags": {"type": "dict", "options": {"api": {"type": "dict"}, "controller": {"type": "dict"}, "upload_proxy": {"type": "dict"}}},
+            "flags": {
+                "type": "dict",
+                "options": {"api": {"type": "dict"}, "controller": {"type": "dict"}, "upload_proxy": {"type": "dict"}},
+            },
         },
     },
 }
@@ -90,14 +96,22 @@ def check(params: dict[str, t.Any]) -> None:
         if option.endswith("_replicas") and value is not None and value < 1:
             raise CdiError(f"infra.{option} is {value}; give 1 or more.")
     for name, certificate in (params["cert_config"] or {}).items():
-        seconds = {option: _seconds(f"cert_config.{name}.{option}", value) for option, value in (certificate or {}).items() if value}
+        seconds = {
+            option: _seconds(f"cert_config.{name}.{option}", value)
+            for option, value in (certificate or {}).items()
+            if value
+        }
         if seconds.get("renew_before", 0) >= seconds.get("duration", float("inf")):
-            raise CdiError(f"cert_config.{name}.renew_before is {certificate['renew_before']}; give less than its duration, {certificate['duration']}.")
+            raise CdiError(
+                f"cert_config.{name}.renew_before is {certificate['renew_before']}; give less than its duration, {certificate['duration']}."
+            )
     for patch in (params["customize_components"] or {}).get("patches") or []:
         try:
             json.loads(patch["patch"])
         except ValueError as exc:
-            raise CdiError(f"The patch of {patch['resource_type']} {patch['resource_name']} in customize_components is no JSON ({exc}).") from exc
+            raise CdiError(
+                f"The patch of {patch['resource_type']} {patch['resource_name']} in customize_components is no JSON ({exc})."
+            ) from exc
 
 
 def cr_spec(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:

@@ -63,7 +63,11 @@ def olm_owner(stored: Object | None) -> Owner | None:
     metadata = (stored or {}).get("metadata") or {}
     labels = metadata.get("labels") or {}
     if "olm.owner" in labels:
-        return Owner(labels.get("olm.owner.kind", "ClusterServiceVersion"), labels.get("olm.owner.namespace", ""), labels["olm.owner"])
+        return Owner(
+            labels.get("olm.owner.kind", "ClusterServiceVersion"),
+            labels.get("olm.owner.namespace", ""),
+            labels["olm.owner"],
+        )
     for reference in metadata.get("ownerReferences") or []:
         if reference["kind"] == "ClusterServiceVersion":
             return Owner(reference["kind"], metadata.get("namespace", ""), reference["name"])
@@ -75,18 +79,25 @@ def refuse(owner: Owner | None, cdi: str, asked: t.Mapping[str, t.Any]) -> None:
     if owner is None:
         return
     if owner.kind != HYPER_CONVERGED.kind:
-        raise CdiError(f"CDI {cdi} belongs to {owner} of the Operator Lifecycle Manager, which reverts direct changes; make them there or in its Subscription.")
+        raise CdiError(
+            f"CDI {cdi} belongs to {owner} of the Operator Lifecycle Manager, which reverts direct changes; make them there or in its Subscription."
+        )
     fields, operations = [], []
     for path, value in _flat(asked):
         if path in _HYPERCONVERGED_FIELDS:
             fields.append(f"spec.{_HYPERCONVERGED_FIELDS[path]} for {path}")
         else:
-            operation: dict[str, t.Any] = {"op": "remove" if value is None else "add", "path": "/spec/" + path.replace(".", "/")}
+            operation: dict[str, t.Any] = {
+                "op": "remove" if value is None else "add",
+                "path": "/spec/" + path.replace(".", "/"),
+            }
             operations.append(operation if value is None else {**operation, "value": value})
     remedies = [f"set there {', '.join(fields)}"] if fields else []
     if operations:
         remedies.append(f"add to its annotation {_JSON_PATCH}: {json.dumps(operations)}")
-    raise CdiError(f"CDI {cdi} belongs to {owner}, which installs, upgrades and removes it and reverts direct changes; {'; '.join(remedies) or 'change that'}.")
+    raise CdiError(
+        f"CDI {cdi} belongs to {owner}, which installs, upgrades and removes it and reverts direct changes; {'; '.join(remedies) or 'change that'}."
+    )
 
 
 def _flat(asked: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, t.Any]]:

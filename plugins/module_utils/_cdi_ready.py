@@ -25,7 +25,9 @@ def wait_established(connection: Connection, deadline: float) -> None:
     """Until the API server serves CDI objects."""
 
     def established(bounded: Connection) -> Verdict:
-        return rules.judge_condition(bounded.get(CUSTOM_RESOURCE_DEFINITION, CUSTOM_RESOURCE_DEFINITION_NAME), "Established")
+        return rules.judge_condition(
+            bounded.get(CUSTOM_RESOURCE_DEFINITION, CUSTOM_RESOURCE_DEFINITION_NAME), "Established"
+        )
 
     verdict = poll_until(connection, established, deadline)
     if verdict.state != REACHED:
@@ -67,7 +69,11 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
             troubles = []  # It only says more about what is told anyway.
         return CdiError(
             f"CDI {version} is not ready after {timeout} s: {what}: {reason}. "
-            + (f"In namespace {namespace}: {'; '.join(troubles)}." if troubles else f"See the pods in namespace {namespace}, or give a longer wait_timeout.")
+            + (
+                f"In namespace {namespace}: {'; '.join(troubles)}."
+                if troubles
+                else f"See the pods in namespace {namespace}, or give a longer wait_timeout."
+            )
         )
 
     def shown(what: str, verdict: Verdict) -> Verdict:
@@ -78,14 +84,22 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
     def polled(what: str, probe: t.Callable[[Connection], Verdict]) -> Verdict:
         return poll_until(connection, lambda bounded: shown(what, probe(bounded)), deadline)
 
-    outcome = wait_for(connection, CDI, None, [name], lambda _name, cdi: shown(f"CDI {name}", rules.judge_cdi(cdi, version)), deadline)[name]
+    outcome = wait_for(
+        connection, CDI, None, [name], lambda _name, cdi: shown(f"CDI {name}", rules.judge_cdi(cdi, version)), deadline
+    )[name]
     if outcome.verdict.state != REACHED:
         raise failed(f"CDI {name}", outcome.verdict.reason)
     stored = t.cast(Object, outcome.object)
-    for what, probe in (("components", components), ("the upload API", upload_api), ("the webhook for DataVolumes", webhook)):
+    for what, probe in (
+        ("components", components),
+        ("the upload API", upload_api),
+        ("the webhook for DataVolumes", webhook),
+    ):
         verdict = polled(what, probe)
         if verdict.state == FAILED:
-            raise CdiError(f"CDI {version} is installed, but it cannot be verified that DataVolumes can be created: {verdict.reason}.")
+            raise CdiError(
+                f"CDI {version} is installed, but it cannot be verified that DataVolumes can be created: {verdict.reason}."
+            )
         if verdict.state != REACHED:
             raise failed(what, verdict.reason)
     task.progress.ends(version, "ready")

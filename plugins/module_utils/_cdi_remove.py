@@ -44,7 +44,7 @@ _OWN_NAMESPACE_LABEL = "cdi.kubevirt.io"
 _NAMED = 3
 _BEFORE_CDI_IS_GONE = (DEPLOYMENT, ROLE_BINDING, ROLE, SERVICE_ACCOUNT, NAMESPACE)
 
-Known = t.Tuple[Resource, Object]
+Known = tuple[Resource, Object]
 
 
 def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str, Change]:
@@ -72,7 +72,10 @@ def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str,
         try:
             _remove_in_order(waiter, crons, volumes, objects, found, params["wait"])
         except CdiError as exc:
-            exc.result = {"changed": bool(waiter.deleted), "changed_objects": [title(resource, item) for resource, item in waiter.deleted]}
+            exc.result = {
+                "changed": bool(waiter.deleted),
+                "changed_objects": [title(resource, item) for resource, item in waiter.deleted],
+            }
             raise
     return {
         title(resource, item): Change(True, True, {}, diff_of(item, None))
@@ -80,7 +83,9 @@ def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str,
     }
 
 
-def _remove_in_order(waiter: _Waiter, crons: list[Known], volumes: list[Known], objects: list[Known], found: list[Known], wait: bool) -> None:
+def _remove_in_order(
+    waiter: _Waiter, crons: list[Known], volumes: list[Known], objects: list[Known], found: list[Known], wait: bool
+) -> None:
     for step in (crons, volumes):
         waiter.delete(step)
         waiter.until(step, _is_gone)
@@ -112,7 +117,9 @@ def _found(connection: Connection, namespace: str, binding: Object | None) -> li
     for resource, name in known:
         item = connection.get(resource, name, namespace if resource.namespaced else None)
         # A namespace that somebody else made stays, with what is in it.
-        if item is not None and (resource is not NAMESPACE or _OWN_NAMESPACE_LABEL in (item["metadata"].get("labels") or {})):
+        if item is not None and (
+            resource is not NAMESPACE or _OWN_NAMESPACE_LABEL in (item["metadata"].get("labels") or {})
+        ):
             found.append((resource, item))
     return [*found, (CLUSTER_ROLE_BINDING, binding)] if binding else found
 
@@ -130,21 +137,35 @@ def _claims_that_go(connection: Connection, namespace: str, found: list[Known], 
         return []
     volumes = {item["metadata"]["uid"] for _resource, item in data}
     claims, _version = connection.list(PERSISTENT_VOLUME_CLAIM, namespace)
-    return [claim for claim in claims if not any(owner["uid"] in volumes for owner in claim["metadata"].get("ownerReferences") or [])]
+    return [
+        claim
+        for claim in claims
+        if not any(owner["uid"] in volumes for owner in claim["metadata"].get("ownerReferences") or [])
+    ]
 
 
 def _would_be_lost(data: list[Known], claims: list[Object], namespace: str) -> CdiError:
     kinds = [resource.kind for resource, _item in data] + [PERSISTENT_VOLUME_CLAIM.kind for _claim in claims]
     counted = ", ".join(f"{kinds.count(kind)} {kind}s" for kind in dict.fromkeys(kinds))
-    names = [f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in [*(item for _resource, item in data), *claims]]
+    names = [
+        f"{item['metadata']['namespace']}/{item['metadata']['name']}"
+        for item in [*(item for _resource, item in data), *claims]
+    ]
     first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    return CdiError(f"There are {counted} ({first}), which would be deleted with their data; delete them first, or set delete_data_volumes=true.")
+    return CdiError(
+        f"There are {counted} ({first}), which would be deleted with their data; delete them first, or set delete_data_volumes=true."
+    )
 
 
 def _refuse_in_use(reader: UserReader, data: list[Known], claims: list[Object]) -> None:
     """Raises CdiError, before anything is written, when somebody uses the data that go with CDI."""
-    known = [(resource, item) for resource, item in data if resource is DATA_VOLUME] + [(PERSISTENT_VOLUME_CLAIM, claim) for claim in claims]
-    keys = {(item["metadata"]["namespace"], item["metadata"]["name"]): title(resource, item) for resource, item in reversed(known)}
+    known = [(resource, item) for resource, item in data if resource is DATA_VOLUME] + [
+        (PERSISTENT_VOLUME_CLAIM, claim) for claim in claims
+    ]
+    keys = {
+        (item["metadata"]["namespace"], item["metadata"]["name"]): title(resource, item)
+        for resource, item in reversed(known)
+    }
     # Clones between volumes that all go are not in anybody's way.
     used = {keys[key]: users for key in sorted(keys) if (users := reader.users(key)._replace(clones=()))}
     if used:
@@ -168,7 +189,12 @@ class _Waiter:
     """Deletes objects, which it remembers, and waits for them, until `deadline`."""
 
     def __init__(self, task: Task, deadline: float) -> None:
-        self.task, self.connection, self.deadline, self.timeout = task, task.connection, deadline, task.params["wait_timeout"]
+        self.task, self.connection, self.deadline, self.timeout = (
+            task,
+            task.connection,
+            deadline,
+            task.params["wait_timeout"],
+        )
         self.deleted: list[Known] = []
 
     def delete(self, step: list[Known]) -> None:
@@ -177,14 +203,24 @@ class _Waiter:
             metadata = item["metadata"]
             if not metadata.get("deletionTimestamp"):
                 namespace = metadata.get("namespace")
-                self.connection.delete(resource, metadata["name"], namespace, dry_run=False, propagation="Foreground", uid=metadata["uid"])
+                self.connection.delete(
+                    resource, metadata["name"], namespace, dry_run=False, propagation="Foreground", uid=metadata["uid"]
+                )
                 self.deleted.append((resource, item))
 
     def held(self, resource: Resource, stored: Object | None) -> str:
         """What holds an object, or the claim of a DataVolume, which goes before it."""
         metadata = (stored or {}).get("metadata") or {}
-        claim = self.connection.get(PERSISTENT_VOLUME_CLAIM, metadata["name"], metadata["namespace"]) if resource is DATA_VOLUME and metadata else None
-        return held_by(self.connection, PERSISTENT_VOLUME_CLAIM, claim) if claim else held_by(self.connection, resource, stored)
+        claim = (
+            self.connection.get(PERSISTENT_VOLUME_CLAIM, metadata["name"], metadata["namespace"])
+            if resource is DATA_VOLUME and metadata
+            else None
+        )
+        return (
+            held_by(self.connection, PERSISTENT_VOLUME_CLAIM, claim)
+            if claim
+            else held_by(self.connection, resource, stored)
+        )
 
     def until(self, step: list[Known], reached: t.Callable[[Object | None], bool]) -> None:
         by_place: dict[tuple[Resource, str | None], list[str]] = {}
@@ -193,14 +229,23 @@ class _Waiter:
 
         for (resource, namespace), names in by_place.items():
             judge = functools.partial(self._judge, reached, resource, namespace)
-            for name, outcome in wait_for(self.task.connection, resource, namespace, names, judge, self.deadline).items():
+            for name, outcome in wait_for(
+                self.task.connection, resource, namespace, names, judge, self.deadline
+            ).items():
                 if outcome.verdict.state != REACHED:
                     raise CdiError(
                         f"{target(resource, namespace, name)} was not deleted within {self.timeout} s: {self.held(resource, outcome.object)}; "
                         f"or see the log of {OPERATOR}."
                     )
 
-    def _judge(self, reached: t.Callable[[Object | None], bool], resource: Resource, namespace: str | None, name: str, stored: Object | None) -> Verdict:
+    def _judge(
+        self,
+        reached: t.Callable[[Object | None], bool],
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        stored: Object | None,
+    ) -> Verdict:
         if stored is None or reached(stored):
             self.task.progress.ends(target(resource, namespace, name), "deleted")
             return Verdict(REACHED)

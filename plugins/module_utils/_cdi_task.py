@@ -11,7 +11,7 @@ import time
 import typing as t
 
 from . import _cdi as rules
-from ._apply import Change, diff_of, ensure_present, normalise, for_result, write
+from ._apply import Change, diff_of, ensure_present, for_result, normalise, write
 from ._cdi_manifest import (
     CUSTOM_RESOURCE_DEFINITION_NAME,
     operator_deployment,
@@ -49,7 +49,9 @@ def run(task: Task) -> dict[str, t.Any]:
     before = next((item for item in cdis if item["metadata"]["name"] == name), None)
     if cdis and before is None:
         found = rules.active(cdis)["metadata"]["name"]
-        raise CdiError(f"name is {name}, and the CDI object of this cluster is {found}; only one CDI object can be active: set name={found}.")
+        raise CdiError(
+            f"name is {name}, and the CDI object of this cluster is {found}; only one CDI object can be active: set name={found}."
+        )
     installed = ((before or {}).get("status") or {}).get("observedVersion") or None
     changes: dict[str, Change] = {}
     to = operator_environment(operator_deployment(objects)).get("OPERATOR_VERSION") if objects else None
@@ -69,7 +71,11 @@ def _facts(changes: dict[str, Change]) -> dict[str, t.Any]:
     return {
         "changed": any(change.changed for change in changes.values()),
         "changed_objects": [title for title, change in changes.items() if change.changed],
-        "diff": [{"before_header": title, "after_header": title, **change.diff} for title, change in changes.items() if change.changed],
+        "diff": [
+            {"before_header": title, "after_header": title, **change.diff}
+            for title, change in changes.items()
+            if change.changed
+        ],
     }
 
 
@@ -80,7 +86,13 @@ def _manifest(params: dict[str, t.Any]) -> list[Object]:
 
 
 def _install(
-    task: Task, objects: list[Object], spec: Object, before: Object | None, operator: Object | None, installed: str | None, changes: dict[str, Change]
+    task: Task,
+    objects: list[Object],
+    spec: Object,
+    before: Object | None,
+    operator: Object | None,
+    installed: str | None,
+    changes: dict[str, Change],
 ) -> Object:
     """The CDI object when CDI works; `changes` gets what is written on the way, and keeps it when that fails."""
     connection, params = task.connection, task.params
@@ -107,17 +119,32 @@ def _install(
 def _refuse_unknown_priority_class(task: Task, before: Object | None) -> None:
     """CDI takes none when there is no such class, without a word (pkg/operator/controller/cr-manager.go, v1.65.0)."""
     name = task.params["priority_class"]
-    if name and name != ((before or {}).get("spec") or {}).get("priorityClass") and task.connection.get(PRIORITY_CLASS, name) is None:
-        raise CdiError(f"priority_class is {name}, and there is no such PriorityClass; create it first, because CDI would silently use none.")
+    if (
+        name
+        and name != ((before or {}).get("spec") or {}).get("priorityClass")
+        and task.connection.get(PRIORITY_CLASS, name) is None
+    ):
+        raise CdiError(
+            f"priority_class is {name}, and there is no such PriorityClass; create it first, because CDI would silently use none."
+        )
 
 
 def _ensure_manifest_object(task: Task, desired: Object) -> Change:
     resource = MANIFEST_KINDS[desired["kind"]]
     if desired["kind"] != "CustomResourceDefinition":
-        return ensure_present(task.connection, resource, desired, check_mode=task.check_mode, force=task.params["force_conflicts"])
+        return ensure_present(
+            task.connection, resource, desired, check_mode=task.check_mode, force=task.params["force_conflicts"]
+        )
     # The operator edits its own CRD: it is the one other manager that is not asked.
     stored = task.connection.get(resource, desired["metadata"]["name"])
-    return write(task.connection, resource, without_removed_version(desired, stored), stored, check_mode=task.check_mode, force=True)
+    return write(
+        task.connection,
+        resource,
+        without_removed_version(desired, stored),
+        stored,
+        check_mode=task.check_mode,
+        force=True,
+    )
 
 
 def _ensure_cdi(task: Task, spec: Object, before: Object | None) -> Change:
@@ -134,7 +161,9 @@ def _ensure_cdi(task: Task, spec: Object, before: Object | None) -> Change:
     if before is None and not check_mode:
         after = _create(connection, desired, config)
     else:
-        after = write(connection, CDI, desired, before, check_mode=check_mode, force=task.params["force_conflicts"]).object
+        after = write(
+            connection, CDI, desired, before, check_mode=check_mode, force=task.params["force_conflicts"]
+        ).object
     if not changes_nothing(patch, after):
         if before is not None:
             connection.merge(CDI, name, None, patch, dry_run=check_mode)

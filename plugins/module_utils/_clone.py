@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 PREFIX = "cdi.kubevirt.io/"
 METHOD = f"{PREFIX}cloneType"
@@ -29,7 +29,9 @@ def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]
     """
     recorded = annotations(claim) or annotations(volume)
     stored = volume if volume is not None else claim or {}
-    forced = is_clone(volume, claim) and "managedFields" in stored.get("metadata", {}) and asked(stored, METHOD) is not None
+    forced = (
+        is_clone(volume, claim) and "managedFields" in stored.get("metadata", {}) and asked(stored, METHOD) is not None
+    )
     reason, phase = (annotations(claim).get(f"{PREFIX}{name}") for name in ("cloneFallbackReason", "clonePhase"))
     volume_phase = ((volume or {}).get("status") or {}).get("phase")
     # Until CDI has begun, the annotation of a forced method is no more than a wish.
@@ -65,7 +67,9 @@ def is_clone(volume: Object | None, claim: Object | None) -> bool:
     return source.get("kind") == "VolumeCloneSource" or "k8s.io/CloneRequest" in annotations(claim)
 
 
-def source_reference(spec: Object, namespace: str, data_sources: t.Mapping[tuple[str, str], Object]) -> tuple[str, str, str] | None:
+def source_reference(
+    spec: Object, namespace: str, data_sources: t.Mapping[tuple[str, str], Object]
+) -> tuple[str, str, str] | None:
     """Kind, namespace and name of what a DataVolume clones, None when it clones nothing or its DataSource has nothing yet."""
     source = spec.get("source") or {}
     reference = data_source_key(spec, namespace)

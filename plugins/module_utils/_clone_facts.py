@@ -15,7 +15,7 @@ from ._clone_plan import BEING_DELETED, BLOCK, FILESYSTEM, SNAPSHOT_IN_ERROR, So
 from ._quantity import parse
 from ._scratch import Settings, overhead_of
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 DEFAULT_VIRTUALIZATION_CLASS = "storageclass.kubevirt.io/is-default-virt-class"
@@ -52,7 +52,9 @@ def cluster(
     classes = {}
     for stored in storage_classes:
         name = stored["metadata"]["name"]
-        classes[name] = _storage_class(stored, by_name.get(name), stored["provisioner"] in drivers, overhead_of(settings, name))
+        classes[name] = _storage_class(
+            stored, by_name.get(name), stored["provisioner"] in drivers, overhead_of(settings, name)
+        )
     default = default_class(storage_classes, DEFAULT_CLASS)
     virtualization = default_class(storage_classes, DEFAULT_VIRTUALIZATION_CLASS) or default
     cdi = active(cdis)
@@ -81,7 +83,9 @@ def _storage_class(stored: Object, profile: Object | None, csi: bool, overhead: 
         snapshot_class=status.get("snapshotClass"),
         overhead=overhead,
         minimum=_bytes(annotations(profile).get(f"{PREFIX}minimumSupportedPvcSize")) or 0,
-        claim_property_sets=tuple((tuple(item.get("accessModes") or ()), item.get("volumeMode") or FILESYSTEM) for item in sets),
+        claim_property_sets=tuple(
+            (tuple(item.get("accessModes") or ()), item.get("volumeMode") or FILESYSTEM) for item in sets
+        ),
     )
 
 
@@ -125,11 +129,15 @@ def target(volume: Object, known: Cluster) -> Target:
     )
 
 
-def claim_source(claim: Object, volume: Object | None, owner: Object | None, pods: list[Object], known: Cluster) -> Source:
+def claim_source(
+    claim: Object, volume: Object | None, owner: Object | None, pods: list[Object], known: Cluster
+) -> Source:
     """A claim, its PersistentVolume, the DataVolume that fills it, and the pods of its namespace."""
     metadata, spec, status = claim["metadata"], claim["spec"], claim.get("status") or {}
     title = f"{metadata['namespace']}/{metadata['name']}"
-    storage_class = known.classes.get(spec["storageClassName"]) if spec.get("storageClassName") is not None else known.default_class
+    storage_class = (
+        known.classes.get(spec["storageClassName"]) if spec.get("storageClassName") is not None else known.default_class
+    )
     csi = ((volume or {}).get("spec") or {}).get("csi")
     capacity = _bytes((status.get("capacity") or {}).get("storage"))
     said = annotations(claim)
@@ -153,7 +161,10 @@ def claim_source(claim: Object, volume: Object | None, owner: Object | None, pod
         image_size=int(image_size) if known_still else None,
         measured=said.get(f"{PREFIX}storage.contentType") == "kubevirt",
         waits=tuple(waits),
-        users=tuple(f"pod {metadata['namespace']}/{name} using PersistentVolumeClaim {metadata['name']}" for name in users(claim, pods)),
+        users=tuple(
+            f"pod {metadata['namespace']}/{name} using PersistentVolumeClaim {metadata['name']}"
+            for name in users(claim, pods)
+        ),
         problem=f"{BEING_DELETED} since {metadata['deletionTimestamp']}" if metadata.get("deletionTimestamp") else None,
     )
 
@@ -161,13 +172,17 @@ def claim_source(claim: Object, volume: Object | None, owner: Object | None, pod
 def owner_name(claim: Object) -> str | None:
     """The DataVolume that has to succeed before the claim can be cloned (IsPopulated, .../v1beta1/utils.go)."""
     references = claim["metadata"].get("ownerReferences") or []
-    return next((item["name"] for item in references if item.get("controller") and item.get("kind") == "DataVolume"), None)
+    return next(
+        (item["name"] for item in references if item.get("controller") and item.get("kind") == "DataVolume"), None
+    )
 
 
 def users(claim: Object, pods: list[Object]) -> list[str]:
     """The pods for which CDI lets a clone wait: all that may write (GetPodsUsingPVCs, pkg/controller/common/util.go, v1.65.0)."""
     name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
-    return [pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == namespace and may_write(pod, name)]
+    return [
+        pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == namespace and may_write(pod, name)
+    ]
 
 
 def may_write(pod: Object, claim: str) -> bool:

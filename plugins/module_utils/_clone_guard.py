@@ -32,7 +32,9 @@ _SNAPSHOT_HEALS_SECONDS = LASTING * 2
 _NO_PREDICTION = Prediction(Plan(None, ""), None)
 
 
-def predict_and_check(task: Task, clones: list[Item], deadline: float, known: Reader | None = None) -> dict[Key, Prediction]:
+def predict_and_check(
+    task: Task, clones: list[Item], deadline: float, known: Reader | None = None
+) -> dict[Key, Prediction]:
     """The plans of clones that the task will make, or has to when they cannot grow. One that is not as asked, or cannot succeed, is refused."""
     growing = {item.key for item in clones if may_grow(item)}
     wanted = [rules.desired(item.volume) for item in clones]
@@ -54,10 +56,16 @@ def predict_and_check(task: Task, clones: list[Item], deadline: float, known: Re
     return {key: prediction for key, prediction in predictions.items() if prediction}
 
 
-def _predict(connection: Connection, volumes: list[Object], deadline: float, known: Reader | None) -> list[Prediction | None]:
+def _predict(
+    connection: Connection, volumes: list[Object], deadline: float, known: Reader | None
+) -> list[Prediction | None]:
     """The plans. The snapshot controller tries again after an error, and takes it back when it gets on: that is waited for."""
     predictions = predict(Reader(connection, known), volumes)
-    in_error = {found.source[1:] for found in predictions if found and found.source and (found.plan.error or "").startswith(SNAPSHOT_IN_ERROR)}
+    in_error = {
+        found.source[1:]
+        for found in predictions
+        if found and found.source and (found.plan.error or "").startswith(SNAPSHOT_IN_ERROR)
+    }
     if not in_error:
         return predictions
 
@@ -87,8 +95,14 @@ def _refuse(task: Task, item: Item, prediction: Prediction, refusals: dict[tuple
         then = "; make the source by a task before."
     if required and plan.method not in required:
         would = f"would be cloned by {plan.method}" if plan.method else "has no predictable clone method"
-        why = plan.reason if plan.method else " ".join([plan.reason, *(f"CDI waits for {what}." for what in plan.waits_for)])
-        raise CdiError(f"DataVolume {item.title} {would}, and require_clone_method is {', '.join(required)}: {why.rstrip('.')}{then}")
+        why = (
+            plan.reason
+            if plan.method
+            else " ".join([plan.reason, *(f"CDI waits for {what}." for what in plan.waits_for)])
+        )
+        raise CdiError(
+            f"DataVolume {item.title} {would}, and require_clone_method is {', '.join(required)}: {why.rstrip('.')}{then}"
+        )
 
 
 def _refusal(task: Task, source: tuple[str, str, str]) -> str:

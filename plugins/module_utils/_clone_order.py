@@ -20,12 +20,16 @@ from ._errors import CdiError
 # Volumes with these are not filled by CDI, or get a claim that is there already.
 _NOT_CLONED = (f"{PREFIX}storage.prePopulated", f"{PREFIX}storage.checkStaticVolume")
 
-Key = t.Tuple[str, str]
+Key = tuple[str, str]
 
 
 def check(volume: t.Mapping[str, t.Any]) -> None:
     source = volume["source"] or {}
-    if volume["require_clone_method"] and volume["state"] == "present" and not (volume["source_ref"] or source.get("pvc") or source.get("snapshot")):
+    if (
+        volume["require_clone_method"]
+        and volume["state"] == "present"
+        and not (volume["source_ref"] or source.get("pvc") or source.get("snapshot"))
+    ):
         name = volume["name"]
         raise CdiError(
             f"DataVolume {name} is not a clone, so require_clone_method does not apply; remove it, or give source.pvc, source.snapshot or source_ref."
@@ -35,7 +39,11 @@ def check(volume: t.Mapping[str, t.Any]) -> None:
 def sources_first(items: list[Item]) -> tuple[list[Item], list[Item]]:
     """The items that can be made now, and the clones with require_clone_method whose source another item has to make before."""
     made = {item.key for item in items if will_be_made(item)}
-    later = {item.key for item in items if item.volume["require_clone_method"] and item.key in made and source_claim(item) in made}
+    later = {
+        item.key
+        for item in items
+        if item.volume["require_clone_method"] and item.key in made and source_claim(item) in made
+    }
     if len(later) == len(items):
         return items, []  # They are each other's sources.
     return [item for item in items if item.key not in later], [item for item in items if item.key in later]
@@ -53,7 +61,9 @@ def skip_without_source(items: list[Item], some: list[Item]) -> None:
     for item in some:
         source = failed.get(source_claim(item) or item.key)
         if source is not None and source is not item and not item.error and will_be_made(item):
-            item.error = f"DataVolume {item.title} was skipped because its source failed; fix the source first: {source.error}"
+            item.error = (
+                f"DataVolume {item.title} was skipped because its source failed; fix the source first: {source.error}"
+            )
 
 
 def fail_without_source(items: list[Item], some: list[Item]) -> None:
@@ -61,7 +71,13 @@ def fail_without_source(items: list[Item], some: list[Item]) -> None:
     failed = {item.key: item for item in items if item.error and item.stored is not None and not is_filled(item.stored)}
     for item in some:
         source = failed.get(source_claim(item) or item.key)
-        if source is not None and source is not item and not item.error and item.stored is not None and not is_filled(item.stored):
+        if (
+            source is not None
+            and source is not item
+            and not item.error
+            and item.stored is not None
+            and not is_filled(item.stored)
+        ):
             item.error = f"DataVolume {item.title} cannot be cloned because its source failed; fix the source first: {source.error}"
 
 

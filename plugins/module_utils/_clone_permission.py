@@ -24,32 +24,41 @@ _SUBRESOURCE = "datavolumes/source"
 _DEFAULT_NAME = "kubevirt-cdi-clone-source"
 _RULES = [{"apiGroups": [DATA_VOLUME.group], "resources": [_SUBRESOURCE], "verbs": ["create"]}]
 
-SPEC = ArgumentSpec(
-    {
-        "name": {"type": "str", "default": _DEFAULT_NAME},
-        "namespace": {"type": "str", "required": True},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "users": {"type": "list", "elements": "str", "default": []},
-        "groups": {"type": "list", "elements": "str", "default": []},
-        "service_accounts": {
-            "type": "list",
-            "elements": "dict",
-            "default": [],
-            "options": {"name": {"type": "str", "required": True}, "namespace": {"type": "str", "required": True}},
+SPEC = (
+    ArgumentSpec(
+        {
+            "name": {"type": "str", "default": _DEFAULT_NAME},
+            "namespace": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "users": {"type": "list", "elements": "str", "default": []},
+            "groups": {"type": "list", "elements": "str", "default": []},
+            "service_accounts": {
+                "type": "list",
+                "elements": "dict",
+                "default": [],
+                "options": {"name": {"type": "str", "required": True}, "namespace": {"type": "str", "required": True}},
+            },
         },
-    },
-    kinds={"name": SEGMENT},
-) + FORCE_CONFLICTS
+        kinds={"name": SEGMENT},
+    )
+    + FORCE_CONFLICTS
+)
 
 
 def check(params: dict[str, t.Any]) -> None:
     if params["state"] == "present" and not subjects(params):
-        raise CdiError(f"Nobody is given the right to clone from namespace {params['namespace']}; give users, groups or service_accounts, or state=absent.")
+        raise CdiError(
+            f"Nobody is given the right to clone from namespace {params['namespace']}; give users, groups or service_accounts, or state=absent."
+        )
 
 
 def subjects(params: t.Mapping[str, t.Any]) -> list[Object]:
     """The subjects of a RoleBinding."""
-    named = [{"apiGroup": _RBAC, "kind": kind, "name": name} for kind, option in (("User", "users"), ("Group", "groups")) for name in params[option]]
+    named = [
+        {"apiGroup": _RBAC, "kind": kind, "name": name}
+        for kind, option in (("User", "users"), ("Group", "groups"))
+        for name in params[option]
+    ]
     return named + [{"kind": "ServiceAccount", **account} for account in params["service_accounts"]]
 
 
@@ -59,14 +68,26 @@ def run(task: Task) -> dict[str, t.Any]:
     _refuse_foreign(bound, name, namespace)
     if task.params["state"] == "absent":
         resources = _made(connection, name, namespace, bound)
-        return _result([ensure_absent(connection, resource, name, namespace, check_mode=task.check_mode) for resource in resources], {})
+        return _result(
+            [
+                ensure_absent(connection, resource, name, namespace, check_mode=task.check_mode)
+                for resource in resources
+            ],
+            {},
+        )
     role = _role_reference(connection, name, bound)
     changes = []
     if role["kind"] == "Role":
         desired = {"metadata": {"name": name, "namespace": namespace}, "rules": _RULES}
-        changes.append(ensure_present(connection, ROLE, desired, check_mode=task.check_mode, force=task.params["force_conflicts"]))
+        changes.append(
+            ensure_present(connection, ROLE, desired, check_mode=task.check_mode, force=task.params["force_conflicts"])
+        )
     desired = {"metadata": {"name": name, "namespace": namespace}, "roleRef": role, "subjects": subjects(task.params)}
-    changes.append(ensure_present(connection, ROLE_BINDING, desired, check_mode=task.check_mode, force=task.params["force_conflicts"]))
+    changes.append(
+        ensure_present(
+            connection, ROLE_BINDING, desired, check_mode=task.check_mode, force=task.params["force_conflicts"]
+        )
+    )
     return _result(changes, changes[-1].object)
 
 
@@ -82,7 +103,9 @@ def _role_reference(connection: Connection, name: str, bound: Object | None) -> 
 def _refuse_foreign(bound: Object | None, name: str, namespace: str) -> None:
     role = (bound or {}).get("roleRef") or {}
     if bound and (role.get("kind"), role.get("name")) not in (("ClusterRole", CLONE_SOURCER), ("Role", name)):
-        raise CdiError(f"RoleBinding {namespace}/{name} binds {role.get('kind')} {role.get('name')}, which is not about clones; give another name.")
+        raise CdiError(
+            f"RoleBinding {namespace}/{name} binds {role.get('kind')} {role.get('name')}, which is not about clones; give another name."
+        )
 
 
 def _made(connection: Connection, name: str, namespace: str, bound: Object | None) -> list[Resource]:
@@ -91,7 +114,9 @@ def _made(connection: Connection, name: str, namespace: str, bound: Object | Non
     if role is None or role.get("rules") == _RULES:
         return [ROLE_BINDING, ROLE]
     if bound and bound["roleRef"]["kind"] == ROLE.kind:
-        raise CdiError(f"RoleBinding {namespace}/{name} binds Role {name}, which gives other rights than to clone; give another name, or delete them yourself.")
+        raise CdiError(
+            f"RoleBinding {namespace}/{name} binds Role {name}, which gives other rights than to clone; give another name, or delete them yourself."
+        )
     return [ROLE_BINDING]
 
 
@@ -117,8 +142,17 @@ def refusal(connection: Connection, kind: str, namespace: str, name: str) -> str
     )
 
 
-def _allowed(connection: Connection, namespace: str, name: str, group: str, resource: str, subresource: str = "") -> bool:
-    attributes = {"namespace": namespace, "name": name, "verb": "create", "group": group, "resource": resource, "subresource": subresource}
+def _allowed(
+    connection: Connection, namespace: str, name: str, group: str, resource: str, subresource: str = ""
+) -> bool:
+    attributes = {
+        "namespace": namespace,
+        "name": name,
+        "verb": "create",
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+    }
     review = {
         "apiVersion": SELF_SUBJECT_ACCESS_REVIEW.api_version,
         "kind": SELF_SUBJECT_ACCESS_REVIEW.kind,

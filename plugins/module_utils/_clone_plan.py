@@ -220,7 +220,9 @@ def _validate(facts: Facts, source: Source, claim: _Claim) -> None:
     """What the DataVolume's controller looks at before it makes the claim (validateClone, validateSnapshotClone)."""
     target = facts.target
     if source.kind == "pvc" and source.content_type != target.content_type:
-        raise _Refused(f"Source contentType ({source.content_type}) and target contentType ({target.content_type}) do not match")
+        raise _Refused(
+            f"Source contentType ({source.content_type}) and target contentType ({target.content_type}) do not match"
+        )
     if source.kind == "pvc" and not (target.size is not None and source.volume_mode == BLOCK) and target.by_storage:
         return
     if source.kind == "snapshot" and not source.request and target.size is None:
@@ -235,7 +237,9 @@ def _validate(facts: Facts, source: Source, claim: _Claim) -> None:
 def _too_small(facts: Facts, source: Source, request: int) -> str:
     """What is compared as the user knows it: disks, without the overhead of file systems where that is not what makes the difference."""
     target, disk = facts.target, disk_size(facts, source)
-    asked = target.size if target.size is not None else _usable(facts, request, _volume_mode(target), target.storage_class)
+    asked = (
+        target.size if target.size is not None else _usable(facts, request, _volume_mode(target), target.storage_class)
+    )
     if disk > asked:
         return f"{short(asked)} {SMALLER_THAN} {short(disk)}"
     return f"{short(request)} {SMALLER_THAN} {rough(source.request)}, which include the overhead of its file system"
@@ -251,10 +255,17 @@ def _choose(facts: Facts, source: Source, claim: _Claim) -> Plan:
     target, chosen = facts.target, facts.target.storage_class
     populator = target.populator if target.populator is not None else bool(chosen and chosen.csi)
     if not populator:
-        why = f"provisioner {chosen.provisioner} has no CSIDriver object" if chosen else "there is no such storage class"
+        why = (
+            f"provisioner {chosen.provisioner} has no CSIDriver object" if chosen else "there is no such storage class"
+        )
         if target.populator is False:
             why = "the annotation cdi.kubevirt.io/storage.usePopulator says so"
-        return _checked(facts, source, claim, Plan(COPY, _fell_back(NO_POPULATOR, why), NO_POPULATOR, waits_for=source.waits + source.users))
+        return _checked(
+            facts,
+            source,
+            claim,
+            Plan(COPY, _fell_back(NO_POPULATOR, why), NO_POPULATOR, waits_for=source.waits + source.users),
+        )
     if chosen is None:
         raise _Refused(f"storage class {target.class_name} not found")
     if chosen.provisioner.startswith("kubernetes.io/"):
@@ -270,7 +281,9 @@ def _choose(facts: Facts, source: Source, claim: _Claim) -> Plan:
         made = _from_claim(facts, source, claim, chosen)
     else:
         made = _from_snapshot(facts, source, claim, chosen)
-    return _checked(facts, source, claim, made._replace(waits_for=waits, reason=made.reason + _told_of_restore(source, made)))
+    return _checked(
+        facts, source, claim, made._replace(waits_for=waits, reason=made.reason + _told_of_restore(source, made))
+    )
 
 
 def _forced(facts: Facts, source: Source, claim: _Claim, chosen: StorageClass) -> Plan:
@@ -279,7 +292,11 @@ def _forced(facts: Facts, source: Source, claim: _Claim, chosen: StorageClass) -
     error = None
     if wanted not in METHODS or (source.kind == "snapshot" and wanted == CSI_CLONE):
         error = f"unknown strategy/source {wanted}"
-    elif wanted == SNAPSHOT and source.kind == "pvc" and not _has_snapshot_class(facts, chosen.provisioner, chosen.snapshot_class):
+    elif (
+        wanted == SNAPSHOT
+        and source.kind == "pvc"
+        and not _has_snapshot_class(facts, chosen.provisioner, chosen.snapshot_class)
+    ):
         error = "no compatible volumesnapshotclass"
     elif wanted != COPY and source.driver not in (None, chosen.provisioner):
         error = INCOMPATIBLE_PROVISIONERS
@@ -288,7 +305,12 @@ def _forced(facts: Facts, source: Source, claim: _Claim, chosen: StorageClass) -
         error = INCOMPATIBLE_MODES
     elif wanted != COPY and (source.capacity or source.request) < claim.request and not chosen.expansion:
         error = NO_EXPANSION
-    return Plan(wanted, "The annotation cdi.kubevirt.io/cloneType asks for it, and CDI does not check it.", forced=True, error=error)
+    return Plan(
+        wanted,
+        "The annotation cdi.kubevirt.io/cloneType asks for it, and CDI does not check it.",
+        forced=True,
+        error=error,
+    )
 
 
 def _from_claim(facts: Facts, source: Source, claim: _Claim, chosen: StorageClass) -> Plan:
@@ -304,7 +326,11 @@ def _from_claim(facts: Facts, source: Source, claim: _Claim, chosen: StorageClas
     if wanted == SNAPSHOT:
         named = {profile.snapshot_class if profile else None for profile in (source.storage_class, chosen)}
         if not (common and _has_snapshot_class(facts, chosen.provisioner, named.pop() if len(named) == 1 else None)):
-            return Plan(COPY, _fell_back(NO_SNAPSHOT_CLASS, f"none is of driver {chosen.provisioner}" if common else drivers), NO_SNAPSHOT_CLASS)
+            return Plan(
+                COPY,
+                _fell_back(NO_SNAPSHOT_CLASS, f"none is of driver {chosen.provisioner}" if common else drivers),
+                NO_SNAPSHOT_CLASS,
+            )
     if wanted in (SNAPSHOT, CSI_CLONE):
         capacity = source.capacity or source.request
         if not common:
@@ -364,7 +390,9 @@ def _fell_back(message: str, detail: str) -> str:
 
 
 def _other_mode(source: Source, claim: _Claim) -> Plan:
-    return Plan(COPY, _fell_back(INCOMPATIBLE_MODES, f"{source.volume_mode} to {claim.volume_mode}"), INCOMPATIBLE_MODES)
+    return Plan(
+        COPY, _fell_back(INCOMPATIBLE_MODES, f"{source.volume_mode} to {claim.volume_mode}"), INCOMPATIBLE_MODES
+    )
 
 
 def _no_expansion(capacity: int, claim: _Claim, chosen: StorageClass) -> Plan:
@@ -380,7 +408,10 @@ def _checked(facts: Facts, source: Source, claim: _Claim, made: Plan) -> Plan:
     if source.volume_mode != claim.volume_mode and facts.target.content_type == "archive":
         error = f"source volumeMode ({source.volume_mode}) and target volumeMode ({claim.volume_mode}) do not match, contentType (archive)"
     elif not claim.permissive:
-        there, room = disk_size(facts, source), _usable(facts, claim.request, claim.volume_mode, facts.target.storage_class)
+        there, room = (
+            disk_size(facts, source),
+            _usable(facts, claim.request, claim.volume_mode, facts.target.storage_class),
+        )
         if there > room:
             error = f"{short(room)}, which a claim of {rough(claim.request)} has beside its file system, {SMALLER_THAN} {short(there)}"
     return made._replace(error=error)

@@ -75,7 +75,9 @@ def predict(reader: Reader, volumes: t.Sequence[Object]) -> list[Prediction | No
         return [None for _volume in volumes]
     data_source_of = {id(volume): data_source_key(volume["spec"], volume["metadata"]["namespace"]) for volume in clones}
     data_sources = reader.objects(DATA_SOURCE, {key for key in data_source_of.values() if key})
-    references = {id(volume): source_reference(volume["spec"], volume["metadata"]["namespace"], data_sources) for volume in clones}
+    references = {
+        id(volume): source_reference(volume["spec"], volume["metadata"]["namespace"], data_sources) for volume in clones
+    }
     known = _cluster(reader)
     sources = _sources(reader, {reference for reference in references.values() if reference}, known)
 
@@ -89,10 +91,22 @@ def predict(reader: Reader, volumes: t.Sequence[Object]) -> list[Prediction | No
         source = sources.get(reference) if reference else None
         unusable = class_problem(Planned(volume), reader.list(STORAGE_CLASS), lambda: reader.list(PERSISTENT_VOLUME))
         if unusable:
-            return Prediction(Plan(None, f"CDI will not clone: {unusable}.", error=unusable), reference, absent=source is None)
-        absent = f"the source {reference[0]} {reference[1]}/{reference[2]}, which does not exist" if reference else "a source of the DataSource"
+            return Prediction(
+                Plan(None, f"CDI will not clone: {unusable}.", error=unusable), reference, absent=source is None
+            )
+        absent = (
+            f"the source {reference[0]} {reference[1]}/{reference[2]}, which does not exist"
+            if reference
+            else "a source of the DataSource"
+        )
         facts = Facts(
-            facts_of.target(volume, known), source, absent, known.override, known.snapshot_classes, tuple(known.classes.values()), known.version
+            facts_of.target(volume, known),
+            source,
+            absent,
+            known.override,
+            known.snapshot_classes,
+            tuple(known.classes.values()),
+            known.version,
         )
         return Prediction(plan(facts), reference, source.users if source else (), absent=source is None)
 
@@ -103,21 +117,32 @@ def _missing(reader: Reader, reference: tuple[str, str, str] | None, data_source
     """What a plan needs and could not be read, `` when there is nothing."""
     needed: list[tuple[Resource, str | None]] = [(resource, None) for resource in _NEEDED]
     if reference:
-        needed += [(resource, reference[1] if resource.namespaced else None) for resource in _NEEDED_OF_SOURCE[reference[0]]]
+        needed += [
+            (resource, reference[1] if resource.namespaced else None) for resource in _NEEDED_OF_SOURCE[reference[0]]
+        ]
     elif data_source:
         needed.append((DATA_SOURCE, data_source[0]))
     return next((reader.refused[key] for key in needed if key in reader.refused), "")
 
 
-def _sources(reader: Reader, references: set[tuple[str, str, str]], known: facts_of.Cluster) -> dict[tuple[str, str, str], Source]:
+def _sources(
+    reader: Reader, references: set[tuple[str, str, str]], known: facts_of.Cluster
+) -> dict[tuple[str, str, str], Source]:
     """Claims with their volumes, owners and pods; snapshots with their contents."""
-    claims = reader.objects(PERSISTENT_VOLUME_CLAIM, {(namespace, name) for kind, namespace, name in references if kind == "pvc"})
-    snapshots = reader.objects(VOLUME_SNAPSHOT, {(namespace, name) for kind, namespace, name in references if kind == "snapshot"})
+    claims = reader.objects(
+        PERSISTENT_VOLUME_CLAIM, {(namespace, name) for kind, namespace, name in references if kind == "pvc"}
+    )
+    snapshots = reader.objects(
+        VOLUME_SNAPSHOT, {(namespace, name) for kind, namespace, name in references if kind == "snapshot"}
+    )
     bound = {key: ("", name) for key, claim in claims.items() if (name := claim["spec"].get("volumeName"))}
     volumes = reader.objects(PERSISTENT_VOLUME, set(bound.values()))
     owned = {key: (key[0], name) for key, claim in claims.items() if (name := facts_of.owner_name(claim))}
     owners = reader.objects(DATA_VOLUME, set(owned.values()))
-    contents_of = {key: ("", (item.get("status") or {}).get("boundVolumeSnapshotContentName") or "") for key, item in snapshots.items()}
+    contents_of = {
+        key: ("", (item.get("status") or {}).get("boundVolumeSnapshotContentName") or "")
+        for key, item in snapshots.items()
+    }
     contents = reader.objects(VOLUME_SNAPSHOT_CONTENT, {key for key in contents_of.values() if key[1]})
     sources = {}
     for key, claim in claims.items():

@@ -10,7 +10,19 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from ._clone_plan import BEING_DELETED, COPY, CSI_CLONE, MEBIBYTE, SNAPSHOT, Facts, Plan, Source, StorageClass, decide, disk_size
+from ._clone_plan import (
+    BEING_DELETED,
+    COPY,
+    CSI_CLONE,
+    MEBIBYTE,
+    SNAPSHOT,
+    Facts,
+    Plan,
+    Source,
+    StorageClass,
+    decide,
+    disk_size,
+)
 from ._quantity import short
 
 # So many other classes are tried for one that is faster.
@@ -43,7 +55,7 @@ def _remedy(facts: Facts, decided: Plan) -> str | None:
     return None
 
 
-_Change = t.Tuple[str, t.Callable[[Facts], Facts]]
+_Change = tuple[str, t.Callable[[Facts], Facts]]
 
 
 def _changes(facts: Facts, source: Source) -> t.Iterator[_Change]:
@@ -71,13 +83,20 @@ def _changes(facts: Facts, source: Source) -> t.Iterator[_Change]:
     if chosen:
         yield from _class_changes(facts, source, chosen)
     for other in _similar_classes(facts, source)[:_CLASSES_TRIED]:
-        yield f"clone to class {other.name}", lambda now, other=other: _asking(now, storage_class=other, class_name=other.name)
+        yield (
+            f"clone to class {other.name}",
+            lambda now, other=other: _asking(now, storage_class=other, class_name=other.name),
+        )
 
 
 def _similar_classes(facts: Facts, source: Source) -> list[StorageClass]:
     """Classes of the source's driver, its own first. A snapshot does not say its class."""
     chosen = facts.target.storage_class
-    similar = [item for item in facts.classes if item.provisioner == source.driver and (chosen is None or item.name != chosen.name)]
+    similar = [
+        item
+        for item in facts.classes
+        if item.provisioner == source.driver and (chosen is None or item.name != chosen.name)
+    ]
     own = source.storage_class.name if source.storage_class and source.kind == "pvc" else None
     return sorted(similar, key=lambda item: (item.name != own, item.name))
 
@@ -88,11 +107,20 @@ def _class_changes(facts: Facts, source: Source, chosen: StorageClass) -> t.Iter
     if not chosen.expansion:
         yield f"set allowVolumeExpansion on class {chosen.name}", lambda now: _with_class(now, expansion=True)
     if facts.override is not None:
-        yield f"take cloneStrategyOverride {facts.override} out of the CDI object", lambda now: now._replace(override=None)
+        yield (
+            f"take cloneStrategyOverride {facts.override} out of the CDI object",
+            lambda now: now._replace(override=None),
+        )
     if served:
-        yield f"set clone_strategy of the storage profile {chosen.name} to snapshot", lambda now: _with_class(now, strategy=SNAPSHOT)
+        yield (
+            f"set clone_strategy of the storage profile {chosen.name} to snapshot",
+            lambda now: _with_class(now, strategy=SNAPSHOT),
+        )
         if chosen.snapshot_class not in (None, served[0]):
-            yield f"set snapshot_class of the storage profile {chosen.name} to {served[0]}", lambda now: _with_class(now, snapshot_class=served[0])
+            yield (
+                f"set snapshot_class of the storage profile {chosen.name} to {served[0]}",
+                lambda now: _with_class(now, snapshot_class=served[0]),
+            )
     else:
         sentence = f"make a VolumeSnapshotClass for driver {driver}, if that can take snapshots"
         yield sentence, lambda now: _with_snapshot_class(now, driver)

@@ -68,7 +68,9 @@ def look_up(
         raise CdiError(unexpected(exc)) from None
 
 
-def _look_up(params: dict[str, t.Any], terms: list[t.Any], on_missing: str, warn: t.Callable[[str], None]) -> list[dict[str, t.Any]]:
+def _look_up(
+    params: dict[str, t.Any], terms: list[t.Any], on_missing: str, warn: t.Callable[[str], None]
+) -> list[dict[str, t.Any]]:
     # A process that Ansible forks must not go on with the TLS connections of the one that it comes from.
     mark = f"{os.getpid()} {json.dumps(params, sort_keys=True, default=str)}"
     asked = [json.dumps(term, sort_keys=True, default=str) for term in terms]
@@ -83,7 +85,10 @@ def _look_up(params: dict[str, t.Any], terms: list[t.Any], on_missing: str, warn
         wanted = [_wanted(volume, _connections[mark]) for volume in declared]
         for text, answer in zip(missing, _answer(Reader(_connections[mark]), wanted)):
             finished = answer["observed"] and answer["phase"] == "Succeeded"
-            _answers[mark, text] = (time.monotonic() + (_SECONDS_KEPT_WHEN_FINISHED if finished else _SECONDS_KEPT), answer)
+            _answers[mark, text] = (
+                time.monotonic() + (_SECONDS_KEPT_WHEN_FINISHED if finished else _SECONDS_KEPT),
+                answer,
+            )
     answers = [copy.deepcopy(_answers[mark, text][1]) for text in asked]
     if on_missing != SKIP:
         absent = [answer for answer, term in zip(answers, terms) if isinstance(term, str) and not answer["exists"]]
@@ -109,14 +114,19 @@ def _declared(term: t.Any) -> Key | dict[str, t.Any]:
     if isinstance(term, str):
         namespace, slash, name = term.partition("/")
         if not (namespace and slash and name) or "/" in name:
-            raise CdiError(f"{term!r} does not name a volume; write namespace/name, or give a DataVolume as module data_volume takes it.")
+            raise CdiError(
+                f"{term!r} does not name a volume; write namespace/name, or give a DataVolume as module data_volume takes it."
+            )
         return namespace, name
     if not isinstance(term, dict):
-        raise CdiError(f"{term!r} is not a volume; write namespace/name, or give a DataVolume as module data_volume takes it.")
+        raise CdiError(
+            f"{term!r} is not a volume; write namespace/name, or give a DataVolume as module data_volume takes it."
+        )
     options = {"name": {"type": "str", "required": True}, **VOLUME_OPTIONS}
     checked = ArgumentSpecValidator(options).validate(json.loads(json.dumps(term, default=str)))
     problems = unknown_options(term, options, f"volume {term.get('name')!r}") or [
-        f"volume {term.get('name')!r}: {message}; see the options of module kubevirt.cdi.data_volume" for message in checked.error_messages
+        f"volume {term.get('name')!r}: {message}; see the options of module kubevirt.cdi.data_volume"
+        for message in checked.error_messages
     ]
     if problems:
         raise CdiError(f"Cannot look up {problems[0].rstrip('.')}" + ("" if problems[0].endswith("?") else "."))
@@ -140,7 +150,11 @@ def _answer(reader: Reader, wanted: list[tuple[Key, Object | None]]) -> list[dic
     planned = [volumes.get(key) or declared for key, declared in wanted]
     facts = [clone_facts(volumes.get(key), claims.get(key)) for key, _declared in wanted]
     # CDI's record of a fast and finished clone says all there is to say.
-    open_ones = [volume for volume, known in zip(planned, facts) if volume and (known["method"] in (None, COPY) or known["phase"] != "Succeeded")]
+    open_ones = [
+        volume
+        for volume, known in zip(planned, facts)
+        if volume and (known["method"] in (None, COPY) or known["phase"] != "Succeeded")
+    ]
     predictions = dict(zip(map(id, open_ones), predict(reader, open_ones)))
     return [
         _facts(reader, key, volumes.get(key), claims.get(key), known, volume, predictions.get(id(volume)))
@@ -181,7 +195,11 @@ def _facts(
         answer["waits_for"] = list(prediction.plan.waits_for)
     if known["method"] is None:
         reason = explain(known, None, None, None) if is_clone(volume, claim) else "The volume is no clone."
-        refused = [reader.refused[resource, key[0]] for resource in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM) if (resource, key[0]) in reader.refused]
+        refused = [
+            reader.refused[resource, key[0]]
+            for resource in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM)
+            if (resource, key[0]) in reader.refused
+        ]
         return {**answer, "reason": reason if answer["exists"] else refused[0] if refused else _NO_VOLUME}
     storage_class = ((claim or {}).get("spec") or {}).get("storageClassName")
     override, strategy = (None, None) if known["fallback"] or known["forced"] else _settings(reader, storage_class)

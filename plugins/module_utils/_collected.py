@@ -18,7 +18,7 @@ from ._data_volume_growth import grown_to, requested
 from ._preallocation import REQUESTED
 from ._quantity import parse, short
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 _MARK = f"{PREFIX}garbageCollected"
 # CDI's webhook writes this on each DataVolume that is made while CDI collects.
@@ -44,8 +44,14 @@ def is_collected(claim: Object | None) -> bool:
 def as_volume(claim: Object) -> Object:
     """The DataVolume that was collected, as far as its claim tells, for what takes a DataVolume that has succeeded."""
     metadata, spec = claim["metadata"], claim["spec"]
-    target = {field: spec[field] for field in ("accessModes", "resources", "storageClassName", "volumeMode") if field in spec}
-    kept = {key: metadata[key] for key in ("name", "namespace", "labels", "annotations", "creationTimestamp") if key in metadata}
+    target = {
+        field: spec[field] for field in ("accessModes", "resources", "storageClassName", "volumeMode") if field in spec
+    }
+    kept = {
+        key: metadata[key]
+        for key in ("name", "namespace", "labels", "annotations", "creationTimestamp")
+        if key in metadata
+    }
     bound = {"type": "Bound", "status": str((claim.get("status") or {}).get("phase") == "Bound")}
     volume: Object = {"metadata": kept, "spec": {"pvc": target}, "status": {**_SUCCEEDED, "conditions": [bound]}}
     if annotations(claim).get(_CONTENT) == "archive":
@@ -64,11 +70,18 @@ def collected_drift(volume: t.Mapping[str, t.Any], claim: Object) -> Drift:
         f"{option}.volume_mode": (target.get("volume_mode"), spec.get("volumeMode", "Filesystem")),
         f"{option}.access_modes": (sorted(target.get("access_modes") or []), sorted(spec.get("accessModes") or [])),
         "content_type": (volume["content_type"], annotations(claim).get(_CONTENT) or "kubevirt"),
-        "preallocation": (volume["preallocation"], {"true": True, "false": False}.get(annotations(claim).get(REQUESTED, ""))),
+        "preallocation": (
+            volume["preallocation"],
+            {"true": True, "false": False}.get(annotations(claim).get(REQUESTED, "")),
+        ),
         "source": (_populator(volume), (spec.get("dataSourceRef") or {}).get("kind")),
     }
     # What the claim does not tell is taken for what is asked for: CDI fills claims of classes without a CSI driver without a populator.
-    lines = [f"{name} is {is_now} and not {asked}" for name, (asked, is_now) in sides.items() if asked not in (None, []) and is_now not in (None, asked)]
+    lines = [
+        f"{name} is {is_now} and not {asked}"
+        for name, (asked, is_now) in sides.items()
+        if asked not in (None, []) and is_now not in (None, asked)
+    ]
     size = parse(target["size"]) if target.get("size") else None
     if size is None or size <= requested(claim) or grown_to(claim) == size:
         return Drift(lines)

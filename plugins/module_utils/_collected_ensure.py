@@ -79,11 +79,15 @@ def _delete_claim(run: Run, item: Item, *, wait: bool) -> None:
     claim = t.cast(Object, item.claim)
     owners = [owner for owner in claim["metadata"].get("ownerReferences") or [] if owner.get("controller")]
     if owners:
-        raise CdiError(f"PersistentVolumeClaim {item.title} belongs to {owners[0]['kind']} {owners[0]['name']}; delete that, or remove the volume from it.")
+        raise CdiError(
+            f"PersistentVolumeClaim {item.title} belongs to {owners[0]['kind']} {owners[0]['name']}; delete that, or remove the volume from it."
+        )
     if item.volume["when_in_use"] == "fail":
         run.users.refuse(f"PersistentVolumeClaim {item.title}", item.key)
     namespace, name = item.key
-    run.task.connection.delete(PERSISTENT_VOLUME_CLAIM, name, namespace, dry_run=run.task.check_mode, uid=claim["metadata"]["uid"])
+    run.task.connection.delete(
+        PERSISTENT_VOLUME_CLAIM, name, namespace, dry_run=run.task.check_mode, uid=claim["metadata"]["uid"]
+    )
     item.claim, item.changed, item.diff = None, True, diff_of(claim, None)
     if wait:
         until_gone(run, item, PERSISTENT_VOLUME_CLAIM)

@@ -31,7 +31,17 @@ _LARGEST_XZ_INDEX_BYTES = 64 * 1024 * 1024
 # What is packed with a larger dictionary is not unpacked here: its parts are only counted.
 _LARGEST_XZ_MEMORY_BYTES = 96 * 1024 * 1024
 _XZ_LZMA2 = 0x21
-_XZ_FILTERS = {3: "delta", 4: "x86", 5: "powerpc", 6: "ia64", 7: "arm", 8: "armthumb", 9: "sparc", 10: "arm64", 11: "riscv"}
+_XZ_FILTERS = {
+    3: "delta",
+    4: "x86",
+    5: "powerpc",
+    6: "ia64",
+    7: "arm",
+    8: "armthumb",
+    9: "sparc",
+    10: "arm64",
+    11: "riscv",
+}
 # klauspost/compress, zstd/framedec.go.
 _LARGEST_ZSTD_WINDOW_BYTES = 512 * 1024 * 1024
 _END_BYTES = 512
@@ -237,7 +247,9 @@ class _Xz(_Decompressed):
         try:
             while data:
                 # For the start of the content a large dictionary is never filled.
-                decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_XZ_MEMORY_BYTES if self._update else None)
+                decompressor = lzma.LZMADecompressor(
+                    lzma.FORMAT_XZ, memlimit=_LARGEST_XZ_MEMORY_BYTES if self._update else None
+                )
                 while not decompressor.eof:
                     if not data and decompressor.needs_input:
                         data = self._read(_PIECE_BYTES)

@@ -37,7 +37,7 @@ _WRITES = ("POST", "PATCH", "DELETE")
 
 UNVERIFIED = "The API server's certificate is not verified: set validate_certs to true and give ca_cert."
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 
 class WatchExpired(Exception):
@@ -59,7 +59,10 @@ class Connection:
     """The verbs of one API server. Objects are plain dictionaries, as in JSON."""
 
     def __init__(
-        self, transport: Transport, warn: t.Callable[[str], None] | None = None, answer_seconds: float = ANSWER_TIMEOUT_SECONDS
+        self,
+        transport: Transport,
+        warn: t.Callable[[str], None] | None = None,
+        answer_seconds: float = ANSWER_TIMEOUT_SECONDS,
     ) -> None:
         self.transport = transport
         self.host, self.namespace = transport.host, transport.namespace
@@ -107,7 +110,10 @@ class Connection:
                 page = self._page(resource, namespace, query, within_seconds)
             except WatchExpired as exc:
                 if "continue" not in query or expired >= _EXPIRED_LISTS:
-                    raise ApiError(f"Cannot list {target(resource, namespace, None)}: {self.host} says that the list has expired (HTTP 410).", 410) from exc
+                    raise ApiError(
+                        f"Cannot list {target(resource, namespace, None)}: {self.host} says that the list has expired (HTTP 410).",
+                        410,
+                    ) from exc
                 expired += 1
                 # So many objects, or so slow a server, that the first page's version is no longer kept.
                 items = []
@@ -117,29 +123,56 @@ class Connection:
             if not page["metadata"].get("continue"):
                 return items, page["metadata"]["resourceVersion"]
             if page["metadata"]["continue"] == query.get("continue"):
-                raise ApiError(f"Cannot list {target(resource, namespace, None)}: {self.host} gives the same page again and again.", 200)
+                raise ApiError(
+                    f"Cannot list {target(resource, namespace, None)}: {self.host} gives the same page again and again.",
+                    200,
+                )
             query["continue"] = page["metadata"]["continue"]
 
-    def _page(self, resource: Resource, namespace: str | None, query: t.Mapping[str, str], within_seconds: float | None) -> Object:
+    def _page(
+        self, resource: Resource, namespace: str | None, query: t.Mapping[str, str], within_seconds: float | None
+    ) -> Object:
         answer = self._send("list", "GET", resource, namespace, None, query=query, within_seconds=within_seconds)
         page = list_in(value_of(answer), resource.kind)
         if page is None:
             raise foreign_answer("list", resource, namespace, None, answer, self.host)
         return page
 
-    def apply(self, resource: Resource, body: Object, *, dry_run: bool, force: bool = False, manager: str = "") -> Object:
+    def apply(
+        self, resource: Resource, body: Object, *, dry_run: bool, force: bool = False, manager: str = ""
+    ) -> Object:
         """Server-side apply as field manager `kubevirt.cdi`, or another one."""
-        query = {"fieldManager": manager or FIELD_MANAGER, "force": "true" if force else "", "dryRun": "All" if dry_run else ""}
+        query = {
+            "fieldManager": manager or FIELD_MANAGER,
+            "force": "true" if force else "",
+            "dryRun": "All" if dry_run else "",
+        }
         metadata = body["metadata"]
         return self._object(
-            "patch", "PATCH", resource, metadata.get("namespace"), metadata["name"], query=query, body=body, content_type="application/apply-patch+yaml"
+            "patch",
+            "PATCH",
+            resource,
+            metadata.get("namespace"),
+            metadata["name"],
+            query=query,
+            body=body,
+            content_type="application/apply-patch+yaml",
         )
 
     def merge(self, resource: Resource, name: str, namespace: str | None, body: Object, *, dry_run: bool) -> Object:
         """JSON merge patch: null removes a key. A field that the server does not know is refused, not pruned in silence."""
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else ""}
         try:
-            return self._object("patch", "PATCH", resource, namespace, name, query=query, body=body, content_type="application/merge-patch+json")
+            return self._object(
+                "patch",
+                "PATCH",
+                resource,
+                namespace,
+                name,
+                query=query,
+                body=body,
+                content_type="application/merge-patch+json",
+            )
         except ApiError as exc:
             if dry_run or not exc.lost:
                 raise
@@ -160,13 +193,17 @@ class Connection:
         lost = False
         for attempt in range(_CREATE_ATTEMPTS):
             try:
-                return self._object("create", "POST", resource, namespace, None, query=query, body=body, repeatable=not stored)
+                return self._object(
+                    "create", "POST", resource, namespace, None, query=query, body=body, repeatable=not stored
+                )
             except ApiError as exc:
-                if not stored or not (exc.lost or lost and exc.reason == "AlreadyExists"):
+                if not stored or not (exc.lost or (lost and exc.reason == "AlreadyExists")):
                     raise
                 lost = True
                 found = self.what_became(exc, resource, body["metadata"].get("name"), namespace)
-                if found is not None and any(entry.get("manager") == FIELD_MANAGER for entry in found["metadata"].get("managedFields") or []):
+                if found is not None and any(
+                    entry.get("manager") == FIELD_MANAGER for entry in found["metadata"].get("managedFields") or []
+                ):
                     return found
                 if found is not None or exc.code == 500 or attempt == _CREATE_ATTEMPTS - 1:
                     raise
@@ -180,7 +217,9 @@ class Connection:
             unread = "it has no name yet by which it could be read"
         except ApiError as exc:
             unread = f"reading it failed, too ({short(str(exc))})"
-        error = ApiError(f"{str(lost).rstrip('.')}; it may have been written: {unread}.", lost.code, lost.reason, final=lost.final)
+        error = ApiError(
+            f"{str(lost).rstrip('.')}; it may have been written: {unread}.", lost.code, lost.reason, final=lost.final
+        )
         error.result["changed"] = True
         raise error from lost
 
@@ -205,21 +244,34 @@ class Connection:
         query = {"dryRun": "All" if dry_run else ""}
         try:
             # Without the uid, a second one could meet an object that somebody made in between.
-            answer = self._send("delete", "DELETE", resource, namespace, name, query=query, body=body, repeatable=bool(uid) or dry_run)
+            answer = self._send(
+                "delete", "DELETE", resource, namespace, name, query=query, body=body, repeatable=bool(uid) or dry_run
+            )
         except ApiError as exc:
             if exc.not_found:
                 return
-            if dry_run or not (exc.lost or uid and exc.code == 409):
+            if dry_run or not (exc.lost or (uid and exc.code == 409)):
                 raise
             found = self.what_became(exc, resource, name, namespace)
-            if found is not None and not found["metadata"].get("deletionTimestamp") and found["metadata"].get("uid") == (uid or found["metadata"].get("uid")):
+            if (
+                found is not None
+                and not found["metadata"].get("deletionTimestamp")
+                and found["metadata"].get("uid") == (uid or found["metadata"].get("uid"))
+            ):
                 raise
             return
         if not read_status(answer.body) and object_in(value_of(answer), resource.kind) is None:
             raise foreign_answer("delete", resource, namespace, name, answer, self.host)
 
     def watch(
-        self, resource: Resource, namespace: str | None, resource_version: str, *, timeout_seconds: float, quiet_seconds: float, field_selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        resource_version: str,
+        *,
+        timeout_seconds: float,
+        quiet_seconds: float,
+        field_selector: str = "",
     ) -> t.Iterator[tuple[str, Object]]:
         """Yield (type, object) until `timeout_seconds` have passed, or no whole event has come for `quiet_seconds`.
 
@@ -257,12 +309,17 @@ class Connection:
         finally:
             pieces.close()
 
-    def _event(self, resource: Resource, namespace: str | None, line: bytes, *, last: bool = False) -> tuple[str, Object]:
+    def _event(
+        self, resource: Resource, namespace: str | None, line: bytes, *, last: bool = False
+    ) -> tuple[str, Object]:
         try:
             event = event_in(loads(line))
         except ValueError as exc:
             if last and line.lstrip().startswith(b"{"):
-                raise ApiError(f"Cannot watch {target(resource, namespace, None)}: the connection broke in the middle of an event.", 0) from exc
+                raise ApiError(
+                    f"Cannot watch {target(resource, namespace, None)}: the connection broke in the middle of an event.",
+                    0,
+                ) from exc
             event = None
         if event is None:
             raise foreign_answer("watch", resource, namespace, None, Answer(200, {}, line), self.host)
@@ -272,14 +329,20 @@ class Connection:
         code = stored.get("code")
         if code == 410:
             raise WatchExpired
-        raise api_error("watch", resource, namespace, None, code if isinstance(code, int) else 0, json.dumps(stored).encode())
+        raise api_error(
+            "watch", resource, namespace, None, code if isinstance(code, int) else 0, json.dumps(stored).encode()
+        )
 
     def log(self, namespace: str, pod: str, lines: int = 5) -> str:
         """The last lines that a pod has written."""
-        answer = self._send("get the log of", "GET", POD, namespace, pod, subresource="log", query={"tailLines": str(lines)})
+        answer = self._send(
+            "get the log of", "GET", POD, namespace, pod, subresource="log", query={"tailLines": str(lines)}
+        )
         return answer.body.decode(errors="replace")
 
-    def websocket(self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocols: list[str]) -> t.Any:
+    def websocket(
+        self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocols: list[str]
+    ) -> t.Any:
         """Open a WebSocket of package `websocket-client` to a subresource, by the same credentials, TLS and proxy as all requests."""
         import websocket
 
@@ -289,11 +352,17 @@ class Connection:
         except websocket.WebSocketBadStatusException as exc:
             # The request is a GET, for which the API server wants `create`, too. Old releases of the package do not keep the answer's body.
             right = f'"get" and "create" on {resource.plural}/{subresource}'
-            raise api_error(verb, resource, namespace, name, exc.status_code, getattr(exc, "resp_body", None) or b"", right) from exc
+            raise api_error(
+                verb, resource, namespace, name, exc.status_code, getattr(exc, "resp_body", None) or b"", right
+            ) from exc
         except (websocket.WebSocketException, OSError) as exc:
-            raise ApiError(f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {self.host} ({exc}).", 0) from exc
+            raise ApiError(
+                f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {self.host} ({exc}).", 0
+            ) from exc
 
-    def _object(self, verb: str, method: str, resource: Resource, namespace: str | None, name: str | None, **options: t.Any) -> Object:
+    def _object(
+        self, verb: str, method: str, resource: Resource, namespace: str | None, name: str | None, **options: t.Any
+    ) -> Object:
         answer = self._send(verb, method, resource, namespace, name, **options)
         stored = object_in(value_of(answer), resource.kind)
         if stored is None:
@@ -330,10 +399,23 @@ class Connection:
         return answer
 
     def _seconds(self, within_seconds: float | None) -> float:
-        bounds = (self._answer_seconds, self._deadline - time.monotonic(), math.inf if within_seconds is None else within_seconds)
+        bounds = (
+            self._answer_seconds,
+            self._deadline - time.monotonic(),
+            math.inf if within_seconds is None else within_seconds,
+        )
         return max(min(bounds), LEAST_SECONDS)
 
-    def _check(self, verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer, *, written: bool = False) -> None:
+    def _check(
+        self,
+        verb: str,
+        resource: Resource,
+        namespace: str | None,
+        name: str | None,
+        answer: Answer,
+        *,
+        written: bool = False,
+    ) -> None:
         """Raise what an answer means that is not a 2xx."""
         self._show_warnings(answer)
         if 200 <= answer.status <= 299:
@@ -350,7 +432,9 @@ class Connection:
         error.lost = written and answer.status >= 500 and not (answer.status == 503 and status)
         raise error
 
-    def _unknown(self, verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer) -> ApiError:
+    def _unknown(
+        self, verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer
+    ) -> ApiError:
         """What a 404 means that names no object: an API server answers so, in plain text, for a kind that it does not serve. So does a wrong path."""
         if resource.group and self.serves(resource) is False:
             return not_served(verb, resource, namespace, name)

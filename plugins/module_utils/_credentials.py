@@ -34,7 +34,10 @@ def settle(params: Params) -> Access:
     config = _load(given)
     choice = choose(config, given.get("context") or "")
     settle_on(secrets_of([choice.user.raw, choice.cluster.raw]))
-    for entry, kind, fields in ((choice.user, "users", ("client_certificate", "client_key")), (choice.cluster, "clusters", ("certificate_authority",))):
+    for entry, kind, fields in (
+        (choice.user, "users", ("client_certificate", "client_key")),
+        (choice.cluster, "clusters", ("certificate_authority",)),
+    ):
         for field in fields:
             path = getattr(entry.value, field)
             if path:
@@ -53,7 +56,10 @@ def settle(params: Params) -> Access:
 
 def _given(params: Params) -> dict[str, t.Any]:
     """Options without those that are empty, as surveys and compose files leave them, and without white space around."""
-    given = {name: value.strip() if isinstance(value, str) and name not in ("password", "kubeconfig") else value for name, value in params.items()}
+    given = {
+        name: value.strip() if isinstance(value, str) and name not in ("password", "kubeconfig") else value
+        for name, value in params.items()
+    }
     groups = [group for group in given.get("impersonate_groups") or [] if group]
     empty = {name for name, value in given.items() if isinstance(value, str) and not value.strip()}
     return {**given, **dict.fromkeys(empty - {"password"}), "impersonate_groups": groups}
@@ -70,7 +76,9 @@ def _check(given: Params) -> None:
             raise CdiError(f"{value!r} to impersonate holds characters that no name has; correct it.")
     for option, other in (("client_cert", "client_key"), ("client_key", "client_cert")):
         if given.get(option) and not given.get(other):
-            raise CdiError(f"{option} is set without {other}; set both, to the same path if one file holds certificate and key.")
+            raise CdiError(
+                f"{option} is set without {other}; set both, to the same path if one file holds certificate and key."
+            )
     if given.get("password") and not given.get("username"):
         raise CdiError("password is set without username; set both.")
     for option in _FILES:
@@ -120,11 +128,15 @@ def _load(given: Params) -> Kubeconfig:
 def _paths(kubeconfig: t.Any) -> list[str]:
     """One path, or several with colons between them, as in kubectl's variable KUBECONFIG."""
     if not isinstance(kubeconfig, str):
-        raise CdiError(f"kubeconfig is a {type(kubeconfig).__name__}; give a path, several with colons between them, or a dictionary.")
+        raise CdiError(
+            f"kubeconfig is a {type(kubeconfig).__name__}; give a path, several with colons between them, or a dictionary."
+        )
     if is_content(kubeconfig):
         encoded = "base64 text" if decoded_content(kubeconfig) else "text"
         filters = "filters b64decode and from_yaml" if decoded_content(kubeconfig) else "filter from_yaml"
-        raise CdiError(f"kubeconfig is the {encoded} of a kubeconfig and not a path; give its path, or make a dictionary of it with the {filters}.")
+        raise CdiError(
+            f"kubeconfig is the {encoded} of a kubeconfig and not a path; give its path, or make a dictionary of it with the {filters}."
+        )
     paths = kubeconfig.split(os.pathsep)
     return [path if os.path.isfile(path) else os.path.expanduser(os.path.expandvars(path.strip())) for path in paths]
 

@@ -19,7 +19,7 @@ from ._preallocation import REQUESTED
 from ._public import SECRET_FIELDS, without_secrets
 from ._quantity import like, parse, whole_bytes
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 BIND_IMMEDIATELY = f"{PREFIX}storage.bind.immediate.requested"
 ADOPT_CLAIM = f"{PREFIX}allowClaimAdoption"
@@ -31,7 +31,7 @@ _STAGES = ("checkpoints", "finalCheckpoint")
 # CDI imports in stages from these, and admits other stages later (datavolume-validate.go, v1.65.0).
 _STAGED_SOURCES = ("imageio", "vddk")
 
-Path = t.Tuple[str, ...]
+Path = tuple[str, ...]
 
 
 def desired(volume: t.Mapping[str, t.Any]) -> Object:
@@ -53,7 +53,12 @@ def desired(volume: t.Mapping[str, t.Any]) -> Object:
         asked[BIND_IMMEDIATELY] = "true"
     if volume["adopt_claim"]:
         asked[ADOPT_CLAIM] = "true"
-    metadata = {"name": volume["name"], "namespace": volume["namespace"], "labels": texts(volume["labels"]), "annotations": asked}
+    metadata = {
+        "name": volume["name"],
+        "namespace": volume["namespace"],
+        "labels": texts(volume["labels"]),
+        "annotations": asked,
+    }
     return {"metadata": metadata, "spec": spec}
 
 
@@ -106,7 +111,9 @@ def _spec(volume: Object) -> Object:
 
 
 def _size_of(spec: Object) -> str | None:
-    size = (((spec.get("storage") or spec.get("pvc") or {}).get("resources") or {}).get("requests") or {}).get("storage")
+    size = (((spec.get("storage") or spec.get("pvc") or {}).get("resources") or {}).get("requests") or {}).get(
+        "storage"
+    )
     return None if size is None else str(size)
 
 
@@ -127,7 +134,12 @@ def without_chosen(wanted: Object, stored: Object, claim: Object | None) -> Obje
     for target in {"storage", "pvc"} & set(spec) & set(before):
         for field in _CHOSEN:
             asked = spec[target].get(field)
-            if asked and not before[target].get(field) and claim and not differs({field: asked}, {field: claim["spec"].get(field)}):
+            if (
+                asked
+                and not before[target].get(field)
+                and claim
+                and not differs({field: asked}, {field: claim["spec"].get(field)})
+            ):
                 del spec[target][field]
     if spec.get("contentType") == "kubevirt" and "contentType" not in before:
         del spec["contentType"]
@@ -141,7 +153,11 @@ def _differences(wanted: t.Any, stored: t.Any, path: Path) -> list[tuple[Path, t
     sides = [side for side in (wanted, stored) if side is not None]
     if any(sides) and all(isinstance(side, dict) for side in sides):
         keys = sorted({key for side in sides for key in side})
-        return [line for key in keys for line in _differences((wanted or {}).get(key), (stored or {}).get(key), (*path, key))]
+        return [
+            line
+            for key in keys
+            for line in _differences((wanted or {}).get(key), (stored or {}).get(key), (*path, key))
+        ]
     if wanted is None or stored is None:
         same = wanted is stored
     else:
@@ -202,7 +218,9 @@ def refuse_claim(volume: t.Mapping[str, t.Any], claim: Object) -> None:
     size = (spec.get("resources") or {}).get("requests", {}).get("storage", "0")
     option = "storage" if volume["storage"] else "pvc"
     stored = {
-        "size": target["size"] if target["size"] and whole_bytes(target["size"]) <= whole_bytes(size) else like(whole_bytes(size), target["size"]),
+        "size": target["size"]
+        if target["size"] and whole_bytes(target["size"]) <= whole_bytes(size)
+        else like(whole_bytes(size), target["size"]),
         "storage_class_name": spec.get("storageClassName"),
         "volume_mode": spec.get("volumeMode"),
     }

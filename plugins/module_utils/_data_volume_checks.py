@@ -84,7 +84,9 @@ def _target(volume: Volume) -> str:
     if option == "pvc" and len(target["access_modes"] or []) != 1:
         return f"has pvc.access_modes={target['access_modes'] or 'none'}; give exactly one (storage can have several, or leave them to CDI)"
     if volume["content_type"] == "archive" and target["volume_mode"] == "Block":
-        return f"has content_type=archive and {option}.volume_mode=Block; an archive needs a file system: give Filesystem"
+        return (
+            f"has content_type=archive and {option}.volume_mode=Block; an archive needs a file system: give Filesystem"
+        )
     return ""
 
 
@@ -110,14 +112,21 @@ def _population(volume: Volume) -> str:
 
 def _source(volume: Volume) -> str:
     """What each kind of source needs."""
-    kind, source = next(((kind, value) for kind, value in (volume["source"] or {}).items() if value is not None), ("", {}))
-    required = [option for option, spec in SOURCES.get(kind, {"options": {}})["options"].items() if spec.get("required")]
+    kind, source = next(
+        ((kind, value) for kind, value in (volume["source"] or {}).items() if value is not None), ("", {})
+    )
+    required = [
+        option for option, spec in SOURCES.get(kind, {"options": {}})["options"].items() if spec.get("required")
+    ]
     empty = next((option for option in required if not source[option]), "")
     if empty:
         return f"has an empty source.{kind}.{empty}; give it, or another source"
     if kind == "blank" and volume["content_type"] == "archive":
         return "has source.blank and content_type=archive; a blank disk is no archive: leave content_type out"
-    if kind == "pvc" and (source["namespace"] or volume["namespace"], source["name"]) == (volume["namespace"], volume["name"]):
+    if kind == "pvc" and (source["namespace"] or volume["namespace"], source["name"]) == (
+        volume["namespace"],
+        volume["name"],
+    ):
         return f"is its own source (source.pvc.name={source['name']!r}); name the claim to clone from, or give the volume another name"
     if kind == "registry":
         return _registry(source, volume["content_type"])
@@ -133,7 +142,9 @@ def _source(volume: Volume) -> str:
 def _registry(source: Volume, content_type: str | None) -> str:
     url, image_stream = source["url"], source["image_stream"]
     if content_type == "archive":
-        return "has source.registry and content_type=archive; an image in a registry is no archive: leave content_type out"
+        return (
+            "has source.registry and content_type=archive; an image in a registry is no archive: leave content_type out"
+        )
     if (url is None) == (image_stream is None):
         return "needs source.registry.url or source.registry.image_stream; give one of them"
     if image_stream is not None and source["pull_method"] != "node":

@@ -167,7 +167,14 @@ def _binds_now(wanted: Object, stored: Object) -> bool:
 def _write(run: Run, item: Item, wanted: Object) -> None:
     task = run.task
     try:
-        change = write(task.connection, DATA_VOLUME, wanted, item.stored, check_mode=task.check_mode, force=task.params["force_conflicts"])
+        change = write(
+            task.connection,
+            DATA_VOLUME,
+            wanted,
+            item.stored,
+            check_mode=task.check_mode,
+            force=task.params["force_conflicts"],
+        )
     except ApiError:
         _raise_if_collected(run, item)
         raise
@@ -208,7 +215,12 @@ def _settle(run: Run, item: Item, wanted: Object, drift: rules.Drift) -> bool:
         if not unfilled and item.volume["on_drift"] != "recreate":
             raise
     differences = "; ".join(drift.lines)
-    _replace(run, item, f"it was never filled, and {differences}" if unfilled else f"on_drift=recreate, and {differences}", unfilled)
+    _replace(
+        run,
+        item,
+        f"it was never filled, and {differences}" if unfilled else f"on_drift=recreate, and {differences}",
+        unfilled,
+    )
     return False
 
 
@@ -246,11 +258,19 @@ def grow_claim(run: Run, item: Item, wanted: Object, size: int) -> None:
     if growth.grown_to(claim) == size:
         return
     settings = Settings(task.connection.get(CDI_CONFIG, CONFIG_NAME) or {}, release_numbers(run.release))
-    needed = target_bytes(settings, wanted["spec"], claim["spec"].get("storageClassName"), claim["spec"].get("volumeMode") == "Block") or 0
+    needed = (
+        target_bytes(
+            settings, wanted["spec"], claim["spec"].get("storageClassName"), claim["spec"].get("volumeMode") == "Block"
+        )
+        or 0
+    )
     if growth.requested(claim) >= needed:
         return
     asked = _typed_size(item)
-    values = {"metadata": {"annotations": {growth.GROWN_TO: asked}}, "spec": {"resources": {"requests": {"storage": str(needed)}}}}
+    values = {
+        "metadata": {"annotations": {growth.GROWN_TO: asked}},
+        "spec": {"resources": {"requests": {"storage": str(needed)}}},
+    }
     try:
         change = patch(task.connection, PERSISTENT_VOLUME_CLAIM, claim, values, check_mode=task.check_mode)
     except ApiError as exc:
@@ -288,7 +308,9 @@ def _remove(run: Run, item: Item) -> None:
         return
     phase = (item.stored.get("status") or {}).get("phase") or "Pending"
     if item.volume["keep_claim"] and not item.terminating and phase != "Succeeded":
-        raise CdiError(f"DataVolume {item.title} is not filled (phase {phase}), so its claim holds nothing to keep; wait, or leave keep_claim out.")
+        raise CdiError(
+            f"DataVolume {item.title} is not filled (phase {phase}), so its claim holds nothing to keep; wait, or leave keep_claim out."
+        )
     _delete(run, item)
     if run.task.params["wait"]:
         until_gone(run, item, DATA_VOLUME)
@@ -319,7 +341,9 @@ def _delete_unfilled(run: Run, item: Item) -> None:
         if stored is None:
             return
         if not never_filled(stored, item.claim):
-            raise CdiError(f"DataVolume {item.title} was filled while it was about to be recreated; run the task again.")
+            raise CdiError(
+                f"DataVolume {item.title} was filled while it was about to be recreated; run the task again."
+            )
         item.stored = stored
         try:
             _send_deletion(run, item, stored["metadata"]["resourceVersion"])
@@ -327,14 +351,18 @@ def _delete_unfilled(run: Run, item: Item) -> None:
         except ApiError as exc:
             if exc.code != 409:
                 raise
-    raise CdiError(f"DataVolume {item.title} changed {_TRIES} times while it was about to be recreated; run the task again.")
+    raise CdiError(
+        f"DataVolume {item.title} changed {_TRIES} times while it was about to be recreated; run the task again."
+    )
 
 
 def _send_deletion(run: Run, item: Item, version: str | None = None) -> None:
     stored, (namespace, name) = t.cast(Object, item.stored), item.key
     propagation = "Orphan" if item.volume["keep_claim"] else "Background"
     uid, check_mode = stored["metadata"]["uid"], run.task.check_mode
-    run.task.connection.delete(DATA_VOLUME, name, namespace, dry_run=check_mode, propagation=propagation, uid=uid, version=version)
+    run.task.connection.delete(
+        DATA_VOLUME, name, namespace, dry_run=check_mode, propagation=propagation, uid=uid, version=version
+    )
     _raise_if_collected(run, item)
     item.changed, item.diff = True, diff_of(stored, None)
 

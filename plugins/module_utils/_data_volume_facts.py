@@ -17,7 +17,7 @@ from ._collected import as_volume, is_collected
 from ._data_volume_growth import GROWN_TO
 from ._preallocation import preallocation_facts
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 
 class VolumeAndClaim(t.NamedTuple):
@@ -73,14 +73,19 @@ def volume_facts(
 def ready_after(volume: Object | None) -> int | None:
     """The seconds from a DataVolume's creation until it was ready, None before."""
     ready = conditions(volume).get("Ready", {})
-    moments = [scratch.timestamp(text) for text in (((volume or {}).get("metadata") or {}).get("creationTimestamp"), ready.get("lastTransitionTime"))]
+    moments = [
+        scratch.timestamp(text)
+        for text in (((volume or {}).get("metadata") or {}).get("creationTimestamp"), ready.get("lastTransitionTime"))
+    ]
     if ready.get("status") != "True" or not all(moments):
         return None
     created, since = moments
     return max(0, round((since - created).total_seconds()))  # type: ignore[operator]
 
 
-def scratch_facts(volume: Object, claim: Object | None, settings: scratch.Settings | None, seen: ObservedScratch) -> dict[str, t.Any]:
+def scratch_facts(
+    volume: Object, claim: Object | None, settings: scratch.Settings | None, seen: ObservedScratch
+) -> dict[str, t.Any]:
     spec = volume.get("spec") or {}
     needed, rule = scratch.need(spec)
     facts: dict[str, t.Any] = {
@@ -116,7 +121,11 @@ def _predicted(spec: Object, claim: Object | None, settings: scratch.Settings) -
         request = scratch.target_bytes(settings, spec, target_class, block)
     scratch_class, rule = scratch.storage_class(settings, target_class)
     size = None if request is None else scratch.claim_bytes(settings, request, target_class, block, scratch_class)
-    return {"storage_class_name": scratch_class, "storage_class_rule": rule, "size": None if size is None else _mebibytes(size)}
+    return {
+        "storage_class_name": scratch_class,
+        "storage_class_rule": rule,
+        "size": None if size is None else _mebibytes(size),
+    }
 
 
 def _mebibytes(size: int) -> str:

@@ -11,7 +11,7 @@ import typing as t
 
 from ._cdi import conditions
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 NEEDS_CONSUMER = ("WaitForFirstConsumer", "PendingPopulation")
 

@@ -14,7 +14,7 @@ from ._errors import CdiError
 from ._quantity import like, rough, whole_bytes
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 # On the claim: the size that its DataVolume was last made to grow to. Another overhead of file systems must not make it grow again.
 GROWN_TO = "kubevirt.cdi/grown-to"
@@ -42,7 +42,9 @@ def refuse_growth(volume: Object, claim: Object | None, size: int, typed: str | 
     if recorded is not None:
         if recorded > size:
             least = like(recorded, typed)
-            raise CdiError(f"{title} has grown to {least} and cannot shrink to {like(size, typed)}; request at least {least}.")
+            raise CdiError(
+                f"{title} has grown to {least} and cannot shrink to {like(size, typed)}; request at least {least}."
+            )
         return
     if claim is None or phase != "Succeeded" or (claim.get("status") or {}).get("phase") != "Bound":
         raise CdiError(
@@ -61,7 +63,11 @@ def judge_growth(claim: Object | None) -> Verdict:
         return Verdict(FAILED, "its claim was deleted while it grew")
     status, asked = claim.get("status") or {}, requested(claim)
     capacity = whole_bytes((status.get("capacity") or {}).get("storage", 0))
-    found = {condition["type"]: condition for condition in status.get("conditions") or [] if condition.get("status") == "True"}
+    found = {
+        condition["type"]: condition
+        for condition in status.get("conditions") or []
+        if condition.get("status") == "True"
+    }
     allocated = (status.get("allocatedResources") or {}).get("storage")
     pending = "FileSystemResizePending" in found
     if capacity >= asked or (pending and (allocated is None or whole_bytes(allocated) >= asked)):
@@ -70,7 +76,9 @@ def judge_growth(claim: Object | None) -> Verdict:
     states = (status.get("allocatedResourceStatuses") or {}).get("storage", "")
     if states.endswith("Infeasible"):
         grace = 0.0 if allocated is None or whole_bytes(allocated) == asked else _SETTLES
-        return Verdict(FAILED, f"the storage cannot grow it ({states}): {(refused or {}).get('message') or 'no message'}", grace)
+        return Verdict(
+            FAILED, f"the storage cannot grow it ({states}): {(refused or {}).get('message') or 'no message'}", grace
+        )
     told = f", {refused['type']}: {refused.get('message') or 'no message'}" if refused else ""
     sizes = f"its claim has {rough(capacity)} and requests {rough(asked)}, with the overhead of the file system{told}"
     if pending and not refused:

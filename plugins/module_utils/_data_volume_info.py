@@ -16,12 +16,12 @@ from ._connection import Connection, Object
 from ._data_volume_facts import ObservedScratch, VolumeAndClaim, volume_facts
 from ._diagnosis import explain
 from ._errors import NotServed
+from ._evidence_reader import EvidenceReader
 from ._missing import ON_MISSING, SKIP, missing_namespace, report_missing
 from ._module import Task
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from ._scratch import orphaned_scratch
 from ._scratch_task import look_for, read_settings
-from ._evidence_reader import EvidenceReader
 
 SPEC = ArgumentSpec(
     {
@@ -46,7 +46,12 @@ def run(task: Task) -> dict[str, t.Any]:
     connection, namespace, name = task.connection, task.params["namespace"], task.params["name"]
     field_selector = f"metadata.name={name}" if name else ""
     try:
-        volumes, _version = connection.list(DATA_VOLUME, namespace, label_selector=",".join(task.params["label_selectors"]), field_selector=field_selector)
+        volumes, _version = connection.list(
+            DATA_VOLUME,
+            namespace,
+            label_selector=",".join(task.params["label_selectors"]),
+            field_selector=field_selector,
+        )
         items, _version = connection.list(PERSISTENT_VOLUME_CLAIM, namespace, field_selector=field_selector)
     except NotServed as exc:
         report_missing([str(exc)], task.params["on_missing"], task.warn)
@@ -61,14 +66,22 @@ def run(task: Task) -> dict[str, t.Any]:
     settings = read_settings(connection, pairs)
     allocated = measure(task, [*pairs, *left]) if task.params["verify_allocation"] else {}
     unfinished = [volume for volume in volumes if (volume.get("status") or {}).get("phase") != "Succeeded"]
-    around = EvidenceReader(connection, namespace).probe(unfinished, claims=None if name else items) if unfinished else None
+    around = (
+        EvidenceReader(connection, namespace).probe(unfinished, claims=None if name else items) if unfinished else None
+    )
 
     def facts(pair: VolumeAndClaim) -> dict[str, t.Any]:
         key = _key(pair.volume)
         return {
             "name": key[1],
             "namespace": key[0],
-            **volume_facts(None if key in collected else pair.volume, pair.claim, settings, seen.get(key, ObservedScratch()), allocated.get(key)),
+            **volume_facts(
+                None if key in collected else pair.volume,
+                pair.claim,
+                settings,
+                seen.get(key, ObservedScratch()),
+                allocated.get(key),
+            ),
             "diagnosis": None if key in collected else explain(pair.volume, around),
         }
 
@@ -84,7 +97,9 @@ def _collected(task: Task, volumes: list[Object], claims: list[Object]) -> list[
     there = set(map(_key, volumes))
     left = [claim for claim in claims if is_collected(claim) and _key(claim) not in there]
     if left and task.params["label_selectors"]:
-        some = task.connection.list(PERSISTENT_VOLUME_CLAIM, task.params["namespace"], label_selector=",".join(task.params["label_selectors"]))[0]
+        some = task.connection.list(
+            PERSISTENT_VOLUME_CLAIM, task.params["namespace"], label_selector=",".join(task.params["label_selectors"])
+        )[0]
         selected = set(map(_key, some))
         left = [claim for claim in left if _key(claim) in selected]
     return [VolumeAndClaim(as_volume(claim), claim) for claim in left]

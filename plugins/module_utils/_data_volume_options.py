@@ -11,7 +11,7 @@ import typing as t
 
 from ._argspec import WHEN_IN_USE
 
-Options = t.Dict[str, t.Any]
+Options = dict[str, t.Any]
 
 
 def _text(*names: str) -> Options:
@@ -48,8 +48,19 @@ SOURCES: Options = {
     "snapshot": _dict(_REFERENCE),
     "blank": _dict({}),
     "upload": _dict({}),
-    "imageio": _dict({**_required("url", "disk_id", "secret_ref"), **_text("cert_config_map"), "insecure_skip_verify": {"type": "bool"}}),
-    "vddk": _dict({**_required("url", "uuid", "backing_file", "thumbprint", "secret_ref"), **_text("init_image_url", "extra_args")}),
+    "imageio": _dict(
+        {
+            **_required("url", "disk_id", "secret_ref"),
+            **_text("cert_config_map"),
+            "insecure_skip_verify": {"type": "bool"},
+        }
+    ),
+    "vddk": _dict(
+        {
+            **_required("url", "uuid", "backing_file", "thumbprint", "secret_ref"),
+            **_text("init_image_url", "extra_args"),
+        }
+    ),
 }
 _SELECTOR: Options = {
     "match_labels": {"type": "dict"},
@@ -66,7 +77,11 @@ _SELECTOR: Options = {
 _POPULATOR: Options = _dict({**_required("kind", "name"), **_text("api_group")})
 _STORAGE: Options = {
     **_text("size", "storage_class_name", "volume_name"),
-    "access_modes": {"type": "list", "elements": "str", "choices": ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"]},
+    "access_modes": {
+        "type": "list",
+        "elements": "str",
+        "choices": ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"],
+    },
     "volume_mode": {"type": "str", "choices": ["Filesystem", "Block"]},
     "selector": _dict(_SELECTOR),
     "data_source": _POPULATOR,

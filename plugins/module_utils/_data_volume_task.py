@@ -13,8 +13,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 from . import _data_volume_growth as growth
 from ._argspec import CREATE_NAMESPACE, FORCE_CONFLICTS, PROGRESS, ArgumentSpec, wait_spec
+from ._cdi import active
 from ._clone_order import check as check_clone
-from ._clone_order import clones_of, fail_without_source, method_mismatch, skip_without_source, source_claim, sources_first, with_source_users
+from ._clone_order import (
+    clones_of,
+    fail_without_source,
+    method_mismatch,
+    skip_without_source,
+    source_claim,
+    sources_first,
+    with_source_users,
+)
 from ._collected import as_volume
 from ._collected_ensure import ensure_any
 from ._connection import Connection, Object
@@ -23,7 +32,6 @@ from ._data_volume_ensure import Item, Run, needs_claim, needs_release
 from ._data_volume_facts import ObservedScratch, VolumeAndClaim, volume_facts
 from ._data_volume_goal import reached
 from ._data_volume_options import VOLUME_OPTIONS
-from ._cdi import active
 from ._errors import ApiError, CdiError
 from ._items import by_namespace, guarded, guarded_all, options_of, read
 from ._module import Task
@@ -95,7 +103,10 @@ def run(task: Task) -> dict[str, t.Any]:
             _wait_filled(task, items, some, deadline)
             _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
         _read_claims(task, written)
-    results = [{**result, "source_image": looked.source_image(item)} for item, result in zip(items, _results(task, items, settings, predicted))]
+    results = [
+        {**result, "source_image": looked.source_image(item)}
+        for item, result in zip(items, _results(task, items, settings, predicted))
+    ]
     changed = any(item.changed for item in items) or bool(looked.created_namespaces)
     facts: dict[str, t.Any] = {"changed": changed, "duration": round(time.monotonic() - started, 1)}
     facts["created_namespaces"] = looked.created_namespaces
@@ -103,7 +114,9 @@ def run(task: Task) -> dict[str, t.Any]:
         facts.update({**results[0], "changed": changed}, diff=items[0].diff)
     else:
         facts["data_volumes"] = results
-        facts["diff"] = [{"before_header": item.title, "after_header": item.title, **item.diff} for item in items if item.diff]
+        facts["diff"] = [
+            {"before_header": item.title, "after_header": item.title, **item.diff} for item in items if item.diff
+        ]
     if any(item.error for item in items):
         raise CdiError(_told([item.error for item in items]), **facts)
     return facts
@@ -150,7 +163,13 @@ def _sources_before_clones(items: list[Item]) -> list[tuple[str, list[Item]]]:
 
 def _wait_filled(task: Task, items: list[Item], some: list[Item], deadline: float) -> None:
     fail_without_source(items, some)
-    waiting = [item for item in some if not item.error and item.stored is not None and (item.restaged is not None or not reached(item.volume, item.stored))]
+    waiting = [
+        item
+        for item in some
+        if not item.error
+        and item.stored is not None
+        and (item.restaged is not None or not reached(item.volume, item.stored))
+    ]
     if waiting:
         from ._data_volume_wait import wait_for_volumes
 
@@ -216,7 +235,9 @@ def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) 
         item = growing[name]
         item.claim = outcome.object
         if outcome.verdict.state != REACHED:
-            how = "failed" if outcome.verdict.state == FAILED else f"has not ended after {task.params['wait_timeout']} s"
+            how = (
+                "failed" if outcome.verdict.state == FAILED else f"has not ended after {task.params['wait_timeout']} s"
+            )
             size = (item.volume["storage"] or item.volume["pvc"])["size"]
             item.error = f"Growth of DataVolume {item.title} to {size} {how}: {outcome.verdict.reason}."
 
@@ -225,7 +246,9 @@ def _volumes_and_claims(items: list[Item]) -> list[VolumeAndClaim]:
     return [VolumeAndClaim(item.stored or {}, item.claim) for item in items]
 
 
-def _results(task: Task, items: list[Item], settings: Settings | None, predicted: dict[tuple[str, str], Prediction]) -> list[dict[str, t.Any]]:
+def _results(
+    task: Task, items: list[Item], settings: Settings | None, predicted: dict[tuple[str, str], Prediction]
+) -> list[dict[str, t.Any]]:
     seen: dict[tuple[str, str], ObservedScratch] = {}
     written = [item for item in items if item.changed and item.stored is not None]
     if written and task.params["wait"] and not task.check_mode:
@@ -238,13 +261,17 @@ def _results(task: Task, items: list[Item], settings: Settings | None, predicted
     if task.params["verify_allocation"]:
         from ._allocation_task import measure
 
-        present = [item for item in items if item.present and (item.stored is not None or item.collected) and not item.error]
+        present = [
+            item for item in items if item.present and (item.stored is not None or item.collected) and not item.error
+        ]
         _read_claims(task, [item for item in present if item.claim is None])
         pairs = [VolumeAndClaim(item.stored or as_volume(t.cast(Object, item.claim)), item.claim) for item in present]
         allocated = guarded_all(present, lambda: measure(task, pairs), {})
     results = []
     for item in items:
-        facts = volume_facts(item.stored, item.claim, settings, seen.get(item.key, ObservedScratch()), allocated.get(item.key))
+        facts = volume_facts(
+            item.stored, item.claim, settings, seen.get(item.key, ObservedScratch()), allocated.get(item.key)
+        )
         prediction = predicted.get(item.key) if item.drift not in _NOT_MADE else None
         facts["clone"]["predicted"] = prediction.facts if prediction else None
         if prediction:

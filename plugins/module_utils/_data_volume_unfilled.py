@@ -22,9 +22,18 @@ import typing as t
 from ._cdi import conditions
 from ._clone import PREFIX, annotations
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
-_EARLY = ("", "Pending", "WaitForFirstConsumer", "PendingPopulation", "PVCBound", "ImportScheduled", "CloneScheduled", "UploadScheduled")
+_EARLY = (
+    "",
+    "Pending",
+    "WaitForFirstConsumer",
+    "PendingPopulation",
+    "PVCBound",
+    "ImportScheduled",
+    "CloneScheduled",
+    "UploadScheduled",
+)
 # What CDI does to the claim that it gives away at the end.
 _ON_THE_WAY = (
     "ImportInProgress",
@@ -38,7 +47,11 @@ _IN_PLACE = ("", "Pending", "PVCBound", "ImportScheduled", "ImportInProgress")
 _NO_PROGRESS = (None, "", "N/A", "0%", "0.0%", "0.00%")
 _POPULATED = f"{PREFIX}storage.populatedFor"
 # On a volume: its claim has data that CDI did not put there.
-_FILLED_BY_OTHERS = (f"{PREFIX}storage.prePopulated", f"{PREFIX}storage.checkStaticVolume", f"{PREFIX}allowClaimAdoption")
+_FILLED_BY_OTHERS = (
+    f"{PREFIX}storage.prePopulated",
+    f"{PREFIX}storage.checkStaticVolume",
+    f"{PREFIX}allowClaimAdoption",
+)
 
 
 def never_filled(volume: Object, claim: Object | None) -> bool:
@@ -47,9 +60,16 @@ def never_filled(volume: Object, claim: Object | None) -> bool:
     target = spec.get("storage") or spec.get("pvc") or {}
     if volume["metadata"].get("ownerReferences") or not {"source", "sourceRef"} & set(spec):
         return False
-    if target.get("volumeName") or target.get("selector") or any(name in annotations(volume) for name in _FILLED_BY_OTHERS):
+    if (
+        target.get("volumeName")
+        or target.get("selector")
+        or any(name in annotations(volume) for name in _FILLED_BY_OTHERS)
+    ):
         return False
-    phase, untouched = status.get("phase") or "", not status.get("restartCount") and status.get("progress") in _NO_PROGRESS
+    phase, untouched = (
+        status.get("phase") or "",
+        not status.get("restartCount") and status.get("progress") in _NO_PROGRESS,
+    )
     if (spec.get("checkpoints") or phase == "UploadScheduled") and not (phase in _EARLY and untouched):
         return False
     if claim is None:
@@ -63,11 +83,18 @@ def never_filled(volume: Object, claim: Object | None) -> bool:
 
 def _is_its_own(volume: Object, claim: Object) -> bool:
     owners = claim["metadata"].get("ownerReferences") or []
-    return [owner.get("uid") for owner in owners] == [volume["metadata"].get("uid")] and not claim["metadata"].get("deletionTimestamp")
+    return [owner.get("uid") for owner in owners] == [volume["metadata"].get("uid")] and not claim["metadata"].get(
+        "deletionTimestamp"
+    )
 
 
 def _wrote_nothing(volume: Object, claim: Object) -> bool:
     """Of an importer that writes into the claim itself: it is not at work, and has never said how far it was."""
     status, running = volume.get("status") or {}, conditions(volume).get("Running", {})
-    imports = bool({"http", "s3", "gcs", "registry"} & set((volume["spec"].get("source") or {})))
-    return imports and claim["status"].get("phase") == "Bound" and status.get("progress") in _NO_PROGRESS and running.get("status") == "False"
+    imports = bool({"http", "s3", "gcs", "registry"} & set(volume["spec"].get("source") or {}))
+    return (
+        imports
+        and claim["status"].get("phase") == "Bound"
+        and status.get("progress") in _NO_PROGRESS
+        and running.get("status") == "False"
+    )

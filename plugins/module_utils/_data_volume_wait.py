@@ -17,9 +17,9 @@ from ._connection import Object
 from ._data_volume_ensure import Item, paused_since
 from ._diagnosis_objects import Evidence, warnings_about
 from ._errors import CdiError
+from ._evidence_reader import EvidenceReader
 from ._module import Task
 from ._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from ._evidence_reader import EvidenceReader
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 from ._wait import StallProbe, wait_for
 
@@ -35,7 +35,11 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
     advance = _Advance()
     looked: dict[str, Evidence] = {}
     verdicts: dict[str, Verdict] = {}
-    sources = {name: source[1] for name, item in waiting.items() if (source := source_claim(item)) and source[0] == namespace and source[1] in waiting}
+    sources = {
+        name: source[1]
+        for name, item in waiting.items()
+        if (source := source_claim(item)) and source[0] == namespace and source[1] in waiting
+    }
 
     def judge(name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
         item = waiting[name]
@@ -61,7 +65,9 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
         return {name: judge(name, stored, around) for name, stored in quiet.items()}
 
     try:
-        outcomes = wait_for(task.connection, DATA_VOLUME, namespace, list(waiting), judge, deadline, StallProbe(advance.moved, probe))
+        outcomes = wait_for(
+            task.connection, DATA_VOLUME, namespace, list(waiting), judge, deadline, StallProbe(advance.moved, probe)
+        )
     except CdiError as exc:
         for item in waiting.values():
             item.error = str(exc)
@@ -77,7 +83,9 @@ def wait_for_volumes(task: Task, items: list[Item], deadline: float) -> None:
                 item.stored = None
             continue
         if outcome.verdict.state == WAITING:
-            item.diagnosis = diagnosis.explain(outcome.object, around, late=True, still=advance.still(name, outcome.object))
+            item.diagnosis = diagnosis.explain(
+                outcome.object, around, late=True, still=advance.still(name, outcome.object)
+            )
         source = waiting.get(sources.get(name, ""))
         if source and source.error:
             phase = str(((item.stored or {}).get("status") or {}).get("phase") or "Pending")
@@ -122,7 +130,13 @@ def _show(task: Task, item: Item, stored: Object | None, verdict: Verdict) -> No
         task.progress.ends(item.title, phase)
     elif stored is not None:
         found = item.diagnosis
-        task.progress.waits(item.title, phase, _percent(status.get("progress")), found["message"] if found else "", diagnosis.seconds_since(found))
+        task.progress.waits(
+            item.title,
+            phase,
+            _percent(status.get("progress")),
+            found["message"] if found else "",
+            diagnosis.seconds_since(found),
+        )
 
 
 def _percent(progress: str | None) -> float | None:

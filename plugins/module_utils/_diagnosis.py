@@ -41,7 +41,7 @@ from ._scratch import timestamp
 from ._users import Consumers, Users, component, users_of
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 # CDI's own threshold for an unusual number of restarts (pkg/common/common.go, v1.65.0).
 _RESTARTS = 3
@@ -73,7 +73,11 @@ class Diagnosis(t.NamedTuple):
 
 
 CLAIM_MISSING = "claim_missing"
-_NO_CLAIM = Diagnosis(CLAIM_MISSING, "CDI has made no claim for it", "see what refuses the claim (a LimitRange, a webhook): CDI's controller logs it")
+_NO_CLAIM = Diagnosis(
+    CLAIM_MISSING,
+    "CDI has made no claim for it",
+    "see what refuses the claim (a LimitRange, a webhook): CDI's controller logs it",
+)
 
 
 def moved(stored: Object | None) -> t.Hashable:
@@ -82,13 +86,17 @@ def moved(stored: Object | None) -> t.Hashable:
     return status.get("phase"), status.get("progress")
 
 
-def judge(volume: t.Mapping[str, t.Any], stored: Object | None, around: Evidence | None = None, still: float = 0) -> Verdict:
+def judge(
+    volume: t.Mapping[str, t.Any], stored: Object | None, around: Evidence | None = None, still: float = 0
+) -> Verdict:
     """Whether a stored DataVolume has got where it should, or cannot get there. `still`: for so many seconds it has not got further."""
     if stored is None:
         return Verdict(FAILED, "it was deleted")
     if reached(volume, stored):
         return Verdict(REACHED)
-    return weigh(stored, around, still) or Verdict(WAITING, sentence(explain(stored, around, late=True, still=still), late=True).rstrip("."))
+    return weigh(stored, around, still) or Verdict(
+        WAITING, sentence(explain(stored, around, late=True, still=still), late=True).rstrip(".")
+    )
 
 
 def weigh(stored: Object, around: Evidence | None, still: float = 0) -> Verdict | None:
@@ -100,13 +108,21 @@ def weigh(stored: Object, around: Evidence | None, still: float = 0) -> Verdict 
     return Verdict(WAITING, told) if found.grace is None else Verdict(FAILED, told, found.grace)
 
 
-def explain(stored: Object | None, around: Evidence | None = None, *, late: bool = False, still: float = 0) -> dict[str, t.Any] | None:
+def explain(
+    stored: Object | None, around: Evidence | None = None, *, late: bool = False, still: float = 0
+) -> dict[str, t.Any] | None:
     """The result key `diagnosis` of a volume: phase, cause, message, remedy and since when; None when nothing is known to be wrong.
 
     `late` says that the volume should have got further by now, `still` for how many seconds it has not.
     """
     if stored is None:
-        return {"phase": "", "cause": "deleted", "message": "it was deleted while it was waited for", "remedy": "declare it again", "since": None}
+        return {
+            "phase": "",
+            "cause": "deleted",
+            "message": "it was deleted while it was waited for",
+            "remedy": "declare it again",
+            "since": None,
+        }
     phase = phase_of(stored)
     found = diagnose(stored, around, still)
     if found is None and phase in NEEDS_CONSUMER:
@@ -118,19 +134,35 @@ def explain(stored: Object | None, around: Evidence | None = None, *, late: bool
         found = _unfinished(stored, around, still)
     if found is None:
         return None
-    return {"phase": phase, "cause": found.cause, "message": found.message, "remedy": found.remedy, "since": found.since or None}
+    return {
+        "phase": phase,
+        "cause": found.cause,
+        "message": found.message,
+        "remedy": found.remedy,
+        "since": found.since or None,
+    }
 
 
 def _unfinished(stored: Object, around: Evidence | None, still: float) -> Diagnosis:
     """What is said of a volume of which nothing bad is known: that it gets on, or since when it does not."""
     if phase_of(stored) == "UploadReady":
-        return Diagnosis("waiting_for_upload", "CDI waits for a file", "send it, for example with module kubevirt.cdi.volume_upload")
+        return Diagnosis(
+            "waiting_for_upload", "CDI waits for a file", "send it, for example with module kubevirt.cdi.volume_upload"
+        )
     progress = (stored.get("status") or {}).get("progress") or "N/A"
     if still < STILL_SECONDS:
-        return Diagnosis("unfinished", f"CDI is still at work, progress {progress}", "give a longer wait_timeout, or see what its pod says")
+        return Diagnosis(
+            "unfinished",
+            f"CDI is still at work, progress {progress}",
+            "give a longer wait_timeout, or see what its pod says",
+        )
     last = RelatedObjects(stored, around).last_error() if around else ""
     message = f"{_no_progress(stored, still)}, progress {progress}{f', last error: {last}' if last else ''}"
-    return Diagnosis("no_progress", message, "see what its pod and CDI's controller say, as a longer wait_timeout alone does not help")
+    return Diagnosis(
+        "no_progress",
+        message,
+        "see what its pod and CDI's controller say, as a longer wait_timeout alone does not help",
+    )
 
 
 def _no_progress(stored: Object, seconds: float) -> str:
@@ -186,9 +218,17 @@ def diagnose(stored: Object, around: Evidence | None = None, still: float = 0) -
         return _beside_a_pod(stored, around, mine, said_of_claim, still) if around and mine else None
     said_of_worker = [stated(running), *([*mine.conditions(), *mine.pods()] if mine else ())]
     diagnosis = _first(said_of_worker, WORKER_RULES, restarts) or _first(said_of_claim, CLAIM_RULES, restarts)
-    if diagnosis and diagnosis.cause == CLASS_MISSING and around and around.classes is not None and not is_claim(stored):
+    if (
+        diagnosis
+        and diagnosis.cause == CLASS_MISSING
+        and around
+        and around.classes is not None
+        and not is_claim(stored)
+    ):
         told = class_problem(Planned(stored), around.classes, lambda: None)
-        diagnosis = diagnosis._replace(message=told or diagnosis.message, remedy="correct the class" if told else diagnosis.remedy)
+        diagnosis = diagnosis._replace(
+            message=told or diagnosis.message, remedy="correct the class" if told else diagnosis.remedy
+        )
     if diagnosis and around and mine:
         diagnosis = _completed(diagnosis, stored, around, mine, running, still)
     elif diagnosis and diagnosis.cause in _LOOKED_AT:
@@ -227,7 +267,9 @@ def _completed(
         refusal = refusal or quota_in(diagnosis.message, namespace, around.quotas.get(namespace))
         if refusal:
             never = refusal.never
-            diagnosis = diagnosis._replace(cause=refusal.cause, message=refusal.message, remedy=refusal.remedy, grace=None if refusal.past else 0.0)
+            diagnosis = diagnosis._replace(
+                cause=refusal.cause, message=refusal.message, remedy=refusal.remedy, grace=None if refusal.past else 0.0
+            )
             if refusal.past:
                 return diagnosis
     if diagnosis.cause in _SHARED and not never:
@@ -237,7 +279,11 @@ def _completed(
         return _in_use(diagnosis, around)
     if diagnosis.cause == CLAIM_PENDING and around.drivers is not None:
         return _unprovisioned(diagnosis, around)
-    if diagnosis.cause == "worker_out_of_memory" and (running.get("message") or "").rstrip().endswith(_ASKED) and mine.lasted() > _MEMORY_SECONDS:
+    if (
+        diagnosis.cause == "worker_out_of_memory"
+        and (running.get("message") or "").rstrip().endswith(_ASKED)
+        and mine.lasted() > _MEMORY_SECONDS
+    ):
         return _silent(stored, max(still, mine.lasted()), ", until its memory was full")
     return diagnosis
 
@@ -300,7 +346,9 @@ def _is_past_use(text: str, around: Evidence) -> bool:
 
 def _writers(key: tuple[str, str], around: Evidence) -> Users:
     """Who uses a claim in a way that CDI waits for. Its own pods, which look at the claim or fill it, are soon done."""
-    return users_of(key, Consumers([pod for pod in around.users[key[0]] if may_write(pod, key[1]) and component(pod) is None]))
+    return users_of(
+        key, Consumers([pod for pod in around.users[key[0]] if may_write(pod, key[1]) and component(pod) is None])
+    )
 
 
 def claim_in_use(text: str) -> tuple[str, str] | None:
@@ -313,11 +361,20 @@ def _unprovisioned(diagnosis: Diagnosis, around: Evidence) -> Diagnosis:
     """Whether the provisioner of a claim that stays pending is known to the cluster."""
     found = re.search("storage class ([^ ]+) is not bound", diagnosis.message)
     name = found.group(1) if found else ""
-    provisioner = next((each.get("provisioner") or "" for each in around.classes or () if each["metadata"]["name"] == name), "")
+    provisioner = next(
+        (each.get("provisioner") or "" for each in around.classes or () if each["metadata"]["name"] == name), ""
+    )
     if not provisioner or provisioner in (around.drivers or ()) or provisioner == "kubernetes.io/no-provisioner":
         return diagnosis
-    message = f"{diagnosis.message}: the cluster has no storage driver {provisioner!r}, which is the class's provisioner"
-    return diagnosis._replace(cause="provisioner_missing", message=message, remedy="install the driver, or name another storage class", grace=LASTING)
+    message = (
+        f"{diagnosis.message}: the cluster has no storage driver {provisioner!r}, which is the class's provisioner"
+    )
+    return diagnosis._replace(
+        cause="provisioner_missing",
+        message=message,
+        remedy="install the driver, or name another storage class",
+        grace=LASTING,
+    )
 
 
 def unexplained(stored: Object, around: Evidence) -> bool:
@@ -336,7 +393,9 @@ def _first(said: t.Iterable[Statement], rules: t.Sequence[Rule], restarts: int) 
                 same = [other for other in said if re.search(rule.words, other.text)]
                 lasted = max(other.lasted for other in same)
                 since = since or next((other.since for other in same if other.since), "")
-                return Diagnosis(rule.cause, text, rule.remedy, None if patience is None else max(0.0, patience - lasted), since)
+                return Diagnosis(
+                    rule.cause, text, rule.remedy, None if patience is None else max(0.0, patience - lasted), since
+                )
     return None
 
 
@@ -344,13 +403,24 @@ def _controller_down(stored: Object, controllers: t.Sequence[Object] | None) -> 
     """CDI's controller does nothing, and so says nothing, while it is down."""
     if controllers is None:
         told = "CDI's controller has not looked at it yet"
-        return None if stored.get("status") else Diagnosis("controller_down", told, "have an administrator see that Deployment cdi-deployment runs")
+        return (
+            None
+            if stored.get("status")
+            else Diagnosis("controller_down", told, "have an administrator see that Deployment cdi-deployment runs")
+        )
     if not controllers:
-        return Diagnosis("controller_down", "CDI's controller is not installed", "install CDI (module kubevirt.cdi.cdi)", LASTING)
+        return Diagnosis(
+            "controller_down", "CDI's controller is not installed", "install CDI (module kubevirt.cdi.cdi)", LASTING
+        )
     for controller in controllers:
         verdict = judge_deployment(controller)
         if not (controller.get("status") or {}).get("availableReplicas"):
             name = f"{controller['metadata']['namespace']}/{controller['metadata']['name']}"
             remedy = "see its pods' events and logs, and that CDI's operator runs"
-            return Diagnosis("controller_down", f"CDI's controller (Deployment {name}) does not run: {verdict.reason or 'it has no pods'}", remedy, LASTING)
+            return Diagnosis(
+                "controller_down",
+                f"CDI's controller (Deployment {name}) does not run: {verdict.reason or 'it has no pods'}",
+                remedy,
+                LASTING,
+            )
     return None

@@ -13,15 +13,15 @@ import typing as t
 from collections import defaultdict
 from decimal import Decimal
 
-from ._data_volume_goal import NEEDS_CONSUMER
 from ._clone import annotations
+from ._data_volume_goal import NEEDS_CONSUMER
 from ._diagnosis_others import age, is_at_work
 from ._diagnosis_room import Room, Worker
 from ._public import redact_urls
 from ._quantity import parse, short
 from ._scratch import timestamp
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 # Events that repeat what the volume's own conditions say, or what a new attempt always says.
 _ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error", "Unschedulable")
@@ -46,7 +46,10 @@ _MOST_CHARACTERS = 500
 # Of a claim whose pod the API server refuses (HandleFailedPod in pkg/controller/common/util.go, v1.65.0).
 _CONDITIONS = ("cdi.kubevirt.io/storage.condition.running", "cdi.kubevirt.io/storage.condition.source.running")
 _REFUSED_POD = re.compile("Error starting pod '([^']+)'")
-_PRIORITY_CLASS, _ACCOUNT = "cdi.kubevirt.io/storage.pod.priorityclassname", "cdi.kubevirt.io/storage.pod.serviceAccountName"
+_PRIORITY_CLASS, _ACCOUNT = (
+    "cdi.kubevirt.io/storage.pod.priorityclassname",
+    "cdi.kubevirt.io/storage.pod.serviceAccountName",
+)
 
 
 class Evidence:
@@ -101,9 +104,20 @@ class Evidence:
         kind, item = self.helpers[uid]
         owners = [item]
         for each in owners:
-            owners += [self._claims[owner] for owner in _owners(each) if owner in self._claims and self._claims[owner] not in owners]
-        warned = any(not _NOISE.search(_event(event).text) and event.get("reason") not in _ECHOES for event in self.events.get(uid, ()))
-        in_use = any(event.get("reason") == "CloneSourceInUse" for owner in owners[1:] for event in self.events.get(owner["metadata"]["uid"], ()))
+            owners += [
+                self._claims[owner]
+                for owner in _owners(each)
+                if owner in self._claims and self._claims[owner] not in owners
+            ]
+        warned = any(
+            not _NOISE.search(_event(event).text) and event.get("reason") not in _ECHOES
+            for event in self.events.get(uid, ())
+        )
+        in_use = any(
+            event.get("reason") == "CloneSourceInUse"
+            for owner in owners[1:]
+            for event in self.events.get(owner["metadata"]["uid"], ())
+        )
         return is_at_work(kind, item, owners[1:], warned or in_use)
 
 
@@ -122,7 +136,11 @@ class RelatedObjects:
         self._around = around
         self._waits_for_consumer = (stored.get("status") or {}).get("phase") in NEEDS_CONSUMER
         self._uids: dict[str, None] = {stored["metadata"].get("uid", ""): None}
-        self._found: dict[str, list[Object]] = {"claim": [stored] if is_claim(stored) else [], "pod": [], "snapshot": []}
+        self._found: dict[str, list[Object]] = {
+            "claim": [stored] if is_claim(stored) else [],
+            "pod": [],
+            "snapshot": [],
+        }
         reached = list(self._uids)
         while reached:
             for kind, item in around.owned.get(reached.pop(), ()):
@@ -132,8 +150,14 @@ class RelatedObjects:
                     reached.append(uid)
                     self._found[kind].append(item)
         events = {event["metadata"]["uid"]: event for uid in self._uids for event in around.events.get(uid, ())}
-        started = {pod["metadata"]["uid"] for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") != "Pending"}
-        lasting = [event for event in events.values() if event["involvedObject"].get("uid") not in started or event.get("reason") not in _BEFORE_START]
+        started = {
+            pod["metadata"]["uid"] for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") != "Pending"
+        }
+        lasting = [
+            event
+            for event in events.values()
+            if event["involvedObject"].get("uid") not in started or event.get("reason") not in _BEFORE_START
+        ]
         self.events = sorted(lasting, key=_last_seen, reverse=True)
 
     def has_claims(self) -> bool:
@@ -168,8 +192,11 @@ class RelatedObjects:
         return Worker(
             (abroad and source.get("namespace")) or metadata.get("namespace") or "",
             name,
-            spec.get("priorityClassName") or next((each[_PRIORITY_CLASS] for each in named if each.get(_PRIORITY_CLASS)), ""),
-            "" if abroad else spec.get("serviceAccountName") or next((each[_ACCOUNT] for each in named if each.get(_ACCOUNT)), ""),
+            spec.get("priorityClassName")
+            or next((each[_PRIORITY_CLASS] for each in named if each.get(_PRIORITY_CLASS)), ""),
+            ""
+            if abroad
+            else spec.get("serviceAccountName") or next((each[_ACCOUNT] for each in named if each.get(_ACCOUNT)), ""),
         )
 
     def conditions(self) -> t.Iterator[Statement]:
@@ -215,12 +242,19 @@ class RelatedObjects:
             for container in (pod.get("spec") or {}).get("containers") or ():
                 for name, quantity in ((container.get("resources") or {}).get("requests") or {}).items():
                     asked[name] += parse(quantity)
-        texts = [f"{value * 1000:.0f}m CPU" if name == "cpu" else f"{_bytes(value)} {name}" for name, value in sorted(asked.items())]
+        texts = [
+            f"{value * 1000:.0f}m CPU" if name == "cpu" else f"{_bytes(value)} {name}"
+            for name, value in sorted(asked.items())
+        ]
         return f" (the pod requests {', '.join(texts)})" if texts else ""
 
     def claims(self) -> t.Iterator[Statement]:
         """What is said of claims that are not bound, and of objects that are to become them; last, that they are not."""
-        settled = {claim["metadata"]["uid"] for claim in self._found["claim"] if (claim.get("status") or {}).get("phase") == "Bound"}
+        settled = {
+            claim["metadata"]["uid"]
+            for claim in self._found["claim"]
+            if (claim.get("status") or {}).get("phase") == "Bound"
+        }
         for snapshot in self._found["snapshot"]:
             error = (snapshot.get("status") or {}).get("error") or {}
             if error.get("message"):
@@ -243,9 +277,13 @@ class RelatedObjects:
             if storage_class is None:
                 yield Statement(f"NoStorageClass: claim {name} names no storage class, and none is the default")
             elif not storage_class:
-                yield Statement(f"ClaimPending: claim {name} has the empty storage class, and no persistent volume fits it")
+                yield Statement(
+                    f"ClaimPending: claim {name} has the empty storage class, and no persistent volume fits it"
+                )
             # The claim that is to be populated is pending until the end; and one that a consumer has to bind until there is one.
-            elif claim["metadata"]["uid"] in self._around.helpers or not (claim["spec"].get("dataSourceRef") or self._waits_for_consumer):
+            elif claim["metadata"]["uid"] in self._around.helpers or not (
+                claim["spec"].get("dataSourceRef") or self._waits_for_consumer
+            ):
                 yield Statement(f"ClaimPending: claim {name} of storage class {storage_class} is not bound")
 
 
@@ -297,7 +335,11 @@ def warnings_about(stored: Object, around: Evidence, explained: t.Mapping[str, s
         message = text.partition(": ")[2]
         if any(words in text and words in explained["message"] for words in _SAID_BETTER):
             continue
-        if not _NOISE.search(text) and message not in explained["message"] and not any(message in other for other in told):
+        if (
+            not _NOISE.search(text)
+            and message not in explained["message"]
+            and not any(message in other for other in told)
+        ):
             told[text] = None
     return list(told)[:3][::-1]
 
@@ -310,7 +352,9 @@ def _tidy(text: str) -> str:
 
 def stated(condition: Object) -> Statement:
     """CDI moves the heartbeat when it changes the words (pkg/controller/datavolume/conditions.go, v1.65.0)."""
-    return Statement(condition_text(condition), since=condition.get("lastHeartbeatTime") or condition.get("lastTransitionTime") or "")
+    return Statement(
+        condition_text(condition), since=condition.get("lastHeartbeatTime") or condition.get("lastTransitionTime") or ""
+    )
 
 
 def condition_text(condition: Object) -> str:

@@ -14,7 +14,7 @@ from ._clone import annotations
 from ._diagnosis_rules import INTENDED, UPLOADED
 from ._scratch import timestamp
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 # For so many seconds nothing can be said against a claim for which no pod runs yet.
 _YOUNG_SECONDS = 4.0
@@ -44,11 +44,16 @@ def _pod_works(pod: Object, claims: t.Sequence[Object], warned: bool) -> bool:
     phase = status.get("phase")
     states = [(each.get("state") or {}, each.get("restartCount", 0)) for each in status.get("containerStatuses") or []]
     if phase == "Running":
-        if (pod["metadata"].get("labels") or {}).get("cdi.kubevirt.io") == _UPLOAD_SERVER and (warned or not any(map(_is_uploaded_to, claims))):
+        if (pod["metadata"].get("labels") or {}).get("cdi.kubevirt.io") == _UPLOAD_SERVER and (
+            warned or not any(map(_is_uploaded_to, claims))
+        ):
             return False
         return bool(states) and all(_container_works(state, restarts) for state, restarts in states)
     if phase == "Pending":
-        scheduled = any(each.get("type") == "PodScheduled" and each.get("status") == "True" for each in status.get("conditions") or [])
+        scheduled = any(
+            each.get("type") == "PodScheduled" and each.get("status") == "True"
+            for each in status.get("conditions") or []
+        )
         starts = all((state.get("waiting") or {}).get("reason", "") in _STARTS for state, _restarts in states)
         return scheduled and starts and not warned and age(status.get("startTime")) < _STARTING_SECONDS
     return phase == "Succeeded"

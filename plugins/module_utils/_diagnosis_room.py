@@ -15,20 +15,26 @@ import typing as t
 
 from ._quantity import parse, rough
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 QUOTA_EXCEEDED = "quota_exceeded"
 RAISE_QUOTA = "raise the namespace's quota: an import, an upload or a clone needs room for two or three claims"
-_RAISE_QUOTA_FOR_PODS = "raise the namespace's quota, or end what uses it up: an import or an upload needs a pod, a clone two"
+_RAISE_QUOTA_FOR_PODS = (
+    "raise the namespace's quota, or end what uses it up: an import or an upload needs a pod, a clone two"
+)
 _NO_POD_FITS = "raise the namespace's quota, or lower pod_resource_requirements (module kubevirt.cdi.cdi_config)"
-_LIMITS_REMEDY = "have the LimitRange changed, or set pod_resource_requirements within it (module kubevirt.cdi.cdi_config)"
+_LIMITS_REMEDY = (
+    "have the LimitRange changed, or set pod_resource_requirements within it (module kubevirt.cdi.cdi_config)"
+)
 _POD = "CDI's pod"
 _REFUSED = f"{_POD} is refused"
 _TRIES_AGAIN = "wait, or delete the volume and declare it again"
 _NAME_ANOTHER = "create it, or delete the volume and declare it with another one"
 _POLICY_REMEDY = "have the policy or webhook let CDI's pods in"
 # As the quota plugin of the API server has it (k8s.io/apiserver, pkg/admission/plugin/resourcequota/controller.go, v0.34).
-_EXCEEDED = re.compile(r"exceeded quota: (?P<name>[^\s,]+), requested: (?P<asked>\S+), used: (?P<used>\S+), limited: (?P<hard>[^\s;]+)")
+_EXCEEDED = re.compile(
+    r"exceeded quota: (?P<name>[^\s,]+), requested: (?P<asked>\S+), used: (?P<used>\S+), limited: (?P<hard>[^\s;]+)"
+)
 _OWN_SCOPES = ("NotBestEffort", "NotTerminating")
 # Of a pod that is tried out: as CDI makes its own (SetRestrictedSecurityContext in pkg/controller/common/util.go, v1.65.0).
 _USER = 107
@@ -74,7 +80,9 @@ def why_refused(worker: Worker, room: Room) -> Refusal | None:
         message = f"{_REFUSED}: PriorityClass {worker.priority_class!r} (priority_class_name) does not exist"
         return Refusal("priority_class_missing", message, _NAME_ANOTHER)
     if room.missing_account:
-        message = f"{_REFUSED}: ServiceAccount '{worker.namespace}/{worker.account}' (service_account_name) does not exist"
+        message = (
+            f"{_REFUSED}: ServiceAccount '{worker.namespace}/{worker.account}' (service_account_name) does not exist"
+        )
         return Refusal("service_account_missing", message, _NAME_ANOTHER)
     found = _limited(room) or _over_quota(worker, room) or _tried(worker, room.trial or "")
     if found or room.trial is None:
@@ -104,7 +112,12 @@ def _violation(item: Object, resources: t.Mapping[str, t.Mapping[str, str]]) -> 
         if name in requests and parse(requests[name]) < parse(least):
             return f"asks for at least {least} of {name} {each} a request of {requests[name]}"
     for name, most in (item.get("maxLimitRequestRatio") or {}).items():
-        if name in limits and name in requests and parse(requests[name]) and parse(limits[name]) / parse(requests[name]) > parse(most):
+        if (
+            name in limits
+            and name in requests
+            and parse(requests[name])
+            and parse(limits[name]) / parse(requests[name]) > parse(most)
+        ):
             ratio = f"{float(parse(limits[name]) / parse(requests[name])):.3g}"
             own = f"a limit of {limits[name]}, {ratio} times its request of {requests[name]}"
             return f"allows a limit of at most {most} times the request of {name} {each} {own}"
@@ -143,10 +156,15 @@ def _is_short(hard: str, used: str, asked: str) -> bool:
 def _is_in_scope(quota: Object, worker: Worker) -> bool:
     """Whether a quota surely counts the pod; of others the trial tells."""
     expressions = (quota["spec"].get("scopeSelector") or {}).get("matchExpressions") or []
-    for scope in [*({"scopeName": name, "operator": "Exists"} for name in quota["spec"].get("scopes") or []), *expressions]:
+    for scope in [
+        *({"scopeName": name, "operator": "Exists"} for name in quota["spec"].get("scopes") or []),
+        *expressions,
+    ]:
         if scope["scopeName"] == "PriorityClass":
             named = worker.priority_class in (scope.get("values") or [])
-            if not {"In": named, "NotIn": not named, "Exists": bool(worker.priority_class)}.get(scope["operator"], not worker.priority_class):
+            if not {"In": named, "NotIn": not named, "Exists": bool(worker.priority_class)}.get(
+                scope["operator"], not worker.priority_class
+            ):
                 return False
         elif scope["scopeName"] not in _OWN_SCOPES:
             return False
@@ -154,11 +172,19 @@ def _is_in_scope(quota: Object, worker: Worker) -> bool:
 
 
 def _exceeded(name: str, short: t.Sequence[tuple[str, str, str, str]], what: str) -> Refusal:
-    told = [f"{each} (hard {_shown(hard, each)}, used {_shown(used, each)}, asked {_shown(asked, each)})" for each, hard, used, asked in short]
+    told = [
+        f"{each} (hard {_shown(hard, each)}, used {_shown(used, each)}, asked {_shown(asked, each)})"
+        for each, hard, used, asked in short
+    ]
     never = any(parse(asked) > parse(hard) for _each, hard, _used, asked in short)
     computes = all(re.search("cpu|memory", each) for each, *_others in short)
     remedy = RAISE_QUOTA if what != _POD else _NO_POD_FITS if never and computes else _RAISE_QUOTA_FOR_PODS
-    return Refusal(QUOTA_EXCEEDED, f"exceeded quota: ResourceQuota '{name}' has no room for {what}: {', '.join(told)}", remedy, never)
+    return Refusal(
+        QUOTA_EXCEEDED,
+        f"exceeded quota: ResourceQuota '{name}' has no room for {what}: {', '.join(told)}",
+        remedy,
+        never,
+    )
 
 
 def _shown(quantity: str, resource: str) -> str:
@@ -172,15 +198,22 @@ def quota_in(text: str, namespace: str = "", quotas: t.Sequence[Object] | None =
     found = _EXCEEDED.search(text)
     if not found:
         return None
-    asked, used, hard = (dict(pair.split("=", 1) for pair in found[key].rstrip(".").split(",") if "=" in pair) for key in ("asked", "used", "hard"))
-    now: Object = next((quota.get("status") or {} for quota in quotas or () if quota["metadata"]["name"] == found["name"]), {})
+    asked, used, hard = (
+        dict(pair.split("=", 1) for pair in found[key].rstrip(".").split(",") if "=" in pair)
+        for key in ("asked", "used", "hard")
+    )
+    now: Object = next(
+        (quota.get("status") or {} for quota in quotas or () if quota["metadata"]["name"] == found["name"]), {}
+    )
     hard, used = {**hard, **(now.get("hard") or {})}, {**used, **(now.get("used") or {})}
     short = [(name, hard[name], used.get(name, "0"), asked[name]) for name in asked if name in hard]
     try:
         if now and not any(_is_short(*each[1:]) for each in short):
             message = f"ResourceQuota '{namespace}/{found['name']}' was exceeded, and has room by now; CDI tries again, at longer and longer intervals"
             return Refusal(QUOTA_EXCEEDED, message, _TRIES_AGAIN, past=True)
-        pod = bool({"pods", "count/pods", "cpu", "memory"} & set(asked)) or any(re.search(r"\.(cpu|memory)$", name) for name in asked)
+        pod = bool({"pods", "count/pods", "cpu", "memory"} & set(asked)) or any(
+            re.search(r"\.(cpu|memory)$", name) for name in asked
+        )
         what = _POD if pod else "the claim"
         return _exceeded("/".join(filter(None, (namespace, found["name"]))), short, what) if short else None
     except ValueError:
@@ -211,7 +244,9 @@ def refused_because(text: str) -> str | None:
     """The API server's reason in its answer to a trial; None when the answer is about the trial and not about the pod."""
     if " cannot create resource " in text or "already exists" in text:
         return None
-    found = re.search(r'pods "[^"]*" is forbidden: (.*?) \(HTTP \d+\)', text) or re.search(r": (admission webhook .*?|.*denied.*?) \(HTTP \d+\)", text)
+    found = re.search(r'pods "[^"]*" is forbidden: (.*?) \(HTTP \d+\)', text) or re.search(
+        r": (admission webhook .*?|.*denied.*?) \(HTTP \d+\)", text
+    )
     return found.group(1).rstrip(".") if found else None
 
 
@@ -240,4 +275,9 @@ def trial_pod(worker: Worker, resources: t.Mapping[str, t.Any]) -> Object:
     if worker.account:
         spec["serviceAccountName"] = worker.account
     labels = {"app": "containerized-data-importer", "cdi.kubevirt.io": "importer"}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": worker.name, "namespace": worker.namespace, "labels": labels}, "spec": spec}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": worker.name, "namespace": worker.namespace, "labels": labels},
+        "spec": spec,
+    }

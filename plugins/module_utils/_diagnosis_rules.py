@@ -39,7 +39,11 @@ class Rule(t.NamedTuple):
 
 # Of the pods that fetch, copy or receive. The first rule that knows the words counts.
 WORKER_RULES = (
-    Rule("got 404|404 Not Found|NoSuchKey|NoSuchBucket|manifest unknown|name unknown", "source_not_found", "correct the URL"),
+    Rule(
+        "got 404|404 Not Found|NoSuchKey|NoSuchBucket|manifest unknown|name unknown",
+        "source_not_found",
+        "correct the URL",
+    ),
     Rule(
         "got 40[13]|40[13] (Unauthorized|Forbidden)|unauthorized:|authentication required|InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied",
         "source_unauthorized",
@@ -57,14 +61,28 @@ WORKER_RULES = (
         _AT_ONCE,
         1,
     ),
-    Rule("server gave HTTP response to HTTPS client", "certificate_untrusted", "add the registry to insecure_registries (module kubevirt.cdi.cdi_config)"),
-    Rule("certificate has expired|certificate is valid for", "certificate_untrusted", "renew the server's certificate, or use a name that it has"),
+    Rule(
+        "server gave HTTP response to HTTPS client",
+        "certificate_untrusted",
+        "add the registry to insecure_registries (module kubevirt.cdi.cdi_config)",
+    ),
+    Rule(
+        "certificate has expired|certificate is valid for",
+        "certificate_untrusted",
+        "renew the server's certificate, or use a name that it has",
+    ),
     Rule(
         "x509:|failed to verify certificate",
         "certificate_untrusted",
         "give the server's CA in cert_config_map (for a registry, under a key that ends in .crt)",
     ),
-    Rule("no such host|server misbehaving", "source_unreachable", "correct the host in the URL, or make the cluster's DNS know it", LASTING, 1),
+    Rule(
+        "no such host|server misbehaving",
+        "source_unreachable",
+        "correct the host in the URL, or make the cluster's DNS know it",
+        LASTING,
+        1,
+    ),
     Rule(
         "connection refused|no route to host|network is unreachable|dial tcp [^ ]*: (i/o timeout|connect: connection timed out)|TLS handshake timeout",
         "source_unreachable",
@@ -91,9 +109,24 @@ WORKER_RULES = (
         _AT_ONCE,
         1,
     ),
-    Rule("OOMKilled", "worker_out_of_memory", "raise pod_resource_requirements (module kubevirt.cdi.cdi_config)", LASTING * 1.5),
-    Rule('secret "[^"]*" not found', "secret_missing", "create the Secret in the volume's namespace, or correct its name", LASTING),
-    Rule('configmap "[^"]*" not found', "config_map_missing", "create the ConfigMap in the volume's namespace, or correct its name", LASTING),
+    Rule(
+        "OOMKilled",
+        "worker_out_of_memory",
+        "raise pod_resource_requirements (module kubevirt.cdi.cdi_config)",
+        LASTING * 1.5,
+    ),
+    Rule(
+        'secret "[^"]*" not found',
+        "secret_missing",
+        "create the Secret in the volume's namespace, or correct its name",
+        LASTING,
+    ),
+    Rule(
+        'configmap "[^"]*" not found',
+        "config_map_missing",
+        "create the ConfigMap in the volume's namespace, or correct its name",
+        LASTING,
+    ),
     Rule(
         "ErrStartingPod",
         WORKER_REFUSED,
@@ -108,14 +141,24 @@ WORKER_RULES = (
         LASTING * 2,
     ),
     # More room comes when other pods end, or by an autoscaler; and a claim that is about to be bound is no fault of the scheduler.
-    Rule("Insufficient|Too many pods|were unschedulable|node.kubernetes.io/", "worker_unschedulable", "make room on a node for CDI's pods", None),
+    Rule(
+        "Insufficient|Too many pods|were unschedulable|node.kubernetes.io/",
+        "worker_unschedulable",
+        "make room on a node for CDI's pods",
+        None,
+    ),
     Rule(
         "node affinity|node selector|untolerated taint",
         "worker_unschedulable",
         "let a node take CDI's pods and the volume (cdi option workload, taints, the volume's node affinity)",
         LASTING,
     ),
-    Rule("FailedAttachVolume|FailedMapVolume|MountVolume\\.", "mount_failed", "see what the storage driver says on the node", None),
+    Rule(
+        "FailedAttachVolume|FailedMapVolume|MountVolume\\.",
+        "mount_failed",
+        "see what the storage driver says on the node",
+        None,
+    ),
 )
 
 # Of claims and what is to become one.
@@ -140,9 +183,24 @@ CLAIM_RULES = (
         RAISE_QUOTA,
         UNSHARED,
     ),
-    Rule("source (pvc|snapshot) .* doesn't exist|CloneWithoutSource", "clone_source_missing", "create the source, or correct its name and namespace", LASTING),
-    Rule("CloneSourceInUse", CLONE_SOURCE_IN_USE, "end the pod (or VM) that uses the source, or clone from a snapshot of it", LASTING),
-    Rule("ErrIncompatiblePVC|CloneValidationFailed|smaller than the source", "clone_not_valid", "ask for at least the size of the source", LASTING),
+    Rule(
+        "source (pvc|snapshot) .* doesn't exist|CloneWithoutSource",
+        "clone_source_missing",
+        "create the source, or correct its name and namespace",
+        LASTING,
+    ),
+    Rule(
+        "CloneSourceInUse",
+        CLONE_SOURCE_IN_USE,
+        "end the pod (or VM) that uses the source, or clone from a snapshot of it",
+        LASTING,
+    ),
+    Rule(
+        "ErrIncompatiblePVC|CloneValidationFailed|smaller than the source",
+        "clone_not_valid",
+        "ask for at least the size of the source",
+        LASTING,
+    ),
     Rule(
         "[Cc]lone.*token|token (missing|uid|validation)|verifying token",
         "clone_token_invalid",
@@ -162,12 +220,27 @@ CLAIM_RULES = (
         "see what the storage driver says",
         None,
     ),
-    Rule("code = ResourceExhausted", STORAGE_FULL, "make room in the storage, or ask for a smaller size or another class", UNSHARED),
+    Rule(
+        "code = ResourceExhausted",
+        STORAGE_FULL,
+        "make room in the storage, or ask for a smaller size or another class",
+        UNSHARED,
+    ),
     Rule(
         "code = (InvalidArgument|OutOfRange|Unimplemented)",
         "provisioning_failed",
         "correct what the driver refuses: the size, the volume_mode or the storage class",
     ),
-    Rule("ProvisioningFailed|failed to provision volume", "provisioning_failed", "see what the storage driver says", LASTING * 2),
-    Rule("ClaimPending", CLAIM_PENDING, "see that the provisioner of the storage class runs, or create a persistent volume", None),
+    Rule(
+        "ProvisioningFailed|failed to provision volume",
+        "provisioning_failed",
+        "see what the storage driver says",
+        LASTING * 2,
+    ),
+    Rule(
+        "ClaimPending",
+        CLAIM_PENDING,
+        "see that the provisioner of the storage class runs, or create a persistent volume",
+        None,
+    ),
 )

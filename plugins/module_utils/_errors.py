@@ -33,7 +33,9 @@ class ApiError(CdiError):
     `lost`: the server may have got the request, and what became of it is not known. `final`: asking again later cannot help.
     """
 
-    def __init__(self, message: str, code: int, reason: str = "", *, lost: bool = False, final: bool | None = None) -> None:
+    def __init__(
+        self, message: str, code: int, reason: str = "", *, lost: bool = False, final: bool | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.reason = reason
@@ -71,11 +73,11 @@ REMEDIES = {
 # What helps when the server, or a webhook of CDI's (pkg/apiserver/webhooks, v1.65.0), says this.
 _REMEDIES_FOR_WORDS = {
     "Client sent an HTTP request to an HTTPS server": "write host, or server in the kubeconfig, as https://",
-    "cannot impersonate resource": "grant the verb \"impersonate\" on it to the user that connects, or leave out impersonate_user",
+    "cannot impersonate resource": 'grant the verb "impersonate" on it to the user that connects, or leave out impersonate_user',
     "being terminated": "wait until the namespace is gone and make it anew, or use another one",
     "failed calling webhook": "see that CDI's API server runs (Deployment cdi-apiserver in CDI's namespace), or run the task again",
     "exceeded quota": "raise the namespace's quota, or delete what is no longer needed",
-    "insufficient permissions in clone source namespace": "grant the verb \"create\" on datavolumes/source.cdi.kubevirt.io in the source's namespace",
+    "insufficient permissions in clone source namespace": 'grant the verb "create" on datavolumes/source.cdi.kubevirt.io in the source\'s namespace',
     "field not declared in schema": "leave the option out, or upgrade what serves this kind: its release does not know the field",
     "Destination PVC": "delete the claim of that name, or give the volume another name",
 }
@@ -88,7 +90,9 @@ def target(resource: Resource, namespace: str | None, name: str | None) -> str:
     return f"{resource.kind} objects in namespace {namespace}" if namespace else f"{resource.kind} objects"
 
 
-def api_error(verb: str, resource: Resource, namespace: str | None, name: str | None, code: int, body: bytes, right: str = "") -> ApiError:
+def api_error(
+    verb: str, resource: Resource, namespace: str | None, name: str | None, code: int, body: bytes, right: str = ""
+) -> ApiError:
     """Word a refused request: verb, target, the server's own message and the remedy we know. `right` is what to grant, if not the verb on the kind."""
     status = read_status(body)
     reason, details = status.get("reason", ""), status.get("details", {})
@@ -97,29 +101,63 @@ def api_error(verb: str, resource: Resource, namespace: str | None, name: str | 
     if code == 409 and details.get("causes"):
         return ApiError(conflict_sentence(verb, what, details["causes"]), code, reason)
     if code == 404 and details.get("kind") == "namespaces":
-        return ApiError(f"Cannot create {what}: namespace {namespace!r} does not exist; create it first, or correct its name.", code, reason)
+        return ApiError(
+            f"Cannot create {what}: namespace {namespace!r} does not exist; create it first, or correct its name.",
+            code,
+            reason,
+        )
     elsewhere = re.search(r'namespaces "([^"]+)" not found', message)
     if elsewhere:
-        return ApiError(f"Cannot {verb} {what}: namespace {elsewhere.group(1)!r} does not exist; create it first, or correct its name.", code, reason)
+        return ApiError(
+            f"Cannot {verb} {what}: namespace {elsewhere.group(1)!r} does not exist; create it first, or correct its name.",
+            code,
+            reason,
+        )
     remedy = next((remedy for words, remedy in _REMEDIES_FOR_WORDS.items() if words in message), REMEDIES.get(code))
-    if code == 403 and "cannot impersonate resource" not in message and (reason == "Forbidden" and " cannot " in message or right and not body):
-        remedy = f"grant {right}" if right else f"grant the verb \"{verb}\" on {resource.plural}{'.' + resource.group if resource.group else ''}"
-    return ApiError(f"Cannot {verb} {what}: {message} (HTTP {code})" + (f"; {remedy}." if remedy else "."), code, reason)
+    if (
+        code == 403
+        and "cannot impersonate resource" not in message
+        and ((reason == "Forbidden" and " cannot " in message) or (right and not body))
+    ):
+        remedy = (
+            f"grant {right}"
+            if right
+            else f'grant the verb "{verb}" on {resource.plural}{"." + resource.group if resource.group else ""}'
+        )
+    return ApiError(
+        f"Cannot {verb} {what}: {message} (HTTP {code})" + (f"; {remedy}." if remedy else "."), code, reason
+    )
 
 
 def not_served(verb: str, resource: Resource, namespace: str | None, name: str | None) -> NotServed:
-    remedy = "install CDI first (module kubevirt.cdi.cdi)" if resource.group.endswith("cdi.kubevirt.io") else "install its CRD first"
+    remedy = (
+        "install CDI first (module kubevirt.cdi.cdi)"
+        if resource.group.endswith("cdi.kubevirt.io")
+        else "install its CRD first"
+    )
     what = target(resource, namespace, name)
-    return NotServed(f"Cannot {verb} {what}: the cluster does not serve {resource.plural}.{resource.group}; {remedy}.", 404, "NotServed")
+    return NotServed(
+        f"Cannot {verb} {what}: the cluster does not serve {resource.plural}.{resource.group}; {remedy}.",
+        404,
+        "NotServed",
+    )
 
 
-def foreign_answer(verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer, url: str) -> ForeignAnswer:
+def foreign_answer(
+    verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer, url: str
+) -> ForeignAnswer:
     return ForeignAnswer(f"Cannot {verb} {target(resource, namespace, name)}: {foreign(answer, url)}.", answer.status)
 
 
 def conflict_sentence(verb: str, what: str, causes: list[dict[str, str]]) -> str:
     """Name the other field managers and the fields they own, from a server-side apply conflict's causes."""
-    owners = sorted({short(cause["message"]).removeprefix("conflict with ").replace('"', "") for cause in causes if "message" in cause})
+    owners = sorted(
+        {
+            short(cause["message"]).removeprefix("conflict with ").replace('"', "")
+            for cause in causes
+            if "message" in cause
+        }
+    )
     fields = sorted({short(cause["field"]).lstrip(".") for cause in causes if "field" in cause})
     return (
         f"Cannot {verb} {what}: {', '.join(owners)} already manages {', '.join(fields)} with another value; "

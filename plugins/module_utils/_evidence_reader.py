@@ -60,7 +60,9 @@ class EvidenceReader:
         self._connection, self._namespace = connection, namespace
         self._refused: set[tuple[Resource, str | None]] = set()
 
-    def probe(self, asked_for: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None) -> Evidence:
+    def probe(
+        self, asked_for: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None
+    ) -> Evidence:
         """What is around these volumes; CDI's controller only if that does not explain each of them. `claims` may be known."""
         if claims is None:
             claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=_MADE_BY_CDI) or ()
@@ -90,16 +92,26 @@ class EvidenceReader:
         around.logs = {pod["metadata"]["uid"]: self._log(pod, seconds) for pod in silent[:_MOST_READ]}
         workers = []
         for volume in [*causes.get(WORKER_REFUSED, ()), *causes.get(QUOTA_EXCEEDED, ())]:
-            worker, namespace = RelatedObjects(volume, around).refused(volume), volume["metadata"].get("namespace") or ""
+            worker, namespace = (
+                RelatedObjects(volume, around).refused(volume),
+                volume["metadata"].get("namespace") or "",
+            )
             if worker:
                 workers.append(worker)
-            elif namespace not in around.quotas and (quotas := self._list(RESOURCE_QUOTA, namespace, seconds)) is not None:
+            elif (
+                namespace not in around.quotas
+                and (quotas := self._list(RESOURCE_QUOTA, namespace, seconds)) is not None
+            ):
                 around.quotas[namespace] = quotas
         around.rooms = self._rooms(workers, seconds)
         if any(unexplained(volume, around) for volume in volumes):
             around.controllers = self._list(DEPLOYMENT, None, seconds, label_selector=_CONTROLLER)
-            unmade = [volume for volume in volumes if (found := diagnose(volume, around)) and found.cause == CLAIM_MISSING]
-            around.refused_claims = {volume["metadata"]["uid"]: self._try_claim(volume, seconds) for volume in unmade[:_MOST_READ]}
+            unmade = [
+                volume for volume in volumes if (found := diagnose(volume, around)) and found.cause == CLAIM_MISSING
+            ]
+            around.refused_claims = {
+                volume["metadata"]["uid"]: self._try_claim(volume, seconds) for volume in unmade[:_MOST_READ]
+            }
         return around
 
     def _try_claim(self, volume: Object, seconds: float) -> str:
@@ -110,7 +122,9 @@ class EvidenceReader:
         installed = active(self._list(CDI, None, seconds) or [])
         classes = self._list(STORAGE_CLASS, None, seconds) or []
         settings = Settings(config, release(((installed or {}).get("status") or {}).get("observedVersion") or ""))
-        settings.profiles = {each["metadata"]["name"]: each for each in self._list(STORAGE_PROFILE, None, seconds) or ()}
+        settings.profiles = {
+            each["metadata"]["name"]: each for each in self._list(STORAGE_PROFILE, None, seconds) or ()
+        }
         settings.default_class = default_class(classes, DEFAULT_CLASS)
         settings.virtualization_class = default_class(classes, DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
         planned = Planned(volume)
@@ -143,8 +157,12 @@ class EvidenceReader:
         return {worker: rooms[key] for worker in workers if (key := (worker.namespace, *worker[2:])) in rooms}
 
     def _room(self, worker: Worker, seconds: float) -> Room:
-        missing_class = bool(worker.priority_class) and self._is_missing(PRIORITY_CLASS, worker.priority_class, None, seconds)
-        missing_account = bool(worker.account) and self._is_missing(SERVICE_ACCOUNT, worker.account, worker.namespace, seconds)
+        missing_class = bool(worker.priority_class) and self._is_missing(
+            PRIORITY_CLASS, worker.priority_class, None, seconds
+        )
+        missing_account = bool(worker.account) and self._is_missing(
+            SERVICE_ACCOUNT, worker.account, worker.namespace, seconds
+        )
         room = Room(missing_class=missing_class, missing_account=missing_account)
         if why_refused(worker, room):
             return room
@@ -188,12 +206,24 @@ class EvidenceReader:
 
     def _snapshots(self, volumes: list[Object], seconds: float) -> list[Object]:
         """What clones are restored from; no event tells of a snapshot that fails. They are in the sources' namespaces."""
-        cloning = [volume for volume in volumes if (volume.get("status") or {}).get("phase") == "SnapshotForSmartCloneInProgress"]
+        cloning = [
+            volume
+            for volume in volumes
+            if (volume.get("status") or {}).get("phase") == "SnapshotForSmartCloneInProgress"
+        ]
         sources = [((volume["spec"].get("source") or {}).get("pvc") or {}) for volume in cloning]
-        namespaces = {source.get("namespace") or volume["metadata"]["namespace"] for source, volume in zip(sources, cloning)}
-        return [item for name in sorted(namespaces) for item in self._list(VOLUME_SNAPSHOT, name, seconds, label_selector=_MADE_BY_CDI) or ()]
+        namespaces = {
+            source.get("namespace") or volume["metadata"]["namespace"] for source, volume in zip(sources, cloning)
+        }
+        return [
+            item
+            for name in sorted(namespaces)
+            for item in self._list(VOLUME_SNAPSHOT, name, seconds, label_selector=_MADE_BY_CDI) or ()
+        ]
 
-    def _list(self, resource: Resource, namespace: str | None, seconds: float, **selectors: t.Any) -> list[Object] | None:
+    def _list(
+        self, resource: Resource, namespace: str | None, seconds: float, **selectors: t.Any
+    ) -> list[Object] | None:
         if (resource, namespace) in self._refused:
             return None
         try:

@@ -131,7 +131,9 @@ class Exchange:
             for response in opened:
                 _shut(response)
             what = "no whole answer" if opened else "no answer"
-            words = f"{what} from the Kubernetes API at {self._transport.place} within {max(seconds, LEAST_SECONDS):.0f} s"
+            words = (
+                f"{what} from the Kubernetes API at {self._transport.place} within {max(seconds, LEAST_SECONDS):.0f} s"
+            )
             raise NoAnswer(f"{words}; check host, proxy and that the API server runs", sent=True, late=True) from None
         if isinstance(answer, Exception):
             raise self._no_answer(answer) from answer
@@ -181,10 +183,13 @@ class Exchange:
     def _open(self, request: Request, seconds: float | None) -> t.Any:
         """The head of an answer. Redirects are not followed: they would take the credentials with them."""
         timeout = self._urllib3.Timeout(
-            connect=CONNECT_TIMEOUT_SECONDS if seconds is None else min(CONNECT_TIMEOUT_SECONDS, seconds), read=seconds or ANSWER_TIMEOUT_SECONDS
+            connect=CONNECT_TIMEOUT_SECONDS if seconds is None else min(CONNECT_TIMEOUT_SECONDS, seconds),
+            read=seconds or ANSWER_TIMEOUT_SECONDS,
         )
         options = {"retries": False, "preload_content": False, "decode_content": False}
-        return self._transport.request(request.method, request.path, request.headers, body=request.body, timeout=timeout, **options)
+        return self._transport.request(
+            request.method, request.path, request.headers, body=request.body, timeout=timeout, **options
+        )
 
     def _no_answer(self, exc: Exception) -> NoAnswer:
         """What urllib3, TLS or the socket raised, in words."""
@@ -198,9 +203,15 @@ class Exchange:
             return NoAnswer(f"{self._transport.host} {other}", sent=False, final=True)
         cut = next((cause for cause in causes if isinstance(cause, http.client.IncompleteRead)), None)
         if cut is not None:
-            return NoAnswer(f"the answer from {self._transport.host} was cut off; check the proxies on the way, and that the API server runs", sent=True)
+            return NoAnswer(
+                f"the answer from {self._transport.host} was cut off; check the proxies on the way, and that the API server runs",
+                sent=True,
+            )
         final = any(_is_final(cause) for cause in causes)
-        unsent = final or any(isinstance(cause, (errors.NewConnectionError, errors.ConnectTimeoutError, errors.ProxyError)) for cause in causes)
+        unsent = final or any(
+            isinstance(cause, (errors.NewConnectionError, errors.ConnectTimeoutError, errors.ProxyError))
+            for cause in causes
+        )
         late = any(isinstance(cause, (errors.TimeoutError, socket.timeout)) for cause in causes)
         return NoAnswer(short(self._transport.unreachable(exc), MOST_WORDS), sent=not unsent, final=final, late=late)
 
@@ -227,7 +238,9 @@ def pause_before_next(request: Request, attempt: int, event: Answer | NoAnswer) 
         return pause if again else None
     after = _retry_after(event)
     refused_whole = event.status == 429 or (event.status == 503 and after is not None and bool(read_status(event.body)))
-    again = refused_whole or (request.repeatable and (event.status in _OVERLOADED or (event.status == 500 and after is not None)))
+    again = refused_whole or (
+        request.repeatable and (event.status in _OVERLOADED or (event.status == 500 and after is not None))
+    )
     if not again:
         return None
     return pause if after is None else min(after, RETRY_AFTER_MAX_SECONDS)
@@ -238,7 +251,11 @@ def _retry_after(answer: Answer) -> float | None:
     value = answer.headers.get("Retry-After")
     if value is None:
         return None
-    return float(value) if value.strip().isascii() and value.strip().isdigit() and len(value) < 9 else RETRY_AFTER_MAX_SECONDS
+    return (
+        float(value)
+        if value.strip().isascii() and value.strip().isdigit() and len(value) < 9
+        else RETRY_AFTER_MAX_SECONDS
+    )
 
 
 def _not_of_ours(_record: logging.LogRecord) -> bool:
@@ -309,4 +326,6 @@ def _is_final(cause: BaseException) -> bool:
         words = str(cause.reason or cause).upper().replace(" ", "_")
         return "ALERT" in words or any(word in words for word in _NO_TLS)
     # The proxy's answer to CONNECT: http.client puts it into the error's text.
-    return isinstance(cause, OSError) and str(cause).startswith(("Tunnel connection failed: 4", "Tunnel connection failed: 3"))
+    return isinstance(cause, OSError) and str(cause).startswith(
+        ("Tunnel connection failed: 4", "Tunnel connection failed: 3")
+    )

@@ -85,19 +85,32 @@ def inspect(path: str, update: t.Callable[[bytes], t.Any] | None = None, *, insi
             raise CdiError(f"{path} is cut off or damaged: {exc}; give a whole image.") from exc
 
 
-def judge(path: str, content: Content, file_size: int, update: t.Callable[[bytes], t.Any] | None = None, *, insist: bool = False) -> Image:
+def judge(
+    path: str,
+    content: Content,
+    file_size: int,
+    update: t.Callable[[bytes], t.Any] | None = None,
+    *,
+    insist: bool = False,
+) -> Image:
     """As `inspect`, of content that is read. Raises EOFError and struct.error for what is damaged."""
     obstacle = content.obstacle()
     if obstacle:
         packed = content.compression or ""
-        raise CdiError(f"{path} {obstacle}; pack it anew with: {_REPACK[packed].format(path=shlex.quote(path), new=shlex.quote(renamed(path, '.' + packed)))}.")
+        raise CdiError(
+            f"{path} {obstacle}; pack it anew with: {_REPACK[packed].format(path=shlex.quote(path), new=shlex.quote(renamed(path, '.' + packed)))}."
+        )
     head = content.at(0, PREFIX_BYTES)
     if _zstd.is_skippable(head[:4]):
-        raise CdiError(f"{path} begins with a skippable zstd frame, as pzstd writes it, which CDI would store compressed; compress it with zstd instead.")
+        raise CdiError(
+            f"{path} begins with a skippable zstd frame, as pzstd writes it, which CDI would store compressed; compress it with zstd instead."
+        )
     if len(head) < _SMALLEST_BYTES:
         kind = kind_of(head, None)
         looks, remedy = (f" ({kind.name})", kind.remedy_for(path)) if kind else ("", "give a whole image")
-        raise CdiError(f"{path} holds {len(head)} bytes{looks}, and CDI takes no image below {_SMALLEST_BYTES}; {remedy}.")
+        raise CdiError(
+            f"{path} holds {len(head)} bytes{looks}, and CDI takes no image below {_SMALLEST_BYTES}; {remedy}."
+        )
     _refuse_kinds(path, content, head, insist)
     if update and content.compression:
         content.scan(update)
@@ -146,7 +159,9 @@ def _refuse_kinds(path: str, content: Content, head: bytes, insist: bool) -> Non
         first = f"unpack it with: {unpack}; then " if unpack else ""
         what = f"what is packed in it ({content.compression})" if content.compression else "it"
         raw = "" if kind.refused_by_cdi else " Only if these very bytes are to be the disk, set format=raw."
-        raise CdiError(f"{path} is not a disk image that CDI accepts: {what} is {kind.name}; {first}{kind.remedy_for(inner)}.{raw}")
+        raise CdiError(
+            f"{path} is not a disk image that CDI accepts: {what} is {kind.name}; {first}{kind.remedy_for(inner)}.{raw}"
+        )
 
 
 def _refuse_cut(path: str, size: int | None, end: int, what: str) -> None:
@@ -175,35 +190,51 @@ def _made_whole(path: str, *options: str) -> str:
 def _qcow2_size(path: str, content: Content) -> int:
     version = field(content, 4, ">I")
     if version not in (2, 3):
-        raise CdiError(f"{path} is a qcow of version {version}, which CDI does not take; convert it {_made_whole(path)}.")
+        raise CdiError(
+            f"{path} is a qcow of version {version}, which CDI does not take; convert it {_made_whole(path)}."
+        )
     if field(content, 8, ">Q"):
-        raise CdiError(f"{path} needs a backing file, and CDI takes no such image; make it whole, with its backing file beside it, {_made_whole(path)}.")
+        raise CdiError(
+            f"{path} needs a backing file, and CDI takes no such image; make it whole, with its backing file beside it, {_made_whole(path)}."
+        )
     if field(content, 32, ">I"):
         source = f"--object secret,id=key,file=PASSPHRASE_FILE --image-opts driver=qcow2,file.filename={shlex.quote(path)},encrypt.key-secret=key"
         command = f"qemu-img convert {source} -O qcow2 {shlex.quote(renamed(path, '.qcow2'))}"
         raise CdiError(f"{path} is encrypted, and CDI cannot convert it; decrypt it with: {command}.")
     features = field(content, 72, ">Q") if version == 3 else 0
     if features & _QCOW2_EXTERNAL:
-        raise CdiError(f"{path} keeps its data in an external file, and CDI takes no such image; make it whole, with that file beside it, {_made_whole(path)}.")
+        raise CdiError(
+            f"{path} keeps its data in an external file, and CDI takes no such image; make it whole, with that file beside it, {_made_whole(path)}."
+        )
     if features & _QCOW2_CORRUPT:
-        raise CdiError(f"{path} is marked as corrupt, and CDI takes no such image; repair it with: qemu-img check -r all {shlex.quote(path)}.")
+        raise CdiError(
+            f"{path} is marked as corrupt, and CDI takes no such image; repair it with: qemu-img check -r all {shlex.quote(path)}."
+        )
     if features & ~_QCOW2_KNOWN or (features & 8 and field(content, 104, ">B") > 1):
         how = _made_whole(path, "-o", "compat=1.1")
-        raise CdiError(f"{path} has features that CDI's QEMU does not know (0x{features:x}); with the QEMU that made it, convert it {how}.")
+        raise CdiError(
+            f"{path} has features that CDI's QEMU does not know (0x{features:x}); with the QEMU that made it, convert it {how}."
+        )
     return int(field(content, 24, ">Q"))
 
 
 def _vmdk_size(path: str, content: Content) -> int:
     if field(content, 4, "<I") not in (1, 2, 3):
-        raise CdiError(f"{path} is a vmdk of version {field(content, 4, '<I')}, which CDI does not take; convert it {_made_whole(path)}.")
+        raise CdiError(
+            f"{path} is a vmdk of version {field(content, 4, '<I')}, which CDI does not take; convert it {_made_whole(path)}."
+        )
     offset, length = field(content, 28, "<Q"), field(content, 36, "<Q")
     descriptor = content.at(offset * _SECTOR, min(length * _SECTOR, PREFIX_BYTES)) if offset else b""
     if b"createtype" not in descriptor.lower():
         made = shlex.quote(renamed(path, ".qcow2"))
-        raise CdiError(f"{path} is an extent of a split vmdk; make one file of all with: qemu-img convert -f vmdk -O qcow2 DESCRIPTOR.vmdk {made}.")
+        raise CdiError(
+            f"{path} is an extent of a split vmdk; make one file of all with: qemu-img convert -f vmdk -O qcow2 DESCRIPTOR.vmdk {made}."
+        )
     parent = re.search(rb"parentcid\s*=\s*(\w+)", descriptor.lower())
     if parent and parent.group(1) != b"ffffffff":
-        raise CdiError(f"{path} is a vmdk that needs its parent; make it whole, with its parent beside it, {_made_whole(path)}.")
+        raise CdiError(
+            f"{path} is a vmdk that needs its parent; make it whole, with its parent beside it, {_made_whole(path)}."
+        )
     return int(field(content, 12, "<Q")) * _SECTOR
 
 
@@ -216,8 +247,12 @@ def _vdi_size(path: str, content: Content) -> int:
 
 def _vhd_size(path: str, content: Content, footer: int = 0) -> int:
     if field(content, footer + 60, ">I") not in (2, 3):
-        raise CdiError(f"{path} is a differencing vhd that needs its parent; merge it into its parent with: Merge-VHD (Hyper-V), and give that.")
-    cylinders, heads, sectors = (field(content, footer + offset, form) for offset, form in ((56, ">H"), (58, ">B"), (59, ">B")))
+        raise CdiError(
+            f"{path} is a differencing vhd that needs its parent; merge it into its parent with: Merge-VHD (Hyper-V), and give that."
+        )
+    cylinders, heads, sectors = (
+        field(content, footer + offset, form) for offset, form in ((56, ">H"), (58, ">B"), (59, ">B"))
+    )
     geometry = cylinders * heads * sectors
     if content.at(footer + 28, 4) in _VHD_CHS_CREATORS and geometry != _VHD_LARGEST_GEOMETRY:
         return int(geometry) * _SECTOR
@@ -234,31 +269,48 @@ class _Vhdx(t.NamedTuple):
     def of(cls, content: Content) -> _Vhdx:
         """The region table leads to the metadata region, whose table leads to the items (MS-VHDX 2.2.3, 2.6)."""
         table = 192 * 1024
-        regions = {content.at(entry, 16): field(content, entry + 16, "<Q") for entry in _entries(table + 16, field(content, table + 8, "<I"))}
+        regions = {
+            content.at(entry, 16): field(content, entry + 16, "<Q")
+            for entry in _entries(table + 16, field(content, table + 8, "<I"))
+        }
         start = regions.get(_VHDX_METADATA_REGION)
         if start is None or content.at(start, 8) != b"metadata":
             raise EOFError("its metadata region is missing")
-        items = {content.at(entry, 16): start + field(content, entry + 16, "<I") for entry in _entries(start + 32, field(content, start + 10, "<H"))}
+        items = {
+            content.at(entry, 16): start + field(content, entry + 16, "<I")
+            for entry in _entries(start + 32, field(content, start + 10, "<H"))
+        }
         if not {_VHDX_VIRTUAL_DISK_SIZE, _VHDX_FILE_PARAMETERS, _VHDX_LOGICAL_SECTOR} <= set(items):
             raise EOFError("its metadata have no size")
         return cls(regions, items)
 
 
 def _vhdx_size(path: str, content: Content) -> int:
-    headers = [(field(content, at + 8, "<Q"), content.at(at + 48, 16)) for at in (64 * 1024, 128 * 1024) if content.at(at, 4) == b"head"]
+    headers = [
+        (field(content, at + 8, "<Q"), content.at(at + 48, 16))
+        for at in (64 * 1024, 128 * 1024)
+        if content.at(at, 4) == b"head"
+    ]
     if not headers:
         raise EOFError("its header is missing")
     vhdx = _Vhdx.of(content)
     if field(content, vhdx.items[_VHDX_FILE_PARAMETERS] + 4, "<I") & 2:
-        raise CdiError(f"{path} is a differencing vhdx that needs its parent; merge it into its parent with: Merge-VHD (Hyper-V), and give that.")
+        raise CdiError(
+            f"{path} is a differencing vhdx that needs its parent; merge it into its parent with: Merge-VHD (Hyper-V), and give that."
+        )
     if any(max(headers)[1]):
-        raise CdiError(f"{path} has a log that was not replayed, and CDI takes no such image; replay it with: qemu-img check -r all {shlex.quote(path)}.")
+        raise CdiError(
+            f"{path} has a log that was not replayed, and CDI takes no such image; replay it with: qemu-img check -r all {shlex.quote(path)}."
+        )
     return int(field(content, vhdx.items[_VHDX_VIRTUAL_DISK_SIZE], "<Q"))
 
 
 def _vhdx_end(content: Content) -> int:
     regions, items = _Vhdx.of(content)
-    block, sector = field(content, items[_VHDX_FILE_PARAMETERS], "<I"), field(content, items[_VHDX_LOGICAL_SECTOR], "<I")
+    block, sector = (
+        field(content, items[_VHDX_FILE_PARAMETERS], "<I"),
+        field(content, items[_VHDX_LOGICAL_SECTOR], "<I"),
+    )
     return tables.vhdx_end(content, regions, block, sector, field(content, items[_VHDX_VIRTUAL_DISK_SIZE], "<Q"))
 
 

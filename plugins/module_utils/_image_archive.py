@@ -102,7 +102,9 @@ class _Names:
 
     def add(self, name: str) -> None:
         plain = name.removeprefix("./")
-        self._layers = self._layers or bool(re.fullmatch(r"[0-9a-f]{64}(/layer\.tar|\.json|\.tar)|blobs/sha256/.*", plain))
+        self._layers = self._layers or bool(
+            re.fullmatch(r"[0-9a-f]{64}(/layer\.tar|\.json|\.tar)|blobs/sha256/.*", plain)
+        )
         for what, mark, disk in self._WRAPPED:
             if mark.match(plain):
                 self._marks.add(what)
@@ -111,7 +113,11 @@ class _Names:
 
     def wraps(self, path: str) -> str:
         for what, _mark, disk in self._WRAPPED:
-            if what not in self._marks or (disk and what not in self._disks) or (what == "a container image" and not self._layers):
+            if (
+                what not in self._marks
+                or (disk and what not in self._disks)
+                or (what == "a container image" and not self._layers)
+            ):
                 continue
             if not disk:
                 return f"{what}; {self._REMEDIES[what]}"

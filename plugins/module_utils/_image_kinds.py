@@ -29,7 +29,9 @@ class Kind(t.NamedTuple):
 
     def remedy_for(self, path: str) -> str:
         """The remedy for the file at `path`."""
-        return self.remedy.format(path=shlex.quote(path), raw=shlex.quote(renamed(path, ".img")), qcow2=shlex.quote(renamed(path, ".qcow2")))
+        return self.remedy.format(
+            path=shlex.quote(path), raw=shlex.quote(renamed(path, ".img")), qcow2=shlex.quote(renamed(path, ".qcow2"))
+        )
 
 
 def renamed(path: str, suffix: str) -> str:
@@ -110,25 +112,58 @@ _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"\x89LZO\0\r\n\x1a\n", _packed("lzop", "lzop -dc")),
     (0, b"LRZI", _packed("lrzip", "lrzip -dqo -")),
     (0, b"\xff\x06\0\0sNaPpY", _packed("snappy", "snzip -dc")),
-    *((0, bytes([0x22 + number, 0xB5, 0x2F, 0xFD]), _packed("an old release of zstd", "zstd -dc")) for number in range(6)),
-    (0, b"bvx", Kind("compressed with lzfse, which CDI does not unpack", "unpack it with: lzfse -decode -i {path} -o {raw}")),
+    *(
+        (0, bytes([0x22 + number, 0xB5, 0x2F, 0xFD]), _packed("an old release of zstd", "zstd -dc"))
+        for number in range(6)
+    ),
+    (
+        0,
+        b"bvx",
+        Kind("compressed with lzfse, which CDI does not unpack", "unpack it with: lzfse -decode -i {path} -o {raw}"),
+    ),
     (0, b"\x3a\xff\x26\xed", Kind("an Android sparse image", "unpack it with: simg2img {path} {raw}")),
     (0, b"LUKS\xba\xbe", Kind("encrypted with LUKS, which CDI does not decrypt", _LUKS, refused_by_cdi=True)),
     (0, b"WithoutFreeSpace", _convertible("a Parallels disk")),
     (0, b"WithouFreSpacExt", _convertible("a Parallels disk")),
     (0, b"QED\0", _convertible("a QED image")),
-    (0, b"COWD", _convertible("a sparse extent of ESX (COWD)", "convert it with: qemu-img convert -f vmdk -O qcow2 {path} {qcow2}")),
-    (0, b"\xbe\xba\xfe\xca\0\0\0\0", _convertible("a sparse extent of vSphere (SESPARSE)", _DELTA.replace("{path}", "DESCRIPTOR.vmdk"))),
+    (
+        0,
+        b"COWD",
+        _convertible(
+            "a sparse extent of ESX (COWD)", "convert it with: qemu-img convert -f vmdk -O qcow2 {path} {qcow2}"
+        ),
+    ),
+    (
+        0,
+        b"\xbe\xba\xfe\xca\0\0\0\0",
+        _convertible("a sparse extent of vSphere (SESPARSE)", _DELTA.replace("{path}", "DESCRIPTOR.vmdk")),
+    ),
     (0, b"Bochs Virtual HD Image", _convertible("a Bochs disk")),
     (0, b"OOOM", Kind("a User Mode Linux COW file", "merge it into its backing file with: uml_moo {path} {raw}")),
-    (0, b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop", _convertible("a cloop image", "convert it with: qemu-img convert -f cloop -O qcow2 {path} {qcow2}")),
+    (
+        0,
+        b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop",
+        _convertible("a cloop image", "convert it with: qemu-img convert -f cloop -O qcow2 {path} {qcow2}"),
+    ),
     (0, b"EVF\x09\x0d\x0a\xff\0", Kind("an EnCase image", "convert it with: ewfexport -t - {path} > {raw}")),
     (0, b"EVF2\r\n\x81\0", Kind("an EnCase image", "convert it with: ewfexport -t - {path} > {raw}")),
     (0, b"\xce\x24\xb9\xa2", Kind("an Acronis backup", "restore it with the program that made it")),
     (0, b"\x00" + b"\xff" * 10 + b"\0", Kind("a raw CD image (bin)", "convert it with: bchunk {path} CUE_FILE {raw}")),
-    (0, b"sprs", Kind("an Apple sparse image", "convert it on a Mac with: hdiutil convert {path} -format UDTO -o {raw}")),
-    (0, b"encrcdsa", Kind("an encrypted Apple disk image", "convert it on a Mac with: hdiutil convert {path} -format UDTO -o {raw}")),
-    (8, b"\xac\xcb\xba\xf5\x02\0\0\0", Kind("a ZFS send stream", "receive it into a volume, and give a copy of that volume")),
+    (
+        0,
+        b"sprs",
+        Kind("an Apple sparse image", "convert it on a Mac with: hdiutil convert {path} -format UDTO -o {raw}"),
+    ),
+    (
+        0,
+        b"encrcdsa",
+        Kind("an encrypted Apple disk image", "convert it on a Mac with: hdiutil convert {path} -format UDTO -o {raw}"),
+    ),
+    (
+        8,
+        b"\xac\xcb\xba\xf5\x02\0\0\0",
+        Kind("a ZFS send stream", "receive it into a volume, and give a copy of that volume"),
+    ),
     (0, b"btrfs-stream\0", Kind("a Btrfs send stream", "receive it into a file system, and give a copy of its disk")),
     (0, b"%PDF-", _document("a PDF document")),
     (0, b"{\\rtf", _document("a Rich Text document")),
@@ -156,9 +191,23 @@ _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"\x27\x05\x19\x56", _document("a U-Boot image")),
     (0, b"\xd0\x0d\xfe\xed", _document("a device tree or U-Boot image")),
     (0, b"PACK\0\0\0", _document("a Git pack")),
-    (0, b"Salted__", Kind("encrypted with openssl", "decrypt it with: openssl enc -d -in {path} -out {raw} and the cipher that encrypted it")),
+    (
+        0,
+        b"Salted__",
+        Kind(
+            "encrypted with openssl",
+            "decrypt it with: openssl enc -d -in {path} -out {raw} and the cipher that encrypted it",
+        ),
+    ),
     (0, b"age-encryption.org/", Kind("encrypted with age", "decrypt it with: age -d -o {raw} {path}")),
-    (0, b"-----BEGIN PGP", Kind("a PGP message or signature", "decrypt it with: gpg -o {raw} -d {path}; of a detached signature give the signed file")),
+    (
+        0,
+        b"-----BEGIN PGP",
+        Kind(
+            "a PGP message or signature",
+            "decrypt it with: gpg -o {raw} -d {path}; of a detached signature give the signed file",
+        ),
+    ),
 )
 # Meant only where there are no partitions.
 _SHORT: tuple[tuple[int, bytes, Kind], ...] = (
@@ -171,7 +220,10 @@ _SHORT: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"#!", _document("a script")),
 )
 _LFS = "fetch the file that it stands for with: git lfs pull"
-_WEB_PAGE = Kind("a web page (HTML), perhaps an error page of the server that it was downloaded from", "look into it, and download the image again")
+_WEB_PAGE = Kind(
+    "a web page (HTML), perhaps an error page of the server that it was downloaded from",
+    "look into it, and download the image again",
+)
 _VMDK_DESCRIPTOR = Kind(
     "only the descriptor of a vmdk, without its data",
     "make one file of it, with its extents beside it, with: qemu-img convert -f vmdk -O qcow2 {path} {qcow2}",
@@ -187,7 +239,10 @@ _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"", Kind("a text file", _NO_IMAGE)),
 )
 _BLANK = Kind("an empty text file", _NO_IMAGE)
-_DMG = Kind("an Apple disk image (dmg), which CDI does not convert", "convert it with: qemu-img convert -f dmg -O qcow2 {path} {qcow2}")
+_DMG = Kind(
+    "an Apple disk image (dmg), which CDI does not convert",
+    "convert it with: qemu-img convert -f dmg -O qcow2 {path} {qcow2}",
+)
 
 
 def kind_of(head: bytes, end: bytes | None) -> Kind | None:

@@ -43,7 +43,9 @@ def _numbers(content: Content, offset: int, count: int, code: str) -> t.Iterator
         some = min(count - first, _PART_BYTES // size)
         data = content.at(offset + first * size, some * size)
         if len(data) < some * size:
-            raise EOFError(f"its table at byte {offset} has {count * size} bytes and ends after {first * size + len(data)}")
+            raise EOFError(
+                f"its table at byte {offset} has {count * size} bytes and ends after {first * size + len(data)}"
+            )
         values = array.array(kind, data)
         if (code == kind) == (sys.byteorder == "little"):
             values.byteswap()
@@ -106,7 +108,11 @@ def vdi_end(content: Content) -> int:
     size, count = field(content, 0x178, "<I"), field(content, 0x180, "<I")
     if not size or count * size < disk:
         raise EOFError(f"its map has {count} blocks of {size} bytes for a disk of {disk} bytes")
-    return _largest(_part(first + block * size, size, place, disk) for place, block in _numbers(content, blocks, count, "i") if block < 0xFFFFFFFE)
+    return _largest(
+        _part(first + block * size, size, place, disk)
+        for place, block in _numbers(content, blocks, count, "i")
+        if block < 0xFFFFFFFE
+    )
 
 
 def vmdk_end(content: Content) -> int:
@@ -135,7 +141,11 @@ def vmdk_end(content: Content) -> int:
                 yield (table * _SECTOR) + 4 * per_table
                 for place, start in _numbers(content, table * _SECTOR, per_table, "i"):
                     if start > 1:  # One that is 1 reads as zeros.
-                        yield start * _SECTOR + 1 if compressed else _part(start * _SECTOR, grain, number * per_table + place, capacity)
+                        yield (
+                            start * _SECTOR + 1
+                            if compressed
+                            else _part(start * _SECTOR, grain, number * per_table + place, capacity)
+                        )
 
     return _largest(ends())
 
@@ -147,11 +157,17 @@ def vhd_end(content: Content) -> int:
     header = field(content, 16, ">Q")
     if content.at(header, 8) != b"cxsparse":
         raise EOFError(f"its header at byte {header} is missing")
-    table, count, size = field(content, header + 16, ">Q"), field(content, header + 28, ">I"), field(content, header + 32, ">I")
+    table, count, size = (
+        field(content, header + 16, ">Q"),
+        field(content, header + 28, ">I"),
+        field(content, header + 32, ">I"),
+    )
     if not size or size % _SECTOR:
         raise EOFError(f"its blocks have {size} bytes")
     bitmap = -(-size // _SECTOR // 8 // _SECTOR) * _SECTOR or _SECTOR
-    return _largest(block * _SECTOR + bitmap + size for _place, block in _numbers(content, table, count, "I") if block != 0xFFFFFFFF)
+    return _largest(
+        block * _SECTOR + bitmap + size for _place, block in _numbers(content, table, count, "I") if block != 0xFFFFFFFF
+    )
 
 
 def vhdx_end(content: Content, regions: t.Mapping[bytes, int], block_bytes: int, sector_bytes: int, disk: int) -> int:

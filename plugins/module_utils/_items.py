@@ -47,7 +47,8 @@ def options_of(params: dict[str, t.Any], plural: str, connection: Connection | N
         otherwise = default_namespace(connection) if connection and not all(named) else ""
         nobodys = connection is None or not connection.namespace
         items = [
-            {**item, "namespace": namespace or otherwise, "by_default": nobodys and not namespace} for item, namespace in zip(items, named)
+            {**item, "namespace": namespace or otherwise, "by_default": nobodys and not namespace}
+            for item, namespace in zip(items, named)
         ]
     keys = [(item.get("namespace", ""), item["name"]) for item in items]
     twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
@@ -88,7 +89,10 @@ def guarded_all(items: t.Iterable[Item], step: t.Callable[[], Result], default: 
 
 
 def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:
-    return [(namespace, [item for item in items if item.key[0] == namespace]) for namespace in sorted({item.key[0] for item in items})]
+    return [
+        (namespace, [item for item in items if item.key[0] == namespace])
+        for namespace in sorted({item.key[0] for item in items})
+    ]
 
 
 def read(task: Task, items: t.Sequence[Item], resource: Resource, attribute: str) -> None:

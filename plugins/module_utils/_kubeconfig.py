@@ -52,7 +52,11 @@ def choose(config: Kubeconfig, context: str) -> Choice:
     chosen = config.contexts.get(name) or Entry(name, origin, Context())
     cluster = config.clusters.get(chosen.value.cluster) or Entry(chosen.value.cluster, origin, Cluster())
     user = config.users.get(chosen.value.user) or Entry(chosen.value.user, origin, User())
-    return Choice(chosen, _resolved(cluster, ("certificate_authority",)), _resolved(user, ("client_certificate", "client_key", "token_file")))
+    return Choice(
+        chosen,
+        _resolved(cluster, ("certificate_authority",)),
+        _resolved(user, ("client_certificate", "client_key", "token_file")),
+    )
 
 
 def _all(config: Kubeconfig) -> str:
@@ -64,7 +68,9 @@ def _resolved(entry: Entry, paths: t.Sequence[str]) -> Entry:
     if not entry.origin.path:
         return entry
     directory = os.path.dirname(os.path.abspath(entry.origin.path))
-    changed: dict[str, t.Any] = {path: os.path.join(directory, value) for path in paths if (value := getattr(entry.value, path))}
+    changed: dict[str, t.Any] = {
+        path: os.path.join(directory, value) for path in paths if (value := getattr(entry.value, path))
+    }
     plugin = getattr(entry.value, "exec", None)
     if plugin and "/" in plugin.command:
         changed["exec"] = plugin._replace(command=os.path.normpath(os.path.join(directory, plugin.command)))
@@ -79,7 +85,10 @@ def missing(config: Kubeconfig, choice: Choice) -> CdiError:
         shown = ", ".join(map(repr, sorted(config.contexts))) or "none"
         return CdiError(f"{_all(config)} has no current-context; set context, available: {shown}.")
     if choice.cluster.name not in config.clusters:
-        return refuse(choice.context.where("contexts", "cluster"), f"names the cluster {choice.cluster.name!r}, which does not exist")
+        return refuse(
+            choice.context.where("contexts", "cluster"),
+            f"names the cluster {choice.cluster.name!r}, which does not exist",
+        )
     return refuse(choice.cluster.where("clusters", "server"), "is missing", "add the URL of the API server")
 
 
@@ -88,19 +97,37 @@ def no_credentials(config: Kubeconfig, choice: Choice) -> CdiError:
     if not choice.context.value.user:
         return refuse(choice.context.where("contexts", "user"), "is missing", "name a user, or give api_key")
     if choice.user.name not in config.users:
-        return refuse(choice.context.where("contexts", "user"), f"names the user {choice.user.name!r}, who does not exist")
-    return refuse(choice.user.where("users"), "has no credentials", "add a token, a client certificate or a credential plugin below 'user', or give api_key")
+        return refuse(
+            choice.context.where("contexts", "user"), f"names the user {choice.user.name!r}, who does not exist"
+        )
+    return refuse(
+        choice.user.where("users"),
+        "has no credentials",
+        "add a token, a client certificate or a credential plugin below 'user', or give api_key",
+    )
 
 
 def validate_cluster(entry: Entry) -> None:
     """`validateClusterInfo`, but for files that cannot be read."""
     cluster: Cluster = entry.value
     if cluster.proxy_url and cluster.proxy_url.partition(":")[0].lower() not in _PROXY_SCHEMES:
-        raise refuse(entry.where("clusters", "proxy-url"), "is not a proxy URL", "write it as http://, https:// or socks5://NAME:PORT")
+        raise refuse(
+            entry.where("clusters", "proxy-url"),
+            "is not a proxy URL",
+            "write it as http://, https:// or socks5://NAME:PORT",
+        )
     if cluster.certificate_authority and cluster.certificate_authority_data:
-        raise refuse(entry.where("clusters"), "has both certificate-authority and certificate-authority-data", "remove one of them")
+        raise refuse(
+            entry.where("clusters"),
+            "has both certificate-authority and certificate-authority-data",
+            "remove one of them",
+        )
     if cluster.insecure_skip_tls_verify and (cluster.certificate_authority or cluster.certificate_authority_data):
-        raise refuse(entry.where("clusters"), "has both a certificate authority and insecure-skip-tls-verify", "remove one of them")
+        raise refuse(
+            entry.where("clusters"),
+            "has both a certificate authority and insecure-skip-tls-verify",
+            "remove one of them",
+        )
 
 
 def validate_user(entry: Entry) -> None:
@@ -119,8 +146,14 @@ def validate_user(entry: Entry) -> None:
     if user.exec:
         _validate_exec(user, user.exec, entry)
     if user.auth_provider and user.auth_provider.name != "oidc":
-        hint = "use its credential plugin (exec) instead" if user.auth_provider.name in ("gcp", "azure") else "use 'oidc', or a credential plugin (exec)"
-        raise refuse(entry.where("users", "auth-provider.name"), f"is {user.auth_provider.name!r}, which is not supported", hint)
+        hint = (
+            "use its credential plugin (exec) instead"
+            if user.auth_provider.name in ("gcp", "azure")
+            else "use 'oidc', or a credential plugin (exec)"
+        )
+        raise refuse(
+            entry.where("users", "auth-provider.name"), f"is {user.auth_provider.name!r}, which is not supported", hint
+        )
     if (user.impersonate_uid or user.impersonate_groups or user.impersonate_extra) and not user.impersonate:
         raise refuse(where, "has as-uid, as-groups or as-user-extra without as", "name the user to act as in 'as', too")
 
@@ -128,7 +161,11 @@ def validate_user(entry: Entry) -> None:
 def _validate_exec(user: User, plugin: Exec, entry: Entry) -> None:
     if user.auth_provider:
         raise refuse(entry.where("users"), "has both auth-provider and exec", "remove one of them")
-    for field, value in (("command", plugin.command), ("apiVersion", plugin.api_version), ("interactiveMode", plugin.interactive_mode)):
+    for field, value in (
+        ("command", plugin.command),
+        ("apiVersion", plugin.api_version),
+        ("interactiveMode", plugin.interactive_mode),
+    ):
         if not value:
             raise refuse(entry.where("users", f"exec.{field}"), "is missing", "add it")
     if not all(name for name, _value in plugin.env):
@@ -136,4 +173,8 @@ def _validate_exec(user: User, plugin: Exec, entry: Entry) -> None:
     if plugin.interactive_mode not in _EXEC_MODES:
         raise refuse(entry.where("users", "exec.interactiveMode"), f"is not one of {', '.join(_EXEC_MODES)}")
     if plugin.api_version not in _EXEC_VERSIONS:
-        raise refuse(entry.where("users", "exec.apiVersion"), f"is not one of {', '.join(_EXEC_VERSIONS)}", "upgrade the plugin, then this field")
+        raise refuse(
+            entry.where("users", "exec.apiVersion"),
+            f"is not one of {', '.join(_EXEC_VERSIONS)}",
+            "upgrade the plugin, then this field",
+        )

@@ -22,7 +22,10 @@ from ._secrets import expands
 
 EXEC_EXTENSION = "client.authentication.k8s.io/exec"
 # tools/clientcmd/api/v1/defaults.go: newer versions want to be asked in words.
-_EXEC_DEFAULT_MODE = {"client.authentication.k8s.io/v1beta1": "IfAvailable", "client.authentication.k8s.io/v1alpha1": "IfAvailable"}
+_EXEC_DEFAULT_MODE = {
+    "client.authentication.k8s.io/v1beta1": "IfAvailable",
+    "client.authentication.k8s.io/v1alpha1": "IfAvailable",
+}
 
 
 class Origin(t.NamedTuple):
@@ -147,7 +150,10 @@ def _loader(yaml: t.Any) -> t.Any:
     if "loader" not in _loaders:
         base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         unlike = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int")
-        resolvers = {first: [pair for pair in pairs if pair[0] not in unlike] for first, pairs in base.yaml_implicit_resolvers.items()}
+        resolvers = {
+            first: [pair for pair in pairs if pair[0] not in unlike]
+            for first, pairs in base.yaml_implicit_resolvers.items()
+        }
         loader = type("_Loader", (base,), {"yaml_implicit_resolvers": resolvers})
         number = re.compile(r"^[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|[0-9][0-9_]*)$")
         loader.add_implicit_resolver("tag:yaml.org,2002:int", number, list("-+0123456789"))  # type: ignore[attr-defined]
@@ -170,7 +176,9 @@ def read(content: t.Any, origin: Origin) -> Kubeconfig:
     )
 
 
-def _named(top: dict[str, t.Any], kind: str, key: str, read_one: t.Callable[[t.Any, str], t.Any], origin: Origin) -> dict[str, Entry]:
+def _named(
+    top: dict[str, t.Any], kind: str, key: str, read_one: t.Callable[[t.Any, str], t.Any], origin: Origin
+) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for number, item in enumerate(_list(top.get(kind), f"{origin}, field {kind}")):
         where = f"{origin}, {kind}[{number}]"
@@ -178,11 +186,20 @@ def _named(top: dict[str, t.Any], kind: str, key: str, read_one: t.Callable[[t.A
         name = _text(named.get("name"), f"{where}.name")
         if name in entries:
             raise refuse(f"{origin}, field {kind}", f"has two entries named {name!r}", "remove one of them")
-        entries[name] = Entry(name, origin, read_one(named.get(key), f"{origin}, {kind}[{name!r}]"), {key: named.get(key)})
+        entries[name] = Entry(
+            name, origin, read_one(named.get(key), f"{origin}, {kind}[{name!r}]"), {key: named.get(key)}
+        )
     return entries
 
 
-_NAMES_OF_TYPES = {str: "a string", bool: "a boolean", int: "a number", float: "a number", list: "a list", dict: "a mapping"}
+_NAMES_OF_TYPES = {
+    str: "a string",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "a mapping",
+}
 
 
 def _wrong(where: str, value: t.Any, expected: str) -> CdiError:
@@ -242,9 +259,15 @@ def _text_lists(value: t.Any, where: str) -> tuple[tuple[str, tuple[str, ...]], 
     return tuple((str(key), _texts(item, f"{where}.{key}")) for key, item in _mapping(value, where).items())
 
 
-def _fields(value: t.Any, where: str, fields: dict[str, tuple[str, t.Callable[[t.Any, str], t.Any]]]) -> dict[str, t.Any]:
+def _fields(
+    value: t.Any, where: str, fields: dict[str, tuple[str, t.Callable[[t.Any, str], t.Any]]]
+) -> dict[str, t.Any]:
     given = _mapping(value, where)
-    return {name: read_field(given.get(key), f"{where}.{key}") for key, (name, read_field) in fields.items() if given.get(key) is not None}
+    return {
+        name: read_field(given.get(key), f"{where}.{key}")
+        for key, (name, read_field) in fields.items()
+        if given.get(key) is not None
+    }
 
 
 def _environment(value: t.Any, where: str) -> tuple[tuple[str, str], ...]:
@@ -255,7 +278,11 @@ def _environment(value: t.Any, where: str) -> tuple[tuple[str, str], ...]:
 
 def _exec(value: t.Any, where: str) -> Exec:
     plugin = Exec(**_fields(value, where, _EXEC_FIELDS))
-    return plugin if plugin.interactive_mode else plugin._replace(interactive_mode=_EXEC_DEFAULT_MODE.get(plugin.api_version, ""))
+    return (
+        plugin
+        if plugin.interactive_mode
+        else plugin._replace(interactive_mode=_EXEC_DEFAULT_MODE.get(plugin.api_version, ""))
+    )
 
 
 def _auth_provider(value: t.Any, where: str) -> AuthProvider:
@@ -302,7 +329,11 @@ _USER_FIELDS: dict[str, t.Any] = {
     "auth-provider": ("auth_provider", _auth_provider),
     "exec": ("exec", _exec),
 }
-_CONTEXT_FIELDS: dict[str, t.Any] = {"cluster": ("cluster", _text), "user": ("user", _text), "namespace": ("namespace", _text)}
+_CONTEXT_FIELDS: dict[str, t.Any] = {
+    "cluster": ("cluster", _text),
+    "user": ("user", _text),
+    "namespace": ("namespace", _text),
+}
 
 
 def _cluster(value: t.Any, where: str) -> Cluster:

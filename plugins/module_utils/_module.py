@@ -79,7 +79,11 @@ class Task(t.NamedTuple):
     progress: Progress = SILENT
 
 
-def run(spec: ArgumentSpec, function: t.Callable[[Task], dict[str, t.Any]], check: t.Callable[[dict[str, t.Any]], None] | None = None) -> None:
+def run(
+    spec: ArgumentSpec,
+    function: t.Callable[[Task], dict[str, t.Any]],
+    check: t.Callable[[dict[str, t.Any]], None] | None = None,
+) -> None:
     """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before a client is loaded."""
     whole = AUTH + spec
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)

@@ -63,8 +63,12 @@ class OidcSource(Source):
     def _refresh(self) -> str:
         refresh = self._config.get("refresh-token")
         if not refresh:
-            raise CdiError(f"{self._oidc.source}: the ID token has expired and there is no refresh-token; log in again.")
-        issuer, client, secret = (self._config.get(name) or "" for name in ("idp-issuer-url", "client-id", "client-secret"))
+            raise CdiError(
+                f"{self._oidc.source}: the ID token has expired and there is no refresh-token; log in again."
+            )
+        issuer, client, secret = (
+            self._config.get(name) or "" for name in ("idp-issuer-url", "client-id", "client-secret")
+        )
         found = self._ask("GET", f"{issuer.removesuffix('/')}/.well-known/openid-configuration", {}, "")
         endpoint = found.get("token_endpoint")
         if not isinstance(endpoint, str) or not endpoint:
@@ -73,7 +77,9 @@ class OidcSource(Source):
 
         form = {"grant_type": "refresh_token", "refresh_token": refresh}
         try:
-            answer = self._ask("POST", endpoint, {"Authorization": basic(quote_plus(client), quote_plus(secret))}, urlencode(form))
+            answer = self._ask(
+                "POST", endpoint, {"Authorization": basic(quote_plus(client), quote_plus(secret))}, urlencode(form)
+            )
         except CdiError:
             # Some issuers want client and secret in the form, as golang.org/x/oauth2 tries it, too.
             form.update({"client_id": client, **({"client_secret": secret} if secret else {})})
@@ -95,16 +101,25 @@ class OidcSource(Source):
         pem = None
         if self._config.get("idp-certificate-authority-data"):
             try:
-                pem = Pem(f"{self._oidc.source}.config.idp-certificate-authority-data", data=base64.b64decode(self._config["idp-certificate-authority-data"]))
+                pem = Pem(
+                    f"{self._oidc.source}.config.idp-certificate-authority-data",
+                    data=base64.b64decode(self._config["idp-certificate-authority-data"]),
+                )
             except (binascii.Error, ValueError):
-                raise CdiError(f"{self._oidc.source}.config.idp-certificate-authority-data is not valid base64; correct it.") from None
+                raise CdiError(
+                    f"{self._oidc.source}.config.idp-certificate-authority-data is not valid base64; correct it."
+                ) from None
         elif self._config.get("idp-certificate-authority"):
-            pem = Pem(f"{self._oidc.source}.config.idp-certificate-authority", self._config["idp-certificate-authority"])
+            pem = Pem(
+                f"{self._oidc.source}.config.idp-certificate-authority", self._config["idp-certificate-authority"]
+            )
         if form:
             headers = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
         manager = urllib3.PoolManager(ssl_context=context_of(ca=pem))
         try:
-            response = manager.request(method, url, headers=headers, body=form or None, timeout=_SECONDS, retries=False, redirect=False)
+            response = manager.request(
+                method, url, headers=headers, body=form or None, timeout=_SECONDS, retries=False, redirect=False
+            )
             body = response.data
         except (urllib3.exceptions.HTTPError, ValueError) as exc:
             raise self._failed(f"cannot be reached ({type(exc).__name__})") from None
@@ -135,7 +150,9 @@ class OidcSource(Source):
                 file.write(text)
                 file.truncate()
         except (OSError, yaml.YAMLError, KeyError, TypeError) as exc:
-            raise CdiError(f"{self._oidc.source}: the renewed tokens cannot be written to {self._oidc.path!r} ({type(exc).__name__}).") from None
+            raise CdiError(
+                f"{self._oidc.source}: the renewed tokens cannot be written to {self._oidc.path!r} ({type(exc).__name__})."
+            ) from None
 
     def _failed(self, what: str) -> CdiError:
         return CdiError(f"{self._oidc.source}: the issuer {self._config['idp-issuer-url']!r} {what}.")

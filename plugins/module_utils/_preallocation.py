@@ -11,7 +11,7 @@ import typing as t
 
 from ._clone import PREFIX, annotations, clone_facts, is_clone
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 # On the claim: what was asked for, by the volume or by CDI's configuration.
 REQUESTED = f"{PREFIX}storage.preallocation.requested"
@@ -19,7 +19,9 @@ _ARCHIVE = "CDI does not preallocate archives"
 _THIN = "A {method} clone shares blocks with its source, and CDI does not preallocate it"
 
 
-def preallocation_facts(volume: Object | None, claim: Object | None, predicted_method: str | None = None) -> dict[str, t.Any]:
+def preallocation_facts(
+    volume: Object | None, claim: Object | None, predicted_method: str | None = None
+) -> dict[str, t.Any]:
     """Asked, applied, and whether CDI could apply it; `ignored` says why a preallocation that was asked for is not there.
 
     Null is what nobody knows yet: without a claim whether it was applied, without a clone's method, recorded or predicted, whether it can be.
@@ -32,7 +34,9 @@ def preallocation_facts(volume: Object | None, claim: Object | None, predicted_m
     spec = (volume or {}).get("spec") or {}
     asked = recorded.get(REQUESTED)
     requested = spec.get("preallocation") if asked is None else asked == "true"
-    applied = None if claim is None else recorded.get(f"{PREFIX}storage.preallocation") == "true" and requested is not False
+    applied = (
+        None if claim is None else recorded.get(f"{PREFIX}storage.preallocation") == "true" and requested is not False
+    )
     supported, reason = _support(volume, claim, spec, predicted_method)
     return {
         "requested": requested,
@@ -42,7 +46,9 @@ def preallocation_facts(volume: Object | None, claim: Object | None, predicted_m
     }
 
 
-def _support(volume: Object | None, claim: Object | None, spec: Object, predicted_method: str | None) -> tuple[bool | None, str]:
+def _support(
+    volume: Object | None, claim: Object | None, spec: Object, predicted_method: str | None
+) -> tuple[bool | None, str]:
     content = annotations(claim).get(f"{PREFIX}storage.contentType") or spec.get("contentType")
     if content == "archive":
         return False, _ARCHIVE

@@ -33,7 +33,7 @@ from ._values import LARGEST
 if t.TYPE_CHECKING:
     from ._image import Image
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 _MINIMUM = "cdi.kubevirt.io/minimumSupportedPvcSize"
 _RAISES_TO_MINIMUM = (1, 64)
@@ -103,7 +103,9 @@ def unknown_class(name: str, classes: t.Sequence[Object], option: str = "") -> s
     return f"storage class {name!r}{f' ({option})' if option else ''} does not exist; available: {available(classes)}"
 
 
-def class_problem(planned: Planned, classes: t.Sequence[Object], persistent_volumes: t.Callable[[], t.Sequence[Object] | None]) -> str:
+def class_problem(
+    planned: Planned, classes: t.Sequence[Object], persistent_volumes: t.Callable[[], t.Sequence[Object] | None]
+) -> str:
     """Whether the claim could never get a volume of its storage class.
 
     A class without a StorageClass object, and the empty class, are only good for a PersistentVolume that is there: these are asked for when it matters,
@@ -114,7 +116,9 @@ def class_problem(planned: Planned, classes: t.Sequence[Object], persistent_volu
     if target.get("volumeName") or target.get("selector") or any(given == item["metadata"]["name"] for item in classes):
         return ""
     disk = planned.option == "storage" and planned.spec.get("contentType") != "archive"
-    default = (disk and default_class(list(classes), DEFAULT_VIRTUALIZATION_CLASS)) or default_class(list(classes), DEFAULT_CLASS)
+    default = (disk and default_class(list(classes), DEFAULT_VIRTUALIZATION_CLASS)) or default_class(
+        list(classes), DEFAULT_CLASS
+    )
     if given is None and default:
         return ""
     if any(_fits(volume, given or "", planned.key) for volume in persistent_volumes() or ()):
@@ -123,7 +127,11 @@ def class_problem(planned: Planned, classes: t.Sequence[Object], persistent_volu
         return unknown_class(given, classes, option)
     names = available(classes)
     if given == "":
-        leave = f"leave the option out to get the default class {default!r}" if default else "leave the option out and make a class the default"
+        leave = (
+            f"leave the option out to get the default class {default!r}"
+            if default
+            else "leave the option out and make a class the default"
+        )
         return f"{option} is '', which asks for a PersistentVolume without a class, and none is available; {leave}, or name one of: {names}"
     if not classes:
         return f"no {option} is given, and the cluster has no storage class; install a storage driver with a StorageClass first"
@@ -134,7 +142,9 @@ def _fits(volume: Object, class_name: str, key: tuple[str, str]) -> bool:
     spec = volume.get("spec") or {}
     bound = spec.get("claimRef") or {}
     free = not bound or (bound.get("namespace"), bound.get("name")) == key
-    return free and not volume["metadata"].get("deletionTimestamp") and (spec.get("storageClassName") or "") == class_name
+    return (
+        free and not volume["metadata"].get("deletionTimestamp") and (spec.get("storageClassName") or "") == class_name
+    )
 
 
 def references(planned: Planned) -> list[Reference]:
@@ -148,14 +158,23 @@ def references(planned: Planned) -> list[Reference]:
             found.append(Reference(resource, source.get("namespace") or namespace, source["name"], where))
         for field, option, resource in _NAMED_BY_SOURCES:
             names = (source or {}).get(field) or []
-            found += [Reference(resource, namespace, name, f"{where}.{option}") for name in ([names] if isinstance(names, str) else names)]
+            found += [
+                Reference(resource, namespace, name, f"{where}.{option}")
+                for name in ([names] if isinstance(names, str) else names)
+            ]
     if spec.get("sourceRef"):
-        found.append(Reference(DATA_SOURCE, spec["sourceRef"].get("namespace") or namespace, spec["sourceRef"]["name"], "source_ref"))
+        found.append(
+            Reference(
+                DATA_SOURCE, spec["sourceRef"].get("namespace") or namespace, spec["sourceRef"]["name"], "source_ref"
+            )
+        )
     target = spec[planned.option]
     for field, option in (("dataSource", "data_source"), ("dataSourceRef", "data_source_ref")):
         populator = target.get(field) or {}
         if populator.get("kind") in _POPULATORS:
-            found.append(Reference(_POPULATORS[populator["kind"]], namespace, populator["name"], f"{planned.option}.{option}"))
+            found.append(
+                Reference(_POPULATORS[populator["kind"]], namespace, populator["name"], f"{planned.option}.{option}")
+            )
     for value, option, resource, place in (
         (spec.get("priorityClassName"), "priority_class_name", PRIORITY_CLASS, ""),
         (spec.get("serviceAccountName"), "service_account_name", SERVICE_ACCOUNT, namespace),
@@ -190,7 +209,12 @@ def without_ca(planned: Planned, reference: Reference, stored: Object, version: 
     endings = (".crt",) if old else (".crt", ".pem")
     keys = sorted({**(stored.get("data") or {}), **(stored.get("binaryData") or {})})
     by_node = ((planned.spec.get("source") or {}).get("registry") or {}).get("pullMethod") == "node"
-    if reference.option != "source.registry.cert_config_map" or by_node or not stored or any(key.endswith(endings) for key in keys):
+    if (
+        reference.option != "source.registry.cert_config_map"
+        or by_node
+        or not stored
+        or any(key.endswith(endings) for key in keys)
+    ):
         return ""
     named = f"its keys are {', '.join(keys)}" if keys else "it has no keys"
     release = "CDI before 1.65" if old else "CDI"
@@ -211,9 +235,17 @@ def claim_of(planned: Planned, settings: Settings) -> Object | None:
     if planned.option == "storage" and (not settings.version or settings.version >= _RAISES_TO_MINIMUM):
         minimum = annotations(settings.profiles.get(class_name or "")).get(_MINIMUM)
         needed = max(needed, int(parse(minimum)) if minimum else 0)
-    modes = [each.get("accessModes") or [] for each in settings.property_sets(class_name) if each.get("volumeMode") == mode]
-    fields = {field: value for field, value in target.items() if field not in ("resources", "storageClassName") and value}
-    claim = {**fields, "accessModes": target.get("accessModes") or next(filter(None, modes), ["ReadWriteOnce"]), "volumeMode": mode}
+    modes = [
+        each.get("accessModes") or [] for each in settings.property_sets(class_name) if each.get("volumeMode") == mode
+    ]
+    fields = {
+        field: value for field, value in target.items() if field not in ("resources", "storageClassName") and value
+    }
+    claim = {
+        **fields,
+        "accessModes": target.get("accessModes") or next(filter(None, modes), ["ReadWriteOnce"]),
+        "volumeMode": mode,
+    }
     if class_name is not None:
         claim["storageClassName"] = class_name
     claim["resources"] = {"requests": {"storage": str(needed)}}
@@ -222,7 +254,12 @@ def claim_of(planned: Planned, settings: Settings) -> Object | None:
     return {
         "apiVersion": PERSISTENT_VOLUME_CLAIM.api_version,
         "kind": PERSISTENT_VOLUME_CLAIM.kind,
-        "metadata": {"name": metadata["name"], "namespace": metadata["namespace"], "labels": labels, "annotations": metadata.get("annotations") or {}},
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": labels,
+            "annotations": metadata.get("annotations") or {},
+        },
         "spec": claim,
     }
 
@@ -249,7 +286,11 @@ def claim_refusal(planned: Planned, claim: Object, settings: Settings, refused: 
         return f"namespace {planned.key[0]!r} is being deleted; wait until it is gone and create it again, or use another one"
     if "exceeded quota" in said:
         # What is replaced gives its share back.
-        return "" if planned.replaces else f"its claim is refused: {said}; ask for less, delete what is no longer needed, or have the quota raised"
+        return (
+            ""
+            if planned.replaces
+            else f"its claim is refused: {said}; ask for less, delete what is no longer needed, or have the quota raised"
+        )
     size = f"its claim of {_shown(claimed_bytes(claim))}{_inflated(planned, claim)} is refused"
     limit = re.search(r"(maximum|minimum) storage usage per PersistentVolumeClaim is (\w+)", said)
     if limit:
@@ -273,7 +314,9 @@ def too_small(planned: Planned, settings: Settings, image: Image) -> str:
         usable = usable_space(int(parse(size)), _overhead(settings, planned), settings.version)
     if needed <= usable:
         return ""
-    least = required_space(needed, _overhead(settings, planned), settings.version) if planned.option == "pvc" else needed
+    least = (
+        required_space(needed, _overhead(settings, planned), settings.version) if planned.option == "pvc" else needed
+    )
     omit = "" if planned.option == "pvc" else ", or omit the size"
     holds = f"the image holds a disk of {_shown(needed)} ({image.format})"
     return f"{planned.option}.size is {size}, and {holds}; request at least {-(-least // _MEBIBYTE)}Mi{omit}"
@@ -281,7 +324,11 @@ def too_small(planned: Planned, settings: Settings, image: Image) -> str:
 
 def _inflated(planned: Planned, claim: Object) -> str:
     asked = asked_size(planned.spec) or "0"
-    return f" ({planned.option}.size {asked} and the file system's overhead)" if parse(asked) < claimed_bytes(claim) else ""
+    return (
+        f" ({planned.option}.size {asked} and the file system's overhead)"
+        if parse(asked) < claimed_bytes(claim)
+        else ""
+    )
 
 
 def _within(planned: Planned, claim: Object, settings: Settings, bound: str, limit: str) -> str:
@@ -301,7 +348,9 @@ def _shown(size: int) -> str:
 def trial(claim: Object) -> tuple[str, str]:
     """Claims that differ in nothing but their names are tried out once."""
     metadata = claim["metadata"]
-    return metadata["namespace"], repr((claim["spec"], sorted(metadata["labels"].items()), sorted(metadata["annotations"].items())))
+    return metadata["namespace"], repr(
+        (claim["spec"], sorted(metadata["labels"].items()), sorted(metadata["annotations"].items()))
+    )
 
 
 def missing_namespace(namespace: str) -> str:

@@ -54,7 +54,9 @@ def look_before_writing(task: Task, items: list[Item]) -> Looked:
     images = look_at_sources(checks, made)
     checks.source_images.update({key: found.facts for key, found in images.items()})
     planned = [
-        Planned(rules.desired(item.volume), item.stored is not None or item.collected, item.volume["by_default"]) for item in made if not item.error
+        Planned(rules.desired(item.volume), item.stored is not None or item.collected, item.volume["by_default"])
+        for item in made
+        if not item.error
     ]
     errors = checks.check(planned, {key: found.image for key, found in images.items() if found.image})
     for item in items:
@@ -82,4 +84,6 @@ def _planned_sources(task: Task) -> set[tuple[str, str]]:
     if not task.check_mode:
         return set()
     pairs = (name.rpartition("/")[::2] for name in task.params["planned_sources"])
-    return {(namespace or task.params["namespace"] or default_namespace(task.connection), name) for namespace, name in pairs}
+    return {
+        (namespace or task.params["namespace"] or default_namespace(task.connection), name) for namespace, name in pairs
+    }

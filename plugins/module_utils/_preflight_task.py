@@ -39,8 +39,8 @@ from ._scratch import Settings
 if t.TYPE_CHECKING:
     from ._image import Image
 
-Key = t.Tuple[str, str]
-Errors = t.Dict[Key, str]
+Key = tuple[str, str]
+Errors = dict[Key, str]
 
 _PARALLEL = 8
 _TOLD_NAMES = 5
@@ -106,7 +106,9 @@ class Preflight:
         self._look_at_claims(left(), problems, pool)
         self._look_at_namespaces({each.key[0] for each in left()} - set(self._namespaces), pool)
         if not self._task.params["create_namespace"]:
-            problems.update({each.key: rules.missing_namespace(each.key[0]) for each in left() if self._is_missing(each)})
+            problems.update(
+                {each.key: rules.missing_namespace(each.key[0]) for each in left() if self._is_missing(each)}
+            )
         self._look_at_references(left(), problems, pool)
         self._warn_of_defaults(left())
         return problems
@@ -123,10 +125,14 @@ class Preflight:
             config, cdis, profiles, classes = pool.map(_readable, reads)
         # A forbidden list is not an empty one.
         self._classes = None if classes is None or (STORAGE_CLASS, None) in reader.refused else classes
-        settings = Settings(config or {}, release((active(cdis or []).get("status") or {}).get("observedVersion") or ""))
+        settings = Settings(
+            config or {}, release((active(cdis or []).get("status") or {}).get("observedVersion") or "")
+        )
         settings.profiles = {each["metadata"]["name"]: each for each in profiles or []}
         settings.default_class = default_class(self._classes or [], DEFAULT_CLASS)
-        settings.virtualization_class = default_class(self._classes or [], DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
+        settings.virtualization_class = (
+            default_class(self._classes or [], DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
+        )
         return settings
 
     def _class_problem(self, planned: Planned) -> str:
@@ -169,13 +175,19 @@ class Preflight:
     def _refuse_absent(self, key: Key, reference: Reference, problems: Errors) -> None:
         elsewhere = reference.namespace not in ("", key[0])
         there = not elsewhere or self.find(NAMESPACE, "", reference.namespace) is not None
-        others = (_readable(lambda: self._connection.list(reference.resource, reference.namespace or None)[0]) if there else None) or []
+        others = (
+            _readable(lambda: self._connection.list(reference.resource, reference.namespace or None)[0])
+            if there
+            else None
+        ) or []
         problem = rules.absent(reference, there, [item["metadata"]["name"] for item in others])
         if not self._task.check_mode:
             problems[key] = problem
         elif reference.is_source:
             is_claim = reference.resource == PERSISTENT_VOLUME_CLAIM
-            problems[key] = problem + ("; if an earlier task creates it, name it in planned_sources" if is_claim else "")
+            problems[key] = problem + (
+                "; if an earlier task creates it, name it in planned_sources" if is_claim else ""
+            )
         else:
             # Which an earlier task may be about to make, and which nobody predicts.
             self._task.warn(f"DataVolume {'/'.join(key)} will fail without this: {problem}.")
@@ -235,11 +247,15 @@ class Preflight:
         by_default = [each.key for each in planned if each.by_default]
         if by_default:
             names = ", ".join(name for _namespace, name in by_default[:_TOLD_NAMES])
-            self._task.warn(f"No namespace is given for {names}: created in namespace {by_default[0][0]!r}; set namespace to say where.")
+            self._task.warn(
+                f"No namespace is given for {names}: created in namespace {by_default[0][0]!r}; set namespace to say where."
+            )
 
 
 def _sentences(problems: Errors) -> Errors:
-    return {key: f"Cannot create DataVolume {'/'.join(key)}: {problem}." for key, problem in problems.items() if problem}
+    return {
+        key: f"Cannot create DataVolume {'/'.join(key)}: {problem}." for key, problem in problems.items() if problem
+    }
 
 
 def _raise(errors: Errors, planned: Planned) -> None:

@@ -44,7 +44,9 @@ class Progress:
         try:
             self._file = open(self._path, "a", encoding="utf-8") if self._path else None
         except OSError as exc:
-            raise CdiError(f"progress_file is {self._path}, which cannot be written ({exc.strerror}); name a file in a directory that exists.") from exc
+            raise CdiError(
+                f"progress_file is {self._path}, which cannot be written ({exc.strerror}); name a file in a directory that exists."
+            ) from exc
         return self
 
     def __exit__(self, *_exception: t.Any) -> None:
@@ -67,7 +69,9 @@ class Progress:
         state = (phase, reason)
         if self._is_due(name, at_once=self._states.get(name) != state):
             self._states[name] = state
-            self._write({"object": name, "phase": phase, "percent": percent, "reason": reason, "seconds": round(seconds, 2)})
+            self._write(
+                {"object": name, "phase": phase, "percent": percent, "reason": reason, "seconds": round(seconds, 2)}
+            )
 
     def ends(self, name: str, phase: str) -> None:
         """What was waited for, if it was, has been reached."""

@@ -81,7 +81,12 @@ def proxy_of(source: str, url: str) -> Proxy:
     # A proxy is asked for names that only it may know: Go makes no difference between socks5 and socks5h.
     scheme = {"socks5": "socks5h", "socks4": "socks4a"}.get(parts.scheme, parts.scheme)
     shown = f"[{host}]" if ":" in host else host
-    return Proxy(source, f"{scheme}://{shown}:{port or _PROXY_PORTS.get(scheme, _SOCKS_PORT)}", unquote(parts.username or ""), unquote(parts.password or ""))
+    return Proxy(
+        source,
+        f"{scheme}://{shown}:{port or _PROXY_PORTS.get(scheme, _SOCKS_PORT)}",
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+    )
 
 
 def _is_loopback(host: str) -> bool:

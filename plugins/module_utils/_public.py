@@ -70,7 +70,12 @@ def _hidden(_text: str) -> str:
 
 
 # How the texts below these keys are shown; all others may hold URLs.
-_SHOWN_BY: dict[str, t.Callable[[str], str]] = {"url": public_url, "host": public_url, "proxy": public_url, **dict.fromkeys(SECRET_FIELDS, _hidden)}
+_SHOWN_BY: dict[str, t.Callable[[str], str]] = {
+    "url": public_url,
+    "host": public_url,
+    "proxy": public_url,
+    **dict.fromkeys(SECRET_FIELDS, _hidden),
+}
 
 
 def without_secrets(value: t.Any, before: t.Any = None, shown_by: t.Callable[[str], str] = redact_urls) -> t.Any:
@@ -78,7 +83,9 @@ def without_secrets(value: t.Any, before: t.Any = None, shown_by: t.Callable[[st
     if isinstance(value, dict):
         others = before if isinstance(before, dict) else {}
         return {
-            key: without_secrets(item, others.get(key), _SHOWN_BY.get(key, shown_by)) for key, item in value.items() if key not in SECRET_ANNOTATIONS
+            key: without_secrets(item, others.get(key), _SHOWN_BY.get(key, shown_by))
+            for key, item in value.items()
+            if key not in SECRET_ANNOTATIONS
         }
     if isinstance(value, list):
         pairs = zip(value, before if isinstance(before, list) and len(before) == len(value) else [None] * len(value))

@@ -55,7 +55,9 @@ def whole_bytes(text: str | int | float) -> int:
 def short(value: Decimal | int) -> str:
     """A number of bytes as one writes it: with the suffix that leaves the fewest digits, `128Mi`, `10G`, and without one if none leaves it whole."""
     value = Decimal(value)
-    wholes = [f"{value / _FACTORS[suffix]:f}{suffix}" for suffix in _SIZE_SUFFIXES if value and value % _FACTORS[suffix] == 0]
+    wholes = [
+        f"{value / _FACTORS[suffix]:f}{suffix}" for suffix in _SIZE_SUFFIXES if value and value % _FACTORS[suffix] == 0
+    ]
     return min(wholes, key=lambda text: len(text.rstrip(_LETTERS)), default=f"{value:f}")
 
 

@@ -13,7 +13,7 @@ from ._connection import Connection, Object
 from ._errors import ApiError, NotServed
 from ._resources import CDI, CDI_CONFIG, STORAGE_CLASS, STORAGE_PROFILE, Resource
 
-Key = t.Tuple[str, str]
+Key = tuple[str, str]
 
 
 class Reader:
@@ -32,7 +32,9 @@ class Reader:
 
     def list(self, resource: Resource, namespace: str | None = None) -> list[Object]:
         if (resource, namespace) not in self._lists:
-            self._lists[resource, namespace] = self._read(resource, namespace, lambda: self.connection.list(resource, namespace)[0], [])
+            self._lists[resource, namespace] = self._read(
+                resource, namespace, lambda: self.connection.list(resource, namespace)[0], []
+            )
         return self._lists[resource, namespace]
 
     def objects(self, resource: Resource, keys: t.Collection[Key]) -> dict[Key, Object]:
@@ -40,14 +42,22 @@ class Reader:
         found = {}
         for namespace in sorted({key[0] for key in keys}):
             names = sorted({key[1] for key in keys if key[0] == namespace})
-            items = self.list(resource, namespace or None) if len(names) > 1 else self.get(resource, names[0], namespace or None)
-            found.update({(namespace, item["metadata"]["name"]): item for item in items if item["metadata"]["name"] in names})
+            items = (
+                self.list(resource, namespace or None)
+                if len(names) > 1
+                else self.get(resource, names[0], namespace or None)
+            )
+            found.update(
+                {(namespace, item["metadata"]["name"]): item for item in items if item["metadata"]["name"] in names}
+            )
         return found
 
     def get(self, resource: Resource, name: str, namespace: str | None) -> list[Object]:
         key = (resource, name, namespace)
         if key not in self._single:
-            self._single[key] = self._read(resource, namespace, lambda: self.connection.get(resource, name, namespace), None)
+            self._single[key] = self._read(
+                resource, namespace, lambda: self.connection.get(resource, name, namespace), None
+            )
         stored = self._single[key]
         return [stored] if stored else []
 

@@ -29,7 +29,13 @@ _SPACE = r"(?:\s|\\+[ntr]|%20|%0[AaDd9]|\+)+"
 # What every escaping leaves as it is, and what base64 is made of.
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _BASE64 = _PLAIN | frozenset("+/-_=")
-_HTML = {"&": ("&amp;", "&#38;"), "<": ("&lt;", "&#60;"), ">": ("&gt;", "&#62;"), '"': ("&quot;", "&#34;"), "'": ("&#x27;", "&#39;", "&apos;")}
+_HTML = {
+    "&": ("&amp;", "&#38;"),
+    "<": ("&lt;", "&#60;"),
+    ">": ("&gt;", "&#62;"),
+    '"': ("&quot;", "&#34;"),
+    "'": ("&#x27;", "&#39;", "&apos;"),
+}
 
 
 class _Spelling:
@@ -98,7 +104,9 @@ def _without(value: t.Any, spellings: tuple[_Spelling, ...]) -> t.Any:
 def _spellings_of(values: frozenset[str]) -> tuple[_Spelling, ...]:
     """The longest first: a value may be a part of another."""
     texts = {text for value in values for text in (value.strip(), *_lines(value)) if len(text) >= SHORTEST}
-    return tuple(spelling for text in sorted(texts, key=lambda text: (-len(text), text)) for spelling in _spellings(text))
+    return tuple(
+        spelling for text in sorted(texts, key=lambda text: (-len(text), text)) for spelling in _spellings(text)
+    )
 
 
 def _lines(value: str) -> list[str]:

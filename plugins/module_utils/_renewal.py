@@ -91,7 +91,13 @@ class FileSource(_ReadAgain):
         try:
             with open(self._file.path, encoding="utf-8") as file:
                 token = file.read().strip()
-            problem = "holds a line end or another character that no token has" if not is_sendable(token) else "" if token else "is empty"
+            problem = (
+                "holds a line end or another character that no token has"
+                if not is_sendable(token)
+                else ""
+                if token
+                else "is empty"
+            )
         except (OSError, ValueError) as exc:
             token, problem = "", f"cannot be read ({getattr(exc, 'strerror', None) or type(exc).__name__})"
         if not problem:
@@ -100,7 +106,9 @@ class FileSource(_ReadAgain):
             return Credentials(f"Bearer {token}")
         if before or self._file.token:
             return before or Credentials(f"Bearer {self._file.token}")
-        raise CdiError(f"{self._file.source}: the token file {self._file.path!r} {problem}; correct its path or its content.")
+        raise CdiError(
+            f"{self._file.source}: the token file {self._file.path!r} {problem}; correct its path or its content."
+        )
 
 
 class CertificateSource(_ReadAgain):
@@ -116,7 +124,11 @@ class CertificateSource(_ReadAgain):
             certificate, key = (content_of(pem) for pem in self._pems)
             found = Credentials(None, certificate.decode("utf-8", "replace"), key.decode("utf-8", "replace"))
             if before is not None and found != before:
-                context_of(verify=False, certificate=self._pems[0]._replace(data=certificate), key=self._pems[1]._replace(data=key))
+                context_of(
+                    verify=False,
+                    certificate=self._pems[0]._replace(data=certificate),
+                    key=self._pems[1]._replace(data=key),
+                )
         except CdiError:
             if before is None:
                 raise
@@ -139,7 +151,9 @@ class PluginSource(Source):
 
     def _get(self, before: Credentials | None) -> Credentials:
         status = self._status(self._run())
-        token, certificate, key = (status.get(name) or "" for name in ("token", "clientCertificateData", "clientKeyData"))
+        token, certificate, key = (
+            status.get(name) or "" for name in ("token", "clientCertificateData", "clientKeyData")
+        )
         remember({token, key})
         if not (token or certificate or key):
             raise self._failed("printed no status.token")
@@ -168,23 +182,41 @@ class PluginSource(Source):
 
         plugin = self._plugin.exec
         if plugin.interactive_mode == "Always":
-            raise CdiError(f"{self._plugin.source}: the credential plugin wants a terminal (interactiveMode Always), and a task has none; use another plugin.")
+            raise CdiError(
+                f"{self._plugin.source}: the credential plugin wants a terminal (interactiveMode Always), and a task has none; use another plugin."
+            )
         command = shutil.which(plugin.command)
         if command is None:
             # A name alone is looked for in PATH.
             if "/" in plugin.command and os.path.isdir(plugin.command):
-                raise CdiError(f"{self._plugin.source}: the credential plugin {plugin.command!r} is a directory; correct its path.")
+                raise CdiError(
+                    f"{self._plugin.source}: the credential plugin {plugin.command!r} is a directory; correct its path."
+                )
             if "/" in plugin.command and os.path.exists(plugin.command):
-                raise CdiError(f"{self._plugin.source}: the credential plugin {plugin.command!r} is not executable; allow it with chmod +x.")
-            hint = " ".join(plugin.install_hint.split()) or "install it on the host that runs the task, or correct its path"
-            raise CdiError(f"{self._plugin.source}: the credential plugin {plugin.command!r} is not installed; {hint.rstrip('.')}.")
+                raise CdiError(
+                    f"{self._plugin.source}: the credential plugin {plugin.command!r} is not executable; allow it with chmod +x."
+                )
+            hint = (
+                " ".join(plugin.install_hint.split())
+                or "install it on the host that runs the task, or correct its path"
+            )
+            raise CdiError(
+                f"{self._plugin.source}: the credential plugin {plugin.command!r} is not installed; {hint.rstrip('.')}."
+            )
         spec: dict[str, t.Any] = {"interactive": False}
         if self._plugin.cluster is not None:
             spec["cluster"] = self._cluster(self._plugin.cluster)
         info = json.dumps({"kind": "ExecCredential", "apiVersion": plugin.api_version, "spec": spec})
         environment = {**os.environ, **dict(plugin.env), "KUBERNETES_EXEC_INFO": info}
         try:
-            ran = subprocess.run([command, *plugin.args], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PLUGIN_SECONDS, check=False)
+            ran = subprocess.run(
+                [command, *plugin.args],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=_PLUGIN_SECONDS,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             raise self._failed(f"did not end within {_PLUGIN_SECONDS} s") from None
         except (OSError, ValueError) as exc:
@@ -222,7 +254,9 @@ class PluginSource(Source):
         return status
 
     def _failed(self, what: str) -> CdiError:
-        return CdiError(f"{self._plugin.source}: the credential plugin {self._plugin.exec.command!r} {what}; run it by hand to see why.")
+        return CdiError(
+            f"{self._plugin.source}: the credential plugin {self._plugin.exec.command!r} {what}; run it by hand to see why."
+        )
 
 
 def _six_digits(moment: str) -> str:

@@ -22,8 +22,8 @@ from ._clone import PREFIX, annotations
 from ._overhead import required_space, usable_space
 from ._quantity import parse
 
-Object = t.Dict[str, t.Any]
-Key = t.Tuple[str, str]
+Object = dict[str, t.Any]
+Key = tuple[str, str]
 
 _MEBIBYTE = 1 << 20
 _SUFFIX = "-scratch"
@@ -74,7 +74,9 @@ class Settings:
         """The volume mode of the claim that CDI will make: of `storage` the profile's first that fits (pkg/controller/datavolume/util.go)."""
         target = spec.get("storage") or spec.get("pvc") or {}
         wanted = set(target.get("accessModes") or [])
-        fitting = [each["volumeMode"] for each in self.property_sets(class_name) if wanted <= set(each.get("accessModes", []))]
+        fitting = [
+            each["volumeMode"] for each in self.property_sets(class_name) if wanted <= set(each.get("accessModes", []))
+        ]
         return str(target.get("volumeMode") or ("storage" in spec and next(iter(fitting), None)) or "Filesystem")
 
 
@@ -98,21 +100,32 @@ def need(spec: Object) -> Need:
     if kind is None:
         return Need(False, "A volume populator fills the volume, not CDI.")
     if kind == "upload":
-        return Need(True, "CDI gives every upload a scratch claim; a raw image, also a compressed one, and an archive go past it straight into the volume.")
+        return Need(
+            True,
+            "CDI gives every upload a scratch claim; a raw image, also a compressed one, and an archive go past it straight into the volume.",
+        )
     if spec.get("contentType") == "archive":
-        return Need(True, "CDI gives every import of an archive a scratch claim; the files go past it straight into the volume.")
+        return Need(
+            True, "CDI gives every import of an archive a scratch claim; the files go past it straight into the volume."
+        )
     if kind == "http":
         return Need(True, "Since 1.60 CDI stores every disk image from HTTP in scratch space before it converts it.")
     if kind == "registry":
         if source.get("pullMethod") == "node":
-            return Need(False, "With pull method node CDI reads the image from a container of the node, without scratch space.")
-        return Need(True, "CDI stores the layers of a registry's image in scratch space before it converts the disk in them.")
+            return Need(
+                False, "With pull method node CDI reads the image from a container of the node, without scratch space."
+            )
+        return Need(
+            True, "CDI stores the layers of a registry's image in scratch space before it converts the disk in them."
+        )
     if kind in ("s3", "gcs"):
         return _by_format(source.get("url") or "", "S3" if kind == "s3" else "Google Cloud Storage")
     if kind == "imageio":
         staged = any(stage.get("current") for stage in spec.get("checkpoints") or [])
         if staged:
-            return Need(True, "CDI stores a stage of a multi-stage import from oVirt in scratch space before it applies it.")
+            return Need(
+                True, "CDI stores a stage of a multi-stage import from oVirt in scratch space before it applies it."
+            )
         return Need(False, "CDI asks oVirt for a raw disk, which goes straight into the volume.")
     if kind == "vddk":
         return Need(False, "CDI reads a disk of vSphere block by block straight into the volume.")
@@ -129,7 +142,10 @@ def _by_format(url: str, where: str) -> Need:
         return Need(True, f"CDI stores an image from {where} that it has to convert ({ending[1:]}) in scratch space.")
     if ending in _RAW:
         return Need(False, f"CDI writes a raw image from {where}, also a compressed one, straight into the volume.")
-    return Need(None, f"CDI stores an image from {where} in scratch space unless its content is raw, which {name or 'the URL'} does not tell.")
+    return Need(
+        None,
+        f"CDI stores an image from {where} in scratch space unless its content is raw, which {name or 'the URL'} does not tell.",
+    )
 
 
 def storage_class(settings: Settings, target_class: str | None) -> tuple[str | None, str]:
@@ -143,17 +159,28 @@ def storage_class(settings: Settings, target_class: str | None) -> tuple[str | N
     if effective and effective == settings.asked_class:
         return effective, "It is configured as scratchSpaceStorageClass."
     if effective:
-        return effective, "It is the cluster's default class, which CDI before 1.65 takes where no class that exists is configured."
+        return (
+            effective,
+            "It is the cluster's default class, which CDI before 1.65 takes where no class that exists is configured.",
+        )
     if target_class and old:
-        return target_class, "It is the volume's own class, because no class that exists is configured and the cluster has no default class."
+        return (
+            target_class,
+            "It is the volume's own class, because no class that exists is configured and the cluster has no default class.",
+        )
     if target_class:
-        return target_class, "It is the volume's own class, which CDI since 1.65 takes where no class that exists is configured."
+        return (
+            target_class,
+            "It is the volume's own class, which CDI since 1.65 takes where no class that exists is configured.",
+        )
     if settings.default_class:
         return settings.default_class, "It is the cluster's default class, because the volume names none."
     return None, "No class is configured, the volume names none, and the cluster has no default class."
 
 
-def claim_bytes(settings: Settings, request: int, target_class: str | None, block: bool, scratch_class: str | None) -> int:
+def claim_bytes(
+    settings: Settings, request: int, target_class: str | None, block: bool, scratch_class: str | None
+) -> int:
     """The scratch claim's request for a target claim of `request` bytes (createScratchPersistentVolumeClaim in pkg/controller/util.go)."""
     usable = usable_space(request, 0.0 if block else overhead_of(settings, target_class), settings.version)
     required = required_space(usable, overhead_of(settings, scratch_class), settings.version)
@@ -216,7 +243,9 @@ def problems(settings: Settings, scratch_class: str | None) -> list[str]:
 def can_hold_scratch(settings: Settings, class_name: str | None) -> bool:
     """Whether a class can have a scratch claim; one whose StorageProfile says nothing may."""
     sets = settings.property_sets(class_name)
-    return not sets or any(each.get("volumeMode") == "Filesystem" and "ReadWriteOnce" in each.get("accessModes", []) for each in sets)
+    return not sets or any(
+        each.get("volumeMode") == "Filesystem" and "ReadWriteOnce" in each.get("accessModes", []) for each in sets
+    )
 
 
 def claim_name(volume: Object, claim: Object | None) -> str | None:
@@ -250,12 +279,19 @@ def left_over(volume: Object, scratch: Object | None, now: datetime | None = Non
 def orphaned_scratch(claims: t.Iterable[Object], now: datetime | None = None) -> list[Key]:
     """Scratch claims, of all `claims` that there are, whose volume has been gone for a minute: namespace and name."""
     claims = list(claims)
-    there = {(each["metadata"]["namespace"], mark) for each in claims for mark in (each["metadata"]["name"], each["metadata"]["uid"])}
+    there = {
+        (each["metadata"]["namespace"], mark)
+        for each in claims
+        for mark in (each["metadata"]["name"], each["metadata"]["uid"])
+    }
     now = now or datetime.now(timezone.utc)
     found = []
     for each in claims:
         metadata = each["metadata"]
-        if not metadata["name"].endswith(_SUFFIX) or (metadata.get("labels") or {}).get("app") != "containerized-data-importer":
+        if (
+            not metadata["name"].endswith(_SUFFIX)
+            or (metadata.get("labels") or {}).get("app") != "containerized-data-importer"
+        ):
             continue
         target = metadata["name"][: -len(_SUFFIX)]
         since = timestamp(metadata.get("deletionTimestamp") or metadata["creationTimestamp"])

@@ -14,7 +14,16 @@ from ._clone_facts import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_c
 from ._connection import Connection, Object
 from ._data_volume_facts import ObservedScratch, VolumeAndClaim, scratch_facts
 from ._errors import ApiError
-from ._resources import CDI, CDI_CONFIG, CONFIG_NAME, EVENT, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS, STORAGE_PROFILE, Resource
+from ._resources import (
+    CDI,
+    CDI_CONFIG,
+    CONFIG_NAME,
+    EVENT,
+    PERSISTENT_VOLUME_CLAIM,
+    STORAGE_CLASS,
+    STORAGE_PROFILE,
+    Resource,
+)
 from ._scratch import Settings, claim_name, need
 
 
@@ -22,7 +31,9 @@ def may_need(pairs: t.Iterable[VolumeAndClaim]) -> list[VolumeAndClaim]:
     return [pair for pair in pairs if need(pair.volume.get("spec") or {}).needed is not False]
 
 
-def read_settings(connection: Connection, pairs: t.Iterable[VolumeAndClaim], known: Settings | None = None) -> Settings | None:
+def read_settings(
+    connection: Connection, pairs: t.Iterable[VolumeAndClaim], known: Settings | None = None
+) -> Settings | None:
     """CDIConfig, release and, for volumes that are still to be filled, storage profiles and the default class: at most four requests.
 
     None, without a request, when no volume can need scratch space. What may not be read is left out. No request either when they are `known`.
@@ -66,7 +77,10 @@ def predicted_problems(settings: Settings | None, pairs: t.Iterable[VolumeAndCla
 
 
 def look_for(
-    connection: Connection, namespace: str | None, pairs: t.Iterable[VolumeAndClaim], claims: t.Iterable[Object] | None = None
+    connection: Connection,
+    namespace: str | None,
+    pairs: t.Iterable[VolumeAndClaim],
+    claims: t.Iterable[Object] | None = None,
 ) -> dict[tuple[str, str], ObservedScratch]:
     """What is known of each volume's scratch claim, by the volume's namespace and name; no request when none can need it.
 
@@ -100,7 +114,9 @@ def _get(connection: Connection, resource: Resource, name: str, namespace: str |
         return None
 
 
-def _list(connection: Connection, resource: Resource, namespace: str | None = None, field_selector: str = "") -> list[Object]:
+def _list(
+    connection: Connection, resource: Resource, namespace: str | None = None, field_selector: str = ""
+) -> list[Object]:
     try:
         return connection.list(resource, namespace, field_selector=field_selector)[0]
     except ApiError:

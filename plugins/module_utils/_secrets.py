@@ -22,8 +22,26 @@ _known: dict[str, bool] = {}
 # misspelt key.
 _PUBLIC_KEYS = frozenset(
     (
-        *("name", "username", "as", "as-uid", "as-groups", "as-user-extra", "client-certificate", "client-certificate-data", "client-key", "tokenFile"),
-        *("idp-issuer-url", "idp-certificate-authority", "idp-certificate-authority-data", "client-id", "extra-scopes", "extensions"),
+        *(
+            "name",
+            "username",
+            "as",
+            "as-uid",
+            "as-groups",
+            "as-user-extra",
+            "client-certificate",
+            "client-certificate-data",
+            "client-key",
+            "tokenFile",
+        ),
+        *(
+            "idp-issuer-url",
+            "idp-certificate-authority",
+            "idp-certificate-authority-data",
+            "client-id",
+            "extra-scopes",
+            "extensions",
+        ),
         *("command", "apiVersion", "interactiveMode", "installHint", "provideClusterInfo", "expiry", "args", "env"),
     )
 )
@@ -138,7 +156,12 @@ def _has_long_name(path: str) -> bool:
 def is_content(kubeconfig: str) -> bool:
     """Whether this is a kubeconfig's content, given where its path belongs: as it is, on one line, or in base64."""
     text = kubeconfig.strip()
-    return "\n" in text or text.startswith(("{", "[")) or bool(_FIELD.search(text) or decoded_content(text)) or _has_long_name(text)
+    return (
+        "\n" in text
+        or text.startswith(("{", "["))
+        or bool(_FIELD.search(text) or decoded_content(text))
+        or _has_long_name(text)
+    )
 
 
 def decoded_content(kubeconfig: str) -> str:
@@ -157,7 +180,9 @@ def secrets_of_text(text: str) -> set[str]:
         import yaml
 
         # As bytes: PyYAML takes no text of a class of its own, and Ansible's variables are such.
-        documents = list(yaml.load_all(text.encode("utf-8", "replace"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+        documents = list(
+            yaml.load_all(text.encode("utf-8", "replace"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        )
     except (ImportError, ValueError, RecursionError):
         return set()
     except Exception as exc:  # yaml.YAMLError, which may not be there.
@@ -205,7 +230,9 @@ def _below(value: t.Any, of_user: bool) -> set[str]:
             continue
         else:
             # Also a user that is not in a list of users: nothing else has fields of these names.
-            found |= _below(item, of_user or (key in ("users", "user") and isinstance(item, (dict, list))) or _is_secret_field(key))
+            found |= _below(
+                item, of_user or (key in ("users", "user") and isinstance(item, (dict, list))) or _is_secret_field(key)
+            )
     return found | {_decoded(text) for text in _texts(value.get("client-key-data")) if text in found} - {""}
 
 
@@ -263,7 +290,9 @@ def secrets_of_url(url: t.Any) -> set[str]:
         query = parse_qsl(urlsplit(url).query, keep_blank_values=False)
     except ValueError:
         query = []
-    found.update(value for name, value in query if len(value) >= _LONG or len(value) >= _SHORTEST and _SECRET_NAME.search(name))
+    found.update(
+        value for name, value in query if len(value) >= _LONG or (len(value) >= _SHORTEST and _SECRET_NAME.search(name))
+    )
     return found
 
 

@@ -85,14 +85,23 @@ def fetch(request: Request, deadline: float) -> Fetched:
         if not answer.partial or size is None or size <= len(answer.head):
             return Fetched(answer)
         try:
-            last = _get(urllib3, request, context, f"bytes={max(size - _END_BYTES, len(answer.head))}-{size - 1}", _END_BYTES, deadline)
+            last = _get(
+                urllib3,
+                request,
+                context,
+                f"bytes={max(size - _END_BYTES, len(answer.head))}-{size - 1}",
+                _END_BYTES,
+                deadline,
+            )
         except (_Stopped, urllib3.exceptions.HTTPError, OSError):
             return Fetched(answer)
         return Fetched(answer._replace(end=last.head) if last.partial else answer)
     except _Stopped as exc:
         return exc.outcome
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as exc:
-        return Fetched(reason=f"{public_url(request.url)} cannot be reached from the host that runs the task ({_cause(exc)})")
+        return Fetched(
+            reason=f"{public_url(request.url)} cannot be reached from the host that runs the task ({_cause(exc)})"
+        )
 
 
 def _context(request: Request) -> ssl.SSLContext:
@@ -115,13 +124,22 @@ def _get(urllib3: t.Any, request: Request, context: ssl.SSLContext, wanted: str,
         at_home = _place(url) == own
         proxied, pool = _pool(urllib3, url, context, left)
         response = pool.request(
-            "GET", url, headers=_headers(request, wanted, at_home), redirect=False, retries=False, preload_content=False, timeout=urllib3.Timeout(total=left)
+            "GET",
+            url,
+            headers=_headers(request, wanted, at_home),
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            timeout=urllib3.Timeout(total=left),
         )
         try:
             if response.status in _REDIRECTS and response.headers.get("Location"):
                 url = urljoin(url, response.headers["Location"])
                 if urlsplit(url).scheme not in ("http", "https"):
-                    raise _Stopped("", f"GET {public_url(request.url)} redirects to {public_url(url)}, which is not http or https; correct source.http.url")
+                    raise _Stopped(
+                        "",
+                        f"GET {public_url(request.url)} redirects to {public_url(url)}, which is not http or https; correct source.http.url",
+                    )
                 continue
             trusted = at_home and not (proxied and url.startswith("http:"))
             return _read(request, url, response, most, deadline, trusted=trusted)
@@ -138,7 +156,9 @@ def _read(request: Request, url: str, response: t.Any, most: int, deadline: floa
     if status not in (200, 206):
         told = f"GET {public_url(url)} returned {status}"
         # A proxy may say so of a host that it does not know, and another host may miss the credentials that it is not sent.
-        certain = status in _REFUSALS and (trusted or (status in (404, 410) and not (request.credentials or request.headers)))
+        certain = status in _REFUSALS and (
+            trusted or (status in (404, 410) and not (request.credentials or request.headers))
+        )
         raise _Stopped(told, f"{told}; {_REFUSALS[status]}" if certain else "")
     if response.headers.get("Content-Encoding", "identity") != "identity":
         raise _Stopped("the server packs what it sends")
@@ -149,7 +169,11 @@ def _read(request: Request, url: str, response: t.Any, most: int, deadline: floa
             break
         head += piece
     partial = status == 206
-    total = response.headers.get("Content-Range", "").rpartition("/")[2] if partial else response.headers.get("Content-Length", "")
+    total = (
+        response.headers.get("Content-Range", "").rpartition("/")[2]
+        if partial
+        else response.headers.get("Content-Length", "")
+    )
     size = int(total) if total.isdecimal() else None
     if len(head) < min(_PIECE_BYTES, size if size is not None else _PIECE_BYTES) and time.monotonic() >= deadline:
         raise _Stopped("the server is too slow to look at the file")

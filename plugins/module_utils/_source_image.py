@@ -124,9 +124,13 @@ def inspect_answer(url: str, answer: Answer, content_type: str | None) -> Source
         # Of a file on a server nobody says what it is to be.
         return SourceImage(refusal=str(exc).rstrip(".").replace("set format=raw", "set check_source=never"))
     if image.format == "tar" and content_type != "archive":
-        return SourceImage(refusal=f"{shown} is a tar archive, and CDI would store it as a raw disk; set content_type=archive, or give a disk image")
+        return SourceImage(
+            refusal=f"{shown} is a tar archive, and CDI would store it as a raw disk; set content_type=archive, or give a disk image"
+        )
     if image.format != "tar" and content_type == "archive":
-        return SourceImage(refusal=f"{shown} is a disk image ({image.format}), and content_type is archive; leave content_type out, or give a tar archive")
+        return SourceImage(
+            refusal=f"{shown} is a disk image ({image.format}), and content_type is archive; leave content_type out, or give a tar archive"
+        )
     return SourceImage(image)
 
 

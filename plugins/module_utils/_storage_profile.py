@@ -52,7 +52,11 @@ SPEC = (
         {
             "name": {"type": "str"},
             **OPTIONS,
-            "storage_profiles": {"type": "list", "elements": "dict", "options": {"name": {"type": "str", "required": True}, **OPTIONS}},
+            "storage_profiles": {
+                "type": "list",
+                "elements": "dict",
+                "options": {"name": {"type": "str", "required": True}, **OPTIONS},
+            },
         },
         required_one_of=[("name", "storage_profiles")],
         mutually_exclusive=[(option, "storage_profiles") for option in ("name", *OPTIONS)],
@@ -95,7 +99,9 @@ def check(params: dict[str, t.Any]) -> None:
         if not name:
             raise CdiError("name is empty; give the name of a storage class.")
         if len(sets) > _MOST_SETS:
-            raise CdiError(f"Storage profile {name}: claim_property_sets has {len(sets)} sets; give at most {_MOST_SETS}.")
+            raise CdiError(
+                f"Storage profile {name}: claim_property_sets has {len(sets)} sets; give at most {_MOST_SETS}."
+            )
         if not all(entry["access_modes"] for entry in sets):
             raise CdiError(
                 f"Storage profile {name}: claim_property_sets has a set without access_modes; give at least one access mode, for example ReadWriteOnce."
@@ -115,7 +121,12 @@ def run(task: Task) -> dict[str, t.Any]:
     _refuse_unknown_classes(task, items)
     waits = task.params["wait"] and not task.check_mode
     if waits:
-        _wait(task, [item for item in items if item.stored is None], lambda _item, stored: "" if stored else "CDI has not made it yet", deadline)
+        _wait(
+            task,
+            [item for item in items if item.stored is None],
+            lambda _item, stored: "" if stored else "CDI has not made it yet",
+            deadline,
+        )
     with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
         list(pool.map(lambda item: guarded(item, lambda: _ensure(task, item)), items))
     if waits:
@@ -135,7 +146,11 @@ def _refuse_unknown_classes(task: Task, items: list[Item]) -> None:
                 f"There is no StorageClass {name}; CDI makes a storage profile for each class: "
                 f"create the class first, or use one of: {', '.join(known(STORAGE_CLASS)) or 'none'}."
             )
-        elif asked and asked != ((item.stored or {}).get("spec") or {}).get("snapshotClass") and asked not in known(VOLUME_SNAPSHOT_CLASS):
+        elif (
+            asked
+            and asked != ((item.stored or {}).get("spec") or {}).get("snapshotClass")
+            and asked not in known(VOLUME_SNAPSHOT_CLASS)
+        ):
             item.error = (
                 f"Storage profile {name}: snapshot_class is {asked}, and there is no VolumeSnapshotClass of that name; "
                 f"create it first, or use one of: {', '.join(known(VOLUME_SNAPSHOT_CLASS)) or 'none'}."
@@ -159,7 +174,14 @@ def _ensure(task: Task, item: Item) -> None:
                 "take it away there, leave the option out, or take it over with force_conflicts=true."
             )
     desired = {"metadata": {"name": name}, "spec": item.wanted}
-    item.stored = write(task.connection, STORAGE_PROFILE, desired, before, check_mode=task.check_mode, force=task.params["force_conflicts"]).object
+    item.stored = write(
+        task.connection,
+        STORAGE_PROFILE,
+        desired,
+        before,
+        check_mode=task.check_mode,
+        force=task.params["force_conflicts"],
+    ).object
     left = {"spec": dict.fromkeys(emptied for emptied in item.emptied if emptied in (item.stored.get("spec") or {}))}
     if left["spec"]:
         task.connection.merge(STORAGE_PROFILE, name, None, left, dry_run=task.check_mode)
@@ -203,9 +225,18 @@ def _result(task: Task, items: list[Item]) -> dict[str, t.Any]:
     if task.params["storage_profiles"] is None:
         facts.update(storage_profile=for_result(items[0].stored), diff=items[0].diff if items[0].changed else {})
     else:
-        results = [{"name": item.profile["name"], "changed": item.changed, "storage_profile": for_result(item.stored)} for item in items]
-        facts["storage_profiles"] = [{**result, "error": item.error} if item.error else result for result, item in zip(results, items)]
-        facts["diff"] = [{"before_header": item.profile["name"], "after_header": item.profile["name"], **item.diff} for item in items if item.changed]
+        results = [
+            {"name": item.profile["name"], "changed": item.changed, "storage_profile": for_result(item.stored)}
+            for item in items
+        ]
+        facts["storage_profiles"] = [
+            {**result, "error": item.error} if item.error else result for result, item in zip(results, items)
+        ]
+        facts["diff"] = [
+            {"before_header": item.profile["name"], "after_header": item.profile["name"], **item.diff}
+            for item in items
+            if item.changed
+        ]
     errors = list(dict.fromkeys(item.error for item in items if item.error))
     if errors:
         raise CdiError(" ".join(errors), **facts)

@@ -19,7 +19,12 @@ _PEM = "give it in PEM format"
 
 
 def context_of(
-    *, verify: bool = True, ca: Pem | None = None, certificate: Pem | None = None, key: Pem | None = None, system_too: bool = False
+    *,
+    verify: bool = True,
+    ca: Pem | None = None,
+    certificate: Pem | None = None,
+    key: Pem | None = None,
+    system_too: bool = False,
 ) -> ssl.SSLContext:
     """A client's context. Raises CdiError with the option or field, and the file, of what cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -50,7 +55,9 @@ def _identify(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
     parts = {"certificate": content_of(certificate), "key": content_of(key)}
     if b"-----BEGIN CERTIFICATE-----" not in parts["certificate"]:
         swapped = b"PRIVATE KEY-----" in parts["certificate"] and b"-----BEGIN CERTIFICATE-----" in parts["key"]
-        raise CdiError(f"{certificate.source} holds no certificate; {'it seems that certificate and key are swapped' if swapped else _PEM}.")
+        raise CdiError(
+            f"{certificate.source} holds no certificate; {'it seems that certificate and key are swapped' if swapped else _PEM}."
+        )
     if b"PRIVATE KEY-----" not in parts["key"]:
         raise CdiError(f"{key.source} holds no private key; {_PEM}.")
     with _as_path(parts["certificate"]) as certificate_path, _as_path(parts["key"]) as key_path:
@@ -58,9 +65,13 @@ def _identify(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
             context.load_cert_chain(certificate_path, key_path, password="")
         except ssl.SSLError as exc:
             if exc.reason == "KEY_VALUES_MISMATCH":
-                raise CdiError(f"{key.source} is not the key of {certificate.source}; give the key that the certificate was made with.") from None
+                raise CdiError(
+                    f"{key.source} is not the key of {certificate.source}; give the key that the certificate was made with."
+                ) from None
             why = exc.reason or "not valid PEM"
-            raise CdiError(f"{certificate.source} and {key.source} cannot be used ({why}); {_PEM}, the key without a password.") from None
+            raise CdiError(
+                f"{certificate.source} and {key.source} cannot be used ({why}); {_PEM}, the key without a password."
+            ) from None
 
 
 def content_of(pem: Pem) -> bytes:

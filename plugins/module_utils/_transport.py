@@ -78,7 +78,9 @@ class Transport:
                 response = self._request(other, method, path, headers, options)
         return response
 
-    def _request(self, credentials: Credentials, method: str, path: str, headers: t.Mapping[str, str], options: dict[str, t.Any]) -> t.Any:
+    def _request(
+        self, credentials: Credentials, method: str, path: str, headers: t.Mapping[str, str], options: dict[str, t.Any]
+    ) -> t.Any:
         from urllib3._collections import HTTPHeaderDict  # urllib3 itself names it from release 2 on.
 
         sent = HTTPHeaderDict(self._headers(credentials))
@@ -89,7 +91,11 @@ class Transport:
         try:
             return self._source.renewed(rejected)
         except CdiError as exc:
-            raise ApiError(f"The API server rejected the credentials (HTTP 401), and they cannot be renewed: {exc}", 401, "Unauthorized") from exc
+            raise ApiError(
+                f"The API server rejected the credentials (HTTP 401), and they cannot be renewed: {exc}",
+                401,
+                "Unauthorized",
+            ) from exc
 
     def _headers(self, credentials: Credentials) -> list[tuple[str, str]]:
         """Impersonation, which may name a header more than once, and authorization. http.client sends characters as Latin-1: these are UTF-8."""
@@ -112,7 +118,9 @@ class Transport:
         certificate, key = access.certificate, access.key
         if credentials.certificate:
             source = getattr(access.identity, "source", "")
-            certificate = (certificate or Pem(f"{source}: the plugin's clientCertificateData"))._replace(data=credentials.certificate.encode())
+            certificate = (certificate or Pem(f"{source}: the plugin's clientCertificateData"))._replace(
+                data=credentials.certificate.encode()
+            )
             key = (key or Pem(f"{source}: the plugin's clientKeyData"))._replace(data=credentials.key.encode())
         options: dict[str, t.Any] = {"maxsize": 10}
         if self.host.startswith("https:"):
@@ -130,7 +138,9 @@ class Transport:
                     f"{proxy.source} is {proxy.url}, and the Python package PySocks, which SOCKS proxies need, is missing on the host "
                     "that runs this task; install it there with: pip install PySocks."
                 ) from exc
-            return SOCKSProxyManager(proxy.url, username=proxy.username or None, password=proxy.password or None, **options)
+            return SOCKSProxyManager(
+                proxy.url, username=proxy.username or None, password=proxy.password or None, **options
+            )
         if proxy.scheme == "https":
             # A proxy's certificate may come from the system's authorities, also where the API server's does not.
             options["proxy_ssl_context"] = context_of(verify=access.verify, ca=access.ca, system_too=True)
@@ -163,7 +173,9 @@ class Transport:
         url = self.host.replace("http", "ws", 1) + path
         try:
             # The package would follow redirects with all headers; old releases of it take one for a connection.
-            opened.connect(url, socket=carrier, header=headers, subprotocols=subprotocols, suppress_origin=True, redirect_limit=0)
+            opened.connect(
+                url, socket=carrier, header=headers, subprotocols=subprotocols, suppress_origin=True, redirect_limit=0
+            )
             if opened.getstatus() != 101:
                 raise websocket.WebSocketException(f"the answer is HTTP {opened.getstatus()} and not a WebSocket")
         except BaseException:
@@ -189,7 +201,9 @@ class Transport:
         if proxy and proxy.scheme == "http":
             parts = urlsplit(self.host)
             host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-            connection.set_tunnel(host, parts.port or (443 if parts.scheme == "https" else 80), headers=dict(self._access.proxy_headers))
+            connection.set_tunnel(
+                host, parts.port or (443 if parts.scheme == "https" else 80), headers=dict(self._access.proxy_headers)
+            )
         connection.connect()
         return connection.sock
 
@@ -214,13 +228,23 @@ class Transport:
                     f"the certificate of {self.host}{named} is for other names ({cause.verify_message}); "
                     "use a name of the certificate in host, or set tls-server-name in the kubeconfig to one"
                 )
-            remedy = "renew it, or correct the clock of the host that runs the task" if cause.verify_code in _OUT_OF_TIME else "give its CA as ca_cert"
+            remedy = (
+                "renew it, or correct the clock of the host that runs the task"
+                if cause.verify_code in _OUT_OF_TIME
+                else "give its CA as ca_cert"
+            )
             return f"the certificate of {self.host} is not valid ({cause.verify_message}); {remedy}"
         shown = _OBJECT_SHOWN.sub("", str(cause))
-        if isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        if isinstance(cause, ssl.SSLError) and cause.reason in (
+            "WRONG_VERSION_NUMBER",
+            "HTTP_REQUEST",
+            "RECORD_LAYER_FAILURE",
+        ):
             return f"{self.place} does not speak TLS ({cause.reason}); check the port, or write host as http://"
         checked = f"host, {proxy.source}" if proxy else "host, proxy"
-        return f"no answer from the Kubernetes API at {self.place} ({shown}); check {checked} and that the API server runs"
+        return (
+            f"no answer from the Kubernetes API at {self.place} ({shown}); check {checked} and that the API server runs"
+        )
 
 
 def _chain(exc: BaseException) -> list[BaseException]:

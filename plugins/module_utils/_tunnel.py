@@ -67,7 +67,9 @@ class _Spdy:
         return self._stream(self._ERROR, "error", port, self._FIN) + self._stream(self._DATA, "data", port, 0)
 
     def _stream(self, stream: int, kind: str, port: int, flags: int) -> bytes:
-        words = [word.encode() for pair in (("streamtype", kind), ("port", str(port)), ("requestid", "0")) for word in pair]
+        words = [
+            word.encode() for pair in (("streamtype", kind), ("port", str(port)), ("requestid", "0")) for word in pair
+        ]
         block = struct.pack(">I", len(words) // 2) + b"".join(struct.pack(">I", len(word)) + word for word in words)
         block = self._headers.compress(block) + self._headers.flush(zlib.Z_SYNC_FLUSH)
         return struct.pack(">IIIIH", self._SYN_STREAM, flags << 24 | 10 + len(block), stream, 0, 0) + block

@@ -40,7 +40,7 @@ from ._preallocation import REQUESTED
 from ._quantity import parse
 from ._verdict import FAILED, REACHED, WAITING, Verdict
 
-Object = t.Dict[str, t.Any]
+Object = dict[str, t.Any]
 
 UPLOAD_TARGET = f"{PREFIX}storage.upload.target"
 _ARCHIVE_NAME = re.compile(r"\.(tar|tar\.(gz|xz|zst)|tgz|txz|tzst)$", re.IGNORECASE)
@@ -54,7 +54,10 @@ _TARGET_OPTIONS = ("size", "storage_class_name", "volume_name", "access_modes", 
 OPTIONS: Object = {
     **{option: VOLUME_OPTIONS[option] for option in ("namespace", "labels", "annotations", *_SPEC_FIELDS)},
     **{
-        target: {"type": "dict", "options": {option: VOLUME_OPTIONS[target]["options"][option] for option in _TARGET_OPTIONS}}
+        target: {
+            "type": "dict",
+            "options": {option: VOLUME_OPTIONS[target]["options"][option] for option in _TARGET_OPTIONS},
+        }
         for target in ("storage", "pvc")
     },
 }
@@ -63,7 +66,9 @@ _NO_TARGET = dict.fromkeys({**VOLUME_OPTIONS["storage"]["options"], **VOLUME_OPT
 
 # Of what stands before CDI's proxy, and of what CDI says.
 _REMEDIES_OF_ROUTES = {
-    **dict.fromkeys((301, 302, 303, 307, 308), "The upload token is for this address only: give the right one as upload_proxy_url."),
+    **dict.fromkeys(
+        (301, 302, 303, 307, 308), "The upload token is for this address only: give the right one as upload_proxy_url."
+    ),
     404: "Correct upload_proxy_url: it leads to no upload proxy.",
     413: "Let the route to the upload proxy take bodies of any size (of an nginx Ingress: proxy-body-size 0).",
 }
@@ -94,10 +99,14 @@ LEFT_BEHIND = {
 
 def stripped(upload: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The options without the spaces and line ends that templates leave around values; a path may end in one."""
-    values = {key: value.strip() if isinstance(value, str) and key != "path" else value for key, value in upload.items()}
+    values = {
+        key: value.strip() if isinstance(value, str) and key != "path" else value for key, value in upload.items()
+    }
     for target in ("storage", "pvc"):
         if values[target]:
-            values[target] = {key: value.strip() if isinstance(value, str) else value for key, value in values[target].items()}
+            values[target] = {
+                key: value.strip() if isinstance(value, str) else value for key, value in values[target].items()
+            }
     return values
 
 
@@ -107,7 +116,9 @@ def check(upload: t.Mapping[str, t.Any]) -> None:
     if upload["content_type"] == "archive" and upload["format"] == "raw":
         raise CdiError(f"{name} has content_type=archive and format=raw; give one of them.")
     if upload["checksum"] is not None and not _CHECKSUM.fullmatch(upload["checksum"]):
-        raise CdiError(f"checksum of {name} is {upload['checksum']!r}; give sha256: and the 64 hexadecimal digits of the file's SHA-256.")
+        raise CdiError(
+            f"checksum of {name} is {upload['checksum']!r}; give sha256: and the 64 hexadecimal digits of the file's SHA-256."
+        )
     given = [target for target in ("storage", "pvc") if upload[target]]
     volume = declared(upload)
     for target in given or ["storage"]:
@@ -133,16 +144,22 @@ def content_type(upload: t.Mapping[str, t.Any], image: Image, *, for_archives: b
     asked, name, path = upload["content_type"], upload["name"], upload["path"]
     undecided = image.format == "tar" and asked is None and not for_archives
     if undecided and image.wraps:
-        raise CdiError(f"{path} is {image.wraps}. To unpack the archive itself into the volume, set content_type=archive.")
+        raise CdiError(
+            f"{path} is {image.wraps}. To unpack the archive itself into the volume, set content_type=archive."
+        )
     if undecided and not _ARCHIVE_NAME.search(path):
         raise CdiError(
             f"{path} is a tar archive, perhaps an exported volume, and its name does not say so; set content_type=archive to unpack it into a file system, "
             f"or unpack it first (tar -xf {shlex.quote(path)}) and give the disk image that is inside as path."
         )
     if asked == "archive" and image.format != "tar":
-        raise CdiError(f"{name} has content_type=archive, and {path} is a disk image ({image.format}); give a tar archive, or leave content_type out.")
+        raise CdiError(
+            f"{name} has content_type=archive, and {path} is a disk image ({image.format}); give a tar archive, or leave content_type out."
+        )
     if asked == "kubevirt" and image.format == "tar":
-        raise CdiError(f"{name} has content_type=kubevirt, and {path} is a tar archive; give a disk image, or leave content_type out.")
+        raise CdiError(
+            f"{name} has content_type=kubevirt, and {path} is a tar archive; give a disk image, or leave content_type out."
+        )
     return "archive" if image.format == "tar" else t.cast("str | None", asked)
 
 
@@ -155,7 +172,9 @@ def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: Overhea
     spec = (stored or {}).get("spec") or {}
     for_archives = spec.get("contentType") == "archive"
     # Of a volume for archives CDI would only find out when all has been sent.
-    volume["content_type"] = content_type(upload, image, for_archives=for_archives) or ("kubevirt" if for_archives else None)
+    volume["content_type"] = content_type(upload, image, for_archives=for_archives) or (
+        "kubevirt" if for_archives else None
+    )
     target = "pvc" if volume["pvc"] or ("pvc" in spec and not volume["storage"]) else "storage"
     given = volume[target] or {}
     before = spec.get(target) or {}
@@ -166,9 +185,14 @@ def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: Overhea
             wanted["spec"][field] = spec[field]
     if volume[target] is None and before:
         wanted["spec"][target] = copy.deepcopy(before)
-    wanted["spec"][target]["resources"] = {"requests": {"storage": _size(upload, image, overhead if target == "pvc" else NO_OVERHEAD, given, before)}}
+    wanted["spec"][target]["resources"] = {
+        "requests": {"storage": _size(upload, image, overhead if target == "pvc" else NO_OVERHEAD, given, before)}
+    }
     for kind, keep in (("labels", ()), ("annotations", (BIND_IMMEDIATELY,))):
-        wanted["metadata"][kind] = {**_inherited((stored or {}).get("metadata", {}).get(kind), keep), **wanted["metadata"][kind]}
+        wanted["metadata"][kind] = {
+            **_inherited((stored or {}).get("metadata", {}).get(kind), keep),
+            **wanted["metadata"][kind],
+        }
     return wanted
 
 
@@ -176,7 +200,9 @@ def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: Overhead, given
     size, disk = given.get("size"), image.needed_size
     needed = required_space(disk, *overhead) if disk is not None and overhead.share else disk
     if size is not None:
-        refuse_too_small(upload, image, int(parse(size)), needed, f"size is {size!r}", "request at least that, or omit the size")
+        refuse_too_small(
+            upload, image, int(parse(size)), needed, f"size is {size!r}", "request at least that, or omit the size"
+        )
         return str(size)
     requested = ((before.get("resources") or {}).get("requests") or {}).get("storage")
     if requested is not None and (needed is None or parse(requested) >= needed):
@@ -188,7 +214,9 @@ def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: Overhead, given
     return f"{-(-enough_space(disk, *overhead) // MIB)}Mi"
 
 
-def refuse_too_small(upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str, remedy_: str) -> None:
+def refuse_too_small(
+    upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, told: str, remedy_: str
+) -> None:
     """CDI would only find out when all has been sent."""
     if needed is not None and size < needed:
         what = f"{upload['path']} ({describe(image)})"
@@ -255,7 +283,9 @@ def is_populated(volume: Object | None, claim: Object | None) -> bool:
     return is_collected(claim) or annotations(claim).get(f"{PREFIX}storage.pod.phase") == "Succeeded"
 
 
-def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, claim: Object | None, drift: Drift) -> tuple[str, str]:
+def plan(
+    upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, claim: Object | None, drift: Drift
+) -> tuple[str, str]:
     """What to do (CREATE, SEND, REPLACE, RECORD or NOTHING), and why it has to be a replacement.
 
     `drift`: what differs between the DataVolume that is asked for and the stored one. Raises CdiError when data would have to be deleted
@@ -278,10 +308,21 @@ def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, clai
                 "or say overwrite=different to delete the volume and make it anew."
             )
         begun = annotations(claim).get(INTENDED)
-        remains = [] if begun in (None, digest) else [f"it has the remains of an unfinished upload of the file with SHA-256 {begun}"]
+        remains = (
+            []
+            if begun in (None, digest)
+            else [f"it has the remains of an unfinished upload of the file with SHA-256 {begun}"]
+        )
         # Who makes a claim of their own a target may have put something into it before.
-        if remains and volume is None and populated_by_source(t.cast(Object, claim)) is None and upload["overwrite"] == "never":
-            raise CdiError(f"{what}: {remains[0]}, and perhaps older data; say overwrite=different to delete it with its data and upload anew.")
+        if (
+            remains
+            and volume is None
+            and populated_by_source(t.cast(Object, claim)) is None
+            and upload["overwrite"] == "never"
+        ):
+            raise CdiError(
+                f"{what}: {remains[0]}, and perhaps older data; say overwrite=different to delete it with its data and upload anew."
+            )
         why = "; ".join([*drift.lines, *remains])
         return (REPLACE, why) if why else (SEND, "")
     uploaded = annotations(claim).get(UPLOADED)
@@ -294,12 +335,18 @@ def plan(upload: t.Mapping[str, t.Any], digest: str, volume: Object | None, clai
             "kubevirt.cdi.data_volume, or say overwrite=always to delete it with its data and upload anew."
         )
     if held != digest:
-        why = f"it holds the file with SHA-256 {held}, and {upload['path']} has {digest}" if held else "it is not known which file it holds"
+        why = (
+            f"it holds the file with SHA-256 {held}, and {upload['path']} has {digest}"
+            if held
+            else "it is not known which file it holds"
+        )
     else:
         why = "; ".join(drift.lines) or "overwrite is always"
     if upload["overwrite"] == "never":
         keep = "" if held else f", or annotate its claim with {UPLOADED} when you know the file"
-        raise CdiError(f"{what} is already filled, and {why}; say overwrite=different to delete it with its data and upload anew{keep}.")
+        raise CdiError(
+            f"{what} is already filled, and {why}; say overwrite=different to delete it with its data and upload anew{keep}."
+        )
     return REPLACE, why
 
 
@@ -312,7 +359,9 @@ def judge_claim_ready(claim: Object | None, around: Evidence | None = None) -> V
     verdict = weigh(claim, around) if around else None
     if verdict:
         return verdict
-    told = annotations(claim).get(f"{PREFIX}storage.condition.running.message") or annotations(claim).get(f"{PREFIX}storage.condition.bound.message")
+    told = annotations(claim).get(f"{PREFIX}storage.condition.running.message") or annotations(claim).get(
+        f"{PREFIX}storage.condition.bound.message"
+    )
     phase = (claim.get("status") or {}).get("phase")
     return Verdict(WAITING, f"it is {phase}, and its upload server is not ready" + (f" ({told})" if told else ""))
 
@@ -347,12 +396,19 @@ class CompletionJudge:
             return phase, ready == "true", int(restarts or 0), message
         status = stored.get("status") or {}
         phase = status.get("phase") or "Pending"
-        return phase, phase == "UploadReady", status.get("restartCount", 0), conditions(stored).get("Running", {}).get("message", "")
+        return (
+            phase,
+            phase == "UploadReady",
+            status.get("restartCount", 0),
+            conditions(stored).get("Running", {}).get("message", ""),
+        )
 
 
 def is_worth_a_retry(status: int, text: str) -> bool:
     """Whether the same bytes may be taken next time: the way was bad, or the server busy or gone; not what it said of the image."""
-    return status in (0, 401, 408, 409, 429, 502, 503, 504) or (status == 500 and bool(re.search(r"unexpected EOF|connection|timeout|reset", text)))
+    return status in (0, 401, 408, 409, 429, 502, 503, 504) or (
+        status == 500 and bool(re.search(r"unexpected EOF|connection|timeout|reset", text))
+    )
 
 
 def is_busy(status: int, text: str) -> bool:
@@ -380,7 +436,9 @@ def told(status: int, text: str) -> str:
 
 def remedy(status: int, text: str, image: Image | None = None) -> str:
     """What helps against what the upload server said, or what stands before it, as a sentence of its own."""
-    found = next((sentence for words, sentence in _REMEDIES.items() if re.search(words, text)), _REMEDIES_OF_ROUTES.get(status))
+    found = next(
+        (sentence for words, sentence in _REMEDIES.items() if re.search(words, text)), _REMEDIES_OF_ROUTES.get(status)
+    )
     needed = image.needed_size if image else None
     return f" {found.format(needed='more room' if needed is None else f'{needed // MIB}Mi')}" if found else ""
 

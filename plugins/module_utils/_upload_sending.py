@@ -120,7 +120,13 @@ def _is_anothers(item: Item, volume: Object, claim: Object | None) -> bool:
 
 def annotate(session: Session, item: Item, annotations_: dict[str, str | None]) -> Object:
     namespace, name = item.key
-    return session.connection.merge(PERSISTENT_VOLUME_CLAIM, name, namespace, {"metadata": {"annotations": annotations_}}, dry_run=session.check_mode)
+    return session.connection.merge(
+        PERSISTENT_VOLUME_CLAIM,
+        name,
+        namespace,
+        {"metadata": {"annotations": annotations_}},
+        dry_run=session.check_mode,
+    )
 
 
 def send_until_taken(session: Session, item: Item) -> None:
@@ -145,7 +151,9 @@ def send_until_taken(session: Session, item: Item) -> None:
             if may_be_taken:
                 break  # CDI had taken all of an attempt before, although its answer got lost.
             _forget(session, item)
-            raise CdiError(f"{item.what} was filled by another client during this upload; run the task again to compare.")
+            raise CdiError(
+                f"{item.what} was filled by another client during this upload; run the task again to compare."
+            )
         if not token or time.monotonic() - token_time > _TOKEN_SECONDS:
             token, token_time = _token(session, item), time.monotonic()
         try:
@@ -184,18 +192,27 @@ def send_until_taken(session: Session, item: Item) -> None:
             if verdict.state == REACHED:
                 break
             told, item.may_finish = verdict.reason, False
-        elif rules.is_full(answer.text) and remains and item.volume is not None and attempts <= session.task.params["retries"]:
+        elif (
+            rules.is_full(answer.text)
+            and remains
+            and item.volume is not None
+            and attempts <= session.task.params["retries"]
+        ):
             # What a killed server has written of a raw disk stays, and the next takes it for lost space. Nothing else is in there.
             replace(session, item, told)
             remains = False
             continue
         elif not rules.is_worth_a_retry(answer.status, answer.text):
-            raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed: {told}.{rules.remedy(answer.status, answer.text, item.image)}")
+            raise CdiError(
+                f"The upload of {item.upload['path']} into {item.title} failed: {told}.{rules.remedy(answer.status, answer.text, item.image)}"
+            )
         remains = remains or (item.bytes_sent > 0 and not nothing_taken)
     else:
         if not may_be_begun:
             _forget(session, item)
-        raise CdiError(f"The upload of {item.upload['path']} into {item.title} failed after {attempts} attempts; last error: {told}.{_warnings(session, item)}")
+        raise CdiError(
+            f"The upload of {item.upload['path']} into {item.title} failed after {attempts} attempts; last error: {told}.{_warnings(session, item)}"
+        )
     if item.volume is not None:
         item.volume = session.connection.get(DATA_VOLUME, item.key[1], item.key[0])
     item.claim = annotate(session, item, {rules.UPLOADED: item.digest, BEGUN: None})
@@ -223,7 +240,9 @@ def _ready(session: Session, item: Item) -> Object:
 
     def judge(_name: str, stored: Object | None, around: Evidence | None = None) -> Verdict:
         around = around or looked.get(name)
-        return rules.judge_claim_ready(stored, around) if item.volume is None else diagnosis.judge(volume, stored, around)
+        return (
+            rules.judge_claim_ready(stored, around) if item.volume is None else diagnosis.judge(volume, stored, around)
+        )
 
     reader = EvidenceReader(session.connection, namespace)
 
@@ -232,12 +251,18 @@ def _ready(session: Session, item: Item) -> Object:
         return {each: judge(each, stored, around) for each, stored in quiet.items()}
 
     deadline = time.monotonic() + session.timeout
-    outcome = wait_for(session.connection, item.resource, namespace, [name], judge, deadline, StallProbe(diagnosis.moved, probe))[name]
+    outcome = wait_for(
+        session.connection, item.resource, namespace, [name], judge, deadline, StallProbe(diagnosis.moved, probe)
+    )[name]
     collected = _collected(session, item, outcome)
     if collected:
         return collected
     if outcome.verdict.state != REACHED or outcome.object is None:
-        how = "cannot take the upload" if outcome.verdict.state == FAILED else f"is not ready for the upload after {session.timeout} s"
+        how = (
+            "cannot take the upload"
+            if outcome.verdict.state == FAILED
+            else f"is not ready for the upload after {session.timeout} s"
+        )
         raise CdiError(f"{item.what} {how}: {outcome.verdict.reason}.{_warnings(session, item)}")
     item.claim = session.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
     intended = annotations(item.claim).get(rules.INTENDED)
@@ -274,9 +299,13 @@ def _token(session: Session, item: Item) -> str:
         "metadata": {"name": name, "namespace": namespace},
         "spec": {"pvcName": name},
     }
-    token = (session.connection.create(UPLOAD_TOKEN_REQUEST, body, namespace, dry_run=False).get("status") or {}).get("token")
+    token = (session.connection.create(UPLOAD_TOKEN_REQUEST, body, namespace, dry_run=False).get("status") or {}).get(
+        "token"
+    )
     if not token:
-        raise CdiError(f"CDI gave no upload token for {item.title}; see that Deployment cdi-apiserver runs, and run the task again.")
+        raise CdiError(
+            f"CDI gave no upload token for {item.title}; see that Deployment cdi-apiserver runs, and run the task again."
+        )
     remember({str(token)})
     return str(token)
 
@@ -306,7 +335,12 @@ def _finish(session: Session, item: Item, target: Object) -> Verdict:
     namespace, name = item.key
     finish = rules.CompletionJudge(target, is_claim=item.volume is None)
     outcome = wait_for(
-        session.connection, item.resource, namespace, [name], lambda _name, stored: finish.judge(stored), time.monotonic() + session.timeout
+        session.connection,
+        item.resource,
+        namespace,
+        [name],
+        lambda _name, stored: finish.judge(stored),
+        time.monotonic() + session.timeout,
     )[name]
     if _collected(session, item, outcome):
         return Verdict(REACHED)

@@ -121,7 +121,10 @@ class Session:
         params = self.task.params
         with self._lock:
             if self._route is None:
-                url, ca, namespace = ((params[option] or "").strip() for option in ("upload_proxy_url", "upload_proxy_ca", "cdi_namespace"))
+                url, ca, namespace = (
+                    (params[option] or "").strip()
+                    for option in ("upload_proxy_url", "upload_proxy_ca", "cdi_namespace")
+                )
                 self._route = find_route(self.connection, url, ca, namespace, self.task.warn)
             return self._route
 
@@ -136,7 +139,13 @@ class Session:
 
     def _check_right(self, resource: Resource, verb: str, namespace: str, name: str) -> None:
         review = SELF_SUBJECT_ACCESS_REVIEW
-        asked = {"namespace": namespace, "name": name, "verb": verb, "group": resource.group, "resource": resource.plural}
+        asked = {
+            "namespace": namespace,
+            "name": name,
+            "verb": verb,
+            "group": resource.group,
+            "resource": resource.plural,
+        }
         body = {"apiVersion": review.api_version, "kind": review.kind, "spec": {"resourceAttributes": asked}}
         try:
             allowed = (self.connection.create(review, body, dry_run=False).get("status") or {}).get("allowed")
@@ -146,7 +155,9 @@ class Session:
             return  # Nobody says, so it is seen.
         if allowed is False:
             what = resource.plural + (f".{resource.group}" if resource.group else "")
-            raise CdiError(f'Cannot upload into namespace {namespace}: the account may not {verb} {what} there; grant the verb "{verb}" on {what}.')
+            raise CdiError(
+                f'Cannot upload into namespace {namespace}: the account may not {verb} {what} there; grant the verb "{verb}" on {what}.'
+            )
 
     def refuse_users(self, item: Item) -> None:
         """Raises CdiError while somebody uses the data that are about to be deleted."""

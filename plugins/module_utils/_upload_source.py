@@ -27,10 +27,14 @@ def open_source(path: str) -> io.FileIO:
     """Open a file or block device. Raises CdiError for what has no size and no second reading, and for a file that is not there."""
     try:
         _refuse_others(path, os.stat(path).st_mode)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # What has become a pipe meanwhile must not block, either.
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        )  # What has become a pipe meanwhile must not block, either.
     except FileNotFoundError as exc:
         hint = "for a URL use module data_volume with source.http" if re.match(r"\w+:/", path) else "check path"
-        raise CdiError(f"File {path} was not found on the host that runs the task ({os.uname().nodename}); {hint}.") from exc
+        raise CdiError(
+            f"File {path} was not found on the host that runs the task ({os.uname().nodename}); {hint}."
+        ) from exc
     except OSError as exc:
         raise unreadable(path, exc) from exc
     file = io.FileIO(descriptor, "rb")
@@ -45,13 +49,17 @@ def open_source(path: str) -> io.FileIO:
 def unreadable(path: str, exc: OSError) -> CdiError:
     """What an error of the operating system means for the file."""
     remedy = "run the task as a user who may read it (become)" if isinstance(exc, PermissionError) else "check path"
-    return CdiError(f"Cannot read {path} on the host that runs the task ({os.uname().nodename}): {exc.strerror or exc}; {remedy}.")
+    return CdiError(
+        f"Cannot read {path} on the host that runs the task ({os.uname().nodename}): {exc.strerror or exc}; {remedy}."
+    )
 
 
 def _refuse_others(path: str, mode: int) -> None:
     what = next((name for test, name in _OTHERS if test(mode)), None)
     if what:
-        raise CdiError(f"{path} is {what}, which cannot be uploaded; give a file or a block device. Write what comes from a program into a file first.")
+        raise CdiError(
+            f"{path} is {what}, which cannot be uploaded; give a file or a block device. Write what comes from a program into a file first."
+        )
 
 
 def size_of(descriptor: int) -> int:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from . import _data_volume as data_volume
 from . import _upload as rules
-from ._apply import normalise, for_result
+from ._apply import for_result, normalise
 from ._argspec import CREATE_NAMESPACE, PROGRESS, WHEN_IN_USE, ArgumentSpec
 from ._clone import annotations
 from ._collected import as_volume, collected_drift, is_collected, will_be_collected
@@ -87,7 +87,9 @@ def run(task: Task) -> dict[str, t.Any]:
         facts.update({**results[0], "changed": changed})
     else:
         facts["uploads"] = results
-        facts["diff"] = [{"before_header": item.title, "after_header": item.title, **item.diff} for item in items if item.diff]
+        facts["diff"] = [
+            {"before_header": item.title, "after_header": item.title, **item.diff} for item in items if item.diff
+        ]
     errors = [item.error for item in items if item.error]
     if errors:
         raise CdiError(" ".join(errors), **facts)
@@ -161,7 +163,9 @@ def _look_at_file(session: Session, item: Item) -> None:
         if item.image.compression:
             item.digest = _checked(item, digest.hexdigest())
     if item.image.tail:
-        session.task.warn(f"The last {item.image.tail} bytes of {path} are behind the end of what is packed in it, and are not sent.")
+        session.task.warn(
+            f"The last {item.image.tail} bytes of {path} are behind the end of what is packed in it, and are not sent."
+        )
     if not item.digest and (item.upload["checksum"] or exists):
         item.digest = _sha256(session, item)
 
@@ -185,7 +189,9 @@ def _check_before_writing(session: Session, item: Item) -> None:
 def _wanted(session: Session, item: Item) -> tuple[Object | None, data_volume.Drift]:
     """The DataVolume to have and what differs from the stored one; an existing claim is only checked."""
     image = t.cast(Image, item.image)
-    collected = as_volume(item.claim) if item.volume is None and item.claim is not None and is_collected(item.claim) else None
+    collected = (
+        as_volume(item.claim) if item.volume is None and item.claim is not None and is_collected(item.claim) else None
+    )
     if item.volume is None and item.claim is not None and collected is None:
         _check_claim(session, item, image, item.claim)
         return None, data_volume.Drift([])
@@ -197,7 +203,11 @@ def _wanted(session: Session, item: Item) -> tuple[Object | None, data_volume.Dr
     if item.volume is None:
         return wanted, data_volume.Drift([])
     drift = data_volume.spec_drift(data_volume.without_chosen(wanted, item.volume, item.claim), item.volume)
-    has_grown = drift.grows_to is not None and item.claim is not None and session.is_large_enough(item.claim, wanted["spec"], drift.grows_to)
+    has_grown = (
+        drift.grows_to is not None
+        and item.claim is not None
+        and session.is_large_enough(item.claim, wanted["spec"], drift.grows_to)
+    )
     return wanted, data_volume.Drift([]) if has_grown else drift
 
 
@@ -229,7 +239,9 @@ def _checked(item: Item, found: str) -> str:
     checksum = item.upload["checksum"]
     if checksum and found != rules.digest_of(checksum):
         differs = f"expected {checksum.lower()}, got sha256:{found}"
-        raise CdiError(f"{item.upload['path']} does not match checksum: {differs}; nothing was sent. Correct checksum, or the file.")
+        raise CdiError(
+            f"{item.upload['path']} does not match checksum: {differs}; nothing was sent. Correct checksum, or the file."
+        )
     return found
 
 
@@ -243,7 +255,9 @@ def _check_claim(session: Session, item: Item, image: Image, claim: Object) -> N
         )
     if image.needed_size is not None:
         needed = required_space(image.needed_size, *session.overhead(claim["spec"]))
-        rules.refuse_too_small(item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small", "give a larger claim")
+        rules.refuse_too_small(
+            item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small", "give a larger claim"
+        )
 
 
 def _label(session: Session, item: Item) -> None:
@@ -254,25 +268,41 @@ def _label(session: Session, item: Item) -> None:
     missing = {
         kind: given
         for kind in ("labels", "annotations")
-        if (given := {key: value for key, value in data_volume.texts(item.upload[kind]).items() if (metadata.get(kind) or {}).get(key) != value})
+        if (
+            given := {
+                key: value
+                for key, value in data_volume.texts(item.upload[kind]).items()
+                if (metadata.get(kind) or {}).get(key) != value
+            }
+        )
     }
     if missing:
         before = item.volume
         try:
-            item.volume = session.connection.merge(DATA_VOLUME, item.key[1], item.key[0], {"metadata": missing}, dry_run=session.check_mode)
+            item.volume = session.connection.merge(
+                DATA_VOLUME, item.key[1], item.key[0], {"metadata": missing}, dry_run=session.check_mode
+            )
         except ApiError as exc:
             if not exc.not_found or not will_be_collected(before):
                 raise
             item.volume = None  # CDI has deleted it since it was read.
             return
-        item.changed, item.diff = True, {"before": {"metadata": normalise(before)["metadata"]}, "after": {"metadata": normalise(item.volume)["metadata"]}}
+        item.changed, item.diff = (
+            True,
+            {
+                "before": {"metadata": normalise(before)["metadata"]},
+                "after": {"metadata": normalise(item.volume)["metadata"]},
+            },
+        )
 
 
 def _result(task: Task, item: Item) -> dict[str, t.Any]:
     namespace, name = item.key
     preallocation = preallocation_facts(item.volume, item.claim)
     if item.changed and preallocation["ignored"]:
-        task.warn(f"{'PersistentVolumeClaim' if item.volume is None else 'DataVolume'} {item.title} is not preallocated: {preallocation['ignored']}")
+        task.warn(
+            f"{'PersistentVolumeClaim' if item.volume is None else 'DataVolume'} {item.title} is not preallocated: {preallocation['ignored']}"
+        )
     image, seconds = item.image, item.seconds
     collected = item.volume is None and is_collected(item.claim)
     result = {

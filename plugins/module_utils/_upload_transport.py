@@ -74,7 +74,9 @@ class Route(t.NamedTuple):
     path: str = _PATH
 
 
-def find_route(connection: Connection, url: str | None, ca: str | None, namespace: str | None, warn: t.Callable[[str], None]) -> Route:
+def find_route(
+    connection: Connection, url: str | None, ca: str | None, namespace: str | None, warn: t.Callable[[str], None]
+) -> Route:
     """The URL that is given, else the one that CDI publishes, else a port-forward. The route has been tried, and of a port-forward may be opened later.
 
     Raises CdiError for a certificate that is not trusted, ApiError for a right that is missing, and Unreachable when nothing answers at the URL.
@@ -104,7 +106,11 @@ def find_route(connection: Connection, url: str | None, ca: str | None, namespac
         try:
             return TlsStream(Tunnel(opened, _POD_PORT, _HANDSHAKE_SECONDS), context, service)
         except ssl.SSLCertVerificationError as exc:
-            raise CdiError(_distrust(f"Pod {namespace}/{name}", service, exc, "run the task again when CDI has renewed its certificates")) from exc
+            raise CdiError(
+                _distrust(
+                    f"Pod {namespace}/{name}", service, exc, "run the task again when CDI has renewed its certificates"
+                )
+            ) from exc
         except OSError as exc:
             raise Unreachable(f"The upload proxy in Pod {namespace}/{name} does not answer ({exc}).") from exc
 
@@ -141,7 +147,9 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
     def connect(context: ssl.SSLContext) -> TlsStream:
         plain = socket.create_connection((host, port), timeout=_CONNECT_SECONDS)
         plain.settimeout(_HANDSHAKE_SECONDS)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # The end of a file must not wait for the answer to what came before.
+        plain.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # The end of a file must not wait for the answer to what came before.
         stream = TlsStream(plain, context, host)
         if context is own and service not in stream.names:
             stream.close()
@@ -158,7 +166,9 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
             except ssl.SSLCertVerificationError as exc:
                 distrust.append(exc)
             except OSError as exc:
-                remedy = "; correct upload_proxy_url, or leave it out to go through the API server" if name == GIVEN else ""
+                remedy = (
+                    "; correct upload_proxy_url, or leave it out to go through the API server" if name == GIVEN else ""
+                )
                 raise Unreachable(f"No upload proxy answers at {shown} ({exc}){remedy}.") from exc
             else:
                 contexts[:] = [context]  # The others need not be tried again.
@@ -166,7 +176,9 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
         raise CdiError(_distrust(shown, host, distrust[0], "give the CA in upload_proxy_ca")) from distrust[0]
 
     before = parts.path.rstrip("/")
-    return Route(name, parts.netloc.rpartition("@")[2], open_stream, before if before.endswith(_PATH) else before + _PATH)
+    return Route(
+        name, parts.netloc.rpartition("@")[2], open_stream, before if before.endswith(_PATH) else before + _PATH
+    )
 
 
 def _trusting(ca: str, where: str, context: ssl.SSLContext | None = None) -> ssl.SSLContext:
@@ -176,7 +188,9 @@ def _trusting(ca: str, where: str, context: ssl.SSLContext | None = None) -> ssl
             return ssl.create_default_context(cadata=ca)
         context.load_verify_locations(cadata=ca)
     except (ssl.SSLError, ValueError) as exc:
-        raise CdiError(f"The CA of the upload proxy in {where} cannot be read ({exc}); it must hold PEM certificates.") from exc
+        raise CdiError(
+            f"The CA of the upload proxy in {where} cannot be read ({exc}); it must hold PEM certificates."
+        ) from exc
     return context
 
 
@@ -216,7 +230,9 @@ def _own_ca(connection: Connection, namespace: str, *, needed: bool = True) -> s
 def _ready_pod(connection: Connection, namespace: str) -> str:
     pods, _version = connection.list(POD, namespace, label_selector=_POD_LABEL)
     for pod in pods:
-        conditions = {condition["type"]: condition["status"] for condition in (pod.get("status") or {}).get("conditions") or []}
+        conditions = {
+            condition["type"]: condition["status"] for condition in (pod.get("status") or {}).get("conditions") or []
+        }
         if conditions.get("Ready") == "True" and not pod["metadata"].get("deletionTimestamp"):
             return str(pod["metadata"]["name"])
     raise Unreachable(f"No pod of the upload proxy is ready in namespace {namespace}; see Deployment cdi-uploadproxy.")
@@ -273,8 +289,14 @@ def _unchanged(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
         first, read = read == 0, read + len(chunk)
         if digest:
             digest.update(chunk)
-        if not chunk or ((first or read == sent_size) and FileIdentity.of(opened.fileno()) != file.identity) or not _is_whole(opened, file, read, digest):
-            raise FileChanged(f"{file.path} changed during the upload, which was aborted; run the task again when nothing writes to the file.")
+        if (
+            not chunk
+            or ((first or read == sent_size) and FileIdentity.of(opened.fileno()) != file.identity)
+            or not _is_whole(opened, file, read, digest)
+        ):
+            raise FileChanged(
+                f"{file.path} changed during the upload, which was aborted; run the task again when nothing writes to the file."
+            )
         yield chunk
 
 

@@ -26,9 +26,12 @@ _NAMED = 3
 _PROTECTION = "kubernetes.io/pvc-protection"
 _SECONDS = 10.0
 # What is not found when these may not be listed.
-_UNSEEN = {VIRTUAL_MACHINE: "Stopped virtual machines that use the data", VOLUME_CLONE_SOURCE: "Clones that read the data"}
+_UNSEEN = {
+    VIRTUAL_MACHINE: "Stopped virtual machines that use the data",
+    VOLUME_CLONE_SOURCE: "Clones that read the data",
+}
 
-Key = t.Tuple[str, str]
+Key = tuple[str, str]
 
 
 class PodUser(t.NamedTuple):
@@ -52,7 +55,13 @@ class Users(t.NamedTuple):
     def sentence(self) -> str:
         """`pod demo/a, VirtualMachine demo/vm (pod demo/virt-launcher-vm-x)`: what stands behind "is in use by"."""
         pods = [f"{pod.machine} (pod {pod.title})" if pod.machine else f"pod {pod.title}" for pod in self.pods]
-        return _some([*pods, *(f"{machine} (in its template)" for machine in self.machines), *(f"the clone to DataVolume {clone}" for clone in self.clones)])
+        return _some(
+            [
+                *pods,
+                *(f"{machine} (in its template)" for machine in self.machines),
+                *(f"the clone to DataVolume {clone}" for clone in self.clones),
+            ]
+        )
 
     @property
     def remedy(self) -> str:
@@ -77,10 +86,18 @@ def users_of(key: Key, seen: Consumers, leaving: t.Collection[Key] = ()) -> User
     """Who uses the claim `key`, a (namespace, name). `leaving`: DataVolumes that are about to go, too, and so do not count as clones."""
     namespace, name = key
     pods = {pod["metadata"]["name"]: pod for pod in seen.pods if pod["metadata"]["namespace"] == namespace}
-    machines = {machine["metadata"]["name"]: machine for machine in seen.machines if machine["metadata"]["namespace"] == namespace}
+    machines = {
+        machine["metadata"]["name"]: machine
+        for machine in seen.machines
+        if machine["metadata"]["namespace"] == namespace
+    }
     using = [pod for pod in pods.values() if _is_user(pod, name)]
     readers = [pod for pod in using if component(pod) == _CLONER]
-    others = tuple(PodUser(f"{namespace}/{pod['metadata']['name']}", _machine(pod, pods, machines)) for pod in using if pod not in readers)
+    others = tuple(
+        PodUser(f"{namespace}/{pod['metadata']['name']}", _machine(pod, pods, machines))
+        for pod in using
+        if pod not in readers
+    )
     clones = {clone for source in seen.clone_sources if (clone := _clone_of(source, key))}
     cloned = tuple(sorted("/".join(clone) for clone in clones if clone not in set(leaving)))
     if not clones:
@@ -165,7 +182,11 @@ def _claims_of_disk(volume: Object) -> set[str | None]:
 def _clone_of(source: Object, key: Key) -> Key | None:
     """The DataVolume for which CDI keeps a VolumeCloneSource, until it has succeeded; None when it reads something else."""
     metadata, reference = source["metadata"], (source.get("spec") or {}).get("source") or {}
-    if metadata.get("deletionTimestamp") or reference.get("kind") != "PersistentVolumeClaim" or (metadata["namespace"], reference.get("name")) != key:
+    if (
+        metadata.get("deletionTimestamp")
+        or reference.get("kind") != "PersistentVolumeClaim"
+        or (metadata["namespace"], reference.get("name")) != key
+    ):
         return None
     kind, name = _owner(source)
     if kind == "DataVolume":
@@ -180,7 +201,14 @@ class UserReader:
     Whoever may not list pods is refused; what else cannot be read is a warning, once.
     """
 
-    def __init__(self, connection: Connection, warn: t.Callable[[str], None], leaving: t.Collection[Key] = (), *, all_namespaces: bool = False) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        warn: t.Callable[[str], None],
+        leaving: t.Collection[Key] = (),
+        *,
+        all_namespaces: bool = False,
+    ) -> None:
         self._connection, self._warn, self._leaving, self._all = connection, warn, frozenset(leaving), all_namespaces
         self._seen: dict[str | None, Consumers] = {}
         self._lock = threading.Lock()
@@ -211,8 +239,12 @@ class UserReader:
         except ApiError as exc:
             if exc.code != 403:
                 raise
-            raise CdiError(f"Cannot tell whether the data are in use: {str(exc).rstrip('.')}, or set when_in_use=delete to delete them anyway.") from exc
-        return Consumers(pods, self._optional(VIRTUAL_MACHINE, namespace), self._optional(VOLUME_CLONE_SOURCE, namespace))
+            raise CdiError(
+                f"Cannot tell whether the data are in use: {str(exc).rstrip('.')}, or set when_in_use=delete to delete them anyway."
+            ) from exc
+        return Consumers(
+            pods, self._optional(VIRTUAL_MACHINE, namespace), self._optional(VOLUME_CLONE_SOURCE, namespace)
+        )
 
     def _optional(self, resource: Resource, namespace: str | None) -> list[Object]:
         try:
@@ -240,7 +272,15 @@ def held_by(connection: Connection, resource: Resource, stored: Object | None) -
             pods = connection.list(POD, metadata["namespace"], within_seconds=_SECONDS)[0]
         except ApiError:
             pods = []
-    using = [f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}" for pod in pods if is_mounted(pod, metadata["name"])]
+    using = [
+        f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}"
+        for pod in pods
+        if is_mounted(pod, metadata["name"])
+    ]
     if using:
         return f"{_some(using)} still {'uses it; delete that pod' if len(using) == 1 else 'use it; delete those pods'}, or stop what runs in it"
-    return f"finalizer {_some(finalizers)} remains; see that its controller runs" if finalizers else "nothing is known to hold it"
+    return (
+        f"finalizer {_some(finalizers)} remains; see that its controller runs"
+        if finalizers
+        else "nothing is known to hold it"
+    )

@@ -69,7 +69,9 @@ _NAME_CHARACTERS = "lower case letters, digits, '-' and '.'"
 LARGEST = 2**63 - 1
 
 
-def tidy(options: Options, values: Options, kinds: t.Mapping[str, str] | None = None) -> tuple[dict[str, t.Any], list[str]]:
+def tidy(
+    options: Options, values: Options, kinds: t.Mapping[str, str] | None = None
+) -> tuple[dict[str, t.Any], list[str]]:
     """The values without stray white space, and warnings about what YAML has made of some. Raises CdiError that names option, value and remedy.
 
     `options` is the values' argument spec, `kinds` what its options are where their names say something else.
@@ -86,7 +88,9 @@ def kind_of(path: str, kinds: t.Mapping[str, str] | None = None) -> str | None:
     return known.get(two) or known.get(two.rpartition(".")[2])
 
 
-def _tidy(options: Options, values: Options, path: str, kinds: t.Mapping[str, str], warnings: list[str]) -> dict[str, t.Any]:
+def _tidy(
+    options: Options, values: Options, path: str, kinds: t.Mapping[str, str], warnings: list[str]
+) -> dict[str, t.Any]:
     tidied = dict(values)
     for option, spec in options.items():
         value, where = values.get(option), path + option
@@ -94,7 +98,9 @@ def _tidy(options: Options, values: Options, path: str, kinds: t.Mapping[str, st
         if value is None:
             continue
         if below is not None and spec["type"] == "list":
-            tidied[option] = [_tidy(below, item, f"{where}[{number}].", kinds, warnings) for number, item in enumerate(value)]
+            tidied[option] = [
+                _tidy(below, item, f"{where}[{number}].", kinds, warnings) for number, item in enumerate(value)
+            ]
         elif below is not None:
             tidied[option] = _tidy(below, value, where + ".", kinds, warnings)
         else:
@@ -148,8 +154,15 @@ def _not_texts(path: str, values: t.Mapping[t.Any, t.Any], kind: str) -> list[st
     if kind not in (LABELS, ANNOTATIONS):
         return []
     odd = {key: value for key, value in values.items() if isinstance(value, (bool, int, float))}
-    told = ", ".join(f"{key} is {'the boolean' if isinstance(value, bool) else 'the number'} {str(value).lower()}" for key, value in odd.items())
-    return [f"{path}: {told}; quote the value, because YAML does not keep the spelling (1.10 becomes 1.1, 010 becomes 8)."] if odd else []
+    told = ", ".join(
+        f"{key} is {'the boolean' if isinstance(value, bool) else 'the number'} {str(value).lower()}"
+        for key, value in odd.items()
+    )
+    return (
+        [f"{path}: {told}; quote the value, because YAML does not keep the spelling (1.10 becomes 1.1, 010 becomes 8)."]
+        if odd
+        else []
+    )
 
 
 def name_problem(name: str) -> str:
@@ -196,7 +209,9 @@ def label_value_problem(value: str) -> str:
 
 def _label_problem(text: str, what: str) -> str:
     if len(text) > _LONGEST_LABEL:
-        return f"has {len(text)} characters; {what} has at most {_LONGEST_LABEL}" + (" after its prefix" if what == "a key" else "")
+        return f"has {len(text)} characters; {what} has at most {_LONGEST_LABEL}" + (
+            " after its prefix" if what == "a key" else ""
+        )
     wrong = _others(text, r"[A-Za-z0-9_.-]")
     if wrong:
         return f"contains {wrong}; {what} has letters, digits, '-', '_' and '.'"
@@ -213,10 +228,18 @@ def url_problem(url: str) -> str:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return "has no valid port; use one from 1 to 65535" if re.search(r":\w*($|/)", url.partition("://")[2]) else "is not a valid URL; correct it"
+        return (
+            "has no valid port; use one from 1 to 65535"
+            if re.search(r":\w*($|/)", url.partition("://")[2])
+            else "is not a valid URL; correct it"
+        )
     if port == 0:
         return "has port 0; use one from 1 to 65535"
-    return "has no host; write for example https://images.example.com/disk.qcow2" if parts.scheme in ("http", "https", "docker") and not host else ""
+    return (
+        "has no host; write for example https://images.example.com/disk.qcow2"
+        if parts.scheme in ("http", "https", "docker") and not host
+        else ""
+    )
 
 
 def size_problem(size: t.Any) -> str:

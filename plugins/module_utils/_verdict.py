@@ -25,4 +25,4 @@ class Verdict(t.NamedTuple):
     grace: float = 0
 
 
-Judge = t.Callable[[str, t.Optional[t.Dict[str, t.Any]]], Verdict]
+Judge = t.Callable[[str, dict[str, t.Any] | None], Verdict]

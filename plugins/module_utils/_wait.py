@@ -46,8 +46,8 @@ class StallProbe(t.NamedTuple):
     (objects by name) that do not, within these seconds, and returns verdicts by name.
     """
 
-    moved: t.Callable[[t.Optional[Object]], t.Hashable]
-    probe: t.Callable[[t.Dict[str, t.Optional[Object]], float], t.Dict[str, Verdict]]
+    moved: t.Callable[[Object | None], t.Hashable]
+    probe: t.Callable[[dict[str, Object | None], float], dict[str, Verdict]]
 
 
 class _Watched:
@@ -93,11 +93,16 @@ class _Wait:
 
     def waits(self) -> bool:
         """Whether something is waited for still, be its time up or not."""
-        return any(watched.outcome.verdict.state == WAITING or watched.outcome.verdict.grace for watched in self._watched.values())
+        return any(
+            watched.outcome.verdict.state == WAITING or watched.outcome.verdict.grace
+            for watched in self._watched.values()
+        )
 
     def differs(self, found: t.Mapping[str, Object]) -> bool:
         """Whether a read shows another state than the last one known."""
-        return any(_version(found.get(name)) != _version(watched.outcome.object) for name, watched in self._watched.items())
+        return any(
+            _version(found.get(name)) != _version(watched.outcome.object) for name, watched in self._watched.items()
+        )
 
     def update(self, name: str | None, stored: Object | None) -> None:
         watched = self._watched.get(name or "")
@@ -111,7 +116,10 @@ class _Wait:
 
     def remaining(self) -> float:
         """Seconds until every verdict is final, if nothing more happens."""
-        return min(self._deadline, max(watched.settled_at(self._deadline) for watched in self._watched.values())) - time.monotonic()
+        return (
+            min(self._deadline, max(watched.settled_at(self._deadline) for watched in self._watched.values()))
+            - time.monotonic()
+        )
 
     def pause(self) -> float:
         """Seconds until there is something to do, if nothing more happens."""
@@ -139,7 +147,8 @@ class _Wait:
     def outcomes(self) -> dict[str, Outcome]:
         now = time.monotonic()
         return {
-            name: watched.outcome if watched.settled_at(self._deadline) <= now else _unfinished(watched.outcome) for name, watched in self._watched.items()
+            name: watched.outcome if watched.settled_at(self._deadline) <= now else _unfinished(watched.outcome)
+            for name, watched in self._watched.items()
         }
 
 
@@ -234,7 +243,9 @@ def wait_for(
                 if pause.seconds:
                     time.sleep(max(min(pause.seconds, wait.remaining()), 0))
                     break
-            if wait.remaining() <= 0 and not (wait.waits() and wait.left() <= 0 and time.monotonic() - watching.heard_at > _FRESH_SECONDS):
+            if wait.remaining() <= 0 and not (
+                wait.waits() and wait.left() <= 0 and time.monotonic() - watching.heard_at > _FRESH_SECONDS
+            ):
                 return wait.outcomes()
             watching.checked()
         except WatchExpired:
@@ -255,10 +266,19 @@ class _Pause(t.NamedTuple):
 
 
 def _read(
-    connection: Connection, resource: Resource, namespace: str | None, selector: str, wait: _Wait, watching: _Watching, *, first: bool
+    connection: Connection,
+    resource: Resource,
+    namespace: str | None,
+    selector: str,
+    wait: _Wait,
+    watching: _Watching,
+    *,
+    first: bool,
 ) -> str:
     started = time.monotonic()
-    items, version = connection.list(resource, namespace, field_selector=selector, within_seconds=watching.most_seconds(wait.left()))
+    items, version = connection.list(
+        resource, namespace, field_selector=selector, within_seconds=watching.most_seconds(wait.left())
+    )
     found = {item["metadata"]["name"]: item for item in items}
     watching.listed(not first and wait.differs(found), time.monotonic() - started)
     for name in wait.names:
@@ -267,14 +287,22 @@ def _read(
 
 
 def _watch(
-    connection: Connection, resource: Resource, namespace: str | None, selector: str, wait: _Wait, watching: _Watching, version: str
+    connection: Connection,
+    resource: Resource,
+    namespace: str | None,
+    selector: str,
+    wait: _Wait,
+    watching: _Watching,
+    version: str,
 ) -> _Pause:
     """One watch, until there is something to do beside it."""
     opened = time.monotonic()
     quiet = min(wait.pause(), watching.silent_for())
     asked = wait.remaining()
     broke = False
-    for kind, stored in connection.watch(resource, namespace, version, timeout_seconds=asked, quiet_seconds=quiet, field_selector=selector):
+    for kind, stored in connection.watch(
+        resource, namespace, version, timeout_seconds=asked, quiet_seconds=quiet, field_selector=selector
+    ):
         version = stored["metadata"]["resourceVersion"]
         watching.heard()
         if kind != "BOOKMARK":

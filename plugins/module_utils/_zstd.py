@@ -156,7 +156,9 @@ class _Backwards:
         if start >= 0:
             first = start >> 3
             return int.from_bytes(self._data[first : first + 8], "little") >> (start & 7) & ((1 << count) - 1)
-        return (int.from_bytes(self._data[:8], "little") & ((1 << max(self.left, 0)) - 1)) << -start & ((1 << count) - 1)
+        return (int.from_bytes(self._data[:8], "little") & ((1 << max(self.left, 0)) - 1)) << -start & (
+            (1 << count) - 1
+        )
 
     def read(self, count: int) -> int:
         value = self.peek(count)
@@ -232,7 +234,7 @@ class _Decoder:
 
     def block(self, kind: int, size: int, data: bytes) -> bytes:
         begun = len(self._output)
-        if kind == 3 or size > _LARGEST_BLOCK and kind == 2:
+        if kind == 3 or (size > _LARGEST_BLOCK and kind == 2):
             raise ValueError("bad block")
         if kind < 2:
             self._output += data * size if kind == _RLE else data
@@ -263,7 +265,10 @@ class _Decoder:
             ends.append(ends[-1] + int.from_bytes(stream[2 * number : 2 * number + 2], "little"))
         ends.append(len(stream))
         quarter = (size + 3) // 4
-        parts = [self._huffman_stream(stream[ends[n] : ends[n + 1]], quarter if n < 3 else size - 3 * quarter) for n in range(4)]
+        parts = [
+            self._huffman_stream(stream[ends[n] : ends[n + 1]], quarter if n < 3 else size - 3 * quarter)
+            for n in range(4)
+        ]
         return b"".join(parts), rest
 
     def _read_huffman(self, data: bytes) -> bytes:

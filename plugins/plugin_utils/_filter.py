@@ -15,7 +15,9 @@ from ansible.utils.unsafe_proxy import wrap_var
 
 
 def guarded(
-    name: str, function: t.Callable[..., t.Any], expects: str = "expects the dictionary that filter kubevirt.cdi.report returns"
+    name: str,
+    function: t.Callable[..., t.Any],
+    expects: str = "expects the dictionary that filter kubevirt.cdi.report returns",
 ) -> t.Callable[..., t.Any]:
     """The filter of a function of plain data. Ansible hands its own types in; before 2.19 it templates what comes out, unless wrapped."""
 

@@ -55,7 +55,10 @@ class _UnderWay:
 
     def is_due(self, now: float) -> bool:
         """Whether another tenth is done, or half a minute has passed, since it was shown."""
-        return self.percent // _STEP_PERCENT != self.shown_percent // _STEP_PERCENT or now - self.shown_at >= _SECONDS_BETWEEN_LINES
+        return (
+            self.percent // _STEP_PERCENT != self.shown_percent // _STEP_PERCENT
+            or now - self.shown_at >= _SECONDS_BETWEEN_LINES
+        )
 
     def text(self, now: float) -> str:
         told = self.told
@@ -92,17 +95,19 @@ class Lines:
             return f"{self._module} {name}: {told['step']}"
         one = self._objects.setdefault(name, _UnderWay())
         is_new = one.update(told, now)
-        has_ended = told.get("ended") or one.percent >= 100 and "sent" in told
+        has_ended = told.get("ended") or (one.percent >= 100 and "sent" in told)
         if has_ended:
             # Of CDI's work on what was sent the next step tells.
             del self._objects[name]
-        if has_ended and (not self._live or "sent" in told) or not self._live and (is_new or one.is_due(now)):
+        if (has_ended and (not self._live or "sent" in told)) or (not self._live and (is_new or one.is_due(now))):
             return self._line(name, one, now)
         return None
 
     def overdue(self, now: float) -> list[str]:
         """A line for each object of which nothing has been shown for half a minute."""
-        return [] if self._live else [self._line(name, one, now) for name, one in self._objects.items() if one.is_due(now)]
+        return (
+            [] if self._live else [self._line(name, one, now) for name, one in self._objects.items() if one.is_due(now)]
+        )
 
     def _line(self, name: str, one: _UnderWay, now: float) -> str:
         one.shown_percent, one.shown_at = one.percent, now

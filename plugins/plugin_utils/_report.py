@@ -35,7 +35,10 @@ def build(facts: Facts) -> Facts:
         "generated": facts["generated"],
         "check_mode": check_mode,
         "cluster": {"name": (facts.get("cluster") or {}).get("name") or host, "host": host},
-        "not_readable": [redact_urls(text) for text in dict.fromkeys([*(cdi.get("not_readable") or []), *(facts.get("errors") or []), *foreign])],
+        "not_readable": [
+            redact_urls(text)
+            for text in dict.fromkeys([*(cdi.get("not_readable") or []), *(facts.get("errors") or []), *foreign])
+        ],
         "cdi": {key: cdi.get(key) for key in ("installed", "ready", "version")},
         "configuration": configuration(cdi),
         "steps": steps,
@@ -55,11 +58,20 @@ def build(facts: Facts) -> Facts:
 
 def merge(reports: list[Facts], without_report: t.Sequence[str] = ()) -> Facts:
     """One report over several clusters, first those with failed steps, then those with problems; the report of a single cluster stays as it is."""
-    if not isinstance(reports, list) or not all(isinstance(report, dict) and {"summary", "cluster"} <= set(report) for report in reports):
+    if not isinstance(reports, list) or not all(
+        isinstance(report, dict) and {"summary", "cluster"} <= set(report) for report in reports
+    ):
         raise TypeError("summary and cluster are missing")
     if len(reports) == 1 and not without_report:
         return reports[0]
-    ordered = sorted(reports, key=lambda each: (not each["summary"]["failed_steps"], not each["summary"]["problems"], each["cluster"]["name"] or ""))
+    ordered = sorted(
+        reports,
+        key=lambda each: (
+            not each["summary"]["failed_steps"],
+            not each["summary"]["problems"],
+            each["cluster"]["name"] or "",
+        ),
+    )
     summaries = [report["summary"] for report in ordered]
 
     def total(name: str) -> dict[str, int]:
@@ -71,7 +83,10 @@ def merge(reports: list[Facts], without_report: t.Sequence[str] = ()) -> Facts:
         "summary": {
             "clusters": len(reports),
             "clusters_in_trouble": [report["cluster"]["name"] for report in ordered if in_trouble(report)],
-            **{name: sum(summary[name] for summary in summaries) for name in ("volumes", "declared", "could_be_faster", "problems")},
+            **{
+                name: sum(summary[name] for summary in summaries)
+                for name in ("volumes", "declared", "could_be_faster", "problems")
+            },
             **{name: total(name) for name in ("phases", "clone_methods")},
         },
         "clusters": ordered,
@@ -107,17 +122,32 @@ def _volumes(facts: Facts, clones: dict[str, Facts], failed: bool) -> list[Facts
             known = {key: value for key, value in item.items() if value is not None}
             rows[title] = {**(_as_declared(declared[title]) if title in declared else {}), **known}
     if failed:
-        rows.update({title: {**_as_declared(item), "phase": SKIPPED} for title, item in declared.items() if title not in rows and title not in tried})
+        rows.update(
+            {
+                title: {**_as_declared(item), "phase": SKIPPED}
+                for title, item in declared.items()
+                if title not in rows and title not in tried
+            }
+        )
     of_run = {*tried, *declared}
     volumes = [
-        {**_volume(found, clones.get(title), tried.get(title), uploaded.get(title)), "declared": title in of_run if of_run else None}
+        {
+            **_volume(found, clones.get(title), tried.get(title), uploaded.get(title)),
+            "declared": title in of_run if of_run else None,
+        }
         for title, found in rows.items()
     ]
     failed_now = {title for title, item in tried.items() if item.get("error")}
 
     def order(volume: Facts) -> tuple[bool, bool, bool, str, str]:
         """What failed in this run, other problems, what it declares, the rest."""
-        return _title(volume) not in failed_now, not volume["problem"], volume["declared"] is False, volume["namespace"], volume["name"]
+        return (
+            _title(volume) not in failed_now,
+            not volume["problem"],
+            volume["declared"] is False,
+            volume["namespace"],
+            volume["name"],
+        )
 
     return sorted(volumes, key=order)
 
@@ -142,7 +172,11 @@ def _as_spec(item: Facts) -> Facts:
     source, reference = item.get("source"), item.get("source_ref")
     if isinstance(reference, dict):
         return {"sourceRef": {"kind": "DataSource", "name": "", **reference}}
-    return {"source": {kind: details for kind, details in source.items() if details is not None}} if isinstance(source, dict) else {}
+    return (
+        {"source": {kind: details for kind, details in source.items() if details is not None}}
+        if isinstance(source, dict)
+        else {}
+    )
 
 
 def _most_common(values: t.Iterable[str]) -> dict[str, int]:
@@ -159,8 +193,12 @@ def _uploaded(items: list[Facts], files: list[Facts]) -> dict[str, str]:
     for number, item in enumerate(items):
         held = annotations(item.get("persistent_volume_claim")).get(UPLOADED)
         digest = held if item.get("error") else item.get("sha256")
-        path = "" if item.get("error") or number >= len(files) else files[number].get("path") or files[number].get("src")
-        texts[_title(item)] = " ".join(filter(None, (os.path.basename(path or ""), f"sha256:{digest[:_DIGEST_DIGITS]}" if digest else "")))
+        path = (
+            "" if item.get("error") or number >= len(files) else files[number].get("path") or files[number].get("src")
+        )
+        texts[_title(item)] = " ".join(
+            filter(None, (os.path.basename(path or ""), f"sha256:{digest[:_DIGEST_DIGITS]}" if digest else ""))
+        )
     return texts
 
 

@@ -29,7 +29,9 @@ def junit(report: Facts) -> str:
 
 def _suite(suites: ElementTree.Element, report: Facts) -> None:
     name = str(report["cluster"]["name"] or "cluster")
-    suite = ElementTree.SubElement(suites, "testsuite", name=_text(name), timestamp=str(report["generated"]).rstrip("Z"))
+    suite = ElementTree.SubElement(
+        suites, "testsuite", name=_text(name), timestamp=str(report["generated"]).rstrip("Z")
+    )
     for step in report["steps"]:
         _failed(_case(suite, f"{name}.steps", step["role"], None), step["message"], "step")
     for volume in report["volumes"]:
@@ -43,12 +45,16 @@ def _suite(suites: ElementTree.Element, report: Facts) -> None:
 
 
 def _case(suite: ElementTree.Element, class_name: str, name: str, seconds: float | None) -> ElementTree.Element:
-    return ElementTree.SubElement(suite, "testcase", classname=_text(class_name), name=_text(name), time=str(seconds or 0))
+    return ElementTree.SubElement(
+        suite, "testcase", classname=_text(class_name), name=_text(name), time=str(seconds or 0)
+    )
 
 
 def _failed(case: ElementTree.Element, message: str | None, cause: str | None) -> None:
     if message:
-        ElementTree.SubElement(case, "failure", message=_text(message), type=_text(cause or "error")).text = _text(message)
+        ElementTree.SubElement(case, "failure", message=_text(message), type=_text(cause or "error")).text = _text(
+            message
+        )
 
 
 def _text(value: t.Any) -> str:

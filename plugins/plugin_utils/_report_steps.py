@@ -12,7 +12,7 @@ import typing as t
 from ..module_utils._merge_patch import changes_nothing
 from ..module_utils._public import redact_urls, without_secrets
 
-Facts = t.Dict[str, t.Any]
+Facts = dict[str, t.Any]
 
 # The options that cdi_info reports as effective, and the fields of CDI.spec.config that ask for them.
 _ASKED_AS = {
@@ -43,7 +43,11 @@ def configuration(info: Facts) -> list[Facts]:
         in_effect = wanted is None or changes_nothing(wanted, effective)
         rows.append({"setting": name, "asked": wanted, "effective": effective, "in_effect": in_effect})
     reported = {*_ASKED_AS.values(), *(info.get("effective") or {})}
-    rows += [{"setting": name, "asked": value, "effective": None, "in_effect": None} for name, value in sorted(asked.items()) if name not in reported]
+    rows += [
+        {"setting": name, "asked": value, "effective": None, "in_effect": None}
+        for name, value in sorted(asked.items())
+        if name not in reported
+    ]
     override = ((info.get("cdi") or {}).get("spec") or {}).get("cloneStrategyOverride")
     if override:
         rows.append({"setting": "cloneStrategyOverride", "asked": override, "effective": None, "in_effect": None})
@@ -63,7 +67,9 @@ def steps_of(results: Facts, check_mode: bool) -> list[Facts]:
         if text or failed:
             message = redact_urls(" ".join(errors) or str(result.get("msg") or "no message")) if failed else None
             changed = bool(result.get("changed") or any(item.get("changed") for item in items))
-            steps.append({"role": step, "text": text or f"{message}", "changed": changed, "failed": failed, "message": message})
+            steps.append(
+                {"role": step, "text": text or f"{message}", "changed": changed, "failed": failed, "message": message}
+            )
     return sorted(steps, key=lambda each: not each["failed"])
 
 
@@ -74,7 +80,11 @@ def _items(step: str, result: Facts) -> list[Facts]:
         return [{"title": "/".join(filter(None, (item.get("namespace"), item["name"]))), **item} for item in listed]
     rounds = [each for each in result.get("results") or [] if isinstance(each.get("item"), dict)]
     return [
-        {**each, "title": each["item"].get("name") or each["item"].get("namespace"), "error": each.get("msg") if each.get("failed") else None}
+        {
+            **each,
+            "title": each["item"].get("name") or each["item"].get("namespace"),
+            "error": each.get("msg") if each.get("failed") else None,
+        }
         for each in rounds
     ]
 
@@ -83,10 +93,16 @@ def _install(result: Facts, _items: list[Facts], would: str) -> str:
     if "version" not in result or result.get("failed"):
         return ""
     before, after = result["version"].get("from"), result["version"].get("to")
-    verb = "removed" if after is None else "installed" if before is None else "upgraded" if before != after else "changed"
+    verb = (
+        "removed" if after is None else "installed" if before is None else "upgraded" if before != after else "changed"
+    )
     objects = result.get("changed_objects") or []
     what = f"CDI {after or before or ''}".strip()
-    return f"{what} {would}{verb} ({_count(len(objects), 'object')})." if result.get("changed") else f"{what} is as declared."
+    return (
+        f"{what} {would}{verb} ({_count(len(objects), 'object')})."
+        if result.get("changed")
+        else f"{what} is as declared."
+    )
 
 
 def _config(result: Facts, _items: list[Facts], would: str) -> str:
@@ -105,7 +121,9 @@ def _permissions(_result: Facts, items: list[Facts], would: str) -> str:
 
 
 def _uploads(_result: Facts, items: list[Facts], would: str) -> str:
-    return _sorted_out([{**item, "title": item["title"] + _speed(item)} for item in items], "upload", lambda _item: f"{would}sent")
+    return _sorted_out(
+        [{**item, "title": item["title"] + _speed(item)} for item in items], "upload", lambda _item: f"{would}sent"
+    )
 
 
 def _volumes(_result: Facts, items: list[Facts], would: str) -> str:

@@ -61,9 +61,15 @@ def blocks(report: Facts) -> list[Block]:
 
 def page(report: Facts, template: str) -> str:
     """The report as an HTML page. Whatever the facts hold is shown as text and never taken for HTML."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters.update(duration=duration, preallocation=preallocation, allocation=allocation, scratch=scratch, setting=setting)
-    environment.filters.update(mood=phase_mood, shade=method_mood, awaited=_WAITING.get, problem=problem_text, breakable=breakable)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters.update(
+        duration=duration, preallocation=preallocation, allocation=allocation, scratch=scratch, setting=setting
+    )
+    environment.filters.update(
+        mood=phase_mood, shade=method_mood, awaited=_WAITING.get, problem=problem_text, breakable=breakable
+    )
     environment.tests.update(in_trouble=in_trouble)
     return environment.from_string(str(template)).render(report=report, clusters=report.get("clusters", [report]))
 
@@ -110,7 +116,13 @@ def allocation(facts: Facts | None) -> str:
 
 def method(volume: Facts) -> str:
     """The clone method, and whether it is predicted."""
-    return "-" if not volume["method"] else volume["method"] if volume["method_observed"] else f"{volume['method']} (predicted)"
+    return (
+        "-"
+        if not volume["method"]
+        else volume["method"]
+        if volume["method_observed"]
+        else f"{volume['method']} (predicted)"
+    )
 
 
 def scratch(facts: Facts | None) -> str:
@@ -129,7 +141,11 @@ def setting(value: t.Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, dict):
         said = {key: setting(item) for key, item in value.items()}
-        parts = [f"{key} ({text})" if isinstance(value[key], dict) else f"{key} {text}" for key, text in said.items() if text != "-"]
+        parts = [
+            f"{key} ({text})" if isinstance(value[key], dict) else f"{key} {text}"
+            for key, text in said.items()
+            if text != "-"
+        ]
         return ", ".join(parts) or "-"
     if isinstance(value, list):
         return ", ".join(map(setting, value)) or "-"
@@ -153,17 +169,40 @@ def _cluster(report: Facts) -> list[Block]:
     """The report of one cluster."""
     failed = [step for step in report["steps"] if step["failed"]]
     done = [step for step in report["steps"] if not step["failed"]]
-    found = [Block([_cluster_line(report)]), Block([line for step in failed for line in _wrapped(f"  ! {step['role']} FAILED: {step['text']}", "    ")], True)]
-    found.append(Block([line for row in report["configuration"] if row["in_effect"] is False for line in _wrapped(_setting_line(row), "  ")]))
+    found = [
+        Block([_cluster_line(report)]),
+        Block(
+            [line for step in failed for line in _wrapped(f"  ! {step['role']} FAILED: {step['text']}", "    ")], True
+        ),
+    ]
+    found.append(
+        Block(
+            [
+                line
+                for row in report["configuration"]
+                if row["in_effect"] is False
+                for line in _wrapped(_setting_line(row), "  ")
+            ]
+        )
+    )
     found.append(Block([line for text in report["not_readable"] for line in _wrapped(f"NOT READABLE: {text}", "  ")]))
     if done:
         verb = "This run would do" if report["check_mode"] else "This run"
-        steps = [line for step in done for line in _wrapped(f"  {'+' if step['changed'] else '='} {step['text']}", "    ")]
+        steps = [
+            line for step in done for line in _wrapped(f"  {'+' if step['changed'] else '='} {step['text']}", "    ")
+        ]
         found.append(Block(["", f"{verb} (+ changed, = unchanged):", *steps]))
     found.append(Block(["", *_wrapped(_summary_line(report["summary"]), "")]))
     if report["volumes"]:
         found += [Block([""]), *_table(report["volumes"])]
-    found.append(Block([f"Scratch claim {title} belongs to no volume any more; delete it." for title in report["scratch_without_volume"]]))
+    found.append(
+        Block(
+            [
+                f"Scratch claim {title} belongs to no volume any more; delete it."
+                for title in report["scratch_without_volume"]
+            ]
+        )
+    )
     return found
 
 
@@ -184,7 +223,9 @@ def _cluster_line(report: Facts) -> str:
 
 
 def _setting_line(row: Facts) -> str:
-    return f"NOT IN EFFECT: {row['setting']}: requested {setting(row['asked'])}, in effect: {setting(row['effective'])}."
+    return (
+        f"NOT IN EFFECT: {row['setting']}: requested {setting(row['asked'])}, in effect: {setting(row['effective'])}."
+    )
 
 
 def _summary_line(summary: Facts) -> str:
@@ -220,7 +261,10 @@ def _table(volumes: list[Facts]) -> list[Block]:
         if volume["declared"] is False and not volume["problem"] and not others:
             others = True
             found.append(Block(["Not declared by this run:"]))
-        cells = [_cut(cell, width) if number == _SOURCE_COLUMN else cell for number, (cell, width) in enumerate(zip(row, widths))]
+        cells = [
+            _cut(cell, width) if number == _SOURCE_COLUMN else cell
+            for number, (cell, width) in enumerate(zip(row, widths))
+        ]
         said = [line for sentence in sentences(volume) for line in _wrapped(f"    {sentence}", "      ")]
         found.append(Block([_row(cells, widths), *said], bool(volume["problem"])))
     return found
@@ -280,4 +324,6 @@ def _row(cells: t.Sequence[str], widths: list[int]) -> str:
 
 def _wrapped(text: str, indent: str) -> list[str]:
     """As lines that fit the table; a word or URL stays whole."""
-    return textwrap.wrap(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True) or [text]
+    return textwrap.wrap(
+        text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    ) or [text]

@@ -22,7 +22,7 @@ from ..module_utils._errors import CdiError
 from ..module_utils._public import redact_urls
 from ..module_utils._spelling import unknown_options
 
-Spec = t.Dict[str, t.Any]
+Spec = dict[str, t.Any]
 
 _ROLES = pathlib.Path(__file__).parents[2] / "roles"
 _PREFIX, _OF_LOOKUP, _ARTIFACT = "cdi_", "kubevirt_cdi_", "cdi_artifact_"
@@ -73,8 +73,14 @@ def _suggestion(name: str, known: t.Iterable[str]) -> str:
     prefix = _OF_LOOKUP if name.startswith(_OF_LOOKUP) else _PREFIX
     rests = {other.removeprefix(prefix): other for other in known if other.startswith(prefix)}
     rest = name.removeprefix(prefix)
-    containing = sorted((other for other in rests if rest in other), key=lambda other: (not other.endswith(f"_{rest}"), len(other)))
-    nearest = difflib.get_close_matches(rest, rests, 1, _MUCH_ALIKE) or containing or difflib.get_close_matches(rest, rests, 1, _ALIKE)
+    containing = sorted(
+        (other for other in rests if rest in other), key=lambda other: (not other.endswith(f"_{rest}"), len(other))
+    )
+    nearest = (
+        difflib.get_close_matches(rest, rests, 1, _MUCH_ALIKE)
+        or containing
+        or difflib.get_close_matches(rest, rests, 1, _ALIKE)
+    )
     return f"; did you mean {rests[nearest[0]]!r}?" if nearest else "."
 
 
@@ -88,7 +94,12 @@ def _wrong_value(name: str, value: t.Any, option: Spec) -> list[str]:
     if nested:
         return [sentence.removeprefix(".") for sentence in nested]
     checked = ArgumentSpecValidator({name: option}).validate({name: _plain(value)})
-    if checked.error_messages and isinstance(value, str) and "convert" in checked.error_messages[0] and not option.get("no_log"):
+    if (
+        checked.error_messages
+        and isinstance(value, str)
+        and "convert" in checked.error_messages[0]
+        and not option.get("no_log")
+    ):
         return [f"{name} is {redact_urls(value)!r}, which is not of type {option['type']}; correct it."]
     return [f"{name}: {_one_line(message)}" for message in checked.error_messages[:1]]
 
@@ -100,7 +111,9 @@ def _wrong_items(name: str, value: t.Any, namespace: str) -> list[str]:
             value = yaml.safe_load(value)
         except yaml.YAMLError as exc:
             mark = getattr(exc, "problem_mark", None)
-            return [f"{name} is not valid YAML{f' (line {mark.line + 1})' if mark else ''}; write a list of dictionaries."]
+            return [
+                f"{name} is not valid YAML{f' (line {mark.line + 1})' if mark else ''}; write a list of dictionaries."
+            ]
     if not value:
         return []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
@@ -108,11 +121,15 @@ def _wrong_items(name: str, value: t.Any, namespace: str) -> list[str]:
     option, module = _ITEMS[name]
     value = _plain(value)
     unknown = [
-        sentence for number, item in enumerate(value) for sentence in unknown_options(item, module.SPEC.options[option]["options"], f"{name}[{number}]")
+        sentence
+        for number, item in enumerate(value)
+        for sentence in unknown_options(item, module.SPEC.options[option]["options"], f"{name}[{number}]")
     ]
     if unknown:
         return unknown
-    checked = ArgumentSpecValidator(module.SPEC.options, **module.SPEC.constraints).validate({option: value, "namespace": namespace})
+    checked = ArgumentSpecValidator(module.SPEC.options, **module.SPEC.constraints).validate(
+        {option: value, "namespace": namespace}
+    )
     if checked.error_messages:
         return [f"{name}: {_one_line(message)}" for message in checked.error_messages]
     try:

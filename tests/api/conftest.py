@@ -25,6 +25,7 @@ init_plugin_loader()
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources  # noqa: E402
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError  # noqa: E402
+
 from tests.cluster.runtime.profile import first_number  # noqa: E402
 from tests.light_cluster import light_cluster  # noqa: E402
 from tests.modules import Ran, official_client, run_module  # noqa: E402
@@ -48,9 +49,15 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """How fast the mistakes of users were answered."""
     reports = terminalreporter.stats.get("passed", [])
-    seconds = [report.duration for report in reports if report.when == "call" and "::test_a_mistake_ends_before_a_write[" in report.nodeid]
+    seconds = [
+        report.duration
+        for report in reports
+        if report.when == "call" and "::test_a_mistake_ends_before_a_write[" in report.nodeid
+    ]
     if seconds:
-        terminalreporter.write_line(f"{len(seconds)} mistakes ended in {statistics.median(seconds):.1f} s, the slowest in {max(seconds):.1f} s")
+        terminalreporter.write_line(
+            f"{len(seconds)} mistakes ended in {statistics.median(seconds):.1f} s, the slowest in {max(seconds):.1f} s"
+        )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -103,7 +110,9 @@ def reach(connection: Connection) -> Callable[..., None]:
 
     def say(namespace: str, name: str, phase: str = "Succeeded", **status: Any) -> None:
         kind = resources.DATA_VOLUME
-        volumes.patch_namespaced_custom_object_status(kind.group, kind.version, namespace, kind.plural, name, {"status": {"phase": phase, **status}})
+        volumes.patch_namespaced_custom_object_status(
+            kind.group, kind.version, namespace, kind.plural, name, {"status": {"phase": phase, **status}}
+        )
 
     return say
 

@@ -15,13 +15,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from kubernetes import client
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume_task as module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE, PERSISTENT_VOLUME_CLAIM
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    DATA_VOLUME,
+    NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
+)
+from kubernetes import client
+
 from tests.api.conftest import ADMIN
 from tests.modules import official_client
 from tests.refused_volumes import completed
@@ -43,7 +47,9 @@ ASKED = [
     {"name": "labelled", **BLANK, "labels": {"a": "b"}},
 ]
 NAMES = [item["name"] for item in ASKED]
-FORBIDDEN = json.dumps({"kind": "Status", "reason": "Forbidden", "message": "somebody cannot do this", "code": 403}).encode()
+FORBIDDEN = json.dumps(
+    {"kind": "Status", "reason": "Forbidden", "message": "somebody cannot do this", "code": 403}
+).encode()
 FAULTS = {
     "refused": ((403, {"Content-Type": "application/json"}, FORBIDDEN), False),
     "broken": ((500, {}, b"broken"), False),
@@ -60,18 +66,35 @@ def cdi(direct: Connection, namespace: str) -> Iterator[None]:
     stopped = threading.Event()
 
     def fill(name: str, uid: str) -> None:
-        owner = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "name": name, "uid": uid, "controller": True}
+        owner = {
+            "apiVersion": DATA_VOLUME.api_version,
+            "kind": "DataVolume",
+            "name": name,
+            "uid": uid,
+            "controller": True,
+        }
         storage = {"storage": "1Gi"}
         metadata = {"name": name, "ownerReferences": [owner], "annotations": {"cdi.kubevirt.io/cloneType": "copy"}}
-        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": storage}, "volumeName": f"pv-{namespace}-{name}"}
+        spec = {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": storage},
+            "volumeName": f"pv-{namespace}-{name}",
+        }
         core.create_namespaced_persistent_volume_claim(namespace, {"metadata": metadata, "spec": spec})
-        core.patch_namespaced_persistent_volume_claim_status(name, namespace, {"status": {"phase": "Bound", "capacity": storage}})
+        core.patch_namespaced_persistent_volume_claim_status(
+            name, namespace, {"status": {"phase": "Bound", "capacity": storage}}
+        )
         kind = DATA_VOLUME
-        volumes.patch_namespaced_custom_object_status(kind.group, kind.version, namespace, kind.plural, name, {"status": {"phase": "Succeeded"}})
+        volumes.patch_namespaced_custom_object_status(
+            kind.group, kind.version, namespace, kind.plural, name, {"status": {"phase": "Succeeded"}}
+        )
 
     def reconcile() -> None:
         there = {item["metadata"]["name"]: item["metadata"]["uid"] for item in direct.list(DATA_VOLUME, namespace)[0]}
-        claims = {item["metadata"]["name"]: item["metadata"]["ownerReferences"][0]["uid"] for item in direct.list(PERSISTENT_VOLUME_CLAIM, namespace)[0]}
+        claims = {
+            item["metadata"]["name"]: item["metadata"]["ownerReferences"][0]["uid"]
+            for item in direct.list(PERSISTENT_VOLUME_CLAIM, namespace)[0]
+        }
         for name in claims.keys() - there.keys():
             core.patch_namespaced_persistent_volume_claim(name, namespace, {"metadata": {"finalizers": None}})
             core.delete_namespaced_persistent_volume_claim(name, namespace)
@@ -96,7 +119,11 @@ def cdi(direct: Connection, namespace: str) -> Iterator[None]:
 
 def run(connection: Connection, namespace: str, volumes: list[dict[str, Any]]) -> dict[str, Any]:
     """The module's result; in this process, because it runs some hundred times."""
-    asked = {"namespace": namespace, "wait_timeout": 30, "data_volumes": [{"namespace": namespace, **volume} for volume in volumes]}
+    asked = {
+        "namespace": namespace,
+        "wait_timeout": 30,
+        "data_volumes": [{"namespace": namespace, **volume} for volume in volumes],
+    }
     params = completed(asked, module.SPEC.options)
     try:
         return module.run(Task(params, connection, False, lambda _warning: None))

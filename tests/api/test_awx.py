@@ -13,14 +13,16 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._variables import known_variables, problems
+
 from tests.awx_collection import awx_collections_path
 from tests.runner.tree import ROOT
 
 FOLDER = ROOT / "docs" / "awx"
 TEMPLATES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "job_templates.yml").read_text())["awx_job_templates"]
-QUESTIONS = {f"{template['name']}: {question['variable']}": question for template in TEMPLATES for question in template["survey"]}
+QUESTIONS = {
+    f"{template['name']}: {question['variable']}": question for template in TEMPLATES for question in template["survey"]
+}
 # By AWX' awx/main/models/mixins.py and awx/api/views: the types of questions, and the keys that each must have.
 TYPES = {"text", "textarea", "password", "integer", "float", "multiplechoice", "multiselect"}
 KEYS = {"question_name", "question_description", "variable", "type", "required", "default"}
@@ -34,7 +36,12 @@ def test_awx_awx_takes_every_argument_of_the_playbook(tmp_path: Path) -> None:
     copy = tmp_path / "import.yml"
     copy.write_text(yaml.safe_dump(book))
     (tmp_path / "job_templates.yml").write_text((FOLDER / "job_templates.yml").read_text())
-    environment = {**os.environ, "CONTROLLER_HOST": "http://127.0.0.1:9", "CONTROLLER_OAUTH_TOKEN": "none", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"}
+    environment = {
+        **os.environ,
+        "CONTROLLER_HOST": "http://127.0.0.1:9",
+        "CONTROLLER_OAUTH_TOKEN": "none",
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+    }
     environment["ANSIBLE_COLLECTIONS_PATH"] = f"{awx_collections_path()}:{os.environ['ANSIBLE_COLLECTIONS_PATH']}"
     command = ["ansible-playbook", str(copy), "--extra-vars", json.dumps({"awx_project_url": "https://git/x"})]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -50,7 +57,9 @@ def test_a_question_is_whole_and_asks_for_a_variable_of_a_role(question: dict[st
     assert KEYS <= set(question) <= KEYS | {"min", "max", "choices"}
     assert question["type"] in TYPES
     option = known_variables()[question["variable"]]
-    expected = {"int": {"integer"}, "float": {"float"}, "bool": {"multiplechoice"}}.get(option["type"], {"text", "textarea"})
+    expected = {"int": {"integer"}, "float": {"float"}, "bool": {"multiplechoice"}}.get(
+        option["type"], {"text", "textarea"}
+    )
     assert question["type"] in expected
     if question["type"] == "multiplechoice":
         assert question["choices"] and question["default"] in question["choices"]
@@ -60,8 +69,13 @@ def test_a_question_is_whole_and_asks_for_a_variable_of_a_role(question: dict[st
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template["name"])
 def test_the_answers_that_a_survey_proposes_pass_the_check_of_the_variables(template: dict[str, Any]) -> None:
-    assert problems({question["variable"]: question["default"] for question in template["survey"]}, lambda value: value) == []
+    assert (
+        problems({question["variable"]: question["default"] for question in template["survey"]}, lambda value: value)
+        == []
+    )
 
 
 def test_the_playbooks_of_the_templates_are_those_of_the_collection() -> None:
-    assert {template["playbook"] for template in TEMPLATES} <= {path.name for path in (ROOT / "playbooks").glob("*.yml")}
+    assert {template["playbook"] for template in TEMPLATES} <= {
+        path.name for path in (ROOT / "playbooks").glob("*.yml")
+    }

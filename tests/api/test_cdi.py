@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_options import CR_OPTIONS
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._fields import field_name
@@ -25,6 +24,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     PRIORITY_CLASS,
     SERVICE_ACCOUNT,
 )
+
 from tests.modules import run_module
 
 MANIFESTS = os.environ["KUBEVIRT_CDI_TEST_MANIFESTS"]
@@ -78,7 +78,11 @@ def test_an_error_says_what_was_written_before(no_cdi: Connection) -> None:
     options = {"kubeconfig": os.environ["KUBECONFIG"], "manifest": NEW["manifest"], "wait_timeout": 1}
     result = run_module("cdi", options).result
     assert result["failed"] and "is not ready after 1 s" in result["msg"]
-    assert result["changed"] and "CDI cdi" in result["changed_objects"] and len(result["diff"]) == len(result["changed_objects"])
+    assert (
+        result["changed"]
+        and "CDI cdi" in result["changed_objects"]
+        and len(result["diff"]) == len(result["changed_objects"])
+    )
     again = run_module("cdi", options).result
     assert again["failed"] and not again["changed"] and again["changed_objects"] == []
 
@@ -285,7 +289,10 @@ def test_cdi_is_not_removed_under_a_pod(wire, module, no_cdi: Connection, volume
     module("cdi", **NEW)
     namespace = volume.partition("/")[0]
     no_cdi.create(SERVICE_ACCOUNT, {"metadata": {"name": "default"}}, namespace, dry_run=False)
-    spec = {"containers": [{"name": "c", "image": "none"}], "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}]}
+    spec = {
+        "containers": [{"name": "c", "image": "none"}],
+        "volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data"}}],
+    }
     no_cdi.create(POD, {"metadata": {"name": "app"}, "spec": spec}, namespace, dry_run=False)
     wire.requests.clear()
     for check in (True, False):

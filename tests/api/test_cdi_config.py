@@ -9,7 +9,6 @@ import os
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_config import CONFIG_OPTIONS
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._fields import field_name
@@ -151,7 +150,10 @@ def storage_class(no_cdi: Connection) -> Any:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"scratch_space_storage_class": "nothing"}, "Cannot set scratch_space_storage_class: storage class 'nothing' does not exist; available: "),
+        (
+            {"scratch_space_storage_class": "nothing"},
+            "Cannot set scratch_space_storage_class: storage class 'nothing' does not exist; available: ",
+        ),
         (
             {"filesystem_overhead": {"storage_class": {"nothing": "0.1"}}},
             "Cannot set filesystem_overhead.storage_class: storage class 'nothing' does not exist",

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE, VOLUME_SNAPSHOT
 from kubernetes import client
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE, VOLUME_SNAPSHOT
 from tests.modules import official_client
 
 SOURCE: dict[str, Any] = {"name": "golden", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
@@ -27,7 +27,9 @@ CLONE: dict[str, Any] = {
 
 @pytest.mark.parametrize(("volumes", "planned"), [([CLONE, SOURCE], []), ([CLONE], ["golden"])])
 def test_check_mode_does_not_refuse_what_it_cannot_predict(module, namespace, volumes, planned) -> None:
-    result = module("data_volume", namespace=namespace, data_volumes=volumes, planned_sources=planned, check=True).result
+    result = module(
+        "data_volume", namespace=namespace, data_volumes=volumes, planned_sources=planned, check=True
+    ).result
     assert not result.get("failed"), result["msg"]
     predicted = result["data_volumes"][0]["clone"]["predicted"]
     assert (predicted["method"], predicted["reason"]) == (None, "CDI chooses the method when the source exists.")
@@ -47,7 +49,10 @@ def test_a_clone_is_not_made_when_the_source_of_its_task_failed(module, connecti
     result = module("data_volume", namespace=namespace, data_volumes=[CLONE, SOURCE], wait_timeout=1).result
     clone, source = result["data_volumes"]
     assert source["error"]
-    assert clone["error"] == f"DataVolume {namespace}/clone was skipped because its source failed; fix the source first: {source['error']}"
+    assert (
+        clone["error"]
+        == f"DataVolume {namespace}/clone was skipped because its source failed; fix the source first: {source['error']}"
+    )
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
 
 
@@ -71,7 +76,12 @@ def cloned(connection, namespace) -> dict[str, Any]:
     volume = connection.create(DATA_VOLUME, body, namespace, dry_run=False)
     core = client.CoreV1Api(official_client())
     size = {"storage": "1Gi"}
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": size}, "volumeName": f"pv-{namespace}", "storageClassName": "thin-fixed"}
+    claim = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": size},
+        "volumeName": f"pv-{namespace}",
+        "storageClassName": "thin-fixed",
+    }
     told = {"cdi.kubevirt.io/cloneType": "copy", "cdi.kubevirt.io/clonePhase": "Succeeded"}
     core.create_namespaced_persistent_volume_claim(
         namespace, {"metadata": {"name": "clone", "annotations": told}, "spec": claim}
@@ -147,7 +157,9 @@ def test_a_snapshot_that_stays_in_error_is_not_cloned(module, connection, namesp
     result = module("data_volume", namespace=namespace, **OF_SNAPSHOT).result
     assert result["failed"]
     assert f"cannot be cloned from snapshot {namespace}/golden: snapshot in error state with msg: " in result["msg"]
-    assert result["msg"].endswith("; delete the VolumeSnapshot and take it anew, with a VolumeSnapshotClass and of a claim that is bound.")
+    assert result["msg"].endswith(
+        "; delete the VolumeSnapshot and take it anew, with a VolumeSnapshotClass and of a claim that is bound."
+    )
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
 
 
@@ -161,28 +173,64 @@ def test_no_longer_than_the_task_waits_for_a_snapshot_in_error(module, namespace
 def test_a_clone_fails_with_its_source(module, connection, namespace, reach, volumes, there) -> None:
     """At once, whether it waits for the source already or is about to be made, and by the source's words; and so does its own clone."""
     storage = {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}
-    sources = {"golden": {"http": {"url": "http://x/no"}}, "clone": {"pvc": {"name": "golden"}}, "clone-of-clone": {"pvc": {"name": "clone"}}}
-    asked = {"namespace": namespace, "data_volumes": [{"name": name, "source": sources[name], "storage": storage} for name in volumes]}
-    made = asked if there else {**asked, "data_volumes": [item for item in asked["data_volumes"] if item["name"] == "golden"]}
+    sources = {
+        "golden": {"http": {"url": "http://x/no"}},
+        "clone": {"pvc": {"name": "golden"}},
+        "clone-of-clone": {"pvc": {"name": "clone"}},
+    }
+    asked = {
+        "namespace": namespace,
+        "data_volumes": [{"name": name, "source": sources[name], "storage": storage} for name in volumes],
+    }
+    made = (
+        asked
+        if there
+        else {**asked, "data_volumes": [item for item in asked["data_volumes"] if item["name"] == "golden"]}
+    )
     assert "msg" not in module("data_volume", wait=False, **made).result
     running = {"type": "Running", "status": "False", "reason": "Error", "message": "expected status code 200, got 404"}
     reach(namespace, "golden", "ImportInProgress", restartCount=1, conditions=[running])
     result = module("data_volume", wait_timeout=60, **asked).result
     assert result["failed"] and result["duration"] < 15
     told = {item["name"]: item["error"] for item in result["data_volumes"]}
-    assert told["golden"].startswith(f"DataVolume {namespace}/golden failed: phase ImportInProgress, Error: expected status code 200, got 404")
+    assert told["golden"].startswith(
+        f"DataVolume {namespace}/golden failed: phase ImportInProgress, Error: expected status code 200, got 404"
+    )
     for name, source in {"clone": "golden", "clone-of-clone": "clone"}.items():
         if name in told:
-            assert told[name].startswith(f"DataVolume {namespace}/{name} failed: phase Pending, its source failed: {told[source][:20]}")
+            assert told[name].startswith(
+                f"DataVolume {namespace}/{name} failed: phase Pending, its source failed: {told[source][:20]}"
+            )
             assert "got 404" in told[name]
 
 
 def test_a_clone_of_another_namespace_fails_with_its_source(module, namespace, other, reach) -> None:
-    golden = {"name": "golden", "namespace": other, "source": {"http": {"url": "http://x/no"}}, "storage": {"size": "1Gi"}}
-    clone = {"name": "clone", "namespace": namespace, "source": {"pvc": {"name": "golden", "namespace": other}}, "storage": {"size": "1Gi"}}
-    assert "msg" not in module("data_volume", wait=False, data_volumes=[golden, clone | {"storage": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}]).result
+    golden = {
+        "name": "golden",
+        "namespace": other,
+        "source": {"http": {"url": "http://x/no"}},
+        "storage": {"size": "1Gi"},
+    }
+    clone = {
+        "name": "clone",
+        "namespace": namespace,
+        "source": {"pvc": {"name": "golden", "namespace": other}},
+        "storage": {"size": "1Gi"},
+    }
+    assert (
+        "msg"
+        not in module(
+            "data_volume",
+            wait=False,
+            data_volumes=[golden, clone | {"storage": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}],
+        ).result
+    )
     reach(other, "golden", "Failed")
-    result = module("data_volume", wait_timeout=60, data_volumes=[clone | {"storage": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}, golden]).result
+    result = module(
+        "data_volume",
+        wait_timeout=60,
+        data_volumes=[clone | {"storage": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}, golden],
+    ).result
     assert result["failed"] and result["duration"] < 15
     assert result["data_volumes"][0]["error"].startswith(
         f"DataVolume {namespace}/clone cannot be cloned because its source failed; fix the source first: DataVolume {other}/golden failed: "
@@ -198,5 +246,8 @@ def test_a_source_that_is_being_deleted_is_refused(module, connection, namespace
         asked = {"source": {"pvc": {"name": "golden"}}, "storage": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}
         refused = module("data_volume", name="clone", namespace=namespace, check=check, **asked).result
         assert refused["failed"] and not refused["changed"]
-        assert f"PersistentVolumeClaim '{namespace}/golden' (source.pvc) has been marked for deletion since " in refused["msg"]
+        assert (
+            f"PersistentVolumeClaim '{namespace}/golden' (source.pvc) has been marked for deletion since "
+            in refused["msg"]
+        )
     core.patch_namespaced_persistent_volume_claim("golden", namespace, {"metadata": {"finalizers": None}})

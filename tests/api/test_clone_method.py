@@ -17,7 +17,6 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
@@ -29,6 +28,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     STORAGE_CLASS,
     STORAGE_PROFILE,
 )
+
 from tests.api.conftest import ADMIN, LIMITED
 
 # DataVolume and claim; then the override and the profile that say why.
@@ -287,8 +287,14 @@ def test_a_right_that_is_missing_is_named_and_nothing_guessed(look_up, namespace
         ("a/b/c", "write namespace/name"),
         (7, "write namespace/name"),
         ({"name": "x", "sorce": {}}, r"^Cannot look up volume 'x': unknown option 'sorce'; did you mean 'source'\?$"),
-        ({"name": "x", "storage": {"sise": "1Gi"}}, r"^Cannot look up volume 'x'.storage: unknown option 'sise'; did you mean 'size'\?$"),
-        ({"name": "x", "preallocation": "perhaps"}, r"^Cannot look up volume 'x': .*preallocation.*; see the options of module kubevirt.cdi.data_volume\.$"),
+        (
+            {"name": "x", "storage": {"sise": "1Gi"}},
+            r"^Cannot look up volume 'x'.storage: unknown option 'sise'; did you mean 'size'\?$",
+        ),
+        (
+            {"name": "x", "preallocation": "perhaps"},
+            r"^Cannot look up volume 'x': .*preallocation.*; see the options of module kubevirt.cdi.data_volume\.$",
+        ),
         ({"name": "x", "source": {"pvc": {"name": "golden"}}}, "neither storage nor pvc"),
     ],
 )
@@ -324,8 +330,18 @@ def test_the_connections_variables_may_be_templates(looked_up) -> None:
     # Before ansible-core 2.19, every text is a template.
     trusted = getattr(ansible.template, "trust_as_template", str)
     host, key = trusted("{{ scheme }}://a.test"), trusted("{{ key }}")
-    options = looked_up(kubevirt_cdi_host=host, kubevirt_cdi_api_key=key, kubevirt_cdi_impersonate_groups=[key], scheme="https", key="a-key")
-    assert (options["host"], options["api_key"], options["impersonate_groups"]) == ("https://a.test", "a-key", ["a-key"])
+    options = looked_up(
+        kubevirt_cdi_host=host,
+        kubevirt_cdi_api_key=key,
+        kubevirt_cdi_impersonate_groups=[key],
+        scheme="https",
+        key="a-key",
+    )
+    assert (options["host"], options["api_key"], options["impersonate_groups"]) == (
+        "https://a.test",
+        "a-key",
+        ["a-key"],
+    )
 
 
 def test_an_empty_variable_of_the_environment_is_not_given_and_switches_nothing_off(looked_up, monkeypatch) -> None:
@@ -347,7 +363,10 @@ def test_what_may_not_be_read_is_not_taken_for_missing(look_up, namespace) -> No
 @pytest.mark.parametrize(
     ("term", "said"),
     [
-        ("{}/disk", "The volume '{}/disk' does not exist: there is neither a DataVolume nor a claim; correct its name, or create it."),
+        (
+            "{}/disk",
+            "The volume '{}/disk' does not exist: there is neither a DataVolume nor a claim; correct its name, or create it.",
+        ),
         ("no-such-namespace/disk", "Namespace 'no-such-namespace' does not exist; create it, or correct its name."),
     ],
 )
@@ -382,5 +401,7 @@ def test_the_plugin_raises_one_error_without_a_cause(plugin, wire, namespace) ->
 def test_a_certificate_that_is_not_verified_is_warned_of() -> None:
     warnings: list[str] = []
     server = os.environ["KUBEVIRT_CDI_TEST_SERVER"]
-    _clone_task.look_up({"host": server, "api_key": ADMIN, "validate_certs": False}, ["default/none"], "skip", warnings.append)
+    _clone_task.look_up(
+        {"host": server, "api_key": ADMIN, "validate_certs": False}, ["default/none"], "skip", warnings.append
+    )
     assert warnings == ["The API server's certificate is not verified: set validate_certs to true and give ca_cert."]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_permission import CLONE_SOURCER, refusal
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CLUSTER_ROLE, ROLE, ROLE_BINDING
+
 from tests.api.conftest import ADMIN
 
 NAME = "kubevirt-cdi-clone-source"

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
+
 from tests.modules import run_in_process, run_module
 
 BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
@@ -31,7 +31,11 @@ def leave(direct: Connection, namespace: str) -> Callable[..., None]:
     """Makes the claim that CDI leaves."""
 
     def make(name: str, filled_by: str = "", **metadata: Any) -> None:
-        spec: dict[str, Any] = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1088Mi"}}, "storageClassName": "thin"}
+        spec: dict[str, Any] = {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1088Mi"}},
+            "storageClassName": "thin",
+        }
         if filled_by:
             spec["dataSourceRef"] = {"apiGroup": "cdi.kubevirt.io", "kind": filled_by, "name": "source"}
         marked = {"name": name, "annotations": {"cdi.kubevirt.io/garbageCollected": "true"}, **metadata}
@@ -61,14 +65,19 @@ def test_one_is_unchanged_by_two_requests_and_a_list_by_two(wire, module, namesp
 
 def test_check_mode_predicts_what_happens_to_it(wire, module, namespace, leave) -> None:
     leave("one")
-    for options in ({"storage": {"size": "1Gi", "storage_class_name": "plain"}, "on_drift": "recreate"}, {"state": "absent"}):
+    for options in (
+        {"storage": {"size": "1Gi", "storage_class_name": "plain"}, "on_drift": "recreate"},
+        {"state": "absent"},
+    ):
         predicted = module("data_volume", check=True, name="one", namespace=namespace, **{**BLANK, **options}).result
         assert predicted["changed"] and not predicted.get("failed"), (options, predicted)
     assert wire.writes() == []
 
 
 @pytest.mark.parametrize("overwrite", ["different", "always"])
-def test_another_file_is_tried_as_a_data_volume_before_the_claim_goes(wire, direct, module, namespace, leave, tmp_path, overwrite) -> None:
+def test_another_file_is_tried_as_a_data_volume_before_the_claim_goes(
+    wire, direct, module, namespace, leave, tmp_path, overwrite
+) -> None:
     """What is there is a claim, and what comes in its place is a DataVolume."""
     leave("one", "VolumeUploadSource")
     (tmp_path / "disk.raw").write_bytes(os.urandom(1 << 20))
@@ -84,10 +93,20 @@ def test_it_is_deleted_by_its_uid_and_made_anew(direct, wire, module, namespace,
     leave("one")
     other = {"storage": {"size": "1Gi", "storage_class_name": "plain"}}
     refused = module("data_volume", name="one", namespace=namespace, **{**BLANK, **other}).result
-    assert refused["failed"] and not refused["changed"] and "storage.storage_class_name is thin and not plain" in refused["msg"]
+    assert (
+        refused["failed"]
+        and not refused["changed"]
+        and "storage.storage_class_name is thin and not plain" in refused["msg"]
+    )
     assert wire.writes() == []
-    made = module("data_volume", name="one", namespace=namespace, **{**BLANK, **other}, on_drift="recreate", wait=False).result
-    assert made["changed"] and made["drift"] == "recreate" and made["data_volume"]["spec"]["storage"]["storageClassName"] == "plain"
+    made = module(
+        "data_volume", name="one", namespace=namespace, **{**BLANK, **other}, on_drift="recreate", wait=False
+    ).result
+    assert (
+        made["changed"]
+        and made["drift"] == "recreate"
+        and made["data_volume"]["spec"]["storage"]["storageClassName"] == "plain"
+    )
     assert direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace) is None
     assert [method for method, _path in wire.writes()] == ["DELETE", "PATCH"]
 
@@ -98,14 +117,31 @@ def test_it_is_deleted_by_its_uid_and_made_anew(direct, wire, module, namespace,
         ({"state": "absent"}, {"changed": True, "drift": None}, False),
         ({"state": "absent", "wait": True}, {"changed": True, "drift": None}, False),
         ({"state": "absent", "keep_claim": True}, {"changed": False}, True),
-        ({"storage": {"size": "1Gi", "storage_class_name": "plain"}, "on_drift": "recreate"}, {"changed": True, "drift": "recreate"}, False),
-        ({"storage": {"size": "1Gi", "storage_class_name": "thin"}, "on_drift": "recreate"}, {"changed": False, "drift": "none", "collected": True}, True),
+        (
+            {"storage": {"size": "1Gi", "storage_class_name": "plain"}, "on_drift": "recreate"},
+            {"changed": True, "drift": "recreate"},
+            False,
+        ),
+        (
+            {"storage": {"size": "1Gi", "storage_class_name": "thin"}, "on_drift": "recreate"},
+            {"changed": False, "drift": "none", "collected": True},
+            True,
+        ),
     ],
 )
-def test_one_that_is_collected_before_it_is_deleted_is_what_its_claim_is(direct, namespace, leave, reach, monkeypatch, change, expected, kept) -> None:
+def test_one_that_is_collected_before_it_is_deleted_is_what_its_claim_is(
+    direct, namespace, leave, reach, monkeypatch, change, expected, kept
+) -> None:
     """Nothing is left behind, and nothing is deleted of which the claim shows that it is as asked for."""
     will_be = {"cdi.kubevirt.io/storage.deleteAfterCompletion": "true"}
-    options = {"kubeconfig": os.environ["KUBECONFIG"], "name": "one", "namespace": namespace, **BLANK, "annotations": will_be, "wait": False}
+    options = {
+        "kubeconfig": os.environ["KUBECONFIG"],
+        "name": "one",
+        "namespace": namespace,
+        **BLANK,
+        "annotations": will_be,
+        "wait": False,
+    }
     assert run_in_process("data_volume", options).result["changed"]
     reach(namespace, "one")
     delete, seen = Connection.delete, []
@@ -129,12 +165,23 @@ def test_one_that_is_collected_before_it_is_deleted_is_what_its_claim_is(direct,
 @pytest.mark.parametrize(
     ("change", "refusal"),
     [
-        ({"storage": {"size": "1Gi", "storage_class_name": "thinn"}}, "storage class 'thinn' (storage.storage_class_name) does not exist"),
-        ({"source": {"pvc": {"name": "goldn"}}}, "PersistentVolumeClaim '{namespace}/goldn' (source.pvc) does not exist"),
-        ({"source": {"http": {"url": "http://x/", "secret_ref": "none"}}, "check_source": "never"}, "Secret '{namespace}/none'"),
+        (
+            {"storage": {"size": "1Gi", "storage_class_name": "thinn"}},
+            "storage class 'thinn' (storage.storage_class_name) does not exist",
+        ),
+        (
+            {"source": {"pvc": {"name": "goldn"}}},
+            "PersistentVolumeClaim '{namespace}/goldn' (source.pvc) does not exist",
+        ),
+        (
+            {"source": {"http": {"url": "http://x/", "secret_ref": "none"}}, "check_source": "never"},
+            "Secret '{namespace}/none'",
+        ),
     ],
 )
-def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(wire, direct, module, namespace, leave, change, refusal, check) -> None:
+def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(
+    wire, direct, module, namespace, leave, change, refusal, check
+) -> None:
     leave("one")
     asked = {**BLANK, "storage": {"size": "1Gi", "storage_class_name": "plain"}, **change}
     result = module("data_volume", check=check, name="one", namespace=namespace, **asked, on_drift="recreate").result

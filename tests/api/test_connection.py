@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection, _exchange
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, NAMESPACE, POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import SUBPROTOCOLS
+
 from tests.api.conftest import ADMIN
 
 SERVER = os.environ["KUBEVIRT_CDI_TEST_SERVER"]
@@ -67,7 +67,9 @@ def test_a_credential_plugins_token_is_accepted(tmp_path) -> None:
     credential = {"apiVersion": version, "kind": "ExecCredential", "status": {"token": ADMIN}}
     script = tmp_path / "plugin.py"
     script.write_text(f"print({json.dumps(json.dumps(credential))})")
-    user = {"exec": {"apiVersion": version, "command": sys.executable, "args": [str(script)], "interactiveMode": "Never"}}
+    user = {
+        "exec": {"apiVersion": version, "command": sys.executable, "args": [str(script)], "interactiveMode": "Never"}
+    }
     assert connect({"kubeconfig": _kubeconfig(user)}).get(NAMESPACE, "default")
 
 
@@ -207,7 +209,9 @@ def test_a_warning_of_the_server_is_told_once(wire, namespace) -> None:
 
 def test_modules_show_what_the_server_warns_of(wire, module, namespace) -> None:
     warning = {"Warning": '299 - "v1beta1 is \\"old\\""', "Content-Type": "application/json"}
-    wire.faults.append((404, warning, json.dumps({"kind": "Status", "reason": "NotFound", "details": {"name": "disk"}}).encode()))
+    wire.faults.append(
+        (404, warning, json.dumps({"kind": "Status", "reason": "NotFound", "details": {"name": "disk"}}).encode())
+    )
     volume = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}, "wait": False}
     (warning_shown,) = module("data_volume", namespace=namespace, **volume).result["warnings"]
     assert r"The API server warns: v1beta1 is \"old\"" in json.dumps(warning_shown)

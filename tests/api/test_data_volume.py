@@ -12,8 +12,8 @@ import sys
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+
 from tests.api.conftest import ADMIN
 
 VOLUME: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
@@ -51,7 +51,17 @@ def test_an_unchanged_volume_loads_none_of_the_code_for_changes(wire, namespace,
     assert json.loads(ended.stdout)["changed"] is False
     loaded = set(re.findall(r"kubevirt\.cdi\.plugins\.module_utils\.(\w+)$", ended.stderr, re.MULTILINE))
     assert "_connection" in loaded
-    for_changes = {"_allocation", "_clone_plan", "_clone_prediction", "_diagnosis", "_image", "_preflight", "_scratch_task", "_source_check", "_wait"}
+    for_changes = {
+        "_allocation",
+        "_clone_plan",
+        "_clone_prediction",
+        "_diagnosis",
+        "_image",
+        "_preflight",
+        "_scratch_task",
+        "_source_check",
+        "_wait",
+    }
     assert loaded & for_changes == set()
     assert not re.search(r"\b(kubernetes|yaml|websocket)$", ended.stderr, re.MULTILINE)
 

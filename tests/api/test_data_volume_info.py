@@ -12,8 +12,14 @@ import pytest
     ("options", "said"),
     [
         ({"name": "disk"}, "DataVolume '{}/disk' does not exist; correct its name, or create it."),
-        ({"namespace": "no-such-namespace"}, "Namespace 'no-such-namespace' does not exist; create it, or correct its name."),
-        ({"name": "disk", "namespace": "no-such-namespace"}, "Namespace 'no-such-namespace' does not exist; create it, or correct its name."),
+        (
+            {"namespace": "no-such-namespace"},
+            "Namespace 'no-such-namespace' does not exist; create it, or correct its name.",
+        ),
+        (
+            {"name": "disk", "namespace": "no-such-namespace"},
+            "Namespace 'no-such-namespace' does not exist; create it, or correct its name.",
+        ),
     ],
 )
 def test_what_is_missing_may_be_an_error_or_a_warning(module, namespace, options, said) -> None:

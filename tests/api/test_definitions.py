@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import release
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import SINCE, SPEC_OPTIONS
 from ansible_collections.kubevirt.cdi.plugins.module_utils._fields import field_name
@@ -72,7 +71,9 @@ def test_options_have_the_types_and_choices_of_cdi(kind: str) -> None:
     for path, option in _options(SPEC_OPTIONS if kind == "DataVolume" else PROFILE_OPTIONS).items():
         if path not in ("storage.size", "pvc.size"):
             assert TYPES[option["type"]] == fields[path]["type"], path
-            assert set(fields[path].get("enum") or option.get("choices", [])) - {""} == set(option.get("choices", [])) - {""}, path
+            assert set(fields[path].get("enum") or option.get("choices", [])) - {""} == set(
+                option.get("choices", [])
+            ) - {""}, path
 
 
 def test_what_an_older_release_does_not_know_is_said() -> None:

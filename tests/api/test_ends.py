@@ -23,7 +23,9 @@ VOLUME = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 @pytest.fixture
 def run(wire: Wire, tmp_path: Path) -> Any:
     def run_book(book: str = "kubevirt.cdi.volumes", **variables: Any) -> Played:
-        return play(book, variables={"cdi_host": wire.url, "cdi_api_key": ADMIN, "cdi_volumes_wait": False, **variables})
+        return play(
+            book, variables={"cdi_host": wire.url, "cdi_api_key": ADMIN, "cdi_volumes_wait": False, **variables}
+        )
 
     return run_book
 
@@ -34,7 +36,9 @@ def test_a_failed_volume_is_in_table_json_page_junit_and_artifacts(run, namespac
     played = run(cdi_namespace=namespace, cdi_data_volumes=[ill, well], **files)
     assert played.code == 2 and played.errors == 1, played.output
     printed = played.output[played.output.index("TASK [kubevirt.cdi.report : Print the report]") :].splitlines()
-    assert printed[1].startswith("Cluster http://") and printed[2].startswith("  ! volumes FAILED: 1 volume failed: not-there/ill;")
+    assert printed[1].startswith("Cluster http://") and printed[2].startswith(
+        "  ! volumes FAILED: 1 volume failed: not-there/ill;"
+    )
     rows = [line for line in printed if line.startswith(("not-there/ill", f"{namespace}/well"))]
     assert [row.split()[0] for row in rows] == ["not-there/ill", f"{namespace}/well"]
     report = json.loads((tmp_path / "report.json").read_text())
@@ -42,7 +46,11 @@ def test_a_failed_volume_is_in_table_json_page_junit_and_artifacts(run, namespac
     assert report["summary"]["failed_steps"] == ["volumes"] and report["volumes"][0]["name"] == "ill"
     page = (tmp_path / "report.html").read_text()
     assert page.index("volumes failed") < page.index("<caption>Volumes")
-    failures = {case.get("name") for case in ElementTree.parse(tmp_path / "report.junit").iter("testcase") if case.find("failure") is not None}
+    failures = {
+        case.get("name")
+        for case in ElementTree.parse(tmp_path / "report.junit").iter("testcase")
+        if case.find("failure") is not None
+    }
     # Nobody works on the other volume here, which its diagnosis says.
     assert {"volumes", "ill"} <= failures
     assert played.artifacts["cdi_artifact_summary"]["failed_steps"] == ["volumes"]
@@ -53,7 +61,12 @@ def test_a_failed_volume_is_in_table_json_page_junit_and_artifacts(run, namespac
 def test_a_failed_upload_does_not_hide_the_declared_volumes(run, namespace, tmp_path) -> None:
     (tmp_path / "disk.img").write_bytes(bytes(1 << 20))
     uploads = [{"name": "file", "path": "/nowhere/disk.img"}]
-    played = run(cdi_namespace=namespace, cdi_uploads=uploads, cdi_data_volumes=[{"name": "later", **VOLUME}], cdi_report_json=str(tmp_path / "r.json"))
+    played = run(
+        cdi_namespace=namespace,
+        cdi_uploads=uploads,
+        cdi_data_volumes=[{"name": "later", **VOLUME}],
+        cdi_report_json=str(tmp_path / "r.json"),
+    )
     assert played.code == 2 and played.errors == 1, played.output
     report = json.loads((tmp_path / "r.json").read_text())
     assert [(row["name"], row["phase"]) for row in report["volumes"]] == [("file", "Missing"), ("later", "Skipped")]
@@ -70,7 +83,9 @@ def test_a_failed_upload_does_not_hide_the_declared_volumes(run, namespace, tmp_
         ({"cdi_log_verbosity": "loud"}, "cdi_log_verbosity is 'loud', which is not of type int"),
     ],
 )
-@pytest.mark.parametrize("book", ["kubevirt.cdi.volumes", "kubevirt.cdi.site", "kubevirt.cdi.report", "kubevirt.cdi.install"])
+@pytest.mark.parametrize(
+    "book", ["kubevirt.cdi.volumes", "kubevirt.cdi.site", "kubevirt.cdi.report", "kubevirt.cdi.install"]
+)
 def test_a_mistake_in_a_variable_is_one_error_before_the_first_request(wire, run, book, variables, said) -> None:
     played = run(book, **variables)
     assert played.code == 2 and played.errors == 1, played.output
@@ -94,11 +109,15 @@ def test_what_is_registered_under_any_name_is_no_mistake(wire, tmp_path, namespa
 def test_a_file_that_cannot_be_written_fails_after_the_table(run, namespace) -> None:
     played = run("kubevirt.cdi.report", cdi_report_namespaces=[namespace], cdi_report_html="/nowhere/r.html")
     assert played.code == 2 and played.errors == 1, played.output
-    assert played.output.index("There are no volumes.") < played.output.index("The report could not be written: Destination directory /nowhere does not exist")
+    assert played.output.index("There are no volumes.") < played.output.index(
+        "The report could not be written: Destination directory /nowhere does not exist"
+    )
 
 
 def test_a_file_that_cannot_be_written_adds_nothing_to_the_first_error(run) -> None:
-    played = run(cdi_data_volumes=[{"name": "ill", "namespace": "not-there", **VOLUME}], cdi_report_json="/nowhere/r.json")
+    played = run(
+        cdi_data_volumes=[{"name": "ill", "namespace": "not-there", **VOLUME}], cdi_report_json="/nowhere/r.json"
+    )
     assert played.code == 2 and played.errors == 1, played.output
     assert "not-there/ill" in played.output.partition("Print the report")[2]
 
@@ -107,12 +126,20 @@ def test_a_file_that_cannot_be_written_adds_nothing_to_the_first_error(run) -> N
 def test_namespaces_may_be_text(run, wire, namespace, form) -> None:
     played = run("kubevirt.cdi.report", cdi_report_namespaces=form.format(namespace, "default"))
     assert played.code == 0, played.output
-    asked = {path.split("/namespaces/")[1].split("/")[0] for _method, path in wire.requests if "/namespaces/" in path and "datavolumes" in path}
+    asked = {
+        path.split("/namespaces/")[1].split("/")[0]
+        for _method, path in wire.requests
+        if "/namespaces/" in path and "datavolumes" in path
+    }
     assert asked == ({namespace, "default"} if "{1}" in form else {namespace})
 
 
 def test_an_api_server_that_does_not_answer_is_one_error_with_a_report(tmp_path) -> None:
-    variables = {"cdi_host": "https://127.0.0.1:1", "cdi_api_key": "k3y-of-nobody", "cdi_data_volumes": [{"name": "a", **VOLUME}]}
+    variables = {
+        "cdi_host": "https://127.0.0.1:1",
+        "cdi_api_key": "k3y-of-nobody",
+        "cdi_data_volumes": [{"name": "a", **VOLUME}],
+    }
     played = play("kubevirt.cdi.volumes", variables=variables)
     assert played.code == 2 and played.errors == 1, played.output
     assert "NOT READABLE: Cannot list CDI objects" in played.output and "k3y-of-nobody" not in played.output
@@ -122,7 +149,9 @@ def test_an_api_server_that_does_not_answer_is_one_error_with_a_report(tmp_path)
 
 def test_volumes_of_others_are_marked(run, module, namespace, tmp_path) -> None:
     module("data_volume", name="other", namespace=namespace, wait=False, **VOLUME)
-    played = run(cdi_namespace=namespace, cdi_data_volumes=[{"name": "mine", **VOLUME}], cdi_report_json=str(tmp_path / "r.json"))
+    played = run(
+        cdi_namespace=namespace, cdi_data_volumes=[{"name": "mine", **VOLUME}], cdi_report_json=str(tmp_path / "r.json")
+    )
     assert played.code == 0, played.output
     report = json.loads((tmp_path / "r.json").read_text())
     assert {row["name"]: row["declared"] for row in report["volumes"]} == {"mine": True, "other": False}
@@ -131,7 +160,9 @@ def test_volumes_of_others_are_marked(run, module, namespace, tmp_path) -> None:
 
 
 def test_an_error_of_the_lookup_is_shown_once(tmp_path, wire) -> None:
-    task = {"ansible.builtin.debug": {"msg": "{{ lookup('kubevirt.cdi.clone_method', 'no-slash', host=url, api_key='x') }}"}}
+    task = {
+        "ansible.builtin.debug": {"msg": "{{ lookup('kubevirt.cdi.clone_method', 'no-slash', host=url, api_key='x') }}"}
+    }
     (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
     played = play(tmp_path / "play.yml", variables={"url": wire.url})
     # Ansible tells where an error passed; what caused the plugin's own error must not be one more of these.

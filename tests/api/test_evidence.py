@@ -11,13 +11,13 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from kubernetes import client
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import explain
 from ansible_collections.kubevirt.cdi.plugins.module_utils._evidence_reader import EvidenceReader
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import Resource
+from kubernetes import client
+
 from tests.api.conftest import LIMITED
 from tests.modules import official_client
 from tests.wire import Wire
@@ -61,9 +61,19 @@ def stalled(make: Make, namespace: str, reach: Callable[..., None]) -> Callable[
     """A volume of which CDI says this."""
     direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
 
-    def declare(reason: str = "ErrStartingPod", message: str = _SAID, phase: str = "ImportScheduled", running: str = "False", **spec: Any) -> Any:
+    def declare(
+        reason: str = "ErrStartingPod",
+        message: str = _SAID,
+        phase: str = "ImportScheduled",
+        running: str = "False",
+        **spec: Any,
+    ) -> Any:
         source = spec.pop("source", {"http": {"url": "http://images.example.com/disk.qcow2"}})
-        make(resources.DATA_VOLUME, "disk", spec={"source": source, "storage": {"resources": {"requests": {"storage": "64Mi"}}}, **spec})
+        make(
+            resources.DATA_VOLUME,
+            "disk",
+            spec={"source": source, "storage": {"resources": {"requests": {"storage": "64Mi"}}}, **spec},
+        )
         conditions = [
             {"type": "Running", "status": running, "reason": reason, "message": message},
             {"type": "Bound", "status": "False", "reason": "Pending", "message": "PVC disk Pending"},
@@ -85,16 +95,33 @@ def _look(connection: Connection, wire: Wire, namespace: str, volume: Any) -> tu
 @pytest.mark.parametrize(
     ("limit", "told"),
     [
-        ({"type": "Container", "max": {"cpu": "500m"}}, "allows at most 500m of cpu in a container, and CDI's has a limit of 750m"),
-        ({"type": "Container", "maxLimitRequestRatio": {"memory": "4"}}, "at most 4 times the request of memory in a container"),
+        (
+            {"type": "Container", "max": {"cpu": "500m"}},
+            "allows at most 500m of cpu in a container, and CDI's has a limit of 750m",
+        ),
+        (
+            {"type": "Container", "maxLimitRequestRatio": {"memory": "4"}},
+            "at most 4 times the request of memory in a container",
+        ),
     ],
 )
 def test_a_limit_range_takes_three_more_requests(
-    cdi: None, connection: Connection, wire: Wire, namespace: str, make: Make, stalled: Callable[..., Any], limit: dict[str, Any], told: str
+    cdi: None,
+    connection: Connection,
+    wire: Wire,
+    namespace: str,
+    make: Make,
+    stalled: Callable[..., Any],
+    limit: dict[str, Any],
+    told: str,
 ) -> None:
     make(resources.LIMIT_RANGE, "small", spec={"limits": [limit]})
     found, requests = _look(connection, wire, namespace, stalled())
-    assert found["cause"] == "limit_range" and f"LimitRange '{namespace}/small'" in found["message"] and told in found["message"]
+    assert (
+        found["cause"] == "limit_range"
+        and f"LimitRange '{namespace}/small'" in found["message"]
+        and told in found["message"]
+    )
     assert requests == _ALWAYS + 3
 
 
@@ -109,10 +136,20 @@ def test_a_quota_of_pods_takes_three_more_requests(
 
 @pytest.mark.parametrize(
     ("spec", "cause"),
-    [({"priorityClassName": "nothing"}, "priority_class_missing"), ({"serviceAccountName": "nothing"}, "service_account_missing")],
+    [
+        ({"priorityClassName": "nothing"}, "priority_class_missing"),
+        ({"serviceAccountName": "nothing"}, "service_account_missing"),
+    ],
 )
 def test_what_the_volume_names_takes_one_more_request(
-    cdi: None, connection: Connection, wire: Wire, namespace: str, stalled: Callable[..., Any], make: Make, spec: dict[str, str], cause: str
+    cdi: None,
+    connection: Connection,
+    wire: Wire,
+    namespace: str,
+    stalled: Callable[..., Any],
+    make: Make,
+    spec: dict[str, str],
+    cause: str,
 ) -> None:
     found, requests = _look(connection, wire, namespace, stalled(**spec))
     assert found["cause"] == cause and "nothing' (" in found["message"]
@@ -139,8 +176,14 @@ def test_a_pod_that_would_be_taken_by_now_is_said_to_be(
 def test_the_users_of_a_source_take_one_more_request(
     connection: Connection, wire: Wire, namespace: str, make: Make, stalled: Callable[..., Any]
 ) -> None:
-    volume = stalled("Pod is running", "", "CloneInProgress", "True", source={"pvc": {"name": "golden", "namespace": namespace}})
-    said = {"type": "Warning", "reason": "CloneSourceInUse", "message": f"pod {namespace}/user using PersistentVolumeClaim golden"}
+    volume = stalled(
+        "Pod is running", "", "CloneInProgress", "True", source={"pvc": {"name": "golden", "namespace": namespace}}
+    )
+    said = {
+        "type": "Warning",
+        "reason": "CloneSourceInUse",
+        "message": f"pod {namespace}/user using PersistentVolumeClaim golden",
+    }
     about = {"kind": "DataVolume", "name": "disk", "namespace": namespace, "uid": volume["metadata"]["uid"]}
     make(resources.EVENT, "said", involvedObject=about, **said)
     container = {"name": "user", "image": "any", "volumeMounts": [{"name": "disk", "mountPath": "/disk"}]}
@@ -155,10 +198,24 @@ def test_a_class_without_a_driver_takes_three_more_requests(
     connection: Connection, wire: Wire, namespace: str, make: Make, stalled: Callable[..., Any]
 ) -> None:
     volume = stalled("", "")
-    claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}, "storageClassName": f"class-of-{namespace}"}
+    claim = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "64Mi"}},
+        "storageClassName": f"class-of-{namespace}",
+    }
     make(resources.STORAGE_CLASS, f"class-of-{namespace}", provisioner="nowhere.example.com")
-    owner = {"apiVersion": resources.DATA_VOLUME.api_version, "kind": "DataVolume", "name": "disk", "uid": volume["metadata"]["uid"]}
-    make(resources.PERSISTENT_VOLUME_CLAIM, "disk", metadata={"labels": _CDI_LABEL, "ownerReferences": [owner]}, spec=claim)
+    owner = {
+        "apiVersion": resources.DATA_VOLUME.api_version,
+        "kind": "DataVolume",
+        "name": "disk",
+        "uid": volume["metadata"]["uid"],
+    }
+    make(
+        resources.PERSISTENT_VOLUME_CLAIM,
+        "disk",
+        metadata={"labels": _CDI_LABEL, "ownerReferences": [owner]},
+        spec=claim,
+    )
     found, requests = _look(connection, wire, namespace, volume)
     assert found["cause"] == "provisioner_missing" and "no storage driver 'nowhere.example.com'" in found["message"]
     assert requests == _ALWAYS + 3
@@ -170,12 +227,31 @@ def test_only_a_worker_that_seems_to_do_nothing_is_asked_for_its_log(
 ) -> None:
     """And CDI's controller, as nothing explains the volume. There is no node here, and so no log."""
     volume = stalled("Pod is running", "", "ImportInProgress", "True")
-    owner = {"apiVersion": resources.DATA_VOLUME.api_version, "kind": "DataVolume", "name": "disk", "uid": volume["metadata"]["uid"]}
-    make(resources.POD, "importer", metadata={"labels": _CDI_LABEL, "ownerReferences": [owner]}, spec={"containers": [{"name": "importer", "image": "any"}]})
+    owner = {
+        "apiVersion": resources.DATA_VOLUME.api_version,
+        "kind": "DataVolume",
+        "name": "disk",
+        "uid": volume["metadata"]["uid"],
+    }
+    make(
+        resources.POD,
+        "importer",
+        metadata={"labels": _CDI_LABEL, "ownerReferences": [owner]},
+        spec={"containers": [{"name": "importer", "image": "any"}]},
+    )
     started = datetime.now(timezone.utc) - timedelta(seconds=seconds)
-    status = {"name": "importer", "image": "any", "imageID": "", "ready": True, "restartCount": 0, "state": {"running": {"startedAt": started.isoformat()}}}
+    status = {
+        "name": "importer",
+        "image": "any",
+        "imageID": "",
+        "ready": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": started.isoformat()}},
+    }
     pods = client.CoreV1Api(official_client())
-    pods.patch_namespaced_pod_status("importer", namespace, {"status": {"phase": "Running", "containerStatuses": [status]}})
+    pods.patch_namespaced_pod_status(
+        "importer", namespace, {"status": {"phase": "Running", "containerStatuses": [status]}}
+    )
     found, requests = _look(connection, wire, namespace, volume)
     assert found is None and requests == _ALWAYS + more and wire.count("GET", "/log") == more - 1
 

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE
+
 from tests.cluster.runtime.profile import first_number
 from tests.light_cluster import light_cluster
 from tests.playing import Played, play
@@ -52,9 +52,15 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         inventory = folder / "inventory.yml"
         # A kubeconfig as a template, as a path, and as a dictionary.
         hosts = {
-            "east": {"cdi_kubeconfig": "{{ directory }}/kubeconfig", "directory": str(Path(kubeconfigs["east"]).parent)},
+            "east": {
+                "cdi_kubeconfig": "{{ directory }}/kubeconfig",
+                "directory": str(Path(kubeconfigs["east"]).parent),
+            },
             "north": {"cdi_kubeconfig": kubeconfigs["north"]},
-            "west": {"cdi_kubeconfig": "{{ lookup('ansible.builtin.file', path) | from_yaml }}", "path": kubeconfigs["west"]},
+            "west": {
+                "cdi_kubeconfig": "{{ lookup('ansible.builtin.file', path) | from_yaml }}",
+                "path": kubeconfigs["west"],
+            },
         }
         local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         inventory.write_text(yaml.safe_dump({"all": {"children": {"clusters": {"hosts": hosts, "vars": local}}}}))
@@ -140,7 +146,9 @@ def _report_of(fleet: Fleet, tmp_path: Path, **keywords: Any) -> tuple[Played, d
     book = [{"hosts": "localhost", "gather_facts": False, "roles": ["kubevirt.cdi.report"], **keywords}]
     (tmp_path / "play.yml").write_text(yaml.safe_dump(book))
     variables = {"cdi_report_namespaces": [HERE], "cdi_report_json": str(tmp_path / "r.json")}
-    played = play(tmp_path / "play.yml", variables=variables, environment={"K8S_AUTH_KUBECONFIG": fleet.kubeconfigs["east"]})
+    played = play(
+        tmp_path / "play.yml", variables=variables, environment={"K8S_AUTH_KUBECONFIG": fleet.kubeconfigs["east"]}
+    )
     assert played.code == 0, played.output
     return played, json.loads((tmp_path / "r.json").read_text())
 
@@ -163,8 +171,14 @@ def test_a_lookup_that_asks_another_cluster_than_the_modules_is_noticed(fleet, t
 def test_a_variable_of_the_lookup_may_be_a_template(fleet, tmp_path, variable) -> None:
     path = Path(fleet.kubeconfigs["west"])
     task = {"ansible.builtin.debug": {"msg": "asked {{ lookup('kubevirt.cdi.clone_method', volume).host }}"}}
-    variables = {variable: "{{ folder }}/{{ 'kube' ~ 'config' }}", "folder": str(path.parent), "volume": f"{HERE}/of-west"}
-    (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": [task]}]))
+    variables = {
+        variable: "{{ folder }}/{{ 'kube' ~ 'config' }}",
+        "folder": str(path.parent),
+        "volume": f"{HERE}/of-west",
+    }
+    (tmp_path / "play.yml").write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": [task]}])
+    )
     played = play(tmp_path / "play.yml", environment={"K8S_AUTH_KUBECONFIG": fleet.kubeconfigs["east"]})
     assert played.code == 0 and f"asked {fleet.servers['west']}" in played.output, played.output
 
@@ -172,13 +186,23 @@ def test_a_variable_of_the_lookup_may_be_a_template(fleet, tmp_path, variable) -
 def test_a_vaulted_token_and_a_template_in_host_reach_the_lookup(fleet, tmp_path) -> None:
     (tmp_path / "password").write_text("test")
     vaulted = subprocess.run(
-        ["ansible-vault", "encrypt_string", "--vault-password-file", str(tmp_path / "password"), "test-admin-token", "--name", "cdi_api_key"],
+        [
+            "ansible-vault",
+            "encrypt_string",
+            "--vault-password-file",
+            str(tmp_path / "password"),
+            "test-admin-token",
+            "--name",
+            "cdi_api_key",
+        ],
         capture_output=True,
         text=True,
         check=True,
     ).stdout
     ca = Path(fleet.kubeconfigs["west"]).parent / "pki" / "ca.crt"
-    (tmp_path / "vars.yml").write_text(f"{vaulted}\ncdi_host: \"{{{{ server }}}}\"\nserver: {fleet.servers['west']}\ncdi_ca_cert: {ca}\n")
+    (tmp_path / "vars.yml").write_text(
+        f'{vaulted}\ncdi_host: "{{{{ server }}}}"\nserver: {fleet.servers["west"]}\ncdi_ca_cert: {ca}\n'
+    )
     task = {"ansible.builtin.debug": {"msg": "asked {{ lookup('kubevirt.cdi.clone_method', 'default/none').host }}"}}
     book = [{"hosts": "localhost", "gather_facts": False, "vars_files": ["vars.yml"], "tasks": [task]}]
     (tmp_path / "play.yml").write_text(json.dumps(book))

@@ -14,13 +14,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection, _transport
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CONFIG_MAP, DATA_VOLUME, SELF_SUBJECT_ACCESS_REVIEW
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    CONFIG_MAP,
+    DATA_VOLUME,
+    SELF_SUBJECT_ACCESS_REVIEW,
+)
 from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import REACHED, WAITING, Verdict
 from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import poll_until, wait_for
+
 from tests.api.conftest import ADMIN
 from tests.hostile import hostile_server, http
 from tests.modules import run_in_process, run_module
@@ -73,14 +77,23 @@ def test_what_cannot_be_read_may_have_been_written(wire, module, direct, namespa
 
     wire.trouble = all_after_the_write
     result = module("data_volume", namespace=namespace, **VOLUME, wait=False).result
-    assert result["failed"] and result["changed"] is True and "it may have been written: reading it failed, too" in result["msg"]
+    assert (
+        result["failed"]
+        and result["changed"] is True
+        and "it may have been written: reading it failed, too" in result["msg"]
+    )
     assert direct.get(DATA_VOLUME, "disk", namespace)
 
 
 @pytest.mark.parametrize(("trouble", "times", "posts"), [("lost", 1, 1), ("lost", 1000, 1), ("unsent", 1, 2)])
 def test_a_create_is_sent_again_only_when_it_did_not_arrive(wire, connection, namespace, trouble, times, posts) -> None:
     wire.trouble = _of("POST", trouble, times, "/configmaps")
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made", "namespace": namespace}, "data": {"a": "b"}}
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "made", "namespace": namespace},
+        "data": {"a": "b"},
+    }
     made = connection.create(CONFIG_MAP, body, namespace, dry_run=False)
     assert made["metadata"]["name"] == "made" and wire.count("POST") == posts
 
@@ -91,11 +104,18 @@ def test_a_create_without_a_name_is_never_sent_again(wire, connection, direct, n
     with pytest.raises(ApiError, match="it may have been written: it has no name yet") as told:
         connection.create(CONFIG_MAP, body, namespace, dry_run=False)
     assert told.value.result == {"changed": True} and wire.count("POST") == 1
-    assert len([item for item in direct.list(CONFIG_MAP, namespace)[0] if item["metadata"]["name"].startswith("made-")]) == 1
+    assert (
+        len([item for item in direct.list(CONFIG_MAP, namespace)[0] if item["metadata"]["name"].startswith("made-")])
+        == 1
+    )
 
 
 def test_somebody_elses_object_is_not_taken_for_ones_own(wire, connection, direct, namespace) -> None:
-    body: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made", "namespace": namespace}}
+    body: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "made", "namespace": namespace},
+    }
     direct.apply(CONFIG_MAP, body, dry_run=False, manager="somebody")
     wire.trouble = _of("POST", "lost", 1, "/configmaps")
     with pytest.raises(ApiError):
@@ -105,7 +125,11 @@ def test_somebody_elses_object_is_not_taken_for_ones_own(wire, connection, direc
 
 def test_a_review_is_only_a_question_and_is_asked_again(wire, connection) -> None:
     wire.trouble = _of("POST", "lost", 2, "selfsubjectaccessreviews")
-    review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}}}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": {"verb": "get", "resource": "pods"}},
+    }
     assert connection.create(SELF_SUBJECT_ACCESS_REVIEW, review, dry_run=False)["status"]["allowed"]
     assert wire.count("POST") == 3
 
@@ -139,8 +163,16 @@ def succeeds(direct: Connection, namespace: str) -> Iterator[Callable[[float], N
         assert answer.status == 200, answer.data
 
     def later(seconds: float) -> None:
-        body = {"metadata": {"name": "disk"}, "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}}
-        direct.create(DATA_VOLUME, {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **body}, namespace, dry_run=False)
+        body = {
+            "metadata": {"name": "disk"},
+            "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}},
+        }
+        direct.create(
+            DATA_VOLUME,
+            {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **body},
+            namespace,
+            dry_run=False,
+        )
         timers.append(threading.Timer(seconds, patch))
         timers[-1].start()
 
@@ -155,8 +187,13 @@ def _waited(connection: Connection, namespace: str, seconds: float) -> tuple[str
     return outcome.verdict.state, time.monotonic() - started
 
 
-@pytest.mark.parametrize(("trouble", "most_seconds", "most_requests"), [("held", 20, 6), ("over", 12, 14), ("lost", 12, 14), ("unsent", 12, 14)])
-def test_a_state_that_no_watch_tells_of_is_read(wire, connection, namespace, succeeds, trouble, most_seconds, most_requests) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "most_seconds", "most_requests"),
+    [("held", 20, 6), ("over", 12, 14), ("lost", 12, 14), ("unsent", 12, 14)],
+)
+def test_a_state_that_no_watch_tells_of_is_read(
+    wire, connection, namespace, succeeds, trouble, most_seconds, most_requests
+) -> None:
     wire.trouble = _of("GET", trouble, part="watch=true")
     succeeds(3)
     state, seconds = _waited(connection, namespace, 90)
@@ -164,7 +201,9 @@ def test_a_state_that_no_watch_tells_of_is_read(wire, connection, namespace, suc
 
 
 @pytest.mark.parametrize("trouble", ["held", "over"])
-def test_nobody_gives_up_on_a_state_that_was_not_read_just_before(wire, connection, namespace, succeeds, trouble) -> None:
+def test_nobody_gives_up_on_a_state_that_was_not_read_just_before(
+    wire, connection, namespace, succeeds, trouble
+) -> None:
     wire.trouble = _of("GET", trouble, part="watch=true")
     succeeds(5)
     state, seconds = _waited(connection, namespace, 7)
@@ -230,9 +269,19 @@ def test_a_proxy_that_accepts_and_is_silent_ends_a_task(short_bounds) -> None:
     with hostile_server() as proxy:
         proxy.answer = lambda _number, _head: [60.0]
         started = time.monotonic()
-        options = {"host": os.environ["KUBEVIRT_CDI_TEST_SERVER"], "ca_cert": os.environ["KUBEVIRT_CDI_TEST_CA"], "api_key": ADMIN}
-        result = run_in_process("data_volume_info", {**options, "proxy": proxy.url.replace("http://", "http://ann:p-word@")}).result
-        assert result["failed"] and f"through the proxy {proxy.url} " in result["msg"] and "p-word" not in json.dumps(result)
+        options = {
+            "host": os.environ["KUBEVIRT_CDI_TEST_SERVER"],
+            "ca_cert": os.environ["KUBEVIRT_CDI_TEST_CA"],
+            "api_key": ADMIN,
+        }
+        result = run_in_process(
+            "data_volume_info", {**options, "proxy": proxy.url.replace("http://", "http://ann:p-word@")}
+        ).result
+        assert (
+            result["failed"]
+            and f"through the proxy {proxy.url} " in result["msg"]
+            and "p-word" not in json.dumps(result)
+        )
         assert time.monotonic() - started < 12 and len(proxy.heads) <= 2
 
 
@@ -242,14 +291,18 @@ def test_https_to_an_http_port_says_so_at_once() -> None:
         # A server of HTTP that waits for the end of a line that never comes, and one that answers what it does not understand.
         started = time.monotonic()
         with pytest.raises(ApiError, match="does not speak TLS|no answer"):
-            connect({"host": server.url.replace("http:", "https:"), "api_key": ADMIN, "validate_certs": False}).list(DATA_VOLUME)
+            connect({"host": server.url.replace("http:", "https:"), "api_key": ADMIN, "validate_certs": False}).list(
+                DATA_VOLUME
+            )
         assert time.monotonic() - started < 25
 
 
 def test_http_to_an_https_port_says_so_at_once() -> None:
     started = time.monotonic()
     with pytest.raises(ApiError, match="an HTTP request to an HTTPS server|speaks TLS"):
-        connect({"host": os.environ["KUBEVIRT_CDI_TEST_SERVER"].replace("https:", "http:"), "api_key": ADMIN}).list(DATA_VOLUME)
+        connect({"host": os.environ["KUBEVIRT_CDI_TEST_SERVER"].replace("https:", "http:"), "api_key": ADMIN}).list(
+            DATA_VOLUME
+        )
     assert time.monotonic() - started < 5
 
 
@@ -258,4 +311,8 @@ def test_a_first_answer_that_never_comes_ends_an_info_module_in_a_minute() -> No
         server.answer = lambda _number, _head: [100.0]
         started = time.monotonic()
         result = run_module("data_volume_info", {"host": server.url, "api_key": ADMIN}).result
-        assert "no answer from the Kubernetes API" in result["msg"] and time.monotonic() - started < 75 and len(server.heads) == 1
+        assert (
+            "no answer from the Kubernetes API" in result["msg"]
+            and time.monotonic() - started < 75
+            and len(server.heads) == 1
+        )

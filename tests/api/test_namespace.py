@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import look_up
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+
 from tests.api.conftest import ADMIN
 from tests.modules import run_module
 from tests.playing import play
@@ -43,7 +43,9 @@ def login(kubeconfig: Callable[[str], dict[str, Any]], namespace: str) -> dict[s
     return {"kubeconfig": kubeconfig(namespace), "api_key": ADMIN}
 
 
-def test_a_volume_is_made_changed_and_deleted_in_the_contexts_namespace(wire, connection: Connection, login, namespace) -> None:
+def test_a_volume_is_made_changed_and_deleted_in_the_contexts_namespace(
+    wire, connection: Connection, login, namespace
+) -> None:
     options = {**login, "name": "disk", "wait": False}
     made = run_module("data_volume", {**options, **BLANK})
     assert made.result["changed"] and made.result["namespace"] == namespace and made.warnings == []
@@ -56,14 +58,26 @@ def test_a_volume_is_made_changed_and_deleted_in_the_contexts_namespace(wire, co
 
 def test_what_names_a_namespace_is_there(connection: Connection, login, kubeconfig, namespace) -> None:
     elsewhere = {**login, "kubeconfig": kubeconfig("never")}
-    made = run_module("data_volume", {**elsewhere, "namespace": namespace, "data_volumes": [{"name": "a", **BLANK}], "wait": False})
+    made = run_module(
+        "data_volume", {**elsewhere, "namespace": namespace, "data_volumes": [{"name": "a", **BLANK}], "wait": False}
+    )
     assert made.result["changed"] and connection.get(DATA_VOLUME, "a", namespace)
-    mixed = run_module("data_volume", {**login, "data_volumes": [{"name": "b", **BLANK}, {"name": "c", "namespace": namespace, **BLANK}], "wait": False})
+    mixed = run_module(
+        "data_volume",
+        {
+            **login,
+            "data_volumes": [{"name": "b", **BLANK}, {"name": "c", "namespace": namespace, **BLANK}],
+            "wait": False,
+        },
+    )
     assert [volume["namespace"] for volume in mixed.result["data_volumes"]] == [namespace] * 2 and mixed.warnings == []
 
 
 def test_where_a_volume_is_shows_that_it_is_listed_twice_or_its_own_source(wire, login, namespace) -> None:
-    twice = run_module("data_volume", {**login, "data_volumes": [{"name": "a", **BLANK}, {"name": "a", "namespace": namespace, **BLANK}]})
+    twice = run_module(
+        "data_volume",
+        {**login, "data_volumes": [{"name": "a", **BLANK}, {"name": "a", "namespace": namespace, **BLANK}]},
+    )
     assert twice.result["msg"] == f"data_volumes has {namespace}/a twice; leave one of them out."
     clone = {"name": "a", "source": {"pvc": {"name": "a", "namespace": namespace}}, "storage": {}}
     assert "is its own source" in run_module("data_volume", {**login, **clone}).result["msg"]
@@ -72,7 +86,10 @@ def test_where_a_volume_is_shows_that_it_is_listed_twice_or_its_own_source(wire,
 
 def test_a_namespace_that_no_namespace_can_have_is_refused(wire, login, kubeconfig) -> None:
     ran = run_module("data_volume", {**login, "kubeconfig": kubeconfig("Not_A/Name"), "name": "a", **BLANK})
-    assert ran.result["msg"].startswith("The kubeconfig's context has the namespace 'Not_A/Name', which contains ") and wire.requests == []
+    assert (
+        ran.result["msg"].startswith("The kubeconfig's context has the namespace 'Not_A/Name', which contains ")
+        and wire.requests == []
+    )
 
 
 def test_all_namespaces_stay_all_namespaces(wire, connection: Connection, login, kubeconfig, namespace) -> None:
@@ -97,7 +114,9 @@ def test_the_lookup_predicts_a_clone_where_the_module_makes_it(login, namespace)
 
 
 @pytest.mark.parametrize("given", ["", "given"])
-def test_role_and_report_say_where_the_volumes_are(connection: Connection, login, kubeconfig, namespace, tmp_path: Path, given: str) -> None:
+def test_role_and_report_say_where_the_volumes_are(
+    connection: Connection, login, kubeconfig, namespace, tmp_path: Path, given: str
+) -> None:
     config, book = tmp_path / "config", tmp_path / "play.yml"
     config.write_text(yaml.safe_dump(kubeconfig("never" if given else namespace)))
     roles = [{"ansible.builtin.import_role": {"name": f"kubevirt.cdi.{role}"}} for role in ("volumes", "report")]

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes import client
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import Resource
+from kubernetes import client
+
 from tests.api.conftest import LIMITED
 from tests.modules import official_client
 
@@ -54,7 +54,9 @@ def cdi() -> Iterator[None]:
         direct.create(resource, body, dry_run=False)
     block = [{"volumeMode": "Block", "accessModes": ["ReadWriteOnce"]}]
     kind = (resources.STORAGE_PROFILE.group, resources.STORAGE_PROFILE.version, resources.STORAGE_PROFILE.plural)
-    client.CustomObjectsApi(official_client()).patch_cluster_custom_object_status(*kind, "block-only", {"status": {"claimPropertySets": block}})
+    client.CustomObjectsApi(official_client()).patch_cluster_custom_object_status(
+        *kind, "block-only", {"status": {"claimPropertySets": block}}
+    )
     yield
     for resource, body in made:
         direct.delete(resource, body["metadata"]["name"], dry_run=False)
@@ -78,7 +80,9 @@ def sources(connection: Connection, namespace: str) -> Iterator[str]:
         connection.create(resources.PERSISTENT_VOLUME_CLAIM, body, namespace, dry_run=False)
     connection.delete(resources.PERSISTENT_VOLUME_CLAIM, "going", namespace, dry_run=False)
     yield namespace
-    connection.merge(resources.PERSISTENT_VOLUME_CLAIM, "going", namespace, {"metadata": {"finalizers": None}}, dry_run=False)
+    connection.merge(
+        resources.PERSISTENT_VOLUME_CLAIM, "going", namespace, {"metadata": {"finalizers": None}}, dry_run=False
+    )
 
 
 def _volume(**options: Any) -> tuple[str, dict[str, Any]]:
@@ -204,11 +208,28 @@ def test_a_mistake_ends_before_a_write(wire, module, sources: str, tmp_path: Pat
 
 def test_what_is_missing_for_secrets_is_named(wire, module, namespace: str) -> None:
     for option, kind in (("secret_ref", "Secret"), ("cert_config_map", "ConfigMap")):
-        ran = module("data_volume", namespace=namespace, name="disk", storage=SIZE, source={"http": {**IMAGE, option: "nope"}})
-        assert f"{kind} '{namespace}/nope' (source.http.{option}) does not exist" in ran.result["msg"], ran.result["msg"]
-    ran = module("data_volume", namespace=namespace, name="disk", storage=SIZE, source={"http": {**IMAGE, "secret_extra_headers": ["nope"]}})
+        ran = module(
+            "data_volume", namespace=namespace, name="disk", storage=SIZE, source={"http": {**IMAGE, option: "nope"}}
+        )
+        assert f"{kind} '{namespace}/nope' (source.http.{option}) does not exist" in ran.result["msg"], ran.result[
+            "msg"
+        ]
+    ran = module(
+        "data_volume",
+        namespace=namespace,
+        name="disk",
+        storage=SIZE,
+        source={"http": {**IMAGE, "secret_extra_headers": ["nope"]}},
+    )
     assert "(source.http.secret_extra_headers) does not exist" in ran.result["msg"]
-    ran = module("data_volume", namespace=namespace, name="disk", storage=SIZE, source={"blank": {}}, service_account_name="nobody")
+    ran = module(
+        "data_volume",
+        namespace=namespace,
+        name="disk",
+        storage=SIZE,
+        source={"blank": {}},
+        service_account_name="nobody",
+    )
     assert f"ServiceAccount '{namespace}/nobody' (service_account_name) does not exist" in ran.result["msg"]
     assert wire.writes() == []
 
@@ -222,13 +243,23 @@ def test_what_looking_costs(wire, module, namespace: str) -> None:
     volumes = [{"name": f"disk-{number}", "source": {"blank": {}}, "storage": SIZE} for number in range(100)]
     assert not module("data_volume", namespace=namespace, data_volumes=volumes, wait=False).result.get("failed")
     asked = sorted(path for path in _paths(wire) if not path.startswith("disk-"))
-    assert asked == ["cdis", "config", "datavolumes", "persistentvolumeclaims", "persistentvolumeclaims", "storageclasses", "storageprofiles"]
+    assert asked == [
+        "cdis",
+        "config",
+        "datavolumes",
+        "persistentvolumeclaims",
+        "persistentvolumeclaims",
+        "storageclasses",
+        "storageprofiles",
+    ]
     trials = [request for request in wire.requests if request[0] == "POST"]
     assert len(trials) == 1 and "dryRun=All" in trials[0][1] and len(wire.writes()) == 100
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_a_missing_namespace_is_created_where_that_is_asked_for(wire, module, connection: Connection, namespace: str, check: bool) -> None:
+def test_a_missing_namespace_is_created_where_that_is_asked_for(
+    wire, module, connection: Connection, namespace: str, check: bool
+) -> None:
     new = f"{namespace}-new"
     volumes = [{"name": name, "namespace": new, "source": {"blank": {}}, "storage": SIZE} for name in ("a", "b")]
     ran = module("data_volume", data_volumes=volumes, wait=False, create_namespace=True, check=check)
@@ -244,7 +275,14 @@ def test_a_missing_namespace_is_created_where_that_is_asked_for(wire, module, co
 
 def test_no_namespace_is_created_for_a_volume_that_is_refused(module, connection: Connection, namespace: str) -> None:
     new = f"{namespace}-new"
-    ran = module("data_volume", name="a", namespace=new, source={"blank": {}}, storage={**SIZE, "storage_class_name": "fats"}, create_namespace=True)
+    ran = module(
+        "data_volume",
+        name="a",
+        namespace=new,
+        source={"blank": {}},
+        storage={**SIZE, "storage_class_name": "fats"},
+        create_namespace=True,
+    )
     assert "storage class 'fats'" in ran.result["msg"] and not ran.result["changed"]
     assert connection.get(resources.NAMESPACE, new) is None
 
@@ -255,7 +293,9 @@ def test_a_namespace_that_is_going_is_told(wire, module, connection: Connection,
     wire.requests.clear()
     for check in (False, True):
         ran = module("data_volume", name="a", namespace=namespace, source={"blank": {}}, storage=SIZE, check=check)
-        assert f"namespace '{namespace}' is being deleted; wait until it is gone" in ran.result["msg"], ran.result["msg"]
+        assert f"namespace '{namespace}' is being deleted; wait until it is gone" in ran.result["msg"], ran.result[
+            "msg"
+        ]
     assert wire.writes() == []
 
 
@@ -268,7 +308,11 @@ def test_one_bad_volume_leaves_the_others(module, connection: Connection, namesp
     ]
     result = module("data_volume", namespace=namespace, data_volumes=volumes, wait=False).result
     assert [item["changed"] for item in result["data_volumes"]] == [True, False, False, True]
-    assert result["changed"] and "'fats'" in result["data_volumes"][1]["error"] and "nothing" in result["data_volumes"][2]["error"]
+    assert (
+        result["changed"]
+        and "'fats'" in result["data_volumes"][1]["error"]
+        and "nothing" in result["data_volumes"][2]["error"]
+    )
 
 
 def test_check_mode_takes_a_source_for_granted_that_an_earlier_task_makes(module, namespace: str) -> None:
@@ -276,13 +320,21 @@ def test_check_mode_takes_a_source_for_granted_that_an_earlier_task_makes(module
     refused = module("data_volume", namespace=namespace, check=True, **clone).result
     assert refused["failed"] and "name it in planned_sources" in refused["msg"]
     for named in ("golden", f"{namespace}/golden"):
-        assert not module("data_volume", namespace=namespace, check=True, planned_sources=[named], **clone).result.get("failed")
+        assert not module("data_volume", namespace=namespace, check=True, planned_sources=[named], **clone).result.get(
+            "failed"
+        )
     assert module("data_volume", namespace=namespace, planned_sources=["golden"], **clone).result["failed"]
 
 
 def _persistent_volume(name: str, class_name: str) -> dict[str, Any]:
-    spec: dict[str, Any] = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/nowhere"}}
-    return _object(resources.PERSISTENT_VOLUME, name, spec={**spec, "storageClassName": class_name} if class_name else spec)
+    spec: dict[str, Any] = {
+        "capacity": {"storage": "1Gi"},
+        "accessModes": ["ReadWriteOnce"],
+        "hostPath": {"path": "/nowhere"},
+    }
+    return _object(
+        resources.PERSISTENT_VOLUME, name, spec={**spec, "storageClassName": class_name} if class_name else spec
+    )
 
 
 @pytest.mark.parametrize("class_name", ["", "manual"])
@@ -305,10 +357,15 @@ def test_without_a_default_class_one_has_to_be_named(wire, module, connection: C
     wire.requests.clear()
     try:
         ran = module("data_volume", name="disk", namespace=namespace, source={"blank": {}}, storage=SIZE)
-        assert "no storage.storage_class_name is given, and no storage class is the default; name one of: block-only, plain, thin," in ran.result["msg"]
+        assert (
+            "no storage.storage_class_name is given, and no storage class is the default; name one of: block-only, plain, thin,"
+            in ran.result["msg"]
+        )
         assert wire.writes() == []
     finally:
-        connection.merge(resources.STORAGE_CLASS, "thin", None, {"metadata": {"annotations": {mark: "true"}}}, dry_run=False)
+        connection.merge(
+            resources.STORAGE_CLASS, "thin", None, {"metadata": {"annotations": {mark: "true"}}}, dry_run=False
+        )
 
 
 @pytest.fixture
@@ -321,14 +378,23 @@ def tenant(connection: Connection, namespace: str) -> Iterator[Callable[..., Non
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "tenant"}
     subjects = [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "token-limited"}]
     connection.create(resources.ROLE, _object(resources.ROLE, "tenant", rules=rules), namespace, dry_run=False)
-    connection.create(resources.ROLE_BINDING, _object(resources.ROLE_BINDING, "tenant", roleRef=role, subjects=subjects), namespace, dry_run=False)
+    connection.create(
+        resources.ROLE_BINDING,
+        _object(resources.ROLE_BINDING, "tenant", roleRef=role, subjects=subjects),
+        namespace,
+        dry_run=False,
+    )
     return None
 
 
 @pytest.mark.usefixtures("tenant")
 def test_what_a_tenant_may_not_read_is_no_obstacle(module, namespace: str) -> None:
     deadline = time.monotonic() + 10
-    options = {"source": {"http": {**IMAGE, "secret_ref": "unknown"}}, "storage": {**SIZE, "storage_class_name": "unknown"}, "wait": False}
+    options = {
+        "source": {"http": {**IMAGE, "secret_ref": "unknown"}},
+        "storage": {**SIZE, "storage_class_name": "unknown"},
+        "wait": False,
+    }
     while True:
         ran = module("data_volume", token=LIMITED, name="disk", namespace=namespace, **options)
         if "cannot" not in ran.result.get("msg", "") or time.monotonic() > deadline:
@@ -340,7 +406,9 @@ def test_what_a_tenant_may_not_read_is_no_obstacle(module, namespace: str) -> No
 def test_a_volume_that_nobody_says_where_is_warned_of(module, connection: Connection, namespace: str) -> None:
     name = f"disk-{namespace}"
     ran = module("data_volume", name=name, source={"blank": {}}, storage=SIZE, wait=False)
-    assert [text for text in ran.warnings if f"No namespace is given for {name}: created in namespace 'default'" in text], ran.warnings
+    assert [
+        text for text in ran.warnings if f"No namespace is given for {name}: created in namespace 'default'" in text
+    ], ran.warnings
     again = module("data_volume", name=name, source={"blank": {}}, storage=SIZE, wait=False)
     assert not again.result["changed"] and again.warnings == []
     assert module("data_volume", name=name, state="absent", wait=False).warnings == []
@@ -350,7 +418,10 @@ def test_a_policy_that_refuses_the_claim_is_named(wire, module, connection: Conn
     """As a webhook's would be, its reason is in the sentence."""
     admission = client.AdmissionregistrationV1Api(official_client())
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["persistentvolumeclaims"]}
-    spec = {"matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": "false", "message": "claims need a cost centre"}]}
+    spec = {
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "false", "message": "claims need a cost centre"}],
+    }
     admission.create_validating_admission_policy({"metadata": {"name": namespace}, "spec": spec})
     selector = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
     binding = {"policyName": namespace, "validationActions": ["Deny"], "matchResources": selector}
@@ -358,7 +429,9 @@ def test_a_policy_that_refuses_the_claim_is_named(wire, module, connection: Conn
     try:
         deadline = time.monotonic() + 30
         while True:  # Until the API server has taken the policy up.
-            ran = module("data_volume", name="disk", namespace=namespace, source={"blank": {}}, storage=SIZE, check=True)
+            ran = module(
+                "data_volume", name="disk", namespace=namespace, source={"blank": {}}, storage=SIZE, check=True
+            )
             if ran.result.get("failed") or time.monotonic() > deadline:
                 break
             time.sleep(0.5)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report_view import lines
+
 from tests.report_facts import facts, found, ill
 
 REPORT = build(
@@ -33,7 +33,9 @@ def project(tmp_path: Path, **options: Any) -> Path:
     """A folder as ansible-runner takes it."""
     (tmp_path / "project").mkdir()
     task = {"name": "Print", "kubevirt.cdi.print_report": {"report": REPORT, **options}}
-    (tmp_path / "project" / "play.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]))
+    (tmp_path / "project" / "play.yml").write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}])
+    )
     return tmp_path
 
 
@@ -76,4 +78,7 @@ def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
     book = project(tmp_path) / "project" / "play.yml"
     book.write_text(book.read_text().replace('"steps"', '"stps"'))
     ended = subprocess.run(["ansible-playbook", str(book)], capture_output=True, text=True, check=False)
-    assert ended.returncode == 2 and "report is not what filter kubevirt.cdi.report returns." in ended.stdout + ended.stderr
+    assert (
+        ended.returncode == 2
+        and "report is not what filter kubevirt.cdi.report returns." in ended.stdout + ended.stderr
+    )

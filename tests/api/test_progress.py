@@ -18,14 +18,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+
 from tests.api.conftest import ADMIN
 
 MANIFEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/v1.65.0/cdi-operator.yaml"
 BLANK = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
-NO_NODE = {"type": "Running", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient cpu."}
+NO_NODE = {
+    "type": "Running",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "0/1 nodes are available: 1 Insufficient cpu.",
+}
 PHASES = [
     {"phase": "ImportScheduled", "progress": "N/A", "conditions": [NO_NODE]},
     {"phase": "ImportInProgress", "progress": "4.2%", "conditions": []},
@@ -96,7 +101,9 @@ def _environment(**more: str) -> dict[str, str]:
 def _lines(command: list[str], *, code: int = 0, **environment: str) -> list[tuple[float, str]]:
     """What is printed, each line with its time."""
     shown = []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment(**environment)) as running:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment(**environment)
+    ) as running:
         assert running.stdout is not None
         shown.extend((time.monotonic(), line.rstrip()) for line in running.stdout)
     assert running.returncode == code, shown
@@ -151,7 +158,11 @@ def test_at_a_terminal_a_wait_is_one_line_that_is_written_again(namespace: str, 
 
 
 def test_what_is_shown_of_a_volume_that_is_deleted(direct: Connection, namespace: str, tmp_path: Path) -> None:
-    body = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": {"name": "disk", "finalizers": ["example.com/hold"]}}
+    body = {
+        "apiVersion": DATA_VOLUME.api_version,
+        "kind": "DataVolume",
+        "metadata": {"name": "disk", "finalizers": ["example.com/hold"]},
+    }
     spec = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
     direct.create(DATA_VOLUME, {**body, "spec": spec}, namespace, dry_run=False)
     task = {"kubevirt.cdi.data_volume": {"name": "disk", "state": "absent", "wait_timeout": 3}}
@@ -170,11 +181,15 @@ def test_what_is_shown_of_a_volume_that_is_deleted(direct: Connection, namespace
     ],
     ids=["check mode", "no_log", "async", "JSON"],
 )
-def test_nothing_is_shown_where_it_must_not_and_the_task_runs(namespace: str, tmp_path: Path, task: dict[str, Any], environment: dict[str, str]) -> None:
+def test_nothing_is_shown_where_it_must_not_and_the_task_runs(
+    namespace: str, tmp_path: Path, task: dict[str, Any], environment: dict[str, str]
+) -> None:
     (tmp_path / "as_json.py").write_text(_CALLBACK)
     module = {"kubevirt.cdi.data_volume": {"name": "disk", **BLANK, "wait_timeout": 2}}
     command = _command(tmp_path, {**module, **task}, namespace=namespace)
-    shown = _lines(command, code=0 if "check_mode" in task else 2, ANSIBLE_CALLBACK_PLUGINS=str(tmp_path), **environment)
+    shown = _lines(
+        command, code=0 if "check_mode" in task else 2, ANSIBLE_CALLBACK_PLUGINS=str(tmp_path), **environment
+    )
     assert _of_disk(shown, namespace) == []
     if environment:
         assert json.loads("\n".join(line for _when, line in shown)) == {"failures": 1}

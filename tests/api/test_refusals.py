@@ -9,14 +9,16 @@ import json
 import os
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, NotServed
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, Resource
 
 VOLUME_ITEM = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
 VOLUME = {**VOLUME_ITEM, "wait": False}
-CLUSTER = {"server": os.environ["KUBEVIRT_CDI_TEST_SERVER"], "certificate-authority": os.environ["KUBEVIRT_CDI_TEST_CA"]}
+CLUSTER = {
+    "server": os.environ["KUBEVIRT_CDI_TEST_SERVER"],
+    "certificate-authority": os.environ["KUBEVIRT_CDI_TEST_CA"],
+}
 NO_GROUPS = json.dumps({"kind": "APIGroupList", "apiVersion": "v1", "groups": []}).encode()
 
 
@@ -42,7 +44,9 @@ def test_a_conflict_names_manager_and_field(module, connection: Connection, name
     module("data_volume", namespace=namespace, labels={"tier": "gold"}, **VOLUME)
     other = {"metadata": {"labels": {"tier": "silver"}}}
     path = f"{DATA_VOLUME.path(namespace, 'disk')}?fieldManager=argocd-controller"
-    connection.transport.request("PATCH", path, {"Content-Type": "application/merge-patch+json"}, body=json.dumps(other))
+    connection.transport.request(
+        "PATCH", path, {"Content-Type": "application/merge-patch+json"}, body=json.dumps(other)
+    )
     message = _fails(module("data_volume", namespace=namespace, labels={"tier": "gold"}, **VOLUME))
     assert "argocd-controller" in message and "metadata.labels.tier" in message and "force_conflicts=true" in message
     assert module("data_volume", namespace=namespace, labels={"tier": "gold"}, force_conflicts=True, **VOLUME).result[
@@ -52,7 +56,9 @@ def test_a_conflict_names_manager_and_field(module, connection: Connection, name
 
 def test_a_missing_namespace_is_told(module) -> None:
     message = _fails(module("data_volume", namespace="nowhere", **VOLUME))
-    assert message.endswith("namespace 'nowhere' does not exist; create it first, correct its name, or set create_namespace=true.")
+    assert message.endswith(
+        "namespace 'nowhere' does not exist; create it first, correct its name, or set create_namespace=true."
+    )
 
 
 def test_a_kind_that_is_not_served_says_what_to_install(connection) -> None:
@@ -85,7 +91,7 @@ def test_a_server_that_stays_broken_ends_in_one_sentence(wire, connection) -> No
 
 
 def test_what_is_broken_and_not_busy_is_told_at_once(wire, connection) -> None:
-    status = {"kind": "Status", "reason": "InternalError", "message": "failed calling webhook \"x\""}
+    status = {"kind": "Status", "reason": "InternalError", "message": 'failed calling webhook "x"'}
     wire.faults.append((500, {}, json.dumps(status).encode()))
     with pytest.raises(ApiError, match="see that CDI's API server runs"):
         connection.get(CDI, "cdi")
@@ -118,7 +124,10 @@ TASKS: dict[str, tuple[str, dict]] = {
 
 @pytest.mark.parametrize(
     ("task", "refusal"),
-    [*(("volume", refusal) for refusal in REFUSALS), *((task, refusal) for task in TASKS for refusal in ("403", "404"))],
+    [
+        *(("volume", refusal) for refusal in REFUSALS),
+        *((task, refusal) for task in TASKS for refusal in ("403", "404")),
+    ],
 )
 def test_each_refusal_is_one_sentence(wire, module, namespace, task, refusal) -> None:
     name, options = TASKS.get(task, ("data_volume", VOLUME))

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE, Resource
+
 from tests.api.conftest import ADMIN
 from tests.playing import play
 from tests.runner.tree import ROOT
@@ -62,8 +62,10 @@ def applied() -> Iterator[Any]:
     def apply(*names: str, only: tuple[str, ...] = ()) -> str:
         direct.apply(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team}}, dry_run=False)
         for name in names:
-            for body in yaml.safe_load(yaml.safe_dump(manifest(name)).replace("team-a", team).replace("automation", team)):
-                if only and body["kind"] not in only or body["metadata"].get("namespace") == "cdi":
+            for body in yaml.safe_load(
+                yaml.safe_dump(manifest(name)).replace("team-a", team).replace("automation", team)
+            ):
+                if (only and body["kind"] not in only) or body["metadata"].get("namespace") == "cdi":
                     continue
                 resource, metadata = KINDS[body["kind"]], body["metadata"]
                 direct.apply(resource, body, dry_run=False)
@@ -87,7 +89,10 @@ def run(wire: Wire, book: str, environment: dict[str, str], **variables: Any) ->
 def test_a_tenant_declares_clones_grows_and_deletes_volumes_and_reports(wire, applied, no_cdi, whole) -> None:
     team = applied("tenant", only=() if whole else ("ServiceAccount", "Role", "RoleBinding"))
     me = acting_as(wire, team, "cdi-tenant")
-    volumes = [{"name": "golden", **VOLUME}, {"name": "vm", "source": {"pvc": {"name": "golden"}}, "storage": {"size": "1Gi"}}]
+    volumes = [
+        {"name": "golden", **VOLUME},
+        {"name": "vm", "source": {"pvc": {"name": "golden"}}, "storage": {"size": "1Gi"}},
+    ]
     output = run(wire, "kubevirt.cdi.volumes", me, cdi_namespace=team, cdi_data_volumes=volumes)
     assert "changed=1 " in output and f"{team}/vm" in output
     missing = 'CDI objects cannot be read: grant the verb "list" on cdis.cdi.kubevirt.io.'
@@ -100,13 +105,17 @@ def test_a_tenant_declares_clones_grows_and_deletes_volumes_and_reports(wire, ap
 def test_a_tenant_is_told_what_lacks_for_all_namespaces(wire, applied) -> None:
     team = applied("tenant", only=("ServiceAccount", "Role", "RoleBinding"))
     played = play("kubevirt.cdi.report", environment=acting_as(wire, team, "cdi-tenant"))
-    assert played.code == 2 and 'grant the verb "list" on datavolumes.cdi.kubevirt.io' in played.output.replace('\\"', '"'), played.output
+    assert played.code == 2 and 'grant the verb "list" on datavolumes.cdi.kubevirt.io' in played.output.replace(
+        '\\"', '"'
+    ), played.output
 
 
 def test_cdi_info_names_what_a_user_may_not_read(wire, module, no_cdi, applied) -> None:
     team = applied("tenant", only=("ServiceAccount", "Role", "RoleBinding"))
     me = acting_as(wire, team, "cdi-tenant")
-    told = module("cdi_info", impersonate_user=me["K8S_AUTH_IMPERSONATE_USER"], impersonate_groups=["system:authenticated"]).result
+    told = module(
+        "cdi_info", impersonate_user=me["K8S_AUTH_IMPERSONATE_USER"], impersonate_groups=["system:authenticated"]
+    ).result
     assert not told.get("failed") and (told["ready"], told["version"], told["cdi"]) == (None, None, {})
     assert told["not_readable"][0] == 'CDI objects cannot be read: grant the verb "list" on cdis.cdi.kubevirt.io.'
     assert told["host"] == wire.url
@@ -115,7 +124,10 @@ def test_cdi_info_names_what_a_user_may_not_read(wire, module, no_cdi, applied) 
 def test_an_administrator_installs_configures_and_removes_cdi(wire, module, applied, no_cdi, tmp_path: Path) -> None:
     team = applied("administrator")
     me = acting_as(wire, team, "cdi-administrator")
-    options = {"impersonate_user": me["K8S_AUTH_IMPERSONATE_USER"], "impersonate_groups": me["K8S_AUTH_IMPERSONATE_GROUPS"].split(",")}
+    options = {
+        "impersonate_user": me["K8S_AUTH_IMPERSONATE_USER"],
+        "impersonate_groups": me["K8S_AUTH_IMPERSONATE_GROUPS"].split(","),
+    }
 
     def succeeds(name: str, **more: Any) -> dict[str, Any]:
         result: dict[str, Any] = module(name, **options, **more).result
@@ -140,14 +152,28 @@ def test_an_uploader_may_look_make_and_ask_for_a_token(wire, connection: Connect
     uploader = connect({**params, "impersonate_groups": me["K8S_AUTH_IMPERSONATE_GROUPS"].split(",")})
     spec = {"source": {"upload": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
     metadata = {"name": "disk", "namespace": team}
-    uploader.apply(DATA_VOLUME, {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": metadata, "spec": spec}, dry_run=False)
+    uploader.apply(
+        DATA_VOLUME,
+        {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": metadata, "spec": spec},
+        dry_run=False,
+    )
     assert [volume["metadata"]["name"] for volume in uploader.list(DATA_VOLUME, team)[0]] == ["disk"]
 
 
 def test_the_manifests_grant_nothing_in_the_clusters_name_that_the_guide_does_not_say() -> None:
     """Cluster-wide rights are the administrator's, and the tenant's optional reading."""
-    wide = {(name, body["metadata"]["name"]) for name in ("administrator", "tenant", "uploader") for body in manifest(name) if body["kind"] == "ClusterRole"}
+    wide = {
+        (name, body["metadata"]["name"])
+        for name in ("administrator", "tenant", "uploader")
+        for body in manifest(name)
+        if body["kind"] == "ClusterRole"
+    }
     assert wide == {("administrator", "kubevirt-cdi-administrator"), ("tenant", "kubevirt-cdi-reader")}
     reader = next(body for body in manifest("tenant") if body["kind"] == "ClusterRole")
     assert {verb for rule in reader["rules"] for verb in rule["verbs"]} == {"get", "list"}
-    assert not any({"secrets", "*"} & set(rule["resources"]) for name in ("tenant", "uploader") for body in manifest(name) for rule in body.get("rules", []))
+    assert not any(
+        {"secrets", "*"} & set(rule["resources"])
+        for name in ("tenant", "uploader")
+        for body in manifest(name)
+        for rule in body.get("rules", [])
+    )

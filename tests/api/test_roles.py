@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import STORAGE_CLASS
+
 from tests.api.conftest import ADMIN
 from tests.wire import Wire
 
@@ -27,7 +27,12 @@ MANIFEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/v1.65.0/cdi-operator.ya
 def storage_class() -> Iterator[str]:
     direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
     name = f"test-{uuid.uuid4().hex[:8]}"
-    body = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}, "provisioner": "none"}
+    body = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": name},
+        "provisioner": "none",
+    }
     direct.create(STORAGE_CLASS, body, dry_run=False)
     yield name
     direct.delete(STORAGE_CLASS, name, dry_run=False)
@@ -68,7 +73,9 @@ def test_install(wire: Wire, tmp_path: Path) -> None:
 
 
 def test_config(wire: Wire, tmp_path: Path) -> None:
-    output = play(wire, tmp_path, ["config"], {"cdi_preallocation": "yes", "cdi_feature_gates": "HonorWaitForFirstConsumer"})
+    output = play(
+        wire, tmp_path, ["config"], {"cdi_preallocation": "yes", "cdi_feature_gates": "HonorWaitForFirstConsumer"}
+    )
     assert '"cdi_artifact_preallocation": null' in output
 
 
@@ -81,7 +88,10 @@ def test_volumes_and_their_report(wire: Wire, tmp_path: Path, namespace: str, im
     """Lists as YAML text, as a survey gives them."""
     variables = {
         "cdi_namespace": namespace,
-        "cdi_clone_permissions": [{"namespace": namespace, "users": ["me"]}, {"namespace": namespace, "state": "absent"}],
+        "cdi_clone_permissions": [
+            {"namespace": namespace, "users": ["me"]},
+            {"namespace": namespace, "state": "absent"},
+        ],
         "cdi_uploads": f"- {{name: uploaded, path: {image}}}",
         "cdi_data_volumes": "- name: blank\n  source: {blank: {}}\n  storage: {size: 1Gi}",
         "cdi_report_json": str(tmp_path / "report.json"),
@@ -89,7 +99,9 @@ def test_volumes_and_their_report(wire: Wire, tmp_path: Path, namespace: str, im
     }
     output = play(wire, tmp_path, ["volumes", "report"], variables)
     # Of what is predicted, only the first is a change: there is nothing to take away.
-    assert f"changed: [localhost] => (item={namespace})" in output and f"ok: [localhost] => (item={namespace})" in output
+    assert (
+        f"changed: [localhost] => (item={namespace})" in output and f"ok: [localhost] => (item={namespace})" in output
+    )
     assert f'"{namespace}/uploaded": "uploaded"' in output
     assert f"1 upload would be sent: {namespace}/uploaded." in output
     assert f"1 volume would be created or changed: {namespace}/blank." in output

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+
 from tests.cluster.runtime.certificates import Authority
 from tests.modules import Ran, run_module
 from tests.rotation import KINDS, SECOND, Rotation, rotating
@@ -53,7 +53,9 @@ def rotation(request: pytest.FixtureRequest, namespace: str, tmp_path: Path) -> 
 def run(tls_wire: Wire, rotation: Rotation, namespace: str, tmp_path: Path) -> Callable[..., Ran]:
     def module(**options: Any) -> Ran:
         config = {
-            "clusters": [{"name": "c", "cluster": {"server": tls_wire.url, "certificate-authority": str(tmp_path / "ca.crt")}}],
+            "clusters": [
+                {"name": "c", "cluster": {"server": tls_wire.url, "certificate-authority": str(tmp_path / "ca.crt")}}
+            ],
             "users": [{"name": "robot", "user": rotation.user}],
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "robot", "namespace": namespace}}],
             "current-context": "x",
@@ -67,7 +69,11 @@ def _assert_went_on(wire: Wire, rotation: Rotation, ran: Ran) -> None:
     assert not ran.result.get("failed"), ran.result["msg"]
     assert ran.result["changed"] is True
     assert {token for *_request, status, token in wire.answered if status < 300} == set(rotation.tokens.values())
-    written = Counter((method, path) for method, path, status, _token in wire.answered if method != "GET" and "dryRun" not in path and status < 300)
+    written = Counter(
+        (method, path)
+        for method, path, status, _token in wire.answered
+        if method != "GET" and "dryRun" not in path and status < 300
+    )
     assert set(written.values()) == {1}, written
     assert rotation.runs() in ((0,) if "tokenFile" in rotation.user else (1, 2))
     assert not [token for token in rotation.tokens.values() if token in ran.output]

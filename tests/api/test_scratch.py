@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI_CONFIG, STORAGE_PROFILE
 from kubernetes import client
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI_CONFIG, STORAGE_PROFILE
 from tests.modules import official_client
 
 HTTP = {"http": {"url": "http://images.example.com/disk.qcow2"}}
@@ -61,7 +61,14 @@ def test_what_will_keep_a_volume_from_its_scratch_space_is_warned_of_once(wire, 
     assert len(warnings) == 2 and all(f"DataVolume {namespace}/disk-0 needs scratch space" in text for text in warnings)
     assert "scratchSpaceStorageClass typo" in warnings[0] and "uses block-only" in warnings[0]
     assert "StorageClass block-only cannot do" in warnings[1]
-    assert sorted(_asked(wire)) == ["cdis", "config", "datavolumes", "persistentvolumeclaims", "storageclasses", "storageprofiles"]
+    assert sorted(_asked(wire)) == [
+        "cdis",
+        "config",
+        "datavolumes",
+        "persistentvolumeclaims",
+        "storageclasses",
+        "storageprofiles",
+    ]
     again = module("data_volume", namespace=namespace, data_volumes=_volumes(5), wait=False)
     assert not again.result["changed"] and again.warnings == []
 

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+
 from tests.api.conftest import ADMIN
 
 HEADERS = ("first-header-secret", "second-header-secret")
@@ -51,7 +51,13 @@ def test_no_secret_is_printed_at_any_verbosity(wire, connection, namespace, tmp_
     failing = {"ignore_errors": True}
     variables = [{"name": "PIN_OF_THE_PLUGIN", "value": IN_PLUGIN[1]}]
     arguments = ["-c", 'echo "$0 $1 $PIN_OF_THE_PLUGIN" >&2; false', "--password", IN_PLUGIN[0]]
-    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "sh", "args": arguments, "env": variables, "interactiveMode": "Never"}
+    plugin = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "sh",
+        "args": arguments,
+        "env": variables,
+        "interactiveMode": "Never",
+    }
     look = f"lookup('kubevirt.cdi.clone_method', '{namespace}/disk', host=login.host, api_key=login.api_key)"
     tasks: list[dict[str, Any]] = [
         _import(namespace, HEADERS[0], **login),
@@ -63,10 +69,21 @@ def test_no_secret_is_printed_at_any_verbosity(wire, connection, namespace, tmp_
         {"kubevirt.cdi.data_volume_info": {"namespace": namespace, **login}, "register": "told"},
         {"ansible.builtin.debug": {"var": "told"}},
         {"ansible.builtin.debug": {"msg": f"{{{{ {look} }}}}"}},
-        {"kubevirt.cdi.data_volume": {"name": "disk", "namespace": namespace, "labels": {"c": "d"}, **login}, **failing},
+        {
+            "kubevirt.cdi.data_volume": {"name": "disk", "namespace": namespace, "labels": {"c": "d"}, **login},
+            **failing,
+        },
         {**_import(namespace, HEADERS[0], IN_URL[2], **login), **failing},
         _import(namespace, HEADERS[0], IN_URL[2], on_drift="recreate", **login),
-        {"kubevirt.cdi.data_volume": {"name": "disk", "namespace": namespace, "state": "absent", "wait": False, **login}},
+        {
+            "kubevirt.cdi.data_volume": {
+                "name": "disk",
+                "namespace": namespace,
+                "state": "absent",
+                "wait": False,
+                **login,
+            }
+        },
     ]
     playbook = [{"hosts": "localhost", "gather_facts": False, "vars": {"login": login}, "tasks": tasks[:2]}]
     first, second = tmp_path / "first.yml", tmp_path / "second.yml"
@@ -79,7 +96,10 @@ def test_no_secret_is_printed_at_any_verbosity(wire, connection, namespace, tmp_
     assert "source.http.extra_headers differs" in printed and "HTTP 401" in printed
     assert "extraHeaders" in printed and '"changed": true' in printed
     assert "--password ***" in printed
-    assert "disk.raw?***' on the cluster, 'http://***@images.example.com/disk.raw?*** (redacted parts differ)' requested" in printed
+    assert (
+        "disk.raw?***' on the cluster, 'http://***@images.example.com/disk.raw?*** (redacted parts differ)' requested"
+        in printed
+    )
     for secret in (ADMIN, CLONE_TOKEN, WRONG_TOKEN, *HEADERS, *IN_URL, *IN_PLUGIN):
         lines = [line for line in printed.splitlines() if secret in line]
         assert lines == []
@@ -93,7 +113,11 @@ def test_no_password_with_odd_characters_is_printed_in_any_spelling(wire, namesp
     login = {"host": wire.url, "api_key": ADMIN}
     encoded = base64.b64encode(yaml.safe_dump(_kubeconfig(wire.url, "encoded-token-secret")).encode()).decode()
     misspelt = tmp_path / "misspelt"
-    misspelt.write_text(yaml.safe_dump({**_kubeconfig(wire.url, ""), "users": [{"name": "u", "usr": {"token": "misspelt-token-secret"}}]}))
+    misspelt.write_text(
+        yaml.safe_dump(
+            {**_kubeconfig(wire.url, ""), "users": [{"name": "u", "usr": {"token": "misspelt-token-secret"}}]}
+        )
+    )
     volume = {"name": "disk", "namespace": namespace, "storage": {"size": "1Gi"}, "wait": False}
     source = {"http": {"url": f"http://u:{PASSWORDS[1]}@images.example.com/disk.raw"}}
     look = "lookup('kubevirt.cdi.clone_method', 'a/b', host=login.host, api_key=login.api_key, proxy=proxy)"
@@ -101,18 +125,32 @@ def test_no_password_with_odd_characters_is_printed_in_any_spelling(wire, namesp
     tasks: list[dict[str, Any]] = [
         {"kubevirt.cdi.data_volume": {**volume, "source": source, **login}, **failing},
         {"kubevirt.cdi.data_volume_info": {**login, "proxy": f"http://ann:{PASSWORDS[0]}@127.0.0.1:9"}, **failing},
-        {"ansible.builtin.debug": {"msg": f"{{{{ {look} }}}}"}, "vars": {"proxy": f"http://ann:{PASSWORDS[0]}@127.0.0.1:9"}, **failing},
+        {
+            "ansible.builtin.debug": {"msg": f"{{{{ {look} }}}}"},
+            "vars": {"proxy": f"http://ann:{PASSWORDS[0]}@127.0.0.1:9"},
+            **failing,
+        },
         {"kubevirt.cdi.data_volume_info": {"kubeconfig": encoded}, **failing},
         {"kubevirt.cdi.data_volume_info": {"kubeconfig": str(misspelt)}, **failing},
     ]
     playbook = tmp_path / "play.yml"
-    playbook.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": {"login": login}, "tasks": tasks}]))
+    playbook.write_text(
+        json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": {"login": login}, "tasks": tasks}])
+    )
     printed = _play(playbook)
     assert "source.http.url is 'http://***@images.example.com/disk.raw', which has no valid port" in printed
-    parts = [part for password in PASSWORDS for part in (password, quote(password, safe=""), password.partition("/")[2].rstrip("?"))]
+    parts = [
+        part
+        for password in PASSWORDS
+        for part in (password, quote(password, safe=""), password.partition("/")[2].rstrip("?"))
+    ]
     for secret in (*parts, encoded, encoded[100:160], "encoded-token-secret", "misspelt-token-secret"):
         # Ansible itself shows a task's templates and expressions, which hold what their author has written into them.
-        lines = [line for line in printed.splitlines() if secret in line and not line.lstrip().startswith(("proxy:", '"vars"'))]
+        lines = [
+            line
+            for line in printed.splitlines()
+            if secret in line and not line.lstrip().startswith(("proxy:", '"vars"'))
+        ]
         assert lines == []
 
 

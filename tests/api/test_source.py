@@ -11,29 +11,44 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, SECRET
+
 from tests.image_server import MIB, Server, qcow2, serving
 
 
 @pytest.fixture
 def images() -> Iterator[Server]:
     with serving() as server:
-        server.files = {"/disk.qcow2": qcow2(64 * MIB), "/disk.raw.gz": gzip.compress(bytes(8 * MIB)), "/index": b"<html>".ljust(4096, b" ")}
+        server.files = {
+            "/disk.qcow2": qcow2(64 * MIB),
+            "/disk.raw.gz": gzip.compress(bytes(8 * MIB)),
+            "/index": b"<html>".ljust(4096, b" "),
+        }
         yield server
 
 
 def _import(url: str, **options: Any) -> dict[str, Any]:
-    return {"name": "disk", "source": {"http": {"url": url}}, "storage": {"storage_class_name": "thin"}, "wait": False, **options}
+    return {
+        "name": "disk",
+        "source": {"http": {"url": url}},
+        "storage": {"storage_class_name": "thin"},
+        "wait": False,
+        **options,
+    }
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_the_image_tells_format_and_size(wire, module, connection: Connection, namespace: str, images: Server, check: bool) -> None:
+def test_the_image_tells_format_and_size(
+    wire, module, connection: Connection, namespace: str, images: Server, check: bool
+) -> None:
     result = module("data_volume", namespace=namespace, check=check, **_import(f"{images.url}/disk.qcow2")).result
     assert result["changed"], result.get("msg")
     expected = {"checked": True, "reason": None, "format": "qcow2", "compression": None, "virtual_size": 64 * MIB}
-    assert result["source_image"] == {**expected, "file_size": len(images.files["/disk.qcow2"])} and result["size"] == "64Mi"
+    assert (
+        result["source_image"] == {**expected, "file_size": len(images.files["/disk.qcow2"])}
+        and result["size"] == "64Mi"
+    )
     assert (connection.get(DATA_VOLUME, "disk", namespace) is None) == check
 
 
@@ -62,9 +77,17 @@ def test_twenty_volumes_of_one_image_look_once(module, namespace: str, images: S
         ("/nothing", {}, ["returned 404", "correct source.http.url"]),
         ("/index", {}, ["/index is not a disk image that CDI accepts", "a web page (HTML)", "set check_source=never"]),
         ("/disk.raw.gz", {}, ["storage.size is not given, and the image does not tell it", "give storage.size"]),
-        ("/disk.qcow2", {"storage": {"size": "32Mi"}}, ["storage.size is 32Mi, and the image holds a disk of 64Mi (qcow2)", "request at least 64Mi"]),
+        (
+            "/disk.qcow2",
+            {"storage": {"size": "32Mi"}},
+            ["storage.size is 32Mi, and the image holds a disk of 64Mi (qcow2)", "request at least 64Mi"],
+        ),
         ("/disk.qcow2", {"check_source": "never"}, ["has no size; give storage.size"]),
-        ("/disk.qcow2", {"content_type": "archive", "storage": {"size": "1Gi"}}, ["is a disk image (qcow2), and content_type is archive"]),
+        (
+            "/disk.qcow2",
+            {"content_type": "archive", "storage": {"size": "1Gi"}},
+            ["is a disk image (qcow2), and content_type is archive"],
+        ),
     ],
 )
 def test_an_image_that_cdi_could_not_import_is_refused(
@@ -77,23 +100,39 @@ def test_an_image_that_cdi_could_not_import_is_refused(
 
 
 @pytest.mark.parametrize("mode", ["auto", "always", "never"])
-def test_what_this_host_does_not_reach_is_an_obstacle_only_on_request(module, connection: Connection, namespace: str, mode: str) -> None:
-    result = module("data_volume", namespace=namespace, **_import("http://127.0.0.1:9/disk", storage={"size": "64Mi"}, check_source=mode)).result
+def test_what_this_host_does_not_reach_is_an_obstacle_only_on_request(
+    module, connection: Connection, namespace: str, mode: str
+) -> None:
+    result = module(
+        "data_volume",
+        namespace=namespace,
+        **_import("http://127.0.0.1:9/disk", storage={"size": "64Mi"}, check_source=mode),
+    ).result
     assert bool(result.get("failed")) == (mode == "always")
     assert (connection.get(DATA_VOLUME, "disk", namespace) is None) == (mode == "always")
     if mode == "always":
-        assert "check_source is 'always'" in result["msg"] and "cannot be reached from the host that runs the task" in result["msg"]
+        assert (
+            "check_source is 'always'" in result["msg"]
+            and "cannot be reached from the host that runs the task" in result["msg"]
+        )
     elif mode == "auto":
         assert not result["source_image"]["checked"] and "cannot be reached" in result["source_image"]["reason"]
-    sizeless = module("data_volume", namespace=namespace, **{**_import("http://127.0.0.1:9/disk"), "name": "other"}).result
+    sizeless = module(
+        "data_volume", namespace=namespace, **{**_import("http://127.0.0.1:9/disk"), "name": "other"}
+    ).result
     assert sizeless["failed"] and "give storage.size, for example 10Gi" in sizeless["msg"]
 
 
-def test_credentials_come_from_the_secret_and_are_not_shown(module, connection: Connection, namespace: str, images: Server) -> None:
+def test_credentials_come_from_the_secret_and_are_not_shown(
+    module, connection: Connection, namespace: str, images: Server
+) -> None:
     images.password = "user:hunter2-hunter2"
     refused = module("data_volume", namespace=namespace, **_import(f"{images.url}/disk.qcow2")).result
     assert refused["failed"] and "returned 401; give source.http.secret_ref" in refused["msg"]
-    data = {key: base64.b64encode(value.encode()).decode() for key, value in (("accessKeyId", "user"), ("secretKey", "hunter2-hunter2"))}
+    data = {
+        key: base64.b64encode(value.encode()).decode()
+        for key, value in (("accessKeyId", "user"), ("secretKey", "hunter2-hunter2"))
+    }
     connection.create(SECRET, {"metadata": {"name": "images"}, "data": data}, namespace, dry_run=False)
     source = {"http": {"url": f"{images.url}/disk.qcow2", "secret_ref": "images"}}
     ran = module("data_volume", namespace=namespace, **_import("", source=source))

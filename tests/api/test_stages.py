@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, SECRET
 
 VDDK = {"url": "https://v", "uuid": "u", "backing_file": "b", "thumbprint": "t", "secret_ref": "s"}
@@ -25,7 +24,12 @@ def credentials(connection, namespace) -> Iterator[None]:
 
 
 def staged(namespace: str, *stages: dict[str, str], final: bool | None = None, **options: Any) -> dict[str, Any]:
-    asked = {"source": {"vddk": VDDK}, "storage": {"size": "1Gi"}, "checkpoints": list(stages), "final_checkpoint": final}
+    asked = {
+        "source": {"vddk": VDDK},
+        "storage": {"size": "1Gi"},
+        "checkpoints": list(stages),
+        "final_checkpoint": final,
+    }
     return {"name": "disk", "namespace": namespace, **asked, **options}
 
 
@@ -40,7 +44,9 @@ def test_further_stages_are_an_update(wire, connection, module, namespace, reach
         assert (real["changed"], real["drift"]) == (True, "metadata") == (predicted["changed"], predicted["drift"])
         assert real["diff"] == predicted["diff"] and "spec" in real["diff"]["after"] | real["diff"]["before"]
         stored = connection.get(DATA_VOLUME, "disk", namespace)
-        assert stored["spec"]["checkpoints"] == list(stages) and bool(stored["spec"].get("finalCheckpoint")) is bool(final)
+        assert stored["spec"]["checkpoints"] == list(stages) and bool(stored["spec"].get("finalCheckpoint")) is bool(
+            final
+        )
         assert stored["metadata"]["uid"] == uid
         wire.requests.clear()
         assert not module("data_volume", **asked).result["changed"]
@@ -58,7 +64,11 @@ def test_paused_is_where_an_import_gets_before_its_last_stage(module, namespace,
 
 def test_the_pause_of_an_earlier_stage_is_not_that_of_the_next(module, namespace, reach) -> None:
     def running(status: str, moment: int) -> dict[str, Any]:
-        return {"conditions": [{"type": "Running", "status": status, "lastTransitionTime": f"2026-01-01T00:00:{moment:02}Z"}]}
+        return {
+            "conditions": [
+                {"type": "Running", "status": status, "lastTransitionTime": f"2026-01-01T00:00:{moment:02}Z"}
+            ]
+        }
 
     module("data_volume", **staged(namespace, FIRST, wait=False))
     reach(namespace, "disk", "Paused", **running("False", 1))

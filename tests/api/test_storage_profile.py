@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kubernetes import client
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import STORAGE_CLASS, STORAGE_PROFILE
+from kubernetes import client
+
 from tests.modules import official_client, run_module
 
 SETS = [{"access_modes": ["ReadWriteOnce"], "volume_mode": "Filesystem"}]
@@ -64,7 +64,9 @@ def test_what_is_no_longer_asked_for_goes(connection, module, profile) -> None:
 def test_what_does_not_take_effect_is_told(profile) -> None:
     # Not through the counting proxy, which would hold a watch's answer back.
     direct = {"kubeconfig": os.environ["KUBECONFIG"]}
-    told = run_module("storage_profile", {**direct, "name": profile, "clone_strategy": "copy", "wait_timeout": 1}).result
+    told = run_module(
+        "storage_profile", {**direct, "name": profile, "clone_strategy": "copy", "wait_timeout": 1}
+    ).result
     assert told["failed"] and "did not take effect within 1 s: cloneStrategy not in effect" in told["msg"]
 
 
@@ -158,15 +160,25 @@ def test_a_field_is_emptied_by_an_empty_value(wire, connection, module, profile,
     assert not again["changed"] and len(wire.requests) == 1
 
 
-def test_what_another_manager_has_set_is_emptied_only_when_that_is_said(wire, connection, module, profile, monkeypatch) -> None:
+def test_what_another_manager_has_set_is_emptied_only_when_that_is_said(
+    wire, connection, module, profile, monkeypatch
+) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(_connection, "FIELD_MANAGER", "kubectl-edit")
         connection.merge(STORAGE_PROFILE, profile, None, {"spec": {"cloneStrategy": "csi-clone"}}, dry_run=False)
     wire.requests.clear()
     told = module("storage_profile", name=profile, claim_property_sets=SETS, clone_strategy="").result
-    assert told["failed"] and "clone_strategy from kubectl-edit" in told["msg"] and "force_conflicts=true" in told["msg"]
+    assert (
+        told["failed"] and "clone_strategy from kubectl-edit" in told["msg"] and "force_conflicts=true" in told["msg"]
+    )
     assert wire.writes() == []
-    forced = {"name": profile, "claim_property_sets": SETS, "clone_strategy": "", "force_conflicts": True, "wait": False}
+    forced = {
+        "name": profile,
+        "claim_property_sets": SETS,
+        "clone_strategy": "",
+        "force_conflicts": True,
+        "wait": False,
+    }
     predicted = module("storage_profile", check=True, **forced).result
     real = module("storage_profile", **forced).result
     assert predicted["changed"] and real["changed"] and predicted["diff"] == real["diff"]

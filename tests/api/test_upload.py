@@ -13,9 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from kubernetes import client, config
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
+from kubernetes import client, config
 
 MIB = 1024 * 1024
 
@@ -97,11 +96,21 @@ def test_check_mode_says_what_would_be_done_and_writes_nothing(
 
 def test_a_namespace_that_may_not_be_read_keeps_nothing_from_others(wire, module, namespace, image) -> None:
     uploads = [{"name": "disk", "path": str(image), "namespace": each} for each in ("aaa-not-ours", namespace)]
-    said = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "message": "no", "code": 403}
+    said = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "reason": "Forbidden",
+        "message": "no",
+        "code": 403,
+    }
     wire.faults = [(403, {"Content-Type": "application/json"}, json.dumps(said).encode())]
     result = module("volume_upload", check=True, uploads=uploads).result
     assert result["failed"] and "aaa-not-ours" in result["msg"]
-    assert [(item["action"], "error" in item) for item in result["uploads"]] == [("unchanged", True), ("uploaded", False)]
+    assert [(item["action"], "error" in item) for item in result["uploads"]] == [
+        ("unchanged", True),
+        ("uploaded", False),
+    ]
 
 
 def test_check_mode_deletes_nothing(connection, module, namespace, image, filled) -> None:
@@ -132,7 +141,12 @@ def test_labels_that_yaml_does_not_take_for_texts_are_set_once(module, namespace
 def test_with_a_checksum_the_labels_follow_and_nothing_is_read(module, namespace, image, filled, tmp_path) -> None:
     filled("disk", image)
     digest = hashlib.sha256(image.read_bytes()).hexdigest()
-    options = {"name": "disk", "namespace": namespace, "path": str(tmp_path / "nowhere"), "checksum": f"sha256:{digest}"}
+    options = {
+        "name": "disk",
+        "namespace": namespace,
+        "path": str(tmp_path / "nowhere"),
+        "checksum": f"sha256:{digest}",
+    }
     result = module("volume_upload", labels={"ours": "y"}, **options).result
     assert result["changed"] and result["action"] == "unchanged"
     assert result["data_volume"]["metadata"]["labels"] == {"ours": "y"}
@@ -148,7 +162,10 @@ def test_a_checksum_hides_no_other_difference(module, namespace, image, filled) 
 
 def test_what_is_recorded_late_is_labelled_too(connection, module, namespace, image, filled) -> None:
     filled("disk", image)
-    noted = {"kubevirt.cdi/uploaded-sha256": None, "kubevirt.cdi/upload-sha256": hashlib.sha256(image.read_bytes()).hexdigest()}
+    noted = {
+        "kubevirt.cdi/uploaded-sha256": None,
+        "kubevirt.cdi/upload-sha256": hashlib.sha256(image.read_bytes()).hexdigest(),
+    }
     connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, {"metadata": {"annotations": noted}}, dry_run=False)
     options = {"name": "disk", "namespace": namespace, "path": str(image), "labels": {"ours": "y"}}
     result = module("volume_upload", **options).result
@@ -184,7 +201,10 @@ def test_a_disk_is_not_sent_to_a_volume_for_archives(module, namespace, image, f
         ({"content_type": "archive", "storage": {"volume_mode": "Block"}}, "an archive needs a file system"),
         ({"parallel": 0}, "parallel is 0"),
         ({"retries": -1}, "retries is -1"),
-        ({"content_type": "archive", "format": "raw"}, "disk has content_type=archive and format=raw; give one of them"),
+        (
+            {"content_type": "archive", "format": "raw"},
+            "disk has content_type=archive and format=raw; give one of them",
+        ),
     ],
 )
 def test_bad_options_end_before_any_request(wire, module, namespace, image, options, named) -> None:
@@ -215,9 +235,13 @@ def test_the_volume_that_would_be_made_carries_what_was_asked_for(module, namesp
     made = module(
         "volume_upload",
         check=True,
-        **{"name": "disk", "namespace": namespace, "path": str(image)},
-        **{"labels": {"a": "b"}, "annotations": {"c": "d"}, "preallocation": True},
-        **{"pvc": {"access_modes": ["ReadWriteOnce"], "volume_mode": "Block", "storage_class_name": "thin"}},
+        name="disk",
+        namespace=namespace,
+        path=str(image),
+        labels={"a": "b"},
+        annotations={"c": "d"},
+        preallocation=True,
+        pvc={"access_modes": ["ReadWriteOnce"], "volume_mode": "Block", "storage_class_name": "thin"},
     ).result["data_volume"]
     assert made["metadata"]["labels"] == {"a": "b"}
     assert made["metadata"]["annotations"] == {"c": "d", "cdi.kubevirt.io/storage.bind.immediate.requested": "true"}

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, POD
+
 from tests.api.conftest import ADMIN
 from tests.api.upload_bed import CA_PATH, UploadBed, ca_bundle, running
 from tests.wire import Wire
@@ -53,12 +53,23 @@ def upload(wire: Wire, namespace: str, bed: UploadBed) -> Upload:
         spec = _upload_task.SPEC.options
         defaults = {option: each.get("default") for option, each in spec.items()}
         of_item = {option: each.get("default") for option, each in spec["uploads"]["options"].items()}
-        given = {**defaults, "namespace": namespace, "upload_proxy_url": bed.proxy_url, "wait_timeout": 3, "retries": 1, "parallel": 1, **options}
+        given = {
+            **defaults,
+            "namespace": namespace,
+            "upload_proxy_url": bed.proxy_url,
+            "wait_timeout": 3,
+            "retries": 1,
+            "parallel": 1,
+            **options,
+        }
         if given["uploads"]:
             given["uploads"] = [{**of_item, **item} for item in given["uploads"]]
         warnings: list[str] = []
         try:
-            return {**_upload_task.run(Task(given, connect({"host": wire.url, "api_key": ADMIN}), False, warnings.append)), "warnings": warnings}
+            return {
+                **_upload_task.run(Task(given, connect({"host": wire.url, "api_key": ADMIN}), False, warnings.append)),
+                "warnings": warnings,
+            }
         except CdiError as exc:
             return {"failed": True, "msg": str(exc), **exc.result, "warnings": warnings}
 
@@ -67,7 +78,12 @@ def upload(wire: Wire, namespace: str, bed: UploadBed) -> Upload:
 
 def test_an_upload_by_its_requests(wire: Wire, upload: Upload, bed: UploadBed, image: Path) -> None:
     result = upload(name="disk", path=str(image))
-    assert (result.get("msg"), result["action"], result["changed"], result["phase"]) == (None, "uploaded", True, "Succeeded")
+    assert (result.get("msg"), result["action"], result["changed"], result["phase"]) == (
+        None,
+        "uploaded",
+        True,
+        "Succeeded",
+    )
     assert bed.taken == [2 * MIB]
     noted = result["persistent_volume_claim"]["metadata"]["annotations"]
     assert noted["kubevirt.cdi/uploaded-sha256"] == hashlib.sha256(image.read_bytes()).hexdigest()
@@ -76,7 +92,13 @@ def test_an_upload_by_its_requests(wire: Wire, upload: Upload, bed: UploadBed, i
 
 
 FAULTS = {
-    "forbidden": [(403, {"Content-Type": "application/json"}, b'{"kind": "Status", "reason": "Forbidden", "message": "x cannot y", "code": 403}')],
+    "forbidden": [
+        (
+            403,
+            {"Content-Type": "application/json"},
+            b'{"kind": "Status", "reason": "Forbidden", "message": "x cannot y", "code": 403}',
+        )
+    ],
     "broken": [(500, {}, b"broken")],
     "lost for good": [(0, {}, b"")] * 400,
 }
@@ -87,10 +109,16 @@ def test_whatever_request_fails_each_item_says_what_became_of_it(
     wire: Wire, upload: Upload, bed: UploadBed, image: Path, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three files: one whose volume is made, one whose volume is filled, and one that is refused."""
-    monkeypatch.setattr("ansible_collections.kubevirt.cdi.plugins.module_utils._upload_sending.time.sleep", lambda _seconds: None)
+    monkeypatch.setattr(
+        "ansible_collections.kubevirt.cdi.plugins.module_utils._upload_sending.time.sleep", lambda _seconds: None
+    )
     assert upload(name="filled", path=str(image))["changed"]
     wire.requests.clear()
-    uploads = [{"name": "made", "path": str(image)}, {"name": "filled", "path": str(image)}, {"name": "refused", "path": "/nowhere"}]
+    uploads = [
+        {"name": "made", "path": str(image)},
+        {"name": "filled", "path": str(image)},
+        {"name": "refused", "path": "/nowhere"},
+    ]
     number, failed = 1, 0
     while True:
         assert number < 60
@@ -131,7 +159,9 @@ def test_a_namespace_that_is_missing_leaves_nothing(upload: Upload, image: Path)
         ({}, {"upload_proxy_url": "https://[::1"}, "upload_proxy_url is "),
         ({}, {"upload_proxy_ca": "no PEM"}, "CA of the upload proxy in upload_proxy_ca cannot be read"),
         (
-            {"/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": b'{"kind": "SelfSubjectAccessReview", "metadata": {}, "status": {"allowed": false}}'},
+            {
+                "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": b'{"kind": "SelfSubjectAccessReview", "metadata": {}, "status": {"allowed": false}}'
+            },
             {},
             'the account may not create uploadtokenrequests.upload.cdi.kubevirt.io there; grant the verb "create"',
         ),
@@ -139,7 +169,13 @@ def test_a_namespace_that_is_missing_leaves_nothing(upload: Upload, image: Path)
 )
 @pytest.mark.parametrize("overwrite", [None, "always"])
 def test_a_way_that_is_shut_is_found_before_anything_is_written(
-    wire: Wire, upload: Upload, image: Path, answers: dict[str, bytes], options: dict[str, Any], named: str, overwrite: str | None
+    wire: Wire,
+    upload: Upload,
+    image: Path,
+    answers: dict[str, bytes],
+    options: dict[str, Any],
+    named: str,
+    overwrite: str | None,
 ) -> None:
     if overwrite:
         assert upload(name="disk", path=str(image))["action"] == "uploaded"
@@ -152,7 +188,9 @@ def test_a_way_that_is_shut_is_found_before_anything_is_written(
     assert [request for request in wire.writes() if "accessreviews" not in request[1]] == []
 
 
-def test_who_gives_url_and_ca_needs_nothing_in_the_namespace_of_cdi(wire: Wire, upload: Upload, bed: UploadBed, image: Path) -> None:
+def test_who_gives_url_and_ca_needs_nothing_in_the_namespace_of_cdi(
+    wire: Wire, upload: Upload, bed: UploadBed, image: Path
+) -> None:
     result = upload(name="disk", path=str(image), upload_proxy_ca=bed.ca, cdi_namespace="kube-system")
     assert "127.0.0.1" in result["msg"] and "is not trusted" in result["msg"], "its certificate is for another name"
 
@@ -188,7 +226,13 @@ def used(direct: Connection, namespace: str) -> Callable[[str], None]:
 
 @pytest.mark.parametrize("overwrite", ["different", "always"])
 def test_data_in_use_are_not_deleted(
-    wire: Wire, upload: Upload, image: Path, used: Callable[[str], None], direct: Connection, namespace: str, overwrite: str
+    wire: Wire,
+    upload: Upload,
+    image: Path,
+    used: Callable[[str], None],
+    direct: Connection,
+    namespace: str,
+    overwrite: str,
 ) -> None:
     assert upload(name="disk", path=str(image))["action"] == "uploaded"
     uid = direct.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"]  # type: ignore[index]
@@ -221,7 +265,11 @@ def test_the_remains_of_another_file_that_a_pod_waits_for_are_not_deleted(
 def test_what_the_task_made_in_vain_is_taken_away_again(upload: Upload, bed: UploadBed, image: Path) -> None:
     bed.status = 400
     result = upload(name="disk", path=str(image))
-    assert result["failed"] and "(HTTP 400)" in result["msg"] and "which the task had created, was deleted again" in result["msg"]
+    assert (
+        result["failed"]
+        and "(HTTP 400)" in result["msg"]
+        and "which the task had created, was deleted again" in result["msg"]
+    )
     assert (result["changed"], result["action"], result["data_volume"]) == (False, "unchanged", {})
     assert not bed.settled("disk")
 
@@ -264,8 +312,14 @@ def test_a_replacement_that_the_api_server_would_not_let_us_make_deletes_nothing
     tried = [path.partition("?")[0] for method, path in wire.requests if method == "PATCH" and "dryRun=All" in path]
     assert len(tried) == 1 and tried[0].rpartition("/")[2].startswith("disk-")
     image.write_bytes(os.urandom(2 * MIB))
-    number = next(number for number, request in enumerate(wire.requests) if request[0] == "PATCH" and "dryRun=All" in request[1])
-    first = next(number for number, request in enumerate(wire.requests) if request[0] == "GET" and "/datavolumes/disk" in request[1] and number > 0)
+    number = next(
+        number for number, request in enumerate(wire.requests) if request[0] == "PATCH" and "dryRun=All" in request[1]
+    )
+    first = next(
+        number
+        for number, request in enumerate(wire.requests)
+        if request[0] == "GET" and "/datavolumes/disk" in request[1] and number > 0
+    )
     wire.requests.clear()
     says = {"kind": "Status", "reason": "Forbidden", "message": "exceeded quota: claims", "code": 403}
     del first
@@ -282,14 +336,20 @@ def test_a_replacement_that_the_api_server_would_not_let_us_make_deletes_nothing
     assert number > 0
     wire.faults = Refusing()
     result = upload(name="disk", path=str(image), overwrite="different")
-    assert result["failed"] and "exceeded quota" in result["msg"] and (result["changed"], result["action"]) == (False, "unchanged")
+    assert (
+        result["failed"]
+        and "exceeded quota" in result["msg"]
+        and (result["changed"], result["action"]) == (False, "unchanged")
+    )
     assert bed.settled("disk") and "DELETE" not in {method for method, _path in wire.requests}
 
 
 # What is sent
 
 
-def test_the_tail_of_a_packed_file_is_not_sent_and_the_user_hears_of_it(upload: Upload, bed: UploadBed, tmp_path: Path) -> None:
+def test_the_tail_of_a_packed_file_is_not_sent_and_the_user_hears_of_it(
+    upload: Upload, bed: UploadBed, tmp_path: Path
+) -> None:
     import gzip
 
     path = tmp_path / "router.img.gz"
@@ -308,7 +368,11 @@ def test_a_refused_file_makes_nothing(wire: Wire, upload: Upload, bed: UploadBed
 
     content = gzip.compress(os.urandom(MIB))
     path = tmp_path / name
-    path.write_bytes({"page.qcow2": b"<html>" + b"no such file " * 99, "cut.gz": content[:-9], "twice.gz": gzip.compress(content)}[name])
+    path.write_bytes(
+        {"page.qcow2": b"<html>" + b"no such file " * 99, "cut.gz": content[:-9], "twice.gz": gzip.compress(content)}[
+            name
+        ]
+    )
     wire.requests.clear()
     result = upload(name="disk", path=str(path))
     assert result["failed"] and (result["changed"], result["action"], result["retries"]) == (False, "unchanged", 0)
@@ -331,7 +395,9 @@ def test_a_block_device_is_sent_and_its_changes_are_seen(
 
     backing = tmp_path / "backing"
     backing.write_bytes(b"\xeb\x63\x90\0" + os.urandom(3 * MIB - 4))
-    device = subprocess.run(["losetup", "--show", "-f", str(backing)], check=True, capture_output=True, text=True).stdout.strip()
+    device = subprocess.run(
+        ["losetup", "--show", "-f", str(backing)], check=True, capture_output=True, text=True
+    ).stdout.strip()
     try:
         if changes:
             taken = _upload_task._sha256

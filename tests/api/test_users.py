@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from kubernetes import client
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
@@ -25,6 +23,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     VIRTUAL_MACHINE,
     VOLUME_CLONE_SOURCE,
 )
+from kubernetes import client
+
 from tests.api.conftest import LIMITED
 from tests.modules import official_client, run_module
 
@@ -100,7 +100,9 @@ def stop_pod(connection: Connection, namespace: str, name: str = "app") -> None:
 
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("change", list(CHANGES))
-def test_what_a_pod_uses_is_deleted_only_when_that_is_said(wire, connection, module, namespace, disk, change, check) -> None:
+def test_what_a_pod_uses_is_deleted_only_when_that_is_said(
+    wire, connection, module, namespace, disk, change, check
+) -> None:
     start_pod(connection, namespace)
     asked = {"name": "disk", "namespace": namespace, "wait": False, "check": check, **CHANGES[change]}
     wire.requests.clear()
@@ -124,7 +126,12 @@ def test_who_uses_many_volumes_is_asked_once(wire, connection, module, namespace
     for name in names:
         reach(namespace, name)
     wire.requests.clear()
-    gone = module("data_volume", namespace=namespace, data_volumes=[{"name": name, "state": "absent"} for name in names], wait=False).result
+    gone = module(
+        "data_volume",
+        namespace=namespace,
+        data_volumes=[{"name": name, "state": "absent"} for name in names],
+        wait=False,
+    ).result
     assert [item["changed"] for item in gone["data_volumes"]] == [True] * 5
     kinds = [path.partition("?")[0].rpartition("/")[2] for method, path in wire.requests if method == "GET"]
     # Nobody serves virtual machines here, which is asked about once more: a 404 may come from something that is no API server.
@@ -148,12 +155,21 @@ def test_a_stopped_machine_that_names_the_volume_is_asked_about(connection, modu
 
 
 def test_a_clone_on_its_way_keeps_its_source_unless_it_goes_too(connection, module, namespace, disk, reach) -> None:
-    spec = {"source": {"pvc": {"name": "disk", "namespace": namespace}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
+    spec = {
+        "source": {"pvc": {"name": "disk", "namespace": namespace}},
+        "storage": {"resources": {"requests": {"storage": "1Gi"}}},
+    }
     copy = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": {"name": "copy"}, "spec": spec}
     connection.create(DATA_VOLUME, copy, namespace, dry_run=False)
     reach(namespace, "copy", "CloneInProgress")
     copy = connection.get(DATA_VOLUME, "copy", namespace)
-    owner = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "name": "copy", "uid": copy["metadata"]["uid"], "controller": True}
+    owner = {
+        "apiVersion": DATA_VOLUME.api_version,
+        "kind": "DataVolume",
+        "name": "copy",
+        "uid": copy["metadata"]["uid"],
+        "controller": True,
+    }
     reads = {"kind": "PersistentVolumeClaim", "name": "disk"}
     body = {"metadata": {"name": "source", "ownerReferences": [owner]}, "spec": {"source": reads}}
     kind = {"apiVersion": VOLUME_CLONE_SOURCE.api_version, "kind": "VolumeCloneSource"}
@@ -166,11 +182,19 @@ def test_a_clone_on_its_way_keeps_its_source_unless_it_goes_too(connection, modu
 
 def allow(connection: Connection, namespace: str, *rules: tuple[str, str]) -> None:
     """Rights of the limited user in a namespace: all verbs on kinds (group, plural)."""
-    role = {"metadata": {"name": "some"}, "rules": [{"apiGroups": [group], "resources": [plural], "verbs": ["*"]} for group, plural in rules]}
+    role = {
+        "metadata": {"name": "some"},
+        "rules": [{"apiGroups": [group], "resources": [plural], "verbs": ["*"]} for group, plural in rules],
+    }
     connection.create(ROLE, role, namespace, dry_run=False)
     reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "some"}
     subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "token-limited"}
-    connection.create(ROLE_BINDING, {"metadata": {"name": "some"}, "roleRef": reference, "subjects": [subject]}, namespace, dry_run=False)
+    connection.create(
+        ROLE_BINDING,
+        {"metadata": {"name": "some"}, "roleRef": reference, "subjects": [subject]},
+        namespace,
+        dry_run=False,
+    )
 
 
 def delete_as_limited(module, namespace: str, **options: Any) -> Any:
@@ -198,19 +222,27 @@ def test_stopped_machines_that_may_not_be_listed_are_warned_of(connection, modul
     gone = delete_as_limited(module, namespace)
     assert gone.result["changed"], gone.result["msg"]
     (warning,) = gone.warnings
-    assert warning.startswith("Stopped virtual machines that use the data were not looked for: Cannot list VirtualMachine objects")
+    assert warning.startswith(
+        "Stopped virtual machines that use the data were not looked for: Cannot list VirtualMachine objects"
+    )
     assert 'grant the verb "list" on virtualmachines.kubevirt.io' in warning
 
 
 def waiting(namespace: str, **options: Any) -> dict[str, Any]:
     """Not through the counting proxy, which would hold a watch's answer back."""
-    return run_module("data_volume", {"kubeconfig": os.environ["KUBECONFIG"], "name": "disk", "namespace": namespace, **options}).result
+    return run_module(
+        "data_volume", {"kubeconfig": os.environ["KUBECONFIG"], "name": "disk", "namespace": namespace, **options}
+    ).result
 
 
 def test_what_holds_a_deleted_volume_is_told_and_that_it_was_deleted(connection, namespace, disk) -> None:
     connection.merge(DATA_VOLUME, "disk", namespace, {"metadata": {"finalizers": ["example.com/hold"]}}, dry_run=False)
     told = f"DataVolume {disk} was not deleted within 1 s: finalizer example.com/hold remains; see that its controller runs."
-    for changed, drift, options in ((True, None, CHANGES["absent"]), (False, None, CHANGES["absent"]), (False, "recreate", BLANK)):
+    for changed, drift, options in (
+        (True, None, CHANGES["absent"]),
+        (False, None, CHANGES["absent"]),
+        (False, "recreate", BLANK),
+    ):
         ended = waiting(namespace, wait_timeout=1, **options)
         assert (ended["failed"], ended["msg"], ended["changed"], ended["drift"]) == (True, told, changed, drift)
     connection.merge(DATA_VOLUME, "disk", namespace, {"metadata": {"finalizers": None}}, dry_run=False)
@@ -218,16 +250,26 @@ def test_what_holds_a_deleted_volume_is_told_and_that_it_was_deleted(connection,
 
 def test_a_claim_that_a_pod_holds_is_told_and_that_its_volume_was_deleted(connection, namespace, disk) -> None:
     owner = connection.get(DATA_VOLUME, "disk", namespace)["metadata"]
-    reference = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "name": "disk", "uid": owner["uid"], "controller": True}
+    reference = {
+        "apiVersion": DATA_VOLUME.api_version,
+        "kind": "DataVolume",
+        "name": "disk",
+        "uid": owner["uid"],
+        "controller": True,
+    }
     core = client.CoreV1Api(official_client())
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     # The API server protects each claim by a finalizer.
-    core.create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": "disk", "ownerReferences": [reference]}, "spec": spec})
+    core.create_namespaced_persistent_volume_claim(
+        namespace, {"metadata": {"name": "disk", "ownerReferences": [reference]}, "spec": spec}
+    )
     core.delete_namespaced_persistent_volume_claim("disk", namespace)
     start_pod(connection, namespace)
     stuck = waiting(namespace, wait_timeout=2, when_in_use="delete", **CHANGES["recreated"])
     assert stuck["failed"] and stuck["changed"] and stuck["drift"] == "recreate"
-    assert stuck["reason"].startswith("deleted and not created again, because on_drift=recreate, and storage.size: '1024Mi' on the cluster")
+    assert stuck["reason"].startswith(
+        "deleted and not created again, because on_drift=recreate, and storage.size: '1024Mi' on the cluster"
+    )
     assert f"PersistentVolumeClaim {disk} was not deleted within" in stuck["msg"]
     assert stuck["msg"].endswith(f"pod {namespace}/app still uses it; delete that pod, or stop what runs in it.")
     assert connection.get(DATA_VOLUME, "disk", namespace) is None

@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kubernetes import client
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CDI,
     DATA_VOLUME,
     STORAGE_CLASS,
 )
+from kubernetes import client
+
 from tests.api.conftest import ADMIN
 from tests.benchmarks.measure import cost_of
 from tests.modules import official_client, run_module
@@ -37,7 +37,10 @@ STATES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
         {"storage": {"size": "1024Mi"}},
         {
             "metadata": {
-                "annotations": {"cdi.kubevirt.io/storage.usePopulator": "true", "cdi.kubevirt.io/storage.clone.token": "x"},
+                "annotations": {
+                    "cdi.kubevirt.io/storage.usePopulator": "true",
+                    "cdi.kubevirt.io/storage.clone.token": "x",
+                },
                 "labels": {"instancetype.kubevirt.io/default-instancetype": "u1"},
             },
             "spec": {"storage": {"resources": {"requests": {"storage": "1Gi"}}}},
@@ -63,7 +66,8 @@ INPUTS: dict[str, dict[str, Any]] = {
     "http": {"source": HTTP},
     "preallocated": {"preallocation": True},
     "by-pvc-anew": {
-        **{"storage": None, "pvc": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}},
+        "storage": None,
+        "pvc": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]},
         "on_drift": "recreate",
     },
     "adopting": {"adopt_claim": True},
@@ -115,10 +119,14 @@ def _resize(claims: client.CoreV1Api, namespace: str, name: str) -> None:
     claims.patch_namespaced_persistent_volume_claim_status(name, namespace, {"status": {"capacity": storage}})
 
 
-def test_check_mode_predicts_changed_and_diff_and_writes_nothing(wire, connection, module, namespace, growing_class, reach) -> None:
+def test_check_mode_predicts_changed_and_diff_and_writes_nothing(
+    wire, connection, module, namespace, growing_class, reach
+) -> None:
     assert len(PAIRS) >= 100
     names = {pair: "-".join(pair) for pair in PAIRS}
-    before = [_volume(name, STATES[state][0] or {}) for (state, _asked), name in names.items() if STATES[state][0] is not None]
+    before = [
+        _volume(name, STATES[state][0] or {}) for (state, _asked), name in names.items() if STATES[state][0] is not None
+    ]
     assert module("data_volume", namespace=namespace, data_volumes=before, wait=False).result["changed"]
     for (state, asked), name in names.items():
         if STATES[state][1]:
@@ -130,11 +138,17 @@ def test_check_mode_predicts_changed_and_diff_and_writes_nothing(wire, connectio
             reach(namespace, name)
     volumes = [_volume(name, INPUTS[option]) for (_state, option), name in names.items()]
     asked = {"namespace": namespace, "data_volumes": volumes, "wait": False, "wait_timeout": 20}
-    stored = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in connection.list(DATA_VOLUME, namespace)[0]}
+    stored = {
+        item["metadata"]["name"]: item["metadata"]["resourceVersion"]
+        for item in connection.list(DATA_VOLUME, namespace)[0]
+    }
     wire.requests.clear()
     predicted = module("data_volume", check=True, **asked).result
     assert wire.writes() == []
-    unchanged = {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in connection.list(DATA_VOLUME, namespace)[0]}
+    unchanged = {
+        item["metadata"]["name"]: item["metadata"]["resourceVersion"]
+        for item in connection.list(DATA_VOLUME, namespace)[0]
+    }
     assert unchanged == stored
 
     real = module("data_volume", **asked).result
@@ -149,7 +163,9 @@ def test_check_mode_predicts_changed_and_diff_and_writes_nothing(wire, connectio
     assert [item["name"] for item in again["data_volumes"] if item["changed"]] == []
 
 
-def test_a_volume_grows_by_its_claim_and_costs_one_more_request(wire, connection, module, namespace, growing_class, claims) -> None:
+def test_a_volume_grows_by_its_claim_and_costs_one_more_request(
+    wire, connection, module, namespace, growing_class, claims
+) -> None:
     small, large = _volume("disk", {"wait": False}), _volume("disk", {"storage": {"size": "2Gi"}, "wait": False})
     module("data_volume", namespace=namespace, **small)
     _fill(connection, namespace, "disk", growing_class)
@@ -162,7 +178,9 @@ def test_a_volume_grows_by_its_claim_and_costs_one_more_request(wire, connection
     assert [path.partition("?")[0].rpartition("/")[0].rpartition("/")[2] for _method, path in wire.writes()] == [
         "persistentvolumeclaims"
     ]
-    assert connection.get(DATA_VOLUME, "disk", namespace)["spec"]["storage"]["resources"]["requests"]["storage"] == "1Gi"
+    assert (
+        connection.get(DATA_VOLUME, "disk", namespace)["spec"]["storage"]["resources"]["requests"]["storage"] == "1Gi"
+    )
     _resize(claims, namespace, "disk")
     wire.requests.clear()
     assert not module("data_volume", namespace=namespace, **{**large, "wait": True}).result["changed"]
@@ -197,7 +215,9 @@ def test_a_volume_whose_class_cannot_grow_is_told_and_may_be_made_anew(connectio
     assert anew["drift"] == "recreate"
 
 
-def test_a_growth_that_does_not_end_is_told_with_its_cause(connection, module, namespace, growing_class, claims) -> None:
+def test_a_growth_that_does_not_end_is_told_with_its_cause(
+    connection, module, namespace, growing_class, claims
+) -> None:
     module("data_volume", namespace=namespace, **_volume("disk", {"wait": False}))
     _fill(connection, namespace, "disk", growing_class)
     condition = {"type": "ControllerResizeError", "status": "True", "message": "the pool is full"}
@@ -215,7 +235,10 @@ def test_a_growth_that_does_not_end_is_told_with_its_cause(connection, module, n
 
 def test_a_claim_that_is_there_is_refused_before_anything_is_written(wire, connection, module, namespace) -> None:
     module("data_volume", namespace=namespace, **_volume("other", {"wait": False}))
-    claim = {"metadata": {"name": "disk"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}
+    claim = {
+        "metadata": {"name": "disk"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    }
     client.CoreV1Api(official_client()).create_namespaced_persistent_volume_claim(namespace, claim)
     wire.requests.clear()
     for check in (True, False):

@@ -16,14 +16,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from kubernetes import client, config
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from tests.wire import Wire
 
 SERVICE = "cdi-uploadproxy.cdi.svc"
@@ -101,8 +101,14 @@ class UploadBed:
         """Each volume gets a claim and waits for data; the claim goes with it."""
         while not self._stopped.wait(0.05):
             with contextlib.suppress(ApiError):
-                volumes = {volume["metadata"]["name"]: volume for volume in self._connection.list(DATA_VOLUME, self._namespace)[0]}
-                claims = {claim["metadata"]["name"]: claim for claim in self._connection.list(PERSISTENT_VOLUME_CLAIM, self._namespace)[0]}
+                volumes = {
+                    volume["metadata"]["name"]: volume
+                    for volume in self._connection.list(DATA_VOLUME, self._namespace)[0]
+                }
+                claims = {
+                    claim["metadata"]["name"]: claim
+                    for claim in self._connection.list(PERSISTENT_VOLUME_CLAIM, self._namespace)[0]
+                }
                 for name, volume in volumes.items():
                     if not (volume.get("status") or {}).get("phase"):
                         if name not in claims:
@@ -113,7 +119,13 @@ class UploadBed:
                     if owner and owner != (volumes.get(name) or {"metadata": {"uid": ""}})["metadata"]["uid"]:
                         self._connection.delete(PERSISTENT_VOLUME_CLAIM, name, self._namespace, dry_run=False)
                         # No controller looks for pods that use it.
-                        self._connection.merge(PERSISTENT_VOLUME_CLAIM, name, self._namespace, {"metadata": {"finalizers": None}}, dry_run=False)
+                        self._connection.merge(
+                            PERSISTENT_VOLUME_CLAIM,
+                            name,
+                            self._namespace,
+                            {"metadata": {"finalizers": None}},
+                            dry_run=False,
+                        )
 
     def claim(self, name: str, owner: str) -> None:
         body = {
@@ -154,13 +166,17 @@ def _certificate(folder: Path) -> tuple[str, Path]:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, SERVICE)])
     now = datetime.datetime.now(datetime.timezone.utc)
     certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now - datetime.timedelta(days=1), now + datetime.timedelta(days=1))
+        x509.CertificateBuilder(
+            name, name, key.public_key(), 1, now - datetime.timedelta(days=1), now + datetime.timedelta(days=1)
+        )
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(SERVICE)]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
     pem = certificate.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     path = folder / "proxy.pem"
     path.write_bytes(private + pem)
     return pem.decode(), path

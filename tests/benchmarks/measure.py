@@ -75,9 +75,7 @@ def cost_of(command: list[str], *, env: Mapping[str, str] | None = None, given: 
 def play(directory: Path, tasks: list[dict[str, Any]], *, collections: Path | None = None, **variables: Any) -> Cost:
     """Run a playbook of these tasks on localhost, as a user would."""
     file = directory / "play.yml"
-    file.write_text(
-        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}])
-    )
+    file.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}]))
     env = {"ANSIBLE_PYTHON_INTERPRETER": sys.executable, "ANSIBLE_NOCOLOR": "1"}
     if collections:
         env["ANSIBLE_COLLECTIONS_PATH"] = f"{os.environ['ANSIBLE_COLLECTIONS_PATH']}:{collections}"

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE
+
 from tests.benchmarks.measure import Cost, cost_of, play
 from tests.benchmarks.peers import kubernetes_core
 from tests.wire import Wire, counting_proxy
@@ -85,7 +85,10 @@ def test_twenty_tasks_on_an_unchanged_cluster_cost_little_more_than_twenty_pings
     """Both plays in turns, so that what else the machine does counts for both; the best of each."""
     _declare(wire, namespace, _volumes(1))
     options = {"host": wire.url, "api_key": TOKEN, "namespace": namespace, "wait": False, **_volumes(1)[0]}
-    tasks: dict[str, dict[str, Any]] = {"ping": {"ansible.builtin.ping": {}}, "ours": {"kubevirt.cdi.data_volume": options}}
+    tasks: dict[str, dict[str, Any]] = {
+        "ping": {"ansible.builtin.ping": {}},
+        "ours": {"kubevirt.cdi.data_volume": options},
+    }
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for _round in range(ROUNDS):
         for name, task in tasks.items():

@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CONFIG_MAP,
@@ -35,10 +34,12 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     UPLOAD_TOKEN_REQUEST,
     Resource,
 )
+
 from tests.benchmarks.measure import Cost, cost_of, play
 from tests.benchmarks.peers import kubernetes_core, program
+
 # The fixtures of the tests on a real CDI.
-from tests.real.conftest import KUBECONFIG, cdi, connection, namespace  # pylint: disable=unused-import
+from tests.real.conftest import KUBECONFIG  # pylint: disable=unused-import
 
 SIZE_MIB = 1024
 VOLUME_SIZE = f"{SIZE_MIB + 16}Mi"
@@ -140,8 +141,12 @@ class Uploader:
 
     def module(self, name: str, image: Path) -> Upload:
         options = {
-            **{"kubeconfig": KUBECONFIG, "path": str(image), "name": name, "namespace": self.namespace},
-            **{"upload_proxy_url": self.proxy.url, "storage": _storage()},
+            "kubeconfig": KUBECONFIG,
+            "path": str(image),
+            "name": name,
+            "namespace": self.namespace,
+            "upload_proxy_url": self.proxy.url,
+            "storage": _storage(),
         }
         cost = cost_of(
             [sys.executable, "-m", "ansible_collections.kubevirt.cdi.plugins.modules.volume_upload"],

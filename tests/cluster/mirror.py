@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """CDI's images in the test cluster's registry with a password, as an air-gapped cluster has them.
 
-    python -m tests.cluster.mirror images PATH             mirror them below a path
-    python -m tests.cluster.mirror credentials NAMESPACE   have Secret registry-credentials, and the namespace
-    python -m tests.cluster.mirror pulled PATH             print what pods pulled from there, as NAME:TAG
+python -m tests.cluster.mirror images PATH             mirror them below a path
+python -m tests.cluster.mirror credentials NAMESPACE   have Secret registry-credentials, and the namespace
+python -m tests.cluster.mirror pulled PATH             print what pods pulled from there, as NAME:TAG
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import subprocess
-from xml.etree import ElementTree
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 

@@ -38,7 +38,9 @@ def _get(url: str, **headers: str) -> http.client.HTTPResponse:
     return answer
 
 
-@pytest.mark.parametrize("name", ["raw", "raw.gz", "raw.xz", "raw.zst", "qcow2", "qcow2.gz", "qcow2.xz", "qcow2.zst", "tar"])
+@pytest.mark.parametrize(
+    "name", ["raw", "raw.gz", "raw.xz", "raw.zst", "qcow2", "qcow2.gz", "qcow2.xz", "qcow2.zst", "tar"]
+)
 def test_every_image_is_served_with_the_digest_that_is_told(cluster: dict[str, str], name: str) -> None:
     told = (Path(cluster["KUBEVIRT_CDI_TEST_IMAGES"]) / f"disk.{name}.sha256").read_text().split()[0]
     with _get(f"{cluster['KUBEVIRT_CDI_TEST_HTTP']}/disk.{name}") as answer:

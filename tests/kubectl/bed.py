@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._transport import open_transport
+
 from tests.cluster.build.golang import programs
 from tests.cluster.build.scheduler import run
 from tests.cluster.runtime.certificates import Authority
@@ -35,7 +35,14 @@ SECRET = "planted-secret-0123456789"
 HERE = "0.0.0.0"
 NAMES = ["localhost", "127.0.0.1", HERE, "::1", "api.test", "www.api.test", "other.test"]
 _LOWER_AND_UPPER = ("KUBECONFIG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
-_PLAIN = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBERNETES_MASTER", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUEST_METHOD")
+_PLAIN = (
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+    "KUBERNETES_MASTER",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUEST_METHOD",
+)
 
 
 def kubectl() -> str:
@@ -67,7 +74,16 @@ class Bed:
         """A case's text with what only this run knows: @https@ is a port, @file:ca.crt@ a path, @data:ca.crt@ its base64."""
         for name in ("https", "http", "proxy", "tls_proxy"):
             text = text.replace(f"@{name}@", str(getattr(self, name)))
-        for name in ("ca.crt", "ca.key", "admin.crt", "admin.key", "other.key", "foreign.crt", "broken.crt", "mixed.crt"):
+        for name in (
+            "ca.crt",
+            "ca.key",
+            "admin.crt",
+            "admin.key",
+            "other.key",
+            "foreign.crt",
+            "broken.crt",
+            "mixed.crt",
+        ):
             text = text.replace(f"@file:{name}@", self.file(name)).replace(f"@data:{name}@", self.data(name))
             text = text.replace(f"@text:{name}@", (self.directory / name).read_text())
             text = text.replace(f"@json:{name}@", json.dumps((self.directory / name).read_text()))
@@ -82,7 +98,9 @@ def make(directory: Path) -> Iterator[Bed]:
     authority.issue("other", "other")
     Authority(directory / "foreign")
     shutil.copy(directory / "foreign" / "ca.crt", directory / "foreign.crt")
-    (directory / "broken.crt").write_text("-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n")
+    (directory / "broken.crt").write_text(
+        "-----BEGIN CERTIFICATE-----\nbm90IGEgY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n"
+    )
     (directory / "mixed.crt").write_text((directory / "ca.crt").read_text() + (directory / "foreign.crt").read_text())
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(directory / "server.crt", directory / "server.key")
@@ -124,9 +142,20 @@ def _serve(bed: Bed, name: str, context: ssl.SSLContext | None) -> ThreadingHTTP
                     "impersonation": sorted(pair for pair in headers if pair[0].startswith("impersonate-")),
                 }
             )
-            body: dict[str, Any] = {"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "default", "uid": "1"}}
+            body: dict[str, Any] = {
+                "kind": "Namespace",
+                "apiVersion": "v1",
+                "metadata": {"name": "default", "uid": "1"},
+            }
             if rejected:
-                body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 401, "reason": "Unauthorized", "message": "Unauthorized"}
+                body = {
+                    "kind": "Status",
+                    "apiVersion": "v1",
+                    "status": "Failure",
+                    "code": 401,
+                    "reason": "Unauthorized",
+                    "message": "Unauthorized",
+                }
             encoded = json.dumps(body).encode()
             self.send_response(401 if rejected else 200)
             self.send_header("Content-Type", "application/json")
@@ -172,7 +201,9 @@ def _proxy(bed: Bed, name: str, context: ssl.SSLContext | None) -> socket.socket
                 head += received
             method, target = head.split()[:2]
             lines = [line.lower() for line in head.split(b"\r\n")]
-            credentials = next((line.partition(b": ")[2] for line in lines if line.startswith(b"proxy-authorization")), b"")
+            credentials = next(
+                (line.partition(b": ")[2] for line in lines if line.startswith(b"proxy-authorization")), b""
+            )
             place = target.decode().removeprefix("http://").partition("/")[0]
             bed.proxied.append(f"{name} {place} {credentials.decode()}".strip())
             with socket.create_connection(("127.0.0.1", int(place.rpartition(":")[2]))) as server:
@@ -251,7 +282,10 @@ def _write(case: Case, bed: Bed, home: Path) -> None:
 
 def by_kubectl(program: str, case: Case, bed: Bed, home: Path, *command: str) -> Outcome:
     """What becomes of a command, or of asking for the object."""
-    options = [*(["--kubeconfig", case.kubeconfig] if case.kubeconfig else []), *(["--context", case.context] if case.context else [])]
+    options = [
+        *(["--kubeconfig", case.kubeconfig] if case.kubeconfig else []),
+        *(["--context", case.context] if case.context else []),
+    ]
     bed.seen.clear()
     bed.proxied.clear()
     _write(case, bed, home)

@@ -54,8 +54,14 @@ _CONTEXTS: dict[str, tuple[dict[str, Any], str]] = {
     "two-clusters-of-a-name": (config(clusters=[{"name": "c", "cluster": LOCAL}, {"name": "c", "cluster": PLAIN}]), ""),
     "two-users-of-a-name": (config(users=[{"name": "u", "user": TOKEN}, {"name": "u", "user": {}}]), ""),
     "two-contexts-of-a-name": (config(contexts=[{"name": "x", "context": {"cluster": "c", "user": "u"}}] * 2), ""),
-    "another-user-is-bad": (config(users=[{"name": "u", "user": TOKEN}, {"name": "v", "user": {"token": "a", "username": "b"}}]), ""),
-    "another-user-has-a-number": (config(users=[{"name": "u", "user": TOKEN}, {"name": "v", "user": {"token": 1}}]), ""),
+    "another-user-is-bad": (
+        config(users=[{"name": "u", "user": TOKEN}, {"name": "v", "user": {"token": "a", "username": "b"}}]),
+        "",
+    ),
+    "another-user-has-a-number": (
+        config(users=[{"name": "u", "user": TOKEN}, {"name": "v", "user": {"token": 1}}]),
+        "",
+    ),
     "another-cluster-has-no-server": (config(clusters=[{"name": "c", "cluster": LOCAL}, {"name": "d"}]), ""),
     "misspelt-user": (config(users=[{"name": "u", "usr": TOKEN}]), ""),
     "misspelt-cluster": (config(clusters=[{"name": "c", "clster": LOCAL}]), ""),
@@ -71,8 +77,16 @@ _CONTEXTS: dict[str, tuple[dict[str, Any], str]] = {
     "unicode-names": (config(contexts=[{"name": "prod/ü 1", "context": {"cluster": "c", "user": "u"}}]), "prod/ü 1"),
 }
 _UNQUOTED = {
-    **{"number": "12345", "date": "2020-01-01", "sexagesimal": "12:34:56", "yes": "yes", "y": "y", "float": "1.5", "octal": "0123"},
-    **{"hexadecimal": "0xff", "digits-and-letters": "089abc", "null": "~"},
+    "number": "12345",
+    "date": "2020-01-01",
+    "sexagesimal": "12:34:56",
+    "yes": "yes",
+    "y": "y",
+    "float": "1.5",
+    "octal": "0123",
+    "hexadecimal": "0xff",
+    "digits-and-letters": "089abc",
+    "null": "~",
 }
 
 
@@ -104,28 +118,66 @@ _TEXTS = {
     "not-utf-8": json.dumps(config()) + "\n# \udcff\n",
     "duplicate-key": json.dumps(config())[:-1] + ', "current-context": "gone"}',
     "duplicate-key-of-yaml": "current-context: gone\n" + _lines(config()),
-    "anchors": "users: [{name: u, user: &t {token: " + SECRET + "}}, {name: v, user: *t}]\n"
+    "anchors": "users: [{name: u, user: &t {token: "
+    + SECRET
+    + "}}, {name: v, user: *t}]\n"
     + _lines({key: value for key, value in config(context={"cluster": "c", "user": "v"}).items() if key != "users"}),
-    "merge-keys": "users: [{name: w, user: &t {token: " + SECRET + "}}, {name: u, user: {<<: *t}}]\n"
+    "merge-keys": "users: [{name: w, user: &t {token: "
+    + SECRET
+    + "}}, {name: u, user: {<<: *t}}]\n"
     + _lines({key: value for key, value in config().items() if key != "users"}),
     "unknown-anchor": "users: *nothing\n",
     "python-tag": "users: !!python/object:os.system x\n",
     "folded-token": "users: [{name: u, user: {token: >-\n  " + SECRET + "}}]\n",
     **{f"unquoted-{name}": _lines(config()).replace(f'"{SECRET}"', text) for name, text in _UNQUOTED.items()},
-    "insecure-yes": _lines(config({"server": LOCAL["server"], "insecure-skip-tls-verify": True})).replace("true", "yes"),
+    "insecure-yes": _lines(config({"server": LOCAL["server"], "insecure-skip-tls-verify": True})).replace(
+        "true", "yes"
+    ),
 }
 _WRONG: dict[str, Any] = {"number": 17, "boolean": True, "list": ["a"], "mapping": {"a": "b"}, "string": "text"}
 _FIELDS: dict[str, tuple[str, str]] = {
-    **{f"cluster.{name}": ("cluster", name) for name in ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")},
-    **{f"user.{name}": ("user", name) for name in ("token", "tokenFile", "as", "as-groups", "as-user-extra", "username", "auth-provider", "exec")},
+    **{
+        f"cluster.{name}": ("cluster", name)
+        for name in ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")
+    },
+    **{
+        f"user.{name}": ("user", name)
+        for name in ("token", "tokenFile", "as", "as-groups", "as-user-extra", "username", "auth-provider", "exec")
+    },
     **{f"exec.{name}": ("exec", name) for name in ("command", "args", "env", "provideClusterInfo", "installHint")},
 }
 _NO_PROXY = (
-    *("", HERE, f"{HERE}:@https@", f"{HERE}:1", f"{HERE}/8", "10.0.0.0/8", "0.0.0.0/0", "*", f"other.test, {HERE}", f" {HERE} ,", f".{HERE}", "*.0.0.0"),
+    *(
+        "",
+        HERE,
+        f"{HERE}:@https@",
+        f"{HERE}:1",
+        f"{HERE}/8",
+        "10.0.0.0/8",
+        "0.0.0.0/0",
+        "*",
+        f"other.test, {HERE}",
+        f" {HERE} ,",
+        f".{HERE}",
+        "*.0.0.0",
+    ),
     *("0.0.0", "::/0", "[0.0.0.0]:@https@", ":@https@", "0.0.0.0.", "garbage/99", "::ffff:0.0.0.0"),
 )
 _NO_PROXY_OF_NAMES = (
-    *("api.test", ".test", "test", "*.test", "*.api.test", ".api.test", "pi.test", "API.TEST", "api.test:@https@", "api.test:1", "www.api.test", "api.test."),
+    *(
+        "api.test",
+        ".test",
+        "test",
+        "*.test",
+        "*.api.test",
+        ".api.test",
+        "pi.test",
+        "API.TEST",
+        "api.test:@https@",
+        "api.test:1",
+        "www.api.test",
+        "api.test.",
+    ),
     *("https://api.test", "10.0.0.0/8", "api.*", ","),
 )
 
@@ -147,7 +199,11 @@ def _wrong_types() -> list[Case]:
 
 def _merging() -> list[Case]:
     one, two = config(), config(PLAIN, {"token": "second"})
-    only = {"users": {"users": one["users"]}, "clusters": {"clusters": one["clusters"]}, "rest": {"contexts": one["contexts"], "current-context": "x"}}
+    only = {
+        "users": {"users": one["users"]},
+        "clusters": {"clusters": one["clusters"]},
+        "rest": {"contexts": one["contexts"], "current-context": "x"},
+    }
     files = {
         "one": json.dumps(one),
         "two": json.dumps(two),
@@ -156,19 +212,50 @@ def _merging() -> list[Case]:
         "directory/": "",
         "no-current": json.dumps({**one, "current-context": ""}),
         "gone": json.dumps({**two, "current-context": "gone"}),
-        "deep/relative": json.dumps(config({"server": LOCAL["server"], "certificate-authority": "../ca.crt"}, {"tokenFile": "token"})),
+        "deep/relative": json.dumps(
+            config({"server": LOCAL["server"], "certificate-authority": "../ca.crt"}, {"tokenFile": "token"})
+        ),
         "deep/token": "deep-token",
         "ca.crt": "@text:ca.crt@",
         **{name: json.dumps(content) for name, content in only.items()},
     }
     lists = (
-        *("one", "one:two", "two:one", "empty:one", "one:empty", "missing:one", "missing", "missing:gone-too", ":", "one:one", "broken:one", "one:broken"),
-        *("directory", "one:directory", "users:clusters:rest", "rest:users", "no-current:gone", "no-current:two", "gone:one", "deep/relative", "empty"),
+        *(
+            "one",
+            "one:two",
+            "two:one",
+            "empty:one",
+            "one:empty",
+            "missing:one",
+            "missing",
+            "missing:gone-too",
+            ":",
+            "one:one",
+            "broken:one",
+            "one:broken",
+        ),
+        *(
+            "directory",
+            "one:directory",
+            "users:clusters:rest",
+            "rest:users",
+            "no-current:gone",
+            "no-current:two",
+            "gone:one",
+            "deep/relative",
+            "empty",
+        ),
         *("~/one", "./one", "@home@/one", "one: two", "deep/../one"),
     )
     cases = [Case(f"KUBECONFIG={paths}", files, {"KUBECONFIG": paths}) for paths in lists]
-    cases += [Case(f"kubeconfig={path}", {**files, CONFIG: files["two"]}, kubeconfig=path) for path in ("one", "missing", "directory", "empty", "broken")]
-    cases += [Case("kubeconfig-over-KUBECONFIG", files, {"KUBECONFIG": "two"}, kubeconfig="one"), Case("nothing", {"unrelated": ""})]
+    cases += [
+        Case(f"kubeconfig={path}", {**files, CONFIG: files["two"]}, kubeconfig=path)
+        for path in ("one", "missing", "directory", "empty", "broken")
+    ]
+    cases += [
+        Case("kubeconfig-over-KUBECONFIG", files, {"KUBECONFIG": "two"}, kubeconfig="one"),
+        Case("nothing", {"unrelated": ""}),
+    ]
     return cases
 
 
@@ -176,8 +263,13 @@ def _environments() -> list[Case]:
     proxy, remote = "http://127.0.0.1:@proxy@", config(REMOTE)
     named = config({"server": "https://api.test:@https@", **CA})
     own = config({**REMOTE, "proxy-url": proxy})
-    cases = [_case(f"NO_PROXY={each}", remote, environment={"HTTPS_PROXY": proxy, "NO_PROXY": each}) for each in _NO_PROXY]
-    cases += [_case(f"NO_PROXY={each}-for-a-name", named, environment={"HTTPS_PROXY": proxy, "NO_PROXY": each}) for each in _NO_PROXY_OF_NAMES]
+    cases = [
+        _case(f"NO_PROXY={each}", remote, environment={"HTTPS_PROXY": proxy, "NO_PROXY": each}) for each in _NO_PROXY
+    ]
+    cases += [
+        _case(f"NO_PROXY={each}-for-a-name", named, environment={"HTTPS_PROXY": proxy, "NO_PROXY": each})
+        for each in _NO_PROXY_OF_NAMES
+    ]
     variables: dict[str, dict[str, str]] = {
         "lower-case": {"https_proxy": proxy},
         "upper-case-first": {"HTTPS_PROXY": proxy, "https_proxy": "http://127.0.0.1:1"},
@@ -200,12 +292,20 @@ def _environments() -> list[Case]:
     cases += [_case(f"proxy-{name}", remote, environment=variable) for name, variable in variables.items()]
     cases += [
         _case("proxy-not-for-loopback", config(), environment={"HTTPS_PROXY": proxy}),
-        _case("proxy-not-for-localhost", config({"server": "https://localhost:@https@", **CA}), environment={"HTTPS_PROXY": proxy}),
+        _case(
+            "proxy-not-for-localhost",
+            config({"server": "https://localhost:@https@", **CA}),
+            environment={"HTTPS_PROXY": proxy},
+        ),
         _case("proxy-for-http", config({"server": f"http://{HERE}:@http@"}), environment={"HTTP_PROXY": proxy}),
         _case("proxy-url-over-environment", own, environment={"HTTPS_PROXY": "http://127.0.0.1:1"}),
         _case("proxy-url-over-no-proxy", own, environment={"NO_PROXY": HERE}),
         _case("store-by-variable", config({"server": LOCAL["server"]}), environment={"SSL_CERT_FILE": "@file:ca.crt@"}),
-        _case("store-by-variable-foreign", config({"server": LOCAL["server"]}), environment={"SSL_CERT_FILE": "@file:foreign.crt@"}),
+        _case(
+            "store-by-variable-foreign",
+            config({"server": LOCAL["server"]}),
+            environment={"SSL_CERT_FILE": "@file:foreign.crt@"},
+        ),
         _case("ca-over-store", config(), environment={"SSL_CERT_FILE": "@file:foreign.crt@"}),
     ]
     return cases
@@ -214,9 +314,16 @@ def _environments() -> list[Case]:
 def namespace_cases() -> list[Case]:
     """Contexts that name a namespace, and those that do not."""
     one = {"cluster": "c", "user": "u", "namespace": "one"}
-    contexts = [{"name": "x", "context": one}, {"name": "y", "context": {**one, "namespace": "two"}}, {"name": "z", "context": {**one, "namespace": ""}}]
+    contexts = [
+        {"name": "x", "context": one},
+        {"name": "y", "context": {**one, "namespace": "two"}},
+        {"name": "z", "context": {**one, "namespace": ""}},
+    ]
     several = config(contexts=contexts)
-    files = {"first": json.dumps({**several, "current-context": ""}), "second": json.dumps(config(context={**one, "namespace": "never"}))}
+    files = {
+        "first": json.dumps({**several, "current-context": ""}),
+        "second": json.dumps(config(context={**one, "namespace": "never"})),
+    }
     return [
         _case("current", several),
         _case("chosen", several, context="y"),
@@ -225,15 +332,26 @@ def namespace_cases() -> list[Case]:
         _case("null", config(context={**one, "namespace": None})),
         Case("of-the-first-file", files, {"KUBECONFIG": "first:second"}),
         Case("of-a-file-that-is-named", {**files, CONFIG: json.dumps(several)}, kubeconfig="second"),
-        _case("variables-of-a-pod-that-is-none", several, environment={"POD_NAMESPACE": "pod", "KUBERNETES_SERVICE_HOST": HERE}, context="z"),
+        _case(
+            "variables-of-a-pod-that-is-none",
+            several,
+            environment={"POD_NAMESPACE": "pod", "KUBERNETES_SERVICE_HOST": HERE},
+            context="z",
+        ),
         _case("http", config(PLAIN, context=one)),
     ]
 
 
 def all_cases() -> list[Case]:
     return [
-        *(_case(f"cluster-{name}", config(clusters=[{"name": "c", "cluster": cluster}]), KUBE_FILES) for name, cluster in CLUSTERS.items()),
-        *(_case(f"user-{name}", config(users=[{"name": "u", "user": user}]), KUBE_FILES) for name, user in USERS.items()),
+        *(
+            _case(f"cluster-{name}", config(clusters=[{"name": "c", "cluster": cluster}]), KUBE_FILES)
+            for name, cluster in CLUSTERS.items()
+        ),
+        *(
+            _case(f"user-{name}", config(users=[{"name": "u", "user": user}]), KUBE_FILES)
+            for name, user in USERS.items()
+        ),
         *(_case(f"context-{name}", content, context=context) for name, (content, context) in _CONTEXTS.items()),
         *(_case(f"text-{name}", text) for name, text in _TEXTS.items()),
         *_wrong_types(),

@@ -13,6 +13,7 @@ from ansible.plugins.loader import init_plugin_loader
 init_plugin_loader()
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _secrets  # noqa: E402
+
 from tests.kubectl import bed as beds  # noqa: E402
 
 

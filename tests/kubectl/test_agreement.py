@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._items import default_namespace
+
 from tests.kubectl.bed import SECRET, Bed, Case, at_home, by_connection, by_kubectl
 from tests.kubectl.cases import all_cases, namespace_cases
 
@@ -32,7 +32,10 @@ def test_no_two_cases_have_a_name_and_every_exception_is_a_case() -> None:
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_kubectl_and_a_module_go_the_same_way(case: Case, bed: Bed, program: str, tmp_path: Path) -> None:
     outcomes = []
-    for name, ask in (("kubectl", lambda home: by_kubectl(program, case, bed, home)), ("module", lambda home: by_connection(case, bed, home))):
+    for name, ask in (
+        ("kubectl", lambda home: by_kubectl(program, case, bed, home)),
+        ("module", lambda home: by_connection(case, bed, home)),
+    ):
         # The same path for both: a plugin may print it.
         home = tmp_path / "home"
         home.mkdir()
@@ -45,7 +48,9 @@ def test_kubectl_and_a_module_go_the_same_way(case: Case, bed: Bed, program: str
 
 
 @pytest.mark.parametrize("case", namespace_cases(), ids=lambda case: case.name)
-def test_kubectl_and_a_module_take_the_same_namespace_when_none_is_given(case: Case, bed: Bed, program: str, tmp_path: Path) -> None:
+def test_kubectl_and_a_module_take_the_same_namespace_when_none_is_given(
+    case: Case, bed: Bed, program: str, tmp_path: Path
+) -> None:
     by_kubectl(program, case, bed, tmp_path, "events")
     (asked,) = {request["path"] for request in bed.seen}
     with at_home(case, bed, tmp_path) as params:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _renewal
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE, POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import known_secrets
+
 from tests.cluster.runtime import certificates
 from tests.hostile import hostile_server
 from tests.kubectl.bed import HERE, Bed
@@ -50,11 +50,19 @@ def plugin(tmp_path: Path) -> Callable[[], dict[str, Any]]:
 
     def make(**more: str) -> dict[str, Any]:
         status = json.dumps({"token": "number-@", **more}).replace("@", "'$count'")
-        credential = f'{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {status}}}'
+        credential = (
+            f'{{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {status}}}'
+        )
         script = tmp_path / "plugin.sh"
         script.write_text(f"#!/bin/sh\ncd {tmp_path}\necho >>runs\ncount=$(wc -l <runs)\necho '{credential}'\n")
         script.chmod(0o755)
-        return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(script), "interactiveMode": "Never"}}
+        return {
+            "exec": {
+                "apiVersion": "client.authentication.k8s.io/v1",
+                "command": str(script),
+                "interactiveMode": "Never",
+            }
+        }
 
     return make
 
@@ -126,7 +134,9 @@ def test_a_renewed_client_certificate_is_read_again_when_the_old_one_is_rejected
     assert _shown(bed) == ["admin"] * 3 + ["other"] * 2
 
 
-def test_a_client_certificate_is_read_again_after_a_minute_and_only_as_a_pair(bed: Bed, certificate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_certificate_is_read_again_after_a_minute_and_only_as_a_pair(
+    bed: Bed, certificate: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connection = _connect(bed, certificate("admin.crt", "admin.key"))
     now = _renewal.time.monotonic()
     for number, pair in enumerate((("other.crt", "admin.key"), ("ca.key", "admin.key"), ("other.crt", "other.key"))):
@@ -150,7 +160,9 @@ def test_a_plugin_that_fails_after_a_rejection_is_quoted(bed: Bed, plugin: Any, 
     with pytest.raises(ApiError) as told:
         connection.get(NAMESPACE, "default")
     assert told.value.code == 401
-    assert "rejected the credentials (HTTP 401), and they cannot be renewed: " in str(told.value) and "(your session has ended)" in str(told.value)
+    assert "rejected the credentials (HTTP 401), and they cannot be renewed: " in str(
+        told.value
+    ) and "(your session has ended)" in str(told.value)
 
 
 def test_a_watch_and_a_port_forward_are_asked_for_with_the_renewed_token(bed: Bed, plugin: Any) -> None:
@@ -198,7 +210,12 @@ def test_an_issuer_gives_the_next_id_token_and_it_is_kept_when_asked_for(bed: Be
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Issuer) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        provider = {"idp-issuer-url": f"http://127.0.0.1:{server.server_port}", "client-id": "me", "id-token": token(-60), "refresh-token": "a-refresh-token"}
+        provider = {
+            "idp-issuer-url": f"http://127.0.0.1:{server.server_port}",
+            "client-id": "me",
+            "id-token": token(-60),
+            "refresh-token": "a-refresh-token",
+        }
         file = tmp_path / "config"
         file.write_text(bed.text(json.dumps(config(user={"auth-provider": {"name": "oidc", "config": provider}}))))
         connection = connect({"kubeconfig": str(file), "persist_config": True})
@@ -206,13 +223,21 @@ def test_an_issuer_gives_the_next_id_token_and_it_is_kept_when_asked_for(bed: Be
         server.shutdown()
     assert _sent(bed) == [f"Bearer {new}"] and forms == ["grant_type=refresh_token&refresh_token=a-refresh-token"]
     kept = yaml.safe_load(file.read_text())["users"][0]["user"]["auth-provider"]["config"]
-    assert (kept["id-token"], kept["refresh-token"]) == (new, "next-refresh-token") and {new, "next-refresh-token"} <= known_secrets()
-    with pytest.raises(CdiError, match=r"users\['u'\].auth-provider: the issuer 'http://127.0.0.1:\d+' cannot be reached \(NewConnectionError\)\.$"):
+    assert (kept["id-token"], kept["refresh-token"]) == (new, "next-refresh-token") and {
+        new,
+        "next-refresh-token",
+    } <= known_secrets()
+    with pytest.raises(
+        CdiError,
+        match=r"users\['u'\].auth-provider: the issuer 'http://127.0.0.1:\d+' cannot be reached \(NewConnectionError\)\.$",
+    ):
         connect({"kubeconfig": bed_config(bed, {**provider})})
 
 
 def bed_config(bed: Bed, provider: dict[str, str]) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(bed.text(json.dumps(config(user={"auth-provider": {"name": "oidc", "config": provider}}))))
+    content: dict[str, Any] = json.loads(
+        bed.text(json.dumps(config(user={"auth-provider": {"name": "oidc", "config": provider}})))
+    )
     return content
 
 
@@ -223,13 +248,26 @@ def test_no_key_is_left_behind(bed: Bed, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_all_of_the_way_holds_for_a_port_forward(bed: Bed) -> None:
-    user = {"client-certificate-data": "@data:admin.crt@", "client-key-data": "@data:admin.key@", "as": "bob", "as-groups": ["dev", "ops"]}
-    cluster = {"server": f"https://{HERE}:@https@", "certificate-authority-data": "@data:ca.crt@", "tls-server-name": "api.test"}
+    user = {
+        "client-certificate-data": "@data:admin.crt@",
+        "client-key-data": "@data:admin.key@",
+        "as": "bob",
+        "as-groups": ["dev", "ops"],
+    }
+    cluster = {
+        "server": f"https://{HERE}:@https@",
+        "certificate-authority-data": "@data:ca.crt@",
+        "tls-server-name": "api.test",
+    }
     connection = _connect(bed, user, {**cluster, "proxy-url": "http://ann:p%40w@127.0.0.1:@proxy@"})
     with pytest.raises(ApiError):
         connection.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
     assert bed.seen[0]["certificate"] == "admin" and bed.proxied == [f"proxy {HERE}:{bed.https} basic yw5uonbadw=="]
-    assert bed.seen[0]["impersonation"] == [("impersonate-group", "dev"), ("impersonate-group", "ops"), ("impersonate-user", "bob")]
+    assert bed.seen[0]["impersonation"] == [
+        ("impersonate-group", "dev"),
+        ("impersonate-group", "ops"),
+        ("impersonate-user", "bob"),
+    ]
     plain = _connect(bed, {}, {"server": f"http://{HERE}:@http@", "proxy-url": "http://127.0.0.1:@proxy@"})
     with pytest.raises(ApiError):
         plain.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
@@ -243,8 +281,12 @@ def test_a_certificate_out_of_its_time_is_to_be_renewed(tmp_path: Path, monkeypa
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
     with hostile_server(context=context) as server, pytest.raises(ApiError) as told:
-        connect({"host": server.url, "api_key": "a-secret", "ca_cert": str(tmp_path / "server.crt")}).get(NAMESPACE, "default")
-    assert str(told.value).endswith("(certificate has expired); renew it, or correct the clock of the host that runs the task.")
+        connect({"host": server.url, "api_key": "a-secret", "ca_cert": str(tmp_path / "server.crt")}).get(
+            NAMESPACE, "default"
+        )
+    assert str(told.value).endswith(
+        "(certificate has expired); renew it, or correct the clock of the host that runs the task."
+    )
 
 
 HOST = r"the certificate of https://127[.0]*\.1:\d+"
@@ -258,11 +300,19 @@ WAYS: dict[str, tuple[dict[str, Any], str]] = {
         rf"{HOST} is for other names \(.*127\.1.*\); use a name of the certificate in host, or set tls-server-name in the kubeconfig to one\.$",
     ),
     "other-name": (
-        {"server": "https://127.0.0.1:@https@", "certificate-authority": "@file:ca.crt@", "tls-server-name": "nobody.test"},
+        {
+            "server": "https://127.0.0.1:@https@",
+            "certificate-authority": "@file:ca.crt@",
+            "tls-server-name": "nobody.test",
+        },
         rf"{HOST}, which is asked for as 'nobody\.test', is for other names \(.*\); use a name",
     ),
     "proxy-unknown-ca": (
-        {"server": "https://127.0.0.1:@https@", "certificate-authority": "@file:foreign.crt@", "proxy-url": "https://127.0.0.1:@tls_proxy@"},
+        {
+            "server": "https://127.0.0.1:@https@",
+            "certificate-authority": "@file:foreign.crt@",
+            "proxy-url": "https://127.0.0.1:@tls_proxy@",
+        },
         r"the certificate of the proxy https://127\.0\.0\.1:\d+ is not valid \(.*\); add its CA to the system's store, or to ca_cert\.$",
     ),
     "no-tls": (
@@ -274,7 +324,11 @@ WAYS: dict[str, tuple[dict[str, Any], str]] = {
         r"no answer from the Kubernetes API at https://127\.0\.0\.1:1 \(.*refused.*\); check host, proxy",
     ),
     "dead-proxy": (
-        {"server": "https://127.0.0.1:@https@", "certificate-authority": "@file:ca.crt@", "proxy-url": "http://ann:a-secret@127.0.0.1:1"},
+        {
+            "server": "https://127.0.0.1:@https@",
+            "certificate-authority": "@file:ca.crt@",
+            "proxy-url": "http://ann:a-secret@127.0.0.1:1",
+        },
         r"through the proxy http://127\.0\.0\.1:1 \(.*refused.*\); check host, the dictionary in kubeconfig, clusters\['c'\]\.proxy-url and",
     ),
 }

@@ -23,6 +23,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     VOLUME_SNAPSHOT,
     VOLUME_SNAPSHOT_CLASS,
 )
+
 from tests.modules import run_on_cluster
 
 THIN = "thin.csi.kubevirt-cdi.test"

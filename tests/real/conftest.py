@@ -18,6 +18,7 @@ from ansible.plugins.loader import init_plugin_loader
 init_plugin_loader()
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
+
 from tests.cluster.digests import digests  # noqa: E402
 from tests.modules import Ran, run_on_cluster  # noqa: E402
 from tests.real.clone_bed import alone  # noqa: E402

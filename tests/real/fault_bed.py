@@ -24,6 +24,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     STORAGE_CLASS,
     Resource,
 )
+
 from tests.cluster.csi.faults import clear_faults, set_faults
 from tests.cluster.versions import HELPER_IMAGE
 from tests.modules import run_module
@@ -135,8 +136,19 @@ class Bed:
         mounts = [{"name": "volume", "mountPath": "/volume"}]
         container = {"name": "user", "image": HELPER_IMAGE, "command": ["sleep", "600"], "volumeMounts": mounts}
         volumes = [{"name": "volume", "persistentVolumeClaim": {"claimName": claim}}]
-        self.make(POD, "user", namespace, spec={"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 0})
-        until(lambda: ((self._connection.get(POD, "user", namespace) or {}).get("status") or {}).get("phase") == "Running", 60, "no pod")
+        self.make(
+            POD,
+            "user",
+            namespace,
+            spec={"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 0},
+        )
+        until(
+            lambda: (
+                ((self._connection.get(POD, "user", namespace) or {}).get("status") or {}).get("phase") == "Running"
+            ),
+            60,
+            "no pod",
+        )
 
     def make_class_elsewhere(self) -> None:
         """The class `elsewhere`, whose one volume is on a node that the cluster does not have."""

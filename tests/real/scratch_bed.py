@@ -26,6 +26,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     PERSISTENT_VOLUME_CLAIM,
     Resource,
 )
+
 from tests.cluster.runtime.fixtures_http import PASSWORD, USER
 from tests.cluster.runtime.fixtures_registry import CONTAINER_DISK
 
@@ -73,9 +74,7 @@ class ScratchWatch:
         own = connect({"kubeconfig": os.environ["KUBECONFIG"]})
         while True:
             try:
-                events = own.watch(
-                    PERSISTENT_VOLUME_CLAIM, self.namespace, "", timeout_seconds=300, quiet_seconds=300
-                )
+                events = own.watch(PERSISTENT_VOLUME_CLAIM, self.namespace, "", timeout_seconds=300, quiet_seconds=300)
                 for kind, claim in events:
                     name = claim["metadata"].get("name", "")
                     if name.endswith("-scratch"):
@@ -166,9 +165,9 @@ ROWS = {
 }
 CELLS = [Cell(file, endpoint) for file in ROWS.values() for endpoint in ENDPOINTS]
 # Seed 003 (OpenShift 4.2): which cells are supported, and which of them need scratch space.
-_REGISTRY_AND_UPLOAD = {
-    (file, endpoint): "✓*" for endpoint in ("Registry", "Upload") for file in ("qcow2", "raw")
-} | {(f"{file}.{packing}", "Upload"): "✓*" for file in ("qcow2", "raw") for packing in ("gz", "xz")}
+_REGISTRY_AND_UPLOAD = {(file, endpoint): "✓*" for endpoint in ("Registry", "Upload") for file in ("qcow2", "raw")} | {
+    (f"{file}.{packing}", "Upload"): "✓*" for file in ("qcow2", "raw") for packing in ("gz", "xz")
+}
 _WEB = {(cell.file, cell.endpoint): "✓" for cell in CELLS if cell.endpoint.startswith("HTTP")}
 _PACKED_QCOW2 = {key: "✓*" for key in _WEB if key[0].startswith("qcow2.")}
 SEED = {

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CDI,
@@ -57,7 +56,12 @@ def reader(connection: Connection) -> Iterator[str]:
     """A user who may read all, and create nothing."""
     name = f"reader-{uuid.uuid4().hex[:6]}"
     everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]
-    role = {"apiVersion": CLUSTER_ROLE.api_version, "kind": "ClusterRole", "metadata": {"name": name}, "rules": everything}
+    role = {
+        "apiVersion": CLUSTER_ROLE.api_version,
+        "kind": "ClusterRole",
+        "metadata": {"name": name},
+        "rules": everything,
+    }
     reference = {"apiGroup": CLUSTER_ROLE.group, "kind": "ClusterRole", "name": name}
     subject = {"apiGroup": CLUSTER_ROLE.group, "kind": "User", "name": name}
     binding = {**role, "kind": "ClusterRoleBinding", "roleRef": reference, "subjects": [subject]}
@@ -74,7 +78,10 @@ def test_who_may_not_create_volumes_is_told_so_at_once(module, reader) -> None:
     ran = module("cdi", **NEW, impersonate_user=reader, wait_timeout=60)
     message = _refusal(ran)
     assert time.monotonic() - started < 20, "it waits for a right that nobody grants meanwhile"
-    assert 'grant the verb "create" on datavolumes.cdi.kubevirt.io' in message and f'User "{reader}" cannot create' in message
+    assert (
+        'grant the verb "create" on datavolumes.cdi.kubevirt.io' in message
+        and f'User "{reader}" cannot create' in message
+    )
     assert not ran.result["changed"] and ran.result["version"] == {"from": "v1.65.0", "to": "v1.65.0"}
     assert not module("cdi", **NEW, impersonate_user=reader, wait=False).result["changed"]
 
@@ -126,8 +133,9 @@ def test_settings_are_in_effect_when_the_task_ends(ok) -> None:
         "upload_proxy_url_override": "https://upload.example.com",
     }
     effective = ok("cdi_config", **options)["effective"]
-    assert effective["filesystem_overhead"]["storageClass"] | {"plain": "0.2", "thin": "0.1"} == (
-        effective["filesystem_overhead"]["storageClass"]
+    assert (
+        effective["filesystem_overhead"]["storageClass"] | {"plain": "0.2", "thin": "0.1"}
+        == (effective["filesystem_overhead"]["storageClass"])
     )
     assert effective["default_pod_resource_requirements"] == {
         "limits": {"cpu": "750m", "memory": "1Gi"},

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_plan as planner
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import parse
@@ -27,6 +26,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     PERSISTENT_VOLUME_CLAIM,
     POD,
 )
+
 from tests.cluster.digests import digests
 from tests.real.clone_bed import SIZE, Bed, override, run, sources_to_clone, until, warnings_about
 
@@ -62,9 +62,7 @@ def clones(bed: Bed) -> dict[str, dict[str, Any]]:
         bed.clone("forced", "snapshot", annotations={"cdi.kubevirt.io/cloneType": "csi-clone"}),
         bed.clone("no-size", "snapshot", asked={"size": None}),
         bed.clone("of-snapshot", "snapshot", kind="snapshot", asked={"size": None}),
-        bed.clone(
-            "of-snapshot-elsewhere", "snapshot", kind="snapshot", asked={"size": None}, namespace=bed.other
-        ),
+        bed.clone("of-snapshot-elsewhere", "snapshot", kind="snapshot", asked={"size": None}, namespace=bed.other),
         # Of a device: CDI restores a snapshot that it has to copy to the first class of its driver by name,
         # which on the test cluster is `block-only`.
         bed.clone(
@@ -137,9 +135,7 @@ def test_c08_a_snapshot_wants_what_a_csi_clone_wants(connection, bed, clones, lo
 
     Of another driver there is no snapshot class, which is C7.
     """
-    _fell_back(
-        connection, bed, clones["snapshot-other-mode"], "IncompatibleVolumeModes", planner.INCOMPATIBLE_MODES
-    )
+    _fell_back(connection, bed, clones["snapshot-other-mode"], "IncompatibleVolumeModes", planner.INCOMPATIBLE_MODES)
     _fell_back(connection, bed, clones["snapshot-larger-fixed"], "NoVolumeExpansion", planner.NO_EXPANSION)
     assert clones["snapshot-larger"]["clone"]["method"] == "snapshot"
     assert _capacity(connection, bed, "snapshot-larger") >= 160 << 20

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
@@ -22,6 +21,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     STORAGE_PROFILE,
     VOLUME_SNAPSHOT_CLASS,
 )
+
 from tests.cluster.versions import HELPER_IMAGE
 from tests.modules import run_on_cluster
 from tests.real.clone_bed import (
@@ -102,7 +102,9 @@ def test_c06_a_source_in_use_is_waited_for_and_the_pod_is_named_at_once(connecti
     # Nothing can be said of a device but that it is used.
     _pod(connection, bed.namespace, "user", "busy-device", volumeDevices=[{"name": "disk", "devicePath": "/dev/disk"}])
     of_busy = {"asked": {"size": "64Mi"}, "source": "busy"}
-    volumes = [bed.clone(f"of-busy-{number}", name, **of_busy) for number, name in enumerate(("snapshot", "csi", "copy"))]
+    volumes = [
+        bed.clone(f"of-busy-{number}", name, **of_busy) for number, name in enumerate(("snapshot", "csi", "copy"))
+    ]
     of_device = {"asked": {"size": "64Mi", "volume_mode": "Block"}, "source": "busy-device"}
     volumes.append(bed.clone("of-busy-device", "snapshot", **of_device))
     using = [f"pod {bed.namespace}/writer using PersistentVolumeClaim busy"] * 3
@@ -175,7 +177,9 @@ def _post(connection: Connection, clone: dict[str, Any]) -> None:
 def test_c18_the_size_that_the_source_was_given_is_too_small_for_its_snapshot(bed) -> None:
     """CDI compares the size without the file system's overhead with a snapshot that has it."""
     refused = run("data_volume", **bed.clone("same-size", "snapshot", kind="snapshot"))
-    assert "cannot be cloned from snapshot" in refused["msg"] and "128Mi is smaller than the source's 13" in refused["msg"], refused["msg"]
+    assert (
+        "cannot be cloned from snapshot" in refused["msg"] and "128Mi is smaller than the source's 13" in refused["msg"]
+    ), refused["msg"]
     assert refused["msg"].endswith("Mi or omit the size."), refused["msg"]
 
 
@@ -206,7 +210,10 @@ def test_c19_a_copy_without_room_hangs_in_cdi_and_is_refused_here(connection, be
     clone = bed.clone("no-room", "snapshot", source="device")
     clone["pvc"] = {**clone.pop("storage"), "access_modes": ["ReadWriteOnce"]}
     refused = run("data_volume", **clone)
-    assert f"cannot be cloned from pvc {bed.namespace}/device: " in refused["msg"] and "beside its file system, is smaller than the source's" in refused["msg"]
+    assert (
+        f"cannot be cloned from pvc {bed.namespace}/device: " in refused["msg"]
+        and "beside its file system, is smaller than the source's" in refused["msg"]
+    )
     assert refused["msg"].endswith("; ask for volume_mode=Block.")
     _post(connection, {**clone, "storage": clone["pvc"]})
     until(lambda: _phase(connection, bed, "no-room") == "CloneInProgress", 30, "it does not begin")

@@ -14,15 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_plan as planner
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import conditions
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import annotations
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_prediction import predict
-from ansible_collections.kubevirt.cdi.plugins.module_utils._reader import Reader
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._reader import Reader
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     DATA_VOLUME,
     EVENT,
@@ -31,6 +30,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     VOLUME_SNAPSHOT_CLASS,
     Resource,
 )
+
 from tests.real.clone_bed import (
     NO_DRIVER,
     PLAIN,
@@ -287,7 +287,11 @@ def _over(plan: planner.Plan, expected: str | None, seen: Seen, awaited: bool) -
 
 def _error(expected: str | None, seen: Seen) -> str | None:
     """The expected error if CDI or the driver has told it, else the first that was told of a clone without success."""
-    words = (_TOO_SMALL,) if planner.SMALLER_THAN in (expected or "") else _WORDS_OF_DRIVERS.get(expected or "", (expected,))
+    words = (
+        (_TOO_SMALL,)
+        if planner.SMALLER_THAN in (expected or "")
+        else _WORDS_OF_DRIVERS.get(expected or "", (expected,))
+    )
     if any(word and word in text for word in words for text in (*seen.errors, *seen.of_helpers)):
         return expected
     return None if seen.phase == "Succeeded" else next(iter(seen.errors), None)

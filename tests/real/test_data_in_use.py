@@ -10,9 +10,15 @@ import time
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import desired
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, POD, SECRET
+from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+    CDI,
+    DATA_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+    SECRET,
+)
+
 from tests.cluster.versions import HELPER_IMAGE
 from tests.real.clone_bed import until
 from tests.refused_volumes import volume
@@ -20,12 +26,23 @@ from tests.refused_volumes import volume
 HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
 BLANK = {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": "thin"}}
 IMAGE = {"source": {"http": {"url": f"{HTTP}/disk.qcow2"}}, "storage": {"size": "128Mi", "storage_class_name": "thin"}}
-VDDK = {"url": "https://vcenter.example.com", "uuid": "u", "backing_file": "[d] vm.vmdk", "thumbprint": "20:6C", "secret_ref": "none"}
+VDDK = {
+    "url": "https://vcenter.example.com",
+    "uuid": "u",
+    "backing_file": "[d] vm.vmdk",
+    "thumbprint": "20:6C",
+    "secret_ref": "none",
+}
 
 
 def mount(connection, namespace: str, name: str, claim: str) -> None:
     """A running pod that uses a claim."""
-    container = {"name": "sleeps", "image": HELPER_IMAGE, "command": ["sleep", "600"], "volumeMounts": [{"name": "disk", "mountPath": "/disk"}]}
+    container = {
+        "name": "sleeps",
+        "image": HELPER_IMAGE,
+        "command": ["sleep", "600"],
+        "volumeMounts": [{"name": "disk", "mountPath": "/disk"}],
+    }
     spec = {
         "containers": [container],
         "terminationGracePeriodSeconds": 0,
@@ -80,13 +97,19 @@ WRONG: dict[str, dict[str, Any]] = {
 def test_a_corrected_run_succeeds(connection, module, ok, namespace, what: str) -> None:
     # Not by the module, which refuses some of them before it writes.
     wanted = desired(volume(name="disk", namespace=namespace, **WRONG[what]))
-    connection.apply(DATA_VOLUME, {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}, dry_run=False)
+    connection.apply(
+        DATA_VOLUME, {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}, dry_run=False
+    )
     failed = module("data_volume", name="disk", namespace=namespace, wait_timeout=45, **WRONG[what]).result
     assert failed["failed"] and not failed["changed"]
     predicted = module("data_volume", check=True, name="disk", namespace=namespace, **IMAGE).result
     corrected = ok("data_volume", name="disk", namespace=namespace, wait_timeout=300, **IMAGE)
     for result in (predicted, corrected):
-        assert result["changed"] and result["drift"] == "unfilled" and result["reason"].startswith("recreated because it was never filled, and "), result
+        assert (
+            result["changed"]
+            and result["drift"] == "unfilled"
+            and result["reason"].startswith("recreated because it was never filled, and ")
+        ), result
     assert corrected["phase"] == "Succeeded"
     # Now it holds data.
     refused = module("data_volume", name="disk", namespace=namespace, **WRONG[what]).result
@@ -122,7 +145,9 @@ def test_clones_fail_at_once_with_the_source_of_their_task(module, namespace) ->
     result = module("data_volume", namespace=namespace, data_volumes=volumes, wait_timeout=300).result
     assert result["failed"] and time.monotonic() - started < 90
     clone, golden = result["data_volumes"]
-    assert "404" in golden["error"] and "404" in clone["error"] and "its source failed" in clone["error"], clone["error"]
+    assert "404" in golden["error"] and "404" in clone["error"] and "its source failed" in clone["error"], clone[
+        "error"
+    ]
 
 
 def test_a_growth_is_done_when_it_is_done_and_not_before(connection, module, ok, namespace) -> None:
@@ -149,21 +174,37 @@ def test_a_volume_that_was_recreated_because_it_cannot_grow_is_not_waited_for_as
     larger = {**fixed, "storage": {**fixed["storage"], "size": "96Mi"}}
     anew = ok("data_volume", name="disk", namespace=namespace, on_drift="recreate", **larger)
     assert anew["drift"] == "recreate" and anew["phase"] == "Succeeded" and anew["size"] == "96Mi"
-    assert "does not allow it" not in anew["reason"] and "storage.size: '64Mi' on the cluster, '96Mi' requested" in anew["reason"]
+    assert (
+        "does not allow it" not in anew["reason"]
+        and "storage.size: '64Mi' on the cluster, '96Mi' requested" in anew["reason"]
+    )
 
 
 def test_cdi_takes_further_stages_and_no_other_change(connection, module, ok, namespace) -> None:
     """There is no vCenter: the first stage never begins. What CDI's webhook takes is seen all the same."""
-    connection.create(SECRET, {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": VDDK["secret_ref"]}}, namespace, dry_run=False)
+    connection.create(
+        SECRET,
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": VDDK["secret_ref"]}},
+        namespace,
+        dry_run=False,
+    )
     stages = [{"previous": "", "current": "one"}, {"previous": "one", "current": "two"}]
-    asked = {"name": "disk", "namespace": namespace, "source": {"vddk": VDDK}, "storage": BLANK["storage"], "wait": False}
+    asked = {
+        "name": "disk",
+        "namespace": namespace,
+        "source": {"vddk": VDDK},
+        "storage": BLANK["storage"],
+        "wait": False,
+    }
     ok("data_volume", **asked, checkpoints=stages[:1], final_checkpoint=False)
     uid = connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"]
     for checkpoints, final in ((stages, False), (stages, True), (stages[:1], None)):
         options = {**asked, "checkpoints": checkpoints, "final_checkpoint": final}
         predicted = module("data_volume", check=True, **options).result
         changed = ok("data_volume", **options)
-        assert (changed["changed"], changed["drift"]) == (True, "metadata") == (predicted["changed"], predicted["drift"]), predicted
+        assert (
+            (changed["changed"], changed["drift"]) == (True, "metadata") == (predicted["changed"], predicted["drift"])
+        ), predicted
         stored = connection.get(DATA_VOLUME, "disk", namespace)
         assert stored["metadata"]["uid"] == uid and stored["spec"]["checkpoints"] == checkpoints
         assert not ok("data_volume", **options)["changed"]

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CONFIG_MAP,
@@ -21,6 +20,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     STORAGE_CLASS,
     Resource,
 )
+
 from tests.real.clone_bed import THIN
 from tests.real.fault_bed import HTTP, HTTPS, NODE, STORAGE, Bed, Fault, Seen, blank, check, http, storage_faults
 
@@ -79,18 +79,35 @@ FAULTS = {
         "image_pull_failed", "nothing:1", "correct the image's name", _registry("nothing:1", pull_method="node")
     ),
     # The pods that CDI starts
-    "secret-missing": Fault("", "(source.http.secret_ref) does not exist", "create it first", http(secret_ref="nothing")),
-    "ca-map-missing": Fault("", "(source.http.cert_config_map) does not exist", "create it first", http(cert_config_map="nothing")),
-    "priority-class-missing": Fault(
-        "", "PriorityClass 'nothing' (priority_class_name) does not exist", "create it first", {**http(), "priority_class_name": "nothing"}
+    "secret-missing": Fault(
+        "", "(source.http.secret_ref) does not exist", "create it first", http(secret_ref="nothing")
     ),
-    "service-account-missing": Fault("", "(service_account_name) does not exist", "create it first", {**http(), "service_account_name": "nothing"}),
+    "ca-map-missing": Fault(
+        "", "(source.http.cert_config_map) does not exist", "create it first", http(cert_config_map="nothing")
+    ),
+    "priority-class-missing": Fault(
+        "",
+        "PriorityClass 'nothing' (priority_class_name) does not exist",
+        "create it first",
+        {**http(), "priority_class_name": "nothing"},
+    ),
+    "service-account-missing": Fault(
+        "", "(service_account_name) does not exist", "create it first", {**http(), "service_account_name": "nothing"}
+    ),
     "no-node-fits": Fault("worker_unschedulable", "node affinity", "let a node take", {"storage_class": "elsewhere"}),
     # The storage
     "class-unknown": Fault(
-        "", "storage class 'nothing' (storage.storage_class_name) does not exist", "available: block-only", blank(storage_class_name="nothing")
+        "",
+        "storage class 'nothing' (storage.storage_class_name) does not exist",
+        "available: block-only",
+        blank(storage_class_name="nothing"),
     ),
-    "class-unknown-to-the-profile": Fault("", "storage class 'nothing' (storage.storage_class_name) does not exist", "thin (default)", _of_class("nothing")),
+    "class-unknown-to-the-profile": Fault(
+        "",
+        "storage class 'nothing' (storage.storage_class_name) does not exist",
+        "thin (default)",
+        _of_class("nothing"),
+    ),
     "profile-incomplete": Fault(
         "storage_profile_incomplete", "accessMode", "storage profile", {"storage_class": "no-profile"}
     ),
@@ -104,16 +121,33 @@ FAULTS = {
     # Clones
     "clone-source-missing": Fault("", "/nothing' (source.pvc) does not exist", "create it first", _clone("nothing")),
     "snapshot-missing": Fault(
-        "", "/nothing' (source.snapshot) does not exist", "create it first", {"source": {"snapshot": {"name": "nothing"}}, "storage": STORAGE}
+        "",
+        "/nothing' (source.snapshot) does not exist",
+        "create it first",
+        {"source": {"snapshot": {"name": "nothing"}}, "storage": STORAGE},
     ),
     # What looking at the image finds
-    "looked-at-url-not-found": Fault("", "returned 404", "correct source.http.url", {**http(f"{HTTP}/nothing"), "check_source": "auto"}),
-    "looked-at-password-missing": Fault("", "returned 401", "give source.http.secret_ref", {**http(f"{HTTP}/auth/disk.qcow2"), "check_source": "auto"}),
-    "looked-at-no-image": Fault("", "CDI takes no image below 512", "list of checksums", {**http(f"{HTTP}/disk.raw.sha256"), "check_source": "auto"}),
-    "looked-at-too-large": Fault(
-        "", "the image holds a disk of 64Mi (qcow2)", "request at least 64Mi", {**http(), "storage": {**STORAGE, "size": "32Mi"}, "check_source": "auto"}
+    "looked-at-url-not-found": Fault(
+        "", "returned 404", "correct source.http.url", {**http(f"{HTTP}/nothing"), "check_source": "auto"}
     ),
-    "clone-too-small": Fault("", "is smaller than the source's 64Mi", "request at least 64Mi or omit the size", _clone("source", "32Mi")),
+    "looked-at-password-missing": Fault(
+        "", "returned 401", "give source.http.secret_ref", {**http(f"{HTTP}/auth/disk.qcow2"), "check_source": "auto"}
+    ),
+    "looked-at-no-image": Fault(
+        "",
+        "CDI takes no image below 512",
+        "list of checksums",
+        {**http(f"{HTTP}/disk.raw.sha256"), "check_source": "auto"},
+    ),
+    "looked-at-too-large": Fault(
+        "",
+        "the image holds a disk of 64Mi (qcow2)",
+        "request at least 64Mi",
+        {**http(), "storage": {**STORAGE, "size": "32Mi"}, "check_source": "auto"},
+    ),
+    "clone-too-small": Fault(
+        "", "is smaller than the source's 64Mi", "request at least 64Mi or omit the size", _clone("source", "32Mi")
+    ),
     "clone-source-in-use": Fault("clone_source_in_use", "is in use by pod", "or clone from a snapshot", _clone("used")),
     "snapshot-fails": Fault("snapshot_failed", "no snapshots today", "copy instead", _clone("source")),
     # What is refused at once
@@ -191,7 +225,12 @@ SUSPICIOUS = {
         "create a persistent volume",
         {
             "source": {"blank": {}},
-            "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "storage_class_name": "", "selector": {"match_labels": {"is": "nowhere"}}},
+            "pvc": {
+                "size": "64Mi",
+                "access_modes": ["ReadWriteOnce"],
+                "storage_class_name": "",
+                "selector": {"match_labels": {"is": "nowhere"}},
+            },
             "wait_timeout": 8,
         },
     ),

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     DATA_VOLUME,
@@ -19,6 +18,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     STORAGE_CLASS,
     Resource,
 )
+
 from tests.cluster.versions import HELPER_IMAGE
 from tests.real.clone_bed import NO_DRIVER
 from tests.real.fault_bed import HTTP, STORAGE, Bed, Fault, Seen, blank, check, http
@@ -53,7 +53,10 @@ def _limit(namespace: str, told: str) -> Fault:
 
 
 def _copy() -> dict[str, Any]:
-    return {"source": {"pvc": {"name": "golden"}}, "storage": {**STORAGE, "size": "64Mi", "storage_class_name": "plain"}}
+    return {
+        "source": {"pvc": {"name": "golden"}},
+        "storage": {**STORAGE, "size": "64Mi", "storage_class_name": "plain"},
+    }
 
 
 # By the name of the volume. Those whose names end with -1 and -2 share a namespace, and each sees the other stuck.
@@ -65,34 +68,82 @@ FAULTS = {
     "quota-of-pods-1": _quota("pods", _NO_ROOM + "pods (hard 1, used 1, asked 1)"),
     "quota-of-pods-2": _quota("pods", _NO_ROOM + "pods (hard 1, used 1, asked 1)"),
     "quota-of-a-count-1": _quota("count", _NO_ROOM + "count/pods (hard 0, used 0, asked 1)"),
-    "quota-of-a-count-2": _quota("count", _NO_ROOM + "count/pods (hard 0, used 0, asked 1)", {"source": {"upload": {}}, "storage": STORAGE}),
+    "quota-of-a-count-2": _quota(
+        "count", _NO_ROOM + "count/pods (hard 0, used 0, asked 1)", {"source": {"upload": {}}, "storage": STORAGE}
+    ),
     "quota-of-storage": _quota("storage", "has no room for the claim: requests.storage (hard 450Mi, used "),
     "quota-of-a-class": _quota("per-class", f"has no room for the claim: {_PER_CLASS} (hard 450Mi, used "),
     "limit-of-a-container": _limit("most", "allows at most 500m of cpu in a container, and CDI's has a limit of 750m"),
     "limit-of-a-pod": _limit("least", "asks for at least 1Gi of memory in a pod, and CDI's has a request of 60M"),
-    "limit-of-a-ratio": _limit("ratio", "at most 2 times the request of cpu in a container, and CDI's has a limit of 750m, 7.5 times"),
+    "limit-of-a-ratio": _limit(
+        "ratio", "at most 2 times the request of cpu in a container, and CDI's has a limit of 750m, 7.5 times"
+    ),
     # Only a trial tells of these.
-    "policy": Fault("worker_refused", "denied request: no pods here", "have the policy or webhook let CDI's pods in", http(), "policy"),
-    "larger-than-the-pool": Fault("storage_full", "the storage pool is full", "make room in the storage", blank(size="100Ti")),
-    "driver-missing": Fault("provisioner_missing", f"no storage driver '{NO_DRIVER}'", "install the driver", {"storage_class": "no-driver"}),
-    "copy-of-a-used-claim": Fault("clone_source_in_use", "golden' is in use by pod ", "or clone from a snapshot", _copy()),
+    "policy": Fault(
+        "worker_refused",
+        "denied request: no pods here",
+        "have the policy or webhook let CDI's pods in",
+        http(),
+        "policy",
+    ),
+    "larger-than-the-pool": Fault(
+        "storage_full", "the storage pool is full", "make room in the storage", blank(size="100Ti")
+    ),
+    "driver-missing": Fault(
+        "provisioner_missing", f"no storage driver '{NO_DRIVER}'", "install the driver", {"storage_class": "no-driver"}
+    ),
+    "copy-of-a-used-claim": Fault(
+        "clone_source_in_use", "golden' is in use by pod ", "or clone from a snapshot", _copy()
+    ),
     # Declared by somebody else: the module itself refuses what does not exist.
     "priority-class-missing": Fault(
-        "priority_class_missing", "PriorityClass 'nothing' (priority_class_name) does not exist", "create it", {**http(), "priority_class_name": "nothing"}
+        "priority_class_missing",
+        "PriorityClass 'nothing' (priority_class_name) does not exist",
+        "create it",
+        {**http(), "priority_class_name": "nothing"},
     ),
     "service-account-missing": Fault(
-        "service_account_missing", "/nothing' (service_account_name) does not exist", "create it", {**http(), "service_account_name": "nothing"}
+        "service_account_missing",
+        "/nothing' (service_account_name) does not exist",
+        "create it",
+        {**http(), "service_account_name": "nothing"},
     ),
-    "secret-missing": Fault("secret_missing", 'secret "nothing" not found', "create the Secret", http(secret_ref="nothing")),
-    "ca-missing": Fault("config_map_missing", 'configmap "nothing" not found', "create the ConfigMap", http(cert_config_map="nothing")),
+    "secret-missing": Fault(
+        "secret_missing", 'secret "nothing" not found', "create the Secret", http(secret_ref="nothing")
+    ),
+    "ca-missing": Fault(
+        "config_map_missing", 'configmap "nothing" not found', "create the ConfigMap", http(cert_config_map="nothing")
+    ),
     # The image's server
-    "status-405": Fault("source_refused", "got 405", "the image's server refuses the request", http(f"{HTTP}/status/405/disk")),
-    "status-410": Fault("source_refused", "got 410", "the image's server refuses the request", http(f"{HTTP}/status/410/disk")),
+    "status-405": Fault(
+        "source_refused", "got 405", "the image's server refuses the request", http(f"{HTTP}/status/405/disk")
+    ),
+    "status-410": Fault(
+        "source_refused", "got 410", "the image's server refuses the request", http(f"{HTTP}/status/410/disk")
+    ),
     "status-500": Fault("source_server_failed", "got 500", "the image's server fails", http(f"{HTTP}/status/500/disk")),
     "status-503": Fault("source_server_failed", "got 503", "the image's server fails", http(f"{HTTP}/status/503/disk")),
-    "redirect-loop": Fault("source_silent", "no progress since ", "its redirects may go round in a circle", http(f"{HTTP}/loop/disk"), within=_LONGER),
-    "silent-server": Fault("source_silent", "no progress since ", "its server does not answer", http(f"{HTTP}/silent/disk.qcow2"), within=_LONGER),
-    "cut-answer": Fault("transfer_broken", "and 1 restart, last error: ", "ends the answer before", http(f"{HTTP}/broken/disk.qcow2"), within=_LONGER),
+    "redirect-loop": Fault(
+        "source_silent",
+        "no progress since ",
+        "its redirects may go round in a circle",
+        http(f"{HTTP}/loop/disk"),
+        within=_LONGER,
+    ),
+    "silent-server": Fault(
+        "source_silent",
+        "no progress since ",
+        "its server does not answer",
+        http(f"{HTTP}/silent/disk.qcow2"),
+        within=_LONGER,
+    ),
+    "cut-answer": Fault(
+        "transfer_broken",
+        "and 1 restart, last error: ",
+        "ends the answer before",
+        http(f"{HTTP}/broken/disk.qcow2"),
+        within=_LONGER,
+    ),
 }
 _DECLARED = {
     "priority-class-missing": {"priorityClassName": "nothing"},
@@ -101,13 +152,22 @@ _DECLARED = {
     "ca-missing": {"certConfigMap": "nothing"},
 }
 _NAMESPACES = ("main", "policy", *QUOTAS, *LIMITS)
-POLICY = Resource("admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", False)
-POLICY_BINDING = Resource("admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", False)
+POLICY = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", False
+)
+POLICY_BINDING = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", False
+)
 
 
 def _volume(url: str, secretRef: str = "", certConfigMap: str = "", **spec: str) -> dict[str, Any]:
     named = {key: value for key, value in (("secretRef", secretRef), ("certConfigMap", certConfigMap)) if value}
-    target = {"storageClassName": "thin", "accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem", "resources": {"requests": {"storage": "128Mi"}}}
+    target = {
+        "storageClassName": "thin",
+        "accessModes": ["ReadWriteOnce"],
+        "volumeMode": "Filesystem",
+        "resources": {"requests": {"storage": "128Mi"}},
+    }
     return {"source": {"http": {"url": url, **named}}, "storage": target, **spec}
 
 
@@ -126,7 +186,9 @@ def bed(connection: Connection) -> Iterator[Bed]:
         bed.make(LIMIT_RANGE, "limits", bed.namespace(name), spec={"limits": [limits]})
     _forbid_pods(bed, bed.namespace("policy"))
     for name in ("main", *LIMITS, "storage", "per-class"):
-        bed.make(DATA_VOLUME, "stuck", bed.namespace(name), spec=_volume(f"{HTTP}/disk.qcow2", serviceAccountName="nobody"))
+        bed.make(
+            DATA_VOLUME, "stuck", bed.namespace(name), spec=_volume(f"{HTTP}/disk.qcow2", serviceAccountName="nobody")
+        )
     bed.make(DATA_VOLUME, "stuck-too", main, spec=_volume("http://nowhere.invalid/disk"))
     for name, hard in QUOTAS.items():
         bed.make(RESOURCE_QUOTA, "quota", bed.namespace(name), spec={"hard": hard})
@@ -143,7 +205,10 @@ def _forbid_pods(bed: Bed, namespace: str) -> None:
     bed.make(
         POLICY,
         name,
-        spec={"matchConstraints": {"resourceRules": rules}, "validations": [{"expression": "false", "message": "no pods here"}]},
+        spec={
+            "matchConstraints": {"resourceRules": rules},
+            "validations": [{"expression": "false", "message": "no pods here"}],
+        },
     )
     here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
     bed.make(POLICY_BINDING, name, spec={"policyName": name, "validationActions": ["Deny"], "matchResources": here})

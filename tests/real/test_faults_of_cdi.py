@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, CDI_CONFIG, DATA_VOLUME, DEPLOYMENT
+
 from tests.real.clone_bed import alone, until, without_default_class
 from tests.real.fault_bed import LIMIT_SECONDS, Bed, Fault, Seen, blank, check, http, upload
 
@@ -79,7 +79,9 @@ def _available(connection: Connection, name: str) -> int:
 def _refused_at_once(connection: Connection) -> bool:
     """The API server itself waits for 30 s for a pod that has just gone; no client can know sooner."""
     volume = {
-        **{"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, "metadata": {"name": "probe"}},
+        "apiVersion": DATA_VOLUME.api_version,
+        "kind": DATA_VOLUME.kind,
+        "metadata": {"name": "probe"},
         "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "64Mi"}}}},
     }
     started = time.monotonic()

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import PERSISTENT_VOLUME_CLAIM, Resource
+
 from tests.real.fault_bed import IMAGE, Bed, Fault, Seen, blank, check, storage_faults, upload
 
 VOLUME_UPLOAD_SOURCE = Resource("cdi.kubevirt.io", "v1beta1", "volumeuploadsources", "VolumeUploadSource", True)
@@ -31,7 +31,12 @@ FAULTS = {
     "claim-takes-no-uploads": Fault("", "takes no uploads", "set the annotation", FILE),
     "filled-otherwise": Fault("", "is filled from another source", "give another name", upload()),
     # The storage
-    "class-unknown": Fault("", "storage class 'nothing' (storage.storage_class_name) does not exist", "thin (default)", upload(storage_class_name="nothing")),
+    "class-unknown": Fault(
+        "",
+        "storage class 'nothing' (storage.storage_class_name) does not exist",
+        "thin (default)",
+        upload(storage_class_name="nothing"),
+    ),
     "quota-for-the-claim": Fault("", "exceeded quota", "have the quota raised", upload(), "quota-0"),
     "quota-for-scratch-space": Fault("", *QUOTA, upload(), "quota-2"),
     "pool-full": Fault("storage_full", *POOL_FULL, blank(), "full"),
@@ -43,7 +48,9 @@ FAULTS = {
     "populated-in-a-full-pool": Fault("", *POOL_FULL, FILE, "full-for-a-claim"),
     # The pods that CDI starts
     "no-node-fits": Fault("", "node affinity", "let a node take", {"storage_class": "elsewhere"}),
-    "service-account-missing": Fault("", "(service_account_name) does not exist", "create it first", {**upload(), "service_account_name": "nothing"}),
+    "service-account-missing": Fault(
+        "", "(service_account_name) does not exist", "create it first", {**upload(), "service_account_name": "nothing"}
+    ),
 }
 
 
@@ -69,7 +76,11 @@ def _make_claim(bed: Bed, name: str, namespace: str) -> None:
     spec: dict[str, Any] = {**CLAIM, "storageClassName": "nothing" if name.endswith("class-unknown") else "thin"}
     if name.startswith("populated-"):
         bed.make(VOLUME_UPLOAD_SOURCE, name, namespace, spec={})
-        spec["dataSourceRef"] = {"apiGroup": VOLUME_UPLOAD_SOURCE.group, "kind": VOLUME_UPLOAD_SOURCE.kind, "name": name}
+        spec["dataSourceRef"] = {
+            "apiGroup": VOLUME_UPLOAD_SOURCE.group,
+            "kind": VOLUME_UPLOAD_SOURCE.kind,
+            "name": name,
+        }
     else:
         metadata["annotations"] = {"cdi.kubevirt.io/storage.upload.target": ""}
     bed.make(PERSISTENT_VOLUME_CLAIM, name, namespace, metadata=metadata, spec=spec)

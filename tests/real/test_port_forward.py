@@ -10,12 +10,12 @@ import ssl
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CONFIG_MAP, POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import CHANNELS, SPDY, TlsStream, Tunnel
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_source import FileIdentity
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import SourceFile, find_route, send
+
 from tests.cluster.versions import HELPER_IMAGE
 from tests.real.clone_bed import until
 from tests.real.uploads import Images
@@ -42,7 +42,9 @@ def test_a_refusal_ends_the_sending(connection: Connection, images: Images) -> N
     route = find_route(connection, None, None, None, pytest.fail)
     sent = []
     path = str(images.large)
-    answer = send(route, "nobodys", SourceFile(path, FileIdentity.of(path), "", images.large.stat().st_size), 60, sent.append)
+    answer = send(
+        route, "nobodys", SourceFile(path, FileIdentity.of(path), "", images.large.stat().st_size), 60, sent.append
+    )
     assert answer.status == 401
     assert max(sent) < images.large.stat().st_size / 2
 

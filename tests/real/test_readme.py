@@ -33,7 +33,9 @@ def nothing_before_and_after(ok: Callable[..., dict[str, Any]]) -> Iterator[None
     delete()
 
 
-def test_the_example_of_the_readme_runs_on_a_cluster_with_cdi(tmp_path: Path, ok: Callable[..., dict[str, Any]]) -> None:
+def test_the_example_of_the_readme_runs_on_a_cluster_with_cdi(
+    tmp_path: Path, ok: Callable[..., dict[str, Any]]
+) -> None:
     (tmp_path / "try.yml").write_text(PLAYBOOK)
     outputs = []
     for command in COMMANDS:

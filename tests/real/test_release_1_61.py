@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import parse
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
@@ -27,6 +26,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     PERSISTENT_VOLUME_CLAIM,
     POD,
 )
+
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.runtime.fixtures_registry import CONTAINER_DISK
 from tests.modules import Ran, run_in_process, run_on_cluster
@@ -58,29 +58,45 @@ ALL = [volume["name"] for volume in [*VOLUMES, *CLONES]] + ["uploaded"]
 def test_the_installation_has_started_each_component_once(connection) -> None:
     """Each change of what its pods look like is a revision of a Deployment."""
     deployments = {item["metadata"]["name"]: item for item in connection.list(DEPLOYMENT, "cdi")[0]}
-    revisions = {name: item["metadata"]["annotations"]["deployment.kubernetes.io/revision"] for name, item in deployments.items()}
+    revisions = {
+        name: item["metadata"]["annotations"]["deployment.kubernetes.io/revision"] for name, item in deployments.items()
+    }
     assert revisions == dict.fromkeys(("cdi-operator", "cdi-apiserver", "cdi-deployment", "cdi-uploadproxy"), "1")
     assert connection.get(CDI, "cdi")["spec"]["infra"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
 
 
 def test_the_whole_site_runs_and_changes_nothing_the_second_time() -> None:
     variables = json.dumps({"cdi_manifest": MANIFEST, "cdi_preallocation": False})
-    command = ["ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars=@{OWN_VARIABLES}", "--extra-vars", variables]
+    command = [
+        "ansible-playbook",
+        f"--inventory={INVENTORY}",
+        f"--extra-vars=@{OWN_VARIABLES}",
+        "--extra-vars",
+        variables,
+    ]
     outputs = []
     for _run in range(2):
-        ran = subprocess.run([*command, str(ROOT / "playbooks" / "site.yml")], check=False, capture_output=True, text=True)
+        ran = subprocess.run(
+            [*command, str(ROOT / "playbooks" / "site.yml")], check=False, capture_output=True, text=True
+        )
         assert ran.returncode == 0, ran.stdout + ran.stderr
         outputs.append(ran.stdout)
     assert re.search(r"changed=[1-9]", outputs[0]) and "changed=0 " in outputs[1], outputs[1]
     assert "v1.61.1" in outputs[1]
 
 
-def test_without_a_class_that_exists_scratch_space_is_of_the_default_class_and_then_of_the_targets_own(connection, ok) -> None:
+def test_without_a_class_that_exists_scratch_space_is_of_the_default_class_and_then_of_the_targets_own(
+    connection, ok
+) -> None:
     """CDI 1.65 leaves the default class out of account (config-controller.go, v1.61.1 and v1.65.0)."""
     volume = {"source": VOLUMES[0]["source"], "storage": {**THIN, "storage_class_name": "plain"}}
     with namespace_of_its_own(connection) as own, cdi_config(connection, scratchSpaceStorageClass="no-such-class"):
         watch = ScratchWatch(own).start()
-        until(lambda: effective(connection).get("scratchSpaceStorageClass") == "thin", 30, "the default class is not in effect")
+        until(
+            lambda: effective(connection).get("scratchSpaceStorageClass") == "thin",
+            30,
+            "the default class is not in effect",
+        )
         by_default = ok("data_volume", name="by-default", namespace=own, **volume)
         with without_default_class(connection):
             until(lambda: "scratchSpaceStorageClass" not in effective(connection), 30, "a class is in effect")
@@ -94,7 +110,9 @@ def test_without_a_class_that_exists_scratch_space_is_of_the_default_class_and_t
     assert "the cluster has no default class" in by_target["scratch"]["storage_class_rule"]
 
 
-def test_a_ca_for_a_registry_is_taken_from_keys_that_end_in_crt_and_of_others_it_is_said(connection, module, ok) -> None:
+def test_a_ca_for_a_registry_is_taken_from_keys_that_end_in_crt_and_of_others_it_is_said(
+    connection, module, ok
+) -> None:
     """CDI 1.65 takes `.pem`, too (registry-datasource.go, v1.61.1 and v1.65.0)."""
     address = os.environ["KUBEVIRT_CDI_TEST_HTTPS"].removeprefix("https://")
     registry = {"url": f"docker://{address}/{CONTAINER_DISK[0]}:{CONTAINER_DISK[1]}", "cert_config_map": "pem"}
@@ -104,7 +122,10 @@ def test_a_ca_for_a_registry_is_taken_from_keys_that_end_in_crt_and_of_others_it
         other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pem"}, "data": {"ca.pem": authority}}
         connection.create(CONFIG_MAP, other, own, dry_run=False)
         ran = module("data_volume", name="pem", namespace=own, **volume)
-        assert any("CDI before 1.65 only takes keys that end in .crt for a registry, and its keys are ca.pem" in told for told in ran.warnings), ran.output
+        assert any(
+            "CDI before 1.65 only takes keys that end in .crt for a registry, and its keys are ca.pem" in told
+            for told in ran.warnings
+        ), ran.output
         assert ran.result["failed"] and ran.result["diagnosis"]["cause"] == "certificate_untrusted"
         assert "under a key that ends in .crt" in ran.result["msg"]
         volume["source"] = {"registry": {**registry, "cert_config_map": "ca"}}
@@ -133,7 +154,12 @@ def declare(place: str, module: Callable[..., Ran]) -> Callable[..., dict[str, A
 
 @pytest.fixture(scope="module")
 def upload(place: str, images: Images) -> dict[str, Any]:
-    return {"name": "uploaded", "namespace": place, "path": images.disks["qcow2"], "storage": {"storage_class_name": "thin"}}
+    return {
+        "name": "uploaded",
+        "namespace": place,
+        "path": images.disks["qcow2"],
+        "storage": {"storage_class_name": "thin"},
+    }
 
 
 def _is_collected(connection: Connection, place: str, name: str) -> bool:
@@ -141,7 +167,9 @@ def _is_collected(connection: Connection, place: str, name: str) -> bool:
     return claim is not None and connection.get(DATA_VOLUME, name, place) is None
 
 
-def test_a_volume_that_is_collected_while_it_is_waited_for_has_succeeded(connection, ok, declare, place, upload) -> None:
+def test_a_volume_that_is_collected_while_it_is_waited_for_has_succeeded(
+    connection, ok, declare, place, upload
+) -> None:
     """CDI deletes it in the moment in which it has succeeded."""
     ok("cdi_config", data_volume_ttl_seconds=0)
     made = declare(VOLUMES) | declare(CLONES)
@@ -157,7 +185,9 @@ def test_a_volume_that_is_collected_while_it_is_waited_for_has_succeeded(connect
 def test_the_second_run_changes_nothing(declare, ok, upload) -> None:
     again = declare([*VOLUMES, *CLONES])
     assert not any(item["changed"] for item in again.values())
-    assert all((item["phase"], item["drift"], item["collected"]) == ("Succeeded", "none", True) for item in again.values())
+    assert all(
+        (item["phase"], item["drift"], item["collected"]) == ("Succeeded", "none", True) for item in again.values()
+    )
     told = ok("volume_upload", **upload)
     assert (told["changed"], told["action"], told["bytes_sent"], told["phase"]) == (False, "unchanged", 0, "Succeeded")
     checksum = f"sha256:{told['sha256']}"
@@ -181,20 +211,37 @@ def test_what_their_disks_occupy_is_measured(declare, ok, place) -> None:
 def test_info_and_lookup_tell_of_them(ok, lookup, place) -> None:
     told = {item["name"]: item for item in ok("data_volume_info", namespace=place)["data_volumes"]}
     assert sorted(told) == sorted(ALL)
-    assert all((item["phase"], item["collected"], item["diagnosis"]) == ("Succeeded", True, None) for item in told.values())
+    assert all(
+        (item["phase"], item["collected"], item["diagnosis"]) == ("Succeeded", True, None) for item in told.values()
+    )
     assert told["by-csi"]["clone"]["method"] == "csi-clone" and told["uploaded"]["source"] == "upload"
     (one,) = ok("data_volume_info", namespace=place, name="golden")["data_volumes"]
     assert one["collected"]
     assert ok("data_volume_info", namespace=place, label_selectors=["app=nothing"])["data_volumes"] == []
     (answer,) = lookup(f"{place}/by-snapshot")
-    assert answer["exists"] and answer["method"] == "snapshot" and answer["phase"] == "Succeeded" and answer["waits_for"] == []
+    assert (
+        answer["exists"]
+        and answer["method"] == "snapshot"
+        and answer["phase"] == "Succeeded"
+        and answer["waits_for"] == []
+    )
     (declared,) = lookup({**CLONES[2], "namespace": place})
     assert declared["method"] == "copy" and declared["observed"] and declared["waits_for"] == []
 
 
 def test_the_report_tells_of_them(place, tmp_path) -> None:
-    variables = {"cdi_namespace": place, "cdi_data_volumes": [*VOLUMES, *CLONES], "cdi_report_json": str(tmp_path / "report.json")}
-    command = ["ansible-playbook", f"--inventory={INVENTORY}", "--extra-vars", json.dumps(variables), "kubevirt.cdi.volumes"]
+    variables = {
+        "cdi_namespace": place,
+        "cdi_data_volumes": [*VOLUMES, *CLONES],
+        "cdi_report_json": str(tmp_path / "report.json"),
+    }
+    command = [
+        "ansible-playbook",
+        f"--inventory={INVENTORY}",
+        "--extra-vars",
+        json.dumps(variables),
+        "kubevirt.cdi.volumes",
+    ]
     ran = subprocess.run(command, check=False, capture_output=True, text=True)
     assert ran.returncode == 0 and "changed=0 " in ran.stdout, ran.stdout + ran.stderr
     volumes = {item["name"]: item for item in json.loads((tmp_path / "report.json").read_text())["volumes"]}
@@ -216,7 +263,10 @@ def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(dec
     before = connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"]
     anew = {**CLONES[2], "storage": THIN, "on_drift": "recreate"}
     for change, refusal in (
-        ({"storage": {**THIN, "storage_class_name": "thinn"}}, "storage class 'thinn' (storage.storage_class_name) does not exist"),
+        (
+            {"storage": {**THIN, "storage_class_name": "thinn"}},
+            "storage class 'thinn' (storage.storage_class_name) does not exist",
+        ),
         ({"source": {"pvc": {"name": "goldn"}}}, f"PersistentVolumeClaim '{place}/goldn' (source.pvc) does not exist"),
         ({"storage": {**THIN, "size": "32Mi"}}, "32Mi is smaller than the source's 128Mi"),
         ({"require_clone_method": ["copy"]}, "by-copy would be cloned by snapshot, and require_clone_method is copy"),
@@ -239,11 +289,18 @@ def test_a_collected_volume_grows(declare, connection, place) -> None:
 def test_a_collected_volume_that_cannot_grow_is_made_anew_when_that_is_said(declare, connection, place) -> None:
     larger = {**CLONES[1], "storage": {**CLONES[1]["storage"], "size": "192Mi"}}
     refused = declare(larger)
-    assert refused["failed"] and not refused["changed"] and "its storage class 'thin-fixed' does not allow it" in refused["msg"], refused
+    assert (
+        refused["failed"]
+        and not refused["changed"]
+        and "its storage class 'thin-fixed' does not allow it" in refused["msg"]
+    ), refused
     made = declare({**larger, "on_drift": "recreate"})
     assert not made.get("failed"), made
     assert (made["changed"], made["drift"], made["phase"]) == (True, "recreate", "Succeeded")
-    assert parse(connection.get(PERSISTENT_VOLUME_CLAIM, "by-csi", place)["spec"]["resources"]["requests"]["storage"]) >= 192 << 20
+    assert (
+        parse(connection.get(PERSISTENT_VOLUME_CLAIM, "by-csi", place)["spec"]["resources"]["requests"]["storage"])
+        >= 192 << 20
+    )
     until(lambda: _is_collected(connection, place, "by-csi"), 30, "the new DataVolume is not collected")
     assert not declare({**larger, "on_drift": "recreate"})["changed"]
 
@@ -261,7 +318,9 @@ def test_a_collected_volume_is_made_anew_when_that_is_said(declare, connection, 
     assert not declare(other)["changed"]
 
 
-def test_another_file_replaces_a_collected_upload_when_that_is_said(ok, module, connection, place, upload, images) -> None:
+def test_another_file_replaces_a_collected_upload_when_that_is_said(
+    ok, module, connection, place, upload, images
+) -> None:
     other = {**upload, "path": images.iso}
     refused = module("volume_upload", **other).result
     assert refused["failed"] and "overwrite=different" in refused["msg"]
@@ -284,15 +343,32 @@ def test_a_collected_volume_that_a_pod_uses_stays(declare, module, connection, p
     """Of volumes and uploads alike: neither is deleted or made anew, also not by a prediction."""
     for name in ("of-collected", "uploaded"):
         mount(connection, place, f"uses-{name}", name)
-    before = [connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"] for name in ("of-collected", "uploaded")]
-    other = {**CLONES[0], "name": "of-collected", "storage": {**THIN, "storage_class_name": "plain"}, "on_drift": "recreate"}
+    before = [
+        connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"] for name in ("of-collected", "uploaded")
+    ]
+    other = {
+        **CLONES[0],
+        "name": "of-collected",
+        "storage": {**THIN, "storage_class_name": "plain"},
+        "on_drift": "recreate",
+    }
     for check in (True, False):
         for change in ({"name": "of-collected", "state": "absent"}, other):
             refused = declare(change, check=check)
-            assert refused["failed"] and not refused["changed"] and f"is in use by pod {place}/uses-of-collected" in refused["msg"], refused
-        refused = module("volume_upload", check=check, **{**upload, "path": images.disks["raw"]}, overwrite="different").result
-        assert refused["failed"] and not refused["changed"] and f"is in use by pod {place}/uses-uploaded" in refused["msg"], refused
-    assert before == [connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"] for name in ("of-collected", "uploaded")]
+            assert (
+                refused["failed"]
+                and not refused["changed"]
+                and f"is in use by pod {place}/uses-of-collected" in refused["msg"]
+            ), refused
+        refused = module(
+            "volume_upload", check=check, **{**upload, "path": images.disks["raw"]}, overwrite="different"
+        ).result
+        assert (
+            refused["failed"] and not refused["changed"] and f"is in use by pod {place}/uses-uploaded" in refused["msg"]
+        ), refused
+    assert before == [
+        connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"] for name in ("of-collected", "uploaded")
+    ]
     for name in ("of-collected", "uploaded"):
         connection.delete(POD, f"uses-{name}", place, dry_run=False)
 
@@ -321,11 +397,19 @@ def late(connection: Connection, place: str, images: Images) -> dict[str, dict[s
     named = {name: {**VOLUMES[2], "name": name} for name in ("late-label", "late-absent", "late-other")}
     sent = {"name": "late-upload", "path": images.disks["qcow2"], "storage": {"storage_class_name": "thin"}}
     with cdi_config(connection, dataVolumeTTLSeconds=3600):
-        until(lambda: connection.get(CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 3600, 30, "the setting is not in effect")
+        until(
+            lambda: connection.get(CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 3600,
+            30,
+            "the setting is not in effect",
+        )
         made = run_on_cluster("data_volume", namespace=place, data_volumes=list(named.values())).result
         assert not made.get("failed") and not any(item["collected"] for item in made["data_volumes"]), made
         assert not run_on_cluster("volume_upload", namespace=place, **sent).result.get("failed")
-    until(lambda: connection.get(CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 0, 30, "the setting is not in effect")
+    until(
+        lambda: connection.get(CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 0,
+        30,
+        "the setting is not in effect",
+    )
     return {**named, "late-upload": {**sent, "path": images.iso, "overwrite": "different"}}
 
 
@@ -334,11 +418,18 @@ def late(connection: Connection, place: str, images: Images) -> dict[str, dict[s
     [
         ("late-label", "apply", {"labels": {"tier": "one"}}, {"changed": False, "drift": "none", "collected": True}),
         ("late-absent", "delete", {"state": "absent"}, {"changed": True, "collected": False}),
-        ("late-other", "delete", {"storage": THIN, "on_drift": "recreate"}, {"changed": True, "drift": "recreate", "phase": "Succeeded"}),
+        (
+            "late-other",
+            "delete",
+            {"storage": THIN, "on_drift": "recreate"},
+            {"changed": True, "drift": "recreate", "phase": "Succeeded"},
+        ),
         ("late-upload", "delete", {}, {"changed": True, "action": "replaced", "phase": "Succeeded"}),
     ],
 )
-def test_a_volume_that_is_collected_before_it_is_written_is_no_error(late, connection, place, monkeypatch, name, request_, change, expected) -> None:
+def test_a_volume_that_is_collected_before_it_is_written_is_no_error(
+    late, connection, place, monkeypatch, name, request_, change, expected
+) -> None:
     before = connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"]
     send, asked = getattr(Connection, request_), []
 
@@ -347,13 +438,17 @@ def test_a_volume_that_is_collected_before_it_is_written_is_no_error(late, conne
             asked.append(name)
             assert connection.get(DATA_VOLUME, name, place), "it is collected too early"
             # CDI looks at a volume again when it changes.
-            connection.merge(DATA_VOLUME, name, place, {"metadata": {"annotations": {"tests/looked-at": "again"}}}, dry_run=False)
+            connection.merge(
+                DATA_VOLUME, name, place, {"metadata": {"annotations": {"tests/looked-at": "again"}}}, dry_run=False
+            )
             until(lambda: _is_collected(connection, place, name), 30, "it is not collected")
         return send(own, *arguments, **options)
 
     monkeypatch.setattr(Connection, request_, sent)
     module_name = "volume_upload" if name == "late-upload" else "data_volume"
-    result = run_in_process(module_name, {"kubeconfig": os.environ["KUBECONFIG"], "namespace": place, **late[name], **change}).result
+    result = run_in_process(
+        module_name, {"kubeconfig": os.environ["KUBECONFIG"], "namespace": place, **late[name], **change}
+    ).result
     assert asked and not result.get("failed"), result
     assert {key: result[key] for key in expected} == expected
     after = connection.get(PERSISTENT_VOLUME_CLAIM, name, place)

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+
 from tests.modules import run_on_cluster
 from tests.real.uploads import namespace_of
 from tests.runner.site import INVENTORY
@@ -47,13 +47,28 @@ def report(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Report:
     """An upload, an import, a fast clone of it and a full copy, declared as data. Beside them, a volume that nobody declares here and that fails."""
     folder = tmp_path_factory.mktemp("report")
     missing = {"http": {"url": f"{HTTP}/a-folder-that/is-not-there/no-such-image.qcow2"}}
-    ill = run_on_cluster("data_volume", name=ILL, namespace=namespace, source=missing, storage=THIN, check_source="never", wait_timeout=120).result
+    ill = run_on_cluster(
+        "data_volume",
+        name=ILL,
+        namespace=namespace,
+        source=missing,
+        storage=THIN,
+        check_source="never",
+        wait_timeout=120,
+    ).result
     assert ill["failed"] and ill["diagnosis"], ill
     variables = {
         "cdi_namespace": namespace,
-        "cdi_uploads": [{"name": "appliance", "path": f"{IMAGES}/disk.qcow2", "storage": {"storage_class_name": "thin"}}],
+        "cdi_uploads": [
+            {"name": "appliance", "path": f"{IMAGES}/disk.qcow2", "storage": {"storage_class_name": "thin"}}
+        ],
         "cdi_data_volumes": [
-            {"name": "golden", "source": {"http": {"url": f"{HTTP}/disk.qcow2"}}, "storage": THIN, "preallocation": True},
+            {
+                "name": "golden",
+                "source": {"http": {"url": f"{HTTP}/disk.qcow2"}},
+                "storage": THIN,
+                "preallocation": True,
+            },
             {"name": "vm", "source": {"pvc": {"name": "golden"}}, "storage": THIN},
             {"name": "copy", "source": {"pvc": {"name": "golden"}}, "storage": PLAIN},
         ],
@@ -113,7 +128,9 @@ def test_a_volume_in_trouble_is_first_with_cause_message_and_remedy(report: Repo
     assert ill["declared"] is False and ill["problem"]["cause"] == "source_not_found", ill["problem"]
     assert "404" in ill["problem"]["message"] and ill["problem"]["remedy"]
     head = next(number for number, line in enumerate(report.lines) if line.startswith("VOLUME "))
-    assert report.lines[head + 1].startswith(f"{namespace}/{ILL} ") and report.lines[head + 2].startswith("    problem: ")
+    assert report.lines[head + 1].startswith(f"{namespace}/{ILL} ") and report.lines[head + 2].startswith(
+        "    problem: "
+    )
 
 
 def _browse(page: Path, view: str, script: str = "") -> tuple[str, str]:

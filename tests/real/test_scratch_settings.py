@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CDI_CONFIG,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
 )
+
 from tests.cluster.runtime.node import NODE_NAME
 from tests.modules import run_on_cluster
 from tests.real.clone_bed import alone, until, without_default_class
@@ -108,7 +108,9 @@ def evidence(connection: Connection) -> Iterator[Evidence]:
                 selector = {"match_labels": {"static": namespace}}
                 classless = {"pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "selector": selector}}
                 make("classless", wait=False, **classless)
-                pending = run_on_cluster("data_volume", name="classless", namespace=namespace, source=_IMAGE, **classless).result
+                pending = run_on_cluster(
+                    "data_volume", name="classless", namespace=namespace, source=_IMAGE, **classless
+                ).result
                 with static_volumes(connection, namespace, 2):
                     filled = until(lambda: _filled(namespace, "classless"), 120, "it is not filled")
                     names = ("configured", "misspelt", "no-default", "classless", "stuck")
@@ -116,9 +118,7 @@ def evidence(connection: Connection) -> Iterator[Evidence]:
                     until(lambda: watch.of(connection, "stuck"), 60, "no scratch claim of stuck")
                     stuck = _stuck(connection, watch)
         classes = {name: claim["spec"].get("storageClassName") if claim else None for name, claim in claims.items()}
-        yield Evidence(
-            classes, reverted, configured, refused, ignored, misspelt, warnings, stuck, pending, filled
-        )
+        yield Evidence(classes, reverted, configured, refused, ignored, misspelt, warnings, stuck, pending, filled)
 
 
 def _filled(namespace: str, name: str) -> dict[str, Any] | None:

@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _image, _upload_task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, POD
+
 from tests.cluster.digests import digests
 from tests.real.test_upload_interruptions import _killed_midway
 from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, namespace_of, upload_here
@@ -41,7 +41,18 @@ def _cut(path: Path, source: str) -> None:
 
 
 def _luks(path: Path, _images: Any) -> None:
-    _run("qemu-img", "create", "-f", "luks", "--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10", path, "4M")
+    _run(
+        "qemu-img",
+        "create",
+        "-f",
+        "luks",
+        "--object",
+        "secret,id=s,data=x",
+        "-o",
+        "key-secret=s,iter-time=10",
+        path,
+        "4M",
+    )
 
 
 REFUSED: dict[str, tuple[Make, str]] = {
@@ -49,9 +60,18 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "zip": (lambda p, images: _run("7z", "a", "-tzip", "-bd", "-y", f"{p}", images.iso), "is a zip archive"),
     "luks": (_luks, "encrypted with LUKS"),
     "qed": (lambda p, _images: _run("qemu-img", "create", "-f", "qed", p, "4M"), "is a QED image"),
-    **{f"cut-{form}": (lambda p, images, form=form: _cut(p, images.disks[form]), "is cut off") for form in ("qcow2", "vdi", "vmdk", "vhd", "vhdx")},
-    **{f"cut-{form}": (lambda p, images, form=form: _cut(p, images.disks[form]), "is cut off") for form in ("raw-gz", "raw-xz", "raw-zst", "vmdk-zst")},
-    "twice": (lambda p, images: p.write_bytes(gzip.compress(Path(images.disks["raw-xz"]).read_bytes())), "is packed twice"),
+    **{
+        f"cut-{form}": (lambda p, images, form=form: _cut(p, images.disks[form]), "is cut off")
+        for form in ("qcow2", "vdi", "vmdk", "vhd", "vhdx")
+    },
+    **{
+        f"cut-{form}": (lambda p, images, form=form: _cut(p, images.disks[form]), "is cut off")
+        for form in ("raw-gz", "raw-xz", "raw-zst", "vmdk-zst")
+    },
+    "twice": (
+        lambda p, images: p.write_bytes(gzip.compress(Path(images.disks["raw-xz"]).read_bytes())),
+        "is packed twice",
+    ),
     "pipe": (lambda p, _images: os.mkfifo(p), "is a pipe"),
 }
 
@@ -62,8 +82,13 @@ def _make(path: Path, images: Images, make: Make) -> str:
     return str(made)
 
 
-def test_a_refused_file_makes_nothing(images: Images, namespace: str, module: Any, connection: Connection, tmp_path: Path) -> None:
-    uploads = [{"name": name, "path": _make(tmp_path / name, images, make), "storage": THIN} for name, (make, _named) in REFUSED.items()]
+def test_a_refused_file_makes_nothing(
+    images: Images, namespace: str, module: Any, connection: Connection, tmp_path: Path
+) -> None:
+    uploads = [
+        {"name": name, "path": _make(tmp_path / name, images, make), "storage": THIN}
+        for name, (make, _named) in REFUSED.items()
+    ]
     started = time.monotonic()
     result = module("volume_upload", namespace=namespace, uploads=uploads).result
     assert time.monotonic() - started < 60 and not result["changed"]
@@ -91,7 +116,9 @@ def _pods(connection: Connection, namespace: str) -> list[str]:
     return [pod["metadata"]["name"] for pod in connection.list(POD, namespace)[0]]
 
 
-def test_failed_tries_leave_neither_volumes_nor_pods(namespace: str, module: Any, connection: Connection, tmp_path: Path) -> None:
+def test_failed_tries_leave_neither_volumes_nor_pods(
+    namespace: str, module: Any, connection: Connection, tmp_path: Path
+) -> None:
     """Of an image that only QEMU knows to be bad: an extension of its header is longer than the header."""
     path = tmp_path / "bad.qcow2"
     _run("qemu-img", "create", "-f", "qcow2", path, "8M")
@@ -99,28 +126,44 @@ def test_failed_tries_leave_neither_volumes_nor_pods(namespace: str, module: Any
         file.seek(112)
         file.write(bytes.fromhex("12345678fffffff0"))
     for number in range(3):
-        result = module("volume_upload", name=f"disk-{number}", namespace=namespace, path=str(path), storage=THIN, retries=1).result
+        result = module(
+            "volume_upload", name=f"disk-{number}", namespace=namespace, path=str(path), storage=THIN, retries=1
+        ).result
         assert result["failed"] and "was deleted again" in result["msg"] and not result["changed"], result
     deadline = time.monotonic() + 60
 
     def left() -> list[Any]:
-        volumes, claims = (connection.list(resource, namespace)[0] for resource in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM))
+        volumes, claims = (
+            connection.list(resource, namespace)[0] for resource in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM)
+        )
         return _pods(connection, namespace) + volumes + claims
 
     while left() and time.monotonic() < deadline:
         time.sleep(1)
     assert left() == []
-    kept = module("volume_upload", name="disk", namespace=namespace, path=str(path), storage=THIN, retries=1, on_failure="keep").result
-    assert (kept["changed"], kept["action"]) == (True, "created") and connection.get(DATA_VOLUME, "disk", namespace) is not None
+    kept = module(
+        "volume_upload", name="disk", namespace=namespace, path=str(path), storage=THIN, retries=1, on_failure="keep"
+    ).result
+    assert (kept["changed"], kept["action"]) == (True, "created") and connection.get(
+        DATA_VOLUME, "disk", namespace
+    ) is not None
 
 
-def test_data_in_use_are_not_overwritten(images: Images, namespace: str, module: Any, ok: Any, digest: Any, connection: Connection) -> None:
+def test_data_in_use_are_not_overwritten(
+    images: Images, namespace: str, module: Any, ok: Any, digest: Any, connection: Connection
+) -> None:
     options = {"name": "disk", "namespace": namespace, "storage": THIN}
     assert ok("volume_upload", path=images.disks["raw"], **options)["changed"]
     claim = {"name": "data", "persistentVolumeClaim": {"claimName": "disk"}}
     # Its image is never there: a pod that is about to use the data is enough.
-    spec = {"containers": [{"name": "user", "image": "nothing.invalid/at/all"}], "volumes": [claim], "terminationGracePeriodSeconds": 0}
-    connection.create(POD, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": spec}, namespace, dry_run=False)
+    spec = {
+        "containers": [{"name": "user", "image": "nothing.invalid/at/all"}],
+        "volumes": [claim],
+        "terminationGracePeriodSeconds": 0,
+    }
+    connection.create(
+        POD, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": spec}, namespace, dry_run=False
+    )
     for overwrite in ("different", "always"):
         result = module("volume_upload", path=images.iso, overwrite=overwrite, **options).result
         assert result["failed"] and f"is in use by pod {namespace}/user" in result["msg"], result["msg"]
@@ -129,7 +172,9 @@ def test_data_in_use_are_not_overwritten(images: Images, namespace: str, module:
     assert digest(namespace, "disk", images.size) == images.sha256
 
 
-def test_an_upload_that_was_begun_and_not_finished_is_a_problem(images: Images, namespace: str, ok: Any, tmp_path: Path) -> None:
+def test_an_upload_that_was_begun_and_not_finished_is_a_problem(
+    images: Images, namespace: str, ok: Any, tmp_path: Path
+) -> None:
     options = {"name": "disk", "namespace": namespace, "progress_file": str(tmp_path / "progress"), "storage": THIN}
     _killed_midway({**options, "path": str(images.large)})
     (volume,) = ok("data_volume_info", namespace=namespace)["data_volumes"]
@@ -215,7 +260,11 @@ def test_cdi_itself_refuses_what_is_refused_for_its_sake(
     monkeypatch.setattr(_upload_task, "inspect", lambda *_arguments, **_options: seen)
     options: dict[str, Any] = {"content_type": "archive" if archive else None, "retries": 0}
     if name == "luks":
-        options["storage"] = {**dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]), **THIN, "volume_mode": "Block"}
+        options["storage"] = {
+            **dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]),
+            **THIN,
+            "volume_mode": "Block",
+        }
     with pytest.raises(CdiError) as refused:
         upload_here(connection, name=name, namespace=shared, path=str(path), **options)
     assert "was deleted again" in str(refused.value), str(refused.value)
@@ -226,6 +275,11 @@ def test_archives_of_every_format_are_unpacked(shared: str, ok: Any, tmp_path: P
     (tmp_path / "disk.img").write_bytes(RAW)
     path = tmp_path / "files.tar"
     _run("tar", f"--format={form}", "-C", tmp_path, "-cf", path, "./disk.img")
-    assert ok("volume_upload", name=f"tar-{form}", namespace=shared, path=str(path), content_type="archive", storage=THIN)["phase"] == "Succeeded"
+    assert (
+        ok("volume_upload", name=f"tar-{form}", namespace=shared, path=str(path), content_type="archive", storage=THIN)[
+            "phase"
+        ]
+        == "Succeeded"
+    )
     read = digests(KUBECONFIG, [f"{shared}/tar-{form}"], len(RAW))
     assert set(read.values()) == {hashlib.sha256(RAW).hexdigest()}

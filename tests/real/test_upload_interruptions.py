@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 import yaml
-from kubernetes import client, config
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._progress import Progress
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, POD
+from kubernetes import client, config
+
 from tests.cluster.digests import digests
 from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, aged, module_process, upload_here, when_sent
 from tests.rotation import KINDS, rotating
@@ -160,7 +160,13 @@ def test_a_token_older_than_five_minutes_is_renewed(
 @pytest.mark.parametrize("by_url", [False, True], ids=["port-forward", "url"])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "expires" not in kind])
 def test_an_upload_goes_on_when_the_account_is_rotated(
-    images: Images, namespace: str, proxy_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, by_url: bool
+    images: Images,
+    namespace: str,
+    proxy_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kind: str,
+    by_url: bool,
 ) -> None:
     """The API server rejects the first token from the middle of the file on. What was sent is not sent again."""
     cluster = yaml.safe_load(Path(KUBECONFIG).read_text())["clusters"][0]
@@ -168,7 +174,11 @@ def test_an_upload_goes_on_when_the_account_is_rotated(
     server = {"host": cluster["cluster"]["server"], "ca_cert": str(tmp_path / "ca.crt")}
     with rotating(kind, namespace, tmp_path, server) as rotation:
         context = {"cluster": cluster["name"], "user": "robot"}
-        kubeconfig = {"clusters": [cluster], "users": [{"name": "robot", "user": rotation.user}], "contexts": [{"name": "x", "context": context}]}
+        kubeconfig = {
+            "clusters": [cluster],
+            "users": [{"name": "robot", "user": rotation.user}],
+            "contexts": [{"name": "x", "context": context}],
+        }
         robot = connect({"kubeconfig": kubeconfig, "context": "x"})
         rotated: list[int] = []
 
@@ -178,10 +188,19 @@ def test_an_upload_goes_on_when_the_account_is_rotated(
                 rotation.rotate()
 
         monkeypatch.setattr(Progress, "sent", rotate_midway)
-        options = {"name": "disk", "namespace": namespace, "path": str(images.large), "progress_file": str(tmp_path / "progress")}
+        options = {
+            "name": "disk",
+            "namespace": namespace,
+            "path": str(images.large),
+            "progress_file": str(tmp_path / "progress"),
+        }
         result = upload_here(robot, **options, **({"upload_proxy_url": proxy_url} if by_url else {}))
         assert rotated and rotated[0] < result["bytes_sent"] == images.large.stat().st_size
         assert (result["phase"], result["retries"], result["changed"]) == ("Succeeded", 0, True)
-        assert robot.transport.request("GET", "/api", {}).status == 200 and rotation.runs() in ((0,) if kind == "token file" else (2,))
+        assert robot.transport.request("GET", "/api", {}).status == 200 and rotation.runs() in (
+            (0,) if kind == "token file" else (2,)
+        )
     sent = images.large.read_bytes()
-    assert digests(KUBECONFIG, [f"{namespace}/disk"], len(sent)) == {f"{namespace}/disk": hashlib.sha256(sent).hexdigest()}
+    assert digests(KUBECONFIG, [f"{namespace}/disk"], len(sent)) == {
+        f"{namespace}/disk": hashlib.sha256(sent).hexdigest()
+    }

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_transport
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CONFIG_MAP, DATA_VOLUME, ROLE, ROLE_BINDING
+
 from tests.real.clone_bed import alone
 from tests.real.uploads import THIN, ForeignProxy, Images, upload_here
 
@@ -26,7 +26,10 @@ def test_a_foreign_certificate_gets_neither_token_nor_bytes(
     with ForeignProxy(tmp_path) as foreign:
         result = module(
             "volume_upload",
-            **{"name": "disk", "namespace": namespace, "path": images.disks["raw"], "upload_proxy_url": foreign.url},
+            name="disk",
+            namespace=namespace,
+            path=images.disks["raw"],
+            upload_proxy_url=foreign.url,
         ).result
     assert result["failed"] and "is not trusted" in result["msg"] and "upload_proxy_ca" in result["msg"]
     assert foreign.received == [] and result["bytes_sent"] == 0
@@ -41,8 +44,12 @@ def test_a_foreign_ca_does_not_vouch_for_the_proxy(
         connection.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", **ca}, namespace, dry_run=False)
         result = module(
             "volume_upload",
-            **{"name": "disk", "namespace": namespace, "path": images.disks["raw"]},
-            **{"cdi_namespace": namespace, "upload_proxy_url": proxy_url, "upload_proxy_ca": foreign.ca},
+            name="disk",
+            namespace=namespace,
+            path=images.disks["raw"],
+            cdi_namespace=namespace,
+            upload_proxy_url=proxy_url,
+            upload_proxy_ca=foreign.ca,
         ).result
     assert result["failed"] and "is not trusted" in result["msg"] and result["bytes_sent"] == 0
 

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     Resource,
 )
+
 from tests.cluster.digests import digests
 from tests.modules import run_on_cluster
 from tests.real.conftest import RELEASE
@@ -68,7 +68,10 @@ def uploaded(images: Images, shared: str) -> dict[str, dict[str, Any]]:
         f"DataVolume {shared}/not-preallocated is not preallocated: CDI does not preallocate archives."
     ]
     errors = {name: item["error"] for name, item in found.items() if "error" in item}
-    assert list(errors) == ["missing"] and "File /nowhere/at/all.raw was not found on the host that runs the task" in errors["missing"]
+    assert (
+        list(errors) == ["missing"]
+        and "File /nowhere/at/all.raw was not found on the host that runs the task" in errors["missing"]
+    )
     assert result["failed"] and found["missing"]["action"] == "unchanged"
     return found
 
@@ -250,7 +253,13 @@ def test_what_cdi_spoils_while_it_looks_at_a_header_is_told_with_what_helps(
     shutil.copy(images.spoilt, served)
     try:
         source = {"http": {"url": f"{os.environ['KUBEVIRT_CDI_TEST_HTTP']}/{served.name}"}}
-        imported = {"name": "imported", "namespace": namespace, "source": source, "storage": {**THIN, "size": "128Mi"}, "check_source": "never"}
+        imported = {
+            "name": "imported",
+            "namespace": namespace,
+            "source": source,
+            "storage": {**THIN, "size": "128Mi"},
+            "check_source": "never",
+        }
         told = module("data_volume", **imported).result
     finally:
         served.unlink()
@@ -301,7 +310,9 @@ def test_at_a_terminal_the_progress_is_one_line_that_is_written_again(
     terminal, ansibles = pty.openpty()
     command = _playbook(tmp_path, {"namespace": namespace, "name": "disk", "path": str(images.large), "storage": THIN})
     output = b""
-    with subprocess.Popen(command, stdout=ansibles, stderr=ansibles, env={**os.environ, "ANSIBLE_NOCOLOR": "true"}) as running:
+    with subprocess.Popen(
+        command, stdout=ansibles, stderr=ansibles, env={**os.environ, "ANSIBLE_NOCOLOR": "true"}
+    ) as running:
         os.close(ansibles)
         with contextlib.suppress(OSError):  # As a terminal ends whose last writer has gone.
             while piece := os.read(terminal, 65536):
@@ -313,8 +324,12 @@ def test_at_a_terminal_the_progress_is_one_line_that_is_written_again(
     moving = rf"{re.escape(clear)}{namespace}/disk: \d?\d % of 256 MiB, \d+ MiB/s{re.escape(clear)}"
     assert any(re.search(moving, line) for line in lines), lines
     stay = [line.rpartition(clear)[2] for line in lines]
-    assert [line for line in stay if " % of " in line] == [line for line in stay if ": 100 % of 256 MiB, " in line] != []
-    assert f"volume_upload {namespace}/disk: done" in stay and any(line.startswith("changed: [localhost]") for line in stay)
+    assert (
+        [line for line in stay if " % of " in line] == [line for line in stay if ": 100 % of 256 MiB, " in line] != []
+    )
+    assert f"volume_upload {namespace}/disk: done" in stay and any(
+        line.startswith("changed: [localhost]") for line in stay
+    )
 
 
 def _playbook(folder: Path, options: dict[str, Any]) -> list[str]:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import desired
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
@@ -23,6 +22,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
 )
+
 from tests.cluster.digests import digests
 from tests.modules import run_module
 from tests.refused_volumes import ACCEPTED, BY_CDI, volume
@@ -93,7 +93,9 @@ def test_volumes_grow_as_if_they_had_been_made_so(connection: Connection, filled
         "fresh": "missing",
     }
     assert predicted["diff"][:3] == grown["diff"][:3]
-    sizes = {item["name"]: _claim(connection, filled, item["name"])["spec"]["resources"]["requests"] for item in volumes}
+    sizes = {
+        item["name"]: _claim(connection, filled, item["name"])["spec"]["resources"]["requests"] for item in volumes
+    }
     assert sizes["files"] == sizes["fresh"] and parse(sizes["device"]["storage"]) == parse("256Mi")
     assert parse(sizes["verbatim"]["storage"]) == parse("256Mi")
     assert not declare(filled, data_volumes=volumes)["changed"]
@@ -111,7 +113,11 @@ def test_no_volume_shrinks(filled: str) -> None:
 
 
 def test_a_class_that_does_not_allow_it_is_told(filled: str) -> None:
-    larger = {"name": "fixed", "source": {"blank": {}}, "storage": {"size": "256Mi", "storage_class_name": "thin-fixed"}}
+    larger = {
+        "name": "fixed",
+        "source": {"blank": {}},
+        "storage": {"size": "256Mi", "storage_class_name": "thin-fixed"},
+    }
     for check in (True, False):
         told = declare(filled, check=check, **larger)
         assert told["failed"] and "its storage class 'thin-fixed' does not allow it" in told["msg"], told["msg"]
@@ -198,7 +204,11 @@ def test_cdi_refuses_what_we_refuse_and_takes_what_we_take(connection: Connectio
 
 
 def test_the_diff_of_a_clone_has_no_token(connection: Connection, filled: str) -> None:
-    clone = {"name": "tokens", "source": {"pvc": {"name": "kept"}}, "storage": {**STORAGE, "storage_class_name": "thin-wffc"}}
+    clone = {
+        "name": "tokens",
+        "source": {"pvc": {"name": "kept"}},
+        "storage": {**STORAGE, "storage_class_name": "thin-wffc"},
+    }
     predicted = declare(filled, check=True, **clone)
     real = declare(filled, **clone)
     assert predicted["diff"] == real["diff"] and ".token" not in str(real)

@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     DATA_VOLUME,
@@ -22,6 +21,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     PERSISTENT_VOLUME_CLAIM,
     Resource,
 )
+
 from tests.cluster.digests import digests
 from tests.modules import run_module
 from tests.real.object_store import ACCESS_KEY, PUBLIC_BUCKET, SECRET_KEY, SIGNED_BUCKET, object_store
@@ -65,7 +65,13 @@ def own_namespace(connection: Connection, cdi: None) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def golden(connection: Connection, own_namespace: str) -> str:
     """A filled volume with a snapshot and a DataSource, and the Secrets and the CA that imports need."""
-    create(connection, CONFIG_MAP, own_namespace, "ca", data={"ca.crt": Path(os.environ["KUBEVIRT_CDI_TEST_CA"]).read_text()})
+    create(
+        connection,
+        CONFIG_MAP,
+        own_namespace,
+        "ca",
+        data={"ca.crt": Path(os.environ["KUBEVIRT_CDI_TEST_CA"]).read_text()},
+    )
     keys = {"basic": ("test-user", "test-password"), "s3": (ACCESS_KEY, SECRET_KEY)}
     for name, (access, secret) in keys.items():
         create(connection, SECRET, own_namespace, name, stringData={"accessKeyId": access, "secretKey": secret})
@@ -103,7 +109,10 @@ def of_every_source(store: str) -> list[dict[str, Any]]:
             "storage": None,
             "pvc": {**CLAIM, "volume_mode": "Block"},
         },
-        "external-snapshot": {"storage": {**STORAGE, "size": "160Mi", "data_source_ref": SNAPSHOT_REFERENCE}, "wait_for": "bound"},
+        "external-snapshot": {
+            "storage": {**STORAGE, "size": "160Mi", "data_source_ref": SNAPSHOT_REFERENCE},
+            "wait_for": "bound",
+        },
         "external-claim": {
             "storage": None,
             "pvc": {**CLAIM, "size": "200Mi", "data_source": {"kind": "PersistentVolumeClaim", "name": "golden"}},
@@ -186,12 +195,24 @@ def test_what_cdi_spells_anew_is_no_conflict(connection: Connection, own_namespa
 @pytest.mark.parametrize(
     "source",
     [
-        {"imageio": {"url": "https://ovirt/ovirt-engine/api", "disk_id": "1", "secret_ref": "s", "cert_config_map": "c"}},
+        {
+            "imageio": {
+                "url": "https://ovirt/ovirt-engine/api",
+                "disk_id": "1",
+                "secret_ref": "s",
+                "cert_config_map": "c",
+            }
+        },
         {"imageio": {"url": "https://ovirt/", "disk_id": "1", "secret_ref": "s", "insecure_skip_verify": True}},
         {
             "vddk": {
-                **{"url": "https://vcenter.example.com/sdk", "uuid": "u", "backing_file": "[ds] vm/vm.vmdk"},
-                **{"thumbprint": "20:6C", "secret_ref": "s", "init_image_url": "registry/vddk:1", "extra_args": "m"},
+                "url": "https://vcenter.example.com/sdk",
+                "uuid": "u",
+                "backing_file": "[ds] vm/vm.vmdk",
+                "thumbprint": "20:6C",
+                "secret_ref": "s",
+                "init_image_url": "registry/vddk:1",
+                "extra_args": "m",
             }
         },
     ],

@@ -25,7 +25,9 @@ def main(arguments: list[str]) -> int:
     test = commands.add_parser("test", help="run all tests, or the named stages")
     test.add_argument("stages", nargs="*", help=f"of {', '.join(stages.STAGES | stages.ON_REQUEST)}")
     commands.add_parser("cluster", help="the test cluster: up, down, status, env, reset, logs")
-    releasing = commands.add_parser("release", help="check and build a release, and with --tag commit and tag it; publishes nothing")
+    releasing = commands.add_parser(
+        "release", help="check and build a release, and with --tag commit and tag it; publishes nothing"
+    )
     releasing.add_argument("version", help="MAJOR.MINOR.PATCH")
     releasing.add_argument("--tag", action="store_true", help="commit and tag, when the checks pass")
     options, rest = parser.parse_known_args(arguments)

@@ -21,7 +21,9 @@ _GUIDES = ROOT / "docs"
 _SPHINX = _GUIDES / "docsite" / "sphinx"
 # [text](target) without a scheme, and the reference to another collection's plugin that antsibull-docs writes.
 RELATIVE_LINK = re.compile(r"(?<!!)(\[[^][]*\]\()(?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
-_OTHER_PLUGIN = re.compile(r"ansible_collections\.(?!kubevirt\.cdi\.)(\w+)\.(\w+)\.(\w+_(?:module|lookup|filter|role))\b")
+_OTHER_PLUGIN = re.compile(
+    r"ansible_collections\.(?!kubevirt\.cdi\.)(\w+)\.(\w+)\.(\w+_(?:module|lookup|filter|role))\b"
+)
 
 # Pages of Ansible's own documentation that antsibull-docs refers to in every collection.
 _ANSIBLE_PAGES = {

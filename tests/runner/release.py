@@ -108,7 +108,9 @@ def _git(*arguments: str, at: Path = ROOT) -> str:
 
 def _call(*command: str, at: Path) -> str:
     # PWD, because git and antsibull-changelog believe it.
-    ended = subprocess.run(command, cwd=at, check=False, capture_output=True, text=True, env=os.environ | {"PWD": str(at)})
+    ended = subprocess.run(
+        command, cwd=at, check=False, capture_output=True, text=True, env=os.environ | {"PWD": str(at)}
+    )
     if ended.returncode:
         raise ClusterError(f"`{' '.join(command[:3])}` failed: {(ended.stderr or ended.stdout).strip()}")
     return ended.stdout.strip()

@@ -18,7 +18,11 @@ from tests.runner.tree import ROOT, environment
 
 # The last hypothesis for Python 3.10.
 _TOOLS = ("hypothesis==6.168.5", "pytest==9.2.0")
-_TESTS = ("tests/unit/plugins", *(f"tests/api/test_{name}.py" for name in ("clone_method", "connection", "secrets")), "tests/versions")
+_TESTS = (
+    "tests/unit/plugins",
+    *(f"tests/api/test_{name}.py" for name in ("clone_method", "connection", "secrets")),
+    "tests/versions",
+)
 
 
 # The oldest and the newest client, which are compared with kubectl. The bed of that needs Python 3.11.
@@ -71,7 +75,10 @@ def _run(combination: Combination) -> int | None:
     if interpreter is None:
         return None
     bin_dir = _venv(combination, interpreter) / "bin"
-    variables = bed.environment(PROFILES["api"]) | {"PATH": f"{bin_dir}:{os.environ['PATH']}", "KUBEVIRT_CDI_TEST_EXAMPLES_SHARE": "10"}
+    variables = bed.environment(PROFILES["api"]) | {
+        "PATH": f"{bin_dir}:{os.environ['PATH']}",
+        "KUBEVIRT_CDI_TEST_EXAMPLES_SHARE": "10",
+    }
     command = [str(bin_dir / "python"), "-m", "pytest", "--quiet", "--import-mode=importlib", "-p", "no:cacheprovider"]
     agreement = ["tests/kubectl"] if combination.kubernetes in _ENDS and combination.python != "3.10" else []
     return subprocess.run([*command, *_TESTS, *agreement], cwd=ROOT, check=False, env=environment(variables)).returncode

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 project = "kubevirt.cdi"
-copyright = "2026, kubevirt.cdi contributors"  # noqa: A001 - Sphinx's name
+copyright = "2026, kubevirt.cdi contributors"
 title = "kubevirt.cdi: CDI by Ansible"
 html_short_title = "kubevirt.cdi"
 
@@ -24,7 +24,10 @@ html_theme = "sphinx_ansible_theme"
 html_theme_options = {
     "vcs_pageview_mode": "edit",
     "documentation_home_url": "https://github.com/kubevirt/kubevirt.cdi",
-    "topbar_links": {"Source": "https://github.com/kubevirt/kubevirt.cdi", "CDI": "https://github.com/kubevirt/containerized-data-importer"},
+    "topbar_links": {
+        "Source": "https://github.com/kubevirt/kubevirt.cdi",
+        "CDI": "https://github.com/kubevirt/containerized-data-importer",
+    },
 }
 html_static_path = ["static"]
 html_css_files = ["site.css"]

@@ -128,7 +128,9 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
         objects.wait_for_server(profile.kubeconfig, 60)
         _apply_definitions(profile, products, with_cdi=True)
         # As on any cluster there are classes, one of them the default; nobody makes a volume of them.
-        objects.apply(objects.connect(profile.kubeconfig), [item for item in storage.objects() if item["kind"] == "StorageClass"])
+        objects.apply(
+            objects.connect(profile.kubeconfig), [item for item in storage.objects() if item["kind"] == "StorageClass"]
+        )
         return
     registry = f"{profile.address}:{REGISTRY_PORT}"
     registries = (registry, f"{profile.address}:{PRIVATE_REGISTRY_PORT}")
@@ -148,7 +150,8 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
     # The sidecars end when the definitions of snapshots are not there yet; the supervisor starts them again.
     third = [*storage.drivers(profile), *storage.sidecars(profile, products)]
     lifecycle.start(
-        profile, [Stage([node.containerd(profile, registries), *fixtures, *first], waits=True), Stage([*second, *third])]
+        profile,
+        [Stage([node.containerd(profile, registries), *fixtures, *first], waits=True), Stage([*second, *third])],
     )
     _import_images(profile, products["images"])
     objects.wait_for_server(profile.kubeconfig, 60)
@@ -198,5 +201,7 @@ def _ctr_images(profile: Profile, *arguments: str) -> str:
         text=True,
     )
     if ended.returncode:
-        raise ClusterError(f"containerd refuses `images {arguments[0]}` ({ended.stderr.strip()}): see `logs containerd`.")
+        raise ClusterError(
+            f"containerd refuses `images {arguments[0]}` ({ended.stderr.strip()}): see `logs containerd`."
+        )
     return ended.stdout

@@ -48,12 +48,20 @@ def sidecars(profile: Profile, binaries: Mapping[str, Path]) -> list[Component]:
     components = []
     for driver, names in _SIDECARS.items():
         for name in names:
-            options = [f"--csi-address=unix://{_socket(profile, driver)}", f"--kubeconfig={profile.kubeconfig}", *_SWIFT]
+            options = [
+                f"--csi-address=unix://{_socket(profile, driver)}",
+                f"--kubeconfig={profile.kubeconfig}",
+                *_SWIFT,
+            ]
             if name != "csi-resizer":
                 options.append("--extra-create-metadata")
             components.append(Component(f"{name}-{driver.partition('.')[0]}", [str(binaries[name]), *options]))
     # It works only after so long a search for the definitions of group snapshots, which are not installed.
-    controller = [str(binaries["snapshot-controller"]), f"--kubeconfig={profile.kubeconfig}", "--retry-crd-interval-max=2s"]
+    controller = [
+        str(binaries["snapshot-controller"]),
+        f"--kubeconfig={profile.kubeconfig}",
+        "--retry-crd-interval-max=2s",
+    ]
     return [*components, Component("snapshot-controller", controller)]
 
 

@@ -18,7 +18,14 @@ PENDING = {"reason": "Pending", "message": "PVC disk Pending"}
 
 def volume(**options: Any) -> dict[str, Any]:
     defaults = {option: spec.get("default") for option, spec in VOLUME_OPTIONS.items()}
-    return {**defaults, "name": "disk", "namespace": "demo", "source": {"blank": {}}, "storage": {"size": "1Gi"}, **options}
+    return {
+        **defaults,
+        "name": "disk",
+        "namespace": "demo",
+        "source": {"blank": {}},
+        "storage": {"size": "1Gi"},
+        **options,
+    }
 
 
 def stored(phase: str, restarts: int = 0, **conditions: dict[str, str]) -> dict[str, Any]:
@@ -47,7 +54,11 @@ def event(about: str, reason: str, message: str, kind: str = "PersistentVolumeCl
 
 
 def around(*events: Any, pod: Any = None, prime: str = "Pending", others: Any = ()) -> Any:
-    claims = [item(CLAIM, VOLUME, "DataVolume", dataSourceRef={"kind": "VolumeImportSource"}), item(PRIME, CLAIM, phase=prime), *others]
+    claims = [
+        item(CLAIM, VOLUME, "DataVolume", dataSourceRef={"kind": "VolumeImportSource"}),
+        item(PRIME, CLAIM, phase=prime),
+        *others,
+    ]
     pods = [{**item(POD, PRIME), "status": {"phase": "Pending", **pod}}] if pod else []
     return Evidence(events, pods, claims)
 
@@ -70,4 +81,8 @@ def snapshot(error: dict[str, str]) -> Any:
 
 def controller(available: int) -> dict[str, Any]:
     metadata = {"name": "cdi-deployment", "namespace": "cdi", "generation": 1}
-    return {"metadata": metadata, "spec": {"replicas": 1}, "status": {"availableReplicas": available, "observedGeneration": 1}}
+    return {
+        "metadata": metadata,
+        "spec": {"replicas": 1},
+        "status": {"availableReplicas": available, "observedGeneration": 1},
+    }

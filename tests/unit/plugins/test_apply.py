@@ -9,16 +9,15 @@ import json
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._apply import (
     diff_of,
-    differs,
     difference,
-    relinquish_patch,
-    normalise,
-    owns_unrequested,
+    differs,
     for_result,
     keep_stored_spelling,
+    normalise,
+    owns_unrequested,
+    relinquish_patch,
 )
 
 

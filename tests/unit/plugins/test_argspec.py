@@ -8,14 +8,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import give_empty_options
 
 
 def test_the_constraints_of_both_parts_hold_for_the_whole() -> None:
     one = ArgumentSpec({"a": {}}, mutually_exclusive=[("a", "b")], required_by={"a": "b"})
-    other = ArgumentSpec({"b": {}}, mutually_exclusive=[("b", "c")], required_by={"b": "c"}, required_together=[("a", "c")])
+    other = ArgumentSpec(
+        {"b": {}}, mutually_exclusive=[("b", "c")], required_by={"b": "c"}, required_together=[("a", "c")]
+    )
     whole = one + other
     assert whole.options == {"a": {}, "b": {}}
     assert whole.constraints == {
@@ -26,7 +27,11 @@ def test_the_constraints_of_both_parts_hold_for_the_whole() -> None:
     assert one.constraints["mutually_exclusive"] == [("a", "b")]
 
 
-_SOURCES = {"blank": {"type": "dict", "options": {}}, "upload": {"type": "dict", "options": {}}, "pvc": {"type": "dict", "options": {"name": {}}}}
+_SOURCES = {
+    "blank": {"type": "dict", "options": {}},
+    "upload": {"type": "dict", "options": {}},
+    "pvc": {"type": "dict", "options": {"name": {}}},
+}
 _OPTIONS: dict[str, Any] = {"name": {}, "source": {"type": "dict", "options": _SOURCES}}
 _OPTIONS["volumes"] = {"type": "list", "elements": "dict", "options": dict(_OPTIONS)}
 
@@ -37,12 +42,18 @@ _OPTIONS["volumes"] = {"type": "list", "elements": "dict", "options": dict(_OPTI
         ({"source": {"blank": None}}, {"source": {"blank": {}}}),
         ({"source": {"upload": None}}, {"source": {"upload": {}}}),
         ({"source": {"blank": None, "pvc": None}}, {"source": {"blank": {}, "pvc": None}}),
-        ({"volumes": [{"source": {"blank": None}}, {"name": "x"}]}, {"volumes": [{"source": {"blank": {}}}, {"name": "x"}]}),
+        (
+            {"volumes": [{"source": {"blank": None}}, {"name": "x"}]},
+            {"volumes": [{"source": {"blank": {}}}, {"name": "x"}]},
+        ),
         # What leaves it open stays open, and is refused.
         ({"source": {"blank": None, "upload": None}}, {"source": {"blank": None, "upload": None}}),
         ({"source": {"blank": None, "pvc": {"name": "a"}}}, {"source": {"blank": None, "pvc": {"name": "a"}}}),
         ({"source": {"pvc": None}}, {"source": {"pvc": None}}),
-        ({"source": None, "volumes": "text", "no": {"such": None}}, {"source": None, "volumes": "text", "no": {"such": None}}),
+        (
+            {"source": None, "volumes": "text", "no": {"such": None}},
+            {"source": None, "volumes": "text", "no": {"such": None}},
+        ),
     ],
 )
 def test_an_option_without_suboptions_is_given_by_its_name_alone(given: Any, meant: Any) -> None:

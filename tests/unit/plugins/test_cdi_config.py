@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _cdi_config as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 
@@ -67,7 +66,10 @@ def test_a_profile_of_another_type_takes_the_custom_one_away() -> None:
     ("given", "named"),
     [
         ({"filesystem_overhead": {"global": "6%"}}, "filesystem_overhead.global is '6%'"),
-        ({"filesystem_overhead": {"storage_class": {"fast": "0.0001"}}}, "filesystem_overhead.storage_class.fast is '0.0001'"),
+        (
+            {"filesystem_overhead": {"storage_class": {"fast": "0.0001"}}},
+            "filesystem_overhead.storage_class.fast is '0.0001'",
+        ),
         ({"filesystem_overhead": {"storage_class": {"fast": 1.5}}}, "filesystem_overhead.storage_class.fast is 1.5"),
         ({"import_proxy": {"http_proxy": "proxy:3128"}}, "import_proxy.http_proxy is no URL"),
         ({"import_proxy": {"https_proxy": "http://[::1"}}, "import_proxy.https_proxy is no URL"),
@@ -150,7 +152,9 @@ def test_a_value_is_in_effect_when_spec_and_status_have_it() -> None:
     done = _config(asked, preallocation=True, scratchSpaceStorageClass="fast")
     assert rules.not_in_effect({"config": asked}, done) == []
     ignored = _config(asked, preallocation=True)
-    assert rules.not_in_effect({"config": asked}, ignored) == ["scratch_space_storage_class: requested 'fast', in effect: not set"]
+    assert rules.not_in_effect({"config": asked}, ignored) == [
+        "scratch_space_storage_class: requested 'fast', in effect: not set"
+    ]
     late = _config(asked, scratchSpaceStorageClass="fast")
     assert rules.not_in_effect({"config": asked}, late) == ["preallocation: requested True, in effect: False"]
     frozen = _config({}, preallocation=True, scratchSpaceStorageClass="fast")

@@ -17,7 +17,6 @@ from urllib.error import HTTPError, URLError
 import pytest
 import yaml
 from ansible.module_utils import urls
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _cdi_manifest as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 
@@ -178,13 +177,21 @@ def test_a_manifest_that_cannot_be_had_is_told(tmp_path: Path) -> None:
         (TimeoutError("The read operation timed out"), "(no answer within 60 s); offline"),
         (URLError("unknown url type: ftpx"), "(unknown url type: ftpx); correct manifest."),
         (ValueError("Invalid IPv6 URL"), "(Invalid IPv6 URL); correct manifest."),
-        (HTTPError("https://host/x", 404, "Not Found", Message(), None), "(the server answers HTTP 404 Not Found); correct version or manifest."),
-        (HTTPError("https://host/x", 403, "Forbidden", Message(), None), "(the server answers HTTP 403 Forbidden); give a URL that needs no login"),
+        (
+            HTTPError("https://host/x", 404, "Not Found", Message(), None),
+            "(the server answers HTTP 404 Not Found); correct version or manifest.",
+        ),
+        (
+            HTTPError("https://host/x", 403, "Forbidden", Message(), None),
+            "(the server answers HTTP 403 Forbidden); give a URL that needs no login",
+        ),
         (HTTPError("https://host/x", 502, "", Message(), None), "(the server answers HTTP 502); offline"),
         (http.client.IncompleteRead(b"half"), "(IncompleteRead(4 bytes read)); offline"),
     ],
 )
-def test_a_manifest_that_cannot_be_downloaded_says_why_and_the_way(monkeypatch: pytest.MonkeyPatch, error: Exception, told: str) -> None:
+def test_a_manifest_that_cannot_be_downloaded_says_why_and_the_way(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise error
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_options import SPEC, check, cr_spec
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _cdi_owner
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_owner import Owner, olm_owner, refuse
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError

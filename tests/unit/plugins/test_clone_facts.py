@@ -8,9 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import METHOD
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import source_reference
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import METHOD, source_reference
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_facts import (
     Cluster,
     claim_source,
@@ -136,7 +134,12 @@ def _claim(phase: str = "Bound", annotations: dict[str, str] | None = None, **sp
 
 def test_a_bound_claim_without_an_owner_can_be_cloned_at_once() -> None:
     source = claim_source(_claim(volumeMode="Block"), None, None, [], KNOWN)
-    assert (source.title, source.volume_mode, source.request, source.capacity) == ("images/golden", "Block", 1 << 30, 2 << 30)
+    assert (source.title, source.volume_mode, source.request, source.capacity) == (
+        "images/golden",
+        "Block",
+        1 << 30,
+        2 << 30,
+    )
     assert (source.waits, source.users, source.content_type) == ((), (), "kubevirt")
 
 
@@ -196,7 +199,11 @@ def _pod(phase: str = "Running", **more: Any) -> dict[str, Any]:
     claim = {"claimName": more.get("claim", "golden"), "readOnly": more.get("read_only", False)}
     used = {"name": "disk", "persistentVolumeClaim": claim}
     container = more.get("container", {"volumeMounts": [{"name": "disk"}]})
-    metadata = {"name": more.get("name", "vm"), "namespace": more.get("namespace", "images"), "labels": more.get("labels", {})}
+    metadata = {
+        "name": more.get("name", "vm"),
+        "namespace": more.get("namespace", "images"),
+        "labels": more.get("labels", {}),
+    }
     return {
         "metadata": metadata,
         "spec": {"volumes": [{"name": "other", "emptyDir": {}}, used], "containers": [container]},
@@ -240,7 +247,10 @@ def _going(stored: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_claim_that_is_being_deleted_is_no_source() -> None:
     assert claim_source(_claim(), None, None, [], KNOWN).problem is None
-    assert claim_source(_going(_claim()), None, None, [], KNOWN).problem == "it is being deleted since 2026-01-01T00:00:00Z"
+    assert (
+        claim_source(_going(_claim()), None, None, [], KNOWN).problem
+        == "it is being deleted since 2026-01-01T00:00:00Z"
+    )
 
 
 READY = {"readyToUse": True, "restoreSize": "1Gi"}
@@ -253,13 +263,19 @@ WAITS = ("VolumeSnapshot images/golden to be ready",)
         (_snapshot(READY), (), None),
         (_snapshot(None), WAITS, None),
         (_snapshot({"readyToUse": False, "error": {"message": "no"}}), WAITS, "snapshot in error state with msg: no"),
-        (_snapshot({"readyToUse": False, "error": {"time": "now"}}), WAITS, "snapshot in error state with msg: no details"),
+        (
+            _snapshot({"readyToUse": False, "error": {"time": "now"}}),
+            WAITS,
+            "snapshot in error state with msg: no details",
+        ),
         (_snapshot(READY, None), (), "snapshot golden/images does not have volume snap class populated, can't clone"),
         (_snapshot({"readyToUse": True}), (), "snapshot has no restore size"),
         (_going(_snapshot(READY)), (), "it is being deleted since 2026-01-01T00:00:00Z"),
     ],
 )
-def test_what_is_wrong_with_a_snapshot_is_said_in_the_words_of_cdi(snapshot: Any, waits: Any, problem: str | None) -> None:
+def test_what_is_wrong_with_a_snapshot_is_said_in_the_words_of_cdi(
+    snapshot: Any, waits: Any, problem: str | None
+) -> None:
     source = snapshot_source(snapshot, None, KNOWN)
     assert (source.waits, source.problem, source.driver, source.volume_mode) == (waits, problem, None, "Filesystem")
 

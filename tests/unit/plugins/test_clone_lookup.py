@@ -11,7 +11,6 @@ from typing import Any
 
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-
 from ansible_collections.kubevirt.cdi.plugins.doc_fragments import _auth, _auth_plugin
 from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_order import sources_first
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_ensure import Item
+
 from tests.refused_volumes import volume
 
 

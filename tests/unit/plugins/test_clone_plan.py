@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as some
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_plan as planner
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_plan import Facts, Source, StorageClass, Target
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_remedy import plan
+from hypothesis import given
+from hypothesis import strategies as some
 
 GIB = 1024**3
 BOTH = ((("ReadWriteOnce",), "Filesystem"), (("ReadWriteOnce",), "Block"))
@@ -45,7 +44,10 @@ def test_the_profile_chooses(strategy) -> None:
 
 def test_a_profile_that_says_nothing_means_a_snapshot() -> None:
     made = plan(_facts(DISK, FAST._replace(strategy=None)))
-    assert (made.method, made.reason) == ("snapshot", "The storage profile of fast says nothing, and CDI takes snapshot.")
+    assert (made.method, made.reason) == (
+        "snapshot",
+        "The storage profile of fast says nothing, and CDI takes snapshot.",
+    )
 
 
 @pytest.mark.parametrize(("mode", "doubted"), [("Filesystem", True), ("Block", False)])

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _collected as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_facts import volume_facts
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
@@ -20,10 +19,18 @@ TARGET: dict[str, Any] = {**dict.fromkeys(VOLUME_OPTIONS["storage"]["options"]),
 MARKED = {"cdi.kubevirt.io/garbageCollected": "true", "cdi.kubevirt.io/storage.preallocation.requested": "false"}
 
 
-def _claim(kind: str | None = "VolumeImportSource", annotations: dict[str, str] | None = None, **metadata: Any) -> dict[str, Any]:
+def _claim(
+    kind: str | None = "VolumeImportSource", annotations: dict[str, str] | None = None, **metadata: Any
+) -> dict[str, Any]:
     source = {"dataSourceRef": {"apiGroup": "cdi.kubevirt.io", "kind": kind, "name": "source"}} if kind else {}
     return {
-        "metadata": {"name": "disk", "namespace": "demo", "uid": "1", "annotations": {**MARKED, **(annotations or {})}, **metadata},
+        "metadata": {
+            "name": "disk",
+            "namespace": "demo",
+            "uid": "1",
+            "annotations": {**MARKED, **(annotations or {})},
+            **metadata,
+        },
         "spec": {
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": {"storage": "1140850688"}},
@@ -37,7 +44,14 @@ def _claim(kind: str | None = "VolumeImportSource", annotations: dict[str, str] 
 
 def _volume(**options: Any) -> dict[str, Any]:
     defaults = {option: spec.get("default") for option, spec in VOLUME_OPTIONS.items()}
-    return {**defaults, "name": "disk", "namespace": "demo", "source": {"http": {"url": "http://x"}}, "storage": TARGET, **options}
+    return {
+        **defaults,
+        "name": "disk",
+        "namespace": "demo",
+        "source": {"http": {"url": "http://x"}},
+        "storage": TARGET,
+        **options,
+    }
 
 
 @pytest.mark.parametrize(
@@ -67,9 +81,28 @@ def test_which_claims_are_left_of_volumes(claim: Any, collected: bool) -> None:
         # A class without a CSI driver has no populators: its claims do not tell.
         ({"source": {"upload": {}}}, None, []),
         ({"source": {"upload": {}}}, "VolumeImportSource", ["source is VolumeImportSource and not VolumeUploadSource"]),
-        ({"source": {"pvc": {"name": "x"}}}, "VolumeImportSource", ["source is VolumeImportSource and not VolumeCloneSource"]),
-        ({"storage": {**TARGET, "storage_class_name": "thin", "volume_mode": "Filesystem", "access_modes": ["ReadWriteOnce"]}}, None, []),
-        ({"storage": {**TARGET, "storage_class_name": "plain"}}, None, ["storage.storage_class_name is thin and not plain"]),
+        (
+            {"source": {"pvc": {"name": "x"}}},
+            "VolumeImportSource",
+            ["source is VolumeImportSource and not VolumeCloneSource"],
+        ),
+        (
+            {
+                "storage": {
+                    **TARGET,
+                    "storage_class_name": "thin",
+                    "volume_mode": "Filesystem",
+                    "access_modes": ["ReadWriteOnce"],
+                }
+            },
+            None,
+            [],
+        ),
+        (
+            {"storage": {**TARGET, "storage_class_name": "plain"}},
+            None,
+            ["storage.storage_class_name is thin and not plain"],
+        ),
         ({"storage": {**TARGET, "volume_mode": "Block"}}, None, ["storage.volume_mode is Filesystem and not Block"]),
         (
             {"storage": None, "pvc": {**TARGET, "access_modes": ["ReadWriteMany"]}},
@@ -99,7 +132,12 @@ def test_a_claim_grows_when_nothing_else_differs() -> None:
 
 def test_a_collected_volume_has_succeeded() -> None:
     facts = volume_facts(None, _claim())
-    assert (facts["phase"], facts["progress"], facts["collected"], facts["data_volume"]) == ("Succeeded", "100.0%", True, {})
+    assert (facts["phase"], facts["progress"], facts["collected"], facts["data_volume"]) == (
+        "Succeeded",
+        "100.0%",
+        True,
+        {},
+    )
     assert (facts["storage_class_name"], facts["capacity"], facts["scratch"]) == ("thin", "1088Mi", None)
     assert volume_facts(None, None)["collected"] is False and volume_facts(None, None)["phase"] is None
     assert is_populated(None, _claim("VolumeUploadSource"))

@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 import yaml
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _credentials, _renewal, _secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import known_secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import known_secrets
 
 SERVER = "https://cluster.test:6443"
 SECRET = "a-very-secret-token"
@@ -124,7 +123,14 @@ def plugin(tmp_path: Path) -> Callable[[str], dict[str, Any]]:
         script = tmp_path / "plugin.py"
         script.write_text(code)
         version = "client.authentication.k8s.io/v1"
-        return {"exec": {"apiVersion": version, "command": sys.executable, "args": [str(script)], "interactiveMode": "Never"}}
+        return {
+            "exec": {
+                "apiVersion": version,
+                "command": sys.executable,
+                "args": [str(script)],
+                "interactiveMode": "Never",
+            }
+        }
 
     return make
 
@@ -186,11 +192,20 @@ def test_credentials_that_were_rejected_are_renewed_once_for_all_threads(countin
         (_credential(), "printed no status.token; run"),
         (_credential().replace("{}", "null"), "printed no status; run"),
         (_credential(token=17), "printed a status.token that is not a string; run"),
-        (_credential(token="a\nb"), "printed a status.token with a line end or another character that no token has; run"),
+        (
+            _credential(token="a\nb"),
+            "printed a status.token with a line end or another character that no token has; run",
+        ),
         ("print('[' * 100000)", "did not print JSON; run"),
         (_credential(clientKeyData="x"), "printed no status.clientCertificateData; run"),
-        (_credential(token="t", expirationTimestamp="tomorrow"), "printed a status.expirationTimestamp that is no time; run"),
-        (_credential(clientKeyData="x", clientCertificateData="y"), "clientCertificateData holds no certificate; give it in PEM format."),
+        (
+            _credential(token="t", expirationTimestamp="tomorrow"),
+            "printed a status.expirationTimestamp that is no time; run",
+        ),
+        (
+            _credential(clientKeyData="x", clientCertificateData="y"),
+            "clientCertificateData holds no certificate; give it in PEM format.",
+        ),
     ],
 )
 def test_a_credential_plugin_that_fails_is_named_with_its_reason(plugin, code, named) -> None:
@@ -201,14 +216,20 @@ def test_a_credential_plugin_that_fails_is_named_with_its_reason(plugin, code, n
     assert SECRET not in said and "\n" not in said
 
 
-@pytest.mark.parametrize(("name", "told"), [("", "is a directory; correct its path."), ("plugin", "is not executable; allow it with chmod +x.")])
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("", "is a directory; correct its path."), ("plugin", "is not executable; allow it with chmod +x.")],
+)
 def test_a_credential_plugin_that_cannot_be_run_is_told(tmp_path, name, told) -> None:
     (tmp_path / "plugin").write_text("#!/bin/sh\n")
     command = str(tmp_path / name) if name else str(tmp_path)
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "Never"}}
     with pytest.raises(CdiError) as refused:
         connect({"kubeconfig": _kubeconfig(user)})
-    assert str(refused.value) == f"the dictionary in kubeconfig, users['one'].exec: the credential plugin {command!r} {told}"
+    assert (
+        str(refused.value)
+        == f"the dictionary in kubeconfig, users['one'].exec: the credential plugin {command!r} {told}"
+    )
 
 
 @pytest.mark.parametrize("padding", range(270, 300, 5))
@@ -226,9 +247,14 @@ def test_a_credential_plugin_that_never_ends_is_given_up(plugin, monkeypatch) ->
         connect({"kubeconfig": _kubeconfig(plugin("import time; time.sleep(60)"))})
 
 
-@pytest.mark.parametrize(("hint", "told"), [(None, "install it on the host that runs the task"), ("get it at\n  x.test.", "get it at x.test.")])
+@pytest.mark.parametrize(
+    ("hint", "told"),
+    [(None, "install it on the host that runs the task"), ("get it at\n  x.test.", "get it at x.test.")],
+)
 def test_a_credential_plugin_that_is_not_installed_is_told_with_its_hint(hint, told) -> None:
-    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "no-such-plugin", "installHint": hint}}
+    user = {
+        "exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "no-such-plugin", "installHint": hint}
+    }
     with pytest.raises(CdiError) as refused:
         connect({"kubeconfig": _kubeconfig(user)})
     assert f"the credential plugin 'no-such-plugin' is not installed; {told}" in str(refused.value)
@@ -287,7 +313,10 @@ def test_credentials_in_the_proxys_url_are_sent_to_the_proxy_and_kept_out_of_its
 
 def test_a_proxy_that_cannot_be_used_is_told(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "socks", None)
-    with pytest.raises(CdiError, match="proxy is socks5h://proxy.test:1080, and the Python package PySocks, .* with: pip install PySocks"):
+    with pytest.raises(
+        CdiError,
+        match="proxy is socks5h://proxy.test:1080, and the Python package PySocks, .* with: pip install PySocks",
+    ):
         connect({"host": SERVER, "api_key": "x", "proxy": "socks5://proxy.test:1080"})
 
 
@@ -297,12 +326,18 @@ def test_a_proxy_that_cannot_be_used_is_told(monkeypatch) -> None:
         ({"api_key": f"{SECRET} and more"}, "api_key holds white space"),
         ({"api_key": f"{SECRET}\nX-Header: 1"}, "api_key holds white space"),
         ({"host": f"https://ann:{SECRET}@cluster.test"}, "give them as username and password"),
-        ({"host": "cluster.test:6443"}, "host 'cluster.test:6443' is not a valid API server URL; write it as https://NAME:6443."),
+        (
+            {"host": "cluster.test:6443"},
+            "host 'cluster.test:6443' is not a valid API server URL; write it as https://NAME:6443.",
+        ),
         ({"host": f"ann:{SECRET}@cluster.test:6443"}, "host '***@cluster.test:6443' is not a valid API server URL"),
         ({"host": "https://cluster.test:port"}, "write it as https://NAME:6443"),
         ({"host": "https://[cluster"}, "write it as https://NAME:6443"),
         ({"host": "https://cluster.test\r\nX: 1"}, "write it as https://NAME:6443"),
-        ({"proxy": f"ftp://ann:{SECRET}@proxy.test"}, "proxy is not a valid proxy URL; write it as http://NAME:3128; percent-encode"),
+        (
+            {"proxy": f"ftp://ann:{SECRET}@proxy.test"},
+            "proxy is not a valid proxy URL; write it as http://NAME:3128; percent-encode",
+        ),
         ({"proxy": f"http://ann:{SECRET}@proxy.test:x"}, "proxy is not a valid proxy URL"),
         ({"proxy": f"http://ann:p@ss/{SECRET}?@proxy.test:3128"}, "proxy is not a valid proxy URL"),
         ({"impersonate_groups": ["ops"]}, "without impersonate_user"),
@@ -310,11 +345,17 @@ def test_a_proxy_that_cannot_be_used_is_told(monkeypatch) -> None:
         ({"ca_cert": "/nonexistent/ca"}, "ca_cert '/nonexistent/ca' does not exist; give the path of a PEM file."),
         ({"ca_cert": "/"}, "ca_cert '/' is a directory; give the path of a PEM file."),
         ({"ca_cert": "/nul\0"}, "ca_cert is not a path; give the path of a PEM file."),
-        ({"client_cert": "/nonexistent/crt", "client_key": "/nonexistent/key"}, "client_cert '/nonexistent/crt' does not exist"),
+        (
+            {"client_cert": "/nonexistent/crt", "client_key": "/nonexistent/key"},
+            "client_cert '/nonexistent/crt' does not exist",
+        ),
         ({"client_cert": "/dev/null"}, "client_cert is set without client_key; set both"),
         ({"client_key": "/dev/null"}, "client_key is set without client_cert; set both"),
         ({"password": SECRET}, "password is set without username; set both."),
-        ({"api_key": None}, "host is set, but neither api_key nor a client certificate is; set api_key, or client_cert and client_key."),
+        (
+            {"api_key": None},
+            "host is set, but neither api_key nor a client certificate is; set api_key, or client_cert and client_key.",
+        ),
     ],
 )
 def test_options_that_lead_nowhere_are_refused_without_secrets(params, named) -> None:
@@ -334,13 +375,17 @@ def test_nothing_given_and_nothing_there_says_what_to_give() -> None:
 
 def test_a_variable_whose_files_are_all_missing_is_named_with_them(monkeypatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nope/a:/nope/b")
-    with pytest.raises(CdiError, match=r"none of the files of the variable KUBECONFIG exists \('/nope/a', '/nope/b'\); give"):
+    with pytest.raises(
+        CdiError, match=r"none of the files of the variable KUBECONFIG exists \('/nope/a', '/nope/b'\); give"
+    ):
         connect({})
 
 
 def test_of_a_kubeconfig_with_many_users_the_one_that_is_used_is_looked_for(write) -> None:
     """All before it is known which, as errors may name them. In all that is shown, hundreds would be looked for for minutes."""
-    config = _kubeconfig({"token": SECRET, "misspelt": "secret-too"}, **{"proxy-url": "http://ann:proxy-secret@proxy.test"})
+    config = _kubeconfig(
+        {"token": SECRET, "misspelt": "secret-too"}, **{"proxy-url": "http://ann:proxy-secret@proxy.test"}
+    )
     config["users"] += [{"name": str(number), "user": {"token": f"secret-of-{number}"}} for number in range(300)]
     for kubeconfig in (config, write(config)):
         connect({"kubeconfig": kubeconfig, "password": "pass-word", "username": "ann"})
@@ -350,7 +395,10 @@ def test_of_a_kubeconfig_with_many_users_the_one_that_is_used_is_looked_for(writ
     assert "secret-of-299" in known_secrets()
 
 
-@pytest.mark.parametrize(("login", "known"), [("a-token-that-is-long", {"a-token-that-is-long"}), ("ann", set()), ("ann:p%40w-secret", {"p@w-secret"})])
+@pytest.mark.parametrize(
+    ("login", "known"),
+    [("a-token-that-is-long", {"a-token-that-is-long"}), ("ann", set()), ("ann:p%40w-secret", {"p@w-secret"})],
+)
 def test_the_secret_of_a_proxy_in_the_environment_is_known(monkeypatch, login, known) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://{login}@proxy.test:3128")
     connect({"host": SERVER, "api_key": "x"})
@@ -358,7 +406,9 @@ def test_the_secret_of_a_proxy_in_the_environment_is_known(monkeypatch, login, k
 
 
 def test_what_surveys_leave_empty_is_not_given(monkeypatch, tmp_path) -> None:
-    empty = {name: "" for name in ("host", "context", "username", "password", "client_cert", "proxy", "no_proxy", "impersonate_user")}
+    empty = dict.fromkeys(
+        ("host", "context", "username", "password", "client_cert", "proxy", "no_proxy", "impersonate_user"), ""
+    )
     params = {**empty, "kubeconfig": _kubeconfig(), "impersonate_groups": [""], "proxy_headers": {"basic_auth": ""}}
     connection = connect(params)
     assert (connection.host, _sent(connection)) == (SERVER, f"Bearer {SECRET}")

@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import clone_facts, explain
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+
 from tests.refused_volumes import volume
 
 
@@ -51,7 +51,10 @@ def test_what_cdi_writes_again_in_its_own_way_is_no_drift() -> None:
         ({"source": {"upload": {}}}, "source.blank: set on the cluster, not requested"),
         ({"source": {"upload": {}}}, "source.upload: unset on the cluster, set requested"),
         ({"source": {"pvc": {"name": "golden"}}}, "source.pvc.name: unset on the cluster, 'golden' requested"),
-        ({"storage": {"size": "1Gi", "storage_class_name": "thin"}}, "storage.storage_class_name: unset on the cluster, 'thin' requested"),
+        (
+            {"storage": {"size": "1Gi", "storage_class_name": "thin"}},
+            "storage.storage_class_name: unset on the cluster, 'thin' requested",
+        ),
         ({"storage": {"size": "512Mi"}}, "storage.size: '1024Mi' on the cluster, '512Mi' requested"),
         ({"storage": {"size": "3Gi"}}, "storage.size: '1Gi' on the cluster, '3Gi' requested"),
         ({"storage": {"size": "0.3Gi"}}, "storage.size: '1Gi' on the cluster, '322122548' requested"),
@@ -73,8 +76,14 @@ def test_drift_names_the_field_and_both_values(options: dict[str, Any], told: st
         ({"storage": {"size": "1Gi", "volume_mode": "Filesystem"}, "content_type": "kubevirt"}, ""),
         ({"preallocation": False}, ""),
         ({"preallocation": True}, "preallocation: unset on the cluster, true requested"),
-        ({"storage": {"size": "1Gi", "storage_class_name": "niht"}}, "storage.storage_class_name: unset on the cluster, 'niht' requested"),
-        ({"storage": {"size": "1Gi", "volume_mode": "Block"}}, "storage.volume_mode: unset on the cluster, 'Block' requested"),
+        (
+            {"storage": {"size": "1Gi", "storage_class_name": "niht"}},
+            "storage.storage_class_name: unset on the cluster, 'niht' requested",
+        ),
+        (
+            {"storage": {"size": "1Gi", "volume_mode": "Block"}},
+            "storage.volume_mode: unset on the cluster, 'Block' requested",
+        ),
         ({"content_type": "archive"}, "content_type: unset on the cluster, 'archive' requested"),
     ],
 )
@@ -89,7 +98,9 @@ def test_to_write_down_what_cdi_has_chosen_is_no_difference(asked: dict[str, Any
 
 def test_a_field_that_is_no_longer_asked_for_is_drift() -> None:
     stored = rules.desired(volume(preallocation=True))
-    assert rules.spec_drift(rules.desired(volume()), stored).lines == ["preallocation: true on the cluster, not requested"]
+    assert rules.spec_drift(rules.desired(volume()), stored).lines == [
+        "preallocation: true on the cluster, not requested"
+    ]
 
 
 CLONE = {"spec": {"source": {"pvc": {"name": "golden"}}}}
@@ -170,7 +181,12 @@ FIRST, SECOND = {"previous": "", "current": "one"}, {"previous": "one", "current
     [
         ({"checkpoints": [FIRST]}, {"checkpoints": [FIRST, SECOND]}, [], True),
         ({"checkpoints": [FIRST]}, {"checkpoints": [FIRST], "final_checkpoint": True}, [], True),
-        ({"checkpoints": [FIRST], "final_checkpoint": True}, {"checkpoints": [FIRST], "final_checkpoint": False}, [], True),
+        (
+            {"checkpoints": [FIRST], "final_checkpoint": True},
+            {"checkpoints": [FIRST], "final_checkpoint": False},
+            [],
+            True,
+        ),
         ({"checkpoints": [FIRST]}, {"checkpoints": [FIRST], "final_checkpoint": False}, [], False),
         ({}, {"checkpoints": [FIRST]}, [], True),
         ({"checkpoints": [FIRST]}, {}, ["checkpoints: "], True),
@@ -248,8 +264,14 @@ def test_a_claim_is_taken_only_when_that_is_said_in_words() -> None:
     ("asked", "told"),
     [
         ({"size": "3Gi"}, "storage.size: '2Gi' on the claim, '3Gi' requested"),
-        ({"size": "1Gi", "storage_class_name": "fast"}, "storage.storage_class_name: 'thin' on the claim, 'fast' requested"),
-        ({"size": "2048Mi", "volume_mode": "Block"}, "storage.volume_mode: 'Filesystem' on the claim, 'Block' requested"),
+        (
+            {"size": "1Gi", "storage_class_name": "fast"},
+            "storage.storage_class_name: 'thin' on the claim, 'fast' requested",
+        ),
+        (
+            {"size": "2048Mi", "volume_mode": "Block"},
+            "storage.volume_mode: 'Filesystem' on the claim, 'Block' requested",
+        ),
     ],
 )
 def test_a_claim_that_is_another_is_not_taken(asked: Any, told: str) -> None:

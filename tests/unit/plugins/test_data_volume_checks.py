@@ -8,10 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_checks import check, needs_newer, uses_newer
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import SINCE, SPEC_OPTIONS
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+
 from tests.refused_volumes import ACCEPTED, BY_CDI, BY_US, volume
 
 
@@ -50,7 +50,11 @@ def test_what_is_deleted_needs_no_more_than_its_name() -> None:
 @pytest.mark.parametrize(
     ("options", "installed", "told"),
     [
-        ({"source": {"http": {"url": "http://x", "checksum": "md5:0"}}}, "v1.64.0", "source.http.checksum is known to CDI since 1.65.0"),
+        (
+            {"source": {"http": {"url": "http://x", "checksum": "md5:0"}}},
+            "v1.64.0",
+            "source.http.checksum is known to CDI since 1.65.0",
+        ),
         ({"source": {"http": {"url": "http://x", "checksum": "md5:0"}}}, "v1.65.0", ""),
         ({"source": {"http": {"url": "http://x"}}}, "v1.61.1", ""),
         ({"service_account_name": "worker"}, "v1.64.9", "service_account_name is known to CDI since 1.65.0"),

@@ -24,7 +24,11 @@ VOLUME: dict[str, Any] = {
 }
 CLAIM: dict[str, Any] = {
     "metadata": {"name": "disk", "namespace": "demo", "uid": "u-1"},
-    "spec": {"storageClassName": "thin", "volumeMode": "Filesystem", "resources": {"requests": {"storage": "71135396"}}},
+    "spec": {
+        "storageClassName": "thin",
+        "volumeMode": "Filesystem",
+        "resources": {"requests": {"storage": "71135396"}},
+    },
     "status": {"capacity": {"storage": "68Mi"}},
 }
 SETTINGS = Settings({"status": {"filesystemOverhead": {"global": "0.06"}}}, (1, 65, 0), {}, "thin", "thin")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume_growth as growth
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
@@ -16,7 +15,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILE
 GIB = 1 << 30
 
 
-def _claim(request: str = "2Gi", capacity: str | None = "2Gi", grown_to: str | None = None, **status: Any) -> dict[str, Any]:
+def _claim(
+    request: str = "2Gi", capacity: str | None = "2Gi", grown_to: str | None = None, **status: Any
+) -> dict[str, Any]:
     annotations = {growth.GROWN_TO: grown_to} if grown_to else {}
     size = {"capacity": {"storage": capacity}} if capacity else {}
     return {
@@ -48,9 +49,26 @@ def _condition(kind: str, message: str = "", status: str = "True") -> list[dict[
         (_claim(capacity="1Gi", allocatedResourceStatuses={"storage": "ControllerResizeInfeasible"}), FAILED),
         (_claim(capacity="1Gi", allocatedResourceStatuses={"storage": "ControllerResizeInProgress"}), WAITING),
         # A file system that waits for a pod may be that of an earlier growth.
-        (_claim(capacity="1Gi", allocatedResources={"storage": "2Gi"}, conditions=_condition("FileSystemResizePending")), REACHED),
-        (_claim(capacity="1Gi", allocatedResources={"storage": "1.5Gi"}, conditions=_condition("FileSystemResizePending")), FAILED),
-        (_claim("10Ti", "1Gi", allocatedResources={"storage": "2Gi"}, conditions=_condition("FileSystemResizePending")), FAILED),
+        (
+            _claim(
+                capacity="1Gi", allocatedResources={"storage": "2Gi"}, conditions=_condition("FileSystemResizePending")
+            ),
+            REACHED,
+        ),
+        (
+            _claim(
+                capacity="1Gi",
+                allocatedResources={"storage": "1.5Gi"},
+                conditions=_condition("FileSystemResizePending"),
+            ),
+            FAILED,
+        ),
+        (
+            _claim(
+                "10Ti", "1Gi", allocatedResources={"storage": "2Gi"}, conditions=_condition("FileSystemResizePending")
+            ),
+            FAILED,
+        ),
         (
             _claim(
                 "10Ti",
@@ -71,7 +89,10 @@ def test_when_a_volume_has_grown(claim: Any, state: str) -> None:
 
 def test_what_keeps_it_from_growing_is_told() -> None:
     waiting = growth.judge_growth(_claim(capacity="1Gi", conditions=_condition("ControllerResizeError", "no space")))
-    assert waiting.reason == "its claim has 1Gi and requests 2Gi, with the overhead of the file system, ControllerResizeError: no space"
+    assert (
+        waiting.reason
+        == "its claim has 1Gi and requests 2Gi, with the overhead of the file system, ControllerResizeError: no space"
+    )
     infeasible = {"storage": "NodeResizeInfeasible"}
     conditions = _condition("NodeResizeError", "read-only")
     failed = growth.judge_growth(_claim(capacity="1Gi", allocatedResourceStatuses=infeasible, conditions=conditions))
@@ -79,10 +100,14 @@ def test_what_keeps_it_from_growing_is_told() -> None:
 
 
 def test_a_growth_after_one_that_waits_for_a_pod_is_told_what_to_do() -> None:
-    claim = _claim("10Ti", "1Gi", allocatedResources={"storage": "2Gi"}, conditions=_condition("FileSystemResizePending"))
+    claim = _claim(
+        "10Ti", "1Gi", allocatedResources={"storage": "2Gi"}, conditions=_condition("FileSystemResizePending")
+    )
     verdict = growth.judge_growth(claim)
     assert verdict.grace and verdict.reason.startswith("its claim has 1Gi and requests 10Ti")
-    assert verdict.reason.endswith("its file system has yet to grow to 2Gi, which a pod that uses it makes happen: start one, and run the task again")
+    assert verdict.reason.endswith(
+        "its file system has yet to grow to 2Gi, which a pod that uses it makes happen: start one, and run the task again"
+    )
 
 
 def test_what_was_said_of_an_earlier_growth_may_be_taken_back() -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume_wait, _diagnosis_room
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _diagnosis as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_objects import Evidence
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_rules import CLAIM_RULES, WORKER_RULES
 from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING
 from ansible_collections.kubevirt.cdi.plugins.modules import data_volume_info
+
 from tests.unit.plugins import diagnosis_bed as bed
 
 EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "golden"}}}
@@ -25,14 +25,20 @@ EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "gol
 @pytest.mark.parametrize(
     ("phase", "noted", "told"),
     [
-        ("UploadReady", {"kubevirt.cdi/upload-sha256": "a" * 64, "kubevirt.cdi/upload-begun": "2026-01-02T03:04:05Z"}, " since 2026-01-02T03:04:05Z "),
+        (
+            "UploadReady",
+            {"kubevirt.cdi/upload-sha256": "a" * 64, "kubevirt.cdi/upload-begun": "2026-01-02T03:04:05Z"},
+            " since 2026-01-02T03:04:05Z ",
+        ),
         ("UploadReady", {"kubevirt.cdi/upload-sha256": "a" * 64}, "not finished (file with SHA-256 aaaaaaaaaaaa...)"),
         ("UploadReady", {}, None),
         ("UploadScheduled", {"kubevirt.cdi/upload-sha256": "a" * 64}, None),
         ("Succeeded", {"kubevirt.cdi/upload-sha256": "a" * 64}, None),
     ],
 )
-def test_an_upload_that_was_begun_and_not_finished_is_a_problem(phase: str, noted: dict[str, str], told: str | None) -> None:
+def test_an_upload_that_was_begun_and_not_finished_is_a_problem(
+    phase: str, noted: dict[str, str], told: str | None
+) -> None:
     owner = [{"kind": "DataVolume", "uid": bed.VOLUME}]
     claim = {"metadata": {"name": "disk", "uid": bed.CLAIM, "annotations": noted, "ownerReferences": owner}, "spec": {}}
     explained = rules.explain(bed.stored(phase, Running={"status": "True"}), Evidence(claims=[claim]))
@@ -74,7 +80,13 @@ def test_what_cannot_heal_fails_at_once_with_its_remedy() -> None:
     stored = bed.stored("ImportInProgress", Running={"reason": "Error", "message": message})
     verdict = rules.judge(bed.volume(), stored)
     assert (verdict.state, verdict.grace) == (FAILED, 0)
-    told = {"phase": "ImportInProgress", "cause": "source_not_found", "message": f"Error: {message}", "remedy": "correct the URL", "since": None}
+    told = {
+        "phase": "ImportInProgress",
+        "cause": "source_not_found",
+        "message": f"Error: {message}",
+        "remedy": "correct the URL",
+        "since": None,
+    }
     assert rules.explain(stored) == told
     assert rules.sentence(rules.explain(stored)) == f"phase ImportInProgress, Error: {message}; correct the URL."
 
@@ -118,11 +130,15 @@ def test_what_trying_again_cannot_repair_is_a_failure_at_once(reason: str, messa
 def test_what_is_said_of_healthy_volumes_is_no_failure(reason: str, message: str) -> None:
     stored = bed.stored("ImportScheduled", Bound=bed.PENDING, Running={"reason": reason, "message": message})
     noise = [
-        bed.event(bed.POD, "FailedScheduling", "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."),
+        bed.event(
+            bed.POD, "FailedScheduling", "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+        ),
         bed.event(bed.POD, "FailedScheduling", '0/1 nodes: persistentvolumeclaim "prime-x-scratch" not found.'),
         bed.event(bed.POD, "FailedMount", "error processing PVC a/b: PVC is not bound"),
         bed.event(bed.CLAIM, "ErrCreatingPVCPrime", 'persistentvolumeclaims "prime-x" already exists'),
-        bed.event(bed.CLAIM, "ProvisioningFailed", "Error saving claim: the object has been modified; please try again"),
+        bed.event(
+            bed.CLAIM, "ProvisioningFailed", "Error saving claim: the object has been modified; please try again"
+        ),
     ]
     assert rules.judge(bed.volume(), stored).state == WAITING
     assert rules.judge(bed.volume(), stored, bed.around(*noise, pod={"conditions": []})).state == WAITING
@@ -146,7 +162,9 @@ def test_a_worker_that_fails_may_be_started_three_times() -> None:
 def test_a_worker_that_runs_has_overcome_what_was_said_before() -> None:
     stale = {"message": "target PVC disk Pending and [prime-x] : got 404. Status: 404 Not Found"}
     stored = bed.stored("ImportInProgress", 3, Bound=stale, Running={"status": "True", "reason": "Pod is running"})
-    assert rules.judge(bed.volume(), stored, bed.around(bed.event(bed.PRIME, "ProvisioningFailed", "no"))).state == WAITING
+    assert (
+        rules.judge(bed.volume(), stored, bed.around(bed.event(bed.PRIME, "ProvisioningFailed", "no"))).state == WAITING
+    )
 
 
 def test_a_clone_without_a_worker_is_looked_at_although_it_runs() -> None:
@@ -170,7 +188,10 @@ def test_a_time_out_always_has_something_to_say() -> None:
 def test_a_worker_without_memory_tells_that_and_not_its_log() -> None:
     running = {"reason": "OOMKilled", "message": "I1121 importer.go:1] x509: nothing of the kind"}
     found = rules.explain(bed.stored("ImportInProgress", Running=running))
-    assert (found["cause"], found["message"]) == ("worker_out_of_memory", "OOMKilled: the pod needs more memory than its limit")
+    assert (found["cause"], found["message"]) == (
+        "worker_out_of_memory",
+        "OOMKilled: the pod needs more memory than its limit",
+    )
 
 
 def test_a_volume_moves_when_its_phase_or_its_progress_does() -> None:
@@ -192,5 +213,7 @@ def test_each_cause_is_documented() -> None:
     named = {rule.cause for rule in (*WORKER_RULES, *CLAIM_RULES)}
     for module in (rules, _diagnosis_room, _data_volume_wait):
         source = Path(str(module.__file__)).read_text(encoding="utf-8")
-        named |= set(re.findall(r'(?:Diagnosis|Refusal)\(\s*"(\w+)"', source)) | set(re.findall(r'"?cause"?[=:] ?"(\w+)"', source))
+        named |= set(re.findall(r'(?:Diagnosis|Refusal)\(\s*"(\w+)"', source)) | set(
+            re.findall(r'"?cause"?[=:] ?"(\w+)"', source)
+        )
     assert not named - documented

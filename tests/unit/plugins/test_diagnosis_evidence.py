@@ -11,21 +11,30 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _diagnosis as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_objects import Evidence, warnings_about
 from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, WAITING
+
 from tests.unit.plugins import diagnosis_bed as bed
 
 
 @pytest.mark.parametrize(
     ("event", "cause"),
     [
-        (bed.event(bed.PRIME, "ProvisioningFailed", 'storageclass.storage.k8s.io "no" not found'), "storage_class_missing"),
-        (bed.event(bed.PRIME, "ProvisioningFailed", "rpc error: code = InvalidArgument desc = no"), "provisioning_failed"),
+        (
+            bed.event(bed.PRIME, "ProvisioningFailed", 'storageclass.storage.k8s.io "no" not found'),
+            "storage_class_missing",
+        ),
+        (
+            bed.event(bed.PRIME, "ProvisioningFailed", "rpc error: code = InvalidArgument desc = no"),
+            "provisioning_failed",
+        ),
         (bed.event(bed.CLAIM, "ErrExceededQuota", "exceeded quota: q"), "quota_exceeded"),
         (bed.event(bed.CLAIM, "ErrCreatingPVCPrime", "forbidden: exceeded quota: q, requested"), "quota_exceeded"),
-        (bed.event(bed.POD, "FailedMount", 'SetUp failed for volume "v" : configmap "ca" not found'), "config_map_missing"),
+        (
+            bed.event(bed.POD, "FailedMount", 'SetUp failed for volume "v" : configmap "ca" not found'),
+            "config_map_missing",
+        ),
         (bed.event(bed.POD, "Failed", 'Error: secret "s" not found', "Pod"), "secret_missing"),
     ],
 )
@@ -37,7 +46,10 @@ def test_events_tell_what_the_volume_does_not(event: Any, cause: str) -> None:
 @pytest.mark.parametrize(
     ("around", "cause"),
     [
-        (bed.around(pod={"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull"}}}]}), "image_pull_failed"),
+        (
+            bed.around(pod={"containerStatuses": [{"state": {"waiting": {"reason": "ErrImagePull"}}}]}),
+            "image_pull_failed",
+        ),
         (bed.around(pod={"conditions": [{"type": "PodScheduled", "status": "True"}]}, prime="Bound"), None),
         (bed.owned(bed.CLAIM, annotations={"cdi.kubevirt.io/cloneError": "token missing"}), "clone_token_invalid"),
         (bed.owned(bed.PRIME, storageClassName=None), "storage_class_missing"),
@@ -45,7 +57,12 @@ def test_events_tell_what_the_volume_does_not(event: Any, cause: str) -> None:
         (bed.owned(bed.PRIME, volumeName="pv"), None),
         # Of a class whose provisioner is no CSI driver CDI fills the claim itself, and not by way of another one.
         (Evidence(claims=[bed.item(bed.CLAIM, bed.VOLUME, "DataVolume")]), "claim_pending"),
-        (Evidence(claims=[bed.item(bed.CLAIM, bed.VOLUME, "DataVolume", dataSourceRef={"kind": "VolumeImportSource"})]), None),
+        (
+            Evidence(
+                claims=[bed.item(bed.CLAIM, bed.VOLUME, "DataVolume", dataSourceRef={"kind": "VolumeImportSource"})]
+            ),
+            None,
+        ),
         (bed.snapshot({"message": "no room"}), "snapshot_failed"),
         (bed.snapshot({}), None),
     ],
@@ -57,7 +74,12 @@ def test_pods_claims_and_snapshots_tell_what_the_volume_does_not(around: Any, ca
 def test_without_a_claim_something_must_have_refused_it() -> None:
     stored = bed.stored("Pending", Bound={"reason": "NotFound"})
     assert bed.cause(stored, Evidence(controllers=[bed.controller(1)])) == "claim_missing"
-    made = Evidence((), (), [bed.item(bed.CLAIM, bed.VOLUME, "DataVolume", dataSourceRef={"kind": "VolumeImportSource"})], controllers=[bed.controller(1)])
+    made = Evidence(
+        (),
+        (),
+        [bed.item(bed.CLAIM, bed.VOLUME, "DataVolume", dataSourceRef={"kind": "VolumeImportSource"})],
+        controllers=[bed.controller(1)],
+    )
     assert bed.cause(stored, made) is None
 
 
@@ -80,8 +102,15 @@ def test_events_of_a_claim_that_is_bound_by_now_do_not_count() -> None:
 
 
 def test_what_a_bound_claim_lacks_for_its_scratch_space_counts() -> None:
-    refused = bed.event(bed.PRIME, "ErrExceededQuota", f'persistentvolumeclaims "prime-{bed.CLAIM}-scratch" is forbidden: exceeded quota')
-    assert bed.cause(bed.stored("ImportScheduled", Bound=bed.PENDING), bed.around(refused, prime="Bound")) == "quota_exceeded"
+    refused = bed.event(
+        bed.PRIME,
+        "ErrExceededQuota",
+        f'persistentvolumeclaims "prime-{bed.CLAIM}-scratch" is forbidden: exceeded quota',
+    )
+    assert (
+        bed.cause(bed.stored("ImportScheduled", Bound=bed.PENDING), bed.around(refused, prime="Bound"))
+        == "quota_exceeded"
+    )
 
 
 def test_a_helper_that_is_gone_is_known_by_its_name() -> None:
@@ -104,17 +133,25 @@ def test_what_an_event_has_said_for_long_needs_no_patience() -> None:
     stored = bed.stored("ImportScheduled", Bound=bed.PENDING)
     assert rules.judge(bed.volume(), stored, bed.around(once)).grace > 0
     assert rules.judge(bed.volume(), stored, bed.around(again)).grace == 0
-    condition = bed.stored("ImportScheduled", Bound={**bed.PENDING, "message": "failed to provision volume: code = Internal"})
-    assert rules.judge(bed.volume(), condition).grace > 0 == rules.judge(bed.volume(), condition, bed.around(again)).grace
+    condition = bed.stored(
+        "ImportScheduled", Bound={**bed.PENDING, "message": "failed to provision volume: code = Internal"}
+    )
+    assert (
+        rules.judge(bed.volume(), condition).grace > 0 == rules.judge(bed.volume(), condition, bed.around(again)).grace
+    )
 
 
 def test_a_storage_without_room_has_failed_unless_others_work_and_give_some_back() -> None:
-    full = bed.event(bed.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = the pool is full", last="00:00:10")
+    full = bed.event(
+        bed.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = the pool is full", last="00:00:10"
+    )
     stored = bed.stored("ImportScheduled", Bound=bed.PENDING)
     assert rules.judge(bed.volume(), stored, bed.around(full)).state == FAILED
     assert "make room in the storage" in rules.explain(stored, bed.around(full))["remedy"]
     assert bed.cause(stored, bed.around(full)) == "storage_full"
-    assert rules.judge(bed.volume(), stored, bed.around(full, others=[bed.item(bed.SCRATCH, bed.OTHER)])).state == WAITING
+    assert (
+        rules.judge(bed.volume(), stored, bed.around(full, others=[bed.item(bed.SCRATCH, bed.OTHER)])).state == WAITING
+    )
 
 
 def test_a_quota_that_others_use_for_a_while_is_waited_for() -> None:
@@ -143,16 +180,32 @@ def test_a_pod_that_no_node_takes(message: str, state: str) -> None:
 
 def test_a_pod_that_no_node_takes_says_since_when_and_what_it_requests() -> None:
     since = datetime.now(timezone.utc) - timedelta(seconds=40)
-    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes are available: 1 Insufficient cpu."}
+    condition = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "0/1 nodes are available: 1 Insufficient cpu.",
+    }
     around = bed.around(pod={"conditions": [{**condition, "lastTransitionTime": f"{since:%Y-%m-%dT%H:%M:%SZ}"}]})
     ((_kind, pod),) = around.owned[bed.PRIME]
-    pod["spec"] = {"containers": [{"resources": {"requests": {"cpu": "100m", "memory": "60M"}}}, {"resources": {"requests": {"cpu": "0.1"}}}, {}]}
+    pod["spec"] = {
+        "containers": [
+            {"resources": {"requests": {"cpu": "100m", "memory": "60M"}}},
+            {"resources": {"requests": {"cpu": "0.1"}}},
+            {},
+        ]
+    }
     stored = bed.stored("ImportScheduled", Bound=bed.PENDING)
     explained = rules.explain(stored, around)
-    assert explained["message"] == "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu (the pod requests 200m CPU, 60M memory)"
+    assert (
+        explained["message"]
+        == "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu (the pod requests 200m CPU, 60M memory)"
+    )
     assert explained["since"] == f"{since:%Y-%m-%dT%H:%M:%SZ}" and 39 < rules.seconds_since(explained) < 60
     told = rules.judge(bed.volume(), stored, around).reason
-    assert re.match(r"phase ImportScheduled, Unschedulable since 4\d s: 0/1 nodes .*; make room on a node for CDI's pods$", told), told
+    assert re.match(
+        r"phase ImportScheduled, Unschedulable since 4\d s: 0/1 nodes .*; make room on a node for CDI's pods$", told
+    ), told
 
 
 def test_a_controller_that_is_down_says_nothing_so_we_do() -> None:
@@ -181,7 +234,11 @@ def test_warnings_say_what_the_diagnosis_does_not() -> None:
         bed.event(bed.CLAIM, "R", "zeroth"),
         bed.event(bed.CLAIM, "R", "first", last="00:00:01"),
         bed.event(bed.OTHER, "R", "other"),
-        bed.event(bed.PRIME, "FailedScheduling", 'error getting PVC: could not find v1.PersistentVolumeClaim "demo/disk-scratch"'),
+        bed.event(
+            bed.PRIME,
+            "FailedScheduling",
+            'error getting PVC: could not find v1.PersistentVolumeClaim "demo/disk-scratch"',
+        ),
     )
     told = warnings_about(bed.stored("Pending"), around, {"message": "R: told"})
     assert told == ["R: first", "R: second", "R: third"]

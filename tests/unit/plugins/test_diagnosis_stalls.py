@@ -9,10 +9,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _diagnosis as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_objects import Evidence
 from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, WAITING
+
 from tests.unit.plugins import diagnosis_bed as bed
 
 HTTP = "Unable to connect to http data source: expected status code 200, got {0}. Status: {0} Something"
@@ -52,7 +52,9 @@ def test_the_status_of_the_images_server_is_its_fault(text: str, status: int, ca
     assert rules.judge(bed.volume(), stored)[::2] == (FAILED, 0)
 
 
-@pytest.mark.parametrize("said", [CUT, "read tcp 10.0.0.1:1->10.0.0.2:80: read: connection reset by peer", "http2: server sent GOAWAY"])
+@pytest.mark.parametrize(
+    "said", [CUT, "read tcp 10.0.0.1:1->10.0.0.2:80: read: connection reset by peer", "http2: server sent GOAWAY"]
+)
 def test_an_answer_that_is_cut_twice_makes_no_progress(said: str) -> None:
     running = {"reason": "ImagePullFailed", "message": said}
     assert rules.judge(bed.volume(), bed.stored("ImportInProgress", 0, Running=running)).state == WAITING
@@ -66,7 +68,9 @@ def test_an_answer_that_is_cut_twice_makes_no_progress(said: str) -> None:
 
 
 def importing(**running: str) -> dict[str, Any]:
-    stored = bed.stored("ImportInProgress", Bound=bed.PENDING, Running={"status": "True", "reason": "Pod is running", **running})
+    stored = bed.stored(
+        "ImportInProgress", Bound=bed.PENDING, Running={"status": "True", "reason": "Pod is running", **running}
+    )
     return {**stored, "spec": {"source": {"http": {"url": "http://server/disk"}}}}
 
 
@@ -84,18 +88,29 @@ def worker(seconds: float, log: str = ASKED, **last: Any) -> Evidence:
         (20, ASKED, "N/A", True),
         (5, ASKED, "N/A", False),
         (20, ASKED, "3.00%", False),
-        (20, f"{ASKED}I1129 07:53:06.013511       1 data-processor.go:260] New phase: ValidatePreScratch\n", "N/A", False),
+        (
+            20,
+            f"{ASKED}I1129 07:53:06.013511       1 data-processor.go:260] New phase: ValidatePreScratch\n",
+            "N/A",
+            False,
+        ),
         (20, "", "N/A", False),
     ],
 )
-def test_an_importer_that_gets_no_answer_is_told_from_one_that_works(seconds: float, log: str, progress: str, silent: bool) -> None:
+def test_an_importer_that_gets_no_answer_is_told_from_one_that_works(
+    seconds: float, log: str, progress: str, silent: bool
+) -> None:
     stored, around = importing(), worker(seconds, log)
     stored["status"]["progress"] = progress
     assert bed.cause(stored, around) == ("source_silent" if silent else None)
     assert rules.judge(bed.volume(), stored, around).state == (FAILED if silent else WAITING)
     if silent:
         found = rules.explain(stored, around, still=21)
-        assert found["message"].startswith("no progress since 2") and "curl --location" in found["remedy"] and "wait_timeout" not in found["remedy"]
+        assert (
+            found["message"].startswith("no progress since 2")
+            and "curl --location" in found["remedy"]
+            and "wait_timeout" not in found["remedy"]
+        )
 
 
 def test_only_the_log_of_a_worker_that_seems_to_do_nothing_is_asked_for() -> None:
@@ -137,7 +152,10 @@ def user(phase: str = "Running", machine: str = "", *, name: str = "user", reads
     owners = [{"kind": "VirtualMachineInstance", "name": machine, "controller": True}] if machine else []
     return {
         "metadata": {"name": name, "namespace": "demo", "ownerReferences": owners},
-        "spec": {"containers": [{"volumeMounts": [mount]}], "volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": "golden"}}]},
+        "spec": {
+            "containers": [{"volumeMounts": [mount]}],
+            "volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": "golden"}}],
+        },
         "status": {"phase": phase},
     }
 
@@ -149,14 +167,27 @@ def detection() -> dict[str, Any]:
     return pod
 
 
-@pytest.mark.parametrize("running", [{"status": "True", "reason": "Pod is running"}, {"status": "True", "reason": "Populator is running"}, {"status": "False"}])
+@pytest.mark.parametrize(
+    "running",
+    [
+        {"status": "True", "reason": "Pod is running"},
+        {"status": "True", "reason": "Populator is running"},
+        {"status": "False"},
+    ],
+)
 @pytest.mark.parametrize(
     ("users", "told"),
     [
         ({}, IN_USE),
-        ({"demo": [user()]}, "the source claim 'demo/golden' is in use by pod demo/user, and CDI waits until it is not"),
+        (
+            {"demo": [user()]},
+            "the source claim 'demo/golden' is in use by pod demo/user, and CDI waits until it is not",
+        ),
         ({"demo": [user(machine="vm")]}, "is in use by VirtualMachineInstance demo/vm (pod demo/user)"),
-        ({"demo": [user(name="reader", reads=True), user()]}, "the source claim 'demo/golden' is in use by pod demo/user, and CDI waits"),
+        (
+            {"demo": [user(name="reader", reads=True), user()]},
+            "the source claim 'demo/golden' is in use by pod demo/user, and CDI waits",
+        ),
         ({"demo": [user(name="reader", reads=True)]}, None),
         ({"demo": [detection()]}, None),
         ({"demo": [detection(), user()]}, "is in use by pod demo/user, and CDI waits"),
@@ -164,7 +195,9 @@ def detection() -> dict[str, Any]:
         ({"demo": []}, None),
     ],
 )
-def test_a_clone_waits_for_the_pods_that_use_its_source(running: dict[str, str], users: dict[str, Any], told: str | None) -> None:
+def test_a_clone_waits_for_the_pods_that_use_its_source(
+    running: dict[str, str], users: dict[str, Any], told: str | None
+) -> None:
     """A copy has a pod that runs already: the upload server of its target."""
     stored = bed.stored("CloneInProgress", Bound=bed.PENDING, Running=running)
     around = bed.around(bed.event(bed.CLAIM, "CloneSourceInUse", IN_USE))
@@ -183,11 +216,18 @@ def test_a_copy_that_has_begun_has_no_user_before_it() -> None:
     assert bed.cause(stored, bed.around(bed.event(bed.CLAIM, "CloneSourceInUse", IN_USE))) is None
 
 
-def pod_of_others(phase: str, labels: dict[str, str] | None = None, seconds: float = 20, scheduled: bool = True, **container: Any) -> dict[str, Any]:
+def pod_of_others(
+    phase: str, labels: dict[str, str] | None = None, seconds: float = 20, scheduled: bool = True, **container: Any
+) -> dict[str, Any]:
     pod = bed.item(bed.SCRATCH, bed.OTHER)
     pod["metadata"]["labels"] = labels or {}
     conditions = [{"type": "PodScheduled", "status": str(scheduled)}]
-    pod["status"] = {"phase": phase, "startTime": ago(seconds), "conditions": conditions, "containerStatuses": [container] if container else []}
+    pod["status"] = {
+        "phase": phase,
+        "startTime": ago(seconds),
+        "conditions": conditions,
+        "containerStatuses": [container] if container else [],
+    }
     return pod
 
 
@@ -210,16 +250,28 @@ SENT = {"kubevirt.cdi/upload-sha256": "a"}
         (lambda: ([pod_of_others("Running", **RUNNING)], []), True),
         (lambda: ([pod_of_others("Succeeded")], []), True),
         (lambda: ([pod_of_others("Failed")], []), False),
-        (lambda: ([pod_of_others("Running", state={"waiting": {"reason": "CrashLoopBackOff"}}, restartCount=2)], []), False),
+        (
+            lambda: ([pod_of_others("Running", state={"waiting": {"reason": "CrashLoopBackOff"}}, restartCount=2)], []),
+            False,
+        ),
         (lambda: ([pod_of_others("Running", state={"terminated": {"exitCode": 1}}, restartCount=0)], []), False),
         (lambda: ([pod_of_others("Running", state={"terminated": {"exitCode": 0}}, restartCount=0)], []), True),
         (lambda: ([pod_of_others("Running", state={"running": {"startedAt": ago(1)}}, restartCount=2)], []), False),
         (lambda: ([pod_of_others("Running", state={"running": {"startedAt": ago(30)}}, restartCount=1)], []), True),
         (lambda: ([pod_of_others("Running", UPLOAD_SERVER, **RUNNING)], [claim_of_others(60)]), False),
         (lambda: ([pod_of_others("Running", UPLOAD_SERVER, **RUNNING)], [claim_of_others(60, **SENT)]), True),
-        (lambda: ([pod_of_others("Running", UPLOAD_SERVER, **RUNNING)], [claim_of_others(60, **{"cdi.kubevirt.io/cloneType": "copy"})]), True),
+        (
+            lambda: (
+                [pod_of_others("Running", UPLOAD_SERVER, **RUNNING)],
+                [claim_of_others(60, **{"cdi.kubevirt.io/cloneType": "copy"})],
+            ),
+            True,
+        ),
         (lambda: ([pod_of_others("Pending", seconds=3, state={"waiting": {"reason": "ContainerCreating"}})], []), True),
-        (lambda: ([pod_of_others("Pending", seconds=60, state={"waiting": {"reason": "ContainerCreating"}})], []), False),
+        (
+            lambda: ([pod_of_others("Pending", seconds=60, state={"waiting": {"reason": "ContainerCreating"}})], []),
+            False,
+        ),
         (lambda: ([pod_of_others("Pending", seconds=3, state={"waiting": {"reason": "ImagePullBackOff"}})], []), False),
         (lambda: ([pod_of_others("Pending", seconds=3, scheduled=False)], []), False),
         (lambda: ([], [claim_of_others(2)]), True),
@@ -238,7 +290,9 @@ SENT = {"kubevirt.cdi/upload-sha256": "a"}
         ("ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool", "storage_full"),
     ],
 )
-def test_what_others_do_not_give_back_is_not_waited_for(others: Any, works: bool, reason: str, said: str, cause: str) -> None:
+def test_what_others_do_not_give_back_is_not_waited_for(
+    others: Any, works: bool, reason: str, said: str, cause: str
+) -> None:
     stored = bed.stored("Pending", Bound=bed.PENDING)
     pods, claims = others()  # Now, as their age counts.
     own = [bed.item(bed.CLAIM, bed.VOLUME, "DataVolume"), bed.item(bed.PRIME, bed.CLAIM)]
@@ -254,14 +308,21 @@ def test_others_that_have_warnings_do_not_work() -> None:
     said = [bed.event(bed.PRIME, "ProvisioningFailed", full), bed.event(bed.OTHER, "ProvisioningFailed", full)]
     assert rules.judge(bed.volume(), stored, bed.around(*said, others=[young])).state == FAILED
     # This is said of every claim.
-    noise = bed.event(bed.OTHER, "ProvisioningFailed", "Error saving claim: the object has been modified; please try again")
+    noise = bed.event(
+        bed.OTHER, "ProvisioningFailed", "Error saving claim: the object has been modified; please try again"
+    )
     assert rules.judge(bed.volume(), stored, bed.around(said[0], noise, others=[young])).state == WAITING
 
 
 def test_a_copy_that_waits_for_its_source_does_not_work() -> None:
     stored = bed.stored("Pending", Bound=bed.PENDING)
-    full = bed.event(bed.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool")
-    server, target = pod_of_others("Running", UPLOAD_SERVER, **RUNNING), claim_of_others(60, **{"cdi.kubevirt.io/cloneType": "copy"})
+    full = bed.event(
+        bed.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool"
+    )
+    server, target = (
+        pod_of_others("Running", UPLOAD_SERVER, **RUNNING),
+        claim_of_others(60, **{"cdi.kubevirt.io/cloneType": "copy"}),
+    )
     own = [bed.item(bed.CLAIM, bed.VOLUME, "DataVolume"), bed.item(bed.PRIME, bed.CLAIM)]
     assert rules.judge(bed.volume(), stored, Evidence([full], [server], [*own, target])).state == WAITING
     in_use = bed.event(bed.OTHER, "CloneSourceInUse", IN_USE)
@@ -271,8 +332,13 @@ def test_a_copy_that_waits_for_its_source_does_not_work() -> None:
 @pytest.mark.parametrize(("size", "state"), [("100Ti", FAILED), ("2Gi", WAITING)])
 def test_what_others_give_back_has_to_be_worth_the_wait(size: str, state: str) -> None:
     stored = bed.stored("Pending", Bound=bed.PENDING)
-    full = bed.event(bed.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool")
-    own = [bed.item(bed.CLAIM, bed.VOLUME, "DataVolume"), bed.item(bed.PRIME, bed.CLAIM, resources={"requests": {"storage": size}})]
+    full = bed.event(
+        bed.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool"
+    )
+    own = [
+        bed.item(bed.CLAIM, bed.VOLUME, "DataVolume"),
+        bed.item(bed.PRIME, bed.CLAIM, resources={"requests": {"storage": size}}),
+    ]
     target = claim_of_others(60)
     target["spec"]["resources"] = {"requests": {"storage": "1Gi"}}
     around = Evidence([full], [pod_of_others("Running", **RUNNING)], [*own, target])

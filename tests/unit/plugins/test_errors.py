@@ -9,7 +9,6 @@ import json
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import NotServed, api_error, not_served, target
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CDI,
@@ -28,7 +27,12 @@ def _status(message: str = "", reason: str = "", **details: Any) -> bytes:
     ("resource", "code", "body", "said"),
     [
         (DATA_VOLUME, 422, _status("spec.x: Invalid\n value."), "spec.x: Invalid value (HTTP 422)."),
-        (DATA_VOLUME, 401, _status("Unauthorized"), "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: "),
+        (
+            DATA_VOLUME,
+            401,
+            _status("Unauthorized"),
+            "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: ",
+        ),
         (
             DATA_VOLUME,
             400,
@@ -38,7 +42,10 @@ def _status(message: str = "", reason: str = "", **details: Any) -> bytes:
         (
             DATA_VOLUME,
             403,
-            _status('users "bob" is forbidden: User "ann" cannot impersonate resource "users" in API group "" at the cluster scope', "Forbidden"),
+            _status(
+                'users "bob" is forbidden: User "ann" cannot impersonate resource "users" in API group "" at the cluster scope',
+                "Forbidden",
+            ),
             'grant the verb "impersonate" on it to the user that connects, or leave out impersonate_user.',
         ),
         (DATA_VOLUME, 500, b"<html><title>Bad\nGateway</title>" + b"x" * 3000, "Bad Gateway (HTTP 500)."),
@@ -121,5 +128,7 @@ def test_what_a_request_was_about_is_named(namespace: str | None, name: str | No
         (POD, "../secrets", "a/b?c", "/api/v1/namespaces/..%2Fsecrets/pods/a%2Fb%3Fc"),
     ],
 )
-def test_no_name_leads_to_another_object(resource: Resource, namespace: str | None, name: str | None, path: str) -> None:
+def test_no_name_leads_to_another_object(
+    resource: Resource, namespace: str | None, name: str | None, path: str
+) -> None:
     assert resource.path(namespace, name) == path

@@ -13,13 +13,13 @@ from urllib.parse import quote
 import pytest
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.loader import lookup_loader
-from hypothesis import assume, given
-from hypothesis import strategies as st
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_task, _exchange, _secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
 from tests.examples import examples
 from tests.hostile import Hostile, chunked, hostile_server, http
 from tests.modules import Ran, run_in_process
@@ -34,7 +34,16 @@ TASKS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("data_volume_info", {"name": "disk", "namespace": "demo"}),
     ("data_volume", {"name": "disk", "namespace": "demo", "source": IMPORT, "storage": {"size": "1Gi"}, "wait": False}),
     ("data_volume", {"name": "disk", "namespace": "demo", "state": "absent", "wait": False}),
-    ("data_volume", {"data_volumes": [{"name": "a", "state": "absent"}, {"name": "b", "source": {"blank": {}}, "storage": {"size": "1Mi"}}], "wait": False}),
+    (
+        "data_volume",
+        {
+            "data_volumes": [
+                {"name": "a", "state": "absent"},
+                {"name": "b", "source": {"blank": {}}, "storage": {"size": "1Mi"}},
+            ],
+            "wait": False,
+        },
+    ),
     ("cdi_info", {}),
     ("cdi_config", {"preallocation": True, "wait": False}),
     ("storage_profile", {"name": "fast", "clone_strategy": "copy", "wait": False}),
@@ -59,12 +68,20 @@ def server() -> Iterator[Hostile]:
 
 
 def _spelled(secret: str) -> st.SearchStrategy[str]:
-    return st.sampled_from([*spellings(secret).values(), f"Invalid source URL: {URL}", f"http://me:{PASSWORD}@images.test"])
+    return st.sampled_from(
+        [*spellings(secret).values(), f"Invalid source URL: {URL}", f"http://me:{PASSWORD}@images.test"]
+    )
 
 
-WORDS = st.one_of(st.sampled_from(SECRETS).flatmap(_spelled), st.text(max_size=30), st.sampled_from(["", "NotFound", "Forbidden", "Conflict", "disk", "demo"]))
+WORDS = st.one_of(
+    st.sampled_from(SECRETS).flatmap(_spelled),
+    st.text(max_size=30),
+    st.sampled_from(["", "NotFound", "Forbidden", "Conflict", "disk", "demo"]),
+)
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-5, 10**20), st.floats(), WORDS)
-JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3), max_leaves=8)
+JSON = st.recursive(
+    SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3), max_leaves=8
+)
 METADATA = {
     "name": "disk",
     "namespace": "demo",
@@ -79,10 +96,26 @@ OBJECT = {
     "kind": "DataVolume",
     "metadata": METADATA,
     "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}},
-    "status": {"phase": "ImportInProgress", "progress": "5%", "conditions": [{"type": "Ready", "status": "False", "message": "m", "reason": "r"}]},
+    "status": {
+        "phase": "ImportInProgress",
+        "progress": "5%",
+        "conditions": [{"type": "Ready", "status": "False", "message": "m", "reason": "r"}],
+    },
 }
 KINDS = st.sampled_from(
-    ["DataVolume", "CDI", "CDIConfig", "StorageProfile", "PersistentVolumeClaim", "Role", "RoleBinding", "Pod", "Event", "APIGroupList", "Status"]
+    [
+        "DataVolume",
+        "CDI",
+        "CDIConfig",
+        "StorageProfile",
+        "PersistentVolumeClaim",
+        "Role",
+        "RoleBinding",
+        "Pod",
+        "Event",
+        "APIGroupList",
+        "Status",
+    ]
 )
 
 
@@ -116,9 +149,26 @@ def _documents(draw: st.DrawFn) -> Any:
     item = draw(st.one_of(st.just({**OBJECT, "kind": kind}), _changed({**OBJECT, "kind": kind})))
     whole: Any = {"kind": f"{kind}List", "metadata": {"resourceVersion": "9"}, "items": [item]}
     details = {"name": draw(WORDS), "kind": draw(WORDS), "causes": [{"message": draw(WORDS), "field": draw(WORDS)}]}
-    status: Any = {"kind": "Status", "code": draw(st.integers(0, 600)), "reason": draw(WORDS), "message": draw(WORDS), "details": details}
-    event = {"type": draw(st.sampled_from(["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR", "?"])), "object": draw(st.sampled_from([item, status]))}
-    return draw(st.one_of(JSON, st.sampled_from([item, whole, status, event]), _changed(status), _changed(whole), st.just({"message": "x"})))
+    status: Any = {
+        "kind": "Status",
+        "code": draw(st.integers(0, 600)),
+        "reason": draw(WORDS),
+        "message": draw(WORDS),
+        "details": details,
+    }
+    event = {
+        "type": draw(st.sampled_from(["ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR", "?"])),
+        "object": draw(st.sampled_from([item, status])),
+    }
+    return draw(
+        st.one_of(
+            JSON,
+            st.sampled_from([item, whole, status, event]),
+            _changed(status),
+            _changed(whole),
+            st.just({"message": "x"}),
+        )
+    )
 
 
 BODIES = st.one_of(
@@ -137,10 +187,50 @@ BODIES = st.one_of(
         ]
     ),
 )
-STATUSES = st.sampled_from([101, 200, 201, 202, 204, 206, 300, 302, 304, 307, 308, 400, 401, 403, 404, 405, 407, 409, 410, 422, 429, 500, 502, 503, 504, 999])
+STATUSES = st.sampled_from(
+    [
+        101,
+        200,
+        201,
+        202,
+        204,
+        206,
+        300,
+        302,
+        304,
+        307,
+        308,
+        400,
+        401,
+        403,
+        404,
+        405,
+        407,
+        409,
+        410,
+        422,
+        429,
+        500,
+        502,
+        503,
+        504,
+        999,
+    ]
+)
 HEADERS = st.lists(
     st.tuples(
-        st.sampled_from(["Content-Type", "Location", "Retry-After", "Warning", "Content-Encoding", "WWW-Authenticate", "Set-Cookie", "X-\xe9"]),
+        st.sampled_from(
+            [
+                "Content-Type",
+                "Location",
+                "Retry-After",
+                "Warning",
+                "Content-Encoding",
+                "WWW-Authenticate",
+                "Set-Cookie",
+                "X-\xe9",
+            ]
+        ),
         st.one_of(
             st.sampled_from(["application/json", "gzip", "deflate", "0", "-1", "1e9", "Wed, 21 Oct 2026 07:28:00 GMT"]),
             st.sampled_from([f'299 - "old {PASSWORD}"', "/login", URL, "//[", "Basic"]),
@@ -155,13 +245,35 @@ HEADERS = st.lists(
 def _answers(draw: st.DrawFn) -> Sequence[bytes]:
     """One answer on the wire: framed well, badly, or not HTTP at all."""
     status, body, headers = draw(STATUSES), draw(BODIES), draw(HEADERS)
-    kind = draw(st.sampled_from(["plain", "plain", "plain", "chunks", "chunks", "short", "long", "cut", "bad chunks", "no HTTP", "nothing", "to the end"]))
+    kind = draw(
+        st.sampled_from(
+            [
+                "plain",
+                "plain",
+                "plain",
+                "chunks",
+                "chunks",
+                "short",
+                "long",
+                "cut",
+                "bad chunks",
+                "no HTTP",
+                "nothing",
+                "to the end",
+            ]
+        )
+    )
     if kind == "chunks":
         cuts = sorted(draw(st.lists(st.integers(0, len(body)), max_size=3)))
         pieces = [body[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(body)]) if body[begin:end]]
         return chunked(status, pieces, *headers)
     if kind == "bad chunks":
-        return chunked(status, [body[:10]], *headers, end=draw(st.sampled_from([b"", b"zz\r\n", b"-5\r\n", b"fffffffffff\r\nx", b"5;a=b\r\nab"])))
+        return chunked(
+            status,
+            [body[:10]],
+            *headers,
+            end=draw(st.sampled_from([b"", b"zz\r\n", b"-5\r\n", b"fffffffffff\r\nx", b"5;a=b\r\nab"])),
+        )
     if kind in ("no HTTP", "nothing"):
         return [draw(st.binary(max_size=60)) + b"\r\n\r\n"] if kind == "no HTTP" else []
     if kind == "to the end":
@@ -186,7 +298,9 @@ def _run(server: Hostile, task: tuple[str, dict[str, Any]], check: bool = False)
 
 @given(st.sampled_from(TASKS), st.booleans(), st.lists(_answers(), min_size=1, max_size=3))
 @examples(1200)
-def test_no_answer_ends_a_module_in_a_traceback_or_shows_a_secret(server: Hostile, task: Any, check: bool, answers: list[Sequence[bytes]]) -> None:
+def test_no_answer_ends_a_module_in_a_traceback_or_shows_a_secret(
+    server: Hostile, task: Any, check: bool, answers: list[Sequence[bytes]]
+) -> None:
     first = len(server.heads)
     server.answer = lambda number, _head: answers[min(number - first, len(answers) - 1)]
     ran = _run(server, task, check)
@@ -198,7 +312,9 @@ def test_no_answer_ends_a_module_in_a_traceback_or_shows_a_secret(server: Hostil
 
 @given(st.lists(_answers(), min_size=1, max_size=2))
 @examples(400)
-def test_no_answer_ends_the_lookup_in_a_traceback_or_shows_a_secret(server: Hostile, answers: list[Sequence[bytes]]) -> None:
+def test_no_answer_ends_the_lookup_in_a_traceback_or_shows_a_secret(
+    server: Hostile, answers: list[Sequence[bytes]]
+) -> None:
     first = len(server.heads)
     server.answer = lambda number, _head: answers[min(number - first, len(answers) - 1)]
     _secrets._known.clear()
@@ -206,7 +322,12 @@ def test_no_answer_ends_the_lookup_in_a_traceback_or_shows_a_secret(server: Host
     _clone_task._connections.clear()
     lookup = lookup_loader.get("kubevirt.cdi.clone_method")
     try:
-        told = lookup.run([{"name": "disk", "namespace": "demo", "source": IMPORT, "storage": {"size": "1Gi"}}], {}, host=server.url, api_key=TOKEN)
+        told = lookup.run(
+            [{"name": "disk", "namespace": "demo", "source": IMPORT, "storage": {"size": "1Gi"}}],
+            {},
+            host=server.url,
+            api_key=TOKEN,
+        )
     except AnsibleLookupError as exc:
         assert exc.__cause__ is None and exc.__context__ is None
         _judge(str(exc), str(exc), IMPORT)
@@ -266,16 +387,28 @@ def test_no_part_of_a_secret_is_left_at_the_end_of_what_is_read(server: Hostile,
 
 
 def test_what_a_login_page_hands_out_behind_a_hash_is_hidden(server: Hostile) -> None:
-    server.answer = lambda _number, _head: [http(302, b"", ("Location", "https://login.test/a#access_token=unknown-token&state=1"))]
+    server.answer = lambda _number, _head: [
+        http(302, b"", ("Location", "https://login.test/a#access_token=unknown-token&state=1"))
+    ]
     assert "redirects to https://login.test/a#*** (HTTP 302)" in _run(server, TASKS[0]).result["msg"]
-    server.answer = lambda _number, _head: [http(500, b"see https://login.test/#id_token=unknown-token, or https://docs.test/page#section.")]
-    assert ": see https://login.test/#***, or https://docs.test/page#section (HTTP 500)" in _run(server, TASKS[0]).result["msg"]
+    server.answer = lambda _number, _head: [
+        http(500, b"see https://login.test/#id_token=unknown-token, or https://docs.test/page#section.")
+    ]
+    assert (
+        ": see https://login.test/#***, or https://docs.test/page#section (HTTP 500)"
+        in _run(server, TASKS[0]).result["msg"]
+    )
 
 
 def test_the_token_goes_to_no_other_host(server: Hostile) -> None:
     with hostile_server() as other:
         for status in (301, 302, 303, 307, 308):
-            server.answer = lambda _number, _head, status=status: [http(status, b"", ("Location", f"{other.url}/login?x=1"))]
+            server.answer = lambda _number, _head, status=status: [
+                http(status, b"", ("Location", f"{other.url}/login?x=1"))
+            ]
             ran = _run(server, TASKS[0])
-            assert f"redirects to {other.url}/login?*** (HTTP {status}), and redirects are not followed" in ran.result["msg"]
+            assert (
+                f"redirects to {other.url}/login?*** (HTTP {status}), and redirects are not followed"
+                in ran.result["msg"]
+            )
         assert other.heads == []

@@ -15,12 +15,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _zstd
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import MIB, Image, inspect
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 CREATE = {
     "qcow2": ["-f", "qcow2", "-o", "compat=1.1"],

@@ -12,9 +12,9 @@ import tarfile
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import inspect
+
 from tests.image_files import pack, run, tar
 
 
@@ -77,18 +77,24 @@ def test_what_cdi_converts_in_any_case_is_no_raw_disk(folder: Path, kind: str) -
 
 # Archives
 
+
 @pytest.mark.parametrize("compression", [None, "gz"])
 @pytest.mark.parametrize(
     ("members", "named"),
     [
-        (["a.ovf", "a.mf", "disk one.vmdk"], "an OVA with the disk disk one.vmdk; unpack that with: tar -xf .* 'disk one.vmdk', and give it as path"),
+        (
+            ["a.ovf", "a.mf", "disk one.vmdk"],
+            "an OVA with the disk disk one.vmdk; unpack that with: tar -xf .* 'disk one.vmdk', and give it as path",
+        ),
         (["Vagrantfile", "metadata.json", "box.img"], "a Vagrant box with the disk box.img"),
         (["ova.xml", "Ref:1/00000000"], "an XVA of XenServer; export the disk as vhd"),
         (["oci-layout", "index.json", f"blobs/sha256/{'a' * 64}"], "a container image; .*source.registry"),
         (["manifest.json", f"{'a' * 64}/layer.tar"], "a container image"),
     ],
 )
-def test_an_archive_that_wraps_a_machine_says_which_disk_to_take(folder: Path, members: list[str], named: str, compression: str | None) -> None:
+def test_an_archive_that_wraps_a_machine_says_which_disk_to_take(
+    folder: Path, members: list[str], named: str, compression: str | None
+) -> None:
     path = tar(folder / "wrapped.ova", dict.fromkeys(members, b"x" * 1000))
     path = pack(path, compression) if compression else path
     image = inspect(str(path))
@@ -101,7 +107,10 @@ def test_an_archive_of_disk_images_alone_wraps_nothing(folder: Path) -> None:
     assert inspect(str(tar(folder / "plain.tar", {"disk.img": b"x" * 1000, "metadata.json": b"{}"}))).wraps == ""
 
 
-@pytest.mark.parametrize("options", [["--format=v7"], ["--format=ustar"], ["--format=gnu"], ["--format=pax"], ["--format=oldgnu"], ["--sparse"]])
+@pytest.mark.parametrize(
+    "options",
+    [["--format=v7"], ["--format=ustar"], ["--format=gnu"], ["--format=pax"], ["--format=oldgnu"], ["--sparse"]],
+)
 def test_every_format_of_tar_is_taken(folder: Path, options: list[str]) -> None:
     (folder / "tree").mkdir(exist_ok=True)
     (folder / "tree" / "file").write_bytes(os.urandom(100_000))
@@ -113,11 +122,17 @@ def test_every_format_of_tar_is_taken(folder: Path, options: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("member", "named"),
-    [("./", "an entry for its top directory"), ("lost+found/", "the entry lost.found"), ("./lost+found/", "the entry lost.found")],
+    [
+        ("./", "an entry for its top directory"),
+        ("lost+found/", "the entry lost.found"),
+        ("./lost+found/", "the entry lost.found"),
+    ],
 )
 def test_what_cdi_cannot_unpack_from_an_archive_is_named(folder: Path, member: str, named: str) -> None:
     path = tar(folder / "obstacle.tar", {"./": b""} if member == "./" else {member: b""})
-    with pytest.raises(CdiError, match=f"has {named}.*make it anew without it: mkdir files && tar -xf .* -C files") as refused:
+    with pytest.raises(
+        CdiError, match=f"has {named}.*make it anew without it: mkdir files && tar -xf .* -C files"
+    ) as refused:
         inspect(str(path))
     command = str(refused.value).partition("anew without it: ")[2].rstrip(".")
     if member == "./":

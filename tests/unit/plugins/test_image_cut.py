@@ -13,11 +13,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image, inspect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image, inspect
 from tests.image_files import CREATE, MIB, convert, run, tar
 
 
@@ -45,7 +45,9 @@ def _is_only_zeros(data: bytes) -> bool:
     sectors=st.integers(1, 20_000),
     writes=st.lists(st.tuples(st.integers(0, 19_999), st.integers(1, 300)), max_size=8),
 )
-def test_no_image_that_qemu_makes_is_taken_for_one_that_is_cut(folder: Path, kind: str, sectors: int, writes: list[tuple[int, int]]) -> None:
+def test_no_image_that_qemu_makes_is_taken_for_one_that_is_cut(
+    folder: Path, kind: str, sectors: int, writes: list[tuple[int, int]]
+) -> None:
     source = folder / "random.img"
     with open(source, "wb") as file:
         file.truncate(sectors * 512)
@@ -62,16 +64,25 @@ def test_no_image_that_qemu_makes_is_taken_for_one_that_is_cut(folder: Path, kin
 @settings(max_examples=20, deadline=None)
 @given(
     kind=st.sampled_from(["qcow2", "qcow2-extended", "vdi", "vmdk", "vhd", "vhdx"]),
-    commands=st.lists(st.tuples(st.sampled_from(["write -P 7", "discard", "write -z"]), st.integers(0, 4000), st.integers(1, 200)), max_size=8),
+    commands=st.lists(
+        st.tuples(st.sampled_from(["write -P 7", "discard", "write -z"]), st.integers(0, 4000), st.integers(1, 200)),
+        max_size=8,
+    ),
 )
-def test_no_image_that_a_guest_has_written_to_is_taken_for_one_that_is_cut(folder: Path, kind: str, commands: list[tuple[str, int, int]]) -> None:
+def test_no_image_that_a_guest_has_written_to_is_taken_for_one_that_is_cut(
+    folder: Path, kind: str, commands: list[tuple[str, int, int]]
+) -> None:
     source, target = folder / "guest.img", folder / "guest"
     source.write_bytes(bytes(2_200_064 + 448))
     target.unlink(missing_ok=True)
     convert(source, kind, target)
     form = {"qcow2-extended": "qcow2", "vhd": "vpc"}.get(kind, kind)
     for command, first, count in commands:
-        subprocess.run(["qemu-io", "-f", form, "-c", f"{command} {first * 512} {count * 512}", str(target)], check=False, capture_output=True)
+        subprocess.run(
+            ["qemu-io", "-f", form, "-c", f"{command} {first * 512} {count * 512}", str(target)],
+            check=False,
+            capture_output=True,
+        )
     inspect(str(target))
 
 
@@ -83,7 +94,10 @@ def test_an_iso_and_a_partitioned_disk_that_are_cut_off_are_refused_unless_raw_i
     run("truncate", "-s", "64M", gpt)
     run("sfdisk", "-q", gpt, data=b"label: gpt\n,,L\n")
     assert (inspect(str(iso)).format, inspect(str(gpt)).format) == ("iso", "raw")
-    for path, named in ((iso, "its volume ends at byte"), (gpt, f"its partition table ends at byte {64 * MIB}, and it has {32 * MIB}")):
+    for path, named in (
+        (iso, "its volume ends at byte"),
+        (gpt, f"its partition table ends at byte {64 * MIB}, and it has {32 * MIB}"),
+    ):
         os.truncate(path, path.stat().st_size // 2)
         with pytest.raises(CdiError, match=f"is cut off: {named}"):
             inspect(str(path))
@@ -98,7 +112,11 @@ def whole_images(folder: Path, disk: Path) -> dict[str, bytes]:
     for kind in CREATE:
         made[kind] = convert(small, kind, folder / f"mutated-{kind}").read_bytes()
     made["tar"] = tar(folder / "mutated.tar", {"a": b"x" * 3000, "b": b"y" * 20_000}).read_bytes()
-    made["iso"] = (folder / "tiny.iso").read_bytes() if (folder / "tiny.iso").exists() else bytes(32768) + b"\1CD001\1".ljust(4096, b"\0")
+    made["iso"] = (
+        (folder / "tiny.iso").read_bytes()
+        if (folder / "tiny.iso").exists()
+        else bytes(32768) + b"\1CD001\1".ljust(4096, b"\0")
+    )
     made["gz"], made["xz"] = gzip.compress(made["qcow2"]), lzma.compress(made["vhdx"])
     made["zst"], made["tar.gz"] = run("zstd", "-q", "-c", data=made["vdi"]), gzip.compress(made["tar"])
     made["bz2"] = bz2.compress(made["tar"])
@@ -107,7 +125,9 @@ def whole_images(folder: Path, disk: Path) -> dict[str, bytes]:
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_damage_to_an_image_ends_in_a_traceback(folder: Path, whole_images: dict[str, bytes], data: st.DataObject) -> None:
+def test_no_damage_to_an_image_ends_in_a_traceback(
+    folder: Path, whole_images: dict[str, bytes], data: st.DataObject
+) -> None:
     kind = data.draw(st.sampled_from(sorted(whole_images)))
     content = bytearray(whole_images[kind])
     end = min(len(content), 400_000)

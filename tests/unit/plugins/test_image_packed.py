@@ -12,15 +12,17 @@ import os
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import inspect
+
 from tests.image_files import MIB, RAW, convert, pack, run
 
 
 @pytest.mark.parametrize("inner", ["raw", "qcow2", "vmdk-stream"])
 @pytest.mark.parametrize("compression", ["gz", "xz", "zst"])
-def test_a_packed_file_that_is_cut_off_is_seen_while_it_is_hashed(folder: Path, disk: Path, compression: str, inner: str) -> None:
+def test_a_packed_file_that_is_cut_off_is_seen_while_it_is_hashed(
+    folder: Path, disk: Path, compression: str, inner: str
+) -> None:
     path = disk if inner == "raw" else convert(disk, inner, folder / f"packed-{inner}")
     packed = pack(path, compression)
     whole, hashed = packed.read_bytes(), hashlib.sha256()
@@ -81,10 +83,14 @@ def test_the_parts_of_a_file_of_several_streams_are_all_sent(folder: Path) -> No
 
 # What only CDI cannot unpack
 
+
 @pytest.mark.parametrize(
     ("command", "named"),
     [
-        (("xz", "--x86", "--lzma2"), "by xz with the filter x86, and CDI knows only lzma2; pack it anew with: xz -dc .* | xz > "),
+        (
+            ("xz", "--x86", "--lzma2"),
+            "by xz with the filter x86, and CDI knows only lzma2; pack it anew with: xz -dc .* | xz > ",
+        ),
         (("xz", "--arm64", "--lzma2"), "the filter arm64"),
         (("xz", "--delta=dist=4", "--lzma2"), "the filter delta"),
         (("xz", "--delta", "--x86", "--lzma2"), "the filter delta and x86"),
@@ -95,7 +101,9 @@ def test_the_parts_of_a_file_of_several_streams_are_all_sent(folder: Path) -> No
         (("zstd", "--long=30", "-1"), "with a window of 1024 MiB"),
     ],
 )
-def test_how_it_was_packed_is_named_when_cdi_cannot_unpack_it(folder: Path, command: tuple[str, ...], named: str) -> None:
+def test_how_it_was_packed_is_named_when_cdi_cannot_unpack_it(
+    folder: Path, command: tuple[str, ...], named: str
+) -> None:
     path = folder / "packed"
     path.write_bytes(run(*command, "-c", data=RAW))
     with pytest.raises(CdiError, match=named):
@@ -105,7 +113,15 @@ def test_how_it_was_packed_is_named_when_cdi_cannot_unpack_it(folder: Path, comm
 def test_a_dictionary_of_zstd_is_named(folder: Path) -> None:
     for number in range(100):
         (folder / f"sample-{number}").write_bytes(b"some words that occur again and again %d" % number * 9)
-    run("zstd", "-q", "--train", *(folder / f"sample-{number}" for number in range(100)), "-o", folder / "dictionary", "--maxdict=2000")
+    run(
+        "zstd",
+        "-q",
+        "--train",
+        *(folder / f"sample-{number}" for number in range(100)),
+        "-o",
+        folder / "dictionary",
+        "--maxdict=2000",
+    )
     path = folder / "with-dictionary"
     path.write_bytes(run("zstd", "-q", "-c", "-D", folder / "dictionary", data=RAW))
     with pytest.raises(CdiError, match="with the dictionary [0-9]+, which CDI does not have"):

@@ -13,11 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import inspect
-from tests.image_files import MIB, RAW, TOOLS, pack, run
 
+from tests.image_files import MIB, RAW, TOOLS, pack, run
 
 Make = Callable[[Path], object]
 
@@ -71,7 +70,18 @@ def _database(path: Path) -> None:
 
 
 def _luks(path: Path) -> None:
-    run("qemu-img", "create", "-f", "luks", "--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10", path, "2M")
+    run(
+        "qemu-img",
+        "create",
+        "-f",
+        "luks",
+        "--object",
+        "secret,id=s,data=x",
+        "-o",
+        "key-secret=s,iter-time=10",
+        path,
+        "2M",
+    )
 
 
 def _git_pack(path: Path) -> None:
@@ -80,7 +90,9 @@ def _git_pack(path: Path) -> None:
     path.write_bytes(run("git", "pack-objects", "--stdout", data=name + b"\n", cwd=path.parent / "repository"))
 
 
-WEB_PAGE = "<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head><body>There is no such file: §</body></html>\n"
+WEB_PAGE = (
+    "<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head><body>There is no such file: §</body></html>\n"
+)
 DESCRIPTOR = 'CID=fffffffe\nparentCID=ffffffff\ncreateType="twoGbMaxExtentSparse"\nRW 4192256 SPARSE "disk-s001.vmdk"\n'
 NO_DISK: dict[str, tuple[Make, str]] = {
     "html": (_text(WEB_PAGE), "is a web page .HTML., perhaps an error page.*download the image again"),
@@ -94,7 +106,10 @@ NO_DISK: dict[str, tuple[Make, str]] = {
     "script": (_text("#!/bin/sh\nexit 0\n"), "is a script"),
     "self-extracting": (lambda p: p.write_bytes(b"#!/bin/sh\nexec tail -c+99\n" + RAW[:200_000]), "is a script"),
     "checksums": (_text(f"{'0' * 64}  disk.qcow2\n"), "is a list of checksums"),
-    "git-lfs": (_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"), "Git LFS pointer.*git lfs pull"),
+    "git-lfs": (
+        _text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+        "Git LFS pointer.*git lfs pull",
+    ),
     "pdf": (_is(b"%PDF-1.7\n%\xe2\xe3"), "is a PDF document"),
     "zip": (_zip, "is a zip archive; .*unpack it with: unzip .*then upload the disk image that is inside"),
     "7z": (_7z, "is a 7z archive; .*unpack it with: 7z x "),
@@ -109,7 +124,10 @@ NO_DISK: dict[str, tuple[Make, str]] = {
     "lz4": (_by("lz4"), "compressed with lz4, .*lz4 -dc "),
     "lz4-legacy": (_by("lz4", "-l"), "compressed with lz4"),
     "lzma": (_by("xz", "--format=lzma"), "compressed with lzma, .*xz --format=lzma -dc "),
-    "lzma-by-python": (lambda p: p.write_bytes(lzma.compress(RAW[:200_000], lzma.FORMAT_ALONE)), "compressed with lzma"),
+    "lzma-by-python": (
+        lambda p: p.write_bytes(lzma.compress(RAW[:200_000], lzma.FORMAT_ALONE)),
+        "compressed with lzma",
+    ),
     "lzip": (_by("lzip"), "compressed with lzip, .*lzip -dc "),
     "lzop": (_by("lzop"), "compressed with lzop, .*lzop -dc "),
     "compress": (_by("compress", "-c", "-f"), "compressed with compress, .*gzip -dc "),
@@ -131,9 +149,15 @@ NO_DISK: dict[str, tuple[Make, str]] = {
     "qed": (_qemu("-f", "qed"), "is a QED image.*qemu-img convert -O qcow2 "),
     "cowd": (_is(b"COWD\1\0\0\0"), "COWD.*qemu-img convert -f vmdk -O qcow2 "),
     "sesparse": (_is(b"\xbe\xba\xfe\xca\0\0\0\0"), "SESPARSE"),
-    "descriptor-crlf": (_text(("# Disk DescriptorFile\n" + DESCRIPTOR).replace("\n", "\r\n")), "only the descriptor of a vmdk"),
+    "descriptor-crlf": (
+        _text(("# Disk DescriptorFile\n" + DESCRIPTOR).replace("\n", "\r\n")),
+        "only the descriptor of a vmdk",
+    ),
     "descriptor-bom": (_text("# Disk DescriptorFile\n" + DESCRIPTOR, "utf-8-sig"), "only the descriptor of a vmdk"),
-    "descriptor-first-line": (_text("# made by hand\n\n" + DESCRIPTOR), "only the descriptor of a vmdk.*qemu-img convert -f vmdk"),
+    "descriptor-first-line": (
+        _text("# made by hand\n\n" + DESCRIPTOR),
+        "only the descriptor of a vmdk.*qemu-img convert -f vmdk",
+    ),
     "cd-bin": (_is(b"\0" + b"\xff" * 10 + b"\0\0\2\0\1"), "is a raw CD image .bin.; .*bchunk "),
 }
 
@@ -161,7 +185,9 @@ def test_what_is_certainly_no_disk_is_named_with_what_to_do(folder: Path, kind: 
     with pytest.raises(CdiError, match=f"(?s)is not a disk image that CDI accepts: .*{named}{raw}") as refused:
         inspect(str(path), lambda _data: None)
     message = str(refused.value)
-    assert message.startswith(f"{path} ") and (not compression or f"unpack it with: {TOOLS[compression]} -dc {path} > {folder}/{kind}.qcow2; then" in message)
+    assert message.startswith(f"{path} ") and (
+        not compression or f"unpack it with: {TOOLS[compression]} -dc {path} > {folder}/{kind}.qcow2; then" in message
+    )
     if kind in REFUSED_BY_CDI:
         with pytest.raises(CdiError, match=named) as insisted:
             inspect(str(path), lambda _data: None, insist=True)
@@ -197,7 +223,12 @@ def test_a_file_system_or_partition_table_is_a_disk(folder: Path, form: str) -> 
     path = folder / form
     path.unlink(missing_ok=True)
     run("truncate", "-s", "400M", path)
-    command = {"ext4": ["mkfs.ext4", "-q", path], "xfs": ["mkfs.xfs", "-q", path], "swap": ["mkswap", path], "gpt": ["sfdisk", "-q", path]}[form]
+    command = {
+        "ext4": ["mkfs.ext4", "-q", path],
+        "xfs": ["mkfs.xfs", "-q", path],
+        "swap": ["mkswap", path],
+        "gpt": ["sfdisk", "-q", path],
+    }[form]
     run(*command, data=b"label: gpt\n,,L\n")
     image = inspect(str(path))
     assert (image.format, image.virtual_size) == ("raw", 400 * MIB)

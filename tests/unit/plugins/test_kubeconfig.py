@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._credentials import public_params
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import secrets_of_options
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.examples import examples
 
 SECRET = "a-very-secret-token"
@@ -58,9 +58,14 @@ TEXTS = {
     "list": (f"- {SECRET}\n", "kubeconfig 'config' is a list, not a mapping; correct it."),
     "scalar": (f"{SECRET}\n", "kubeconfig 'config' is a string, not a mapping; correct it."),
     "deep": ("[" * 100_000, "kubeconfig 'config' is not valid YAML (line 1); correct it."),
-    "endless": ("users: &a [*a]\n", "kubeconfig 'config' has YAML aliases without end, or too many; write out what they stand for."),
+    "endless": (
+        "users: &a [*a]\n",
+        "kubeconfig 'config' has YAML aliases without end, or too many; write out what they stand for.",
+    ),
     "many-aliases": (
-        "a: &l0 [x]\n" + "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 9)) + "users: [{name: u, user: *l8}]\n",
+        "a: &l0 [x]\n"
+        + "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 9))
+        + "users: [{name: u, user: *l8}]\n",
         "kubeconfig 'config' has YAML aliases without end, or too many; write out what they stand for.",
     ),
     "empty": ("", "kubeconfig 'config' has no clusters; give a kubeconfig, or host and api_key."),
@@ -68,25 +73,49 @@ TEXTS = {
 CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     "kind": (_config(kind="Secret"), f"{AT}field kind is not 'Config'; give a kubeconfig."),
     "version": (_config(apiVersion="v2"), f"{AT}field apiVersion is not 'v1'; give a kubeconfig."),
-    "users-a-mapping": (_config(users={"u": {"token": SECRET}}), f"{AT}field users is a mapping, not a list; correct it."),
+    "users-a-mapping": (
+        _config(users={"u": {"token": SECRET}}),
+        f"{AT}field users is a mapping, not a list; correct it.",
+    ),
     "user-a-string": (_config(users=[SECRET]), f"{AT}users[0] is a string, not a mapping; correct it."),
     "name-a-number": (_config(users=[{"name": 17}]), f"{AT}users[0].name is a number, not a string; correct it."),
-    "two-names": (_config(users=[{"name": "u"}] * 2), f"{AT}field users has two entries named 'u'; remove one of them."),
+    "two-names": (
+        _config(users=[{"name": "u"}] * 2),
+        f"{AT}field users has two entries named 'u'; remove one of them.",
+    ),
     "misspelt-user": (
         _config(users=[{"name": "u", "usr": {"token": SECRET}}]),
         f"{USER} has no credentials; add a token, a client certificate or a credential plugin below 'user', or give api_key.",
     ),
     "token-a-number": (_config({"token": 1234567890}), f"{USER}.token is a number, not a string; correct it."),
-    "token-a-line": (_config({"token": f"{SECRET}\n"}), f"{USER}.token holds a line end or another character that no token has; correct it."),
-    "key-no-base64": (_config({"client-key-data": f"{SECRET}!"}), f"{USER}.client-key-data is not valid base64; correct it."),
+    "token-a-line": (
+        _config({"token": f"{SECRET}\n"}),
+        f"{USER}.token holds a line end or another character that no token has; correct it.",
+    ),
+    "key-no-base64": (
+        _config({"client-key-data": f"{SECRET}!"}),
+        f"{USER}.client-key-data is not valid base64; correct it.",
+    ),
     "insecure-a-string": (
         _config(cluster={"insecure-skip-tls-verify": "yes"}),
         f"{CLUSTER}.insecure-skip-tls-verify is a string, not true or false; correct it.",
     ),
-    "groups-a-string": (_config({"as": "a", "as-groups": SECRET}), f"{USER}.as-groups is a string, not a list; correct it."),
-    "plugin-number": (_config({"exec": {**EXEC, "args": ["a", 5]}}), f"{USER}.exec.args[1] is a number, not a string; correct it."),
-    "plugin-variable": (_config({"exec": {**EXEC, "env": [{"name": "A", "value": 1}]}}), f"{USER}.exec.env[0].value is a number, not a string; correct it."),
-    "plugin-mode": (_config({"exec": {**EXEC, "interactiveMode": None}}), f"{USER}.exec.interactiveMode is missing; add it."),
+    "groups-a-string": (
+        _config({"as": "a", "as-groups": SECRET}),
+        f"{USER}.as-groups is a string, not a list; correct it.",
+    ),
+    "plugin-number": (
+        _config({"exec": {**EXEC, "args": ["a", 5]}}),
+        f"{USER}.exec.args[1] is a number, not a string; correct it.",
+    ),
+    "plugin-variable": (
+        _config({"exec": {**EXEC, "env": [{"name": "A", "value": 1}]}}),
+        f"{USER}.exec.env[0].value is a number, not a string; correct it.",
+    ),
+    "plugin-mode": (
+        _config({"exec": {**EXEC, "interactiveMode": None}}),
+        f"{USER}.exec.interactiveMode is missing; add it.",
+    ),
     "plugin-version": (
         _config({"exec": {**EXEC, "apiVersion": "client.authentication.k8s.io/v1alpha1", "interactiveMode": "Never"}}),
         f"{USER}.exec.apiVersion is not one of client.authentication.k8s.io/v1beta1, client.authentication.k8s.io/v1; upgrade the plugin, then this field.",
@@ -99,17 +128,35 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
         _config({"auth-provider": {"name": "gcp"}}),
         f"{USER}.auth-provider.name is 'gcp', which is not supported; use its credential plugin (exec) instead.",
     ),
-    "issuer": (_config({"auth-provider": {"name": "oidc", "config": {"id-token": SECRET}}}), f"{USER}.auth-provider.config.idp-issuer-url is missing; add it."),
-    "no-context": (_config(**{"current-context": ""}), "kubeconfig 'config' has no current-context; set context, available: 'x'."),
-    "context-gone": (_config(**{"current-context": "gone"}), "current-context 'gone' does not exist in kubeconfig 'config'; available: 'x'."),
+    "issuer": (
+        _config({"auth-provider": {"name": "oidc", "config": {"id-token": SECRET}}}),
+        f"{USER}.auth-provider.config.idp-issuer-url is missing; add it.",
+    ),
+    "no-context": (
+        _config(**{"current-context": ""}),
+        "kubeconfig 'config' has no current-context; set context, available: 'x'.",
+    ),
+    "context-gone": (
+        _config(**{"current-context": "gone"}),
+        "current-context 'gone' does not exist in kubeconfig 'config'; available: 'x'.",
+    ),
     "cluster-gone": (
         _config(context={"cluster": "gone", "user": "u"}),
         f"{AT}contexts['x'].cluster names the cluster 'gone', which does not exist; correct it.",
     ),
-    "user-gone": (_config(context={"cluster": "c", "user": "gone"}), f"{AT}contexts['x'].user names the user 'gone', who does not exist; correct it."),
+    "user-gone": (
+        _config(context={"cluster": "c", "user": "gone"}),
+        f"{AT}contexts['x'].user names the user 'gone', who does not exist; correct it.",
+    ),
     "no-user": (_config(context={"cluster": "c"}), f"{AT}contexts['x'].user is missing; name a user, or give api_key."),
-    "no-server": (_config(cluster={"server": ""}) | {"clusters": [{"name": "c"}]}, f"{CLUSTER}.server is missing; add the URL of the API server."),
-    "bad-server": (_config(cluster={"server": "https://h:port"}), f"{CLUSTER}.server is not a valid API server URL; write it as https://NAME:6443."),
+    "no-server": (
+        _config(cluster={"server": ""}) | {"clusters": [{"name": "c"}]},
+        f"{CLUSTER}.server is missing; add the URL of the API server.",
+    ),
+    "bad-server": (
+        _config(cluster={"server": "https://h:port"}),
+        f"{CLUSTER}.server is not a valid API server URL; write it as https://NAME:6443.",
+    ),
     "server-password": (
         _config(cluster={"server": f"https://a:{SECRET}@h"}),
         f"{CLUSTER}.server holds a user name or a password; give them as username and password.",
@@ -139,7 +186,12 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
         f"{USER} has a client certificate without its key; add client-key or client-key-data.",
     ),
     "swapped": (
-        _config({"client-certificate-data": base64.b64encode(b"-----BEGIN PRIVATE KEY-----").decode(), "client-key": "broken.crt"}),
+        _config(
+            {
+                "client-certificate-data": base64.b64encode(b"-----BEGIN PRIVATE KEY-----").decode(),
+                "client-key": "broken.crt",
+            }
+        ),
         f"{USER}.client-certificate-data holds no certificate; it seems that certificate and key are swapped.",
     ),
     "key-a-text": (
@@ -154,7 +206,10 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
         _config({"token": SECRET, "as-groups": ["a"]}),
         f"{USER} has as-uid, as-groups or as-user-extra without as; name the user to act as in 'as', too.",
     ),
-    "token-and-password": (_config({"token": SECRET, "username": "a"}), f"{USER} has both a token and a user name with password; remove one of them."),
+    "token-and-password": (
+        _config({"token": SECRET, "username": "a"}),
+        f"{USER} has both a token and a user name with password; remove one of them.",
+    ),
 }
 
 
@@ -179,13 +234,19 @@ def test_what_kubectl_refuses_is_refused_by_file_entry_and_field(content: dict[s
 
 
 def test_a_dictionary_is_named_as_what_it_is() -> None:
-    assert _sentence(kubeconfig=_config({"token": 5})) == "the dictionary in kubeconfig, users['u'].token is a number, not a string; correct it."
+    assert (
+        _sentence(kubeconfig=_config({"token": 5}))
+        == "the dictionary in kubeconfig, users['u'].token is a number, not a string; correct it."
+    )
 
 
 ENCODED = base64.b64encode(yaml.safe_dump(_config()).encode()).decode()
 PATHS: dict[str, tuple[Any, str]] = {
     "missing": ("/nope/config", "kubeconfig file '/nope/config' does not exist; give the path of a kubeconfig."),
-    "all-missing": ("/nope/a:/nope/b", "none of the files of kubeconfig exists ('/nope/a', '/nope/b'); give the path of a kubeconfig."),
+    "all-missing": (
+        "/nope/a:/nope/b",
+        "none of the files of kubeconfig exists ('/nope/a', '/nope/b'); give the path of a kubeconfig.",
+    ),
     "no-path": (":", "kubeconfig names no file; give the path of a kubeconfig."),
     "directory": ("config.d", "kubeconfig 'config.d' is a directory; give the path of a kubeconfig."),
     "text": (
@@ -224,20 +285,62 @@ def test_what_is_no_path_of_a_kubeconfig(kubeconfig: Any, said: str) -> None:
 )
 def test_content_where_a_path_belongs_is_never_shown(kubeconfig: str) -> None:
     assert kubeconfig not in _sentence(kubeconfig=kubeconfig)
-    assert public_params({"kubeconfig": kubeconfig})["kubeconfig"] == "***" and kubeconfig in secrets_of_options({"kubeconfig": kubeconfig})
+    assert public_params({"kubeconfig": kubeconfig})["kubeconfig"] == "***" and kubeconfig in secrets_of_options(
+        {"kubeconfig": kubeconfig}
+    )
 
 
 def test_a_context_that_does_not_exist_is_told_with_those_that_do() -> None:
     Path("config").write_text(yaml.safe_dump(_config()))
-    assert _sentence(kubeconfig="config", context="staging") == "context 'staging' does not exist in kubeconfig 'config'; available: 'x'."
+    assert (
+        _sentence(kubeconfig="config", context="staging")
+        == "context 'staging' does not exist in kubeconfig 'config'; available: 'x'."
+    )
 
 
-_scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9) | st.just(SECRET) | st.binary(max_size=9)
-_keys = st.sampled_from(
-    [*("clusters", "users", "contexts", "current-context", "name", "cluster", "user", "context", "server", "token", "exec", "command", "args", "env"),
-     *("apiVersion", "kind", "tokenFile", "proxy-url", "certificate-authority", "certificate-authority-data", "client-key-data", "auth-provider", "as")]
+_scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=9)
+    | st.just(SECRET)
+    | st.binary(max_size=9)
 )
-_values = st.recursive(_scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=6), max_leaves=25)
+_keys = st.sampled_from(
+    [
+        *(
+            "clusters",
+            "users",
+            "contexts",
+            "current-context",
+            "name",
+            "cluster",
+            "user",
+            "context",
+            "server",
+            "token",
+            "exec",
+            "command",
+            "args",
+            "env",
+        ),
+        *(
+            "apiVersion",
+            "kind",
+            "tokenFile",
+            "proxy-url",
+            "certificate-authority",
+            "certificate-authority-data",
+            "client-key-data",
+            "auth-provider",
+            "as",
+        ),
+    ]
+)
+_values = st.recursive(
+    _scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=6), max_leaves=25
+)
 
 
 # Names, paths and commands are shown: without them nobody would know what is meant.
@@ -248,11 +351,17 @@ def _without_secret_names(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_secret_names(item) for item in value]
     if isinstance(value, dict):
-        return {key: "n" if key in _SHOWN and item == SECRET else _without_secret_names(item) for key, item in value.items()}
+        return {
+            key: "n" if key in _SHOWN and item == SECRET else _without_secret_names(item) for key, item in value.items()
+        }
     return value
 
 
-@given(st.dictionaries(_keys, _values, max_size=6), st.sampled_from(["users", "clusters", "contexts", "user", "cluster", "context"]), _values)
+@given(
+    st.dictionaries(_keys, _values, max_size=6),
+    st.sampled_from(["users", "clusters", "contexts", "user", "cluster", "context"]),
+    _values,
+)
 @examples(300)
 def test_no_dictionary_ends_in_a_traceback_or_shows_a_secret(content: dict[str, Any], kind: str, value: Any) -> None:
     """Whole dictionaries of any shape, and right ones with something wrong in one place."""

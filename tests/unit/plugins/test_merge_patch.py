@@ -8,10 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._merge_patch import changes_nothing, merged
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.kubevirt.cdi.plugins.module_utils._merge_patch import changes_nothing, merged
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.text("ab", min_size=1), lambda below: st.dictionaries(st.sampled_from("xyz"), below)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._preallocation import preallocation_facts
 
 CLONE = {"source": {"pvc": {"name": "golden", "namespace": "demo"}}}

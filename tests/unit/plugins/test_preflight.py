@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _preflight as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import desired
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import explain
@@ -16,6 +15,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_objects im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._scratch import Settings
+
 from tests.refused_volumes import volume
 
 MIB = 1 << 20
@@ -44,7 +44,10 @@ def _of_class(planned: rules.Planned, *classes: dict[str, Any], volumes: Any = N
 def test_the_default_class_is_marked_and_a_missing_one_named_with_its_option() -> None:
     classes = (_class("plain"), _class("thin", DEFAULT), _class("fast", VIRTUALIZATION))
     assert rules.available(classes) == "fast (default for virtual machines), plain, thin (default)"
-    assert rules.available([_class(f"c{number:02}") for number in range(25)]).endswith("c19 and 5 more") and rules.available([]) == "none"
+    assert (
+        rules.available([_class(f"c{number:02}") for number in range(25)]).endswith("c19 and 5 more")
+        and rules.available([]) == "none"
+    )
     problem = _of_class(_planned(storage={"size": "1Gi", "storage_class_name": "fats"}), *classes)
     assert problem.startswith("storage class 'fats' (storage.storage_class_name) does not exist; available: fast")
     assert _of_class(_planned(storage={"size": "1Gi", "storage_class_name": "thin"}), *classes) == ""
@@ -56,7 +59,10 @@ def test_the_default_class_is_marked_and_a_missing_one_named_with_its_option() -
     [
         ({}, "no storage.storage_class_name is given, and no storage class is the default; name one of: plain"),
         ({"content_type": "archive", "source": {"upload": {}}}, "and no storage class is the default"),
-        ({"storage": {"size": "1Gi", "storage_class_name": ""}}, "leave the option out and make a class the default, or name one of: plain"),
+        (
+            {"storage": {"size": "1Gi", "storage_class_name": ""}},
+            "leave the option out and make a class the default, or name one of: plain",
+        ),
         ({"storage": {"size": "1Gi", "storage_class_name": "plain"}}, ""),
         ({"storage": {"size": "1Gi", "storage_class_name": "", "volume_name": "pv"}}, ""),
         ({"storage": {"size": "1Gi", "storage_class_name": "gone", "selector": {"match_labels": {"a": "b"}}}}, ""),
@@ -103,7 +109,13 @@ def test_a_class_without_an_object_has_to_have_a_free_volume(fields: dict[str, A
             "Block",
             ["ReadWriteMany"],
         ),
-        ({"storage": None, "pvc": {"size": "100Mi", "access_modes": ["ReadWriteOncePod"]}}, _settings(), 100 * MIB, "Filesystem", ["ReadWriteOncePod"]),
+        (
+            {"storage": None, "pvc": {"size": "100Mi", "access_modes": ["ReadWriteOncePod"]}},
+            _settings(),
+            100 * MIB,
+            "Filesystem",
+            ["ReadWriteOncePod"],
+        ),
         (
             {"storage": {"size": "100Mi", "volume_mode": "Block"}},
             _settings(annotations={"cdi.kubevirt.io/minimumSupportedPvcSize": "1Gi"}),
@@ -113,25 +125,48 @@ def test_a_class_without_an_object_has_to_have_a_free_volume(fields: dict[str, A
         ),
     ],
 )
-def test_the_claim_that_cdi_would_make(options: dict[str, Any], settings: Settings, size: int, mode: str, modes: list[str]) -> None:
+def test_the_claim_that_cdi_would_make(
+    options: dict[str, Any], settings: Settings, size: int, mode: str, modes: list[str]
+) -> None:
     claim = rules.claim_of(_planned(labels={"a": 1}, **options), settings)
     assert claim is not None and rules.claimed_bytes(claim) == size
-    assert (claim["spec"]["volumeMode"], claim["spec"]["accessModes"], claim["spec"]["storageClassName"]) == (mode, modes, "thin")
+    assert (claim["spec"]["volumeMode"], claim["spec"]["accessModes"], claim["spec"]["storageClassName"]) == (
+        mode,
+        modes,
+        "thin",
+    )
     assert claim["metadata"]["labels"] == {"a": "1", "app": "containerized-data-importer"}
 
 
 def test_the_claim_of_a_clone_depends_on_its_source() -> None:
-    assert rules.claim_of(_planned(source={"pvc": {"name": "golden"}}, storage={"storage_class_name": "thin"}), _settings()) is None
+    assert (
+        rules.claim_of(
+            _planned(source={"pvc": {"name": "golden"}}, storage={"storage_class_name": "thin"}), _settings()
+        )
+        is None
+    )
 
 
 REFUSALS = [
-    ('persistentvolumeclaims is forbidden: User "u" cannot create resource "persistentvolumeclaims" in API group ""', 403, ""),
-    ("admission webhook \"x\" does not support dry run", 400, ""),
+    (
+        'persistentvolumeclaims is forbidden: User "u" cannot create resource "persistentvolumeclaims" in API group ""',
+        403,
+        "",
+    ),
+    ('admission webhook "x" does not support dry run', 400, ""),
     ('persistentvolumeclaims "disk" already exists', 409, ""),
     ("etcd is away", 500, ""),
-    ('persistentvolumeclaims "disk" is forbidden: exceeded quota: q, requested: persistentvolumeclaims=1', 403, "exceeded quota: q"),
+    (
+        'persistentvolumeclaims "disk" is forbidden: exceeded quota: q, requested: persistentvolumeclaims=1',
+        403,
+        "exceeded quota: q",
+    ),
     ('admission webhook "x" denied the request: no claims today', 400, "no claims today"),
-    ('persistentvolumeclaims "disk" is forbidden: unable to create new content in namespace demo because it is being terminated', 403, "is being deleted"),
+    (
+        'persistentvolumeclaims "disk" is forbidden: unable to create new content in namespace demo because it is being terminated',
+        403,
+        "is being deleted",
+    ),
     (
         'persistentvolumeclaims "disk" is forbidden: maximum storage usage per PersistentVolumeClaim is 64Mi, but request is 111149056',
         403,
@@ -150,15 +185,24 @@ def test_what_a_refused_trial_means(said: str, code: int, problem: str) -> None:
     planned, settings = _planned(storage={"size": "100Mi"}), _settings()
     claim = rules.claim_of(planned, settings)
     assert claim is not None
-    found = rules.claim_refusal(planned, claim, settings, ApiError(f"Cannot create PersistentVolumeClaims in demo: {said} (HTTP {code}).", code))
+    found = rules.claim_refusal(
+        planned, claim, settings, ApiError(f"Cannot create PersistentVolumeClaims in demo: {said} (HTTP {code}).", code)
+    )
     assert problem in found and bool(problem) == bool(found)
-    replaced = rules.claim_refusal(planned._replace(replaces=True), claim, settings, ApiError(f"Cannot create x: {said} (HTTP {code}).", code))
+    replaced = rules.claim_refusal(
+        planned._replace(replaces=True), claim, settings, ApiError(f"Cannot create x: {said} (HTTP {code}).", code)
+    )
     assert bool(replaced) == bool(problem and "quota" not in said)
 
 
 def test_every_object_that_is_named_is_looked_for() -> None:
     http = {"url": "http://x/", "secret_ref": "s", "cert_config_map": "c", "secret_extra_headers": ["h1", "h2"]}
-    planned = _planned(source={"http": http}, priority_class_name="p", service_account_name="a", storage={"size": "1Gi", "volume_name": "v"})
+    planned = _planned(
+        source={"http": http},
+        priority_class_name="p",
+        service_account_name="a",
+        storage={"size": "1Gi", "volume_name": "v"},
+    )
     found = {(each.resource.kind, each.namespace, each.name, each.option) for each in rules.references(planned)}
     assert found == {
         ("Secret", "demo", "s", "source.http.secret_ref"),
@@ -170,9 +214,21 @@ def test_every_object_that_is_named_is_looked_for() -> None:
         ("PersistentVolume", "", "v", "storage.volume_name"),
     }
     clone = rules.references(_planned(source={"pvc": {"name": "golden", "namespace": "images"}}))
-    assert [(each.resource.kind, each.namespace, each.name, each.option) for each in clone] == [("PersistentVolumeClaim", "images", "golden", "source.pvc")]
-    vddk = {"url": "https://v/", "uuid": "u", "backing_file": "b", "thumbprint": "t", "secret_ref": "s", "extra_args": "x"}
-    assert {each.option for each in rules.references(_planned(source={"vddk": vddk}))} == {"source.vddk.secret_ref", "source.vddk.extra_args"}
+    assert [(each.resource.kind, each.namespace, each.name, each.option) for each in clone] == [
+        ("PersistentVolumeClaim", "images", "golden", "source.pvc")
+    ]
+    vddk = {
+        "url": "https://v/",
+        "uuid": "u",
+        "backing_file": "b",
+        "thumbprint": "t",
+        "secret_ref": "s",
+        "extra_args": "x",
+    }
+    assert {each.option for each in rules.references(_planned(source={"vddk": vddk}))} == {
+        "source.vddk.secret_ref",
+        "source.vddk.extra_args",
+    }
 
 
 PEM, CRT = {"ca.pem": "-----BEGIN"}, {"a.txt": "", "ca.crt": "-----BEGIN"}
@@ -183,15 +239,25 @@ PEM, CRT = {"ca.pem": "-----BEGIN"}, {"a.txt": "", "ca.crt": "-----BEGIN"}
     [
         ((1, 61, 1), {"data": CRT}, ""),
         ((1, 61, 1), {"binaryData": CRT}, ""),
-        ((1, 61, 1), {"data": PEM}, "CDI before 1.65 only takes keys that end in .crt for a registry, and its keys are ca.pem"),
+        (
+            (1, 61, 1),
+            {"data": PEM},
+            "CDI before 1.65 only takes keys that end in .crt for a registry, and its keys are ca.pem",
+        ),
         ((1, 65, 0), {"data": PEM}, ""),
         ((), {"data": PEM}, ""),
-        ((1, 65, 0), {"data": {"a": "", "b.cer": ""}}, ": CDI only takes keys that end in .crt or .pem for a registry, and its keys are a, b.cer"),
+        (
+            (1, 65, 0),
+            {"data": {"a": "", "b.cer": ""}},
+            ": CDI only takes keys that end in .crt or .pem for a registry, and its keys are a, b.cer",
+        ),
         ((1, 65, 0), {"metadata": {}}, "and it has no keys"),
         ((1, 65, 0), {}, ""),  # Nobody may read it.
     ],
 )
-def test_keys_from_which_cdi_takes_no_ca_for_a_registry_are_named(version: tuple[int, ...], stored: dict[str, Any], told: str) -> None:
+def test_keys_from_which_cdi_takes_no_ca_for_a_registry_are_named(
+    version: tuple[int, ...], stored: dict[str, Any], told: str
+) -> None:
     registry = {"url": "docker://x/y", "cert_config_map": "c"}
     planned = _planned(source={"registry": registry})
     (reference,) = rules.references(planned)
@@ -199,7 +265,10 @@ def test_keys_from_which_cdi_takes_no_ca_for_a_registry_are_named(version: tuple
     assert found.endswith(told) and bool(found) is bool(told)
     assert not told or found.startswith("ConfigMap 'demo/c' (source.registry.cert_config_map) gives no CA: ")
     # The node has its own, and from HTTP any key is taken.
-    for source in ({"registry": {**registry, "pull_method": "node"}}, {"http": {"url": "https://x/", "cert_config_map": "c"}}):
+    for source in (
+        {"registry": {**registry, "pull_method": "node"}},
+        {"http": {"url": "https://x/", "cert_config_map": "c"}},
+    ):
         other = _planned(source=source)
         assert rules.without_ca(other, rules.references(other)[0], stored, version) == ""
 
@@ -208,9 +277,21 @@ def test_keys_from_which_cdi_takes_no_ca_for_a_registry_are_named(version: tuple
     ("options", "disk", "problem"),
     [
         ({"storage": {"size": "64Mi"}}, 64 * MIB, ""),
-        ({"storage": {"size": "32Mi"}}, 64 * MIB, "storage.size is 32Mi, and the image holds a disk of 64Mi (qcow2); request at least 64Mi, or omit the size"),
-        ({"storage": None, "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"]}}, 64 * MIB, "request at least 68Mi"),
-        ({"storage": None, "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "volume_mode": "Block"}}, 64 * MIB, ""),
+        (
+            {"storage": {"size": "32Mi"}},
+            64 * MIB,
+            "storage.size is 32Mi, and the image holds a disk of 64Mi (qcow2); request at least 64Mi, or omit the size",
+        ),
+        (
+            {"storage": None, "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"]}},
+            64 * MIB,
+            "request at least 68Mi",
+        ),
+        (
+            {"storage": None, "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "volume_mode": "Block"}},
+            64 * MIB,
+            "",
+        ),
         ({"storage": {"size": "32Mi"}}, None, ""),
     ],
 )
@@ -234,4 +315,8 @@ def test_a_diagnosis_names_the_classes_when_they_were_read() -> None:
     assert told and told["cause"] == "storage_class_missing" and "no storageClass to choose profile" in told["message"]
     around.classes = [_class("thin", DEFAULT)]
     told = explain(stored, around)
-    assert told and told["message"] == "storage class 'fats' (storage.storage_class_name) does not exist; available: thin (default)"
+    assert (
+        told
+        and told["message"]
+        == "storage class 'fats' (storage.storage_class_name) does not exist; available: thin (default)"
+    )

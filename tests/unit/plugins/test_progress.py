@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._progress import Progress, lasting
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._progress import Lines
@@ -24,7 +23,9 @@ def written(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def state(phase: str, reason: str = "", percent: float | None = None, seconds: float = 0, name: str = "demo/disk") -> str:
+def state(
+    phase: str, reason: str = "", percent: float | None = None, seconds: float = 0, name: str = "demo/disk"
+) -> str:
     return json.dumps({"object": name, "phase": phase, "percent": percent, "reason": reason, "seconds": seconds})
 
 
@@ -56,7 +57,9 @@ def test_a_new_phase_or_reason_is_written_at_once_and_the_same_is_not_repeated(t
         progress.ends("demo/other", "was there")
     first, *_others, failed, scheduled, ended = written(path)
     assert first == {"object": "demo/disk", "phase": "ImportInProgress", "percent": 0, "reason": "", "seconds": 0}
-    assert len(_others) < 3 and "s3cret" not in path.read_text() and failed["reason"] == "Error: see https://***@host/?***"
+    assert (
+        len(_others) < 3 and "s3cret" not in path.read_text() and failed["reason"] == "Error: see https://***@host/?***"
+    )
     assert (scheduled["reason"], scheduled["seconds"], scheduled["percent"]) == (NO_NODE, 20.2, None)
     assert ended["ended"] and ended["phase"] == "Succeeded"
 
@@ -90,7 +93,11 @@ def test_a_progress_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         (NO_NODE, 20.4, "Unschedulable since 20 s: 0/1 nodes are available: 1 Insufficient cpu"),
         (NO_NODE, 0.4, NO_NODE),
         ("ImportScheduled", 5, "ImportScheduled since 5 s"),
-        ("its claim has 1Gi of 2Gi, FileSystemResizePending: wait", 7, "its claim has 1Gi of 2Gi, FileSystemResizePending: wait since 7 s"),
+        (
+            "its claim has 1Gi of 2Gi, FileSystemResizePending: wait",
+            7,
+            "its claim has 1Gi of 2Gi, FileSystemResizePending: wait since 7 s",
+        ),
     ],
 )
 def test_a_reason_says_since_when(text: str, seconds: float, told: str) -> None:
@@ -99,7 +106,7 @@ def test_a_reason_says_since_when(text: str, seconds: float, told: str) -> None:
 
 def test_a_transfer_is_a_line_for_each_tenth() -> None:
     lines, shown = Lines("volume_upload", live=False), []
-    for each in range(0, 1001):
+    for each in range(1001):
         shown.append(lines.shown(sent(each, 1000, each / 100), each / 100))
     assert [line for line in shown if line] == [
         f"volume_upload demo/disk: {percent} % of 1000 MiB, 100 MiB/s" for percent in range(10, 101, 10)
@@ -125,7 +132,7 @@ def test_a_wait_is_a_line_for_each_phase_reason_and_tenth_and_every_half_minute(
         (37.0, state("ImportInProgress", percent=12.5)),
     ]
     shown = []
-    for now in range(0, 40):
+    for now in range(40):
         shown += [lines.shown(line, now) for when, line in seen if when == now]
         shown += lines.overdue(now)
     ended = json.dumps({**json.loads(state("Succeeded")), "ended": True})

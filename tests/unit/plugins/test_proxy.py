@@ -6,9 +6,14 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._proxy import Proxy, address_of, environment_proxy, excluded, proxy_of
+from ansible_collections.kubevirt.cdi.plugins.module_utils._proxy import (
+    Proxy,
+    address_of,
+    environment_proxy,
+    excluded,
+    proxy_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,11 +42,15 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._proxy import Proxy, 
         ("https://xn--bcher-kva.test", "bücher.test", True),
     ],
 )
-def test_no_proxy_names_hosts_domains_addresses_and_networks_with_and_without_ports(url: str, no_proxy: str, direct: bool) -> None:
+def test_no_proxy_names_hosts_domains_addresses_and_networks_with_and_without_ports(
+    url: str, no_proxy: str, direct: bool
+) -> None:
     assert excluded(address_of(url), no_proxy) is direct
 
 
-@pytest.mark.parametrize("url", ["https://127.0.0.1:6443", "https://localhost", "https://[::1]:6443", "https://127.8.9.10"])
+@pytest.mark.parametrize(
+    "url", ["https://127.0.0.1:6443", "https://localhost", "https://[::1]:6443", "https://127.8.9.10"]
+)
 def test_nothing_on_this_host_is_asked_for_through_the_environments_proxy(url: str) -> None:
     assert environment_proxy(address_of(url), {"HTTPS_PROXY": "http://proxy.test:3128"}) is None
 
@@ -65,7 +74,16 @@ def test_the_parts_of_a_proxys_url(url: str, proxy: Proxy) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["ftp://proxy.test", "http://", "http://proxy.test:x", "http://u:p@ss/w?@proxy.test:1", "http://u:pä@proxy.test", "http://a b", "[", "a\nb"],
+    [
+        "ftp://proxy.test",
+        "http://",
+        "http://proxy.test:x",
+        "http://u:p@ss/w?@proxy.test:1",
+        "http://u:pä@proxy.test",
+        "http://a b",
+        "[",
+        "a\nb",
+    ],
 )
 def test_what_is_no_proxys_url_is_named_by_who_gave_it(url: str) -> None:
     with pytest.raises(CdiError) as told:

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._public import redact_urls, public_url, without_secrets
+from ansible_collections.kubevirt.cdi.plugins.module_utils._public import public_url, redact_urls, without_secrets
 
 URLS = [
     ("https://me:s3cret@host/disk", "https://***@host/disk"),

@@ -8,10 +8,16 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import (
+    equal,
+    like,
+    parse,
+    rough,
+    short,
+    whole_bytes,
+)
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import equal, like, parse, rough, short, whole_bytes
 
 
 @pytest.mark.parametrize(
@@ -73,7 +79,10 @@ def test_a_size_that_is_told_is_the_same_size(number: int) -> None:
     assert parse(short(Decimal(number))) == number
 
 
-@pytest.mark.parametrize(("size", "number"), [("0.3Gi", 322122548), ("322122547200m", 322122548), ("1Gi", 1024**3), ("1.5k", 1500), ("0.1", 1), ("0", 0)])
+@pytest.mark.parametrize(
+    ("size", "number"),
+    [("0.3Gi", 322122548), ("322122547200m", 322122548), ("1Gi", 1024**3), ("1.5k", 1500), ("0.1", 1), ("0", 0)],
+)
 def test_a_part_of_a_byte_counts_as_one(size: str, number: int) -> None:
     assert whole_bytes(size) == number
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._redaction import redact, redacted
 from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import remember, secrets_of, secrets_of_options
+from hypothesis import given
+from hypothesis import strategies as st
+
 from tests.examples import examples
 from tests.spellings import spellings
 
@@ -43,7 +43,10 @@ def _only_this_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ({"token": "t1", "password": 12345678, "client-key-data": "!t3", "username": "ann"}, {"t1", "12345678", "!t3"}),
         ({"auth-provider": {"name": "oidc", "config": {"id-token": "t4", "client-id": "kube"}}}, {"t4"}),
         ({"tokne": "t7", "extra": {"deep": ["t8"]}}, {"t7", "t8"}),
-        ({"client-certificate": "/a/cert.pem", "client-key": "/a/key.pem", "tokenFile": "/a/token", "as": "ann"}, set()),
+        (
+            {"client-certificate": "/a/cert.pem", "client-key": "/a/key.pem", "tokenFile": "/a/token", "as": "ann"},
+            set(),
+        ),
         ({"client-key-data": base64.b64encode(b"PEM").decode()}, {"UEVN", "PEM"}),
         ("a-token-where-a-user-belongs", {"a-token-where-a-user-belongs"}),
         (None, set()),
@@ -104,7 +107,10 @@ def test_a_malformed_credential_plugin_is_read(plugin: Any) -> None:
         ({"proxy": "http://ann:p@ss.x/wörd?@proxy.test:3128"}, {"p@ss.x/wörd?", "p", "ss.x", "wörd"}),
         ({"proxy": "ann:p@w@proxy.test:3128", "host": {"no": "text"}}, {"p@w"}),
         ({"source": {"http": {"url": "http://u:S3c/retPw@images/disk.raw"}}}, {"S3c/retPw", "retPw"}),
-        ({"url": "https://s3/b?X-Amz-Signature=abcd1234&X-Amz-Date=20260101&k=0123456789abcdef"}, {"abcd1234", "0123456789abcdef"}),
+        (
+            {"url": "https://s3/b?X-Amz-Signature=abcd1234&X-Amz-Date=20260101&k=0123456789abcdef"},
+            {"abcd1234", "0123456789abcdef"},
+        ),
         ({"extra_headers": ["Authorization: Bearer t0ken"]}, {"Authorization: Bearer t0ken", "Bearer t0ken", "t0ken"}),
         ({"proxy_headers": {"basic_auth": "ann:p1", "user_agent": "me"}}, {"ann:p1", "p1"}),
         ({"kubeconfig": "/home/ann/config:other", "host": "https://[broken", "proxy": None}, set()),
@@ -120,14 +126,30 @@ def test_a_kubeconfigs_text_is_secret_also_in_base64_and_so_is_what_is_in_it() -
     assert secrets_of_options({"kubeconfig": text}) == {text, "a-secret-token"}
     assert secrets_of_options({"kubeconfig": encoded}) == {encoded, text, "a-secret-token"}
     remember(secrets_of_options({"kubeconfig": "".join(encoded.split())}))
-    assert redact(f"kubeconfig is {''.join(encoded.split())}, and there is no such file") == "kubeconfig is ***, and there is no such file"
+    assert (
+        redact(f"kubeconfig is {''.join(encoded.split())}, and there is no such file")
+        == "kubeconfig is ***, and there is no such file"
+    )
 
 
 # Not letters that a spelling leaves alone and that may be met in the text around.
-SECRETS = st.text(st.characters(min_codepoint=33, exclude_categories=("Cs", "Cc", "Cf", "Z", "Cn", "Co")), min_size=12, max_size=40)
+SECRETS = st.text(
+    st.characters(min_codepoint=33, exclude_categories=("Cs", "Cc", "Cf", "Z", "Cn", "Co")), min_size=12, max_size=40
+)
 
 
-@pytest.mark.parametrize("secret", ["p@ss/wörd?+x", "S3c/retPw:1234", "a\"b\\c'd%e&f<g>", "日本語のパスワード", "tok.en-1234_56~x", "two words\tand a tab", "x" * 12])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "p@ss/wörd?+x",
+        "S3c/retPw:1234",
+        "a\"b\\c'd%e&f<g>",
+        "日本語のパスワード",
+        "tok.en-1234_56~x",
+        "two words\tand a tab",
+        "x" * 12,
+    ],
+)
 def test_no_spelling_of_a_secret_leaves(secret: str) -> None:
     remember([secret])
     for name, spelling in spellings(secret).items():
@@ -177,4 +199,6 @@ def test_a_kubeconfigs_text_may_be_of_a_class_of_ansibles() -> None:
     class Tagged(str):
         """As ansible-core 2.19 has them in variables."""
 
-    assert secrets_of_options({"kubeconfig": Tagged("users: [{name: u, user: {token: a-secret}}]\ncontexts: []")}) >= {"a-secret"}
+    assert secrets_of_options({"kubeconfig": Tagged("users: [{name: u, user: {token: a-secret}}]\ncontexts: []")}) >= {
+        "a-secret"
+    }

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.kubevirt.cdi.plugins.filter import report as report_filter
 from ansible_collections.kubevirt.cdi.plugins.filter import report_html, report_junit, report_lines
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils import _report_view as view
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build
+
 from tests.report_facts import TEMPLATE, cloned, facts, found, ill
 
 FALLBACK = "No compatible volumesnapshotclass found"
@@ -23,8 +23,33 @@ def test_the_table_tells_of_each_volume_in_a_line() -> None:
     lines = view.lines(build(facts(found("golden"), cloned("a-clone", "snapshot", ready_after=75))))
     head, first, second = lines[-3:]
     assert head.split() == ["VOLUME", "SOURCE", "PHASE", "CLONED", "BY", "SIZE", "PREALLOCATED", "SCRATCH", "TIME"]
-    assert first.split() == "images/a-clone pvc images/golden Succeeded snapshot 128Mi yes cheap 136Mi 1 min 15 s".split()
-    assert second.split() == "images/golden http://images/disk.qcow2 Succeeded - 128Mi yes cheap 136Mi 12 s".split()
+    assert first.split() == [
+        "images/a-clone",
+        "pvc",
+        "images/golden",
+        "Succeeded",
+        "snapshot",
+        "128Mi",
+        "yes",
+        "cheap",
+        "136Mi",
+        "1",
+        "min",
+        "15",
+        "s",
+    ]
+    assert second.split() == [
+        "images/golden",
+        "http://images/disk.qcow2",
+        "Succeeded",
+        "-",
+        "128Mi",
+        "yes",
+        "cheap",
+        "136Mi",
+        "12",
+        "s",
+    ]
     assert first.index("Succeeded") == second.index("Succeeded") == head.index("PHASE")
 
 
@@ -44,7 +69,14 @@ def test_a_copy_tells_why_and_what_would_make_it_faster() -> None:
 
 
 def test_a_clone_that_is_not_made_yet_says_that_its_method_is_predicted() -> None:
-    plan = {"name": "vm-1", "namespace": "images", "method": "snapshot", "observed": False, "reason": "R.", "remedy": None}
+    plan = {
+        "name": "vm-1",
+        "namespace": "images",
+        "method": "snapshot",
+        "observed": False,
+        "reason": "R.",
+        "remedy": None,
+    }
     item = {**cloned("vm-1", "copy", phase=None, ready_after=None), "changed": True}
     del item["clone"]
     report = build(facts(clones=[plan], results={"volumes": {"data_volumes": [item]}}, check_mode=True))
@@ -53,7 +85,13 @@ def test_a_clone_that_is_not_made_yet_says_that_its_method_is_predicted() -> Non
 
 
 def test_a_clone_that_waits_says_for_what() -> None:
-    waits = {"name": "vm-1", "namespace": "images", "method": None, "waits_for": ["pod p"], "reason": "CDI waits for pod p."}
+    waits = {
+        "name": "vm-1",
+        "namespace": "images",
+        "method": None,
+        "waits_for": ["pod p"],
+        "reason": "CDI waits for pod p.",
+    }
     report = build(facts(cloned("vm-1", "copy", phase="CloneScheduled"), clones=[waits]))
     assert report["volumes"][0]["method"] is None
     assert view.lines(report)[-1] == "    clone: CDI waits for pod p."
@@ -101,9 +139,15 @@ def test_the_summary_counts_phases_methods_and_problems() -> None:
 
 
 def test_the_error_of_this_run_is_told_before_the_diagnosis() -> None:
-    results = {"volumes": {"data_volumes": [{"name": "a", "namespace": "images", "changed": True, "error": "Timed out."}]}}
+    results = {
+        "volumes": {"data_volumes": [{"name": "a", "namespace": "images", "changed": True, "error": "Timed out."}]}
+    }
     report = build(facts(found("a", phase="ImportScheduled", diagnosis=ill("Later")), results=results))
-    assert report["volumes"][0]["problem"] == {"cause": "source_not_found", "message": "Timed out.", "remedy": "correct the URL"}
+    assert report["volumes"][0]["problem"] == {
+        "cause": "source_not_found",
+        "message": "Timed out.",
+        "remedy": "correct the URL",
+    }
     assert report["volumes"][0]["changed"] is True
 
 
@@ -162,7 +206,10 @@ def test_what_is_wrong_with_scratch_space_is_said() -> None:
     volume = found("a")
     volume["scratch"].update(problems=["There is no class."], left_over="images/a-scratch")
     lines = view.lines(build(facts(volume)))
-    assert lines[-2:] == ["    scratch: There is no class.", "    scratch: images/a-scratch was left behind; delete it."]
+    assert lines[-2:] == [
+        "    scratch: There is no class.",
+        "    scratch: images/a-scratch was left behind; delete it.",
+    ]
 
 
 def test_a_volume_that_waits_for_somebody_says_for_whom() -> None:
@@ -174,7 +221,8 @@ def test_a_volume_that_waits_for_somebody_says_for_whom() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(None, "-"), (0, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (7380, "2 h 3 min")]
+    ("seconds", "said"),
+    [(None, "-"), (0, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (7380, "2 h 3 min")],
 )
 def test_durations_are_said_as_people_do(seconds: float | None, said: str) -> None:
     assert view.duration(seconds) == said
@@ -233,15 +281,29 @@ def uploaded_claim(**more: Any) -> dict[str, Any]:
         "status": {"phase": "Bound", "capacity": {"storage": "2Gi"}},
     }
     preallocation = {"requested": False, "applied": False}
-    item = {"name": "a", "namespace": "images", "changed": True, "phase": None, "sha256": SHA256, "preallocation": preallocation}
+    item = {
+        "name": "a",
+        "namespace": "images",
+        "changed": True,
+        "phase": None,
+        "sha256": SHA256,
+        "preallocation": preallocation,
+    }
     return {**item, "data_volume": {}, "persistent_volume_claim": {**claim, **more}}
 
 
 def test_a_claim_without_a_data_volume_has_its_row() -> None:
     report = build(facts(results={"uploads": {"uploads": [uploaded_claim()]}}, files=FILES))
     row = report["volumes"][0]
-    assert row["source"] == "upload debian-12.qcow2 sha256:9f86d081884c" and row["phase"] == "Succeeded" and row["changed"]
-    assert (row["size"], row["capacity"], row["storage_class_name"], row["volume_mode"]) == ("1Gi", "2Gi", "fast", "Block")
+    assert (
+        row["source"] == "upload debian-12.qcow2 sha256:9f86d081884c" and row["phase"] == "Succeeded" and row["changed"]
+    )
+    assert (row["size"], row["capacity"], row["storage_class_name"], row["volume_mode"]) == (
+        "1Gi",
+        "2Gi",
+        "fast",
+        "Block",
+    )
     assert row["preallocation"] == {"requested": False, "applied": False} and row["problem"] is None
     assert "debian-12.qcow2" in view.lines(report)[-1] and "debian-12.qcow2" in view.page(report, TEMPLATE)
 
@@ -262,14 +324,23 @@ def test_an_upload_names_its_file_and_the_beginning_of_its_digest() -> None:
     ):
         results = {"uploads": {"uploads": [{**item, **more}]}}
         for files in (FILES, [{"name": "a", "src": "debian-12.qcow2"}]):
-            assert build(facts(found("a", spec=dict(UPLOAD)), results=results, files=files))["volumes"][0]["source"] == said
+            assert (
+                build(facts(found("a", spec=dict(UPLOAD)), results=results, files=files))["volumes"][0]["source"]
+                == said
+            )
     assert build(facts(found("a", spec=dict(UPLOAD))))["volumes"][0]["source"] == "upload"
     assert build(facts(found("a"), results=results, files=FILES))["volumes"][0]["source"] == "http://images/disk.qcow2"
 
 
 def test_an_upload_that_failed_names_what_was_uploaded_before() -> None:
     claim = {"metadata": {"annotations": {"kubevirt.cdi/uploaded-sha256": "4" * 64}}}
-    item = {"name": "a", "namespace": "images", "sha256": SHA256, "persistent_volume_claim": claim, "error": "It is already filled."}
+    item = {
+        "name": "a",
+        "namespace": "images",
+        "sha256": SHA256,
+        "persistent_volume_claim": claim,
+        "error": "It is already filled.",
+    }
     report = build(facts(found("a", spec=dict(UPLOAD)), results={"uploads": {"uploads": [item]}}, files=FILES))
     assert report["volumes"][0]["source"] == "upload sha256:444444444444"
 
@@ -298,10 +369,15 @@ def test_the_filters_take_what_ansible_gives_and_say_when_it_is_something_else()
     report = make(facts(found("a")))
     assert show(report)[0] == "CDI v1.65.0 is ready."
     assert page(report, "{{ report.cdi.version }}") == "v1.65.0"
-    with pytest.raises(AnsibleFilterError, match="^report expects a dictionary with the facts that its documentation lists: key 'cdi' is missing.$"):
+    with pytest.raises(
+        AnsibleFilterError,
+        match="^report expects a dictionary with the facts that its documentation lists: key 'cdi' is missing.$",
+    ):
         make({"results": {}})
     for wrong in ({"cdi": {}}, [], "text", 7, None, {"clusters": [{}]}):
         for filter_of, name in ((show, "report_lines"), (junit_of, "report_junit")):
-            with pytest.raises(AnsibleFilterError, match=f"^{name} expects the dictionary that filter kubevirt.cdi.report returns: .") as raised:
+            with pytest.raises(
+                AnsibleFilterError, match=f"^{name} expects the dictionary that filter kubevirt.cdi.report returns: ."
+            ) as raised:
                 filter_of(wrong)
             assert raised.value.__cause__ is None and raised.value.__context__ is None

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.kubevirt.cdi.plugins.filter import merge_reports
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils import _report_view as view
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build, merge
+
 from tests.report_facts import TEMPLATE, cloned, facts, found, ill
 
 
@@ -40,7 +40,9 @@ def test_clusters_in_trouble_are_first_and_the_numbers_are_added() -> None:
     heads = [line for line in lines if line.startswith("Cluster ")]
     assert heads == [f"Cluster {name} (https://{name}:6443): CDI v1.65.0 is ready." for name in "cba"]
     page = view.page(merged, TEMPLATE)
-    assert [page.index(f'id="c{number}"') for number in (1, 2, 3)] == sorted(page.index(f'id="c{number}"') for number in (1, 2, 3))
+    assert [page.index(f'id="c{number}"') for number in (1, 2, 3)] == sorted(
+        page.index(f'id="c{number}"') for number in (1, 2, 3)
+    )
     assert "d: no report" in page
 
 
@@ -57,7 +59,14 @@ def test_one_report_stays_as_it_is() -> None:
 
 
 def test_an_answer_of_another_cluster_is_not_taken_for_this_one() -> None:
-    clone = {"name": "vm", "namespace": "images", "method": "snapshot", "reason": "R.", "remedy": None, "host": "https://other:6443"}
+    clone = {
+        "name": "vm",
+        "namespace": "images",
+        "method": "snapshot",
+        "reason": "R.",
+        "remedy": None,
+        "host": "https://other:6443",
+    }
     cdi = {**facts()["cdi"], "host": "https://mine:6443"}
     report = build(facts(cloned("vm", "copy"), cdi=cdi, clones=[clone]))
     assert report["volumes"][0]["method"] == "copy" and report["volumes"][0]["reason"] is None
@@ -69,5 +78,7 @@ def test_an_answer_of_another_cluster_is_not_taken_for_this_one() -> None:
 
 @pytest.mark.parametrize("value", [{}, "text", [{}], [7], None])
 def test_what_is_no_list_of_reports_is_refused(value: Any) -> None:
-    with pytest.raises(AnsibleFilterError, match="merge_reports expects a list of reports of filter kubevirt.cdi.report"):
+    with pytest.raises(
+        AnsibleFilterError, match="merge_reports expects a list of reports of filter kubevirt.cdi.report"
+    ):
         merge_reports.FilterModule().filters()["merge_reports"](value)

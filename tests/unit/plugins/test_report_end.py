@@ -9,16 +9,21 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils import _report_view as view
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report_junit import junit
+
 from tests.report_facts import TEMPLATE, cloned, facts, found, ill
 
 FAILED = {"failed": True, "msg": "Cannot apply: the server https://me:s3cret@host refused."}
 DECLARED = [
     {"name": "a", "namespace": "images", "path": "/srv/a.qcow2"},
-    {"name": "b", "namespace": "images", "source": {"http": {"url": "https://u:s3cret@host/b.img"}}, "storage": {"size": "1Gi", "storage_class_name": "thin"}},
+    {
+        "name": "b",
+        "namespace": "images",
+        "source": {"http": {"url": "https://u:s3cret@host/b.img"}},
+        "storage": {"size": "1Gi", "storage_class_name": "thin"},
+    },
     {"name": "c", "namespace": "images", "source": {"pvc": {"name": "b"}}, "storage": {"size": "2Gi"}},
     {"name": "d", "namespace": "images", "source_ref": {"name": "fedora"}, "storage": {}},
     {"name": "gone", "namespace": "images", "state": "absent"},
@@ -45,21 +50,42 @@ def test_a_round_of_a_loop_that_failed_is_named_with_its_error() -> None:
         {"item": {"namespace": "a"}, "changed": True},
         {"item": {"namespace": "b"}, "failed": True, "msg": "There is no namespace b."},
     ]
-    (step,) = build(facts(results={"clone_permissions": {"results": rounds, "failed": True, "msg": "One or more items failed"}}))["steps"]
+    (step,) = build(
+        facts(results={"clone_permissions": {"results": rounds, "failed": True, "msg": "One or more items failed"}})
+    )["steps"]
     assert step["text"] == "1 clone permission failed: b; 1 clone permission changed: a."
     assert step["message"] == "There is no namespace b."
 
 
 def test_what_no_task_got_to_stays_in_the_report() -> None:
-    report = build(facts(results={"uploads": {**FAILED, "uploads": [{"name": "a", "namespace": "images", "error": "E."}]}}, declared=DECLARED))
+    report = build(
+        facts(
+            results={"uploads": {**FAILED, "uploads": [{"name": "a", "namespace": "images", "error": "E."}]}},
+            declared=DECLARED,
+        )
+    )
     rows = {volume["name"]: volume for volume in report["volumes"]}
-    assert {name: row["phase"] for name, row in rows.items()} == {"a": "Missing", "b": "Skipped", "c": "Skipped", "d": "Skipped"}
-    assert [row["source"] for row in rows.values()] == ["upload a.qcow2", "https://***@host/b.img", "pvc images/b", "DataSource images/fedora"]
+    assert {name: row["phase"] for name, row in rows.items()} == {
+        "a": "Missing",
+        "b": "Skipped",
+        "c": "Skipped",
+        "d": "Skipped",
+    }
+    assert [row["source"] for row in rows.values()] == [
+        "upload a.qcow2",
+        "https://***@host/b.img",
+        "pvc images/b",
+        "DataSource images/fedora",
+    ]
     assert (rows["b"]["size"], rows["b"]["storage_class_name"], rows["b"]["problem"]) == ("1Gi", "thin", None)
     assert report["volumes"][0]["name"] == "a", "what failed is first"
     assert "    phase: not attempted, because an earlier step failed" in view.lines(report)
     suite = ElementTree.fromstring(junit(report)).find("testsuite")
-    assert suite is not None and {name: suite.get(name) for name in ("tests", "failures", "skipped")} == {"tests": "5", "failures": "2", "skipped": "3"}
+    assert suite is not None and {name: suite.get(name) for name in ("tests", "failures", "skipped")} == {
+        "tests": "5",
+        "failures": "2",
+        "skipped": "3",
+    }
 
 
 def test_without_a_failure_nothing_is_skipped() -> None:
@@ -67,7 +93,11 @@ def test_without_a_failure_nothing_is_skipped() -> None:
 
 
 def test_volumes_that_the_run_did_not_declare_are_marked() -> None:
-    done = {"volumes": {"data_volumes": [{"name": "b", "namespace": "images", "changed": False, "data_volume": {"spec": {}}}]}}
+    done = {
+        "volumes": {
+            "data_volumes": [{"name": "b", "namespace": "images", "changed": False, "data_volume": {"spec": {}}}]
+        }
+    }
     report = build(facts(found("a"), found("b"), results=done, declared=DECLARED[1:2]))
     assert [(volume["name"], volume["declared"]) for volume in report["volumes"]] == [("b", True), ("a", False)]
     assert (report["summary"]["volumes"], report["summary"]["declared"]) == (2, 1)
@@ -90,7 +120,10 @@ def test_a_volume_that_has_grown_shows_its_new_size() -> None:
 @pytest.mark.parametrize(
     ("volume", "problem"),
     [
-        (found("a", diagnosis=ill("404")), {"cause": "source_not_found", "message": "404", "remedy": "correct the URL"}),
+        (
+            found("a", diagnosis=ill("404")),
+            {"cause": "source_not_found", "message": "404", "remedy": "correct the URL"},
+        ),
         (found("a", diagnosis=ill("waits", "waiting_for_consumer")), None),
         (found("a", clone={"error": "Refused."}), {"cause": "clone", "message": "Refused.", "remedy": None}),
         (cloned("a", "copy"), None),
@@ -126,7 +159,10 @@ def test_what_may_not_be_read_is_said_and_nothing_guessed() -> None:
 def test_the_table_is_at_most_120_columns_wide(names: list[str]) -> None:
     spec = {"source": {"http": {"url": f"https://images.example.com/{'a/' * 40}debian-12.qcow2"}}}
     ignored = {"requested": True, "applied": False, "ignored": "word " * 60}
-    volumes = [found(name, spec=dict(spec), preallocation=ignored, phase="ImportInProgress", diagnosis=ill("long " * 50)) for name in names]
+    volumes = [
+        found(name, spec=dict(spec), preallocation=ignored, phase="ImportInProgress", diagnosis=ill("long " * 50))
+        for name in names
+    ]
     lines = view.lines(build(facts(*volumes)))
     assert max(map(len, lines)) <= 120
     assert sum("12.qcow2" in line for line in lines) == len(names)

@@ -10,9 +10,9 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils import _report_view as view
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build, source_text
+
 from tests.report_facts import TEMPLATE, cloned, facts, found, ill
 
 
@@ -29,7 +29,9 @@ class Elements(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.names.append(tag)
-        self.loads += [(tag, value) for name, value in attrs if name in ("src", "href", "action", "srcset", "background")]
+        self.loads += [
+            (tag, value) for name, value in attrs if name in ("src", "href", "action", "srcset", "background")
+        ]
         self.handlers += [name for name, _value in attrs if name.startswith("on")]
 
 
@@ -98,9 +100,14 @@ def test_a_source_is_told_without_its_credentials(spec: dict[str, Any], said: st
 
 def test_no_credential_of_a_proxy_or_an_error_reaches_the_report() -> None:
     cdi = facts()["cdi"]
-    cdi["asked"] = {"importProxy": {"HTTPProxy": "http://me:s3cret@proxy:3128"}, "insecureRegistries": ["x://u:s3cret@r"]}
+    cdi["asked"] = {
+        "importProxy": {"HTTPProxy": "http://me:s3cret@proxy:3128"},
+        "insecureRegistries": ["x://u:s3cret@r"],
+    }
     cdi["effective"]["import_proxy"] = {"HTTPProxy": "http://me:s3cret@proxy:3128", "noProxy": ""}
-    results = {"config": {"changed": True, "config": {"config": {"importProxy": {"HTTPProxy": "http://me:s3cret@proxy"}}}}}
+    results = {
+        "config": {"changed": True, "config": {"config": {"importProxy": {"HTTPProxy": "http://me:s3cret@proxy"}}}}
+    }
     volume = found("a", diagnosis=ill("GET https://me:p@s3cret@host/x?s3cret: 404"))
     report = build(facts(volume, cdi=cdi, results=results))
     assert "s3cret" not in json.dumps([report, view.lines(report)]) + view.page(report, TEMPLATE)

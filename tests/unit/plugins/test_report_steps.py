@@ -8,13 +8,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils import _report_view as view
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build
+
 from tests.report_facts import TEMPLATE, facts, found
 
 RESULTS = {
-    "install": {"changed": True, "version": {"from": None, "to": "v1.65.0"}, "changed_objects": ["Namespace cdi", "CDI cdi"]},
+    "install": {
+        "changed": True,
+        "version": {"from": None, "to": "v1.65.0"},
+        "changed_objects": ["Namespace cdi", "CDI cdi"],
+    },
     "config": {"changed": True, "config": {"cloneStrategyOverride": "copy", "config": {"preallocation": True}}},
     "storage_profiles": {
         "storage_profiles": [
@@ -53,9 +57,18 @@ def test_check_mode_tells_the_plan_of_an_empty_cluster() -> None:
     ("install", "said"),
     [
         ({"changed": False, "version": {"from": "v1", "to": "v1"}}, "= CDI v1 is as declared."),
-        ({"changed": True, "version": {"from": "v1", "to": "v2"}, "changed_objects": ["a"]}, "+ CDI v2 upgraded (1 object)."),
-        ({"changed": True, "version": {"from": "v1", "to": "v1"}, "changed_objects": ["a"]}, "+ CDI v1 changed (1 object)."),
-        ({"changed": True, "version": {"from": "v1", "to": None}, "changed_objects": ["a"]}, "+ CDI v1 removed (1 object)."),
+        (
+            {"changed": True, "version": {"from": "v1", "to": "v2"}, "changed_objects": ["a"]},
+            "+ CDI v2 upgraded (1 object).",
+        ),
+        (
+            {"changed": True, "version": {"from": "v1", "to": "v1"}, "changed_objects": ["a"]},
+            "+ CDI v1 changed (1 object).",
+        ),
+        (
+            {"changed": True, "version": {"from": "v1", "to": None}, "changed_objects": ["a"]},
+            "+ CDI v1 removed (1 object).",
+        ),
     ],
 )
 def test_the_steps_tell_what_was_done(install: dict[str, Any], said: str) -> None:
@@ -70,7 +83,10 @@ def test_an_upload_tells_what_was_sent_and_how_fast() -> None:
 
 
 def test_a_volume_that_failed_is_named_in_the_steps() -> None:
-    items = [{"name": "a", "namespace": "images", "changed": False, "error": "E."}, {"name": "b", "namespace": "images"}]
+    items = [
+        {"name": "a", "namespace": "images", "changed": False, "error": "E."},
+        {"name": "b", "namespace": "images"},
+    ]
     lines = view.lines(build(facts(results={"volumes": {"data_volumes": items}})))
     assert "  ! volumes FAILED: 1 volume failed: images/a; 1 volume as declared." in lines
 

@@ -9,10 +9,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _scratch as scratch
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _scratch as scratch
 
 MEBIBYTE = 1 << 20
 

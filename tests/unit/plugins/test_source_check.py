@@ -15,9 +15,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._source_check import Request, fetch_all
 from ansible_collections.kubevirt.cdi.plugins.module_utils._source_image import Fetched, SourceImage, inspect_answer
+
 from tests.cluster.runtime.certificates import Authority
 from tests.image_server import MIB, Server, qcow2, serving
 
@@ -49,7 +49,13 @@ def look(url: str, content_type: str | None = None, seconds: float = 10, **optio
     ],
 )
 def test_format_and_size_are_told_from_a_part_of_the_image(
-    serve: Callable[[], Server], ranges: bool, name: str, content: bytes, form: str, compression: str | None, disk: int | None
+    serve: Callable[[], Server],
+    ranges: bool,
+    name: str,
+    content: bytes,
+    form: str,
+    compression: str | None,
+    disk: int | None,
 ) -> None:
     server = serve()
     server.files[f"/{name}"], server.ranges = content, ranges
@@ -131,7 +137,9 @@ def test_a_certificate_is_verified_by_the_given_ca_and_one_that_is_not_trusted_i
         assert "certificates cannot be read" in look(url, ca="-----BEGIN CERTIFICATE-----").reason
 
 
-def test_credentials_and_headers_are_sent_to_the_server_and_to_no_other(serve: Callable[[], Server], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_and_headers_are_sent_to_the_server_and_to_no_other(
+    serve: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, other = serve(), serve()
     first.password = "user:hunter2"
     other.files["/disk"] = qcow2(MIB)
@@ -146,7 +154,9 @@ def test_credentials_and_headers_are_sent_to_the_server_and_to_no_other(serve: C
     assert not found.refusal and "returned 401" in found.reason
 
 
-def test_what_a_proxy_says_of_a_host_is_no_obstacle(serve: Callable[[], Server], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_proxy_says_of_a_host_is_no_obstacle(
+    serve: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
     proxy = serve()
     monkeypatch.setenv("http_proxy", proxy.url)
     monkeypatch.delenv("no_proxy", raising=False)

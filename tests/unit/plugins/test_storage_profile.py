@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._storage_profile import SPEC, Item, check, not_in_effect
 
@@ -29,7 +28,10 @@ def test_what_cdi_can_use_is_taken() -> None:
     ("profile", "told"),
     [
         ({"claim_property_sets": [SET] * 9}, "Storage profile fast: claim_property_sets has 9 sets; give at most 8"),
-        ({"claim_property_sets": [SET, {**SET, "access_modes": []}]}, "Storage profile fast: .* a set without access_modes"),
+        (
+            {"claim_property_sets": [SET, {**SET, "access_modes": []}]},
+            "Storage profile fast: .* a set without access_modes",
+        ),
         ({"name": ""}, "name is empty"),
     ],
 )

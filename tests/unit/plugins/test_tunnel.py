@@ -15,7 +15,6 @@ from types import SimpleNamespace
 
 import pytest
 import websocket
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import CHANNELS, SPDY, TlsStream, Tunnel
 
 Ends = Callable[[str], tuple[Tunnel, websocket.WebSocket]]
@@ -63,7 +62,9 @@ def test_spdy_opens_a_stream_for_errors_that_is_ours_no_longer_and_one_for_data(
         length = sizes & 0xFFFFFF
         assert (first, sizes - length, identifier, associated) == (0x80030001, flags, stream, 0)
         assert _headers(unpacker.decompress(opening[18 : 8 + length])) == {
-            **{"streamtype": kind, "port": "8443", "requestid": "0"}
+            "streamtype": kind,
+            "port": "8443",
+            "requestid": "0",
         }
         opening = opening[8 + length :]
     assert opening == b""
@@ -92,7 +93,9 @@ def test_spdy_keeps_to_its_frames_and_not_to_messages(ends: Ends) -> None:
     ],
     ids=["no more data", "stream reset", "go away"],
 )
-def test_when_the_other_side_has_ended_its_last_words_are_heard_and_nothing_more_is_sent(ends: Ends, end: bytes) -> None:
+def test_when_the_other_side_has_ended_its_last_words_are_heard_and_nothing_more_is_sent(
+    ends: Ends, end: bytes
+) -> None:
     tunnel, server = ends(SPDY)
     server.send_binary(_frame(3, b"refused") + end)
     with pytest.raises(ConnectionError, match="the port-forward ended"):
@@ -126,7 +129,9 @@ def test_what_the_api_server_says_is_the_error(ends: Ends, protocol: str, messag
         tunnel.recv()
 
 
-@pytest.mark.parametrize("act", [lambda tunnel: tunnel.recv(), lambda tunnel: tunnel.sendall(b"x" * 8_000_000)], ids=["reading", "sending"])
+@pytest.mark.parametrize(
+    "act", [lambda tunnel: tunnel.recv(), lambda tunnel: tunnel.sendall(b"x" * 8_000_000)], ids=["reading", "sending"]
+)
 def test_the_reason_comes_after_the_end_of_the_data(ends: Ends, act: Callable[[Tunnel], None]) -> None:
     """So containerd ends what nobody listens to, and each frame is a message of its own."""
     tunnel, server = ends(SPDY)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import Drift
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis_objects import Evidence
@@ -69,7 +68,8 @@ def test_the_image_tells_the_size(image: Image, size: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "size"), [((1, 65, 0), "68Mi"), ((1, 63, 0), "68Mi"), ((1, 62, 0), "69Mi"), ((1, 61, 1), "69Mi"), ((), "69Mi")]
+    ("version", "size"),
+    [((1, 65, 0), "68Mi"), ((1, 63, 0), "68Mi"), ((1, 62, 0), "69Mi"), ((1, 61, 1), "69Mi"), ((), "69Mi")],
 )
 def test_with_pvc_the_overhead_of_the_file_system_is_added(version: tuple[int, ...], size: str) -> None:
     """CDI takes it off again: at 6 per cent 64 MiB are usable of 68 MiB, until 1.62 of 69 MiB (GetUsableSpace, pkg/util/util.go, v1.61.1 and v1.65.0)."""
@@ -117,7 +117,13 @@ def test_what_is_not_asked_for_stays_as_it_is_and_nothing_of_an_old_life_is_inhe
     [
         ("never", DIGEST, DIGEST, SAME, rules.NOTHING),
         ("never", None, DIGEST, SAME, rules.RECORD),
-        ("never", OTHER, DIGEST, SAME, "is already filled, and it holds the file with SHA-256 b+, and /disk.raw has a+"),
+        (
+            "never",
+            OTHER,
+            DIGEST,
+            SAME,
+            "is already filled, and it holds the file with SHA-256 b+, and /disk.raw has a+",
+        ),
         ("never", None, None, SAME, "it is not known which file it holds.*annotate its claim"),
         ("never", DIGEST, DIGEST, ANOTHER, "spec.x is 1 and not 2; say overwrite=different"),
         ("never", DIGEST, DIGEST, LARGER, "holds the file, and size is 1Gi and not 2Gi; to make it grow with its data"),
@@ -157,7 +163,10 @@ def test_an_empty_volume_is_sent_to_and_a_missing_one_created() -> None:
 def test_the_remains_of_another_file_are_thrown_away_without_a_word() -> None:
     """CDI would write over them, or even make a disk of them."""
     action, why = rules.plan(_upload(), DIGEST, _volume("UploadReady"), _claim(INTENDED=OTHER), SAME)
-    assert action == rules.REPLACE and why == f"it has the remains of an unfinished upload of the file with SHA-256 {OTHER}"
+    assert (
+        action == rules.REPLACE
+        and why == f"it has the remains of an unfinished upload of the file with SHA-256 {OTHER}"
+    )
     arguments = (DIGEST, _volume("UploadReady"), _claim(INTENDED=OTHER), ANOTHER)
     assert rules.plan(_upload(overwrite="different"), *arguments) == (rules.REPLACE, f"spec.x is 1 and not 2; {why}")
     with pytest.raises(CdiError, match="is empty, but its spec differs: spec.x is 1 and not 2;"):
@@ -166,7 +175,9 @@ def test_the_remains_of_another_file_are_thrown_away_without_a_word() -> None:
 
 def test_in_a_claim_that_became_a_target_later_may_be_more_than_remains() -> None:
     claim = _claim(UPLOAD_TARGET="", INTENDED=OTHER)
-    with pytest.raises(CdiError, match=f"demo/disk: it has the remains .*{OTHER}, and perhaps older data; say overwrite="):
+    with pytest.raises(
+        CdiError, match=f"demo/disk: it has the remains .*{OTHER}, and perhaps older data; say overwrite="
+    ):
         rules.plan(_upload(), DIGEST, None, claim, SAME)
     assert rules.plan(_upload(overwrite="different"), DIGEST, None, claim, SAME)[0] == rules.REPLACE
     assert rules.plan(_upload(), OTHER, None, claim, SAME)[0] == rules.SEND
@@ -219,7 +230,12 @@ def test_what_keeps_a_claim_from_uploads_is_known_from_its_events() -> None:
     spec = {"accessModes": ["ReadWriteOnce"], "storageClassName": "thin"}
     claim = {"metadata": {"name": "disk", "uid": "u"}, "spec": spec, "status": {"phase": "Pending"}}
     about = {"uid": "u", "kind": "PersistentVolumeClaim", "name": "disk"}
-    said = {"metadata": {"uid": "e"}, "involvedObject": about, "reason": "ErrExceededQuota", "message": "exceeded quota"}
+    said = {
+        "metadata": {"uid": "e"},
+        "involvedObject": about,
+        "reason": "ErrExceededQuota",
+        "message": "exceeded quota",
+    }
     verdict = rules.judge_claim_ready(claim, Evidence([said]))
     assert verdict.state == FAILED and "raise the namespace's quota" in verdict.reason
     assert "claim disk of storage class thin is not bound" in rules.judge_claim_ready(claim, Evidence()).reason
@@ -252,7 +268,11 @@ def test_what_a_checksum_does_not_tell_is_compared_without_the_file(asked: dict[
         (500, "Saving stream failed: unexpected EOF", True),
         (500, "Saving stream failed: Invalid format qcow for image", False),
         (400, "Saving stream failed: effective image size is larger than the reported available storage", False),
-        (400, "Saving stream failed: virtual image size 67108864 is larger than the reported available storage 62914560. A larger PVC is required", False),
+        (
+            400,
+            "Saving stream failed: virtual image size 67108864 is larger than the reported available storage 62914560. A larger PVC is required",
+            False,
+        ),
         (500, "Saving stream failed: unable to write to file: write /data/disk.img: no space left on device", False),
     ],
 )
@@ -268,17 +288,29 @@ def test_only_what_may_be_another_way_next_time_is_tried_again(status: int, text
             " The image needs 64Mi; request at least that, or omit the size.",
         ),
         (
-            *(400, "virtual image size 67108864 is larger than the reported available storage 62914560. A larger PVC is required", "required (HTTP 400)"),
+            *(
+                400,
+                "virtual image size 67108864 is larger than the reported available storage 62914560. A larger PVC is required",
+                "required (HTTP 400)",
+            ),
             " The image needs 64Mi; request at least that, or omit the size.",
         ),
         (
-            *(500, "unable to write to file: write /scratch/tmpimage: no space left on device", "left on device (HTTP 500)"),
+            *(
+                500,
+                "unable to write to file: write /scratch/tmpimage: no space left on device",
+                "left on device (HTTP 500)",
+            ),
             " The image needs 64Mi; request at least that, or omit the size, and make room in the storage if it has less left.",
         ),
         (500, "could not process image header", "(HTTP 500)", " Give a whole image in a format that CDI reads."),
         (503, "", "the upload proxy said: Service Unavailable (HTTP 503)", ""),
         (
-            *(500, "to scratch space: failed to pull image: writeMatch: distance out of range", "out of range (HTTP 500)"),
+            *(
+                500,
+                "to scratch space: failed to pull image: writeMatch: distance out of range",
+                "out of range (HTTP 500)",
+            ),
             " CDI spoils some files in xz or zst while it looks at their header: unpack the file, or pack it with gzip.",
         ),
         (500, "failed to pull image: input/output error", "input/output error (HTTP 500)", ""),
@@ -320,7 +352,11 @@ def test_a_checksum_is_a_sha256(checksum: str, fault: str | None) -> None:
     ("asked", "form", "becomes"),
     [
         (None, "raw", None),
-        (None, "tar", "/disk.raw is a tar archive, perhaps an exported volume.*set content_type=archive.*or unpack it first"),
+        (
+            None,
+            "tar",
+            "/disk.raw is a tar archive, perhaps an exported volume.*set content_type=archive.*or unpack it first",
+        ),
         ("archive", "tar", "archive"),
         ("kubevirt", "iso", "kubevirt"),
         ("archive", "qcow2", "is a disk image .qcow2.; give a tar archive, or leave content_type out"),
@@ -336,11 +372,15 @@ def test_the_file_tells_whether_it_is_an_archive(asked: str | None, form: str, b
         assert rules.content_type(*arguments) == becomes
 
 
-@pytest.mark.parametrize("name", ["files.tar", "files.tar.gz", "FILES.TGZ", "files.tar.xz", "files.txz", "files.tar.zst"])
+@pytest.mark.parametrize(
+    "name", ["files.tar", "files.tar.gz", "FILES.TGZ", "files.tar.xz", "files.txz", "files.tar.zst"]
+)
 def test_a_tar_archive_that_is_named_so_is_one(name: str) -> None:
     upload = {**_upload(), "path": f"/{name}"}
     assert rules.content_type(upload, RAW._replace(format="tar")) == "archive"
-    with pytest.raises(CdiError, match="is an OVA.*To unpack the archive itself into the volume, set content_type=archive"):
+    with pytest.raises(
+        CdiError, match="is an OVA.*To unpack the archive itself into the volume, set content_type=archive"
+    ):
         rules.content_type(upload, RAW._replace(format="tar", wraps="an OVA; unpack it"))
     upload["content_type"] = "archive"
     assert rules.content_type(upload, RAW._replace(format="tar", wraps="an OVA; unpack it")) == "archive"
@@ -349,7 +389,10 @@ def test_a_tar_archive_that_is_named_so_is_one(name: str) -> None:
 def test_into_a_volume_for_archives_goes_a_tar_archive_of_any_name() -> None:
     stored = _volume("UploadReady")
     stored["spec"]["contentType"] = "archive"
-    assert rules.wanted_volume(_upload(), RAW._replace(format="tar"), NO_OVERHEAD, stored)["spec"]["contentType"] == "archive"
+    assert (
+        rules.wanted_volume(_upload(), RAW._replace(format="tar"), NO_OVERHEAD, stored)["spec"]["contentType"]
+        == "archive"
+    )
     assert rules.wanted_volume(_upload(), RAW, NO_OVERHEAD, stored)["spec"]["contentType"] == "kubevirt"
 
 

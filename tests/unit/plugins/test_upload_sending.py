@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending as sending
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import release
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._overhead import NO_OVERHEAD, Overhead
 from ansible_collections.kubevirt.cdi.plugins.module_utils._redaction import redact
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import INTENDED, UPLOADED
-from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_source import FileIdentity
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import Answer, Route, SourceFile
 from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import REACHED, Verdict
@@ -65,7 +64,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> _Cluster:
     return made
 
 
-def _upload(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *answers: tuple[Any, ...]) -> sending.Item:
+def _upload(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *answers: tuple[Any, ...]
+) -> sending.Item:
     """Send; of each attempt how many bytes leave, what is answered or raised, the volume's phase then, and the answer's text."""
     left = iter(answers)
 
@@ -158,19 +159,21 @@ def test_an_address_that_leads_to_no_server_yet_is_waited_for(
     """The server is ready, and the nodes do not know its Service yet. Each look at the clock takes `seconds`, and after 15 s it counts."""
     clock = itertools.count(1, seconds)
     monkeypatch.setattr(sending.time, "monotonic", lambda: next(clock))
-    item = _upload(cluster, monkeypatch, tmp_path, *[(SIZE, 502, "UploadReady", UNREACHED)] * 3, (SIZE, 200, "Succeeded"))
+    item = _upload(
+        cluster, monkeypatch, tmp_path, *[(SIZE, 502, "UploadReady", UNREACHED)] * 3, (SIZE, 200, "Succeeded")
+    )
     assert item.retries == counted and cluster.noted[UPLOADED] == DIGEST
 
 
-def test_what_no_server_took_is_not_what_fills_the_volume(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_what_no_server_took_is_not_what_fills_the_volume(
+    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with pytest.raises(CdiError, match="DataVolume demo/disk was filled by another client during this upload"):
         _upload(cluster, monkeypatch, tmp_path, (SIZE, 502, "Succeeded", UNREACHED))
     assert not {UPLOADED, INTENDED} & set(cluster.noted)
 
 
-def test_a_server_that_stays_busy_is_named(
-    cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_server_that_stays_busy_is_named(cluster: _Cluster, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Here each look at the clock takes a second, as long as the user waits."""
     clock = itertools.count(0, 1)
     monkeypatch.setattr(sending.time, "monotonic", lambda: next(clock))
@@ -245,11 +248,15 @@ def test_what_else_keeps_the_api_server_from_forwarding_may_pass(
 def test_a_claim_that_names_no_class_has_the_overhead_of_the_default_class(target: Any, overhead: Overhead) -> None:
     class Cluster:
         def get(self, *_what: Any) -> dict[str, Any]:
-            return {"status": {"filesystemOverhead": {"global": "0.06", "storageClass": {"fast": "0.1", "slow": "0.2"}}}}
+            return {
+                "status": {"filesystemOverhead": {"global": "0.06", "storageClass": {"fast": "0.1", "slow": "0.2"}}}
+            }
 
         def list(self, resource: Any, _namespace: Any = None) -> Any:
             if resource == CDI:
-                return [{"metadata": {"name": "cdi"}, "status": {"phase": "Deployed", "observedVersion": "v1.61.1"}}], "1"
+                return [
+                    {"metadata": {"name": "cdi"}, "status": {"phase": "Deployed", "observedVersion": "v1.61.1"}}
+                ], "1"
             default = {"storageclass.kubernetes.io/is-default-class": "true"}
             return [{"metadata": {"name": "fast", "annotations": default}}, {"metadata": {"name": "slow"}}], "1"
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image import inspect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_source import FileIdentity
+
 from tests.image_files import MIB, RAW, run
 
 
@@ -59,11 +59,15 @@ def others(tmp_path: Path) -> Iterator[dict[str, str]]:
 )
 def test_what_is_neither_file_nor_block_device_is_refused_at_once(others: dict[str, str], name: str, what: str) -> None:
     for read in (inspect, FileIdentity.of):
-        with pytest.raises(CdiError, match=f"{others[name]} is {what}, which cannot be uploaded; give a file or a block device"):
+        with pytest.raises(
+            CdiError, match=f"{others[name]} is {what}, which cannot be uploaded; give a file or a block device"
+        ):
             read(others[name])
 
 
-def test_a_pipe_is_not_waited_for_although_it_came_in_the_place_of_a_file(others: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_pipe_is_not_waited_for_although_it_came_in_the_place_of_a_file(
+    others: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     regular = os.stat(__file__)
     monkeypatch.setattr(os, "stat", lambda *_arguments, **_options: regular)
     assert stat.S_ISREG(os.stat(others["pipe"]).st_mode)

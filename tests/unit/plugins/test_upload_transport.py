@@ -17,12 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import TlsStream
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_source import FileIdentity
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import (
     Answer,
     FileChanged,
@@ -32,7 +29,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport imp
     _unchanged,
     send,
 )
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_source import FileIdentity
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 NAME = "cdi-uploadproxy.cdi.svc"
 Server = Callable[[Callable[[ssl.SSLSocket], None]], Route]
@@ -85,7 +84,9 @@ def file(tmp_path: Path) -> Path:
 
 def _source(file: Path) -> SourceFile:
     """The file as it is now, all of it to be sent."""
-    return SourceFile(str(file), FileIdentity.of(str(file)), hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_size)
+    return SourceFile(
+        str(file), FileIdentity.of(str(file)), hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_size
+    )
 
 
 def _take(stream: ssl.SSLSocket, length: int) -> bytes:

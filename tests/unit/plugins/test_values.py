@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils import _values as values
 from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import ArgumentSpec
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
@@ -31,7 +30,9 @@ def _texts(options: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[
     for name, spec in options.items():
         if spec.get("options") is not None:
             yield from _texts(spec["options"], f"{path}{name}.")
-        elif "choices" not in spec and (spec["type"] in ("str", "path", "dict") or spec.get("elements") in ("str", "dict")):
+        elif "choices" not in spec and (
+            spec["type"] in ("str", "path", "dict") or spec.get("elements") in ("str", "dict")
+        ):
             yield path + name, spec
 
 
@@ -62,10 +63,16 @@ def _leaf(given: Any) -> Any:
 
 def _of(*kinds: str) -> list[tuple[str, str]]:
     known = {module: {**values._KINDS, **_spec(module).kinds} for module in _MODULES}
-    return [(module, path) for module, path, spec in _ONCE if values.kind_of(path, known[module]) in kinds and spec["type"] != "dict"]
+    return [
+        (module, path)
+        for module, path, spec in _ONCE
+        if values.kind_of(path, known[module]) in kinds and spec["type"] != "dict"
+    ]
 
 
-@pytest.mark.parametrize(("module", "path"), _of(values.NAME, values.NAMESPACE, values.URL, values.SIZE, values.PLAIN, values.SEGMENT))
+@pytest.mark.parametrize(
+    ("module", "path"), _of(values.NAME, values.NAMESPACE, values.URL, values.SIZE, values.PLAIN, values.SEGMENT)
+)
 def test_white_space_around_a_value_is_no_part_of_it(module: str, path: str) -> None:
     good = {values.URL: "https://images/disk", values.SIZE: "32Mi"}.get(values.kind_of(path) or "", "thin")
     spec = _spec(module)
@@ -95,7 +102,12 @@ def test_a_name_that_no_object_can_have_is_refused_with_its_rule(module: str, pa
 @pytest.mark.parametrize(("module", "path"), _of(values.NAMESPACE))
 def test_a_namespace_is_a_dns_label(module: str, path: str) -> None:
     spec = _spec(module)
-    for name, rule in (("a.b", "contains '.'"), ("a" * 64, "at most 63"), ("-a", "starts with '-'"), ("Demo", "contains 'D'")):
+    for name, rule in (
+        ("a.b", "contains '.'"),
+        ("a" * 64, "at most 63"),
+        ("-a", "starts with '-'"),
+        ("Demo", "contains 'D'"),
+    ):
         with pytest.raises(CdiError, match=rule):
             values.tidy(spec.options, _given(spec.options, path, name), spec.kinds)
 
@@ -110,9 +122,17 @@ def test_an_empty_name_is_named() -> None:
 
 def test_what_a_template_leaves_empty_is_not_given_where_empty_means_nothing() -> None:
     spec = _spec("data_volume")
-    given = {"namespace": "", "priority_class_name": "", "storage": {"size": "", "volume_name": "", "storage_class_name": ""}}
+    given = {
+        "namespace": "",
+        "priority_class_name": "",
+        "storage": {"size": "", "volume_name": "", "storage_class_name": ""},
+    }
     tidied, _odd = values.tidy(spec.options, given)
-    assert tidied == {"namespace": None, "priority_class_name": None, "storage": {"size": None, "volume_name": None, "storage_class_name": ""}}
+    assert tidied == {
+        "namespace": None,
+        "priority_class_name": None,
+        "storage": {"size": None, "volume_name": None, "storage_class_name": ""},
+    }
 
 
 @pytest.mark.parametrize(("module", "path"), _of(values.URL))
@@ -149,7 +169,9 @@ def test_a_size_above_what_kubernetes_knows_is_refused(module: str, path: str, s
     ],
 )
 @pytest.mark.parametrize("module", ["data_volume", "volume_upload"])
-def test_a_label_that_the_api_server_refuses_is_named_with_key_and_rule(module: str, labels: dict[str, str], rule: str) -> None:
+def test_a_label_that_the_api_server_refuses_is_named_with_key_and_rule(
+    module: str, labels: dict[str, str], rule: str
+) -> None:
     with pytest.raises(CdiError, match=rule):
         values.tidy(_spec(module).options, {"labels": labels})
 
@@ -163,9 +185,13 @@ def test_annotations_take_any_value_and_no_odd_key() -> None:
 
 @pytest.mark.parametrize("option", ["labels", "annotations"])
 def test_what_yaml_has_made_of_a_text_is_told(option: str) -> None:
-    tidied, odd = values.tidy(_spec("data_volume").options, {option: {"version": 1.1, "oct": 8, "no": False, "right": "1.10"}})
+    tidied, odd = values.tidy(
+        _spec("data_volume").options, {option: {"version": 1.1, "oct": 8, "no": False, "right": "1.10"}}
+    )
     assert tidied[option]["version"] == 1.1 and len(odd) == 1
-    assert odd[0].startswith(f"{option}: version is the number 1.1, oct is the number 8, no is the boolean false; quote the value")
+    assert odd[0].startswith(
+        f"{option}: version is the number 1.1, oct is the number 8, no is the boolean false; quote the value"
+    )
 
 
 def test_the_quantities_of_pods_are_no_larger_than_kubernetes_knows() -> None:

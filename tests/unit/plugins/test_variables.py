@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._spelling import suggestion, unknown_options
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._variables import is_ours, known_variables, problems
 
@@ -38,7 +37,9 @@ def found(**variables: Any) -> list[str]:
     ],
 )
 def test_a_misspelt_variable_is_named_with_the_nearest_that_is_known(name: str, nearest: str) -> None:
-    assert found(**{name: "x"}) == [f"unknown variable '{name}'; did you mean '{nearest}'? No role of kubevirt.cdi reads it."]
+    assert found(**{name: "x"}) == [
+        f"unknown variable '{name}'; did you mean '{nearest}'? No role of kubevirt.cdi reads it."
+    ]
 
 
 def test_a_name_that_is_like_none_is_refused_without_a_guess() -> None:
@@ -46,29 +47,73 @@ def test_a_name_that_is_like_none_is_refused_without_a_guess() -> None:
 
 
 def test_what_belongs_to_nobody_else_passes() -> None:
-    assert found(cdi_found={"changed": False, "data_volumes": []}, cdi_run={"failed": True, "msg": "m"}, cdi_hosts="all") == []
-    assert [is_ours(name) for name in ("cdi_artifact_version", "namespace", "_cdi_x", "cdi_x", "kubevirt_cdi_x")] == [False, False, False, True, True]
+    assert (
+        found(cdi_found={"changed": False, "data_volumes": []}, cdi_run={"failed": True, "msg": "m"}, cdi_hosts="all")
+        == []
+    )
+    assert [is_ours(name) for name in ("cdi_artifact_version", "namespace", "_cdi_x", "cdi_x", "kubevirt_cdi_x")] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
 
 
 def test_the_variables_of_all_roles_and_of_the_lookup_are_known() -> None:
-    names = {"cdi_version", "cdi_preallocation", "cdi_storage_profiles", "cdi_data_volumes", "cdi_report_html", "cdi_hosts", "kubevirt_cdi_proxy"}
+    names = {
+        "cdi_version",
+        "cdi_preallocation",
+        "cdi_storage_profiles",
+        "cdi_data_volumes",
+        "cdi_report_html",
+        "cdi_hosts",
+        "kubevirt_cdi_proxy",
+    }
     assert names <= set(known_variables())
 
 
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({"cdi_volumes_wait_timeout": "abc"}, "cdi_volumes_wait_timeout is 'abc', which is not of type int; correct it."),
+        (
+            {"cdi_volumes_wait_timeout": "abc"},
+            "cdi_volumes_wait_timeout is 'abc', which is not of type int; correct it.",
+        ),
         ({"cdi_volumes_wait_timeout": ""}, "cdi_volumes_wait_timeout is '', which is not of type int; correct it."),
         ({"cdi_preallocation": "maybe"}, "cdi_preallocation is 'maybe', which is not of type bool; correct it."),
-        ({"cdi_clone_permissions": [{"namespace": "a", "user": ["me"]}]}, "cdi_clone_permissions[0]: unknown option 'user'; did you mean 'users'?"),
-        ({"cdi_import_proxy": {"htp_proxy": "x"}}, "cdi_import_proxy: unknown option 'htp_proxy'; did you mean 'http_proxy'?"),
-        ({"cdi_data_volumes": "golden"}, "cdi_data_volumes is not a list of dictionaries; begin each item with '- name: NAME'."),
-        ({"cdi_data_volumes": ["golden"]}, "cdi_data_volumes is not a list of dictionaries; begin each item with '- name: NAME'."),
-        ({"cdi_data_volumes": BLANK}, "cdi_data_volumes is not a list of dictionaries; begin each item with '- name: NAME'."),
-        ({"cdi_uploads": "- name: a\n  path: {"}, "cdi_uploads is not valid YAML (line 2); write a list of dictionaries."),
-        ({"cdi_data_volumes": [{**BLANK, "sorce": {}}]}, "cdi_data_volumes[0]: unknown option 'sorce'; did you mean 'source'?"),
-        ({"cdi_data_volumes": [BLANK, {"name": "b", "storage": {"sise": 1}}]}, "cdi_data_volumes[1].storage: unknown option 'sise'; did you mean 'size'?"),
+        (
+            {"cdi_clone_permissions": [{"namespace": "a", "user": ["me"]}]},
+            "cdi_clone_permissions[0]: unknown option 'user'; did you mean 'users'?",
+        ),
+        (
+            {"cdi_import_proxy": {"htp_proxy": "x"}},
+            "cdi_import_proxy: unknown option 'htp_proxy'; did you mean 'http_proxy'?",
+        ),
+        (
+            {"cdi_data_volumes": "golden"},
+            "cdi_data_volumes is not a list of dictionaries; begin each item with '- name: NAME'.",
+        ),
+        (
+            {"cdi_data_volumes": ["golden"]},
+            "cdi_data_volumes is not a list of dictionaries; begin each item with '- name: NAME'.",
+        ),
+        (
+            {"cdi_data_volumes": BLANK},
+            "cdi_data_volumes is not a list of dictionaries; begin each item with '- name: NAME'.",
+        ),
+        (
+            {"cdi_uploads": "- name: a\n  path: {"},
+            "cdi_uploads is not valid YAML (line 2); write a list of dictionaries.",
+        ),
+        (
+            {"cdi_data_volumes": [{**BLANK, "sorce": {}}]},
+            "cdi_data_volumes[0]: unknown option 'sorce'; did you mean 'source'?",
+        ),
+        (
+            {"cdi_data_volumes": [BLANK, {"name": "b", "storage": {"sise": 1}}]},
+            "cdi_data_volumes[1].storage: unknown option 'sise'; did you mean 'size'?",
+        ),
         ({"cdi_uploads": [{"name": "a", "file": "/a"}]}, "cdi_uploads[0]: unknown option 'file'."),
         (
             {"cdi_data_volumes": [{"name": "a", "source": {"blank": {}}}]},
@@ -89,8 +134,16 @@ def test_a_required_option_of_an_item_is_missed() -> None:
     "variables",
     [
         {"cdi_data_volumes": "", "cdi_uploads": None, "cdi_namespace": ""},
-        {"cdi_data_volumes": "- name: a\n  source: {blank: {}}\n  storage: {size: 1Gi}", "cdi_volumes_wait_timeout": "600", "cdi_preallocation": "yes"},
-        {"cdi_uploads": [{"name": "a", "src": "/a.img"}], "cdi_kubeconfig": {"clusters": []}, "cdi_report_namespaces": "a,b"},
+        {
+            "cdi_data_volumes": "- name: a\n  source: {blank: {}}\n  storage: {size: 1Gi}",
+            "cdi_volumes_wait_timeout": "600",
+            "cdi_preallocation": "yes",
+        },
+        {
+            "cdi_uploads": [{"name": "a", "src": "/a.img"}],
+            "cdi_kubeconfig": {"clusters": []},
+            "cdi_report_namespaces": "a,b",
+        },
     ],
 )
 def test_what_surveys_and_inventories_hold_passes(variables: dict[str, Any]) -> None:
@@ -101,7 +154,9 @@ def test_a_variable_that_cannot_be_evaluated_is_named() -> None:
     def evaluate(_value: Any) -> Any:
         raise ValueError("'nobody' is undefined")
 
-    assert problems({"cdi_namespace": "{{ nobody }}"}, evaluate) == ["cdi_namespace cannot be evaluated: 'nobody' is undefined"]
+    assert problems({"cdi_namespace": "{{ nobody }}"}, evaluate) == [
+        "cdi_namespace cannot be evaluated: 'nobody' is undefined"
+    ]
 
 
 def test_no_secret_of_a_wrong_value_is_shown() -> None:
@@ -110,7 +165,11 @@ def test_no_secret_of_a_wrong_value_is_shown() -> None:
 
 
 def test_unknown_options_are_found_at_any_depth_and_aliases_are_known() -> None:
-    options = {"path": {"aliases": ["src"]}, "storage": {"type": "dict", "options": {"size": {}}}, "list": {"options": {"a": {}}}}
+    options = {
+        "path": {"aliases": ["src"]},
+        "storage": {"type": "dict", "options": {"size": {}}},
+        "list": {"options": {"a": {}}},
+    }
     assert unknown_options({"src": 1, "storage": {"size": 1}, "list": [{"a": 1}]}, options, "it") == []
     assert unknown_options({"list": [{"a": 1}, {"zzz": 1}]}, options, "it") == ["it.list[1]: unknown option 'zzz'."]
     assert unknown_options("text", options, "it") == []

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import websocket
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import POD

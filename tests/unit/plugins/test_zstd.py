@@ -10,10 +10,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils import _zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _zstd
 
 LARGEST_BLOCK = 128 * 1024
 
@@ -103,6 +102,8 @@ def _frame(block: bytes, kind: int = 2) -> bytes:
     ],
     ids=lambda value: value if isinstance(value, str) else "frame",
 )
-def test_a_damaged_file_is_told_and_takes_no_more_memory_than_a_whole_one(folder: Path, frame: bytes, said: str) -> None:
+def test_a_damaged_file_is_told_and_takes_no_more_memory_than_a_whole_one(
+    folder: Path, frame: bytes, said: str
+) -> None:
     with pytest.raises(EOFError, match=f"its zstd frame .*{said}"):
         _blocks(folder, frame)

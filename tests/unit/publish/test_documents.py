@@ -18,10 +18,21 @@ from tests.runner.tree import ROOT
 from tests.runner.versions import COMBINATIONS
 
 README = (ROOT / "README.md").read_text()
-BLOB, RAW = "https://github.com/kubevirt/kubevirt.cdi/blob/main/", "https://raw.githubusercontent.com/kubevirt/kubevirt.cdi/main/"
+BLOB, RAW = (
+    "https://github.com/kubevirt/kubevirt.cdi/blob/main/",
+    "https://raw.githubusercontent.com/kubevirt/kubevirt.cdi/main/",
+)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
-DOCUMENTS = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("roles/*/README.md"), *ROOT.glob(".github/*.md")])
+DOCUMENTS = sorted(
+    path
+    for path in [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("roles/*/README.md"),
+        *ROOT.glob(".github/*.md"),
+    ]
+)
 GUIDES = sorted(path for path in ROOT.glob("docs/*.md") if path.name != "README.md")
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir())
 
@@ -80,7 +91,13 @@ def test_the_readme_begins_with_how_to_install_and_what_is_needed() -> None:
     sections = re.findall(r"(?m)^## (.+)$", README)
     assert sections[:2] == ["Install", "Try it"] and sections.index("Develop") > 5
     first = README.partition("## Try it")[0]
-    wanted = ("ansible-galaxy collection install kubevirt.cdi", "pip install kubernetes", "OpenShift Virtualization", "ansible-core", "Python")
+    wanted = (
+        "ansible-galaxy collection install kubevirt.cdi",
+        "pip install kubernetes",
+        "OpenShift Virtualization",
+        "ansible-core",
+        "Python",
+    )
     assert [text for text in wanted if text not in first] == []
     assert len(first.splitlines()) <= 40
 
@@ -102,7 +119,9 @@ def test_the_inventory_of_the_readme_has_only_variables_of_the_roles() -> None:
 
 
 def options(role: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+    found: dict[str, Any] = yaml.safe_load((ROOT / "roles" / role / "meta" / "argument_specs.yml").read_text())[
+        "argument_specs"
+    ]["main"]["options"]
     return found
 
 
@@ -154,7 +173,9 @@ def test_the_versions_are_the_same_in_all_places() -> None:
     assert sample["ansible_core"]["package_pip"] == f"ansible-core>={core}"
     for document in (README, (ROOT / "docs" / "getting-started.md").read_text()):
         assert re.search(rf"ansible-core\W+{re.escape(core)} or newer", document)
-        assert re.search(rf"kubernetes`? ?(>=)?{client}\b|kubernetes>={client}\b|`kubernetes` {client} or newer", document)
+        assert re.search(
+            rf"kubernetes`? ?(>=)?{client}\b|kubernetes>={client}\b|`kubernetes` {client} or newer", document
+        )
     for fragment in ("_auth", "_auth_plugin"):
         text = (ROOT / "plugins" / "doc_fragments" / f"{fragment}.py").read_text()
         assert f"kubernetes >= {client}." in text or "_auth" not in fragment
@@ -166,7 +187,9 @@ def test_the_versions_are_the_same_in_all_places() -> None:
 
 
 def test_every_module_with_a_connection_is_in_the_action_group_and_in_the_readme() -> None:
-    modules = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if "kubevirt.cdi._auth" in path.read_text())
+    modules = sorted(
+        path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if "kubevirt.cdi._auth" in path.read_text()
+    )
     assert modules and sorted(runtime()["action_groups"]["cdi"]) == modules
     assert [name for name in modules if f"`kubevirt.cdi.{name}`" not in README] == []
     assert [name for name in ROLES if f"`{name}`" not in README] == []
@@ -191,7 +214,11 @@ def test_the_workflow_calls_the_stages_that_there_are() -> None:
     assert [name for name in STAGES | ON_REQUEST if f"`{name}`" not in contributing] == []
     # Both list them in the order in which they run.
     assert [name for name in matrix if name in STAGES] == list(STAGES)
-    assert re.findall(r"^\| `([^`]+)` \| [^|]+ \| [^|]+ \|$", contributing.partition("| Stage |")[2].partition("\n\n")[0], re.MULTILINE) == list(STAGES)
+    assert re.findall(
+        r"^\| `([^`]+)` \| [^|]+ \| [^|]+ \|$",
+        contributing.partition("| Stage |")[2].partition("\n\n")[0],
+        re.MULTILINE,
+    ) == list(STAGES)
 
 
 def test_what_a_stage_leaves_out_is_there() -> None:

@@ -98,7 +98,9 @@ def test_checks_that_fail_leave_all_as_it_was(origin: Path) -> None:
 def test_the_first_release_is_its_summary_and_knows_the_plugins_of_the_day(checkout: Path) -> None:
     fragment(checkout, "something that was never released differently")
     module = (checkout / "plugins" / "modules" / "cdi_info.py").read_text()
-    (checkout / "plugins" / "modules" / "cdi_extra.py").write_text(module.replace("module: cdi_info", "module: cdi_extra"))
+    (checkout / "plugins" / "modules" / "cdi_extra.py").write_text(
+        module.replace("module: cdi_info", "module: cdi_extra")
+    )
     commit(checkout)
     ended = release(checkout, "1.0.0", "--tag")
     assert ended.returncode == 0, ended.stderr

@@ -20,7 +20,13 @@ ROOT_FILES = {
 DIRECTORIES = {"LICENSES", "changelogs", "docs", "meta", "playbooks", "plugins", "roles"}
 # What tests, editors and packaging tools leave behind.
 LEFT_BEHIND = [
-    *(".mypy_cache/3.11/cache.json", ".pytest_cache/README.md", ".ruff_cache/0.1/x", ".venv/bin/python", "venv/bin/python"),
+    *(
+        ".mypy_cache/3.11/cache.json",
+        ".pytest_cache/README.md",
+        ".ruff_cache/0.1/x",
+        ".venv/bin/python",
+        "venv/bin/python",
+    ),
     *(".tox/py/log", ".ansible/x", ".cache/x", ".idea/workspace.xml", ".vscode/settings.json", ".coverage", ".env"),
     *("tests/output/junit/x.xml", "plugins/modules/__pycache__/cdi.cpython-311.pyc", "plugins/.mypy_cache/x"),
     *("roles/config/.pytest_cache/x", "docs/.DS_Store", "docs/docsite/.cache/x", "plugins/modules/cdi.py~"),
@@ -52,7 +58,15 @@ def test_a_user_gets_the_collection_and_its_documents_and_nothing_else(built: Pa
 
 def test_every_plugin_role_playbook_and_guide_is_in_it(built: Path, pytestconfig: Any) -> None:
     found = names(built)
-    for pattern in ("plugins/**/*.py", "roles/**/*.yml", "roles/*/README.md", "roles/**/*.j2", "playbooks/**/*.yml", "docs/*.md", "meta/*"):
+    for pattern in (
+        "plugins/**/*.py",
+        "roles/**/*.yml",
+        "roles/*/README.md",
+        "roles/**/*.j2",
+        "playbooks/**/*.yml",
+        "docs/*.md",
+        "meta/*",
+    ):
         expected = {str(path.relative_to(pytestconfig.rootpath)) for path in pytestconfig.rootpath.glob(pattern)}
         assert expected and expected <= found, pattern
 
@@ -72,7 +86,10 @@ def test_galaxy_takes_the_metadata(built: Path) -> None:
     assert len(info["tags"]) <= 20 and {"infrastructure", "storage", "cloud"} <= set(info["tags"])
     assert info["license"] == ["GPL-3.0-or-later"] and info["license_file"] is None
     assert info["dependencies"] == {}
-    assert all(info[link].startswith("https://github.com/kubevirt/kubevirt.cdi") for link in ("repository", "issues", "homepage", "documentation"))
+    assert all(
+        info[link].startswith("https://github.com/kubevirt/kubevirt.cdi")
+        for link in ("repository", "issues", "homepage", "documentation")
+    )
 
 
 def test_the_license_is_there_once(built: Path) -> None:

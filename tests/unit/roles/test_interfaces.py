@@ -12,7 +12,6 @@ from typing import Any
 import jinja2.nodes
 import pytest
 import yaml
-
 from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
 
 ROLES = Path(__file__).parents[3] / "roles"
@@ -67,7 +66,9 @@ NOT_OFFERED = {
     | {"name"}
     | set(importlib.import_module(f"{UTILS}._storage_profile").OPTIONS),
     ("volumes", "data_volume"): {"name"} | BELONGS_TO_AN_ITEM | OF_THE_ACTION,
-    ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "format", "on_failure"} | BELONGS_TO_AN_ITEM | OF_THE_ACTION,
+    ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "format", "on_failure"}
+    | BELONGS_TO_AN_ITEM
+    | OF_THE_ACTION,
     ("report", "data_volume_info"): {"name", "on_missing"},
     ("report", "cdi_info"): {"storage_profiles"},
 }
@@ -216,9 +217,12 @@ def test_what_later_jobs_are_told_is_documented_and_sets_no_role_option() -> Non
             stats = task.get("ansible.builtin.set_stats")
             if stats:
                 assert stats["per_host"] is False
-                told.update({name: role for name in stats["data"]})
+                told.update(dict.fromkeys(stats["data"], role))
                 # Several hosts publish by host alone: Ansible would join their texts and add their numbers.
-                assert list(stats["data"]) == ["cdi_artifact_clusters"] or task["when"] == "ansible_play_hosts_all | length == 1"
+                assert (
+                    list(stats["data"]) == ["cdi_artifact_clusters"]
+                    or task["when"] == "ansible_play_hosts_all | length == 1"
+                )
     assert told
     assert all(name.startswith("cdi_artifact_") for name in told)
     assert not set(told) & {name for role in NAMES for name in options(role)}
@@ -252,4 +256,6 @@ def test_every_role_takes_the_same_connection_and_checks_the_variables_first(rol
 def test_every_playbook_takes_its_hosts_from_one_variable() -> None:
     plays = {path.name: yaml.safe_load(path.read_text()) for path in (ROLES.parent / "playbooks").glob("*.yml")}
     assert len(plays) == 6
-    assert {name: play[0]["hosts"] for name, play in plays.items()} == dict.fromkeys(plays, "{{ cdi_hosts | default('localhost') }}")
+    assert {name: play[0]["hosts"] for name, play in plays.items()} == dict.fromkeys(
+        plays, "{{ cdi_hosts | default('localhost') }}"
+    )
