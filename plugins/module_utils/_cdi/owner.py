@@ -9,9 +9,10 @@ import json
 import typing as t
 
 from .._kubernetes.client import Connection
-from .._kubernetes.errors import ApiError, CdiError, NotServed
+from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
-from .._kubernetes.resources import DEPLOYMENT, HYPER_CONVERGED, OPERATOR, Resource
+from .._kubernetes.reader import Reader
+from .._kubernetes.resources import DEPLOYMENT, HYPER_CONVERGED, OPERATOR
 
 _HYPERCONVERGED_CDI = "cdi-kubevirt-hyperconverged"
 _HYPERCONVERGED_NAME = "kubevirt-hyperconverged"
@@ -44,12 +45,12 @@ class Owner(t.NamedTuple):
 
 def find_operator(connection: Connection) -> Object | None:
     """The Deployment of CDI's operator, in whatever namespace it runs."""
-    return next(iter(_list(connection, DEPLOYMENT, f"metadata.name={OPERATOR}")), None)
+    return Reader(connection).read(DEPLOYMENT, field_selector=f"metadata.name={OPERATOR}").object
 
 
 def find_hyperconverged(connection: Connection, cdis: t.Iterable[Object]) -> Owner | None:
     """The HyperConverged of the cluster: it owns CDI without an owner reference, so its existence or the name it gives tells."""
-    for item in _list(connection, HYPER_CONVERGED):
+    for item in Reader(connection).read(HYPER_CONVERGED).items:
         return Owner(HYPER_CONVERGED.kind, item["metadata"]["namespace"], item["metadata"]["name"])
     if any(item["metadata"]["name"] == _HYPERCONVERGED_CDI for item in cdis):
         return Owner(HYPER_CONVERGED.kind, "", _HYPERCONVERGED_NAME)
@@ -104,15 +105,3 @@ def _flat(asked: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, t.Any]]:
             yield from ((f"config.{key}", item) for key, item in (value or {}).items())
         else:
             yield field, value
-
-
-def _list(connection: Connection, resource: Resource, field_selector: str = "") -> list[Object]:
-    """Whoever may not look has no owner to be told of; writing is then for the API server to refuse."""
-    try:
-        return connection.list(resource, field_selector=field_selector)[0]
-    except NotServed:
-        return []
-    except ApiError as exc:
-        if exc.code != 403:
-            raise
-        return []
