@@ -164,7 +164,7 @@ class LookupModule(LookupBase):
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=self._templated(variables or {}), direct=kwargs)
         options = {option: self._option(option) for option in AUTH.options}
-        # Ansible reads no variables for suboptions of a plugin; the spec of the modules does.
+        # Ansible reads no environment variables for suboptions of a plugin. The argument spec of the modules does.
         headers = ArgumentSpecValidator({"proxy_headers": AUTH.options["proxy_headers"]}).validate(
             {"proxy_headers": options["proxy_headers"]}
         )
@@ -177,11 +177,11 @@ class LookupModule(LookupBase):
             )
         except CdiError as exc:
             message = str(exc)
-        # Outside of the handler: Ansible would show the message of each error in the chain, and none but this one is without secrets.
+        # Outside of the handler, because Ansible shows the whole chain of errors, and only this one is redacted.
         raise AnsibleLookupError(f"clone_method: {message}")
 
     def _templated(self, variables: dict[str, Any]) -> dict[str, Any]:
-        """The variables of the options. Ansible hands them over as they are written, be they templates or vaulted."""
+        """The values of the variables of the options, which Ansible passes as templates or vaulted texts."""
         known = {
             variable["name"] for option in self.option_definitions.values() for variable in option.get("vars") or []
         }
@@ -189,7 +189,7 @@ class LookupModule(LookupBase):
         return {name: self._templar.template(variables[name]) for name in names}
 
     def _option(self, option: str) -> Any:
-        """An option; a variable of the environment that is empty is not given, also where Ansible would make a false of it."""
+        """The value of an option. An empty environment variable counts as not set, even where Ansible reads it as false."""
         if not any(name.startswith("K8S_AUTH_") and not value for name, value in os.environ.items()):
             return self.get_option(option)
         value, origin = self.get_option_and_origin(option)

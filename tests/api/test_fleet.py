@@ -162,7 +162,7 @@ def test_a_lookup_that_asks_another_cluster_than_the_modules_is_noticed(fleet, t
     }[means]
     played, report = _report_of(fleet, tmp_path, **keywords)
     assert report["cluster"]["host"] == fleet.servers["west"]
-    said = f"The lookup clone_method asked {fleet.servers['east']}, and the modules asked {fleet.servers['west']}"
+    said = f"The lookup clone_method used {fleet.servers['east']}, but the modules used {fleet.servers['west']}"
     assert report["not_readable"][0].startswith(said) and "NOT READABLE: The lookup clone_method asked" in played.output
 
 
