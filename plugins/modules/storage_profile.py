@@ -135,7 +135,8 @@ storage_profiles:
       description: Why the profile could not be set.
       returned: when it could not
       type: str
-      sample: "There is no StorageClass fats; CDI makes a storage profile for each class: create the class first, or use one of: fast, slow."
+      sample: "There is no StorageClass fats; CDI makes a storage profile for each class: create the class first, or
+        use one of: fast, slow."
 """
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import run as run_module

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: volume_upload
-short_description: Upload disk images and archives into volumes
+short_description: Upload disk images and archives to volumes
 version_added: 1.0.0
 description:
   - Uploads a file to a DataVolume, which is created if it does not exist, or to an existing claim that accepts uploads,

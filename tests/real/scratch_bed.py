@@ -213,7 +213,7 @@ _LEGEND = (
     "- ✓ CDI reads the image, and the volume has the content of the image. ✗ CDI does not read the image.",
     "- \\* CDI creates a scratch claim. For an upload, it always does, but only an image that has to be converted is",
     "  stored there, not a raw image, compressed or not. The files of an archive are never stored there.",
-    "- ✗ wrong data: CDI reports Succeeded, but the volume contains the compressed bytes, because CDI does not decompress",
-    "  images from a registry.",
+    "- ✗ wrong data: CDI reports Succeeded, but the volume contains the compressed bytes, because CDI does not",
+    "  decompress images from a registry.",
     "- HTTPS is with a private certificate authority (`cert_config_map`).",
 )
