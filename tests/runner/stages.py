@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
-from tests.cluster.runtime import bed, machine
+from tests.cluster.runtime import commands, machine
 from tests.cluster.runtime.profile import PROFILES
 from tests.cluster.target import Target, target
 from tests.runner import checks, docs, versions
@@ -85,8 +85,8 @@ def _kubectl() -> int:
 
 def _api() -> int:
     """Wire-level tests on a real API server without a node."""
-    bed.up(PROFILES["api"])
-    return _pytest(*_SIDE_BY_SIDE, "tests/api", "tests/versions", more=bed.environment(PROFILES["api"]))
+    commands.up(PROFILES["api"])
+    return _pytest(*_SIDE_BY_SIDE, "tests/api", "tests/versions", more=commands.environment(PROFILES["api"]))
 
 
 def _cluster() -> int:
@@ -103,7 +103,7 @@ def _molecule() -> int:
     """
     cluster = target()
     if cluster.own:
-        bed.reset(PROFILES["full"])
+        commands.reset(PROFILES["full"])
     if not _has_fixtures(cluster):
         return 0
     with tempfile.TemporaryDirectory() as home:
@@ -134,7 +134,7 @@ def _real_1_61() -> int:
     if not cluster.own:
         print("skipped: it empties the cluster, which is not ours")
         return 0
-    bed.reset(PROFILES["full"])
+    commands.reset(PROFILES["full"])
     files = [f"tests/real/{name}.py" for name in _ON_1_61]
     others = [f"--deselect=tests/real/{name}" for name in _NOT_ON_1_61]
     return _pytest(*files, *others, more=cluster.environment | {"KUBEVIRT_CDI_TEST_RELEASE": "v1.61.1"})
@@ -142,11 +142,11 @@ def _real_1_61() -> int:
 
 def _coverage() -> int:
     """Which branches of the plugins the tests without a node run; prints the rest."""
-    bed.up(PROFILES["api"])
+    commands.up(PROFILES["api"])
     data = checkout_dir() / "coverage"
     shutil.rmtree(data, ignore_errors=True)
     machine.install_file_tools()
-    more = bed.environment(PROFILES["api"]) | {"COVERAGE_FILE": str(data / "data")}
+    more = commands.environment(PROFILES["api"]) | {"COVERAGE_FILE": str(data / "data")}
     configuration = f"--rcfile={Path(__file__).with_name('coverage.ini')}"
     pytest = ("-m", "pytest", "--quiet", "--import-mode=importlib", "-p", "no:cacheprovider")
 
@@ -160,8 +160,8 @@ def _coverage() -> int:
 
 def _benchmarks() -> int:
     """Ratios against peers: declaring on the light cluster, uploads and clones on a real CDI."""
-    bed.up(PROFILES["api"])
-    code = _pytest("tests/benchmarks/test_declaring.py", more=bed.environment(PROFILES["api"]))
+    commands.up(PROFILES["api"])
+    code = _pytest("tests/benchmarks/test_declaring.py", more=commands.environment(PROFILES["api"]))
     cluster = target()
     if code or not _has_fixtures(cluster):
         return code

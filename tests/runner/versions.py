@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.paths import cache_dir
-from tests.cluster.runtime import bed
+from tests.cluster.runtime import commands
 from tests.cluster.runtime.profile import PROFILES
 from tests.runner.tree import ROOT, environment
 
@@ -61,7 +61,7 @@ COMBINATIONS = (
 
 def run() -> int:
     """0 when the tests pass with each combination whose Python this machine has; prints a table."""
-    bed.up(PROFILES["api"])
+    commands.up(PROFILES["api"])
     outcomes = {combination: _run(combination) for combination in COMBINATIONS}
     for combination, code in outcomes.items():
         told = {None: f"not run: there is no Python {combination.python} here", 0: "passed"}.get(code, "FAILED")
@@ -75,7 +75,7 @@ def _run(combination: Combination) -> int | None:
     if interpreter is None:
         return None
     bin_dir = _venv(combination, interpreter) / "bin"
-    variables = bed.environment(PROFILES["api"]) | {
+    variables = commands.environment(PROFILES["api"]) | {
         "PATH": f"{bin_dir}:{os.environ['PATH']}",
         "KUBEVIRT_CDI_TEST_EXAMPLES_SHARE": "10",
     }
