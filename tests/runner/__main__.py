@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser(
         "site",
-        help="run playbooks/site.yml on the cluster of KUBECONFIG or the test cluster; accepts ansible-playbook options",
+        help="run playbooks/site.yml on the cluster of KUBECONFIG or the test cluster; takes ansible-playbook options",
     )
     test = commands.add_parser("test", help="run all tests, or the named stages")
     test.add_argument("stages", nargs="*", help=f"names of {', '.join(stages.STAGES | stages.ON_REQUEST)}")

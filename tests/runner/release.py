@@ -87,7 +87,7 @@ def _refuse_early(version: str) -> str:
     tags = [tag for tag in _git("tag", "--list").split() if _VERSION.fullmatch(tag)]
     newest = max(tags, key=_numbers, default=None)
     if newest and branch == "main" and _numbers(version) <= _numbers(newest):
-        raise ClusterError(f"{version} is not newer than the tag {newest}: choose a higher version.")
+        raise ClusterError(f"{version} is not newer than {newest}, the newest tag: choose a higher version.")
     if version in tags:
         raise ClusterError(f"The tag {version} already exists: choose a higher version.")
     return branch
