@@ -275,9 +275,9 @@ version:
       sample: v1.65.0
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_options import SPEC, check
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_task import run
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi.options import SPEC, check
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.cdi import run
 
 
 def main() -> None:

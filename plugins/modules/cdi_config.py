@@ -203,9 +203,9 @@ effective:
   sample: {preallocation: true, scratch_space_storage_class: cheap}
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_config import SPEC, check
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_config_task import run
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi.config import SPEC, check
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.cdi_config import run
 
 
 def main() -> None:

@@ -258,8 +258,8 @@ storage_profiles:
       sample: fast
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_info import SPEC, run
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.cdi_info import SPEC, run
 
 
 def main() -> None:

@@ -88,8 +88,8 @@ role_binding:
   sample: {kind: RoleBinding, metadata: {name: kubevirt-cdi-clone-source, namespace: images}, subjects: [{kind: Group, name: team-a}]}
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_permission import SPEC, check, run
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_permission import SPEC, check, run
 
 
 def main() -> None:

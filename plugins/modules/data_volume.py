@@ -864,8 +864,8 @@ data_volumes:
   sample: [{name: golden, namespace: images, changed: true, phase: Succeeded}]
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_task import SPEC, check, run
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.data_volume import SPEC, check, run
 
 
 def main() -> None:

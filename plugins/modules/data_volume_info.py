@@ -305,8 +305,8 @@ scratch_without_volume:
   sample: []
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_info import SPEC, run
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.data_volume_info import SPEC, run
 
 
 def main() -> None:

@@ -135,8 +135,8 @@ storage_profiles:
       sample: "There is no StorageClass fats; CDI makes a storage profile for each class: create the class first, or use one of: fast, slow."
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import run as run_module
-from ansible_collections.kubevirt.cdi.plugins.module_utils._storage_profile import SPEC, check, run
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.storage_profile import SPEC, check, run
 
 
 def main() -> None:

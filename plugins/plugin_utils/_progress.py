@@ -23,7 +23,7 @@ from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils._progress import lasting
+from ..module_utils._ansible.progress import lasting
 
 _POLL_SECONDS = 0.3
 _STEP_PERCENT = 10

@@ -11,9 +11,10 @@ import os
 import typing as t
 from collections import Counter
 
-from ..module_utils._clone import annotations
-from ..module_utils._public import redact_urls
-from ..module_utils._upload import UPLOADED, is_populated
+from ..module_utils._diagnosis.rules import UPLOADED
+from ..module_utils._kubernetes.objects import annotations_of
+from ..module_utils._kubernetes.public import redact_urls
+from ..module_utils._upload.plan import is_populated
 from ._report_steps import LISTS, Facts, configuration, steps_of
 
 _UPLOAD = "upload"
@@ -191,7 +192,7 @@ def _uploaded(items: list[Facts], files: list[Facts]) -> dict[str, str]:
     """By volume, the file that it holds by the uploads of this run; one that failed has left what was there."""
     texts = {}
     for number, item in enumerate(items):
-        held = annotations(item.get("persistent_volume_claim")).get(UPLOADED)
+        held = annotations_of(item.get("persistent_volume_claim")).get(UPLOADED)
         digest = held if item.get("error") else item.get("sha256")
         path = (
             "" if item.get("error") or number >= len(files) else files[number].get("path") or files[number].get("src")

@@ -11,7 +11,8 @@ import re
 import typing as t
 from xml.etree import ElementTree
 
-from ._report import SKIPPED, Facts
+from ._report import SKIPPED
+from ._report_steps import Facts
 from ._report_view import problem_text
 
 # What XML 1.0 has no way to write.

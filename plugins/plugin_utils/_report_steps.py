@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..module_utils._merge_patch import changes_nothing
-from ..module_utils._public import redact_urls, without_secrets
+from ..module_utils._kubernetes.merge_patch import changes_nothing
+from ..module_utils._kubernetes.public import redact_urls, without_secrets
 
 Facts = dict[str, t.Any]
 

@@ -13,7 +13,8 @@ import typing as t
 
 from jinja2 import Environment, StrictUndefined
 
-from ._report import MISSING, PLANNED, SKIPPED, Facts, in_trouble
+from ._report import MISSING, PLANNED, SKIPPED, in_trouble
+from ._report_steps import Facts
 
 _WIDTH = 120
 _SHORTEST_SOURCE = 14

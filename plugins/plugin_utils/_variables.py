@@ -16,11 +16,12 @@ import typing as t
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ..module_utils import _data_volume_task, _upload_task
-from ..module_utils._argspec import AUTH
-from ..module_utils._errors import CdiError
-from ..module_utils._public import redact_urls
-from ..module_utils._spelling import unknown_options
+from ..module_utils._ansible.argspec import AUTH
+from ..module_utils._ansible.spelling import unknown_options
+from ..module_utils._kubernetes.errors import CdiError
+from ..module_utils._kubernetes.public import redact_urls
+from ..module_utils._module import data_volume as _data_volume_task
+from ..module_utils._module import volume_upload as _upload_task
 
 Spec = dict[str, t.Any]
 

@@ -22,9 +22,9 @@ from kubernetes import client
 # The lookup is found only when Ansible has been told of collections before the first import from one.
 init_plugin_loader()
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources  # noqa: E402
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError  # noqa: E402
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources  # noqa: E402
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect  # noqa: E402
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError  # noqa: E402
 
 from tests.cluster.runtime.profile import first_number  # noqa: E402
 from tests.light_cluster import light_cluster  # noqa: E402
@@ -85,7 +85,7 @@ def namespace() -> Iterator[str]:
     """A namespace of the test's own."""
     name = f"test-{uuid.uuid4().hex[:8]}"
     direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
-    from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE
+    from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import NAMESPACE
 
     direct.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
     yield name

@@ -15,15 +15,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume_task as module
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
 )
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import data_volume as module
 from kubernetes import client
 
 from tests.api.conftest import ADMIN

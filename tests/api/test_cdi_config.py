@@ -9,10 +9,10 @@ import os
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_config import CONFIG_OPTIONS
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._fields import field_name
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.fields import field_name
+from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi.config import CONFIG_OPTIONS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
     CUSTOM_RESOURCE_DEFINITION,

@@ -11,7 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE, VOLUME_SNAPSHOT
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    DATA_VOLUME,
+    NAMESPACE,
+    VOLUME_SNAPSHOT,
+)
 from kubernetes import client
 
 from tests.modules import official_client

@@ -17,17 +17,17 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.argspec import AUTH
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CSI_DRIVER,
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     STORAGE_CLASS,
     STORAGE_PROFILE,
 )
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import clone_method as _clone_task
 
 from tests.api.conftest import ADMIN, LIMITED
 

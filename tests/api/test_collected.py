@@ -12,8 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    DATA_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+)
 
 from tests.modules import run_in_process, run_module
 

@@ -17,11 +17,12 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection, _exchange
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, NAMESPACE, POD
-from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import SUBPROTOCOLS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import client as _connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import exchange as _exchange
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, NAMESPACE, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import SUBPROTOCOLS
 
 from tests.api.conftest import ADMIN
 

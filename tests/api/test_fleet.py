@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, NAMESPACE
 
 from tests.cluster.runtime.profile import first_number
 from tests.light_cluster import light_cluster

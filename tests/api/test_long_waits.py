@@ -14,16 +14,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection, _transport
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import client as _connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import transport as _transport
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CONFIG_MAP,
     DATA_VOLUME,
     SELF_SUBJECT_ACCESS_REVIEW,
 )
-from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import REACHED, WAITING, Verdict
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import poll_until, wait_for
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import REACHED, WAITING, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.wait import poll_until, wait_for
 
 from tests.api.conftest import ADMIN
 from tests.hostile import hostile_server, http

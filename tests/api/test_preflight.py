@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
 from kubernetes import client
 
 from tests.api.conftest import LIMITED
@@ -41,7 +41,7 @@ def cdi() -> Iterator[None]:
     """CDI and its configuration as CDI leaves them, and the profile of a class that has no file systems."""
     from os import environ
 
-    from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
+    from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
 
     direct = connect({"kubeconfig": environ["KUBECONFIG"]})
     overhead = {"status": {"filesystemOverhead": {"global": "0.06", "storageClass": {}}}}

@@ -9,9 +9,9 @@ import json
 import os
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, NotServed
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, NotServed
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, Resource
 
 VOLUME_ITEM = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
 VOLUME = {**VOLUME_ITEM, "wait": False}

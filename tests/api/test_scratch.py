@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI_CONFIG, STORAGE_PROFILE
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI_CONFIG, STORAGE_PROFILE
 from kubernetes import client
 
 from tests.modules import official_client

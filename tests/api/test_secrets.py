@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
 from tests.api.conftest import ADMIN
 

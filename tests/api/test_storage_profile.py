@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import STORAGE_CLASS, STORAGE_PROFILE
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import client as _connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import STORAGE_CLASS, STORAGE_PROFILE
 from kubernetes import client
 
 from tests.modules import official_client, run_module

@@ -13,7 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    DATA_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+)
 from kubernetes import client, config
 
 MIB = 1024 * 1024

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, NAMESPACE
 
 from tests.benchmarks.measure import Cost, cost_of, play
 from tests.benchmarks.peers import kubernetes_core

@@ -17,7 +17,7 @@ from ansible.plugins.loader import init_plugin_loader
 # The lookup is found only when Ansible has been told of collections before the first import from one.
 init_plugin_loader()
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect  # noqa: E402
 
 from tests.cluster.digests import digests  # noqa: E402
 from tests.modules import Ran, run_on_cluster  # noqa: E402

@@ -14,15 +14,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_plan as planner
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume as rules
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import conditions
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import annotations
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_prediction import predict
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import VOLUME_OPTIONS
-from ansible_collections.kubevirt.cdi.plugins.module_utils._reader import Reader
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import planner
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.prediction import predict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import spec as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.options import VOLUME_OPTIONS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.objects import annotations_of, conditions
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.reader import Reader
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     EVENT,
     NAMESPACE,
@@ -305,7 +304,7 @@ def _look(connection: Connection, lookup, namespace: str, before: dict[str, Seen
     found = {}
     for answer in answers:
         name = answer["name"]
-        recorded = annotations(claims.get(name))
+        recorded = annotations_of(claims.get(name))
         method = reason = None
         if answer["observed"]:
             # Before that the annotation may be no more than a wish.

@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import desired
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.spec import desired
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CDI,
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,

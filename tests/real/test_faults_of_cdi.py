@@ -11,9 +11,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, CDI_CONFIG, DATA_VOLUME, DEPLOYMENT
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    CDI,
+    CDI_CONFIG,
+    DATA_VOLUME,
+    DEPLOYMENT,
+)
 
 from tests.real.clone_bed import alone, until, without_default_class
 from tests.real.fault_bed import LIMIT_SECONDS, Bed, Fault, Seen, blank, check, http, upload

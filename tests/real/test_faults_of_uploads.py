@@ -9,8 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import PERSISTENT_VOLUME_CLAIM, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    PERSISTENT_VOLUME_CLAIM,
+    Resource,
+)
 
 from tests.real.fault_bed import IMAGE, Bed, Fault, Seen, blank, check, storage_faults, upload
 
