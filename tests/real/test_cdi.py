@@ -101,6 +101,7 @@ def priority_class(connection: Connection) -> Iterator[str]:
     connection.delete(PRIORITY_CLASS, name, dry_run=False)
 
 
+@pytest.mark.alone("changes the CDI object")
 def test_placement_priority_and_number_of_components_are_waited_for(ok, connection, priority_class) -> None:
     toleration = {"key": "infra", "operator": "Exists"}
     options = {
@@ -120,6 +121,7 @@ def test_placement_priority_and_number_of_components_are_waited_for(ok, connecti
     assert connection.get(DEPLOYMENT, "cdi-apiserver", "cdi")["spec"]["replicas"] == 1
 
 
+@pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
 def test_settings_are_in_effect_when_the_task_ends(ok) -> None:
     options = {
@@ -156,6 +158,7 @@ def test_settings_are_in_effect_when_the_task_ends(ok) -> None:
     assert effective["filesystem_overhead"]["global"] == "0.06"
 
 
+@pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
 def test_what_keeps_cdi_from_taking_any_setting_is_found(module, ok, connection) -> None:
     backend = {"service": {"name": "cdi-uploadproxy", "port": {"number": 443}}}
@@ -196,6 +199,7 @@ def test_what_cdi_would_ignore_or_choke_on_is_refused(module, connection, option
     assert connection.get(CDI, "cdi")["metadata"]["generation"] == before
 
 
+@pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
 def test_an_option_without_effect_warns(module) -> None:
     ran = module("cdi_config", data_volume_ttl_seconds=60)

@@ -106,6 +106,7 @@ def test_c02_the_profile_asks_for_a_csi_clone(bed, clones, lookup) -> None:
     assert answer["reason"] == f"The storage profile of {bed.classes['csi']} says csi-clone."
 
 
+@pytest.mark.alone("changes cloneStrategyOverride")
 def test_c02_the_override_asks_for_a_csi_clone(connection, bed) -> None:
     with override(connection, "csi-clone"):
         result = run("data_volume", **bed.clone("overridden", "copy"))

@@ -201,6 +201,7 @@ def test_prediction_equals_observation_in_every_generated_case(connection, looku
     }
 
 
+@pytest.mark.alone("changes cloneStrategyOverride")
 @pytest.mark.parametrize("strategy", ["copy", "snapshot", "csi-clone"])
 def test_prediction_equals_observation_under_an_override(connection, lookup, bed, capsys, strategy) -> None:
     classes = ("default", "copy", "csi-fixed", "plain")

@@ -58,6 +58,7 @@ def uids(connection, namespace: str, name: str) -> list[str]:
     return [stored["metadata"]["uid"] for stored in found if stored and not stored["metadata"].get("deletionTimestamp")]
 
 
+@pytest.mark.alone("tries to remove CDI, with the volumes of all namespaces")
 def test_the_data_of_a_running_pod_are_deleted_only_when_that_is_said(connection, module, ok, namespace) -> None:
     ok("data_volume", name="disk", namespace=namespace, **BLANK)
     mount(connection, namespace, "app", "disk")

@@ -38,6 +38,8 @@ from tests.real.uploads import Images, namespace_of
 from tests.runner.site import INVENTORY, OWN_VARIABLES
 from tests.runner.tree import ROOT
 
+pytestmark = pytest.mark.alone("installs and upgrades CDI", for_good=True)
+
 NEWEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/v1.65.0/cdi-operator.yaml"
 HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
 IMAGES = Path(os.environ["KUBEVIRT_CDI_TEST_IMAGES"])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 from tests.cluster.__main__ import main as cluster_main
@@ -14,6 +15,8 @@ from tests.runner import release, site, stages
 
 
 def main(arguments: list[str]) -> int:
+    # A shell that starts this in the background has its children ignore interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if arguments[:1] == ["cluster"]:
         return cluster_main(arguments[1:])
     parser = argparse.ArgumentParser(prog="tests/run", description="Install missing tools, then run a command.")
@@ -30,6 +33,7 @@ def main(arguments: list[str]) -> int:
     )
     releasing.add_argument("version", help="MAJOR.MINOR.PATCH")
     releasing.add_argument("--tag", action="store_true", help="commit and tag, when the checks pass")
+    commands.add_parser("part", help="run a stage as a part of `test`").add_argument("stage")
     options, rest = parser.parse_known_args(arguments)
     if rest and options.command != "site":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -38,6 +42,8 @@ def main(arguments: list[str]) -> int:
             return site.run(rest)
         if options.command == "release":
             return release.run(options.version, tag=options.tag)
+        if options.command == "part":
+            return stages.run_part(options.stage)
         return stages.run(options.stages)
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -31,7 +31,7 @@ from tests.cluster.runtime.lifecycle import Stage
 from tests.cluster.runtime.profile import Profile
 from tests.cluster.versions import VERSIONS
 
-_PRODUCTS = {
+PRODUCTS = {
     "api": ("kubernetes", "etcd", "cdi-manifests", "crds-snapshot"),
     "full": (
         *("kubernetes", "etcd", "coredns", "cdi-manifests", "crds-snapshot", "images", "protos"),
@@ -50,7 +50,7 @@ def up(profile: Profile) -> None:
     machine.check_address(profile)
     machine.install_packages()
     started = time.monotonic()
-    products = ensure(*_PRODUCTS[profile.name])
+    products = ensure(*PRODUCTS[profile.name])
     built = time.monotonic()
     try:
         _start(profile, products)
