@@ -14,18 +14,13 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
-from ansible.plugins.loader import init_plugin_loader
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
 
-# The lookup is found only when Ansible has been told of collections before the first import from one.
-init_plugin_loader()
-
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect  # noqa: E402
-
-from tests.cluster.digests import digests  # noqa: E402
-from tests.modules import Ran, run_on_cluster  # noqa: E402
-from tests.real.settings import LOCK, differences, settings  # noqa: E402
-from tests.real.uploads import SERVICE, Images, namespace_of  # noqa: E402
-from tests.runner.site import INVENTORY, OWN_VARIABLES  # noqa: E402
+from tests.cluster.digests import digests
+from tests.modules import Ran, run_on_cluster
+from tests.real.settings import LOCK, differences, settings
+from tests.real.uploads import SERVICE, Images, namespace_of
+from tests.runner.site import INVENTORY, OWN_VARIABLES
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 # Stage real-1.61 gives another one.
@@ -55,7 +50,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {}
     for item in items:
         # What it needs besides is made while others run.
-        with_its_file = "bed" in getattr(item, "fixturenames", ())
+        with_its_file = "setup" in getattr(item, "fixturenames", ())
         first = _is_alone(item) and not with_its_file
         if first:
             item.add_marker(pytest.mark.xdist_group("alone"))

@@ -28,8 +28,8 @@ from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.versions import HELPER_IMAGE
 from tests.modules import official_client, run_on_cluster
-from tests.real.clone_bed import until
-from tests.real.scratch_bed import HTTP, IMAGES, SIZE, Cell, cdi_config, effective, made, namespace_of_its_own
+from tests.real.clone_setup import until
+from tests.real.scratch_setup import HTTP, IMAGES, SIZE, Cell, cdi_config, effective, made, namespace_of_its_own
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 BLOCK = {**SIZE, "volume_mode": "Block"}

@@ -160,7 +160,9 @@ def test_a_blank_disk_is_preallocated(volumes: dict[str, dict[str, Any]]) -> Non
     assert volumes["blank"]["preallocation"]["applied"] is True
 
 
-def test_a_clone_by_data_source_has_the_size_of_its_source(connection, golden, volumes) -> None:
+def test_a_clone_by_data_source_has_the_size_of_its_source(
+    connection: Connection, golden: str, volumes: dict[str, dict[str, Any]]
+) -> None:
     claims = {name: connection.get(PERSISTENT_VOLUME_CLAIM, name, golden) for name in ("golden", "source-ref")}
     sizes = {claim["spec"]["resources"]["requests"]["storage"] for claim in claims.values()}
     assert len(sizes) == 1, sizes
@@ -174,7 +176,9 @@ def test_what_another_fills_is_there_when_it_is_bound(golden: str) -> None:
     assert told["failed"] and "is less than the size" in told["msg"], told.get("msg")
 
 
-def test_without_a_consumer_a_volume_waits_and_is_bound_when_that_is_said(connection, own_namespace) -> None:
+def test_without_a_consumer_a_volume_waits_and_is_bound_when_that_is_said(
+    connection: Connection, own_namespace: str
+) -> None:
     waiting = {"storage": {"size": "64Mi", "storage_class_name": "thin-wffc"}, "source": {"blank": {}}}
     bulk = [{"name": "at-once", "binding": "immediate", **waiting}, {"name": "later", **waiting}]
     made = {item["name"]: item for item in declare(own_namespace, data_volumes=bulk)["data_volumes"]}

@@ -115,7 +115,7 @@ def make_snapshot_class(connection: Connection, name: str, driver: str) -> None:
     connection.create(VOLUME_SNAPSHOT_CLASS, _typed(VOLUME_SNAPSHOT_CLASS, stored), dry_run=False)
 
 
-class Bed(NamedTuple):
+class CloneSetup(NamedTuple):
     """Two namespaces, classes of the tests' own by a short name, and sources in the first namespace."""
 
     namespace: str
@@ -132,7 +132,7 @@ class Bed(NamedTuple):
 
 
 @contextlib.contextmanager
-def sources_to_clone(connection: Connection) -> Iterator[Bed]:
+def sources_to_clone(connection: Connection) -> Iterator[CloneSetup]:
     """A disk and a device with a snapshot of each, and a class for every method and each fallback."""
     mark = f"clones{uuid.uuid4().hex[:5]}"
     names = (mark, f"{mark}-other")
@@ -165,7 +165,7 @@ def sources_to_clone(connection: Connection) -> Iterator[Bed]:
         assert not result.get("failed"), result["msg"]
         snapshot(connection, mark, "golden", "golden")
         snapshot(connection, mark, "device", "device")
-        yield Bed(*names, classes)
+        yield CloneSetup(*names, classes)
     finally:
         made.remove()
         for name in names:

@@ -29,7 +29,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 from tests.cluster.csi.faults import clear_faults, set_faults
 from tests.cluster.versions import HELPER_IMAGE
 from tests.modules import run_module
-from tests.real.clone_bed import until
+from tests.real.clone_setup import until
 from tests.real.settings import LOCK
 
 HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
@@ -103,7 +103,7 @@ def storage_faults(**faults: dict[str, Any]) -> Iterator[None]:
             clear_faults("full")
 
 
-class Bed:
+class FaultSetup:
     """Namespaces of the tests' own, by short names, and what is made in them."""
 
     def __init__(self, connection: Connection) -> None:
