@@ -27,6 +27,7 @@ from tests.runner.tree import ROOT, checkout_dir, environment
 # What the scenarios take from the test cluster; whoever brings another cluster can set them.
 _FIXTURES = ("KUBEVIRT_CDI_TEST_HTTP", "KUBEVIRT_CDI_TEST_IMAGES", "KUBEVIRT_CDI_TEST_MANIFESTS")
 
+_PYTEST = (sys.executable, "-m", "pytest", "--import-mode=importlib", "-p", "no:cacheprovider")
 # Tests of a file stay together. Most wait more than they compute.
 _SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
 # Groups that tests/real/conftest.py makes, in its order.
@@ -118,10 +119,14 @@ def _slowest(results: Path) -> list[str]:
     ]
 
 
+def run_pytest(arguments: Sequence[str]) -> int:
+    """Run pytest with these arguments in the environment of the stages."""
+    return _call([*_PYTEST, *arguments], environment({}))
+
+
 def _pytest(stage: str, *arguments: str, more: Mapping[str, str] | None = None) -> int:
-    command = [sys.executable, "-m", "pytest", "--import-mode=importlib", "-p", "no:cacheprovider"]
-    command += [f"--junitxml={_results() / f'{stage}.xml'}", *arguments]
-    return _call(command, environment(dict(more or {})))
+    results = f"--junitxml={_results() / f'{stage}.xml'}"
+    return _call([*_PYTEST, results, *arguments], environment(dict(more or {})))
 
 
 def _call(command: Sequence[str], variables: Mapping[str, str]) -> int:
