@@ -14,10 +14,11 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.api.conftest import ADMIN
+from tests.modules import RunModule
 from tests.playing import Played, play
 from tests.wire import Wire
 
-VOLUME = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
+VOLUME: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def run(wire: Wire, tmp_path: Path) -> Any:
     return run_book
 
 
-def test_a_failed_volume_is_in_table_json_page_junit_and_artifacts(run, namespace, tmp_path) -> None:
+def test_a_failed_volume_is_in_table_json_page_junit_and_artifacts(run: Any, namespace: str, tmp_path: Path) -> None:
     ill, well = {"name": "ill", "namespace": "not-there", **VOLUME}, {"name": "well", **VOLUME}
     files = {f"cdi_report_{kind}": str(tmp_path / f"report.{kind}") for kind in ("json", "html", "junit")}
     played = run(cdi_namespace=namespace, cdi_data_volumes=[ill, well], **files)
@@ -58,7 +59,7 @@ def test_a_failed_volume_is_in_table_json_page_junit_and_artifacts(run, namespac
     assert played.artifacts["cdi_artifact_clusters"]["localhost"]["summary"] == played.artifacts["cdi_artifact_summary"]
 
 
-def test_a_failed_upload_does_not_hide_the_declared_volumes(run, namespace, tmp_path) -> None:
+def test_a_failed_upload_does_not_hide_the_declared_volumes(run: Any, namespace: str, tmp_path: Path) -> None:
     (tmp_path / "disk.img").write_bytes(bytes(1 << 20))
     uploads = [{"name": "file", "path": "/nowhere/disk.img"}]
     played = run(
@@ -86,14 +87,16 @@ def test_a_failed_upload_does_not_hide_the_declared_volumes(run, namespace, tmp_
 @pytest.mark.parametrize(
     "book", ["kubevirt.cdi.volumes", "kubevirt.cdi.site", "kubevirt.cdi.report", "kubevirt.cdi.install"]
 )
-def test_a_mistake_in_a_variable_is_one_error_before_the_first_request(wire, run, book, variables, said) -> None:
+def test_a_mistake_in_a_variable_is_one_error_before_the_first_request(
+    wire: Wire, run: Any, book: str, variables: dict[str, Any], said: str
+) -> None:
     played = run(book, **variables)
     assert played.code == 2 and played.errors == 1, played.output
     assert said in played.output and "Print the report" not in played.output
     assert wire.requests == []
 
 
-def test_what_is_registered_under_any_name_is_no_mistake(wire, tmp_path, namespace) -> None:
+def test_what_is_registered_under_any_name_is_no_mistake(wire: Wire, tmp_path: Path, namespace: str) -> None:
     tasks = [
         {"kubevirt.cdi.cdi_info": {"host": wire.url, "api_key": ADMIN}, "register": "cdi_found"},
         {"kubevirt.cdi.check_variables": {}},
@@ -106,7 +109,7 @@ def test_what_is_registered_under_any_name_is_no_mistake(wire, tmp_path, namespa
     assert played.code == 0, played.output
 
 
-def test_a_file_that_cannot_be_written_fails_after_the_table(run, namespace) -> None:
+def test_a_file_that_cannot_be_written_fails_after_the_table(run: Any, namespace: str) -> None:
     played = run("kubevirt.cdi.report", cdi_report_namespaces=[namespace], cdi_report_html="/nowhere/r.html")
     assert played.code == 2 and played.errors == 1, played.output
     assert played.output.index("There are no volumes.") < played.output.index(
@@ -114,7 +117,7 @@ def test_a_file_that_cannot_be_written_fails_after_the_table(run, namespace) -> 
     )
 
 
-def test_a_file_that_cannot_be_written_adds_nothing_to_the_first_error(run) -> None:
+def test_a_file_that_cannot_be_written_adds_nothing_to_the_first_error(run: Any) -> None:
     played = run(
         cdi_data_volumes=[{"name": "ill", "namespace": "not-there", **VOLUME}], cdi_report_json="/nowhere/r.json"
     )
@@ -123,7 +126,7 @@ def test_a_file_that_cannot_be_written_adds_nothing_to_the_first_error(run) -> N
 
 
 @pytest.mark.parametrize("form", ["{0}", "{0},{1}", "{0}, {1}", "[{0}, {1}]", "- {0}\n- {1}", '["{0}"]'])
-def test_namespaces_may_be_text(run, wire, namespace, form) -> None:
+def test_namespaces_may_be_text(run: Any, wire: Wire, namespace: str, form: str) -> None:
     played = run("kubevirt.cdi.report", cdi_report_namespaces=form.format(namespace, "default"))
     assert played.code == 0, played.output
     asked = {
@@ -134,7 +137,7 @@ def test_namespaces_may_be_text(run, wire, namespace, form) -> None:
     assert asked == ({namespace, "default"} if "{1}" in form else {namespace})
 
 
-def test_an_api_server_that_does_not_answer_is_one_error_with_a_report(tmp_path) -> None:
+def test_an_api_server_that_does_not_answer_is_one_error_with_a_report(tmp_path: Path) -> None:
     variables = {
         "cdi_host": "https://127.0.0.1:1",
         "cdi_api_key": "k3y-of-nobody",
@@ -147,7 +150,7 @@ def test_an_api_server_that_does_not_answer_is_one_error_with_a_report(tmp_path)
     assert alone.code == 2 and alone.errors == 1, "nothing failed before: the report itself has to say it"
 
 
-def test_volumes_of_others_are_marked(run, module, namespace, tmp_path) -> None:
+def test_volumes_of_others_are_marked(run: Any, module: RunModule, namespace: str, tmp_path: Path) -> None:
     module("data_volume", name="other", namespace=namespace, wait=False, **VOLUME)
     played = run(
         cdi_namespace=namespace, cdi_data_volumes=[{"name": "mine", **VOLUME}], cdi_report_json=str(tmp_path / "r.json")
@@ -159,7 +162,7 @@ def test_volumes_of_others_are_marked(run, module, namespace, tmp_path) -> None:
     assert "declared: not by this run" in played.output
 
 
-def test_an_error_of_the_lookup_is_shown_once(tmp_path, wire) -> None:
+def test_an_error_of_the_lookup_is_shown_once(tmp_path: Path, wire: Wire) -> None:
     task = {
         "ansible.builtin.debug": {"msg": "{{ lookup('kubevirt.cdi.clone_method', 'no-slash', host=url, api_key='x') }}"}
     }

@@ -18,7 +18,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._evidence_reader impo
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import Resource
 from kubernetes import client
 
-from tests.api.conftest import LIMITED
+from tests.api.conftest import LIMITED, SetStatus
 from tests.modules import official_client
 from tests.wire import Wire
 
@@ -57,7 +57,7 @@ def make(namespace: str) -> Make:
 
 
 @pytest.fixture
-def stalled(make: Make, namespace: str, reach: Callable[..., None]) -> Callable[..., Any]:
+def stalled(make: Make, namespace: str, set_status: SetStatus) -> Callable[..., Any]:
     """A volume of which CDI says this."""
     direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
 
@@ -78,7 +78,7 @@ def stalled(make: Make, namespace: str, reach: Callable[..., None]) -> Callable[
             {"type": "Running", "status": running, "reason": reason, "message": message},
             {"type": "Bound", "status": "False", "reason": "Pending", "message": "PVC disk Pending"},
         ]
-        reach(namespace, "disk", phase, progress="N/A", conditions=conditions)
+        set_status(namespace, "disk", phase, progress="N/A", conditions=conditions)
         return direct.get(resources.DATA_VOLUME, "disk", namespace)
 
     return declare

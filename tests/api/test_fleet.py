@@ -98,14 +98,14 @@ def played(fleet: Fleet, folder: Path) -> Played:
     return play("--inventory", fleet.inventory, "--forks=3", "kubevirt.cdi.volumes", variables=variables)
 
 
-def test_each_cluster_gets_its_own_volumes(fleet, played) -> None:
+def test_each_cluster_gets_its_own_volumes(fleet: Fleet, played: Played) -> None:
     assert played.code == 2 and played.errors == 1, played.output
     for name in NAMES:
         volumes = fleet.connection(name).list(DATA_VOLUME, HERE)[0]
         assert {volume["metadata"]["name"] for volume in volumes} == {f"of-{name}", "clone"}
 
 
-def test_one_report_is_printed_over_all_of_them_and_the_failed_one_is_first(fleet, played) -> None:
+def test_one_report_is_printed_over_all_of_them_and_the_failed_one_is_first(fleet: Fleet, played: Played) -> None:
     assert played.output.count("TASK [kubevirt.cdi.report : Print the report]") == 1
     printed = played.output.partition("Print the report]")[2].partition("TASK [")[0]
     heads = re.findall(r"^Cluster (\w+) \((\S+)\): ", printed, re.MULTILINE)
@@ -114,7 +114,7 @@ def test_one_report_is_printed_over_all_of_them_and_the_failed_one_is_first(flee
     assert [len(re.findall(f"^{HERE}/of-{name} ", printed, re.MULTILINE)) for name in NAMES] == [1, 1, 1]
 
 
-def test_the_lookup_asked_the_clusters_of_the_modules(fleet, played, folder) -> None:
+def test_the_lookup_asked_the_clusters_of_the_modules(fleet: Fleet, played: Played, folder: Path) -> None:
     for name in NAMES:
         report = json.loads((folder / f"{name}.json").read_text())
         assert report["cluster"] == {"name": name, "host": fleet.servers[name]}
@@ -125,13 +125,13 @@ def test_the_lookup_asked_the_clusters_of_the_modules(fleet, played, folder) -> 
     assert "[WARNING]" not in played.output or "clone_method" not in played.output
 
 
-def test_files_of_one_path_hold_all_of_them(played, folder) -> None:
+def test_files_of_one_path_hold_all_of_them(played: Played, folder: Path) -> None:
     page, xml = (folder / "all.html").read_text(), (folder / "all.xml").read_text()
     for name in NAMES:
         assert f">{name}</a>" in page and f'<testsuite name="{name}"' in xml
 
 
-def test_artifacts_do_not_collide(played) -> None:
+def test_artifacts_do_not_collide(played: Played) -> None:
     assert set(played.artifacts) == {"cdi_artifact_clusters"}
     clusters = played.artifacts["cdi_artifact_clusters"]
     assert sorted(clusters) == NAMES
@@ -155,7 +155,9 @@ def _report_of(fleet: Fleet, tmp_path: Path, **keywords: Any) -> tuple[Played, d
 
 @pytest.mark.usefixtures("played")
 @pytest.mark.parametrize("means", ["module_defaults", "environment"])
-def test_a_lookup_that_asks_another_cluster_than_the_modules_is_noticed(fleet, tmp_path, means) -> None:
+def test_a_lookup_that_asks_another_cluster_than_the_modules_is_noticed(
+    fleet: Fleet, tmp_path: Path, means: str
+) -> None:
     keywords: dict[str, Any] = {
         "module_defaults": {"module_defaults": {"group/kubevirt.cdi.cdi": {"kubeconfig": fleet.kubeconfigs["west"]}}},
         "environment": {"environment": {"K8S_AUTH_KUBECONFIG": fleet.kubeconfigs["west"]}},
@@ -168,7 +170,7 @@ def test_a_lookup_that_asks_another_cluster_than_the_modules_is_noticed(fleet, t
 
 @pytest.mark.usefixtures("played")
 @pytest.mark.parametrize("variable", ["cdi_kubeconfig", "kubevirt_cdi_kubeconfig"])
-def test_a_variable_of_the_lookup_may_be_a_template(fleet, tmp_path, variable) -> None:
+def test_a_variable_of_the_lookup_may_be_a_template(fleet: Fleet, tmp_path: Path, variable: str) -> None:
     path = Path(fleet.kubeconfigs["west"])
     task = {"ansible.builtin.debug": {"msg": "asked {{ lookup('kubevirt.cdi.clone_method', volume).host }}"}}
     variables = {
@@ -183,7 +185,7 @@ def test_a_variable_of_the_lookup_may_be_a_template(fleet, tmp_path, variable) -
     assert played.code == 0 and f"asked {fleet.servers['west']}" in played.output, played.output
 
 
-def test_a_vaulted_token_and_a_template_in_host_reach_the_lookup(fleet, tmp_path) -> None:
+def test_a_vaulted_token_and_a_template_in_host_reach_the_lookup(fleet: Fleet, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("test")
     vaulted = subprocess.run(
         [

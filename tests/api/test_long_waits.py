@@ -27,15 +27,11 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import poll_unt
 
 from tests.api.conftest import ADMIN
 from tests.hostile import hostile_server, http
-from tests.modules import run_in_process, run_module
+from tests.modules import RunModule, run_in_process, run_module
+from tests.wire import Wire
 
-VOLUME = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
+VOLUME: dict[str, Any] = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
 PLURAL = f"/{DATA_VOLUME.plural}"
-
-
-@pytest.fixture
-def direct() -> Connection:
-    return connect({"kubeconfig": os.environ["KUBECONFIG"]})
 
 
 def _of(method: str, trouble: str, times: int = 1000, part: str = PLURAL) -> Callable[[str, str], str]:
@@ -52,7 +48,9 @@ def _of(method: str, trouble: str, times: int = 1000, part: str = PLURAL) -> Cal
 
 
 @pytest.mark.parametrize(("trouble", "times"), [("lost", 1), ("lost", 1000), ("unsent", 2), ("slow", 1), ("silent", 1)])
-def test_an_apply_whose_answer_is_lost_is_read(wire, module, direct, namespace, trouble, times) -> None:
+def test_an_apply_whose_answer_is_lost_is_read(
+    wire: Wire, module: RunModule, direct: Connection, namespace: str, trouble: str, times: int
+) -> None:
     """By the third kind the server never got the request twice, and by the last ones it got it once, and answered nobody."""
     wire.trouble = _of("PATCH", trouble, times)
     started = time.monotonic()
@@ -64,14 +62,18 @@ def test_an_apply_whose_answer_is_lost_is_read(wire, module, direct, namespace, 
     assert again.result["changed"] is False
 
 
-def test_an_apply_that_never_arrives_has_changed_nothing(wire, module, direct, namespace) -> None:
+def test_an_apply_that_never_arrives_has_changed_nothing(
+    wire: Wire, module: RunModule, direct: Connection, namespace: str
+) -> None:
     wire.trouble = _of("PATCH", "unsent")
     result = module("data_volume", namespace=namespace, **VOLUME, wait=False).result
     assert result["failed"] and result["changed"] is False and direct.get(DATA_VOLUME, "disk", namespace) is None
     assert wire.count("PATCH") == 5
 
 
-def test_what_cannot_be_read_may_have_been_written(wire, module, direct, namespace) -> None:
+def test_what_cannot_be_read_may_have_been_written(
+    wire: Wire, module: RunModule, direct: Connection, namespace: str
+) -> None:
     def all_after_the_write(method: str, _path: str) -> str:
         return "lost" if method == "PATCH" else "unsent" if wire.count("PATCH") else ""
 
@@ -86,7 +88,9 @@ def test_what_cannot_be_read_may_have_been_written(wire, module, direct, namespa
 
 
 @pytest.mark.parametrize(("trouble", "times", "posts"), [("lost", 1, 1), ("lost", 1000, 1), ("unsent", 1, 2)])
-def test_a_create_is_sent_again_only_when_it_did_not_arrive(wire, connection, namespace, trouble, times, posts) -> None:
+def test_a_create_is_sent_again_only_when_it_did_not_arrive(
+    wire: Wire, connection: Connection, namespace: str, trouble: str, times: int, posts: int
+) -> None:
     wire.trouble = _of("POST", trouble, times, "/configmaps")
     body = {
         "apiVersion": "v1",
@@ -98,7 +102,9 @@ def test_a_create_is_sent_again_only_when_it_did_not_arrive(wire, connection, na
     assert made["metadata"]["name"] == "made" and wire.count("POST") == posts
 
 
-def test_a_create_without_a_name_is_never_sent_again(wire, connection, direct, namespace) -> None:
+def test_a_create_without_a_name_is_never_sent_again(
+    wire: Wire, connection: Connection, direct: Connection, namespace: str
+) -> None:
     wire.trouble = _of("POST", "lost", 1, "/configmaps")
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "made-", "namespace": namespace}}
     with pytest.raises(ApiError, match="it may have been written: it has no name yet") as told:
@@ -110,7 +116,9 @@ def test_a_create_without_a_name_is_never_sent_again(wire, connection, direct, n
     )
 
 
-def test_somebody_elses_object_is_not_taken_for_ones_own(wire, connection, direct, namespace) -> None:
+def test_somebody_elses_object_is_not_taken_for_ones_own(
+    wire: Wire, connection: Connection, direct: Connection, namespace: str
+) -> None:
     body: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -123,7 +131,7 @@ def test_somebody_elses_object_is_not_taken_for_ones_own(wire, connection, direc
     assert wire.count("POST") == 1
 
 
-def test_a_review_is_only_a_question_and_is_asked_again(wire, connection) -> None:
+def test_a_review_is_only_a_question_and_is_asked_again(wire: Wire, connection: Connection) -> None:
     wire.trouble = _of("POST", "lost", 2, "selfsubjectaccessreviews")
     review = {
         "apiVersion": "authorization.k8s.io/v1",
@@ -135,7 +143,9 @@ def test_a_review_is_only_a_question_and_is_asked_again(wire, connection) -> Non
 
 
 @pytest.mark.parametrize(("trouble", "times"), [("lost", 1), ("lost", 1000), ("unsent", 1)])
-def test_a_deletion_whose_answer_is_lost_is_read(wire, module, direct, namespace, trouble, times) -> None:
+def test_a_deletion_whose_answer_is_lost_is_read(
+    wire: Wire, module: RunModule, direct: Connection, namespace: str, trouble: str, times: int
+) -> None:
     module("data_volume", namespace=namespace, **VOLUME, wait=False)
     wire.trouble = _of("DELETE", trouble, times)
     ran = module("data_volume", namespace=namespace, name="disk", state="absent", wait=False)
@@ -192,7 +202,13 @@ def _waited(connection: Connection, namespace: str, seconds: float) -> tuple[str
     [("held", 20, 6), ("over", 12, 14), ("lost", 12, 14), ("unsent", 12, 14)],
 )
 def test_a_state_that_no_watch_tells_of_is_read(
-    wire, connection, namespace, succeeds, trouble, most_seconds, most_requests
+    wire: Wire,
+    connection: Connection,
+    namespace: str,
+    succeeds: Callable[[float], None],
+    trouble: str,
+    most_seconds: int,
+    most_requests: int,
 ) -> None:
     wire.trouble = _of("GET", trouble, part="watch=true")
     succeeds(3)
@@ -202,7 +218,7 @@ def test_a_state_that_no_watch_tells_of_is_read(
 
 @pytest.mark.parametrize("trouble", ["held", "over"])
 def test_nobody_gives_up_on_a_state_that_was_not_read_just_before(
-    wire, connection, namespace, succeeds, trouble
+    wire: Wire, connection: Connection, namespace: str, succeeds: Callable[[float], None], trouble: str
 ) -> None:
     wire.trouble = _of("GET", trouble, part="watch=true")
     succeeds(5)
@@ -210,14 +226,18 @@ def test_nobody_gives_up_on_a_state_that_was_not_read_just_before(
     assert state == REACHED and seconds < 9.5
 
 
-def test_a_watch_that_ends_at_once_is_opened_less_and_less_often(wire, connection, namespace, succeeds) -> None:
+def test_a_watch_that_ends_at_once_is_opened_less_and_less_often(
+    wire: Wire, connection: Connection, namespace: str, succeeds: Callable[[float], None]
+) -> None:
     wire.trouble = _of("GET", "over", part="watch=true")
     succeeds(60)
     state, seconds = _waited(connection, namespace, 25)
     assert state == WAITING and 24.5 <= seconds < 28 and wire.count("GET") <= 14
 
 
-def test_the_time_out_of_a_wait_holds_for_a_list_that_trickles(wire, connection, namespace) -> None:
+def test_the_time_out_of_a_wait_holds_for_a_list_that_trickles(
+    wire: Wire, connection: Connection, namespace: str
+) -> None:
     wire.trouble = _of("GET", "slow")
     started = time.monotonic()
     with pytest.raises(ApiError, match="no whole answer from the Kubernetes API"):
@@ -225,7 +245,7 @@ def test_the_time_out_of_a_wait_holds_for_a_list_that_trickles(wire, connection,
     assert 3 <= time.monotonic() - started < 7
 
 
-def test_polling_ends_at_its_deadline(wire, connection, namespace) -> None:
+def test_polling_ends_at_its_deadline(wire: Wire, connection: Connection, namespace: str) -> None:
     wire.trouble = _of("GET", "silent")
 
     def check(bounded: Connection) -> Verdict:
@@ -256,7 +276,9 @@ def short_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
         ("data_volume", {**VOLUME, "state": "absent"}, "slow"),
     ],
 )
-def test_a_task_ends_with_a_server_that_does_not(wire, short_bounds, name, options, trouble) -> None:
+def test_a_task_ends_with_a_server_that_does_not(
+    wire: Wire, short_bounds: None, name: str, options: dict[str, Any], trouble: str
+) -> None:
     wire.trouble = lambda _method, _path: trouble
     started = time.monotonic()
     result = run_in_process(name, {"host": wire.url, "api_key": ADMIN, **options}).result
@@ -265,7 +287,7 @@ def test_a_task_ends_with_a_server_that_does_not(wire, short_bounds, name, optio
     assert seconds < 10 and len(wire.requests) <= 3, result["msg"]
 
 
-def test_a_proxy_that_accepts_and_is_silent_ends_a_task(short_bounds) -> None:
+def test_a_proxy_that_accepts_and_is_silent_ends_a_task(short_bounds: None) -> None:
     with hostile_server() as proxy:
         proxy.answer = lambda _number, _head: [60.0]
         started = time.monotonic()

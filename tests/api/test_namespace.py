@@ -44,7 +44,7 @@ def login(kubeconfig: Callable[[str], dict[str, Any]], namespace: str) -> dict[s
 
 
 def test_a_volume_is_made_changed_and_deleted_in_the_contexts_namespace(
-    wire, connection: Connection, login, namespace
+    wire: Wire, connection: Connection, login: dict[str, Any], namespace: str
 ) -> None:
     options = {**login, "name": "disk", "wait": False}
     made = run_module("data_volume", {**options, **BLANK})
@@ -56,7 +56,9 @@ def test_a_volume_is_made_changed_and_deleted_in_the_contexts_namespace(
     assert connection.get(DATA_VOLUME, "disk", namespace) is None
 
 
-def test_what_names_a_namespace_is_there(connection: Connection, login, kubeconfig, namespace) -> None:
+def test_what_names_a_namespace_is_there(
+    connection: Connection, login: dict[str, Any], kubeconfig: Callable[[str], dict[str, Any]], namespace: str
+) -> None:
     elsewhere = {**login, "kubeconfig": kubeconfig("never")}
     made = run_module(
         "data_volume", {**elsewhere, "namespace": namespace, "data_volumes": [{"name": "a", **BLANK}], "wait": False}
@@ -73,7 +75,9 @@ def test_what_names_a_namespace_is_there(connection: Connection, login, kubeconf
     assert [volume["namespace"] for volume in mixed.result["data_volumes"]] == [namespace] * 2 and mixed.warnings == []
 
 
-def test_where_a_volume_is_shows_that_it_is_listed_twice_or_its_own_source(wire, login, namespace) -> None:
+def test_where_a_volume_is_shows_that_it_is_listed_twice_or_its_own_source(
+    wire: Wire, login: dict[str, Any], namespace: str
+) -> None:
     twice = run_module(
         "data_volume",
         {**login, "data_volumes": [{"name": "a", **BLANK}, {"name": "a", "namespace": namespace, **BLANK}]},
@@ -84,7 +88,9 @@ def test_where_a_volume_is_shows_that_it_is_listed_twice_or_its_own_source(wire,
     assert wire.requests == []
 
 
-def test_a_namespace_that_no_namespace_can_have_is_refused(wire, login, kubeconfig) -> None:
+def test_a_namespace_that_no_namespace_can_have_is_refused(
+    wire: Wire, login: dict[str, Any], kubeconfig: Callable[[str], dict[str, Any]]
+) -> None:
     ran = run_module("data_volume", {**login, "kubeconfig": kubeconfig("Not_A/Name"), "name": "a", **BLANK})
     assert (
         ran.result["msg"].startswith("The kubeconfig's context has the namespace 'Not_A/Name', which contains ")
@@ -92,13 +98,21 @@ def test_a_namespace_that_no_namespace_can_have_is_refused(wire, login, kubeconf
     )
 
 
-def test_all_namespaces_stay_all_namespaces(wire, connection: Connection, login, kubeconfig, namespace) -> None:
+def test_all_namespaces_stay_all_namespaces(
+    wire: Wire,
+    connection: Connection,
+    login: dict[str, Any],
+    kubeconfig: Callable[[str], dict[str, Any]],
+    namespace: str,
+) -> None:
     run_module("data_volume", {**login, "name": "disk", **BLANK, "wait": False})
     found = run_module("data_volume_info", {**login, "kubeconfig": kubeconfig("never")}).result["data_volumes"]
     assert (namespace, "disk") in [(volume["namespace"], volume["name"]) for volume in found]
 
 
-def test_an_upload_and_a_planned_source_are_in_the_contexts_namespace(login, namespace, tmp_path: Path) -> None:
+def test_an_upload_and_a_planned_source_are_in_the_contexts_namespace(
+    login: dict[str, Any], namespace: str, tmp_path: Path
+) -> None:
     image = tmp_path / "disk.img"
     image.write_bytes(bytes(1 << 20))
     upload = run_module("volume_upload", {**login, "name": "image", "path": str(image)}, check=True)
@@ -108,14 +122,19 @@ def test_an_upload_and_a_planned_source_are_in_the_contexts_namespace(login, nam
     assert planned.result.get("changed") and planned.result["namespace"] == namespace, planned.result
 
 
-def test_the_lookup_predicts_a_clone_where_the_module_makes_it(login, namespace) -> None:
+def test_the_lookup_predicts_a_clone_where_the_module_makes_it(login: dict[str, Any], namespace: str) -> None:
     (answer,) = look_up(login, [{"name": "clone", "source": {"pvc": {"name": "image"}}, "storage": {"size": "1Gi"}}])
     assert (answer["namespace"], answer["name"]) == (namespace, "clone")
 
 
 @pytest.mark.parametrize("given", ["", "given"])
 def test_role_and_report_say_where_the_volumes_are(
-    connection: Connection, login, kubeconfig, namespace, tmp_path: Path, given: str
+    connection: Connection,
+    login: dict[str, Any],
+    kubeconfig: Callable[[str], dict[str, Any]],
+    namespace: str,
+    tmp_path: Path,
+    given: str,
 ) -> None:
     config, book = tmp_path / "config", tmp_path / "play.yml"
     config.write_text(yaml.safe_dump(kubeconfig("never" if given else namespace)))

@@ -17,7 +17,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import Res
 from kubernetes import client
 
 from tests.api.conftest import LIMITED
-from tests.modules import official_client
+from tests.modules import RunModule, official_client
+from tests.wire import Wire
 
 LIMIT_RANGE = Resource("", "v1", "limitranges", "LimitRange", True)
 RESOURCE_QUOTA = Resource("", "v1", "resourcequotas", "ResourceQuota", True)
@@ -186,7 +187,9 @@ ONLY_WARNED = ("priority-class-missing", "volume-missing")
 @pytest.mark.usefixtures("cdi", "limited_claims")
 @pytest.mark.parametrize("check", [False, True], ids=["run", "check"])
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_ends_before_a_write(wire, module, sources: str, tmp_path: Path, name: str, check: bool) -> None:
+def test_a_mistake_ends_before_a_write(
+    wire: Wire, module: RunModule, sources: str, tmp_path: Path, name: str, check: bool
+) -> None:
     (module_name, options), words = MISTAKES[name]
     file = tmp_path / "disk.raw"
     file.write_bytes(bytes(1 << 20))
@@ -206,7 +209,7 @@ def test_a_mistake_ends_before_a_write(wire, module, sources: str, tmp_path: Pat
     assert len(wire.requests) <= 16 and bool(ran.result.get("changed")) == warned
 
 
-def test_what_is_missing_for_secrets_is_named(wire, module, namespace: str) -> None:
+def test_what_is_missing_for_secrets_is_named(wire: Wire, module: RunModule, namespace: str) -> None:
     for option, kind in (("secret_ref", "Secret"), ("cert_config_map", "ConfigMap")):
         ran = module(
             "data_volume", namespace=namespace, name="disk", storage=SIZE, source={"http": {**IMAGE, option: "nope"}}
@@ -234,11 +237,11 @@ def test_what_is_missing_for_secrets_is_named(wire, module, namespace: str) -> N
     assert wire.writes() == []
 
 
-def _paths(wire) -> list[str]:
+def _paths(wire: Wire) -> list[str]:
     return [path.partition("?")[0].rpartition("/")[2] for _method, path in wire.requests]
 
 
-def test_what_looking_costs(wire, module, namespace: str) -> None:
+def test_what_looking_costs(wire: Wire, module: RunModule, namespace: str) -> None:
     """Of a hundred volumes that are alike as much as of one."""
     volumes = [{"name": f"disk-{number}", "source": {"blank": {}}, "storage": SIZE} for number in range(100)]
     assert not module("data_volume", namespace=namespace, data_volumes=volumes, wait=False).result.get("failed")
@@ -258,7 +261,7 @@ def test_what_looking_costs(wire, module, namespace: str) -> None:
 
 @pytest.mark.parametrize("check", [False, True])
 def test_a_missing_namespace_is_created_where_that_is_asked_for(
-    wire, module, connection: Connection, namespace: str, check: bool
+    wire: Wire, module: RunModule, connection: Connection, namespace: str, check: bool
 ) -> None:
     new = f"{namespace}-new"
     volumes = [{"name": name, "namespace": new, "source": {"blank": {}}, "storage": SIZE} for name in ("a", "b")]
@@ -273,7 +276,9 @@ def test_a_missing_namespace_is_created_where_that_is_asked_for(
         connection.delete(resources.NAMESPACE, new, dry_run=False)
 
 
-def test_no_namespace_is_created_for_a_volume_that_is_refused(module, connection: Connection, namespace: str) -> None:
+def test_no_namespace_is_created_for_a_volume_that_is_refused(
+    module: RunModule, connection: Connection, namespace: str
+) -> None:
     new = f"{namespace}-new"
     ran = module(
         "data_volume",
@@ -287,7 +292,9 @@ def test_no_namespace_is_created_for_a_volume_that_is_refused(module, connection
     assert connection.get(resources.NAMESPACE, new) is None
 
 
-def test_a_namespace_that_is_going_is_told(wire, module, connection: Connection, namespace: str) -> None:
+def test_a_namespace_that_is_going_is_told(
+    wire: Wire, module: RunModule, connection: Connection, namespace: str
+) -> None:
     connection.create(resources.CONFIG_MAP, {"metadata": {"name": "stays"}}, namespace, dry_run=False)
     connection.delete(resources.NAMESPACE, namespace, dry_run=False)
     wire.requests.clear()
@@ -299,7 +306,7 @@ def test_a_namespace_that_is_going_is_told(wire, module, connection: Connection,
     assert wire.writes() == []
 
 
-def test_one_bad_volume_leaves_the_others(module, connection: Connection, namespace: str) -> None:
+def test_one_bad_volume_leaves_the_others(module: RunModule, connection: Connection, namespace: str) -> None:
     volumes = [
         {"name": "good", "source": {"blank": {}}, "storage": SIZE},
         {"name": "bad", "source": {"blank": {}}, "storage": {**SIZE, "storage_class_name": "fats"}},
@@ -315,8 +322,8 @@ def test_one_bad_volume_leaves_the_others(module, connection: Connection, namesp
     )
 
 
-def test_check_mode_takes_a_source_for_granted_that_an_earlier_task_makes(module, namespace: str) -> None:
-    clone = {"name": "clone", "source": {"pvc": {"name": "golden"}}, "storage": SIZE}
+def test_check_mode_takes_a_source_for_granted_that_an_earlier_task_makes(module: RunModule, namespace: str) -> None:
+    clone: dict[str, Any] = {"name": "clone", "source": {"pvc": {"name": "golden"}}, "storage": SIZE}
     refused = module("data_volume", namespace=namespace, check=True, **clone).result
     assert refused["failed"] and "name it in planned_sources" in refused["msg"]
     for named in ("golden", f"{namespace}/golden"):
@@ -340,7 +347,7 @@ def _persistent_volume(name: str, class_name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("class_name", ["", "manual"])
 @pytest.mark.parametrize("given", [{}, {"volume_name": "PV"}, {"selector": {"match_labels": {"a": "b"}}}])
 def test_a_class_without_an_object_is_good_for_a_volume_that_is_there(
-    module, connection: Connection, namespace: str, class_name: str, given: dict[str, Any]
+    module: RunModule, connection: Connection, namespace: str, class_name: str, given: dict[str, Any]
 ) -> None:
     connection.create(resources.PERSISTENT_VOLUME, _persistent_volume(namespace, class_name), dry_run=False)
     given = {key: namespace if value == "PV" else value for key, value in given.items()}
@@ -351,7 +358,9 @@ def test_a_class_without_an_object_is_good_for_a_volume_that_is_there(
     assert ran.result["changed"], ran.result.get("msg")
 
 
-def test_without_a_default_class_one_has_to_be_named(wire, module, connection: Connection, namespace: str) -> None:
+def test_without_a_default_class_one_has_to_be_named(
+    wire: Wire, module: RunModule, connection: Connection, namespace: str
+) -> None:
     mark = "storageclass.kubernetes.io/is-default-class"
     connection.merge(resources.STORAGE_CLASS, "thin", None, {"metadata": {"annotations": {mark: None}}}, dry_run=False)
     wire.requests.clear()
@@ -388,9 +397,9 @@ def tenant(connection: Connection, namespace: str) -> Iterator[Callable[..., Non
 
 
 @pytest.mark.usefixtures("tenant")
-def test_what_a_tenant_may_not_read_is_no_obstacle(module, namespace: str) -> None:
+def test_what_a_tenant_may_not_read_is_no_obstacle(module: RunModule, namespace: str) -> None:
     deadline = time.monotonic() + 10
-    options = {
+    options: dict[str, Any] = {
         "source": {"http": {**IMAGE, "secret_ref": "unknown"}},
         "storage": {**SIZE, "storage_class_name": "unknown"},
         "wait": False,
@@ -403,7 +412,9 @@ def test_what_a_tenant_may_not_read_is_no_obstacle(module, namespace: str) -> No
     assert ran.result["changed"], ran.result.get("msg")
 
 
-def test_a_volume_that_nobody_says_where_is_warned_of(module, connection: Connection, namespace: str) -> None:
+def test_a_volume_that_nobody_says_where_is_warned_of(
+    module: RunModule, connection: Connection, namespace: str
+) -> None:
     name = f"disk-{namespace}"
     ran = module("data_volume", name=name, source={"blank": {}}, storage=SIZE, wait=False)
     assert [
@@ -414,7 +425,9 @@ def test_a_volume_that_nobody_says_where_is_warned_of(module, connection: Connec
     assert module("data_volume", name=name, state="absent", wait=False).warnings == []
 
 
-def test_a_policy_that_refuses_the_claim_is_named(wire, module, connection: Connection, namespace: str) -> None:
+def test_a_policy_that_refuses_the_claim_is_named(
+    wire: Wire, module: RunModule, connection: Connection, namespace: str
+) -> None:
     """As a webhook's would be, its reason is in the sentence."""
     admission = client.AdmissionregistrationV1Api(official_client())
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["persistentvolumeclaims"]}
