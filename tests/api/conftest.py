@@ -53,7 +53,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     seconds = [
         report.duration
         for report in terminalreporter.stats.get("passed", [])
-        if report.when == "call" and "::test_a_mistake_ends_before_a_write[" in report.nodeid
+        if report.when == "call" and "::test_mistake_is_refused_before_a_write[" in report.nodeid
     ]
     if seconds:
         terminalreporter.write_line(
@@ -75,6 +75,18 @@ def body(resource: Resource, name: str, /, **fields: Any) -> dict[str, Any]:
     """An object of this kind; `metadata` in the fields is added to its name."""
     metadata = {"name": name, **fields.pop("metadata", {})}
     return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **fields}
+
+
+def owner_reference(volume: dict[str, Any]) -> dict[str, Any]:
+    """What makes a DataVolume the controller of another object."""
+    kind, metadata = resources.DATA_VOLUME, volume["metadata"]
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
 
 
 def fetch(connection: Connection, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:

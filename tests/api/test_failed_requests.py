@@ -26,7 +26,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
 )
 from kubernetes import client
 
-from tests.api.conftest import ADMIN
+from tests.api.conftest import ADMIN, owner_reference
 from tests.modules import official_client
 from tests.refused_volumes import completed
 from tests.wire import Wire, counting_proxy
@@ -65,16 +65,14 @@ def fill_volumes(direct: Connection, namespace: str) -> Iterator[None]:
     core, volumes = client.CoreV1Api(official_client()), client.CustomObjectsApi(official_client())
     stopped = threading.Event()
 
-    def fill(name: str, uid: str) -> None:
-        owner = {
-            "apiVersion": DATA_VOLUME.api_version,
-            "kind": "DataVolume",
-            "name": name,
-            "uid": uid,
-            "controller": True,
-        }
+    def fill(volume: dict[str, Any]) -> None:
+        name = volume["metadata"]["name"]
         storage = {"storage": "1Gi"}
-        metadata = {"name": name, "ownerReferences": [owner], "annotations": {"cdi.kubevirt.io/cloneType": "copy"}}
+        metadata = {
+            "name": name,
+            "ownerReferences": [owner_reference(volume)],
+            "annotations": {"cdi.kubevirt.io/cloneType": "copy"},
+        }
         spec = {
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": storage},
@@ -90,9 +88,7 @@ def fill_volumes(direct: Connection, namespace: str) -> Iterator[None]:
         )
 
     def reconcile() -> None:
-        volumes_by_name = {
-            item["metadata"]["name"]: item["metadata"]["uid"] for item in direct.list(DATA_VOLUME, namespace)[0]
-        }
+        volumes_by_name = {item["metadata"]["name"]: item for item in direct.list(DATA_VOLUME, namespace)[0]}
         claims = {
             item["metadata"]["name"]: item["metadata"]["ownerReferences"][0]["uid"]
             for item in direct.list(PERSISTENT_VOLUME_CLAIM, namespace)[0]
@@ -101,7 +97,7 @@ def fill_volumes(direct: Connection, namespace: str) -> Iterator[None]:
             core.patch_namespaced_persistent_volume_claim(name, namespace, {"metadata": {"finalizers": None}})
             core.delete_namespaced_persistent_volume_claim(name, namespace)
         for name in volumes_by_name.keys() - claims.keys():
-            fill(name, volumes_by_name[name])
+            fill(volumes_by_name[name])
 
     def loop() -> None:
         while not stopped.wait(0.1):
