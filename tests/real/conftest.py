@@ -45,7 +45,7 @@ _LONGEST = (
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "alone(what, for_good=False): no other test uses the cluster at the same time, because of what this one changes;"
+        "alone(what, for_good=False): no other test uses the cluster at the same time, because of what it changes;"
         " it restores the settings of the cluster, unless it changes them for good",
     )
 
