@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import STORAGE_CLASS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import STORAGE_CLASS
 
 from tests.api.conftest import ADMIN
 from tests.wire import Wire

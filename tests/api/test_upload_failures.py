@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import volume_upload as _upload_task
 
 from tests.api.conftest import ADMIN
 from tests.api.upload_bed import CA_PATH, UploadBed, ca_bundle, running
@@ -32,11 +32,6 @@ def image(tmp_path: Path) -> Path:
     path = tmp_path / "disk.raw"
     path.write_bytes(os.urandom(2 * MIB))
     return path
-
-
-@pytest.fixture
-def direct() -> Connection:
-    return connect({"kubeconfig": os.environ["KUBECONFIG"]})
 
 
 @pytest.fixture
@@ -110,7 +105,7 @@ def test_whatever_request_fails_each_item_says_what_became_of_it(
 ) -> None:
     """Three files: one whose volume is made, one whose volume is filled, and one that is refused."""
     monkeypatch.setattr(
-        "ansible_collections.kubevirt.cdi.plugins.module_utils._upload_sending.time.sleep", lambda _seconds: None
+        "ansible_collections.kubevirt.cdi.plugins.module_utils._upload.sender.time.sleep", lambda _seconds: None
     )
     assert upload(name="filled", path=str(image))["changed"]
     wire.requests.clear()

@@ -16,9 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    DATA_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+)
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

@@ -14,18 +14,13 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
-from ansible.plugins.loader import init_plugin_loader
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
 
-# The lookup is found only when Ansible has been told of collections before the first import from one.
-init_plugin_loader()
-
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect  # noqa: E402
-
-from tests.cluster.digests import digests  # noqa: E402
-from tests.modules import Ran, run_on_cluster  # noqa: E402
-from tests.real.settings import LOCK, differences, settings  # noqa: E402
-from tests.real.uploads import SERVICE, Images, namespace_of  # noqa: E402
-from tests.runner.site import INVENTORY, OWN_VARIABLES  # noqa: E402
+from tests.cluster.digests import digests
+from tests.modules import Ran, run_on_cluster
+from tests.real.settings import LOCK, differences, settings
+from tests.real.uploads import SERVICE, Images, namespace_of
+from tests.runner.site import INVENTORY, OWN_VARIABLES
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 # Stage real-1.61 gives another one.
@@ -53,10 +48,10 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the files that have tests that run alone, and in each file with these tests.
 
-    Later, each of them would wait until the tests beside it end, and the others wait for it. Tests with a `bed` keep
+    Later, each of them would wait until the tests beside it end, and the others wait for it. Tests with a `setup` keep
     their places: other tests can run while it is made.
     """
-    first = {item: _is_alone(item) and "bed" not in getattr(item, "fixturenames", ()) for item in items}
+    first = {item: _is_alone(item) and "setup" not in getattr(item, "fixturenames", ()) for item in items}
     files = {item.path for item in items if first[item]}
     items.sort(
         key=lambda item: (

@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
     DEPLOYMENT,

@@ -11,12 +11,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, CDI_CONFIG, DATA_VOLUME, DEPLOYMENT
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    CDI,
+    CDI_CONFIG,
+    DATA_VOLUME,
+    DEPLOYMENT,
+)
 
-from tests.real.clone_bed import until, without_default_class
-from tests.real.fault_bed import LIMIT_SECONDS, Bed, Fault, Seen, blank, check, http, upload
+from tests.real.clone_setup import until, without_default_class
+from tests.real.fault_setup import LIMIT_SECONDS, Fault, FaultSetup, Seen, blank, check, http, upload
 
 pytestmark = pytest.mark.alone("takes memory, nodes, the default class and components away from CDI")
 
@@ -96,11 +101,11 @@ def _refused_at_once(connection: Connection) -> bool:
 
 @pytest.fixture(scope="module")
 def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
-    bed = Bed(connection)
+    setup = FaultSetup(connection)
     said: dict[str, Seen] = {}
 
     def declare(*names: str) -> None:
-        said.update(bed.all(bed.declare, {name: FAULTS[name] for name in names}))
+        said.update(setup.all(setup.declare, {name: FAULTS[name] for name in names}))
 
     little = {"limits": {"memory": "14M"}, "requests": {"memory": "14M"}}
     spec, before = ({"config": {"podResourceRequirements": each}} for each in (little, None))
@@ -118,7 +123,7 @@ def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
             until(lambda: _refused_at_once(connection), 90, "the webhook still answers")
             declare("webhook-down")
     yield said
-    bed.remove()
+    setup.remove()
 
 
 @pytest.mark.parametrize("name", FAULTS)

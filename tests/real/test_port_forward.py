@@ -10,14 +10,14 @@ import ssl
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CONFIG_MAP, POD
-from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import CHANNELS, SPDY, TlsStream, Tunnel
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_source import FileIdentity
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload_transport import SourceFile, find_route, send
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image.file import FileIdentity
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CONFIG_MAP, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import SourceFile, find_route, send
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import CHANNELS, SPDY, TlsStream, Tunnel
 
 from tests.cluster.versions import HELPER_IMAGE
-from tests.real.clone_bed import until
+from tests.real.clone_setup import until
 from tests.real.uploads import Images
 
 _LABELS = {"cdi.kubevirt.io": "cdi-uploadproxy"}

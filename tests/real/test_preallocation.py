@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     POD,
@@ -28,8 +28,8 @@ from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.versions import HELPER_IMAGE
 from tests.modules import official_client, run_on_cluster
-from tests.real.clone_bed import until
-from tests.real.scratch_bed import HTTP, IMAGES, SIZE, Cell, cdi_config, effective, made, namespace_of_its_own
+from tests.real.clone_setup import until
+from tests.real.scratch_setup import HTTP, IMAGES, SIZE, Cell, cdi_config, effective, made, namespace_of_its_own
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 BLOCK = {**SIZE, "volume_mode": "Block"}

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CDI_CONFIG,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
@@ -19,8 +19,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
 
 from tests.cluster.runtime.node import NODE_NAME
 from tests.modules import run_on_cluster
-from tests.real.clone_bed import until, without_default_class
-from tests.real.scratch_bed import HTTP, IMAGES, SIZE, ScratchWatch, cdi_config, effective, made, namespace_of_its_own
+from tests.real.clone_setup import until, without_default_class
+from tests.real.scratch_setup import HTTP, IMAGES, SIZE, ScratchWatch, cdi_config, effective, made, namespace_of_its_own
 
 pytestmark = pytest.mark.alone("changes the class of scratch space, and the default class")
 

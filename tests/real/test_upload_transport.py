@@ -11,10 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_transport
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CONFIG_MAP, DATA_VOLUME, ROLE, ROLE_BINDING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    CONFIG_MAP,
+    DATA_VOLUME,
+    ROLE,
+    ROLE_BINDING,
+)
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import transfer as _upload_transport
 
 from tests.real.uploads import THIN, ForeignProxy, Images, upload_here
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import desired
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._quantity import parse
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.spec import desired
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.quantity import parse
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,

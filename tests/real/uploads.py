@@ -24,11 +24,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._progress import Progress
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.progress import Progress
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import NAMESPACE, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import volume_upload as _upload_task
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 MIB = 1024 * 1024

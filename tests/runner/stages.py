@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 from tests.cluster.build import ensure
 from tests.cluster.errors import ClusterError
-from tests.cluster.runtime import bed, machine
+from tests.cluster.runtime import commands, machine
 from tests.cluster.runtime.profile import PROFILES, first_number
 from tests.cluster.target import Target, target
 from tests.runner import checks, docs, lanes, versions
@@ -145,8 +145,8 @@ def _kubectl() -> int:
 
 def _api() -> int:
     """Tests of requests to a real API server without a node."""
-    bed.up(PROFILES["api"])
-    return _pytest("api", *_SIDE_BY_SIDE, "tests/api", "tests/versions", more=bed.environment(PROFILES["api"]))
+    commands.up(PROFILES["api"])
+    return _pytest("api", *_SIDE_BY_SIDE, "tests/api", "tests/versions", more=commands.environment(PROFILES["api"]))
 
 
 def _cluster() -> int:
@@ -171,7 +171,7 @@ def _molecule() -> int:
     """
     cluster = target()
     if cluster.own:
-        bed.reset(PROFILES["full"])
+        commands.reset(PROFILES["full"])
     if not _has_fixtures(cluster):
         return 0
     with tempfile.TemporaryDirectory() as home:
@@ -202,7 +202,7 @@ def _real_1_61() -> int:
     if not cluster.own:
         print("skipped: this stage resets the cluster, and KUBECONFIG names another cluster than the test cluster")
         return 0
-    bed.reset(PROFILES["full"])
+    commands.reset(PROFILES["full"])
     files = [f"tests/real/{name}.py" for name in _ON_1_61]
     others = [f"--deselect=tests/real/{name}" for name in _NOT_ON_1_61]
     return _pytest("real-1.61", *files, *others, more=cluster.environment | {"KUBEVIRT_CDI_TEST_RELEASE": "v1.61.1"})
@@ -210,11 +210,11 @@ def _real_1_61() -> int:
 
 def _coverage() -> int:
     """Print the branches of the plugins that the tests without a node do not cover."""
-    bed.up(PROFILES["api"])
+    commands.up(PROFILES["api"])
     data = checkout_dir() / "coverage"
     shutil.rmtree(data, ignore_errors=True)
     machine.install_file_tools()
-    more = bed.environment(PROFILES["api"]) | {"COVERAGE_FILE": str(data / "data")}
+    more = commands.environment(PROFILES["api"]) | {"COVERAGE_FILE": str(data / "data")}
     configuration = f"--rcfile={Path(__file__).with_name('coverage.ini')}"
     pytest = ("-m", "pytest", "--quiet", "--import-mode=importlib", "-p", "no:cacheprovider")
 
@@ -228,8 +228,8 @@ def _coverage() -> int:
 
 def _benchmarks() -> int:
     """Compare with other tools: declarations on the light cluster, uploads and clones on a real CDI."""
-    bed.up(PROFILES["api"])
-    code = _pytest("declaring", "tests/benchmarks/test_declaring.py", more=bed.environment(PROFILES["api"]))
+    commands.up(PROFILES["api"])
+    code = _pytest("declaring", "tests/benchmarks/test_declaring.py", more=commands.environment(PROFILES["api"]))
     cluster = target()
     if code or not _has_fixtures(cluster):
         return code
@@ -245,7 +245,7 @@ def _has_fixtures(cluster: Target) -> bool:
 
 def _build() -> int:
     """Build what the test clusters lack."""
-    ensure(*bed.PRODUCTS["api"], *bed.PRODUCTS["full"])
+    ensure(*commands.PRODUCTS["api"], *commands.PRODUCTS["full"])
     return 0
 
 

@@ -1,0 +1,118 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who manages CDI when it is not us: HyperConverged or OLM. What they own they change back, so it is left to them."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from .._kubernetes.client import Connection
+from .._kubernetes.errors import ApiError, CdiError, NotServed
+from .._kubernetes.objects import Object
+from .._kubernetes.resources import DEPLOYMENT, HYPER_CONVERGED, OPERATOR, Resource
+
+_HYPERCONVERGED_CDI = "cdi-kubevirt-hyperconverged"
+_HYPERCONVERGED_NAME = "kubevirt-hyperconverged"
+_JSON_PATCH = "containerizeddataimporter.kubevirt.io/jsonpatch"
+# CDI.spec to HyperConverged.spec (kubevirt/hyperconverged-cluster-operator, controllers/handlers/cdi.go and api/v1beta1).
+_HYPERCONVERGED_FIELDS = {
+    "certConfig": "certConfig",
+    "config.filesystemOverhead": "filesystemOverhead",
+    "config.insecureRegistries": "storageImport.insecureRegistries",
+    "config.logVerbosity": "logVerbosityConfig.cdi",
+    "config.podResourceRequirements": "resourceRequirements.storageWorkloads",
+    "config.scratchSpaceStorageClass": "scratchSpaceStorageClass",
+    "config.tlsSecurityProfile": "tlsSecurityProfile",
+    "infra": "infra.nodePlacement",
+    "uninstallStrategy": "uninstallStrategy",
+    "workload": "workloads.nodePlacement",
+}
+
+
+class Owner(t.NamedTuple):
+    """The object through which CDI is managed: its kind is HyperConverged, or one of OLM's."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
+
+
+def find_operator(connection: Connection) -> Object | None:
+    """The Deployment of CDI's operator, in whatever namespace it runs."""
+    return next(iter(_list(connection, DEPLOYMENT, f"metadata.name={OPERATOR}")), None)
+
+
+def find_hyperconverged(connection: Connection, cdis: t.Iterable[Object]) -> Owner | None:
+    """The HyperConverged of the cluster: it owns CDI without an owner reference, so its existence or the name it gives tells."""
+    for item in _list(connection, HYPER_CONVERGED):
+        return Owner(HYPER_CONVERGED.kind, item["metadata"]["namespace"], item["metadata"]["name"])
+    if any(item["metadata"]["name"] == _HYPERCONVERGED_CDI for item in cdis):
+        return Owner(HYPER_CONVERGED.kind, "", _HYPERCONVERGED_NAME)
+    return None
+
+
+def olm_owner(stored: Object | None) -> Owner | None:
+    """The OLM object (usually a ClusterServiceVersion) that an object belongs to."""
+    metadata = (stored or {}).get("metadata") or {}
+    labels = metadata.get("labels") or {}
+    if "olm.owner" in labels:
+        return Owner(
+            labels.get("olm.owner.kind", "ClusterServiceVersion"),
+            labels.get("olm.owner.namespace", ""),
+            labels["olm.owner"],
+        )
+    for reference in metadata.get("ownerReferences") or []:
+        if reference["kind"] == "ClusterServiceVersion":
+            return Owner(reference["kind"], metadata.get("namespace", ""), reference["name"])
+    return None
+
+
+def refuse(owner: Owner | None, cdi: str, asked: t.Mapping[str, t.Any]) -> None:
+    """Raise CdiError that names the owner's field for each one asked for; `asked` is a merge patch of CDI.spec."""
+    if owner is None:
+        return
+    if owner.kind != HYPER_CONVERGED.kind:
+        raise CdiError(
+            f"CDI {cdi} belongs to {owner} of the Operator Lifecycle Manager, which reverts direct changes; make them there or in its Subscription."
+        )
+    fields, operations = [], []
+    for path, value in _flat(asked):
+        if path in _HYPERCONVERGED_FIELDS:
+            fields.append(f"spec.{_HYPERCONVERGED_FIELDS[path]} for {path}")
+        else:
+            operation: dict[str, t.Any] = {
+                "op": "remove" if value is None else "add",
+                "path": "/spec/" + path.replace(".", "/"),
+            }
+            operations.append(operation if value is None else {**operation, "value": value})
+    remedies = [f"set there {', '.join(fields)}"] if fields else []
+    if operations:
+        remedies.append(f"add to its annotation {_JSON_PATCH}: {json.dumps(operations)}")
+    raise CdiError(
+        f"CDI {cdi} belongs to {owner}, which installs, upgrades and removes it and reverts direct changes; {'; '.join(remedies) or 'change that'}."
+    )
+
+
+def _flat(asked: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, t.Any]]:
+    for field, value in asked.items():
+        if field == "config":
+            yield from ((f"config.{key}", item) for key, item in (value or {}).items())
+        else:
+            yield field, value
+
+
+def _list(connection: Connection, resource: Resource, field_selector: str = "") -> list[Object]:
+    """Whoever may not look has no owner to be told of; writing is then for the API server to refuse."""
+    try:
+        return connection.list(resource, field_selector=field_selector)[0]
+    except NotServed:
+        return []
+    except ApiError as exc:
+        if exc.code != 403:
+            raise
+        return []
