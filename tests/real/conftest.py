@@ -8,10 +8,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pickle
 import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
@@ -29,6 +30,8 @@ MANIFEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/{RELEASE}/cdi-operator.
 # Of the other release, which cannot follow a newer one.
 collect_ignore = [] if RELEASE == "v1.61.1" else ["test_release_1_61.py"]
 
+
+_Made = TypeVar("_Made")
 
 # The slowest files, which start first: the processes of pytest-xdist then end at about the same time.
 _LONGEST = (
@@ -82,21 +85,30 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def cdi(tmp_path_factory: pytest.TempPathFactory, connection: Connection) -> dict[str, Any]:
     """CDI is installed, preallocation is off, scratch space is on `thin`, and the storage profiles are filled in.
 
-    One process of pytest-xdist installs it. Returns the settings of the cluster.
+    Returns the settings of the cluster.
     """
+
+    def install() -> dict[str, Any]:
+        _install()
+        return settings(connection)
+
+    return _once(tmp_path_factory, "settings", install)
+
+
+def _once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[], _Made]) -> _Made:
+    """The result of `make`, which one process of pytest-xdist calls for all of them."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
-    with (folder / "settings.json").open("a+") as stored:
+    with (folder / f"{name}.pickle").open("a+b") as stored:
         fcntl.flock(stored, fcntl.LOCK_EX)
         stored.seek(0)
         content = stored.read()
         if not content:
-            _install()
-            content = json.dumps(settings(connection))
+            content = pickle.dumps(make())
             stored.write(content)
-    found: dict[str, Any] = json.loads(content)
-    return found
+    made: _Made = pickle.loads(content)
+    return made
 
 
 def _install() -> None:
@@ -189,7 +201,7 @@ def digest() -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     """Files to upload."""
-    return Images(tmp_path_factory.mktemp("images"))
+    return _once(tmp_path_factory, "images", lambda: Images(tmp_path_factory.mktemp("images")))
 
 
 @pytest.fixture

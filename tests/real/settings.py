@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -49,9 +48,7 @@ def settings(connection: Connection) -> dict[str, Any]:
     for profile in connection.list(STORAGE_PROFILE)[0]:
         status = {key: profile.get("status", {}).get(key) for key in _EFFECTIVE}
         found[f"StorageProfile {profile['metadata']['name']}"] = (profile["spec"], status)
-    # Without tuples, as after a file of another process.
-    plain: dict[str, Any] = json.loads(json.dumps(found))
-    return plain
+    return found
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
