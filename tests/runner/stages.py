@@ -86,17 +86,13 @@ def _processor_seconds() -> float:
 
 
 def _lanes(names: Sequence[str]) -> list[list[lanes.Stage]]:
-    """The lanes with the named stages only. Stages on request run in the second lane, which has the full cluster.
-
-    The first lane computes, the second waits and takes longer, and its tests have time limits: it has priority.
-    """
+    """The lanes with the named stages only. Stages on request run in the second lane, which has the full cluster."""
     first, second = ([name for name in lane if not names or name in names] for lane in LANES)
     second += [name for name in names if name in ON_REQUEST and name not in second]
     command = (sys.executable, "-m", "tests.runner", "part")
-    return [
-        [lanes.Stage(name, (*command, name), nice=10) for name in first],
-        [lanes.Stage(name, (*command, name)) for name in second],
-    ]
+    # Its tests limit the time in which a cluster starts.
+    nice = {"cluster": -10}
+    return [[lanes.Stage(name, (*command, name), nice.get(name, 0)) for name in lane] for lane in (first, second)]
 
 
 def _results() -> Path:
