@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     PRIORITY_CLASS,
 )
 
-from tests.modules import Ran
+from tests.real.objects import Module, Ok, existing
 
 MANIFESTS = os.environ["KUBEVIRT_CDI_TEST_MANIFESTS"]
 NEW, OLD = ({"manifest": f"{MANIFESTS}/{release}/cdi-operator.yaml"} for release in ("v1.65.0", "v1.61.1"))
@@ -32,9 +32,9 @@ NEW, OLD = ({"manifest": f"{MANIFESTS}/{release}/cdi-operator.yaml"} for release
 @pytest.fixture
 def configuration(connection: Connection) -> Iterator[None]:
     """CDI's configuration is as before after the test."""
-    before = connection.get(CDI, "cdi")["spec"]["config"]
+    before = existing(connection, CDI, "cdi")["spec"]["config"]
     yield
-    after = connection.get(CDI, "cdi")["spec"]["config"]
+    after = existing(connection, CDI, "cdi")["spec"]["config"]
     patch = {**dict.fromkeys(after), **before}
     connection.merge(CDI, "cdi", None, {"spec": {"config": patch}}, dry_run=False)
 
@@ -46,7 +46,7 @@ def _refusal(ran: Any) -> str:
 
 
 def test_a_second_run_changes_nothing_although_the_operator_rewrites_its_definition(
-    ok: Callable[..., dict[str, Any]], connection: Connection
+    ok: Ok, connection: Connection
 ) -> None:
     stored = connection.get(CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
     assert [version["name"] for version in stored["spec"]["versions"]] == ["v1beta1"]
@@ -77,7 +77,7 @@ def reader(connection: Connection) -> Iterator[str]:
     connection.delete(CLUSTER_ROLE, name, dry_run=False)
 
 
-def test_who_may_not_create_volumes_is_told_so_at_once(module: Callable[..., Ran], reader: str) -> None:
+def test_who_may_not_create_volumes_is_told_so_at_once(module: Module, reader: str) -> None:
     started = time.monotonic()
     ran = module("cdi", **NEW, impersonate_user=reader, wait_timeout=60)
     message = _refusal(ran)
@@ -90,10 +90,10 @@ def test_who_may_not_create_volumes_is_told_so_at_once(module: Callable[..., Ran
     assert not module("cdi", **NEW, impersonate_user=reader, wait=False).result["changed"]
 
 
-def test_a_downgrade_is_refused_by_us_before_cdi_ignores_it(module: Callable[..., Ran], connection: Connection) -> None:
-    before = connection.get(DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"]
+def test_a_downgrade_is_refused_by_us_before_cdi_ignores_it(module: Module, connection: Connection) -> None:
+    before = existing(connection, DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"]
     assert "CDI cannot be downgraded" in _refusal(module("cdi", **OLD))
-    assert connection.get(DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"] == before
+    assert existing(connection, DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"] == before
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def priority_class(connection: Connection) -> Iterator[str]:
 
 @pytest.mark.alone("changes the CDI object")
 def test_placement_priority_and_number_of_components_are_waited_for(
-    ok: Callable[..., dict[str, Any]], connection: Connection, priority_class: str
+    ok: Ok, connection: Connection, priority_class: str
 ) -> None:
     toleration = {"key": "infra", "operator": "Exists"}
     options = {
@@ -124,12 +124,12 @@ def test_placement_priority_and_number_of_components_are_waited_for(
         assert not ok("cdi", **NEW, **options)["changed"]
     finally:
         assert ok("cdi", **NEW)["changed_objects"] == ["CDI cdi"]
-    assert connection.get(DEPLOYMENT, "cdi-apiserver", "cdi")["spec"]["replicas"] == 1
+    assert existing(connection, DEPLOYMENT, "cdi-apiserver", "cdi")["spec"]["replicas"] == 1
 
 
 @pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
-def test_settings_are_in_effect_when_the_task_ends(ok: Callable[..., dict[str, Any]]) -> None:
+def test_settings_are_in_effect_when_the_task_ends(ok: Ok) -> None:
     options = {
         "filesystem_overhead": {"global": "0.1", "storage_class": {"plain": "0.2"}},
         "import_proxy": {"http_proxy": "http://user:very-secret@proxy.example.com", "no_proxy": ".svc"},
@@ -166,9 +166,7 @@ def test_settings_are_in_effect_when_the_task_ends(ok: Callable[..., dict[str, A
 
 @pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
-def test_what_keeps_cdi_from_taking_any_setting_is_found(
-    module: Callable[..., Ran], ok: Callable[..., dict[str, Any]], connection: Connection
-) -> None:
+def test_what_keeps_cdi_from_taking_any_setting_is_found(module: Module, ok: Ok, connection: Connection) -> None:
     backend = {"service": {"name": "cdi-uploadproxy", "port": {"number": 443}}}
     paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
     spec = {
@@ -202,15 +200,15 @@ def test_what_keeps_cdi_from_taking_any_setting_is_found(
     ],
 )
 def test_what_cdi_would_ignore_or_choke_on_is_refused(
-    module: Callable[..., Ran], connection: Connection, options: dict[str, Any], named: str
+    module: Module, connection: Connection, options: dict[str, Any], named: str
 ) -> None:
-    before = connection.get(CDI, "cdi")["metadata"]["generation"]
+    before = existing(connection, CDI, "cdi")["metadata"]["generation"]
     assert named in _refusal(module("cdi_config", **options))
-    assert connection.get(CDI, "cdi")["metadata"]["generation"] == before
+    assert existing(connection, CDI, "cdi")["metadata"]["generation"] == before
 
 
 @pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
-def test_an_option_without_effect_warns(module: Callable[..., Ran]) -> None:
+def test_an_option_without_effect_warns(module: Module) -> None:
     ran = module("cdi_config", data_volume_ttl_seconds=60)
     assert ran.result["changed"] and "no effect since CDI 1.62" in ran.output

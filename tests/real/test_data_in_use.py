@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,8 +21,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.cluster.versions import HELPER_IMAGE
-from tests.modules import Ran
-from tests.real.clone_setup import until
+from tests.real.objects import Module, Ok, existing, until
 from tests.refused_volumes import volume
 
 HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
@@ -53,7 +51,7 @@ def mount(connection: Connection, namespace: str, name: str, claim: str) -> None
     }
     body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
     connection.create(POD, body, namespace, dry_run=False)
-    until(lambda: connection.get(POD, name, namespace)["status"]["phase"] == "Running", 120, "the pod runs")
+    until(lambda: existing(connection, POD, name, namespace)["status"]["phase"] == "Running", 120, "the pod runs")
 
 
 def uids(connection: Connection, namespace: str, name: str) -> list[str]:
@@ -63,7 +61,7 @@ def uids(connection: Connection, namespace: str, name: str) -> list[str]:
 
 @pytest.mark.alone("tries to remove CDI, with the volumes of all namespaces")
 def test_the_data_of_a_running_pod_are_deleted_only_when_that_is_said(
-    connection: Connection, module: Callable[..., Ran], ok: Callable[..., dict[str, Any]], namespace: str
+    connection: Connection, module: Module, ok: Ok, namespace: str
 ) -> None:
     ok("data_volume", name="disk", namespace=namespace, **BLANK)
     mount(connection, namespace, "app", "disk")
@@ -77,7 +75,7 @@ def test_the_data_of_a_running_pod_are_deleted_only_when_that_is_said(
             assert f"DataVolume {namespace}/disk is in use by pod {namespace}/app" in refused["msg"], refused["msg"]
     refused = module("cdi", state="absent", delete_data_volumes=True).result
     assert refused["failed"] and f"DataVolume {namespace}/disk by pod {namespace}/app" in refused["msg"], refused["msg"]
-    assert connection.get(CDI, "cdi")["metadata"].get("deletionTimestamp") is None
+    assert existing(connection, CDI, "cdi")["metadata"].get("deletionTimestamp") is None
     assert uids(connection, namespace, "disk") == before and len(before) == 2
 
     insisted = module("data_volume", **asked, **other, on_drift="recreate", when_in_use="delete").result
@@ -100,9 +98,7 @@ WRONG: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", list(WRONG))
-def test_a_corrected_run_succeeds(
-    connection: Connection, module: Callable[..., Ran], ok: Callable[..., dict[str, Any]], namespace: str, what: str
-) -> None:
+def test_a_corrected_run_succeeds(connection: Connection, module: Module, ok: Ok, namespace: str, what: str) -> None:
     # Not by the module, which refuses some of them before it writes.
     wanted = desired(volume(name="disk", namespace=namespace, **WRONG[what]))
     connection.apply(
@@ -125,7 +121,7 @@ def test_a_corrected_run_succeeds(
 
 
 def test_a_volume_that_a_pod_waits_for_is_not_recreated_unasked(
-    connection: Connection, module: Callable[..., Ran], namespace: str
+    connection: Connection, module: Module, namespace: str
 ) -> None:
     waiting = {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": "thin-wffc"}}
     module("data_volume", name="disk", namespace=namespace, **waiting)
@@ -146,7 +142,7 @@ def test_a_volume_that_a_pod_waits_for_is_not_recreated_unasked(
     assert module("data_volume", name="disk", namespace=namespace, **larger).result["drift"] == "unfilled"
 
 
-def test_clones_fail_at_once_with_the_source_of_their_task(module: Callable[..., Ran], namespace: str) -> None:
+def test_clones_fail_at_once_with_the_source_of_their_task(module: Module, namespace: str) -> None:
     volumes = [
         {"name": "clone", **IMAGE, "source": {"pvc": {"name": "golden"}}},
         {"name": "golden", **WRONG["url"], "check_source": "never"},
@@ -161,7 +157,7 @@ def test_clones_fail_at_once_with_the_source_of_their_task(module: Callable[...,
 
 
 def test_a_growth_is_done_when_it_is_done_and_not_before(
-    connection: Connection, module: Callable[..., Ran], ok: Callable[..., dict[str, Any]], namespace: str
+    connection: Connection, module: Module, ok: Ok, namespace: str
 ) -> None:
     def asked(size: str) -> dict[str, Any]:
         return {"name": "disk", "namespace": namespace, **IMAGE, "storage": {**IMAGE["storage"], "size": size}}
@@ -181,7 +177,7 @@ def test_a_growth_is_done_when_it_is_done_and_not_before(
 
 
 def test_a_volume_that_was_recreated_because_it_cannot_grow_is_not_waited_for_as_one_that_grows(
-    ok: Callable[..., dict[str, Any]], namespace: str
+    ok: Ok, namespace: str
 ) -> None:
     fixed = {**BLANK, "storage": {"size": "64Mi", "storage_class_name": "thin-fixed"}}
     ok("data_volume", name="disk", namespace=namespace, **fixed)
@@ -195,7 +191,7 @@ def test_a_volume_that_was_recreated_because_it_cannot_grow_is_not_waited_for_as
 
 
 def test_cdi_takes_further_stages_and_no_other_change(
-    connection: Connection, module: Callable[..., Ran], ok: Callable[..., dict[str, Any]], namespace: str
+    connection: Connection, module: Module, ok: Ok, namespace: str
 ) -> None:
     """There is no vCenter: the first stage never begins. What CDI's webhook takes is seen all the same."""
     connection.create(
@@ -213,7 +209,7 @@ def test_cdi_takes_further_stages_and_no_other_change(
         "wait": False,
     }
     ok("data_volume", **asked, checkpoints=stages[:1], final_checkpoint=False)
-    uid = connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"]
+    uid = existing(connection, DATA_VOLUME, "disk", namespace)["metadata"]["uid"]
     for checkpoints, final in ((stages, False), (stages, True), (stages[:1], None)):
         options = {**asked, "checkpoints": checkpoints, "final_checkpoint": final}
         predicted = module("data_volume", check=True, **options).result

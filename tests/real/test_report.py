@@ -11,12 +11,13 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 
 from tests.modules import run_on_cluster
+from tests.real.objects import Results
 from tests.real.uploads import namespace_of
 from tests.runner.site import INVENTORY
 
@@ -33,7 +34,7 @@ class Report(NamedTuple):
     """What was printed, the volumes of the JSON file by their names, and where the page is."""
 
     lines: list[str]
-    volumes: dict[str, dict[str, Any]]
+    volumes: Results
     page: Path
 
 

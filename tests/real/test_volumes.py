@@ -25,6 +25,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_objects import ACCESS_KEY, OBJECT, PRIVATE_BUCKET, PUBLIC_BUCKET, SECRET_KEY
 from tests.modules import run_module
+from tests.real.objects import Results
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 HTTP, HTTPS = os.environ["KUBEVIRT_CDI_TEST_HTTP"], os.environ["KUBEVIRT_CDI_TEST_HTTPS"]
@@ -134,34 +135,34 @@ def volumes(golden: str) -> dict[str, dict[str, Any]]:
     return {"again": again, **{item["name"]: item for item in first["data_volumes"]}}
 
 
-def test_the_second_run_changes_nothing(volumes: dict[str, dict[str, Any]]) -> None:
+def test_the_second_run_changes_nothing(volumes: Results) -> None:
     assert not volumes["again"]["changed"], [item for item in volumes["again"]["data_volumes"] if item["changed"]]
 
 
-def test_every_source_fills_its_volume(volumes: dict[str, dict[str, Any]]) -> None:
+def test_every_source_fills_its_volume(volumes: Results) -> None:
     phases = {name: item["phase"] for name, item in volumes.items() if name != "again"}
     assert phases == dict.fromkeys(phases, "Succeeded") and len(phases) == 13
 
 
-def test_all_that_hold_the_disk_hold_the_same(golden: str, volumes: dict[str, dict[str, Any]]) -> None:
+def test_all_that_hold_the_disk_hold_the_same(golden: str, volumes: Results) -> None:
     others = ("again", "blank", "archive")
     claims = [f"{golden}/{name}" for name in volumes if name not in others]
     found = digests(KUBECONFIG, claims, DISK_BYTES)
     assert found == dict.fromkeys(claims, sha256_of("disk.raw"))
 
 
-def test_an_archive_is_unpacked(golden: str, volumes: dict[str, dict[str, Any]]) -> None:
+def test_an_archive_is_unpacked(golden: str, volumes: Results) -> None:
     size = (IMAGES / "disk.qcow2").stat().st_size
     found = digests(KUBECONFIG, [f"{golden}/archive"], size, file="disk.qcow2")
     assert found == {f"{golden}/archive": sha256_of("disk.qcow2")}
 
 
-def test_a_blank_disk_is_preallocated(volumes: dict[str, dict[str, Any]]) -> None:
+def test_a_blank_disk_is_preallocated(volumes: Results) -> None:
     assert volumes["blank"]["preallocation"]["applied"] is True
 
 
 def test_a_clone_by_data_source_has_the_size_of_its_source(
-    connection: Connection, golden: str, volumes: dict[str, dict[str, Any]]
+    connection: Connection, golden: str, volumes: Results
 ) -> None:
     claims = {name: connection.get(PERSISTENT_VOLUME_CLAIM, name, golden) for name in ("golden", "source-ref")}
     sizes = {claim["spec"]["resources"]["requests"]["storage"] for claim in claims.values()}
