@@ -186,9 +186,9 @@ def markdown(now: dict[Cell, str]) -> str:
         "",
         "# What CDI reads, and where it needs scratch space",
         "",
-        "`tests/real/test_scratch.py` creates this page, with the same result on CDI 1.61.1 and 1.65.0. For each cell, it",
-        "declares a DataVolume, observes its scratch claim and compares its content with the image. To write the page again, set",
-        "`KUBEVIRT_CDI_TEST_WRITE_DOCS=1`. Differences from the documentation of OpenShift 4.2 are bold.",
+        "`tests/real/test_scratch.py` generates this page, with the same result on CDI 1.61.1 and 1.65.0. For each",
+        "cell, it creates a DataVolume, observes its scratch claim, and compares the content with the image.",
+        "`KUBEVIRT_CDI_TEST_WRITE_DOCS=1` writes the page. Bold cells differ from the OpenShift 4.2 documentation.",
         "",
         "| | " + " | ".join(ENDPOINTS) + " |",
         "|---|" + "---|" * len(ENDPOINTS),
@@ -199,10 +199,10 @@ def markdown(now: dict[Cell, str]) -> str:
 
 
 _LEGEND = (
-    "- ✓ CDI reads the image, and the volume has its content. ✗ CDI does not read the image.",
-    "- \\* CDI creates a scratch claim. It does so for every upload, but writes only images to it that it must convert: no",
-    "  raw images, compressed or not, and no files of an archive.",
-    "- ✗ wrong data: CDI reports Succeeded, but the volume has the compressed bytes, because CDI does not decompress images",
-    "  from a registry.",
-    "- HTTPS uses a private certificate authority (`cert_config_map`).",
+    "- ✓ CDI reads the image, and the volume has the content of the image. ✗ CDI does not read the image.",
+    "- \\* CDI creates a scratch claim. For an upload, it always does, but only an image that has to be converted is",
+    "  stored there, not a raw image, compressed or not. The files of an archive are never stored there.",
+    "- ✗ wrong data: CDI reports Succeeded, but the volume contains the compressed bytes, because CDI does not",
+    "  decompress images from a registry.",
+    "- HTTPS is with a private certificate authority (`cert_config_map`).",
 )

@@ -132,9 +132,7 @@ def test_fault_is_reported_in_time_with_its_remedy(name: str, seen: dict[str, Se
     check(FAULTS[name], seen[name])
 
 
-def test_restarted_controller_fills_the_missed_volume(
-    seen: dict[str, Seen], connection: Connection, ok: Any
-) -> None:
+def test_restarted_controller_fills_the_missed_volume(seen: dict[str, Seen], connection: Connection, ok: Any) -> None:
     namespace = seen["controller-down"].result["namespace"]
     assert not seen["controller-down"].result["data_volume"].get("status")
     assert (

@@ -17,7 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer impo
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import CHANNELS, SPDY, TlsStream, Tunnel
 
 from tests.cluster.versions import HELPER_IMAGE
-from tests.real.objects import existing, until
+from tests.real.objects import create, existing, until
 from tests.real.uploads import Images
 
 _LABELS = {"cdi.kubevirt.io": "cdi-uploadproxy"}
@@ -49,9 +49,7 @@ def test_refusal_ends_the_transfer(connection: Connection, images: Images) -> No
     assert max(sent) < images.large.stat().st_size / 2
 
 
-def test_silent_proxy_is_reported(
-    connection: Connection, images: Images, namespace: str, module: Any
-) -> None:
+def test_silent_proxy_is_reported(connection: Connection, images: Images, namespace: str, module: Any) -> None:
     create(connection, CONFIG_MAP, _CA, namespace, data=existing(connection, CONFIG_MAP, _CA, "cdi")["data"])
     container = {"name": "sleeps", "image": HELPER_IMAGE, "command": ["sleep", "600"]}
     spec = {"containers": [container], "terminationGracePeriodSeconds": 0}

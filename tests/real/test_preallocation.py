@@ -28,7 +28,7 @@ from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.versions import HELPER_IMAGE
 from tests.modules import official_client, run_on_cluster
-from tests.real.objects import until
+from tests.real.objects import create, until
 from tests.real.scratch_setup import HTTP, IMAGES, SIZE, Cell, cdi_config, effective, namespace_with_credentials
 
 KUBECONFIG = os.environ["KUBECONFIG"]
@@ -237,9 +237,7 @@ def test_archive_warns_that_it_is_sparse(filled: Filled) -> None:
     assert any(f"{filled.namespace}/archive-thick is not preallocated" in warning for warning in filled.warnings)
 
 
-def test_p14_blank_disk_uses_only_fallocate(
-    filled: Filled, worker_log: Callable[[str], str]
-) -> None:
+def test_p14_blank_disk_uses_only_fallocate(filled: Filled, worker_log: Callable[[str], str]) -> None:
     """On a file system without fallocate CDI fails: unlike an import, it has no other method."""
     assert is_thick(filled.facts["blank-thick"])
     assert _tried(worker_log("blank-thick")) == [] and "Added preallocation" in worker_log("blank-thick")

@@ -24,7 +24,7 @@ from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.modules import Ran, official_client, run_on_cluster
 from tests.real.clone_setup import warnings_about
-from tests.real.objects import until
+from tests.real.objects import create, until
 from tests.real.scratch_setup import (
     CELLS,
     HTTP,
@@ -156,9 +156,7 @@ def test_s6_scratch_claim_is_deleted_with_its_volume(connection: Connection, ok:
     until(lambda: watch.gone >= set(watch.seen), 60, "the scratch claim still exists")
 
 
-def test_s14_registry_needs_scratch_space_unless_the_node_pulls(
-    connection: Connection, matrix: Matrix
-) -> None:
+def test_s14_registry_needs_scratch_space_unless_the_node_pulls(connection: Connection, matrix: Matrix) -> None:
     assert matrix.watch.of(connection, "registry-qcow2")
     assert matrix.info["node-pull"]["phase"] == "Succeeded" and not matrix.watch.of(connection, "node-pull")
     assert matrix.info["node-pull"]["scratch"]["needed"] is False

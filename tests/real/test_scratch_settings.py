@@ -20,7 +20,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 from tests.cluster.runtime.node import NODE_NAME
 from tests.modules import run_on_cluster
 from tests.real.clone_setup import without_default_class
-from tests.real.objects import until
+from tests.real.objects import create, until
 from tests.real.scratch_setup import HTTP, IMAGES, SIZE, ScratchWatch, cdi_config, effective, namespace_with_credentials
 
 pytestmark = pytest.mark.alone("changes the class of scratch space, and the default class")
@@ -105,7 +105,9 @@ def evidence(connection: Connection) -> Evidence:
                 make("no-default", storage=plain)
                 # The selector may match a volume that does not exist yet.
                 selector = {"match_labels": {"static": namespace}}
-                classless: dict[str, Any] = {"pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "selector": selector}}
+                classless: dict[str, Any] = {
+                    "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "selector": selector}
+                }
                 make("classless", wait=False, **classless)
                 pending = run_on_cluster(
                     "data_volume", name="classless", namespace=namespace, source=_IMAGE, **classless

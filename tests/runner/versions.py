@@ -20,7 +20,7 @@ from tests.runner.tree import ROOT, environment
 _TOOLS = ("hypothesis==6.168.5", "pytest==9.2.0")
 _TESTS = (
     "tests/unit/plugins",
-    *(f"tests/api/test_{name}.py" for name in ("clone_method", "connection", "secrets")),
+    *(f"tests/api/test_{name}.py" for name in ("clone_method", "clone_method_options", "connection", "secrets")),
     "tests/versions",
 )
 # The oldest and the newest client are compared with kubectl. That comparison requires Python 3.11.

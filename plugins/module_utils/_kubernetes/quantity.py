@@ -9,6 +9,8 @@ import math
 import re
 from decimal import Decimal, InvalidOperation
 
+# Bytes of a mebibyte.
+MIB = 1 << 20
 _FACTORS = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),
