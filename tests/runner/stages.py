@@ -40,7 +40,7 @@ _OWN_NUMBERS = 18
 _ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61")
 # These depend on the collection or on the speed of the cluster, and not on the release of CDI.
 _NOT_ON_1_61 = (
-    "test_clone_methods.py::test_c12_and_c13_a_copy_takes_two_pods_and_is_the_slowest",
+    "test_clone_methods.py::test_c12_c13_copy_needs_two_pods_and_is_slowest",
     "test_uploads.py::test_progress_of_files_in_parallel_is_shown_while_they_are_sent_and_secrets_are_not",
     "test_uploads.py::test_at_a_terminal_the_progress_is_one_line_that_is_written_again",
     "test_uploads.py::test_bytes_seconds_and_speed_agree",
