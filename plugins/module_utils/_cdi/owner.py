@@ -11,7 +11,7 @@ import typing as t
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError, NotServed
 from .._kubernetes.objects import Object
-from .._kubernetes.resources import DEPLOYMENT, HYPER_CONVERGED, OPERATOR, Resource
+from .._kubernetes.resources import HYPER_CONVERGED
 
 _HYPERCONVERGED_CDI = "cdi-kubevirt-hyperconverged"
 _HYPERCONVERGED_NAME = "kubevirt-hyperconverged"
@@ -42,14 +42,9 @@ class Owner(t.NamedTuple):
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
-def find_operator(connection: Connection) -> Object | None:
-    """The Deployment of CDI's operator, in whatever namespace it runs."""
-    return next(iter(_list(connection, DEPLOYMENT, f"metadata.name={OPERATOR}")), None)
-
-
 def find_hyperconverged(connection: Connection, cdis: t.Iterable[Object]) -> Owner | None:
     """The HyperConverged of the cluster: it owns CDI without an owner reference, so its existence or the name it gives tells."""
-    for item in _list(connection, HYPER_CONVERGED):
+    for item in _hyperconvergeds(connection):
         return Owner(HYPER_CONVERGED.kind, item["metadata"]["namespace"], item["metadata"]["name"])
     if any(item["metadata"]["name"] == _HYPERCONVERGED_CDI for item in cdis):
         return Owner(HYPER_CONVERGED.kind, "", _HYPERCONVERGED_NAME)
@@ -106,10 +101,10 @@ def _flat(asked: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, t.Any]]:
             yield field, value
 
 
-def _list(connection: Connection, resource: Resource, field_selector: str = "") -> list[Object]:
-    """Whoever may not look has no owner to be told of; writing is then for the API server to refuse."""
+def _hyperconvergeds(connection: Connection) -> list[Object]:
+    """None for a user who cannot list them: the API server then decides about the write."""
     try:
-        return connection.list(resource, field_selector=field_selector)[0]
+        return connection.list(HYPER_CONVERGED)[0]
     except NotServed:
         return []
     except ApiError as exc:

@@ -12,14 +12,15 @@ from .._kubernetes.errors import CdiError, target
 from .._kubernetes.objects import Object, conditions
 from .._kubernetes.resources import OPERATOR, Resource
 from .._kubernetes.verdict import REACHED, WAITING, Verdict
+from .names import API_SERVER, CONTROLLER, UPLOAD_PROXY
 
 # What the release's own cdi-cr.yaml asks for (manifests/templates/release/cdi-cr.yaml.in, v1.65.0); older releases ignore what they do not know.
 FIRST_FEATURE_GATES = ["HonorWaitForFirstConsumer", "WebhookPvcRendering"]
 # The variable of the operator that has the image of a Deployment of CDI (pkg/operator/resources/namespaced, v1.65.0).
 _IMAGE_VARIABLES = {
-    "cdi-apiserver": "APISERVER_IMAGE",
-    "cdi-deployment": "CONTROLLER_IMAGE",
-    "cdi-uploadproxy": "UPLOAD_PROXY_IMAGE",
+    API_SERVER: "APISERVER_IMAGE",
+    CONTROLLER: "CONTROLLER_IMAGE",
+    UPLOAD_PROXY: "UPLOAD_PROXY_IMAGE",
 }
 
 
@@ -94,9 +95,9 @@ def judge_components(deployments: t.Iterable[Object], environment: t.Mapping[str
     infra = spec_of_cdi.get("infra") or {}
     patched = bool((spec_of_cdi.get("customizeComponents") or {}).get("patches"))
     replicas = {
-        "cdi-apiserver": "apiServerReplicas",
-        "cdi-deployment": "deploymentReplicas",
-        "cdi-uploadproxy": "uploadProxyReplicas",
+        API_SERVER: "apiServerReplicas",
+        CONTROLLER: "deploymentReplicas",
+        UPLOAD_PROXY: "uploadProxyReplicas",
     }
     for name in (OPERATOR, *_IMAGE_VARIABLES):
         verdict = judge_deployment(found.get(name))

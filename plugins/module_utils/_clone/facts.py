@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._cdi.names import METHOD, PREFIX
+from .._cdi.names import BIND_IMMEDIATELY, COMPONENT, CONTENT_TYPE, METHOD, MINIMUM_SIZE, PREFIX, USE_POPULATOR
 from .._cdi.status import active, release
 from .._kubernetes.objects import Object, annotations_of
 from .._kubernetes.quantity import parse
@@ -16,7 +16,6 @@ from .._storage.scratch import Settings, overhead_of
 from .planner import BEING_DELETED, BLOCK, FILESYSTEM, SNAPSHOT_IN_ERROR, Source, StorageClass, Target
 from .record import asked
 
-_IMMEDIATE = f"{PREFIX}storage.bind.immediate.requested"
 # CDI's own spelling (clone-controller-base.go, v1.65.0).
 _VIRTUAL_SIZE = "cdi.Kubervirt.io/virtualSize"
 _CAPACITY_THEN = "cdi.Kubervirt.io/sourceCapacity"
@@ -79,7 +78,7 @@ def _storage_class(stored: Object, profile: Object | None, csi: bool, overhead: 
         strategy_asked=bool(spec.get("cloneStrategy")) or f"{PREFIX}clone-strategy" in annotations_of(stored),
         snapshot_class=status.get("snapshotClass"),
         overhead=overhead,
-        minimum=_bytes(annotations_of(profile).get(f"{PREFIX}minimumSupportedPvcSize")) or 0,
+        minimum=_bytes(annotations_of(profile).get(MINIMUM_SIZE)) or 0,
         claim_property_sets=tuple(
             (tuple(item.get("accessModes") or ()), item.get("volumeMode") or FILESYSTEM) for item in sets
         ),
@@ -102,7 +101,7 @@ def target(volume: Object, known: Cluster) -> Target:
     name = claim.get("storageClassName")
     default = known.virtualization_class if by_storage and content_type == "kubevirt" else known.default_class
     # CDI writes these on a volume, too.
-    populator, forced = asked(volume, f"{PREFIX}storage.usePopulator"), asked(volume, METHOD)
+    populator, forced = asked(volume, USE_POPULATOR), asked(volume, METHOD)
     return Target(
         by_storage=by_storage,
         storage_class=default if name is None else known.classes.get(name),
@@ -114,7 +113,7 @@ def target(volume: Object, known: Cluster) -> Target:
         forced=forced,
         populator=None if populator is None else populator == "true",
         permissive=f"{PREFIX}permissiveClone" in said,
-        immediate=_IMMEDIATE in said or not known.waits_for_consumers,
+        immediate=BIND_IMMEDIATELY in said or not known.waits_for_consumers,
     )
 
 
@@ -146,9 +145,9 @@ def claim_source(
         volume_mode=spec.get("volumeMode") or FILESYSTEM,
         request=_bytes(((spec.get("resources") or {}).get("requests") or {}).get("storage")) or 0,
         capacity=capacity,
-        content_type="archive" if said.get(f"{PREFIX}storage.contentType") == "archive" else "kubevirt",
+        content_type="archive" if said.get(CONTENT_TYPE) == "archive" else "kubevirt",
         image_size=int(image_size) if known_still else None,
-        measured=said.get(f"{PREFIX}storage.contentType") == "kubevirt",
+        measured=said.get(CONTENT_TYPE) == "kubevirt",
         waits=tuple(waits),
         users=tuple(
             f"pod {metadata['namespace']}/{name} using PersistentVolumeClaim {metadata['name']}"
@@ -179,7 +178,7 @@ def may_write(pod: Object, claim: str) -> bool:
     if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
         return False
     labels = pod["metadata"].get("labels") or {}
-    if pod["metadata"]["name"].endswith("-source-pod") and labels.get(PREFIX.rstrip("/")) == "cdi-clone-source":
+    if pod["metadata"]["name"].endswith("-source-pod") and labels.get(COMPONENT) == "cdi-clone-source":
         return False
     for volume in pod["spec"].get("volumes") or []:
         used = volume.get("persistentVolumeClaim")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._cdi.names import METHOD, USE_POPULATOR
 from .._kubernetes.quantity import rough, short
 from .._storage.overhead import required_space, usable_space
 
@@ -31,7 +32,6 @@ SMALLER_THAN = "is smaller than the source's"
 BEING_DELETED = "it is being deleted"
 SNAPSHOT_IN_ERROR = "snapshot in error state with msg"
 
-MEBIBYTE = 1024 * 1024
 _COMPARES_SNAPSHOT_MODE = (1, 62)
 _RAISES_TO_MINIMUM = (1, 64)
 
@@ -257,7 +257,7 @@ def _choose(facts: Facts, source: Source, claim: _Claim) -> Plan:
             f"provisioner {chosen.provisioner} has no CSIDriver object" if chosen else "there is no such storage class"
         )
         if target.populator is False:
-            why = "the annotation cdi.kubevirt.io/storage.usePopulator says so"
+            why = f"the annotation {USE_POPULATOR} says so"
         return _checked(
             facts,
             source,
@@ -305,7 +305,7 @@ def _forced(facts: Facts, source: Source, claim: _Claim, chosen: StorageClass) -
         error = NO_EXPANSION
     return Plan(
         wanted,
-        "The annotation cdi.kubevirt.io/cloneType asks for it, and CDI does not check it.",
+        f"The annotation {METHOD} asks for it, and CDI does not check it.",
         forced=True,
         error=error,
     )

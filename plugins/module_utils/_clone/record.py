@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._cdi.names import METHOD, PREFIX
+from .._cdi.names import CLONE_ERROR, CLONE_REQUEST, METHOD, PREFIX
 from .._kubernetes.objects import Object, annotations_of
 
 # CDI's controller, as it names itself to the API server.
@@ -35,7 +35,7 @@ def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]
         "fallback": bool(reason),
         "fallback_reason": reason,
         "phase": phase,
-        "error": annotations_of(claim).get(f"{PREFIX}cloneError"),
+        "error": annotations_of(claim).get(CLONE_ERROR),
     }
 
 
@@ -57,7 +57,7 @@ def is_clone(volume: Object | None, claim: Object | None) -> bool:
         spec = volume.get("spec") or {}
         return bool({"pvc", "snapshot"} & set(spec.get("source") or {})) or "sourceRef" in spec
     source = ((claim or {}).get("spec") or {}).get("dataSourceRef") or {}
-    return source.get("kind") == "VolumeCloneSource" or "k8s.io/CloneRequest" in annotations_of(claim)
+    return source.get("kind") == "VolumeCloneSource" or CLONE_REQUEST in annotations_of(claim)
 
 
 def source_reference(
@@ -90,7 +90,7 @@ def explain(facts: dict[str, t.Any], override: str | None, strategy: str | None,
     if method is None:
         return "CDI has recorded no clone method."
     if facts["forced"]:
-        return "The annotation cdi.kubevirt.io/cloneType asked for it, and CDI did not check it."
+        return f"The annotation {METHOD} asked for it, and CDI did not check it."
     if override == method:
         return f"The CDI object's cloneStrategyOverride asks for {method}."
     if strategy == method:

@@ -8,12 +8,12 @@ from __future__ import annotations
 import itertools
 import typing as t
 
-from .._kubernetes.quantity import short
+from .._cdi.names import METHOD, USE_POPULATOR
+from .._kubernetes.quantity import MIB, short
 from .planner import (
     BEING_DELETED,
     COPY,
     CSI_CLONE,
-    MEBIBYTE,
     SNAPSHOT,
     Facts,
     Plan,
@@ -60,16 +60,16 @@ def _changes(facts: Facts, source: Source) -> t.Iterator[_Change]:
     """What a user can change, the least first."""
     target, chosen = facts.target, facts.target.storage_class
     if target.forced is not None:
-        yield "leave out the annotation cdi.kubevirt.io/cloneType", lambda now: _asking(now, forced=None)
+        yield f"leave out the annotation {METHOD}", lambda now: _asking(now, forced=None)
     if target.populator is False:
-        yield "leave out the annotation cdi.kubevirt.io/storage.usePopulator", lambda now: _asking(now, populator=None)
+        yield f"leave out the annotation {USE_POPULATOR}", lambda now: _asking(now, populator=None)
     if source.content_type != target.content_type:
         yield f"say content_type={source.content_type}", lambda now: _asking(now, content_type=source.content_type)
     if target.volume_mode != source.volume_mode:
         yield f"ask for volume_mode={source.volume_mode}", lambda now: _asking(now, volume_mode=source.volume_mode)
     if not target.access_modes:
         yield "give access_modes", lambda now: _asking(now, access_modes=("ReadWriteOnce",))
-    claimed = -(-max(source.request, source.capacity or 0) // MEBIBYTE) * MEBIBYTE
+    claimed = -(-max(source.request, source.capacity or 0) // MIB) * MIB
     if target.size is not None and target.size < claimed:
         # A claim by spec.storage gets the overhead on top.
         for size in sorted({disk_size(facts, source), claimed}) if target.by_storage else [claimed]:
