@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import planner
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import model
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.quantity import parse
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
@@ -118,16 +118,16 @@ def test_c03_another_class_of_the_same_driver_is_good_enough(clones) -> None:
 
 
 def test_c03_another_driver_is_not(connection, bed, clones) -> None:
-    _fell_back(connection, bed, clones["other-driver"], "IncompatibleProvisioners", planner.INCOMPATIBLE_PROVISIONERS)
+    _fell_back(connection, bed, clones["other-driver"], "IncompatibleProvisioners", model.INCOMPATIBLE_PROVISIONERS)
     assert clones["other-driver"]["clone"]["predicted"]["remedy"] == f"clone to class {bed.classes['snapshot']}"
 
 
 def test_c04_another_volume_mode_is_copied(connection, bed, clones) -> None:
-    _fell_back(connection, bed, clones["other-mode"], "IncompatibleVolumeModes", planner.INCOMPATIBLE_MODES)
+    _fell_back(connection, bed, clones["other-mode"], "IncompatibleVolumeModes", model.INCOMPATIBLE_MODES)
 
 
 def test_c07_without_a_snapshot_class_it_is_copied(connection, bed, clones) -> None:
-    _fell_back(connection, bed, clones["no-snapshot-class"], "NoVolumeSnapshotClass", planner.NO_SNAPSHOT_CLASS)
+    _fell_back(connection, bed, clones["no-snapshot-class"], "NoVolumeSnapshotClass", model.NO_SNAPSHOT_CLASS)
 
 
 def test_c08_a_snapshot_wants_what_a_csi_clone_wants(connection, bed, clones, lookup) -> None:
@@ -135,8 +135,8 @@ def test_c08_a_snapshot_wants_what_a_csi_clone_wants(connection, bed, clones, lo
 
     Of another driver there is no snapshot class, which is C7.
     """
-    _fell_back(connection, bed, clones["snapshot-other-mode"], "IncompatibleVolumeModes", planner.INCOMPATIBLE_MODES)
-    _fell_back(connection, bed, clones["snapshot-larger-fixed"], "NoVolumeExpansion", planner.NO_EXPANSION)
+    _fell_back(connection, bed, clones["snapshot-other-mode"], "IncompatibleVolumeModes", model.INCOMPATIBLE_MODES)
+    _fell_back(connection, bed, clones["snapshot-larger-fixed"], "NoVolumeExpansion", model.NO_EXPANSION)
     assert clones["snapshot-larger"]["clone"]["method"] == "snapshot"
     assert _capacity(connection, bed, "snapshot-larger") >= 160 << 20
     answers = lookup(
@@ -145,7 +145,7 @@ def test_c08_a_snapshot_wants_what_a_csi_clone_wants(connection, bed, clones, lo
         bed.clone("planned-3", "snapshot", asked={"volume_mode": "Block"}),
     )
     assert [answer["method"] for answer in answers] == ["snapshot", "copy", "copy"]
-    assert [answer["fallback_reason"] for answer in answers] == [None, None, planner.INCOMPATIBLE_MODES]
+    assert [answer["fallback_reason"] for answer in answers] == [None, None, model.INCOMPATIBLE_MODES]
 
 
 def test_c09_a_snapshot_clone_works_across_namespaces(bed, clones) -> None:
@@ -157,7 +157,7 @@ def test_c10_a_clone_may_be_larger_when_the_class_can_expand(connection, bed, cl
     assert clones["larger"]["clone"]["method"] == "csi-clone"
     # The claim itself says so only when a pod has mounted it: CDI gives it a volume that has grown already.
     assert _capacity(connection, bed, "larger") >= 160 << 20
-    _fell_back(connection, bed, clones["larger-fixed"], "NoVolumeExpansion", planner.NO_EXPANSION)
+    _fell_back(connection, bed, clones["larger-fixed"], "NoVolumeExpansion", model.NO_EXPANSION)
     remedy = clones["larger-fixed"]["clone"]["predicted"]["remedy"]
     assert remedy == f"set allowVolumeExpansion on class {bed.classes['fixed']}"
 
@@ -174,7 +174,7 @@ def test_c11_a_copy_that_was_chosen_is_told_from_a_fallback(bed, clones, lookup)
     assert chosen["reason"] == f"The storage profile of {bed.classes['copy']} says copy."
     assert chosen["remedy"] == f"set clone_strategy of the storage profile {bed.classes['copy']} to snapshot"
     assert (fallen_back["method"], fallen_back["fallback"]) == ("copy", True)
-    assert fallen_back["reason"] == f"CDI fell back to copy: {planner.INCOMPATIBLE_MODES}."
+    assert fallen_back["reason"] == f"CDI fell back to copy: {model.INCOMPATIBLE_MODES}."
 
 
 def test_c11_a_method_that_was_forced_is_told_from_one_that_was_chosen(bed, clones, lookup) -> None:
@@ -184,7 +184,7 @@ def test_c11_a_method_that_was_forced_is_told_from_one_that_was_chosen(bed, clon
 
 
 def test_c11_no_populator_means_a_copy(connection, bed, clones) -> None:
-    _fell_back(connection, bed, clones["no-populator"], "NoPopulator", planner.NO_POPULATOR)
+    _fell_back(connection, bed, clones["no-populator"], "NoPopulator", model.NO_POPULATOR)
     remedy = clones["no-populator"]["clone"]["predicted"]["remedy"]
     assert remedy == "leave out the annotation cdi.kubevirt.io/storage.usePopulator"
 
@@ -224,14 +224,14 @@ def test_c12_and_c13_a_copy_takes_two_pods_and_is_the_slowest(connection, bed, l
 
 def test_c14_c15_c16_the_record_is_read_from_the_claim(connection, bed, clones) -> None:
     said = connection.get(PERSISTENT_VOLUME_CLAIM, "other-mode", bed.namespace)["metadata"]["annotations"]
-    assert said["cdi.kubevirt.io/cloneFallbackReason"] == planner.INCOMPATIBLE_MODES
+    assert said["cdi.kubevirt.io/cloneFallbackReason"] == model.INCOMPATIBLE_MODES
     assert said["cdi.kubevirt.io/clonePhase"] == "Succeeded"
     assert said["cdi.kubevirt.io/cloneType"] == "copy"
     volume = connection.get(DATA_VOLUME, "other-mode", bed.namespace)
     assert volume["metadata"]["annotations"]["cdi.kubevirt.io/cloneType"] == "copy"
     clone = clones["other-mode"]["clone"]
     assert (clone["phase"], clone["method"]) == ("Succeeded", "copy")
-    assert clone["fallback_reason"] == planner.INCOMPATIBLE_MODES
+    assert clone["fallback_reason"] == model.INCOMPATIBLE_MODES
 
 
 def test_c17_an_event_on_the_claim_says_why(connection, bed, clones) -> None:
@@ -247,7 +247,7 @@ def test_c18_a_snapshot_source_has_rules_of_its_own(connection, bed, clones) -> 
     found = (elsewhere["namespace"], elsewhere["phase"], elsewhere["clone"]["method"])
     assert found == (bed.other, "Succeeded", "snapshot")
     clone = clones["of-snapshot-other-driver"]
-    _fell_back(connection, bed, clone, "NoProvisionerMatch", planner.NO_PROVISIONER_MATCH)
+    _fell_back(connection, bed, clone, "NoProvisionerMatch", model.NO_PROVISIONER_MATCH)
 
 
 def test_a_method_that_is_not_wanted_fails_before_anything_is_made(connection, bed, clones) -> None:
@@ -255,7 +255,7 @@ def test_a_method_that_is_not_wanted_fails_before_anything_is_made(connection, b
     refused = run("data_volume", **clone)
     said = "no-copy would be cloned by copy, and require_clone_method is snapshot, csi-clone"
     assert f"DataVolume {bed.namespace}/{said}" in refused["msg"]
-    assert planner.INCOMPATIBLE_PROVISIONERS in refused["msg"]
+    assert model.INCOMPATIBLE_PROVISIONERS in refused["msg"]
     assert refused["msg"].endswith(f"; clone to class {bed.classes['snapshot']}.")
     assert connection.get(DATA_VOLUME, "no-copy", bed.namespace) is None
     again = bed.clone("by-copy", "copy", require_clone_method=["snapshot"])

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import planner
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import model
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.prediction import predict
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import spec as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.options import VOLUME_OPTIONS
@@ -45,9 +45,9 @@ _OBSERVED_WITHIN = 90.0
 _ENDED_WITHIN = 150.0
 # How it is said of a method that was forced, and so tried.
 _WORDS_OF_DRIVERS = {
-    planner.INCOMPATIBLE_MODES: ("must have the same volume mode", "modifies the mode of the source volume"),
-    planner.NO_EXPANSION: ("the storageclass that provisions the pvc must support resize",),
-    planner.INCOMPATIBLE_PROVISIONERS: ("claim in dataSource not bound or invalid", "CSI driver does not support"),
+    model.INCOMPATIBLE_MODES: ("must have the same volume mode", "modifies the mode of the source volume"),
+    model.NO_EXPANSION: ("the storageclass that provisions the pvc must support resize",),
+    model.INCOMPATIBLE_PROVISIONERS: ("claim in dataSource not bound or invalid", "CSI driver does not support"),
 }
 # CDI's own words for a target that is too small; ours name both sizes as users write them.
 _TOO_SMALL = "target resources requests storage size is smaller than the source"
@@ -192,12 +192,12 @@ def test_prediction_equals_observation_in_every_generated_case(connection, looku
     assert {row["predicted"][0] for row in rows} >= {"copy", "snapshot", "csi-clone", None}
     reasons = {row["predicted"][1] for row in rows}
     assert reasons >= {
-        planner.NO_POPULATOR,
-        planner.NO_SNAPSHOT_CLASS,
-        planner.INCOMPATIBLE_PROVISIONERS,
-        planner.INCOMPATIBLE_MODES,
-        planner.NO_EXPANSION,
-        planner.NO_PROVISIONER_MATCH,
+        model.NO_POPULATOR,
+        model.NO_SNAPSHOT_CLASS,
+        model.INCOMPATIBLE_PROVISIONERS,
+        model.INCOMPATIBLE_MODES,
+        model.NO_EXPANSION,
+        model.NO_PROVISIONER_MATCH,
     }
 
 
@@ -254,29 +254,29 @@ def _compare(
     return rows
 
 
-def _expected(plan: planner.Plan, case: Case) -> str | None:
+def _expected(plan: model.Plan, case: Case) -> str | None:
     """The predicted error, and those of drivers, which nothing in the API predicts."""
-    if plan.error is None and plan.method == planner.CSI_CLONE and case.target_class.startswith("plain"):
+    if plan.error is None and plan.method == model.CSI_CLONE and case.target_class.startswith("plain"):
         return "CSI driver does not support clone operations"
     if plan.error is None and "to class block-only, the first of its driver by name" in plan.reason:
         return "the class offers no Filesystem volumes"
     return plan.error
 
 
-def _awaited(plans: dict[str, planner.Plan], cases: list[Case], expected: dict[str, str | None]) -> set[str]:
+def _awaited(plans: dict[str, model.Plan], cases: list[Case], expected: dict[str, str | None]) -> set[str]:
     """The clones whose end is waited for: those that will succeed, but of the slow copies only two for each reason."""
     awaited, copies = set(), Counter[str | None]()
     for (name, plan), case in zip(plans.items(), cases, strict=True):
         if expected[name] or plan.method is None or case.target_class == "no-driver":
             continue
-        if plan.method == planner.COPY:
+        if plan.method == model.COPY:
             copies[plan.fallback_reason] += 1
-        if plan.method != planner.COPY or copies[plan.fallback_reason] <= 2:
+        if plan.method != model.COPY or copies[plan.fallback_reason] <= 2:
             awaited.add(name)
     return awaited
 
 
-def _over(plan: planner.Plan, expected: str | None, seen: Seen, awaited: bool) -> bool:
+def _over(plan: model.Plan, expected: str | None, seen: Seen, awaited: bool) -> bool:
     if awaited:
         return seen.phase == "Succeeded"
     if expected:
@@ -288,7 +288,7 @@ def _error(expected: str | None, seen: Seen) -> str | None:
     """The expected error if CDI or the driver has told it, else the first that was told of a clone without success."""
     words = (
         (_TOO_SMALL,)
-        if planner.SMALLER_THAN in (expected or "")
+        if model.SMALLER_THAN in (expected or "")
         else _WORDS_OF_DRIVERS.get(expected or "", (expected,))
     )
     if any(word and word in text for word in words for text in (*seen.errors, *seen.of_helpers)):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import planner
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.planner import Facts, Source, StorageClass, Target
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import model
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.model import Facts, Source, StorageClass, Target
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.remedy import plan
 from hypothesis import given
 from hypothesis import strategies as some
@@ -83,40 +83,40 @@ def test_the_annotation_wins_over_all_and_is_not_checked(strategy) -> None:
     assert (made.method, made.forced, made.error) == (strategy, True, None)
     # Seen on the real cluster: CDI goes on to try to expand the claim.
     larger = plan(_facts(DISK, slow, override="copy", forced=strategy, size=2 * GIB))
-    assert (larger.method, larger.error) == (strategy, None if strategy == "copy" else planner.NO_EXPANSION)
+    assert (larger.method, larger.error) == (strategy, None if strategy == "copy" else model.NO_EXPANSION)
 
 
 @pytest.mark.parametrize(
     ("facts", "message", "remedy"),
     [
-        (_facts(DISK, FAST._replace(csi=False)), planner.NO_POPULATOR, None),
+        (_facts(DISK, FAST._replace(csi=False)), model.NO_POPULATOR, None),
         (
             _facts(populator=False),
-            planner.NO_POPULATOR,
+            model.NO_POPULATOR,
             "leave out the annotation cdi.kubevirt.io/storage.usePopulator",
         ),
         (
             _facts(DISK, FAST._replace(snapshot_class=None), snapshot_classes=()),
-            planner.NO_SNAPSHOT_CLASS,
+            model.NO_SNAPSHOT_CLASS,
             "make a VolumeSnapshotClass for driver a.csi, if that can take snapshots",
         ),
-        (_facts(DISK, OTHER._replace(strategy="snapshot")), planner.NO_SNAPSHOT_CLASS, "clone to class fast"),
-        (_facts(DISK, OTHER._replace(strategy="csi-clone")), planner.INCOMPATIBLE_PROVISIONERS, "clone to class fast"),
-        (_facts(size=2 * GIB, volume_mode="Filesystem"), planner.INCOMPATIBLE_MODES, "ask for volume_mode=Block"),
+        (_facts(DISK, OTHER._replace(strategy="snapshot")), model.NO_SNAPSHOT_CLASS, "clone to class fast"),
+        (_facts(DISK, OTHER._replace(strategy="csi-clone")), model.INCOMPATIBLE_PROVISIONERS, "clone to class fast"),
+        (_facts(size=2 * GIB, volume_mode="Filesystem"), model.INCOMPATIBLE_MODES, "ask for volume_mode=Block"),
         (
             _facts(DISK, FAST._replace(expansion=False), size=2 * GIB),
-            planner.NO_EXPANSION,
+            model.NO_EXPANSION,
             "set allowVolumeExpansion on class fast",
         ),
-        (_facts(IMAGE, OTHER), planner.NO_PROVISIONER_MATCH, "clone to class fast"),
+        (_facts(IMAGE, OTHER), model.NO_PROVISIONER_MATCH, "clone to class fast"),
         (
             _facts(IMAGE, size=2 * GIB, volume_mode="Filesystem"),
-            planner.INCOMPATIBLE_MODES,
+            model.INCOMPATIBLE_MODES,
             "ask for volume_mode=Block",
         ),
         (
             _facts(IMAGE, FAST._replace(expansion=False), size=2 * GIB),
-            planner.NO_EXPANSION,
+            model.NO_EXPANSION,
             "set allowVolumeExpansion on class fast",
         ),
     ],
@@ -163,11 +163,11 @@ def test_a_remedy_may_take_two_changes() -> None:
             "no compatible volumesnapshotclass",
         ),
         # What CDI tries, and the driver refuses for ever.
-        (_facts(DISK._replace(driver="b.csi"), forced="csi-clone"), planner.INCOMPATIBLE_PROVISIONERS),
-        (_facts(DISK._replace(driver="b.csi"), forced="snapshot"), planner.INCOMPATIBLE_PROVISIONERS),
-        (_facts(IMAGE._replace(driver="b.csi"), forced="snapshot"), planner.INCOMPATIBLE_PROVISIONERS),
-        (_facts(DISK, forced="csi-clone", volume_mode="Filesystem"), planner.INCOMPATIBLE_MODES),
-        (_facts(DISK, forced="snapshot", volume_mode="Filesystem"), planner.INCOMPATIBLE_MODES),
+        (_facts(DISK._replace(driver="b.csi"), forced="csi-clone"), model.INCOMPATIBLE_PROVISIONERS),
+        (_facts(DISK._replace(driver="b.csi"), forced="snapshot"), model.INCOMPATIBLE_PROVISIONERS),
+        (_facts(IMAGE._replace(driver="b.csi"), forced="snapshot"), model.INCOMPATIBLE_PROVISIONERS),
+        (_facts(DISK, forced="csi-clone", volume_mode="Filesystem"), model.INCOMPATIBLE_MODES),
+        (_facts(DISK, forced="snapshot", volume_mode="Filesystem"), model.INCOMPATIBLE_MODES),
         (_facts(content_type="archive"), "ContentType Archive cannot have block volumeMode"),
         (
             _facts(DISK._replace(content_type="archive"), content_type="archive", volume_mode=None),
@@ -202,7 +202,7 @@ def test_a_smaller_target_is_told_the_size_that_it_needs() -> None:
 def test_a_copy_to_a_file_system_needs_room_for_it() -> None:
     """CDI tests that after it has chosen, and tells nobody but its log."""
     made = plan(_facts(volume_mode="Filesystem", by_storage=False))
-    assert (made.method, made.fallback_reason) == ("copy", planner.INCOMPATIBLE_MODES)
+    assert (made.method, made.fallback_reason) == ("copy", model.INCOMPATIBLE_MODES)
     assert made.error == "966Mi, which a claim of 1Gi has beside its file system, is smaller than the source's 1Gi"
 
 
@@ -233,7 +233,7 @@ def test_without_a_size_a_disk_of_files_needs_no_expansion() -> None:
     # What CDI does not know as a disk it takes at its capacity, and adds the file system's overhead; or it has measured the disk.
     for larger in (FILES._replace(measured=False), FILES._replace(image_size=2 * GIB)):
         made = plan(_facts(larger, fixed, size=None, volume_mode="Filesystem"))
-        assert (made.method, made.fallback_reason) == ("copy", planner.NO_EXPANSION)
+        assert (made.method, made.fallback_reason) == ("copy", model.NO_EXPANSION)
 
 
 @pytest.mark.parametrize(("version", "method"), [((1, 61, 1), "snapshot"), ((1, 62, 0), "copy"), ((), "copy")])
