@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +22,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     INGRESS,
     PRIORITY_CLASS,
 )
+
+from tests.modules import Ran
 
 MANIFESTS = os.environ["KUBEVIRT_CDI_TEST_MANIFESTS"]
 NEW, OLD = ({"manifest": f"{MANIFESTS}/{release}/cdi-operator.yaml"} for release in ("v1.65.0", "v1.61.1"))
@@ -43,7 +45,9 @@ def _refusal(ran: Any) -> str:
     return str(ran.result["msg"])
 
 
-def test_a_second_run_changes_nothing_although_the_operator_rewrites_its_definition(ok, connection) -> None:
+def test_a_second_run_changes_nothing_although_the_operator_rewrites_its_definition(
+    ok: Callable[..., dict[str, Any]], connection: Connection
+) -> None:
     stored = connection.get(CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
     assert [version["name"] for version in stored["spec"]["versions"]] == ["v1beta1"]
     again = ok("cdi", **NEW)
@@ -73,7 +77,7 @@ def reader(connection: Connection) -> Iterator[str]:
     connection.delete(CLUSTER_ROLE, name, dry_run=False)
 
 
-def test_who_may_not_create_volumes_is_told_so_at_once(module, reader) -> None:
+def test_who_may_not_create_volumes_is_told_so_at_once(module: Callable[..., Ran], reader: str) -> None:
     started = time.monotonic()
     ran = module("cdi", **NEW, impersonate_user=reader, wait_timeout=60)
     message = _refusal(ran)
@@ -86,7 +90,7 @@ def test_who_may_not_create_volumes_is_told_so_at_once(module, reader) -> None:
     assert not module("cdi", **NEW, impersonate_user=reader, wait=False).result["changed"]
 
 
-def test_a_downgrade_is_refused_by_us_before_cdi_ignores_it(module, connection) -> None:
+def test_a_downgrade_is_refused_by_us_before_cdi_ignores_it(module: Callable[..., Ran], connection: Connection) -> None:
     before = connection.get(DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"]
     assert "CDI cannot be downgraded" in _refusal(module("cdi", **OLD))
     assert connection.get(DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"] == before
@@ -101,7 +105,10 @@ def priority_class(connection: Connection) -> Iterator[str]:
     connection.delete(PRIORITY_CLASS, name, dry_run=False)
 
 
-def test_placement_priority_and_number_of_components_are_waited_for(ok, connection, priority_class) -> None:
+@pytest.mark.alone("changes the CDI object")
+def test_placement_priority_and_number_of_components_are_waited_for(
+    ok: Callable[..., dict[str, Any]], connection: Connection, priority_class: str
+) -> None:
     toleration = {"key": "infra", "operator": "Exists"}
     options = {
         "priority_class": priority_class,
@@ -120,8 +127,9 @@ def test_placement_priority_and_number_of_components_are_waited_for(ok, connecti
     assert connection.get(DEPLOYMENT, "cdi-apiserver", "cdi")["spec"]["replicas"] == 1
 
 
+@pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
-def test_settings_are_in_effect_when_the_task_ends(ok) -> None:
+def test_settings_are_in_effect_when_the_task_ends(ok: Callable[..., dict[str, Any]]) -> None:
     options = {
         "filesystem_overhead": {"global": "0.1", "storage_class": {"plain": "0.2"}},
         "import_proxy": {"http_proxy": "http://user:very-secret@proxy.example.com", "no_proxy": ".svc"},
@@ -156,8 +164,11 @@ def test_settings_are_in_effect_when_the_task_ends(ok) -> None:
     assert effective["filesystem_overhead"]["global"] == "0.06"
 
 
+@pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
-def test_what_keeps_cdi_from_taking_any_setting_is_found(module, ok, connection) -> None:
+def test_what_keeps_cdi_from_taking_any_setting_is_found(
+    module: Callable[..., Ran], ok: Callable[..., dict[str, Any]], connection: Connection
+) -> None:
     backend = {"service": {"name": "cdi-uploadproxy", "port": {"number": 443}}}
     paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
     spec = {
@@ -190,13 +201,16 @@ def test_what_keeps_cdi_from_taking_any_setting_is_found(module, ok, connection)
         ({"pod_resource_requirements": {"requests": {"memory": "1Gi"}}}, "no worker pod could be created"),
     ],
 )
-def test_what_cdi_would_ignore_or_choke_on_is_refused(module, connection, options, named) -> None:
+def test_what_cdi_would_ignore_or_choke_on_is_refused(
+    module: Callable[..., Ran], connection: Connection, options: dict[str, Any], named: str
+) -> None:
     before = connection.get(CDI, "cdi")["metadata"]["generation"]
     assert named in _refusal(module("cdi_config", **options))
     assert connection.get(CDI, "cdi")["metadata"]["generation"] == before
 
 
+@pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
-def test_an_option_without_effect_warns(module) -> None:
+def test_an_option_without_effect_warns(module: Callable[..., Ran]) -> None:
     ran = module("cdi_config", data_volume_ttl_seconds=60)
     assert ran.result["changed"] and "no effect since CDI 1.62" in ran.output

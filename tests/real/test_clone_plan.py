@@ -9,7 +9,7 @@ import random
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     Resource,
 )
 
-from tests.real.clone_bed import (
+from tests.real.clone_setup import (
     NO_DRIVER,
     PLAIN,
     THIN,
@@ -57,7 +57,7 @@ _NO_ERRORS = ("Unschedulable", "CloneSourceInUse", "Completed", "Pending")
 _NO_MATTER = ("/metrics", "the object has been modified")
 
 
-class Bed(NamedTuple):
+class CloneSetup(NamedTuple):
     """What the cases choose from: classes and sources by a short name."""
 
     namespace: str
@@ -73,18 +73,18 @@ class Case(NamedTuple):
     by: str
     forced: str
 
-    def volume(self, name: str, bed: Bed) -> dict[str, Any]:
+    def volume(self, name: str, setup: CloneSetup) -> dict[str, Any]:
         asked = {
             "size": _SIZES[self.size],
-            "storage_class_name": bed.classes[self.target_class],
+            "storage_class_name": setup.classes[self.target_class],
             "volume_mode": None if self.mode == "none" else self.mode,
             "access_modes": ["ReadWriteOnce"] if self.by == "pvc" else None,
         }
         defaults = {option: spec.get("default") for option, spec in VOLUME_OPTIONS.items()}
         forced = {"cdi.kubevirt.io/cloneType": self.forced} if self.forced else {}
-        kind = bed.sources[self.source]["kind"]
-        source = {kind: {"name": bed.sources[self.source]["name"], "namespace": bed.namespace}}
-        options = {"name": name, "namespace": bed.namespace, "source": source, "annotations": forced, self.by: asked}
+        kind = setup.sources[self.source]["kind"]
+        source = {kind: {"name": setup.sources[self.source]["name"], "namespace": setup.namespace}}
+        options = {"name": name, "namespace": setup.namespace, "source": source, "annotations": forced, self.by: asked}
         return rules.desired({**defaults, **options})
 
 
@@ -102,7 +102,7 @@ class Seen(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def bed(connection: Connection) -> Iterator[Bed]:
+def setup(connection: Connection) -> Iterator[CloneSetup]:
     """Classes for every way to a method and to each fallback, and small sources of each kind."""
     mark = f"plan{uuid.uuid4().hex[:5]}"
     metadata = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": mark}}
@@ -136,7 +136,7 @@ def bed(connection: Connection) -> Iterator[Bed]:
         snapshot(connection, mark, "device", "device")
         sources = {name: {"kind": "pvc", "name": name} for name in ("files", "device", "plain")}
         sources |= {f"snapshot of {name}": {"kind": "snapshot", "name": name} for name in ("files", "device")}
-        yield Bed(mark, classes, sources)
+        yield CloneSetup(mark, classes, sources)
     finally:
         made.remove()
         connection.delete(VOLUME_SNAPSHOT_CLASS, second, dry_run=False)
@@ -165,12 +165,12 @@ def _wait_succeeded(connection: Connection, namespace: str, names: list[str]) ->
         time.sleep(0.5)
 
 
-def _cases(bed: Bed) -> list[Case]:
+def _cases(setup: CloneSetup) -> list[Case]:
     """Each source to each class, the rest drawn: the same cases in every run."""
     draw = random.Random(20260831)
     cases = []
-    for source in bed.sources:
-        for target_class in bed.classes:
+    for source in setup.sources:
+        for target_class in setup.classes:
             mode = draw.choice(["none", "Filesystem", "Filesystem", "Block"])
             size = draw.choice(["same", "same", "larger", "larger", "none", "smaller"])
             by = "pvc" if size != "none" and draw.random() < 0.3 else "storage"
@@ -181,11 +181,16 @@ def _cases(bed: Bed) -> list[Case]:
     return [*cases, Case("files", "csi-fixed", "Filesystem", "larger", "storage", "csi-clone")]
 
 
-def test_prediction_equals_observation_in_every_generated_case(connection, lookup, bed, capsys) -> None:
+def test_prediction_equals_observation_in_every_generated_case(
+    connection: Connection,
+    lookup: Callable[..., list[dict[str, Any]]],
+    setup: CloneSetup,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """66 clones without an override; nothing is left out of the comparison, and many are followed to their end."""
-    cases = _cases(bed)
+    cases = _cases(setup)
     assert len(cases) >= 40
-    rows = _compare(connection, lookup, bed, cases, "p", to_the_end=True)
+    rows = _compare(connection, lookup, setup, cases, "p", to_the_end=True)
     _print(capsys, rows)
     assert not [row for row in rows if row["predicted"] != row["observed"]]
     assert len([row for row in rows if row["predicted"][3]]) >= 20
@@ -201,8 +206,15 @@ def test_prediction_equals_observation_in_every_generated_case(connection, looku
     }
 
 
+@pytest.mark.alone("changes cloneStrategyOverride")
 @pytest.mark.parametrize("strategy", ["copy", "snapshot", "csi-clone"])
-def test_prediction_equals_observation_under_an_override(connection, lookup, bed, capsys, strategy) -> None:
+def test_prediction_equals_observation_under_an_override(
+    connection: Connection,
+    lookup: Callable[..., list[dict[str, Any]]],
+    setup: CloneSetup,
+    capsys: pytest.CaptureFixture[str],
+    strategy: str,
+) -> None:
     classes = ("default", "copy", "csi-fixed", "plain")
     cases = [Case("files", name, "none", "same", "storage", "") for name in classes]
     cases += [
@@ -211,23 +223,29 @@ def test_prediction_equals_observation_under_an_override(connection, lookup, bed
         Case("snapshot of files", "copy", "none", "larger", "storage", ""),
     ]
     with override(connection, strategy):
-        rows = _compare(connection, lookup, bed, cases, f"o-{strategy}")
+        rows = _compare(connection, lookup, setup, cases, f"o-{strategy}")
     _print(capsys, rows)
     assert not [row for row in rows if row["predicted"] != row["observed"]]
 
 
 def _compare(
-    connection: Connection, lookup, bed: Bed, cases: list[Case], mark: str, *, to_the_end: bool = False
+    connection: Connection,
+    lookup: Callable[..., list[dict[str, Any]]],
+    setup: CloneSetup,
+    cases: list[Case],
+    mark: str,
+    *,
+    to_the_end: bool = False,
 ) -> list[dict[str, Any]]:
     """Foresee all, then make all, and delete each when CDI has said what it does with it, some only at their end."""
-    volumes = {f"{mark}-{number}": case.volume(f"{mark}-{number}", bed) for number, case in enumerate(cases)}
+    volumes = {f"{mark}-{number}": case.volume(f"{mark}-{number}", setup) for number, case in enumerate(cases)}
     predictions = dict(zip(volumes, predict(Reader(connection), list(volumes.values())), strict=True))
     plans = {name: prediction.plan for name, prediction in predictions.items() if prediction}
     assert plans.keys() == volumes.keys()
 
     def make(body: dict[str, Any]) -> None:
         typed = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", **body}
-        connection.create(DATA_VOLUME, typed, bed.namespace, dry_run=False)
+        connection.create(DATA_VOLUME, typed, setup.namespace, dry_run=False)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(make, volumes.values()))
@@ -238,10 +256,10 @@ def _compare(
     left.update(dict.fromkeys(awaited, time.monotonic() + _ENDED_WITHIN))
     while left:
         time.sleep(2.1)  # As long as the lookup keeps an answer.
-        seen.update(_look(connection, lookup, bed.namespace, {name: seen[name] for name in left}))
+        seen.update(_look(connection, lookup, setup.namespace, {name: seen[name] for name in left}))
         for name, deadline in list(left.items()):
             if _over(plans[name], expected[name], seen[name], name in awaited) or time.monotonic() > deadline:
-                connection.delete(DATA_VOLUME, name, bed.namespace, dry_run=False)
+                connection.delete(DATA_VOLUME, name, setup.namespace, dry_run=False)
                 del left[name]
     rows = []
     for (name, plan), case in zip(plans.items(), cases, strict=True):
@@ -296,7 +314,9 @@ def _error(expected: str | None, seen: Seen) -> str | None:
     return None if seen.phase == "Succeeded" else next(iter(seen.errors), None)
 
 
-def _look(connection: Connection, lookup, namespace: str, before: dict[str, Seen]) -> dict[str, Seen]:
+def _look(
+    connection: Connection, lookup: Callable[..., list[dict[str, Any]]], namespace: str, before: dict[str, Seen]
+) -> dict[str, Seen]:
     """What CDI itself says of each clone now, and that the lookup says the same. What that only predicts counts for nothing."""
     answers = lookup(*[f"{namespace}/{name}" for name in before])
     volumes, claims = (_by_name(connection, kind, namespace) for kind in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM))
@@ -337,7 +357,7 @@ def _warnings(connection: Connection, namespace: str) -> dict[str, list[str]]:
     return found
 
 
-def _print(capsys, rows: list[dict[str, Any]]) -> None:
+def _print(capsys: pytest.CaptureFixture[str], rows: list[dict[str, Any]]) -> None:
     with capsys.disabled():
         print()
         for row in rows:

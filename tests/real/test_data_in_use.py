@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.spec import desired
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CDI,
     DATA_VOLUME,
@@ -20,7 +22,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.cluster.versions import HELPER_IMAGE
-from tests.real.clone_bed import until
+from tests.modules import Ran
+from tests.real.clone_setup import until
 from tests.refused_volumes import volume
 
 HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
@@ -35,7 +38,7 @@ VDDK = {
 }
 
 
-def mount(connection, namespace: str, name: str, claim: str) -> None:
+def mount(connection: Connection, namespace: str, name: str, claim: str) -> None:
     """A running pod that uses a claim."""
     container = {
         "name": "sleeps",
@@ -53,12 +56,15 @@ def mount(connection, namespace: str, name: str, claim: str) -> None:
     until(lambda: connection.get(POD, name, namespace)["status"]["phase"] == "Running", 120, "the pod runs")
 
 
-def uids(connection, namespace: str, name: str) -> list[str]:
+def uids(connection: Connection, namespace: str, name: str) -> list[str]:
     found = (connection.get(resource, name, namespace) for resource in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM))
     return [stored["metadata"]["uid"] for stored in found if stored and not stored["metadata"].get("deletionTimestamp")]
 
 
-def test_the_data_of_a_running_pod_are_deleted_only_when_that_is_said(connection, module, ok, namespace) -> None:
+@pytest.mark.alone("tries to remove CDI, with the volumes of all namespaces")
+def test_the_data_of_a_running_pod_are_deleted_only_when_that_is_said(
+    connection: Connection, module: Callable[..., Ran], ok: Callable[..., dict[str, Any]], namespace: str
+) -> None:
     ok("data_volume", name="disk", namespace=namespace, **BLANK)
     mount(connection, namespace, "app", "disk")
     before = uids(connection, namespace, "disk")
@@ -94,7 +100,9 @@ WRONG: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", list(WRONG))
-def test_a_corrected_run_succeeds(connection, module, ok, namespace, what: str) -> None:
+def test_a_corrected_run_succeeds(
+    connection: Connection, module: Callable[..., Ran], ok: Callable[..., dict[str, Any]], namespace: str, what: str
+) -> None:
     # Not by the module, which refuses some of them before it writes.
     wanted = desired(volume(name="disk", namespace=namespace, **WRONG[what]))
     connection.apply(
@@ -116,7 +124,9 @@ def test_a_corrected_run_succeeds(connection, module, ok, namespace, what: str) 
     assert refused["failed"] and not refused["changed"] and "differs from the requested spec" in refused["msg"]
 
 
-def test_a_volume_that_a_pod_waits_for_is_not_recreated_unasked(connection, module, namespace) -> None:
+def test_a_volume_that_a_pod_waits_for_is_not_recreated_unasked(
+    connection: Connection, module: Callable[..., Ran], namespace: str
+) -> None:
     waiting = {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": "thin-wffc"}}
     module("data_volume", name="disk", namespace=namespace, **waiting)
     body = {
@@ -136,7 +146,7 @@ def test_a_volume_that_a_pod_waits_for_is_not_recreated_unasked(connection, modu
     assert module("data_volume", name="disk", namespace=namespace, **larger).result["drift"] == "unfilled"
 
 
-def test_clones_fail_at_once_with_the_source_of_their_task(module, namespace) -> None:
+def test_clones_fail_at_once_with_the_source_of_their_task(module: Callable[..., Ran], namespace: str) -> None:
     volumes = [
         {"name": "clone", **IMAGE, "source": {"pvc": {"name": "golden"}}},
         {"name": "golden", **WRONG["url"], "check_source": "never"},
@@ -150,7 +160,9 @@ def test_clones_fail_at_once_with_the_source_of_their_task(module, namespace) ->
     ]
 
 
-def test_a_growth_is_done_when_it_is_done_and_not_before(connection, module, ok, namespace) -> None:
+def test_a_growth_is_done_when_it_is_done_and_not_before(
+    connection: Connection, module: Callable[..., Ran], ok: Callable[..., dict[str, Any]], namespace: str
+) -> None:
     def asked(size: str) -> dict[str, Any]:
         return {"name": "disk", "namespace": namespace, **IMAGE, "storage": {**IMAGE["storage"], "size": size}}
 
@@ -168,7 +180,9 @@ def test_a_growth_is_done_when_it_is_done_and_not_before(connection, module, ok,
     print(second["msg"], claim["status"])
 
 
-def test_a_volume_that_was_recreated_because_it_cannot_grow_is_not_waited_for_as_one_that_grows(ok, namespace) -> None:
+def test_a_volume_that_was_recreated_because_it_cannot_grow_is_not_waited_for_as_one_that_grows(
+    ok: Callable[..., dict[str, Any]], namespace: str
+) -> None:
     fixed = {**BLANK, "storage": {"size": "64Mi", "storage_class_name": "thin-fixed"}}
     ok("data_volume", name="disk", namespace=namespace, **fixed)
     larger = {**fixed, "storage": {**fixed["storage"], "size": "96Mi"}}
@@ -180,7 +194,9 @@ def test_a_volume_that_was_recreated_because_it_cannot_grow_is_not_waited_for_as
     )
 
 
-def test_cdi_takes_further_stages_and_no_other_change(connection, module, ok, namespace) -> None:
+def test_cdi_takes_further_stages_and_no_other_change(
+    connection: Connection, module: Callable[..., Ran], ok: Callable[..., dict[str, Any]], namespace: str
+) -> None:
     """There is no vCenter: the first stage never begins. What CDI's webhook takes is seen all the same."""
     connection.create(
         SECRET,

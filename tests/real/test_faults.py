@@ -21,8 +21,20 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     Resource,
 )
 
-from tests.real.clone_bed import THIN
-from tests.real.fault_bed import HTTP, HTTPS, NODE, STORAGE, Bed, Fault, Seen, blank, check, http, storage_faults
+from tests.real.clone_setup import THIN
+from tests.real.fault_setup import (
+    HTTP,
+    HTTPS,
+    NODE,
+    STORAGE,
+    Fault,
+    FaultSetup,
+    Seen,
+    blank,
+    check,
+    http,
+    storage_faults,
+)
 
 _RBAC = "rbac.authorization.k8s.io"
 ROLE_BINDING = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True)
@@ -43,7 +55,7 @@ def _of_class(name: str, **storage: Any) -> dict[str, Any]:
     return {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": name, **storage}}
 
 
-# By the name of the volume. What an option names, and no such class or namespace exists, the fixture `bed` has made.
+# By the name of the volume. What an option names, and no such class or namespace exists, the fixture `setup` has made.
 FAULTS = {
     # First, as a provisioner tells of its failures after all its other events, which are many.
     "provisioner-refuses": Fault(
@@ -167,48 +179,50 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def bed(connection: Connection) -> Iterator[Bed]:
+def setup(connection: Connection) -> Iterator[FaultSetup]:
     """What the faults need: sources of clones, quotas, storage classes, a user with few rights, a dying namespace."""
-    bed = Bed(connection)
-    main = bed.namespace("main")
+    setup = FaultSetup(connection)
+    main = setup.namespace("main")
     ca = Path(os.environ["KUBEVIRT_CDI_TEST_CA"]).read_text(encoding="utf-8")
-    bed.make(CONFIG_MAP, "ca", main, data={"ca.pem": ca})
-    bed.make(PERSISTENT_VOLUME_CLAIM, "claim-is-there", main, spec=CLAIM)
+    setup.make(CONFIG_MAP, "ca", main, data={"ca.pem": ca})
+    setup.make(PERSISTENT_VOLUME_CLAIM, "claim-is-there", main, spec=CLAIM)
     for claims in range(3):
-        bed.namespace_with_quota(claims)
+        setup.namespace_with_quota(claims)
     most = {"type": "PersistentVolumeClaim", "max": {"storage": "100Mi"}}
-    bed.make(LIMIT_RANGE, "limits", bed.namespace("limited"), spec={"limits": [most]})
-    bed.make(STORAGE_CLASS, bed.name("no-profile"), provisioner=THIN)
-    bed.make_class_elsewhere()
-    bed.make(
+    setup.make(LIMIT_RANGE, "limits", setup.namespace("limited"), spec={"limits": [most]})
+    setup.make(STORAGE_CLASS, setup.name("no-profile"), provisioner=THIN)
+    setup.make_class_elsewhere()
+    setup.make(
         ROLE_BINDING,
         "edit",
-        bed.namespace("other"),
+        setup.namespace("other"),
         roleRef={"apiGroup": _RBAC, "kind": "ClusterRole", "name": "edit"},
         subjects=[{"kind": "User", "apiGroup": _RBAC, "name": "limited"}],
     )
-    bed.make(CONFIG_MAP, "stays", bed.namespace("going"), metadata={"finalizers": ["tests.kubevirt-cdi.test/stays"]})
-    connection.delete(NAMESPACE, bed.namespace("going"), dry_run=False)
-    sources = bed.all(bed.declare, {name: Fault("", "", "", blank()) for name in ("source", "used")})
+    setup.make(
+        CONFIG_MAP, "stays", setup.namespace("going"), metadata={"finalizers": ["tests.kubevirt-cdi.test/stays"]}
+    )
+    connection.delete(NAMESPACE, setup.namespace("going"), dry_run=False)
+    sources = setup.all(setup.declare, {name: Fault("", "", "", blank()) for name in ("source", "used")})
     assert not any(seen.result.get("failed") for seen in sources.values()), sources
-    bed.use("used", main)
-    yield bed
-    connection.merge(CONFIG_MAP, "stays", bed.namespace("going"), {"metadata": {"finalizers": None}}, dry_run=False)
-    bed.remove()
+    setup.use("used", main)
+    yield setup
+    connection.merge(CONFIG_MAP, "stays", setup.namespace("going"), {"metadata": {"finalizers": None}}, dry_run=False)
+    setup.remove()
 
 
-def _ready(bed: Bed, name: str, fault: Fault) -> Fault:
+def _ready(setup: FaultSetup, name: str, fault: Fault) -> Fault:
     """The fault with the full names of what the fixture made."""
     options = dict(fault.options)
     if "storage_class" in options:
         storage_class = options.pop("storage_class")
-        target = {"size": "64Mi", "storage_class_name": bed.name(storage_class)}
+        target = {"size": "64Mi", "storage_class_name": setup.name(storage_class)}
         options |= {**http(), "storage": target}
         if storage_class == "elsewhere":
             options["storage"] = {**target, "access_modes": ["ReadWriteOnce"]}
     clone = (options.get("source") or {}).get("pvc")
     if clone and fault.namespace != "main":
-        options["source"] = {"pvc": {**clone, "namespace": bed.namespace("main")}}
+        options["source"] = {"pvc": {**clone, "namespace": setup.namespace("main")}}
     user = (
         {"impersonate_user": "limited", "impersonate_groups": ["system:authenticated"]}
         if name == "no-right-to-clone"
@@ -242,13 +256,13 @@ HEALTHY = {
 
 
 @pytest.fixture(scope="module")
-def seen(bed: Bed) -> dict[str, Seen]:
+def seen(setup: FaultSetup) -> dict[str, Seen]:
     """What the tasks said of all of them: the storage is broken for some namespaces meanwhile."""
-    everything = {name: _ready(bed, name, fault) for name, fault in {**FAULTS, **HEALTHY, **SUSPICIOUS}.items()}
-    snapshots = {"code": "INTERNAL", "message": "no snapshots today", "match": bed.namespace("main")}
-    volumes = {"code": "INTERNAL", "message": "the array is on fire", "match": bed.namespace("broken")}
+    everything = {name: _ready(setup, name, fault) for name, fault in {**FAULTS, **HEALTHY, **SUSPICIOUS}.items()}
+    snapshots = {"code": "INTERNAL", "message": "no snapshots today", "match": setup.namespace("main")}
+    volumes = {"code": "INTERNAL", "message": "the array is on fire", "match": setup.namespace("broken")}
     with storage_faults(CreateSnapshot=snapshots, CreateVolume=volumes):
-        return bed.all(bed.induce, everything)
+        return setup.all(setup.induce, everything)
 
 
 @pytest.mark.parametrize("name", FAULTS)

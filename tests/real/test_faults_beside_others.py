@@ -20,8 +20,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.cluster.versions import HELPER_IMAGE
-from tests.real.clone_bed import NO_DRIVER
-from tests.real.fault_bed import HTTP, STORAGE, Bed, Fault, Seen, blank, check, http
+from tests.real.clone_setup import NO_DRIVER
+from tests.real.fault_setup import HTTP, STORAGE, Fault, FaultSetup, Seen, blank, check, http
 
 _LONGER = 30
 _NO_ROOM = "has no room for CDI's pod: "
@@ -172,37 +172,37 @@ def _volume(url: str, secretRef: str = "", certConfigMap: str = "", **spec: str)
 
 
 @pytest.fixture(scope="module")
-def bed(connection: Connection) -> Iterator[Bed]:
+def setup(connection: Connection) -> Iterator[FaultSetup]:
     """Namespaces with limits and quotas, and in each volumes that will never be ready; a source that a pod uses."""
-    bed = Bed(connection)
-    main = bed.namespace("main")
+    setup = FaultSetup(connection)
+    main = setup.namespace("main")
     golden = Fault("", "", "", {**blank(), "storage": {**STORAGE, "size": "64Mi", "storage_class_name": "plain"}})
-    assert not bed.declare("golden", golden).result.get("failed")
-    bed.use("golden", main)
-    bed.make(STORAGE_CLASS, bed.name("no-driver"), provisioner=NO_DRIVER)
+    assert not setup.declare("golden", golden).result.get("failed")
+    setup.use("golden", main)
+    setup.make(STORAGE_CLASS, setup.name("no-driver"), provisioner=NO_DRIVER)
     idle = {"name": "idle", "image": HELPER_IMAGE, "command": ["sleep", "600"]}
-    bed.make(POD, "idle", bed.namespace("pods"), spec={"containers": [idle], "terminationGracePeriodSeconds": 0})
+    setup.make(POD, "idle", setup.namespace("pods"), spec={"containers": [idle], "terminationGracePeriodSeconds": 0})
     for name, limits in LIMITS.items():
-        bed.make(LIMIT_RANGE, "limits", bed.namespace(name), spec={"limits": [limits]})
-    _forbid_pods(bed, bed.namespace("policy"))
+        setup.make(LIMIT_RANGE, "limits", setup.namespace(name), spec={"limits": [limits]})
+    _forbid_pods(setup, setup.namespace("policy"))
     for name in ("main", *LIMITS, "storage", "per-class"):
-        bed.make(
-            DATA_VOLUME, "stuck", bed.namespace(name), spec=_volume(f"{HTTP}/disk.qcow2", serviceAccountName="nobody")
+        setup.make(
+            DATA_VOLUME, "stuck", setup.namespace(name), spec=_volume(f"{HTTP}/disk.qcow2", serviceAccountName="nobody")
         )
-    bed.make(DATA_VOLUME, "stuck-too", main, spec=_volume("http://nowhere.invalid/disk"))
+    setup.make(DATA_VOLUME, "stuck-too", main, spec=_volume("http://nowhere.invalid/disk"))
     for name, hard in QUOTAS.items():
-        bed.make(RESOURCE_QUOTA, "quota", bed.namespace(name), spec={"hard": hard})
-    yield bed
+        setup.make(RESOURCE_QUOTA, "quota", setup.namespace(name), spec={"hard": hard})
+    yield setup
     for name in _NAMESPACES:
-        for volume in connection.list(DATA_VOLUME, bed.namespace(name))[0]:
-            connection.delete(DATA_VOLUME, volume["metadata"]["name"], bed.namespace(name), dry_run=False)
-    bed.remove()
+        for volume in connection.list(DATA_VOLUME, setup.namespace(name))[0]:
+            connection.delete(DATA_VOLUME, volume["metadata"]["name"], setup.namespace(name), dry_run=False)
+    setup.remove()
 
 
-def _forbid_pods(bed: Bed, namespace: str) -> None:
-    name = bed.name("no-pods")
+def _forbid_pods(setup: FaultSetup, namespace: str) -> None:
+    name = setup.name("no-pods")
     rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
-    bed.make(
+    setup.make(
         POLICY,
         name,
         spec={
@@ -211,25 +211,27 @@ def _forbid_pods(bed: Bed, namespace: str) -> None:
         },
     )
     here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
-    bed.make(POLICY_BINDING, name, spec={"policyName": name, "validationActions": ["Deny"], "matchResources": here})
+    setup.make(POLICY_BINDING, name, spec={"policyName": name, "validationActions": ["Deny"], "matchResources": here})
 
 
 @pytest.fixture(scope="module")
-def seen(bed: Bed) -> dict[str, Seen]:
+def seen(setup: FaultSetup) -> dict[str, Seen]:
     """What the tasks said: pairs at the same time, so that each is stuck while the other is."""
 
     def induce(name: str, fault: Fault) -> Seen:
         if name in _DECLARED:
-            bed.make(DATA_VOLUME, name, bed.namespace("main"), spec=_volume(f"{HTTP}/disk.qcow2", **_DECLARED[name]))
-        return bed.induce(name, fault)
+            setup.make(
+                DATA_VOLUME, name, setup.namespace("main"), spec=_volume(f"{HTTP}/disk.qcow2", **_DECLARED[name])
+            )
+        return setup.induce(name, fault)
 
-    return bed.all(induce, {name: _ready(bed, fault) for name, fault in FAULTS.items()})
+    return setup.all(induce, {name: _ready(setup, fault) for name, fault in FAULTS.items()})
 
 
-def _ready(bed: Bed, fault: Fault) -> Fault:
+def _ready(setup: FaultSetup, fault: Fault) -> Fault:
     options = dict(fault.options)
     if "storage_class" in options:
-        options = blank(storage_class_name=bed.name(options["storage_class"]))
+        options = blank(storage_class_name=setup.name(options["storage_class"]))
     return Fault(fault.cause, fault.words, fault.remedy, options, fault.namespace, within=fault.within)
 
 

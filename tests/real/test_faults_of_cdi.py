@@ -20,8 +20,10 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     DEPLOYMENT,
 )
 
-from tests.real.clone_bed import alone, until, without_default_class
-from tests.real.fault_bed import LIMIT_SECONDS, Bed, Fault, Seen, blank, check, http, upload
+from tests.real.clone_setup import until, without_default_class
+from tests.real.fault_setup import LIMIT_SECONDS, Fault, FaultSetup, Seen, blank, check, http, upload
+
+pytestmark = pytest.mark.alone("takes memory, nodes, the default class and components away from CDI")
 
 _NAMESPACE = "cdi"
 
@@ -99,30 +101,29 @@ def _refused_at_once(connection: Connection) -> bool:
 
 @pytest.fixture(scope="module")
 def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
-    bed = Bed(connection)
+    setup = FaultSetup(connection)
     said: dict[str, Seen] = {}
 
     def declare(*names: str) -> None:
-        said.update(bed.all(bed.declare, {name: FAULTS[name] for name in names}))
+        said.update(setup.all(setup.declare, {name: FAULTS[name] for name in names}))
 
-    with alone():
-        little = {"limits": {"memory": "14M"}, "requests": {"memory": "14M"}}
-        spec, before = ({"config": {"podResourceRequirements": each}} for each in (little, None))
-        with _cdi(connection, spec, before, "14M"), without_default_class(connection):
-            declare("worker-out-of-memory", "no-default-class")
-        hosts = ("elsewhere", None)
-        spec, before = ({"workload": {"nodeSelector": {"kubernetes.io/hostname": each}}} for each in hosts)
-        with _cdi(connection, spec, before):
-            declare("no-node-for-workers")
-        # The operator would start them again.
-        with _down(connection, "cdi-operator"):
-            with _down(connection, "cdi-deployment"):
-                declare("controller-down", "controller-down-for-an-upload")
-            with _down(connection, "cdi-apiserver"):
-                until(lambda: _refused_at_once(connection), 90, "the webhook still answers")
-                declare("webhook-down")
+    little = {"limits": {"memory": "14M"}, "requests": {"memory": "14M"}}
+    spec, before = ({"config": {"podResourceRequirements": each}} for each in (little, None))
+    with _cdi(connection, spec, before, "14M"), without_default_class(connection):
+        declare("worker-out-of-memory", "no-default-class")
+    hosts = ("elsewhere", None)
+    spec, before = ({"workload": {"nodeSelector": {"kubernetes.io/hostname": each}}} for each in hosts)
+    with _cdi(connection, spec, before):
+        declare("no-node-for-workers")
+    # The operator would start them again.
+    with _down(connection, "cdi-operator"):
+        with _down(connection, "cdi-deployment"):
+            declare("controller-down", "controller-down-for-an-upload")
+        with _down(connection, "cdi-apiserver"):
+            until(lambda: _refused_at_once(connection), 90, "the webhook still answers")
+            declare("webhook-down")
     yield said
-    bed.remove()
+    setup.remove()
 
 
 @pytest.mark.parametrize("name", FAULTS)

@@ -15,7 +15,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     Resource,
 )
 
-from tests.real.fault_bed import IMAGE, Bed, Fault, Seen, blank, check, storage_faults, upload
+from tests.real.fault_setup import IMAGE, Fault, FaultSetup, Seen, blank, check, storage_faults, upload
 
 VOLUME_UPLOAD_SOURCE = Resource("cdi.kubevirt.io", "v1beta1", "volumeuploadsources", "VolumeUploadSource", True)
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "128Mi"}}, "storageClassName": "thin"}
@@ -58,27 +58,27 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def bed(connection: Connection) -> Iterator[Bed]:
+def setup(connection: Connection) -> Iterator[FaultSetup]:
     """What the faults need: a claim that is no target, a volume that is filled, quotas, and a class without a node."""
-    bed = Bed(connection)
-    bed.make(PERSISTENT_VOLUME_CLAIM, "claim-takes-no-uploads", bed.namespace("main"), spec=CLAIM)
-    assert bed.declare("filled-otherwise", Fault("", "", "", blank())).result.get("phase") == "Succeeded"
+    setup = FaultSetup(connection)
+    setup.make(PERSISTENT_VOLUME_CLAIM, "claim-takes-no-uploads", setup.namespace("main"), spec=CLAIM)
+    assert setup.declare("filled-otherwise", Fault("", "", "", blank())).result.get("phase") == "Succeeded"
     for claims in range(3):
-        bed.namespace_with_quota(claims)
-    bed.make_class_elsewhere()
+        setup.namespace_with_quota(claims)
+    setup.make_class_elsewhere()
     for name, fault in FAULTS.items():
         if name.startswith(("populated-", "annotated-")):
-            _make_claim(bed, name, bed.namespace(fault.namespace))
-    yield bed
-    bed.remove()
+            _make_claim(setup, name, setup.namespace(fault.namespace))
+    yield setup
+    setup.remove()
 
 
-def _make_claim(bed: Bed, name: str, namespace: str) -> None:
+def _make_claim(setup: FaultSetup, name: str, namespace: str) -> None:
     """A claim that takes uploads without a DataVolume."""
     metadata: dict[str, Any] = {}
     spec: dict[str, Any] = {**CLAIM, "storageClassName": "nothing" if name.endswith("class-unknown") else "thin"}
     if name.startswith("populated-"):
-        bed.make(VOLUME_UPLOAD_SOURCE, name, namespace, spec={})
+        setup.make(VOLUME_UPLOAD_SOURCE, name, namespace, spec={})
         spec["dataSourceRef"] = {
             "apiGroup": VOLUME_UPLOAD_SOURCE.group,
             "kind": VOLUME_UPLOAD_SOURCE.kind,
@@ -86,17 +86,17 @@ def _make_claim(bed: Bed, name: str, namespace: str) -> None:
         }
     else:
         metadata["annotations"] = {"cdi.kubevirt.io/storage.upload.target": ""}
-    bed.make(PERSISTENT_VOLUME_CLAIM, name, namespace, metadata=metadata, spec=spec)
+    setup.make(PERSISTENT_VOLUME_CLAIM, name, namespace, metadata=metadata, spec=spec)
 
 
 @pytest.fixture(scope="module")
-def seen(bed: Bed) -> dict[str, Seen]:
+def seen(setup: FaultSetup) -> dict[str, Seen]:
     """What the tasks said: the pool is full for some namespaces meanwhile."""
-    elsewhere = upload(storage_class_name=bed.name("elsewhere"))
+    elsewhere = upload(storage_class_name=setup.name("elsewhere"))
     faults = {name: _at(fault, elsewhere) for name, fault in FAULTS.items()}
-    full = {"code": "RESOURCE_EXHAUSTED", "message": "no space left in the pool", "match": bed.namespace("full")}
+    full = {"code": "RESOURCE_EXHAUSTED", "message": "no space left in the pool", "match": setup.namespace("full")}
     with storage_faults(CreateVolume=full):
-        return bed.all(bed.induce, faults)
+        return setup.all(setup.induce, faults)
 
 
 def _at(fault: Fault, elsewhere: dict[str, Any]) -> Fault:

@@ -17,7 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer impo
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import CHANNELS, SPDY, TlsStream, Tunnel
 
 from tests.cluster.versions import HELPER_IMAGE
-from tests.real.clone_bed import until
+from tests.real.clone_setup import until
 from tests.real.uploads import Images
 
 _LABELS = {"cdi.kubevirt.io": "cdi-uploadproxy"}

@@ -28,8 +28,8 @@ from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.versions import HELPER_IMAGE
 from tests.modules import official_client, run_on_cluster
-from tests.real.clone_bed import alone, until
-from tests.real.scratch_bed import HTTP, IMAGES, SIZE, Cell, cdi_config, effective, made, namespace_of_its_own
+from tests.real.clone_setup import until
+from tests.real.scratch_setup import HTTP, IMAGES, SIZE, Cell, cdi_config, effective, made, namespace_of_its_own
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 BLOCK = {**SIZE, "volume_mode": "Block"}
@@ -91,9 +91,9 @@ def filled(connection: Connection) -> Iterator[Filled]:
 
 
 @pytest.fixture(scope="module")
-def by_default(connection: Connection) -> Iterator[dict[str, Any]]:
+def by_default(connection: Connection) -> dict[str, Any]:
     """Volumes that say nothing, and no, while the cluster's default is on; it is off before and after."""
-    with alone(), namespace_of_its_own(connection) as namespace, cdi_config(connection, preallocation=None):
+    with namespace_of_its_own(connection) as namespace, cdi_config(connection, preallocation=None):
         until(lambda: not effective(connection).get("preallocation"), 30, "preallocation stays on")
         before = run_on_cluster("cdi_info").result
         first = run_on_cluster("cdi_config", preallocation=True).result
@@ -101,7 +101,7 @@ def by_default(connection: Connection) -> Iterator[dict[str, Any]]:
         volumes = [_volume("unset", {"blank": {}}, None), _volume("no", {"blank": {}}, False)]
         ran = run_on_cluster("data_volume", namespace=namespace, data_volumes=volumes, verify_allocation=True).result
         facts = {each["name"]: each for each in ran["data_volumes"]}
-        yield {"before": before, "first": first, "second": second, "facts": facts}
+    return {"before": before, "first": first, "second": second, "facts": facts}
 
 
 def allocated(facts: dict[str, Any]) -> float:
@@ -178,23 +178,30 @@ def test_p6_without_it_the_volume_stays_sparse(filled: Filled, name: str) -> Non
     assert is_thin(filled.facts[name]), filled.facts[name]
 
 
+@pytest.mark.alone("changes the default of preallocation")
 def test_p7_the_clusters_default_is_set_in_the_cdi_object(by_default: dict[str, Any]) -> None:
     assert by_default["first"]["changed"] and by_default["first"]["effective"]["preallocation"] is True
     assert not by_default["second"]["changed"]
 
 
+@pytest.mark.alone("changes the default of preallocation")
 def test_p8_the_clusters_default_holds_for_a_volume_that_says_nothing(by_default: dict[str, Any]) -> None:
     assert by_default["facts"]["unset"]["preallocation"]["requested"] is True
     assert is_thick(by_default["facts"]["unset"])
 
 
+@pytest.mark.alone("changes the default of preallocation")
 def test_p9_a_volume_that_says_no_has_precedence(by_default: dict[str, Any]) -> None:
     assert by_default["facts"]["no"]["preallocation"]["requested"] is False
     assert is_thin(by_default["facts"]["no"])
 
 
-def test_p10_it_is_off_where_nothing_is_said(filled: Filled, by_default: dict[str, Any]) -> None:
+@pytest.mark.alone("changes the default of preallocation")
+def test_p10_the_clusters_default_is_off_where_nothing_is_said(by_default: dict[str, Any]) -> None:
     assert by_default["before"]["effective"]["preallocation"] is False
+
+
+def test_p10_it_is_off_where_nothing_is_said(filled: Filled) -> None:
     assert filled.facts["blank-unset"]["preallocation"]["requested"] is False and is_thin(filled.facts["blank-unset"])
 
 

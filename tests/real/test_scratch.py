@@ -23,8 +23,8 @@ from kubernetes import client
 from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.modules import Ran, official_client, run_on_cluster
-from tests.real.clone_bed import until, warnings_about
-from tests.real.scratch_bed import (
+from tests.real.clone_setup import until, warnings_about
+from tests.real.scratch_setup import (
     CELLS,
     HTTP,
     IMAGES,

@@ -19,8 +19,10 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 
 from tests.cluster.runtime.node import NODE_NAME
 from tests.modules import run_on_cluster
-from tests.real.clone_bed import alone, until, without_default_class
-from tests.real.scratch_bed import HTTP, IMAGES, SIZE, ScratchWatch, cdi_config, effective, made, namespace_of_its_own
+from tests.real.clone_setup import until, without_default_class
+from tests.real.scratch_setup import HTTP, IMAGES, SIZE, ScratchWatch, cdi_config, effective, made, namespace_of_its_own
+
+pytestmark = pytest.mark.alone("changes the class of scratch space, and the default class")
 
 _IMAGE = {"http": {"url": f"{HTTP}/disk.qcow2"}}
 
@@ -65,13 +67,9 @@ def static_volumes(connection: Connection, prefix: str, count: int) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def evidence(connection: Connection) -> Iterator[Evidence]:
+def evidence(connection: Connection) -> Evidence:
     """The settings of the whole cluster are changed in one go, and put back."""
-    with (
-        alone(),
-        namespace_of_its_own(connection) as namespace,
-        cdi_config(connection, scratchSpaceStorageClass="thin"),
-    ):
+    with namespace_of_its_own(connection) as namespace, cdi_config(connection, scratchSpaceStorageClass="thin"):
         watch = ScratchWatch(namespace).start()
         warnings = {}
 
@@ -118,7 +116,7 @@ def evidence(connection: Connection) -> Iterator[Evidence]:
                     until(lambda: watch.of(connection, "stuck"), 60, "no scratch claim of stuck")
                     stuck = _stuck(connection, watch)
         classes = {name: claim["spec"].get("storageClassName") if claim else None for name, claim in claims.items()}
-        yield Evidence(classes, reverted, configured, refused, ignored, misspelt, warnings, stuck, pending, filled)
+    return Evidence(classes, reverted, configured, refused, ignored, misspelt, warnings, stuck, pending, filled)
 
 
 def _filled(namespace: str, name: str) -> dict[str, Any] | None:

@@ -23,12 +23,13 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.cluster.digests import digests
+from tests.cluster.runtime.fixtures_objects import ACCESS_KEY, OBJECT, PRIVATE_BUCKET, PUBLIC_BUCKET, SECRET_KEY
 from tests.modules import run_module
-from tests.real.object_store import ACCESS_KEY, PUBLIC_BUCKET, SECRET_KEY, SIGNED_BUCKET, object_store
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 HTTP, HTTPS = os.environ["KUBEVIRT_CDI_TEST_HTTP"], os.environ["KUBEVIRT_CDI_TEST_HTTPS"]
 REGISTRY = os.environ["KUBEVIRT_CDI_TEST_REGISTRY"]
+OBJECTS, OBJECTS_TLS = os.environ["KUBEVIRT_CDI_TEST_OBJECTS"], os.environ["KUBEVIRT_CDI_TEST_OBJECTS_TLS"]
 IMAGES = Path(os.environ["KUBEVIRT_CDI_TEST_IMAGES"])
 DISK_BYTES = 64 << 20
 CONFIG_MAP = Resource("", "v1", "configmaps", "ConfigMap", True)
@@ -84,7 +85,7 @@ def golden(connection: Connection, own_namespace: str) -> str:
     return own_namespace
 
 
-def of_every_source(store: str) -> list[dict[str, Any]]:
+def of_every_source() -> list[dict[str, Any]]:
     """Volumes that all hold the test disk, but for `blank` and `archive`."""
     checksum = f"sha256:{sha256_of('disk.qcow2')}"
     secured = {"url": f"{HTTPS}/auth/disk.qcow2", "secret_ref": "basic", "cert_config_map": "ca", "checksum": checksum}
@@ -92,10 +93,12 @@ def of_every_source(store: str) -> list[dict[str, Any]]:
     architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
     pod = {"url": over_tls, "cert_config_map": "ca", "platform": {"architecture": architecture}}
     node = {"url": f"docker://{REGISTRY}/container-disk:1", "pull_method": "node"}
+    s3 = {"url": f"{OBJECTS_TLS}/{PRIVATE_BUCKET}/{OBJECT}", "secret_ref": "s3", "cert_config_map": "ca"}
     sources: dict[str, dict[str, Any]] = {
         "http": {"source": {"http": secured}},
-        "s3": {"source": {"s3": {"url": f"{store}/{SIGNED_BUCKET}/disk.raw", "secret_ref": "s3"}}},
-        "gcs": {"source": {"gcs": {"url": f"{store}/{PUBLIC_BUCKET}/disk.raw"}}},
+        "s3": {"source": {"s3": s3}},
+        # Without a key, the object store answers as Google Cloud Storage's XML API does.
+        "gcs": {"source": {"gcs": {"url": f"{OBJECTS}/{PUBLIC_BUCKET}/{OBJECT}"}}},
         "registry-pod": {"source": {"registry": pod}},
         "registry-node": {"source": {"registry": node}},
         "blank": {"source": {"blank": {}}, "preallocation": True, "priority_class_name": "system-node-critical"},
@@ -122,14 +125,13 @@ def of_every_source(store: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def volumes(golden: str) -> Iterator[dict[str, dict[str, Any]]]:
+def volumes(golden: str) -> dict[str, dict[str, Any]]:
     """The results of one task, by name, and of its second run as `again`."""
-    with object_store(IMAGES) as store:
-        declared = of_every_source(store)
-        first = declare(golden, data_volumes=declared)
-        assert not first.get("failed"), first["msg"]
-        again = declare(golden, data_volumes=declared)
-        yield {"again": again, **{item["name"]: item for item in first["data_volumes"]}}
+    declared = of_every_source()
+    first = declare(golden, data_volumes=declared)
+    assert not first.get("failed"), first["msg"]
+    again = declare(golden, data_volumes=declared)
+    return {"again": again, **{item["name"]: item for item in first["data_volumes"]}}
 
 
 def test_the_second_run_changes_nothing(volumes: dict[str, dict[str, Any]]) -> None:
@@ -158,7 +160,9 @@ def test_a_blank_disk_is_preallocated(volumes: dict[str, dict[str, Any]]) -> Non
     assert volumes["blank"]["preallocation"]["applied"] is True
 
 
-def test_a_clone_by_data_source_has_the_size_of_its_source(connection, golden, volumes) -> None:
+def test_a_clone_by_data_source_has_the_size_of_its_source(
+    connection: Connection, golden: str, volumes: dict[str, dict[str, Any]]
+) -> None:
     claims = {name: connection.get(PERSISTENT_VOLUME_CLAIM, name, golden) for name in ("golden", "source-ref")}
     sizes = {claim["spec"]["resources"]["requests"]["storage"] for claim in claims.values()}
     assert len(sizes) == 1, sizes
@@ -172,7 +176,9 @@ def test_what_another_fills_is_there_when_it_is_bound(golden: str) -> None:
     assert told["failed"] and "is less than the size" in told["msg"], told.get("msg")
 
 
-def test_without_a_consumer_a_volume_waits_and_is_bound_when_that_is_said(connection, own_namespace) -> None:
+def test_without_a_consumer_a_volume_waits_and_is_bound_when_that_is_said(
+    connection: Connection, own_namespace: str
+) -> None:
     waiting = {"storage": {"size": "64Mi", "storage_class_name": "thin-wffc"}, "source": {"blank": {}}}
     bulk = [{"name": "at-once", "binding": "immediate", **waiting}, {"name": "later", **waiting}]
     made = {item["name"]: item for item in declare(own_namespace, data_volumes=bulk)["data_volumes"]}

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import time
 import uuid
@@ -25,6 +24,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.modules import run_on_cluster
+from tests.real.settings import LOCK
 
 THIN = "thin.csi.kubevirt-cdi.test"
 PLAIN = "plain.csi.kubevirt-cdi.test"
@@ -115,7 +115,7 @@ def make_snapshot_class(connection: Connection, name: str, driver: str) -> None:
     connection.create(VOLUME_SNAPSHOT_CLASS, _typed(VOLUME_SNAPSHOT_CLASS, stored), dry_run=False)
 
 
-class Bed(NamedTuple):
+class CloneSetup(NamedTuple):
     """Two namespaces, classes of the tests' own by a short name, and sources in the first namespace."""
 
     namespace: str
@@ -132,7 +132,7 @@ class Bed(NamedTuple):
 
 
 @contextlib.contextmanager
-def sources_to_clone(connection: Connection) -> Iterator[Bed]:
+def sources_to_clone(connection: Connection) -> Iterator[CloneSetup]:
     """A disk and a device with a snapshot of each, and a class for every method and each fallback."""
     mark = f"clones{uuid.uuid4().hex[:5]}"
     names = (mark, f"{mark}-other")
@@ -165,7 +165,7 @@ def sources_to_clone(connection: Connection) -> Iterator[Bed]:
         assert not result.get("failed"), result["msg"]
         snapshot(connection, mark, "golden", "golden")
         snapshot(connection, mark, "device", "device")
-        yield Bed(*names, classes)
+        yield CloneSetup(*names, classes)
     finally:
         made.remove()
         for name in names:
@@ -187,17 +187,19 @@ def warnings_about(connection: Connection, namespace: str, name: str) -> dict[st
 @contextlib.contextmanager
 def override(connection: Connection, strategy: str) -> Iterator[None]:
     """The CDI object's cloneStrategyOverride, which holds for everybody on the cluster."""
+    assert LOCK.is_alone
     name = connection.list(CDI)[0][0]["metadata"]["name"]
-    with alone():
-        connection.merge(CDI, name, None, {"spec": {"cloneStrategyOverride": strategy}}, dry_run=False)
-        try:
-            yield
-        finally:
-            connection.merge(CDI, name, None, {"spec": {"cloneStrategyOverride": None}}, dry_run=False)
+    connection.merge(CDI, name, None, {"spec": {"cloneStrategyOverride": strategy}}, dry_run=False)
+    try:
+        yield
+    finally:
+        connection.merge(CDI, name, None, {"spec": {"cloneStrategyOverride": None}}, dry_run=False)
 
 
 @contextlib.contextmanager
 def without_default_class(connection: Connection) -> Iterator[None]:
+    assert LOCK.is_alone
+
     def mark(value: str) -> None:
         annotations = {"storageclass.kubernetes.io/is-default-class": value}
         connection.merge(STORAGE_CLASS, "thin", None, {"metadata": {"annotations": annotations}}, dry_run=False)
@@ -207,15 +209,6 @@ def without_default_class(connection: Connection) -> Iterator[None]:
         yield
     finally:
         mark("true")
-
-
-@contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """No other test on this cluster changes what holds for the whole of it meanwhile."""
-    number = os.environ.get("KUBEVIRT_CDI_TEST_NUMBER", "1")
-    with open(f"/tmp/cluster-{number}.lock", "a", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _typed(resource: Any, stored: dict[str, Any]) -> dict[str, Any]:

@@ -197,9 +197,9 @@ def markdown(now: dict[Cell, str]) -> str:
         "",
         "# What CDI reads, and where it needs scratch space",
         "",
-        "Made by `tests/real/test_scratch.py`, with the same result on CDI 1.61.1 and 1.65.0: one DataVolume for each cell, its scratch",
-        "claim seen while it lived, its content compared with the image. `KUBEVIRT_CDI_TEST_WRITE_DOCS=1` writes it anew. Bold is what",
-        "differs from the documentation of OpenShift 4.2.",
+        "`tests/real/test_scratch.py` generates this page, with the same result on CDI 1.61.1 and 1.65.0. For each",
+        "cell, it creates a DataVolume, observes its scratch claim, and compares the content with the image.",
+        "`KUBEVIRT_CDI_TEST_WRITE_DOCS=1` writes the page. Bold cells differ from the OpenShift 4.2 documentation.",
         "",
         "| | " + " | ".join(ENDPOINTS) + " |",
         "|---|" + "---|" * len(ENDPOINTS),
@@ -210,9 +210,10 @@ def markdown(now: dict[Cell, str]) -> str:
 
 
 _LEGEND = (
-    "- ✓ read, and the volume has the content of the image. ✗ not read.",
-    "- \\* CDI makes a scratch claim. For an upload it always does; only an image that has to be converted (not a raw one,",
-    "  packed or not) is written to it. The files of an archive never are.",
-    "- ✗ wrong data: CDI says Succeeded, and the volume has the packed bytes as they are: what is in a registry is not unpacked.",
+    "- ✓ CDI reads the image, and the volume has the content of the image. ✗ CDI does not read the image.",
+    "- \\* CDI creates a scratch claim. For an upload, it always does, but only an image that has to be converted is",
+    "  stored there, not a raw image, compressed or not. The files of an archive are never stored there.",
+    "- ✗ wrong data: CDI reports Succeeded, but the volume contains the compressed bytes, because CDI does not",
+    "  decompress images from a registry.",
     "- HTTPS is with a private certificate authority (`cert_config_map`).",
 )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
 import uuid
@@ -28,7 +29,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 from tests.cluster.csi.faults import clear_faults, set_faults
 from tests.cluster.versions import HELPER_IMAGE
 from tests.modules import run_module
-from tests.real.clone_bed import alone, until
+from tests.real.clone_setup import until
+from tests.real.settings import LOCK
 
 HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
 HTTPS = os.environ["KUBEVIRT_CDI_TEST_HTTPS"]
@@ -90,7 +92,10 @@ def upload(path: str = IMAGE, **storage: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def storage_faults(**faults: dict[str, Any]) -> Iterator[None]:
-    with alone():
+    """Each should `match` the test's own namespaces only: other tests use the storage at the same time."""
+    with open(f"{os.environ['KUBECONFIG']}.faults", "w", encoding="utf-8") as lock:
+        # The storage driver has one list of faults.
+        fcntl.flock(lock, fcntl.LOCK_EX)
         set_faults("full", faults)
         try:
             yield
@@ -98,7 +103,7 @@ def storage_faults(**faults: dict[str, Any]) -> Iterator[None]:
             clear_faults("full")
 
 
-class Bed:
+class FaultSetup:
     """Namespaces of the tests' own, by short names, and what is made in them."""
 
     def __init__(self, connection: Connection) -> None:
@@ -189,10 +194,12 @@ class Bed:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             seen = dict(zip(faults, pool.map(lambda item: step(*item), faults.items()), strict=True))
         for name, fault in faults.items():
-            # Now and then CDI and the binder of claims collide, which takes them 15 s: another look, alone, then counts.
+            # Now and then CDI and the binder of claims collide, which takes them 15 s; and other tests take the
+            # processors. Another look, without other tests, then counts.
             for _look in range(_LOOKS_ALONE):
                 if (fault.cause or "path" in fault.options) and seen[name].seconds >= fault.within:
-                    looks = [seen[name], *seen[name].slower, step(name, fault)]
+                    with LOCK.alone_for_now():
+                        looks = [seen[name], *seen[name].slower, step(name, fault)]
                     seen[name], *seen[name].slower = sorted(looks, key=lambda each: each.seconds)
         return seen
 
