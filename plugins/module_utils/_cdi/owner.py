@@ -12,7 +12,7 @@ from .._kubernetes.client import Connection
 from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.reader import Reader
-from .._kubernetes.resources import DEPLOYMENT, HYPER_CONVERGED, OPERATOR
+from .._kubernetes.resources import HYPER_CONVERGED
 
 _HYPERCONVERGED_CDI = "cdi-kubevirt-hyperconverged"
 _HYPERCONVERGED_NAME = "kubevirt-hyperconverged"
@@ -33,7 +33,7 @@ _HYPERCONVERGED_FIELDS = {
 
 
 class Owner(t.NamedTuple):
-    """The object through which CDI is managed: its kind is HyperConverged, or one of OLM's."""
+    """The object that manages CDI: a HyperConverged, or one of the Operator Lifecycle Manager."""
 
     kind: str
     namespace: str
@@ -43,13 +43,11 @@ class Owner(t.NamedTuple):
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
-def find_operator(connection: Connection) -> Object | None:
-    """The Deployment of CDI's operator, in whatever namespace it runs."""
-    return Reader(connection).read(DEPLOYMENT, field_selector=f"metadata.name={OPERATOR}").object
-
-
 def find_hyperconverged(connection: Connection, cdis: t.Iterable[Object]) -> Owner | None:
-    """The HyperConverged of the cluster: it owns CDI without an owner reference, so its existence or the name it gives tells."""
+    """The HyperConverged that manages CDI. CDI has no owner reference to it, so it is found by listing, or by CDI's name.
+
+    For a user who cannot list HyperConvergeds, the API server decides about the write.
+    """
     for item in Reader(connection).read(HYPER_CONVERGED).items:
         return Owner(HYPER_CONVERGED.kind, item["metadata"]["namespace"], item["metadata"]["name"])
     if any(item["metadata"]["name"] == _HYPERCONVERGED_CDI for item in cdis):
@@ -58,7 +56,7 @@ def find_hyperconverged(connection: Connection, cdis: t.Iterable[Object]) -> Own
 
 
 def olm_owner(stored: Object | None) -> Owner | None:
-    """The OLM object (usually a ClusterServiceVersion) that an object belongs to."""
+    """The OLM object that an object belongs to, usually a ClusterServiceVersion."""
     metadata = (stored or {}).get("metadata") or {}
     labels = metadata.get("labels") or {}
     if "olm.owner" in labels:
@@ -73,16 +71,17 @@ def olm_owner(stored: Object | None) -> Owner | None:
     return None
 
 
-def refuse(owner: Owner | None, cdi: str, asked: t.Mapping[str, t.Any]) -> None:
-    """Raise CdiError that names the owner's field for each one asked for; `asked` is a merge patch of CDI.spec."""
+def refuse(owner: Owner | None, cdi: str, requested: t.Mapping[str, t.Any]) -> None:
+    """Raise CdiError with the owner's field for each requested field of CDI; `requested` is a merge patch of CDI.spec."""
     if owner is None:
         return
     if owner.kind != HYPER_CONVERGED.kind:
         raise CdiError(
-            f"CDI {cdi} belongs to {owner} of the Operator Lifecycle Manager, which reverts direct changes; make them there or in its Subscription."
+            f"CDI {cdi} belongs to {owner} of the Operator Lifecycle Manager, which reverts direct changes; "
+            "make the changes there or in its Subscription."
         )
     fields, operations = [], []
-    for path, value in _flat(asked):
+    for path, value in _flat(requested):
         if path in _HYPERCONVERGED_FIELDS:
             fields.append(f"spec.{_HYPERCONVERGED_FIELDS[path]} for {path}")
         else:
@@ -91,16 +90,17 @@ def refuse(owner: Owner | None, cdi: str, asked: t.Mapping[str, t.Any]) -> None:
                 "path": "/spec/" + path.replace(".", "/"),
             }
             operations.append(operation if value is None else {**operation, "value": value})
-    remedies = [f"set there {', '.join(fields)}"] if fields else []
+    remedies = [f"set on it {', '.join(fields)}"] if fields else []
     if operations:
         remedies.append(f"add to its annotation {_JSON_PATCH}: {json.dumps(operations)}")
     raise CdiError(
-        f"CDI {cdi} belongs to {owner}, which installs, upgrades and removes it and reverts direct changes; {'; '.join(remedies) or 'change that'}."
+        f"CDI {cdi} belongs to {owner}, which installs, upgrades and removes it and reverts direct changes; "
+        f"{'; '.join(remedies) or 'change that object'}."
     )
 
 
-def _flat(asked: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, t.Any]]:
-    for field, value in asked.items():
+def _flat(requested: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, t.Any]]:
+    for field, value in requested.items():
         if field == "config":
             yield from ((f"config.{key}", item) for key, item in (value or {}).items())
         else:

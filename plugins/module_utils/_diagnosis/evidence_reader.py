@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+from .._cdi.names import COMPONENT, CONTROLLER, CREATED_BY_CDI
 from .._cdi.status import active, release
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError
@@ -46,9 +47,6 @@ from .refusals import QUOTA_EXCEEDED, Room, Worker, refused_because, trial_pod, 
 from .rules import CLAIM_PENDING, CLASS_MISSING, CLONE_SOURCE_IN_USE, WORKER_REFUSED
 
 _SECONDS = 10.0
-# Labels of all that CDI makes, and of its controller's Deployment (pkg/common/common.go, v1.65.0).
-_MADE_BY_CDI = "app=containerized-data-importer"
-_CONTROLLER = "cdi.kubevirt.io=cdi-deployment"
 _PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 # More of a kind have the same fault, for all that is known.
 _MOST_READ = 3
@@ -68,11 +66,11 @@ class EvidenceReader:
         seconds = min(seconds, _SECONDS)
         reader = self._reader = self._reader.again(seconds)
         if claims is None:
-            claims = reader.try_read(PERSISTENT_VOLUME_CLAIM, self._namespace, label_selector=_MADE_BY_CDI).items
+            claims = reader.try_read(PERSISTENT_VOLUME_CLAIM, self._namespace, label_selector=CREATED_BY_CDI).items
         volumes = [volume for volume in asked_for if volume is not None]
         around = Evidence(
             reader.try_read(EVENT, self._namespace, field_selector="type=Warning").items,
-            reader.try_read(POD, self._namespace, label_selector=_MADE_BY_CDI).items,
+            reader.try_read(POD, self._namespace, label_selector=CREATED_BY_CDI).items,
             claims,
             self._snapshots(volumes),
         )
@@ -105,7 +103,7 @@ class EvidenceReader:
                 around.quotas[namespace] = quotas
         around.rooms = self._rooms(workers, seconds)
         if any(unexplained(volume, around) for volume in volumes):
-            around.controllers = self._listed(DEPLOYMENT, label_selector=_CONTROLLER)
+            around.controllers = self._listed(DEPLOYMENT, label_selector=f"{COMPONENT}={CONTROLLER}")
             unmade = [
                 volume for volume in volumes if (found := diagnose(volume, around)) and found.cause == CLAIM_MISSING
             ]
@@ -205,7 +203,7 @@ class EvidenceReader:
         return [
             item
             for name in sorted(namespaces)
-            for item in self._reader.try_read(VOLUME_SNAPSHOT, name, label_selector=_MADE_BY_CDI).items
+            for item in self._reader.try_read(VOLUME_SNAPSHOT, name, label_selector=CREATED_BY_CDI).items
         ]
 
     def _listed(
