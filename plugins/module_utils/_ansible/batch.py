@@ -18,7 +18,6 @@ from .._kubernetes.resources import Resource
 from .module import Task
 from .values import namespace_problem
 
-
 Key = tuple[str, str]
 
 
@@ -62,7 +61,7 @@ def options_of(params: dict[str, t.Any], plural: str, connection: Connection | N
         nobodys = connection is None or not connection.namespace
         items = [
             {**item, "namespace": namespace or otherwise, "by_default": nobodys and not namespace}
-            for item, namespace in zip(items, named)
+            for item, namespace in zip(items, named, strict=True)
         ]
     keys = [(item.get("namespace", ""), item["name"]) for item in items]
     twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)

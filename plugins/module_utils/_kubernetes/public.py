@@ -86,8 +86,8 @@ def without_secrets(value: t.Any, before: t.Any = None, shown_by: t.Callable[[st
             if key not in SECRET_ANNOTATIONS
         }
     if isinstance(value, list):
-        pairs = zip(value, before if isinstance(before, list) and len(before) == len(value) else [None] * len(value))
-        return [without_secrets(item, other, shown_by) for item, other in pairs]
+        others = before if isinstance(before, list) and len(before) == len(value) else [None] * len(value)
+        return [without_secrets(item, other, shown_by) for item, other in zip(value, others, strict=True)]
     if not isinstance(value, str):
         return value
     shown = shown_by(value)
