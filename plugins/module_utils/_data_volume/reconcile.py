@@ -10,11 +10,11 @@ import typing as t
 from .._kubernetes.apply import patch
 from .._kubernetes.compare import diff_of
 from .._kubernetes.errors import ApiError, CdiError
-from .._kubernetes.objects import Object, conditions
+from .._kubernetes.objects import Object
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from . import resize as growth
 from . import spec as rules
-from .drift import binds_now, wanted_of
+from .drift import binds_now, paused_since, wanted_of
 from .unfilled import never_filled
 from .volume import NOT_READ, NotRead, Outcome, Volume
 from .writes import (
@@ -69,13 +69,6 @@ def _update(run: Run, outcome: Outcome, wanted: Object) -> Outcome:
         return so_far
 
     return in_steps(outcome, lambda so_far: write_volume(run, so_far, wanted), describe, bind)
-
-
-def paused_since(stored: Object | None) -> str | None:
-    """When the import of a volume last paused after a stage, None when it is not paused."""
-    if ((stored or {}).get("status") or {}).get("phase") != "Paused":
-        return None
-    return str(conditions(stored).get("Running", {}).get("lastTransitionTime", ""))
 
 
 def _settle(run: Run, outcome: Outcome, wanted: Object, drift: rules.Drift) -> Outcome:
@@ -147,9 +140,7 @@ def _recreate(run: Run, outcome: Outcome, reason: str, unfilled: bool = False) -
 
     delete = _delete_unfilled if unfilled else _delete
     wait = () if run.task.check_mode else (await_deletion,)
-    return in_steps(
-        outcome, lambda so_far: delete(run, so_far), note_deletion, *wait, create_again, note_creation
-    )
+    return in_steps(outcome, lambda so_far: delete(run, so_far), note_deletion, *wait, create_again, note_creation)
 
 
 def _remove(run: Run, outcome: Outcome) -> Outcome:
@@ -197,7 +188,9 @@ def _delete_unfilled(run: Run, outcome: Outcome) -> Outcome:
         if stored is None:
             return outcome
         if isinstance(claim, NotRead) or not never_filled(stored, claim):
-            error = f"DataVolume {'/'.join(outcome.key)} was filled while it was about to be recreated; run the task again."
+            error = (
+                f"DataVolume {'/'.join(outcome.key)} was filled while it was about to be recreated; run the task again."
+            )
             return outcome._replace(error=error)
         outcome = outcome.with_volume(stored=stored)
         try:
