@@ -10,7 +10,7 @@ import typing as t
 
 from .._ansible.module import Task
 from .._clone.permission import refusal
-from .._clone.planner import SNAPSHOT_IN_ERROR, Plan
+from .._clone.model import SNAPSHOT_IN_ERROR, Plan
 from .._clone.prediction import Prediction, predict
 from .._diagnosis.rules import LASTING
 from .._kubernetes.client import Connection
