@@ -114,7 +114,7 @@ def test_claim_is_deleted_by_its_uid_and_recreated(
     assert (
         refused["failed"]
         and not refused["changed"]
-        and "storage.storage_class_name is thin and not plain" in refused["msg"]
+        and "storage.storage_class_name: 'thin' on the claim, 'plain' requested" in refused["msg"]
     )
     assert wire.writes() == []
     made = module(

@@ -247,7 +247,7 @@ def test_a_claim_that_is_there_is_refused_before_anything_is_written(
     wire.requests.clear()
     for check in (True, False):
         told = module("data_volume", check=check, namespace=namespace, **_volume("disk", {"wait": False})).result
-        assert told["failed"] and "set adopt_claim=true to take it with its data" in told["msg"]
+        assert told["failed"] and "set adopt_claim=true to adopt it with its data" in told["msg"]
     assert wire.writes() == []
     taken = module("data_volume", namespace=namespace, adopt_claim=True, **_volume("disk", {"wait": False})).result
     assert taken["drift"] == "adoptable"

@@ -255,7 +255,7 @@ def test_drift_is_found_by_the_claim(declare, connection: Connection, place) -> 
     other = {**VOLUMES[0], "storage": {**THIN, "storage_class_name": "plain"}}
     told = declare(other)
     assert told["failed"] and not told["changed"]
-    assert "storage.storage_class_name is thin and not plain" in told["msg"] and "on_drift=recreate" in told["msg"]
+    assert "storage.storage_class_name: 'thin' on the claim, 'plain' requested" in told["msg"] and "on_drift=recreate" in told["msg"]
     told = declare({**VOLUMES[0], "source": {"upload": {}}})
     assert told["failed"] and "source is VolumeImportSource" in told["msg"]
     claim = connection.get(PERSISTENT_VOLUME_CLAIM, "golden", place)

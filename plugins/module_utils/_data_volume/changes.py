@@ -20,7 +20,7 @@ from .preflight_volumes import LookedBefore, create_namespaces, look_before_writ
 from .reconcile import ensure
 from .volume import Key, Outcome, Outcomes, Volume, unfailed, with_errors
 from .wait_order import wait_filled
-from .writes import Collected, Run
+from .writes import Collected, Shared
 
 if t.TYPE_CHECKING:
     from .._clone.prediction import Prediction
@@ -45,7 +45,7 @@ def make(task: Task, outcomes: Outcomes, deadline: float) -> Made:
     outcomes, looked = look_before_writing(task, outcomes)
     release = _release(looked.reader) if any(map(needs_release, unfailed(outcomes))) else ""
     leaving = {key for key, outcome in outcomes.items() if not outcome.volume.present}
-    run = Run(task, release, deadline, UserReader(task.connection, task.warn, leaving), {})
+    shared = Shared(task, release, deadline, UserReader(task.connection, task.warn, leaving), {})
     predictions: dict[Key, Prediction] = {}
     rest = [volume for volume in unfailed(outcomes) if not is_settled(volume)]
     while rest:
@@ -57,13 +57,13 @@ def make(task: Task, outcomes: Outcomes, deadline: float) -> Made:
             guarded = predict_and_check(task, clones, deadline, looked.reader)
             predictions.update(guarded.predictions)
             outcomes = with_errors(outcomes, guarded.errors)
-            run = run._replace(refusals={**run.refusals, **guarded.refusals})
+            shared = shared._replace(refusals={**shared.refusals, **guarded.refusals})
         outcomes = with_errors(outcomes, create_namespaces(looked, _unfailed(outcomes, now)))
         for some in in_order(now):
-            outcomes = _written(run, with_errors(outcomes, errors_of_skipped(outcomes, some)), some)
+            outcomes = _written(shared, with_errors(outcomes, errors_of_skipped(outcomes, some)), some)
         wanted = {source_claim(volume) for volume in rest}
         outcomes = wait_filled(task, outcomes, [volume for volume in now if volume.key in wanted], deadline)
-        run = run._replace(users=run.users.again())
+        shared = shared._replace(users=shared.users.again())
     return Made(outcomes, looked, predictions)
 
 
@@ -81,20 +81,20 @@ def _release(reader: Reader) -> str:
     return str((active(objects).get("status") or {}).get("observedVersion", ""))
 
 
-def _written(run: Run, outcomes: Outcomes, volumes: list[Volume]) -> Outcomes:
+def _written(shared: Shared, outcomes: Outcomes, volumes: list[Volume]) -> Outcomes:
     """Write these volumes in parallel, but for those that have failed."""
     some = [outcomes[volume.key] for volume in volumes if not outcomes[volume.key].error]
     with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
-        return {**outcomes, **{outcome.key: outcome for outcome in pool.map(lambda each: _ensure(run, each), some)}}
+        return {**outcomes, **{outcome.key: outcome for outcome in pool.map(lambda each: _ensure(shared, each), some)}}
 
 
-def _ensure(run: Run, outcome: Outcome) -> Outcome:
+def _ensure(shared: Shared, outcome: Outcome) -> Outcome:
     """Bring a volume to its declared state, also when CDI has left only its claim."""
     if not outcome.volume.collected:
         try:
-            return ensure(run, outcome)
+            return ensure(shared, outcome)
         except Collected as exc:
             outcome = exc.outcome
     from .reconcile_collected import ensure_collected
 
-    return ensure_collected(run, outcome)
+    return ensure_collected(shared, outcome)

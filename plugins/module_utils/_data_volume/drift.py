@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._cdi.names import BIND_IMMEDIATELY
 from .._cdi.phases import NEEDS_CONSUMER, phase_of
 from .._kubernetes.compare import differs
 from .._kubernetes.managed_fields import owns_unrequested
@@ -66,8 +67,8 @@ def binds_now(wanted: Object, stored: Object) -> bool:
     """Whether a volume that waits for a consumer is to be bound without one."""
     return (
         phase_of(stored) in NEEDS_CONSUMER
-        and rules.BIND_IMMEDIATELY in annotations_of(wanted)
-        and rules.BIND_IMMEDIATELY not in annotations_of(stored)
+        and BIND_IMMEDIATELY in annotations_of(wanted)
+        and BIND_IMMEDIATELY not in annotations_of(stored)
     )
 
 
