@@ -302,7 +302,7 @@ def test_an_option_that_cdi_does_not_know_is_refused_by_one_question(
     wire.answers = _served_by("v1.64.0")
     told = module("data_volume", namespace=namespace, **_volume("disk", checked)).result
     assert told["failed"] and wire.writes() == []
-    assert "source.http.checksum is known to CDI since 1.65.0, and CDI v1.64.0 is installed" in told["msg"]
+    assert "source.http.checksum requires CDI 1.65.0, and CDI v1.64.0 is installed" in told["msg"]
     wire.answers = _served_by("v1.65.0")
     assert module("data_volume", namespace=namespace, **_volume("disk", checked)).result["changed"]
     wire.requests.clear()

@@ -126,7 +126,7 @@ def test_a_ca_for_a_registry_is_taken_from_keys_that_end_in_crt_and_of_others_it
         connection.create(CONFIG_MAP, other, own, dry_run=False)
         ran = module("data_volume", name="pem", namespace=own, **volume)
         assert any(
-            "CDI before 1.65 only takes keys that end in .crt for a registry, and its keys are ca.pem" in told
+            "for a registry, CDI before 1.65 only reads keys that end in .crt, and its keys are ca.pem" in told
             for told in ran.warnings
         ), ran.output
         assert ran.result["failed"] and ran.result["diagnosis"]["cause"] == "certificate_untrusted"

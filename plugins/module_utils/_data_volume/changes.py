@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes the volumes of a task as they are declared: looks before the first write, predicts clones, writes in parallel, and waits."""
+"""Brings the volumes of a task to their declared state: looks first, predicts clones, and writes in parallel."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _PARALLEL_WRITES = 8
 
 
 class Made(t.NamedTuple):
-    """What became of the volumes of a task, and what was known before: what was read of their sources, and how clones were predicted."""
+    """What became of the volumes of a task, what was read before they were written, and the predictions of clones."""
 
     outcomes: Outcomes
     looked: LookedBefore
@@ -38,9 +38,10 @@ class Made(t.NamedTuple):
 
 
 def make(task: Task, outcomes: Outcomes, deadline: float) -> Made:
-    """Predict and write all volumes, at once but for clones whose method can be predicted only when this task has created their sources.
+    """Predict and write the volumes that need it, all at once where possible.
 
-    `outcomes` are those of reading, with the claims that `needs_claim`.
+    A clone whose method can only be predicted when this task has created its source comes after that. `outcomes` are
+    those of reading, with the claims of volumes that `needs_claim`.
     """
     outcomes, looked = look_before_writing(task, outcomes)
     release = _release(looked.reader) if any(map(needs_release, unfailed(outcomes))) else ""

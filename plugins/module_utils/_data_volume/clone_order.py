@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of a task's volumes it will create, which of them are clones, and in which order clones and sources come. Pure rules."""
+"""Which volumes a task will create, which of them are clones, and which come before others. Pure rules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOT_CLONED = (PRE_POPULATED, CHECK_STATIC_VOLUME)
 
 
 def sources_first(volumes: list[Volume]) -> tuple[list[Volume], list[Volume]]:
-    """The volumes that can be created now, and the clones with require_clone_method whose source another of them has to be first."""
+    """The volumes that can be created now, and clones with require_clone_method that have to wait for one of them."""
     created = {volume.key for volume in volumes if will_be_created(volume)}
     later = {
         volume.key
@@ -53,20 +53,21 @@ def source_claim(volume: Volume) -> Key | None:
 
 
 def errors_of_skipped(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> dict[Key, str]:
-    """Those of `volumes` that would be cloned from one whose outcome is an error are not created: its error is theirs."""
+    """Why those of `volumes` are not created whose source is a volume that failed."""
     failed = {key: outcome.error for key, outcome in outcomes.items() if outcome.error and outcome.volume.present}
     errors = {}
     for volume in volumes:
         source = source_claim(volume)
         if source in failed and source != volume.key and will_be_created(volume):
             errors[volume.key] = (
-                f"DataVolume {volume.title} was skipped because its source failed; fix the source first: {failed[source]}"
+                f"DataVolume {volume.title} was skipped because its source failed; "
+                f"fix the source first: {failed[source]}"
             )
     return errors
 
 
 def errors_of_stuck(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> dict[Key, str]:
-    """Those of `volumes` that wait for a source that failed before it was filled are never filled: its error is theirs."""
+    """Why those of `volumes` are never filled whose source is a volume that failed before it was filled."""
     failed = {key: outcome.error for key, outcome in outcomes.items() if outcome.error and _is_unfilled(outcome.volume)}
     errors = {}
     for volume in volumes:

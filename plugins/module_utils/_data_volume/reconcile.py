@@ -182,16 +182,14 @@ def _delete(shared: Shared, outcome: Outcome) -> Outcome:
 
 def _delete_unfilled(shared: Shared, outcome: Outcome) -> Outcome:
     """CDI may fill the volume at this moment: it is deleted only as it was read, and read again if it has changed."""
-    connection, (namespace, name) = shared.task.connection, outcome.key
+    connection, (namespace, name), title = shared.task.connection, outcome.key, outcome.volume.title
     for _try in range(_TRIES):
         outcome = outcome.with_volume(claim=read_claim(shared, outcome.volume))
         stored, claim = connection.get(DATA_VOLUME, name, namespace), outcome.volume.claim
         if stored is None:
             return outcome
         if isinstance(claim, NotRead) or not never_filled(stored, claim):
-            error = (
-                f"DataVolume {'/'.join(outcome.key)} was filled while it was about to be recreated; run the task again."
-            )
+            error = f"DataVolume {title} was filled while it was about to be recreated; run the task again."
             return outcome._replace(error=error)
         outcome = outcome.with_volume(stored=stored)
         try:
@@ -199,7 +197,7 @@ def _delete_unfilled(shared: Shared, outcome: Outcome) -> Outcome:
         except ApiError as exc:
             if exc.code != 409:
                 raise
-    error = f"DataVolume {'/'.join(outcome.key)} changed {_TRIES} times while it was about to be recreated; run the task again."
+    error = f"DataVolume {title} changed {_TRIES} times while it was about to be recreated; run the task again."
     return outcome._replace(error=error)
 
 

@@ -18,7 +18,7 @@ from .volume import Outcome, Outcomes, known
 
 
 def wait_for_growth(task: Task, outcomes: t.Iterable[Outcome], namespace: str, deadline: float) -> Outcomes:
-    """Wait by one watch for volumes of a namespace that grow. Returns those that had not grown yet, with their claims as they are then."""
+    """Wait by one watch for volumes of a namespace that grow. Returns those that had yet to grow, with their claims."""
     growing = {
         outcome.key[1]: outcome for outcome in outcomes if judge_growth(known(outcome.volume.claim)).state != REACHED
     }

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every change of a volume is made of: steps, each of which sends at most one write and returns the outcome so far."""
+"""The steps of every change of a volume. A step sends at most one write, and returns the outcome so far."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Collected(Exception):
 
 
 def in_steps(outcome: Outcome, *steps: Step) -> Outcome:
-    """Each step gets the outcome of the one before. The first error is the last outcome's, which keeps what was done until then."""
+    """Each step gets the outcome of the one before. An error ends them; the outcome keeps what was done before it."""
     for step in steps:
         if outcome.error:
             break
@@ -92,7 +92,7 @@ def create(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
     claim = known(volume.claim)
     if claim is not None:
         if is_terminating(claim):
-            # CDI would take the old volume's claim for one that is in the way.
+            # CDI would report the old volume's claim as a conflict.
             until_gone(shared, volume, PERSISTENT_VOLUME_CLAIM)
         else:
             refuse_claim(volume.options, claim)

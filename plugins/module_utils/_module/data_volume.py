@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Declares DataVolumes: one LIST or GET, at most one write for each that differs, one watch for all that are waited for.
+"""Declares DataVolumes: one LIST or GET, at most one write for each that differs, one watch for all that are awaited.
 
-Ansible gives each task a process, which compiles all that it loads. What only changes need is imported when something changes.
+Each task is a process that compiles all that it imports: what only changes need is imported when something changes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def check(params: dict[str, t.Any]) -> None:
 
 
 def _checked_options(params: dict[str, t.Any], connection: Connection | None = None) -> list[dict[str, t.Any]]:
-    """The options of each volume, validated. Only the connection may show that a volume is its own source: it gives the namespace."""
+    """The options of each volume, validated. Without a connection, the default namespace is not known."""
     options = options_of(params, "data_volumes", connection)
     for each in options:
         check_volume(each)
@@ -113,7 +113,7 @@ def _is_written(outcome: Outcome) -> bool:
 
 
 def _read(task: Task, volumes: list[Volume]) -> Outcomes:
-    """Read the DataVolumes, and the claims of those for which it matters. Volumes that need no change are described as such."""
+    """Read the DataVolumes, and the claims where they matter. Volumes that need no change get the drift `none`."""
     needed = any(volume.present for volume in volumes)
     found = find(task, [volume.key for volume in volumes], DATA_VOLUME, needed=needed)
     outcomes = {volume.key: Outcome(volume, error=found.errors.get(volume.key, "")) for volume in volumes}
