@@ -1,17 +1,18 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what is around the volumes of a namespace: three LISTs, and one more for each thing that these leave open.
+"""Reads the evidence on the volumes of a namespace: three LISTs, and what these leave open.
 
-Which these are: snapshots of clones; the classes, and the drivers, of claims that are not bound; the pods that use a clone's source; the end of the
-log of a worker that seems to do nothing; what the namespace of a refused pod lets in; a trial of a claim that CDI has not made; and CDI's controller,
-when nothing else explains a volume.
+That can be: snapshots of clones; the classes and drivers of unbound claims; the pods that use the source of a clone; the end of
+the log of a silent worker; what limits the pods of a namespace that rejects a pod; a trial of a claim that CDI has not created;
+and CDI's controller, if nothing else explains a volume.
 """
 
 from __future__ import annotations
 
 import time
 import typing as t
+from dataclasses import replace
 
 from .._cdi.names import COMPONENT, CONTROLLER, CREATED_BY_CDI
 from .._cdi.status import active, release
@@ -40,14 +41,13 @@ from .._kubernetes.resources import (
 from .._storage.claims import Planned, claim_of, claim_refusal
 from .._storage.classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from .._storage.scratch import Settings
-from .diagnose import CLAIM_MISSING, claim_in_use, diagnose, may_be_silent, unexplained
-from .evidence import Evidence, RelatedObjects
-from .refusals import QUOTA_EXCEEDED, Room, Worker, refused_because, trial_pod, why_refused
-from .rules import CLAIM_PENDING, CLASS_MISSING, CLONE_SOURCE_IN_USE, WORKER_REFUSED
+from .diagnose import unexplained
+from .evidence import Evidence
+from .refusals import Room, Worker, refused_because, trial_pod, why_refused
 
 _SECONDS = 10.0
 _PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
-# More of a kind have the same fault, for all that is known.
+# So many of a kind are read: more of them probably have the same problem.
 _MOST_READ = 3
 
 
@@ -61,59 +61,46 @@ class EvidenceReader:
     def probe(
         self, asked_for: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None
     ) -> Evidence:
-        """What is around these volumes; CDI's controller only if that does not explain each of them. `claims` may be known."""
+        """The evidence on these volumes. CDI's controller is read only if nothing else explains each volume. `claims` may be known."""
         if claims is None:
             claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=CREATED_BY_CDI) or ()
         volumes = [volume for volume in asked_for if volume is not None]
-        around = Evidence(
+        evidence = Evidence(
             self._list(EVENT, self._namespace, seconds, field_selector="type=Warning") or (),
             self._list(POD, self._namespace, seconds, label_selector=CREATED_BY_CDI) or (),
-            claims,
+            tuple(claims),
             self._snapshots(volumes, seconds),
         )
-        causes: dict[str, list[Object]] = {}
-        in_use: set[str] = set()
-        for volume in volumes:
-            found = diagnose(volume, around)
-            causes.setdefault(found.cause if found else "", []).append(volume)
-            if found and found.cause == CLONE_SOURCE_IN_USE and (key := claim_in_use(found.message)):
-                in_use.add(key[0])
-        if CLASS_MISSING in causes or CLAIM_PENDING in causes:
-            around.classes = self._list(STORAGE_CLASS, None, seconds)
-        if CLAIM_PENDING in causes and around.classes:
-            around.drivers = self._drivers(seconds)
-        for namespace in sorted(in_use):
-            pods = self._list(POD, namespace, seconds)
-            if pods is not None:
-                around.users[namespace] = pods
-        silent = [pod for volume in causes.get("", ()) for pod in may_be_silent(volume, around)]
-        around.logs = {pod["metadata"]["uid"]: self._log(pod, seconds) for pod in silent[:_MOST_READ]}
-        workers = []
-        for volume in [*causes.get(WORKER_REFUSED, ()), *causes.get(QUOTA_EXCEEDED, ())]:
-            worker, namespace = (
-                RelatedObjects(volume, around).refused(volume),
-                volume["metadata"].get("namespace") or "",
-            )
-            if worker:
-                workers.append(worker)
-            elif (
-                namespace not in around.quotas
-                and (quotas := self._list(RESOURCE_QUOTA, namespace, seconds)) is not None
-            ):
-                around.quotas[namespace] = quotas
-        around.rooms = self._rooms(workers, seconds)
-        if any(unexplained(volume, around) for volume in volumes):
-            around.controllers = self._list(DEPLOYMENT, None, seconds, label_selector=f"{COMPONENT}={CONTROLLER}")
-            unmade = [
-                volume for volume in volumes if (found := diagnose(volume, around)) and found.cause == CLAIM_MISSING
-            ]
-            around.refused_claims = {
-                volume["metadata"]["uid"]: self._try_claim(volume, seconds) for volume in unmade[:_MOST_READ]
-            }
-        return around
+        missing = needs(volumes, evidence)
+        classes = self._list(STORAGE_CLASS, None, seconds) if missing.classes else None
+        evidence = replace(
+            evidence,
+            classes=classes,
+            drivers=self._drivers(seconds) if missing.drivers and classes else None,
+            users=self._by_namespace(POD, missing.users, seconds),
+            logs={pod["metadata"]["uid"]: self._log(pod, seconds) for pod in missing.silent[:_MOST_READ]},
+            quotas=self._by_namespace(RESOURCE_QUOTA, missing.quotas, seconds),
+            rooms=self._rooms(missing.workers, seconds),
+        )
+        if not any(unexplained(volume, evidence) for volume in volumes):
+            return evidence
+        controllers = self._list(DEPLOYMENT, None, seconds, label_selector=f"{COMPONENT}={CONTROLLER}")
+        evidence = replace(evidence, controllers=controllers)
+        return replace(
+            evidence,
+            refused_claims={
+                volume["metadata"]["uid"]: self._try_claim(volume, seconds)
+                for volume in without_claim(volumes, evidence)[:_MOST_READ]
+            },
+        )
+
+    def _by_namespace(self, resource: Resource, namespaces: t.Iterable[str], seconds: float) -> dict[str, list[Object]]:
+        """The objects of each namespace in which they can be read."""
+        read = {namespace: self._list(resource, namespace, seconds) for namespace in namespaces}
+        return {namespace: items for namespace, items in read.items() if items is not None}
 
     def _try_claim(self, volume: Object, seconds: float) -> str:
-        """Why the API server refuses the claim that CDI would make, by a dry run; `` when that is not known."""
+        """Why the API server rejects the claim that CDI would create, by a dry run; `` when that is unknown."""
         config = self._get(CDI_CONFIG, CONFIG_NAME, None, seconds)
         if config is None or not ({"storage", "pvc"} & set(volume.get("spec") or ())):
             return ""
@@ -135,7 +122,7 @@ class EvidenceReader:
         return ""
 
     def _drivers(self, seconds: float) -> set[str] | None:
-        """The provisioners that have registered, or have made a volume; None when they may not be read."""
+        """The provisioners that are registered, or have created a volume; None when they cannot be read."""
         drivers = self._list(CSI_DRIVER, None, seconds)
         volumes = self._list(PERSISTENT_VOLUME, None, seconds)
         if drivers is None or volumes is None:
@@ -146,7 +133,7 @@ class EvidenceReader:
         }
 
     def _rooms(self, workers: t.Sequence[Worker], seconds: float) -> dict[Worker, Room]:
-        """What is known of the namespaces that refuse pods; for pods that differ in nothing but their names once."""
+        """What limits the rejected pods in their namespaces, read once for pods that differ only in their names."""
         rooms: dict[tuple[str, ...], Room] = {}
         for worker in workers:
             key = (worker.namespace, *worker[2:])
@@ -173,7 +160,7 @@ class EvidenceReader:
         return room if why_refused(worker, room) else room._replace(trial=self._try(worker, room.resources, seconds))
 
     def _try(self, worker: Worker, resources: t.Mapping[str, t.Any], seconds: float) -> str | None:
-        """Why the API server refuses a pod like this, by a dry run; nothing when it would take it, None when that cannot be tried."""
+        """Why the API server rejects such a pod, by a dry run; `` when it accepts it, None when that cannot be tried."""
         try:
             self._until(seconds).create(POD, trial_pod(worker, resources), worker.namespace, dry_run=True)
         except ApiError as exc:
@@ -193,7 +180,7 @@ class EvidenceReader:
             return None
 
     def _log(self, pod: Object, seconds: float) -> str:
-        """The end of the log of a pod; `` when it may not be read."""
+        """The end of the log of a pod; `` when it cannot be read."""
         try:
             return self._until(seconds).log(pod["metadata"]["namespace"], pod["metadata"]["name"])
         except ApiError:
@@ -203,7 +190,7 @@ class EvidenceReader:
         return self._connection.until(time.monotonic() + min(seconds, _SECONDS))
 
     def _snapshots(self, volumes: list[Object], seconds: float) -> list[Object]:
-        """What clones are restored from; no event tells of a snapshot that fails. They are in the sources' namespaces."""
+        """The snapshots that CDI clones by, in the namespaces of the sources. No event reports that a snapshot failed."""
         cloning = [
             volume
             for volume in volumes
@@ -211,7 +198,8 @@ class EvidenceReader:
         ]
         sources = [((volume["spec"].get("source") or {}).get("pvc") or {}) for volume in cloning]
         namespaces = {
-            source.get("namespace") or volume["metadata"]["namespace"] for source, volume in zip(sources, cloning)
+            source.get("namespace") or volume["metadata"]["namespace"]
+            for source, volume in zip(sources, cloning, strict=True)
         }
         return [
             item
@@ -229,4 +217,4 @@ class EvidenceReader:
         except ApiError as exc:
             if exc.code == 403:
                 self._refused.add((resource, namespace))
-            return None  # It only says more about what is told anyway.
+            return None  # It only adds detail.

@@ -20,9 +20,20 @@ _AT_ONCE = 0.0
 _STATUS = r"(?:got|HTTP status:|status code:?|StatusCode:|response code:?|error code:?) ?"
 # Causes of which more is read.
 CLASS_MISSING, CLAIM_PENDING, CLONE_SOURCE_IN_USE = "storage_class_missing", "claim_pending", "clone_source_in_use"
+CLAIM_MISSING = "claim_missing"
 WORKER_REFUSED, STORAGE_FULL, TRANSFER_BROKEN = "worker_refused", "storage_full", "transfer_broken"
 # Annotations of an upload's claim: the SHA-256 of the file that is sent and since when, and of the file that CDI has taken.
 INTENDED, BEGUN, UPLOADED = "kubevirt.cdi/upload-sha256", "kubevirt.cdi/upload-begun", "kubevirt.cdi/uploaded-sha256"
+
+
+class Diagnosis(t.NamedTuple):
+    """What is wrong: a code, what was said, what helps; the seconds for which it has to last to be a failure, None if it never is; since when it is so."""
+
+    cause: str
+    message: str
+    remedy: str
+    grace: float | None = None
+    since: str = ""
 
 
 class Rule(t.NamedTuple):

@@ -131,7 +131,7 @@ def test_a_volume_that_is_no_clone_has_no_method_whatever_its_annotations_say() 
 def test_a_method_that_nobody_chose_or_recorded_is_not_made_up() -> None:
     assert explain(clone_facts(CLONE, _claim()), "copy", "copy", "thin") == "CDI has recorded no clone method."
     forced = {**clone_facts(CLONE, _claim(cloneType="copy")), "forced": True}
-    assert explain(forced, "copy", "copy", "thin").startswith("The annotation cdi.kubevirt.io/cloneType asked for it")
+    assert explain(forced, "copy", "copy", "thin").startswith("The annotation cdi.kubevirt.io/cloneType requested it")
 
 
 def test_a_copy_without_a_reason_is_explained_by_the_settings() -> None:
