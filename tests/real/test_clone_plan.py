@@ -1,15 +1,14 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prediction equals observation: many clones are predicted, made, and compared with what the real CDI did."""
+"""Predicts and creates many clones, and compares the predictions with what CDI does."""
 
 from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -24,7 +23,6 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.reader im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     EVENT,
-    NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
     VOLUME_SNAPSHOT_CLASS,
     Resource,
@@ -39,26 +37,27 @@ from tests.real.clone_setup import (
     override,
     snapshot,
 )
+from tests.real.objects import Lookup, create, new_namespace, until
 
 _SIZES = {"same": "64Mi", "larger": "96Mi", "smaller": "32Mi", "none": None}
 _OBSERVED_WITHIN = 90.0
 _ENDED_WITHIN = 150.0
-# How it is said of a method that was forced, and so tried.
+# The messages of drivers when a method is forced.
 _WORDS_OF_DRIVERS = {
     model.INCOMPATIBLE_MODES: ("must have the same volume mode", "modifies the mode of the source volume"),
     model.NO_EXPANSION: ("the storageclass that provisions the pvc must support resize",),
     model.INCOMPATIBLE_PROVISIONERS: ("claim in dataSource not bound or invalid", "CSI driver does not support"),
 }
-# CDI's own words for a target that is too small; ours name both sizes as users write them.
+# The words of CDI for a target that is too small; the collection names both sizes.
 _TOO_SMALL = "target resources requests storage size is smaller than the source"
-# Events of type Warning that tell of no error: of what has not begun, of a source that is busy for now, and of an end.
+# Warning events that are not errors: not started, waiting for a source in use, and ended.
 _NO_ERRORS = ("Unschedulable", "CloneSourceInUse", "Completed", "Pending")
-# Nor that a pod could not be asked yet how far it is, and that two controllers wrote at once.
+# Messages that are not errors: the progress of a pod is not available yet, and a conflict of two controllers.
 _NO_MATTER = ("/metrics", "the object has been modified")
 
 
 class CloneSetup(NamedTuple):
-    """What the cases choose from: classes and sources by a short name."""
+    """The namespace, and the classes and sources of the cases by their short names."""
 
     namespace: str
     classes: dict[str, str]
@@ -74,7 +73,7 @@ class Case(NamedTuple):
     forced: str
 
     def volume(self, name: str, setup: CloneSetup) -> dict[str, Any]:
-        asked = {
+        storage = {
             "size": _SIZES[self.size],
             "storage_class_name": setup.classes[self.target_class],
             "volume_mode": None if self.mode == "none" else self.mode,
@@ -84,14 +83,20 @@ class Case(NamedTuple):
         forced = {"cdi.kubevirt.io/cloneType": self.forced} if self.forced else {}
         kind = setup.sources[self.source]["kind"]
         source = {kind: {"name": setup.sources[self.source]["name"], "namespace": setup.namespace}}
-        options = {"name": name, "namespace": setup.namespace, "source": source, "annotations": forced, self.by: asked}
+        options = {
+            "name": name,
+            "namespace": setup.namespace,
+            "source": source,
+            "annotations": forced,
+            self.by: storage,
+        }
         return rules.desired({**defaults, **options})
 
 
 class Seen(NamedTuple):
-    """What CDI has said of a clone: its method, the DataVolume's phase, and every error that was there at some time.
+    """What CDI has reported on a clone: its method, the phase of the DataVolume, and all errors so far.
 
-    `of_helpers` is what was said of pods and claims on the way, most of which heals.
+    `of_helpers` has messages about temporary pods and claims, most of which are transient.
     """
 
     method: str | None = None
@@ -103,12 +108,14 @@ class Seen(NamedTuple):
 
 @pytest.fixture(scope="module")
 def setup(connection: Connection) -> Iterator[CloneSetup]:
-    """Classes for every way to a method and to each fallback, and small sources of each kind."""
-    mark = f"plan{uuid.uuid4().hex[:5]}"
-    metadata = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": mark}}
-    connection.create(NAMESPACE, metadata, dry_run=False)
+    """A class for each method and each fallback, and small sources of each kind."""
+    with new_namespace(connection, "plan") as namespace:
+        yield from _setup(connection, namespace)
+
+
+def _setup(connection: Connection, mark: str) -> Iterator[CloneSetup]:
     made = StorageClasses(connection, mark)
-    # It comes after `thin` by name, so CDI chooses it nowhere by itself.
+    # Its name comes after `thin`, so CDI never chooses it by default.
     second = f"zz-{mark}"
     make_snapshot_class(connection, second, THIN)
     try:
@@ -140,33 +147,24 @@ def setup(connection: Connection) -> Iterator[CloneSetup]:
     finally:
         made.remove()
         connection.delete(VOLUME_SNAPSHOT_CLASS, second, dry_run=False)
-        connection.delete(NAMESPACE, mark, dry_run=False)
 
 
 def _blank(connection: Connection, namespace: str, name: str, storage_class: str, mode: str) -> None:
-    asked = {"resources": {"requests": {"storage": "64Mi"}}, "storageClassName": storage_class, "volumeMode": mode}
-    body = {
-        "apiVersion": DATA_VOLUME.api_version,
-        "kind": "DataVolume",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": {"source": {"blank": {}}, "storage": asked},
-    }
-    connection.create(DATA_VOLUME, body, namespace, dry_run=False)
+    storage = {"resources": {"requests": {"storage": "64Mi"}}, "storageClassName": storage_class, "volumeMode": mode}
+    create(connection, DATA_VOLUME, name, namespace, spec={"source": {"blank": {}}, "storage": storage})
 
 
 def _wait_succeeded(connection: Connection, namespace: str, names: list[str]) -> None:
-    deadline = time.monotonic() + 120
-    while True:
+    def succeeded() -> bool:
         items, _version = connection.list(DATA_VOLUME, namespace)
         phases = {item["metadata"]["name"]: (item.get("status") or {}).get("phase") for item in items}
-        if all(phases[name] == "Succeeded" for name in names):
-            return
-        assert time.monotonic() < deadline, phases
-        time.sleep(0.5)
+        return all(phases[name] == "Succeeded" for name in names)
+
+    until(succeeded, 120, f"{', '.join(names)} are not Succeeded")
 
 
 def _cases(setup: CloneSetup) -> list[Case]:
-    """Each source to each class, the rest drawn: the same cases in every run."""
+    """Each source to each class, the other properties random, but the same in every run."""
     draw = random.Random(20260831)
     cases = []
     for source in setup.sources:
@@ -174,7 +172,7 @@ def _cases(setup: CloneSetup) -> list[Case]:
             mode = draw.choice(["none", "Filesystem", "Filesystem", "Block"])
             size = draw.choice(["same", "same", "larger", "larger", "none", "smaller"])
             by = "pvc" if size != "none" and draw.random() < 0.3 else "storage"
-            # Nothing serves that class: what comes after the choice of a method cannot be seen.
+            # This class has no driver: only the choice of the method is observable.
             size = "same" if target_class == "no-driver" else size
             forced = draw.choice(["", "", "", "", "", "", "", "copy", "csi-clone", "snapshot"])
             cases.append(Case(source, target_class, mode, size, by, forced))
@@ -183,11 +181,11 @@ def _cases(setup: CloneSetup) -> list[Case]:
 
 def test_prediction_equals_observation_in_every_generated_case(
     connection: Connection,
-    lookup: Callable[..., list[dict[str, Any]]],
+    lookup: Lookup,
     setup: CloneSetup,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """66 clones without an override; nothing is left out of the comparison, and many are followed to their end."""
+    """66 clones without an override, all of them compared, and many observed until they end."""
     cases = _cases(setup)
     assert len(cases) >= 40
     rows = _compare(connection, lookup, setup, cases, "p", to_the_end=True)
@@ -210,7 +208,7 @@ def test_prediction_equals_observation_in_every_generated_case(
 @pytest.mark.parametrize("strategy", ["copy", "snapshot", "csi-clone"])
 def test_prediction_equals_observation_under_an_override(
     connection: Connection,
-    lookup: Callable[..., list[dict[str, Any]]],
+    lookup: Lookup,
     setup: CloneSetup,
     capsys: pytest.CaptureFixture[str],
     strategy: str,
@@ -230,14 +228,14 @@ def test_prediction_equals_observation_under_an_override(
 
 def _compare(
     connection: Connection,
-    lookup: Callable[..., list[dict[str, Any]]],
+    lookup: Lookup,
     setup: CloneSetup,
     cases: list[Case],
     mark: str,
     *,
     to_the_end: bool = False,
 ) -> list[dict[str, Any]]:
-    """Foresee all, then make all, and delete each when CDI has said what it does with it, some only at their end."""
+    """Predict and create all clones. Delete each when CDI has reported its method, some only when they end."""
     volumes = {f"{mark}-{number}": case.volume(f"{mark}-{number}", setup) for number, case in enumerate(cases)}
     predictions = dict(zip(volumes, predict(Reader(connection), list(volumes.values())), strict=True))
     plans = {name: prediction.plan for name, prediction in predictions.items() if prediction}
@@ -255,7 +253,7 @@ def _compare(
     left = dict.fromkeys(volumes, time.monotonic() + _OBSERVED_WITHIN)
     left.update(dict.fromkeys(awaited, time.monotonic() + _ENDED_WITHIN))
     while left:
-        time.sleep(2.1)  # As long as the lookup keeps an answer.
+        time.sleep(2.1)  # The lookup caches its results for this time.
         seen.update(_look(connection, lookup, setup.namespace, {name: seen[name] for name in left}))
         for name, deadline in list(left.items()):
             if _over(plans[name], expected[name], seen[name], name in awaited) or time.monotonic() > deadline:
@@ -263,7 +261,7 @@ def _compare(
                 del left[name]
     rows = []
     for (name, plan), case in zip(plans.items(), cases, strict=True):
-        # Of the others it is not waited for what becomes of them.
+        # The test does not wait for the end of the others.
         end = True if name in awaited else False if expected[name] else None
         ended = None if end is None else seen[name].phase == "Succeeded"
         observed = (seen[name].method, seen[name].fallback_reason, _error(expected[name], seen[name]), ended)
@@ -273,7 +271,7 @@ def _compare(
 
 
 def _expected(plan: model.Plan, case: Case) -> str | None:
-    """The predicted error, and those of drivers, which nothing in the API predicts."""
+    """The predicted error, or an error of a driver, which the API does not predict."""
     if plan.error is None and plan.method == model.CSI_CLONE and case.target_class.startswith("plain"):
         return "CSI driver does not support clone operations"
     if plan.error is None and "to class block-only, the first class of the driver by name" in plan.reason:
@@ -282,7 +280,7 @@ def _expected(plan: model.Plan, case: Case) -> str | None:
 
 
 def _awaited(plans: dict[str, model.Plan], cases: list[Case], expected: dict[str, str | None]) -> set[str]:
-    """The clones whose end is waited for: those that will succeed, but of the slow copies only two for each reason."""
+    """The clones to wait for: those that will succeed, but only two of the slow copies for each reason."""
     awaited, copies = set(), Counter[str | None]()
     for (name, plan), case in zip(plans.items(), cases, strict=True):
         if expected[name] or plan.method is None or case.target_class == "no-driver":
@@ -303,7 +301,7 @@ def _over(plan: model.Plan, expected: str | None, seen: Seen, awaited: bool) -> 
 
 
 def _error(expected: str | None, seen: Seen) -> str | None:
-    """The expected error if CDI or the driver has told it, else the first that was told of a clone without success."""
+    """The expected error if CDI or the driver reports it, else the first error of a clone without success."""
     words = (
         (_TOO_SMALL,) if model.SMALLER_THAN in (expected or "") else _WORDS_OF_DRIVERS.get(expected or "", (expected,))
     )
@@ -312,10 +310,8 @@ def _error(expected: str | None, seen: Seen) -> str | None:
     return None if seen.phase == "Succeeded" else next(iter(seen.errors), None)
 
 
-def _look(
-    connection: Connection, lookup: Callable[..., list[dict[str, Any]]], namespace: str, before: dict[str, Seen]
-) -> dict[str, Seen]:
-    """What CDI itself says of each clone now, and that the lookup says the same. What that only predicts counts for nothing."""
+def _look(connection: Connection, lookup: Lookup, namespace: str, before: dict[str, Seen]) -> dict[str, Seen]:
+    """What CDI reports on each clone now. The lookup must agree, except for its predictions."""
     answers = lookup(*[f"{namespace}/{name}" for name in before])
     volumes, claims = (_by_name(connection, kind, namespace) for kind in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM))
     warnings = _warnings(connection, namespace)
@@ -325,20 +321,20 @@ def _look(
         recorded = annotations_of(claims.get(name))
         method = reason = None
         if answer["observed"]:
-            # Before that the annotation may be no more than a wish.
+            # Before that, the annotation may be only a request.
             method, reason = (recorded.get(f"cdi.kubevirt.io/{key}") for key in ("cloneType", "cloneFallbackReason"))
             assert (answer["method"], answer["fallback_reason"]) == (method, reason), answer
         failed = [text for text in conditions(volumes.get(name)).values() if "Failed" in text.get("reason", "")]
-        told = [recorded.get("cdi.kubevirt.io/cloneError"), *warnings.get(name, [])]
-        told += [text.get("message") for text in failed]
-        now = [text for text in told if text and not any(words in text for words in _NO_MATTER)]
+        texts = [recorded.get("cdi.kubevirt.io/cloneError"), *warnings.get(name, [])]
+        texts += [text.get("message") for text in failed]
+        now = [text for text in texts if text and not any(words in text for words in _NO_MATTER)]
         errors = dict.fromkeys([*before[name].errors, *now])
         phase = (volumes.get(name, {}).get("status") or {}).get("phase")
-        # The reason for a copy is a warning, too, and comes before CDI has recorded it.
+        # The reason for a copy is also a warning, and appears before CDI records it.
         own = tuple(text for text in errors if text != reason)
-        # What becomes a claim has that one's uid in its name, and CDI does not repeat all that is said of it.
+        # Temporary objects have the uid of the claim in their names. CDI does not repeat all their messages.
         uid = claims[name]["metadata"]["uid"] if name in claims else None
-        of_helpers = [text for about, texts in warnings.items() if uid and uid in about for text in texts]
+        of_helpers = [text for about, said in warnings.items() if uid and uid in about for text in said]
         found[name] = Seen(method, reason, phase, own, (*before[name].of_helpers, *of_helpers))
     return found
 
@@ -360,8 +356,8 @@ def _print(capsys: pytest.CaptureFixture[str], rows: list[dict[str, Any]]) -> No
         print()
         for row in rows:
             same = "=" if row["predicted"] == row["observed"] else "DIFFERS"
-            told = row["predicted"][1] or row["predicted"][2] or ("Succeeded" if row["predicted"][3] else "")
-            print(f"{' | '.join(row['case']):75} {row['predicted'][0] or '-':9} {same} {told}")
+            outcome = row["predicted"][1] or row["predicted"][2] or ("Succeeded" if row["predicted"][3] else "")
+            print(f"{' | '.join(row['case']):75} {row['predicted'][0] or '-':9} {same} {outcome}")
             if same != "=":
                 print(f"    observed: {row['observed']}")
             if row["remedy"]:

@@ -29,9 +29,10 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.runtime.fixtures_registry import CONTAINER_DISK
-from tests.modules import Ran, run_in_process, run_on_cluster
-from tests.real.clone_setup import until, without_default_class
+from tests.modules import run_in_process, run_on_cluster
+from tests.real.clone_setup import without_default_class
 from tests.real.conftest import MANIFEST
+from tests.real.objects import Lookup, Module, Ok, existing, until
 from tests.real.scratch_setup import ScratchWatch, cdi_config, effective, namespace_of_its_own
 from tests.real.test_data_in_use import mount
 from tests.real.uploads import Images, namespace_of
@@ -64,7 +65,7 @@ def test_the_installation_has_started_each_component_once(connection: Connection
         name: item["metadata"]["annotations"]["deployment.kubernetes.io/revision"] for name, item in deployments.items()
     }
     assert revisions == dict.fromkeys(("cdi-operator", "cdi-apiserver", "cdi-deployment", "cdi-uploadproxy"), "1")
-    assert connection.get(CDI, "cdi")["spec"]["infra"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert existing(connection, CDI, "cdi")["spec"]["infra"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
 
 
 def test_the_whole_site_runs_and_changes_nothing_the_second_time() -> None:
@@ -88,7 +89,7 @@ def test_the_whole_site_runs_and_changes_nothing_the_second_time() -> None:
 
 
 def test_without_a_class_that_exists_scratch_space_is_of_the_default_class_and_then_of_the_targets_own(
-    connection: Connection, ok: Callable[..., dict[str, Any]]
+    connection: Connection, ok: Ok
 ) -> None:
     """CDI 1.65 leaves the default class out of account (config-controller.go, v1.61.1 and v1.65.0)."""
     volume = {"source": VOLUMES[0]["source"], "storage": {**THIN, "storage_class_name": "plain"}}
@@ -113,14 +114,14 @@ def test_without_a_class_that_exists_scratch_space_is_of_the_default_class_and_t
 
 
 def test_a_ca_for_a_registry_is_taken_from_keys_that_end_in_crt_and_of_others_it_is_said(
-    connection: Connection, module: Callable[..., Ran], ok: Callable[..., dict[str, Any]]
+    connection: Connection, module: Module, ok: Ok
 ) -> None:
     """CDI 1.65 takes `.pem`, too (registry-datasource.go, v1.61.1 and v1.65.0)."""
     address = os.environ["KUBEVIRT_CDI_TEST_HTTPS"].removeprefix("https://")
     registry = {"url": f"docker://{address}/{CONTAINER_DISK[0]}:{CONTAINER_DISK[1]}", "cert_config_map": "pem"}
     volume = {"source": {"registry": registry}, "storage": THIN}
     with namespace_of_its_own(connection) as own:
-        authority = connection.get(CONFIG_MAP, "ca", own)["data"]["ca.crt"]
+        authority = existing(connection, CONFIG_MAP, "ca", own)["data"]["ca.crt"]
         other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pem"}, "data": {"ca.pem": authority}}
         connection.create(CONFIG_MAP, other, own, dry_run=False)
         ran = module("data_volume", name="pem", namespace=own, **volume)
@@ -141,7 +142,7 @@ def place(connection: Connection) -> Iterator[str]:
 
 
 @pytest.fixture
-def declare(place: str, module: Callable[..., Ran]) -> Callable[..., dict[str, Any]]:
+def declare(place: str, module: Module) -> Ok:
     """Declares volumes, and returns the result, by name when it is a list."""
 
     def run(volumes: list[dict[str, Any]] | dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -170,7 +171,7 @@ def _is_collected(connection: Connection, place: str, name: str) -> bool:
 
 
 def test_a_volume_that_is_collected_while_it_is_waited_for_has_succeeded(
-    connection: Connection, ok: Callable[..., dict[str, Any]], declare, place, upload
+    connection: Connection, ok: Ok, declare, place, upload
 ) -> None:
     """CDI deletes it in the moment in which it has succeeded."""
     ok("cdi_config", data_volume_ttl_seconds=0)
@@ -184,7 +185,7 @@ def test_a_volume_that_is_collected_while_it_is_waited_for_has_succeeded(
     until(lambda: all(_is_collected(connection, place, name) for name in ALL), 60, "not all DataVolumes are collected")
 
 
-def test_the_second_run_changes_nothing(declare, ok: Callable[..., dict[str, Any]], upload) -> None:
+def test_the_second_run_changes_nothing(declare, ok: Ok, upload) -> None:
     again = declare([*VOLUMES, *CLONES])
     assert not any(item["changed"] for item in again.values())
     assert all(
@@ -203,16 +204,14 @@ def test_the_data_are_there(digest: Callable[..., str], place, declare, images: 
     assert digest(place, "uploaded", images.size) == images.sha256
 
 
-def test_what_their_disks_occupy_is_measured(declare, ok: Callable[..., dict[str, Any]], place) -> None:
+def test_what_their_disks_occupy_is_measured(declare, ok: Ok, place) -> None:
     measured = declare({**VOLUMES[0]}, verify_allocation=True)
     assert not measured["changed"] and measured["collected"], measured
     told = ok("data_volume_info", namespace=place, name="golden", verify_allocation=True)["data_volumes"][0]
     assert measured["allocation"]["allocated_bytes"] > 0 and measured["allocation"] == told["allocation"], told
 
 
-def test_info_and_lookup_tell_of_them(
-    ok: Callable[..., dict[str, Any]], lookup: Callable[..., list[dict[str, Any]]], place
-) -> None:
+def test_info_and_lookup_tell_of_them(ok: Ok, lookup: Lookup, place) -> None:
     told = {item["name"]: item for item in ok("data_volume_info", namespace=place)["data_volumes"]}
     assert sorted(told) == sorted(ALL)
     assert all(
@@ -266,7 +265,7 @@ def test_drift_is_found_by_the_claim(declare, connection: Connection, place) -> 
 def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(
     declare, connection: Connection, place
 ) -> None:
-    before = connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"]
+    before = existing(connection, PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"]
     anew = {**CLONES[2], "storage": THIN, "on_drift": "recreate"}
     for change, refusal in (
         (
@@ -280,7 +279,7 @@ def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(
         for check in (True, False):
             refused = declare({**anew, **change}, check=check)
             assert refused["failed"] and not refused["changed"] and refusal in refused["msg"], refused
-    assert connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"] == before
+    assert existing(connection, PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"] == before
 
 
 def test_a_collected_volume_grows(declare, connection: Connection, place) -> None:
@@ -288,7 +287,10 @@ def test_a_collected_volume_grows(declare, connection: Connection, place) -> Non
     grown = declare(larger)
     assert not grown.get("failed"), grown
     assert grown["changed"] and grown["drift"] == "growable" and grown["collected"]
-    assert parse(connection.get(PERSISTENT_VOLUME_CLAIM, "device", place)["status"]["capacity"]["storage"]) >= 192 << 20
+    assert (
+        parse(existing(connection, PERSISTENT_VOLUME_CLAIM, "device", place)["status"]["capacity"]["storage"])
+        >= 192 << 20
+    )
     assert not declare(larger)["changed"]
 
 
@@ -306,7 +308,9 @@ def test_a_collected_volume_that_cannot_grow_is_made_anew_when_that_is_said(
     assert not made.get("failed"), made
     assert (made["changed"], made["drift"], made["phase"]) == (True, "recreate", "Succeeded")
     assert (
-        parse(connection.get(PERSISTENT_VOLUME_CLAIM, "by-csi", place)["spec"]["resources"]["requests"]["storage"])
+        parse(
+            existing(connection, PERSISTENT_VOLUME_CLAIM, "by-csi", place)["spec"]["resources"]["requests"]["storage"]
+        )
         >= 192 << 20
     )
     until(lambda: _is_collected(connection, place, "by-csi"), 30, "the new DataVolume is not collected")
@@ -314,20 +318,20 @@ def test_a_collected_volume_that_cannot_grow_is_made_anew_when_that_is_said(
 
 
 def test_a_collected_volume_is_made_anew_when_that_is_said(declare, connection: Connection, place) -> None:
-    before = connection.get(PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"]
+    before = existing(connection, PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"]
     other = {**VOLUMES[2], "storage": {**THIN, "storage_class_name": "thin"}, "on_drift": "recreate"}
     assert declare(other, check=True)["drift"] == "recreate"
-    assert connection.get(PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"] == before
+    assert existing(connection, PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"] == before
     made = declare(other)
     assert not made.get("failed"), made
     assert (made["drift"], made["phase"]) == ("recreate", "Succeeded")
-    assert connection.get(PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"] != before
+    assert existing(connection, PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"] != before
     until(lambda: _is_collected(connection, place, "blank"), 30, "the new DataVolume is not collected")
     assert not declare(other)["changed"]
 
 
 def test_another_file_replaces_a_collected_upload_when_that_is_said(
-    ok: Callable[..., dict[str, Any]], module: Callable[..., Ran], connection: Connection, place, upload, images: Images
+    ok: Ok, module: Module, connection: Connection, place, upload, images: Images
 ) -> None:
     other = {**upload, "path": images.iso}
     refused = module("volume_upload", **other).result
@@ -348,13 +352,14 @@ def test_a_collected_volume_is_cloned(declare, connection: Connection, place, di
 
 
 def test_a_collected_volume_that_a_pod_uses_stays(
-    declare, module: Callable[..., Ran], connection: Connection, place, upload, images: Images
+    declare, module: Module, connection: Connection, place, upload, images: Images
 ) -> None:
     """Of volumes and uploads alike: neither is deleted or made anew, also not by a prediction."""
     for name in ("of-collected", "uploaded"):
         mount(connection, place, f"uses-{name}", name)
     before = [
-        connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"] for name in ("of-collected", "uploaded")
+        existing(connection, PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"]
+        for name in ("of-collected", "uploaded")
     ]
     other = {
         **CLONES[0],
@@ -377,7 +382,8 @@ def test_a_collected_volume_that_a_pod_uses_stays(
             refused["failed"] and not refused["changed"] and f"is in use by pod {place}/uses-uploaded" in refused["msg"]
         ), refused
     assert before == [
-        connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"] for name in ("of-collected", "uploaded")
+        existing(connection, PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"]
+        for name in ("of-collected", "uploaded")
     ]
     for name in ("of-collected", "uploaded"):
         connection.delete(POD, f"uses-{name}", place, dry_run=False)
@@ -408,7 +414,7 @@ def late(connection: Connection, place: str, images: Images) -> dict[str, dict[s
     sent = {"name": "late-upload", "path": images.disks["qcow2"], "storage": {"storage_class_name": "thin"}}
     with cdi_config(connection, dataVolumeTTLSeconds=3600):
         until(
-            lambda: connection.get(CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 3600,
+            lambda: existing(connection, CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 3600,
             30,
             "the setting is not in effect",
         )
@@ -416,7 +422,7 @@ def late(connection: Connection, place: str, images: Images) -> dict[str, dict[s
         assert not made.get("failed") and not any(item["collected"] for item in made["data_volumes"]), made
         assert not run_on_cluster("volume_upload", namespace=place, **sent).result.get("failed")
     until(
-        lambda: connection.get(CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 0,
+        lambda: existing(connection, CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 0,
         30,
         "the setting is not in effect",
     )
@@ -440,7 +446,7 @@ def late(connection: Connection, place: str, images: Images) -> dict[str, dict[s
 def test_a_volume_that_is_collected_before_it_is_written_is_no_error(
     late, connection: Connection, place, monkeypatch, name, request_, change, expected
 ) -> None:
-    before = connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"]
+    before = existing(connection, PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"]
     send, asked = getattr(Connection, request_), []
 
     def sent(own: Connection, *arguments: Any, **options: Any) -> Any:
@@ -466,11 +472,11 @@ def test_a_volume_that_is_collected_before_it_is_written_is_no_error(
 
 
 def test_after_an_upgrade_the_collected_volumes_are_still_unchanged(
-    ok: Callable[..., dict[str, Any]], connection: Connection, declare, place
+    ok: Ok, connection: Connection, declare, place
 ) -> None:
     upgraded = ok("cdi", manifest=NEWEST)
     assert upgraded["version"] == {"from": "v1.61.1", "to": "v1.65.0"}
-    assert connection.get(CDI, "cdi")["status"]["observedVersion"] == "v1.65.0"
+    assert existing(connection, CDI, "cdi")["status"]["observedVersion"] == "v1.65.0"
     again = declare([VOLUMES[0], *CLONES[:2]])
     assert not any(item["changed"] for item in again.values()) and all(item["collected"] for item in again.values())
     ok("cdi_config", data_volume_ttl_seconds=-1)

@@ -21,6 +21,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import transfer as _upload_transport
 
+from tests.real.objects import existing
 from tests.real.uploads import THIN, ForeignProxy, Images, upload_here
 
 
@@ -97,7 +98,7 @@ def test_nothing_is_deleted_for_a_file_that_there_is_no_way_for(
         for resource in (ROLE, ROLE_BINDING):
             connection.delete(resource, namespace, "cdi", dry_run=False)
     assert refused["failed"] and 'grant "get" and "create" on pods/portforward' in refused["msg"], refused["msg"]
-    assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"] == before["metadata"]["uid"]
+    assert existing(connection, DATA_VOLUME, "disk", namespace)["metadata"]["uid"] == before["metadata"]["uid"]
 
 
 @pytest.fixture

@@ -301,8 +301,8 @@ def test_a_thousand_volumes_are_diagnosed_in_no_time(said: str) -> None:
     claims = [objects.item(uid.format(1), uid.format(0), "DataVolume") for uid in uids]
     claims += [objects.item(uid.format(2), uid.format(1)) for uid in uids]
     events = [objects.event(uid.format(2), "ProvisioningFailed", said) for uid in uids]
-    started = time.monotonic()
+    started = time.process_time()
     around = Evidence(events, (), claims)
     for uid in uids:
         assert objects.cause({"metadata": {"uid": uid.format(0)}, "status": {"phase": "Pending"}}, around)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2
