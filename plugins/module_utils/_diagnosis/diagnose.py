@@ -49,6 +49,12 @@ _NO_WORKER = "Populator is running"
 _STALLED_SECONDS = 15.0
 
 
+def moved(stored: Object | None) -> t.Hashable:
+    """What changes when a volume makes progress."""
+    status = (stored or {}).get("status") or {}
+    return status.get("phase"), status.get("progress")
+
+
 def judge(
     volume: t.Mapping[str, t.Any], stored: Object | None, evidence: Evidence | None = None, still: float = 0
 ) -> Verdict:

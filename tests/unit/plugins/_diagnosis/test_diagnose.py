@@ -203,6 +203,13 @@ def test_a_worker_without_memory_tells_that_and_not_its_log() -> None:
     )
 
 
+def test_a_volume_moves_when_its_phase_or_its_progress_does() -> None:
+    begun, further = objects.stored("ImportInProgress"), objects.stored("ImportInProgress")
+    further["status"]["progress"] = "3.00%"
+    states = [rules.moved(stored) for stored in (None, objects.stored("Pending"), begun, further)]
+    assert len(set(states)) == 4 and rules.moved(objects.stored("Pending", 1, Running={"reason": "x"})) == states[1]
+
+
 def test_what_is_told_is_short_on_one_line_and_without_secrets() -> None:
     message = f"Get\n https://me:p@ss@host/x?token=secret&a=b :  failed {'x' * 1000}"
     told = objects.explained(objects.stored("ImportInProgress", 3, Running={"reason": "Error", "message": message}))[
