@@ -30,7 +30,8 @@ def wait_established(connection: Connection, deadline: float) -> None:
     verdict = poll_until(connection, established, deadline)
     if verdict.state != REACHED:
         raise CdiError(
-            f"The API server does not serve CRD {CUSTOM_RESOURCE_DEFINITION_NAME}: {verdict.reason}; see its conditions."
+            f"The API server does not serve CRD {CUSTOM_RESOURCE_DEFINITION_NAME}: {verdict.reason}; "
+            "check the conditions of the CRD."
         )
 
 
@@ -64,7 +65,8 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
         verdict = poll_until(connection, lambda bounded, what=what, look=look: shown(what, look(bounded)), deadline)
         if verdict.state == FAILED:
             raise CdiError(
-                f"CDI {version} is installed, but it cannot be verified that DataVolumes can be created: {verdict.reason}."
+                f"CDI {version} is installed, but it cannot be verified that DataVolumes can be created: "
+                f"{verdict.reason}."
             )
         if verdict.state != REACHED:
             raise _not_ready(task, version, namespace, what, verdict.reason)
@@ -88,7 +90,8 @@ def _try_volume(connection: Connection, namespace: str) -> ApiError | None:
 
 
 def judge_trial(error: ApiError | None) -> Verdict:
-    """Whether CDI's webhook answers. The API server checks rights before it calls the webhook, so waiting does not help there."""
+    """Whether CDI's webhook answers. The API server checks rights before it calls the webhook, so waiting does not help
+    there."""
     if error is None:
         return Verdict(REACHED)
     return Verdict(FAILED if error.code in (401, 403) else WAITING, str(error).rstrip("."))

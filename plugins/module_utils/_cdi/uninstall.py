@@ -1,7 +1,8 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Removes CDI, in an order that leaves nothing hanging. No manifest is needed: what a release installs has known names."""
+"""Removes CDI in an order in which nothing remains. No manifest is required: the objects of a release have known
+names."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ Known = tuple[Resource, Object]
 def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str, Change]:
     """Remove the data (if requested), the CDI object, and then the operator, which cleans up after it.
 
-    Returns the changes by the titles of the objects, in their order. Raises CdiError with the objects that were deleted before.
+    Returns the changes by the titles of the objects, in their order. Raises CdiError with the objects that were deleted
+    before.
     """
     connection, params = task.connection, task.params
     deadline = time.monotonic() + params["wait_timeout"]
@@ -96,8 +98,8 @@ class _Step(t.NamedTuple):
 def _steps(data: list[Known], cdis: list[Known], found: list[Known], *, wait: bool) -> list[_Step]:
     """The order of removal.
 
-    DataImportCrons go before the DataVolumes, which they would create again. The operator stays until it has cleaned up after
-    the CDI object. What that owns may go together with the operator's namespace.
+    DataImportCrons go before the DataVolumes, which they would create again. The operator stays until it has cleaned up
+    after the CDI object. What that owns may go together with the operator's namespace.
     """
     crons, volumes = ([each for each in data if each[0] is resource] for resource in (DATA_IMPORT_CRON, DATA_VOLUME))
     first = [each for each in found if each[0] in _BEFORE_CDI_IS_GONE]
@@ -111,7 +113,8 @@ def _steps(data: list[Known], cdis: list[Known], found: list[Known], *, wait: bo
 
 
 def _found(connection: Connection, namespace: str, binding: Object | None) -> list[Known]:
-    """The existing objects of a release manifest in the order of deletion: the binding, which leads to the namespace, last."""
+    """The existing objects of a release manifest in the order of deletion: the binding, which leads to the namespace,
+    last."""
     known = [
         (DEPLOYMENT, OPERATOR),
         (ROLE_BINDING, OPERATOR),
@@ -220,7 +223,8 @@ def _deleted(connection: Connection, objects: t.Iterable[Known]) -> t.Iterator[K
 
 
 def _wait_until(task: Task, step: _Step, deadline: float) -> None:
-    """Wait for the objects of a step, and show which ones. Raises CdiError with what still keeps an object at the deadline."""
+    """Wait for the objects of a step, and show which ones. Raises CdiError with what still keeps an object at the
+    deadline."""
     by_place: dict[tuple[Resource, str | None], list[str]] = {}
     for resource, item in step.awaited:
         by_place.setdefault((resource, item["metadata"].get("namespace")), []).append(item["metadata"]["name"])

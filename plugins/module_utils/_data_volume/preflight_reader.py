@@ -14,7 +14,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from .._ansible.module import Task
-from .._cdi.status import active, release
+
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.reader import Reader
@@ -30,7 +30,7 @@ from .._kubernetes.resources import (
     Resource,
 )
 from .._storage.claims import Planned, claim_of, claim_refusal, too_large, too_small, trial
-from .._storage.classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, class_problem, default_class
+from .._storage.classes import class_problem, cluster_settings
 from .._storage.scratch import Settings
 from . import preflight as rules
 from .preflight import Reference
@@ -125,15 +125,7 @@ class Preflight:
             config, cdis, profiles, classes = pool.map(_readable, reads)
         # A forbidden list is not an empty one.
         self._classes = None if classes is None or (STORAGE_CLASS, None) in reader.refused else classes
-        settings = Settings(
-            config or {}, release((active(cdis or []).get("status") or {}).get("observedVersion") or "")
-        )
-        settings.profiles = {each["metadata"]["name"]: each for each in profiles or []}
-        settings.default_class = default_class(self._classes or [], DEFAULT_CLASS)
-        settings.virtualization_class = (
-            default_class(self._classes or [], DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
-        )
-        return settings
+        return cluster_settings(config or {}, cdis or [], profiles or [], self._classes or [])
 
     def _class_problem(self, planned: Planned) -> str:
         return "" if self._classes is None else class_problem(planned, self._classes, self._persistent_volumes)

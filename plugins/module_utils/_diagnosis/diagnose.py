@@ -72,7 +72,8 @@ def judge(
 
 
 def weigh(stored: Object, evidence: Evidence | None, still: float = 0) -> Verdict | None:
-    """Whether the problem of a DataVolume, or of a claim that CDI fills without one, can heal; None without a known problem."""
+    """Whether the problem of a DataVolume, or of a claim that CDI fills without one, can heal; None without a known
+    problem."""
     found = diagnose(stored, evidence, still)
     if found is None:
         return None
@@ -83,7 +84,8 @@ def weigh(stored: Object, evidence: Evidence | None, still: float = 0) -> Verdic
 def explain(
     stored: Object | None, evidence: Evidence | None = None, *, late: bool = False, still: float = 0
 ) -> dict[str, t.Any] | None:
-    """The result key `diagnosis` of a volume: phase, cause, message, remedy and since when; None without a known problem.
+    """The result key `diagnosis` of a volume: phase, cause, message, remedy and since when; None without a known
+    problem.
 
     `late`: the volume should be further by now; `still`: the seconds without progress.
     """
@@ -140,7 +142,8 @@ def _unfinished(stored: Object, evidence: Evidence | None, still: float) -> Diag
 
 
 def _unfinished_upload(claims: t.Iterable[t.Mapping[str, str]]) -> Diagnosis | None:
-    """An upload that a client has started and not finished, by the annotations of claims. The client itself cannot be seen."""
+    """An upload that a client has started and not finished, by the annotations of claims. The client itself cannot be
+    seen."""
     begun = next((annotations for annotations in claims if INTENDED in annotations), None)
     if begun is None:
         return None

@@ -26,7 +26,8 @@ _ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error"
 _BEFORE_START = ("FailedScheduling", "FailedAttachVolume", "FailedMapVolume", "FailedMount", "FailedCreatePodSandBox")
 _OUTSIZES = 10
 _OWNED_BY = f"{PREFIX}OwnedByUID"
-# What is reported of every volume: conflicts between controllers, and pods that are created before their claims are bound.
+# What is reported of every volume: conflicts between controllers, and pods that are created before their claims are
+# bound.
 _NOISE = re.compile(
     r"the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate"
     r'|-scratch" not found|could not find [^ ]* "[^"]*-scratch"|PVC is not bound|Error starting pod|BackOff:'
@@ -137,7 +138,8 @@ class Statement(t.NamedTuple):
 
 
 class RelatedObjects:
-    """The objects that belong to a volume: its claim, the helper claims and pods in a chain of owners, and their events."""
+    """The objects that belong to a volume: its claim, the helper claims and pods in a chain of owners, and their
+    events."""
 
     def __init__(self, stored: Object, evidence: Evidence) -> None:
         self._evidence = evidence
@@ -337,7 +339,8 @@ def _last_seen(event: Object) -> str:
 
 
 def warnings_about(stored: Object, evidence: Evidence, explained: t.Mapping[str, str]) -> list[str]:
-    """The last three distinct warnings about a volume and its related objects that add to `explained`, the newest last."""
+    """The last three distinct warnings about a volume and its related objects that add to `explained`, the newest
+    last."""
     warnings: dict[str, None] = {}
     for event in RelatedObjects(stored, evidence).events:
         text = _event(event).text
@@ -360,7 +363,8 @@ def _tidy(text: str) -> str:
 
 
 def stated(condition: Object) -> Statement:
-    """The statement of a condition, whose heartbeat is when CDI changed its words (pkg/controller/datavolume/conditions.go, v1.65.0)."""
+    """The statement of a condition, whose heartbeat is when CDI changed its words
+    (pkg/controller/datavolume/conditions.go, v1.65.0)."""
     return Statement(
         condition_text(condition), since=condition.get("lastHeartbeatTime") or condition.get("lastTransitionTime") or ""
     )

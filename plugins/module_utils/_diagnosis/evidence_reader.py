@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reads the evidence on the volumes of a namespace: three LISTs, and what these leave open.
 
-That can be: snapshots of clones; the classes and drivers of unbound claims; the pods that use the source of a clone; the end of
-the log of a silent worker; what limits the pods of a namespace that rejects a pod; a trial of a claim that CDI has not created;
-and CDI's controller, if nothing else explains a volume.
+That can be: snapshots of clones; the classes and drivers of unbound claims; the pods that use the source of a clone;
+the end of the log of a silent worker; what limits the pods of a namespace that rejects a pod; a trial of a claim that
+CDI has not created; and CDI's controller, if nothing else explains a volume.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import typing as t
 from dataclasses import replace
 
 from .._cdi.names import COMPONENT, CONTROLLER, CREATED_BY_CDI
-from .._cdi.status import active, release
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError
 from .._kubernetes.objects import Object
@@ -39,10 +38,10 @@ from .._kubernetes.resources import (
     Resource,
 )
 from .._storage.claims import Planned, claim_of, claim_refusal
-from .._storage.classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
-from .._storage.scratch import Settings
+from .._storage.classes import cluster_settings
 from .diagnose import unexplained
 from .evidence import Evidence
+from .needs import needs, without_claim
 from .refusals import Room, Worker, refused_because, trial_pod, why_refused
 
 _SECONDS = 10.0
@@ -61,7 +60,8 @@ class EvidenceReader:
     def probe(
         self, asked_for: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None
     ) -> Evidence:
-        """The evidence on these volumes. CDI's controller is read only if nothing else explains each volume. `claims` may be known."""
+        """The evidence on these volumes. CDI's controller is read only if nothing else explains each volume. `claims`
+        may be known."""
         if claims is None:
             claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=CREATED_BY_CDI) or ()
         volumes = [volume for volume in asked_for if volume is not None]
@@ -104,14 +104,9 @@ class EvidenceReader:
         config = self._get(CDI_CONFIG, CONFIG_NAME, None, seconds)
         if config is None or not ({"storage", "pvc"} & set(volume.get("spec") or ())):
             return ""
-        installed = active(self._list(CDI, None, seconds) or [])
-        classes = self._list(STORAGE_CLASS, None, seconds) or []
-        settings = Settings(config, release(((installed or {}).get("status") or {}).get("observedVersion") or ""))
-        settings.profiles = {
-            each["metadata"]["name"]: each for each in self._list(STORAGE_PROFILE, None, seconds) or ()
-        }
-        settings.default_class = default_class(classes, DEFAULT_CLASS)
-        settings.virtualization_class = default_class(classes, DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
+        settings = cluster_settings(
+            config, *(self._list(resource, None, seconds) or () for resource in (CDI, STORAGE_PROFILE, STORAGE_CLASS))
+        )
         planned = Planned(volume)
         claim = claim_of(planned, settings)
         try:
@@ -160,7 +155,8 @@ class EvidenceReader:
         return room if why_refused(worker, room) else room._replace(trial=self._try(worker, room.resources, seconds))
 
     def _try(self, worker: Worker, resources: t.Mapping[str, t.Any], seconds: float) -> str | None:
-        """Why the API server rejects such a pod, by a dry run; `` when it accepts it, None when that cannot be tried."""
+        """Why the API server rejects such a pod, by a dry run; `` when it accepts it, None when that cannot be
+        tried."""
         try:
             self._until(seconds).create(POD, trial_pod(worker, resources), worker.namespace, dry_run=True)
         except ApiError as exc:
@@ -190,7 +186,8 @@ class EvidenceReader:
         return self._connection.until(time.monotonic() + min(seconds, _SECONDS))
 
     def _snapshots(self, volumes: list[Object], seconds: float) -> list[Object]:
-        """The snapshots that CDI clones by, in the namespaces of the sources. No event reports that a snapshot failed."""
+        """The snapshots that CDI clones by, in the namespaces of the sources. No event reports that a snapshot
+        failed."""
         cloning = [
             volume
             for volume in volumes

@@ -16,7 +16,8 @@ from .rules import CLAIM_MISSING, CLAIM_PENDING, CLASS_MISSING, CLONE_SOURCE_IN_
 
 
 class Needs(t.NamedTuple):
-    """`classes`, `drivers`: of the cluster. `users`, `quotas`: namespaces. `silent`: pods with a log. `workers`: rejected pods."""
+    """`classes`, `drivers`: of the cluster. `users`, `quotas`: namespaces. `silent`: pods with a log. `workers`:
+    rejected pods."""
 
     classes: bool
     drivers: bool

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the objects around a volume add to a cause that CDI's words name: what blocks it, and whether it can heal. Pure rules."""
+"""What the objects around a volume add to a cause that CDI's words name: what blocks it, and whether it can heal. Pure
+rules."""
 
 from __future__ import annotations
 
@@ -148,7 +149,8 @@ def may_be_silent(stored: Object, evidence: Evidence) -> list[Object]:
 def _silent(stored: Object, seconds: float, until: str) -> Diagnosis:
     return Diagnosis(
         "source_silent",
-        f"{no_progress(stored, seconds)}: CDI's importer sent a request to the image server and got no usable response{until}",
+        f"{no_progress(stored, seconds)}: CDI's importer sent a request to the image server and got no usable "
+        f"response{until}",
         "run `curl --location` with the URL: its redirects may form a loop, or its server does not respond",
         0.0,
     )
@@ -201,7 +203,8 @@ def _unprovisioned(diagnosis: Diagnosis, evidence: Evidence) -> Diagnosis:
 
 
 def controller_down(stored: Object, controllers: t.Sequence[Object] | None) -> Diagnosis | None:
-    """The diagnosis when CDI's controller is down, and so does and reports nothing. `controllers` None: they were not read."""
+    """The diagnosis when CDI's controller is down, and so does and reports nothing. `controllers` None: they were not
+    read."""
     if controllers is None:
         if stored.get("status"):
             return None

@@ -51,7 +51,8 @@ def run(task: Task) -> dict[str, t.Any]:
     if cdis and before is None:
         found = rules.active(cdis)["metadata"]["name"]
         raise CdiError(
-            f"name is {name}, and the CDI object of this cluster is {found}; only one CDI object can be active: set name={found}."
+            f"name is {name}, and the CDI object of this cluster is {found}; only one CDI object can be active: "
+            f"set name={found}."
         )
     installed = ((before or {}).get("status") or {}).get("observedVersion") or None
     changes: dict[str, Change] = {}
@@ -127,7 +128,8 @@ def _refuse_unknown_priority_class(task: Task, before: Object | None) -> None:
         and task.connection.get(PRIORITY_CLASS, name) is None
     ):
         raise CdiError(
-            f"priority_class is {name}, and there is no such PriorityClass; create it first, because CDI would silently use none."
+            f"priority_class is {name}, and there is no such PriorityClass; "
+            "create it first, because CDI would silently use none."
         )
 
 
@@ -150,7 +152,8 @@ def _ensure_manifest_object(task: Task, desired: Object) -> Change:
 
 
 def _ensure_cdi(task: Task, spec: Object, before: Object | None) -> Change:
-    """The CDI object. Its `spec.config` is module cdi_config's, but for what CDI needs to start: feature gates and pull secrets.
+    """The CDI object. Its `spec.config` is module cdi_config's, but for what CDI needs to start: feature gates and pull
+    secrets.
 
     These are merged in, because an apply would take away the rest of `spec.config`.
     """
@@ -175,7 +178,8 @@ def _ensure_cdi(task: Task, spec: Object, before: Object | None) -> Change:
 
 
 def _create(connection: Connection, desired: Object, config: Object) -> Object:
-    """The whole spec in one write, or CDI would run without its placement until the second one, and then start all of it anew.
+    """The whole spec in one write, or CDI would run without its placement until the second one, and then start all of
+    it anew.
 
     `config` is left to a manager of its own: whoever applies a field and later does not takes it away.
     """

@@ -26,7 +26,8 @@ SPEC = ArgumentSpec({"storage_profiles": {"type": "bool", "default": True}})
 
 
 def run(task: Task) -> dict[str, t.Any]:
-    """At most five requests. Without the right to read the CDI objects, CDIConfig still tells that CDI is there and what is in effect."""
+    """At most five requests. Without the right to read the CDI objects, CDIConfig still tells that CDI is there and
+    what is in effect."""
     connection, not_readable = task.connection, _NotReadable()
     objects = not_readable.unless_allowed(CDI, "list", lambda: connection.list(CDI)[0], [])
     stored = active(objects) or None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from .._cdi.status import release
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError
 from .._kubernetes.objects import Object
@@ -21,7 +20,6 @@ from .._kubernetes.resources import (
     STORAGE_PROFILE,
     Resource,
 )
-from .classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from .scratch import Settings, claim_name, need
 from .scratch_facts import ObservedScratch, VolumeAndClaim, scratch_facts
 
@@ -33,9 +31,11 @@ def may_need(pairs: t.Iterable[VolumeAndClaim]) -> list[VolumeAndClaim]:
 def read_settings(
     connection: Connection, pairs: t.Iterable[VolumeAndClaim], known: Settings | None = None
 ) -> Settings | None:
-    """CDIConfig, release and, for volumes that are still to be filled, storage profiles and the default class: at most four requests.
+    """CDIConfig, release and, for volumes that are still to be filled, storage profiles and the default class: at most
+    four requests.
 
-    None, without a request, when no volume can need scratch space. What may not be read is left out. No request either when they are `known`.
+    None, without a request, when no volume can need scratch space. What may not be read is left out. No request either
+    when they are `known`.
     """
     pairs = may_need(pairs)
     if not pairs:
@@ -45,24 +45,19 @@ def read_settings(
     config = _get(connection, CDI_CONFIG, CONFIG_NAME)
     if config is None:
         return None
-    versions = [(each.get("status") or {}).get("observedVersion") for each in _list(connection, CDI)]
-    settings = Settings(config, release(next(filter(None, versions), "")))
     unfilled = [pair for pair in pairs if (pair.volume.get("status") or {}).get("phase") != "Succeeded"]
-    if unfilled:
-        settings.profiles = {each["metadata"]["name"]: each for each in _list(connection, STORAGE_PROFILE)}
-    if any(_class(pair) is None for pair in unfilled):
-        classes = _list(connection, STORAGE_CLASS)
-        settings.default_class = default_class(classes, DEFAULT_CLASS)
-        settings.virtualization_class = default_class(classes, DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
-    return settings
+    return cluster_settings(
+        config,
+        _list(connection, CDI),
+        _list(connection, STORAGE_PROFILE) if unfilled else [],
+        _list(connection, STORAGE_CLASS) if any(_class(pair) is None for pair in unfilled) else [],
+    )
 
 
 def _class(pair: VolumeAndClaim) -> str | None:
     spec = pair.volume.get("spec") or {}
-    for holder in ((pair.claim or {}).get("spec"), spec.get("storage"), spec.get("pvc")):
-        if (holder or {}).get("storageClassName"):
-            return str(holder["storageClassName"])  # type: ignore[index]
-    return None
+    holders = ((pair.claim or {}).get("spec"), spec.get("storage"), spec.get("pvc"))
+    return next((holder["storageClassName"] for holder in holders if holder and holder.get("storageClassName")), None)
 
 
 def predicted_problems(settings: Settings | None, pairs: t.Iterable[VolumeAndClaim]) -> list[str]:
@@ -81,10 +76,11 @@ def look_for(
     pairs: t.Iterable[VolumeAndClaim],
     claims: t.Iterable[Object] | None = None,
 ) -> dict[tuple[str, str], ObservedScratch]:
-    """What is known of each volume's scratch claim, by the volume's namespace and name; no request when none can need it.
+    """What is known of each volume's scratch claim, by the volume's namespace and name; no request when none can need
+    it.
 
-    `claims` are all claims that there are; without them each scratch claim is read by its name. Of a claim that is gone its events tell
-    for an hour: one LIST.
+    `claims` are all claims that there are; without them each scratch claim is read by its name. Of a claim that is gone
+    its events tell for an hour: one LIST.
     """
     scratch = {_key(pair.volume): claim_name(pair.volume, pair.claim) for pair in may_need(pairs)}
     if not scratch:

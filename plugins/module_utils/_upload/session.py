@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .._ansible.module import Task
 from .._cdi.status import active, release
@@ -185,5 +185,6 @@ class Session:
                 self._settings = Settings(self.connection.get(CDI_CONFIG, CONFIG_NAME) or {}, version)
             if not class_name and self._settings.default_class is None:
                 with contextlib.suppress(ApiError):  # Who may not list classes is given the global overhead.
-                    self._settings.default_class = default_class(self.connection.list(STORAGE_CLASS)[0], DEFAULT_CLASS)
+                    default = default_class(self.connection.list(STORAGE_CLASS)[0], DEFAULT_CLASS)
+                    self._settings = replace(self._settings, default_class=default)
             return self._settings
