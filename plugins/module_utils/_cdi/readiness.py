@@ -11,6 +11,7 @@ from .._ansible.module import Task
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import API_SERVICE, CDI, CUSTOM_RESOURCE_DEFINITION, DATA_VOLUME, DEPLOYMENT, POD
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import poll_until, wait_for
@@ -98,10 +99,7 @@ def judge_trial(error: ApiError | None) -> Verdict:
 
 
 def _not_ready(task: Task, version: str, namespace: str, what: str, reason: str) -> CdiError:
-    try:
-        troubles = rules.pods_in_trouble(task.connection.list(POD, namespace)[0])
-    except ApiError:
-        troubles = []  # They only add detail.
+    troubles = rules.pods_in_trouble(Reader(task.connection).try_read(POD, namespace).items)
     return CdiError(
         f"CDI {version} is not ready after {task.params['wait_timeout']} s: {what}: {reason}. "
         + (

@@ -18,6 +18,7 @@ from .._cdi.names import COMPONENT, CONTROLLER, CREATED_BY_CDI
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
@@ -51,41 +52,44 @@ _MOST_READ = 3
 
 
 class EvidenceReader:
-    """One namespace, or all. Forbidden resources are skipped and remembered."""
+    """Reads the evidence of one namespace, or of all. Forbidden resources are skipped and remembered."""
 
     def __init__(self, connection: Connection, namespace: str | None) -> None:
         self._connection, self._namespace = connection, namespace
-        self._refused: set[tuple[Resource, str | None]] = set()
+        self._reader = Reader(connection)
 
     def probe(
         self, asked_for: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None
     ) -> Evidence:
-        """The evidence on these volumes. CDI's controller is read only if nothing else explains each volume. `claims`
-        may be known."""
+        """The evidence on these volumes. CDI's controller is read only if nothing else explains each volume.
+
+        `seconds`: the limit of each request. `claims`: all claims that CDI has created, if they are known.
+        """
+        seconds = min(seconds, _SECONDS)
+        reader = self._reader = self._reader.again(seconds)
         if claims is None:
-            claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=CREATED_BY_CDI) or ()
+            claims = reader.try_read(PERSISTENT_VOLUME_CLAIM, self._namespace, label_selector=CREATED_BY_CDI).items
         volumes = [volume for volume in asked_for if volume is not None]
         evidence = Evidence(
-            self._list(EVENT, self._namespace, seconds, field_selector="type=Warning") or (),
-            self._list(POD, self._namespace, seconds, label_selector=CREATED_BY_CDI) or (),
+            reader.try_read(EVENT, self._namespace, field_selector="type=Warning").items,
+            reader.try_read(POD, self._namespace, label_selector=CREATED_BY_CDI).items,
             tuple(claims),
-            self._snapshots(volumes, seconds),
+            self._snapshots(volumes),
         )
         missing = needs(volumes, evidence)
-        classes = self._list(STORAGE_CLASS, None, seconds) if missing.classes else None
+        classes = self._listed(STORAGE_CLASS) if missing.classes else None
         evidence = replace(
             evidence,
             classes=classes,
-            drivers=self._drivers(seconds) if missing.drivers and classes else None,
-            users=self._by_namespace(POD, missing.users, seconds),
+            drivers=self._drivers() if missing.drivers and classes else None,
+            users=self._by_namespace(POD, missing.users),
             logs={pod["metadata"]["uid"]: self._log(pod, seconds) for pod in missing.silent[:_MOST_READ]},
-            quotas=self._by_namespace(RESOURCE_QUOTA, missing.quotas, seconds),
+            quotas=self._by_namespace(RESOURCE_QUOTA, missing.quotas),
             rooms=self._rooms(missing.workers, seconds),
         )
         if not any(unexplained(volume, evidence) for volume in volumes):
             return evidence
-        controllers = self._list(DEPLOYMENT, None, seconds, label_selector=f"{COMPONENT}={CONTROLLER}")
-        evidence = replace(evidence, controllers=controllers)
+        evidence = replace(evidence, controllers=self._listed(DEPLOYMENT, label_selector=f"{COMPONENT}={CONTROLLER}"))
         return replace(
             evidence,
             refused_claims={
@@ -94,18 +98,19 @@ class EvidenceReader:
             },
         )
 
-    def _by_namespace(self, resource: Resource, namespaces: t.Iterable[str], seconds: float) -> dict[str, list[Object]]:
+    def _by_namespace(self, resource: Resource, namespaces: t.Iterable[str]) -> dict[str, list[Object]]:
         """The objects of each namespace in which they can be read."""
-        read = {namespace: self._list(resource, namespace, seconds) for namespace in namespaces}
+        read = {namespace: self._listed(resource, namespace) for namespace in namespaces}
         return {namespace: items for namespace, items in read.items() if items is not None}
 
     def _try_claim(self, volume: Object, seconds: float) -> str:
         """Why the API server rejects the claim that CDI would create, by a dry run; `` when that is unknown."""
-        config = self._get(CDI_CONFIG, CONFIG_NAME, None, seconds)
+        reader = self._reader
+        config = reader.try_read(CDI_CONFIG, name=CONFIG_NAME).object
         if config is None or not ({"storage", "pvc"} & set(volume.get("spec") or ())):
             return ""
         settings = cluster_settings(
-            config, *(self._list(resource, None, seconds) or () for resource in (CDI, STORAGE_PROFILE, STORAGE_CLASS))
+            config, *(reader.try_read(resource).items for resource in (CDI, STORAGE_PROFILE, STORAGE_CLASS))
         )
         planned = Planned(volume)
         claim = claim_of(planned, settings)
@@ -116,10 +121,10 @@ class EvidenceReader:
             return claim_refusal(planned, t.cast(Object, claim), settings, exc)
         return ""
 
-    def _drivers(self, seconds: float) -> set[str] | None:
+    def _drivers(self) -> set[str] | None:
         """The provisioners that are registered, or have created a volume; None when they cannot be read."""
-        drivers = self._list(CSI_DRIVER, None, seconds)
-        volumes = self._list(PERSISTENT_VOLUME, None, seconds)
+        drivers = self._listed(CSI_DRIVER)
+        volumes = self._listed(PERSISTENT_VOLUME)
         if drivers is None or volumes is None:
             return None
         return {
@@ -137,19 +142,15 @@ class EvidenceReader:
         return {worker: rooms[key] for worker in workers if (key := (worker.namespace, *worker[2:])) in rooms}
 
     def _room(self, worker: Worker, seconds: float) -> Room:
-        missing_class = bool(worker.priority_class) and self._is_missing(
-            PRIORITY_CLASS, worker.priority_class, None, seconds
-        )
-        missing_account = bool(worker.account) and self._is_missing(
-            SERVICE_ACCOUNT, worker.account, worker.namespace, seconds
-        )
+        missing_class = bool(worker.priority_class) and self._is_missing(PRIORITY_CLASS, worker.priority_class)
+        missing_account = bool(worker.account) and self._is_missing(SERVICE_ACCOUNT, worker.account, worker.namespace)
         room = Room(missing_class=missing_class, missing_account=missing_account)
         if why_refused(worker, room):
             return room
-        config = self._get(CDI_CONFIG, CONFIG_NAME, None, seconds) or {}
+        config = self._reader.try_read(CDI_CONFIG, name=CONFIG_NAME).object or {}
         room = room._replace(
-            limit_ranges=self._list(LIMIT_RANGE, worker.namespace, seconds) or (),
-            quotas=self._list(RESOURCE_QUOTA, worker.namespace, seconds) or (),
+            limit_ranges=self._reader.try_read(LIMIT_RANGE, worker.namespace).items,
+            quotas=self._reader.try_read(RESOURCE_QUOTA, worker.namespace).items,
             resources=(config.get("status") or {}).get("defaultPodResourceRequirements") or {},
         )
         return room if why_refused(worker, room) else room._replace(trial=self._try(worker, room.resources, seconds))
@@ -163,17 +164,9 @@ class EvidenceReader:
             return refused_because(str(exc))
         return ""
 
-    def _is_missing(self, resource: Resource, name: str, namespace: str | None, seconds: float) -> bool:
-        try:
-            return self._until(seconds).get(resource, name, namespace) is None
-        except ApiError:
-            return False
-
-    def _get(self, resource: Resource, name: str, namespace: str | None, seconds: float) -> Object | None:
-        try:
-            return self._until(seconds).get(resource, name, namespace)
-        except ApiError:
-            return None
+    def _is_missing(self, resource: Resource, name: str, namespace: str | None = None) -> bool:
+        found = self._reader.try_read(resource, namespace, name)
+        return not found.items and not found.error
 
     def _log(self, pod: Object, seconds: float) -> str:
         """The end of the log of a pod; `` when it cannot be read."""
@@ -183,11 +176,10 @@ class EvidenceReader:
             return ""
 
     def _until(self, seconds: float) -> Connection:
-        return self._connection.until(time.monotonic() + min(seconds, _SECONDS))
+        return self._connection.until(time.monotonic() + seconds)
 
-    def _snapshots(self, volumes: list[Object], seconds: float) -> list[Object]:
-        """The snapshots that CDI clones by, in the namespaces of the sources. No event reports that a snapshot
-        failed."""
+    def _snapshots(self, volumes: list[Object]) -> list[Object]:
+        """The snapshots that CDI clones by, in the namespaces of the sources. No event reports that a snapshot failed."""
         cloning = [
             volume
             for volume in volumes
@@ -201,17 +193,12 @@ class EvidenceReader:
         return [
             item
             for name in sorted(namespaces)
-            for item in self._list(VOLUME_SNAPSHOT, name, seconds, label_selector=CREATED_BY_CDI) or ()
+            for item in self._reader.try_read(VOLUME_SNAPSHOT, name, label_selector=CREATED_BY_CDI).items
         ]
 
-    def _list(
-        self, resource: Resource, namespace: str | None, seconds: float, **selectors: t.Any
+    def _listed(
+        self, resource: Resource, namespace: str | None = None, label_selector: str = ""
     ) -> list[Object] | None:
-        if (resource, namespace) in self._refused:
-            return None
-        try:
-            return self._connection.list(resource, namespace, within_seconds=min(seconds, _SECONDS), **selectors)[0]
-        except ApiError as exc:
-            if exc.code == 403:
-                self._refused.add((resource, namespace))
-            return None  # It only adds detail.
+        """The objects; None when it is unknown which exist."""
+        found = self._reader.try_read(resource, namespace, label_selector=label_selector)
+        return found.items if found.error is None else None

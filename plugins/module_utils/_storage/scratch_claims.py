@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from .._kubernetes.client import Connection
-from .._kubernetes.errors import ApiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
@@ -18,8 +18,8 @@ from .._kubernetes.resources import (
     PERSISTENT_VOLUME_CLAIM,
     STORAGE_CLASS,
     STORAGE_PROFILE,
-    Resource,
 )
+from .classes import cluster_settings
 from .scratch import Settings, claim_name, need
 from .scratch_facts import ObservedScratch, VolumeAndClaim, scratch_facts
 
@@ -42,15 +42,16 @@ def read_settings(
         return None
     if known is not None:
         return known if known.config else None
-    config = _get(connection, CDI_CONFIG, CONFIG_NAME)
+    reader = Reader(connection)
+    config = reader.try_read(CDI_CONFIG, name=CONFIG_NAME).object
     if config is None:
         return None
     unfilled = [pair for pair in pairs if (pair.volume.get("status") or {}).get("phase") != "Succeeded"]
     return cluster_settings(
         config,
-        _list(connection, CDI),
-        _list(connection, STORAGE_PROFILE) if unfilled else [],
-        _list(connection, STORAGE_CLASS) if any(_class(pair) is None for pair in unfilled) else [],
+        reader.try_read(CDI).items,
+        reader.try_read(STORAGE_PROFILE).items if unfilled else [],
+        reader.try_read(STORAGE_CLASS).items if any(_class(pair) is None for pair in unfilled) else [],
     )
 
 
@@ -85,11 +86,14 @@ def look_for(
     scratch = {_key(pair.volume): claim_name(pair.volume, pair.claim) for pair in may_need(pairs)}
     if not scratch:
         return {}
+    reader = Reader(connection)
     if claims is None:
-        read = (_get(connection, PERSISTENT_VOLUME_CLAIM, name, key[0]) for key, name in scratch.items() if name)
-        claims = [claim for claim in read if claim]
+        read = [reader.try_read(PERSISTENT_VOLUME_CLAIM, key[0], name) for key, name in scratch.items() if name]
+        claims = [claim for found in read for claim in found.items]
     there = {_key(claim): claim for claim in claims}
-    events = _list(connection, EVENT, namespace, field_selector=f"involvedObject.kind={PERSISTENT_VOLUME_CLAIM.kind}")
+    events = reader.try_read(
+        EVENT, namespace, field_selector=f"involvedObject.kind={PERSISTENT_VOLUME_CLAIM.kind}"
+    ).items
     were = {(event["metadata"]["namespace"], event["involvedObject"].get("name")) for event in events}
     seen = {}
     for key, name in scratch.items():
@@ -100,19 +104,3 @@ def look_for(
 
 def _key(stored: Object) -> tuple[str, str]:
     return stored["metadata"]["namespace"], stored["metadata"]["name"]
-
-
-def _get(connection: Connection, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
-    try:
-        return connection.get(resource, name, namespace)
-    except ApiError:
-        return None
-
-
-def _list(
-    connection: Connection, resource: Resource, namespace: str | None = None, field_selector: str = ""
-) -> list[Object]:
-    try:
-        return connection.list(resource, namespace, field_selector=field_selector)[0]
-    except ApiError:
-        return []  # Without the right to read it there is less to tell.
