@@ -125,14 +125,14 @@ FAULTS = {
     "status-503": Fault("source_server_failed", "got 503", "the image's server fails", http(f"{HTTP}/status/503/disk")),
     "redirect-loop": Fault(
         "source_silent",
-        "no progress since ",
+        "no progress for ",
         "its redirects may go round in a circle",
         http(f"{HTTP}/loop/disk"),
         within=_LONGER,
     ),
     "silent-server": Fault(
         "source_silent",
-        "no progress since ",
+        "no progress for ",
         "its server does not answer",
         http(f"{HTTP}/silent/disk.qcow2"),
         within=_LONGER,

@@ -37,8 +37,8 @@ FAULTS = {
         "name one of: block-only",
         {"source": {"blank": {}}, "storage": {"size": "64Mi"}},
     ),
-    "controller-down": Fault("controller_down", "Deployment cdi/cdi-deployment", "see its pods", blank()),
-    "controller-down-for-an-upload": Fault("", "Deployment cdi/cdi-deployment", "see its pods", upload()),
+    "controller-down": Fault("controller_down", "Deployment cdi/cdi-deployment", "logs of its pods", blank()),
+    "controller-down-for-an-upload": Fault("", "Deployment cdi/cdi-deployment", "logs of its pods", upload()),
     "webhook-down": Fault("", "failed calling webhook", "Deployment cdi-apiserver", blank()),
 }
 

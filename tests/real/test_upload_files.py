@@ -184,7 +184,7 @@ def test_an_upload_that_was_begun_and_not_finished_is_a_problem(
     _killed_midway({**options, "path": str(images.large)})
     (volume,) = ok("data_volume_info", namespace=namespace)["data_volumes"]
     assert volume["diagnosis"]["cause"] == "upload_unfinished", volume["diagnosis"]
-    assert "an upload was begun and not finished since 20" in volume["diagnosis"]["message"]
+    assert "an upload was started at 20" in volume["diagnosis"]["message"]
     assert ok("volume_upload", **options, path=str(images.large))["phase"] == "Succeeded"
     assert ok("data_volume_info", namespace=namespace)["data_volumes"][0]["diagnosis"] is None
 

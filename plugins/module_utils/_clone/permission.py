@@ -14,7 +14,8 @@ SUBRESOURCE = "datavolumes/source"
 def refusal(connection: Connection, kind: str, namespace: str, name: str) -> str:
     """Why CDI's webhook would not let this user clone a source in another namespace; `` when it would.
 
-    It reviews the same rights as the webhook (authorize_utils.go of CDI's API, v1.65.0). One request for a user with the right.
+    It reviews the same rights as the webhook (authorize_utils.go of CDI's API, v1.65.0). One request for a user with
+    the right.
     """
     if _allowed(connection, namespace, name, DATA_VOLUME.group, *SUBRESOURCE.split("/")):
         return ""

@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from .._ansible.module import Task
 from .._cdi.status import active
 from .._cdi.users import UserReader
-from .._kubernetes.errors import ApiError
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI
 from .clone_order import clones_of, errors_of_skipped, in_order, source_claim, sources_first
@@ -46,7 +45,7 @@ def make(task: Task, outcomes: Outcomes, deadline: float) -> Made:
     outcomes, looked = look_before_writing(task, outcomes)
     release = _release(looked.reader) if any(map(needs_release, unfailed(outcomes))) else ""
     leaving = {key for key, outcome in outcomes.items() if not outcome.volume.present}
-    shared = Shared(task, release, deadline, UserReader(task.connection, task.warn, leaving), {})
+    shared = Shared(task, release, deadline, UserReader(Reader(task.connection), task.warn, leaving), {})
     predictions: dict[Key, Prediction] = {}
     rest = [volume for volume in unfailed(outcomes) if not is_settled(volume)]
     while rest:
@@ -75,11 +74,7 @@ def _unfailed(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> list[Volume]:
 
 def _release(reader: Reader) -> str:
     """CDI's release, empty when it may not be read: then only the API server refuses what it does not know."""
-    try:
-        objects = reader.list(CDI)
-    except ApiError:
-        return ""
-    return str((active(objects).get("status") or {}).get("observedVersion", ""))
+    return str((active(reader.try_read(CDI).items).get("status") or {}).get("observedVersion", ""))
 
 
 def _written(shared: Shared, outcomes: Outcomes, volumes: list[Volume]) -> Outcomes:

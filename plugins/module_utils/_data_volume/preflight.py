@@ -15,7 +15,6 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from .._ansible.module import Task
-from .._cdi.status import active, release
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.reader import Reader
@@ -31,7 +30,7 @@ from .._kubernetes.resources import (
     Resource,
 )
 from .._storage.claims import Planned, claim_of, claim_refusal, too_large, too_small, trial
-from .._storage.classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, class_problem, default_class
+from .._storage.classes import class_problem, cluster_settings
 from .._storage.scratch import Settings
 from . import preflight_rules as rules
 from .preflight_rules import Reference
@@ -60,9 +59,7 @@ class Preflight:
         self.created_namespaces: list[str] = []
         self._task, self._connection, self._created = task, task.connection, set(created)
         self._classes: list[Object] | None = None
-        self._volumes: list[Object] | None = None
         self._planned: dict[Key, Planned] = {}
-        self._found: dict[tuple[Resource, str, str], Object | None] = {}
         self._namespaces: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -122,34 +119,20 @@ class Preflight:
         return problems
 
     def _read_settings(self) -> Settings:
-        reader = self.reader
-        reads: tuple[t.Callable[[], t.Any], ...] = (
-            lambda: reader.objects(CDI_CONFIG, {("", CONFIG_NAME)}).get(("", CONFIG_NAME)) or {},
-            lambda: reader.list(CDI),
-            lambda: reader.list(STORAGE_PROFILE),
-            lambda: reader.list(STORAGE_CLASS),
-        )
-        with ThreadPoolExecutor(len(reads)) as pool:
-            config, cdis, profiles, classes = pool.map(_readable, reads)
+        names = {CDI_CONFIG: CONFIG_NAME, CDI: "", STORAGE_PROFILE: "", STORAGE_CLASS: ""}
+        with ThreadPoolExecutor(len(names)) as pool:
+            read = pool.map(lambda each: self.reader.try_read(each[0], None, each[1]), names.items())
+            config, cdis, profiles, classes = read
         # A forbidden list is not an empty one.
-        self._classes = None if classes is None or (STORAGE_CLASS, None) in reader.refused else classes
-        settings = Settings(
-            config or {}, release((active(cdis or []).get("status") or {}).get("observedVersion") or "")
-        )
-        settings.profiles = {each["metadata"]["name"]: each for each in profiles or []}
-        settings.default_class = default_class(self._classes or [], DEFAULT_CLASS)
-        settings.virtualization_class = (
-            default_class(self._classes or [], DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
-        )
-        return settings
+        self._classes = classes.items if classes.is_known else None
+        return cluster_settings(config.object or {}, cdis.items, profiles.items, classes.items)
 
     def _class_problem(self, planned: Planned) -> str:
         return "" if self._classes is None else class_problem(planned, self._classes, self._persistent_volumes)
 
     def _persistent_volumes(self) -> list[Object] | None:
-        if self._volumes is None:
-            self._volumes = _readable(lambda: self._connection.list(PERSISTENT_VOLUME)[0])
-        return self._volumes
+        volumes = self.reader.try_read(PERSISTENT_VOLUME)
+        return volumes.items if volumes.is_known else None
 
     def _look_at_references(self, planned: t.Sequence[Planned], problems: Errors, pool: ThreadPoolExecutor) -> None:
         named = [(each, reference) for each in planned for reference in rules.references(each)]
@@ -172,21 +155,14 @@ class Preflight:
         return reference.resource == PERSISTENT_VOLUME_CLAIM and key in self._created
 
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        """The object, read once; None when it does not exist, empty when it cannot be read."""
-        key = (resource, namespace, name)
-        if key not in self._found:
-            try:
-                self._found[key] = self._connection.get(resource, name, namespace or None)
-            except ApiError:
-                self._found[key] = {}
-        return self._found[key]
+        """The object; None when it does not exist, empty when that is not known."""
+        found = self.reader.try_read(resource, namespace or None, name)
+        return found.object if found.error is None else {}
 
     def _refuse_absent(self, key: Key, reference: Reference, problems: Errors) -> None:
         elsewhere = reference.namespace not in ("", key[0])
         exists = not elsewhere or self.find(NAMESPACE, "", reference.namespace) is not None
-        others: list[Object] = []
-        if exists:
-            others = _readable(lambda: self._connection.list(reference.resource, reference.namespace or None)[0]) or []
+        others = self.reader.try_read(reference.resource, reference.namespace or None).items if exists else []
         problem = rules.problem_of_absent(reference, exists, [other["metadata"]["name"] for other in others])
         if not self._task.check_mode:
             problems[key] = problem
@@ -269,11 +245,3 @@ def _sentences(problems: Errors) -> Errors:
 def _raise(errors: Errors, planned: Planned) -> None:
     if planned.key in errors:
         raise CdiError(errors[planned.key])
-
-
-def _readable(read: t.Callable[[], t.Any]) -> t.Any:
-    """What was read, None when it cannot be read."""
-    try:
-        return read()
-    except ApiError:
-        return None

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps a namespace from taking one of CDI's pods or claims: which LimitRange, ResourceQuota, class, account or policy. Pure rules.
+"""What keeps a namespace from taking one of CDI's pods or claims: which LimitRange, ResourceQuota, class, account or
+policy. Pure rules.
 
 CDI itself says no more than `Error starting pod`.
 """
@@ -29,12 +30,14 @@ _REFUSED = f"{_POD} is refused"
 _TRIES_AGAIN = "wait, or delete the volume and declare it again"
 _NAME_ANOTHER = "create it, or delete the volume and declare it with another one"
 _POLICY_REMEDY = "have the policy or webhook let CDI's pods in"
-# As the quota plugin of the API server has it (k8s.io/apiserver, pkg/admission/plugin/resourcequota/controller.go, v0.34).
+# As the quota plugin of the API server has it (k8s.io/apiserver, pkg/admission/plugin/resourcequota/controller.go,
+# v0.34).
 _EXCEEDED = re.compile(
     r"exceeded quota: (?P<name>[^\s,]+), requested: (?P<asked>\S+), used: (?P<used>\S+), limited: (?P<hard>[^\s;]+)"
 )
 _OWN_SCOPES = ("NotBestEffort", "NotTerminating")
-# Of a pod that is tried out: as CDI makes its own (SetRestrictedSecurityContext in pkg/controller/common/util.go, v1.65.0).
+# Of a pod that is tried out: as CDI makes its own (SetRestrictedSecurityContext in pkg/controller/common/util.go,
+# v1.65.0).
 _USER = 107
 _IMAGE = "quay.io/kubevirt/cdi-importer:v1.65.0"
 
@@ -63,7 +66,8 @@ class Room(t.NamedTuple):
 
 
 class Refusal(t.NamedTuple):
-    """Why a pod or a claim is not taken. `never`: not even when all else that CDI has made is gone; `past`: it would be taken by now."""
+    """Why a pod or a claim is not taken. `never`: not even when all else that CDI has made is gone; `past`: it would be
+    taken by now."""
 
     cause: str
     message: str
@@ -100,7 +104,8 @@ def _limited(room: Room) -> Refusal | None:
 
 
 def _violation(item: Object, resources: t.Mapping[str, t.Mapping[str, str]]) -> str:
-    """What one item of a LimitRange has against pods of one container with these resources (plugin/pkg/admission/limitranger, v1.34)."""
+    """What one item of a LimitRange has against pods of one container with these resources
+    (plugin/pkg/admission/limitranger, v1.34)."""
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     each = f"in a {item['type'].lower()}, and CDI's has"
     for name, most in (item.get("max") or {}).items():
@@ -192,7 +197,8 @@ def _shown(quantity: str, resource: str) -> str:
 
 
 def quota_in(text: str, namespace: str = "", quotas: t.Sequence[Object] | None = None) -> Refusal | None:
-    """The quota that the API server names when it refuses an object, a claim for the most part; `quotas` are those of the namespace by now."""
+    """The quota that the API server names when it refuses an object, a claim for the most part; `quotas` are those of
+    the namespace by now."""
     found = _EXCEEDED.search(text)
     if not found:
         return None
@@ -239,7 +245,8 @@ def _tried(worker: Worker, said: str) -> Refusal | None:
 
 
 def refused_because(text: str) -> str | None:
-    """The API server's reason in its answer to a trial; None when the answer is about the trial and not about the pod."""
+    """The API server's reason in its answer to a trial; None when the answer is about the trial and not about the
+    pod."""
     if " cannot create resource " in text or "already exists" in text:
         return None
     found = re.search(r'pods "[^"]*" is forbidden: (.*?) \(HTTP \d+\)', text) or re.search(

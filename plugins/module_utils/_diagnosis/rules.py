@@ -11,22 +11,38 @@ from .refusals import QUOTA_EXCEEDED, RAISE_QUOTA
 
 # Seconds for which a controller that tries again has to say the same, until it counts.
 LASTING = 4.0
-# Of an image that CDI has spoilt: it decompresses the first bytes into the buffer that it still reads them from (pkg/importer/format-readers.go, v1.65.0).
+# Of an image that CDI has spoilt: it decompresses the first bytes into the buffer that it still reads them from
+# (pkg/importer/format-readers.go, v1.65.0).
 SPOILT = "distance out of range|compressed size too big"
 # Seconds for which nothing else may get on, until a lack of what it would give back counts.
 UNSHARED = 5.0
 _AT_ONCE = 0.0
-# What the libraries of CDI's importer say of an HTTP answer: net/http's own words, the registry client's, those of S3 and GCS.
+# What the libraries of CDI's importer say of an HTTP answer: net/http's own words, the registry client's, those of S3
+# and GCS.
 _STATUS = r"(?:got|HTTP status:|status code:?|StatusCode:|response code:?|error code:?) ?"
 # Causes of which more is read.
 CLASS_MISSING, CLAIM_PENDING, CLONE_SOURCE_IN_USE = "storage_class_missing", "claim_pending", "clone_source_in_use"
+CLAIM_MISSING = "claim_missing"
 WORKER_REFUSED, STORAGE_FULL, TRANSFER_BROKEN = "worker_refused", "storage_full", "transfer_broken"
-# Annotations of an upload's claim: the SHA-256 of the file that is sent and since when, and of the file that CDI has taken.
+# Annotations of an upload's claim: the SHA-256 of the file that is sent and since when, and of the file that CDI has
+# taken.
 INTENDED, BEGUN, UPLOADED = "kubevirt.cdi/upload-sha256", "kubevirt.cdi/upload-begun", "kubevirt.cdi/uploaded-sha256"
 
 
+class Diagnosis(t.NamedTuple):
+    """What is wrong: a code, what was said, what helps; the seconds for which it has to last to be a failure, None if
+    it never is; since when it is so."""
+
+    cause: str
+    message: str
+    remedy: str
+    grace: float | None = None
+    since: str = ""
+
+
 class Rule(t.NamedTuple):
-    """`words` is a regular expression; for `grace` see Diagnosis; `restarts` of a worker have to be seen before it counts."""
+    """`words` is a regular expression; for `grace` see Diagnosis; `restarts` of a worker have to be seen before it
+    counts."""
 
     words: str
     cause: str
@@ -43,7 +59,8 @@ WORKER_RULES = (
         "correct the URL",
     ),
     Rule(
-        "got 40[13]|40[13] (Unauthorized|Forbidden)|unauthorized:|authentication required|InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied",
+        "got 40[13]|40[13] (Unauthorized|Forbidden)|unauthorized:|authentication "
+        "required|InvalidAccessKeyId|SignatureDoesNotMatch|Access ?Denied",
         "source_unauthorized",
         "give a secret_ref with the right to read the URL",
     ),
@@ -82,7 +99,8 @@ WORKER_RULES = (
         1,
     ),
     Rule(
-        "connection refused|no route to host|network is unreachable|dial tcp [^ ]*: (i/o timeout|connect: connection timed out)|TLS handshake timeout",
+        "connection refused|no route to host|network is unreachable|dial tcp [^ ]*: (i/o timeout|connect: "
+        "connection timed out)|TLS handshake timeout",
         "source_unreachable",
         "see that the server runs at this address and port, and that pods may reach it",
         LASTING,
@@ -98,12 +116,15 @@ WORKER_RULES = (
     Rule(
         SPOILT,
         "image_unreadable",
-        "give the image unpacked or packed with gzip, as CDI spoils some in xz or zst while it looks at their header; or see that it is whole",
+        "give the image unpacked or packed with gzip, as CDI spoils some in xz or zst while it looks at their header; "
+        "or see that it is whole",
     ),
     Rule(
-        "unexpected EOF|connection reset by peer|broken pipe|stream error|GOAWAY|transfer closed|use of closed network connection|i/o timeout",
+        "unexpected EOF|connection reset by peer|broken pipe|stream error|GOAWAY|transfer closed|use of closed network "
+        "connection|i/o timeout",
         TRANSFER_BROKEN,
-        "see why the image's server, or a proxy before it, ends the answer before the whole image has come; or upload the file instead",
+        "see why the image's server, or a proxy before it, ends the answer before the whole image has come; "
+        "or upload the file instead",
         _AT_ONCE,
         1,
     ),
@@ -128,17 +149,20 @@ WORKER_RULES = (
     Rule(
         "ErrStartingPod",
         WORKER_REFUSED,
-        "see that priority_class_name and service_account_name exist, and that limits and pod security of the namespace let CDI's pods in",
+        "see that priority_class_name and service_account_name exist, "
+        "and that limits and pod security of the namespace let CDI's pods in",
         LASTING,
     ),
     Rule("ErrExceededQuota", QUOTA_EXCEEDED, "raise the namespace's quota: CDI's pods need room in it", UNSHARED),
     Rule(
-        "^(ErrImagePull|ImagePullBackOff|InvalidImageName|ImagePullFailed: failed to pull image|Failed: Failed to pull image)",
+        "^(ErrImagePull|ImagePullBackOff|InvalidImageName|ImagePullFailed: failed to pull image|Failed: "
+        "Failed to pull image)",
         "image_pull_failed",
         "correct the image's name, or let the node pull it",
         LASTING * 2,
     ),
-    # More room comes when other pods end, or by an autoscaler; and a claim that is about to be bound is no fault of the scheduler.
+    # More room comes when other pods end, or by an autoscaler; and a claim that is about to be bound is no fault of the
+    # scheduler.
     Rule(
         "Insufficient|Too many pods|were unschedulable|node.kubernetes.io/",
         "worker_unschedulable",
@@ -211,7 +235,8 @@ CLAIM_RULES = (
         "see what the storage driver says, or copy instead: clone_strategy=copy (module kubevirt.cdi.storage_profile)",
         LASTING * 2,
     ),
-    # What is still under way, and what is not, by the provisioner's own reckoning (external-provisioner v5.3.0, pkg/controller/controller.go, checkError).
+    # What is still under way, and what is not, by the provisioner's own reckoning (external-provisioner v5.3.0,
+    # pkg/controller/controller.go, checkError).
     Rule(
         "code = (Canceled|DeadlineExceeded|Unavailable|Aborted)",
         "provisioning_failed",

@@ -27,9 +27,10 @@ from .._cdi.uninstall import remove
 from .._kubernetes.apply import Change, ensure_present, write
 from .._kubernetes.client import FIELD_MANAGER, Connection
 from .._kubernetes.compare import diff_of, for_result, normalise
-from .._kubernetes.errors import CdiError, NotServed
+from .._kubernetes.errors import CdiError
 from .._kubernetes.merge_patch import changes_nothing, merged
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI, MANIFEST_KINDS, PRIORITY_CLASS
 
 # Who holds the configuration that a new CDI object starts with.
@@ -39,10 +40,7 @@ _FIRST_MANAGER = f"{FIELD_MANAGER}.start"
 def run(task: Task) -> dict[str, t.Any]:
     params, name = task.params, task.params["name"]
     objects = _manifest(params) if params["state"] == "present" else []
-    try:
-        cdis = task.connection.list(CDI)[0]
-    except NotServed:
-        cdis = []
+    cdis = Reader(task.connection).read(CDI).unless_forbidden()
     operator = find_operator(task.connection)
     spec = cr_spec(params)
     asked = {field: value for field, value in spec.items() if objects and value != {"nodeSelector": LINUX}}
@@ -51,7 +49,8 @@ def run(task: Task) -> dict[str, t.Any]:
     if cdis and before is None:
         found = rules.active(cdis)["metadata"]["name"]
         raise CdiError(
-            f"name is {name}, and the CDI object of this cluster is {found}; only one CDI object can be active: set name={found}."
+            f"name is {name}, and the CDI object of this cluster is {found}; only one CDI object can be active: "
+            f"set name={found}."
         )
     installed = ((before or {}).get("status") or {}).get("observedVersion") or None
     changes: dict[str, Change] = {}
@@ -127,7 +126,8 @@ def _refuse_unknown_priority_class(task: Task, before: Object | None) -> None:
         and task.connection.get(PRIORITY_CLASS, name) is None
     ):
         raise CdiError(
-            f"priority_class is {name}, and there is no such PriorityClass; create it first, because CDI would silently use none."
+            f"priority_class is {name}, and there is no such PriorityClass; "
+            "create it first, because CDI would silently use none."
         )
 
 
@@ -150,7 +150,8 @@ def _ensure_manifest_object(task: Task, desired: Object) -> Change:
 
 
 def _ensure_cdi(task: Task, spec: Object, before: Object | None) -> Change:
-    """The CDI object. Its `spec.config` is module cdi_config's, but for what CDI needs to start: feature gates and pull secrets.
+    """The CDI object. Its `spec.config` is module cdi_config's, but for what CDI needs to start: feature gates and pull
+    secrets.
 
     These are merged in, because an apply would take away the rest of `spec.config`.
     """
@@ -175,7 +176,8 @@ def _ensure_cdi(task: Task, spec: Object, before: Object | None) -> Change:
 
 
 def _create(connection: Connection, desired: Object, config: Object) -> Object:
-    """The whole spec in one write, or CDI would run without its placement until the second one, and then start all of it anew.
+    """The whole spec in one write, or CDI would run without its placement until the second one, and then start all of
+    it anew.
 
     `config` is left to a manager of its own: whoever applies a field and later does not takes it away.
     """

@@ -21,6 +21,7 @@ from .._kubernetes.errors import ApiError, CdiError, NotServed
 from .._kubernetes.merge_patch import changes_nothing, merged
 from .._kubernetes.objects import Object
 from .._kubernetes.public import without_secrets
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
@@ -60,7 +61,8 @@ def run(task: Task) -> dict[str, t.Any]:
         rules.refuse_impossible_resources(after.get("config") or {})
         _refuse_unknown_names(task)
         if stored is not None:
-            # A merge patch of just these fields: an apply would take away what module cdi has applied to the same object.
+            # A merge patch of just these fields: an apply would take away what module cdi has applied to the same
+            # object.
             after = _merge(connection, stored, wanted, dry_run=task.check_mode)
     effective = {} if task.check_mode else _effective(task, wanted, deadline, changed=changed)
     return {
@@ -103,7 +105,8 @@ def _changes(wanted: Object, before: Object) -> Object:
 
 
 def _merge(connection: Connection, stored: Object, wanted: Object, *, dry_run: bool) -> Object:
-    """The new spec. A field that CDI of this release does not know is refused by the API server (strict field validation)."""
+    """The new spec. A field that CDI of this release does not know is refused by the API server (strict field
+    validation)."""
     try:
         return t.cast(
             Object, connection.merge(CDI, stored["metadata"]["name"], None, {"spec": wanted}, dry_run=dry_run)["spec"]
@@ -135,19 +138,20 @@ def _refuse_unknown_names(task: Task) -> None:
     namespace = running_namespace(connection) if bundle else None
     if namespace and connection.get(CONFIG_MAP, bundle, namespace) is None:
         raise CdiError(
-            f"Cannot set import_proxy.trusted_ca_proxy: ConfigMap '{namespace}/{bundle}' does not exist; create it first."
+            f"Cannot set import_proxy.trusted_ca_proxy: ConfigMap '{namespace}/{bundle}' does not exist; "
+            "create it first."
         )
 
 
 def _refuse_unfit_scratch_class(connection: Connection, name: str) -> None:
     """CDI takes any class, and then every worker pod waits for ever. A profile that says nothing is no obstacle."""
-    try:
-        profile = connection.get(STORAGE_PROFILE, name)
-    except ApiError:
+    profile = Reader(connection).try_read(STORAGE_PROFILE, name=name)
+    if profile.error:
         return
-    if not can_hold_scratch(Settings(profiles={name: profile or {}}), name):
+    if not can_hold_scratch(Settings(profiles={name: profile.object or {}}), name):
         raise CdiError(
-            f"Cannot set scratch_space_storage_class to {name!r}: scratch space is always Filesystem and ReadWriteOnce, which the class cannot do by its "
+            f"Cannot set scratch_space_storage_class to {name!r}: "
+            "scratch space is always Filesystem and ReadWriteOnce, which the class cannot do by its "
             "StorageProfile; use another class, or correct the profile (module kubevirt.cdi.storage_profile)."
         )
 

@@ -48,7 +48,8 @@ SPEC = (
 def check(params: dict[str, t.Any]) -> None:
     if params["state"] == "present" and not subjects(params):
         raise CdiError(
-            f"Nobody is given the right to clone from namespace {params['namespace']}; give users, groups or service_accounts, or state=absent."
+            f"Nobody is given the right to clone from namespace {params['namespace']}; "
+            "give users, groups or service_accounts, or state=absent."
         )
 
 
@@ -104,7 +105,8 @@ def _refuse_foreign(bound: Object | None, name: str, namespace: str) -> None:
     role = (bound or {}).get("roleRef") or {}
     if bound and (role.get("kind"), role.get("name")) not in (("ClusterRole", CLONE_SOURCER), ("Role", name)):
         raise CdiError(
-            f"RoleBinding {namespace}/{name} binds {role.get('kind')} {role.get('name')}, which is not about clones; give another name."
+            f"RoleBinding {namespace}/{name} binds {role.get('kind')} {role.get('name')}, which is not about clones; "
+            "give another name."
         )
 
 
@@ -115,7 +117,8 @@ def _made(connection: Connection, name: str, namespace: str, bound: Object | Non
         return [ROLE_BINDING, ROLE]
     if bound and bound["roleRef"]["kind"] == ROLE.kind:
         raise CdiError(
-            f"RoleBinding {namespace}/{name} binds Role {name}, which gives other rights than to clone; give another name, or delete them yourself."
+            f"RoleBinding {namespace}/{name} binds Role {name}, which gives other rights than to clone; "
+            "give another name, or delete them yourself."
         )
     return [ROLE_BINDING]
 

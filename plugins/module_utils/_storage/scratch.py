@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scratch space: whether CDI will ask for it, of which class and how big, and what can be wrong with it. Pure rules.
+"""Scratch space: whether CDI requires it, its class and size, and its problems. Pure rules.
 
-They hold for CDI 1.60 and later; where a release changed one, the release decides.
+They are true for CDI 1.60 and later. Where a release changed one, the release decides.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ _SUFFIX = "-scratch"
 _PACKED = (".gz", ".xz", ".zst")
 _RAW = (".raw", ".iso")
 _CONVERTED = (".qcow2", ".vmdk", ".vdi", ".vhd", ".vhdx")
-# After its volume is filled a scratch claim goes as soon as the worker pod is gone, which takes at most its grace period.
+# After its volume is filled a scratch claim goes as soon as the worker pod is gone, which takes at most its grace
+# period.
 _LEFT_OVER_SECONDS = 60
 _TARGETS_CLASS_SINCE = (1, 65)
 
@@ -38,9 +39,10 @@ class Need(t.NamedTuple):
     rule: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class Settings:
-    """What CDI goes by: the CDIConfig, its release (() when unknown), storage profiles by their names, and the default classes' names."""
+    """What CDI goes by: the CDIConfig, its release (() when unknown), storage profiles by their names, and the default
+    classes' names."""
 
     config: Object = field(default_factory=dict)
     version: tuple[int, ...] = ()
@@ -67,7 +69,8 @@ class Settings:
         return target.get("storageClassName") or (self.virtualization_class if disk else self.default_class)
 
     def volume_mode(self, spec: Object, class_name: str | None) -> str:
-        """The volume mode of the claim that CDI will make: of `storage` the profile's first that fits (pkg/controller/datavolume/util.go)."""
+        """The volume mode of the claim that CDI will make: of `storage` the profile's first that fits
+        (pkg/controller/datavolume/util.go)."""
         target = spec.get("storage") or spec.get("pvc") or {}
         wanted = set(target.get("accessModes") or [])
         fitting = [
@@ -86,8 +89,8 @@ def source_kind(spec: Object) -> str | None:
 def need(spec: Object) -> Need:
     """Whether filling a DataVolume of this spec takes a scratch claim.
 
-    From requiresScratchSpace in pkg/controller/import-controller.go, pkg/controller/upload-controller.go, which always makes one,
-    and Info() of each pkg/importer/*-datasource.go; read in 1.60.0, 1.61.1, 1.63.0, 1.65.0 and 1.66.0.
+    From requiresScratchSpace in pkg/controller/import-controller.go, pkg/controller/upload-controller.go, which always
+    makes one, and Info() of each pkg/importer/*-datasource.go; read in 1.60.0, 1.61.1, 1.63.0, 1.65.0 and 1.66.0.
     """
     kind = source_kind(spec)
     source = (spec.get("source") or {}).get(kind) or {}
@@ -98,7 +101,8 @@ def need(spec: Object) -> Need:
     if kind == "upload":
         return Need(
             True,
-            "CDI gives every upload a scratch claim; a raw image, also a compressed one, and an archive go past it straight into the volume.",
+            "CDI gives every upload a scratch claim; "
+            "a raw image, also a compressed one, and an archive go past it straight into the volume.",
         )
     if spec.get("contentType") == "archive":
         return Need(
@@ -129,7 +133,8 @@ def need(spec: Object) -> Need:
 
 
 def _by_format(url: str, where: str) -> Need:
-    """An object that is raw, also when compressed, is streamed into the volume; all else is converted from scratch space."""
+    """An object that is raw, also when compressed, is streamed into the volume; all else is converted from scratch
+    space."""
     name = posixpath.basename(urlsplit(url).path).lower()
     stem, ending = posixpath.splitext(name)
     if ending in _PACKED:
@@ -140,15 +145,17 @@ def _by_format(url: str, where: str) -> Need:
         return Need(False, f"CDI writes a raw image from {where}, also a compressed one, straight into the volume.")
     return Need(
         None,
-        f"CDI stores an image from {where} in scratch space unless its content is raw, which {name or 'the URL'} does not tell.",
+        f"CDI stores an image from {where} in scratch space unless its content is raw, "
+        f"which {name or 'the URL'} does not tell.",
     )
 
 
 def storage_class(settings: Settings, target_class: str | None) -> tuple[str | None, str]:
-    """The scratch claim's class, and the rule by which it is taken (GetScratchPvcStorageClass in pkg/controller/util.go).
+    """The scratch claim's class, and the rule by which it is taken (GetScratchPvcStorageClass in
+    pkg/controller/util.go).
 
-    CDIConfig.status has the configured class if it exists, and before 1.65 else the cluster's default class (config-controller.go);
-    without one the target's class is taken, without that the API server's default.
+    CDIConfig.status has the configured class if it exists, and before 1.65 else the cluster's default class
+    (config-controller.go); without one the target's class is taken, without that the API server's default.
     """
     effective = settings.status.get("scratchSpaceStorageClass")
     old = bool(settings.version) and settings.version < _TARGETS_CLASS_SINCE
@@ -162,7 +169,8 @@ def storage_class(settings: Settings, target_class: str | None) -> tuple[str | N
     if target_class and old:
         return (
             target_class,
-            "It is the volume's own class, because no class that exists is configured and the cluster has no default class.",
+            "It is the volume's own class, because no class that exists is configured and the cluster has no default "
+            "class.",
         )
     if target_class:
         return (
@@ -177,14 +185,16 @@ def storage_class(settings: Settings, target_class: str | None) -> tuple[str | N
 def claim_bytes(
     settings: Settings, request: int, target_class: str | None, block: bool, scratch_class: str | None
 ) -> int:
-    """The scratch claim's request for a target claim of `request` bytes (createScratchPersistentVolumeClaim in pkg/controller/util.go)."""
+    """The scratch claim's request for a target claim of `request` bytes (createScratchPersistentVolumeClaim in
+    pkg/controller/util.go)."""
     usable = usable_space(request, 0.0 if block else overhead_of(settings, target_class), settings.version)
     required = required_space(usable, overhead_of(settings, scratch_class), settings.version)
     return math.ceil(required / MIB) * MIB
 
 
 def target_bytes(settings: Settings, spec: Object, target_class: str | None, block: bool) -> int | None:
-    """The request of the claim that CDI will make from this spec (pkg/controller/datavolume/util.go); None when a clone leaves it open."""
+    """The request of the claim that CDI will make from this spec (pkg/controller/datavolume/util.go); None when a clone
+    leaves it open."""
     size = asked_size(spec)
     if size is None:
         return None
@@ -202,10 +212,12 @@ def asked_size(spec: Object) -> str | None:
 
 
 def overhead_of(settings: Settings, class_name: str | None) -> float:
-    """As GetFilesystemOverheadForStorageClass in pkg/controller/common/util.go has it; `""` is a claim's word for no class.
+    """As GetFilesystemOverheadForStorageClass in pkg/controller/common/util.go has it; `""` is a claim's word for no
+    class.
 
-    CDIConfig.status lists each class that there is, if not at once. One that is not there is taken for the default class; for one that is, and is
-    not listed yet, the global overhead counts: who knows that it is there leaves the default class out of the settings.
+    CDIConfig.status lists each class that there is, if not at once. One that is not there is taken for the default
+    class; for one that is, and is not listed yet, the global overhead counts: who knows that it is there leaves the
+    default class out of the settings.
     """
     if class_name == "":
         return 0.0
@@ -220,17 +232,20 @@ def problems(settings: Settings, scratch_class: str | None) -> list[str]:
     asked = settings.asked_class
     if asked and asked != settings.status.get("scratchSpaceStorageClass"):
         found.append(
-            f"CDI ignores scratchSpaceStorageClass {asked}, because there is no StorageClass of that name, and uses {scratch_class or 'no class'}; "
+            f"CDI ignores scratchSpaceStorageClass {asked}, because there is no StorageClass of that name, "
+            f"and uses {scratch_class or 'no class'}; "
             "correct it with module kubevirt.cdi.cdi_config."
         )
     if settings.config and not scratch_class:
         found.append(
-            "The scratch claim will have no StorageClass and wait for a PersistentVolume that fits; make a class the default, "
+            "The scratch claim will have no StorageClass and wait for a PersistentVolume that fits; "
+            "make a class the default, "
             "or set scratch_space_storage_class with module kubevirt.cdi.cdi_config."
         )
     if not can_hold_scratch(settings, scratch_class):
         found.append(
-            f"Scratch space is always Filesystem and ReadWriteOnce, which StorageClass {scratch_class} cannot do by its StorageProfile: the worker pod "
+            f"Scratch space is always Filesystem and ReadWriteOnce, which StorageClass {scratch_class} cannot do by "
+            "its StorageProfile: the worker pod "
             "would stay Pending; set scratch_space_storage_class to another class with module kubevirt.cdi.cdi_config."
         )
     return found

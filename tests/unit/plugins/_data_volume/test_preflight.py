@@ -319,11 +319,9 @@ def test_a_diagnosis_names_the_classes_when_they_were_read() -> None:
             "conditions": [{"type": "Bound", "status": "False", "reason": "ErrClaimNotValid", "message": said}],
         },
     }
-    around = Evidence()
-    told = explain(stored, around)
+    told = explain(stored, Evidence())
     assert told and told["cause"] == "storage_class_missing" and "no storageClass to choose profile" in told["message"]
-    around.classes = [_class("thin", DEFAULT)]
-    told = explain(stored, around)
+    told = explain(stored, Evidence(classes=[_class("thin", DEFAULT)]))
     assert (
         told
         and told["message"]

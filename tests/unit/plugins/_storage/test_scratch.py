@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -141,9 +142,8 @@ def test_the_overhead_of_a_class_is_the_one_that_cdi_takes(
     class_name: str | None, default: str | None, overhead: float
 ) -> None:
     """Class `gone` is not there, `new` is not listed yet (GetFilesystemOverheadForStorageClass)."""
-    settings = _settings()
+    settings = replace(_settings(), default_class=default)
     settings.config["status"]["filesystemOverhead"]["global"] = "0.1"
-    settings.default_class = default
     assert scratch.overhead_of(settings, class_name) == overhead
 
 

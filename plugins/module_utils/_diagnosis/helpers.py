@@ -1,7 +1,8 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether what CDI has made for other volumes is at work, and so gives back what it uses; or is stuck, and keeps it. Pure rules."""
+"""Whether what CDI has made for other volumes is at work, and so gives back what it uses; or is stuck, and keeps it.
+Pure rules."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from .rules import INTENDED, UPLOADED
 
 # For so many seconds nothing can be said against a claim for which no pod runs yet.
 _YOUNG_SECONDS = 4.0
-# A pod that takes longer to start is held by something; a worker that has run for so long after a failure has got over it.
+# A pod that takes longer to start is held by something; a worker that has run for so long after a failure has got over
+# it.
 _STARTING_SECONDS = 30.0
 _RECOVERED_SECONDS = 10.0
 _STARTS = ("ContainerCreating", "PodInitializing", "")
@@ -22,7 +24,8 @@ _UPLOAD_SERVER = "cdi-upload-server"
 
 
 def is_at_work(kind: str, item: Object, claims: t.Sequence[Object], warned: bool) -> bool:
-    """Whether a helper claim, pod or snapshot gets on. `claims` own it, one another's owners; `warned`: events say what keeps it.
+    """Whether a helper claim, pod or snapshot gets on. `claims` own it, one another's owners; `warned`: events say what
+    keeps it.
 
     A copy whose source is in use has its upload server already.
     """
@@ -61,7 +64,8 @@ def _container_works(state: Object, restarts: int) -> bool:
 
 
 def _is_uploaded_to(claim: Object) -> bool:
-    """Whether somebody sends a file: an upload server that nobody uses stays for ever. Copies of claims are sent by CDI."""
+    """Whether somebody sends a file: an upload server that nobody uses stays for ever. Copies of claims are sent by
+    CDI."""
     noted = annotations_of(claim)
     is_copy = METHOD in noted or CLONE_REQUEST in noted
     return is_copy or (INTENDED in noted and UPLOADED not in noted)
