@@ -36,12 +36,12 @@ _SLOWEST = 20
 # The first address of the clusters that stage `cluster` starts and ends, beside those of `api` and its workers.
 _OWN_NUMBERS = 18
 
-_ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61")
+_ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61", "test_release_1_61_collected")
 # What depends on the collection alone, or on how fast the cluster is, and not on CDI's release.
 _NOT_ON_1_61 = (
     "test_clone_methods.py::test_c12_c13_copy_needs_two_pods_and_is_slowest",
-    "test_uploads.py::test_progress_of_files_in_parallel_is_shown_while_they_are_sent_and_secrets_are_not",
-    "test_uploads.py::test_at_a_terminal_the_progress_is_one_line_that_is_written_again",
+    "test_uploads.py::test_progress_of_parallel_uploads_is_printed_without_secrets",
+    "test_uploads.py::test_terminal_shows_progress_in_one_line",
     "test_uploads.py::test_bytes_seconds_and_speed_agree",
     "test_uploads.py::test_memory_stays_constant",
 )
