@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A lock between processes that many tests share, or that one test has alone."""
+"""A lock between processes, which many share or one holds alone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pathlib import Path
 
 
 class SharedLock:
-    """Two locked files: the room, which is shared or had alone, and its door, at which each waits for its place.
+    """Two locked files: the room, which is shared or held alone, and its door, which a process passes to enter.
 
-    Who waits for the room keeps the door closed, so those who come later stay behind it: a stream of shares does not
-    starve the one who waits to be alone. The kernel unlocks the files of a process that ends.
+    The process that waits for the room holds the door, so that later processes wait behind it: a stream of processes
+    that share does not starve one that waits to be alone. The kernel unlocks the files when a process ends.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,11 +25,11 @@ class SharedLock:
 
     @property
     def is_alone(self) -> bool:
-        """Whether this process has the lock, and shares it with nobody."""
+        """Whether this process holds the lock alone."""
         return self._alone is True
 
     def take(self, *, alone: bool) -> None:
-        """Wait for the lock. It stays as it is if this process has it in the same way."""
+        """Wait for the lock. A process that already holds it in this way keeps it."""
         if self._alone is alone:
             return
         self.release()
@@ -44,7 +44,7 @@ class SharedLock:
 
     @contextmanager
     def alone_for_now(self) -> Iterator[None]:
-        """Give a share back, have the lock alone, and share it again afterwards."""
+        """Release a share, hold the lock alone, then share it again."""
         alone = self._alone
         self.take(alone=True)
         try:

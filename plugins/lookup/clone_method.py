@@ -171,9 +171,9 @@ from ansible.errors import AnsibleLookupError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
-from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import look_up
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.argspec import AUTH
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_method import look_up
 
 
 class LookupModule(LookupBase):

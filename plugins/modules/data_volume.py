@@ -739,12 +739,12 @@ clone:
           description: One sentence that explains the method, or why there is none.
           returned: success
           type: str
-          sample: "CDI falls back to copy: No compatible volumesnapshotclass found (none is of driver csi.example.com)."
+          sample: "CDI falls back to copy: No compatible volumesnapshotclass found (none for driver csi.example.com)."
         remedy:
           description: The smallest change that would make the clone faster. Null if it is already as fast as possible.
           returned: success
           type: str
-          sample: make a VolumeSnapshotClass for driver csi.example.com, if that can take snapshots
+          sample: create a VolumeSnapshotClass for driver csi.example.com, if it supports snapshots
         error:
           description: What would prevent CDI from cloning, in CDI's words. The task refuses such a clone.
           returned: success

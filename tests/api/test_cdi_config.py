@@ -182,7 +182,7 @@ def test_option_of_a_newer_release_is_refused(wire: Wire, module: RunModule, cdi
 @pytest.mark.usefixtures("cdi")
 def test_requests_above_the_default_limits_are_refused(wire: Wire, module: RunModule) -> None:
     message = module("cdi_config", pod_resource_requirements={"requests": {"memory": "1Gi"}}).refusal
-    assert "requests.memory is 1Gi and the limit 600M" in message
+    assert "requests.memory is 1Gi, but the limit is 600M" in message
     assert wire.writes() == []
 
 
@@ -230,7 +230,7 @@ def test_configuration_of_hyperconverged_is_not_changed(wire: Wire, module: RunM
         ({"filesystem_overhead": {"global": "6%"}}, "filesystem_overhead.global is '6%'"),
         ({"upload_proxy_url_override": "no url"}, "upload_proxy_url_override is 'no url'"),
         ({"import_proxy": {"https_proxy": "somewhere:3128"}}, "import_proxy.https_proxy is no URL"),
-        ({"tls_security_profile": {"type": "Custom"}}, "give its ciphers"),
+        ({"tls_security_profile": {"type": "Custom"}}, "set ciphers and min_tls_version"),
         ({"clone_strategy_override": "fast"}, "clone_strategy_override"),
     ],
 )

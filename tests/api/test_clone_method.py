@@ -107,7 +107,7 @@ def test_finished_clone_takes_four_requests(
     wire.requests.clear()
     (answer,) = look_up(f"{namespace}/disk")
     assert (answer["method"], answer["observed"], answer["fallback"]) == ("csi-clone", True, False)
-    assert answer["reason"] == f"The storage profile of {storage} says csi-clone."
+    assert answer["reason"] == f"The storage profile of {storage} has the strategy csi-clone."
     assert len(wire.requests) == _FINISHED_CLONE_REQUESTS
 
 
@@ -128,7 +128,7 @@ def test_fifty_plans_take_as_many_requests_as_one(
     wire.requests.clear()
     (answer,) = look_up(_planned(namespace, storage))
     assert (answer["method"], answer["observed"], answer["exists"]) == ("csi-clone", False, False)
-    assert answer["reason"] == f"The storage profile of {storage} says csi-clone."
+    assert answer["reason"] == f"The storage profile of {storage} has the strategy csi-clone."
     of_one = len(wire.requests)
     assert of_one <= 2 + _PLAN_REQUESTS
     wire.requests.clear()

@@ -8,10 +8,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pickle
 import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
@@ -31,34 +32,39 @@ MANIFEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/{RELEASE}/cdi-operator.
 collect_ignore = [] if RELEASE == "v1.61.1" else ["test_release_1_61.py", "test_release_1_61_collected.py"]
 
 
-# They have no fixture that their tests share, so each test of them can run anywhere.
-_OF_LOOSE_TESTS = ("test_cdi.py", "test_data_in_use.py", "test_upload_interruptions.py", "test_upload_transport.py")
-# Those that take longest begin first, so that the processes end together.
-_FIRST = ("test_uploads.py", "test_scratch.py", "test_clone_plan.py", "test_clone_methods.py", "test_upload_files.py")
+_Made = TypeVar("_Made")
+
+# The slowest files, which start first: the processes of pytest-xdist then end at about the same time.
+_LONGEST = (
+    *("test_uploads.py", "test_scratch.py", "test_clone_plan.py", "test_upload_interruptions.py"),
+    *("test_clone_methods.py", "test_clone_obstacles.py", "test_upload_files.py"),
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "alone(what, for_good=False): no other test runs on the cluster at the same time, for what the test does to it;"
-        " the settings of the cluster are as before afterwards, unless they change for good",
+        "alone(what, for_good=False): no other test uses the cluster at the same time, because of what it changes;"
+        " it restores the settings of the cluster, unless it changes them for good",
     )
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups that pytest-xdist keeps in one process: the tests that are alone, then each file whose tests share a fixture."""
-    places = {}
-    for item in items:
-        # What it needs besides is made while others run.
-        with_its_file = "setup" in getattr(item, "fixturenames", ())
-        first = _is_alone(item) and not with_its_file
-        if first:
-            item.add_marker(pytest.mark.xdist_group("alone"))
-        elif item.path.name not in _OF_LOOSE_TESTS:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-        places[item] = (not first, *(item.path.name != name for name in _FIRST))
-    items.sort(key=places.__getitem__)
+    """Start with the files that have tests that run alone, and in each file with these tests.
+
+    Later, each of them would wait until the tests beside it end, and the others wait for it. Tests with a `setup` keep
+    their places: other tests can run while it is made.
+    """
+    first = {item: _is_alone(item) and "setup" not in getattr(item, "fixturenames", ()) for item in items}
+    files = {item.path for item in items if first[item]}
+    items.sort(
+        key=lambda item: (
+            item.path not in files,
+            *(item.path.name != name for name in _LONGEST),
+            item.path,
+            not first[item],
+        )
+    )
 
 
 def _is_alone(item: pytest.Item | None) -> bool:
@@ -67,7 +73,7 @@ def _is_alone(item: pytest.Item | None) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
-    """A test that is alone has the lock alone, from its fixtures to their end, and several in a row keep it."""
+    """Hold the lock from the setup of a test to the end of its teardown. Consecutive tests that run alone keep it."""
     LOCK.take(alone=_is_alone(item))
     try:
         return (yield)
@@ -80,21 +86,30 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def cdi(tmp_path_factory: pytest.TempPathFactory, connection: Connection) -> dict[str, Any]:
     """CDI is installed, preallocation is off, scratch space is on `thin`, and the storage profiles are filled in.
 
-    One process of pytest-xdist installs it. Returns the settings of the cluster for all of them.
+    Returns the settings of the cluster.
     """
+
+    def install() -> dict[str, Any]:
+        _install()
+        return settings(connection)
+
+    return _once(tmp_path_factory, "settings", install)
+
+
+def _once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[], _Made]) -> _Made:
+    """The result of `make`, which one process of pytest-xdist calls for all of them."""
     folder = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         folder = folder.parent
-    with (folder / "settings.json").open("a+") as stored:
+    with (folder / f"{name}.pickle").open("a+b") as stored:
         fcntl.flock(stored, fcntl.LOCK_EX)
         stored.seek(0)
         content = stored.read()
         if not content:
-            _install()
-            content = json.dumps(settings(connection))
+            content = pickle.dumps(make())
             stored.write(content)
-    found: dict[str, Any] = json.loads(content)
-    return found
+    made: _Made = pickle.loads(content)
+    return made
 
 
 def _install() -> None:
@@ -113,20 +128,22 @@ def _install() -> None:
 
 @pytest.fixture(autouse=True)
 def settings_stay(request: pytest.FixtureRequest, cdi: dict[str, Any], connection: Connection) -> Iterator[None]:
-    """A test that is not declared to change the settings of the cluster fails if it does, and one that is puts them back."""
+    """Fail a test that leaves other settings of the cluster behind, whether it declares that it changes them or not."""
     yield
     mark = request.node.get_closest_marker("alone")
     changed = differences(cdi, settings(connection))
     if mark and mark.kwargs.get("for_good"):
         cdi.update(settings(connection))
     elif changed:
-        # CDI takes a moment to put its own objects back.
+        # CDI needs some time to restore its objects.
         deadline = time.monotonic() + 60
         while (changed := differences(cdi, settings(connection))) and time.monotonic() < deadline:
             time.sleep(0.5)
         cdi.update(settings(connection))
-        remedy = "put them back" if mark else 'mark it with @pytest.mark.alone("what it changes"), and put them back'
-        assert not changed, f"the test has changed settings that all tests share: {remedy}:\n" + "\n".join(changed)
+        remedy = (
+            "restore them" if mark else 'restore them, and mark the test with @pytest.mark.alone("what it changes")'
+        )
+        assert not changed, f"The test changed settings that all tests share; {remedy}:\n" + "\n".join(changed)
 
 
 @pytest.fixture(scope="session")
@@ -186,7 +203,7 @@ def digest() -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     """Files to upload."""
-    return Images(tmp_path_factory.mktemp("images"))
+    return _once(tmp_path_factory, "images", lambda: Images(tmp_path_factory.mktemp("images")))
 
 
 @pytest.fixture

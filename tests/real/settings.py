@@ -1,12 +1,11 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all tests on a cluster share: its settings, and the lock that one has alone while it changes them."""
+"""The settings of a cluster, which all tests share, and the lock that a test holds alone while it changes them."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -23,19 +22,19 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 
 from tests.shared_lock import SharedLock
 
-# Of the machine, so that two runs on the same cluster respect each other.
+# For all processes of the machine: two runs on the same cluster wait for each other.
 _NAME = f"kubevirt-cdi-{hashlib.sha256(os.environ['KUBECONFIG'].encode()).hexdigest()[:12]}"
 LOCK = SharedLock(Path(tempfile.gettempdir()) / _NAME)
 
-# Where CDI says what it does with a spec.
+# The fields of StorageProfile.status that follow from the spec.
 _EFFECTIVE = ("cloneStrategy", "claimPropertySets", "snapshotClass")
 
 
 def settings(connection: Connection) -> dict[str, Any]:
-    """By their paths: what a test beside others must leave as it is, of CDI and of each storage class."""
+    """The settings that a test must leave as they are, by the kind and name of their object."""
     (cdi,), _version = connection.list(CDI)
     config = connection.get(CDI_CONFIG, "config") or {}
-    # It has an entry for each storage class, those that tests make among them.
+    # The overhead has an entry for each storage class, including those that tests create.
     effective = {key: value for key, value in config["status"].items() if key != "filesystemOverhead"}
     found: dict[str, Any] = {"CDI": cdi["spec"], "CDIConfig": config["spec"], "CDIConfig status": effective}
     for deployment in connection.list(DEPLOYMENT, "cdi")[0]:
@@ -49,11 +48,9 @@ def settings(connection: Connection) -> dict[str, Any]:
     for profile in connection.list(STORAGE_PROFILE)[0]:
         status = {key: profile.get("status", {}).get(key) for key in _EFFECTIVE}
         found[f"StorageProfile {profile['metadata']['name']}"] = (profile["spec"], status)
-    # As it is when it has been stored for another process.
-    plain: dict[str, Any] = json.loads(json.dumps(found))
-    return plain
+    return found
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """One line for each setting of before that is another now; what tests have made since is their own."""
-    return [f"{name}: {value} has become {now.get(name)}" for name, value in before.items() if now.get(name) != value]
+    """A line for each setting that changed. Objects that tests created since do not count."""
+    return [f"{name}: {value} is now {now.get(name)}" for name, value in before.items() if now.get(name) != value]

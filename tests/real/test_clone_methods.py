@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import planner
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import model
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.quantity import parse
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
@@ -107,7 +107,7 @@ def test_c01_lookup_reports_each_method(setup: CloneSetup, clones: Results, look
 def test_c02_profile_requests_a_csi_clone(setup: CloneSetup, clones: Results, lookup: Lookup) -> None:
     assert clones["by-csi"]["clone"]["method"] == "csi-clone"
     (answer,) = lookup(f"{setup.namespace}/by-csi")
-    assert answer["reason"] == f"The storage profile of {setup.classes['csi']} says csi-clone."
+    assert answer["reason"] == f"The storage profile of {setup.classes['csi']} has the strategy csi-clone."
 
 
 @pytest.mark.alone("changes cloneStrategyOverride")
@@ -115,7 +115,7 @@ def test_c02_override_requests_a_csi_clone(connection: Connection, setup: CloneS
     with override(connection, "csi-clone"):
         result = run("data_volume", **setup.clone("overridden", "copy"))
     assert result["clone"]["method"] == "csi-clone", result
-    assert result["clone"]["predicted"]["reason"] == "The CDI object's cloneStrategyOverride asks for csi-clone."
+    assert result["clone"]["predicted"]["reason"] == "The CDI object's cloneStrategyOverride requests csi-clone."
 
 
 def test_c03_another_class_of_the_same_driver_suffices(clones: Results) -> None:
@@ -123,16 +123,16 @@ def test_c03_another_class_of_the_same_driver_suffices(clones: Results) -> None:
 
 
 def test_c03_another_driver_causes_a_copy(connection: Connection, setup: CloneSetup, clones: Results) -> None:
-    _fell_back(connection, setup, clones["other-driver"], "IncompatibleProvisioners", planner.INCOMPATIBLE_PROVISIONERS)
+    _fell_back(connection, setup, clones["other-driver"], "IncompatibleProvisioners", model.INCOMPATIBLE_PROVISIONERS)
     assert clones["other-driver"]["clone"]["predicted"]["remedy"] == f"clone to class {setup.classes['snapshot']}"
 
 
 def test_c04_another_volume_mode_causes_a_copy(connection: Connection, setup: CloneSetup, clones: Results) -> None:
-    _fell_back(connection, setup, clones["other-mode"], "IncompatibleVolumeModes", planner.INCOMPATIBLE_MODES)
+    _fell_back(connection, setup, clones["other-mode"], "IncompatibleVolumeModes", model.INCOMPATIBLE_MODES)
 
 
 def test_c07_missing_snapshot_class_causes_a_copy(connection: Connection, setup: CloneSetup, clones: Results) -> None:
-    _fell_back(connection, setup, clones["no-snapshot-class"], "NoVolumeSnapshotClass", planner.NO_SNAPSHOT_CLASS)
+    _fell_back(connection, setup, clones["no-snapshot-class"], "NoVolumeSnapshotClass", model.NO_SNAPSHOT_CLASS)
 
 
 def test_c08_snapshot_has_the_requirements_of_a_csi_clone(
@@ -145,8 +145,8 @@ def test_c08_snapshot_has_the_requirements_of_a_csi_clone(
 
     Another driver has no snapshot class, which is C7.
     """
-    _fell_back(connection, setup, clones["snapshot-other-mode"], "IncompatibleVolumeModes", planner.INCOMPATIBLE_MODES)
-    _fell_back(connection, setup, clones["snapshot-larger-fixed"], "NoVolumeExpansion", planner.NO_EXPANSION)
+    _fell_back(connection, setup, clones["snapshot-other-mode"], "IncompatibleVolumeModes", model.INCOMPATIBLE_MODES)
+    _fell_back(connection, setup, clones["snapshot-larger-fixed"], "NoVolumeExpansion", model.NO_EXPANSION)
     assert clones["snapshot-larger"]["clone"]["method"] == "snapshot"
     assert _capacity(connection, setup, "snapshot-larger") >= 160 << 20
     answers = lookup(
@@ -155,7 +155,7 @@ def test_c08_snapshot_has_the_requirements_of_a_csi_clone(
         setup.clone("planned-3", "snapshot", requested={"volume_mode": "Block"}),
     )
     assert [answer["method"] for answer in answers] == ["snapshot", "copy", "copy"]
-    assert [answer["fallback_reason"] for answer in answers] == [None, None, planner.INCOMPATIBLE_MODES]
+    assert [answer["fallback_reason"] for answer in answers] == [None, None, model.INCOMPATIBLE_MODES]
 
 
 def test_c09_snapshot_clone_crosses_namespaces(setup: CloneSetup, clones: Results) -> None:
@@ -169,7 +169,7 @@ def test_c10_clone_can_be_larger_if_its_class_allows_expansion(
     assert clones["larger"]["clone"]["method"] == "csi-clone"
     # The status of the claim changes only when a pod mounts it: CDI gives it a volume that has already grown.
     assert _capacity(connection, setup, "larger") >= 160 << 20
-    _fell_back(connection, setup, clones["larger-fixed"], "NoVolumeExpansion", planner.NO_EXPANSION)
+    _fell_back(connection, setup, clones["larger-fixed"], "NoVolumeExpansion", model.NO_EXPANSION)
     remedy = clones["larger-fixed"]["clone"]["predicted"]["remedy"]
     assert remedy == f"set allowVolumeExpansion on class {setup.classes['fixed']}"
 
@@ -183,10 +183,10 @@ def _capacity(connection: Connection, setup: CloneSetup, name: str) -> int:
 def test_c11_chosen_copy_differs_from_a_fallback(setup: CloneSetup, clones: Results, lookup: Lookup) -> None:
     chosen, fallen_back = lookup(f"{setup.namespace}/by-copy", f"{setup.namespace}/other-mode")
     assert (chosen["method"], chosen["fallback"], chosen["fallback_reason"]) == ("copy", False, None)
-    assert chosen["reason"] == f"The storage profile of {setup.classes['copy']} says copy."
+    assert chosen["reason"] == f"The storage profile of {setup.classes['copy']} has the strategy copy."
     assert chosen["remedy"] == f"set clone_strategy of the storage profile {setup.classes['copy']} to snapshot"
     assert (fallen_back["method"], fallen_back["fallback"]) == ("copy", True)
-    assert fallen_back["reason"] == f"CDI fell back to copy: {planner.INCOMPATIBLE_MODES}."
+    assert fallen_back["reason"] == f"CDI fell back to copy: {model.INCOMPATIBLE_MODES}."
 
 
 def test_c11_forced_method_differs_from_a_chosen_one(setup: CloneSetup, clones: Results, lookup: Lookup) -> None:
@@ -196,9 +196,9 @@ def test_c11_forced_method_differs_from_a_chosen_one(setup: CloneSetup, clones: 
 
 
 def test_c11_missing_populator_causes_a_copy(connection: Connection, setup: CloneSetup, clones: Results) -> None:
-    _fell_back(connection, setup, clones["no-populator"], "NoPopulator", planner.NO_POPULATOR)
+    _fell_back(connection, setup, clones["no-populator"], "NoPopulator", model.NO_POPULATOR)
     remedy = clones["no-populator"]["clone"]["predicted"]["remedy"]
-    assert remedy == "leave out the annotation cdi.kubevirt.io/storage.usePopulator"
+    assert remedy == "omit the annotation cdi.kubevirt.io/storage.usePopulator"
 
 
 def test_c12_c13_copy_needs_two_pods_and_is_slowest(
@@ -243,14 +243,14 @@ def test_c14_c15_c16_result_has_the_record_of_the_claim(
     connection: Connection, setup: CloneSetup, clones: Results
 ) -> None:
     said = existing(connection, PERSISTENT_VOLUME_CLAIM, "other-mode", setup.namespace)["metadata"]["annotations"]
-    assert said["cdi.kubevirt.io/cloneFallbackReason"] == planner.INCOMPATIBLE_MODES
+    assert said["cdi.kubevirt.io/cloneFallbackReason"] == model.INCOMPATIBLE_MODES
     assert said["cdi.kubevirt.io/clonePhase"] == "Succeeded"
     assert said["cdi.kubevirt.io/cloneType"] == "copy"
     volume = existing(connection, DATA_VOLUME, "other-mode", setup.namespace)
     assert volume["metadata"]["annotations"]["cdi.kubevirt.io/cloneType"] == "copy"
     clone = clones["other-mode"]["clone"]
     assert (clone["phase"], clone["method"]) == ("Succeeded", "copy")
-    assert clone["fallback_reason"] == planner.INCOMPATIBLE_MODES
+    assert clone["fallback_reason"] == model.INCOMPATIBLE_MODES
 
 
 def test_c17_event_of_the_claim_has_the_reason(connection: Connection, setup: CloneSetup, clones: Results) -> None:
@@ -266,7 +266,7 @@ def test_c18_snapshot_source_has_its_own_rules(connection: Connection, setup: Cl
     found = (elsewhere["namespace"], elsewhere["phase"], elsewhere["clone"]["method"])
     assert found == (setup.other, "Succeeded", "snapshot")
     clone = clones["of-snapshot-other-driver"]
-    _fell_back(connection, setup, clone, "NoProvisionerMatch", planner.NO_PROVISIONER_MATCH)
+    _fell_back(connection, setup, clone, "NoProvisionerMatch", model.NO_PROVISIONER_MATCH)
 
 
 def test_unwanted_method_fails_before_any_write(connection: Connection, setup: CloneSetup, clones: Results) -> None:
@@ -274,7 +274,7 @@ def test_unwanted_method_fails_before_any_write(connection: Connection, setup: C
     refused = run("data_volume", **clone)
     said = "no-copy would be cloned by copy, and require_clone_method is snapshot, csi-clone"
     assert f"DataVolume {setup.namespace}/{said}" in refused["msg"]
-    assert planner.INCOMPATIBLE_PROVISIONERS in refused["msg"]
+    assert model.INCOMPATIBLE_PROVISIONERS in refused["msg"]
     assert refused["msg"].endswith(f"; clone to class {setup.classes['snapshot']}.")
     assert connection.get(DATA_VOLUME, "no-copy", setup.namespace) is None
     again = setup.clone("by-copy", "copy", require_clone_method=["snapshot"])

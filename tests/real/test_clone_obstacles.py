@@ -194,7 +194,7 @@ def test_c19_smaller_target_is_refused_before_the_write(
 
 def test_c19_other_content_type_is_refused_before_the_write(connection: Connection, setup: CloneSetup) -> None:
     refused = run("data_volume", **setup.clone("archive", "snapshot", content_type="archive"))
-    said = "Source contentType (kubevirt) and target contentType (archive) do not match; say content_type=kubevirt."
+    said = "Source contentType (kubevirt) and target contentType (archive) do not match; set content_type=kubevirt."
     assert said in refused["msg"]
     assert connection.get(DATA_VOLUME, "archive", setup.namespace) is None
 
@@ -208,9 +208,9 @@ def test_c19_copy_without_space_is_refused_because_cdi_retries_for_ever(
     refused = run("data_volume", **clone)
     assert (
         f"cannot be cloned from pvc {setup.namespace}/device: " in refused["msg"]
-        and "beside its file system, is smaller than the source's" in refused["msg"]
+        and "without the overhead of its file system, is smaller than the source's" in refused["msg"]
     )
-    assert refused["msg"].endswith("; ask for volume_mode=Block.")
+    assert refused["msg"].endswith("; set volume_mode=Block.")
     _post(connection, {**clone, "storage": clone["pvc"]})
     until(lambda: _phase(connection, setup, "no-room") == "CloneInProgress", 30, "the clone does not start")
     time.sleep(10)
@@ -245,7 +245,7 @@ def test_clone_that_waits_for_its_consumer_is_predicted(setup: CloneSetup, looku
     assert result["clone"]["predicted"]["method"] == "snapshot"
     (answer,) = lookup(f"{setup.namespace}/consumer")
     assert (answer["observed"], answer["method"]) == (False, "snapshot")
-    assert "binds for the first consumer" in answer["waits_for"][0]
+    assert "uses WaitForFirstConsumer" in answer["waits_for"][0]
 
 
 def test_applied_remedy_makes_the_next_clone_fast(connection: Connection, setup: CloneSetup, lookup: Lookup) -> None:
@@ -266,7 +266,7 @@ def test_applied_remedy_makes_the_next_clone_fast(connection: Connection, setup:
         answers = lookup(*[f"{setup.namespace}/{clone['name']}" for clone in before])
         assert {answer["method"] for answer in answers} == {"copy"}
         assert [answer["remedy"] for answer in answers] == [
-            "ask for volume_mode=Filesystem",
+            "set volume_mode=Filesystem",
             f"clone to class {setup.classes['snapshot']}",
             f"set clone_strategy of the storage profile {slow} to snapshot",
             f"set allowVolumeExpansion on class {rigid}",

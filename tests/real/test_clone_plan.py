@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import planner
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import model
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.prediction import predict
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import spec as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.options import VOLUME_OPTIONS
@@ -44,9 +44,9 @@ _OBSERVED_WITHIN = 90.0
 _ENDED_WITHIN = 150.0
 # The messages of drivers when a method is forced.
 _WORDS_OF_DRIVERS = {
-    planner.INCOMPATIBLE_MODES: ("must have the same volume mode", "modifies the mode of the source volume"),
-    planner.NO_EXPANSION: ("the storageclass that provisions the pvc must support resize",),
-    planner.INCOMPATIBLE_PROVISIONERS: ("claim in dataSource not bound or invalid", "CSI driver does not support"),
+    model.INCOMPATIBLE_MODES: ("must have the same volume mode", "modifies the mode of the source volume"),
+    model.NO_EXPANSION: ("the storageclass that provisions the pvc must support resize",),
+    model.INCOMPATIBLE_PROVISIONERS: ("claim in dataSource not bound or invalid", "CSI driver does not support"),
 }
 # The words of CDI for a target that is too small; the collection names both sizes.
 _TOO_SMALL = "target resources requests storage size is smaller than the source"
@@ -195,12 +195,12 @@ def test_prediction_equals_observation_in_every_generated_case(
     assert {row["predicted"][0] for row in rows} >= {"copy", "snapshot", "csi-clone", None}
     reasons = {row["predicted"][1] for row in rows}
     assert reasons >= {
-        planner.NO_POPULATOR,
-        planner.NO_SNAPSHOT_CLASS,
-        planner.INCOMPATIBLE_PROVISIONERS,
-        planner.INCOMPATIBLE_MODES,
-        planner.NO_EXPANSION,
-        planner.NO_PROVISIONER_MATCH,
+        model.NO_POPULATOR,
+        model.NO_SNAPSHOT_CLASS,
+        model.INCOMPATIBLE_PROVISIONERS,
+        model.INCOMPATIBLE_MODES,
+        model.NO_EXPANSION,
+        model.NO_PROVISIONER_MATCH,
     }
 
 
@@ -270,29 +270,29 @@ def _compare(
     return rows
 
 
-def _expected(plan: planner.Plan, case: Case) -> str | None:
+def _expected(plan: model.Plan, case: Case) -> str | None:
     """The predicted error, or an error of a driver, which the API does not predict."""
-    if plan.error is None and plan.method == planner.CSI_CLONE and case.target_class.startswith("plain"):
+    if plan.error is None and plan.method == model.CSI_CLONE and case.target_class.startswith("plain"):
         return "CSI driver does not support clone operations"
-    if plan.error is None and "to class block-only, the first of its driver by name" in plan.reason:
+    if plan.error is None and "to class block-only, the first class of the driver by name" in plan.reason:
         return "the class offers no Filesystem volumes"
     return plan.error
 
 
-def _awaited(plans: dict[str, planner.Plan], cases: list[Case], expected: dict[str, str | None]) -> set[str]:
+def _awaited(plans: dict[str, model.Plan], cases: list[Case], expected: dict[str, str | None]) -> set[str]:
     """The clones to wait for: those that will succeed, but only two of the slow copies for each reason."""
     awaited, copies = set(), Counter[str | None]()
     for (name, plan), case in zip(plans.items(), cases, strict=True):
         if expected[name] or plan.method is None or case.target_class == "no-driver":
             continue
-        if plan.method == planner.COPY:
+        if plan.method == model.COPY:
             copies[plan.fallback_reason] += 1
-        if plan.method != planner.COPY or copies[plan.fallback_reason] <= 2:
+        if plan.method != model.COPY or copies[plan.fallback_reason] <= 2:
             awaited.add(name)
     return awaited
 
 
-def _over(plan: planner.Plan, expected: str | None, seen: Seen, awaited: bool) -> bool:
+def _over(plan: model.Plan, expected: str | None, seen: Seen, awaited: bool) -> bool:
     if awaited:
         return seen.phase == "Succeeded"
     if expected:
@@ -303,9 +303,7 @@ def _over(plan: planner.Plan, expected: str | None, seen: Seen, awaited: bool) -
 def _error(expected: str | None, seen: Seen) -> str | None:
     """The expected error if CDI or the driver reports it, else the first error of a clone without success."""
     words = (
-        (_TOO_SMALL,)
-        if planner.SMALLER_THAN in (expected or "")
-        else _WORDS_OF_DRIVERS.get(expected or "", (expected,))
+        (_TOO_SMALL,) if model.SMALLER_THAN in (expected or "") else _WORDS_OF_DRIVERS.get(expected or "", (expected,))
     )
     if any(word and word in text for word in words for text in (*seen.errors, *seen.of_helpers)):
         return expected

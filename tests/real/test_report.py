@@ -98,8 +98,8 @@ def test_json_has_the_facts_of_each_volume(report: Report, namespace: str) -> No
     assert appliance["source"].startswith("upload disk.qcow2 sha256:") and golden["source"] == f"{HTTP}/disk.qcow2"
     assert {copy["source"], vm["source"]} == {f"pvc {namespace}/golden"}
     assert [each["method"] for each in (appliance, copy, golden, vm)] == [None, "copy", None, "snapshot"]
-    assert copy["reason"] == "The storage profile of plain says copy." and copy["remedy"]
-    assert vm["reason"] == "The storage profile of thin says snapshot." and vm["remedy"] is None
+    assert copy["reason"] == "The storage profile of plain has the strategy copy." and copy["remedy"]
+    assert vm["reason"] == "The storage profile of thin has the strategy snapshot." and vm["remedy"] is None
     assert golden["preallocation"]["applied"] and not vm["preallocation"]["applied"]
     for filled in (appliance, golden):
         assert filled["scratch"]["needed"] and filled["scratch"]["storage_class_name"] and filled["scratch"]["size"]

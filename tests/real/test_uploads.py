@@ -240,11 +240,11 @@ def test_image_that_cdi_corrupts_is_reported_with_a_remedy(images: Images, names
 
     The import fails if the first bytes compress so well that the whole dictionary fits into 512 bytes.
     """
-    result = module("volume_upload", name="disk", namespace=namespace, path=images.spoilt, storage=THIN).result
+    result = module("volume_upload", name="disk", namespace=namespace, path=images.unreadable, storage=THIN).result
     assert result["failed"] and result["retries"] in RETRIES, result
     assert "distance out of range" in result["msg"] and " unpack the file, or pack it with gzip." in result["msg"]
     served = Path(os.environ["KUBEVIRT_CDI_TEST_IMAGES"]) / f"{namespace}.vhdx.xz"
-    shutil.copy(images.spoilt, served)
+    shutil.copy(images.unreadable, served)
     try:
         source = {"http": {"url": f"{os.environ['KUBEVIRT_CDI_TEST_HTTP']}/{served.name}"}}
         imported = {

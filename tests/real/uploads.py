@@ -67,7 +67,7 @@ class Images:
         for inner, compression in _PACKED:
             name = f"{inner}-{compression}"
             self.disks[name] = self._packed(self.disks[inner], compression)
-        self.spoilt = self._packed(self.disks["vhdx"], "xz")
+        self.unreadable = self._packed(self.disks["vhdx"], "xz")
         # The volume descriptor at 32 KiB makes it an ISO image; CDI treats it as a raw disk.
         descriptor = b"\x01CD001\x01".ljust(2048, b"\0")
         self.iso = self._write(folder / "disk.iso", bytes(32768) + descriptor + chosen.randbytes(3 * MIB - 34816))

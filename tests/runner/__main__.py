@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands of CONTRIBUTING.md: `tests/run site`, `tests/run test`, `tests/run cluster` and `tests/run release`."""
+"""The commands of CONTRIBUTING.md: `tests/run` with `site`, `test`, `pytest`, `cluster` or `release`."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if arguments[:1] == ["cluster"]:
         return cluster_main(arguments[1:])
+    if arguments[:1] == ["pytest"]:
+        return stages.run_pytest(arguments[1:])
     parser = argparse.ArgumentParser(prog="tests/run", description="Install missing tools, then run a command.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser(
@@ -27,6 +29,7 @@ def main(arguments: list[str]) -> int:
     )
     test = commands.add_parser("test", help="run all tests, or the named stages")
     test.add_argument("stages", nargs="*", help=f"names of {', '.join(stages.STAGES | stages.ON_REQUEST)}")
+    commands.add_parser("pytest", help="run single tests; takes pytest options")
     commands.add_parser("cluster", help="the test cluster: up, down, status, env, reset, logs")
     releasing = commands.add_parser(
         "release", help="check and build a release; with --tag, also commit and tag it; publishes nothing"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs stages in lanes: those of one lane one after the other, the lanes side by side. The first failure ends all."""
+"""Runs stages in lanes: the stages of a lane in sequence, the lanes side by side. The first failure ends the run."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# What an interrupted stage needs to bring its clusters down.
+# An interrupted stage stops its clusters within this time.
 _END_SECONDS = 90.0
 _LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A command by its name; with a `nice` above 0 it leaves the processors to other stages."""
+    """A named command. Stages with a lower `nice` have priority."""
 
     name: str
     command: Sequence[str]
@@ -31,7 +31,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Ended:
-    """How a stage ended: its exit code, its time on the clock, and that of its processes on the processors."""
+    """The exit code of a stage, its duration, and the processor time of its processes."""
 
     name: str
     code: int
@@ -40,7 +40,7 @@ class Ended:
 
 
 class _Running:
-    """A stage in a process group of its own, which writes into a file, so that the output of two does not mix."""
+    """A stage in its own process group. It writes to a file, so that the output of two stages does not mix."""
 
     def __init__(self, stage: Stage, log: Path) -> None:
         self.stage, self._log = stage, log
@@ -67,30 +67,30 @@ class _Running:
         return self._log.read_text(errors="replace").rstrip()
 
     def send(self, number: signal.Signals) -> None:
-        """To all processes of the stage."""
+        """Send a signal to all processes of the stage."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, number)
 
 
-def _end(running: Iterable[_Running]) -> None:
-    """As by Ctrl-C, so that they clean up; what is left of them after some time is killed."""
+def _end(running: Sequence[_Running]) -> None:
+    """Interrupt the stages as Ctrl-C does, so that they clean up, then kill what is left of them."""
     deadline = time.monotonic() + _END_SECONDS
     left = list(running)
     try:
-        for stage in left:
+        for stage in running:
             stage.send(signal.SIGINT)
         while (left := [stage for stage in left if not stage.ended()]) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
     finally:
-        for stage in left:
+        for stage in running:
             stage.send(signal.SIGKILL)
 
 
 def run(lanes: Sequence[Sequence[Stage]], folder: Path, say: Callable[[str], None]) -> list[Ended]:
-    """Run the stages of each lane in their order, the lanes side by side, and say what a stage printed when it ends.
+    """Run the lanes, and pass the output of each stage to `say` when it ends.
 
-    It is in the folder as `STAGE.log` while the stage runs. The first stage that fails is the last of the result, and
-    ends those that still run; so does an interrupt.
+    While a stage runs, its output is in `STAGE.log` in the folder. A stage that fails is the last of the result: it
+    ends the others, as an interrupt does.
     """
     waiting = [deque(lane) for lane in lanes]
     running: dict[int, _Running] = {}
@@ -113,13 +113,13 @@ def run(lanes: Sequence[Sequence[Stage]], folder: Path, say: Callable[[str], Non
                         if ended.code:
                             return results
         finally:
-            _end(running.values())
+            _end(list(running.values()))
     return results
 
 
 @contextlib.contextmanager
 def _interrupted_by_sigterm() -> Iterator[None]:
-    """A CI system ends a job by SIGTERM: the stages must not outlive it."""
+    """CI systems end a job with SIGTERM: the stages must not outlive it."""
 
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt

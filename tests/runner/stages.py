@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stages of the tests. All of them run in two lanes side by side; the slowest tests are listed."""
+"""The stages of the tests, which run in two lanes side by side."""
 
 from __future__ import annotations
 
@@ -24,20 +24,26 @@ from tests.cluster.target import Target, target
 from tests.runner import checks, docs, lanes, versions
 from tests.runner.tree import ROOT, checkout_dir, environment
 
-# What the scenarios take from the test cluster; whoever brings another cluster can set them.
+# Variables of the test cluster that stages `molecule` and `real` need; for another cluster, set them.
 _FIXTURES = ("KUBEVIRT_CDI_TEST_HTTP", "KUBEVIRT_CDI_TEST_IMAGES", "KUBEVIRT_CDI_TEST_MANIFESTS")
 
-# Tests of a file stay together. Most wait more than they compute.
+_PYTEST = (sys.executable, "-m", "pytest", "--import-mode=importlib", "-p", "no:cacheprovider")
+# The tests of a file run in one process. Most of them wait more than they compute.
 _SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
-# Groups that tests/real/conftest.py makes, in its order.
-_BY_GROUP = ("--numprocesses=4", "--dist=loadgroup", "--no-loadscope-reorder")
+# In the order of tests/real/conftest.py.
+_IN_ORDER = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 
 _SLOWEST = 20
-# The first address of the clusters that stage `cluster` starts and ends, beside those of `api` and its workers.
+# Stage `cluster` starts and ends clusters whose numbers begin here, after those of the clusters of `api`.
 _OWN_NUMBERS = 18
 
+<<<<<<< HEAD
 _ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61", "test_release_1_61_collected")
 # What depends on the collection alone, or on how fast the cluster is, and not on CDI's release.
+=======
+_ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61")
+# These depend on the collection or on the speed of the cluster, and not on the release of CDI.
+>>>>>>> main
 _NOT_ON_1_61 = (
     "test_clone_methods.py::test_c12_c13_copy_needs_two_pods_and_is_slowest",
     "test_uploads.py::test_progress_of_parallel_uploads_is_printed_without_secrets",
@@ -48,7 +54,7 @@ _NOT_ON_1_61 = (
 
 
 def run(names: Sequence[str]) -> int:
-    """Run the named stages, or all of `LANES`; the first failure ends the run. Prints the seconds and the slowest tests."""
+    """Run the named stages, or all of `LANES`. The first failure ends the run. Prints times and the slowest tests."""
     known = {**STAGES, **ON_REQUEST}
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -62,7 +68,7 @@ def run(names: Sequence[str]) -> int:
     print(f"\n{'stage':10} {'seconds':>8} {'processor seconds, without clusters':>36}")
     for stage in ended:
         print(f"{stage.name:10} {stage.seconds:8.1f} {stage.processor_seconds:36.1f}")
-    for line in _slowest(_results()):
+    for line in slowest(_results()):
         print(line)
     failed = ended[-1]
     if failed.code:
@@ -71,7 +77,7 @@ def run(names: Sequence[str]) -> int:
 
 
 def run_part(name: str) -> int:
-    """A stage of a lane, in a process of its own."""
+    """Run one stage, as the process of a lane."""
     return {**STAGES, **ON_REQUEST}[name]()
 
 
@@ -86,26 +92,21 @@ def _processor_seconds() -> float:
 
 
 def _lanes(names: Sequence[str]) -> list[list[lanes.Stage]]:
-    """The lanes with the named stages only; stages on request are a part of the second, which has the full cluster.
-
-    The first lane computes and the second waits, so the processors are the second one's when it wants them: its tests
-    have bounds of time, and it takes longer.
-    """
+    """The lanes with the named stages only. Stages on request run in the second lane, which has the full cluster."""
     first, second = ([name for name in lane if not names or name in names] for lane in LANES)
-    second += [name for name in names if name in ON_REQUEST]
+    second += [name for name in names if name in ON_REQUEST and name not in second]
     command = (sys.executable, "-m", "tests.runner", "part")
-    return [
-        [lanes.Stage(name, (*command, name), nice=10) for name in first],
-        [lanes.Stage(name, (*command, name)) for name in second],
-    ]
+    # Its tests limit the time in which a cluster starts.
+    nice = {"cluster": -10}
+    return [[lanes.Stage(name, (*command, name), nice.get(name, 0)) for name in lane] for lane in (first, second)]
 
 
 def _results() -> Path:
-    """What the stages printed, and the seconds of their tests, as JUnit's XML."""
+    """For each stage its output, `STAGE.log`, and the times of its tests in the format of JUnit, `STAGE.xml`."""
     return checkout_dir() / "results"
 
 
-def _slowest(results: Path) -> list[str]:
+def slowest(results: Path) -> list[str]:
     """The slowest tests of all stages, as lines."""
     cases = [
         (float(case.get("time", 0)), path.stem, f"{case.get('classname')}::{case.get('name')}")
@@ -118,14 +119,18 @@ def _slowest(results: Path) -> list[str]:
     ]
 
 
+def run_pytest(arguments: Sequence[str]) -> int:
+    """Run pytest with these arguments in the environment of the stages."""
+    return _call([*_PYTEST, *arguments], environment({}))
+
+
 def _pytest(stage: str, *arguments: str, more: Mapping[str, str] | None = None) -> int:
-    command = [sys.executable, "-m", "pytest", "--import-mode=importlib", "-p", "no:cacheprovider"]
-    command += [f"--junitxml={_results() / f'{stage}.xml'}", *arguments]
-    return _call(command, environment(dict(more or {})))
+    results = f"--junitxml={_results() / f'{stage}.xml'}"
+    return _call([*_PYTEST, results, *arguments], environment(dict(more or {})))
 
 
 def _call(command: Sequence[str], variables: Mapping[str, str]) -> int:
-    """The exit code. An interrupt is also the command's, and waits until that has cleaned up."""
+    """The exit code. An interrupt reaches the command as well: wait until it has cleaned up."""
     process = subprocess.Popen(command, cwd=ROOT, env=variables)
     try:
         return process.wait()
@@ -140,18 +145,18 @@ def _unit() -> int:
 
 
 def _kubectl() -> int:
-    """The way to an API server, against kubectl's own; builds kubectl the first time."""
+    """Connections to an API server, compared with those of kubectl, which is built the first time."""
     return _pytest("kubectl", "tests/kubectl")
 
 
 def _api() -> int:
-    """Wire-level tests on a real API server without a node."""
+    """Tests of requests to a real API server without a node."""
     commands.up(PROFILES["api"])
     return _pytest("api", *_SIDE_BY_SIDE, "tests/api", "tests/versions", more=commands.environment(PROFILES["api"]))
 
 
 def _cluster() -> int:
-    """The test cluster itself: its storage, fixtures and clean end, on clusters that no other stage uses."""
+    """The test cluster: its storage, fixtures and cleanup, on clusters that no other stage uses."""
     with tempfile.TemporaryDirectory(prefix="kubevirt-cdi-") as state:
         own = {
             "KUBEVIRT_CDI_TEST_NUMBER": str((first_number() + _OWN_NUMBERS - 1) % 254 + 1),
@@ -164,11 +169,11 @@ def _cluster() -> int:
 
 
 def _molecule() -> int:
-    """Scenarios on the full cluster, which is emptied first so that check mode is seen on an empty one.
+    """Scenarios on the full cluster, which is reset first, so that check mode also runs on an empty cluster.
 
-    `upgrade` is the first: it leaves nothing, so that the others find an empty cluster, too. It removes CDI with all
-    volumes, and so never runs on somebody else's cluster. What molecule remembers of a scenario is forgotten after the
-    run: an interrupted one would otherwise make the next skip its preparation.
+    `upgrade` is the first and leaves an empty cluster for the others. It removes CDI with all volumes, and never runs
+    on another cluster than ours. The state that molecule keeps is deleted after the run: after an interrupted run,
+    molecule would skip the preparation of a scenario.
     """
     cluster = target()
     if cluster.own:
@@ -186,22 +191,22 @@ def _molecule() -> int:
 
 
 def _real() -> int:
-    """What one wants to see of a real CDI: each claim of the checklists a named test."""
+    """Each claim about a real CDI as a named test."""
     cluster = target()
     if not _has_fixtures(cluster):
         return 0
     machine.install_browser()
-    return _pytest("real", *_BY_GROUP, "tests/real", more=cluster.environment)
+    return _pytest("real", *_IN_ORDER, "tests/real", more=cluster.environment)
 
 
 def _real_1_61() -> int:
-    """Clones, scratch space and uploads as in stage `real`, and what only older releases do, on CDI 1.61.1.
+    """Clones, scratch space and uploads as in stage `real`, and the behavior of older releases, on CDI 1.61.1.
 
-    It needs a cluster without CDI, which has no way back. The last test upgrades CDI.
+    It resets the cluster, because CDI cannot be downgraded. The last test upgrades CDI.
     """
     cluster = target()
     if not cluster.own:
-        print("skipped: it empties the cluster, which is not ours")
+        print("skipped: this stage resets the cluster, and KUBECONFIG names another cluster than the test cluster")
         return 0
     commands.reset(PROFILES["full"])
     files = [f"tests/real/{name}.py" for name in _ON_1_61]
@@ -210,7 +215,7 @@ def _real_1_61() -> int:
 
 
 def _coverage() -> int:
-    """Which branches of the plugins the tests without a node run; prints the rest."""
+    """Print the branches of the plugins that the tests without a node do not cover."""
     commands.up(PROFILES["api"])
     data = checkout_dir() / "coverage"
     shutil.rmtree(data, ignore_errors=True)
@@ -228,7 +233,7 @@ def _coverage() -> int:
 
 
 def _benchmarks() -> int:
-    """Ratios against peers: declaring on the light cluster, uploads and clones on a real CDI."""
+    """Compare with other tools: declarations on the light cluster, uploads and clones on a real CDI."""
     commands.up(PROFILES["api"])
     code = _pytest("declaring", "tests/benchmarks/test_declaring.py", more=commands.environment(PROFILES["api"]))
     cluster = target()
@@ -245,7 +250,7 @@ def _has_fixtures(cluster: Target) -> bool:
 
 
 def _build() -> int:
-    """What both clusters are made of, while the stages that need none run."""
+    """Build what the test clusters lack."""
     ensure(*commands.PRODUCTS["api"], *commands.PRODUCTS["full"])
     return 0
 
@@ -255,17 +260,18 @@ STAGES: dict[str, Callable[[], int]] = {
     "unit": _unit,
     "kubectl": _kubectl,
     "api": _api,
-    "build": _build,
     "cluster": _cluster,
     "molecule": _molecule,
     "real": _real,
 }
-LANES = (("checks", "unit", "kubectl", "api"), ("build", "cluster", "molecule", "real"))
-# Not a part of all tests: they take long, or need what no other stage needs.
+# Not part of all tests: these take long, or need programs that no other stage needs.
 ON_REQUEST: dict[str, Callable[[], int]] = {
+    "build": _build,
     "benchmarks": _benchmarks,
     "coverage": _coverage,
     "docs": docs.run,
     "real-1.61": _real_1_61,
     "versions": versions.run,
 }
+# Those that start clusters of CDI wait for the build, which runs while the others compute.
+LANES = (("checks", "unit", "kubectl", "api"), ("build", "cluster", "molecule", "real"))

@@ -109,7 +109,7 @@ def test_scratch_claims_without_a_volume_are_named() -> None:
     report = build(facts(scratch_without_volume=["images/prime-1-scratch"]))
     expected = "Scratch claim images/prime-1-scratch belongs to no volume; delete it."
     assert view.lines(report)[-1] == expected
-    assert "belongs to no volume any more" in view.page(report, TEMPLATE)
+    assert "belongs to no volume; delete it." in view.page(report, TEMPLATE)
 
 
 def test_a_fast_clone_has_no_remedy() -> None:
