@@ -46,13 +46,8 @@ def _refusal(ran: Any) -> str:
 
 
 def test_second_run_changes_nothing_although_the_operator_changes_its_crd(ok: Ok, connection: Connection) -> None:
-<<<<<<< HEAD
     definition = existing(connection, CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
     assert [version["name"] for version in definition["spec"]["versions"]] == ["v1beta1"]
-=======
-    stored = connection.get(CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
-    assert [version["name"] for version in stored["spec"]["versions"]] == ["v1beta1"]
->>>>>>> main
     again = ok("cdi", **NEW)
     assert not again["changed"] and again["changed_objects"] == []
     assert again["version"] == {"from": "v1.65.0", "to": "v1.65.0"}

@@ -37,13 +37,8 @@ _SLOWEST = 20
 # Stage `cluster` starts and ends clusters whose numbers begin here, after those of the clusters of `api`.
 _OWN_NUMBERS = 18
 
-<<<<<<< HEAD
 _ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61", "test_release_1_61_collected")
-# What depends on the collection alone, or on how fast the cluster is, and not on CDI's release.
-=======
-_ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61")
 # These depend on the collection or on the speed of the cluster, and not on the release of CDI.
->>>>>>> main
 _NOT_ON_1_61 = (
     "test_clone_methods.py::test_c12_c13_copy_needs_two_pods_and_is_slowest",
     "test_uploads.py::test_progress_of_parallel_uploads_is_printed_without_secrets",
