@@ -19,8 +19,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 
 from tests.cluster.digests import digests
 from tests.modules import Ran, run_on_cluster
+from tests.real.objects import new_namespace
 from tests.real.settings import LOCK, differences, settings
-from tests.real.uploads import SERVICE, Images, namespace_of
+from tests.real.uploads import SERVICE, Images
 from tests.runner.site import INVENTORY, OWN_VARIABLES
 
 KUBECONFIG = os.environ["KUBECONFIG"]
@@ -28,7 +29,7 @@ KUBECONFIG = os.environ["KUBECONFIG"]
 RELEASE = os.environ.get("KUBEVIRT_CDI_TEST_RELEASE", "v1.65.0")
 MANIFEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/{RELEASE}/cdi-operator.yaml"
 # Of the other release, which cannot follow a newer one.
-collect_ignore = [] if RELEASE == "v1.61.1" else ["test_release_1_61.py"]
+collect_ignore = [] if RELEASE == "v1.61.1" else ["test_release_1_61.py", "test_release_1_61_collected.py"]
 
 
 _Made = TypeVar("_Made")
@@ -158,7 +159,8 @@ def connection() -> Connection:
 @pytest.fixture
 def namespace(connection: Connection) -> Iterator[str]:
     """A namespace of the test's own."""
-    yield from namespace_of(connection)
+    with new_namespace(connection) as name:
+        yield name
 
 
 @pytest.fixture
