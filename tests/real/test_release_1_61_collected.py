@@ -170,7 +170,7 @@ def test_drift_is_found_from_the_claim(declare: Ok, connection: Connection, plac
     other = {**VOLUMES[0], "storage": {**THIN, "storage_class_name": "plain"}}
     refused = declare(other)
     assert refused["failed"] and not refused["changed"]
-    assert "storage.storage_class_name is thin and not plain" in refused["msg"]
+    assert "storage.storage_class_name: 'thin' on the claim, 'plain' requested" in refused["msg"]
     assert "on_drift=recreate" in refused["msg"]
     refused = declare({**VOLUMES[0], "source": {"upload": {}}})
     assert refused["failed"] and "source is VolumeImportSource" in refused["msg"]
