@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, CDI_CONFIG, STORAGE_PROFILE, Resource
 
-from tests.api.conftest import body
+from tests.api.objects import body
 from tests.modules import RunModule
 from tests.wire import Wire
 

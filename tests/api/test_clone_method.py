@@ -21,7 +21,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     STORAGE_PROFILE,
 )
 
-from tests.api.conftest import ADMIN, LIMITED, body, patch_status
+from tests.api.objects import ADMIN, LIMITED, body, patch_status
 from tests.wire import Wire
 
 # DataVolume and claim; the override and the profile, which give the reason.

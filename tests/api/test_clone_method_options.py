@@ -20,7 +20,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import look_up
 from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
 
-from tests.api.conftest import ADMIN, LIMITED, HttpProxy
+from tests.api.objects import ADMIN, LIMITED, HttpProxy
 from tests.wire import Wire
 
 SERVER = os.environ["KUBEVIRT_CDI_TEST_SERVER"]

@@ -12,7 +12,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_permission imp
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CLUSTER_ROLE, ROLE, ROLE_BINDING
 
-from tests.api.conftest import ADMIN, fetch
+from tests.api.objects import ADMIN, fetch
 from tests.modules import RunModule
 from tests.wire import Wire
 

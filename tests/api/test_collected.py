@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 
-from tests.api.conftest import SetStatus, body
+from tests.api.objects import SetStatus, body
 from tests.modules import RunModule
 from tests.wire import Wire
 

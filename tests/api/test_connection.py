@@ -19,7 +19,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiErr
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, NAMESPACE, POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import SUBPROTOCOLS
 
-from tests.api.conftest import ADMIN, HttpProxy, body
+from tests.api.objects import ADMIN, HttpProxy, body
 from tests.modules import RunModule, run_module
 from tests.wire import Wire
 
@@ -143,8 +143,9 @@ def test_list_that_expires_between_two_pages_starts_again(
     spec = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
     for number in range(3):
         connection.create(DATA_VOLUME, body(DATA_VOLUME, f"disk-{number}", spec=spec), namespace, dry_run=False)
+    wire.fault = (410, {}, json.dumps({"kind": "Status", "code": 410, "reason": "Expired"}).encode())
     wire.trouble = lambda _method, path: (
-        "expired" if wire.count("GET", "continue=") <= expired and "continue=" in path else ""
+        "fault" if "continue=" in path and wire.count("GET", "continue=") <= expired else ""
     )
     items, _version = connection.list(DATA_VOLUME, namespace)
     assert wire.count("GET", "continue=") == expired + 1

@@ -16,7 +16,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import lo
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
 
-from tests.api.conftest import ADMIN
+from tests.api.objects import ADMIN
 from tests.modules import run_module
 from tests.playing import play, write_play
 from tests.wire import Wire

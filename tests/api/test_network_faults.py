@@ -23,8 +23,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils import (
     _data_volume_task,
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
     CONFIG_MAP,
     DATA_VOLUME,
@@ -33,10 +32,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
 from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import REACHED, WAITING, Verdict
 from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import poll_until, wait_for
 
-from tests.api.conftest import ADMIN, SetStatus, body
+from tests.api.objects import ADMIN, SetStatus, body
 from tests.hostile import hostile_server, http
-from tests.modules import RunModule, run_module
-from tests.refused_volumes import completed
+from tests.modules import RunModule, run_module, run_task
 from tests.wire import Wire
 
 SERVER, CA = os.environ["KUBEVIRT_CDI_TEST_SERVER"], os.environ["KUBEVIRT_CDI_TEST_CA"]
@@ -238,14 +236,9 @@ def test_poll_ends_at_its_deadline(wire: Wire, connection: Connection, namespace
     assert time.monotonic() - started < 7
 
 
-def _run_with_short_bounds(module: ModuleType, options: dict[str, Any], **connection: Any) -> dict[str, Any]:
+def _run_with_short_bounds(module: ModuleType, options: dict[str, Any], **params: Any) -> dict[str, Any]:
     """The result of a module's function on a connection that waits for 4 s instead of 60 s for an answer."""
-    params = completed(options, module.SPEC.options)
-    try:
-        bounded = Connection(connect(connection).transport, answer_seconds=4.0)
-        return dict(module.run(Task(params, bounded, False, lambda _warning: None)))
-    except CdiError as exc:
-        return {"msg": str(exc), "failed": True, **exc.result}
+    return run_task(module, options, Connection(connect(params).transport, answer_seconds=4.0))
 
 
 @pytest.mark.parametrize(
