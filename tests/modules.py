@@ -18,9 +18,9 @@ from types import ModuleType
 from typing import Any, Protocol
 from unittest import mock
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 
 from tests.refused_volumes import completed
 
@@ -30,7 +30,7 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
     [
         __name__,
-        "ansible_collections.kubevirt.cdi.plugins.module_utils._connection",
+        "ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client",
         *(f"{_MODULES}.{name}" for name in ("cdi", "cdi_config", "cdi_info", "data_volume", "volume_upload")),
     ]
 )

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
 from kubernetes import client
 
 from tests.modules import official_client

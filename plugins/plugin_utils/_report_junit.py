@@ -11,7 +11,8 @@ import re
 import typing as t
 from xml.etree import ElementTree
 
-from ._report import SKIPPED, Facts
+from ._report import SKIPPED
+from ._report_steps import Facts
 from ._report_view import problem_text
 
 # What XML 1.0 has no way to write.
@@ -19,7 +20,7 @@ _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 
 
 def junit(report: Facts) -> str:
-    """The XML file's text."""
+    """The text of the XML file."""
     suites = ElementTree.Element("testsuites", name="kubevirt.cdi")
     for cluster in report.get("clusters", [report]):
         _suite(suites, cluster)

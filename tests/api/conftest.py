@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import volume_upload
 from kubernetes import client
 
 from tests.api.objects import ADMIN, HttpProxy, SetStatus, body, custom_resource, patch_status
@@ -218,6 +218,6 @@ def upload(wire: Wire, namespace: str, service: UploadService) -> Upload:
 
     def run(**options: Any) -> dict[str, Any]:
         connection = connect({"host": wire.url, "api_key": ADMIN})
-        return run_task(_upload_task, {**defaults, **options}, connection)
+        return run_task(volume_upload, {**defaults, **options}, connection)
 
     return run

@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
 
 ADMIN = "test-admin-token"
 LIMITED = "test-limited-token"

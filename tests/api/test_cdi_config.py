@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi_config import CONFIG_OPTIONS
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._fields import field_name
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.fields import field_name
+from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi.config import CONFIG_OPTIONS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
     CUSTOM_RESOURCE_DEFINITION,
@@ -182,7 +182,7 @@ def test_option_of_a_newer_release_is_refused(wire: Wire, module: RunModule, cdi
 @pytest.mark.usefixtures("cdi")
 def test_requests_above_the_default_limits_are_refused(wire: Wire, module: RunModule) -> None:
     message = module("cdi_config", pod_resource_requirements={"requests": {"memory": "1Gi"}}).refusal
-    assert "requests.memory is 1Gi and the limit 600M" in message
+    assert "requests.memory is 1Gi, but the limit is 600M" in message
     assert wire.writes() == []
 
 
@@ -230,7 +230,7 @@ def test_configuration_of_hyperconverged_is_not_changed(wire: Wire, module: RunM
         ({"filesystem_overhead": {"global": "6%"}}, "filesystem_overhead.global is '6%'"),
         ({"upload_proxy_url_override": "no url"}, "upload_proxy_url_override is 'no url'"),
         ({"import_proxy": {"https_proxy": "somewhere:3128"}}, "import_proxy.https_proxy is no URL"),
-        ({"tls_security_profile": {"type": "Custom"}}, "give its ciphers"),
+        ({"tls_security_profile": {"type": "Custom"}}, "set ciphers and min_tls_version"),
         ({"clone_strategy_override": "fast"}, "clone_strategy_override"),
     ],
 )

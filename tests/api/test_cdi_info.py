@@ -8,8 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, CDI_CONFIG, STORAGE_PROFILE, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    CDI,
+    CDI_CONFIG,
+    STORAGE_PROFILE,
+    Resource,
+)
 
 from tests.api.objects import body
 from tests.modules import RunModule

@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE, VOLUME_SNAPSHOT
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    DATA_VOLUME,
+    NAMESPACE,
+    VOLUME_SNAPSHOT,
+)
 from kubernetes import client
 
 from tests.api.objects import SetStatus, fetch
@@ -170,7 +174,7 @@ def test_snapshot_that_stays_in_error_is_not_cloned(
     assert result["failed"]
     assert f"cannot be cloned from snapshot {namespace}/golden: snapshot in error state with msg: " in result["msg"]
     assert result["msg"].endswith(
-        "; delete the VolumeSnapshot and take it anew, with a VolumeSnapshotClass and of a claim that is bound."
+        "; delete the VolumeSnapshot and create it again, with a VolumeSnapshotClass and from a bound claim."
     )
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
 

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _clone_task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CSI_DRIVER,
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     STORAGE_CLASS,
     STORAGE_PROFILE,
 )
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import clone_method
 
 from tests.api.objects import ADMIN, LIMITED, body, patch_status
 from tests.wire import Wire
@@ -79,7 +79,7 @@ def _clone(connection: Connection, namespace: str, name: str, storage: str, **an
 @pytest.fixture
 def look_up(wire: Wire) -> LookUp:
     def ask(*terms: Any, token: str = ADMIN) -> list[dict[str, Any]]:
-        return _clone_task.look_up({"host": wire.url, "api_key": token}, list(terms))
+        return clone_method.look_up({"host": wire.url, "api_key": token}, list(terms))
 
     return ask
 
@@ -107,7 +107,7 @@ def test_finished_clone_takes_four_requests(
     wire.requests.clear()
     (answer,) = look_up(f"{namespace}/disk")
     assert (answer["method"], answer["observed"], answer["fallback"]) == ("csi-clone", True, False)
-    assert answer["reason"] == f"The storage profile of {storage} says csi-clone."
+    assert answer["reason"] == f"The storage profile of {storage} has the strategy csi-clone."
     assert len(wire.requests) == _FINISHED_CLONE_REQUESTS
 
 
@@ -128,7 +128,7 @@ def test_fifty_plans_take_as_many_requests_as_one(
     wire.requests.clear()
     (answer,) = look_up(_planned(namespace, storage))
     assert (answer["method"], answer["observed"], answer["exists"]) == ("csi-clone", False, False)
-    assert answer["reason"] == f"The storage profile of {storage} says csi-clone."
+    assert answer["reason"] == f"The storage profile of {storage} has the strategy csi-clone."
     of_one = len(wire.requests)
     assert of_one <= 2 + _PLAN_REQUESTS
     wire.requests.clear()
@@ -199,7 +199,7 @@ def test_progress_of_a_clone_is_seen_in_the_same_process(
     assert (first["observed"], first["phase"]) == (True, "Pending")
     done = {"metadata": {"annotations": {"cdi.kubevirt.io/clonePhase": "Succeeded"}}}
     connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, done, dry_run=False)
-    time.sleep(_clone_task._SECONDS_KEPT + 0.1)
+    time.sleep(clone_method._SECONDS_KEPT + 0.1)
     assert look_up(f"{namespace}/disk")[0]["phase"] == "Succeeded"
 
 
@@ -259,5 +259,5 @@ def test_forbidden_volume_is_not_reported_as_missing(look_up: LookUp, namespace:
 
 
 def test_planned_volume_is_not_missing(wire: Wire, namespace: str, storage: str, source: str) -> None:
-    (answer,) = _clone_task.look_up({"host": wire.url, "api_key": ADMIN}, [_planned(namespace, storage)], "error")
+    (answer,) = clone_method.look_up({"host": wire.url, "api_key": ADMIN}, [_planned(namespace, storage)], "error")
     assert not answer["exists"]

@@ -16,9 +16,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar
-from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import look_up
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.argspec import AUTH
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_method import look_up
 
 from tests.api.objects import ADMIN, LIMITED, HttpProxy
 from tests.wire import Wire

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_permission import CLONE_SOURCER, refusal
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CLUSTER_ROLE, ROLE, ROLE_BINDING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.permission import refusal
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CLUSTER_ROLE, ROLE, ROLE_BINDING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_permission import CLONE_SOURCER
 
 from tests.api.objects import ADMIN, fetch
 from tests.modules import RunModule

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _exchange
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, NAMESPACE, POD
-from ansible_collections.kubevirt.cdi.plugins.module_utils._tunnel import SUBPROTOCOLS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import exchange
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, NAMESPACE, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import SUBPROTOCOLS
 
 from tests.api.objects import ADMIN, HttpProxy, body
 from tests.modules import RunModule, run_module
@@ -132,7 +132,7 @@ def test_long_retry_after_is_shortened(wire: Wire, connection: Connection, monke
     monkeypatch.setattr("time.sleep", pauses.append)
     wire.faults.append((503, {"Retry-After": "86400"}, b"{}"))
     assert connection.get(NAMESPACE, "default")
-    assert pauses == [_exchange.RETRY_AFTER_MAX_SECONDS]
+    assert pauses == [exchange.RETRY_AFTER_MAX_SECONDS]
 
 
 @pytest.mark.parametrize("expired", [1, 2], ids=["once", "twice"])

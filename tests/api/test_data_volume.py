@@ -12,8 +12,8 @@ import sys
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
 from tests.api.objects import ADMIN, SetStatus, fetch
 from tests.modules import RunModule
@@ -52,18 +52,18 @@ def test_unchanged_volume_loads_no_code_for_changes(wire: Wire, namespace: str, 
         check=True,
     )
     assert json.loads(ended.stdout)["changed"] is False
-    loaded = set(re.findall(r"kubevirt\.cdi\.plugins\.module_utils\.(\w+)$", ended.stderr, re.MULTILINE))
-    assert "_connection" in loaded
+    loaded = set(re.findall(r"kubevirt\.cdi\.plugins\.module_utils\.([\w.]+)$", ended.stderr, re.MULTILINE))
+    assert "_kubernetes.client" in loaded
     for_changes = {
-        "_allocation",
-        "_clone_plan",
-        "_clone_prediction",
-        "_diagnosis",
-        "_image",
-        "_preflight",
-        "_scratch_task",
-        "_source_check",
-        "_wait",
+        "_clone.planner",
+        "_clone.prediction",
+        "_data_volume.preflight",
+        "_data_volume.source_check",
+        "_diagnosis.diagnose",
+        "_image.formats",
+        "_kubernetes.wait",
+        "_storage.allocation",
+        "_storage.scratch_claims",
     }
     assert loaded & for_changes == set()
     assert not re.search(r"\b(kubernetes|yaml|websocket)$", ended.stderr, re.MULTILINE)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import release
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume_options import SINCE, SPEC_OPTIONS
-from ansible_collections.kubevirt.cdi.plugins.module_utils._fields import field_name
-from ansible_collections.kubevirt.cdi.plugins.module_utils._storage_profile import OPTIONS as PROFILE_OPTIONS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.fields import field_name
+from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi.status import release
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.options import SINCE, SPEC_OPTIONS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.storage_profile import OPTIONS as PROFILE_OPTIONS
 
 MANIFESTS = Path(os.environ["KUBEVIRT_CDI_TEST_MANIFESTS"])
 RELEASES = sorted((path.name for path in MANIFESTS.iterdir()), key=release)

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import explain
-from ansible_collections.kubevirt.cdi.plugins.module_utils._evidence_reader import EvidenceReader
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.diagnose import explain
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.evidence_reader import EvidenceReader
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
 from kubernetes import client
 
 from tests.api.objects import LIMITED, SetStatus, body, fetch, owner_reference

@@ -15,14 +15,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _data_volume_task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
 )
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import data_volume
 from kubernetes import client
 
 from tests.api.objects import ADMIN, owner_reference
@@ -117,7 +117,7 @@ def run(connection: Connection, namespace: str, volumes: list[dict[str, Any]]) -
     """The module's result. It runs some hundred times, and so in this process."""
     items = [{"namespace": namespace, **volume} for volume in volumes]
     options = {"namespace": namespace, "wait_timeout": 30, "data_volumes": items}
-    return run_task(_data_volume_task, options, connection)
+    return run_task(data_volume, options, connection)
 
 
 def state(direct: Connection, namespace: str) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, NAMESPACE
 
 from tests.cluster.runtime.profile import first_number
 from tests.light_cluster import light_cluster
@@ -162,7 +162,7 @@ def test_lookup_on_another_cluster_than_the_modules_is_reported(fleet: Fleet, tm
     }
     played, report = _report_of(fleet, tmp_path, **choices[means])
     assert report["cluster"]["host"] == fleet.servers["west"]
-    message = f"The lookup clone_method asked {fleet.servers['east']}, and the modules asked {fleet.servers['west']}"
+    message = f"The lookup clone_method used {fleet.servers['east']}, but the modules used {fleet.servers['west']}"
     assert (
         report["not_readable"][0].startswith(message) and "NOT READABLE: The lookup clone_method asked" in played.output
     )

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
 
 from tests.api.mistakes import IMAGE, MISTAKES, ONLY_WARNED, SIZE
 from tests.api.objects import body, patch_status

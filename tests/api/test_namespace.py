@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone_task import look_up
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_method import look_up
 
 from tests.api.objects import ADMIN
 from tests.modules import run_module

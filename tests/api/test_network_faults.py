@@ -17,20 +17,16 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import (
-    _cdi_info,
-    _data_volume_info,
-    _data_volume_task,
-)
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CONFIG_MAP,
     DATA_VOLUME,
     SELF_SUBJECT_ACCESS_REVIEW,
 )
-from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import REACHED, WAITING, Verdict
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import poll_until, wait_for
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import REACHED, WAITING, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.wait import poll_until, wait_for
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import cdi_info, data_volume, data_volume_info
 
 from tests.api.objects import ADMIN, SetStatus, body
 from tests.hostile import hostile_server, http
@@ -244,12 +240,12 @@ def _run_with_short_bounds(module: ModuleType, options: dict[str, Any], **params
 @pytest.mark.parametrize(
     ("module", "options", "trouble"),
     [
-        (_data_volume_info, {}, "silent"),
-        (_data_volume_info, {}, "slow"),
-        (_data_volume_info, {}, "endless"),
-        (_data_volume_info, {}, "held"),
-        (_cdi_info, {}, "silent"),
-        (_data_volume_task, {**VOLUME, "state": "absent"}, "slow"),
+        (data_volume_info, {}, "silent"),
+        (data_volume_info, {}, "slow"),
+        (data_volume_info, {}, "endless"),
+        (data_volume_info, {}, "held"),
+        (cdi_info, {}, "silent"),
+        (data_volume, {**VOLUME, "state": "absent"}, "slow"),
     ],
 )
 def test_task_ends_when_the_server_does_not_answer(
@@ -268,7 +264,7 @@ def test_task_ends_when_a_proxy_accepts_and_stays_silent() -> None:
         proxy.answer = lambda _number, _head: [60.0]
         started = time.monotonic()
         url = proxy.url.replace("http://", "http://ann:p-word@")
-        result = _run_with_short_bounds(_data_volume_info, {}, host=SERVER, ca_cert=CA, api_key=ADMIN, proxy=url)
+        result = _run_with_short_bounds(data_volume_info, {}, host=SERVER, ca_cert=CA, api_key=ADMIN, proxy=url)
         assert result["failed"] and f"through the proxy {proxy.url} " in result["msg"]
         assert "p-word" not in json.dumps(result)
         assert time.monotonic() - started < 12 and len(proxy.heads) <= 2

@@ -9,8 +9,8 @@ import time
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _resources as resources
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from kubernetes import client
 
 from tests.api.mistakes import IMAGE, SIZE
@@ -48,7 +48,9 @@ def test_missing_namespace_is_created_on_request(
     wire: Wire, module: RunModule, connection: Connection, namespace: str, check: bool
 ) -> None:
     new = f"{namespace}-new"
-    volumes: list[dict[str, Any]] = [{"name": name, "namespace": new, "source": {"blank": {}}, "storage": SIZE} for name in ("a", "b")]
+    volumes: list[dict[str, Any]] = [
+        {"name": name, "namespace": new, "source": {"blank": {}}, "storage": SIZE} for name in ("a", "b")
+    ]
     ran = module("data_volume", data_volumes=volumes, wait=False, create_namespace=True, check=check)
     assert not ran.result.get("failed"), ran.result["msg"]
     assert ran.result["changed"] and ran.result["created_namespaces"] == [new]

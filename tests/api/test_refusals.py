@@ -10,9 +10,9 @@ import os
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, NotServed
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import CDI, DATA_VOLUME, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, NotServed
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, Resource
 
 from tests.modules import RunModule
 from tests.wire import Wire

@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, NAMESPACE, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, NAMESPACE, Resource
 
 from tests.api.objects import ADMIN, body
 from tests.modules import RunModule

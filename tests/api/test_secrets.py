@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
 from tests.api.objects import ADMIN
 from tests.wire import Wire

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME
-from ansible_collections.kubevirt.cdi.plugins.module_utils._verdict import FAILED, REACHED, WAITING, Verdict
-from ansible_collections.kubevirt.cdi.plugins.module_utils._wait import QUIET_SECONDS, StallProbe, wait_for
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.wait import QUIET_SECONDS, StallProbe, wait_for
 
 from tests.api.objects import SetStatus, body
 from tests.wire import Wire

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import urllib3
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._transport import open_transport
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.transport import open_transport
 
 from tests.cluster.build.golang import programs
 from tests.cluster.build.scheduler import run

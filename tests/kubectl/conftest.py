@@ -12,7 +12,7 @@ from ansible.plugins.loader import init_plugin_loader
 # Ansible has to be told of collections before the first import from one.
 init_plugin_loader()
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _secrets  # noqa: E402
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets as _secrets  # noqa: E402
 
 from tests.kubectl import bed as beds  # noqa: E402
 

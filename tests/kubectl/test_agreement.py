@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._items import default_namespace
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.batch import default_namespace
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
 
 from tests.kubectl.bed import SECRET, Bed, Case, at_home, by_connection, by_kubectl
 from tests.kubectl.cases import all_cases, namespace_cases

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _renewal
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import ApiError, CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE, POD
-from ansible_collections.kubevirt.cdi.plugins.module_utils._secrets import known_secrets
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import renewal as _renewal
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import NAMESPACE, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import known_secrets
 
 from tests.cluster.runtime import certificates
 from tests.hostile import hostile_server

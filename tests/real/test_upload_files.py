@@ -18,11 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _image, _upload_task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._image import Image
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image import formats as _image
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image.formats import Image
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    DATA_VOLUME,
+    PERSISTENT_VOLUME_CLAIM,
+    POD,
+)
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import volume_upload as _upload_task
 
 from tests.cluster.digests import digests
 from tests.real.test_upload_interruptions import _killed_midway

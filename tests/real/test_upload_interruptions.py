@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _upload_sending
-from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._progress import Progress
-from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import DATA_VOLUME, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.progress import Progress
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import sender as _upload_sending
 from kubernetes import client, config
 
 from tests.cluster.digests import digests

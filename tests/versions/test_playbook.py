@@ -65,8 +65,8 @@ def _run(*arguments: str | Path, **variables: str) -> str:
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    from ansible_collections.kubevirt.cdi.plugins.module_utils._connection import connect
-    from ansible_collections.kubevirt.cdi.plugins.module_utils._resources import NAMESPACE
+    from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
+    from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import NAMESPACE
 
     connection = connect(
         {"host": AUTHENTICATION["K8S_AUTH_HOST"], "api_key": TOKEN, "ca_cert": AUTHENTICATION["K8S_AUTH_SSL_CA_CERT"]}

@@ -15,7 +15,7 @@ from tests.image_files import MIB
 
 init_plugin_loader()
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils import _secrets  # noqa: E402
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets as _secrets  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

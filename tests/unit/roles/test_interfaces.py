@@ -12,7 +12,7 @@ from typing import Any
 import jinja2.nodes
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._argspec import AUTH
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.argspec import AUTH
 
 ROLES = Path(__file__).parents[3] / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir())
@@ -56,7 +56,7 @@ RENAMED = {
 BY_THE_ROLE = {("volumes", "data_volume"): {"planned_sources"}}
 # The options of a module that its role does not offer, and why.
 LATER_ROLES_NEED_IT_DONE = {"wait"}
-BELONGS_TO_AN_ITEM = set(importlib.import_module(f"{UTILS}._data_volume_options").VOLUME_OPTIONS) - {"namespace"}
+BELONGS_TO_AN_ITEM = set(importlib.import_module(f"{UTILS}._data_volume.options").VOLUME_OPTIONS) - {"namespace"}
 # The progress file is the action plugin's.
 OF_THE_ACTION = {"progress_file"}
 NOT_OFFERED = {
@@ -64,7 +64,7 @@ NOT_OFFERED = {
     ("config", "cdi_config"): LATER_ROLES_NEED_IT_DONE,
     ("storage_profiles", "storage_profile"): LATER_ROLES_NEED_IT_DONE
     | {"name"}
-    | set(importlib.import_module(f"{UTILS}._storage_profile").OPTIONS),
+    | set(importlib.import_module(f"{UTILS}._module.storage_profile").OPTIONS),
     ("volumes", "data_volume"): {"name"} | BELONGS_TO_AN_ITEM | OF_THE_ACTION,
     ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "format", "on_failure"}
     | BELONGS_TO_AN_ITEM

@@ -1,0 +1,149 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What modules share that take one object by its options, or a list of them: each item has a key (namespace, name) and an error of its own.
+
+The namespace of an object that has none is empty.
+"""
+
+from __future__ import annotations
+
+import collections
+import typing as t
+
+from .._kubernetes.client import Connection
+from .._kubernetes.errors import CdiError, NotServed
+from .._kubernetes.objects import Object
+from .._kubernetes.resources import Resource
+from .module import Task
+from .values import namespace_problem
+
+
+Key = tuple[str, str]
+
+
+class Item(t.Protocol):
+    """`present`: the object is wanted, and not to be deleted."""
+
+    error: str
+
+    @property
+    def key(self) -> tuple[str, str]: ...
+
+    @property
+    def present(self) -> bool: ...
+
+
+class _Keyed(t.Protocol):
+    @property
+    def key(self) -> Key: ...
+
+
+AnItem = t.TypeVar("AnItem", bound=_Keyed)
+Result = t.TypeVar("Result")
+
+
+class Found(t.NamedTuple):
+    """What was read of objects, by their keys: None is one that does not exist, and a key with an error was not read."""
+
+    objects: dict[Key, Object | None]
+    errors: dict[Key, str]
+
+
+def options_of(params: dict[str, t.Any], plural: str, connection: Connection | None = None) -> list[dict[str, t.Any]]:
+    """The options of each item. Raises CdiError when one is there twice.
+
+    If its kind has namespaces, an item without one is in the task's, else where the connection says. Before there is one, it is nowhere yet.
+    """
+    items = params[plural] if params[plural] is not None else [params]
+    if "namespace" in params:
+        named = [item["namespace"] or params["namespace"] for item in items]
+        otherwise = default_namespace(connection) if connection and not all(named) else ""
+        nobodys = connection is None or not connection.namespace
+        items = [
+            {**item, "namespace": namespace or otherwise, "by_default": nobodys and not namespace}
+            for item, namespace in zip(items, named)
+        ]
+    keys = [(item.get("namespace", ""), item["name"]) for item in items]
+    twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
+    if twice:
+        raise CdiError(f"{plural} has {'/'.join(filter(None, twice))} twice; leave one of them out.")
+    return items
+
+
+def default_namespace(connection: Connection) -> str:
+    """Where an object is whose namespace nobody gives, as kubectl has it: in that of the kubeconfig's context, else in `default`."""
+    problem = namespace_problem(connection.namespace)
+    if problem:
+        raise CdiError(f"The kubeconfig's context has the namespace {connection.namespace!r}, which {problem}.")
+    return connection.namespace or "default"
+
+
+def guarded(item: Item, step: t.Callable[[], None]) -> None:
+    """One item's error must not hide the others' results."""
+    if item.error:
+        return
+    try:
+        step()
+    except CdiError as exc:
+        item.error = str(exc)
+        # What may have been written counts as written.
+        if exc.result.get("changed") and hasattr(item, "changed"):
+            item.changed = True
+
+
+def guarded_all(items: t.Iterable[Item], step: t.Callable[[], Result], default: Result) -> Result:
+    """The result of a step for several items. Its failure is the error of each that has none yet, and hides no item's result."""
+    try:
+        return step()
+    except CdiError as exc:
+        for item in items:
+            item.error = item.error or str(exc)
+        return default
+
+
+def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:
+    return [
+        (namespace, [item for item in items if item.key[0] == namespace])
+        for namespace in sorted({item.key[0] for item in items})
+    ]
+
+
+def read(task: Task, items: t.Sequence[Item], resource: Resource, attribute: str) -> None:
+    """Give each item its stored object; a namespace that cannot be read is its own items' error."""
+    live = [item for item in items if not item.error]
+    found = find(task, [item.key for item in live], resource, needed=any(item.present for item in items))
+    for item in live:
+        item.error = found.errors.get(item.key, "")
+        if item.key in found.objects:
+            setattr(item, attribute, found.objects[item.key])
+
+
+def find(task: Task, keys: t.Collection[Key], resource: Resource, *, needed: bool) -> Found:
+    """Read the objects of these keys: one of a namespace by a GET, several by one LIST. What fails is the error of its namespace's keys.
+
+    A cluster that does not know the resource has no such objects. Raises NotServed when they are `needed`, but not in check mode,
+    which predicts what an earlier task would have made possible.
+    """
+    found = Found({}, {})
+    for namespace in sorted({key[0] for key in keys}):
+        some = [key for key in keys if key[0] == namespace]
+        try:
+            stored = _stored(task.connection, resource, namespace, [name for _namespace, name in some])
+        except NotServed:
+            if needed and not task.check_mode:
+                raise
+            return found._replace(objects={**dict.fromkeys(keys), **found.objects})
+        except CdiError as exc:
+            found.errors.update(dict.fromkeys(some, str(exc)))
+            continue
+        found.objects.update({key: stored.get(key[1]) for key in some})
+    return found
+
+
+def _stored(connection: Connection, resource: Resource, namespace: str, names: list[str]) -> dict[str, Object]:
+    if len(names) == 1:
+        stored = connection.get(resource, names[0], namespace)
+        return {names[0]: stored} if stored else {}
+    listed, _version = connection.list(resource, namespace)
+    return {stored["metadata"]["name"]: stored for stored in listed if stored["metadata"]["name"] in names}

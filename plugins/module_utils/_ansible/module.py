@@ -1,0 +1,126 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shell around every module: arguments in, a connection opened, one function called, errors out as one sentence."""
+
+from __future__ import annotations
+
+import traceback
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule
+
+from .._kubernetes.credentials import public_params
+from .._kubernetes.errors import CdiError, unexpected
+from .._kubernetes.redaction import SHORT, redact, redacted
+from .._kubernetes.secrets import known_secrets, remember_options
+from .argspec import AUTH, ArgumentSpec
+from .progress import SILENT, Progress
+from .values import tidy
+
+if t.TYPE_CHECKING:
+    from .._kubernetes.client import Connection
+
+
+# With so many -v, Ansible shows tracebacks.
+_VERBOSE = 3
+
+
+class _Module(AnsibleModule):
+    """Neither logs nor returns a secret: Ansible itself hides none but whole options.
+
+    Both may happen before `__init__` ends, and so before anybody else could hide something.
+    """
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        give_empty_options(self.params, self.argument_spec)
+
+    def _log_invocation(self) -> None:
+        params = self.params
+        remember_options(params)
+        self.params = redacted(public_params(params))
+        super()._log_invocation()
+        self.params = params
+
+    def warn(self, warning: str, **options: t.Any) -> None:
+        super().warn(redact(warning), **options)
+
+    def _return_formatted(self, kwargs: dict[str, t.Any]) -> None:
+        if not known_secrets():
+            remember_options(self.params)  # The options may have been refused before anybody saw them.
+        _hide(self, known_secrets())
+        super()._return_formatted(redacted({"invocation": {"module_args": public_params(self.params)}, **kwargs}))
+
+
+def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
+    """YAML's `source: {blank: }` gives an option that has no suboptions, though its value is null: if nothing else is given beside it."""
+    for item in values if isinstance(values, list) else [values]:
+        if not isinstance(item, dict):
+            continue
+        below = {name: (options.get(name) or {}).get("options") for name in item}
+        empty = [name for name, suboptions in below.items() if suboptions == {}]
+        if len(empty) == 1 and all(value is None for value in item.values()):
+            item[empty[0]] = {}
+        for name, suboptions in below.items():
+            if suboptions:
+                give_empty_options(item[name], suboptions)
+
+
+class Task(t.NamedTuple):
+    """What a module's function gets. `warn` shows the user a warning, `progress` tells how far the task is."""
+
+    params: dict[str, t.Any]
+    connection: Connection
+    check_mode: bool
+    warn: t.Callable[[str], None]
+    progress: Progress = SILENT
+
+
+def run(
+    spec: ArgumentSpec,
+    function: t.Callable[[Task], dict[str, t.Any]],
+    check: t.Callable[[dict[str, t.Any]], None] | None = None,
+) -> None:
+    """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before a client is loaded."""
+    whole = AUTH + spec
+    module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
+    try:
+        remember_options(module.params)
+        module.params, odd = tidy(spec.options, module.params, spec.kinds)
+        for sentence in odd:
+            module.warn(sentence)
+        if check:
+            check(module.params)
+        from .._kubernetes.client import UNVERIFIED, connect
+
+        connection = connect(module.params, module.warn)
+        if not connection.verifies_certificates:
+            module.warn(UNVERIFIED)
+        with Progress(module.params.get("progress_file")) as progress:
+            result = function(Task(module.params, connection, module.check_mode, module.warn, progress))
+        end: t.Callable[..., t.NoReturn] = module.exit_json
+    except CdiError as exc:
+        result = {"msg": str(exc), **exc.result}
+        end = module.fail_json
+    except Exception as exc:
+        # Ansible would print the traceback as it is, with whatever is in its error.
+        result = {"msg": unexpected(exc)}
+        if module._verbosity >= _VERBOSE:
+            result["exception"] = redact(traceback.format_exc())
+        end = module.fail_json
+    if not module._diff:
+        result.pop("diff", None)
+    end(**result)
+
+
+def _hide(module: AnsibleModule, values: set[str]) -> None:
+    """Keep the values out of all that the task shows, which from ansible-core 2.22 on is the controller's work."""
+    # Ansible hides them inside words, too.
+    values = {value for value in values if len(value) >= SHORT}
+    try:
+        from ansible.module_utils.secrets import register_secrets
+    except ImportError:
+        module.no_log_values.update(values)
+    else:
+        register_secrets(values)

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The facts of one DataVolume, the same in the results of data_volume and of data_volume_info. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._clone.record import clone_facts
+from .._kubernetes.compare import for_result
+from .._kubernetes.objects import Object, annotations_of, conditions, timestamp
+from .._storage import scratch
+from .._storage.scratch_facts import ObservedScratch, scratch_facts
+from .collected import as_volume, is_collected
+from .preallocation import preallocation_facts
+from .resize import GROWN_TO
+
+
+def volume_facts(
+    volume: Object | None,
+    claim: Object | None,
+    settings: scratch.Settings | None = None,
+    seen: ObservedScratch = ObservedScratch(),
+    allocation: Object | None = None,
+) -> dict[str, t.Any]:
+    """All facts but name and namespace. A volume or claim that is not there leaves null, but for a volume that was collected.
+
+    Without `settings` the scratch claim is not predicted.
+    """
+    collected = volume is None and is_collected(claim)
+    known = as_volume(t.cast(Object, claim)) if collected else volume
+    status = (known or {}).get("status") or {}
+    spec = (known or {}).get("spec") or {}
+    claimed = (claim or {}).get("spec") or {}
+    return {
+        "source": scratch.source_kind(spec),
+        "phase": status.get("phase"),
+        "progress": status.get("progress"),
+        "restarts": status.get("restartCount", 0),
+        # CDI lets no size in a spec change: what a volume has grown to is noted on its claim.
+        "size": annotations_of(claim).get(GROWN_TO) or (None if collected else scratch.asked_size(spec)),
+        "capacity": (((claim or {}).get("status") or {}).get("capacity") or {}).get("storage"),
+        "storage_class_name": claimed.get("storageClassName"),
+        "volume_mode": claimed.get("volumeMode"),
+        "clone": clone_facts(volume, claim),
+        "preallocation": preallocation_facts(volume, claim),
+        "allocation": allocation,
+        "scratch": scratch_facts(volume, claim, settings, seen) if volume else None,
+        "ready_after": ready_after(volume),
+        "collected": collected,
+        "data_volume": for_result(volume),
+    }
+
+
+def ready_after(volume: Object | None) -> int | None:
+    """The seconds from a DataVolume's creation until it was ready, None before."""
+    ready = conditions(volume).get("Ready", {})
+    moments = [
+        timestamp(text)
+        for text in (((volume or {}).get("metadata") or {}).get("creationTimestamp"), ready.get("lastTransitionTime"))
+    ]
+    if ready.get("status") != "True" or not all(moments):
+        return None
+    created, since = moments
+    return max(0, round((since - created).total_seconds()))  # type: ignore[operator]

@@ -1,0 +1,84 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A volume grows by its claim, as CDI lets no DataVolume's size change. Pure rules."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._kubernetes.errors import CdiError
+from .._kubernetes.objects import Object, annotations_of
+from .._kubernetes.quantity import like, rough, whole_bytes
+from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
+
+# On the claim: the size that its DataVolume was last made to grow to. Another overhead of file systems must not make it grow again.
+GROWN_TO = "kubevirt.cdi/grown-to"
+# For so many seconds what is said of an earlier growth may hold before the storage takes up this one.
+_SETTLES = 10.0
+
+
+def grown_to(claim: Object) -> int | None:
+    """The size that a claim was last made to grow to."""
+    try:
+        return whole_bytes(annotations_of(claim)[GROWN_TO])
+    except (KeyError, ValueError):
+        return None
+
+
+def requested(claim: Object) -> int:
+    return whole_bytes(((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", 0))
+
+
+def refuse_growth(volume: Object, claim: Object | None, size: int, typed: str | None = None) -> None:
+    """Raises CdiError when a volume cannot grow to `size` bytes (`typed` by the user), and says when it can."""
+    metadata, phase = volume["metadata"], (volume.get("status") or {}).get("phase") or "Pending"
+    title = f"DataVolume {metadata['namespace']}/{metadata['name']}"
+    recorded = grown_to(claim) if claim else None
+    if recorded is not None:
+        if recorded > size:
+            least = like(recorded, typed)
+            raise CdiError(
+                f"{title} has grown to {least} and cannot shrink to {like(size, typed)}; request at least {least}."
+            )
+        return
+    if claim is None or phase != "Succeeded" or (claim.get("status") or {}).get("phase") != "Bound":
+        raise CdiError(
+            f"{title} cannot grow to {like(size, typed)} in phase {phase}; "
+            "wait until it is filled, or set on_drift=recreate to delete it with its data and create it again."
+        )
+
+
+def judge_growth(claim: Object | None) -> Verdict:
+    """Whether a claim has got the size that it requests.
+
+    A file system that grows when a pod next uses the claim (FileSystemResizePending) is as far as storage alone can get it, if it is this
+    growth that has got there: `allocatedResources` is what the storage was last asked for. Clusters without that field know no more.
+    """
+    if claim is None:
+        return Verdict(FAILED, "its claim was deleted while it grew")
+    status, asked = claim.get("status") or {}, requested(claim)
+    capacity = whole_bytes((status.get("capacity") or {}).get("storage", 0))
+    found = {
+        condition["type"]: condition
+        for condition in status.get("conditions") or []
+        if condition.get("status") == "True"
+    }
+    allocated = (status.get("allocatedResources") or {}).get("storage")
+    pending = "FileSystemResizePending" in found
+    if capacity >= asked or (pending and (allocated is None or whole_bytes(allocated) >= asked)):
+        return Verdict(REACHED)
+    refused = next((found[kind] for kind in ("ControllerResizeError", "NodeResizeError") if kind in found), None)
+    states = (status.get("allocatedResourceStatuses") or {}).get("storage", "")
+    if states.endswith("Infeasible"):
+        grace = 0.0 if allocated is None or whole_bytes(allocated) == asked else _SETTLES
+        return Verdict(
+            FAILED, f"the storage cannot grow it ({states}): {(refused or {}).get('message') or 'no message'}", grace
+        )
+    told = f", {refused['type']}: {refused.get('message') or 'no message'}" if refused else ""
+    sizes = f"its claim has {rough(capacity)} and requests {rough(asked)}, with the overhead of the file system{told}"
+    if pending and not refused:
+        earlier = rough(whole_bytes(t.cast(str, allocated)))
+        reason = f"{sizes}; its file system has yet to grow to {earlier}, which a pod that uses it makes happen: start one, and run the task again"
+        return Verdict(FAILED, reason, _SETTLES)
+    return Verdict(WAITING, sizes)

@@ -1,0 +1,95 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is read for an upload: a regular file or a block device, opened so that nothing waits for a writer, and known again later."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+import typing as t
+
+from .._kubernetes.errors import CdiError
+
+_OTHERS: tuple[tuple[t.Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a character device"),
+)
+
+
+def open_source(path: str) -> io.FileIO:
+    """Open a file or block device. Raises CdiError for what has no size and no second reading, and for a file that is not there."""
+    try:
+        _refuse_others(path, os.stat(path).st_mode)
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+        )  # What has become a pipe meanwhile must not block, either.
+    except FileNotFoundError as exc:
+        hint = "for a URL use module data_volume with source.http" if re.match(r"\w+:/", path) else "check path"
+        raise CdiError(
+            f"File {path} was not found on the host that runs the task ({os.uname().nodename}); {hint}."
+        ) from exc
+    except OSError as exc:
+        raise unreadable(path, exc) from exc
+    file = io.FileIO(descriptor, "rb")
+    try:
+        _refuse_others(path, os.fstat(descriptor).st_mode)
+    except CdiError:
+        file.close()
+        raise
+    return file
+
+
+def unreadable(path: str, exc: OSError) -> CdiError:
+    """What an error of the operating system means for the file."""
+    remedy = "run the task as a user who may read it (become)" if isinstance(exc, PermissionError) else "check path"
+    return CdiError(
+        f"Cannot read {path} on the host that runs the task ({os.uname().nodename}): {exc.strerror or exc}; {remedy}."
+    )
+
+
+def _refuse_others(path: str, mode: int) -> None:
+    what = next((name for test, name in _OTHERS if test(mode)), None)
+    if what:
+        raise CdiError(
+            f"{path} is {what}, which cannot be uploaded; give a file or a block device. Write what comes from a program into a file first."
+        )
+
+
+def size_of(descriptor: int) -> int:
+    """Bytes; the status of a block device has none."""
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return size
+
+
+class FileIdentity(t.NamedTuple):
+    """Tells a file that was written to by its times, and costs nothing: hashing again what is sent took as long as sending it.
+
+    Two writes within one tick of the file system's clock, or into a memory map, have one stamp. The times of a device say nothing.
+    """
+
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+    is_device: bool
+
+    @classmethod
+    def of(cls, file: str | int) -> FileIdentity:
+        """The stamp of a path or of an open file's descriptor."""
+        if isinstance(file, str):
+            with open_source(file) as opened:
+                return cls.of(opened.fileno())
+        status = os.fstat(file)
+        if stat.S_ISBLK(status.st_mode):
+            position = os.lseek(file, 0, os.SEEK_CUR)
+            size = os.lseek(file, 0, os.SEEK_END)
+            os.lseek(file, position, os.SEEK_SET)
+            return cls(status.st_rdev, 0, size, 0, 0, True)
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, False)

@@ -1,0 +1,333 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a disk image or archive is, how large its disk is, and whether it is whole and can be converted by CDI.
+
+Formats are told by content, as CDI does (pkg/image/filefmt.go, v1.65.0); names do not count.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import struct
+import typing as t
+import uuid
+
+from .._kubernetes.errors import CdiError
+from . import tables
+from . import zstd as _zstd
+from .archive import inspected, is_tar
+from .compression import PREFIX_BYTES, Content, OutOfSight, content_of
+from .file import open_source, size_of
+from .kinds import TWICE, kind_of, renamed, unpack_command, unpacked_name
+from .tables import field
+
+MIB = 1024 * 1024
+# CDI reads that much to tell a format, and gives up on a shorter file (pkg/image/filefmt.go, v1.65.0).
+_SMALLEST_BYTES = 512
+_SECTOR = 512
+_VHDX_METADATA_REGION = uuid.UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le
+_VHDX_VIRTUAL_DISK_SIZE = uuid.UUID("2fa54224-cd1b-4876-b211-5dbed83bf4b8").bytes_le
+_VHDX_FILE_PARAMETERS = uuid.UUID("caa16737-fa36-4d43-b3b6-33f0aa44e76b").bytes_le
+_VHDX_LOGICAL_SECTOR = uuid.UUID("8141bf1d-a96f-4709-ba47-f233a8faab5f").bytes_le
+# Whose VHDs have the size that their geometry tells (QEMU 10.0, block/vpc.c; before, also all creators that QEMU did not know: a smaller size).
+_VHD_CHS_CREATORS = (b"vpc ", b"qemu")
+_VHD_LARGEST_GEOMETRY = 65535 * 16 * 255
+# What the incompatible features of a qcow2 that QEMU converts may be: dirty, compression type, extended entries.
+_QCOW2_KNOWN, _QCOW2_CORRUPT, _QCOW2_EXTERNAL = 1 | 8 | 16, 2, 4
+
+
+class Image(t.NamedTuple):
+    """A file to upload. Sizes are bytes; `virtual_size` and `stored_size` are None when only reading all of it would tell.
+
+    `format` is raw, iso, qcow2, vmdk, vdi, vhd, vhdx or tar; `compression` is gz, xz, zst or None.
+    `virtual_size` is the disk's, for tar the room that its members take; `stored_size` is the file's own without compression.
+    `tail` bytes at the file's end belong to nothing and must not be sent; `wraps` says what a tar archive that carries a machine is, with a remedy.
+    """
+
+    format: str
+    compression: str | None
+    virtual_size: int | None
+    stored_size: int | None
+    file_size: int
+    tail: int = 0
+    wraps: str = ""
+
+    @property
+    def needed_size(self) -> int | None:
+        """The disk to ask for, in whole MiB. A format that is converted must fit into the scratch space, too, which is as large as the disk."""
+        if self.virtual_size is None:
+            return None
+        size = max(self.virtual_size, self.stored_size or 0)
+        return max(-(-size // MIB), 1) * MIB
+
+    @property
+    def sent_size(self) -> int:
+        """How many bytes of the file are sent."""
+        return self.file_size - self.tail
+
+
+def inspect(path: str, update: t.Callable[[bytes], t.Any] | None = None, *, insist: bool = False) -> Image:
+    """Tell format and sizes of the file. Raises CdiError for a file that CDI cannot take, OSError for one that cannot be read.
+
+    With `update` a packed file is read to its end and unpacked, to see that it is whole, and each piece of the file as it is given to `update`.
+    `insist`: what is (or is packed) in the file is a raw disk, whatever it looks like.
+    """
+    with open_source(path) as file:
+        file_size = size_of(file.fileno())
+        try:
+            content = content_of(file, file_size)
+            return judge(path, content, file_size, update, insist=insist)
+        except (EOFError, struct.error) as exc:
+            raise CdiError(f"{path} is cut off or damaged: {exc}; give a whole image.") from exc
+
+
+def judge(
+    path: str,
+    content: Content,
+    file_size: int,
+    update: t.Callable[[bytes], t.Any] | None = None,
+    *,
+    insist: bool = False,
+) -> Image:
+    """As `inspect`, of content that is read. Raises EOFError and struct.error for what is damaged."""
+    obstacle = content.obstacle()
+    if obstacle:
+        packed = content.compression or ""
+        raise CdiError(
+            f"{path} {obstacle}; pack it anew with: {_REPACK[packed].format(path=shlex.quote(path), new=shlex.quote(renamed(path, '.' + packed)))}."
+        )
+    head = content.at(0, PREFIX_BYTES)
+    if _zstd.is_skippable(head[:4]):
+        raise CdiError(
+            f"{path} begins with a skippable zstd frame, as pzstd writes it, which CDI would store compressed; compress it with zstd instead."
+        )
+    if len(head) < _SMALLEST_BYTES:
+        kind = kind_of(head, None)
+        looks, remedy = (f" ({kind.name})", kind.remedy_for(path)) if kind else ("", "give a whole image")
+        raise CdiError(
+            f"{path} holds {len(head)} bytes{looks}, and CDI takes no image below {_SMALLEST_BYTES}; {remedy}."
+        )
+    _refuse_kinds(path, content, head, insist)
+    if update and content.compression:
+        content.scan(update)
+        _refuse_kinds(path, content, head, insist)  # Of some kinds the end tells.
+
+    def image(form: str, disk: int | None, stored: int | None, wraps: str = "") -> Image:
+        return Image(form, content.compression, disk, stored, file_size, content.tail, wraps)
+
+    for name, form in _FORMATS.items():
+        if head[form.offset : form.offset + len(form.magic)] == form.magic:
+            if insist:
+                raise CdiError(f"{path} is {name}, which CDI converts in any case; leave out format=raw.")
+            return image(name, _in_sight(form, path, content), content.size(exact=False))
+    if is_tar(head) and not insist:
+        archive = inspected(path, content)
+        return image("tar", archive.size, None, archive.wraps)
+    stored = content.size(exact=True)
+    if insist:
+        return image("raw", stored, stored)
+    if head[32769:32774] == b"CD001":
+        _refuse_cut(path, stored, tables.iso_end(content), "its volume ends at")
+        return image("iso", stored, stored)
+    if content.compression is None and stored and content.at(stored - _SECTOR, 8) == b"conectix":
+        # CDI sees no VHD without its header at the start, and stores it as it is: a raw disk with the footer behind it.
+        return image("vhd", _vhd_size(path, content, stored - _SECTOR), stored)
+    _refuse_cut(path, stored, tables.gpt_end(content), "its partition table ends at")
+    return image("raw", stored, stored)
+
+
+_REPACK = {"xz": "xz -dc {path} | xz > {new}", "zst": "zstd --long=31 -dc {path} | zstd > {new}"}
+
+
+def _refuse_kinds(path: str, content: Content, head: bytes, insist: bool) -> None:
+    """What is certainly none of CDI's images; with `insist` only what CDI itself refuses."""
+    unpack, inner = "", path
+    if content.compression:
+        unpack, inner = unpack_command(content.compression, path), unpacked_name(path)
+        for compression, magic in TWICE.items():
+            if not insist and head[: len(magic)] == magic:
+                raise CdiError(
+                    f"{path} is packed twice ({compression} in {content.compression}), and CDI unpacks it once; unpack the outer with: {unpack}, "
+                    f"and give {inner} as path."
+                )
+    kind = kind_of(head, content.end())
+    if kind and (kind.refused_by_cdi or not insist):
+        first = f"unpack it with: {unpack}; then " if unpack else ""
+        what = f"what is packed in it ({content.compression})" if content.compression else "it"
+        raw = "" if kind.refused_by_cdi else " Only if these very bytes are to be the disk, set format=raw."
+        raise CdiError(
+            f"{path} is not a disk image that CDI accepts: {what} is {kind.name}; {first}{kind.remedy_for(inner)}.{raw}"
+        )
+
+
+def _refuse_cut(path: str, size: int | None, end: int, what: str) -> None:
+    if size is not None and end > size:
+        raise CdiError(f"{path} is cut off: {what} byte {end}, and it has {size}; copy or download it again.")
+
+
+def _in_sight(form: _Format, path: str, content: Content) -> int | None:
+    """The size of the disk, and all that its tables name has to be there, as far as both can be read."""
+    try:
+        disk = form.read_size(path, content)
+    except OutOfSight:
+        return None
+    if content.compression != "zst":  # Of which a table is unpacked too slowly.
+        try:
+            _refuse_cut(path, content.size(exact=False), form.end(content), "its tables point to")
+        except OutOfSight:
+            """Far inside a packed image."""
+    return disk
+
+
+def _made_whole(path: str, *options: str) -> str:
+    return f"with: qemu-img convert {' '.join((*options, '-O', 'qcow2', shlex.quote(path), shlex.quote(renamed(path, '.qcow2'))))}"
+
+
+def _qcow2_size(path: str, content: Content) -> int:
+    version = field(content, 4, ">I")
+    if version not in (2, 3):
+        raise CdiError(
+            f"{path} is a qcow of version {version}, which CDI does not take; convert it {_made_whole(path)}."
+        )
+    if field(content, 8, ">Q"):
+        raise CdiError(
+            f"{path} needs a backing file, and CDI takes no such image; make it whole, with its backing file beside it, {_made_whole(path)}."
+        )
+    if field(content, 32, ">I"):
+        source = f"--object secret,id=key,file=PASSPHRASE_FILE --image-opts driver=qcow2,file.filename={shlex.quote(path)},encrypt.key-secret=key"
+        command = f"qemu-img convert {source} -O qcow2 {shlex.quote(renamed(path, '.qcow2'))}"
+        raise CdiError(f"{path} is encrypted, and CDI cannot convert it; decrypt it with: {command}.")
+    features = field(content, 72, ">Q") if version == 3 else 0
+    if features & _QCOW2_EXTERNAL:
+        raise CdiError(
+            f"{path} keeps its data in an external file, and CDI takes no such image; make it whole, with that file beside it, {_made_whole(path)}."
+        )
+    if features & _QCOW2_CORRUPT:
+        raise CdiError(
+            f"{path} is marked as corrupt, and CDI takes no such image; repair it with: qemu-img check -r all {shlex.quote(path)}."
+        )
+    if features & ~_QCOW2_KNOWN or (features & 8 and field(content, 104, ">B") > 1):
+        how = _made_whole(path, "-o", "compat=1.1")
+        raise CdiError(
+            f"{path} has features that CDI's QEMU does not know (0x{features:x}); with the QEMU that made it, convert it {how}."
+        )
+    return int(field(content, 24, ">Q"))
+
+
+def _vmdk_size(path: str, content: Content) -> int:
+    if field(content, 4, "<I") not in (1, 2, 3):
+        raise CdiError(
+            f"{path} is a vmdk of version {field(content, 4, '<I')}, which CDI does not take; convert it {_made_whole(path)}."
+        )
+    offset, length = field(content, 28, "<Q"), field(content, 36, "<Q")
+    descriptor = content.at(offset * _SECTOR, min(length * _SECTOR, PREFIX_BYTES)) if offset else b""
+    if b"createtype" not in descriptor.lower():
+        made = shlex.quote(renamed(path, ".qcow2"))
+        raise CdiError(
+            f"{path} is an extent of a split vmdk; make one file of all with: qemu-img convert -f vmdk -O qcow2 DESCRIPTOR.vmdk {made}."
+        )
+    parent = re.search(rb"parentcid\s*=\s*(\w+)", descriptor.lower())
+    if parent and parent.group(1) != b"ffffffff":
+        raise CdiError(
+            f"{path} is a vmdk that needs its parent; make it whole, with its parent beside it, {_made_whole(path)}."
+        )
+    return int(field(content, 12, "<Q")) * _SECTOR
+
+
+def _vdi_size(path: str, content: Content) -> int:
+    if field(content, 0x4C, "<I") not in (1, 2):
+        command = f"VBoxManage clonemedium {shlex.quote(path)} {shlex.quote(renamed(path, '.vdi'))}"
+        raise CdiError(f"{path} is a differencing vdi that needs its parent; make it whole with: {command}.")
+    return -(-int(field(content, 0x170, "<Q")) // _SECTOR) * _SECTOR
+
+
+def _vhd_size(path: str, content: Content, footer: int = 0) -> int:
+    if field(content, footer + 60, ">I") not in (2, 3):
+        raise CdiError(
+            f"{path} is a differencing vhd that needs its parent; merge it into its parent with: Merge-VHD (Hyper-V), and give that."
+        )
+    cylinders, heads, sectors = (
+        field(content, footer + offset, form) for offset, form in ((56, ">H"), (58, ">B"), (59, ">B"))
+    )
+    geometry = cylinders * heads * sectors
+    if content.at(footer + 28, 4) in _VHD_CHS_CREATORS and geometry != _VHD_LARGEST_GEOMETRY:
+        return int(geometry) * _SECTOR
+    return int(field(content, footer + 48, ">Q")) // _SECTOR * _SECTOR
+
+
+class _Vhdx(t.NamedTuple):
+    """Where the regions of a VHDX begin, and where the items of its metadata."""
+
+    regions: dict[bytes, int]
+    items: dict[bytes, int]
+
+    @classmethod
+    def of(cls, content: Content) -> _Vhdx:
+        """The region table leads to the metadata region, whose table leads to the items (MS-VHDX 2.2.3, 2.6)."""
+        table = 192 * 1024
+        regions = {
+            content.at(entry, 16): field(content, entry + 16, "<Q")
+            for entry in _entries(table + 16, field(content, table + 8, "<I"))
+        }
+        start = regions.get(_VHDX_METADATA_REGION)
+        if start is None or content.at(start, 8) != b"metadata":
+            raise EOFError("its metadata region is missing")
+        items = {
+            content.at(entry, 16): start + field(content, entry + 16, "<I")
+            for entry in _entries(start + 32, field(content, start + 10, "<H"))
+        }
+        if not {_VHDX_VIRTUAL_DISK_SIZE, _VHDX_FILE_PARAMETERS, _VHDX_LOGICAL_SECTOR} <= set(items):
+            raise EOFError("its metadata have no size")
+        return cls(regions, items)
+
+
+def _vhdx_size(path: str, content: Content) -> int:
+    headers = [
+        (field(content, at + 8, "<Q"), content.at(at + 48, 16))
+        for at in (64 * 1024, 128 * 1024)
+        if content.at(at, 4) == b"head"
+    ]
+    if not headers:
+        raise EOFError("its header is missing")
+    vhdx = _Vhdx.of(content)
+    if field(content, vhdx.items[_VHDX_FILE_PARAMETERS] + 4, "<I") & 2:
+        raise CdiError(
+            f"{path} is a differencing vhdx that needs its parent; merge it into its parent with: Merge-VHD (Hyper-V), and give that."
+        )
+    if any(max(headers)[1]):
+        raise CdiError(
+            f"{path} has a log that was not replayed, and CDI takes no such image; replay it with: qemu-img check -r all {shlex.quote(path)}."
+        )
+    return int(field(content, vhdx.items[_VHDX_VIRTUAL_DISK_SIZE], "<Q"))
+
+
+def _vhdx_end(content: Content) -> int:
+    regions, items = _Vhdx.of(content)
+    block, sector = (
+        field(content, items[_VHDX_FILE_PARAMETERS], "<I"),
+        field(content, items[_VHDX_LOGICAL_SECTOR], "<I"),
+    )
+    return tables.vhdx_end(content, regions, block, sector, field(content, items[_VHDX_VIRTUAL_DISK_SIZE], "<Q"))
+
+
+def _entries(first: int, count: int) -> range:
+    """Where the entries of one of the two tables begin; there are at most 2047."""
+    return range(first, first + 32 * min(count, 2047), 32)
+
+
+class _Format(t.NamedTuple):
+    offset: int
+    magic: bytes
+    read_size: t.Callable[[str, Content], int]
+    end: t.Callable[[Content], int]
+
+
+_FORMATS = {
+    "qcow2": _Format(0, b"QFI\xfb", _qcow2_size, tables.qcow2_end),
+    "vmdk": _Format(0, b"KDMV", _vmdk_size, tables.vmdk_end),
+    "vdi": _Format(0x40, b"\x7f\x10\xda\xbe", _vdi_size, tables.vdi_end),
+    "vhd": _Format(0, b"conectix", _vhd_size, tables.vhd_end),
+    "vhdx": _Format(0, b"vhdxfile", _vhdx_size, _vhdx_end),
+}

@@ -1,0 +1,317 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From options, a kubeconfig's choice and the environment to one frozen access: server, TLS, proxy, identity. Pure rules, no I/O.
+
+As kubectl's flags, options win over the kubeconfig field by field (client-go v0.34.4, `tools/clientcmd/client_config.go`).
+"""
+
+from __future__ import annotations
+
+import base64
+import typing as t
+from urllib.parse import urlsplit
+
+from .errors import CdiError
+from .kubeconfig import Choice, missing, no_credentials, validate_cluster, validate_user
+from .kubeconfig_file import AuthProvider, Cluster, Context, Entry, Exec, Kubeconfig, Origin, User, refuse
+from .proxy import Proxy, address_of, environment_proxy, excluded, proxy_of
+from .public import public_url
+
+Params = t.Mapping[str, t.Any]
+
+
+class Pem(t.NamedTuple):
+    """Certificates or a key: `source` names the option or field, `path` the file, unless there is `data`."""
+
+    source: str
+    path: str = ""
+    data: bytes = b""
+
+
+class TokenFile(t.NamedTuple):
+    """A file whose token is read again and again; `token` serves while it cannot be read."""
+
+    source: str
+    path: str
+    token: str = ""
+
+
+class Plugin(t.NamedTuple):
+    """A credential plugin, and what it is told of the cluster, unless it wants to know nothing."""
+
+    source: str
+    exec: Exec
+    cluster: dict[str, t.Any] | None = None
+
+
+class Oidc(t.NamedTuple):
+    source: str
+    provider: AuthProvider
+    user: str
+    path: str
+
+
+class Access(t.NamedTuple):
+    """The way to an API server, and who goes it. `identity` is an Authorization header's value, or what gives one.
+
+    `namespace`: that of the kubeconfig's context, or of the pod; empty when they name none.
+    """
+
+    host: str
+    verify: bool = True
+    server_name: str = ""
+    ca: Pem | None = None
+    certificate: Pem | None = None
+    key: Pem | None = None
+    proxy: Proxy | None = None
+    proxy_headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    identity: str | TokenFile | Plugin | Oidc | None = None
+    namespace: str = ""
+
+
+def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t.Mapping[str, str]) -> Access | None:
+    """The access to the choice's cluster; None when neither the choice nor the options name a cluster.
+
+    Raises CdiError for what kubectl refuses.
+    """
+    validate_user(choice.user)
+    cluster = _with_cluster_options(choice.cluster, params)
+    if cluster.value == Cluster():
+        return None
+    validate_cluster(cluster)
+    if not cluster.value.server:
+        raise missing(config, choice)
+    user = _with_user_options(choice.user, params)
+    host = server_url(cluster.value.server, cluster.where("clusters", "server"))
+    secure = host.startswith("https:")
+    if not secure and not _has_credential_options(params):
+        # Nobody's credentials are sent where everybody can read them.
+        user = user._replace(
+            value=User(**{name: getattr(user.value, name) for name in User._fields if name.startswith("impersonate")})
+        )
+    elif secure and not user.value.has_credentials():
+        if params.get("host") and not choice.context.name:
+            raise CdiError(
+                "host is set, but neither api_key nor a client certificate is; set api_key, or client_cert and client_key."
+            )
+        raise no_credentials(config, choice)
+    proxy, proxy_headers = _proxy(params, cluster, host, environment)
+    return Access(
+        host=host,
+        verify=not cluster.value.insecure_skip_tls_verify,
+        server_name=cluster.value.tls_server_name,
+        ca=_pem(cluster, "clusters", "certificate_authority", params.get("ca_cert") and "ca_cert"),
+        certificate=_pem(user, "users", "client_certificate", params.get("client_cert") and "client_cert"),
+        key=_pem(user, "users", "client_key", params.get("client_key") and "client_key"),
+        proxy=proxy,
+        proxy_headers=proxy_headers,
+        headers=_impersonation(user),
+        identity=_identity(user, cluster),
+        namespace=choice.context.value.namespace,
+    )
+
+
+def in_cluster_access(
+    params: Params, host: str, port: str, token: str, ca: str, namespace: str, environment: t.Mapping[str, str]
+) -> Access:
+    """A pod's service account (client-go v0.34.4, `rest/config.go`, InClusterConfig); `token` and `ca` are paths, the latter may be empty."""
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    cluster = Cluster(server=server, certificate_authority=ca)
+    user = User(token_file=token)
+    choice = Choice(_entry(Context(namespace=namespace)), _entry(cluster), _entry(user))
+    # Never None: the choice names a server.
+    return t.cast(Access, access_of(params, Kubeconfig({}, {}, {}, "", ()), choice, environment))
+
+
+def _entry(value: t.Any) -> Entry:
+    return Entry("the pod's service account", Origin(), value)
+
+
+def _with_cluster_options(entry: Entry, params: Params) -> Entry:
+    cluster: Cluster = entry.value
+    if params.get("host"):
+        # The name in another server's certificate is another one.
+        cluster = cluster._replace(server=params["host"], tls_server_name="")
+    if params.get("ca_cert"):
+        cluster = cluster._replace(
+            certificate_authority=params["ca_cert"], certificate_authority_data=b"", insecure_skip_tls_verify=False
+        )
+    if params.get("validate_certs") is False:
+        cluster = cluster._replace(
+            certificate_authority="", certificate_authority_data=b"", insecure_skip_tls_verify=True
+        )
+    elif params.get("validate_certs"):
+        cluster = cluster._replace(insecure_skip_tls_verify=False)
+    return entry._replace(value=cluster)
+
+
+def _with_user_options(entry: Entry, params: Params) -> Entry:
+    user: User = entry.value
+    if params.get("api_key") or params.get("username"):
+        kept = {name: getattr(user, name) for name in User._fields if name.startswith("impersonate")}
+        user = User(**kept)
+        if params.get("api_key"):
+            user = user._replace(token=params["api_key"])
+        else:
+            user = user._replace(username=params["username"], password=params.get("password") or "")
+    if params.get("client_cert"):
+        user = user._replace(
+            client_certificate=params["client_cert"],
+            client_certificate_data=b"",
+            client_key=params["client_key"],
+            client_key_data=b"",
+        )
+    if params.get("impersonate_user"):
+        groups = tuple(params.get("impersonate_groups") or ())
+        user = user._replace(
+            impersonate=params["impersonate_user"], impersonate_groups=groups, impersonate_uid="", impersonate_extra=()
+        )
+    return entry._replace(value=user)
+
+
+def _has_credential_options(params: Params) -> bool:
+    return bool(params.get("api_key") or params.get("username") or params.get("client_cert"))
+
+
+def server_url(server: str, where: str) -> str:
+    """The URL without query and fragment. Host and port alone are taken for http (client-go v0.34.4, `rest/url_utils.go`)."""
+    try:
+        parts = urlsplit(server)
+        if not (parts.scheme and parts.netloc):
+            parts = urlsplit(f"http://{server}")
+            if parts.path.strip("/"):
+                raise ValueError
+        port, host = parts.port, parts.hostname
+        usable = parts.scheme in ("http", "https") and host and port != 0 and server.isprintable() and " " not in server
+    except ValueError:
+        usable = False
+    if not usable:
+        raise refuse(where, "is not a valid API server URL", "write it as https://NAME:6443")
+    if parts.username or parts.password:
+        raise refuse(where, "holds a user name or a password", "give them as username and password")
+    return parts._replace(query="", fragment="").geturl().rstrip("/")
+
+
+def check_host(host: str) -> None:
+    """Refuse the option `host` in words of its own. Unlike a kubeconfig's server, it is a whole URL."""
+    try:
+        parts = urlsplit(host)
+        if parts.username or parts.password:
+            raise CdiError("host holds a user name or a password; give them as username and password.")
+        usable = (
+            parts.scheme in ("http", "https")
+            and parts.hostname
+            and parts.port != 0
+            and host.isprintable()
+            and " " not in host
+        )
+    except ValueError:
+        usable = False
+    if not usable:
+        raise CdiError(f"host {public_url(host)!r} is not a valid API server URL; write it as https://NAME:6443.")
+
+
+def _pem(entry: Entry, kind: str, field: str, option: str | None) -> Pem | None:
+    path, data = getattr(entry.value, field), getattr(entry.value, f"{field}_data")
+    name = field.replace("_", "-")
+    if data:
+        return Pem(entry.where(kind, f"{name}-data"), data=data)
+    return Pem(f"{option} {path!r}" if option else f"{entry.where(kind, name)} ({path!r})", path) if path else None
+
+
+def _impersonation(entry: Entry) -> tuple[tuple[str, str], ...]:
+    """client-go v0.34.4, `transport/round_trippers.go`: keys of extra fields may hold characters that headers cannot."""
+    user: User = entry.value
+    if not user.impersonate:
+        return ()
+    headers = [("Impersonate-User", user.impersonate)]
+    if user.impersonate_uid:
+        headers.append(("Impersonate-Uid", user.impersonate_uid))
+    headers += [("Impersonate-Group", group) for group in user.impersonate_groups]
+    headers += [
+        (f"Impersonate-Extra-{_header_key(key)}", value) for key, values in user.impersonate_extra for value in values
+    ]
+    for _name, value in headers:
+        if not value.isprintable():
+            raise refuse(entry.where("users"), "names somebody to act as with characters that no name has")
+    return tuple(headers)
+
+
+def _header_key(key: str) -> str:
+    legal = "!#$&'*+-.^_`|~"
+    return "".join(
+        chr(byte) if (chr(byte).isalnum() and byte < 128) or chr(byte) in legal else f"%{byte:02X}"
+        for byte in key.encode()
+    )
+
+
+def _identity(entry: Entry, cluster: Entry) -> str | TokenFile | Plugin | Oidc | None:
+    """client-go v0.34.4, `transport/transport.go` and `plugin/pkg/client/auth/exec/exec.go`: a plugin runs for who has nothing else."""
+    user: User = entry.value
+    if not is_sendable(user.token):
+        raise refuse(entry.where("users", "token"), "holds a line end or another character that no token has")
+    if user.token_file:
+        return TokenFile(entry.where("users", "tokenFile"), user.token_file, user.token)
+    if user.token:
+        return f"Bearer {user.token}"
+    if user.username or user.password:
+        return basic(user.username, user.password)
+    if user.auth_provider:
+        return Oidc(entry.where("users", "auth-provider"), user.auth_provider, entry.name, entry.origin.path)
+    if user.exec and not (user.client_certificate or user.client_certificate_data):
+        return Plugin(
+            entry.where("users", "exec"),
+            user.exec,
+            _cluster_info(cluster.value) if user.exec.provide_cluster_info else None,
+        )
+    return None
+
+
+def is_sendable(text: str) -> bool:
+    """Whether a header can hold the text, as Go has it."""
+    return all((character >= " " and character != "\x7f") or character == "\t" for character in text)
+
+
+def basic(username: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
+def _cluster_info(cluster: Cluster) -> dict[str, t.Any]:
+    """client-go v0.34.4, `rest/exec.go`; a CA in a file is added when the plugin runs."""
+    info = {
+        "server": cluster.server,
+        "tls-server-name": cluster.tls_server_name,
+        "insecure-skip-tls-verify": cluster.insecure_skip_tls_verify,
+        "certificate-authority-data": base64.b64encode(cluster.certificate_authority_data).decode(),
+        "proxy-url": cluster.proxy_url,
+        "disable-compression": cluster.disable_compression,
+    }
+    return {**{key: value for key, value in info.items() if value}, "config": cluster.exec_config}
+
+
+def _proxy(
+    params: Params, cluster: Entry, host: str, environment: t.Mapping[str, str]
+) -> tuple[Proxy | None, tuple[tuple[str, str], ...]]:
+    """The option, else the kubeconfig's, else the environment's. NO_PROXY counts for the environment's alone, the option no_proxy for all."""
+    target, no_proxy = address_of(host), params.get("no_proxy")
+    proxy: Proxy | None
+    if params.get("proxy"):
+        proxy = proxy_of("proxy", params["proxy"])
+    elif cluster.value.proxy_url:
+        proxy = proxy_of(cluster.where("clusters", "proxy-url"), cluster.value.proxy_url)
+    else:
+        proxy = environment_proxy(target, {**environment, "NO_PROXY": no_proxy} if no_proxy else environment)
+    if proxy and no_proxy and excluded(target, no_proxy):
+        proxy = None
+    given = params.get("proxy_headers") or {}
+    headers = {}
+    if proxy and (proxy.username or proxy.password):
+        headers["proxy-authorization"] = basic(proxy.username, proxy.password)
+    for option, header in (("proxy_basic_auth", "proxy-authorization"), ("basic_auth", "authorization")):
+        if given.get(option):
+            headers[header] = basic(*given[option].partition(":")[::2])
+    if given.get("user_agent"):
+        headers["user-agent"] = given["user_agent"]
+    return proxy, tuple(headers.items())

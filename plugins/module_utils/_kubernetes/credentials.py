@@ -1,0 +1,201 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From authentication options to a frozen access: the shell that checks options, reads kubeconfigs and the environment."""
+
+from __future__ import annotations
+
+import os
+import typing as t
+
+from .access import Access, Params, access_of, check_host, in_cluster_access
+from .errors import CdiError
+from .kubeconfig import choose, merge, missing
+from .kubeconfig_file import Kubeconfig, Origin, parse, read
+from .public import without_secrets
+from .secrets import decoded_content, is_content, remember, remember_for_now, remember_options, secrets_of, settle_on
+
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+_FILES = ("client_cert", "client_key", "ca_cert")
+_NOTHING = Kubeconfig({}, {}, {}, "", ())
+_REMEDY = "give kubeconfig, or host and api_key (or the variables K8S_AUTH_*)"
+
+
+def settle(params: Params) -> Access:
+    """The access that the options, the kubeconfig and the environment lead to; nothing is sent.
+
+    Raises CdiError when they lead to no cluster. Its sentence holds no secret.
+    """
+    given = _given(params)
+    remember_options(params)
+    _check(given)
+    config = _load(given)
+    choice = choose(config, given.get("context") or "")
+    settle_on(secrets_of([choice.user.raw, choice.cluster.raw]))
+    for entry, kind, fields in (
+        (choice.user, "users", ("client_certificate", "client_key")),
+        (choice.cluster, "clusters", ("certificate_authority",)),
+    ):
+        for field in fields:
+            path = getattr(entry.value, field)
+            if path:
+                _must_be_readable(entry.where(kind, field.replace("_", "-")), path)
+    access = access_of(given, config, choice, os.environ)
+    if access is None and not given.get("kubeconfig"):
+        access = _in_cluster(given)
+    if access is None and not config.origins:
+        raise CdiError(_nothing_given())
+    if access is None:
+        raise missing(config, choice)
+    if access.proxy:
+        remember({access.proxy.secret})
+    return access
+
+
+def _given(params: Params) -> dict[str, t.Any]:
+    """Options without those that are empty, as surveys and compose files leave them, and without white space around."""
+    given = {
+        name: value.strip() if isinstance(value, str) and name not in ("password", "kubeconfig") else value
+        for name, value in params.items()
+    }
+    groups = [group for group in given.get("impersonate_groups") or [] if group]
+    empty = {name for name, value in given.items() if isinstance(value, str) and not value.strip()}
+    return {**given, **dict.fromkeys(empty - {"password"}), "impersonate_groups": groups}
+
+
+def _check(given: Params) -> None:
+    """Refuse options that can lead nowhere."""
+    if not all("!" <= character <= "~" for character in given.get("api_key") or ""):
+        raise CdiError("api_key holds white space or characters that no token has; give the token alone.")
+    if given.get("impersonate_groups") and not given.get("impersonate_user"):
+        raise CdiError("impersonate_groups is given without impersonate_user; name the user to act as, too.")
+    for value in (given.get("impersonate_user"), *given["impersonate_groups"]):
+        if value and not value.isprintable():
+            raise CdiError(f"{value!r} to impersonate holds characters that no name has; correct it.")
+    for option, other in (("client_cert", "client_key"), ("client_key", "client_cert")):
+        if given.get(option) and not given.get(other):
+            raise CdiError(
+                f"{option} is set without {other}; set both, to the same path if one file holds certificate and key."
+            )
+    if given.get("password") and not given.get("username"):
+        raise CdiError("password is set without username; set both.")
+    for option in _FILES:
+        if given.get(option):
+            _must_be_readable(option, given[option])
+    if given.get("host"):
+        check_host(given["host"])
+
+
+def _must_be_readable(what: str, path: str) -> None:
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as exc:
+        raise CdiError(f"{what} {path!r} {_why(exc)}; give the path of a PEM file.") from exc
+    except ValueError as exc:
+        raise CdiError(f"{what} is not a path; give the path of a PEM file.") from exc
+
+
+def _why(exc: OSError) -> str:
+    if isinstance(exc, FileNotFoundError):
+        return "does not exist"
+    return "is a directory" if isinstance(exc, IsADirectoryError) else f"cannot be read ({exc.strerror})"
+
+
+def public_params(params: Params) -> dict[str, t.Any]:
+    """A module's options as the log of its host and its result may show them: of a kubeconfig nothing but its path."""
+    kubeconfig = params.get("kubeconfig")
+    hidden = kubeconfig and (not isinstance(kubeconfig, str) or is_content(kubeconfig))
+    return {**without_secrets(params), "kubeconfig": "***" if hidden else kubeconfig}
+
+
+def _load(given: Params) -> Kubeconfig:
+    """What the options say, else what KUBECONFIG or the home directory has, unless the options are enough."""
+    kubeconfig = given.get("kubeconfig")
+    if isinstance(kubeconfig, dict):
+        return read(kubeconfig, Origin())
+    if kubeconfig is not None:
+        return _load_files(_paths(kubeconfig), "kubeconfig", must_exist=True)
+    if given.get("host") and any(map(given.get, ("api_key", "username", "client_cert"))) and not given.get("context"):
+        return _NOTHING
+    if os.environ.get("KUBECONFIG"):
+        return _load_files(os.environ["KUBECONFIG"].split(os.pathsep), "the variable KUBECONFIG", must_exist=False)
+    return _load_files([os.path.expanduser("~/.kube/config")], "", must_exist=False)
+
+
+def _paths(kubeconfig: t.Any) -> list[str]:
+    """One path, or several with colons between them, as in kubectl's variable KUBECONFIG."""
+    if not isinstance(kubeconfig, str):
+        raise CdiError(
+            f"kubeconfig is a {type(kubeconfig).__name__}; give a path, several with colons between them, or a dictionary."
+        )
+    if is_content(kubeconfig):
+        encoded = "base64 text" if decoded_content(kubeconfig) else "text"
+        filters = "filters b64decode and from_yaml" if decoded_content(kubeconfig) else "filter from_yaml"
+        raise CdiError(
+            f"kubeconfig is the {encoded} of a kubeconfig and not a path; give its path, or make a dictionary of it with the {filters}."
+        )
+    paths = kubeconfig.split(os.pathsep)
+    return [path if os.path.isfile(path) else os.path.expanduser(os.path.expandvars(path.strip())) for path in paths]
+
+
+def _load_files(paths: list[str], source: str, must_exist: bool) -> Kubeconfig:
+    """Merged as kubectl does it: an empty file is an empty kubeconfig, and of several, some may be missing."""
+    configs = []
+    existing = [path for path in dict.fromkeys(paths) if path]
+    for path in existing:
+        try:
+            with open(path, "rb") as file:
+                text = file.read()
+        except FileNotFoundError:
+            continue
+        except OSError as exc:
+            raise CdiError(f"kubeconfig {path!r} {_why(exc)}; give the path of a kubeconfig.") from exc
+        except ValueError as exc:
+            raise CdiError(f"{source} holds a character that no path has; give the path of a kubeconfig.") from exc
+        content = parse(text, Origin(path))
+        remember_for_now(secrets_of(content))
+        configs.append(read(content, Origin(path)))
+    if must_exist and not configs:
+        raise CdiError(_none_exists(source, existing))
+    return merge(configs)
+
+
+def _none_exists(source: str, paths: list[str]) -> str:
+    named = ", ".join(map(repr, paths))
+    if not paths:
+        return f"{source} names no file; give the path of a kubeconfig."
+    if len(paths) == 1:
+        return f"{source} file {named} does not exist; give the path of a kubeconfig."
+    return f"none of the files of {source} exists ({named}); give the path of a kubeconfig."
+
+
+def _nothing_given() -> str:
+    """Why nothing leads to a cluster, when there is no kubeconfig either."""
+    variable = os.environ.get("KUBECONFIG")
+    if variable:
+        paths = [path for path in dict.fromkeys(variable.split(os.pathsep)) if path]
+        missing_files = _none_exists("the variable KUBECONFIG", paths).partition(";")[0]
+    else:
+        missing_files = "there is no kubeconfig '~/.kube/config'"
+    return f"Cannot load the cluster's credentials: {missing_files}; {_REMEDY}."
+
+
+def _in_cluster(given: Params) -> Access | None:
+    """A pod's service account, when this is a pod: the last of all ways, as kubectl has it."""
+    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
+    token, ca = f"{SERVICE_ACCOUNT}/token", f"{SERVICE_ACCOUNT}/ca.crt"
+    if not (host and port and os.path.isfile(token)) or given.get("context"):
+        return None
+    return in_cluster_access(given, host, port, token, ca if os.path.isfile(ca) else "", _pods_namespace(), os.environ)
+
+
+def _pods_namespace() -> str:
+    """As client-go has it (v0.34.4, `tools/clientcmd/client_config.go`): what the pod's author has said, else where its service account is."""
+    if os.environ.get("POD_NAMESPACE"):
+        return os.environ["POD_NAMESPACE"]
+    try:
+        with open(f"{SERVICE_ACCOUNT}/namespace", encoding="utf-8") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,328 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One request to an API server and its whole answer, within a number of seconds, and which requests may be repeated.
+
+urllib3 bounds each wait for a byte, not an answer: a byte a second would go on for ever. So each exchange has a thread of its own, which is
+left behind when the time is up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import logging
+import queue
+import socket
+import ssl
+import threading
+import time
+import typing as t
+
+from .answers import MOST_BYTES, MOST_WORDS, Answer, read_status, short
+from .transport import CONNECT_TIMEOUT_SECONDS, Transport
+
+# The API server itself gives up on a request after 60 s.
+ANSWER_TIMEOUT_SECONDS = 60.0
+# For an answer on a connection that was used before: it may be half-open, which a new one shows.
+REUSED_TIMEOUT_SECONDS = 20.0
+LEAST_SECONDS = 1.0
+RETRY_AFTER_MAX_SECONDS = 10.0
+_ATTEMPTS = 5
+_FIRST_PAUSE_SECONDS = 0.5
+_OVERLOADED = (429, 502, 503, 504)
+_CHUNK = 65536
+# Of the answers that a watch sends, how many may wait to be read.
+_QUEUED_CHUNKS = 64
+# TLS meets something that does not speak it (the names of OpenSSL 1.1 and 3); trying again meets the same.
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG")
+
+_THREAD = "kubevirt.cdi exchange"
+_LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.response")
+
+
+class Request(t.NamedTuple):
+    """`repeatable`: sent twice, it does no more than sent once, so that it may be sent again after a lost answer."""
+
+    method: str
+    path: str
+    body: bytes | None = None
+    content_type: str = "application/json"
+    repeatable: bool = True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Accept": "application/json", "Content-Type": self.content_type}
+
+
+class NoAnswer(Exception):
+    """No whole answer. `sent`: the server may have got the request. `final`: trying again cannot help. `late`: the time was up."""
+
+    def __init__(self, words: str, *, sent: bool, final: bool = False, late: bool = False) -> None:
+        super().__init__(words)
+        self.sent, self.final, self.late = sent, final, late
+
+
+class Exchange:
+    """Sends requests by one way. Remembers whether anything answers, so that not each request of a task waits for a silent server."""
+
+    def __init__(self, transport: Transport) -> None:
+        import urllib3
+
+        self._transport = transport
+        self._urllib3 = urllib3
+        self._used = False
+        self._unanswered = 0
+        # urllib3 logs URLs and what it cannot read of answers. Ansible writes that to its log file when a lookup connects.
+        for name in _LOGGERS:
+            logging.getLogger(name).addFilter(_not_of_ours)
+
+    def ask(self, request: Request, seconds: float, *, once: bool) -> Answer:
+        """The answer, of whatever status, within `seconds`; `once` leaves trying again to the caller. Raises NoAnswer."""
+        if self._unanswered and not once:
+            once, seconds = True, min(seconds, max(LEAST_SECONDS, 8.0 / self._unanswered))
+        deadline = time.monotonic() + max(seconds, LEAST_SECONDS)
+        attempt = 0
+        while True:
+            attempt += 1
+            left = deadline - time.monotonic()
+            event: Answer | NoAnswer
+            try:
+                short = self._used and attempt == 1 and request.repeatable and not once
+                event = self._attempt(request, min(left, REUSED_TIMEOUT_SECONDS) if short else left)
+            except NoAnswer as exc:
+                event = exc
+            pause = None if once else pause_before_next(request, attempt, event)
+            if pause is None or time.monotonic() + pause > deadline - LEAST_SECONDS:
+                break
+            time.sleep(pause)
+        if isinstance(event, NoAnswer):
+            self._unanswered += not once
+            raise event
+        self._unanswered = 0
+        return event
+
+    def _attempt(self, request: Request, seconds: float) -> Answer:
+        opened: list[t.Any] = []
+
+        def exchange() -> Answer:
+            response = self._open(request, seconds)
+            opened.append(response)
+            most = MOST_BYTES if 200 <= response.status <= 299 else _CHUNK
+            body, cut = b"".join(_chunks(response, most)), False
+            if len(body) > most:
+                body, cut = body[:most], True
+                _shut(response)
+            elif response.status < 200:
+                # The answer itself is still to come, and must not be taken for that to the next request.
+                _shut(response)
+            else:
+                response.release_conn()
+            return Answer(response.status, response.headers, body, cut)
+
+        answers: queue.SimpleQueue[Answer | Exception] = queue.SimpleQueue()
+        _in_thread(exchange, answers.put)
+        try:
+            answer = answers.get(timeout=max(seconds, LEAST_SECONDS))
+        except queue.Empty:
+            for response in opened:
+                _shut(response)
+            what = "no whole answer" if opened else "no answer"
+            words = (
+                f"{what} from the Kubernetes API at {self._transport.place} within {max(seconds, LEAST_SECONDS):.0f} s"
+            )
+            raise NoAnswer(f"{words}; check host, proxy and that the API server runs", sent=True, late=True) from None
+        if isinstance(answer, Exception):
+            raise self._no_answer(answer) from answer
+        self._used = True
+        return answer
+
+    def stream(self, request: Request, seconds: t.Callable[[], float]) -> t.Iterator[Answer | bytes | None]:
+        """The answer's head first, then what comes of its body; None whenever nothing has come for `seconds()`. Raises NoAnswer.
+
+        An answer that is not a 2xx comes with its body. Closing the iterator ends the connection.
+        """
+        pieces: queue.Queue[Answer | bytes | Exception] = queue.Queue(_QUEUED_CHUNKS)
+        opened: list[t.Any] = []
+
+        def exchange() -> bytes:
+            response = self._open(request, None)
+            opened.append(response)
+            if not 200 <= response.status <= 299:
+                pieces.put(Answer(response.status, response.headers, b"".join(_chunks(response, _CHUNK))[:_CHUNK]))
+                return b""
+            pieces.put(Answer(response.status, response.headers, b""))
+            for chunk in _chunks(response, None):
+                pieces.put(chunk)
+            return b""
+
+        _in_thread(exchange, pieces.put)
+        try:
+            while True:
+                try:
+                    piece = pieces.get(timeout=max(seconds(), 0.01))
+                except queue.Empty:
+                    yield None
+                    continue
+                if isinstance(piece, Exception):
+                    raise self._no_answer(piece) from piece
+                if piece == b"":
+                    return
+                yield piece
+        finally:
+            for response in opened:
+                _shut(response)
+            # The thread may wait for room.
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    pieces.get_nowait()
+
+    def _open(self, request: Request, seconds: float | None) -> t.Any:
+        """The head of an answer. Redirects are not followed: they would take the credentials with them."""
+        timeout = self._urllib3.Timeout(
+            connect=CONNECT_TIMEOUT_SECONDS if seconds is None else min(CONNECT_TIMEOUT_SECONDS, seconds),
+            read=seconds or ANSWER_TIMEOUT_SECONDS,
+        )
+        options = {"retries": False, "preload_content": False, "decode_content": False}
+        return self._transport.request(
+            request.method, request.path, request.headers, body=request.body, timeout=timeout, **options
+        )
+
+    def _no_answer(self, exc: Exception) -> NoAnswer:
+        """What urllib3, TLS or the socket raised, in words."""
+        errors = self._urllib3.exceptions
+        known = (errors.HTTPError, http.client.HTTPException, OSError, ValueError)
+        if not isinstance(exc, known):
+            raise exc
+        causes = list(_causes(exc))
+        other = _other_protocol(causes)
+        if other:
+            return NoAnswer(f"{self._transport.host} {other}", sent=False, final=True)
+        cut = next((cause for cause in causes if isinstance(cause, http.client.IncompleteRead)), None)
+        if cut is not None:
+            return NoAnswer(
+                f"the answer from {self._transport.host} was cut off; check the proxies on the way, and that the API server runs",
+                sent=True,
+            )
+        final = any(_is_final(cause) for cause in causes)
+        unsent = final or any(
+            isinstance(cause, (errors.NewConnectionError, errors.ConnectTimeoutError, errors.ProxyError))
+            for cause in causes
+        )
+        late = any(isinstance(cause, (errors.TimeoutError, socket.timeout)) for cause in causes)
+        return NoAnswer(short(self._transport.unreachable(exc), MOST_WORDS), sent=not unsent, final=final, late=late)
+
+
+def pause_before_next(request: Request, attempt: int, event: Answer | NoAnswer) -> float | None:
+    """Seconds until the request is sent again, None when it is not.
+
+    | what came                                     | repeatable | not repeatable |
+    | not sent (refused, no such host, no connect)  | again      | again          |
+    | lost answer                                   | again      | no             |
+    | time was up                                   | once       | no             |
+    | TLS, certificate or proxy credentials refused | no         | no             |
+    | 429                                           | again      | again          |
+    | 502, 504; 503                                 | again      | no             |
+    | 503, a Status with Retry-After                | again      | again          |
+    | 500 with Retry-After                          | again      | no             |
+    | any other answer                              | no         | no             |
+    """
+    if attempt >= _ATTEMPTS:
+        return None
+    pause = _FIRST_PAUSE_SECONDS * 2 ** (attempt - 1) if attempt > 1 else 0.0
+    if isinstance(event, NoAnswer):
+        again = not event.final and (request.repeatable or not event.sent) and not (event.late and attempt > 1)
+        return pause if again else None
+    after = _retry_after(event)
+    refused_whole = event.status == 429 or (event.status == 503 and after is not None and bool(read_status(event.body)))
+    again = refused_whole or (
+        request.repeatable and (event.status in _OVERLOADED or (event.status == 500 and after is not None))
+    )
+    if not again:
+        return None
+    return pause if after is None else min(after, RETRY_AFTER_MAX_SECONDS)
+
+
+def _retry_after(answer: Answer) -> float | None:
+    """The header in seconds; its other form, a date, counts as the longest pause."""
+    value = answer.headers.get("Retry-After")
+    if value is None:
+        return None
+    return (
+        float(value)
+        if value.strip().isascii() and value.strip().isdigit() and len(value) < 9
+        else RETRY_AFTER_MAX_SECONDS
+    )
+
+
+def _not_of_ours(_record: logging.LogRecord) -> bool:
+    return threading.current_thread().name != _THREAD
+
+
+def _in_thread(work: t.Callable[[], t.Any], put: t.Callable[[t.Any], None]) -> None:
+    def run() -> None:
+        try:
+            result = work()
+        except Exception as exc:  # Raised again by whoever waits for it.
+            result = exc
+        put(result)
+
+    threading.Thread(target=run, daemon=True, name=_THREAD).start()
+
+
+def _chunks(response: t.Any, most: int | None) -> t.Iterator[bytes]:
+    """What comes of a body, as it comes, and no more than a chunk above `most` bytes."""
+    # urllib3 has it from release 2 on.
+    read = getattr(response, "read1", None) or response._fp.read1
+    size = 0
+    while most is None or size <= most:
+        chunk = read(_CHUNK)
+        if not chunk:
+            return
+        size += len(chunk)
+        yield chunk
+
+
+def _shut(response: t.Any) -> None:
+    """End a connection whose answer somebody may be reading in another thread."""
+    with contextlib.suppress(Exception):
+        response.connection.sock.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(Exception):
+        response.close()
+
+
+def _causes(exc: BaseException) -> t.Iterator[BaseException]:
+    """The error and what it wraps."""
+    seen: set[int] = set()
+    waiting: list[t.Any] = [exc]
+    while waiting:
+        each = waiting.pop()
+        if not isinstance(each, BaseException) or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        waiting += [getattr(each, "reason", None), each.__cause__, each.__context__, *each.args]
+
+
+def _other_protocol(causes: t.Iterable[BaseException]) -> str:
+    """What is at the other end instead of HTTP; empty when it may be what it should."""
+    for cause in causes:
+        # What has closed the connection without a word may be restarting.
+        if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, http.client.RemoteDisconnected):
+            begins = str(cause.line).lstrip("'\"b")
+            if begins.startswith(("\x15\x03", "\x16\x03", "\\x15\\x03")):
+                return "speaks TLS; write host with https://"
+            return f"does not speak HTTP (it sent: {short(begins, 60)}); check host and its port"
+    return ""
+
+
+def _is_final(cause: BaseException) -> bool:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return True
+    if isinstance(cause, ssl.SSLError) and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        words = str(cause.reason or cause).upper().replace(" ", "_")
+        return "ALERT" in words or any(word in words for word in _NO_TLS)
+    # The proxy's answer to CONNECT: http.client puts it into the error's text.
+    return isinstance(cause, OSError) and str(cause).startswith(
+        ("Tunnel connection failed: 4", "Tunnel connection failed: 3")
+    )

@@ -1,0 +1,163 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one exit: removes the secret values of this run from all that leaves it, whatever their spelling.
+
+`_secrets` knows the values, `_public` the places where a secret is by its form (URLs, headers, tokens). A value of fewer than 4 characters is
+not looked for: each word would hold it. One of fewer than 8 is removed where it stands by itself, not inside a word.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import typing as t
+from functools import cached_property, lru_cache
+
+from .public import redact_urls
+from .secrets import known_secrets
+
+HIDDEN = "***"
+SHORTEST = 4
+SHORT = 8
+# Of a value inside a longer text in base64: fewer characters would be met by chance.
+_LEAST_BASE64 = 8
+_MOST_PERCENT = 256
+_SPACE = r"(?:\s|\\+[ntr]|%20|%0[AaDd9]|\+)+"
+# What every escaping leaves as it is, and what base64 is made of.
+_PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_BASE64 = _PLAIN | frozenset("+/-_=")
+_HTML = {
+    "&": ("&amp;", "&#38;"),
+    "<": ("&lt;", "&#60;"),
+    ">": ("&gt;", "&#62;"),
+    '"': ("&quot;", "&#34;"),
+    "'": ("&#x27;", "&#39;", "&apos;"),
+}
+
+
+class _Spelling:
+    """One way to write a value: `needle` is in each text that the pattern matches. `run`: what is hidden is all the base64 around it."""
+
+    def __init__(self, needle: str, pattern: str, *, run: bool = False) -> None:
+        self._needle, self._text, self._run = needle, pattern, run
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(self._text)
+
+    def hidden_in(self, text: str) -> str:
+        if self._needle not in text:
+            return text
+        if not self._run:
+            return self._pattern.sub(HIDDEN, text)
+        shown, end = [], 0
+        for found in self._pattern.finditer(text):
+            if found.start() < end:
+                continue
+            begin = found.start()
+            while begin > end and text[begin - 1] in _BASE64:
+                begin -= 1
+            shown += [text[end:begin], HIDDEN]
+            end = found.end()
+            while end < len(text) and text[end] in _BASE64:
+                end += 1
+        return "".join([*shown, text[end:]])
+
+
+def redact(text: str) -> str:
+    """A text without this run's secrets and without those that URLs in it carry."""
+    return redact_urls(_hide(text, _spellings_of(frozenset(known_secrets()))))
+
+
+def redacted(value: t.Any) -> t.Any:
+    """Plain data without this run's secrets, its keys included. URLs are the business of `without_secrets`, which knows the fields."""
+    spellings = _spellings_of(frozenset(known_secrets()))
+    return _without(value, spellings) if spellings else value
+
+
+def _hide(text: str, spellings: tuple[_Spelling, ...]) -> str:
+    for spelling in spellings:
+        text = spelling.hidden_in(text)
+    return text
+
+
+def _without(value: t.Any, spellings: tuple[_Spelling, ...]) -> t.Any:
+    if isinstance(value, dict):
+        return {_without(key, spellings): _without(item, spellings) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without(item, spellings) for item in value]
+    if isinstance(value, bytes):
+        return _hide(value.decode("utf-8", "replace"), spellings)
+    if isinstance(value, str):
+        return _hide(value, spellings)
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        # A number may be a password, too.
+        text = _hide(str(value), spellings)
+        return value if text == str(value) else text
+    return value
+
+
+@lru_cache(maxsize=4)
+def _spellings_of(values: frozenset[str]) -> tuple[_Spelling, ...]:
+    """The longest first: a value may be a part of another."""
+    texts = {text for value in values for text in (value.strip(), *_lines(value)) if len(text) >= SHORTEST}
+    return tuple(
+        spelling for text in sorted(texts, key=lambda text: (-len(text), text)) for spelling in _spellings(text)
+    )
+
+
+def _lines(value: str) -> list[str]:
+    """A key or a file may be quoted in part: its longer lines count by themselves. The short ones (`users:`) are common words."""
+    lines = [line.strip() for line in value.splitlines()]
+    return [line for line in lines if len(line) >= 2 * SHORT] if len(lines) > 1 else []
+
+
+def _spellings(value: str) -> t.Iterator[_Spelling]:
+    plain = max(re.findall("[A-Za-z0-9]*", value), key=len)
+    written = "".join(_SPACE if character == " " else _character(character) for character in re.sub(r"\s+", " ", value))
+    yield _Spelling(plain, written if len(value) >= SHORT else rf"(?<![A-Za-z0-9]){written}(?![A-Za-z0-9])")
+    encoded = value.encode("utf-8", "surrogatepass")
+    if len(encoded) <= _MOST_PERCENT:
+        yield _Spelling("%", "(?i:" + "".join(f"%{byte:02x}" for byte in encoded) + ")")
+    yield from _in_base64(encoded)
+
+
+def _character(character: str) -> str:
+    """One character as JSON, URLs, HTML, Python and shells may write it."""
+    if character in _PLAIN:
+        return character
+    encoded = character.encode("utf-8", "surrogatepass")
+    units = character.encode("utf-16-be", "surrogatepass")
+    ways = [
+        r"\\+" if character == "\\" else r"\\*" + re.escape(character),
+        "(?i:" + "".join(f"%{byte:02x}" for byte in encoded) + ")",
+        "(?i:" + "".join(rf"\\+u{units[place]:02x}{units[place + 1]:02x}" for place in range(0, len(units), 2)) + ")",
+        "(?i:" + "".join(rf"\\+x{byte:02x}" for byte in encoded) + ")",
+        *map(re.escape, _HTML.get(character, ())),
+    ]
+    if len(encoded) > 1:
+        # As the bytes of headers are read, and as Python shows them.
+        ways.append(re.escape(encoded.decode("latin-1")))
+        ways.append(rf"(?i:\\+x{ord(character):02x})" if ord(character) < 256 else rf"(?i:\\+U{ord(character):08x})")
+    return f"(?:{'|'.join(ways)})"
+
+
+def _in_base64(value: bytes) -> t.Iterator[_Spelling]:
+    """The value by itself, and as a part of what is encoded, such as `user:password` or a file."""
+    exact = base64.b64encode(value).decode().rstrip("=")
+    yield _base64(exact, rf"(?<![A-Za-z0-9+/_-]){_either(exact)}={{0,2}}(?![A-Za-z0-9+/_=-])", run=False)
+    for before in range(3):
+        # Without the characters that depend on what is before and after the value, too: each holds 6 bits.
+        core = base64.b64encode(b"\0" * before + value).decode()[-(-before * 8 // 6) : (before + len(value)) * 8 // 6]
+        if len(core) >= _LEAST_BASE64:
+            yield _base64(core, _either(core), run=True)
+
+
+def _base64(core: str, pattern: str, *, run: bool) -> _Spelling:
+    return _Spelling(max(re.findall("[A-Za-z0-9]*", core), key=len), pattern, run=run)
+
+
+def _either(encoded: str) -> str:
+    """Both alphabets of base64."""
+    return "".join({"+": "[+-]", "/": "[/_]"}.get(character, character) for character in encoded)

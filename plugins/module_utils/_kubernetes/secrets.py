@@ -1,0 +1,304 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The secret values of this run: what options, kubeconfigs and credential plugins hold. Grows whenever one of them is read."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import typing as t
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from .public import SECRET_FIELDS, user_of
+
+# Each with whether it is of this run for certain: of a kubeconfig's many users, one is chosen later.
+_known: dict[str, bool] = {}
+
+# Fields of a user, of its plugin and its provider that identify and do not prove. Anything else below a user may be a secret, also below a
+# misspelt key.
+_PUBLIC_KEYS = frozenset(
+    (
+        *(
+            "name",
+            "username",
+            "as",
+            "as-uid",
+            "as-groups",
+            "as-user-extra",
+            "client-certificate",
+            "client-certificate-data",
+            "client-key",
+            "tokenFile",
+        ),
+        *(
+            "idp-issuer-url",
+            "idp-certificate-authority",
+            "idp-certificate-authority-data",
+            "client-id",
+            "extra-scopes",
+            "extensions",
+        ),
+        *("command", "apiVersion", "interactiveMode", "installHint", "provideClusterInfo", "expiry", "args", "env"),
+    )
+)
+_SECRET_OPTIONS = frozenset(("api_key", "password", *SECRET_FIELDS))
+_SECRET_NAME = re.compile("token|passw|pwd|secret|key|credential|signature|^sig$|pin$", re.IGNORECASE)
+# Flags and variables of credential plugins whose values everybody may know.
+_PUBLIC_NAME = re.compile(
+    "(region|zone|cluster|cluster-name|cluster-id|profile|output|format|role|role-arn|server-id|client-id|tenant-id|environment|login|context|"
+    "namespace|project|api-version|kubeconfig|config|path|home|host|endpoint|issuer-url|url|user|name|dir)$",
+    re.IGNORECASE,
+)
+# Words of commands, such as `get-token` or `default`; versions, and paths.
+_WORD = re.compile("[A-Za-z]{1,15}(-[a-z]{1,15})*|v?[0-9.]+|true|false|[~.]?(/[\\w.@-]+)+")
+# What no path has, and each kubeconfig.
+_FIELD = re.compile(r"\b(apiVersion|clusters?|contexts?|users?|current-context|token|client-key-data)[\"']?:(\s|$)")
+_FLAG = re.compile(r"-{0,2}[A-Za-z_][\w.-]*")
+# Characters of what may be a secret: with any name, and in a place where plain words stand as well.
+_SHORTEST, _LONG = 4, 16
+_LONGEST_NAME = 255
+_MOST_VALUES = 1_000_000
+_MOST_OTHERS = 100
+
+
+def remember(values: t.Iterable[str]) -> None:
+    """Make these values known to `known_secrets`, from here to the end of the process."""
+    _known.update((value, True) for value in values if value and value.strip())
+
+
+def remember_for_now(values: t.Iterable[str]) -> None:
+    """The same, until `settle_on` is called."""
+    for value in values:
+        if value and value.strip():
+            _known.setdefault(value, False)
+
+
+def settle_on(values: t.Iterable[str]) -> None:
+    """Go on as one of a kubeconfig's users: to look for the secrets of hundreds in all that is shown would take minutes. Of a few they are kept."""
+    remember(values)
+    others = [value for value, certain in _known.items() if not certain]
+    for value in others if len(others) > _MOST_OTHERS else ():
+        del _known[value]
+
+
+def remember_options(options: t.Mapping[str, t.Any]) -> None:
+    """A task's options; of a kubeconfig among them for now."""
+    kubeconfig = options.get("kubeconfig")
+    remember(secrets_of_options({**options, "kubeconfig": kubeconfig if isinstance(kubeconfig, str) else None}))
+    remember_for_now(secrets_of_content(kubeconfig))
+
+
+def known_secrets() -> set[str]:
+    """All that were remembered so far."""
+    return set(_known)
+
+
+def secrets_of_options(options: t.Any) -> set[str]:
+    """The secret values in a task's options: secret options and headers whole and in their parts, URLs, a kubeconfig's content."""
+    if isinstance(options, (list, tuple)):
+        return set().union(*map(secrets_of_options, options))
+    if isinstance(options, str):
+        return secrets_of_url(options)
+    if not isinstance(options, dict):
+        return set()
+    found: set[str] = set()
+    for name, value in options.items():
+        if name in _SECRET_OPTIONS:
+            found.update(*(_parts(text) for text in _texts(value)))
+        elif name == "kubeconfig":
+            found |= secrets_of_content(value)
+        elif name in ("host", "proxy") and isinstance(value, str):
+            # Neither has a path with an @.
+            found |= _of_user(value.partition("://")[2].rpartition("@")[0] or user_of(value)) | secrets_of_url(value)
+        else:
+            found |= secrets_of_options(value)
+    return found
+
+
+def _parts(text: str) -> set[str]:
+    """What is secret of `value`, `user:password`, `Name: value` and `Authorization: Scheme value`."""
+    after = text.partition(":")[2].strip()
+    return {text, after, after.rpartition(" ")[2]} - {""}
+
+
+def _texts(value: t.Any) -> t.Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def secrets_of_content(kubeconfig: t.Any) -> set[str]:
+    """The secret values of an option `kubeconfig`: of data, of a text, or of a text in base64, as CI variables hold it. A path has none."""
+    if not isinstance(kubeconfig, str):
+        return secrets_of(kubeconfig)
+    decoded = decoded_content(kubeconfig)
+    if decoded:
+        return {kubeconfig, decoded} | secrets_of_text(decoded)
+    return {kubeconfig} | secrets_of_text(kubeconfig) if is_content(kubeconfig) else set()
+
+
+def _has_long_name(path: str) -> bool:
+    """No file has so long a name: it is something else, given where a path belongs."""
+    return any(len(name.encode("utf-8", "surrogatepass")) > _LONGEST_NAME for name in path.replace(":", "/").split("/"))
+
+
+def is_content(kubeconfig: str) -> bool:
+    """Whether this is a kubeconfig's content, given where its path belongs: as it is, on one line, or in base64."""
+    text = kubeconfig.strip()
+    return (
+        "\n" in text
+        or text.startswith(("{", "["))
+        or bool(_FIELD.search(text) or decoded_content(text))
+        or _has_long_name(text)
+    )
+
+
+def decoded_content(kubeconfig: str) -> str:
+    """The content that this text, or its beginning, is in base64; empty when it is none."""
+    text = "".join(kubeconfig.split())
+    try:
+        content = base64.b64decode(text[: len(text) // 4 * 4], validate=True).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return ""
+    return content if any(word in content for word in ("apiVersion", "clusters", "contexts", "users")) else ""
+
+
+def secrets_of_text(text: str) -> set[str]:
+    """The secret values in a kubeconfig's text; none of a text that is no YAML, which nobody can use either."""
+    try:
+        import yaml
+
+        # As bytes: PyYAML takes no text of a class of its own, and Ansible's variables are such.
+        documents = list(
+            yaml.load_all(text.encode("utf-8", "replace"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        )
+    except (ImportError, ValueError, RecursionError):
+        return set()
+    except Exception as exc:  # yaml.YAMLError, which may not be there.
+        if type(exc).__module__.partition(".")[0] != "yaml":
+            raise
+        return set()
+    return set() if expands(documents) else secrets_of(documents)
+
+
+def expands(value: t.Any) -> bool:
+    """Whether aliases of YAML make it endless, or too large for anybody to look at."""
+    sizes: dict[int, float] = {}
+
+    def size(item: t.Any) -> float:
+        if not isinstance(item, (dict, list)):
+            return 1
+        if id(item) not in sizes:
+            sizes[id(item)] = float("inf")  # For what holds itself.
+            sizes[id(item)] = 1 + sum(map(size, item.values() if isinstance(item, dict) else item))
+        return sizes[id(item)]
+
+    try:
+        return size(value) > _MOST_VALUES
+    except RecursionError:
+        return True
+
+
+def secrets_of(kubeconfig: t.Any) -> set[str]:
+    """The secret values in a kubeconfig's data, whatever its shape."""
+    return _below(kubeconfig, of_user=False)
+
+
+def _below(value: t.Any, of_user: bool) -> set[str]:
+    if isinstance(value, list):
+        return set().union(*(_below(item, of_user) for item in value))
+    if not isinstance(value, dict):
+        return set(_texts(value)) if of_user else set()
+    found: set[str] = set().union(*map(secrets_of_url, _texts(list(value.values()))))
+    for key, item in value.items():
+        if of_user and key == "args":
+            found |= _of_arguments(item)
+        elif of_user and key == "env":
+            found |= _of_variables(item)
+        elif of_user and key in _PUBLIC_KEYS:
+            continue
+        else:
+            # Also a user that is not in a list of users: nothing else has fields of these names.
+            found |= _below(
+                item, of_user or (key in ("users", "user") and isinstance(item, (dict, list))) or _is_secret_field(key)
+            )
+    return found | {_decoded(text) for text in _texts(value.get("client-key-data")) if text in found} - {""}
+
+
+def _decoded(data: str) -> str:
+    try:
+        return base64.b64decode("".join(data.split())).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _is_secret_field(key: t.Any) -> bool:
+    return isinstance(key, str) and bool(_SECRET_NAME.search(key)) and key not in _PUBLIC_KEYS
+
+
+def _of_arguments(arguments: t.Any) -> set[str]:
+    """Of a credential plugin's arguments all but flags, words of commands, and the values of flags that everybody may know."""
+    words = list(_texts(arguments))
+    found: set[str] = set()
+    for flag, word in zip(["", *words], words):
+        name, equals, value = word.partition("=")
+        # Base64 ends with it, too.
+        equals = equals if _FLAG.fullmatch(name) and value.strip("=") else ""
+        if equals:
+            found |= _named(name, value)
+        if flag.startswith("-") and "=" not in flag and not word.startswith("-"):
+            found |= _named(flag, word)
+        elif not equals and not word.startswith("-"):
+            found |= _named("", word)
+    return found
+
+
+def _of_variables(variables: t.Any) -> set[str]:
+    entries = variables if isinstance(variables, list) else [variables]
+    found: set[str] = set()
+    for entry in entries:
+        if isinstance(entry, dict):
+            found.update(*(_named(str(entry.get("name")), text) for text in _texts(entry.get("value"))))
+    return found
+
+
+def _named(name: str, value: str) -> set[str]:
+    """The value if it may be secret, with a name that speaks of secrets, of things that are known, or of neither."""
+    if _SECRET_NAME.search(name):
+        return {value} if len(value) >= _SHORTEST and value.lower() not in ("none", "null", "true", "false") else set()
+    plain = _WORD.fullmatch(value) and (len(value) < _LONG or "/" in value)
+    return set() if _PUBLIC_NAME.search(name) or plain or len(value) < _SHORTEST else {value}
+
+
+def secrets_of_url(url: t.Any) -> set[str]:
+    """User and password in a URL and the values of its query, as they are written there and decoded; none when there is no URL."""
+    if not isinstance(url, str) or "://" not in url:
+        return set()
+    found = _of_user(user_of(url))
+    try:
+        query = parse_qsl(urlsplit(url).query, keep_blank_values=False)
+    except ValueError:
+        query = []
+    found.update(
+        value for name, value in query if len(value) >= _LONG or (len(value) >= _SHORTEST and _SECRET_NAME.search(name))
+    )
+    return found
+
+
+def _of_user(user: str) -> set[str]:
+    """Of `user:password`. Of one that is not percent-encoded, a parser takes a part for a host, a path or a query."""
+    name, colon, password = user.partition(":")
+    if not colon:
+        # A token by itself.
+        return {user, unquote(user)} if len(user) >= _LONG else set()
+    pieces = {piece for piece in re.split("[/?#@]", password) if len(piece) >= _SHORTEST and not piece.isdigit()}
+    return {password, unquote(password), *pieces} - {""}

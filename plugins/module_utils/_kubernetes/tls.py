@@ -1,0 +1,92 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""TLS contexts that trust whom kubectl trusts: the given CA, else the system's store, which SSL_CERT_FILE and SSL_CERT_DIR can name."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import tempfile
+import typing as t
+
+from .access import Pem
+from .errors import CdiError
+
+_PEM = "give it in PEM format"
+
+
+def context_of(
+    *,
+    verify: bool = True,
+    ca: Pem | None = None,
+    certificate: Pem | None = None,
+    key: Pem | None = None,
+    system_too: bool = False,
+) -> ssl.SSLContext:
+    """A client's context. Raises CdiError with the option or field, and the file, of what cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False
+    # Go trusts what it is given, also a certificate that another one has signed.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    elif ca:
+        _trust(context, ca)
+    if verify and (system_too or not ca):
+        context.load_default_certs()
+    if certificate and key:
+        _identify(context, certificate, key)
+    return context
+
+
+def _trust(context: ssl.SSLContext, ca: Pem) -> None:
+    try:
+        context.load_verify_locations(cadata=content_of(ca).decode("ascii", "ignore"))
+    except (ssl.SSLError, ValueError):
+        raise CdiError(f"{ca.source} holds no valid CA certificate; {_PEM}.") from None
+
+
+def _identify(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
+    parts = {"certificate": content_of(certificate), "key": content_of(key)}
+    if b"-----BEGIN CERTIFICATE-----" not in parts["certificate"]:
+        swapped = b"PRIVATE KEY-----" in parts["certificate"] and b"-----BEGIN CERTIFICATE-----" in parts["key"]
+        raise CdiError(
+            f"{certificate.source} holds no certificate; {'it seems that certificate and key are swapped' if swapped else _PEM}."
+        )
+    if b"PRIVATE KEY-----" not in parts["key"]:
+        raise CdiError(f"{key.source} holds no private key; {_PEM}.")
+    with _as_path(parts["certificate"]) as certificate_path, _as_path(parts["key"]) as key_path:
+        try:
+            context.load_cert_chain(certificate_path, key_path, password="")
+        except ssl.SSLError as exc:
+            if exc.reason == "KEY_VALUES_MISMATCH":
+                raise CdiError(
+                    f"{key.source} is not the key of {certificate.source}; give the key that the certificate was made with."
+                ) from None
+            why = exc.reason or "not valid PEM"
+            raise CdiError(
+                f"{certificate.source} and {key.source} cannot be used ({why}); {_PEM}, the key without a password."
+            ) from None
+
+
+def content_of(pem: Pem) -> bytes:
+    """What is in it, or in its file now."""
+    if pem.data or not pem.path:
+        return pem.data
+    try:
+        with open(pem.path, "rb") as file:
+            return file.read()
+    except OSError as exc:
+        raise CdiError(f"{pem.source} cannot be read ({exc.strerror}); give the path of a PEM file.") from exc
+
+
+@contextlib.contextmanager
+def _as_path(content: bytes) -> t.Iterator[str]:
+    """A path, which OpenSSL wants: of a file without a name, so that no key is left behind, however this process ends."""
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        yield f"/dev/fd/{file.fileno()}"

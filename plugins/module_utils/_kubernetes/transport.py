@@ -1,0 +1,259 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way to an API server: TLS, proxies, credentials, and what a request or a WebSocket needs of them.
+
+The pool is urllib3's own. Of the package `kubernetes` nothing is loaded: its models cost more time than all else that a module does.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import typing as t
+
+from .access import Access, Params, Pem
+from .credentials import settle
+from .errors import ApiError, CdiError
+from .renewal import Credentials, Source, source_of
+from .tls import context_of
+
+CONNECT_TIMEOUT_SECONDS = 10
+ANSWER_TIMEOUT_SECONDS = 60
+# The errors of OpenSSL for a certificate that names another host, or another address.
+_HOST_MISMATCH = (62, 64)
+# Not valid yet, and expired.
+_OUT_OF_TIME = (9, 10)
+
+# How urllib3 begins its messages.
+_OBJECT_SHOWN = re.compile(r"^(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)): ")
+
+
+def open_transport(params: Params) -> Transport:
+    """The way that the authentication options lead (see the documentation fragment `_auth`).
+
+    Nothing is sent to the API server yet, but a credential plugin may run. Raises CdiError when the package `kubernetes` and what
+    it brings along is missing, or the options lead to no cluster.
+    """
+    try:
+        access = settle(params)
+        return Transport(access, source_of(access, bool(params.get("persist_config"))))
+    except ImportError as exc:
+        raise CdiError(
+            "The Python package kubernetes is missing on the host that runs this task; install it there with: pip install 'kubernetes>=29'."
+        ) from exc
+
+
+class Transport:
+    """Sends requests with this run's credentials. A 401 renews them once, and the request, which was not processed, is sent again.
+
+    All that it raises by itself are the errors of urllib3 and of websocket-client, and CdiError for credentials that cannot be got.
+    """
+
+    def __init__(self, access: Access, source: Source) -> None:
+        import urllib3
+
+        self.host, self.namespace = access.host, access.namespace
+        self.verifies_certificates = access.verify
+        self._access = access
+        self._source = source
+        self._urllib3 = urllib3
+        self._pools: dict[tuple[str, str], t.Any] = {}
+        if not self.verifies_certificates:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        # What is wrong with certificates, plugins and proxies shows now, before anything is written.
+        self._pool(source.current())
+
+    def request(self, method: str, path: str, headers: t.Mapping[str, str], **options: t.Any) -> t.Any:
+        """An answer of urllib3, whose `request` takes the `options`. No redirect is followed: a token is for this host alone."""
+        credentials = self._source.current()
+        response = self._request(credentials, method, path, headers, options)
+        if response.status == 401:
+            other = self._renewed(credentials)
+            if other != credentials:
+                response.drain_conn()
+                response.release_conn()
+                response = self._request(other, method, path, headers, options)
+        return response
+
+    def _request(
+        self, credentials: Credentials, method: str, path: str, headers: t.Mapping[str, str], options: dict[str, t.Any]
+    ) -> t.Any:
+        from urllib3._collections import HTTPHeaderDict  # urllib3 itself names it from release 2 on.
+
+        sent = HTTPHeaderDict(self._headers(credentials))
+        sent.update(headers)
+        return self._pool(credentials).request(method, self.host + path, headers=sent, redirect=False, **options)
+
+    def _renewed(self, rejected: Credentials) -> Credentials:
+        try:
+            return self._source.renewed(rejected)
+        except CdiError as exc:
+            raise ApiError(
+                f"The API server rejected the credentials (HTTP 401), and they cannot be renewed: {exc}",
+                401,
+                "Unauthorized",
+            ) from exc
+
+    def _headers(self, credentials: Credentials) -> list[tuple[str, str]]:
+        """Impersonation, which may name a header more than once, and authorization. http.client sends characters as Latin-1: these are UTF-8."""
+        headers = [*self._access.headers]
+        if credentials.authorization:
+            headers.append(("Authorization", credentials.authorization))
+        return [(name, value.encode().decode("latin-1")) for name, value in headers]
+
+    def _pool(self, credentials: Credentials) -> t.Any:
+        """The pool of connections with this client certificate: each has its own, for a connection keeps whose it is."""
+        mark = (credentials.certificate, credentials.key)
+        if mark not in self._pools:
+            for pool in self._pools.values():
+                pool.clear()
+            self._pools = {mark: self._new_pool(credentials)}
+        return self._pools[mark]
+
+    def _new_pool(self, credentials: Credentials) -> t.Any:
+        access, urllib3 = self._access, self._urllib3
+        certificate, key = access.certificate, access.key
+        if credentials.certificate:
+            source = getattr(access.identity, "source", "")
+            certificate = (certificate or Pem(f"{source}: the plugin's clientCertificateData"))._replace(
+                data=credentials.certificate.encode()
+            )
+            key = (key or Pem(f"{source}: the plugin's clientKeyData"))._replace(data=credentials.key.encode())
+        options: dict[str, t.Any] = {"maxsize": 10}
+        if self.host.startswith("https:"):
+            options["ssl_context"] = context_of(verify=access.verify, ca=access.ca, certificate=certificate, key=key)
+            if access.server_name:
+                options["server_hostname"] = access.server_name
+        proxy = access.proxy
+        if proxy is None:
+            return urllib3.PoolManager(**options)
+        if proxy.scheme.startswith("socks"):
+            try:
+                from urllib3.contrib.socks import SOCKSProxyManager
+            except ImportError as exc:
+                raise CdiError(
+                    f"{proxy.source} is {proxy.url}, and the Python package PySocks, which SOCKS proxies need, is missing on the host "
+                    "that runs this task; install it there with: pip install PySocks."
+                ) from exc
+            return SOCKSProxyManager(
+                proxy.url, username=proxy.username or None, password=proxy.password or None, **options
+            )
+        if proxy.scheme == "https":
+            # A proxy's certificate may come from the system's authorities, also where the API server's does not.
+            options["proxy_ssl_context"] = context_of(verify=access.verify, ca=access.ca, system_too=True)
+        return urllib3.ProxyManager(proxy.url, proxy_headers=dict(access.proxy_headers), **options)
+
+    def websocket(self, path: str, subprotocols: list[str]) -> t.Any:
+        """Open a WebSocket of package `websocket-client`, by the same credentials, TLS and proxy as all requests."""
+        import websocket
+
+        credentials = self._source.current()
+        try:
+            return self._websocket(credentials, path, subprotocols)
+        except websocket.WebSocketBadStatusException as exc:
+            other = self._renewed(credentials) if exc.status_code == 401 else credentials
+            if other == credentials:
+                raise
+        return self._websocket(other, path, subprotocols)
+
+    def _websocket(self, credentials: Credentials, path: str, subprotocols: list[str]) -> t.Any:
+        import websocket
+
+        headers = [f"{name}: {value}" for name, value in self._headers(credentials)]
+        try:
+            carrier = self._carrier(credentials)
+        except (self._urllib3.exceptions.HTTPError, OSError) as exc:
+            raise websocket.WebSocketException(self.unreachable(exc)) from exc
+        opened: t.Any = websocket.WebSocket(skip_utf8_validation=True)
+        opened.settimeout(ANSWER_TIMEOUT_SECONDS)
+        carrier.settimeout(ANSWER_TIMEOUT_SECONDS)
+        url = self.host.replace("http", "ws", 1) + path
+        try:
+            # The package would follow redirects with all headers; old releases of it take one for a connection.
+            opened.connect(
+                url, socket=carrier, header=headers, subprotocols=subprotocols, suppress_origin=True, redirect_limit=0
+            )
+            if opened.getstatus() != 101:
+                raise websocket.WebSocketException(f"the answer is HTTP {opened.getstatus()} and not a WebSocket")
+        except BaseException:
+            carrier.close()
+            raise
+        return opened
+
+    def _carrier(self, credentials: Credentials) -> t.Any:
+        """A socket to the API server, through proxy and TLS, as urllib3 opens one for a request."""
+        proxy = self._access.proxy
+        if proxy and proxy.scheme == "https":
+            # The socket of TLS within TLS cannot be asked whether there is something to read.
+            raise CdiError(
+                f"{proxy.source} is {proxy.url}, and port-forwards go through http and socks proxies only; "
+                "publish the upload proxy and give its URL as upload_proxy_url."
+            )
+        from urllib.parse import urlsplit
+
+        manager = self._pool(credentials)
+        pool = manager.connection_from_url(self.host)
+        connection = pool._new_conn()
+        connection.timeout = CONNECT_TIMEOUT_SECONDS
+        if proxy and proxy.scheme == "http":
+            parts = urlsplit(self.host)
+            host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+            connection.set_tunnel(
+                host, parts.port or (443 if parts.scheme == "https" else 80), headers=dict(self._access.proxy_headers)
+            )
+        connection.connect()
+        return connection.sock
+
+    @property
+    def place(self) -> str:
+        """The API server, and the proxy that is on the way to it."""
+        proxy = self._access.proxy
+        return f"{self.host} through the proxy {proxy.url}" if proxy else self.host
+
+    def unreachable(self, exc: BaseException) -> str:
+        """Why there is no answer, in words and with a remedy, out of what urllib3 wrapped."""
+        of_proxy = any(isinstance(each, self._urllib3.exceptions.ProxyError) for each in _chain(exc))
+        cause = _chain(exc)[-1]
+        proxy = self._access.proxy
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            if of_proxy and proxy:
+                return f"the certificate of the proxy {proxy.url} is not valid ({cause.verify_message}); add its CA to the system's store, or to ca_cert"
+            if cause.verify_code in _HOST_MISMATCH:
+                name = self._access.server_name
+                named = f", which is asked for as {name!r}," if name else ""
+                return (
+                    f"the certificate of {self.host}{named} is for other names ({cause.verify_message}); "
+                    "use a name of the certificate in host, or set tls-server-name in the kubeconfig to one"
+                )
+            remedy = (
+                "renew it, or correct the clock of the host that runs the task"
+                if cause.verify_code in _OUT_OF_TIME
+                else "give its CA as ca_cert"
+            )
+            return f"the certificate of {self.host} is not valid ({cause.verify_message}); {remedy}"
+        shown = _OBJECT_SHOWN.sub("", str(cause))
+        if isinstance(cause, ssl.SSLError) and cause.reason in (
+            "WRONG_VERSION_NUMBER",
+            "HTTP_REQUEST",
+            "RECORD_LAYER_FAILURE",
+        ):
+            return f"{self.place} does not speak TLS ({cause.reason}); check the port, or write host as http://"
+        checked = f"host, {proxy.source}" if proxy else "host, proxy"
+        return (
+            f"no answer from the Kubernetes API at {self.place} ({shown}); check {checked} and that the API server runs"
+        )
+
+
+def _chain(exc: BaseException) -> list[BaseException]:
+    """An error and what it wraps, from the outside in."""
+    chain = [exc]
+    while True:
+        inner = getattr(chain[-1], "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = next((each for each in reversed(chain[-1].args) if isinstance(each, BaseException)), None)
+        if inner is None:
+            inner = getattr(chain[-1], "original_error", None)
+        if not isinstance(inner, BaseException) or inner in chain:
+            return chain
+        chain.append(inner)

@@ -1,0 +1,26 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said of one object that is waited for. Pure rules need no more of the waiter."""
+
+from __future__ import annotations
+
+import typing as t
+
+WAITING: t.Final = "waiting"
+REACHED: t.Final = "reached"
+FAILED: t.Final = "failed"
+
+
+class Verdict(t.NamedTuple):
+    """Whether an object has got where it should: `state` is WAITING, REACHED or FAILED, `reason` says why not.
+
+    A FAILED that may heal by itself (a quota, an image pull) carries `grace`: the seconds for which it has to last to count.
+    """
+
+    state: str
+    reason: str = ""
+    grace: float = 0
+
+
+Judge = t.Callable[[str, dict[str, t.Any] | None], Verdict]

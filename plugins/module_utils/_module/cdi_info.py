@@ -1,0 +1,99 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tells what there is of CDI on a cluster."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._ansible.argspec import ArgumentSpec
+from .._ansible.module import Task
+from .._cdi.config import effective_config, not_in_effect
+from .._cdi.installation import find_operator, namespace_of
+from .._cdi.owner import find_hyperconverged, olm_owner
+from .._cdi.status import active, judge_cdi
+from .._kubernetes.compare import for_result
+from .._kubernetes.errors import ApiError, NotServed
+from .._kubernetes.objects import Object, conditions
+from .._kubernetes.public import public_url, without_secrets
+from .._kubernetes.resources import CDI, CDI_CONFIG, CONFIG_NAME, STORAGE_PROFILE, Resource
+from .._kubernetes.verdict import REACHED
+
+_Read = t.TypeVar("_Read")
+
+SPEC = ArgumentSpec({"storage_profiles": {"type": "bool", "default": True}})
+
+
+def run(task: Task) -> dict[str, t.Any]:
+    """At most five requests. Without the right to read the CDI objects, CDIConfig still tells that CDI is there and what is in effect."""
+    connection, not_readable = task.connection, _NotReadable()
+    objects = not_readable.unless_allowed(CDI, "list", lambda: connection.list(CDI)[0], [])
+    stored = active(objects) or None
+    status = (stored or {}).get("status") or {}
+    asked = ((stored or {}).get("spec") or {}).get("config") or {}
+    config = None
+    if status.get("observedVersion") or not_readable.sentences:
+        config = not_readable.unless_allowed(CDI_CONFIG, "get", lambda: connection.get(CDI_CONFIG, CONFIG_NAME), None)
+    profiles: list[Object] = []
+    if (stored or config) and task.params["storage_profiles"]:
+        profiles = not_readable.unless_allowed(STORAGE_PROFILE, "list", lambda: connection.list(STORAGE_PROFILE)[0], [])
+    unknown = stored is None and bool(not_readable.sentences)
+    operator = find_operator(connection)
+    owner = find_hyperconverged(connection, objects) or olm_owner(operator) or olm_owner(stored)
+    return {
+        "changed": False,
+        "host": public_url(connection.host),
+        "not_readable": not_readable.sentences,
+        "installed": True if stored or config else None if unknown else False,
+        "ready": None if unknown else judge_cdi(stored, "").state == REACHED,
+        "version": status.get("observedVersion"),
+        "versions": {kind: status.get(f"{kind}Version") for kind in ("observed", "target", "operator")},
+        "namespace": namespace_of(operator),
+        "managed_by": owner and owner._asdict(),
+        "cdi": for_result(stored),
+        "phase": status.get("phase"),
+        "conditions": {kind: condition["status"] for kind, condition in conditions(stored).items()},
+        "asked": without_secrets(asked),
+        "effective": effective_config(config),
+        "not_in_effect": not_in_effect({"config": asked}, config) if config else [],
+        "storage_profiles": [_profile(profile) for profile in profiles],
+    }
+
+
+def _profile(profile: Object) -> dict[str, t.Any]:
+    """A storage profile's facts. It is complete when CDI can choose access and volume modes by it."""
+    status = profile.get("status") or {}
+    recognized = conditions(profile).get("Recognized")
+    sets = status.get("claimPropertySets") or []
+    return {
+        "name": profile["metadata"]["name"],
+        "provisioner": status.get("provisioner"),
+        "recognized": recognized and recognized.get("status") == "True",
+        "complete": any(entry.get("accessModes") for entry in sets),
+        "clone_strategy": status.get("cloneStrategy"),
+        "claim_property_sets": sets,
+        "data_import_cron_source_format": status.get("dataImportCronSourceFormat"),
+        "snapshot_class": status.get("snapshotClass"),
+    }
+
+
+class _NotReadable:
+    """What the user may not read, a sentence for each kind."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def unless_allowed(self, resource: Resource, verb: str, read: t.Callable[[], _Read], otherwise: _Read) -> _Read:
+        """What is read; `otherwise` when the kind is not served, or may not be read."""
+        try:
+            return read()
+        except NotServed:
+            return otherwise
+        except ApiError as exc:
+            if exc.code != 403:
+                raise
+            self.sentences.append(
+                f'{resource.kind} objects cannot be read: grant the verb "{verb}" on {resource.plural}.{resource.group}.'
+            )
+            return otherwise

@@ -1,0 +1,212 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What CDI recorded of clones, and what it will do with those that it has not begun."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import time
+import typing as t
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from .._ansible.batch import default_namespace
+from .._ansible.missing import SKIP, missing_namespace, report_missing
+from .._ansible.spelling import unknown_options
+from .._ansible.values import tidy
+from .._cdi.status import active
+from .._clone.model import COPY
+from .._clone.prediction import Prediction, predict
+from .._clone.record import clone_facts, explain, is_clone
+from .._data_volume import spec as rules
+from .._data_volume.collected import is_collected
+from .._data_volume.facts import ready_after
+from .._data_volume.options import VOLUME_OPTIONS
+from .._data_volume.preallocation import preallocation_facts
+from .._data_volume.validation import check as check_volume
+from .._kubernetes.client import UNVERIFIED, Connection, connect
+from .._kubernetes.errors import CdiError, unexpected
+from .._kubernetes.objects import Object
+from .._kubernetes.public import public_url
+from .._kubernetes.reader import Key, Reader
+from .._kubernetes.redaction import redacted
+from .._kubernetes.resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_PROFILE
+from .._kubernetes.secrets import remember, secrets_of_options
+
+# An answer is good for a task that asks again and again, but must not end a loop that waits for another one.
+_SECONDS_KEPT = 2.0
+_SECONDS_KEPT_WHEN_FINISHED = 60.0
+_NO_VOLUME = "There is no such volume."
+
+_connections: dict[str, Connection] = {}
+_answers: dict[tuple[str, str], tuple[float, dict[str, t.Any]]] = {}
+
+
+def _no_warning(_text: str) -> None:
+    """For callers that show none."""
+
+
+def look_up(
+    params: dict[str, t.Any], terms: list[t.Any], on_missing: str = SKIP, warn: t.Callable[[str], None] = _no_warning
+) -> list[dict[str, t.Any]]:
+    """The facts of each `namespace/name`, or DataVolume as module data_volume takes it.
+
+    Four requests for one finished clone or many of a namespace and class; ten more when there is something to plan, be it
+    only how a copy could have been faster. One for each namespace with a volume that is missing, unless `on_missing` is skip.
+    """
+    remember(secrets_of_options(terms))
+    try:
+        return t.cast("list[dict[str, t.Any]]", redacted(_look_up(params, terms, on_missing, warn)))
+    except CdiError:
+        raise
+    except Exception as exc:
+        # Ansible would print the error as it is.
+        raise CdiError(unexpected(exc)) from None
+
+
+def _look_up(
+    params: dict[str, t.Any], terms: list[t.Any], on_missing: str, warn: t.Callable[[str], None]
+) -> list[dict[str, t.Any]]:
+    # A process that Ansible forks must not go on with the TLS connections of the one that it comes from.
+    mark = f"{os.getpid()} {json.dumps(params, sort_keys=True, default=str)}"
+    asked = [json.dumps(term, sort_keys=True, default=str) for term in terms]
+    now = time.monotonic()
+    missing = {text: term for text, term in zip(asked, terms) if _answers.get((mark, text), (0.0, {}))[0] < now}
+    if missing:
+        declared = [_declared(term) for term in missing.values()]
+        if mark not in _connections:
+            _connections[mark] = connect(params, warn)
+            if not _connections[mark].verifies_certificates:
+                warn(UNVERIFIED)
+        wanted = [_wanted(volume, _connections[mark]) for volume in declared]
+        for text, answer in zip(missing, _answer(Reader(_connections[mark]), wanted)):
+            finished = answer["observed"] and answer["phase"] == "Succeeded"
+            _answers[mark, text] = (
+                time.monotonic() + (_SECONDS_KEPT_WHEN_FINISHED if finished else _SECONDS_KEPT),
+                answer,
+            )
+    answers = [copy.deepcopy(_answers[mark, text][1]) for text in asked]
+    if on_missing != SKIP:
+        absent = [answer for answer, term in zip(answers, terms) if isinstance(term, str) and not answer["exists"]]
+        report_missing(_why_missing(_connections[mark], absent), on_missing, warn)
+    return answers
+
+
+def _why_missing(connection: Connection, absent: list[dict[str, t.Any]]) -> t.Iterator[str]:
+    """A sentence for each volume, or for its whole namespace."""
+    namespaces = {answer["namespace"] for answer in absent if answer["reason"] == _NO_VOLUME}
+    gone = {namespace: missing_namespace(connection, namespace) for namespace in sorted(namespaces)}
+    for answer in absent:
+        title = f"{answer['namespace']}/{answer['name']}"
+        if answer["reason"] != _NO_VOLUME:
+            yield f"Whether the volume {title!r} exists is unknown: {answer['reason']}"
+        else:
+            missing = f"The volume {title!r} does not exist: there is neither a DataVolume nor a claim; correct its name, or create it."
+            yield gone[answer["namespace"]] or missing
+
+
+def _declared(term: t.Any) -> Key | dict[str, t.Any]:
+    """The volume that a term names, or the options of the DataVolume that it declares."""
+    if isinstance(term, str):
+        namespace, slash, name = term.partition("/")
+        if not (namespace and slash and name) or "/" in name:
+            raise CdiError(
+                f"{term!r} does not name a volume; write namespace/name, or give a DataVolume as module data_volume takes it."
+            )
+        return namespace, name
+    if not isinstance(term, dict):
+        raise CdiError(
+            f"{term!r} is not a volume; write namespace/name, or give a DataVolume as module data_volume takes it."
+        )
+    options = {"name": {"type": "str", "required": True}, **VOLUME_OPTIONS}
+    checked = ArgumentSpecValidator(options).validate(json.loads(json.dumps(term, default=str)))
+    problems = unknown_options(term, options, f"volume {term.get('name')!r}") or [
+        f"volume {term.get('name')!r}: {message}; see the options of module kubevirt.cdi.data_volume"
+        for message in checked.error_messages
+    ]
+    if problems:
+        raise CdiError(f"Cannot look up {problems[0].rstrip('.')}" + ("" if problems[0].endswith("?") else "."))
+    tidied, _odd = tidy(options, checked.validated_parameters)
+    check_volume(tidied)
+    return tidied
+
+
+def _wanted(declared: Key | dict[str, t.Any], connection: Connection) -> tuple[Key, Object | None]:
+    """Which volume is asked for, and the DataVolume if there is to be one."""
+    if not isinstance(declared, dict):
+        return declared, None
+    volume = {**declared, "namespace": declared["namespace"] or default_namespace(connection)}
+    return (volume["namespace"], volume["name"]), rules.desired(volume)
+
+
+def _answer(reader: Reader, wanted: list[tuple[Key, Object | None]]) -> list[dict[str, t.Any]]:
+    keys = {key for key, _declared in wanted}
+    volumes = reader.objects(DATA_VOLUME, keys)
+    claims = reader.objects(PERSISTENT_VOLUME_CLAIM, keys)
+    planned = [volumes.get(key) or declared for key, declared in wanted]
+    facts = [clone_facts(volumes.get(key), claims.get(key)) for key, _declared in wanted]
+    # CDI's record of a fast and finished clone says all there is to say.
+    open_ones = [
+        volume
+        for volume, known in zip(planned, facts)
+        if volume and (known["method"] in (None, COPY) or known["phase"] != "Succeeded")
+    ]
+    predictions = dict(zip(map(id, open_ones), predict(reader, open_ones)))
+    return [
+        _facts(reader, key, volumes.get(key), claims.get(key), known, volume, predictions.get(id(volume)))
+        for (key, _declared), volume, known in zip(wanted, planned, facts)
+    ]
+
+
+def _facts(
+    reader: Reader,
+    key: Key,
+    volume: Object | None,
+    claim: Object | None,
+    known: dict[str, t.Any],
+    planned: Object | None,
+    prediction: Prediction | None,
+) -> dict[str, t.Any]:
+    collected = volume is None and is_collected(claim)
+    answer = {
+        "host": public_url(reader.connection.host),
+        "namespace": key[0],
+        "name": key[1],
+        "exists": bool(volume or claim),
+        "observed": known["method"] is not None,
+        **known,
+        "phase": known["phase"] or ("Succeeded" if collected else None),
+        "ready_after": ready_after(volume),
+        "waits_for": [],
+        "remedy": None,
+        "preallocation": preallocation_facts(planned, claim, prediction.plan.method if prediction else None),
+    }
+    if known["method"] is None and prediction and not collected:
+        error = known["error"] or prediction.plan.error
+        return {**answer, **prediction.facts, "error": error}
+    if known["method"] == COPY and prediction and prediction.plan.method == COPY:
+        answer["remedy"] = prediction.plan.remedy
+    # A claim that is filled without a populator is told no phase.
+    if "Succeeded" not in (answer["phase"], ((volume or {}).get("status") or {}).get("phase")) and prediction:
+        answer["waits_for"] = list(prediction.plan.waits_for)
+    if known["method"] is None:
+        reason = explain(known, None, None, None) if is_clone(volume, claim) else "The volume is no clone."
+        refused = [
+            reader.refused[resource, key[0]]
+            for resource in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM)
+            if (resource, key[0]) in reader.refused
+        ]
+        return {**answer, "reason": reason if answer["exists"] else refused[0] if refused else _NO_VOLUME}
+    storage_class = ((claim or {}).get("spec") or {}).get("storageClassName")
+    override, strategy = (None, None) if known["fallback"] or known["forced"] else _settings(reader, storage_class)
+    return {**answer, "reason": explain(known, override, strategy, storage_class)}
+
+
+def _settings(reader: Reader, storage_class: str | None) -> tuple[str | None, str | None]:
+    """The CDI object's override and the storage profile's strategy, as far as they may be read."""
+    spec = active(reader.list(CDI)).get("spec") or {}
+    profile = reader.objects(STORAGE_PROFILE, {("", storage_class)}).get(("", storage_class)) if storage_class else None
+    return spec.get("cloneStrategyOverride"), ((profile or {}).get("status") or {}).get("cloneStrategy")

@@ -1,0 +1,117 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What there is of DataVolumes and their claims."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._ansible.argspec import ArgumentSpec
+from .._ansible.missing import ON_MISSING, SKIP, missing_namespace, report_missing
+from .._ansible.module import Task
+from .._data_volume.collected import as_volume, is_collected
+from .._data_volume.facts import volume_facts
+from .._diagnosis.diagnose import explain
+from .._diagnosis.evidence_reader import EvidenceReader
+from .._kubernetes.client import Connection
+from .._kubernetes.errors import NotServed
+from .._kubernetes.objects import Object
+from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
+from .._storage.allocation_pod import measure
+from .._storage.scratch import orphaned_scratch
+from .._storage.scratch_claims import look_for, read_settings
+from .._storage.scratch_facts import ObservedScratch, VolumeAndClaim
+
+SPEC = ArgumentSpec(
+    {
+        "name": {"type": "str"},
+        "namespace": {"type": "str"},
+        "label_selectors": {"type": "list", "elements": "str", "default": []},
+        "verify_allocation": {"type": "bool", "default": False},
+        **ON_MISSING.options,
+    },
+    required_by={"name": ["namespace"]},
+)
+
+
+def run(task: Task) -> dict[str, t.Any]:
+    """Two LISTs for any number of volumes: only the claims tell why a clone fell back, whether preallocation was applied, and which
+    volumes CDI has deleted after they had succeeded.
+
+    Where scratch space may be needed: CDIConfig, the CDI object and the claims' events, for volumes that are still to be filled the storage
+    profiles, for those that name no class the classes, and for one volume by its name its scratch claim. For volumes that have not succeeded
+    Warning events, CDI's pods and claims, and CDI's controller if these explain nothing.
+    """
+    connection, namespace, name = task.connection, task.params["namespace"], task.params["name"]
+    field_selector = f"metadata.name={name}" if name else ""
+    try:
+        volumes, _version = connection.list(
+            DATA_VOLUME,
+            namespace,
+            label_selector=",".join(task.params["label_selectors"]),
+            field_selector=field_selector,
+        )
+        items, _version = connection.list(PERSISTENT_VOLUME_CLAIM, namespace, field_selector=field_selector)
+    except NotServed as exc:
+        report_missing([str(exc)], task.params["on_missing"], task.warn)
+        volumes, items = [], []
+    claims = {_key(claim): claim for claim in items}
+    pairs = [VolumeAndClaim(volume, claims.get(_key(volume))) for volume in volumes]
+    left = _collected(task, volumes, items)
+    collected = {_key(pair.volume) for pair in left}
+    if not volumes and not left and namespace and task.params["on_missing"] != SKIP:
+        report_missing(_missing(connection, namespace, name), task.params["on_missing"], task.warn)
+    seen = look_for(connection, namespace, pairs, None if name else items)
+    settings = read_settings(connection, pairs)
+    allocated = measure(task, [*pairs, *left]) if task.params["verify_allocation"] else {}
+    unfinished = [volume for volume in volumes if (volume.get("status") or {}).get("phase") != "Succeeded"]
+    around = (
+        EvidenceReader(connection, namespace).probe(unfinished, claims=None if name else items) if unfinished else None
+    )
+
+    def facts(pair: VolumeAndClaim) -> dict[str, t.Any]:
+        key = _key(pair.volume)
+        return {
+            "name": key[1],
+            "namespace": key[0],
+            **volume_facts(
+                None if key in collected else pair.volume,
+                pair.claim,
+                settings,
+                seen.get(key, ObservedScratch()),
+                allocated.get(key),
+            ),
+            "diagnosis": None if key in collected else explain(pair.volume, around),
+        }
+
+    return {
+        "changed": False,
+        "data_volumes": [facts(pair) for pair in sorted([*pairs, *left], key=lambda pair: _key(pair.volume))],
+        "scratch_without_volume": ["/".join(key) for key in orphaned_scratch(items)],
+    }
+
+
+def _collected(task: Task, volumes: list[Object], claims: list[Object]) -> list[VolumeAndClaim]:
+    """Volumes that CDI has deleted after they had succeeded; their claims have their labels."""
+    there = set(map(_key, volumes))
+    left = [claim for claim in claims if is_collected(claim) and _key(claim) not in there]
+    if left and task.params["label_selectors"]:
+        some = task.connection.list(
+            PERSISTENT_VOLUME_CLAIM, task.params["namespace"], label_selector=",".join(task.params["label_selectors"])
+        )[0]
+        selected = set(map(_key, some))
+        left = [claim for claim in left if _key(claim) in selected]
+    return [VolumeAndClaim(as_volume(claim), claim) for claim in left]
+
+
+def _missing(connection: Connection, namespace: str, name: str | None) -> list[str]:
+    """What does not exist of what was asked for. A namespace may have no DataVolume."""
+    gone = missing_namespace(connection, namespace)
+    if gone:
+        return [gone]
+    return [f"DataVolume '{namespace}/{name}' does not exist; correct its name, or create it."] if name else []
+
+
+def _key(stored: Object) -> tuple[str, str]:
+    return stored["metadata"]["namespace"], stored["metadata"]["name"]

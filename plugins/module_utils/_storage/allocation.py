@@ -1,0 +1,181 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many bytes of a volume are allocated: the pod that measures them, and what it says. Pure rules."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._kubernetes.objects import Object
+from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
+
+SECONDS = 60
+_QEMU = 107  # The user and group of CDI's workers and of the images that they write (pkg/common/common.go, v1.65.0).
+_ENDED = ("Succeeded", "Failed")
+# A disk image has its blocks counted; of an archive's files all that the volume holds. bash, stat and du are in the cloner's image for its own use.
+COMMAND = """
+set -o pipefail
+if [ -e disk.img ]; then
+  stat --format='%b %B %s' disk.img | { read -r blocks unit size; echo "$((blocks * unit)) $size"; }
+else
+  allocated=$(du --summarize --block-size=1 .) && size=$(du --summarize --block-size=1 --apparent-size .) && echo "${allocated%%[!0-9]*} ${size%%[!0-9]*}"
+fi > /dev/termination-log 2>&1
+"""
+_BLOCK = "A block device does not tell which of its blocks its storage has allocated; ask the storage."
+
+
+class Environment(t.NamedTuple):
+    """How CDI runs its workers: the cloner's image, pull policy and secrets, and the placement of CDI.spec.workload."""
+
+    image: str
+    pull_policy: str
+    pull_secrets: list[Object]
+    placement: Object
+
+
+def obstacle(volume: Object, claim: Object | None) -> str | None:
+    """Why a volume cannot be measured, None when it can."""
+    if not filled(volume):
+        return "The volume is not filled."
+    if claim is None or not bound(claim):
+        return "The claim is not bound."
+    return _BLOCK if claim["spec"].get("volumeMode") == "Block" else None
+
+
+def filled(volume: Object) -> bool:
+    return (volume.get("status") or {}).get("phase") == "Succeeded"
+
+
+def bound(claim: Object | None) -> bool:
+    return ((claim or {}).get("status") or {}).get("phase") == "Bound"
+
+
+def occupant(claim: Object, pods: t.Iterable[Object]) -> str | None:
+    """Why no other pod can mount the claim beside these pods of its namespace, None when one can."""
+    if "ReadWriteOncePod" not in claim["spec"].get("accessModes", []):
+        return None
+    users = using(pods, claim["metadata"]["name"])
+    return (
+        f"Pod {users[0]['metadata']['namespace']}/{users[0]['metadata']['name']} has the claim for itself (ReadWriteOncePod)."
+        if users
+        else None
+    )
+
+
+def using(pods: t.Iterable[Object], claim_name: str) -> list[Object]:
+    """The pods that use a claim of their namespace."""
+
+    def mounts(pod: Object) -> bool:
+        volumes = pod["spec"].get("volumes") or []
+        return any((each.get("persistentVolumeClaim") or {}).get("claimName") == claim_name for each in volumes)
+
+    return [pod for pod in pods if (pod.get("status") or {}).get("phase") not in _ENDED and mounts(pod)]
+
+
+def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environment) -> Object:
+    """A pod that cannot write to the volume, goes with the claim, and runs where the claim is already in use."""
+    metadata = claim["metadata"]
+    nodes = [pod["spec"]["nodeName"] for pod in using(users, metadata["name"]) if pod["spec"].get("nodeName")]
+    shared = {"ReadOnlyMany", "ReadWriteMany"} & set(claim["spec"].get("accessModes", []))
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "generateName": "kubevirt-cdi-allocation-",
+            "namespace": metadata["namespace"],
+            "labels": {"app.kubernetes.io/managed-by": "kubevirt.cdi"},
+            # A side car would keep the pod from ending, as with CDI's own workers.
+            "annotations": {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"},
+            "ownerReferences": [
+                {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": metadata["name"], "uid": metadata["uid"]}
+            ],
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": SECONDS,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": _QEMU,
+                "runAsGroup": _QEMU,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "imagePullSecrets": environment.pull_secrets,
+            **{
+                key: environment.placement[key]
+                for key in ("nodeSelector", "affinity", "tolerations")
+                if environment.placement.get(key)
+            },
+            **({"nodeName": nodes[0]} if nodes and not shared else {}),
+            "containers": [
+                {
+                    "name": "allocation",
+                    "image": environment.image,
+                    "imagePullPolicy": environment.pull_policy,
+                    "command": ["/bin/bash", "-c", COMMAND],
+                    "workingDir": "/volume",
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "resources": {
+                        "requests": {"cpu": "10m", "memory": "32Mi"},
+                        "limits": {"cpu": "250m", "memory": "64Mi"},
+                    },
+                    "volumeMounts": [{"name": "volume", "mountPath": "/volume", "readOnly": True}],
+                }
+            ],
+            "volumes": [{"name": "volume", "persistentVolumeClaim": {"claimName": metadata["name"]}}],
+        },
+    }
+
+
+def judge_pod(pod: Object | None) -> Verdict:
+    """Whether a measuring pod has ended, or never will."""
+    if pod is None:
+        return Verdict(FAILED, "it was deleted")
+    status = pod.get("status") or {}
+    if status.get("phase") == "Succeeded":
+        return Verdict(REACHED)
+    containers = status.get("containerStatuses") or [{}]
+    state = containers[0].get("state") or {}
+    if status.get("phase") == "Failed":
+        return Verdict(FAILED, (state.get("terminated") or {}).get("message") or status.get("message") or "it failed")
+    waiting = state.get("waiting") or {}
+    unready = next(
+        (
+            each
+            for each in status.get("conditions") or []
+            if each["type"] == "PodScheduled" and each["status"] == "False"
+        ),
+        {},
+    )
+    reason = (
+        waiting.get("message") or unready.get("message") or waiting.get("reason") or status.get("phase") or "Pending"
+    )
+    if waiting.get("reason") in (
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerError",
+    ):
+        return Verdict(FAILED, reason)
+    return Verdict(WAITING, reason)
+
+
+def measured(pod: Object) -> dict[str, t.Any]:
+    """What an ended pod has measured."""
+    message = pod["status"]["containerStatuses"][0]["state"]["terminated"].get("message") or ""
+    allocated, _space, size = message.strip().partition(" ")
+    if not (allocated.isdecimal() and size.isdecimal()):
+        return not_measured(f"The pod that measures said {message.strip()!r}.")
+    return {"allocated_bytes": int(allocated), "size_bytes": int(size), "not_measured": None}
+
+
+def not_measured(reason: str) -> dict[str, t.Any]:
+    return {"allocated_bytes": None, "size_bytes": None, "not_measured": reason}

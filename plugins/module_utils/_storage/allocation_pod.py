@@ -1,0 +1,121 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Measures how many bytes of volumes are allocated, by short-lived pods of the image that CDI's own cloner uses."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from .._ansible.module import Task
+from .._cdi.installation import read_operator
+from .._cdi.manifest import operator_environment
+from .._cdi.status import active
+from .._kubernetes.client import Connection
+from .._kubernetes.errors import CdiError
+from .._kubernetes.objects import Object
+from .._kubernetes.resources import CDI, CDI_CONFIG, CONFIG_NAME, OPERATOR, PERSISTENT_VOLUME_CLAIM, POD
+from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
+from .._kubernetes.wait import wait_for
+from .allocation import (
+    SECONDS,
+    Environment,
+    bound,
+    filled,
+    judge_pod,
+    measured,
+    measuring_pod,
+    not_measured,
+    obstacle,
+    occupant,
+)
+from .scratch_facts import VolumeAndClaim
+
+_PARALLEL = 8
+_BOUND_SECONDS = 10
+Key = tuple[str, str]
+
+
+def measure(task: Task, pairs: t.Iterable[VolumeAndClaim]) -> dict[Key, dict[str, t.Any]]:
+    """`allocated_bytes`, `size_bytes` and why they are `not_measured`, of each volume by namespace and name.
+
+    Nothing that goes wrong is an error: it is the reason. A claim that was bound a moment ago may not say so yet: it gets some seconds.
+    """
+    connection = task.connection
+    found: dict[Key, dict[str, t.Any]] = {}
+    claims: dict[Key, Object] = {}
+    for volume, claim in pairs:
+        key = (volume["metadata"]["namespace"], volume["metadata"]["name"])
+        if not task.check_mode and filled(volume) and not bound(claim):
+            claim = _when_bound(connection, key)
+        reason = "Check mode starts no pod." if task.check_mode else obstacle(volume, claim)
+        if reason or claim is None:
+            found[key] = not_measured(reason or "")
+        else:
+            claims[key] = claim
+    try:
+        pods = {namespace: connection.list(POD, namespace)[0] for namespace in sorted({key[0] for key in claims})}
+        environment = _environment(connection) if claims else None
+    except CdiError as exc:
+        return {**found, **{key: not_measured(str(exc)) for key in claims}}
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        results = pool.map(
+            lambda key: _measure(connection, claims[key], pods[key[0]], t.cast(Environment, environment)), claims
+        )
+        return {**found, **dict(zip(claims, results))}
+
+
+def _environment(connection: Connection) -> Environment:
+    """Three requests: the operator's Deployment has the image, the CDI object the placement, CDIConfig the pull secrets."""
+    operator = read_operator(connection)
+    variables = operator_environment(operator) if operator else {}
+    if not variables.get("CLONER_IMAGE"):
+        raise CdiError(
+            f"verify_allocation takes the image of its pod from Deployment {OPERATOR}, and there is none with CLONER_IMAGE; install CDI first."
+        )
+    cdis, _version = connection.list(CDI)
+    spec = active(cdis).get("spec") or {}
+    status = (connection.get(CDI_CONFIG, CONFIG_NAME) or {}).get("status") or {}
+    return Environment(
+        variables["CLONER_IMAGE"],
+        spec.get("imagePullPolicy") or "IfNotPresent",
+        status.get("imagePullSecrets") or [],
+        spec.get("workload") or {},
+    )
+
+
+def _when_bound(connection: Connection, key: Key) -> Object | None:
+    """The claim of a filled volume, which is bound in a moment if it is not yet (populators rebind it)."""
+
+    def judge(_name: str, claim: Object | None) -> Verdict:
+        return Verdict(REACHED) if bound(claim) else Verdict(WAITING if claim else FAILED)
+
+    try:
+        return wait_for(
+            connection, PERSISTENT_VOLUME_CLAIM, key[0], [key[1]], judge, time.monotonic() + _BOUND_SECONDS
+        )[key[1]].object
+    except CdiError:
+        return None
+
+
+def _measure(connection: Connection, claim: Object, users: list[Object], environment: Environment) -> dict[str, t.Any]:
+    namespace = claim["metadata"]["namespace"]
+    occupied = occupant(claim, users)
+    if occupied:
+        return not_measured(occupied)
+    try:
+        pod = connection.create(POD, measuring_pod(claim, users, environment), namespace, dry_run=False)
+        name = pod["metadata"]["name"]
+        try:
+            outcome = wait_for(
+                connection, POD, namespace, [name], lambda _name, pod: judge_pod(pod), time.monotonic() + SECONDS
+            )[name]
+        finally:
+            connection.delete(POD, name, namespace, dry_run=False, uid=pod["metadata"].get("uid"))
+    except CdiError as exc:
+        return not_measured(str(exc))
+    if outcome.verdict.state != REACHED:
+        return not_measured(f"Pod {namespace}/{name} has not measured it: {outcome.verdict.reason}")
+    return measured(t.cast(Object, outcome.object))

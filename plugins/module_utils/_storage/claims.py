@@ -1,0 +1,177 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The claim that CDI creates for a DataVolume, and why the API server or the image refuses it. Pure rules."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+from .._ansible.values import LARGEST
+from .._cdi.names import APP, APP_NAME, MINIMUM_SIZE
+from .._kubernetes.errors import ApiError
+from .._kubernetes.objects import Object, annotations_of
+from .._kubernetes.quantity import MIB, parse, short
+from .._kubernetes.resources import PERSISTENT_VOLUME_CLAIM
+from .overhead import required_space, usable_space
+from .scratch import Settings, asked_size, overhead_of, target_bytes
+
+if t.TYPE_CHECKING:
+    from .._image.formats import Image
+
+
+_RAISES_TO_MINIMUM = (1, 64)
+
+
+class Planned(t.NamedTuple):
+    """A DataVolume that a task is about to create. `replaces`: an older one of its name goes first. `by_default`: nobody has named its namespace."""
+
+    wanted: Object
+    replaces: bool = False
+    by_default: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.wanted["metadata"]["namespace"], self.wanted["metadata"]["name"]
+
+    @property
+    def spec(self) -> Object:
+        return t.cast(Object, self.wanted["spec"])
+
+    @property
+    def option(self) -> str:
+        """`storage` or `pvc`."""
+        return "storage" if "storage" in self.spec else "pvc"
+
+
+def claim_of(planned: Planned, settings: Settings) -> Object | None:
+    """The PersistentVolumeClaim that CDI would make, None when its size depends on a source (pkg/controller/datavolume/util.go, v1.65.0)."""
+    spec = planned.spec
+    target = spec[planned.option]
+    class_name = target.get("storageClassName")
+    if class_name is None:
+        class_name = settings.class_of(spec)
+    mode = settings.volume_mode(spec, class_name)
+    needed = target_bytes(settings, spec, class_name, mode == "Block")
+    if needed is None:
+        return None
+    if planned.option == "storage" and (not settings.version or settings.version >= _RAISES_TO_MINIMUM):
+        minimum = annotations_of(settings.profiles.get(class_name or "")).get(MINIMUM_SIZE)
+        needed = max(needed, int(parse(minimum)) if minimum else 0)
+    modes = [
+        each.get("accessModes") or [] for each in settings.property_sets(class_name) if each.get("volumeMode") == mode
+    ]
+    fields = {
+        field: value for field, value in target.items() if field not in ("resources", "storageClassName") and value
+    }
+    claim = {
+        **fields,
+        "accessModes": target.get("accessModes") or next(filter(None, modes), ["ReadWriteOnce"]),
+        "volumeMode": mode,
+    }
+    if class_name is not None:
+        claim["storageClassName"] = class_name
+    claim["resources"] = {"requests": {"storage": str(needed)}}
+    metadata = planned.wanted["metadata"]
+    labels = {**(metadata.get("labels") or {}), APP: APP_NAME}
+    return {
+        "apiVersion": PERSISTENT_VOLUME_CLAIM.api_version,
+        "kind": PERSISTENT_VOLUME_CLAIM.kind,
+        "metadata": {
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "labels": labels,
+            "annotations": metadata.get("annotations") or {},
+        },
+        "spec": claim,
+    }
+
+
+def claimed_bytes(claim: Object) -> int:
+    return int(claim["spec"]["resources"]["requests"]["storage"])
+
+
+def too_large(planned: Planned, claim: Object) -> str:
+    if claimed_bytes(claim) <= LARGEST:
+        return ""
+    return f"{planned.option}.size is {asked_size(planned.spec)}, which with the file system's overhead is not below 8Ei, the limit of Kubernetes; ask for less"
+
+
+def claim_refusal(planned: Planned, claim: Object, settings: Settings, refused: ApiError) -> str:
+    """Why the API server would not take CDI's claim; `` when its answer to the trial says nothing about that."""
+    text = str(refused)
+    found = re.search(r"^[^:]*: (.*) \(HTTP \d+\)", text)
+    said = found.group(1) if found else text.rstrip(".")
+    if " cannot create resource " in said or (refused.code not in (403, 422) and "denied the request" not in said):
+        return ""
+    said = re.sub(r'^(persistentvolumeclaims|PersistentVolumeClaim(\.\S+)?) "[^"]*" is (forbidden|invalid): ', "", said)
+    if "being terminated" in said:
+        return f"namespace {planned.key[0]!r} is being deleted; wait until it is gone and create it again, or use another one"
+    if "exceeded quota" in said:
+        # What is replaced gives its share back.
+        return (
+            ""
+            if planned.replaces
+            else f"its claim is refused: {said}; ask for less, delete what is no longer needed, or have the quota raised"
+        )
+    size = f"its claim of {_shown(claimed_bytes(claim))}{_inflated(planned, claim)} is refused"
+    limit = re.search(r"(maximum|minimum) storage usage per PersistentVolumeClaim is (\w+)", said)
+    if limit:
+        return f"{size} by a LimitRange: {said}; {_within(planned, claim, settings, *limit.groups())}, or have the LimitRange changed"
+    return f"{size}: {said}; change what is refused, or ask the cluster's administrator"
+
+
+def _overhead(settings: Settings, planned: Planned) -> float:
+    """The overhead of the class that the claim will have; none for a claim that no class provisions."""
+    name = settings.class_of(planned.spec)
+    return overhead_of(settings, name) if name else 0.0
+
+
+def too_small(planned: Planned, settings: Settings, image: Image) -> str:
+    """Whether the disk of the image fits into the volume."""
+    size, needed = asked_size(planned.spec), image.virtual_size
+    if size is None or needed is None:
+        return ""
+    usable = -(-int(parse(size)) // MIB) * MIB
+    if planned.option == "pvc" and settings.volume_mode(planned.spec, settings.class_of(planned.spec)) != "Block":
+        usable = usable_space(int(parse(size)), _overhead(settings, planned), settings.version)
+    if needed <= usable:
+        return ""
+    least = (
+        required_space(needed, _overhead(settings, planned), settings.version) if planned.option == "pvc" else needed
+    )
+    omit = "" if planned.option == "pvc" else ", or omit the size"
+    holds = f"the image holds a disk of {_shown(needed)} ({image.format})"
+    return f"{planned.option}.size is {size}, and {holds}; request at least {-(-least // MIB)}Mi{omit}"
+
+
+def _inflated(planned: Planned, claim: Object) -> str:
+    asked = asked_size(planned.spec) or "0"
+    return (
+        f" ({planned.option}.size {asked} and the file system's overhead)"
+        if parse(asked) < claimed_bytes(claim)
+        else ""
+    )
+
+
+def _within(planned: Planned, claim: Object, settings: Settings, bound: str, limit: str) -> str:
+    option = f"{planned.option}.size"
+    if bound == "minimum":
+        return f"ask for {option}={limit} at least"
+    inflated = planned.option == "storage" and claim["spec"]["volumeMode"] != "Block"
+    overhead = overhead_of(settings, claim["spec"].get("storageClassName")) if inflated else 0.0
+    most = usable_space(int(parse(limit)), overhead, settings.version)
+    return f"ask for {option}={most // MIB}Mi at most" if most >= MIB else "no disk fits into that"
+
+
+def _shown(size: int) -> str:
+    return f"{-(-size // MIB)}Mi" if size % MIB else short(parse(size))
+
+
+def trial(claim: Object) -> tuple[str, str]:
+    """Claims that differ in nothing but their names are tried out once."""
+    metadata = claim["metadata"]
+    return metadata["namespace"], repr(
+        (claim["spec"], sorted(metadata["labels"].items()), sorted(metadata["annotations"].items()))
+    )

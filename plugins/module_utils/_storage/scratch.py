@@ -1,0 +1,294 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Scratch space: whether CDI will ask for it, of which class and how big, and what can be wrong with it. Pure rules.
+
+They hold for CDI 1.60 and later; where a release changed one, the release decides.
+"""
+
+from __future__ import annotations
+
+import math
+import posixpath
+import typing as t
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from urllib.parse import urlsplit
+
+from .._cdi.names import APP, APP_NAME, USE_POPULATOR
+from .._kubernetes.objects import Object, annotations_of, conditions, timestamp
+from .._kubernetes.quantity import MIB, parse
+from .overhead import required_space, usable_space
+
+Key = tuple[str, str]
+
+_SUFFIX = "-scratch"
+_PACKED = (".gz", ".xz", ".zst")
+_RAW = (".raw", ".iso")
+_CONVERTED = (".qcow2", ".vmdk", ".vdi", ".vhd", ".vhdx")
+# After its volume is filled a scratch claim goes as soon as the worker pod is gone, which takes at most its grace period.
+_LEFT_OVER_SECONDS = 60
+_TARGETS_CLASS_SINCE = (1, 65)
+
+
+class Need(t.NamedTuple):
+    """Whether CDI will ask for a scratch claim (None: only the image's content tells), and the rule that says so."""
+
+    needed: bool | None
+    rule: str
+
+
+@dataclass
+class Settings:
+    """What CDI goes by: the CDIConfig, its release (() when unknown), storage profiles by their names, and the default classes' names."""
+
+    config: Object = field(default_factory=dict)
+    version: tuple[int, ...] = ()
+    profiles: dict[str, Object] = field(default_factory=dict)
+    default_class: str | None = None
+    virtualization_class: str | None = None
+
+    @property
+    def status(self) -> Object:
+        return self.config.get("status") or {}
+
+    @property
+    def asked_class(self) -> str | None:
+        return (self.config.get("spec") or {}).get("scratchSpaceStorageClass")
+
+    def property_sets(self, class_name: str | None) -> list[Object]:
+        """What a class can do by its StorageProfile, empty when that says nothing."""
+        return ((self.profiles.get(class_name or "") or {}).get("status") or {}).get("claimPropertySets") or []
+
+    def class_of(self, spec: Object) -> str | None:
+        """The class of the claim that CDI will make from a DataVolume's spec."""
+        target = spec.get("storage") or spec.get("pvc") or {}
+        disk = "storage" in spec and spec.get("contentType") != "archive"
+        return target.get("storageClassName") or (self.virtualization_class if disk else self.default_class)
+
+    def volume_mode(self, spec: Object, class_name: str | None) -> str:
+        """The volume mode of the claim that CDI will make: of `storage` the profile's first that fits (pkg/controller/datavolume/util.go)."""
+        target = spec.get("storage") or spec.get("pvc") or {}
+        wanted = set(target.get("accessModes") or [])
+        fitting = [
+            each["volumeMode"] for each in self.property_sets(class_name) if wanted <= set(each.get("accessModes", []))
+        ]
+        return str(target.get("volumeMode") or ("storage" in spec and next(iter(fitting), None)) or "Filesystem")
+
+
+def source_kind(spec: Object) -> str | None:
+    """`http`, `pvc`, ..., `source_ref`; None for a volume that an external populator fills."""
+    if spec.get("sourceRef"):
+        return "source_ref"
+    return next(iter(spec.get("source") or {}), None)
+
+
+def need(spec: Object) -> Need:
+    """Whether filling a DataVolume of this spec takes a scratch claim.
+
+    From requiresScratchSpace in pkg/controller/import-controller.go, pkg/controller/upload-controller.go, which always makes one,
+    and Info() of each pkg/importer/*-datasource.go; read in 1.60.0, 1.61.1, 1.63.0, 1.65.0 and 1.66.0.
+    """
+    kind = source_kind(spec)
+    source = (spec.get("source") or {}).get(kind) or {}
+    if kind in ("pvc", "snapshot", "source_ref"):
+        return Need(False, "CDI clones without scratch space.")
+    if kind is None:
+        return Need(False, "A volume populator fills the volume, not CDI.")
+    if kind == "upload":
+        return Need(
+            True,
+            "CDI gives every upload a scratch claim; a raw image, also a compressed one, and an archive go past it straight into the volume.",
+        )
+    if spec.get("contentType") == "archive":
+        return Need(
+            True, "CDI gives every import of an archive a scratch claim; the files go past it straight into the volume."
+        )
+    if kind == "http":
+        return Need(True, "Since 1.60 CDI stores every disk image from HTTP in scratch space before it converts it.")
+    if kind == "registry":
+        if source.get("pullMethod") == "node":
+            return Need(
+                False, "With pull method node CDI reads the image from a container of the node, without scratch space."
+            )
+        return Need(
+            True, "CDI stores the layers of a registry's image in scratch space before it converts the disk in them."
+        )
+    if kind in ("s3", "gcs"):
+        return _by_format(source.get("url") or "", "S3" if kind == "s3" else "Google Cloud Storage")
+    if kind == "imageio":
+        staged = any(stage.get("current") for stage in spec.get("checkpoints") or [])
+        if staged:
+            return Need(
+                True, "CDI stores a stage of a multi-stage import from oVirt in scratch space before it applies it."
+            )
+        return Need(False, "CDI asks oVirt for a raw disk, which goes straight into the volume.")
+    if kind == "vddk":
+        return Need(False, "CDI reads a disk of vSphere block by block straight into the volume.")
+    return Need(False, "CDI makes an empty disk in place.")
+
+
+def _by_format(url: str, where: str) -> Need:
+    """An object that is raw, also when compressed, is streamed into the volume; all else is converted from scratch space."""
+    name = posixpath.basename(urlsplit(url).path).lower()
+    stem, ending = posixpath.splitext(name)
+    if ending in _PACKED:
+        ending = posixpath.splitext(stem)[1]
+    if ending in _CONVERTED:
+        return Need(True, f"CDI stores an image from {where} that it has to convert ({ending[1:]}) in scratch space.")
+    if ending in _RAW:
+        return Need(False, f"CDI writes a raw image from {where}, also a compressed one, straight into the volume.")
+    return Need(
+        None,
+        f"CDI stores an image from {where} in scratch space unless its content is raw, which {name or 'the URL'} does not tell.",
+    )
+
+
+def storage_class(settings: Settings, target_class: str | None) -> tuple[str | None, str]:
+    """The scratch claim's class, and the rule by which it is taken (GetScratchPvcStorageClass in pkg/controller/util.go).
+
+    CDIConfig.status has the configured class if it exists, and before 1.65 else the cluster's default class (config-controller.go);
+    without one the target's class is taken, without that the API server's default.
+    """
+    effective = settings.status.get("scratchSpaceStorageClass")
+    old = bool(settings.version) and settings.version < _TARGETS_CLASS_SINCE
+    if effective and effective == settings.asked_class:
+        return effective, "It is configured as scratchSpaceStorageClass."
+    if effective:
+        return (
+            effective,
+            "It is the cluster's default class, which CDI before 1.65 takes where no class that exists is configured.",
+        )
+    if target_class and old:
+        return (
+            target_class,
+            "It is the volume's own class, because no class that exists is configured and the cluster has no default class.",
+        )
+    if target_class:
+        return (
+            target_class,
+            "It is the volume's own class, which CDI since 1.65 takes where no class that exists is configured.",
+        )
+    if settings.default_class:
+        return settings.default_class, "It is the cluster's default class, because the volume names none."
+    return None, "No class is configured, the volume names none, and the cluster has no default class."
+
+
+def claim_bytes(
+    settings: Settings, request: int, target_class: str | None, block: bool, scratch_class: str | None
+) -> int:
+    """The scratch claim's request for a target claim of `request` bytes (createScratchPersistentVolumeClaim in pkg/controller/util.go)."""
+    usable = usable_space(request, 0.0 if block else overhead_of(settings, target_class), settings.version)
+    required = required_space(usable, overhead_of(settings, scratch_class), settings.version)
+    return math.ceil(required / MIB) * MIB
+
+
+def target_bytes(settings: Settings, spec: Object, target_class: str | None, block: bool) -> int | None:
+    """The request of the claim that CDI will make from this spec (pkg/controller/datavolume/util.go); None when a clone leaves it open."""
+    size = asked_size(spec)
+    if size is None:
+        return None
+    asked = int(parse(size))
+    if spec.get("pvc") or block:
+        return asked
+    return required_space(asked, overhead_of(settings, target_class), settings.version)
+
+
+def asked_size(spec: Object) -> str | None:
+    """The size that a DataVolume's spec asks for, as it is written there."""
+    target = spec.get("storage") or spec.get("pvc") or {}
+    size = ((target.get("resources") or {}).get("requests") or {}).get("storage")
+    return None if size is None else str(size)
+
+
+def overhead_of(settings: Settings, class_name: str | None) -> float:
+    """As GetFilesystemOverheadForStorageClass in pkg/controller/common/util.go has it; `""` is a claim's word for no class.
+
+    CDIConfig.status lists each class that there is, if not at once. One that is not there is taken for the default class; for one that is, and is
+    not listed yet, the global overhead counts: who knows that it is there leaves the default class out of the settings.
+    """
+    if class_name == "":
+        return 0.0
+    overheads = settings.status.get("filesystemOverhead") or {}
+    classes = overheads.get("storageClass") or {}
+    return float(classes.get(class_name, classes.get(settings.default_class, overheads.get("global", "0"))))
+
+
+def problems(settings: Settings, scratch_class: str | None) -> list[str]:
+    """What will keep, or has kept, the scratch claim from being what was asked for; each with its remedy."""
+    found = []
+    asked = settings.asked_class
+    if asked and asked != settings.status.get("scratchSpaceStorageClass"):
+        found.append(
+            f"CDI ignores scratchSpaceStorageClass {asked}, because there is no StorageClass of that name, and uses {scratch_class or 'no class'}; "
+            "correct it with module kubevirt.cdi.cdi_config."
+        )
+    if settings.config and not scratch_class:
+        found.append(
+            "The scratch claim will have no StorageClass and wait for a PersistentVolume that fits; make a class the default, "
+            "or set scratch_space_storage_class with module kubevirt.cdi.cdi_config."
+        )
+    if not can_hold_scratch(settings, scratch_class):
+        found.append(
+            f"Scratch space is always Filesystem and ReadWriteOnce, which StorageClass {scratch_class} cannot do by its StorageProfile: the worker pod "
+            "would stay Pending; set scratch_space_storage_class to another class with module kubevirt.cdi.cdi_config."
+        )
+    return found
+
+
+def can_hold_scratch(settings: Settings, class_name: str | None) -> bool:
+    """Whether a class can have a scratch claim; one whose StorageProfile says nothing may."""
+    sets = settings.property_sets(class_name)
+    return not sets or any(
+        each.get("volumeMode") == "Filesystem" and "ReadWriteOnce" in each.get("accessModes", []) for each in sets
+    )
+
+
+def claim_name(volume: Object, claim: Object | None) -> str | None:
+    """The name of a volume's scratch claim, None when it depends on a claim that is not there."""
+    if annotations_of(volume).get(USE_POPULATOR) == "true":
+        uid = ((claim or {}).get("metadata") or {}).get("uid")
+        return f"prime-{uid}{_SUFFIX}" if uid else None
+    return _shortened(volume["metadata"]["name"])
+
+
+def _shortened(base: str, longest: int = 253) -> str:
+    """CDI's name for a resource of `base` (openshift/library-go/pkg/build/naming/namer.go)."""
+    if len(base) + len(_SUFFIX) <= longest:
+        return base + _SUFFIX
+    digest = 0x811C9DC5
+    for byte in base.encode():
+        digest = (digest ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return f"{base[: longest - 10 - len(_SUFFIX) + 1]}-{digest:08x}{_SUFFIX}"
+
+
+def left_over(volume: Object, scratch: Object | None, now: datetime | None = None) -> bool:
+    """Whether a scratch claim is still there although its volume has been filled, or has failed, for a minute."""
+    if scratch is None or ((volume.get("status") or {}).get("phase") or "") not in ("Succeeded", "Failed"):
+        return False
+    ended = [timestamp(condition.get("lastTransitionTime")) for condition in conditions(volume).values()]
+    known = [moment for moment in ended if moment]
+    now = now or datetime.now(timezone.utc)
+    return not known or (now - max(known)).total_seconds() > _LEFT_OVER_SECONDS
+
+
+def orphaned_scratch(claims: t.Iterable[Object], now: datetime | None = None) -> list[Key]:
+    """Scratch claims, of all `claims` that there are, whose volume has been gone for a minute: namespace and name."""
+    claims = list(claims)
+    there = {
+        (each["metadata"]["namespace"], mark)
+        for each in claims
+        for mark in (each["metadata"]["name"], each["metadata"]["uid"])
+    }
+    now = now or datetime.now(timezone.utc)
+    found = []
+    for each in claims:
+        metadata = each["metadata"]
+        if not metadata["name"].endswith(_SUFFIX) or (metadata.get("labels") or {}).get(APP) != APP_NAME:
+            continue
+        target = metadata["name"][: -len(_SUFFIX)]
+        since = timestamp(metadata.get("deletionTimestamp") or metadata["creationTimestamp"])
+        gone = not {(metadata["namespace"], target), (metadata["namespace"], target.removeprefix("prime-"))} & there
+        if gone and since and (now - since).total_seconds() > _LEFT_OVER_SECONDS:
+            found.append((metadata["namespace"], metadata["name"]))
+    return found

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The facts of a volume's scratch space, predicted and observed. Pure rules."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._kubernetes.objects import Object
+from .._kubernetes.quantity import MIB, parse
+from . import scratch
+
+
+class VolumeAndClaim(t.NamedTuple):
+    """A DataVolume and its claim."""
+
+    volume: Object
+    claim: Object | None
+
+
+class ObservedScratch(t.NamedTuple):
+    """What is known of a volume's scratch claim: the claim if it is there, and whether it is there or was (None: no trace)."""
+
+    claim: Object | None = None
+    observed: bool | None = None
+
+
+def scratch_facts(
+    volume: Object, claim: Object | None, settings: scratch.Settings | None, seen: ObservedScratch
+) -> dict[str, t.Any]:
+    spec = volume.get("spec") or {}
+    needed, rule = scratch.need(spec)
+    facts: dict[str, t.Any] = {
+        "needed": needed,
+        "rule": rule,
+        "storage_class_name": None,
+        "storage_class_rule": None,
+        "size": None,
+        "problems": [],
+        "observed": seen.observed,
+        "left_over": None,
+    }
+    if seen.claim:
+        facts["storage_class_name"] = seen.claim["spec"].get("storageClassName")
+        facts["size"] = _mebibytes(int(parse(seen.claim["spec"]["resources"]["requests"]["storage"])))
+        if scratch.left_over(volume, seen.claim):
+            facts["left_over"] = "/".join((seen.claim["metadata"]["namespace"], seen.claim["metadata"]["name"]))
+    elif settings and needed is not False:
+        facts.update(_predicted(spec, claim, settings))
+    if settings and needed is not False and (volume.get("status") or {}).get("phase") != "Succeeded":
+        facts["problems"] = scratch.problems(settings, facts["storage_class_name"])
+    return facts
+
+
+def _predicted(spec: Object, claim: Object | None, settings: scratch.Settings) -> dict[str, t.Any]:
+    """Class and size of the scratch claim that CDI would make now, from the target's claim, or from the claim that it would make."""
+    claimed = (claim or {}).get("spec") or {}
+    target_class = claimed.get("storageClassName") or settings.class_of(spec)
+    block = claimed.get("volumeMode", settings.volume_mode(spec, target_class)) == "Block"
+    if claim:
+        request: int | None = int(parse(claim["spec"]["resources"]["requests"]["storage"]))
+    else:
+        request = scratch.target_bytes(settings, spec, target_class, block)
+    scratch_class, rule = scratch.storage_class(settings, target_class)
+    size = None if request is None else scratch.claim_bytes(settings, request, target_class, block, scratch_class)
+    return {
+        "storage_class_name": scratch_class,
+        "storage_class_rule": rule,
+        "size": None if size is None else _mebibytes(size),
+    }
+
+
+def _mebibytes(size: int) -> str:
+    """CDI always asks for whole MiB."""
+    return f"{size // MIB}Mi"

@@ -1,0 +1,314 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way to CDI's upload proxy, and a file sent on it.
+
+The certificate is always verified: against the CAs that the user or CDI names and the host of the URL, or against the cluster's own CA
+and the name of CDI's service, the only names that CDI's certificate has (pkg/operator/resources/cert/factory.go, v1.65.0).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import html
+import http.client
+import io
+import socket
+import ssl
+import typing as t
+from urllib.parse import urlsplit
+
+from .._cdi.installation import likely_namespace
+from .._cdi.names import COMPONENT, UPLOAD_PROXY
+from .._image.file import FileIdentity, open_source
+from .._kubernetes.client import Connection
+from .._kubernetes.errors import ApiError, CdiError
+from .._kubernetes.public import public_url
+from .._kubernetes.resources import CDI_CONFIG, CONFIG_MAP, CONFIG_NAME, POD
+from .tunnel import SUBPROTOCOLS, TlsStream, Tunnel
+
+GIVEN, PUBLISHED, FORWARDED = "url", "published-url", "port-forward"
+_CA_CONFIG_MAP, _CA_KEY = "cdi-uploadproxy-signer-bundle", "ca-bundle.crt"
+_POD_LABEL = f"{COMPONENT}={UPLOAD_PROXY}"
+_POD_PORT = 8443
+_PATH = "/v1beta1/upload-async"
+# Fits into a processor's cache on its whole way, and becomes few large packets.
+_CHUNK_BYTES = 256 * 1024
+_CONNECT_SECONDS = 10
+_HANDSHAKE_SECONDS = 30
+
+
+class FileChanged(CdiError):
+    """The file is no longer the one whose digest was taken."""
+
+
+class Unreachable(CdiError):
+    """Nothing answers at the proxy's address."""
+
+
+class SourceFile(t.NamedTuple):
+    """The file to send, as it was when its digest was taken, and how many of its first bytes are sent."""
+
+    path: str
+    identity: FileIdentity
+    digest: str
+    sent_size: int
+
+
+class Answer(t.NamedTuple):
+    """What the proxy or the upload server said; status 0 when the connection broke."""
+
+    status: int
+    text: str
+
+
+class Route(t.NamedTuple):
+    """A way to the proxy: its name for results, its host, how to open a stream with TLS to it, and the path there."""
+
+    name: str
+    host: str
+    open: t.Callable[[], t.Any]
+    path: str = _PATH
+
+
+def find_route(
+    connection: Connection, url: str | None, ca: str | None, namespace: str | None, warn: t.Callable[[str], None]
+) -> Route:
+    """The URL that is given, else the one that CDI publishes, else a port-forward. The route has been tried, and of a port-forward may be opened later.
+
+    Raises CdiError for a certificate that is not trusted, ApiError for a right that is missing, and Unreachable when nothing answers at the URL.
+    """
+    namespace = namespace or likely_namespace(connection)
+    own_ca = _own_ca(connection, namespace, needed=not (url and ca))
+    service = f"cdi-uploadproxy.{namespace}.svc"
+    published = None
+    if not url:
+        status = (connection.get(CDI_CONFIG, CONFIG_NAME) or {}).get("status") or {}
+        url, published = status.get("uploadProxyURL"), status.get("uploadProxyURL")
+        ca = ca or status.get("uploadProxyCA")
+    if url:
+        route = _by_url(PUBLISHED if published else GIVEN, url, ca, own_ca, service)
+        try:
+            route.open().close()
+            return route
+        except Unreachable as exc:
+            if not published:
+                raise
+            warn(f"{exc} The upload goes through the API server instead.")
+    context = _trusting(own_ca, f"ConfigMap {namespace}/{_CA_CONFIG_MAP}")
+
+    def forward() -> TlsStream:
+        name = _ready_pod(connection, namespace)
+        opened = connection.websocket(POD, namespace, name, "portforward", f"ports={_POD_PORT}", SUBPROTOCOLS)
+        try:
+            return TlsStream(Tunnel(opened, _POD_PORT, _HANDSHAKE_SECONDS), context, service)
+        except ssl.SSLCertVerificationError as exc:
+            raise CdiError(
+                _distrust(
+                    f"Pod {namespace}/{name}", service, exc, "run the task again when CDI has renewed its certificates"
+                )
+            ) from exc
+        except OSError as exc:
+            raise Unreachable(f"The upload proxy in Pod {namespace}/{name} does not answer ({exc}).") from exc
+
+    try:
+        forward().close()
+    except (Unreachable, ApiError) as exc:
+        if is_forbidden(exc):
+            raise
+    return Route(FORWARDED, service, forward)
+
+
+def is_forbidden(exc: CdiError) -> bool:
+    """Whether another attempt would not be allowed, either."""
+    return isinstance(exc, ApiError) and exc.code in (401, 403)
+
+
+def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
+    shown = f"{'upload_proxy_url' if name == GIVEN else 'The published upload proxy URL (CDIConfig.status.uploadProxyURL)'} is {public_url(url)}"
+    try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+        host, port = parts.hostname, parts.port or 443
+    except ValueError as exc:
+        raise CdiError(f"{shown}; correct it: {exc}.") from exc
+    if parts.scheme != "https" or not host:
+        raise CdiError(f"{shown}; give an https URL: the upload token must not travel in the clear.")
+    shown = public_url(url)
+    given = ssl.create_default_context()
+    if ca:
+        given = _trusting(ca, "upload_proxy_ca" if name == GIVEN else "CDIConfig.status.uploadProxyCA", given)
+    own = _trusting(own_ca, f"ConfigMap {_CA_CONFIG_MAP}") if own_ca else None
+    if own:
+        own.check_hostname = False  # CDI's certificate does not have the URL's host; its own name is compared below.
+
+    def connect(context: ssl.SSLContext) -> TlsStream:
+        plain = socket.create_connection((host, port), timeout=_CONNECT_SECONDS)
+        plain.settimeout(_HANDSHAKE_SECONDS)
+        plain.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # The end of a file must not wait for the answer to what came before.
+        stream = TlsStream(plain, context, host)
+        if context is own and service not in stream.names:
+            stream.close()
+            raise ssl.SSLCertVerificationError(f"it is not for {service}")
+        return stream
+
+    contexts = [context for context in (given, own) if context]
+
+    def open_stream() -> TlsStream:
+        distrust: list[ssl.SSLCertVerificationError] = []
+        for context in tuple(contexts):
+            try:
+                stream = connect(context)
+            except ssl.SSLCertVerificationError as exc:
+                distrust.append(exc)
+            except OSError as exc:
+                remedy = (
+                    "; correct upload_proxy_url, or leave it out to go through the API server" if name == GIVEN else ""
+                )
+                raise Unreachable(f"No upload proxy answers at {shown} ({exc}){remedy}.") from exc
+            else:
+                contexts[:] = [context]  # The others need not be tried again.
+                return stream
+        raise CdiError(_distrust(shown, host, distrust[0], "give the CA in upload_proxy_ca")) from distrust[0]
+
+    before = parts.path.rstrip("/")
+    return Route(
+        name, parts.netloc.rpartition("@")[2], open_stream, before if before.endswith(_PATH) else before + _PATH
+    )
+
+
+def _trusting(ca: str, where: str, context: ssl.SSLContext | None = None) -> ssl.SSLContext:
+    """A context that trusts these CAs."""
+    try:
+        if context is None:
+            return ssl.create_default_context(cadata=ca)
+        context.load_verify_locations(cadata=ca)
+    except (ssl.SSLError, ValueError) as exc:
+        raise CdiError(
+            f"The CA of the upload proxy in {where} cannot be read ({exc}); it must hold PEM certificates."
+        ) from exc
+    return context
+
+
+def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError, remedy: str) -> str:
+    return (
+        f"The certificate of the upload proxy at {where} is not trusted: {exc.verify_message or exc} for {host}, and it is not of the cluster's own CA "
+        f"({_CA_CONFIG_MAP}); {remedy}."
+    )
+
+
+def _own_ca(connection: Connection, namespace: str, *, needed: bool = True) -> str:
+    """The CAs that CDI signs its upload proxy's certificate with. Whoever gives URL and CA needs no right in CDI's namespace."""
+    try:
+        stored = connection.get(CONFIG_MAP, _CA_CONFIG_MAP, namespace)
+    except ApiError as exc:
+        if needed or exc.code != 403:
+            raise
+        return ""
+    ca = ((stored or {}).get("data") or {}).get(_CA_KEY)
+    if not ca and not needed:
+        return ""
+    if not ca:
+        what = f"ConfigMap {namespace}/{_CA_CONFIG_MAP} with the upload proxy's CA"
+        raise CdiError(f"There is no {what}; install CDI first, or name its namespace in cdi_namespace.")
+    return str(ca)
+
+
+def _ready_pod(connection: Connection, namespace: str) -> str:
+    pods, _version = connection.list(POD, namespace, label_selector=_POD_LABEL)
+    for pod in pods:
+        conditions = {
+            condition["type"]: condition["status"] for condition in (pod.get("status") or {}).get("conditions") or []
+        }
+        if conditions.get("Ready") == "True" and not pod["metadata"].get("deletionTimestamp"):
+            return str(pod["metadata"]["name"])
+    raise Unreachable(f"No pod of the upload proxy is ready in namespace {namespace}; see Deployment cdi-uploadproxy.")
+
+
+def send(route: Route, token: str, file: SourceFile, patience: float, progress: t.Callable[[int], None]) -> Answer:
+    """Send the file, which has to be as stamped, and return the answer; `progress(bytes)` is called after each chunk.
+
+    Without a byte moving for `patience` seconds the connection counts as broken. CDI takes nothing while it writes what it has unpacked,
+    and answers when all is on the disk: a compressed disk of zeros is sent in a moment and written for minutes.
+    The last chunk is held back until the file is known to be the same, so that CDI never takes one that has changed: raises FileChanged.
+    No answer is followed to another place: the token is for this one.
+    """
+    with open_source(file.path) as opened:
+        chunks = _unchanged(opened, file)
+        stream = route.open()
+        stream.settimeout(patience)
+        client = http.client.HTTPConnection(route.host)
+        client.sock = stream
+        try:
+            client.putrequest("POST", route.path)
+            client.putheader("Authorization", f"Bearer {token}")
+            client.putheader("Content-Type", "application/octet-stream")
+            client.putheader("Content-Length", str(file.sent_size))
+            client.endheaders()
+            sent = 0
+            for chunk in chunks:
+                client.send(chunk)
+                sent += len(chunk)
+                progress(sent)
+            return _read_answer(stream)
+        except TimeoutError:
+            return Answer(0, f"no byte moved for {patience:g} s")
+        except OSError as exc:
+            return _early_answer(stream) or Answer(0, str(exc) or type(exc).__name__)
+        except http.client.HTTPException as exc:
+            return Answer(0, str(exc) or type(exc).__name__)
+        finally:
+            stream.close()
+
+
+def _unchanged(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
+    """The file in chunks, each in the place of the one before: the first and the last only when nobody has written to the file since it was stamped.
+
+    A device has no stamp: what is sent of it is hashed.
+    """
+    buffer, read, sent_size = memoryview(bytearray(_CHUNK_BYTES)), 0, file.sent_size
+    digest = hashlib.sha256() if file.identity.is_device else None
+    while read < sent_size:
+        try:
+            chunk = buffer[: opened.readinto(buffer[: sent_size - read])]
+        except OSError as exc:
+            raise CdiError(f"{file.path} can no longer be read ({exc}); run the task again when it can.") from exc
+        first, read = read == 0, read + len(chunk)
+        if digest:
+            digest.update(chunk)
+        if (
+            not chunk
+            or ((first or read == sent_size) and FileIdentity.of(opened.fileno()) != file.identity)
+            or not _is_whole(opened, file, read, digest)
+        ):
+            raise FileChanged(
+                f"{file.path} changed during the upload, which was aborted; run the task again when nothing writes to the file."
+            )
+        yield chunk
+
+
+def _is_whole(opened: io.FileIO, file: SourceFile, read: int, digest: t.Any) -> bool:
+    """Whether the last chunk of a device completes what was hashed before; what is not sent of it belongs to that, too."""
+    if digest is None or read < file.sent_size:
+        return True
+    while more := opened.read(_CHUNK_BYTES):
+        digest.update(more)
+    return bool(digest.hexdigest() == file.digest)
+
+
+def _read_answer(stream: t.Any) -> Answer:
+    """By itself: a connection would close a stream that the server ends before its answer is read."""
+    answer = http.client.HTTPResponse(stream, method="POST")
+    answer.begin()
+    if 300 <= answer.status < 400:
+        return Answer(answer.status, f"it redirects to {public_url(answer.headers.get('Location') or 'nowhere')}")
+    return Answer(answer.status, " ".join(html.unescape(answer.read(4096).decode("utf-8", "replace")).split()))
+
+
+def _early_answer(stream: t.Any) -> Answer | None:
+    """What the proxy said before it stopped listening."""
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return _read_answer(stream)
+    return None

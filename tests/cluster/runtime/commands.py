@@ -1,0 +1,219 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The commands for a cluster: up, down, reset, status, env and logs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tests.cluster.build import ensure
+from tests.cluster.csi.faults import clear_faults
+from tests.cluster.errors import ClusterError
+from tests.cluster.runtime import control_plane, lifecycle, machine, node, objects, storage
+from tests.cluster.runtime.certificates import make_certificates
+from tests.cluster.runtime.fixtures_http import HTTP_PORT, HTTPS_PORT, PRIVATE_REGISTRY_PORT, http_components
+from tests.cluster.runtime.fixtures_images import make_images
+from tests.cluster.runtime.fixtures_objects import (
+    OBJECTS_PORT,
+    OBJECTS_TLS_PORT,
+    fill_object_store,
+    object_store_components,
+)
+from tests.cluster.runtime.fixtures_registry import REGISTRY_PORT, push_container_disks, registry_components
+from tests.cluster.runtime.lifecycle import Stage
+from tests.cluster.runtime.profile import Profile
+from tests.cluster.versions import VERSIONS
+
+PRODUCTS = {
+    "api": ("kubernetes", "etcd", "cdi-manifests", "crds-snapshot"),
+    "full": (
+        *("kubernetes", "etcd", "coredns", "cdi-manifests", "crds-snapshot", "images", "protos"),
+        *("csi-provisioner", "csi-snapshotter", "csi-resizer", "snapshot-controller", "versitygw"),
+    ),
+}
+
+
+def up(profile: Profile) -> None:
+    """Build missing programs, start the cluster and wait until it is usable. A running cluster stays unchanged."""
+    if lifecycle.is_up(profile):
+        print(f"The {profile.name} cluster is up.", file=sys.stderr)
+        return
+    machine.check_machine(profile)
+    _clear(profile)
+    machine.check_address(profile)
+    machine.install_packages()
+    started = time.monotonic()
+    products = ensure(*PRODUCTS[profile.name])
+    built = time.monotonic()
+    try:
+        _start(profile, products)
+    except BaseException:
+        lifecycle.stop(profile)
+        raise
+    ready = "API server ready" if profile.name == "api" else "node Ready, storage and fixtures in place"
+    print(f"built in {built - started:.1f} s; {ready} in {time.monotonic() - built:.1f} s", file=sys.stderr, flush=True)
+
+
+def down(profile: Profile) -> None:
+    """End the cluster and remove everything that belongs to it."""
+    lifecycle.stop(profile)
+    lifecycle.remove_state(profile)
+
+
+def reset(profile: Profile) -> None:
+    """Empty the cluster: end it and start a new one. Only the imported images are kept."""
+    _clear(profile)
+    up(profile)
+
+
+def _clear(profile: Profile) -> None:
+    """End the cluster, or clean up after one that ended with its machine."""
+    lifecycle.stop(profile)
+    lifecycle.remove_state(profile, keep=["containerd"])
+
+
+def status(profile: Profile) -> list[dict[str, Any]]:
+    """One row for each component: name, pid (inside the cluster), up_seconds, restarts."""
+    if not lifecycle.is_up(profile):
+        raise ClusterError(f"The {profile.name} cluster is not up: run `up --profile {profile.name}`.")
+    rows = json.loads((profile.state / "status.json").read_text())
+    return [
+        {
+            "name": name,
+            "pid": row["pid"],
+            "up_seconds": round(time.time() - row["started"]),
+            "restarts": row["restarts"],
+        }
+        for name, row in rows.items()
+    ]
+
+
+def environment(profile: Profile) -> dict[str, str]:
+    """KUBECONFIG and the addresses, as variables for a shell."""
+    if not lifecycle.is_up(profile):
+        raise ClusterError(f"The {profile.name} cluster is not up: run `up --profile {profile.name}`.")
+    variables = {
+        "KUBECONFIG": str(profile.kubeconfig),
+        "K8S_AUTH_KUBECONFIG": str(profile.kubeconfig),
+        "KUBEVIRT_CDI_TEST_SERVER": profile.server,
+        "KUBEVIRT_CDI_TEST_CA": str(profile.certificates / "ca.crt"),
+        "KUBEVIRT_CDI_TEST_MANIFESTS": str(ensure("cdi-manifests")["cdi-manifests"]),
+    }
+    if profile.name == "full":
+        variables |= {
+            "KUBEVIRT_CDI_TEST_HTTP": f"http://{profile.address}:{HTTP_PORT}",
+            "KUBEVIRT_CDI_TEST_HTTPS": f"https://{profile.address}:{HTTPS_PORT}",
+            "KUBEVIRT_CDI_TEST_REGISTRY": f"{profile.address}:{REGISTRY_PORT}",
+            "KUBEVIRT_CDI_TEST_PRIVATE_REGISTRY": f"{profile.address}:{PRIVATE_REGISTRY_PORT}",
+            "KUBEVIRT_CDI_TEST_OBJECTS": f"http://{profile.address}:{OBJECTS_PORT}",
+            "KUBEVIRT_CDI_TEST_OBJECTS_TLS": f"https://{profile.address}:{OBJECTS_TLS_PORT}",
+            "KUBEVIRT_CDI_TEST_IMAGES": str(profile.state / "images"),
+        }
+    return variables
+
+
+def log_file(profile: Profile, name: str) -> Path:
+    path = profile.state / "logs" / f"{name}.log"
+    if not path.is_file():
+        names = sorted(entry.stem for entry in path.parent.glob("*.log"))
+        raise ClusterError(
+            f"There is no log of {name!r}: use one of {', '.join(names) or 'no component, because none has run yet'}."
+        )
+    return path
+
+
+def _start(profile: Profile, products: dict[str, Path]) -> None:
+    make_certificates(profile)
+    kubernetes = products["kubernetes"]
+    first = [control_plane.etcd(profile, products["etcd"]), control_plane.api_server(profile, kubernetes)]
+    if profile.name == "api":
+        lifecycle.start(profile, [Stage(first, waits=True)])
+        objects.wait_for_server(profile.kubeconfig, 60)
+        _apply_definitions(profile, products, with_cdi=True)
+        # Storage classes exist, one of them the default, as on any cluster. No driver provisions volumes.
+        objects.apply(
+            objects.connect(profile.kubeconfig), [item for item in storage.objects() if item["kind"] == "StorageClass"]
+        )
+        return
+    registry = f"{profile.address}:{REGISTRY_PORT}"
+    registries = (registry, f"{profile.address}:{PRIVATE_REGISTRY_PORT}")
+    make_images(profile.state / "images")
+    clear_faults(profile.name)
+    pki = profile.certificates
+    fixtures = [
+        *http_components(profile.state, profile.address, pki / "http.crt", pki / "http.key"),
+        *registry_components(profile.state, profile.address),
+        *object_store_components(profile.state, profile.address, products["versitygw"]),
+    ]
+    second = [
+        *control_plane.controllers(profile, kubernetes),
+        node.kubelet(profile, kubernetes),
+        node.kube_proxy(profile, kubernetes),
+        node.coredns(profile, products["coredns"]),
+    ]
+    # The sidecars exit while the CRDs of snapshots are missing; the supervisor restarts them.
+    third = [*storage.drivers(profile), *storage.sidecars(profile, products)]
+    lifecycle.start(
+        profile,
+        [Stage([node.containerd(profile, registries), *fixtures, *first], waits=True), Stage([*second, *third])],
+    )
+    _import_images(profile, products["images"])
+    objects.wait_for_server(profile.kubeconfig, 60)
+    _apply_definitions(profile, products, with_cdi=False)
+    objects.apply(objects.connect(profile.kubeconfig), storage.objects())
+    push_container_disks(registry, profile.state / "images")
+    fill_object_store(profile.address, profile.state / "images")
+    _forget_images(profile, registries)
+    objects.wait_for_node(profile.kubeconfig, node.NODE_NAME, 60)
+
+
+def _apply_definitions(profile: Profile, products: dict[str, Path], *, with_cdi: bool) -> None:
+    paths = sorted(products["crds-snapshot"].glob("*.yaml"))
+    if with_cdi:
+        paths.append(products["cdi-manifests"] / f"v{VERSIONS.cdi[0]}" / "crds.yaml")
+    definitions = [document for document in objects.load(paths) if document["kind"] == "CustomResourceDefinition"]
+    cluster = objects.connect(profile.kubeconfig)
+    objects.apply(cluster, definitions)
+    objects.wait_established(cluster, [definition["metadata"]["name"] for definition in definitions])
+
+
+def _import_images(profile: Profile, archive: Path) -> None:
+    """Import the images, unless an earlier start did: a reset keeps them."""
+    mark = profile.state / "containerd" / "imported"
+    if mark.exists() and mark.read_text() == str(archive):
+        return
+    lifecycle.wait_until(node.containerd_socket(profile).exists, 20, "containerd does not start", profile)
+    _ctr_images(profile, "import", str(archive))
+    mark.write_text(str(archive))
+
+
+def _forget_images(profile: Profile, registries: tuple[str, ...]) -> None:
+    """Remove images pulled by an earlier start: its registries had the same addresses and tags, but other disks."""
+    names = _ctr_images(profile, "ls", "--quiet").split()
+    stale = [name for name in names if name.startswith(tuple(f"{registry}/" for registry in registries))]
+    if stale:
+        _ctr_images(profile, "rm", *stale)
+
+
+def _ctr_images(profile: Profile, *arguments: str) -> str:
+    ended = subprocess.run(
+        [
+            *(shutil.which("ctr") or "ctr", "--address", str(node.containerd_socket(profile))),
+            *("--namespace", "k8s.io", "images", *arguments),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if ended.returncode:
+        raise ClusterError(
+            f"containerd refuses `images {arguments[0]}` ({ended.stderr.strip()}): see `logs containerd`."
+        )
+    return ended.stdout

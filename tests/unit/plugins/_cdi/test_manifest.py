@@ -1,0 +1,218 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A release manifest is read, checked, and made to pull from another registry."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import http.client
+import socket
+from email.message import Message
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+import pytest
+import yaml
+from ansible.module_utils import urls
+from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import manifest as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+
+DIGEST = "@sha256:" + "0" * 64
+CRD: dict[str, Any] = {
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "cdis.cdi.kubevirt.io"},
+    "status": {"conditions": None},
+}
+OPERATOR: dict[str, Any] = {
+    "kind": "Deployment",
+    "metadata": {"name": "cdi-operator", "namespace": "cdi", "creationTimestamp": None},
+    "spec": {
+        "template": {
+            "spec": {
+                "containers": [
+                    {
+                        "image": "quay.io/kubevirt/cdi-operator:v1.65.0",
+                        "env": [
+                            {"name": "OPERATOR_VERSION", "value": "v1.65.0"},
+                            {"name": "IMPORTER_IMAGE", "value": "quay.io/kubevirt/cdi-importer" + DIGEST},
+                            {"name": "UPLOAD_SERVER_IMAGE", "value": "localhost:5000/cdi-uploadserver:v1.65.0"},
+                            {"name": "MONITORING_NAMESPACE"},
+                        ],
+                    }
+                ]
+            }
+        }
+    },
+}
+NAMESPACE = {"kind": "Namespace", "metadata": {"name": "cdi"}}
+
+
+def test_objects_come_in_the_order_of_their_creation_without_a_status() -> None:
+    objects = rules.manifest_objects(copy.deepcopy([OPERATOR, None, CRD, NAMESPACE]), "m")
+    assert [item["kind"] for item in objects] == ["Namespace", "CustomResourceDefinition", "Deployment"]
+    assert "status" not in objects[1] and "creationTimestamp" not in objects[2]["metadata"]
+    assert rules.operator_environment(rules.operator_deployment(objects))["OPERATOR_VERSION"] == "v1.65.0"
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [],
+        ["text"],
+        [{"kind": "Pod", "metadata": {}}],
+        [{"kind": ["Deployment"]}],
+        [{"kind": "Deployment"}],
+        [{"kind": "Deployment", "metadata": "cdi-operator"}],
+        [OPERATOR, NAMESPACE],
+        [CRD, NAMESPACE],
+        [CRD, {**OPERATOR, "spec": {}}],
+        [CRD, {**OPERATOR, "spec": {"template": {"spec": {"containers": ["text"]}}}}],
+    ],
+)
+def test_another_manifest_is_refused(documents: list[Any]) -> None:
+    with pytest.raises(CdiError, match=r"use the cdi-operator.yaml of a release"):
+        rules.manifest_objects(copy.deepcopy(documents), "m")
+
+
+def test_a_version_that_the_operator_removed_stays_away() -> None:
+    versions = [{"name": "v1alpha1"}, {"name": "v1beta1"}]
+    desired = {"kind": "CustomResourceDefinition", "spec": {"versions": versions}}
+    stored = {"spec": {"versions": [{"name": "v1beta1"}]}}
+    assert rules.without_removed_version(desired, None) == desired
+    assert rules.without_removed_version(desired, stored)["spec"]["versions"] == [{"name": "v1beta1"}]
+    assert rules.without_removed_version(NAMESPACE, NAMESPACE) == NAMESPACE
+
+
+def test_another_registry_keeps_names_tags_and_digests() -> None:
+    deployment = copy.deepcopy(OPERATOR)
+    deployment["spec"]["template"]["spec"]["initContainers"] = [{"image": "quay.io/kubevirt/setup:1"}]
+    rules.pull_from(deployment, "registry.example.com:5000/mirror", ["credentials"])
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == "registry.example.com:5000/mirror/cdi-operator:v1.65.0"
+    assert pod["initContainers"][0]["image"] == "registry.example.com:5000/mirror/setup:1"
+    assert pod["imagePullSecrets"] == [{"name": "credentials"}]
+    assert rules.operator_environment(deployment) == {
+        "OPERATOR_VERSION": "v1.65.0",
+        "IMPORTER_IMAGE": "registry.example.com:5000/mirror/cdi-importer" + DIGEST,
+        "UPLOAD_SERVER_IMAGE": "registry.example.com:5000/mirror/cdi-uploadserver:v1.65.0",
+        "MONITORING_NAMESPACE": "",
+    }
+
+
+def test_without_a_registry_of_ones_own_nothing_is_changed() -> None:
+    deployment = copy.deepcopy(OPERATOR)
+    rules.pull_from(deployment, None, None)
+    assert deployment == OPERATOR
+
+
+@pytest.mark.parametrize("registry", ["r.example.com", "10.0.0.1:5000", "r.example.com/a/b-c", "r:5000/x_y"])
+def test_a_registry_is_a_host_with_port_and_path(registry: str) -> None:
+    rules.check_registry(registry)
+
+
+@pytest.mark.parametrize("registry", ["https://r.example.com", "r.example.com/", "/mirror", "a b", "r:port"])
+def test_anything_else_is_no_registry(registry: str) -> None:
+    with pytest.raises(CdiError, match="image_registry is"):
+        rules.check_registry(registry)
+
+
+@pytest.mark.parametrize("version", ["v1.65.0", "1.65.0", "v1.66.0-rc.1"])
+def test_a_release_is_found_with_and_without_its_letter(version: str) -> None:
+    assert f"/download/v{version.removeprefix('v')}/cdi-operator.yaml" in rules.release_url(version)
+
+
+@pytest.mark.parametrize("version", ["latest", "v1.65", "", "../v1.65.0"])
+def test_what_is_no_release_is_refused(version: str) -> None:
+    with pytest.raises(CdiError, match="set it to a release"):
+        rules.release_url(version)
+
+
+@pytest.mark.parametrize("checksum", ["0" * 64, "sha256:abc", "md5:" + "0" * 64, "sha256:" + "g" * 64, ""])
+def test_a_checksum_is_a_sha256(checksum: str) -> None:
+    with pytest.raises(CdiError, match="64 hexadecimal digits"):
+        rules.check_checksum(checksum)
+
+
+def _written(path: Path) -> tuple[str, str]:
+    text = yaml.safe_dump_all([OPERATOR, CRD]).encode()
+    path.write_bytes(text)
+    return str(path), hashlib.sha256(text).hexdigest()
+
+
+def test_a_manifest_is_read_when_its_checksum_is_right(tmp_path: Path) -> None:
+    source, digest = _written(tmp_path / "cdi-operator.yaml")
+    rules.check_checksum(f"sha256:{digest.upper()}")
+    assert len(rules.read_manifest(source, f"sha256:{digest.upper()}")) == 2
+    with pytest.raises(CdiError, match=f"does not match checksum: expected .*, got sha256:{digest}"):
+        rules.read_manifest(source, "sha256:" + "0" * 64)
+
+
+def test_a_manifest_is_read_from_a_url(tmp_path: Path) -> None:
+    source, _digest = _written(tmp_path / "cdi-operator.yaml")
+    assert len(rules.read_manifest(f"file://{source}", None)) == 2
+
+
+def test_a_manifest_that_cannot_be_had_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CdiError, match="does not exist"):
+        rules.read_manifest(str(tmp_path / "nothing"), None)
+    with pytest.raises(CdiError, match="cannot be downloaded .Connection refused"):
+        rules.read_manifest("http://127.0.0.1:9/cdi-operator.yaml", None)
+    (tmp_path / "broken").write_text("a: [")
+    with pytest.raises(CdiError, match="is not YAML"):
+        rules.read_manifest(str(tmp_path / "broken"), None)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            URLError(socket.gaierror(-2, "Name or service not known")),
+            "(the name does not resolve); offline, download it elsewhere and set manifest to its path",
+        ),
+        (URLError(ConnectionRefusedError(111, "Connection refused")), "(Connection refused); offline"),
+        (URLError(TimeoutError("timed out")), "(no answer within 60 s); offline"),
+        (TimeoutError("The read operation timed out"), "(no answer within 60 s); offline"),
+        (URLError("unknown url type: ftpx"), "(unknown url type: ftpx); correct manifest."),
+        (ValueError("Invalid IPv6 URL"), "(Invalid IPv6 URL); correct manifest."),
+        (
+            HTTPError("https://host/x", 404, "Not Found", Message(), None),
+            "(the server answers HTTP 404 Not Found); correct version or manifest.",
+        ),
+        (
+            HTTPError("https://host/x", 403, "Forbidden", Message(), None),
+            "(the server answers HTTP 403 Forbidden); set manifest to a URL that requires no login",
+        ),
+        (HTTPError("https://host/x", 502, "", Message(), None), "(the server answers HTTP 502); offline"),
+        (http.client.IncompleteRead(b"half"), "(IncompleteRead(4 bytes read)); offline"),
+    ],
+)
+def test_a_manifest_that_cannot_be_downloaded_says_why_and_the_way(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    def fail(*_arguments: Any, **_options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(urls, "open_url", fail)
+    with pytest.raises(CdiError) as raised:
+        rules.read_manifest("https://ann:s3cret@host/cdi-operator.yaml?sig=s3cret", None)
+    assert str(raised.value).startswith(f"manifest https://***@host/cdi-operator.yaml?*** cannot be downloaded {told}")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (None, "does not exist on the host that runs the task"),
+        (b"<html><body>Not found: {</body>", "is not YAML|has an object of kind"),
+        (b"\xff\xfe\x00\xd8", "is not YAML"),
+        (b"date: 2026-99-99", "is not YAML"),
+    ],
+)
+def test_a_file_that_is_no_manifest_is_named(tmp_path: Path, content: bytes | None, told: str) -> None:
+    path = tmp_path / "cdi-operator.yaml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CdiError, match=f"^manifest {path} ({told})"):
+        rules.read_manifest(str(path), None)

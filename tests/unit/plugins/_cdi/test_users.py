@@ -1,0 +1,202 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi.users import Consumers, PodUser, Users, users_of
+
+KEY = ("demo", "disk")
+NOBODY = Users()
+
+
+def claim(name: str = "disk") -> dict[str, Any]:
+    return {"name": "data", "persistentVolumeClaim": {"claimName": name}}
+
+
+def pod(
+    name: str = "app",
+    *volumes: dict[str, Any],
+    phase: str = "Running",
+    namespace: str = "demo",
+    owner: Any = None,
+    cdi: str = "",
+    **more: Any,
+) -> Any:
+    metadata: dict[str, Any] = {"name": name, "namespace": namespace, **more}
+    if owner:
+        metadata["ownerReferences"] = [{"kind": owner[0], "name": owner[1], "controller": True}]
+    if cdi:
+        metadata["labels"] = {"app": "containerized-data-importer", "cdi.kubevirt.io": cdi}
+    return {"metadata": metadata, "spec": {"volumes": list(volumes or [claim()])}, "status": {"phase": phase}}
+
+
+def machine(
+    name: str, *volumes: dict[str, Any], templates: tuple[str, ...] = (), status: Any = None, **metadata: Any
+) -> Any:
+    spec = {
+        "template": {"spec": {"volumes": list(volumes)}},
+        "dataVolumeTemplates": [{"metadata": {"name": each}} for each in templates],
+    }
+    return {"metadata": {"name": name, "namespace": "demo", **metadata}, "spec": spec, "status": status or {}}
+
+
+def clone_source(
+    name: str = "disk", kind: str = "PersistentVolumeClaim", owner: str = "copy", owned_by: str = "", **metadata: Any
+) -> Any:
+    metadata = {"name": "volume-clone-source-1", "namespace": "demo", **metadata}
+    if owner:
+        metadata["ownerReferences"] = [{"kind": "DataVolume", "name": owner, "controller": True}]
+    if owned_by:
+        metadata["annotations"] = {"cdi.kubevirt.io/ownedByDataVolume": owned_by}
+    return {"metadata": metadata, "spec": {"source": {"kind": kind, "name": name}}}
+
+
+LAUNCHER = pod("virt-launcher-vm-x", owner=("VirtualMachineInstance", "vm"))
+OTHER_LAUNCHER = pod("virt-launcher-vm-x", claim("root"), owner=("VirtualMachineInstance", "vm"))
+HOTPLUG = pod("hp-volume-abc", owner=("Pod", "virt-launcher-vm-x"))
+
+
+@pytest.mark.parametrize(
+    ("seen", "users"),
+    [
+        pytest.param(Consumers([pod()]), Users((PodUser("demo/app"),)), id="pod"),
+        pytest.param(
+            Consumers([pod(phase="Pending")]), Users((PodUser("demo/app"),)), id="pod that is not scheduled yet"
+        ),
+        pytest.param(
+            Consumers([pod(deletionTimestamp="2026-01-01T00:00:00Z")]),
+            Users((PodUser("demo/app"),)),
+            id="pod that ends",
+        ),
+        pytest.param(Consumers([pod(phase="Succeeded"), pod(phase="Failed")]), NOBODY, id="pods that have ended"),
+        pytest.param(Consumers([pod(namespace="other")]), NOBODY, id="pod of another namespace"),
+        pytest.param(
+            Consumers([pod("app", claim("other"), {"name": "tmp", "emptyDir": {}})]),
+            NOBODY,
+            id="pod with another claim",
+        ),
+        pytest.param(
+            Consumers([pod("di", {"name": "sk", "ephemeral": {"volumeClaimTemplate": {}}})]),
+            NOBODY,
+            id="ephemeral claim of another name",
+        ),
+        *(
+            pytest.param(Consumers([pod("x", cdi=part)]), NOBODY, id=f"CDI's own {part}")
+            for part in ("importer", "cdi-upload-server", "cdi-populator-prep")
+        ),
+        pytest.param(
+            Consumers([pod("importer-x", labels={"cdi.kubevirt.io": "importer"})]),
+            Users((PodUser("demo/importer-x"),)),
+            id="only called like CDI's",
+        ),
+        pytest.param(
+            Consumers([pod("size-detection-1", cdi="importer")]),
+            Users((PodUser("demo/size-detection-1"),)),
+            id="CDI measures a clone's source",
+        ),
+        pytest.param(
+            Consumers([pod("1-source-pod", cdi="cdi-clone-source")]),
+            Users((PodUser("demo/1-source-pod"),)),
+            id="copied without a populator",
+        ),
+        pytest.param(
+            Consumers([pod("1-source-pod", cdi="cdi-clone-source")], [], [clone_source()]),
+            Users(clones=("demo/copy",)),
+            id="copied by a populator",
+        ),
+        pytest.param(
+            Consumers([], [], [clone_source(owner="", owned_by="far/copy")]),
+            Users(clones=("far/copy",)),
+            id="cloned into another namespace",
+        ),
+        pytest.param(Consumers([], [], [clone_source(owner="")]), NOBODY, id="a clone source that a user made"),
+        pytest.param(
+            Consumers([], [], [clone_source(kind="VolumeSnapshot")]), NOBODY, id="a snapshot of the same name is cloned"
+        ),
+        pytest.param(
+            Consumers([], [], [clone_source(namespace="other")]), NOBODY, id="a claim of another namespace is cloned"
+        ),
+        pytest.param(Consumers([], [], [clone_source(owner="leaves")]), NOBODY, id="the clone goes, too"),
+        pytest.param(
+            Consumers([LAUNCHER], [machine("vm", {"name": "d", "dataVolume": {"name": "disk"}})]),
+            Users((PodUser("demo/virt-launcher-vm-x", "VirtualMachine demo/vm"),)),
+            id="running machine",
+        ),
+        pytest.param(
+            Consumers([LAUNCHER]),
+            Users((PodUser("demo/virt-launcher-vm-x", "VirtualMachineInstance demo/vm"),)),
+            id="instance without a machine",
+        ),
+        pytest.param(
+            Consumers([HOTPLUG, OTHER_LAUNCHER], [machine("vm")]),
+            Users((PodUser("demo/hp-volume-abc", "VirtualMachine demo/vm"),)),
+            id="hotplugged into a running machine",
+        ),
+        pytest.param(
+            Consumers([HOTPLUG]), Users((PodUser("demo/hp-volume-abc"),)), id="attachment whose launcher has gone"
+        ),
+        *(
+            pytest.param(Consumers([], [named]), Users(machines=("VirtualMachine demo/off",)), id=what)
+            for what, named in {
+                "stopped machine with the DataVolume": machine("off", {"name": "d", "dataVolume": {"name": "disk"}}),
+                "stopped machine with the claim": machine("off", claim()),
+                "stopped machine over the claim": machine(
+                    "off", {"name": "d", "ephemeral": {"persistentVolumeClaim": {"claimName": "disk"}}}
+                ),
+                "stopped machine that made it": machine("off", templates=("disk",)),
+                "machine to which it will be attached": machine(
+                    "off",
+                    status={
+                        "volumeRequests": [{"addVolumeOptions": {"volumeSource": {"dataVolume": {"name": "disk"}}}}]
+                    },
+                ),
+            }.items()
+        ),
+        pytest.param(
+            Consumers([], [machine("off", claim("other"), templates=("else",))]),
+            NOBODY,
+            id="machine with another claim",
+        ),
+        pytest.param(
+            Consumers([], [machine("off", claim(), deletionTimestamp="2026-01-01T00:00:00Z")]),
+            NOBODY,
+            id="machine that goes",
+        ),
+    ],
+)
+def test_users_are_pods_machines_and_clones_but_not_what_fills_the_claim(seen: Consumers, users: Users) -> None:
+    assert users_of(KEY, seen, {("demo", "leaves")}) == users
+
+
+def test_a_claim_that_is_made_for_a_pod_is_used_by_it() -> None:
+    made_for = pod("app", {"name": "cache", "ephemeral": {"volumeClaimTemplate": {}}})
+    assert users_of(("demo", "app-cache"), Consumers([made_for])).pods == (PodUser("demo/app"),)
+
+
+@pytest.mark.parametrize(
+    ("users", "sentence", "remedy"),
+    [
+        (Users((PodUser("demo/app"),)), "pod demo/app", "delete pod demo/app"),
+        (
+            Users((PodUser("demo/app"), PodUser("demo/launcher", "VirtualMachine demo/vm"))),
+            "pod demo/app, VirtualMachine demo/vm (pod demo/launcher)",
+            "delete pod demo/app and stop VirtualMachine demo/vm",
+        ),
+        (
+            Users(machines=("VirtualMachine demo/off",)),
+            "VirtualMachine demo/off (in its template)",
+            "remove the volume from VirtualMachine demo/off",
+        ),
+        (Users(clones=("far/copy",)), "the clone to DataVolume far/copy", "wait for DataVolume far/copy"),
+        (
+            Users(tuple(PodUser(f"demo/{name}") for name in "abcde")),
+            "pod demo/a, pod demo/b, pod demo/c, 2 more",
+            "delete pod demo/a and delete pod demo/b and delete pod demo/c and 2 more",
+        ),
+    ],
+)
+def test_the_users_and_what_ends_the_use_are_words_of_a_sentence(users: Users, sentence: str, remedy: str) -> None:
+    assert (users.sentence, users.remedy) == (sentence, remedy)

@@ -1,0 +1,155 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Claims that CDI's garbage collection has left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import collected as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.facts import volume_facts
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.options import VOLUME_OPTIONS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.diagnose import judge
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import REACHED, WAITING
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.plan import is_populated
+
+TARGET: dict[str, Any] = {**dict.fromkeys(VOLUME_OPTIONS["storage"]["options"]), "size": "1Gi"}
+MARKED = {"cdi.kubevirt.io/garbageCollected": "true", "cdi.kubevirt.io/storage.preallocation.requested": "false"}
+
+
+def _claim(
+    kind: str | None = "VolumeImportSource", annotations: dict[str, str] | None = None, **metadata: Any
+) -> dict[str, Any]:
+    source = {"dataSourceRef": {"apiGroup": "cdi.kubevirt.io", "kind": kind, "name": "source"}} if kind else {}
+    return {
+        "metadata": {
+            "name": "disk",
+            "namespace": "demo",
+            "uid": "1",
+            "annotations": {**MARKED, **(annotations or {})},
+            **metadata,
+        },
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1140850688"}},
+            "storageClassName": "thin",
+            "volumeMode": "Filesystem",
+            **source,
+        },
+        "status": {"phase": "Bound", "capacity": {"storage": "1088Mi"}},
+    }
+
+
+def _volume(**options: Any) -> dict[str, Any]:
+    defaults = {option: spec.get("default") for option, spec in VOLUME_OPTIONS.items()}
+    return {
+        **defaults,
+        "name": "disk",
+        "namespace": "demo",
+        "source": {"http": {"url": "http://x"}},
+        "storage": TARGET,
+        **options,
+    }
+
+
+@pytest.mark.parametrize(
+    ("claim", "collected"),
+    [
+        (None, False),
+        (_claim(), True),
+        (_claim(ownerReferences=[{"kind": "VirtualMachine", "controller": True}]), True),
+        (_claim(ownerReferences=[{"kind": "DataVolume", "controller": True}]), False),
+        (_claim(deletionTimestamp="2026-01-01T00:00:00Z"), False),
+        (_claim(annotations={"cdi.kubevirt.io/garbageCollected": "false"}), False),
+        ({"metadata": {"name": "disk"}}, False),
+    ],
+)
+def test_which_claims_are_left_of_volumes(claim: Any, collected: bool) -> None:
+    assert rules.is_collected(claim) is collected
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "lines"),
+    [
+        ({}, "VolumeImportSource", []),
+        ({"source": {"blank": {}}}, "VolumeImportSource", []),
+        ({"source": {"upload": {}}}, "VolumeUploadSource", []),
+        ({"source": {"snapshot": {"name": "x"}}}, "VolumeCloneSource", []),
+        ({"source": None, "source_ref": {"name": "x"}}, "VolumeCloneSource", []),
+        # A class without a CSI driver has no populators: its claims do not tell.
+        ({"source": {"upload": {}}}, None, []),
+        ({"source": {"upload": {}}}, "VolumeImportSource", ["source is VolumeImportSource and not VolumeUploadSource"]),
+        (
+            {"source": {"pvc": {"name": "x"}}},
+            "VolumeImportSource",
+            ["source is VolumeImportSource and not VolumeCloneSource"],
+        ),
+        (
+            {
+                "storage": {
+                    **TARGET,
+                    "storage_class_name": "thin",
+                    "volume_mode": "Filesystem",
+                    "access_modes": ["ReadWriteOnce"],
+                }
+            },
+            None,
+            [],
+        ),
+        (
+            {"storage": {**TARGET, "storage_class_name": "plain"}},
+            None,
+            ["storage.storage_class_name is thin and not plain"],
+        ),
+        ({"storage": {**TARGET, "volume_mode": "Block"}}, None, ["storage.volume_mode is Filesystem and not Block"]),
+        (
+            {"storage": None, "pvc": {**TARGET, "access_modes": ["ReadWriteMany"]}},
+            None,
+            ["pvc.access_modes is ['ReadWriteOnce'] and not ['ReadWriteMany']"],
+        ),
+        ({"content_type": "archive"}, None, ["content_type is kubevirt and not archive"]),
+        ({"content_type": "kubevirt", "preallocation": False}, None, []),
+        ({"preallocation": True}, None, ["preallocation is False and not True"]),
+        ({"storage": {**TARGET, "size": "512Mi"}}, None, []),
+        ({"storage": {**TARGET, "size": None}}, None, []),
+    ],
+)
+def test_how_a_claim_differs_from_its_volume(options: dict[str, Any], kind: str | None, lines: list[str]) -> None:
+    drift = rules.collected_drift(_volume(**options), _claim(kind))
+    assert drift.lines == lines and drift.grows_to is None
+
+
+def test_a_claim_grows_when_nothing_else_differs() -> None:
+    larger = _volume(storage={**TARGET, "size": "2Gi"})
+    drift = rules.collected_drift(larger, _claim())
+    assert drift.lines == ["storage.size is at most 1088Mi and not 2Gi"] and drift.grows_to == 2 << 30
+    assert rules.collected_drift(larger, _claim(annotations={"kubevirt.cdi/grown-to": "2Gi"})).lines == []
+    both = rules.collected_drift({**larger, "preallocation": True}, _claim())
+    assert len(both.lines) == 2 and both.grows_to is None
+
+
+def test_a_collected_volume_has_succeeded() -> None:
+    facts = volume_facts(None, _claim())
+    assert (facts["phase"], facts["progress"], facts["collected"], facts["data_volume"]) == (
+        "Succeeded",
+        "100.0%",
+        True,
+        {},
+    )
+    assert (facts["storage_class_name"], facts["capacity"], facts["scratch"]) == ("thin", "1088Mi", None)
+    assert volume_facts(None, None)["collected"] is False and volume_facts(None, None)["phase"] is None
+    assert is_populated(None, _claim("VolumeUploadSource"))
+    assert rules.as_volume(_claim("VolumeUploadSource"))["spec"]["source"] == {"upload": {}}
+
+
+@pytest.mark.parametrize("wait_for", [None, "succeeded", "bound"])
+def test_one_that_is_collected_in_a_wait_has_got_where_it_should(wait_for: str | None) -> None:
+    """Of a volume that CDI did not fill success is no proof that its claim is bound, and the claim does not tell what filled it."""
+    assert judge(_volume(wait_for=wait_for), rules.as_volume(_claim())).state == REACHED
+
+
+def test_one_whose_claim_is_not_bound_yet_is_not_bound() -> None:
+    claim = {**_claim(None), "status": {"phase": "Pending"}}
+    assert judge(_volume(wait_for="bound"), rules.as_volume(claim)).state == WAITING

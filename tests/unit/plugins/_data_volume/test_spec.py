@@ -1,0 +1,284 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What options ask for, what has drifted, and what is said about a clone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.record import clone_facts, explain
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import spec as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+
+from tests.refused_volumes import volume
+
+
+def test_options_become_the_fields_of_cdi() -> None:
+    source = {"http": {"url": "https://x", "cert_config_map": "ca", "extra_headers": None}, "pvc": None}
+    made = rules.desired(volume(source=source, binding="immediate", preallocation=False, labels={"a": "b"}))
+    assert made["spec"] == {
+        "source": {"http": {"url": "https://x", "certConfigMap": "ca"}},
+        "storage": {"resources": {"requests": {"storage": "1Gi"}}},
+        "preallocation": False,
+    }
+    assert made["metadata"]["annotations"] == {"cdi.kubevirt.io/storage.bind.immediate.requested": "true"}
+
+
+def test_a_source_without_a_namespace_is_in_the_volumes_own() -> None:
+    made = rules.desired(
+        volume(
+            source={"pvc": {"name": "golden", "namespace": None}}, storage={"size": None, "storage_class_name": "thin"}
+        )
+    )
+    assert made["spec"]["source"] == {"pvc": {"name": "golden", "namespace": "demo"}}
+    assert made["spec"]["storage"] == {"storageClassName": "thin", "resources": {}}
+
+
+def test_what_cdi_writes_again_in_its_own_way_is_no_drift() -> None:
+    wanted = rules.desired(volume(storage={"size": "1024Mi"}))
+    stored = {
+        "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}, "accessModes": []}}
+    }
+    assert rules.spec_drift(wanted, stored) == rules.Drift([])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"preallocation": False}, "preallocation: unset on the cluster, false requested"),
+        ({"source": {"upload": {}}}, "source.blank: set on the cluster, not requested"),
+        ({"source": {"upload": {}}}, "source.upload: unset on the cluster, set requested"),
+        ({"source": {"pvc": {"name": "golden"}}}, "source.pvc.name: unset on the cluster, 'golden' requested"),
+        (
+            {"storage": {"size": "1Gi", "storage_class_name": "thin"}},
+            "storage.storage_class_name: unset on the cluster, 'thin' requested",
+        ),
+        ({"storage": {"size": "512Mi"}}, "storage.size: '1024Mi' on the cluster, '512Mi' requested"),
+        ({"storage": {"size": "3Gi"}}, "storage.size: '1Gi' on the cluster, '3Gi' requested"),
+        ({"storage": {"size": "0.3Gi"}}, "storage.size: '1Gi' on the cluster, '322122548' requested"),
+        (
+            {"storage": {"size": "1Gi", "selector": {"match_labels": {"a.b/c": "d"}}}},
+            "storage.selector.match_labels.a.b/c: unset on the cluster, 'd' requested",
+        ),
+    ],
+)
+def test_drift_names_the_field_and_both_values(options: dict[str, Any], told: str) -> None:
+    stored = rules.desired(volume())
+    assert told in rules.spec_drift(rules.desired(volume(**options)), stored).lines
+
+
+@pytest.mark.parametrize(
+    ("asked", "differs"),
+    [
+        ({"storage": {"size": "1Gi", "storage_class_name": "thin", "access_modes": ["ReadWriteOnce"]}}, ""),
+        ({"storage": {"size": "1Gi", "volume_mode": "Filesystem"}, "content_type": "kubevirt"}, ""),
+        ({"preallocation": False}, ""),
+        ({"preallocation": True}, "preallocation: unset on the cluster, true requested"),
+        (
+            {"storage": {"size": "1Gi", "storage_class_name": "niht"}},
+            "storage.storage_class_name: unset on the cluster, 'niht' requested",
+        ),
+        (
+            {"storage": {"size": "1Gi", "volume_mode": "Block"}},
+            "storage.volume_mode: unset on the cluster, 'Block' requested",
+        ),
+        ({"content_type": "archive"}, "content_type: unset on the cluster, 'archive' requested"),
+    ],
+)
+def test_to_write_down_what_cdi_has_chosen_is_no_difference(asked: dict[str, Any], differs: str) -> None:
+    """Neither is a volume deleted and made anew for it."""
+    stored = rules.desired(volume())
+    claim = _claim(**{"storage.preallocation.requested": "false"})
+    claim["spec"] = {"accessModes": ["ReadWriteOnce"], "storageClassName": "thin", "volumeMode": "Filesystem"}
+    told = rules.spec_drift(rules.without_chosen(rules.desired(volume(**asked)), stored, claim), stored).lines
+    assert told == ([differs] if differs else [])
+
+
+def test_a_field_that_is_no_longer_asked_for_is_drift() -> None:
+    stored = rules.desired(volume(preallocation=True))
+    assert rules.spec_drift(rules.desired(volume()), stored).lines == [
+        "preallocation: true on the cluster, not requested"
+    ]
+
+
+CLONE = {"spec": {"source": {"pvc": {"name": "golden"}}}}
+
+
+def _claim(**annotations: str) -> dict[str, Any]:
+    return {"metadata": {"annotations": {f"cdi.kubevirt.io/{key}": value for key, value in annotations.items()}}}
+
+
+def test_a_clones_method_is_on_its_claim() -> None:
+    facts = clone_facts(
+        CLONE,
+        _claim(cloneType="copy", cloneFallbackReason="No compatible volumesnapshotclass found", clonePhase="Succeeded"),
+    )
+    assert (facts["method"], facts["fallback"], facts["phase"]) == ("copy", True, "Succeeded")
+    assert explain(facts, None, "snapshot", "thin") == "CDI fell back to copy: No compatible volumesnapshotclass found."
+
+
+def test_the_volume_knows_the_method_when_the_claim_was_not_read() -> None:
+    assert clone_facts({**CLONE, **_claim(cloneType="snapshot")}, None)["method"] == "snapshot"
+
+
+def test_a_volume_that_is_no_clone_has_no_method_whatever_its_annotations_say() -> None:
+    assert clone_facts({"spec": {"source": {"blank": {}}}}, _claim(cloneType="copy"))["method"] is None
+    assert clone_facts(None, None)["method"] is None
+
+
+def test_a_method_that_nobody_chose_or_recorded_is_not_made_up() -> None:
+    assert explain(clone_facts(CLONE, _claim()), "copy", "copy", "thin") == "CDI has recorded no clone method."
+    forced = {**clone_facts(CLONE, _claim(cloneType="copy")), "forced": True}
+    assert explain(forced, "copy", "copy", "thin").startswith("The annotation cdi.kubevirt.io/cloneType asked for it")
+
+
+def test_a_copy_without_a_reason_is_explained_by_the_settings() -> None:
+    facts = clone_facts(CLONE, _claim(cloneType="copy"))
+    assert "cloneStrategyOverride requests copy" in explain(facts, "copy", "snapshot", "thin")
+    assert "storage profile of thin has the strategy copy" in explain(facts, None, "copy", "thin")
+    assert "now has the strategy snapshot" in explain(facts, None, "snapshot", "thin")
+
+
+@pytest.mark.parametrize(
+    ("asked", "stored", "grows_to"),
+    [
+        ({"size": "2Gi"}, {"size": "1Gi"}, 2 << 30),
+        ({"size": "1Gi"}, {"size": "2Gi"}, None),
+        ({"size": "2Gi"}, {"storage_class_name": "thin"}, None),
+        ({"size": "2Gi", "storage_class_name": "thin"}, {"storage_class_name": "thin"}, 2 << 30),
+        ({"storage_class_name": "thin"}, {"size": "2Gi", "storage_class_name": "thin"}, None),
+        ({"size": "2Gi", "volume_mode": "Block"}, {"size": "1Gi"}, None),
+        ({"size": "1024Mi"}, {"size": "1Gi"}, None),
+    ],
+)
+def test_nothing_but_a_larger_size_lets_a_volume_grow(asked: Any, stored: Any, grows_to: int | None) -> None:
+    clone = {"source": {"pvc": {"name": "golden"}}}
+    drift = rules.spec_drift(
+        rules.desired(volume(**clone, storage=asked)), rules.desired(volume(**clone, storage=stored))
+    )
+    assert drift.grows_to == grows_to
+
+
+@pytest.mark.parametrize("stored", ["0.3Gi", "322122548", "322122547200m", "314572.7999Ki"])
+@pytest.mark.parametrize("asked", ["0.3Gi", "322122548", " 0.3Gi "])
+def test_a_size_that_is_no_whole_byte_is_the_next_whole_one_on_both_sides(asked: str, stored: str) -> None:
+    wanted = rules.desired(volume(storage={"size": asked}))
+    before = {"spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": stored}}}}}
+    assert rules.spec_drift(wanted, before) == rules.Drift([])
+    # CDI lets nobody spell it anew.
+    written = rules.without_chosen(wanted, before, None)["spec"]["storage"]["resources"]["requests"]["storage"]
+    assert written == stored
+
+
+VDDK = {"url": "https://v", "uuid": "u", "backing_file": "b", "thumbprint": "t", "secret_ref": "s"}
+FIRST, SECOND = {"previous": "", "current": "one"}, {"previous": "one", "current": "two"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "lines", "restaged"),
+    [
+        ({"checkpoints": [FIRST]}, {"checkpoints": [FIRST, SECOND]}, [], True),
+        ({"checkpoints": [FIRST]}, {"checkpoints": [FIRST], "final_checkpoint": True}, [], True),
+        (
+            {"checkpoints": [FIRST], "final_checkpoint": True},
+            {"checkpoints": [FIRST], "final_checkpoint": False},
+            [],
+            True,
+        ),
+        ({"checkpoints": [FIRST]}, {"checkpoints": [FIRST], "final_checkpoint": False}, [], False),
+        ({}, {"checkpoints": [FIRST]}, [], True),
+        ({"checkpoints": [FIRST]}, {}, ["checkpoints: "], True),
+        ({"checkpoints": [FIRST]}, {"checkpoints": [SECOND], "storage": {"size": "512Mi"}}, ["storage.size: "], True),
+    ],
+)
+def test_stages_are_what_cdi_lets_change(before: Any, after: Any, lines: list[str], restaged: bool) -> None:
+    stored, wanted = (rules.desired(volume(source={"vddk": VDDK}, **options)) for options in (before, after))
+    found = rules.spec_drift(wanted, stored).lines
+    assert [line.partition(" ")[0] + " " for line in found] == lines
+    assert rules.changes_stages(wanted, stored) is restaged
+
+
+def test_stages_of_a_source_that_has_none_do_not_change() -> None:
+    stored, wanted = (rules.desired(volume(checkpoints=stages)) for stages in ([FIRST], [FIRST, SECOND]))
+    assert rules.spec_drift(wanted, stored).lines
+
+
+def test_drift_of_headers_does_not_show_them() -> None:
+    stored, wanted = (
+        rules.desired(volume(source={"http": {"url": "http://x", "extra_headers": [f"Authorization: {word}"]}}))
+        for word in ("first", "second")
+    )
+    assert rules.spec_drift(wanted, stored).lines == ["source.http.extra_headers differs"]
+
+
+def test_drift_of_urls_does_not_show_their_secrets() -> None:
+    stored, wanted, other = (
+        rules.desired(volume(source={"http": {"url": f"https://user:{word}@host/{name}?X-Amz-Signature={word}"}}))
+        for word, name in (("s3cret", "a.img"), ("s3c@ret", "a.img"), ("s3cret", "b.img"))
+    )
+    url = "source.http.url: 'https://***@host/a.img?***' on the cluster, 'https://***@host"
+    assert rules.spec_drift(wanted, stored).lines == [f"{url}/a.img?*** (redacted parts differ)' requested"]
+    assert rules.spec_drift(other, stored).lines == [f"{url}/b.img?***' requested"]
+    assert not rules.spec_drift(stored, stored).lines
+
+
+def test_labels_and_annotations_are_texts() -> None:
+    made = rules.desired(volume(labels={"on": True, "level": 3}, annotations={"ratio": 0.5, "off": False}))
+    assert made["metadata"]["labels"] == {"on": "true", "level": "3"}
+    assert made["metadata"]["annotations"] == {"ratio": "0.5", "off": "false"}
+
+
+def _existing(**changes: Any) -> dict[str, Any]:
+    spec = {"storageClassName": "thin", "volumeMode": "Filesystem", "resources": {"requests": {"storage": "2Gi"}}}
+    return {"metadata": {"name": "disk", **changes.pop("metadata", {})}, "spec": {**spec, **changes}}
+
+
+def _owned_by(kind: str) -> dict[str, Any]:
+    return {"ownerReferences": [{"kind": kind, "name": "disk", "controller": True}]}
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        (_existing(), False),
+        (_existing(metadata={"deletionTimestamp": "now"}), True),
+        (_existing(metadata=_owned_by("DataVolume")), True),
+        (_existing(metadata=_owned_by("StatefulSet")), False),
+    ],
+)
+def test_what_a_deleted_volume_leaves_goes_by_itself(claim: Any, expected: bool) -> None:
+    assert rules.is_terminating(claim) is expected
+
+
+def test_a_claim_is_taken_only_when_that_is_said_in_words() -> None:
+    with pytest.raises(CdiError, match="a PersistentVolumeClaim of its name exists; set adopt_claim=true"):
+        rules.refuse_claim(volume(), _existing())
+    rules.refuse_claim(volume(adopt_claim=True), _existing())
+    backup = {"annotations": {rules.POPULATED_FOR: "disk"}}
+    rules.refuse_claim(volume(), _existing(metadata=backup))
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"size": "3Gi"}, "storage.size: '2Gi' on the claim, '3Gi' requested"),
+        (
+            {"size": "1Gi", "storage_class_name": "fast"},
+            "storage.storage_class_name: 'thin' on the claim, 'fast' requested",
+        ),
+        (
+            {"size": "2048Mi", "volume_mode": "Block"},
+            "storage.volume_mode: 'Filesystem' on the claim, 'Block' requested",
+        ),
+    ],
+)
+def test_a_claim_that_is_another_is_not_taken(asked: Any, told: str) -> None:
+    with pytest.raises(CdiError, match=f"cannot adopt the claim of its name: {told}; request what the claim has"):
+        rules.refuse_claim(volume(adopt_claim=True, storage=asked), _existing())
+
+
+def test_adoption_is_said_to_cdi_in_its_own_word() -> None:
+    made = rules.desired(volume(adopt_claim=True, labels={"a": "b"}))
+    assert made["metadata"]["annotations"] == {"cdi.kubevirt.io/allowClaimAdoption": "true"}

@@ -1,0 +1,372 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whose fault it is that a volume does not get on: the image's server, a user of the source, or other volumes that are stuck, too."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import diagnose as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.evidence import Evidence
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import FAILED, WAITING
+
+from tests.unit.plugins._diagnosis import objects as bed
+
+HTTP = "Unable to connect to http data source: expected status code 200, got {0}. Status: {0} Something"
+REGISTRY = "Unable to process data: Failed to read registry image: pinging container registry: received unexpected HTTP status: {0} Something"
+ASKED = "I1129 07:52:46.378431       1 importer.go:108] Starting importer\nI1129 07:52:46.378533       1 importer.go:183] begin import process\n"
+CUT = "Unable to process data: Unable to transfer source data to scratch space: failed to pull image: unexpected EOF"
+
+
+def ago(seconds: float) -> str:
+    return f"{datetime.now(timezone.utc) - timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.parametrize("text", [HTTP, REGISTRY, "googleapi: got HTTP response code {0} with body"])
+@pytest.mark.parametrize(
+    ("status", "cause", "restarts"),
+    [
+        (400, "source_refused", 0),
+        (405, "source_refused", 0),
+        (410, "source_refused", 0),
+        (418, "source_refused", 0),
+        (408, "source_server_failed", 1),
+        (429, "source_server_failed", 1),
+        (500, "source_server_failed", 1),
+        (502, "source_server_failed", 1),
+        (503, "source_server_failed", 1),
+        (504, "source_server_failed", 1),
+    ],
+)
+def test_the_status_of_the_images_server_is_its_fault(text: str, status: int, cause: str, restarts: int) -> None:
+    """Of a server that may recover the second attempt counts, which CDI makes at once."""
+    running = {"reason": "Error", "message": text.format(status)}
+    if restarts:
+        assert rules.judge(bed.volume(), bed.stored("ImportInProgress", 0, Running=running)).state == WAITING
+    stored = bed.stored("ImportInProgress", restarts, Running=running)
+    found = rules.explain(stored)
+    assert found["cause"] == cause and str(status) in found["message"] and "the image's server" in found["remedy"]
+    assert rules.judge(bed.volume(), stored)[::2] == (FAILED, 0)
+
+
+@pytest.mark.parametrize(
+    "said", [CUT, "read tcp 10.0.0.1:1->10.0.0.2:80: read: connection reset by peer", "http2: server sent GOAWAY"]
+)
+def test_an_answer_that_is_cut_twice_makes_no_progress(said: str) -> None:
+    running = {"reason": "ImagePullFailed", "message": said}
+    assert rules.judge(bed.volume(), bed.stored("ImportInProgress", 0, Running=running)).state == WAITING
+    stored = bed.stored("ImportInProgress", 1, Running=running)
+    found = rules.explain(stored, still=12.3)
+    assert found["cause"] == "transfer_broken"
+    assert found["message"] == f"no progress since 12 s and 1 restart, last error: ImagePullFailed: {said}"
+    assert "wait_timeout" not in found["remedy"]
+    assert rules.judge(bed.volume(), stored)[::2] == (FAILED, 0)
+    assert rules.explain(bed.stored("ImportInProgress", 4, Running=running), still=60)["message"].count("restart") == 1
+
+
+def importing(**running: str) -> dict[str, Any]:
+    stored = bed.stored(
+        "ImportInProgress", Bound=bed.PENDING, Running={"status": "True", "reason": "Pod is running", **running}
+    )
+    return {**stored, "spec": {"source": {"http": {"url": "http://server/disk"}}}}
+
+
+def worker(seconds: float, log: str = ASKED, **last: Any) -> Evidence:
+    """A pod whose container runs for so long."""
+    state = {"state": {"running": {"startedAt": ago(seconds)}}, **last}
+    around = bed.around(pod={"phase": "Running", "containerStatuses": [state]})
+    around.logs = {bed.POD: log}
+    return around
+
+
+@pytest.mark.parametrize(
+    ("seconds", "log", "progress", "silent"),
+    [
+        (20, ASKED, "N/A", True),
+        (5, ASKED, "N/A", False),
+        (20, ASKED, "3.00%", False),
+        (
+            20,
+            f"{ASKED}I1129 07:53:06.013511       1 data-processor.go:260] New phase: ValidatePreScratch\n",
+            "N/A",
+            False,
+        ),
+        (20, "", "N/A", False),
+    ],
+)
+def test_an_importer_that_gets_no_answer_is_told_from_one_that_works(
+    seconds: float, log: str, progress: str, silent: bool
+) -> None:
+    stored, around = importing(), worker(seconds, log)
+    stored["status"]["progress"] = progress
+    assert bed.cause(stored, around) == ("source_silent" if silent else None)
+    assert rules.judge(bed.volume(), stored, around).state == (FAILED if silent else WAITING)
+    if silent:
+        found = rules.explain(stored, around, still=21)
+        assert (
+            found["message"].startswith("no progress since 2")
+            and "curl --location" in found["remedy"]
+            and "wait_timeout" not in found["remedy"]
+        )
+
+
+def test_only_the_log_of_a_worker_that_seems_to_do_nothing_is_asked_for() -> None:
+    assert len(rules.may_be_silent(importing(), worker(20))) == 1
+    assert not rules.may_be_silent(importing(), worker(5))
+    blank = {**importing(), "spec": {"source": {"blank": {}}}}
+    assert not rules.may_be_silent(blank, worker(20))
+    moving = importing()
+    moving["status"]["progress"] = "3.00%"
+    assert not rules.may_be_silent(moving, worker(20))
+
+
+@pytest.mark.parametrize(("seconds", "cause"), [(26, "source_silent"), (1, "worker_out_of_memory")])
+def test_a_redirect_loop_ends_when_the_memory_is_full(seconds: float, cause: str) -> None:
+    """CDI's importer follows redirects without end, and keeps them all."""
+    stored = importing(status="False", reason="OOMKilled", message=ASKED)
+    ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": ago(seconds + 2), "finishedAt": ago(2)}
+    around = bed.around(pod={"phase": "Running", "containerStatuses": [{"state": {"terminated": ended}}]})
+    assert bed.cause(stored, around) == cause
+
+
+def test_what_does_not_progress_is_not_told_to_wait_longer() -> None:
+    stored = bed.stored("ImportInProgress", 2, Running={"status": "True", "reason": "Pod is running"})
+    around = worker(3, "", lastState={"terminated": {"exitCode": 1, "reason": "Error", "message": "exit status 1"}})
+    found = rules.explain(stored, around, late=True, still=31)
+    assert found["cause"] == "no_progress" and "wait_timeout" in found["remedy"] and "does not help" in found["remedy"]
+    assert found["message"] == "no progress since 31 s and 2 restarts, progress N/A, last error: Error: exit status 1"
+    stored["status"]["progress"] = "41.2%"
+    found = rules.explain(stored, around, late=True, still=2)
+    assert (found["cause"], found["message"]) == ("unfinished", "CDI is still at work, progress 41.2%")
+    assert rules.explain(bed.stored("UploadReady"), late=True, still=31)["cause"] == "waiting_for_upload"
+
+
+IN_USE = "pod demo/user using PersistentVolumeClaim golden"
+
+
+def user(phase: str = "Running", machine: str = "", *, name: str = "user", reads: bool = False) -> dict[str, Any]:
+    mount = {"name": "disk", "mountPath": "/disk", **({"readOnly": True} if reads else {})}
+    owners = [{"kind": "VirtualMachineInstance", "name": machine, "controller": True}] if machine else []
+    return {
+        "metadata": {"name": name, "namespace": "demo", "ownerReferences": owners},
+        "spec": {
+            "containers": [{"volumeMounts": [mount]}],
+            "volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": "golden"}}],
+        },
+        "status": {"phase": phase},
+    }
+
+
+def detection() -> dict[str, Any]:
+    """CDI's pod that finds out how large the disk in a source is (makeSizeDetectionPodSpec, pvc-clone-controller.go, v1.65.0)."""
+    pod = user(name="size-detection-golden")
+    pod["metadata"]["labels"] = {"app": "containerized-data-importer", "cdi.kubevirt.io": "importer"}
+    return pod
+
+
+@pytest.mark.parametrize(
+    "running",
+    [
+        {"status": "True", "reason": "Pod is running"},
+        {"status": "True", "reason": "Populator is running"},
+        {"status": "False"},
+    ],
+)
+@pytest.mark.parametrize(
+    ("users", "told"),
+    [
+        ({}, IN_USE),
+        (
+            {"demo": [user()]},
+            "the source claim 'demo/golden' is in use by pod demo/user, and CDI waits until it is not",
+        ),
+        ({"demo": [user(machine="vm")]}, "is in use by VirtualMachineInstance demo/vm (pod demo/user)"),
+        (
+            {"demo": [user(name="reader", reads=True), user()]},
+            "the source claim 'demo/golden' is in use by pod demo/user, and CDI waits",
+        ),
+        ({"demo": [user(name="reader", reads=True)]}, None),
+        ({"demo": [detection()]}, None),
+        ({"demo": [detection(), user()]}, "is in use by pod demo/user, and CDI waits"),
+        ({"demo": [user("Succeeded")]}, None),
+        ({"demo": []}, None),
+    ],
+)
+def test_a_clone_waits_for_the_pods_that_use_its_source(
+    running: dict[str, str], users: dict[str, Any], told: str | None
+) -> None:
+    """A copy has a pod that runs already: the upload server of its target."""
+    stored = bed.stored("CloneInProgress", Bound=bed.PENDING, Running=running)
+    around = bed.around(bed.event(bed.CLAIM, "CloneSourceInUse", IN_USE))
+    around.users = users
+    verdict = rules.judge(bed.volume(), stored, around)
+    assert bed.cause(stored, around) == ("clone_source_in_use" if told else bed.cause(stored, bed.around()))
+    if told:
+        assert verdict.state == FAILED and told in verdict.reason and "snapshot" in verdict.reason
+    else:
+        assert "in use" not in verdict.reason
+
+
+def test_a_copy_that_has_begun_has_no_user_before_it() -> None:
+    stored = bed.stored("CloneInProgress", Running={"status": "True", "reason": "Pod is running"})
+    stored["status"]["progress"] = "12.0%"
+    assert bed.cause(stored, bed.around(bed.event(bed.CLAIM, "CloneSourceInUse", IN_USE))) is None
+
+
+def pod_of_others(
+    phase: str, labels: dict[str, str] | None = None, seconds: float = 20, scheduled: bool = True, **container: Any
+) -> dict[str, Any]:
+    pod = bed.item(bed.SCRATCH, bed.OTHER)
+    pod["metadata"]["labels"] = labels or {}
+    conditions = [{"type": "PodScheduled", "status": str(scheduled)}]
+    pod["status"] = {
+        "phase": phase,
+        "startTime": ago(seconds),
+        "conditions": conditions,
+        "containerStatuses": [container] if container else [],
+    }
+    return pod
+
+
+def claim_of_others(seconds: float, **noted: str) -> dict[str, Any]:
+    claim = bed.item(bed.OTHER, "x")
+    claim["metadata"].update(creationTimestamp=ago(seconds), annotations=noted)
+    return claim
+
+
+RUNNING = {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}, "restartCount": 0}
+UPLOAD_SERVER = {"cdi.kubevirt.io": "cdi-upload-server"}
+REFUSED = {"cdi.kubevirt.io/storage.condition.running.reason": "ErrExceededQuota"}
+SENT = {"kubevirt.cdi/upload-sha256": "a"}
+
+
+@pytest.mark.parametrize(
+    ("others", "works"),
+    [
+        (lambda: ([], []), False),
+        (lambda: ([pod_of_others("Running", **RUNNING)], []), True),
+        (lambda: ([pod_of_others("Succeeded")], []), True),
+        (lambda: ([pod_of_others("Failed")], []), False),
+        (
+            lambda: ([pod_of_others("Running", state={"waiting": {"reason": "CrashLoopBackOff"}}, restartCount=2)], []),
+            False,
+        ),
+        (lambda: ([pod_of_others("Running", state={"terminated": {"exitCode": 1}}, restartCount=0)], []), False),
+        (lambda: ([pod_of_others("Running", state={"terminated": {"exitCode": 0}}, restartCount=0)], []), True),
+        (lambda: ([pod_of_others("Running", state={"running": {"startedAt": ago(1)}}, restartCount=2)], []), False),
+        (lambda: ([pod_of_others("Running", state={"running": {"startedAt": ago(30)}}, restartCount=1)], []), True),
+        (lambda: ([pod_of_others("Running", UPLOAD_SERVER, **RUNNING)], [claim_of_others(60)]), False),
+        (lambda: ([pod_of_others("Running", UPLOAD_SERVER, **RUNNING)], [claim_of_others(60, **SENT)]), True),
+        (
+            lambda: (
+                [pod_of_others("Running", UPLOAD_SERVER, **RUNNING)],
+                [claim_of_others(60, **{"cdi.kubevirt.io/cloneType": "copy"})],
+            ),
+            True,
+        ),
+        (lambda: ([pod_of_others("Pending", seconds=3, state={"waiting": {"reason": "ContainerCreating"}})], []), True),
+        (
+            lambda: ([pod_of_others("Pending", seconds=60, state={"waiting": {"reason": "ContainerCreating"}})], []),
+            False,
+        ),
+        (lambda: ([pod_of_others("Pending", seconds=3, state={"waiting": {"reason": "ImagePullBackOff"}})], []), False),
+        (lambda: ([pod_of_others("Pending", seconds=3, scheduled=False)], []), False),
+        (lambda: ([], [claim_of_others(2)]), True),
+        (lambda: ([], [claim_of_others(30)]), False),
+        (lambda: ([], [claim_of_others(2, **REFUSED)]), False),
+    ],
+)
+@pytest.mark.parametrize(
+    ("reason", "said", "cause"),
+    [
+        (
+            "ErrCreatingPVCPrime",
+            "forbidden: exceeded quota: q, requested: requests.storage=1Gi, used: requests.storage=9Gi, limited: requests.storage=9Gi",
+            "quota_exceeded",
+        ),
+        ("ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool", "storage_full"),
+    ],
+)
+def test_what_others_do_not_give_back_is_not_waited_for(
+    others: Any, works: bool, reason: str, said: str, cause: str
+) -> None:
+    stored = bed.stored("Pending", Bound=bed.PENDING)
+    pods, claims = others()  # Now, as their age counts.
+    own = [bed.item(bed.CLAIM, bed.VOLUME, "DataVolume"), bed.item(bed.PRIME, bed.CLAIM)]
+    around = Evidence([bed.event(bed.CLAIM, reason, said)], pods, [*own, *claims])
+    assert bed.cause(stored, around) == cause
+    assert rules.judge(bed.volume(), stored, around).state == (WAITING if works else FAILED)
+
+
+def test_others_that_have_warnings_do_not_work() -> None:
+    stored = bed.stored("Pending", Bound=bed.PENDING)
+    full = "rpc error: code = ResourceExhausted desc = no space left in the pool"
+    young = claim_of_others(1)
+    said = [bed.event(bed.PRIME, "ProvisioningFailed", full), bed.event(bed.OTHER, "ProvisioningFailed", full)]
+    assert rules.judge(bed.volume(), stored, bed.around(*said, others=[young])).state == FAILED
+    # This is said of every claim.
+    noise = bed.event(
+        bed.OTHER, "ProvisioningFailed", "Error saving claim: the object has been modified; please try again"
+    )
+    assert rules.judge(bed.volume(), stored, bed.around(said[0], noise, others=[young])).state == WAITING
+
+
+def test_a_copy_that_waits_for_its_source_does_not_work() -> None:
+    stored = bed.stored("Pending", Bound=bed.PENDING)
+    full = bed.event(
+        bed.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool"
+    )
+    server, target = (
+        pod_of_others("Running", UPLOAD_SERVER, **RUNNING),
+        claim_of_others(60, **{"cdi.kubevirt.io/cloneType": "copy"}),
+    )
+    own = [bed.item(bed.CLAIM, bed.VOLUME, "DataVolume"), bed.item(bed.PRIME, bed.CLAIM)]
+    assert rules.judge(bed.volume(), stored, Evidence([full], [server], [*own, target])).state == WAITING
+    in_use = bed.event(bed.OTHER, "CloneSourceInUse", IN_USE)
+    assert rules.judge(bed.volume(), stored, Evidence([full, in_use], [server], [*own, target])).state == FAILED
+
+
+@pytest.mark.parametrize(("size", "state"), [("100Ti", FAILED), ("2Gi", WAITING)])
+def test_what_others_give_back_has_to_be_worth_the_wait(size: str, state: str) -> None:
+    stored = bed.stored("Pending", Bound=bed.PENDING)
+    full = bed.event(
+        bed.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool"
+    )
+    own = [
+        bed.item(bed.CLAIM, bed.VOLUME, "DataVolume"),
+        bed.item(bed.PRIME, bed.CLAIM, resources={"requests": {"storage": size}}),
+    ]
+    target = claim_of_others(60)
+    target["spec"]["resources"] = {"requests": {"storage": "1Gi"}}
+    around = Evidence([full], [pod_of_others("Running", **RUNNING)], [*own, target])
+    assert rules.judge(bed.volume(), stored, around).state == state
+
+
+def test_what_can_never_fit_does_not_wait_for_others() -> None:
+    stored = bed.stored("Pending", Bound=bed.PENDING)
+    never = "forbidden: exceeded quota: q, requested: requests.storage=9Gi, used: requests.storage=0, limited: requests.storage=1Gi"
+    around = bed.around(bed.event(bed.CLAIM, "ErrCreatingPVCPrime", never))
+    around.helpers[bed.SCRATCH] = "pod", pod_of_others("Running", **RUNNING)
+    assert rules.judge(bed.volume(), stored, around)[::2] == (FAILED, 0)
+
+
+@pytest.mark.parametrize(
+    ("drivers", "provisioner", "cause"),
+    [
+        ({"other"}, "gone.csi", "provisioner_missing"),
+        ({"gone.csi"}, "gone.csi", "claim_pending"),
+        (None, "gone.csi", "claim_pending"),
+        (set(), "kubernetes.io/no-provisioner", "claim_pending"),
+    ],
+)
+def test_a_class_without_its_driver_is_named(drivers: set[str] | None, provisioner: str, cause: str) -> None:
+    stored, around = bed.stored("ImportScheduled", Bound=bed.PENDING), bed.around()
+    around.classes = [{"metadata": {"name": "thin"}, "provisioner": provisioner}]
+    around.drivers = drivers
+    found = rules.explain(stored, around)
+    assert found["cause"] == cause
+    assert rules.judge(bed.volume(), stored, around).state == (FAILED if cause == "provisioner_missing" else WAITING)
+    assert ("has no storage driver 'gone.csi'" in found["message"]) == (cause == "provisioner_missing")

@@ -1,0 +1,92 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a path may name beside a file."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image.file import FileIdentity
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image.formats import inspect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+
+from tests.image_files import MIB, RAW, run
+
+
+def test_a_block_device_is_as_large_as_it_is(folder: Path) -> None:
+    (folder / "backing").write_bytes(RAW.ljust(4 * MIB))
+    device = run("losetup", "--show", "-f", folder / "backing").decode().strip()
+    try:
+        image, identity = inspect(device), FileIdentity.of(device)
+        assert (image.format, image.virtual_size, image.file_size) == ("raw", 4 * MIB, 4 * MIB)
+        assert identity.size == 4 * MIB and identity.is_device
+    finally:
+        run("losetup", "-d", device)
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> Iterator[dict[str, str]]:
+    os.mkfifo(tmp_path / "pipe")
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket"))
+        os.symlink(tmp_path / "pipe", tmp_path / "link")
+        yield {
+            "pipe": f"{tmp_path}/pipe",
+            "link": f"{tmp_path}/link",
+            "socket": f"{tmp_path}/socket",
+            "directory": str(tmp_path),
+            "zero": "/dev/zero",
+            "null": "/dev/null",
+        }
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("pipe", "a pipe"),
+        ("link", "a pipe"),
+        ("socket", "a socket"),
+        ("directory", "a directory"),
+        ("zero", "a character device"),
+        ("null", "a character device"),
+    ],
+)
+def test_what_is_neither_file_nor_block_device_is_refused_at_once(others: dict[str, str], name: str, what: str) -> None:
+    for read in (inspect, FileIdentity.of):
+        with pytest.raises(
+            CdiError, match=f"{others[name]} is {what}, which cannot be uploaded; give a file or a block device"
+        ):
+            read(others[name])
+
+
+def test_a_pipe_is_not_waited_for_although_it_came_in_the_place_of_a_file(
+    others: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    regular = os.stat(__file__)
+    monkeypatch.setattr(os, "stat", lambda *_arguments, **_options: regular)
+    assert stat.S_ISREG(os.stat(others["pipe"]).st_mode)
+    with pytest.raises(CdiError, match="is a pipe"):
+        inspect(others["pipe"])
+
+
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/nowhere/disk.img", "File /nowhere/disk.img was not found on the host that runs the task .*; check path"),
+        ("https://example.com/disk.img", "for a URL use module data_volume with source.http"),
+        ("/etc/hostname/x", "Cannot read /etc/hostname/x on the host that runs the task .*Not a directory"),
+        ("/" + "x" * 300, "File name too long"),
+    ],
+)
+def test_a_file_that_cannot_be_opened_is_named_with_its_host(path: str, named: str) -> None:
+    with pytest.raises(CdiError, match=named):
+        inspect(path)
+
+
+# Never a traceback

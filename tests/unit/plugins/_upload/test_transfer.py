@@ -1,0 +1,197 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A file sent over TLS to somebody who answers early, late or in pieces, and a file that does not stay as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image.file import FileIdentity
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import (
+    Answer,
+    FileChanged,
+    Route,
+    SourceFile,
+    _by_url,
+    _unchanged,
+    send,
+)
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import TlsStream
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+NAME = "cdi-uploadproxy.cdi.svc"
+Server = Callable[[Callable[[ssl.SSLSocket], None]], Route]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = tmp_path_factory.mktemp("tls") / "server.pem"
+    path.write_bytes(private + made.public_bytes(pem))
+    return path
+
+
+@pytest.fixture
+def server(certificate: Path) -> Server:
+    """A route to a server that does what it is told with the one connection that it takes."""
+
+    def start(serve: Callable[[ssl.SSLSocket], None]) -> Route:
+        ours, theirs = socket.socketpair()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+
+        def run() -> None:
+            with context.wrap_socket(theirs, server_side=True) as stream:
+                serve(stream)
+
+        threading.Thread(target=run, daemon=True).start()
+        trusted = ssl.create_default_context(cafile=str(certificate))
+        return Route("url", NAME, lambda: TlsStream(ours, trusted, NAME))
+
+    return start
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "disk.raw"
+    path.write_bytes(os.urandom(600_000))
+    return path
+
+
+def _source(file: Path) -> SourceFile:
+    """The file as it is now, all of it to be sent."""
+    return SourceFile(
+        str(file), FileIdentity.of(str(file)), hashlib.sha256(file.read_bytes()).hexdigest(), file.stat().st_size
+    )
+
+
+def _take(stream: ssl.SSLSocket, length: int) -> bytes:
+    """A request with a body of this length."""
+    data = b""
+    while len(data) < data.find(b"\r\n\r\n") + 4 + length or b"\r\n\r\n" not in data:
+        data += stream.recv(65536)
+    return data
+
+
+def test_a_file_arrives_as_it_is_and_is_answered(server: Server, file: Path) -> None:
+    taken = []
+
+    def serve(stream: ssl.SSLSocket) -> None:
+        taken.append(_take(stream, 600_000))
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    sent: list[int] = []
+    assert send(server(serve), "token", _source(file), 10, sent.append) == Answer(200, "")
+    head, _empty, body = taken[0].partition(b"\r\n\r\n")
+    assert body == file.read_bytes() and b"Authorization: Bearer token" in head and b"Content-Length: 600000" in head
+    assert sent[-1] == 600_000 and sent == sorted(sent)
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_an_answer_that_ends_the_connection_is_read_to_its_end(server: Server, file: Path, version: str) -> None:
+    """An Ingress that takes no body of this size answers so."""
+
+    def serve(stream: ssl.SSLSocket) -> None:
+        _take(stream, 600_000)
+        stream.sendall(f"{version} 413 Too Large\r\nConnection: close\r\n\r\n".encode())
+        time.sleep(0.05)
+        stream.sendall(b"<p>Too&nbsp;large</p>\n")
+
+    answer = send(server(serve), "token", _source(file), 10, lambda _sent: None)
+    assert answer == Answer(413, "<p>Too large</p>")
+
+
+def test_a_server_is_given_the_time_that_the_user_gives_to_write_what_it_was_sent(server: Server, file: Path) -> None:
+    """It answers when all is on the disk."""
+
+    def serve(stream: ssl.SSLSocket) -> None:
+        _take(stream, 600_000)
+        time.sleep(0.5)
+        with contextlib.suppress(OSError):
+            stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    def answer(patience: float) -> Answer:
+        return send(server(serve), "token", _source(file), patience, lambda _sent: None)
+
+    assert answer(0.2) == Answer(0, "no byte moved for 0.2 s")
+    assert answer(5) == Answer(200, "")
+
+
+def test_a_server_that_goes_away_has_given_no_answer(server: Server, file: Path) -> None:
+    answer = send(server(lambda stream: stream.recv(100) and None), "t", _source(file), 10, lambda _sent: None)
+    assert answer.status == 0 and answer.text
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_of_a_file_that_has_changed_the_end_is_kept(server: Server, file: Path, when: str) -> None:
+    taken = []
+
+    def serve(stream: ssl.SSLSocket) -> None:
+        while data := stream.recv(65536):
+            taken.append(data)
+
+    def change(_sent: int = 0) -> None:
+        with file.open("r+b") as opened:
+            opened.write(b"!")
+
+    source = _source(file)
+    if when == "before":
+        time.sleep(0.02)  # A tick of the file system's clock.
+        change()
+    with pytest.raises(FileChanged, match="changed during the upload, which was aborted"):
+        send(server(serve), "token", source, 10, change)
+    assert sum(map(len, taken)) < (600_000 if when == "meanwhile" else 1000)
+
+
+def test_a_file_that_cannot_be_read_any_more_is_no_broken_connection(file: Path) -> None:
+    with file.open("ab", buffering=0) as opened, pytest.raises(CdiError, match=f"{file} can no longer be read"):
+        next(_unchanged(opened, _source(file)))
+
+
+def test_a_port_that_is_none_is_named_before_anything_is_sent() -> None:
+    with pytest.raises(CdiError, match="upload_proxy_url is https://host:abc; correct it: "):
+        _by_url("url", "https://host:abc", None, "", NAME)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://host", "/v1beta1/upload-async"),
+        ("host:31001/", "/v1beta1/upload-async"),
+        ("https://host/cdi/", "/cdi/v1beta1/upload-async"),
+        ("https://host/v1beta1/upload-async", "/v1beta1/upload-async"),
+    ],
+)
+def test_a_path_of_the_url_is_kept(certificate: Path, url: str, path: str) -> None:
+    assert _by_url("url", url, None, certificate.read_text(), NAME).path == path
+
+
+@pytest.mark.parametrize("url", ["http://ann:s3cret@host?s3cret", "ann:s3cret@host:abc?s3cret"])
+def test_a_url_that_cannot_be_used_is_named_without_its_secrets(url: str) -> None:
+    with pytest.raises(CdiError, match=r"upload_proxy_url is (http://)?\*\*\*@host(:abc)?\?\*\*\*; ") as raised:
+        _by_url("url", url, None, "", NAME)
+    assert "s3cret" not in str(raised.value)
