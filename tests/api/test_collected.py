@@ -19,7 +19,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     PERSISTENT_VOLUME_CLAIM,
 )
 
-from tests.api.conftest import SetStatus, body
+from tests.api.objects import SetStatus, body
 from tests.modules import RunModule
 from tests.wire import Wire
 
