@@ -19,7 +19,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 from kubernetes import client
 
-from tests.api.conftest import SetStatus
+from tests.api.objects import SetStatus, fetch
 from tests.modules import RunModule, official_client
 
 SOURCE: dict[str, Any] = {"name": "golden", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
@@ -114,7 +114,7 @@ def test_clone_that_cannot_grow_is_not_deleted_without_its_method(
     larger = {**CLONE, "storage": {"size": "2Gi"}, "on_drift": "recreate"}
     result = module("data_volume", namespace=namespace, **larger).result
     assert result["failed"] and "has no predictable clone method, and require_clone_method is snapshot" in result["msg"]
-    kept = connection.get(DATA_VOLUME, "clone", namespace)
+    kept = fetch(connection, DATA_VOLUME, "clone", namespace)
     assert kept["metadata"]["uid"] == cloned["metadata"]["uid"] and not kept["metadata"].get("deletionTimestamp")
 
 
