@@ -169,7 +169,7 @@ def test_s12_block_only_class_causes_a_warning_and_a_pending_claim(evidence: Evi
 
 def test_s13_claim_without_a_class_waits_for_a_matching_volume(evidence: Evidence) -> None:
     assert any("wait for a PersistentVolume that fits" in warning for warning in evidence.warnings["classless"])
-    assert evidence.pending["failed"] and "names no storage class, and none is the default" in evidence.pending["msg"]
+    assert evidence.pending["failed"] and "has no storage class, and no class is the default" in evidence.pending["msg"]
     assert evidence.filled["phase"] == "Succeeded" and evidence.classes["classless"] in (None, "")
 
 

@@ -68,11 +68,11 @@ def test_the_default_class_is_marked_and_a_missing_one_named_with_its_option() -
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({}, "no storage.storage_class_name is given, and no storage class is the default; name one of: plain"),
+        ({}, "storage.storage_class_name is not set, and no storage class is the default; name one of: plain"),
         ({"content_type": "archive", "source": {"upload": {}}}, "and no storage class is the default"),
         (
             {"storage": {"size": "1Gi", "storage_class_name": ""}},
-            "leave the option out and make a class the default, or name one of: plain",
+            "omit the option and make a class the default, or name one of: plain",
         ),
         ({"storage": {"size": "1Gi", "storage_class_name": "plain"}}, ""),
         ({"storage": {"size": "1Gi", "storage_class_name": "", "volume_name": "pv"}}, ""),
@@ -179,7 +179,7 @@ REFUSALS = [
     (
         'persistentvolumeclaims "disk" is forbidden: maximum storage usage per PersistentVolumeClaim is 64Mi, but request is 111149056',
         403,
-        "by a LimitRange: maximum storage usage per PersistentVolumeClaim is 64Mi, but request is 111149056; ask for storage.size=60Mi at most",
+        "by a LimitRange: maximum storage usage per PersistentVolumeClaim is 64Mi, but request is 111149056; request at most storage.size=60Mi",
     ),
     (
         'persistentvolumeclaims "disk" is forbidden: maximum storage usage per PersistentVolumeClaim is 1Mi, but request is 111149056',
