@@ -64,7 +64,7 @@ def test_what_will_keep_a_volume_from_its_scratch_space_is_warned_of_once(
     warnings = [text for text in ran.warnings if "scratch" in text]
     assert len(warnings) == 2 and all(f"DataVolume {namespace}/disk-0 needs scratch space" in text for text in warnings)
     assert "scratchSpaceStorageClass typo" in warnings[0] and "uses block-only" in warnings[0]
-    assert "StorageClass block-only cannot do" in warnings[1]
+    assert "StorageClass block-only does not support" in warnings[1]
     assert sorted(_asked(wire)) == [
         "cdis",
         "config",

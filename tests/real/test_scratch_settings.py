@@ -160,7 +160,7 @@ def test_s10_misspelled_class_is_refused_and_warned_about(evidence: Evidence) ->
 
 
 def test_s12_block_only_class_causes_a_warning_and_a_pending_claim(evidence: Evidence) -> None:
-    assert any("StorageClass block-only cannot do" in warning for warning in evidence.warnings["stuck"])
+    assert any("StorageClass block-only does not support" in warning for warning in evidence.warnings["stuck"])
     claim = evidence.stuck["claim"]
     assert (claim["spec"]["storageClassName"], claim["spec"]["volumeMode"]) == ("block-only", "Filesystem")
     assert claim["status"]["phase"] == "Pending" and evidence.stuck["facts"]["phase"] != "Succeeded"
