@@ -20,7 +20,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     STORAGE_CLASS,
 )
 
-from tests.api.conftest import body, fetch
+from tests.api.objects import body, fetch
 from tests.modules import RunModule
 from tests.wire import Wire
 
@@ -40,7 +40,7 @@ def _spec(cdi: Connection) -> dict[str, Any]:
 
 
 def test_each_field_of_the_configuration_has_an_option(no_cdi: Connection) -> None:
-    definition = no_cdi.get(CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
+    definition = fetch(no_cdi, CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
     (schema,) = [
         version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["config"]
         for version in definition["spec"]["versions"]
@@ -103,7 +103,7 @@ def test_change_takes_one_write(wire: Wire, module: RunModule, cdi: Connection) 
 
 
 def test_each_setting_can_be_set_and_removed(module: RunModule, cdi: Connection, storage_class: str) -> None:
-    given = {
+    given: dict[str, Any] = {
         "feature_gates": ["A", "B"],
         "filesystem_overhead": {"global": "0.1"},
         "image_pull_secrets": ["a"],

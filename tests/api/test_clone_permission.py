@@ -13,7 +13,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CLUSTER_ROLE, ROLE, ROLE_BINDING
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_permission import CLONE_SOURCER
 
-from tests.api.conftest import ADMIN, fetch
+from tests.api.objects import ADMIN, fetch
 from tests.modules import RunModule
 from tests.wire import Wire
 

@@ -17,7 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
 from kubernetes import client
 
-from tests.api.conftest import LIMITED, SetStatus, body, fetch, owner_reference
+from tests.api.objects import LIMITED, SetStatus, body, fetch, owner_reference
 from tests.modules import official_client
 from tests.wire import Wire
 
@@ -41,15 +41,20 @@ def cdi(direct: Connection) -> Iterator[None]:
 
 
 @pytest.fixture
-def create(direct: Connection, namespace: str) -> Create:
-    """Creates objects in the namespace. No controller creates its service account here."""
+def create(direct: Connection, namespace: str) -> Iterator[Create]:
+    """Creates objects in the namespace or the cluster. No controller creates the service account here."""
+    cluster_wide: list[tuple[Resource, str]] = []
 
-    def create(kind: Resource, name: str, **fields: Any) -> Object:
+    def make(kind: Resource, name: str, **fields: Any) -> Object:
+        if not kind.namespaced:
+            cluster_wide.append((kind, name))
         target = namespace if kind.namespaced else None
         return direct.create(kind, body(kind, name, **fields), target, dry_run=False)
 
-    create(resources.SERVICE_ACCOUNT, "default")
-    return create
+    make(resources.SERVICE_ACCOUNT, "default")
+    yield make
+    for kind, name in cluster_wide:
+        direct.delete(kind, name, dry_run=False)
 
 
 @pytest.fixture

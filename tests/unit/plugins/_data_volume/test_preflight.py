@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import preflight as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import preflight_rules as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.spec import desired
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.diagnose import explain
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.evidence import Evidence
@@ -251,14 +251,14 @@ PEM, CRT = {"ca.pem": "-----BEGIN"}, {"a.txt": "", "ca.crt": "-----BEGIN"}
         (
             (1, 61, 1),
             {"data": PEM},
-            "CDI before 1.65 only takes keys that end in .crt for a registry, and its keys are ca.pem",
+            "for a registry, CDI before 1.65 only reads keys that end in .crt, and its keys are ca.pem",
         ),
         ((1, 65, 0), {"data": PEM}, ""),
         ((), {"data": PEM}, ""),
         (
             (1, 65, 0),
             {"data": {"a": "", "b.cer": ""}},
-            ": CDI only takes keys that end in .crt or .pem for a registry, and its keys are a, b.cer",
+            ": for a registry, CDI only reads keys that end in .crt or .pem, and its keys are a, b.cer",
         ),
         ((1, 65, 0), {"metadata": {}}, "and it has no keys"),
         ((1, 65, 0), {}, ""),  # Nobody may read it.
@@ -270,7 +270,7 @@ def test_keys_from_which_cdi_takes_no_ca_for_a_registry_are_named(
     registry = {"url": "docker://x/y", "cert_config_map": "c"}
     planned = _planned(source={"registry": registry})
     (reference,) = rules.references(planned)
-    found = rules.without_ca(planned, reference, stored, version)
+    found = rules.problem_of_ca(planned, reference, stored, version)
     assert found.endswith(told) and bool(found) is bool(told)
     assert not told or found.startswith("ConfigMap 'demo/c' (source.registry.cert_config_map) gives no CA: ")
     # The node has its own, and from HTTP any key is taken.
@@ -279,7 +279,7 @@ def test_keys_from_which_cdi_takes_no_ca_for_a_registry_are_named(
         {"http": {"url": "https://x/", "cert_config_map": "c"}},
     ):
         other = _planned(source=source)
-        assert rules.without_ca(other, rules.references(other)[0], stored, version) == ""
+        assert rules.problem_of_ca(other, rules.references(other)[0], stored, version) == ""
 
 
 @pytest.mark.parametrize(
