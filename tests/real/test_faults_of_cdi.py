@@ -30,10 +30,10 @@ _NAMESPACE = "cdi"
 
 FAULTS = {
     "worker-out-of-memory": Fault("worker_out_of_memory", "OOMKilled", "raise pod_resource_requirements", http()),
-    "no-node-for-workers": Fault("worker_unschedulable", "node affinity/selector", "let a node take", http()),
+    "no-node-for-workers": Fault("worker_unschedulable", "node affinity/selector", "make a node accept", http()),
     "no-default-class": Fault(
         "",
-        "no storage.storage_class_name is given, and no storage class is the default",
+        "storage.storage_class_name is not set, and no storage class is the default",
         "name one of: block-only",
         {"source": {"blank": {}}, "storage": {"size": "64Mi"}},
     ),
