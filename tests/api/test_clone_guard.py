@@ -48,7 +48,7 @@ def test_required_method_needs_a_source(module: RunModule, connection: Connectio
     result = module("data_volume", namespace=namespace, data_volumes=[CLONE, SOURCE], wait=False).result
     assert result["failed"]
     assert "has no predictable clone method" in result["msg"]
-    assert result["msg"].endswith("which does not exist; make the source by a task before.")
+    assert result["msg"].endswith("which does not exist; create the source in an earlier task.")
     assert [item["changed"] for item in result["data_volumes"]] == [False, True]
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
 

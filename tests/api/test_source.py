@@ -80,7 +80,7 @@ def test_image_of_twenty_volumes_is_read_once(module: RunModule, namespace: str,
     [
         ("/nothing", {}, ["returned 404", "correct source.http.url"]),
         ("/index", {}, ["/index is not a disk image that CDI accepts", "a web page (HTML)", "set check_source=never"]),
-        ("/disk.raw.gz", {}, ["storage.size is not given, and the image does not tell it", "give storage.size"]),
+        ("/disk.raw.gz", {}, ["storage.size is not given, and the image does not reveal it", "give storage.size"]),
         (
             "/disk.qcow2",
             {"storage": {"size": "32Mi"}},

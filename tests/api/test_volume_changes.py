@@ -244,7 +244,7 @@ def test_existing_claim_is_refused_before_a_write(
     wire.requests.clear()
     for check in (True, False):
         result = module("data_volume", check=check, namespace=namespace, **_volume("disk", {"wait": False})).result
-        assert result["failed"] and "set adopt_claim=true to take it with its data" in result["msg"]
+        assert result["failed"] and "set adopt_claim=true to adopt it with its data" in result["msg"]
     assert wire.writes() == []
     taken = module("data_volume", namespace=namespace, adopt_claim=True, **_volume("disk", {"wait": False})).result
     assert taken["drift"] == "adoptable"

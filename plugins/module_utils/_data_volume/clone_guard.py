@@ -41,9 +41,7 @@ class Guarded(t.NamedTuple):
     refusals: t.Mapping[Key, str] = {}
 
 
-def predict_and_check(
-    task: Task, clones: t.Sequence[Volume], deadline: float, known: Reader | None = None
-) -> Guarded:
+def predict_and_check(task: Task, clones: t.Sequence[Volume], deadline: float, known: Reader | None = None) -> Guarded:
     """The plans of clones that the task will create, or has to when they cannot grow, and why CDI or the options rule some of them out."""
     wanted = [rules.desired(volume.options) for volume in clones]
     unread = ""

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import typing as t
 
-from .._cdi.names import PREFIX
+from .._cdi.names import CHECK_STATIC_VOLUME, PRE_POPULATED
 from .._cdi.phases import phase_of
 from .._clone.record import is_clone, source_reference
 from .._kubernetes.objects import annotations_of
 from . import spec as rules
+from .claim_adoption import is_terminating
 from .drift import drift_of
 from .resize import grown_to
 from .volume import Key, Outcomes, Volume, known
 
-# Volumes with these are not filled by CDI, or get a claim that is there already.
-_NOT_CLONED = (f"{PREFIX}storage.prePopulated", f"{PREFIX}storage.checkStaticVolume")
+# CDI does not fill volumes with these annotations, or gives them a claim that already exists.
+_NOT_CLONED = (PRE_POPULATED, CHECK_STATIC_VOLUME)
 
 
 def sources_first(volumes: list[Volume]) -> tuple[list[Volume], list[Volume]]:
@@ -100,7 +101,7 @@ def will_be_created(volume: Volume) -> bool:
         return False
     if (volume.data_volume is None and not volume.collected) or volume.terminating:
         claim = known(volume.claim)
-        return claim is None or rules.is_terminating(claim)
+        return claim is None or is_terminating(claim)
     drift = drift_of(volume)
     return bool(drift.lines) and drift.grows_to is None and volume.options["on_drift"] == "recreate"
 

@@ -18,7 +18,7 @@ from .volume import Key, NotRead, Outcomes, Volume, unfailed, with_errors
 
 if t.TYPE_CHECKING:
     from .._storage.scratch import Settings
-    from .preflight_reader import Preflight
+    from .preflight import Preflight
 
 
 class LookedBefore(t.NamedTuple):
@@ -43,7 +43,7 @@ def look_before_writing(task: Task, outcomes: Outcomes) -> tuple[Outcomes, Looke
     if not created:
         return outcomes, LookedBefore(Reader(task.connection))
     from .._storage.claims import Planned
-    from .preflight_reader import Preflight
+    from .preflight import Preflight
     from .preflight_sources import look_at_sources
 
     present = {key for key, outcome in outcomes.items() if outcome.volume.present}

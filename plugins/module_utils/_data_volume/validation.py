@@ -34,6 +34,17 @@ def check(volume: Volume) -> None:
         raise CdiError(f"DataVolume {name} {reason}.")
 
 
+def check_clone_method(volume: Volume) -> None:
+    """Refuse a required clone method for a volume that is not a clone."""
+    source = volume["source"] or {}
+    clone = volume["source_ref"] or source.get("pvc") or source.get("snapshot")
+    if volume["require_clone_method"] and volume["state"] == "present" and not clone:
+        raise CdiError(
+            f"DataVolume {volume['name']} is not a clone, so require_clone_method does not apply; "
+            "remove it, or give source.pvc, source.snapshot or source_ref."
+        )
+
+
 def needs_newer(volume: Volume, version: str) -> str:
     """Why a release of CDI is too old for the options that are given, empty when it is not; builds that are no release know all."""
     for option, since in SINCE.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._cdi.phases import reached
 from .._kubernetes.objects import Object
 from .collected import is_collected
 
@@ -88,6 +89,14 @@ class Outcome(t.NamedTuple):
     @property
     def key(self) -> Key:
         return self.volume.key
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the volume has yet to reach what the options wait for."""
+        stored = self.volume.data_volume
+        if self.error or stored is None:
+            return False
+        return self.paused_at is not None or not reached(self.volume.options, stored)
 
     def with_volume(self, **read: t.Any) -> Outcome:
         """The outcome with other fields of its volume."""

@@ -14,7 +14,7 @@ from .._ansible.module import Task
 from .._cdi.status import active, release
 from .._cdi.users import UserReader
 from .._data_volume import resize as growth
-from .._data_volume.preflight_reader import Preflight
+from .._data_volume.preflight import Preflight
 from .._image.file import FileIdentity
 from .._image.formats import Image
 from .._kubernetes.errors import ApiError, CdiError

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import preflight as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import preflight_rules as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.spec import desired
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.diagnose import explain
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.evidence import Evidence
