@@ -14,6 +14,7 @@ from .._ansible.argspec import CREATE_NAMESPACE, PROGRESS, WHEN_IN_USE, Argument
 from .._ansible.batch import guarded, options_of, read
 from .._ansible.module import Task
 from .._data_volume import spec as data_volume
+from .._data_volume.claim_adoption import is_terminating
 from .._data_volume.collected import as_volume, collected_drift, is_collected, will_be_collected
 from .._data_volume.preallocation import preallocation_facts
 from .._diagnosis.rules import BEGUN, UPLOADED
@@ -109,7 +110,7 @@ def upload_one(session: Session, item: Item) -> None:
             wait_gone(session.connection, DATA_VOLUME, *item.key, session.timeout)
             item.claim = session.connection.get(PERSISTENT_VOLUME_CLAIM, item.key[1], item.key[0])
         item.volume = None
-    if item.volume is None and item.claim is not None and data_volume.is_terminating(item.claim):
+    if item.volume is None and item.claim is not None and is_terminating(item.claim):
         if not session.check_mode:
             wait_gone(session.connection, PERSISTENT_VOLUME_CLAIM, *item.key, session.timeout)
         item.claim = None

@@ -21,12 +21,12 @@ import shlex
 import typing as t
 
 from .._ansible.fields import field_name
-from .._cdi.names import PREFIX
+from .._cdi.names import BIND_IMMEDIATELY, PREFIX
 from .._data_volume.collected import is_collected
 from .._data_volume.options import VOLUME_OPTIONS
 from .._data_volume.preallocation import REQUESTED
-from .._data_volume.resize import requested
-from .._data_volume.spec import BIND_IMMEDIATELY, Drift, desired
+from .._data_volume.resize import requested_bytes
+from .._data_volume.spec import Drift, desired
 from .._data_volume.validation import check as check_volume
 from .._diagnosis.diagnose import weigh
 from .._diagnosis.evidence import Evidence
@@ -446,7 +446,7 @@ def claim_size(claim: Object) -> int:
     pkg/importer/data-processor.go, v1.65.0).
     """
     capacity = ((claim.get("status") or {}).get("capacity") or {}).get("storage")
-    asked = int(requested(claim))
+    asked = int(requested_bytes(claim))
     if capacity is None:
         return asked
     return int(parse(capacity)) if claim["spec"].get("volumeMode") == "Block" else min(asked, int(parse(capacity)))

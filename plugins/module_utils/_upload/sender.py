@@ -10,7 +10,7 @@ import time
 import typing as t
 import uuid
 
-from .._data_volume import spec as data_volume
+from .._cdi.names import BIND_IMMEDIATELY
 from .._data_volume.collected import as_volume, is_collected, will_be_collected
 from .._diagnosis import diagnose as diagnosis
 from .._diagnosis.evidence import Evidence, warnings_about
@@ -135,7 +135,7 @@ def send_until_taken(session: Session, item: Item) -> None:
     remains = may_be_taken = may_be_begun = annotations_of(item.claim).get(INTENDED) == item.digest
     if item.claim is not None:
         # Nobody who waits for a consumer could take the bytes.
-        item.claim = annotate(session, item, {data_volume.BIND_IMMEDIATELY: "true"})
+        item.claim = annotate(session, item, {BIND_IMMEDIATELY: "true"})
     attempts, pause = 0, 1
     while attempts <= session.task.params["retries"]:
         item.retries = attempts

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .._ansible.module import Task
 from .._cdi.status import active, release
 from .._cdi.users import UserReader
 from .._data_volume import resize as growth
-from .._data_volume.preflight_reader import Preflight
+from .._data_volume.preflight import Preflight
 from .._image.file import FileIdentity
 from .._image.formats import Image
 from .._kubernetes.errors import ApiError, CdiError
@@ -175,7 +175,7 @@ class Session:
         """Whether a claim has been made to grow to the `size` of a DataVolume's spec, by us or by somebody else."""
         name, is_block = claim["spec"].get("storageClassName"), claim["spec"].get("volumeMode") == "Block"
         needed = target_bytes(self._settings_for(name), spec, name, is_block) or 0
-        return growth.grown_to(claim) == size or growth.requested(claim) >= needed
+        return growth.grown_to(claim) == size or growth.requested_bytes(claim) >= needed
 
     def _settings_for(self, class_name: str | None) -> Settings:
         with self._lock:
@@ -187,5 +187,5 @@ class Session:
             if not class_name and self._settings.default_class is None:
                 # For users who may not list classes, the global overhead counts.
                 classes = self.preflight.reader.try_read(STORAGE_CLASS).items
-                self._settings.default_class = default_class(classes, DEFAULT_CLASS)
+                self._settings = replace(self._settings, default_class=default_class(classes, DEFAULT_CLASS))
             return self._settings
