@@ -81,7 +81,7 @@ def test_default_namespace_counts_in_checks_of_names(wire: Wire, login: dict[str
         "data_volume",
         {**login, "data_volumes": [{"name": "a", **BLANK}, {"name": "a", "namespace": namespace, **BLANK}]},
     )
-    assert twice.result["msg"] == f"data_volumes has {namespace}/a twice; leave one of them out."
+    assert twice.result["msg"] == f"data_volumes has {namespace}/a twice; remove one of them."
     clone = {"name": "a", "source": {"pvc": {"name": "a", "namespace": namespace}}, "storage": {}}
     assert "is its own source" in run_module("data_volume", {**login, **clone}).result["msg"]
     assert wire.requests == []

@@ -90,7 +90,7 @@ def test_server_that_keeps_failing_is_one_sentence(wire: Wire, connection: Conne
 def test_failed_webhook_is_reported_without_a_retry(wire: Wire, connection: Connection) -> None:
     status = {"kind": "Status", "reason": "InternalError", "message": 'failed calling webhook "x"'}
     wire.faults.append((500, {}, json.dumps(status).encode()))
-    with pytest.raises(ApiError, match="see that CDI's API server runs"):
+    with pytest.raises(ApiError, match="check that CDI's API server runs"):
         connection.get(CDI, "cdi")
     assert len(wire.requests) == 1
 

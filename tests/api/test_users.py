@@ -198,7 +198,7 @@ def test_finalizer_that_holds_a_deleted_volume_is_named(
     connection.merge(DATA_VOLUME, "disk", namespace, {"metadata": {"finalizers": ["example.com/hold"]}}, dry_run=False)
     message = (
         f"DataVolume {disk} was not deleted within 1 s: "
-        "finalizer example.com/hold remains; see that its controller runs."
+        "finalizer example.com/hold remains; check that its controller runs."
     )
     for changed, drift, options in (
         (True, None, CHANGES["absent"]),

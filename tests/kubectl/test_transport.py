@@ -317,7 +317,7 @@ CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
             "certificate-authority": "@file:ca.crt@",
             "tls-server-name": "nobody.test",
         },
-        rf"{HOST}, which is asked for as 'nobody\.test', is for other names \(.*\); use a name",
+        rf"{HOST}, requested as 'nobody\.test', is for other names \(.*\); use a name",
     ),
     "proxy-unknown-ca": (
         {

@@ -14,7 +14,10 @@ Spec = dict[str, t.Any]
 
 
 class ArgumentSpec:
-    """An argument spec and its constraints, put together from parts. `kinds`: what options hold where their names say something else (see `_values`)."""
+    """An argument spec with its constraints. Specs can be added.
+
+    `kinds`: what options hold whose names suggest something else (see `values`).
+    """
 
     def __init__(self, options: Spec, *, kinds: t.Mapping[str, str] | None = None, **constraints: t.Any) -> None:
         self.options = options
@@ -34,7 +37,7 @@ def _from_env(*names: str) -> tuple[t.Any, list[str]]:
 
 
 def _set_variable(*names: str) -> t.Any:
-    """The first variable that is not empty: surveys and compose files leave them so."""
+    """The first variable that is not empty. Surveys and compose files set empty ones."""
     return env_fallback(*(name for name in names if os.environ.get(name)))
 
 
@@ -63,7 +66,7 @@ AUTH = ArgumentSpec(
         "no_proxy": {"type": "str", "fallback": _from_env("NO_PROXY")},
         "proxy_headers": {
             "type": "dict",
-            # Without it, the variables count for nothing when the option is not given.
+            # Otherwise, Ansible ignores the variables when the option is not set.
             "apply_defaults": True,
             "options": {
                 "proxy_basic_auth": {
@@ -81,7 +84,7 @@ AUTH = ArgumentSpec(
     }
 )
 
-# Of whatever deletes data; not a part of its own, because lists of items have it in each item.
+# For everything that deletes data. Not an ArgumentSpec, because in a list of items each item has it.
 WHEN_IN_USE: Spec = {"when_in_use": {"type": "str", "choices": ["fail", "delete"], "default": "fail"}}
 
 FORCE_CONFLICTS = ArgumentSpec({"force_conflicts": {"type": "bool", "default": False}})
@@ -92,7 +95,7 @@ PROGRESS = ArgumentSpec({"progress_file": {"type": "path"}})
 
 
 def wait_spec(timeout: int) -> ArgumentSpec:
-    """Waiting, with the module's own time-out in seconds."""
+    """The options for waiting; `timeout`: the default in seconds."""
     return ArgumentSpec(
         {"wait": {"type": "bool", "default": True}, "wait_timeout": {"type": "int", "default": timeout}}
     )

@@ -1,7 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What modules share that take one object by its options, or a list of them: each item has a key (namespace, name) and an error of its own.
+"""What modules share that take one object by its options, or a list of objects.
+
+Each item has a key (namespace, name) and an error of its own.
 
 The namespace of an object that has none is empty.
 """
@@ -43,16 +45,17 @@ Result = t.TypeVar("Result")
 
 
 class Found(t.NamedTuple):
-    """What was read of objects, by their keys: None is one that does not exist, and a key with an error was not read."""
+    """The objects that were read, by their keys: None does not exist, and a key with an error was not read."""
 
     objects: dict[Key, Object | None]
     errors: dict[Key, str]
 
 
 def options_of(params: dict[str, t.Any], plural: str, connection: Connection | None = None) -> list[dict[str, t.Any]]:
-    """The options of each item. Raises CdiError when one is there twice.
+    """The options of each item. Raises CdiError for an item that is given twice.
 
-    If its kind has namespaces, an item without one is in the task's, else where the connection says. Before there is one, it is nowhere yet.
+    An item of a namespaced kind without a namespace gets that of the task, else the connection's default. Without a
+    `connection` (before there is one), that is empty.
     """
     items = params[plural] if params[plural] is not None else [params]
     if "namespace" in params:
@@ -66,12 +69,12 @@ def options_of(params: dict[str, t.Any], plural: str, connection: Connection | N
     keys = [(item.get("namespace", ""), item["name"]) for item in items]
     twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
     if twice:
-        raise CdiError(f"{plural} has {'/'.join(filter(None, twice))} twice; leave one of them out.")
+        raise CdiError(f"{plural} has {'/'.join(filter(None, twice))} twice; remove one of them.")
     return items
 
 
 def default_namespace(connection: Connection) -> str:
-    """Where an object is whose namespace nobody gives, as kubectl has it: in that of the kubeconfig's context, else in `default`."""
+    """The namespace of an object without one, as in kubectl: that of the kubeconfig's context, else `default`."""
     problem = namespace_problem(connection.namespace)
     if problem:
         raise CdiError(f"The kubeconfig's context has the namespace {connection.namespace!r}, which {problem}.")
@@ -79,20 +82,20 @@ def default_namespace(connection: Connection) -> str:
 
 
 def guarded(item: Item, step: t.Callable[[], None]) -> None:
-    """One item's error must not hide the others' results."""
+    """Run a step for one item. An error becomes the item's, so that it does not hide the results of the others."""
     if item.error:
         return
     try:
         step()
     except CdiError as exc:
         item.error = str(exc)
-        # What may have been written counts as written.
+        # A write whose result is unknown counts as a change.
         if exc.result.get("changed") and hasattr(item, "changed"):
             item.changed = True
 
 
 def guarded_all(items: t.Iterable[Item], step: t.Callable[[], Result], default: Result) -> Result:
-    """The result of a step for several items. Its failure is the error of each that has none yet, and hides no item's result."""
+    """The result of a step for several items. After an error, it is `default`, and each item gets the error."""
     try:
         return step()
     except CdiError as exc:
@@ -109,7 +112,7 @@ def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:
 
 
 def read(task: Task, items: t.Sequence[Item], resource: Resource, attribute: str) -> None:
-    """Give each item its stored object; a namespace that cannot be read is its own items' error."""
+    """Give each item its stored object. A namespace that cannot be read is an error of its items only."""
     live = [item for item in items if not item.error]
     found = find(task, [item.key for item in live], resource, needed=any(item.present for item in items))
     for item in live:
@@ -119,10 +122,10 @@ def read(task: Task, items: t.Sequence[Item], resource: Resource, attribute: str
 
 
 def find(task: Task, keys: t.Collection[Key], resource: Resource, *, needed: bool) -> Found:
-    """Read the objects of these keys: one of a namespace by a GET, several by one LIST. What fails is the error of its namespace's keys.
+    """Read the objects with these keys: one in a namespace by a GET, several by one LIST.
 
-    A cluster that does not know the resource has no such objects. Raises NotServed when they are `needed`, but not in check mode,
-    which predicts what an earlier task would have made possible.
+    An error is that of all keys in its namespace. A cluster that does not serve the resource has no such objects.
+    Raises NotServed when they are `needed`, except in check mode, where an earlier task may install the resource.
     """
     found = Found({}, {})
     for namespace in sorted({key[0] for key in keys}):

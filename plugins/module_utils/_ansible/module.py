@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shell around every module: arguments in, a connection opened, one function called, errors out as one sentence."""
+"""The frame of every module: checks options, opens a connection, calls one function, returns errors as one sentence."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if t.TYPE_CHECKING:
     from .._kubernetes.client import Connection
 
 
-# With so many -v, Ansible shows tracebacks.
+# With this many -v, Ansible shows tracebacks.
 _VERBOSE = 3
 
 
 class _Module(AnsibleModule):
-    """Neither logs nor returns a secret: Ansible itself hides none but whole options.
+    """Neither logs nor returns a secret. Ansible itself only hides whole options.
 
     Both may happen before `__init__` ends, when no caller can hide anything yet.
     """
@@ -50,13 +50,16 @@ class _Module(AnsibleModule):
 
     def _return_formatted(self, kwargs: dict[str, t.Any]) -> None:
         if not known_secrets():
-            remember_options(self.params)  # The options may have been refused before anybody saw them.
+            remember_options(self.params)  # Ansible may have rejected the options.
         _hide(self, known_secrets())
         super()._return_formatted(redacted({"invocation": {"module_args": public_params(self.params)}, **kwargs}))
 
 
 def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
-    """YAML's `source: {blank: }` gives an option that has no suboptions, though its value is null: if nothing else is given beside it."""
+    """Set an option without suboptions whose value is null to {}, as in YAML's `source: {blank: }`.
+
+    Only when no option beside it has a value.
+    """
     for item in values if isinstance(values, list) else [values]:
         if not isinstance(item, dict):
             continue
@@ -70,7 +73,7 @@ def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
 
 
 class Task(t.NamedTuple):
-    """What a module's function gets. `warn` shows the user a warning, `progress` tells how far the task is."""
+    """What a module's function gets. `warn` shows the user a warning, `progress` reports the progress of the task."""
 
     params: dict[str, t.Any]
     connection: Connection
@@ -84,7 +87,7 @@ def run(
     function: t.Callable[[Task], dict[str, t.Any]],
     check: t.Callable[[dict[str, t.Any]], None] | None = None,
 ) -> None:
-    """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before a client is loaded."""
+    """Run a module: `function(task)` returns its result, `check(params)` rejects bad values before any request."""
     whole = AUTH + spec
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
@@ -106,7 +109,7 @@ def run(
         result = {"msg": str(exc), **exc.result}
         end = module.fail_json
     except Exception as exc:
-        # Ansible would print the traceback as it is, with whatever is in its error.
+        # Ansible would print the traceback unredacted.
         result = {"msg": unexpected(exc)}
         if module._verbosity >= _VERBOSE:
             result["exception"] = redact(traceback.format_exc())
@@ -117,8 +120,8 @@ def run(
 
 
 def _hide(module: AnsibleModule, values: set[str]) -> None:
-    """Keep the values out of all that the task shows, which from ansible-core 2.22 on is the controller's work."""
-    # Ansible hides them inside words, too.
+    """Keep the values out of the output of the task. From ansible-core 2.22 on, the controller does that."""
+    # Ansible also hides them inside words.
     values = {value for value in values if len(value) >= SHORT}
     try:
         from ansible.module_utils.secrets import register_secrets

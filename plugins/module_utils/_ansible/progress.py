@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a task is, as lines of JSON in a file that is read while the task runs (see plugin_utils/_progress.py)."""
+"""The progress of a task, as lines of JSON in a file that the controller reads (see plugin_utils/_progress.py)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .._kubernetes.errors import CdiError
 from .._kubernetes.redaction import redact
 
 _SECONDS = 0.5
-# What conditions and events begin with: `Unschedulable: 0/1 nodes are available`.
+# The beginning of conditions and events: `Unschedulable: 0/1 nodes are available`.
 _REASON = re.compile(r"([A-Z]\w*): (.*)", re.DOTALL)
 
 
@@ -29,7 +29,10 @@ def lasting(text: str, seconds: float) -> str:
 
 
 class Progress:
-    """Writes a line when something else is true of an object, and at most every half second how far it is. Without a path it is silent."""
+    """Writes a line when an object's state changes, and its percentage at most every half second.
+
+    Writes nothing without a path.
+    """
 
     def __init__(self, path: str | None = None) -> None:
         self._path = path
@@ -43,7 +46,8 @@ class Progress:
             self._file = open(self._path, "a", encoding="utf-8") if self._path else None
         except OSError as exc:
             raise CdiError(
-                f"progress_file is {self._path}, which cannot be written ({exc.strerror}); name a file in a directory that exists."
+                f"progress_file {self._path} cannot be written ({exc.strerror}); "
+                "name a file in a directory that exists."
             ) from exc
         return self
 
@@ -53,17 +57,20 @@ class Progress:
                 self._file.close()
 
     def say(self, name: str, step: str) -> None:
-        """A step that takes a while begins, or all is done."""
+        """Report the start of a long step, or the end of the last one."""
         self._states.pop(name, None)
         self._write({"object": name, "step": step})
 
     def sent(self, name: str, sent: int, size: int, seconds: float) -> None:
-        """So many bytes of the file are on their way."""
+        """Report the bytes of the file that were sent."""
         if self._is_due(name, at_once=sent == size):
             self._write({"object": name, "sent": sent, "size": size, "seconds": round(seconds, 2)})
 
     def waits(self, name: str, phase: str, percent: float | None = None, reason: str = "", seconds: float = 0) -> None:
-        """An object that is waited for is in this phase; `reason` says for how many seconds already (0: not known) it gets no further, and why."""
+        """Report the phase of an object that is waited for.
+
+        `reason` says why it makes no progress, `seconds` for how long already (0: not known).
+        """
         state = (phase, reason)
         if self._is_due(name, at_once=self._states.get(name) != state):
             self._states[name] = state
@@ -72,7 +79,7 @@ class Progress:
             )
 
     def ends(self, name: str, phase: str) -> None:
-        """What was waited for, if it was, has been reached."""
+        """Report that an object that was waited for reached its state."""
         if self._states.pop(name, None) is not None:
             self._write({"object": name, "phase": phase, "percent": None, "reason": "", "seconds": 0, "ended": True})
 

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From options, a kubeconfig's choice and the environment to one frozen access: server, TLS, proxy, identity. Pure rules, no I/O.
+"""One frozen access (server, TLS, proxy, identity) from options, the chosen kubeconfig entries and the environment.
 
-As kubectl's flags, options win over the kubeconfig field by field (client-go v0.34.4, `tools/clientcmd/client_config.go`).
+Pure rules, no I/O. As kubectl's flags, options override single fields of the kubeconfig (client-go v0.34.4,
+`tools/clientcmd/client_config.go`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Params = t.Mapping[str, t.Any]
 
 
 class Pem(t.NamedTuple):
-    """Certificates or a key: `source` names the option or field, `path` the file, unless there is `data`."""
+    """Certificates or a key. `source` names the option or field, `path` is the file unless there is `data`."""
 
     source: str
     path: str = ""
@@ -41,7 +42,7 @@ class Pem(t.NamedTuple):
 
 
 class TokenFile(t.NamedTuple):
-    """A file whose token is read again and again; `token` serves while it cannot be read."""
+    """A file whose token is read repeatedly. `token` is used while the file cannot be read."""
 
     source: str
     path: str
@@ -49,7 +50,7 @@ class TokenFile(t.NamedTuple):
 
 
 class Plugin(t.NamedTuple):
-    """A credential plugin, and what it is told of the cluster, unless it wants to know nothing."""
+    """A credential plugin. `cluster` is what it gets to know of the cluster, None if it does not ask for that."""
 
     source: str
     exec: Exec
@@ -57,6 +58,8 @@ class Plugin(t.NamedTuple):
 
 
 class Oidc(t.NamedTuple):
+    """An OIDC provider of a kubeconfig. `user` and `path`: the entry and the file that hold its tokens."""
+
     source: str
     provider: AuthProvider
     user: str
@@ -64,9 +67,9 @@ class Oidc(t.NamedTuple):
 
 
 class Access(t.NamedTuple):
-    """The way to an API server, and who goes it. `identity` is an Authorization header's value, or what gives one.
+    """How to reach an API server, and as whom. `identity` is the value of an Authorization header, or what provides it.
 
-    `namespace`: that of the kubeconfig's context, or of the pod; empty when they name none.
+    `namespace` is that of the kubeconfig's context or of the pod, empty when they name none.
     """
 
     host: str
@@ -83,13 +86,13 @@ class Access(t.NamedTuple):
 
 
 def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t.Mapping[str, str]) -> Access | None:
-    """The access to the choice's cluster; None when neither the choice nor the options name a cluster.
+    """The access to the chosen cluster; None when neither the choice nor the options name one.
 
-    Raises CdiError for what kubectl refuses.
+    Raises CdiError for what kubectl rejects.
     """
     cluster = _with_cluster_options(choice.cluster, params)
     if config.origins:
-        # Only a kubeconfig can combine what kubectl refuses.
+        # Only a kubeconfig can combine fields that kubectl rejects.
         from .kubeconfig import validate_cluster, validate_user
 
         validate_user(choice.user)
@@ -104,14 +107,15 @@ def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t
     host = server_url(cluster.value.server, cluster.where("clusters", "server"))
     secure = host.startswith("https:")
     if not secure and not _has_credential_options(params):
-        # Nobody's credentials are sent where everybody can read them.
+        # Without TLS, no credentials of a kubeconfig are sent.
         user = user._replace(
             value=User(**{name: getattr(user.value, name) for name in User._fields if name.startswith("impersonate")})
         )
     elif secure and not user.value.has_credentials():
         if params.get("host") and not choice.context.name:
             raise CdiError(
-                "host is set, but neither api_key nor a client certificate is; set api_key, or client_cert and client_key."
+                "host is set, but neither api_key nor a client certificate is; "
+                "set api_key, or client_cert and client_key."
             )
         from .kubeconfig import no_credentials
 
@@ -135,7 +139,7 @@ def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t
 def in_cluster_access(
     params: Params, host: str, port: str, token: str, ca: str, namespace: str, environment: t.Mapping[str, str]
 ) -> Access:
-    """A pod's service account (client-go v0.34.4, `rest/config.go`, InClusterConfig); `token` and `ca` are paths, the latter may be empty."""
+    """A pod's service account. `token` and `ca` are paths; `ca` may be empty (client-go v0.34.4, `rest/config.go`)."""
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     cluster = Cluster(server=server, certificate_authority=ca)
     user = User(token_file=token)
@@ -151,7 +155,7 @@ def _entry(value: t.Any) -> Entry:
 def _with_cluster_options(entry: Entry, params: Params) -> Entry:
     cluster: Cluster = entry.value
     if params.get("host"):
-        # The name in another server's certificate is another one.
+        # The certificate of this server has a different name.
         cluster = cluster._replace(server=params["host"], tls_server_name="")
     if params.get("ca_cert"):
         cluster = cluster._replace(
@@ -195,7 +199,7 @@ def _has_credential_options(params: Params) -> bool:
 
 
 def server_url(server: str, where: str) -> str:
-    """The URL without query and fragment. Host and port alone are taken for http (client-go v0.34.4, `rest/url_utils.go`)."""
+    """The URL without query and fragment. HOST:PORT alone means http (client-go v0.34.4, `rest/url_utils.go`)."""
     try:
         parts = urlsplit(server)
         if not (parts.scheme and parts.netloc):
@@ -209,16 +213,16 @@ def server_url(server: str, where: str) -> str:
     if not usable:
         raise refuse(where, "is not a valid API server URL", "write it as https://NAME:6443")
     if parts.username or parts.password:
-        raise refuse(where, "holds a user name or a password", "give them as username and password")
+        raise refuse(where, "contains a user name or a password", "set username and password instead")
     return parts._replace(query="", fragment="").geturl().rstrip("/")
 
 
 def check_host(host: str) -> None:
-    """Refuse the option `host` in words of its own. Unlike a kubeconfig's server, it is a whole URL."""
+    """Reject a bad option `host`. Unlike a kubeconfig's server, it must be a whole URL."""
     try:
         parts = urlsplit(host)
         if parts.username or parts.password:
-            raise CdiError("host holds a user name or a password; give them as username and password.")
+            raise CdiError("host contains a user name or a password; set username and password instead.")
         usable = (
             parts.scheme in ("http", "https")
             and parts.hostname
@@ -241,7 +245,7 @@ def _pem(entry: Entry, kind: str, field: str, option: str | None) -> Pem | None:
 
 
 def _impersonation(entry: Entry) -> tuple[tuple[str, str], ...]:
-    """client-go v0.34.4, `transport/round_trippers.go`: keys of extra fields may hold characters that headers cannot."""
+    """Headers as in client-go v0.34.4, `transport/round_trippers.go`. Keys of extra fields are escaped."""
     user: User = entry.value
     if not user.impersonate:
         return ()
@@ -254,7 +258,7 @@ def _impersonation(entry: Entry) -> tuple[tuple[str, str], ...]:
     ]
     for _name, value in headers:
         if not value.isprintable():
-            raise refuse(entry.where("users"), "names somebody to act as with characters that no name has")
+            raise refuse(entry.where("users"), "impersonates a name that contains non-printable characters")
     return tuple(headers)
 
 
@@ -267,10 +271,13 @@ def _header_key(key: str) -> str:
 
 
 def _identity(entry: Entry, cluster: Entry) -> str | TokenFile | Plugin | Oidc | None:
-    """client-go v0.34.4, `transport/transport.go` and `plugin/pkg/client/auth/exec/exec.go`: a plugin runs for who has nothing else."""
+    """What authenticates the user. A plugin only runs for a user without other credentials.
+
+    client-go v0.34.4, `transport/transport.go` and `plugin/pkg/client/auth/exec/exec.go`.
+    """
     user: User = entry.value
     if not is_sendable(user.token):
-        raise refuse(entry.where("users", "token"), "holds a line end or another character that no token has")
+        raise refuse(entry.where("users", "token"), "contains a line end or another character that no token has")
     if user.token_file:
         return TokenFile(entry.where("users", "tokenFile"), user.token_file, user.token)
     if user.token:
@@ -289,7 +296,7 @@ def _identity(entry: Entry, cluster: Entry) -> str | TokenFile | Plugin | Oidc |
 
 
 def is_sendable(text: str) -> bool:
-    """Whether a header can hold the text, as Go has it."""
+    """Whether a header can contain the text, by the rule of Go."""
     return all((character >= " " and character != "\x7f") or character == "\t" for character in text)
 
 
@@ -298,7 +305,7 @@ def basic(username: str, password: str) -> str:
 
 
 def _cluster_info(cluster: Cluster) -> dict[str, t.Any]:
-    """client-go v0.34.4, `rest/exec.go`; a CA in a file is added when the plugin runs."""
+    """What a plugin gets to know (client-go v0.34.4, `rest/exec.go`). A CA in a file is added when it runs."""
     info = {
         "server": cluster.server,
         "tls-server-name": cluster.tls_server_name,
@@ -313,7 +320,10 @@ def _cluster_info(cluster: Cluster) -> dict[str, t.Any]:
 def _proxy(
     params: Params, cluster: Entry, host: str, environment: t.Mapping[str, str]
 ) -> tuple[Proxy | None, tuple[tuple[str, str], ...]]:
-    """The option, else the kubeconfig's, else the environment's. NO_PROXY counts for the environment's alone, the option no_proxy for all."""
+    """The proxy of the option, else of the kubeconfig, else of the environment.
+
+    NO_PROXY only applies to that of the environment, the option no_proxy to all.
+    """
     target, no_proxy = address_of(host), params.get("no_proxy")
     proxy: Proxy | None
     if params.get("proxy"):

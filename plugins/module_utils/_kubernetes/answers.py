@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which answers are a Kubernetes API's, and what the others are, in words. Pure rules.
+"""Recognizes the answers of a Kubernetes API, and describes other answers. Pure rules.
 
-Only a Status of the API says that something is not there: a wrong path, a login page or a proxy answers 404, too.
+Only a Status of the API means that an object does not exist: a wrong path, a login page or a proxy also answers 404.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ MOST_BYTES = 256 * 1024 * 1024
 _SHORT, MOST_WORDS, _BEGINNING = 200, 600, 4096
 _TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"<[^>]*>")
-# Directory separators and the like are no control characters; what moves a cursor or hides text is.
+# Characters that move a cursor or hide text.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 
-# The fields of an object that every rule reads, and what the API's schemas say of them.
+# The types of the fields that every rule reads, from the schemas of the API.
 _TEXT, _TEXTS, _OBJECTS = "text", "texts", "objects"
 _METADATA: dict[str, t.Any] = {
     **dict.fromkeys(
@@ -43,7 +43,7 @@ _ANSWERS: dict[str, tuple[str, type]] = {
 
 
 class Answer(t.NamedTuple):
-    """`cut`: the body went on."""
+    """An answer to a request. `cut`: the body was longer."""
 
     status: int
     headers: t.Any
@@ -52,7 +52,7 @@ class Answer(t.NamedTuple):
 
 
 def loads(body: bytes) -> t.Any:
-    """A body's JSON. Raises ValueError for anything else, also for what no parser should follow."""
+    """The JSON of a body. Raises ValueError for anything else, and for JSON that is nested too deeply."""
     try:
         return json.loads(body)
     except RecursionError as exc:
@@ -60,7 +60,7 @@ def loads(body: bytes) -> t.Any:
 
 
 def value_of(answer: Answer) -> t.Any:
-    """The answer's JSON; None, which is no object, for anything else."""
+    """The JSON of the answer; None, which is not an object, for anything else."""
     try:
         return None if answer.cut else loads(answer.body)
     except ValueError:
@@ -78,7 +78,7 @@ def names_in(value: t.Any, plural: str, key: str) -> list[str] | None:
 
 
 def read_status(body: bytes) -> dict[str, t.Any]:
-    """The Status object in a body, with fields of the types that it has in the API; empty when the body is something else."""
+    """The Status object in a body, with fields of the types that the API defines; empty for any other body."""
     try:
         status = loads(body)
     except ValueError:
@@ -100,7 +100,7 @@ def read_status(body: bytes) -> dict[str, t.Any]:
 
 
 def object_in(value: t.Any, kind: str) -> dict[str, t.Any] | None:
-    """An object of this kind, None for everything else. An answer that is never stored has no name, but what was asked for."""
+    """An object of this kind; None for anything else. An answer that is not stored has no name, but a result."""
     if (
         not isinstance(value, dict)
         or value.get("kind") != kind
@@ -115,7 +115,7 @@ def object_in(value: t.Any, kind: str) -> dict[str, t.Any] | None:
 
 
 def list_in(value: t.Any, kind: str) -> dict[str, t.Any] | None:
-    """A list of objects of this kind with its version. Its items lack their kind, and an empty list may be null."""
+    """A list of objects of this kind, with its version. The items have no kind, and an empty list may be null."""
     if not isinstance(value, dict) or value.get("kind") != f"{kind}List" or not isinstance(value.get("metadata"), dict):
         return None
     items = value.get("items", False)
@@ -138,7 +138,7 @@ def list_in(value: t.Any, kind: str) -> dict[str, t.Any] | None:
 
 
 def event_in(value: t.Any) -> tuple[str, dict[str, t.Any]] | None:
-    """Type and object of a watch's line, None for everything else."""
+    """Type and object of a line of a watch; None for anything else."""
     if (
         not isinstance(value, dict)
         or not isinstance(value.get("type"), str)
@@ -173,19 +173,19 @@ def _is(value: t.Any, kind: str) -> bool:
 
 
 def short(text: str, most: int = _SHORT) -> str:
-    """What somebody else wrote, as a part of a sentence: one line, without secrets, and not long."""
+    """Text of another program as part of a sentence: one short line without secrets."""
     line = " ".join(_CONTROL.sub(" ", redact(text)).split()).rstrip(".")
     if len(line) <= most:
         return line
-    # An API server quotes what it was sent first, and says what is wrong with it at the end.
+    # An API server quotes the request first, and explains the error at the end.
     return f"{line[: most // 2].rstrip()} ... {line[-most // 2 :].lstrip()}"
 
 
 def message_of(status: dict[str, t.Any], code: int, body: bytes) -> str:
-    """The reason that an answer gives: a Status's message, a page's title, a short text, or else what its code means."""
+    """The reason in an answer: message of a Status, title of a page, a short text, or the meaning of the code."""
     if status.get("message"):
         return short(status["message"], MOST_WORDS)
-    # Without secrets before it is cut: the end of a long text may be a half of one.
+    # Redacted before it is cut: the cut may go through a secret.
     text = redact(body.decode("utf-8", "replace"))[:_BEGINNING]
     if _is_page(text):
         import html  # Few answers need it.
@@ -200,7 +200,7 @@ def _is_page(text: str) -> bool:
 
 
 def what_it_is(answer: Answer) -> str:
-    """What an answer that is not an API's is instead."""
+    """What an answer is that is not from a Kubernetes API."""
     if answer.cut:
         return "more than 256 MiB"
     if not answer.body.strip():
@@ -213,11 +213,11 @@ def what_it_is(answer: Answer) -> str:
     if _is_page(text):
         return "an HTML page"
     begins = text.lstrip()[:1]
-    return "JSON that is damaged or incomplete" if begins and begins in "{[" else "no JSON"
+    return "damaged or incomplete JSON" if begins and begins in "{[" else "text that is not JSON"
 
 
 def foreign(answer: Answer, url: str) -> str:
-    """The sentence's middle for an answer that is not an API's: what came, and what to check."""
+    """The middle of the sentence on an answer that is not from a Kubernetes API: what came, and what to check."""
     shown = public_url(url)
     if 300 <= answer.status <= 399:
         location = short(public_url(answer.headers.get("Location") or ""))

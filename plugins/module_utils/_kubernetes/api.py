@@ -26,7 +26,10 @@ _WRITES = ("POST", "PATCH", "DELETE")
 
 
 class Api:
-    """Sends the requests of one connection and words what is not a 2xx. `answer_seconds`: how long a whole answer may take."""
+    """Sends the requests of one connection. An answer other than a 2xx is an ApiError with a sentence.
+
+    `answer_seconds`: how long a whole answer may take.
+    """
 
     def __init__(
         self, exchange: Exchange, host: str, warn: t.Callable[[str], None] | None, answer_seconds: float
@@ -71,7 +74,7 @@ class Api:
         within_seconds: float | None = None,
         repeatable: bool = True,
     ) -> Answer:
-        """A 2xx answer. With `within_seconds` nothing is tried again."""
+        """A 2xx answer. With `within_seconds`, the request is not repeated. Raises ApiError."""
         path = with_query("/".join(filter(None, (resource.path(namespace, name), subresource))), query or {})
         request = Request(method, path, None if body is None else json.dumps(body).encode(), content_type, repeatable)
         try:
@@ -112,14 +115,17 @@ class Api:
         if not status and not (answer.status in _REFUSED or answer.status >= 500):
             raise foreign_answer(verb, resource, namespace, name, answer, self.host)
         error = api_error(verb, resource, namespace, name, answer.status, answer.body)
-        # Of a proxy whose API server may have got the request, or of an API server that lost its store in the middle.
+        # From a proxy whose API server may have got the request, or from an API server that lost its store.
         error.lost = written and answer.status >= 500 and not (answer.status == 503 and status)
         raise error
 
     def _unknown(
         self, verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer
     ) -> ApiError:
-        """What a 404 means that names no object: an API server answers so, in plain text, for a kind that it does not serve. So does a wrong path."""
+        """What a 404 means that names no object.
+
+        An API server answers so, in plain text, for a kind that it does not serve. A wrong path is answered likewise.
+        """
         if resource.group and self.serves(resource) is False:
             return not_served(verb, resource, namespace, name)
         return foreign_answer(verb, resource, namespace, name, answer, self.host)
@@ -140,13 +146,13 @@ class Api:
             except NoAnswer as exc:
                 raise ApiError(f"Cannot read {self.host}{path}: {exc}.", 0, final=exc.final) from exc
             found = names(value_of(answer)) if answer.status == 200 else None
-            # Who may not read it is refused by the API itself, with a Status.
+            # For a user who may not read it, the API server answers with a Status.
             refused = answer.status in (401, 403) and bool(read_status(answer.body))
             self._discovered[key] = name in found if found is not None else False if refused else None
         return self._discovered[key]
 
     def _show_warnings(self, answer: Answer) -> None:
-        """Pass on what the API server warns of (deprecated kinds, fields that it does not know), each text once."""
+        """Pass on the warnings of the API server (deprecated kinds, unknown fields), each text once."""
         for header in getattr(answer.headers, "getlist", lambda _name: ())("Warning"):
             quoted = re.match(r'299 \S+ "((?:[^"\\]|\\.)*)"', header)
             text = short(re.sub(r"\\(.)", r"\1", quoted.group(1)) if quoted else header)

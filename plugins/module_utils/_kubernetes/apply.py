@@ -66,7 +66,8 @@ def write(
             raise
         after = desired
     change = _change(stored, after)
-    # In check mode, the server's defaults for an object in a new namespace are unknown: the diff of a new object is what was requested.
+    # The diff of a new object shows what was requested: in check mode, the server's defaults are unknown if its
+    # namespace is also new.
     return change if stored is not None else change._replace(diff=diff_of(None, desired))
 
 

@@ -36,7 +36,8 @@ def connect(
 ) -> Connection:
     """Open a connection from the authentication options. See `open_transport` for what that sends and raises.
 
-    `warn` gets each warning of the API server once. `clock` says when credentials in files are read again, `sleep` pauses between attempts.
+    `warn` gets each warning of the API server once. `clock` decides when credentials in files are read again, `sleep`
+    pauses between attempts.
     """
     return Connection(open_transport(params, clock), warn, _answer_seconds(params), sleep)
 
@@ -63,7 +64,7 @@ class Connection:
         self._api = Api(Exchange(transport, sleep), transport.host, warn, answer_seconds)
 
     def until(self, deadline: float) -> Connection:
-        """The same connection, with requests that end at `deadline` (of time.monotonic()). The last one still has a second."""
+        """The connection with requests that end at `deadline` (of time.monotonic()). The last one has a second."""
         bounded = copy.copy(self)
         bounded._api = self._api.until(deadline)
         return bounded
@@ -103,7 +104,8 @@ class Connection:
             except WatchExpired as exc:
                 if "continue" not in query or expired >= _EXPIRED_LISTS:
                     raise ApiError(
-                        f"Cannot list {target(resource, namespace, None)}: the list expired on {self.host} (HTTP 410); run the task again.",
+                        f"Cannot list {target(resource, namespace, None)}: the list expired on {self.host} (HTTP 410); "
+                        "run the task again.",
                         410,
                     ) from exc
                 expired += 1
@@ -116,7 +118,8 @@ class Connection:
                 return items, page["metadata"]["resourceVersion"]
             if page["metadata"]["continue"] == query.get("continue"):
                 raise ApiError(
-                    f"Cannot list {target(resource, namespace, None)}: {self.host} repeats the same page; check the proxies on the way.",
+                    f"Cannot list {target(resource, namespace, None)}: {self.host} repeats the same page; "
+                    "check the proxies on the way.",
                     200,
                 )
             query["continue"] = page["metadata"]["continue"]
@@ -152,7 +155,7 @@ class Connection:
         )
 
     def merge(self, resource: Resource, name: str, namespace: str | None, body: Object, *, dry_run: bool) -> Object:
-        """JSON merge patch: null removes a key. The API server rejects fields that it does not know, instead of pruning them silently."""
+        """JSON merge patch: null removes a key. The API server rejects unknown fields, it does not prune them."""
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else ""}
         try:
             return self._api.object(
@@ -202,7 +205,7 @@ class Connection:
         raise AssertionError("the last attempt returns or raises")
 
     def what_became(self, lost: ApiError, resource: Resource, name: str | None, namespace: str | None) -> Object | None:
-        """The object after the answer to a write was lost. Raises ApiError, with `changed` in its result, when it cannot be read."""
+        """The object after a lost answer to a write. Raises ApiError with result `changed` if it cannot be read."""
         try:
             if name:
                 return self.get(resource, name, namespace)
@@ -229,7 +232,10 @@ class Connection:
         uid: str | None = None,
         version: str | None = None,
     ) -> None:
-        """Delete an object; one that does not exist is not an error. `uid` and `version` are preconditions: this object, in this version."""
+        """Delete an object. One that does not exist is not an error.
+
+        `uid` and `version` are preconditions: only this object, only in this version.
+        """
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         preconditions = {"uid": uid, "resourceVersion": version}
         if uid or version:
@@ -291,14 +297,14 @@ class Connection:
     def websocket(
         self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocols: t.Sequence[str]
     ) -> t.Any:
-        """Open a WebSocket (of package `websocket-client`) to a subresource, with the credentials, TLS and proxy of all requests."""
+        """Open a WebSocket (of package `websocket-client`) to a subresource, with credentials, TLS and proxy."""
         import websocket
 
         verb = f"{subresource} to"
         try:
             return self.transport.websocket(f"{resource.path(namespace, name)}/{subresource}?{query}", subprotocols)
         except websocket.WebSocketBadStatusException as exc:
-            # The API server requires `create` also for this GET. Old releases of the package do not keep the body of the answer.
+            # The API server also requires `create` for this GET. Old releases of the package drop the body.
             right = f'"get" and "create" on {resource.plural}/{subresource}'
             raise api_error(
                 verb, resource, namespace, name, exc.status_code, getattr(exc, "resp_body", None) or b"", right

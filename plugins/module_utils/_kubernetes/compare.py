@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Desired against stored, as plain data: what differs, and how the difference is shown. Pure rules."""
+"""Compares desired and stored objects, and renders the difference. Pure rules."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SIZES = ("memory", "ephemeral-storage")
 
 
 def for_result(stored: Object | None) -> Object:
-    """An object as results return it: without the bookkeeping of field managers, and without secrets."""
+    """An object for results: without managedFields, and without secrets."""
     if not stored:
         return {}
     return t.cast(
@@ -31,9 +31,9 @@ def for_result(stored: Object | None) -> Object:
 
 
 def keep_stored_spelling(desired: t.Any, stored: t.Any) -> t.Any:
-    """What is desired, in the words of what is stored where both mean the same.
+    """The desired object, in the spelling of the stored one where both mean the same.
 
-    CDI writes a quantity again in its own way and so takes the field over: another spelling of it would be a conflict.
+    CDI rewrites quantities in its own spelling and so owns the field: a different spelling would be a conflict.
     """
     if isinstance(desired, list) and isinstance(stored, list) and len(desired) == len(stored):
         return [keep_stored_spelling(*pair) for pair in zip(desired, stored, strict=True)]
@@ -52,7 +52,7 @@ def keep_stored_spelling(desired: t.Any, stored: t.Any) -> t.Any:
 
 
 def normalise(value: t.Any) -> t.Any:
-    """An object's meaning: without what the server keeps for itself, without empty values, quantities by their value."""
+    """An object without server-side metadata and empty values, and with quantities in one spelling."""
     if not isinstance(value, dict):
         return [normalise(item) for item in value] if isinstance(value, list) else value
     meaning = {}
@@ -73,7 +73,7 @@ def normalise(value: t.Any) -> t.Any:
 
 
 def _canonical(name: str, quantity: t.Any) -> t.Any:
-    """One spelling for each value: of sizes as one writes them, because diffs show it."""
+    """One spelling for each value. Sizes are readable, because diffs show them."""
     try:
         if name == "storage":
             return short(whole_bytes(quantity))
@@ -83,7 +83,7 @@ def _canonical(name: str, quantity: t.Any) -> t.Any:
 
 
 def differs(desired: t.Any, stored: t.Any) -> bool:
-    """Whether any key that is asked for is stored with another meaning; what else is stored does not count."""
+    """Whether any requested key is stored with a different meaning. Other stored keys do not count."""
     return _differs(normalise(desired), normalise(stored))
 
 
@@ -98,13 +98,13 @@ def _differs(desired: t.Any, stored: t.Any) -> bool:
 
 
 def diff_of(before: Object | None, after: Object | None) -> dict[str, t.Any]:
-    """What Ansible shows in diff mode of a change from one object to another; None is no object."""
+    """The diff of a change from one object to another, for Ansible's diff mode. None stands for no object."""
     old, new = normalise(before or {}), normalise(after or {})
     return difference(without_secrets(old), without_secrets(new, old))
 
 
 def difference(before: t.Any, after: t.Any) -> dict[str, t.Any]:
-    """Both sides of a diff, reduced to the keys that are not the same."""
+    """Both sides of a diff, reduced to the keys that differ."""
     if not isinstance(before, dict) or not isinstance(after, dict) or not before or not after:
         return {"before": before, "after": after}
     sides: dict[str, t.Any] = {"before": {}, "after": {}}

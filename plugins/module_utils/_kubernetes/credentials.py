@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From authentication options to a frozen access: the shell that checks options, reads kubeconfigs and the environment."""
+"""Turns authentication options into an access: checks options, reads kubeconfigs and the environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _REMEDY = "give kubeconfig, or host and api_key (or the variables K8S_AUTH_*)"
 def settle(params: Params, service_account: str = SERVICE_ACCOUNT) -> Access:
     """The access that the options, the kubeconfig and the environment lead to. Nothing is sent.
 
-    `service_account` is the directory in which a pod finds its token. Raises CdiError, without secrets, when they lead to no cluster.
+    `service_account` is the directory in which a pod finds its token. Raises CdiError, without secrets, when they do
+    not lead to a cluster.
     """
     given = _given(params)
     remember_options(params)
@@ -62,7 +63,10 @@ def _choose(config: Kubeconfig, context: str) -> Choice:
 
 
 def source_of(access: Access, *, persist: bool, clock: t.Callable[[], float]) -> Source:
-    """What gives this access its credentials. `persist`: renewed OIDC tokens are written to the kubeconfig. `clock`: monotonic seconds."""
+    """The source of the credentials of this access.
+
+    `persist`: renewed OIDC tokens are written to the kubeconfig. `clock`: monotonic seconds.
+    """
     identity = access.identity
     if isinstance(identity, TokenFile):
         from .file_source import FileSource
@@ -84,7 +88,7 @@ def source_of(access: Access, *, persist: bool, clock: t.Callable[[], float]) ->
 
 
 def _given(params: Params) -> dict[str, t.Any]:
-    """Options without those that are empty, as surveys and compose files leave them, and without white space around."""
+    """The options without empty ones, which surveys and compose files set, and without surrounding white space."""
     given = {
         name: value.strip() if isinstance(value, str) and name not in ("password", "kubeconfig") else value
         for name, value in params.items()
@@ -95,14 +99,14 @@ def _given(params: Params) -> dict[str, t.Any]:
 
 
 def _check(given: Params) -> None:
-    """Refuse options that can lead nowhere."""
+    """Reject options that cannot work."""
     if not all("!" <= character <= "~" for character in given.get("api_key") or ""):
-        raise CdiError("api_key holds white space or characters that no token has; give the token alone.")
+        raise CdiError("api_key contains white space or characters that no token has; set it to the token alone.")
     if given.get("impersonate_groups") and not given.get("impersonate_user"):
-        raise CdiError("impersonate_groups is given without impersonate_user; name the user to act as, too.")
+        raise CdiError("impersonate_groups is set without impersonate_user; also set impersonate_user.")
     for value in (given.get("impersonate_user"), *given["impersonate_groups"]):
         if value and not value.isprintable():
-            raise CdiError(f"{value!r} to impersonate holds characters that no name has; correct it.")
+            raise CdiError(f"The name to impersonate, {value!r}, contains non-printable characters; correct it.")
     for option, other in (("client_cert", "client_key"), ("client_key", "client_cert")):
         if given.get(option) and not given.get(other):
             raise CdiError(
@@ -134,14 +138,14 @@ def _why(exc: OSError) -> str:
 
 
 def public_params(params: Params) -> dict[str, t.Any]:
-    """A module's options as the log of its host and its result may show them: of a kubeconfig nothing but its path."""
+    """A module's options for the log of its host and for its result. Of a kubeconfig, only the path is shown."""
     kubeconfig = params.get("kubeconfig")
     hidden = kubeconfig and (not isinstance(kubeconfig, str) or is_content(kubeconfig))
     return {**without_secrets(params), "kubeconfig": "***" if hidden else kubeconfig}
 
 
 def _load(given: Params) -> Kubeconfig:
-    """What the options say, else what KUBECONFIG or the home directory has, unless the options are enough."""
+    """The kubeconfig of the option, else of KUBECONFIG or the home directory; empty if the options are enough."""
     kubeconfig = given.get("kubeconfig")
     if isinstance(kubeconfig, dict):
         from .kubeconfig_file import read
@@ -157,23 +161,25 @@ def _load(given: Params) -> Kubeconfig:
 
 
 def _paths(kubeconfig: t.Any) -> list[str]:
-    """One path, or several with colons between them, as in kubectl's variable KUBECONFIG."""
+    """One path, or several separated by colons, as in kubectl's variable KUBECONFIG."""
     if not isinstance(kubeconfig, str):
         raise CdiError(
-            f"kubeconfig is a {type(kubeconfig).__name__}; give a path, several with colons between them, or a dictionary."
+            f"kubeconfig is a {type(kubeconfig).__name__}; "
+            "set it to a path, to several paths separated by colons, or to a dictionary."
         )
     if is_content(kubeconfig):
         encoded = "base64 text" if decoded_content(kubeconfig) else "text"
         filters = "filters b64decode and from_yaml" if decoded_content(kubeconfig) else "filter from_yaml"
         raise CdiError(
-            f"kubeconfig is the {encoded} of a kubeconfig and not a path; give its path, or make a dictionary of it with the {filters}."
+            f"kubeconfig is the {encoded} of a kubeconfig and not a path; "
+            f"set it to the path, or convert the text to a dictionary with the {filters}."
         )
     paths = kubeconfig.split(os.pathsep)
     return [path if os.path.isfile(path) else os.path.expanduser(os.path.expandvars(path.strip())) for path in paths]
 
 
 def _load_files(paths: list[str], source: str, must_exist: bool) -> Kubeconfig:
-    """Merged as kubectl does it: an empty file is an empty kubeconfig, and of several, some may be missing."""
+    """The files merged as in kubectl: an empty file is an empty kubeconfig, and some of several may be missing."""
     from .kubeconfig import merge
     from .kubeconfig_file import parse, read
 
@@ -188,7 +194,7 @@ def _load_files(paths: list[str], source: str, must_exist: bool) -> Kubeconfig:
         except OSError as exc:
             raise CdiError(f"kubeconfig {path!r} {_why(exc)}; give the path of a kubeconfig.") from exc
         except ValueError as exc:
-            raise CdiError(f"{source} holds a character that no path has; give the path of a kubeconfig.") from exc
+            raise CdiError(f"{source} contains a character that no path has; give the path of a kubeconfig.") from exc
         content = parse(text, Origin(path))
         remember_for_now(secrets_of(content))
         configs.append(read(content, Origin(path)))
@@ -218,7 +224,7 @@ def _nothing_given() -> str:
 
 
 def _in_cluster(given: Params, service_account: str) -> Access | None:
-    """A pod's service account, when this is a pod: the last of all ways, as kubectl has it."""
+    """The service account of this pod, if it is one. As in kubectl, it is the last resort."""
     host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
     token, ca = f"{service_account}/token", f"{service_account}/ca.crt"
     if not (host and port and os.path.isfile(token)) or given.get("context"):
@@ -228,7 +234,7 @@ def _in_cluster(given: Params, service_account: str) -> Access | None:
 
 
 def _pods_namespace(service_account: str) -> str:
-    """As client-go has it (v0.34.4, `tools/clientcmd/client_config.go`): what the pod's author has said, else where its service account is."""
+    """POD_NAMESPACE, else that of the service account (client-go v0.34.4, `tools/clientcmd/client_config.go`)."""
     if os.environ.get("POD_NAMESPACE"):
         return os.environ["POD_NAMESPACE"]
     try:

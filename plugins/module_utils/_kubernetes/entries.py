@@ -11,7 +11,10 @@ from .errors import CdiError
 
 
 class Origin(t.NamedTuple):
-    """Where a kubeconfig comes from: a file, or a dictionary in an option, whose relative paths start where the task runs."""
+    """Where a kubeconfig comes from: a file, or a dictionary in an option.
+
+    Relative paths in a dictionary start where the task runs.
+    """
 
     path: str = ""
 
@@ -32,12 +35,14 @@ class Exec(t.NamedTuple):
 
 
 class AuthProvider(t.NamedTuple):
+    """An auth-provider of a user."""
+
     name: str = ""
     config: tuple[tuple[str, str], ...] = ()
 
 
 class Cluster(t.NamedTuple):
-    """`exec_config` is what the cluster has for credential plugins."""
+    """A cluster. `exec_config` is its configuration for credential plugins."""
 
     server: str = ""
     tls_server_name: str = ""
@@ -50,6 +55,8 @@ class Cluster(t.NamedTuple):
 
 
 class User(t.NamedTuple):
+    """A user and the identity that it impersonates."""
+
     client_certificate: str = ""
     client_certificate_data: bytes = b""
     client_key: str = ""
@@ -66,19 +73,21 @@ class User(t.NamedTuple):
     exec: Exec | None = None
 
     def has_credentials(self) -> bool:
-        """As `canIdentifyUser` has it: kubectl would ask for a user name at the terminal otherwise."""
+        """As `canIdentifyUser` of client-go. Without credentials, kubectl would prompt for a user name."""
         certificate = self.client_certificate or self.client_certificate_data
         return bool(self.username or certificate or self.token or self.token_file or self.auth_provider or self.exec)
 
 
 class Context(t.NamedTuple):
+    """The names of a cluster and a user."""
+
     cluster: str = ""
     user: str = ""
     namespace: str = ""
 
 
 class Entry(t.NamedTuple):
-    """A named cluster, user or context, and the file that it is from. `raw`: as it is written there."""
+    """A named cluster, user or context, and the kubeconfig that it is from. `raw`: as it is written there."""
 
     name: str
     origin: Origin
@@ -90,6 +99,8 @@ class Entry(t.NamedTuple):
 
 
 class Kubeconfig(t.NamedTuple):
+    """The named entries of one kubeconfig, or of several that were merged."""
+
     clusters: dict[str, Entry]
     users: dict[str, Entry]
     contexts: dict[str, Entry]

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One request to an API server and its whole answer, within a number of seconds, and which requests may be repeated.
+"""One request to an API server and its whole answer within a number of seconds, and which requests are repeated.
 
-urllib3 bounds each wait for a byte, not an answer: a byte a second would go on for ever. So each exchange has a thread of its own, which is
-left behind when the time is up.
+urllib3 limits the wait for each byte, not for the whole answer: a byte per second would never end. So each exchange
+has a thread of its own, which is abandoned when the time is up.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .transport import CONNECT_TIMEOUT_SECONDS, Transport
 
 # The API server itself gives up on a request after 60 s.
 ANSWER_TIMEOUT_SECONDS = 60.0
-# For an answer on a connection that was used before: it may be half-open, which a new one shows.
+# For an answer on a reused connection, which may be half-open.
 REUSED_TIMEOUT_SECONDS = 20.0
 LEAST_SECONDS = 1.0
 RETRY_AFTER_MAX_SECONDS = 10.0
@@ -32,9 +32,9 @@ _ATTEMPTS = 5
 _FIRST_PAUSE_SECONDS = 0.5
 _OVERLOADED = (429, 502, 503, 504)
 _CHUNK = 65536
-# Of the answers that a watch sends, how many may wait to be read.
+# How many chunks of a watch may wait to be read.
 _QUEUED_CHUNKS = 64
-# TLS meets something that does not speak it (the names of OpenSSL 1.1 and 3); trying again meets the same.
+# The other end does not speak TLS (the names of OpenSSL 1.1 and 3): a retry cannot succeed.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG")
 
 _THREAD = "kubevirt.cdi exchange"
@@ -42,7 +42,7 @@ _LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.response")
 
 
 class Request(t.NamedTuple):
-    """`repeatable`: sent twice, it does no more than sent once, so that it may be sent again after a lost answer."""
+    """A request. `repeatable`: it is idempotent, so it may be sent again after a lost answer."""
 
     method: str
     path: str
@@ -56,7 +56,7 @@ class Request(t.NamedTuple):
 
 
 class NoAnswer(Exception):
-    """No whole answer. `sent`: the server may have got the request. `final`: trying again cannot help. `late`: the time was up."""
+    """No whole answer. `sent`: the server may have the request. `final`: a retry cannot succeed. `late`: time-out."""
 
     def __init__(self, words: str, *, sent: bool, final: bool = False, late: bool = False) -> None:
         super().__init__(words)
@@ -64,7 +64,7 @@ class NoAnswer(Exception):
 
 
 class Exchange:
-    """Sends requests by one way. Remembers whether anything answers, so that not each request of a task waits for a silent server."""
+    """Sends requests through one transport. After a time-out, the next requests of a task wait less for an answer."""
 
     def __init__(self, transport: Transport, sleep: t.Callable[[float], None] = time.sleep) -> None:
         import urllib3
@@ -74,12 +74,12 @@ class Exchange:
         self._sleep = sleep
         self._used = False
         self._unanswered = 0
-        # urllib3 logs URLs and what it cannot read of answers. Ansible writes that to its log file when a lookup connects.
+        # urllib3 logs URLs and broken answers, which Ansible would write to its log file when a lookup connects.
         for name in _LOGGERS:
             logging.getLogger(name).addFilter(_not_of_ours)
 
     def ask(self, request: Request, seconds: float, *, once: bool) -> Answer:
-        """The answer, of whatever status, within `seconds`; `once` leaves trying again to the caller. Raises NoAnswer."""
+        """The answer, of any status, within `seconds`. `once`: the request is not repeated. Raises NoAnswer."""
         if self._unanswered and not once:
             once, seconds = True, min(seconds, max(LEAST_SECONDS, 8.0 / self._unanswered))
         deadline = time.monotonic() + max(seconds, LEAST_SECONDS)
@@ -115,7 +115,7 @@ class Exchange:
                 body, cut = body[:most], True
                 _shut(response)
             elif response.status < 200:
-                # The answer itself is still to come, and must not be taken for that to the next request.
+                # The final answer is still to come, and must not be read as that to the next request.
                 _shut(response)
             else:
                 response.release_conn()
@@ -141,9 +141,9 @@ class Exchange:
     def stream(
         self, request: Request, seconds: t.Callable[[], float]
     ) -> t.Generator[Answer | bytes | None, None, None]:
-        """The answer's head first, then what comes of its body; None whenever nothing has come for `seconds()`. Raises NoAnswer.
+        """The head of the answer, then its body in pieces; None whenever nothing came for `seconds()`. Raises NoAnswer.
 
-        An answer that is not a 2xx comes with its body. Closing the iterator ends the connection.
+        An answer other than a 2xx comes with its body. Closing the generator ends the connection.
         """
         pieces: queue.Queue[Answer | bytes | Exception] = queue.Queue(_QUEUED_CHUNKS)
         opened: list[t.Any] = []
@@ -175,13 +175,13 @@ class Exchange:
         finally:
             for response in opened:
                 _shut(response)
-            # The thread may wait for room.
+            # The thread may be waiting for space in the queue.
             with contextlib.suppress(queue.Empty):
                 while True:
                     pieces.get_nowait()
 
     def _open(self, request: Request, seconds: float | None) -> t.Any:
-        """The head of an answer. Redirects are not followed: they would take the credentials with them."""
+        """The head of an answer. Redirects are not followed: they would get the credentials."""
         timeout = self._urllib3.Timeout(
             connect=CONNECT_TIMEOUT_SECONDS if seconds is None else min(CONNECT_TIMEOUT_SECONDS, seconds),
             read=seconds or ANSWER_TIMEOUT_SECONDS,
@@ -192,7 +192,7 @@ class Exchange:
         )
 
     def _no_answer(self, exc: Exception) -> NoAnswer:
-        """What urllib3, TLS or the socket raised, in words."""
+        """The sentence for what urllib3, TLS or the socket raised."""
         errors = self._urllib3.exceptions
         known = (errors.HTTPError, http.client.HTTPException, OSError, ValueError)
         if not isinstance(exc, known):
@@ -204,7 +204,8 @@ class Exchange:
         cut = next((cause for cause in causes if isinstance(cause, http.client.IncompleteRead)), None)
         if cut is not None:
             return NoAnswer(
-                f"the answer from {self._transport.host} was cut off; check the proxies on the way, and that the API server runs",
+                f"the answer from {self._transport.host} was cut off; "
+                "check the proxies on the way, and that the API server runs",
                 sent=True,
             )
         final = any(_is_final(cause) for cause in causes)
@@ -217,7 +218,7 @@ class Exchange:
 
 
 def pause_before_next(request: Request, attempt: int, event: Answer | NoAnswer) -> float | None:
-    """Seconds until the request is sent again, None when it is not.
+    """Seconds until the request is sent again; None when it is not repeated.
 
     | what came                                     | repeatable | not repeatable |
     | not sent (refused, no such host, no connect)  | again      | again          |
@@ -247,7 +248,7 @@ def pause_before_next(request: Request, attempt: int, event: Answer | NoAnswer) 
 
 
 def _retry_after(answer: Answer) -> float | None:
-    """The header in seconds; its other form, a date, counts as the longest pause."""
+    """The seconds in the header. A date counts as the longest pause."""
     value = answer.headers.get("Retry-After")
     if value is None:
         return None
@@ -266,7 +267,7 @@ def _in_thread(work: t.Callable[[], t.Any], put: t.Callable[[t.Any], None]) -> N
     def run() -> None:
         try:
             result = work()
-        except Exception as exc:  # Raised again by whoever waits for it.
+        except Exception as exc:  # Raised again by the thread that waits for the result.
             result = exc
         put(result)
 
@@ -274,7 +275,7 @@ def _in_thread(work: t.Callable[[], t.Any], put: t.Callable[[t.Any], None]) -> N
 
 
 def _chunks(response: t.Any, most: int | None) -> t.Iterator[bytes]:
-    """What comes of a body, as it comes, and no more than a chunk above `most` bytes."""
+    """The chunks of a body as they arrive, at most one chunk beyond `most` bytes."""
     # urllib3 has it from release 2 on.
     read = getattr(response, "read1", None) or response._fp.read1
     size = 0
@@ -287,7 +288,7 @@ def _chunks(response: t.Any, most: int | None) -> t.Iterator[bytes]:
 
 
 def _shut(response: t.Any) -> None:
-    """End a connection whose answer somebody may be reading in another thread."""
+    """End a connection whose answer another thread may be reading."""
     with contextlib.suppress(Exception):
         response.connection.sock.shutdown(socket.SHUT_RDWR)
     with contextlib.suppress(Exception):
@@ -295,7 +296,7 @@ def _shut(response: t.Any) -> None:
 
 
 def _causes(exc: BaseException) -> t.Iterator[BaseException]:
-    """The error and what it wraps."""
+    """The error and the errors that it wraps."""
     seen: set[int] = set()
     waiting: list[t.Any] = [exc]
     while waiting:
@@ -308,9 +309,9 @@ def _causes(exc: BaseException) -> t.Iterator[BaseException]:
 
 
 def _other_protocol(causes: t.Iterable[BaseException]) -> str:
-    """What is at the other end instead of HTTP; empty when it may be what it should."""
+    """What the other end speaks instead of HTTP; empty when it may be HTTP."""
     for cause in causes:
-        # What has closed the connection without a word may be restarting.
+        # A server that closes the connection without an answer may be restarting.
         if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, http.client.RemoteDisconnected):
             begins = str(cause.args[0] if cause.args else "").lstrip("'\"b")
             if begins.startswith(("\x15\x03", "\x16\x03", "\\x15\\x03")):

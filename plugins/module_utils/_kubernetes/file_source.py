@@ -17,7 +17,7 @@ _FILE_SECONDS = 50  # A minute, less client-go's leeway.
 
 
 class _ReadAgain(Source):
-    """What stands in files, and is read again when `_until`, a time of the monotonic clock, has come."""
+    """Credentials in files, which are read again when the clock reaches `_until`."""
 
     def __init__(self, clock: t.Callable[[], float]) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class FileSource(_ReadAgain):
             with open(self._file.path, encoding="utf-8") as file:
                 token = file.read().strip()
             problem = (
-                "holds a line end or another character that no token has"
+                "contains a line end or another character that no token has"
                 if not is_sendable(token)
                 else ""
                 if token
@@ -61,14 +61,14 @@ class FileSource(_ReadAgain):
 
 
 class CertificateSource(_ReadAgain):
-    """A client certificate in files, which somebody renews there."""
+    """A client certificate and its key in files."""
 
     def __init__(self, certificate: Pem, key: Pem, clock: t.Callable[[], float]) -> None:
         super().__init__(clock)
         self._pems = (certificate, key)
 
     def _get(self, before: Credentials | None) -> Credentials:
-        """A pair of which one file is new and the other is not yet still serves as it was."""
+        """While only one of both files is new, the old pair is used."""
         try:
             certificate, key = (content_of(pem) for pem in self._pems)
             found = Credentials(None, certificate.decode("utf-8", "replace"), key.decode("utf-8", "replace"))

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kubeconfigs as kubectl combines them: which cluster and which user a context leads to, and what is refused. Pure rules, no I/O.
+"""Combines kubeconfigs as kubectl does: which cluster and user a context leads to, and what is rejected. Pure rules.
 
-The rules are those of client-go v0.34.4: `tools/clientcmd/loader.go` (merging, relative paths), `client_config.go` (context, user,
-cluster) and `validation.go`. What is refused is named by file, entry and field, never by value.
+The rules are those of client-go v0.34.4: `tools/clientcmd/loader.go` (merging, relative paths), `client_config.go`
+(context, user, cluster) and `validation.go`. Errors name file, entry and field, never the value.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PROXY_SCHEMES = ("http", "https", "socks5")
 
 
 def merge(configs: t.Sequence[Kubeconfig]) -> Kubeconfig:
-    """Of entries with the same name, and of current contexts, the first wins whole."""
+    """Of entries with the same name, and of current contexts, the first wins as a whole."""
     merged = Kubeconfig({}, {}, {}, "", tuple(origin for config in configs for origin in config.origins))
     for config in configs:
         for kind in ("clusters", "users", "contexts"):
@@ -32,7 +32,7 @@ def merge(configs: t.Sequence[Kubeconfig]) -> Kubeconfig:
 
 
 def choose(config: Kubeconfig, context: str) -> Choice:
-    """What the context `context`, or else the current one, leads to, with paths that are absolute."""
+    """What `context`, or else the current context, leads to, with absolute paths."""
     name = context or config.current_context
     origin = config.origins[0] if config.origins else Origin()
     if name and name not in config.contexts:
@@ -54,7 +54,7 @@ def _all(config: Kubeconfig) -> str:
 
 
 def _resolved(entry: Entry, paths: t.Sequence[str]) -> Entry:
-    """Relative paths count from the directory of the file that has them (`ResolveLocalPaths`)."""
+    """Relative paths start in the directory of the kubeconfig (`ResolveLocalPaths`)."""
     if not entry.origin.path:
         return entry
     directory = os.path.dirname(os.path.abspath(entry.origin.path))
@@ -68,7 +68,7 @@ def _resolved(entry: Entry, paths: t.Sequence[str]) -> Entry:
 
 
 def missing(config: Kubeconfig, choice: Choice) -> CdiError:
-    """The sentence for a choice that leads to no cluster: there is nothing at all, no current context, or no such cluster."""
+    """The error for a choice without a cluster: no cluster at all, no current context, or no such cluster."""
     if not config.clusters and not config.contexts:
         return CdiError(f"{_all(config)} has no clusters; give a kubeconfig, or host and api_key.")
     if not choice.context.name:
@@ -83,7 +83,7 @@ def missing(config: Kubeconfig, choice: Choice) -> CdiError:
 
 
 def no_credentials(config: Kubeconfig, choice: Choice) -> CdiError:
-    """The sentence for a user without credentials, who would be anonymous."""
+    """The error for a user without credentials, who would be anonymous."""
     if not choice.context.value.user:
         return refuse(choice.context.where("contexts", "user"), "is missing", "name a user, or give api_key")
     if choice.user.name not in config.users:
@@ -98,7 +98,7 @@ def no_credentials(config: Kubeconfig, choice: Choice) -> CdiError:
 
 
 def validate_cluster(entry: Entry) -> None:
-    """`validateClusterInfo`, but for files that cannot be read."""
+    """`validateClusterInfo`, except for files that cannot be read."""
     cluster: Cluster = entry.value
     if cluster.proxy_url and cluster.proxy_url.partition(":")[0].lower() not in _PROXY_SCHEMES:
         raise refuse(
@@ -121,7 +121,7 @@ def validate_cluster(entry: Entry) -> None:
 
 
 def validate_user(entry: Entry) -> None:
-    """`validateAuthInfo`, but for files that cannot be read, and what the transport refuses later."""
+    """`validateAuthInfo`, except for files that cannot be read, and what the transport of client-go rejects later."""
     user: User = entry.value
     where = entry.where("users")
     if (user.token or user.token_file) and (user.username or user.password):
@@ -145,7 +145,7 @@ def validate_user(entry: Entry) -> None:
             entry.where("users", "auth-provider.name"), f"is {user.auth_provider.name!r}, which is not supported", hint
         )
     if (user.impersonate_uid or user.impersonate_groups or user.impersonate_extra) and not user.impersonate:
-        raise refuse(where, "has as-uid, as-groups or as-user-extra without as", "name the user to act as in 'as', too")
+        raise refuse(where, "has as-uid, as-groups or as-user-extra without as", "add the user to impersonate as 'as'")
 
 
 def _validate_exec(user: User, plugin: Exec, entry: Entry) -> None:

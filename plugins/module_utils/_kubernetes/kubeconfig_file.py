@@ -1,10 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One kubeconfig, from its text or dictionary to named entries of the types that client-go has for them. Pure rules, no I/O.
+"""Parses one kubeconfig, a text or a dictionary, into named entries with the types of client-go. Pure rules, no I/O.
 
-The rules are those of client-go v0.34.4: `tools/clientcmd/api/v1/types.go`, `conversion.go` and `defaults.go`. What is refused is
-named by file, entry and field, never by value.
+The rules are those of client-go v0.34.4: `tools/clientcmd/api/v1/types.go`, `conversion.go` and `defaults.go`. Errors
+name file, entry and field, never the value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .errors import CdiError
 from .secrets import expands
 
 EXEC_EXTENSION = "client.authentication.k8s.io/exec"
-# tools/clientcmd/api/v1/defaults.go: newer versions want to be asked in words.
+# tools/clientcmd/api/v1/defaults.go: newer versions require the field.
 _EXEC_DEFAULT_MODE = {
     "client.authentication.k8s.io/v1beta1": "IfAvailable",
     "client.authentication.k8s.io/v1alpha1": "IfAvailable",
@@ -34,11 +34,11 @@ def parse(text: bytes, origin: Origin) -> t.Any:
     try:
         return json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError):
-        pass  # No JSON, or only nearly: YAML is a superset.
+        pass  # It may be YAML, a superset of JSON.
     import yaml
 
     try:
-        # Not `safe_load`: a second document is not looked at.
+        # Not `safe_load`, which rejects a second document.
         content = next(yaml.load_all(text, Loader=_loader(yaml)), None)
     except yaml.YAMLError as exc:
         mark = getattr(exc, "problem_mark", None)
@@ -46,7 +46,7 @@ def parse(text: bytes, origin: Origin) -> t.Any:
     except (ValueError, TypeError, RecursionError, OverflowError):
         raise refuse(str(origin), "is not valid YAML") from None
     if expands(content):
-        raise refuse(str(origin), "has YAML aliases without end, or too many", "write out what they stand for")
+        raise refuse(str(origin), "has endless or too many YAML aliases", "replace them with their values")
     return content
 
 
@@ -54,7 +54,7 @@ _loaders: dict[str, t.Any] = {}
 
 
 def _loader(yaml: t.Any) -> t.Any:
-    """The C loader where there is one, with the scalar types that Go's YAML has: no dates, no numbers to the base of 60."""
+    """The C loader, if available, with the scalar types of Go's YAML: no dates, no base-60 numbers."""
     if "loader" not in _loaders:
         base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         unlike = ("tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:int")
@@ -70,7 +70,7 @@ def _loader(yaml: t.Any) -> t.Any:
 
 
 def read(content: t.Any, origin: Origin) -> Kubeconfig:
-    """The entries of what `parse` gave, or of a dictionary from an option. Raises CdiError when a field is of another type."""
+    """The entries of a parsed kubeconfig, or of a dictionary. Raises CdiError for a field of a wrong type."""
     top = _mapping(content, str(origin))
     for field, expected in (("kind", "Config"), ("apiVersion", "v1")):
         if _text(top.get(field), f"{origin}, field {field}") not in ("", expected):
@@ -147,7 +147,7 @@ def _flag(value: t.Any, where: str) -> bool:
 
 
 def _data(value: t.Any, where: str) -> bytes:
-    """As `encoding/json` of Go decodes bytes: line ends are skipped, all else is strict."""
+    """Decoded as Go's `encoding/json` does: line ends are skipped, everything else is strict."""
     text = _text(value, where).replace("\n", "").replace("\r", "")
     try:
         return base64.b64decode(text.encode("ascii"), validate=True)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which pods mount a claim, and what keeps an object that was deleted."""
+"""Which pods mount a claim, and what keeps a deleted object from going away."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def first_few(parts: list[str], last: str = ", ") -> str:
 
 
 def is_mounted(pod: Object, claim: str) -> bool:
-    """Whether a pod of the claim's namespace has not ended, and uses it."""
+    """Whether a pod in the claim's namespace uses it and has not ended."""
     return (pod.get("status") or {}).get("phase") not in _ENDED and claim in claims_of(pod)
 
 
 def claims_of(pod: Object) -> set[str]:
-    """The claims that a pod mounts; those that are made for it have its name before the volume's."""
+    """The claims that a pod mounts. A claim for an ephemeral volume is named POD-VOLUME."""
     claims = set()
     for volume in (pod.get("spec") or {}).get("volumes") or []:
         if volume.get("persistentVolumeClaim"):
@@ -38,7 +38,7 @@ def claims_of(pod: Object) -> set[str]:
 
 
 def held_by(connection: Connection, resource: Resource, stored: Object | None) -> str:
-    """Why an object that was deleted is still there: the pods that use it, or the finalizers that remain."""
+    """Why a deleted object still exists: the pods that use it, or the finalizers that remain."""
     metadata = (stored or {}).get("metadata") or {}
     finalizers = list(metadata.get("finalizers") or [])
     if not metadata.get("deletionTimestamp"):
@@ -52,9 +52,10 @@ def held_by(connection: Connection, resource: Resource, stored: Object | None) -
         if is_mounted(pod, metadata["name"])
     ]
     if using:
-        return f"{first_few(using)} still {'uses it; delete that pod' if len(using) == 1 else 'use it; delete those pods'}, or stop what runs in it"
+        verb, pods_named = ("uses", "that pod") if len(using) == 1 else ("use", "those pods")
+        return f"{first_few(using)} still {verb} it; delete {pods_named}, or stop what runs in it"
     return (
-        f"finalizer {first_few(finalizers)} remains; see that its controller runs"
+        f"finalizer {first_few(finalizers)} remains; check that its controller runs"
         if finalizers
         else "nothing is known to hold it"
     )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every stored object of the Kubernetes API has: annotations, conditions, timestamps. Pure rules."""
+"""What every object of the Kubernetes API has: annotations, conditions, timestamps. Pure rules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def conditions(stored: Object | None) -> dict[str, Object]:
 
 
 def timestamp(text: str | None) -> datetime | None:
-    """A point in time in RFC 3339, with or without fractions of a second; None for no text. Raises ValueError for any other text."""
+    """A time in RFC 3339, with or without fractions of a second; None for no text. Raises ValueError for other text."""
     if not text:
         return None
     parts = _RFC_3339.fullmatch(text)

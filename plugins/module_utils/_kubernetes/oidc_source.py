@@ -1,9 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The auth-provider `oidc` of kubeconfigs: an ID token, and how a refresh token gets the next one (client-go v0.34.4, `auth/oidc/oidc.go`).
+"""The auth-provider `oidc` of kubeconfigs: an ID token, and a refresh token for the next one.
 
-The package `kubernetes` has one as well, which ends in a traceback when the issuer refuses.
+The rules are those of client-go v0.34.4, `auth/oidc/oidc.go`. The package `kubernetes` also has this provider, but it
+ends in a traceback when the issuer rejects the refresh token.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _SECONDS = 30
 
 
 class OidcSource(Source):
+    """The ID token of an OIDC provider. `persist`: renewed tokens are written to the kubeconfig."""
+
     def __init__(self, oidc: Oidc, persist: bool) -> None:
         super().__init__()
         self._oidc, self._persist = oidc, persist
@@ -39,13 +42,13 @@ class OidcSource(Source):
         return not self._is_valid(self._config.get("id-token") or "")
 
     def _get(self, before: Credentials | None) -> Credentials:
-        """`before` is empty for the first time, and after a 401: only then may what the kubeconfig has still be good."""
+        """`before` is None at first and after a 401: only then may the token in the kubeconfig still be valid."""
         token = self._config.get("id-token") or ""
         rejected = self._held is not None and self._held.authorization == f"Bearer {token}"
         if not token or rejected or not self._is_valid(token):
             token = self._refresh()
         if not is_sendable(token):
-            raise self._failed("gives an id_token with a line end or another character that no token has")
+            raise self._failed("returned an id_token that contains a line end or another character that no token has")
         return Credentials(f"Bearer {token}")
 
     def _is_valid(self, token: str) -> bool:
@@ -70,7 +73,7 @@ class OidcSource(Source):
         found = self._ask("GET", f"{issuer.removesuffix('/')}/.well-known/openid-configuration", {}, "")
         endpoint = found.get("token_endpoint")
         if not isinstance(endpoint, str) or not endpoint:
-            raise self._failed("names no token_endpoint")
+            raise self._failed("does not publish a token_endpoint")
         from urllib.parse import quote_plus, urlencode
 
         form = {"grant_type": "refresh_token", "refresh_token": refresh}
@@ -79,12 +82,12 @@ class OidcSource(Source):
                 "POST", endpoint, {"Authorization": basic(quote_plus(client), quote_plus(secret))}, urlencode(form)
             )
         except CdiError:
-            # Some issuers want client and secret in the form, as golang.org/x/oauth2 tries it, too.
+            # Some issuers require client and secret in the form. golang.org/x/oauth2 also tries both.
             form.update({"client_id": client, **({"client_secret": secret} if secret else {})})
             answer = self._ask("POST", endpoint, {}, urlencode(form))
         token = answer.get("id_token")
         if not isinstance(token, str) or not token:
-            raise self._failed("gives no id_token; log in with scope openid")
+            raise self._failed("returned no id_token; log in with scope openid")
         self._config["id-token"] = token
         if isinstance(answer.get("refresh_token"), str) and answer["refresh_token"]:
             self._config["refresh-token"] = answer["refresh_token"]
@@ -134,7 +137,7 @@ class OidcSource(Source):
         return answer
 
     def _write(self) -> None:
-        """Keep the renewed tokens in the kubeconfig that had the old ones."""
+        """Write the renewed tokens to the kubeconfig that has the old ones."""
         import yaml
 
         try:
@@ -149,7 +152,8 @@ class OidcSource(Source):
                 file.truncate()
         except (OSError, yaml.YAMLError, KeyError, TypeError) as exc:
             raise CdiError(
-                f"{self._oidc.source}: the renewed tokens cannot be written to {self._oidc.path!r} ({type(exc).__name__})."
+                f"{self._oidc.source}: the renewed tokens cannot be written to {self._oidc.path!r} "
+                f"({type(exc).__name__}); make the file writable, or set persist_config=false."
             ) from None
 
     def _failed(self, what: str) -> CdiError:

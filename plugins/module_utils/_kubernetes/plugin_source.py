@@ -1,10 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Credentials that a plugin (`exec` in a kubeconfig) prints, which runs again when they expire.
+"""Credentials from a plugin (`exec` in a kubeconfig), which runs again when they expire.
 
-The package `kubernetes` can also run plugins. It loads all of its models for that, runs the plugin before every request in the last
-five minutes of a token, and logs what goes wrong.
+The package `kubernetes` can also run plugins, but it loads all of its models, runs the plugin before every request in
+the last five minutes of a token, and logs errors.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class PluginSource(Source):
         if bool(certificate) != bool(key):
             raise self._failed(f"printed no status.{'clientKeyData' if certificate else 'clientCertificateData'}")
         if not is_sendable(token):
-            raise self._failed("printed a status.token with a line end or another character that no token has")
+            raise self._failed("printed a status.token that contains a line end or another character that no token has")
         self._until = self._time(status.get("expirationTimestamp"))
         return Credentials(f"Bearer {token}" if token else None, certificate, key)
 
@@ -62,7 +62,7 @@ class PluginSource(Source):
             # Go writes year 1 for a time that is not set: the token does not expire.
             return None if moment is None or moment.year == 1 else moment
         except ValueError:
-            raise self._failed("printed a status.expirationTimestamp that is no time") from None
+            raise self._failed("printed a status.expirationTimestamp that is not a time") from None
 
     def _run(self) -> bytes:
         import shutil
@@ -71,18 +71,20 @@ class PluginSource(Source):
         plugin = self._plugin.exec
         if plugin.interactive_mode == "Always":
             raise CdiError(
-                f"{self._plugin.source}: the credential plugin wants a terminal (interactiveMode Always), and a task has none; use another plugin."
+                f"{self._plugin.source}: the credential plugin requires a terminal (interactiveMode Always), "
+                "which a task does not have; use a different plugin."
             )
         command = shutil.which(plugin.command)
         if command is None:
-            # A name alone is looked for in PATH.
+            # A name without a slash is looked up in PATH.
             if "/" in plugin.command and os.path.isdir(plugin.command):
                 raise CdiError(
                     f"{self._plugin.source}: the credential plugin {plugin.command!r} is a directory; correct its path."
                 )
             if "/" in plugin.command and os.path.exists(plugin.command):
                 raise CdiError(
-                    f"{self._plugin.source}: the credential plugin {plugin.command!r} is not executable; allow it with chmod +x."
+                    f"{self._plugin.source}: the credential plugin {plugin.command!r} is not executable; "
+                    "make it executable with chmod +x."
                 )
             hint = (
                 " ".join(plugin.install_hint.split())
@@ -110,7 +112,7 @@ class PluginSource(Source):
         except (OSError, ValueError) as exc:
             raise self._failed(f"cannot be run ({getattr(exc, 'strerror', None) or type(exc).__name__})") from None
         if ran.returncode:
-            # Without secrets before it is cut: a half of one is none that anybody would know.
+            # Redacted before it is cut: the cut may go through a secret.
             said = " ".join(redact(ran.stderr.decode("utf-8", "replace")).split())[-_QUOTED_CHARACTERS:].rstrip(".")
             raise self._failed(f"ended with code {ran.returncode}" + (f" ({said})" if said else ""))
         return ran.stdout
@@ -123,7 +125,7 @@ class PluginSource(Source):
         return info
 
     def _status(self, printed: bytes) -> dict[str, t.Any]:
-        """`status` of the ExecCredential that the plugin printed, whose fields are texts. Quotes nothing: it may be a token."""
+        """`status` of the printed ExecCredential. Errors do not quote it, because it may be a token."""
         try:
             credential = loads(printed)
         except ValueError:
@@ -132,7 +134,7 @@ class PluginSource(Source):
             raise self._failed("did not print an ExecCredential")
         for field, expected in (("kind", "ExecCredential"), ("apiVersion", self._plugin.exec.api_version)):
             if credential.get(field) != expected:
-                raise self._failed(f"printed another {field} than {expected}")
+                raise self._failed(f"printed a {field} other than {expected}")
         status = credential.get("status")
         if not isinstance(status, dict):
             raise self._failed("printed no status")
@@ -143,5 +145,6 @@ class PluginSource(Source):
 
     def _failed(self, what: str) -> CdiError:
         return CdiError(
-            f"{self._plugin.source}: the credential plugin {self._plugin.exec.command!r} {what}; run it by hand to see why."
+            f"{self._plugin.source}: the credential plugin {self._plugin.exec.command!r} {what}; "
+            "run it manually to see why."
         )

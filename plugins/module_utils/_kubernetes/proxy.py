@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which proxy a request goes through, by the rules of Go's `golang.org/x/net/http/httpproxy` (proxy.go, as of Go 1.26). Pure rules."""
+"""The proxy for a request, by the rules of Go's `golang.org/x/net/http/httpproxy` (proxy.go, Go 1.26). Pure rules."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .errors import CdiError
 
 _SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _PORTS = {"http": 80, "https": 443}
-# What the URLs of proxies have without a port.
+# The ports of proxies whose URL has none.
 _PROXY_PORTS = {"http": 80, "https": 443}
 _SOCKS_PORT = 1080
 _SHORTEST_TOKEN = 16
 
 
 class Proxy(t.NamedTuple):
-    """`source` names the option, variable or entry that gave it. `url` has no credentials."""
+    """A proxy. `source` names the option, variable or entry that it is from. `url` has no credentials."""
 
     source: str
     url: str
@@ -34,12 +34,12 @@ class Proxy(t.NamedTuple):
 
     @property
     def secret(self) -> str:
-        """A name without a password may be a token."""
+        """The password. A long user name without a password may be a token."""
         return self.password or (self.username if len(self.username) >= _SHORTEST_TOKEN else "")
 
 
 class Address(t.NamedTuple):
-    """Where an API server is."""
+    """The address of an API server."""
 
     scheme: str
     host: str
@@ -52,7 +52,7 @@ def address_of(url: str) -> Address:
 
 
 def environment_proxy(target: Address, environment: t.Mapping[str, str]) -> Proxy | None:
-    """What HTTPS_PROXY or HTTP_PROXY names for this server, unless NO_PROXY or a loopback address forbids it."""
+    """The proxy in HTTPS_PROXY or HTTP_PROXY; None for a loopback address or a server in NO_PROXY."""
     names = ("HTTPS_PROXY", "https_proxy") if target.scheme == "https" else ("HTTP_PROXY", "http_proxy")
     name = next((name for name in names if environment.get(name)), None)
     if name is None or _is_loopback(target.host):
@@ -63,7 +63,7 @@ def environment_proxy(target: Address, environment: t.Mapping[str, str]) -> Prox
 
 
 def proxy_of(source: str, url: str) -> Proxy:
-    """A proxy's URL in its parts; without a scheme it is an HTTP proxy. Raises CdiError without showing anything of it."""
+    """The proxy of a URL; without a scheme, it is an HTTP proxy. Raises CdiError that shows no part of the URL."""
     url = url.strip()
     if "://" not in url:
         url = f"http://{url}"
@@ -77,7 +77,7 @@ def proxy_of(source: str, url: str) -> Proxy:
     if not usable or not host:
         hint = "; percent-encode special characters of its password" if "@" in url else ""
         raise CdiError(f"{source} is not a valid proxy URL; write it as http://NAME:3128{hint}.")
-    # A proxy is asked for names that only it may know: Go makes no difference between socks5 and socks5h.
+    # The proxy resolves host names, which may only be known there: Go treats socks5 as socks5h.
     scheme = {"socks5": "socks5h", "socks4": "socks4a"}.get(parts.scheme, parts.scheme)
     shown = f"[{host}]" if ":" in host else host
     return Proxy(
@@ -94,7 +94,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _ip(text: str) -> t.Any:
-    """An address; that of an IPv4 host that is written as one of IPv6 is the IPv4 one, as Go compares them."""
+    """An IP address. An IPv4-mapped IPv6 address is the IPv4 address, as in Go."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -103,7 +103,7 @@ def _ip(text: str) -> t.Any:
 
 
 def excluded(target: Address, no_proxy: str) -> bool:
-    """Whether a list such as NO_PROXY names the server: by name, domain, address or network, each with or without a port."""
+    """Whether a list such as NO_PROXY has the server: by name, domain, address or network, with or without a port."""
     host, address = target.host.strip().lower(), _ip(target.host)
     for item in no_proxy.split(","):
         item = item.strip().lower()
@@ -138,7 +138,7 @@ def _matches(item: str, host: str, address: t.Any, port: str) -> bool:
 
 
 def _split_port(item: str) -> tuple[str, str]:
-    """Name and port as Go's `net.SplitHostPort` has them; without a port, the whole is the name."""
+    """Name and port as in Go's `net.SplitHostPort`; without a port, everything is the name."""
     name, colon, port = item.rpartition(":")
     if not colon:
         return item, ""

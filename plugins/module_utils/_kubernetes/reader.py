@@ -21,7 +21,8 @@ _SETTINGS = (CDI, CDI_CONFIG, STORAGE_CLASS, STORAGE_PROFILE)
 class Reading(t.NamedTuple):
     """What one read gave. For a single object, `items` has one element or none.
 
-    Without an `error` the API server answered: what is not in `items` does not exist. An `error` says why `items` is empty.
+    Without an `error`, the API server answered: what is not in `items` does not exist. An `error` says why `items` is
+    empty.
     """
 
     items: list[Object]
@@ -37,7 +38,7 @@ class Reading(t.NamedTuple):
 
     @property
     def is_known(self) -> bool:
-        """Whether what is not in `items` does not exist. That includes every object of a kind that the cluster does not serve."""
+        """Whether what is not in `items` does not exist. That is also so for a kind that the cluster does not serve."""
         return self.error is None or isinstance(self.error, NotServed)
 
     def unless_forbidden(self) -> list[Object]:
@@ -50,7 +51,8 @@ class Reading(t.NamedTuple):
 class Reader:
     """Reads each kind or object once. Forbidden resources are skipped and remembered.
 
-    With `known`, what another reader has read of the cluster's settings still holds. With `within_seconds`, each request ends after so long.
+    With `known`, the settings of the cluster that another reader has read still count. With `within_seconds`, each
+    request ends after so long.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class Reader:
         label_selector: str = "",
         field_selector: str = "",
     ) -> Reading:
-        """The objects of a kind in a namespace or in the cluster, or the one object of that name: one request, or none if it was read before.
+        """The objects of a kind in a namespace or in the cluster, or the one object of that name. One request at most.
 
         Raises ApiError unless the API server answers, forbids the request, or does not serve the kind.
         """
@@ -111,14 +113,17 @@ class Reader:
         label_selector: str = "",
         field_selector: str = "",
     ) -> Reading:
-        """The same for what only adds detail: no ApiError is raised. A request that failed is sent again the next time."""
+        """Like `read`, for what only adds detail: raises no ApiError. A request that failed is sent again next time."""
         try:
             return self.read(resource, namespace, name, label_selector=label_selector, field_selector=field_selector)
         except ApiError as exc:
             return Reading([], exc)
 
     def objects(self, resource: Resource, keys: t.Collection[Key]) -> dict[Key, Object]:
-        """The existing objects by (namespace, name); the namespace of a cluster-scoped object is ``. At most one request for each namespace."""
+        """The existing objects by (namespace, name). At most one request for each namespace.
+
+        The namespace of a cluster-scoped object is ``.
+        """
         found = {}
         for namespace in sorted({key[0] for key in keys}):
             names = sorted({key[1] for key in keys if key[0] == namespace})
@@ -139,7 +144,7 @@ class Reader:
     ) -> None:
         """Warn, once for each kind, that `what` (a clause) could not be read. At most two requests more.
 
-        For users without any right on an API group, the API server also forbids kinds that it does not serve: those are not worth a warning.
+        A user without any right on an API group also gets 403 for kinds that are not served: no warning.
         """
         refusal = self.refusal(resource, namespace)
         if refusal and resource not in self._warned and self.connection.serves(resource) is not False:

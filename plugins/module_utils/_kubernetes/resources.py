@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds that the collection reads and writes. They are known, so nothing is ever discovered."""
+"""The kinds that the collection reads and writes. They are known, so no discovery is needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 
 class Resource(t.NamedTuple):
-    """One kind as the API server names it; `group` is empty for the core group."""
+    """A kind of the API. `group` is empty for the core group."""
 
     group: str
     version: str
@@ -23,7 +23,7 @@ class Resource(t.NamedTuple):
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None, name: str | None = None) -> str:
-        """URL path of the collection, or of one object when `name` is given."""
+        """The path of all objects, or of the object `name`."""
         parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
         if self.namespaced and namespace:
             parts += ["namespaces", quote(namespace, safe="")]
@@ -42,7 +42,7 @@ CDI = Resource(_CDI, "v1beta1", "cdis", "CDI", False)
 CDI_CONFIG = Resource(_CDI, "v1beta1", "cdiconfigs", "CDIConfig", False)
 # The Deployment that installs CDI.
 OPERATOR = "cdi-operator"
-# Of the one CDIConfig that CDI keeps.
+# The name of the one CDIConfig.
 CONFIG_NAME = "config"
 STORAGE_PROFILE = Resource(_CDI, "v1beta1", "storageprofiles", "StorageProfile", False)
 DATA_SOURCE = Resource(_CDI, "v1beta1", "datasources", "DataSource", True)
@@ -88,7 +88,7 @@ CLUSTER_ROLE_BINDING = Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRole
 ROLE = Resource(_RBAC, "v1", "roles", "Role", True)
 ROLE_BINDING = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True)
 
-# What a release manifest of CDI may hold, in the order in which it has to be created.
+# The kinds in a release manifest of CDI, in the order of their creation.
 MANIFEST_KINDS = {
     resource.kind: resource
     for resource in (

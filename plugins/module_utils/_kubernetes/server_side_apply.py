@@ -18,7 +18,7 @@ from .resources import Resource
 def apply_object(
     connection: Connection, resource: Resource, desired: Object, stored: Object, *, check_mode: bool, force: bool
 ) -> Object:
-    """Server-side apply, with a merge patch where an apply cannot remove our fields. `stored` is empty for a new object."""
+    """Apply, with a merge patch where an apply cannot remove our fields. `stored` is empty for a new object."""
     try:
         return connection.apply(resource, desired, dry_run=check_mode, force=force)
     except ApiError as exc:
@@ -29,7 +29,7 @@ def apply_object(
             if found is None or differs(desired, found) or owns_unrequested(found, desired):
                 raise
             return found
-        # A map that loses its last field, and that any manager requests as {}, becomes null, which the API server then rejects.
+        # A map that loses its last field, and that a manager requests as {}, becomes null: that is rejected.
         removal = relinquish_patch(stored, desired) if exc.code == 422 and "null" in str(exc) else {}
         if not removal:
             raise
@@ -42,7 +42,10 @@ def apply_object(
 
 
 def relinquish_patch(stored: Object, desired: Object) -> Object:
-    """A merge patch that removes the fields that we applied, no other manager owns, and are no longer requested. It removes no list items."""
+    """A merge patch that removes the fields that we applied, no other manager owns, and are no longer requested.
+
+    It removes no items of lists.
+    """
     ours = managed(stored, ours=True)
     return _removal(ours[0], managed(stored, ours=False), desired, stored) if ours else {}
 

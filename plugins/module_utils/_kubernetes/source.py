@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Credentials, and what gives them: once to all threads, again when they expire, and once after a 401.
+"""Credentials, and their sources: fetched once for all threads, again when they expire, and once after a 401.
 
 client-go v0.34.4 has the rules in `transport/token_source.go` and `plugin/pkg/client/auth/exec/exec.go`.
 """
@@ -13,7 +13,7 @@ import typing as t
 
 
 class Credentials(t.NamedTuple):
-    """What a request is sent with: an Authorization header's value, and from some plugins a client certificate with its key."""
+    """The value of an Authorization header, and from some plugins a client certificate with its key."""
 
     authorization: str | None = None
     certificate: str = ""
@@ -21,7 +21,7 @@ class Credentials(t.NamedTuple):
 
 
 class Source:
-    """Credentials that nothing renews, and what all sources share: they are got once, by one thread, and again when they expire."""
+    """Fixed credentials, and the base of all sources: one thread gets the credentials, again when they expire."""
 
     def __init__(self, authorization: str | None = None) -> None:
         self._lock = threading.Lock()
@@ -35,7 +35,7 @@ class Source:
             return self._held
 
     def renewed(self, rejected: Credentials) -> Credentials:
-        """What to send after a 401; the same as `rejected` when there is nothing else."""
+        """The credentials to send after a 401; the same as `rejected` when there are no others."""
         with self._lock:
             if self._held is None or self._held == rejected:
                 self._held = self._get(None)
@@ -45,5 +45,5 @@ class Source:
         return False
 
     def _get(self, before: Credentials | None) -> Credentials:
-        """Get credentials anew. `before` are those that have expired, and that still serve if need be."""
+        """Get new credentials. `before` are the expired ones, which may still be used if there are no new ones."""
         return t.cast(Credentials, self._held)

@@ -20,7 +20,8 @@ from .verdict import REACHED, WAITING, Judge, Verdict
 QUIET_SECONDS = 4.0
 _MOST_QUIET_SECONDS = 30.0
 _PAUSE_SECONDS = 1.0
-# A watch without any event, even a bookmark, for so long is checked by a read: again after twice as long, up to the maximum.
+# A watch without any event, even a bookmark, for so long is checked by a read: again after twice as long, up to the
+# maximum.
 SILENT_SECONDS = 10.0
 MOST_SILENT_SECONDS = 60.0
 # As in client-go (v0.34.4, tools/cache/reflector.go): the pause after a watch that ended at once, doubled each time.
@@ -44,8 +45,8 @@ class Outcome(t.NamedTuple):
 class StallProbe(t.NamedTuple):
     """How to find out why objects do not move.
 
-    `moved(object)` changes when an object makes progress. `probe(objects, seconds)` gets the objects that do not, by name, reads within
-    these seconds what else is known of them, and returns verdicts by name.
+    `moved(object)` changes when an object makes progress. `probe(objects, seconds)` gets the objects that do not, by
+    name, reads within these seconds what else is known of them, and returns verdicts by name.
     """
 
     moved: t.Callable[[Object | None], t.Hashable]
@@ -239,9 +240,10 @@ def wait_for(
 ) -> dict[str, Outcome]:
     """Watch the named objects until each is REACHED or FAILED, or until `deadline` (of time.monotonic()) has passed.
 
-    `judge(name, object)` is pure; `observe(name, object, verdict)` gets each verdict. A broken watch is resumed, a silent one is checked by
-    a read, and objects without a final verdict are read a last time at the deadline. The API server may be away for as long as the deadline
-    allows, which is exceeded by a second or two at most. Raises ApiError when the server refuses, or is still away at the deadline.
+    `judge(name, object)` is pure; `observe(name, object, verdict)` gets each verdict. A broken watch is resumed, a
+    silent one is checked by a read, and objects without a final verdict are read a last time at the deadline. The API
+    server may be away for as long as the deadline allows, which is exceeded by a second or two at most. Raises ApiError
+    when the server refuses a request, or is still away at the deadline.
     """
     wait, watching = _Wait(names, judge, deadline, probe, observe), _Watching()
     selector = f"metadata.name={next(iter(names))}" if len(names) == 1 else ""
@@ -303,7 +305,7 @@ def _watch(
     watching: _Watching,
     version: str,
 ) -> tuple[str, float]:
-    """One watch, until there is something else to do: the version that it has come to, and the seconds before the next one."""
+    """One watch, until there is something else to do. Returns its last version, and the seconds before the next one."""
     opened = time.monotonic()
     quiet = min(wait.pause(), watching.silent_for())
     requested = wait.remaining()
@@ -332,8 +334,8 @@ def poll_until(
 ) -> Verdict:
     """Call `check` until its verdict is not WAITING, for states that no watch of a single object shows.
 
-    `check` gets a connection whose requests end at the deadline, and is called a last time then; `observe` gets each verdict. Raises ApiError
-    when the server refuses, or is still away at the deadline.
+    `check` gets a connection whose requests end at the deadline, and is called a last time then; `observe` gets each
+    verdict. Raises ApiError when the server refuses a request, or is still away at the deadline.
     """
     bounded = connection.until(deadline)
     pause = 0.2

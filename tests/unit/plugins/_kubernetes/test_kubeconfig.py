@@ -60,13 +60,13 @@ TEXTS = {
     "deep": ("[" * 100_000, "kubeconfig 'config' is not valid YAML (line 1); correct it."),
     "endless": (
         "users: &a [*a]\n",
-        "kubeconfig 'config' has YAML aliases without end, or too many; write out what they stand for.",
+        "kubeconfig 'config' has endless or too many YAML aliases; replace them with their values.",
     ),
     "many-aliases": (
         "a: &l0 [x]\n"
         + "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 9))
         + "users: [{name: u, user: *l8}]\n",
-        "kubeconfig 'config' has YAML aliases without end, or too many; write out what they stand for.",
+        "kubeconfig 'config' has endless or too many YAML aliases; replace them with their values.",
     ),
     "empty": ("", "kubeconfig 'config' has no clusters; give a kubeconfig, or host and api_key."),
 }
@@ -90,7 +90,7 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     "token-a-number": (_config({"token": 1234567890}), f"{USER}.token is a number, not a string; correct it."),
     "token-a-line": (
         _config({"token": f"{SECRET}\n"}),
-        f"{USER}.token holds a line end or another character that no token has; correct it.",
+        f"{USER}.token contains a line end or another character that no token has; correct it.",
     ),
     "key-no-base64": (
         _config({"client-key-data": f"{SECRET}!"}),
@@ -122,7 +122,8 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "plugin-terminal": (
         _config({"exec": {**EXEC, "interactiveMode": "Always"}}),
-        f"{USER}.exec: the credential plugin wants a terminal (interactiveMode Always), and a task has none; use another plugin.",
+        f"{USER}.exec: the credential plugin requires a terminal (interactiveMode Always), "
+        "which a task does not have; use a different plugin.",
     ),
     "provider": (
         _config({"auth-provider": {"name": "gcp"}}),
@@ -159,7 +160,7 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "server-password": (
         _config(cluster={"server": f"https://a:{SECRET}@h"}),
-        f"{CLUSTER}.server holds a user name or a password; give them as username and password.",
+        f"{CLUSTER}.server contains a user name or a password; set username and password instead.",
     ),
     "proxy": (
         _config(cluster={"proxy-url": f"http://u:p@ss/{SECRET}?@proxy:1"}),
@@ -175,11 +176,11 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "ca-broken": (
         _config(cluster={"certificate-authority": "broken.crt"}),
-        f"{CLUSTER}.certificate-authority ('{{cwd}}/broken.crt') holds no valid CA certificate; give it in PEM format.",
+        f"{CLUSTER}.certificate-authority ('{{cwd}}/broken.crt') contains no valid CA certificate; give it in PEM format.",
     ),
     "ca-data": (
         _config(cluster={"certificate-authority-data": "YWJj"}),
-        f"{CLUSTER}.certificate-authority-data holds no valid CA certificate; give it in PEM format.",
+        f"{CLUSTER}.certificate-authority-data contains no valid CA certificate; give it in PEM format.",
     ),
     "certificate-alone": (
         _config({"client-certificate": "broken.crt"}),
@@ -192,11 +193,11 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
                 "client-key": "broken.crt",
             }
         ),
-        f"{USER}.client-certificate-data holds no certificate; it seems that certificate and key are swapped.",
+        f"{USER}.client-certificate-data contains no certificate; certificate and key seem to be swapped.",
     ),
     "key-a-text": (
         _config({"client-certificate": "broken.crt", "client-key": "text"}),
-        f"{USER}.client-key ('{{cwd}}/text') holds no private key; give it in PEM format.",
+        f"{USER}.client-key ('{{cwd}}/text') contains no private key; give it in PEM format.",
     ),
     "token-file": (
         _config({"tokenFile": "gone"}),
@@ -204,7 +205,7 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "as-groups": (
         _config({"token": SECRET, "as-groups": ["a"]}),
-        f"{USER} has as-uid, as-groups or as-user-extra without as; name the user to act as in 'as', too.",
+        f"{USER} has as-uid, as-groups or as-user-extra without as; add the user to impersonate as 'as'.",
     ),
     "token-and-password": (
         _config({"token": SECRET, "username": "a"}),
@@ -251,17 +252,20 @@ PATHS: dict[str, tuple[Any, str]] = {
     "directory": ("config.d", "kubeconfig 'config.d' is a directory; give the path of a kubeconfig."),
     "text": (
         yaml.safe_dump(_config()),
-        "kubeconfig is the text of a kubeconfig and not a path; give its path, or make a dictionary of it with the filter from_yaml.",
+        "kubeconfig is the text of a kubeconfig and not a path; set it to the path, or convert the text to a dictionary with the filter from_yaml.",
     ),
     "json": (
         json.dumps(_config()),
-        "kubeconfig is the text of a kubeconfig and not a path; give its path, or make a dictionary of it with the filter from_yaml.",
+        "kubeconfig is the text of a kubeconfig and not a path; set it to the path, or convert the text to a dictionary with the filter from_yaml.",
     ),
     "base64": (
         ENCODED,
-        "kubeconfig is the base64 text of a kubeconfig and not a path; give its path, or make a dictionary of it with the filters b64decode and from_yaml.",
+        "kubeconfig is the base64 text of a kubeconfig and not a path; set it to the path, or convert the text to a dictionary with the filters b64decode and from_yaml.",
     ),
-    "list": ([SECRET], "kubeconfig is a list; give a path, several with colons between them, or a dictionary."),
+    "list": (
+        [SECRET],
+        "kubeconfig is a list; set it to a path, to several paths separated by colons, or to a dictionary.",
+    ),
 }
 
 

@@ -47,7 +47,7 @@ def test_check_refuses_what_cdi_cannot_use(profile: dict[str, Any], message: str
 
 
 def test_check_refuses_a_class_that_is_listed_twice() -> None:
-    with pytest.raises(CdiError, match="storage_profiles has fast twice; leave one of them out"):
+    with pytest.raises(CdiError, match="storage_profiles has fast twice; remove one of them"):
         check(_params(name=None, storage_profiles=[_params(), _params()]))
 
 
