@@ -83,7 +83,7 @@ STAGES = [{"previous": "", "current": "one"}]
         pytest.param(stored("ImportScheduled", conditions=NOT_RUNNING), BOUND, id="its importer does not start"),
     ],
 )
-def test_what_was_never_filled(volume: Any, held: Any) -> None:
+def test_volume_was_never_filled(volume: Any, held: Any) -> None:
     assert never_filled(volume, held)
 
 
@@ -154,5 +154,5 @@ def test_what_was_never_filled(volume: Any, held: Any) -> None:
         pytest.param(stored() | {"spec": {"storage": {"dataSourceRef": {}}}}, claim(), id="filled by others"),
     ],
 )
-def test_in_doubt_it_was_filled(volume: Any, held: Any) -> None:
+def test_volume_was_filled_in_doubt(volume: Any, held: Any) -> None:
     assert not never_filled(volume, held)
