@@ -45,7 +45,8 @@ class Owner(t.NamedTuple):
 
 
 def find_hyperconverged(connection: Connection, cdis: t.Iterable[Object]) -> Owner | None:
-    """The HyperConverged that manages CDI. CDI has no owner reference to it, so it is found by listing, or by CDI's name.
+    """The HyperConverged that manages CDI. CDI has no owner reference to it, so it is found by listing, or by CDI's
+    name.
 
     For a user who cannot list HyperConvergeds, the API server decides about the write.
     """

@@ -24,8 +24,8 @@ def refusal(connection: Connection, kind: str, namespace: str, name: str) -> str
     if all(_allowed(connection, namespace, name, "", resource) for resource in others):
         return ""
     return (
-        f'the right to "create" {SUBRESOURCE} of {DATA_VOLUME.group} in namespace {namespace} is missing, and CDI requires it '
-        f"to clone {kind} {name}; have it granted there with module kubevirt.cdi.clone_permission"
+        f'the right to "create" {SUBRESOURCE} of {DATA_VOLUME.group} in namespace {namespace} is missing, '
+        f"and CDI requires it to clone {kind} {name}; have it granted there with module kubevirt.cdi.clone_permission"
     )
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a namespace holds beside its volumes, what of it belongs to a volume, and what that says. Pure rules."""
+"""The objects around volumes, which of them belong to a volume, and what they report. Pure rules."""
 
 from __future__ import annotations
 

@@ -179,7 +179,8 @@ class EvidenceReader:
         return self._connection.until(time.monotonic() + seconds)
 
     def _snapshots(self, volumes: list[Object]) -> list[Object]:
-        """The snapshots that CDI clones by, in the namespaces of the sources. No event reports that a snapshot failed."""
+        """The snapshots that CDI clones by, in the namespaces of the sources. No event reports that a snapshot
+        failed."""
         cloning = [
             volume
             for volume in volumes

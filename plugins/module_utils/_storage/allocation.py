@@ -29,7 +29,8 @@ _BLOCK = "A block device does not show which blocks its storage has allocated; q
 
 
 class Environment(t.NamedTuple):
-    """How CDI runs its workers: image, pull policy and pull secrets of the cloner, and the placement in CDI.spec.workload."""
+    """How CDI runs its workers: image, pull policy and pull secrets of the cloner, and the placement in
+    CDI.spec.workload."""
 
     image: str
     pull_policy: str

@@ -98,7 +98,8 @@ def too_large(planned: Planned, claim: Object) -> str:
     if claimed_bytes(claim) <= LARGEST:
         return ""
     return (
-        f"{planned.option}.size is {asked_size(planned.spec)}, which with the overhead of the file system is not below 8Ei, "
+        f"{planned.option}.size is {asked_size(planned.spec)}, which with the overhead of the file system is not below "
+        "8Ei, "
         "the limit of Kubernetes; request less"
     )
 

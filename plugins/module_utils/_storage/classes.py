@@ -17,7 +17,8 @@ DEFAULT_VIRTUALIZATION_CLASS = "storageclass.kubevirt.io/is-default-virt-class"
 
 
 def default_class(storage_classes: t.Iterable[Object], annotation: str) -> str | None:
-    """The newest of the default classes, and the first by name among equally old ones (GetPlatformDefaultStorageClass)."""
+    """The newest of the default classes, and the first by name among equally old ones
+    (GetPlatformDefaultStorageClass)."""
     defaults = [item["metadata"] for item in storage_classes if annotations_of(item).get(annotation) == "true"]
     defaults.sort(key=lambda metadata: metadata["name"])
     defaults.sort(key=lambda metadata: metadata.get("creationTimestamp") or "", reverse=True)
@@ -83,7 +84,10 @@ def class_problem(
             f"{omit}{f' {default!r}' if default else ''}, or name one of: {names}"
         )
     if not classes:
-        return f"{option} is not set, and the cluster has no storage class; install a storage driver with a StorageClass first"
+        return (
+            f"{option} is not set, and the cluster has no storage class; "
+            "install a storage driver with a StorageClass first"
+        )
     return f"{option} is not set, and no storage class is the default; name one of: {names}"
 
 

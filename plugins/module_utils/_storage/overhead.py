@@ -43,5 +43,6 @@ def usable_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
 
 
 def enough_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
-    """The size of the claim to create for a disk of this size, in bytes. For an unknown release, it is enough for each."""
+    """The size of the claim to create for a disk of this size, in bytes. For an unknown release, it is enough for
+    each."""
     return required_space(size, overhead, version or _BEFORE)

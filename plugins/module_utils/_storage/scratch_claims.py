@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what CDI goes by for scratch space, and what there is or was of scratch claims."""
+"""Reads what CDI decides about scratch space by, and the scratch claims that exist or existed."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def may_need(pairs: t.Iterable[VolumeAndClaim]) -> list[VolumeAndClaim]:
 def read_settings(
     connection: Connection, pairs: t.Iterable[VolumeAndClaim], known: Settings | None = None
 ) -> Settings | None:
-    """CDIConfig, release and, for volumes that are still to be filled, storage profiles and the default class: at most
-    four requests.
+    """The settings for these volumes: CDIConfig and release, and for unfilled volumes StorageProfiles and default
+    classes.
 
-    None, without a request, when no volume can need scratch space. What may not be read is left out. No request either
-    when they are `known`.
+    At most four requests; none, and None, when no volume can require scratch space; none when they are `known`.
+    What is forbidden is left out.
     """
     pairs = may_need(pairs)
     if not pairs:
@@ -62,13 +62,13 @@ def _class(pair: VolumeAndClaim) -> str | None:
 
 
 def predicted_problems(settings: Settings | None, pairs: t.Iterable[VolumeAndClaim]) -> list[str]:
-    """What will go wrong with the scratch claims of these volumes, each once, naming the first volume."""
-    told: dict[str, str] = {}
+    """The problems that the scratch claims of these volumes will have, each once with the first volume."""
+    first: dict[str, str] = {}
     for pair in may_need(pairs) if settings else []:
         facts = scratch_facts(pair.volume, pair.claim, settings, ObservedScratch())
         for problem in facts["problems"]:
-            told.setdefault(problem, "/".join(_key(pair.volume)))
-    return [f"DataVolume {title} needs scratch space: {problem}" for problem, title in told.items()]
+            first.setdefault(problem, "/".join(_key(pair.volume)))
+    return [f"DataVolume {title} needs scratch space: {problem}" for problem, title in first.items()]
 
 
 def look_for(
@@ -77,11 +77,10 @@ def look_for(
     pairs: t.Iterable[VolumeAndClaim],
     claims: t.Iterable[Object] | None = None,
 ) -> dict[tuple[str, str], ObservedScratch]:
-    """What is known of each volume's scratch claim, by the volume's namespace and name; no request when none can need
-    it.
+    """The observed scratch claim of each volume that may require one, by the namespace and name of the volume.
 
-    `claims` are all claims that there are; without them each scratch claim is read by its name. Of a claim that is gone
-    its events tell for an hour: one LIST.
+    `claims`: all claims; without them, each scratch claim is read by its name. The events of a deleted claim exist for
+    an hour: one LIST. No request when no volume can require scratch space.
     """
     scratch = {_key(pair.volume): claim_name(pair.volume, pair.claim) for pair in may_need(pairs)}
     if not scratch:

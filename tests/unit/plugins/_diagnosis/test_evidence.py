@@ -167,7 +167,7 @@ def test_a_storage_without_room_has_failed_unless_others_work_and_give_some_back
     )
     stored = objects.stored("ImportScheduled", Bound=objects.PENDING)
     assert rules.judge(objects.volume(), stored, objects.around(full)).state == FAILED
-    assert "make room in the storage" in objects.explained(stored, objects.around(full))["remedy"]
+    assert "free space in the storage" in objects.explained(stored, objects.around(full))["remedy"]
     assert objects.cause(stored, objects.around(full)) == "storage_full"
     assert (
         rules.judge(
@@ -234,7 +234,8 @@ def test_a_pod_that_no_node_takes_says_since_when_and_what_it_requests() -> None
     assert explained["since"] == f"{since:%Y-%m-%dT%H:%M:%SZ}" and 39 < rules.seconds_since(explained) < 60
     told = rules.judge(objects.volume(), stored, around).reason
     assert re.match(
-        r"phase ImportScheduled, Unschedulable since 4\d s: 0/1 nodes .*; make room on a node for CDI's pods$", told
+        r"phase ImportScheduled, Unschedulable since 4\d s: 0/1 nodes .*; free resources on a node for CDI's pods$",
+        told,
     ), told
 
 

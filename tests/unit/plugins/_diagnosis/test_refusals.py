@@ -65,11 +65,11 @@ def within(volume: dict[str, Any], room: Room, *others: Any) -> Evidence:
         ),
         (
             limited("Container", min={"cpu": "200m"}),
-            "asks for at least 200m of cpu in a container, and CDI's has a request of 100m",
+            "requires at least 200m of cpu in a container, and CDI's has a request of 100m",
         ),
         (
             limited("Pod", min={"memory": "64Mi"}),
-            "asks for at least 64Mi of memory in a pod, and CDI's has a request of 60M",
+            "requires at least 64Mi of memory in a pod, and CDI's has a request of 60M",
         ),
         (
             limited("Container", maxLimitRequestRatio={"cpu": "2"}),
@@ -91,7 +91,7 @@ def test_the_limit_range_is_named_with_its_value(limit_range: dict[str, Any], to
     )
     found = objects.explained(volume, around)
     assert found["cause"] == "limit_range"
-    assert found["message"] == f"CDI's pod is refused: LimitRange 'demo/small' {told}"
+    assert found["message"] == f"CDI's pod is rejected: LimitRange 'demo/small' {told}"
     assert "have the LimitRange changed, or set pod_resource_requirements" in found["remedy"]
     assert rules.judge(objects.volume(), volume, around)[::2] == (FAILED, 0)
 
@@ -150,7 +150,7 @@ def test_what_else_the_pod_lacks_is_named(room: Room, spec: dict[str, str], caus
     found = objects.explained(volume, around)
     assert (
         found["cause"] == cause
-        and found["message"].startswith("CDI's pod is refused: ")
+        and found["message"].startswith("CDI's pod is rejected: ")
         and told in found["message"]
         and found["remedy"]
     )
@@ -160,19 +160,19 @@ def test_what_else_the_pod_lacks_is_named(room: Room, spec: dict[str, str], caus
 @pytest.mark.parametrize(
     ("used", "hard", "told"),
     [
-        ({"limits.cpu": "0"}, {"limits.cpu": "1m"}, "limits.cpu (hard 1m, used 0, asked 750m)"),
-        ({"cpu": "950m"}, {"cpu": "1"}, "cpu (hard 1, used 950m, asked 100m)"),
+        ({"limits.cpu": "0"}, {"limits.cpu": "1m"}, "limits.cpu (hard 1m, used 0, requested 750m)"),
+        ({"cpu": "950m"}, {"cpu": "1"}, "cpu (hard 1, used 950m, requested 100m)"),
         (
             {"requests.memory": "200Mi"},
             {"requests.memory": "256Mi"},
-            "requests.memory (hard 256Mi, used 200Mi, asked 60M)",
+            "requests.memory (hard 256Mi, used 200Mi, requested 60M)",
         ),
-        ({"pods": "3"}, {"pods": "3"}, "pods (hard 3, used 3, asked 1)"),
-        ({"count/pods": "0"}, {"count/pods": "0"}, "count/pods (hard 0, used 0, asked 1)"),
+        ({"pods": "3"}, {"pods": "3"}, "pods (hard 3, used 3, requested 1)"),
+        ({"count/pods": "0"}, {"count/pods": "0"}, "count/pods (hard 0, used 0, requested 1)"),
         (
             {"pods": "3", "limits.memory": "134217728"},
             {"pods": "3", "limits.memory": "268435456"},
-            "pods (hard 3, used 3, asked 1), limits.memory (hard 256Mi, used 128Mi, asked 600M)",
+            "pods (hard 3, used 3, requested 1), limits.memory (hard 256Mi, used 128Mi, requested 600M)",
         ),
     ],
 )
@@ -237,13 +237,13 @@ def test_the_quota_of_a_claim_is_told_in_readable_numbers(prefix: str) -> None:
     volume = refused("", "")
     around = objects.around(objects.event(objects.CLAIM, "ErrCreatingPVCPrime", CLAIM_TEXT.format(prefix)))
     found = objects.explained(volume, around)
-    told = f"ResourceQuota 'demo/q' has no room for the claim: {prefix}requests.storage (hard 300Mi, used 271.4Mi, asked 135.7Mi)"
+    told = f"ResourceQuota 'demo/q' has no room for the claim: {prefix}requests.storage (hard 300Mi, used 271.4Mi, requested 135.7Mi)"
     assert (found["cause"], found["message"]) == ("quota_exceeded", f"exceeded quota: {told}")
     assert "room for two or three claims" in found["remedy"]
     # The claims of others that have ended have given it back, and CDI has not tried again yet.
     now = quota({f"{prefix}requests.storage": "142270792"}, {f"{prefix}requests.storage": "300Mi"})
     around = replace(around, quotas={"demo": [now]})
-    assert "has room by now" in objects.explained(volume, around)["message"]
+    assert "has room now" in objects.explained(volume, around)["message"]
     assert rules.judge(objects.volume(), volume, around).state == WAITING
 
 
@@ -251,7 +251,7 @@ def test_a_pod_that_would_be_taken_by_now_is_waited_for() -> None:
     volume = refused("ErrExceededQuota")
     around = within(volume, Room(quotas=[quota({"pods": "0"}, {"pods": "1"})], trial=""))
     assert rules.judge(objects.volume(), volume, around).state == WAITING
-    assert "would take it by now" in objects.explained(volume, around)["message"]
+    assert "would be accepted now" in objects.explained(volume, around)["message"]
 
 
 def test_who_may_read_nothing_is_told_what_it_can_be() -> None:

@@ -50,7 +50,7 @@ def test_the_status_of_the_images_server_is_its_fault(text: str, status: int, ca
         assert rules.judge(objects.volume(), objects.stored("ImportInProgress", 0, Running=running)).state == WAITING
     stored = objects.stored("ImportInProgress", restarts, Running=running)
     found = objects.explained(stored)
-    assert found["cause"] == cause and str(status) in found["message"] and "the image's server" in found["remedy"]
+    assert found["cause"] == cause and str(status) in found["message"] and "the image server" in found["remedy"]
     assert rules.judge(objects.volume(), stored)[::2] == (FAILED, 0)
 
 

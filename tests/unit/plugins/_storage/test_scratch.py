@@ -97,9 +97,9 @@ def test_before_1_65_a_misspelt_class_leads_to_the_default_class() -> None:
 
 def test_a_class_that_cannot_do_filesystem_is_told() -> None:
     block = _settings(thin=[{"volumeMode": "Block", "accessModes": ["ReadWriteOnce", "ReadWriteMany"]}])
-    assert "cannot do" in scratch.problems(block, "thin")[0]
+    assert "does not support" in scratch.problems(block, "thin")[0]
     shared = _settings(thin=[{"volumeMode": "Filesystem", "accessModes": ["ReadWriteMany"]}])
-    assert "cannot do" in scratch.problems(shared, "thin")[0]
+    assert "does not support" in scratch.problems(shared, "thin")[0]
     both = [{"volumeMode": mode, "accessModes": ["ReadWriteOnce"]} for mode in ("Block", "Filesystem")]
     assert scratch.problems(_settings(thin=both), "thin") == []
     assert scratch.problems(_settings(), "unknown") == []
