@@ -111,7 +111,7 @@ def test_growth_after_one_that_waits_for_a_pod_fails_with_a_remedy() -> None:
 
 
 def test_failure_of_an_earlier_growth_has_a_grace_period() -> None:
-    infeasible = {"allocatedResourceStatuses": {"storage": "ControllerResizeInfeasible"}}
+    infeasible: dict[str, Any] = {"allocatedResourceStatuses": {"storage": "ControllerResizeInfeasible"}}
     assert growth.judge_growth(_claim("2Gi", "1Gi", allocatedResources={"storage": "2Gi"}, **infeasible)).grace == 0
     assert growth.judge_growth(_claim("2Gi", "1Gi", allocatedResources={"storage": "8Ti"}, **infeasible)).grace > 0
 

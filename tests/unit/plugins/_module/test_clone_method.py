@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kubevirt.cdi.plugins.doc_fragments import _auth, _auth_plugin
@@ -50,7 +51,7 @@ def test_lookup_reads_the_environment_variables_of_the_modules() -> None:
     assert {name: variables for name, variables in of_lookups.items() if variables} == read
 
 
-def test_proxy_headers_are_read_from_the_environment_without_the_option(monkeypatch) -> None:
+def test_proxy_headers_are_read_from_the_environment_without_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("K8S_AUTH_PROXY_HEADERS_USER_AGENT", "me")
     checked = ArgumentSpecValidator(AUTH.options).validate({})
     assert checked.validated_parameters["proxy_headers"]["user_agent"] == "me"
