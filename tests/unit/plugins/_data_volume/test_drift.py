@@ -31,7 +31,7 @@ def _stored(metadata: Any = None, status: Any = None, **options: Any) -> dict[st
 
 
 def _applied(**spec: Any) -> dict[str, Any]:
-    fields = {"f:spec": {f"f:{name}": {} for name in spec}}
+    fields: dict[str, Any] = {"f:spec": {f"f:{name}": {} for name in spec}}
     return {"managedFields": [{"manager": "kubevirt.cdi", "operation": "Apply", "fieldsV1": fields}]}
 
 

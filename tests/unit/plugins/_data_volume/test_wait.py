@@ -15,7 +15,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict i
 from tests.refused_volumes import volume
 from tests.unit.plugins._diagnosis import objects
 
-BLANK = {"source": {"blank": {}}}
+BLANK: dict[str, Any] = {"source": {"blank": {}}}
 COLLECTED = {
     "metadata": {
         "name": "disk",
@@ -76,7 +76,7 @@ def test_deleted_volume_is_reached_only_when_cdi_collected_it(claim: Any, state:
 
 
 def test_clone_fails_with_its_source() -> None:
-    of_source = {"source": {"pvc": {"name": "golden", "namespace": None}}}
+    of_source: dict[str, Any] = {"source": {"pvc": {"name": "golden", "namespace": None}}}
     judge = _judge(_awaited("golden"), _awaited("disk", **of_source))
     assert judge.sources == {"disk": "golden"}
     assert judge.update("disk", _stored("CloneScheduled")).state == WAITING
