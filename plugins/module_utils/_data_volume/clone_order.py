@@ -104,7 +104,7 @@ def will_be_created(volume: Volume) -> bool:
 
 
 def may_grow(volume: Volume) -> bool:
-    """Whether it is recreated only if it cannot grow, which shows when its claim is asked to."""
+    """Whether it is recreated only if it cannot grow, which only the attempt shows."""
     if not volume.present or volume.terminating or volume.options["on_drift"] != "recreate":
         return False
     if volume.data_volume is None and not volume.collected:

@@ -16,23 +16,23 @@ from tests.refused_volumes import volume
 
 def test_options_become_fields_of_the_api() -> None:
     source = {"http": {"url": "https://x", "cert_config_map": "ca", "extra_headers": None}, "pvc": None}
-    made = rules.desired(volume(source=source, binding="immediate", preallocation=False, labels={"a": "b"}))
-    assert made["spec"] == {
+    wanted = rules.desired(volume(source=source, binding="immediate", preallocation=False, labels={"a": "b"}))
+    assert wanted["spec"] == {
         "source": {"http": {"url": "https://x", "certConfigMap": "ca"}},
         "storage": {"resources": {"requests": {"storage": "1Gi"}}},
         "preallocation": False,
     }
-    assert made["metadata"]["annotations"] == {"cdi.kubevirt.io/storage.bind.immediate.requested": "true"}
+    assert wanted["metadata"]["annotations"] == {"cdi.kubevirt.io/storage.bind.immediate.requested": "true"}
 
 
 def test_source_without_a_namespace_is_in_that_of_the_volume() -> None:
-    made = rules.desired(
+    wanted = rules.desired(
         volume(
             source={"pvc": {"name": "golden", "namespace": None}}, storage={"size": None, "storage_class_name": "thin"}
         )
     )
-    assert made["spec"]["source"] == {"pvc": {"name": "golden", "namespace": "demo"}}
-    assert made["spec"]["storage"] == {"storageClassName": "thin", "resources": {}}
+    assert wanted["spec"]["source"] == {"pvc": {"name": "golden", "namespace": "demo"}}
+    assert wanted["spec"]["storage"] == {"storageClassName": "thin", "resources": {}}
 
 
 def test_values_in_the_spelling_of_cdi_are_no_drift() -> None:
@@ -224,11 +224,11 @@ def test_drift_hides_secrets_in_urls() -> None:
 
 
 def test_labels_and_annotations_are_strings() -> None:
-    made = rules.desired(volume(labels={"on": True, "level": 3}, annotations={"ratio": 0.5, "off": False}))
-    assert made["metadata"]["labels"] == {"on": "true", "level": "3"}
-    assert made["metadata"]["annotations"] == {"ratio": "0.5", "off": "false"}
+    wanted = rules.desired(volume(labels={"on": True, "level": 3}, annotations={"ratio": 0.5, "off": False}))
+    assert wanted["metadata"]["labels"] == {"on": "true", "level": "3"}
+    assert wanted["metadata"]["annotations"] == {"ratio": "0.5", "off": "false"}
 
 
 def test_adopt_claim_becomes_the_annotation_of_cdi() -> None:
-    made = rules.desired(volume(adopt_claim=True, labels={"a": "b"}))
-    assert made["metadata"]["annotations"] == {"cdi.kubevirt.io/allowClaimAdoption": "true"}
+    wanted = rules.desired(volume(adopt_claim=True, labels={"a": "b"}))
+    assert wanted["metadata"]["annotations"] == {"cdi.kubevirt.io/allowClaimAdoption": "true"}
