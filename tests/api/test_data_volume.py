@@ -40,6 +40,11 @@ def test_hundred_unchanged_volumes_take_one_list(wire: Wire, module: RunModule, 
     assert len(wire.requests) == 1
 
 
+def test_empty_list_of_volumes_takes_no_request(wire: Wire, module: RunModule, namespace: str) -> None:
+    result = module("data_volume", namespace=namespace, data_volumes=[]).result
+    assert (result["changed"], result["data_volumes"], wire.requests) == (False, [], [])
+
+
 def test_unchanged_volume_loads_no_code_for_changes(wire: Wire, namespace: str, module: RunModule) -> None:
     """Each task is a process, and imports are most of its time when nothing changes."""
     assert module("data_volume", name="disk", namespace=namespace, **BLANK).result["changed"]

@@ -43,7 +43,7 @@ Result = t.TypeVar("Result")
 
 
 class Found(t.NamedTuple):
-    """What was read of objects, by their keys. None is an object that does not exist; one with an error was not read."""
+    """What was read of objects, by their keys. None: the object does not exist. With an error it was not read."""
 
     objects: dict[Key, Object | None]
     errors: dict[Key, str]

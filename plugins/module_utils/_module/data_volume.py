@@ -88,12 +88,12 @@ def run(task: Task) -> dict[str, t.Any]:
         outcomes = _read_claims(task, outcomes, written)
     outcomes, allocated = _measure(task, outcomes)
     outcomes, results = _results(task, outcomes, changes, settings, allocated)
-    first = next(iter(outcomes.values()))
     namespaces = changes.looked.created_namespaces if changes else []
     changed = bool(namespaces) or any(outcome.changed for outcome in outcomes.values())
     facts = {"duration": round(time.monotonic() - started, 1), "created_namespaces": namespaces}
     if task.params["data_volumes"] is None:
-        facts |= {**results[0], "diff": first.diff}
+        (only,) = outcomes.values()
+        facts |= {**results[0], "diff": only.diff}
     else:
         facts |= {"data_volumes": results, "diff": [_titled(each) for each in outcomes.values() if each.diff]}
     facts["changed"] = changed
