@@ -147,7 +147,7 @@ def test_pods_in_trouble_have_a_reason() -> None:
     waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
     starting = {"state": {"waiting": {"reason": "ContainerCreating"}}}
     unscheduled = [{"type": "PodScheduled", "status": "False", "message": "no node"}]
-    pods = [
+    pods: list[dict[str, Any]] = [
         {"metadata": {"name": "a"}, "status": {"containerStatuses": [waiting]}},
         {"metadata": {"name": "b"}, "status": {"containerStatuses": [starting, {"state": {"running": {}}}]}},
         {"metadata": {"name": "c"}, "status": {"conditions": unscheduled}},
