@@ -18,6 +18,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     CDI_CONFIG,
     DATA_VOLUME,
     DEPLOYMENT,
+    POD,
 )
 
 from tests.real.clone_setup import without_default_class
@@ -70,7 +71,7 @@ def _down(connection: Connection, name: str) -> Iterator[None]:
 
     def scale(replicas: int) -> None:
         connection.merge(DEPLOYMENT, name, _NAMESPACE, {"spec": {"replicas": replicas}}, dry_run=False)
-        until(lambda: _available(connection, name) == replicas, 60, f"{name} does not have {replicas} pods")
+        until(lambda: _pods(connection, name) == [True] * replicas, 90, f"{name} does not have {replicas} pods")
 
     scale(0)
     try:
@@ -79,9 +80,11 @@ def _down(connection: Connection, name: str) -> Iterator[None]:
         scale(1)
 
 
-def _available(connection: Connection, name: str) -> int:
-    status = (connection.get(DEPLOYMENT, name, _NAMESPACE) or {})["status"]
-    return int(status.get("availableReplicas", 0))
+def _pods(connection: Connection, name: str) -> list[bool]:
+    """Of each pod whether it is ready. A pod that is ending works until it is gone."""
+    pods = [pod for pod in connection.list(POD, _NAMESPACE)[0] if pod["metadata"]["name"].startswith(f"{name}-")]
+    found = [pod["status"].get("conditions", []) for pod in pods]
+    return [any((each["type"], each["status"]) == ("Ready", "True") for each in conditions) for conditions in found]
 
 
 def _refused_at_once(connection: Connection) -> bool:
