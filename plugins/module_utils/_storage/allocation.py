@@ -55,6 +55,11 @@ def bound(claim: Object | None) -> bool:
     return ((claim or {}).get("status") or {}).get("phase") == "Bound"
 
 
+def judge_bound(claim: Object | None) -> Verdict:
+    """Whether a claim is bound."""
+    return Verdict(REACHED) if bound(claim) else Verdict(WAITING if claim else FAILED)
+
+
 def occupant(claim: Object, pods: t.Iterable[Object]) -> str | None:
     """Why no other pod can mount the claim beside these pods of its namespace; None when one can."""
     if "ReadWriteOncePod" not in claim["spec"].get("accessModes", []):

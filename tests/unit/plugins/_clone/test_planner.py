@@ -24,12 +24,15 @@ IMAGE = Source("snapshot", "images/golden", "a.csi", FAST, "Block", GIB, GIB)
 
 
 def _facts(source: Source | None = DISK, target_class: StorageClass | None = FAST, /, **options: Any) -> Facts:
-    of_cluster = {key: options.pop(key) for key in ("override", "snapshot_classes", "version") if key in options}
+    of_cluster: dict[str, Any] = {
+        key: options.pop(key) for key in ("override", "snapshot_classes", "version") if key in options
+    }
     name = target_class.name if target_class else "gone"
-    asked = {"by_storage": True, "size": GIB, "volume_mode": "Block", **options}
+    asked: dict[str, Any] = {"by_storage": True, "size": GIB, "volume_mode": "Block", **options}
     target = Target(storage_class=target_class, class_name=name, **asked)
     classes = tuple(item for item in (FAST, OTHER) if item)
-    return Facts(target, source, **{"snapshot_classes": (("a", "a.csi"),), "classes": classes, **of_cluster})
+    known: dict[str, Any] = {"snapshot_classes": (("a", "a.csi"),), "classes": classes, **of_cluster}
+    return Facts(target, source, **known)
 
 
 def test_snapshot_is_chosen_when_the_class_supports_it() -> None:
@@ -38,7 +41,7 @@ def test_snapshot_is_chosen_when_the_class_supports_it() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
-def test_the_strategy_of_the_profile_is_chosen(strategy) -> None:
+def test_the_strategy_of_the_profile_is_chosen(strategy: str) -> None:
     assert plan(_facts(DISK, FAST._replace(strategy=strategy))).method == strategy
 
 
@@ -74,13 +77,13 @@ def test_no_method_is_predicted_while_the_driver_is_unknown() -> None:
 
 
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
-def test_the_override_wins_over_the_profile(strategy) -> None:
+def test_the_override_wins_over_the_profile(strategy: str) -> None:
     made = plan(_facts(DISK, FAST._replace(strategy="copy"), override=strategy))
     assert (made.method, made.reason) == (strategy, f"The CDI object's cloneStrategyOverride requests {strategy}.")
 
 
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
-def test_the_annotation_wins_over_all_and_is_not_checked(strategy) -> None:
+def test_the_annotation_wins_over_all_and_is_not_checked(strategy: str) -> None:
     slow = FAST._replace(strategy="copy", expansion=False)
     made = plan(_facts(DISK, slow, override="copy", forced=strategy))
     assert (made.method, made.forced, made.error) == (strategy, True, None)
@@ -311,7 +314,7 @@ _any = some.builds(
 def test_all_facts_have_a_plan(facts: Facts) -> None:
     made = plan(facts)
     assert made.reason
-    assert made.method or made.error or made.waits_for or facts.source.driver is None
+    assert made.method or made.error or made.waits_for or (facts.source and facts.source.driver is None)
     if made.fallback_reason:
         assert made.method == "copy"
     if made.remedy:
