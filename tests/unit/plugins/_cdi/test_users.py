@@ -167,11 +167,11 @@ HOTPLUG = pod("hp-volume-abc", owner=("Pod", "virt-launcher-vm-x"))
         ),
     ],
 )
-def test_users_are_pods_machines_and_clones_but_not_what_fills_the_claim(seen: Consumers, users: Users) -> None:
+def test_users_are_pods_machines_and_clones_without_what_fills_the_claim(seen: Consumers, users: Users) -> None:
     assert users_of(KEY, seen, {("demo", "leaves")}) == users
 
 
-def test_a_claim_that_is_made_for_a_pod_is_used_by_it() -> None:
+def test_an_ephemeral_claim_is_used_by_its_pod() -> None:
     made_for = pod("app", {"name": "cache", "ephemeral": {"volumeClaimTemplate": {}}})
     assert users_of(("demo", "app-cache"), Consumers([made_for])).pods == (PodUser("demo/app"),)
 
@@ -198,5 +198,5 @@ def test_a_claim_that_is_made_for_a_pod_is_used_by_it() -> None:
         ),
     ],
 )
-def test_the_users_and_what_ends_the_use_are_words_of_a_sentence(users: Users, sentence: str, remedy: str) -> None:
+def test_users_have_a_sentence_and_a_remedy(users: Users, sentence: str, remedy: str) -> None:
     assert (users.sentence, users.remedy) == (sentence, remedy)
