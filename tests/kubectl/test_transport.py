@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +37,17 @@ def _plain(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     servers.reject.clear()
     for name in ("KUBECONFIG", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
-def _connect(servers: Servers, user: Any, cluster: Any = None, **params: Any) -> Connection:
-    return connect({"kubeconfig": json.loads(servers.text(json.dumps(config(cluster, user)))), **params})
+def _connect(
+    servers: Servers, user: Any, cluster: Any = None, clock: Callable[[], float] = time.monotonic, **params: Any
+) -> Connection:
+    kubeconfig = json.loads(servers.text(json.dumps(config(cluster, user))))
+    return connect({"kubeconfig": kubeconfig, **params}, clock=clock, sleep=no_pause)
+
+
+def no_pause(_seconds: float) -> None:
+    """Instead of the pause before a request is sent again."""
 
 
 def _sent(servers: Servers) -> list[str]:
@@ -140,13 +145,13 @@ def test_client_certificate_is_read_again_after_a_rejection(servers: Servers, ce
 
 
 def test_client_certificate_is_read_again_after_a_minute_if_it_matches_its_key(
-    servers: Servers, certificate: Any, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, certificate: Any
 ) -> None:
-    connection = _connect(servers, certificate("admin.crt", "admin.key"))
-    now = time.monotonic()
-    for number, pair in enumerate((("other.crt", "admin.key"), ("ca.key", "admin.key"), ("other.crt", "other.key"))):
+    seconds = [0.0]
+    connection = _connect(servers, certificate("admin.crt", "admin.key"), clock=lambda: seconds[-1])
+    for pair in (("other.crt", "admin.key"), ("ca.key", "admin.key"), ("other.crt", "other.key")):
         certificate(*pair)
-        monkeypatch.setattr("time.monotonic", partial(float, now + 60 * (number + 1)))
+        seconds.append(seconds[-1] + 60)
         assert connection.get(NAMESPACE, "default")
     assert _shown(servers) == ["admin", "admin", "other"]
 
