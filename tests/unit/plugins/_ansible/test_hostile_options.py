@@ -86,10 +86,12 @@ def _secret_urls(scheme: str, place: str) -> list[str]:
 
 
 HOSTS = st.sampled_from(
-    ["@url@", "@url@", "@url@/prefix", " @url@\n", "@url@/?token=" + quote(TOKEN)]
-    + ["https://127.0.0.1:1", "https://[", "127.0.0.1:1", "", "ftp://h", "https://h:x"]
-    + _secret_urls("https", "127.0.0.1:1")
-    + _secret_urls("http", "127.0.0.1:x")
+    [
+        *("@url@", "@url@", "@url@/prefix", " @url@\n", "@url@/?token=" + quote(TOKEN)),
+        *("https://127.0.0.1:1", "https://[", "127.0.0.1:1", "", "ftp://h", "https://h:x"),
+        *_secret_urls("https", "127.0.0.1:1"),
+        *_secret_urls("http", "127.0.0.1:x"),
+    ]
 )
 PROXIES = st.sampled_from(
     [
