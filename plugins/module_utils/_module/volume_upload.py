@@ -159,6 +159,8 @@ def _look_at_file(session: Session, item: Item) -> None:
         item.image = _inspected(path, digest.update, insist)
         if item.image.compression:
             item.digest = _checked(item, digest.hexdigest())
+    if item.image.format is None:
+        session.task.warn(f"{path} was not checked before the upload, because {rules.NO_ZSTD}; {rules.INSTALL_ZSTD}.")
     if item.image.tail:
         session.task.warn(
             f"The last {item.image.tail} bytes of {path} are behind the end of what is packed in it, and are not sent."

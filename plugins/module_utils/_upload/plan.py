@@ -80,6 +80,8 @@ _REMEDIES = {
     SPOILT: "CDI spoils some files in xz or zst while it looks at their header: unpack the file, or pack it with gzip.",
 }
 
+NO_ZSTD = "it is compressed with zstd and this Python has no decompressor for it"
+INSTALL_ZSTD = "install one on the host that runs the task: pip install backports.zstd"
 CREATE, SEND, REPLACE, RECORD, NOTHING = "create", "send", "replace", "record", "nothing"
 # What a result calls them when they have been done.
 ACTION_LABELS = {CREATE: "uploaded", SEND: "uploaded", REPLACE: "replaced", RECORD: "recorded", NOTHING: "unchanged"}
@@ -138,6 +140,8 @@ def declared(upload: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 def content_type(upload: t.Mapping[str, t.Any], image: Image, *, for_archives: bool = False) -> str | None:
     """Archive or disk: as asked for, else a tar archive is one if its name, or a volume `for_archives`, says so. Raises CdiError when it is the other."""
     asked, name, path = upload["content_type"], upload["name"], upload["path"]
+    if image.format is None:  # It cannot be decompressed here.
+        return asked or ("archive" if for_archives or _ARCHIVE_NAME.search(path) else None)
     undecided = image.format == "tar" and asked is None and not for_archives
     if undecided and image.wraps:
         raise CdiError(
@@ -182,7 +186,7 @@ def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: Overhea
     if volume[target] is None and before:
         wanted["spec"][target] = copy.deepcopy(before)
     wanted["spec"][target]["resources"] = {
-        "requests": {"storage": _size(upload, image, overhead if target == "pvc" else NO_OVERHEAD, given, before)}
+        "requests": {"storage": _size(upload, image, overhead if target == "pvc" else NO_OVERHEAD, target, given, before)}
     }
     for kind, keep in (("labels", ()), ("annotations", (BIND_IMMEDIATELY,))):
         wanted["metadata"][kind] = {
@@ -192,7 +196,9 @@ def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: Overhea
     return wanted
 
 
-def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: Overhead, given: Object, before: Object) -> str:
+def _size(
+    upload: t.Mapping[str, t.Any], image: Image, overhead: Overhead, target: str, given: Object, before: Object
+) -> str:
     size, disk = given.get("size"), image.needed_size
     needed = required_space(disk, *overhead) if disk is not None and overhead.share else disk
     if size is not None:
@@ -204,10 +210,18 @@ def _size(upload: t.Mapping[str, t.Any], image: Image, overhead: Overhead, given
     if requested is not None and (needed is None or parse(requested) >= needed):
         return str(requested)
     if disk is None:
+        remedy_ = f", or {INSTALL_ZSTD}" if image.format is None else ""
         raise CdiError(
-            f"The size of the disk in {upload['path']} cannot be told without decompressing it; give storage.size for {upload['name']}, for example 10Gi."
+            f"Cannot read the size of the disk in {upload['path']}, because {_why_unread(image)}; "
+            f"give {target}.size for {upload['name']}, for example 10Gi{remedy_}."
         )
     return f"{-(-enough_space(disk, *overhead) // MIB)}Mi"
+
+
+def _why_unread(image: Image) -> str:
+    if image.format is None:
+        return NO_ZSTD
+    return "decompressing it requires too much memory or time"
 
 
 def refuse_too_small(
@@ -221,7 +235,7 @@ def refuse_too_small(
 
 def describe(image: Image) -> str:
     """`qcow2 in gz with a disk of 1024 MiB`."""
-    told = image.format + (f" in {image.compression}" if image.compression else "")
+    told = " in ".join(filter(None, (image.format, image.compression)))
     return told if image.virtual_size is None else f"{told} of {-(-image.virtual_size // MIB)} MiB"
 
 
