@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the collection's modules as Ansible does: a process of its own, arguments as JSON on its standard input."""
+"""Runs modules of the collection as Ansible does: each in a process of its own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,24 @@ import contextlib
 import importlib
 import io
 import json
+import multiprocessing
 import os
-import subprocess
-import sys
+import tempfile
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 from unittest import mock
+
+_MODULES = "ansible_collections.kubevirt.cdi.plugins.modules"
+# Imports what modules need once, and then forks for each run: an import takes twenty times as long as a run.
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(
+    [
+        __name__,
+        "ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client",
+        *(f"{_MODULES}.{name}" for name in ("cdi", "cdi_config", "cdi_info", "data_volume", "volume_upload")),
+    ]
+)
 
 
 @dataclass
@@ -26,42 +38,77 @@ class Ran:
 
     @property
     def warnings(self) -> list[str]:
-        """Their texts; ansible-core 2.19 made objects of them."""
-        told = self.result.get("warnings", [])
-        return [each if isinstance(each, str) else each["event"]["msg"] for each in told]
+        """Their texts; since ansible-core 2.19 a warning is an object."""
+        warnings = self.result.get("warnings", [])
+        return [each if isinstance(each, str) else each["event"]["msg"] for each in warnings]
+
+    @property
+    def refusal(self) -> str:
+        """The error of a module that must fail: one line and no traceback."""
+        assert self.result.get("failed"), self.result
+        message = str(self.result["msg"])
+        assert "\n" not in message and "b'{" not in message and "Traceback" not in self.output, self.output
+        return message
+
+
+class RunModule(Protocol):
+    """Runs a module on a test's cluster, with its credentials unless the options give others."""
+
+    def __call__(self, name: str, /, *, check: bool = False, **options: Any) -> Ran: ...
 
 
 def run_module(name: str, options: dict[str, Any], *, check: bool = False, diff: bool = True) -> Ran:
-    """Run module `name` with these options. It must end with a result, be it a failure."""
+    """Run module `name` with these options, environment and working directory. It must return a result or an error."""
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
-    ended = subprocess.run(
-        [sys.executable, "-m", f"ansible_collections.kubevirt.cdi.plugins.modules.{name}"],
-        input=json.dumps({"ANSIBLE_MODULE_ARGS": arguments}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.stdout, ended.stderr
-    result = json.loads(ended.stdout)
-    # By this ansible-core 2.22 tells the controller what to hide.
+    with tempfile.TemporaryDirectory() as folder:
+        process = _FORKS.Process(
+            target=_run_here, args=(name, _as_json(arguments), dict(os.environ), os.getcwd(), folder)
+        )
+        process.start()
+        process.join()
+        process.close()
+        output, errors = ((Path(folder) / name).read_text() for name in ("stdout", "stderr"))
+    assert output, errors
+    result = json.loads(output)
+    # In this key, ansible-core 2.22 returns what the controller is to hide.
     result.pop("_ansible_new_secrets", None)
-    return Ran(result, json.dumps(result) + ended.stderr)
+    return Ran(result, json.dumps(result) + errors)
+
+
+def _run_here(name: str, arguments: bytes, environment: dict[str, str], working_directory: str, folder: str) -> None:
+    """Turn this process into that of a module, with its output in files of `folder`."""
+    from ansible.module_utils import basic
+
+    for number, file in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(Path(folder) / file, os.O_WRONLY | os.O_CREAT), number)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(working_directory)
+    basic._ANSIBLE_ARGS = arguments
+    basic._ANSIBLE_PROFILE = "legacy"
+    importlib.import_module(f"{_MODULES}.{name}").main()
+
+
+def _as_json(arguments: dict[str, Any]) -> bytes:
+    return json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
 
 
 def run_in_process(name: str, options: dict[str, Any], *, check: bool = False) -> Ran:
-    """Run module `name` in this process, a hundred times as fast. It must end with a result, and write nothing beside it."""
+    """Run module `name` in this process, for tests that run it some thousand times.
+
+    It must return a result or an error, and write nothing else to its standard output.
+    """
     from ansible.module_utils import basic
     from ansible.module_utils.common import warnings
 
-    module = importlib.import_module(f"ansible_collections.kubevirt.cdi.plugins.modules.{name}")
-    arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": True}
-    given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
-    # Those of the modules before, which had other secrets: each has a process of its own otherwise.
+    module = importlib.import_module(f"{_MODULES}.{name}")
+    arguments = _as_json({**options, "_ansible_check_mode": check, "_ansible_diff": True})
+    # Warnings of earlier modules, which had other secrets.
     warnings._global_warnings.clear()
     printed, complaints = io.StringIO(), io.StringIO()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(basic, "_ANSIBLE_ARGS", given))
-        # ansible-core has it from release 2.19 on.
+        stack.enter_context(mock.patch.object(basic, "_ANSIBLE_ARGS", arguments))
+        # Exists since ansible-core 2.19.
         stack.enter_context(mock.patch.object(basic, "_ANSIBLE_PROFILE", "legacy", create=True))
         stack.enter_context(contextlib.redirect_stdout(printed))
         stack.enter_context(contextlib.redirect_stderr(complaints))
@@ -72,13 +119,13 @@ def run_in_process(name: str, options: dict[str, Any], *, check: bool = False) -
     return Ran(result, json.dumps(result, ensure_ascii=False) + complaints.getvalue())
 
 
-def run_on_cluster(module_name: str, /, *, check: bool = False, **options: Any) -> Ran:
-    """Run a module on the cluster that KUBECONFIG names."""
-    return run_module(module_name, {"kubeconfig": os.environ["KUBECONFIG"], **options}, check=check)
+def run_on_cluster(name: str, /, *, check: bool = False, **options: Any) -> Ran:
+    """Run a module on the cluster of KUBECONFIG."""
+    return run_module(name, {"kubeconfig": os.environ["KUBECONFIG"], **options}, check=check)
 
 
 def official_client() -> Any:
-    """The Python package's own client for the cluster that KUBECONFIG names: tests change with it what nobody else may."""
+    """The client of the Python package kubernetes, for the cluster of KUBECONFIG: it also writes status subresources."""
     from kubernetes import config
 
     return config.new_client_from_config(os.environ["KUBECONFIG"])

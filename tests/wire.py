@@ -1,12 +1,13 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plain HTTP proxy in front of a real API server: it counts requests, and breaks them when told to."""
+"""A plain HTTP proxy in front of a real API server: it counts requests, and injects faults on request."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import re
 import ssl
 import threading
@@ -22,15 +23,17 @@ _PASSED_ON = ("Content-Type", "Retry-After", "Warning")
 
 @dataclass
 class Wire:
-    """What went over the wire: (method, path with query) of each request; `faults` are answered first, in their order, but `faults_after` requests.
+    """`requests`: method and path with query of each request; `answered`: also status and token, from the API server.
 
-    `answered`: method, path, status and token of each request that the API server has answered.
+    A fault is (status, headers, body); status 0 cuts the connection. After `faults_after` requests, each of `faults`
+    answers one request. The request with number `break_at`, from 1, gets `fault`; if `late`, after the API server has
+    executed it. `answers` replace the bodies of paths.
 
-    `trouble(method, path)` says what becomes of each other request: `unsent` (cut before it is passed on), `lost` (cut after the API server has
-    answered), `silent` (no answer), `slow` (a byte a second), `held` (an answer's head and no more), `over` (an empty answer), `endless`.
+    For each other request, `trouble(method, path)` returns "" or one of: `unsent` (cut before it is forwarded),
+    `lost` (cut after the API server has answered), `silent` (no answer), `slow` (one byte per second), `held` (only
+    the head of an answer), `over` (an empty answer), `expired` (410) and `endless`.
 
-    A fault is (status, headers, body); status 0 cuts the connection. `answers` are bodies that stand in for a path's own.
-    `break_at`: the number of the request, from 1, that gets `fault`; if `late`, after the server has carried it out.
+    A list has at most `page_size` objects per page, if that is set.
     """
 
     url: str
@@ -43,6 +46,7 @@ class Wire:
     late: bool = False
     faults_after: int = 0
     trouble: Callable[[str, str], str] = lambda _method, _path: ""
+    page_size: int = 0
     ended: threading.Event = field(default_factory=threading.Event)
 
     def count(self, method: str, part: str = "") -> int:
@@ -52,13 +56,13 @@ class Wire:
         return [request for request in self.requests if request[0] != "GET" and "dryRun=All" not in request[1]]
 
     def discoveries(self) -> list[tuple[str, str]]:
-        """Requests that ask what the server serves, instead of for an object."""
+        """Requests for the kinds that the server serves."""
         return [request for request in self.requests if _DISCOVERY.fullmatch(request[1].partition("?")[0])]
 
 
 @contextmanager
 def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
-    """In front of `server` (https://host:port). Each client connection has one of its own to the API server; with `tls` it is https, too."""
+    """A proxy for `server` (https://host:port), which opens a connection for each of a client. With `tls` it speaks TLS."""
     context = ssl.create_default_context(cafile=ca_file)
     host, port = server.removeprefix("https://").split(":")
 
@@ -94,8 +98,9 @@ def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None)
             trouble = record.trouble(self.command, self.path)
             if trouble and not self._passes(trouble):
                 return
-            # Not by names: a header may stand there more than once.
-            self.upstream.putrequest(self.command, self.path, skip_accept_encoding=True)
+            path = re.sub(r"\blimit=\d+", f"limit={record.page_size}", self.path) if record.page_size else self.path
+            # Not as a dictionary: a header may occur more than once.
+            self.upstream.putrequest(self.command, path, skip_accept_encoding=True)
             for name, value in self.headers.items():
                 if name.lower() not in ("host", "connection"):
                     self.upstream.putheader(name, value)
@@ -121,7 +126,7 @@ def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None)
                 self._answer(answer.status, kept, answer.read())
 
         def _passes(self, trouble: str) -> bool:
-            """Whether the request reaches the API server; what does not is answered here, if at all."""
+            """Whether the request is forwarded. Otherwise it is answered here, or not at all."""
             self.close_connection = True
             if trouble == "unsent":
                 self._answer(0, {}, b"")
@@ -135,6 +140,9 @@ def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None)
                 if trouble == "held":
                     record.ended.wait(120)
                 self.wfile.write(b"0\r\n\r\n")
+            elif trouble == "expired":
+                status = {"kind": "Status", "code": 410, "reason": "Expired"}
+                self._answer(410, {}, json.dumps(status).encode())
             elif trouble == "endless":
                 self.send_response(200)
                 self.end_headers()
@@ -144,7 +152,7 @@ def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None)
             return trouble in ("lost", "slow")
 
         def _drip(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            """A byte a second."""
+            """Send one byte per second."""
             self.send_response(status)
             for key, value in {**headers, "Content-Length": str(len(body))}.items():
                 self.send_header(key, value)
@@ -157,7 +165,7 @@ def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None)
                         return
 
         def _stream(self, answer: http.client.HTTPResponse, headers: dict[str, str]) -> None:
-            """Pass on what comes as it comes, for as long as the client listens."""
+            """Forward each chunk as it arrives, while the client listens."""
             self.send_response(answer.status)
             for key, value in {**headers, "Transfer-Encoding": "chunked"}.items():
                 self.send_header(key, value)
@@ -190,7 +198,7 @@ def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None)
         daemon_threads = True
 
         def finish_request(self, request: Any, client_address: Any) -> None:
-            # In the connection's own thread: a handshake may take its time.
+            # In the thread of the connection: a handshake may take long.
             with contextlib.suppress(ssl.SSLError, ConnectionError):
                 super().finish_request(tls.wrap_socket(request, server_side=True) if tls else request, client_address)
 

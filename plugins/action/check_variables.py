@@ -16,7 +16,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
     _supports_check_mode = True
     _supports_diff = True
-    _VALID_ARGS = frozenset()
+    _VALID_ARGS: frozenset[str] = frozenset()
 
     def run(self, tmp: t.Any = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         result: dict[str, t.Any] = super().run(tmp, task_vars)
@@ -26,7 +26,7 @@ class ActionModule(ActionBase):
         return {**result, "changed": False, "problems": []}
 
     def _value(self, value: t.Any) -> t.Any:
-        """What a variable's template makes. Raises ValueError when it cannot be evaluated."""
+        """The value of a template. Raises ValueError when it cannot be evaluated."""
         try:
             return self._templar.template(value)
         except AnsibleError as exc:

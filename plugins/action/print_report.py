@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prints on the controller: what a task returns is shown as JSON or YAML, with quotes and in one color."""
+"""Prints the report on the controller: Ansible shows a result as quoted JSON or YAML, in one color."""
 
 from __future__ import annotations
 

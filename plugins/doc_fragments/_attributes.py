@@ -11,12 +11,14 @@ class ModuleDocFragment:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/kubevirt.cdi.cdi) in C(module_defaults) to set the connection options for all modules of this collection.
+    description: Use C(group/kubevirt.cdi.cdi) in C(module_defaults) to set the connection options for all modules of
+      this collection.
     support: full
     membership:
       - kubevirt.cdi.cdi
   check_mode:
-    description: Can run in C(check_mode) and return the changed status and the diff of a real run, without writing anything.
+    description: Can run in C(check_mode) and return the changed status and the diff of a real run, without writing
+      anything.
     support: full
   diff_mode:
     description: Returns what has changed, or in check mode would change, when in diff mode.
@@ -30,12 +32,13 @@ attributes:
 options: {}
 attributes:
   action_group:
-    description: Use C(group/kubevirt.cdi.cdi) in C(module_defaults) to set the connection options for all modules of this collection.
+    description: Use C(group/kubevirt.cdi.cdi) in C(module_defaults) to set the connection options for all modules of
+      this collection.
     support: full
     membership:
       - kubevirt.cdi.cdi
   check_mode:
-    description: Can run in C(check_mode); the module only reads.
+    description: Can run in C(check_mode). The module only reads.
     support: full
   diff_mode:
     description: Returns what has changed, or in check mode would change, when in diff mode.

@@ -11,95 +11,109 @@ class ModuleDocFragment:
 requirements:
   - kubernetes >= 29.0.0 (Python package, on the host that runs the task)
 notes:
-  - The options for the connection have the names and the environment variables of C(kubernetes.core), so C(module_defaults) and AWX
-    credentials work unchanged.
-  - AWX's credential C(OpenShift or Kubernetes API Bearer Token) switches the verification of certificates off when no CA is given in it.
-    The modules warn about it.
+  - The connection options and environment variables have the same names as in C(kubernetes.core), so C(module_defaults)
+    and AWX credentials work unchanged.
+  - The AWX credential type C(OpenShift or Kubernetes API Bearer Token) disables certificate verification when it
+    contains no CA. The modules warn about it.
 options:
   kubeconfig:
     description:
-      - Path of a kubeconfig, or its content as a dictionary. Several paths with colons between them are merged, as C(kubectl) does it.
-      - Without it, and without O(host) and credentials, what the variable E(KUBECONFIG) names is used, then C(~/.kube/config), then the
-        service account of the pod, in the order of C(kubectl).
-      - A kubeconfig means what it means to C(kubectl), and what C(kubectl) refuses is refused. Other options win over its fields. Its
-        credentials are not sent over plain HTTP.
-      - Tokens of credential plugins, token files and OIDC providers are renewed when they expire, and once when the API server rejects them.
-      - The variable E(K8S_AUTH_KUBECONFIG) gives it, too.
+      - Path of a kubeconfig file, or its content as a dictionary. Several paths separated by colons are merged, as
+        C(kubectl) does.
+      - If this option, O(host) and credentials are all omitted, the files named by the environment variable
+        E(KUBECONFIG) are used, then C(~/.kube/config), then the service account of the pod, in the order that
+        C(kubectl) uses.
+      - A kubeconfig has the same meaning as for C(kubectl), and a kubeconfig that C(kubectl) rejects is rejected. Other
+        options override its fields. Its credentials are not sent over plain HTTP.
+      - Tokens of credential plugins, token files and OIDC providers are renewed when they expire, and once when the API
+        server rejects them.
+      - Can also be specified with the environment variable E(K8S_AUTH_KUBECONFIG).
     type: raw
   context:
-    description: Context of the kubeconfig. The variable E(K8S_AUTH_CONTEXT) gives it, too.
+    description: Context of the kubeconfig. Can also be specified with the environment variable E(K8S_AUTH_CONTEXT).
     type: str
   host:
     description:
-      - URL of the API server. It wins over that of the kubeconfig, whose C(tls-server-name) then does not count.
-      - The variable E(K8S_AUTH_HOST) gives it, too.
+      - URL of the API server. It overrides the URL in the kubeconfig, whose C(tls-server-name) is then ignored.
+      - Can also be specified with the environment variable E(K8S_AUTH_HOST).
     type: str
   api_key:
-    description: Bearer token. The variable E(K8S_AUTH_API_KEY) gives it, too.
+    description: Bearer token. Can also be specified with the environment variable E(K8S_AUTH_API_KEY).
     type: str
   username:
-    description: Name for basic authentication. The variable E(K8S_AUTH_USERNAME) gives it, too.
+    description: Username for basic authentication. Can also be specified with the environment variable
+      E(K8S_AUTH_USERNAME).
     type: str
   password:
-    description: Password for basic authentication. The variable E(K8S_AUTH_PASSWORD) gives it, too.
+    description: Password for basic authentication. Can also be specified with the environment variable
+      E(K8S_AUTH_PASSWORD).
     type: str
   client_cert:
-    description: Path of a client certificate. The variables E(K8S_AUTH_CLIENT_CERT) and E(K8S_AUTH_CERT_FILE) give it, too.
+    description: Path of a client certificate. Can also be specified with the environment variables
+      E(K8S_AUTH_CLIENT_CERT) and E(K8S_AUTH_CERT_FILE).
     type: path
     aliases: [cert_file]
   client_key:
-    description: Path of the client certificate's key. The variables E(K8S_AUTH_CLIENT_KEY) and E(K8S_AUTH_KEY_FILE) give it, too.
+    description: Path of the private key of the client certificate. Can also be specified with the environment variables
+      E(K8S_AUTH_CLIENT_KEY) and E(K8S_AUTH_KEY_FILE).
     type: path
     aliases: [key_file]
   ca_cert:
     description:
-      - Path of the CA certificates that the API server's certificate is verified with. Without it, and without one in the kubeconfig,
-        those of the system are used, which the variable E(SSL_CERT_FILE) can name.
-      - The variables E(K8S_AUTH_CA_CERT) and E(K8S_AUTH_SSL_CA_CERT) give it, too.
+      - Path of the CA certificates used to verify the certificate of the API server. If it is omitted and the
+        kubeconfig contains none, the CA certificates of the system are used, or those in the file named by the
+        environment variable E(SSL_CERT_FILE).
+      - Can also be specified with the environment variables E(K8S_AUTH_CA_CERT) and E(K8S_AUTH_SSL_CA_CERT).
     type: path
     aliases: [ssl_ca_cert]
   validate_certs:
     description:
-      - Whether the API server's certificate is verified. It is, unless this option or the kubeconfig says otherwise.
-      - The variables E(K8S_AUTH_VALIDATE_CERTS) and E(K8S_AUTH_VERIFY_SSL) give it, too.
+      - Whether to verify the certificate of the API server. It is verified unless this option or the kubeconfig
+        disables it.
+      - Can also be specified with the environment variables E(K8S_AUTH_VALIDATE_CERTS) and E(K8S_AUTH_VERIFY_SSL).
     type: bool
     aliases: [verify_ssl]
   proxy:
     description:
-      - URL of a proxy. A user name and a password in it are sent to the proxy and never shown.
-      - Without it, C(proxy-url) of the kubeconfig is used, then E(HTTPS_PROXY) and E(NO_PROXY). E(NO_PROXY) counts for no other proxy than
-        that of E(HTTPS_PROXY), and not even that is used for this host itself.
-      - SOCKS proxies need the Python package C(PySocks).
-      - The variable E(K8S_AUTH_PROXY) gives it, too.
+      - URL of a proxy. A username and password in the URL are sent to the proxy and never displayed.
+      - If omitted, the C(proxy-url) of the kubeconfig is used, then E(HTTPS_PROXY) and E(NO_PROXY). E(NO_PROXY) applies
+        only to the proxy from E(HTTPS_PROXY), which is also bypassed for connections to the local host.
+      - SOCKS proxies require the Python package C(PySocks).
+      - Can also be specified with the environment variable E(K8S_AUTH_PROXY).
     type: str
   no_proxy:
     description:
-      - Comma-separated hosts, domains, addresses and networks, with or without a port, that are reached without any proxy.
-      - The variable E(K8S_AUTH_NO_PROXY) gives it, too.
+      - Comma-separated hosts, domains, addresses and networks, with or without a port, that are reached without any
+        proxy.
+      - Can also be specified with the environment variable E(K8S_AUTH_NO_PROXY).
     type: str
   proxy_headers:
     description: Headers for the proxy.
     type: dict
     suboptions:
       proxy_basic_auth:
-        description: C(user:password) for the proxy. The variable E(K8S_AUTH_PROXY_HEADERS_PROXY_BASIC_AUTH) gives it, too.
+        description: Credentials for the proxy, as C(user:password). Can also be specified with the environment variable
+          E(K8S_AUTH_PROXY_HEADERS_PROXY_BASIC_AUTH).
         type: str
       basic_auth:
-        description: C(user:password) for basic authentication. The variable E(K8S_AUTH_PROXY_HEADERS_BASIC_AUTH) gives it, too.
+        description: Credentials for basic authentication, as C(user:password). Can also be specified with the
+          environment variable E(K8S_AUTH_PROXY_HEADERS_BASIC_AUTH).
         type: str
       user_agent:
-        description: User agent. The variable E(K8S_AUTH_PROXY_HEADERS_USER_AGENT) gives it, too.
+        description: User agent. Can also be specified with the environment variable
+          E(K8S_AUTH_PROXY_HEADERS_USER_AGENT).
         type: str
   persist_config:
     description:
-      - Whether renewed tokens of an OIDC provider are written back to the kubeconfig.
-      - The variable E(K8S_AUTH_PERSIST_CONFIG) gives it, too.
+      - Whether to write renewed tokens of an OIDC provider back to the kubeconfig.
+      - Can also be specified with the environment variable E(K8S_AUTH_PERSIST_CONFIG).
     type: bool
   impersonate_user:
-    description: User to act as. The variable E(K8S_AUTH_IMPERSONATE_USER) gives it, too.
+    description: User to impersonate. Can also be specified with the environment variable E(K8S_AUTH_IMPERSONATE_USER).
     type: str
   impersonate_groups:
-    description: Groups to act as. The variable E(K8S_AUTH_IMPERSONATE_GROUPS) gives them, too, separated by commas.
+    description: Groups to impersonate. Can also be specified with the environment variable
+      E(K8S_AUTH_IMPERSONATE_GROUPS), separated by commas.
     type: list
     elements: str
 """

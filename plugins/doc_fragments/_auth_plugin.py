@@ -13,12 +13,15 @@ requirements:
 options:
   kubeconfig:
     description:
-      - Path of a kubeconfig, or its content as a dictionary. Several paths with colons between them are merged, as C(kubectl) does it.
-      - Without it, and without O(host) and credentials, what the variable E(KUBECONFIG) names is used, then C(~/.kube/config), then the
-        service account of the pod, in the order of C(kubectl).
-      - A kubeconfig means what it means to C(kubectl), and what C(kubectl) refuses is refused. Other options win over its fields. Its
-        credentials are not sent over plain HTTP.
-      - Tokens of credential plugins, token files and OIDC providers are renewed when they expire, and once when the API server rejects them.
+      - Path of a kubeconfig file, or its content as a dictionary. Several paths separated by colons are merged, as
+        C(kubectl) does.
+      - If this option, O(host) and credentials are all omitted, the files named by the environment variable
+        E(KUBECONFIG) are used, then C(~/.kube/config), then the service account of the pod, in the order that
+        C(kubectl) uses.
+      - A kubeconfig has the same meaning as for C(kubectl), and a kubeconfig that C(kubectl) rejects is rejected. Other
+        options override its fields. Its credentials are not sent over plain HTTP.
+      - Tokens of credential plugins, token files and OIDC providers are renewed when they expire, and once when the API
+        server rejects them.
     type: raw
     env:
       - name: K8S_AUTH_KUBECONFIG
@@ -50,7 +53,7 @@ options:
       - name: cdi_api_key
       - name: kubevirt_cdi_api_key
   username:
-    description: Name for basic authentication.
+    description: Username for basic authentication.
     type: str
     env:
       - name: K8S_AUTH_USERNAME
@@ -72,7 +75,7 @@ options:
     vars:
       - name: kubevirt_cdi_client_cert
   client_key:
-    description: Path of the client certificate's key.
+    description: Path of the private key of the client certificate.
     type: path
     env:
       - name: K8S_AUTH_CLIENT_KEY
@@ -81,8 +84,9 @@ options:
       - name: kubevirt_cdi_client_key
   ca_cert:
     description:
-      - Path of the CA certificates that the API server's certificate is verified with. Without it, and without one in the kubeconfig,
-        those of the system are used, which the variable E(SSL_CERT_FILE) can name.
+      - Path of the CA certificates used to verify the certificate of the API server. If it is omitted and the
+        kubeconfig contains none, the CA certificates of the system are used, or those in the file named by the
+        environment variable E(SSL_CERT_FILE).
     type: path
     env:
       - name: K8S_AUTH_CA_CERT
@@ -91,7 +95,8 @@ options:
       - name: cdi_ca_cert
       - name: kubevirt_cdi_ca_cert
   validate_certs:
-    description: Whether the API server's certificate is verified. It is, unless this option or the kubeconfig says otherwise.
+    description: Whether to verify the certificate of the API server. It is verified unless this option or the
+      kubeconfig disables it.
     type: bool
     env:
       - name: K8S_AUTH_VALIDATE_CERTS
@@ -100,17 +105,18 @@ options:
       - name: kubevirt_cdi_validate_certs
   proxy:
     description:
-      - URL of a proxy. A user name and a password in it are sent to the proxy and never shown.
-      - Without it, C(proxy-url) of the kubeconfig is used, then E(HTTPS_PROXY) and E(NO_PROXY). E(NO_PROXY) counts for no other proxy than
-        that of E(HTTPS_PROXY), and not even that is used for this host itself.
-      - SOCKS proxies need the Python package C(PySocks).
+      - URL of a proxy. A username and password in the URL are sent to the proxy and never displayed.
+      - If omitted, the C(proxy-url) of the kubeconfig is used, then E(HTTPS_PROXY) and E(NO_PROXY). E(NO_PROXY) applies
+        only to the proxy from E(HTTPS_PROXY), which is also bypassed for connections to the local host.
+      - SOCKS proxies require the Python package C(PySocks).
     type: str
     env:
       - name: K8S_AUTH_PROXY
     vars:
       - name: kubevirt_cdi_proxy
   no_proxy:
-    description: Comma-separated hosts, domains, addresses and networks, with or without a port, that are reached without any proxy.
+    description: Comma-separated hosts, domains, addresses and networks, with or without a port, that are reached
+      without any proxy.
     type: str
     env:
       - name: K8S_AUTH_NO_PROXY
@@ -121,32 +127,35 @@ options:
     type: dict
     suboptions:
       proxy_basic_auth:
-        description: C(user:password) for the proxy. The variable E(K8S_AUTH_PROXY_HEADERS_PROXY_BASIC_AUTH) gives it, too.
+        description: Credentials for the proxy, as C(user:password). Can also be specified with the environment variable
+          E(K8S_AUTH_PROXY_HEADERS_PROXY_BASIC_AUTH).
         type: str
       basic_auth:
-        description: C(user:password) for basic authentication. The variable E(K8S_AUTH_PROXY_HEADERS_BASIC_AUTH) gives it, too.
+        description: Credentials for basic authentication, as C(user:password). Can also be specified with the
+          environment variable E(K8S_AUTH_PROXY_HEADERS_BASIC_AUTH).
         type: str
       user_agent:
-        description: User agent. The variable E(K8S_AUTH_PROXY_HEADERS_USER_AGENT) gives it, too.
+        description: User agent. Can also be specified with the environment variable
+          E(K8S_AUTH_PROXY_HEADERS_USER_AGENT).
         type: str
     vars:
       - name: kubevirt_cdi_proxy_headers
   persist_config:
-    description: Whether renewed tokens of an OIDC provider are written back to the kubeconfig.
+    description: Whether to write renewed tokens of an OIDC provider back to the kubeconfig.
     type: bool
     env:
       - name: K8S_AUTH_PERSIST_CONFIG
     vars:
       - name: kubevirt_cdi_persist_config
   impersonate_user:
-    description: User to act as.
+    description: User to impersonate.
     type: str
     env:
       - name: K8S_AUTH_IMPERSONATE_USER
     vars:
       - name: kubevirt_cdi_impersonate_user
   impersonate_groups:
-    description: Groups to act as.
+    description: Groups to impersonate.
     type: list
     elements: str
     env:

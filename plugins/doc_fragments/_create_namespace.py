@@ -11,8 +11,9 @@ class ModuleDocFragment:
 options:
   create_namespace:
     description:
-      - Whether a namespace that does not exist is created when a volume is created in it. Otherwise it is an error, in check mode, too.
-      - The namespaces are not deleted with their volumes.
+      - Whether to create the namespace of a new volume if it does not exist. Otherwise, a missing namespace is an
+        error, also in check mode.
+      - Namespaces are not deleted together with their volumes.
     type: bool
     default: false
 """

@@ -11,9 +11,9 @@ class ModuleDocFragment:
 options:
   force_conflicts:
     description:
-      - Objects are written by server-side apply as field manager C(kubevirt.cdi). A field that another manager (a person, Argo CD) has set to
-        another value is a conflict, and the task fails with the manager's name.
-      - V(true) takes such fields over.
+      - Objects are written with server-side apply as field manager C(kubevirt.cdi). If another manager (a person, Argo
+        CD) has set a field to a different value, the task fails with a conflict that names the manager.
+      - V(true) takes over the ownership of such fields.
     type: bool
     default: false
 """

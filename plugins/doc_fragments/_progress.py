@@ -10,20 +10,22 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin, so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin, so some parts of the options can be executed on the
+      controller.
     support: full
   async:
     description: Supports being used with the C(async) keyword.
     support: full
 notes:
-  - On localhost progress is shown while the task runs, unless it runs as another user (C(become)), with C(async) or C(no_log), or the output is
-    JSON (callback C(ansible.posix.json)). At a terminal it is one line that is written again and again, elsewhere plain lines.
+  - On localhost, progress is shown while the task runs, unless the task runs as another user (C(become)), with C(async)
+    or C(no_log), or the output is JSON (callback C(ansible.posix.json)). On a terminal, progress is one line that is
+    updated in place; elsewhere, it is printed as plain lines.
 options:
   progress_file:
     description:
-      - A file to which progress is appended while the task runs, as lines of JSON, each with C(object).
-      - A step has C(step). What is sent has C(sent), C(size) (both in bytes) and C(seconds). What is waited for has C(phase), C(percent) (null
-        when CDI does not tell), C(reason) (why it gets no further, empty if nothing is known to be wrong) and C(seconds) (for how long
-        the reason is known to have held before). When it has been reached, C(ended) is true.
+      - Path of a file to which progress is appended as JSON lines while the task runs. Each line has C(object).
+      - A step has C(step). A transfer has C(sent), C(size) (both in bytes) and C(seconds). A wait has C(phase),
+        C(percent) (null if CDI does not report it), C(reason) (why there is no progress, empty if no problem is known)
+        and C(seconds) (for how long the reason is known to apply). When the awaited state is reached, C(ended) is true.
     type: path
 """

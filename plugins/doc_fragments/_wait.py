@@ -11,12 +11,12 @@ class ModuleDocFragment:
 options:
   wait:
     description:
-      - Whether to wait until the cluster has done what was asked for.
-      - The wait ends early, and the task fails, when it is clear that the cluster cannot do it.
-      - Nothing is waited for in check mode.
+      - Whether to wait until the cluster has reached the requested state.
+      - The wait ends early and the task fails when the cluster cannot reach that state.
+      - The task does not wait in check mode.
     type: bool
     default: true
   wait_timeout:
-    description: The seconds to wait at most. The error then tells the state, and what is known about the cause.
+    description: Maximum time to wait, in seconds. The error then reports the state and the known cause.
     type: int
 """

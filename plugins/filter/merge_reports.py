@@ -5,10 +5,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: merge_reports
-short_description: Make one report of the reports of several clusters
+short_description: Merge the reports of several clusters
 version_added: 1.0.0
 description:
-  - Puts the reports of several clusters into one, those in trouble first. A single report stays as it is.
+  - Merges the reports of several clusters into one, with the clusters that have problems first. A single report is
+    returned unchanged.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 options:
@@ -18,7 +19,7 @@ options:
     elements: dict
     required: true
   without_report:
-    description: Names of the clusters of which there is no report.
+    description: Names of the clusters that have no report.
     type: list
     elements: str
     default: []
@@ -29,7 +30,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Print one report of reports that were written before
+- name: Merge and print saved reports
   kubevirt.cdi.print_report:
     report: "{{ files | map('from_json') | kubevirt.cdi.merge_reports }}"
   vars:
@@ -40,28 +41,37 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The report. Filters and modules of this collection that take a report take it, too.
+  description: The merged report. All filters and modules of this collection that accept a report also accept a merged
+    one.
   type: dict
   contains:
     generated:
-      description: When the last of the reports was made.
+      description: Time of the latest of the reports.
       type: str
       sample: "2026-11-21T12:00:00Z"
     check_mode:
-      description: Whether one of them tells what a run would do.
+      description: Whether one of the reports describes what a run would do.
       type: bool
       sample: false
     summary:
-      description: The numbers of all of them, and the names of the clusters with failed steps or volumes with problems.
+      description: Totals over all clusters, and the names of the clusters with failed steps or volumes with problems.
       type: dict
-      sample: {clusters: 3, clusters_in_trouble: [west], volumes: 9, declared: 9, phases: {Succeeded: 9}, clone_methods: {}, could_be_faster: 0, problems: 1}
+      sample:
+        clusters: 3
+        clusters_in_trouble: [west]
+        volumes: 9
+        declared: 9
+        phases: {Succeeded: 9}
+        clone_methods: {}
+        could_be_faster: 0
+        problems: 1
     clusters:
       description: The reports, see RV(kubevirt.cdi.report#filter:_value).
       type: list
       elements: dict
       sample: []
     without_report:
-      description: Names of the clusters of which there is no report.
+      description: Names of the clusters that have no report.
       type: list
       elements: str
       sample: []

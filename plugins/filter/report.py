@@ -8,9 +8,9 @@ name: report
 short_description: Build a report of CDI and its volumes
 version_added: 1.0.0
 description:
-  - Makes one report of the results of M(kubevirt.cdi.cdi_info), M(kubevirt.cdi.data_volume_info) and P(kubevirt.cdi.clone_method#lookup). The role
-    P(kubevirt.cdi.report#role) uses it.
-  - Credentials in URLs, and what follows C(?) in those of sources, are left out.
+  - Builds a report from the results of M(kubevirt.cdi.cdi_info), M(kubevirt.cdi.data_volume_info) and
+    P(kubevirt.cdi.clone_method#lookup). The role P(kubevirt.cdi.report#role) uses this filter.
+  - Credentials in URLs and the query of source URLs are omitted.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 options:
@@ -18,14 +18,16 @@ options:
     description:
       - C(cdi), the result of M(kubevirt.cdi.cdi_info).
       - C(volumes), the RV(kubevirt.cdi.data_volume_info#module:data_volumes) of M(kubevirt.cdi.data_volume_info).
-      - C(clones), what P(kubevirt.cdi.clone_method#lookup) tells of those that are clones, or that are planned.
-      - C(scratch_without_volume), the RV(kubevirt.cdi.data_volume_info#module:scratch_without_volume) of M(kubevirt.cdi.data_volume_info).
-      - C(results), the results of the tasks before, by role, which may be empty.
-      - C(files), the O(kubevirt.cdi.volume_upload#module:uploads) that the result C(uploads) among them is about.
-      - C(declared), the items that the run declares, uploads and volumes, each with its namespace. It may be missing.
-      - C(cluster), the C(name) of the cluster and the URL of its API server as C(host). It may be missing.
-      - C(errors), sentences on what could not be read. It may be missing.
-      - C(check_mode), whether they ran in check mode.
+      - C(clones), the results of P(kubevirt.cdi.clone_method#lookup) for the volumes that are clones, or are planned as
+        clones.
+      - C(scratch_without_volume), the RV(kubevirt.cdi.data_volume_info#module:scratch_without_volume) of
+        M(kubevirt.cdi.data_volume_info).
+      - C(results), the results of the previous tasks by role. It may be empty.
+      - C(files), the O(kubevirt.cdi.volume_upload#module:uploads) to which C(uploads) in C(results) refers.
+      - C(declared), the uploads and volumes that the run declares, each with its namespace. Optional.
+      - C(cluster), with the C(name) of the cluster and the URL of its API server as C(host). Optional.
+      - C(errors), sentences that describe what could not be read. Optional.
+      - C(check_mode), whether the tasks ran in check mode.
       - C(generated), the time of the report.
     type: dict
     required: true
@@ -39,15 +41,15 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at CDI
+- name: Get information about CDI
   kubevirt.cdi.cdi_info:
   register: cdi
 
-- name: Look at the volumes
+- name: Get the volumes
   kubevirt.cdi.data_volume_info:
   register: found
 
-- name: Print how many volumes are in which phase
+- name: Print the number of volumes in each phase
   ansible.builtin.debug:
     msg: "{{ (facts | kubevirt.cdi.report).summary.phases }}"
   vars:
@@ -66,53 +68,65 @@ _value:
   type: dict
   contains:
     generated:
-      description: When it was made.
+      description: Time of the report.
       type: str
       sample: "2026-11-21T12:00:00Z"
     check_mode:
-      description: Whether it tells what a run would do.
+      description: Whether the report describes what a run would do.
       type: bool
       sample: false
     cluster:
-      description: The name of the cluster, and the URL of its API server.
+      description: Name of the cluster and URL of its API server.
       type: dict
       sample: {name: production, host: "https://api.example.com:6443"}
     not_readable:
-      description: What could not be read, a sentence each, with the right that is missing.
+      description: What could not be read, one sentence each, with the missing permission.
       type: list
       elements: str
       sample: []
     cdi:
-      description: Whether CDI is installed and works, and its release. Null is what the user may not read.
+      description: Whether CDI is installed and ready, and its release. Values that the user cannot read are null.
       type: dict
       sample: {installed: true, ready: true, version: v1.65.0}
     configuration:
-      description: Each setting as asked and as it is in effect. C(in_effect) is null for what CDI does not report.
+      description: Each setting as requested and as it is in effect. C(in_effect) is null if CDI does not report the
+        setting.
       type: list
       elements: dict
       sample: [{setting: preallocation, asked: true, effective: true, in_effect: true}]
     steps:
       description:
-        - What each step of the run did, or would do. Those that failed are first.
-        - C(role) is the role, or the task of role C(volumes), V(clone_permissions), V(uploads) or V(volumes). C(message) is the error, null without one.
+        - What each step of the run did or would do. Failed steps are first.
+        - C(role) is the role, or the task of role C(volumes), which is V(clone_permissions), V(uploads) or V(volumes).
+          C(message) is the error, or null.
       type: list
       elements: dict
       sample: [{role: install, text: CDI v1.65.0 is as declared., changed: false, failed: false, message: null}]
     summary:
-      description: How many volumes there are, by phase and by clone method, how many of them this run declared, how many copies could be faster,
-        how many have a problem, and which steps failed.
+      description: Number of volumes in total, by phase and by clone method, number of volumes that this run declared,
+        number of copies that could be faster, number of volumes with a problem, and the failed steps.
       type: dict
-      sample: {volumes: 2, declared: 2, phases: {Succeeded: 2}, clone_methods: {copy: 1}, could_be_faster: 1, problems: 0, failed_steps: []}
+      sample:
+        volumes: 2
+        declared: 2
+        phases: {Succeeded: 2}
+        clone_methods: {copy: 1}
+        could_be_faster: 1
+        problems: 0
+        failed_steps: []
     volumes:
       description:
-        - The volumes, those with a problem first, then sorted by namespace and name. One that check mode would create has the phase V(Planned), one
-          that could not be created V(Missing), and one that the run did not get to, because an earlier step failed, V(Skipped).
-        - A claim without a DataVolume is among them when this run has uploaded a file into it. Its phase is V(Succeeded) when it is filled,
-          else the claim's own.
-        - The C(source) of an upload names the file that this run has uploaded, or found uploaded, and the beginning of its SHA-256.
-        - C(declared) says whether this run declares the volume. It is null when the run declares none.
-        - C(problem) has its C(cause), as in RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis), V(clone) or V(error), the C(message), and
-          the C(remedy), which may be null. It is null for a volume without a problem.
+        - The volumes, those with a problem first, then sorted by namespace and name. A volume that check mode would
+          create has the phase V(Planned), one that could not be created V(Missing), and one that the run did not reach
+          because an earlier step failed V(Skipped).
+        - A claim without a DataVolume is included if this run uploaded a file to it. Its phase is V(Succeeded) if it is
+          filled, otherwise the phase of the claim.
+        - The C(source) of an upload contains the name of the file that this run uploaded, or found uploaded, and the
+          start of its SHA-256.
+        - C(declared) reports whether this run declares the volume. It is null if the run declares none.
+        - C(problem) has a C(cause), which is a cause of
+          RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis), V(clone) or V(error), a C(message) and a
+          C(remedy), which may be null. It is null for a volume without a problem.
       type: list
       elements: dict
       sample:
@@ -138,7 +152,7 @@ _value:
           restarts: 0
           problem: null
     scratch_without_volume:
-      description: Scratch claims whose volume is gone.
+      description: Scratch claims whose volume no longer exists.
       type: list
       elements: str
       sample: []

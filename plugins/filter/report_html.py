@@ -5,10 +5,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: report_html
-short_description: Make a page of a report of CDI and its volumes
+short_description: Render a report as an HTML page
 version_added: 1.0.0
 description:
-  - Renders a report by a Jinja template in which everything is escaped, whatever names, labels and messages hold. (Ansible's own templates
+  - Renders a report with a Jinja template that escapes all names, labels and messages. (Templates of Ansible itself
     escape nothing.)
 author:
   - kubevirt.cdi contributors (@kubevirt)
@@ -18,7 +18,8 @@ options:
     type: dict
     required: true
   template:
-    description: The template, which finds the report as C(report), and the reports of its clusters, be they one or more, as the list C(clusters).
+    description: The template. It receives the report as C(report) and the reports of all clusters as the list
+      C(clusters), which has one item for a single cluster.
     type: str
     required: true
 positional: template
@@ -28,7 +29,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Make a page of a report that was written before
+- name: Render a saved report as an HTML page
   ansible.builtin.copy:
     content: "{{ report | kubevirt.cdi.report_html(lookup('ansible.builtin.file', 'my-report.html.j2')) }}"
     dest: report.html
@@ -39,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The page.
+  description: The HTML page.
   type: str
   sample: <!DOCTYPE html>...
 """

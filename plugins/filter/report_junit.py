@@ -5,10 +5,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: report_junit
-short_description: Make JUnit XML of a report of CDI and its volumes
+short_description: Render a report as JUnit XML
 version_added: 1.0.0
 description:
-  - Makes a test suite of each cluster, and a test case of each step of the run and of each volume. CI systems show what failed.
+  - Creates a test suite for each cluster, and a test case for each step of the run and each volume, so that CI systems
+    show what failed.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 options:
@@ -22,7 +23,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Make JUnit XML of a report that was written before
+- name: Render a saved report as JUnit XML
   ansible.builtin.copy:
     content: "{{ lookup('ansible.builtin.file', 'report.json') | from_json | kubevirt.cdi.report_junit }}"
     dest: report.xml
@@ -31,7 +32,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The XML file.
+  description: The content of the XML file.
   type: str
   sample: <?xml version='1.0' encoding='utf-8'?>...
 """

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: report_lines
-short_description: Make plain text of a report of CDI and its volumes
+short_description: Render a report as plain text
 version_added: 1.0.0
 description:
-  - Makes lines of plain text of a report, for a file or a mail. M(kubevirt.cdi.print_report) prints them.
+  - Renders a report as lines of plain text, for a file or an email. M(kubevirt.cdi.print_report) prints them.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 options:
@@ -22,16 +22,18 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Write the table of a report that was written before
+- name: Render a saved report as plain text
   ansible.builtin.copy:
-    content: "{{ lookup('ansible.builtin.file', 'report.json') | from_json | kubevirt.cdi.report_lines | join('\n') }}\n"
+    content: "{{ report | kubevirt.cdi.report_lines | join('\n') }}\n"
     dest: report.txt
     mode: "0644"
+  vars:
+    report: "{{ lookup('ansible.builtin.file', 'report.json') | from_json }}"
 """
 
 RETURN = r"""
 _value:
-  description: The lines.
+  description: The lines of text.
   type: list
   elements: str
   sample:

@@ -5,16 +5,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: clone_method
-short_description: Tell by which method CDI cloned a volume or will clone it, and why
+short_description: Get or predict the clone method of a volume, and the reason for it
 version_added: 1.0.0
 description:
-  - For a volume that exists, tells what CDI recorded on the target claim of the clone. Only there is the reason for a fallback.
-  - For a clone that is planned, or that CDI has not begun, predicts the method by the rules of CDI's planner, says why, and which change
-    would make it faster.
-  - Any number of volumes cost one list of DataVolumes and one of claims for each namespace. What a prediction needs is read once for all of
-    them (CDI, its configuration, storage classes and profiles, CSI drivers, snapshot classes, and the sources with their pods).
-  - When something that decides may not be read, RV(_raw[].method) is null and RV(_raw[].reason) names the right that is missing. Without the
-    right to list pods RV(_raw[].waits_for) does not name them; without that to read PersistentVolumes the source's driver is its class's.
+  - For an existing volume, returns what CDI recorded on the target claim of the clone. Only the claim has the reason
+    for a fallback.
+  - For a planned clone, or one that CDI has not started, predicts the method with the rules of CDI's planner, and
+    returns the reason and the change that would make the clone faster.
+  - Any number of volumes costs one LIST of DataVolumes and one LIST of claims per namespace. What a prediction needs
+    (CDI, its configuration, storage classes and profiles, CSI drivers, snapshot classes, and the sources with their
+    pods) is read once for all volumes.
+  - If permission to read a deciding object is missing, RV(_raw[].method) is null and RV(_raw[].reason) names the
+    missing permission. Without permission to list pods, RV(_raw[].waits_for) does not name them. Without permission to
+    read PersistentVolumes, the driver of the source is taken from its storage class.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -22,26 +25,29 @@ extends_documentation_fragment:
 options:
   _terms:
     description:
-      - Volumes, each as C(namespace/name), or as a dictionary with the options of an item of O(kubevirt.cdi.data_volume#module:data_volumes).
-      - A dictionary without a namespace is in that of the kubeconfig's context, else in V(default), as in the module.
-      - A dictionary whose volume exists is answered from what CDI recorded.
+      - Volumes, each as C(namespace/name), or as a dictionary with the options of an item of
+        O(kubevirt.cdi.data_volume#module:data_volumes).
+      - A dictionary without a namespace uses the namespace of the kubeconfig's context, or V(default), like the module.
+      - If the volume of a dictionary exists, the result is what CDI recorded.
     type: list
     elements: raw
     required: true
   on_missing:
     description:
-      - What to do when a volume that is given as C(namespace/name) does not exist, or its namespace does not.
-      - V(skip) answers with RV(_raw[].exists) false, V(warn) shows a warning as well, and V(error) fails.
-      - A volume that is given as a dictionary is planned, and may be missing.
+      - What to do when a volume specified as C(namespace/name), or its namespace, does not exist.
+      - V(skip) returns an item with RV(_raw[].exists) set to false, V(warn) additionally shows a warning, and V(error)
+        fails.
+      - A volume specified as a dictionary is a plan, so it need not exist.
     type: str
     choices: [error, warn, skip]
     default: skip
 notes:
-  - A lookup gets neither C(module_defaults) nor the C(environment) of a play, block or task. When these choose the cluster of the modules,
-    set the variables as well, for example C(cdi_kubeconfig) or C(kubevirt_cdi_kubeconfig), or give the options. RV(_raw[].host) names the
-    cluster that answered.
-  - An answer is kept for the process that Ansible runs a task in, for one minute when the clone is finished and for two seconds when it is
-    not. Asking again in one task costs no request, and a loop that waits for a clone sees it go on.
+  - A lookup receives neither C(module_defaults) nor the C(environment) of a play, block or task. If these select the
+    cluster for the modules, also set the variables, for example C(cdi_kubeconfig) or C(kubevirt_cdi_kubeconfig), or
+    pass the options to the lookup. RV(_raw[].host) names the cluster that answered.
+  - Results are cached in the process in which Ansible runs a task, for one minute if the clone is finished and for two
+    seconds if it is not. Repeated lookups in one task cost no request, and a loop that waits for a clone sees its
+    progress.
 seealso:
   - module: kubevirt.cdi.data_volume
   - module: kubevirt.cdi.clone_permission
@@ -52,11 +58,13 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ lookup('kubevirt.cdi.clone_method', 'images/vm-1').method }}"
 
-- name: Stop when a clone was a full copy
+- name: Fail if a clone was a full copy
   ansible.builtin.assert:
-    that: query('kubevirt.cdi.clone_method', 'images/vm-1', 'images/vm-2') | selectattr('method', 'eq', 'copy') | length == 0
+    that: clones | selectattr('method', 'eq', 'copy') | length == 0
+  vars:
+    clones: "{{ query('kubevirt.cdi.clone_method', 'images/vm-1', 'images/vm-2') }}"
 
-- name: Tell how a planned clone will be made, and what would make it faster
+- name: Print the method of a planned clone, and what would make it faster
   ansible.builtin.debug:
     msg: "{{ plan.method }}: {{ plan.reason }} {{ plan.remedy | default('', true) }}"
   vars:
@@ -74,7 +82,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _raw:
-  description: What is known of each volume, in the order of the terms.
+  description: Facts about each volume, in the order of the terms.
   type: list
   elements: dict
   contains:
@@ -91,61 +99,69 @@ _raw:
       type: str
       sample: vm-1
     exists:
-      description: Whether there is a DataVolume or a claim of that name.
+      description: Whether a DataVolume or a claim of that name exists.
       type: bool
       sample: true
     observed:
-      description: Whether RV(_raw[].method) is what CDI recorded. When not, it is predicted.
+      description: Whether RV(_raw[].method) is what CDI recorded. Otherwise, it is a prediction.
       type: bool
       sample: true
     method:
       description:
         - V(snapshot), V(csi-clone) or V(copy).
-        - Null for a volume that is no clone, and when CDI cannot choose yet, will refuse the clone, or cannot be predicted.
+        - Null if the volume is not a clone, and if CDI cannot choose yet, will reject the clone, or cannot be
+          predicted.
       type: str
       sample: copy
     forced:
-      description: Whether somebody asked for the method by the annotation C(cdi.kubevirt.io/cloneType), which CDI follows without a check.
+      description: Whether the method was requested with the annotation C(cdi.kubevirt.io/cloneType), which CDI follows
+        without a check.
       type: bool
       sample: false
     fallback:
-      description: Whether CDI cannot use the method that it wanted. When not, the method was chosen.
+      description: Whether CDI cannot use its preferred method and falls back. Otherwise, the method was chosen.
       type: bool
       sample: true
     fallback_reason:
-      description: Why, in CDI's words.
+      description: Reason for the fallback, as CDI reports it.
       type: str
       sample: No compatible volumesnapshotclass found
     phase:
-      description: The phase of the clone, for example V(Pending), V(CSIClone), V(HostClone), V(Succeeded) or V(Error). Null before CDI has begun.
+      description: Phase of the clone, for example V(Pending), V(CSIClone), V(HostClone), V(Succeeded) or V(Error). Null
+        until CDI starts the clone.
       type: str
       sample: Succeeded
     error:
-      description: What is wrong with the clone, or will be, in CDI's words.
+      description: Existing or predicted error of the clone, as CDI reports it.
       type: str
       sample: null
     reason:
-      description: One sentence on why it is this method, or none.
+      description: One sentence that explains the method, or why there is none.
       type: str
       sample: "CDI fell back to copy: No compatible volumesnapshotclass found."
     remedy:
-      description: The one change (or the fewest) that would make the clone faster, or possible. Null when it is as fast as can be, when nothing is
-        known to help, and for a copy that would be faster if it were made now.
+      description: The smallest change that would make the clone faster, or possible. Null if the clone is already as
+        fast as possible, if no change is known to help, and for a copy that would be faster if it were created now.
       type: str
       sample: make a VolumeSnapshotClass for driver csi.example.com, if that can take snapshots
     waits_for:
-      description: What CDI waits for before it goes on, for example the pods that use the source.
+      description: What CDI waits for before it continues, for example the pods that use the source.
       type: list
       elements: str
       sample: [pod images/vm-9 using PersistentVolumeClaim golden]
     ready_after:
-      description: The seconds from the creation of the volume until it was ready, null before.
+      description: Time from the creation of the volume until it was ready, in seconds. Null while it is not ready.
       type: int
       sample: 7
     preallocation:
-      description: Whether preallocation was asked for, and applied. See RV(kubevirt.cdi.data_volume#module:preallocation).
+      description: Whether preallocation was requested and applied. See
+        RV(kubevirt.cdi.data_volume#module:preallocation).
       type: dict
-      sample: {requested: true, applied: false, supported: false, ignored: A snapshot clone shares blocks with its source.}
+      sample:
+        requested: true
+        applied: false
+        supported: false
+        ignored: A snapshot clone shares blocks with its source, and CDI does not preallocate it.
 """
 
 import os
@@ -177,11 +193,11 @@ class LookupModule(LookupBase):
             )
         except CdiError as exc:
             message = str(exc)
-        # Outside of the handler: Ansible would show the message of each error in the chain, and none but this one is without secrets.
+        # Outside of the handler: Ansible shows the message of each error in the chain, and only this one is redacted.
         raise AnsibleLookupError(f"clone_method: {message}")
 
     def _templated(self, variables: dict[str, Any]) -> dict[str, Any]:
-        """The variables of the options. Ansible hands them over as they are written, be they templates or vaulted."""
+        """The variables of the options. Ansible passes them as they are written, with templates and vaulted values."""
         known = {
             variable["name"] for option in self.option_definitions.values() for variable in option.get("vars") or []
         }
@@ -189,7 +205,7 @@ class LookupModule(LookupBase):
         return {name: self._templar.template(variables[name]) for name in names}
 
     def _option(self, option: str) -> Any:
-        """An option; a variable of the environment that is empty is not given, also where Ansible would make a false of it."""
+        """The value of an option. An empty environment variable counts as not set, even where Ansible reads false."""
         if not any(name.startswith("K8S_AUTH_") and not value for name, value in os.environ.items()):
             return self.get_option(option)
         value, origin = self.get_option_and_origin(option)

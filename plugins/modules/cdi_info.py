@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: cdi_info
-short_description: Tell what there is of CDI on a cluster
+short_description: Get information about CDI on a cluster
 version_added: 1.0.0
 description:
-  - Tells whether CDI is installed and works, its release, and the configuration that was asked for and that is in effect.
-  - A cluster without CDI is an answer and no error. What the user may not read is listed in RV(not_readable).
+  - Returns whether CDI is installed and ready, its release, and the requested and the effective configuration.
+  - A cluster without CDI is not an error. What the user is not permitted to read is listed in RV(not_readable).
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -18,7 +18,7 @@ extends_documentation_fragment:
   - kubevirt.cdi._attributes.info
 options:
   storage_profiles:
-    description: Whether to return the storage profiles, too. Without them it is one request less.
+    description: Whether to return the storage profiles. V(false) saves one request.
     type: bool
     default: true
 seealso:
@@ -27,60 +27,62 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at CDI
+- name: Get information about CDI
   kubevirt.cdi.cdi_info:
   register: result
 
-- name: Stop when CDI does not work, or not as it was asked to
+- name: Fail unless CDI is ready and all requested settings are in effect
   ansible.builtin.assert:
     that:
       - result.ready
       - result.not_in_effect | length == 0
 
-- name: Show the storage classes of which CDI does not know what they can do
+- name: Print the storage classes whose access modes CDI does not know
   ansible.builtin.debug:
     msg: "{{ result.storage_profiles | rejectattr('complete') | map(attribute='name') }}"
 """
 
 RETURN = r"""
 host:
-  description: URL of the API server, which tells one cluster from another.
+  description: URL of the API server, which identifies the cluster.
   returned: success
   type: str
   sample: https://api.example.com:6443
 not_readable:
-  description: What the user may not read, a sentence with the missing right for each kind. What follows from it is null or empty.
+  description: What the user is not permitted to read, one sentence per kind with the missing permission. The values
+    that depend on it are null or empty.
   returned: success
   type: list
   elements: str
   sample: ["CDI objects cannot be read: grant the verb \"list\" on cdis.cdi.kubevirt.io."]
 installed:
-  description: Whether CDI is installed. Null when the user may read neither the CDI objects nor C(CDIConfig).
+  description: Whether CDI is installed. Null if the user can read neither the CDI objects nor C(CDIConfig).
   returned: success
   type: bool
   sample: true
 ready:
-  description: Whether CDI is deployed, available, not progressing and not degraded, in one release. Null when the user may not read the CDI objects.
+  description: Whether CDI is deployed, available, not progressing and not degraded, in one release. Null if the user
+    cannot read the CDI objects.
   returned: success
   type: bool
   sample: true
 version:
-  description: The release that runs, null when there is none.
+  description: The running release, null if there is none.
   returned: success
   type: str
   sample: v1.65.0
 versions:
-  description: The releases in the status of the CDI object. They are the same when CDI works.
+  description: The releases in the status of the CDI object. They are equal when CDI is ready.
   returned: success
   type: dict
   contains:
     observed:
-      description: The release that runs.
+      description: The running release.
       returned: success
       type: str
       sample: v1.65.0
     target:
-      description: The release that CDI is getting to.
+      description: The release to which CDI is being changed.
       returned: success
       type: str
       sample: v1.65.0
@@ -90,13 +92,14 @@ versions:
       type: str
       sample: v1.65.0
 namespace:
-  description: The namespace of CDI's operator and components, null when there is none, or none that the user may see.
+  description: The namespace of CDI's operator and components. Null if CDI is not installed, or if the user cannot see
+    the namespace.
   returned: success
   type: str
   sample: cdi
 managed_by:
-  description: The object through which CDI is managed by HyperConverged or the Operator Lifecycle Manager. Null when it is managed by nobody else,
-    or by none that the user may see.
+  description: The HyperConverged object or the object of the Operator Lifecycle Manager that manages CDI. Null if there
+    is none, or none that the user can see.
   returned: success
   type: dict
   contains:
@@ -116,12 +119,12 @@ managed_by:
       type: str
       sample: kubevirt-hyperconverged
 phase:
-  description: The phase of the CDI object, null when there is none.
+  description: Phase of the CDI object, null if there is none.
   returned: success
   type: str
   sample: Deployed
 cdi:
-  description: The CDI object, empty when there is none. URLs in it have C(***) in the place of user, password and query.
+  description: The CDI object, empty if there is none. In its URLs, username, password and query are replaced by C(***).
   returned: success
   type: dict
   sample: {apiVersion: cdi.kubevirt.io/v1beta1, kind: CDI, metadata: {name: cdi}}
@@ -136,38 +139,38 @@ asked:
   type: dict
   sample: {preallocation: true, scratchSpaceStorageClass: fast}
 not_in_effect:
-  description: What was asked for and is not in effect, a sentence for each setting.
+  description: Requested settings that are not in effect, one sentence each.
   returned: success
   type: list
   elements: str
   sample: ["scratch_space_storage_class is None and not 'fast'"]
 effective:
-  description: What C(CDIConfig) says is in effect, with CDI's defaults for what it leaves out.
+  description: The configuration in effect according to C(CDIConfig), with CDI's defaults for omitted fields.
   returned: success
   type: dict
   contains:
     preallocation:
-      description: Whether volumes are preallocated that do not say so themselves.
+      description: Whether to preallocate volumes that do not specify preallocation themselves.
       returned: success
       type: bool
       sample: true
     scratch_space_storage_class:
-      description: Storage class of scratch space, null for the class of the volume.
+      description: Storage class of scratch space. Null means the storage class of the volume.
       returned: success
       type: str
       sample: fast
     filesystem_overhead:
-      description: Overhead of file systems, for all and by storage class.
+      description: File system overhead, in total and by storage class.
       returned: success
       type: dict
       sample: {global: "0.06", storageClass: {fast: "0.06"}}
     upload_proxy_url:
-      description: Where the upload proxy is published, null when it is not.
+      description: Published URL of the upload proxy, null if it is not published.
       returned: success
       type: str
       sample: https://cdi-uploadproxy.example.com
     upload_proxy_ca:
-      description: The certificate authority of the published upload proxy in PEM, null when CDI knows none.
+      description: Certificate authority of the published upload proxy in PEM format, null if CDI knows none.
       returned: success
       type: str
       sample: "-----BEGIN CERTIFICATE-----..."
@@ -177,12 +180,12 @@ effective:
       type: dict
       sample: {limits: {cpu: 750m, memory: 600M}}
     import_proxy:
-      description: Proxy of imports.
+      description: Proxy for imports.
       returned: success
       type: dict
       sample: {HTTPProxy: ""}
     image_pull_secrets:
-      description: Names of the Secrets that pull images.
+      description: Names of the Secrets used to pull images.
       returned: success
       type: list
       elements: str
@@ -200,17 +203,17 @@ effective:
       elements: str
       sample: [registry.example.com:5000]
     log_verbosity:
-      description: Verbosity of the components, null when it is the release's own.
+      description: Log verbosity of the components, null for the default of the release.
       returned: success
       type: int
       sample: 3
     tls_security_profile:
-      description: TLS versions and ciphers, empty for CDI's own.
+      description: TLS versions and ciphers, empty for CDI's defaults.
       returned: success
       type: dict
       sample: {type: Modern}
 storage_profiles:
-  description: The storage profiles, when O(storage_profiles=true).
+  description: The storage profiles, if O(storage_profiles=true).
   returned: success
   type: list
   elements: dict
@@ -226,33 +229,33 @@ storage_profiles:
       type: str
       sample: csi.example.com
     recognized:
-      description: Whether CDI knows the provisioner. Null before CDI 1.65, which does not tell.
+      description: Whether CDI knows the provisioner. Null before CDI 1.65, which does not report it.
       returned: success
       type: bool
       sample: false
     complete:
-      description: Whether CDI knows access modes for it. A DataVolume has to give them otherwise.
+      description: Whether CDI knows the access modes of the storage class. Otherwise, a DataVolume must specify them.
       returned: success
       type: bool
       sample: true
     clone_strategy:
-      description: How claims of the class are cloned.
+      description: Clone strategy for claims of the storage class.
       returned: success
       type: str
       sample: snapshot
     claim_property_sets:
-      description: Access modes and volume modes, the preferred first.
+      description: Access modes and volume modes in order of preference.
       returned: success
       type: list
       elements: dict
       sample: [{accessModes: [ReadWriteOnce], volumeMode: Block}]
     data_import_cron_source_format:
-      description: What a DataImportCron makes, V(pvc) or V(snapshot).
+      description: What a DataImportCron creates, V(pvc) or V(snapshot).
       returned: success
       type: str
       sample: pvc
     snapshot_class:
-      description: Class of the snapshots by which claims are cloned, null when there is none.
+      description: VolumeSnapshotClass used to clone claims, null if there is none.
       returned: success
       type: str
       sample: fast

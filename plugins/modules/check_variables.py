@@ -9,20 +9,22 @@ module: check_variables
 short_description: Check the variables of the roles before anything is written
 version_added: 1.0.0
 description:
-  - Fails when a variable that begins with C(cdi_) is known to no role of this collection, and names the nearest one that is. The prefix is
-    reserved for the roles.
-  - Fails when the value of a variable of any role is not what the role or its module takes, in O(kubevirt.cdi.volumes#role:main:cdi_data_volumes) and
-    O(kubevirt.cdi.volumes#role:main:cdi_uploads) also when an item is not.
-  - Each role runs it as its first task, so that a mistake in the variables of a later role ends a run before the first change.
-  - Registered results may have any name, as may the artifacts C(cdi_artifact_*).
+  - Fails if a variable that begins with C(cdi_) belongs to no role of this collection, and suggests the closest name.
+    The prefix is reserved for the roles.
+  - Fails if the value of a variable of any role is not valid for the role or its module. This includes the items of
+    O(kubevirt.cdi.volumes#role:main:cdi_data_volumes) and O(kubevirt.cdi.volumes#role:main:cdi_uploads).
+  - Each role runs this module as its first task, so that a mistake in the variables of a later role ends the run before
+    the first change.
+  - Registered results and the artifacts C(cdi_artifact_*) are exempt.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin, so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin, so some parts of the options can be executed on the
+      controller.
     support: full
   check_mode:
-    description: Can run in C(check_mode); the module only reads.
+    description: Can run in C(check_mode). The module only reads.
     support: full
   diff_mode:
     description: Returns what has changed, or in check mode would change, when in diff mode.
@@ -43,7 +45,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 problems:
-  description: What is wrong, a sentence each.
+  description: Problems that were found, one sentence each.
   returned: always
   type: list
   elements: str

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: clone_permission
-short_description: Let users clone volumes from another namespace
+short_description: Grant permission to clone volumes from another namespace
 version_added: 1.0.0
 description:
-  - CDI clones a volume or snapshot into another namespace only for those who may create C(datavolumes/source) in the namespace of the source.
-    This module gives that right, and takes it away.
-  - It binds the ClusterRole C(cdi.kubevirt.io:clone-sourcer), which CDI has since 1.66. When there is none, it makes a Role with that one
-    right. A binding that exists keeps its role.
-  - The task's own user needs the right to bind that role, or to escalate.
+  - CDI clones a volume or snapshot into another namespace only for users who are permitted to create
+    C(datavolumes/source) in the namespace of the source. This module grants and revokes that permission.
+  - It binds the ClusterRole C(cdi.kubevirt.io:clone-sourcer), which CDI provides since 1.66. If that ClusterRole does
+    not exist, the module creates a Role with only this permission. An existing binding keeps its role.
+  - The user that runs the task needs permission to bind that role, or to escalate.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -22,7 +22,7 @@ extends_documentation_fragment:
   - kubevirt.cdi._force_conflicts
 options:
   name:
-    description: Name of the RoleBinding, and of the Role if one is made.
+    description: Name of the RoleBinding, and of the Role if one is created.
     type: str
     default: kubevirt-cdi-clone-source
   namespace:
@@ -30,22 +30,25 @@ options:
     type: str
     required: true
   state:
-    description: V(absent) deletes the RoleBinding, and the Role if one was made. A Role with other rules stays, as do rights from elsewhere.
+    description: V(absent) deletes the RoleBinding, and the Role if the module created one. A Role with different rules
+      is kept, and permissions from other bindings are not affected.
     type: str
     choices: [present, absent]
     default: present
   users:
-    description: Users who get the right. Those of O(users), O(groups) and O(service_accounts) together are all that the binding has.
+    description: Users that receive the permission. After the task, the binding has exactly the subjects of O(users),
+      O(groups) and O(service_accounts).
     type: list
     elements: str
     default: []
   groups:
-    description: Groups that get the right, for example V(system:serviceaccounts:team-a) for all service accounts of a namespace.
+    description: Groups that receive the permission, for example V(system:serviceaccounts:team-a) for all service
+      accounts of a namespace.
     type: list
     elements: str
     default: []
   service_accounts:
-    description: Service accounts that get the right.
+    description: Service accounts that receive the permission.
     type: list
     elements: dict
     default: []
@@ -65,7 +68,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Let a team clone the golden images
+- name: Grant a team permission to clone the golden images
   kubevirt.cdi.clone_permission:
     namespace: images
     groups:
@@ -74,7 +77,7 @@ EXAMPLES = r"""
       - name: deployer
         namespace: team-a
 
-- name: Take the right away again
+- name: Revoke the permission
   kubevirt.cdi.clone_permission:
     namespace: images
     state: absent
@@ -82,10 +85,13 @@ EXAMPLES = r"""
 
 RETURN = r"""
 role_binding:
-  description: The RoleBinding, empty when it was deleted. In check mode as it would be.
+  description: The RoleBinding, empty if it was deleted. In check mode, the RoleBinding as it would be.
   returned: success
   type: dict
-  sample: {kind: RoleBinding, metadata: {name: kubevirt-cdi-clone-source, namespace: images}, subjects: [{kind: Group, name: team-a}]}
+  sample:
+    kind: RoleBinding
+    metadata: {name: kubevirt-cdi-clone-source, namespace: images}
+    subjects: [{kind: Group, name: team-a}]
 """
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module

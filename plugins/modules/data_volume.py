@@ -6,32 +6,41 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: data_volume
-short_description: Declare DataVolumes
+short_description: Manage DataVolumes
 version_added: 1.0.0
 description:
-  - Declares one DataVolume by its options, or any number of them by O(data_volumes), and waits until CDI has filled them.
-  - A volume that is as declared costs one request, a list of them one request for each namespace.
-  - CDI cannot change the spec of a DataVolume. One that differs is an error that names the options, unless O(on_drift=recreate).
-  - A volume that was never filled is created again when its spec is corrected, without asking, as there is nothing to lose. It was never filled when
-    its claim is missing or not bound and CDI has not finished (a wrong URL, class or source, for example, or an import on its way), or when CDI
-    fills the claim in place and has written nothing; and when no pod uses the claim. In doubt it was filled. V(unfilled) in RV(drift) and
-    RV(reason) say so, also in check mode.
-  - The stages of a multi-stage import (O(checkpoints), O(final_checkpoint)) are the one part of the spec that CDI lets change. Further ones are
-    applied to the volume as it is. The task then waits for phase C(Paused), and with O(final_checkpoint=true) for the end.
-  - A larger O(storage.size) or O(pvc.size) than the volume has makes its claim grow, with its data, once the volume is filled; a smaller one
-    is an error. The DataVolume keeps the size that it was made with, as CDI changes it no more; the claim is annotated with the new one.
-  - A volume has grown when its claim has the size, or when only the file system is left to grow, which happens when a pod next uses the claim.
-    It cannot grow once more before that.
-  - Data that are in use are not deleted, see O(when_in_use).
-  - A claim of the volume's name that is there already is an error, unless O(adopt_claim=true).
-  - CDI before 1.62 can delete DataVolumes that have succeeded (C(dataVolumeTTLSeconds)). The claim that it leaves then is the volume. It is
-    unchanged when its class, size, modes and kind of source are as declared, it grows, and O(state=absent) deletes it with its data. The
-    annotation C(cdi.kubevirt.io/storage.deleteAfterCompletion=false) makes CDI keep a DataVolume.
-  - Before a volume is created, in check mode, too, the task looks at what it needs, and refuses it before anything is written. The namespace, the
-    storage class, the source and the Secrets, ConfigMaps, priority class and service account that it names must exist, and the claim that CDI would
-    make is tried by a dry run, which a LimitRange, a ResourceQuota or a webhook may refuse. What the user may not read is no obstacle.
-  - Credentials belong into O(source.http.secret_ref) and its like, not into a URL, which everybody sees who may read the DataVolume. Results, diffs
-    and errors have C(***) in the place of a URL's user, password and query.
+  - Creates, changes or deletes one DataVolume, or any number of DataVolumes with O(data_volumes), and waits until CDI
+    has filled them.
+  - An unchanged volume costs one request, a list of unchanged volumes one request per namespace.
+  - The spec of a DataVolume is immutable. If it differs from the requested spec, the task fails and names the options,
+    unless O(on_drift=recreate).
+  - A volume that was never filled has no data to lose, so correcting its spec recreates it without
+    O(on_drift=recreate). A volume counts as never filled if no pod uses its claim, and either the claim is missing or
+    not bound and CDI has not finished (for example because of a wrong URL, class or source, or because the import is
+    still running), or CDI fills the claim in place and has written nothing. In case of doubt, the volume counts as
+    filled. V(unfilled) in RV(drift) and RV(reason) report such a volume, also in check mode.
+  - The stages of a multi-stage import (O(checkpoints), O(final_checkpoint)) are the only mutable part of the spec. New
+    stages are applied to the existing volume. The task then waits for the phase C(Paused), or for completion with
+    O(final_checkpoint=true).
+  - If O(storage.size) or O(pvc.size) is larger than the volume, the claim is expanded with its data once the volume is
+    filled. A smaller size is an error. The spec of the DataVolume keeps its original size, because it is immutable, and
+    the new size is recorded in an annotation of the claim.
+  - A volume is expanded when its claim has the requested size, or when only the file system remains to be expanded,
+    which happens when a pod next uses the claim. Until then, it cannot be expanded again.
+  - Data that is in use is not deleted, see O(when_in_use).
+  - An existing claim with the name of the volume is an error, unless O(adopt_claim=true).
+  - CDI before 1.62 can delete DataVolumes after they have succeeded (C(dataVolumeTTLSeconds)). The remaining claim then
+    represents the volume. It is unchanged if its class, size, modes and kind of source match the options, it can be
+    expanded, and O(state=absent) deletes it with its data. The annotation
+    C(cdi.kubevirt.io/storage.deleteAfterCompletion=false) makes CDI keep a DataVolume.
+  - Before it creates a volume, the task checks the prerequisites, also in check mode, and fails before anything is
+    written if one is not met. The namespace, the storage class, the source, and the Secrets, ConfigMaps, priority class
+    and service account that the volume references must exist. The claim that CDI would create is submitted as a dry
+    run, which a LimitRange, a ResourceQuota or a webhook can reject. Checks for which the user lacks permission are
+    skipped.
+  - Specify credentials with O(source.http.secret_ref) and similar options, not in a URL, which is visible to everyone
+    who can read the DataVolume. In results, diffs and errors, the username, password and query of a URL are replaced by
+    C(***).
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -43,34 +52,39 @@ extends_documentation_fragment:
   - kubevirt.cdi._progress
 options:
   name:
-    description: Name of the DataVolume, and of its claim.
+    description: Name of the DataVolume and of its claim.
     type: str
   namespace: &namespace
     description:
       - Namespace of the DataVolume. It must exist, unless O(create_namespace=true).
-      - When none is given it is that of the kubeconfig's context, as C(kubectl) has it, or that of the pod whose service account is used.
-      - When they name none either it is V(default), and the task warns when it creates a volume there.
+      - If omitted, the namespace of the kubeconfig's context is used, as with C(kubectl), or the namespace of the pod
+        whose service account is used.
+      - If neither specifies a namespace, V(default) is used, and the task warns when it creates a volume there.
     type: str
   state: &state
     description:
-      - V(present) creates the DataVolume when there is none.
-      - V(absent) deletes it. B(Its claim and data are deleted, too), unless O(keep_claim=true). See O(when_in_use).
+      - V(present) creates the DataVolume if it does not exist.
+      - V(absent) deletes the DataVolume. B(Its claim and data are also deleted), unless O(keep_claim=true). See
+        O(when_in_use).
     type: str
     choices: [present, absent]
     default: present
   labels: &labels
     description:
-      - Labels. Other labels of the volume stay. A label that the task has set, and that is no longer listed, is removed.
+      - Labels of the DataVolume. Other labels are kept. A label that the task set earlier and that is no longer listed
+        is removed.
       - CDI copies them to the claim only when it creates the claim.
-      - Quote values that YAML takes for numbers or booleans, because YAML does not keep their spelling (V(1.10) becomes 1.1). The task warns of them.
+      - Quote values that YAML reads as numbers or booleans, because YAML does not preserve their spelling (V(1.10)
+        becomes 1.1). The task warns about such values.
     type: dict
   annotations: &annotations
     description:
-      - Annotations. Other annotations of the volume stay. An annotation that the task has set, and that is no longer listed, is removed.
-      - CDI copies them to the claim only when it creates the claim. Quote values as for O(labels).
+      - Annotations of the DataVolume. Other annotations are kept. An annotation that the task set earlier and that is
+        no longer listed is removed.
+      - CDI copies them to the claim only when it creates the claim. Quote values as described for O(labels).
     type: dict
   source: &source
-    description: Where the data come from. Exactly one of the suboptions.
+    description: Source of the data. Exactly one suboption must be set.
     type: dict
     suboptions:
       http:
@@ -82,20 +96,23 @@ options:
             type: str
             required: true
           secret_ref: &secret_ref
-            description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the volume's namespace.
+            description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the namespace of the
+              volume.
             type: str
           cert_config_map: &cert_config_map
-            description: Name of a ConfigMap with the server's CA, in the volume's namespace.
+            description: Name of a ConfigMap with the CA of the server, in the namespace of the volume.
             type: str
           checksum:
-            description: Algorithm (V(md5), V(sha1), V(sha256), V(sha512)) and digest that the file must have, for example V(sha256:...). Since CDI 1.65.
+            description: Algorithm (V(md5), V(sha1), V(sha256), V(sha512)) and digest that the file must have, for
+              example V(sha256:...). Requires CDI 1.65 or newer.
             type: str
           extra_headers:
-            description: Headers of the request. They are not shown in results; what is secret is better kept in O(source.http.secret_extra_headers).
+            description: Headers of the request. They are not included in results, but prefer
+              O(source.http.secret_extra_headers) for secret values.
             type: list
             elements: str
           secret_extra_headers:
-            description: Names of Secrets with headers of the request.
+            description: Names of Secrets that contain headers of the request.
             type: list
             elements: str
       s3:
@@ -103,7 +120,7 @@ options:
         type: dict
         suboptions:
           url: &url
-            description: URL of the object by HTTP, for example V(https://s3.example.com/bucket/disk.qcow2).
+            description: HTTP URL of the object, for example V(https://s3.example.com/bucket/disk.qcow2).
             type: str
             required: true
           secret_ref: *secret_ref
@@ -119,28 +136,30 @@ options:
         type: dict
         suboptions:
           url:
-            description: URL of the image, C(docker://) or C(oci-archive://).
+            description: URL of the image, which begins with C(docker://) or C(oci-archive://).
             type: str
           image_stream:
-            description: Name of an ImageStream, with O(source.registry.pull_method=node).
+            description: Name of an ImageStream. Requires O(source.registry.pull_method=node).
             type: str
           pull_method:
-            description: Who pulls the image.
+            description: Whether a pod of CDI or the container runtime of the node pulls the image.
             type: str
             choices: [pod, node]
           secret_ref: *secret_ref
           cert_config_map:
-            description: Name of a ConfigMap with the server's CA under a key that ends in C(.crt) (since CDI 1.65 also C(.pem)), in the volume's namespace.
+            description: Name of a ConfigMap with the CA of the server, in the namespace of the volume. Its key must end
+              in C(.crt), or since CDI 1.65 in C(.pem).
             type: str
           platform:
-            description: Platform of the image, for an index of several. Since CDI 1.63.
+            description: Platform of the image, if the URL refers to an index of several images. Requires CDI 1.63 or
+              newer.
             type: dict
             suboptions:
               architecture:
                 description: Architecture, for example V(arm64).
                 type: str
       pvc:
-        description: A claim that is cloned.
+        description: A claim to clone.
         type: dict
         suboptions: &reference
           name:
@@ -148,26 +167,26 @@ options:
             type: str
             required: true
           namespace:
-            description: Namespace, that of the volume when none is given.
+            description: Namespace. If omitted, the namespace of the volume is used.
             type: str
       snapshot:
-        description: A VolumeSnapshot that is cloned.
+        description: A VolumeSnapshot to clone.
         type: dict
         suboptions: *reference
       blank:
-        description: An empty disk. Has no suboptions, so it is given by C({}), or by nothing at all behind its name.
+        description: An empty disk. It has no suboptions, so specify C({}) or nothing as its value.
         type: dict
         suboptions: {}
       upload:
-        description: Data that a client sends. Has no suboptions, as O(source.blank).
+        description: Data that a client uploads. It has no suboptions, like O(source.blank).
         type: dict
         suboptions: {}
       imageio:
-        description: A disk of oVirt.
+        description: A disk of an oVirt virtual machine.
         type: dict
         suboptions:
           url:
-            description: URL of the engine.
+            description: URL of the oVirt engine.
             type: str
             required: true
           disk_id:
@@ -175,15 +194,17 @@ options:
             type: str
             required: true
           secret_ref: &required_secret_ref
-            description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the volume's namespace.
+            description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the namespace of the
+              volume.
             type: str
             required: true
           cert_config_map: *cert_config_map
           insecure_skip_verify:
-            description: Whether the server's certificate is not verified. Needed without O(source.imageio.cert_config_map). Since CDI 1.64.
+            description: Whether to skip the verification of the server's certificate. Required without
+              O(source.imageio.cert_config_map). Requires CDI 1.64 or newer.
             type: bool
       vddk:
-        description: A disk of vSphere.
+        description: A disk of a vSphere virtual machine.
         type: dict
         suboptions:
           url:
@@ -199,18 +220,18 @@ options:
             type: str
             required: true
           thumbprint:
-            description: Thumbprint of the host's certificate.
+            description: Thumbprint of the certificate of the host.
             type: str
             required: true
           secret_ref: *required_secret_ref
           init_image_url:
-            description: Image with the VDDK library.
+            description: Image that contains the VDDK library.
             type: str
           extra_args:
-            description: Name of a ConfigMap with further arguments. Since CDI 1.63.
+            description: Name of a ConfigMap with additional arguments. Requires CDI 1.63 or newer.
             type: str
   source_ref: &source_ref
-    description: A DataSource, which must exist, that says where the data come from, instead of O(source).
+    description: An existing DataSource that defines the source of the data, instead of O(source).
     type: dict
     suboptions:
       kind:
@@ -223,30 +244,33 @@ options:
         type: str
         required: true
       namespace:
-        description: Namespace, that of the volume when none is given.
+        description: Namespace. If omitted, the namespace of the volume is used.
         type: str
   storage: &storage
-    description: The volume, completed by CDI from the storage profile of its class. What is not given, CDI chooses.
+    description: The volume, completed by CDI from the storage profile of its storage class. CDI chooses a value for
+      each omitted suboption.
     type: dict
     suboptions:
       size: &size
         description:
-          - The size of the disk, for example V(10Gi).
-          - CDI adds the overhead of the file system with O(storage), and not with O(pvc).
-          - It can be left out of O(storage) for a clone, and for a disk image of O(source.http), which is looked at (O(check_source)). Of an image that
-            tells its size only when all of it is unpacked, such as a compressed raw disk, it has to be given.
+          - Size of the disk, for example V(10Gi).
+          - CDI adds the file system overhead with O(storage), but not with O(pvc).
+          - It can be omitted from O(storage) for a clone, and for a disk image of O(source.http) whose size can be
+            determined (see O(check_source)). It is required if the size is only known after unpacking the whole image,
+            such as a compressed raw disk.
         type: str
       storage_class_name: &storage_class_name
         description:
-          - Storage class. It must exist, and one must be the default when none is given, unless an available PersistentVolume has the class, or
-            O(storage.volume_name) or O(storage.selector) name one.
-          - An empty string asks for a PersistentVolume without a class. It is not the same as leaving the option out.
+          - Storage class. It must exist. If omitted, a default storage class must exist. Neither is required if an
+            available PersistentVolume has the class, or if O(storage.volume_name) or O(storage.selector) selects one.
+          - An empty string requests a PersistentVolume without a storage class, which is not the same as omitting the
+            option.
         type: str
       volume_name: &volume_name
-        description: Name of a PersistentVolume to bind to.
+        description: Name of the PersistentVolume to bind.
         type: str
       access_modes: &access_modes
-        description: Access modes. Exactly one with O(pvc).
+        description: Access modes. Exactly one is required with O(pvc).
         type: list
         elements: str
         choices: [ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod]
@@ -255,32 +279,33 @@ options:
         type: str
         choices: [Filesystem, Block]
       selector: &selector
-        description: Which PersistentVolumes may be bound to, by their labels.
+        description: Selects the PersistentVolumes that can be bound, by their labels.
         type: dict
         suboptions:
           match_labels:
-            description: Labels with the values that they must have.
+            description: Required labels and their values.
             type: dict
           match_expressions:
-            description: What else must be true of their labels.
+            description: Further requirements for the labels.
             type: list
             elements: dict
             suboptions:
               key:
-                description: Label.
+                description: Key of the label.
                 type: str
                 required: true
               operator:
-                description: What must be true of it.
+                description: Relation between the key and the values.
                 type: str
                 required: true
                 choices: [In, NotIn, Exists, DoesNotExist]
               values:
-                description: The values for V(In) and V(NotIn).
+                description: Values for V(In) and V(NotIn).
                 type: list
                 elements: str
       data_source: &data_source
-        description: Like C(data_source_ref), but dropped by Kubernetes when it is neither a PersistentVolumeClaim nor a VolumeSnapshot.
+        description: Like C(data_source_ref), but Kubernetes drops it if it is neither a PersistentVolumeClaim nor a
+          VolumeSnapshot.
         type: dict
         suboptions: &populator
           kind:
@@ -292,16 +317,19 @@ options:
             type: str
             required: true
           api_group:
-            description: API group of the object, for example V(snapshot.storage.k8s.io). Only a PersistentVolumeClaim has none.
+            description: API group of the object, for example V(snapshot.storage.k8s.io). Omit it only for a
+              PersistentVolumeClaim.
             type: str
       data_source_ref: &data_source_ref
         description:
-          - The object from which something else than CDI fills the volume (the storage driver, or another volume populator), instead of O(source).
-          - It is in the volume's namespace. The storage class must be of a CSI driver, unless it is a VolumeSnapshot.
+          - The object from which the storage driver or another volume populator, instead of CDI, fills the volume.
+            Mutually exclusive with O(source).
+          - The object is in the namespace of the volume. Unless it is a VolumeSnapshot, the storage class must belong
+            to a CSI driver.
         type: dict
         suboptions: *populator
   pvc: &pvc
-    description: The claim exactly as it shall be, instead of O(storage).
+    description: The exact claim to create, instead of O(storage).
     type: dict
     suboptions:
       size: *size
@@ -313,113 +341,128 @@ options:
       data_source: *data_source
       data_source_ref: *data_source_ref
       volume_attributes_class_name:
-        description: Volume attributes class.
+        description: Name of the VolumeAttributesClass.
         type: str
   content_type: &content_type
-    description: Whether the data are a disk (V(kubevirt), which is CDI's default) or a tar archive.
+    description: Whether the data is a disk (V(kubevirt), the default of CDI) or a tar archive.
     type: str
     choices: [kubevirt, archive]
   preallocation: &preallocation
-    description: Whether the whole size is allocated at once. The cluster's configuration decides when it is not given.
+    description: Whether to allocate the whole size at once. If omitted, the configuration of the cluster applies.
     type: bool
   priority_class_name: &priority_class_name
     description: Priority class of the worker pods.
     type: str
   service_account_name: &service_account_name
-    description: Service account of the worker pods. Since CDI 1.65.
+    description: Service account of the worker pods. Requires CDI 1.65 or newer.
     type: str
   checkpoints: &checkpoints
-    description: Stages of a multi-stage import, which O(source.vddk) and O(source.imageio) have. Further ones may be added later.
+    description: Stages of a multi-stage import, which O(source.vddk) and O(source.imageio) support. More stages can be
+      added later.
     type: list
     elements: dict
     suboptions:
       previous:
-        description: The checkpoint before, empty for the first.
+        description: The previous checkpoint, empty for the first stage.
         type: str
         required: true
       current:
-        description: The checkpoint.
+        description: The checkpoint of this stage.
         type: str
         required: true
   final_checkpoint: &final_checkpoint
-    description: Whether the last of O(checkpoints) ends the import.
+    description: Whether the last of O(checkpoints) completes the import.
     type: bool
   binding: &binding
     description:
-      - With a class that binds when a pod uses the claim, V(wait_for_consumer) leaves the volume waiting for that pod, and the task is content.
-      - V(immediate) makes CDI bind and fill it at once.
+      - If the storage class delays binding until a pod uses the claim, V(wait_for_consumer) leaves the volume waiting
+        for that pod, and the task succeeds.
+      - V(immediate) makes CDI bind and fill the volume at once.
     type: str
     choices: [immediate, wait_for_consumer]
     default: wait_for_consumer
   check_source: &check_source
     description:
-      - Whether the image of O(source.http) is looked at before a volume is created for it, in check mode, too. The host that runs the task fetches the
-        first bytes, with the CA, the credentials and the headers that the source names where they may be read, for at most 3 seconds.
-      - An image that is not there (404), may not be read (401, 403), is no disk image (a web page), has a format that CDI cannot read, or does not
-        fit into the volume is refused. RV(source_image) tells format and size.
-      - With V(auto), a server that this host does not reach, or that is in trouble, is no obstacle, because CDI's pods may reach it.
-      - With V(always), an image that cannot be looked at is an error.
-      - With V(never) nothing is fetched. CDI then finds out, and stores a web page as a disk.
+      - Whether to inspect the image of O(source.http) before a volume is created for it, also in check mode. For at
+        most 3 seconds, the host that runs the task downloads the first bytes, with the CA, credentials and headers of
+        the source if it can read them.
+      - An image that does not exist (404), requires authorization (401, 403), is not a disk image (a web page), has a
+        format that CDI cannot read, or does not fit into the volume is refused. RV(source_image) reports format and
+        size.
+      - With V(auto), a server that is unreachable from this host, or that fails, is not an error, because CDI's pods
+        may reach it.
+      - With V(always), an image that cannot be inspected is an error.
+      - With V(never), nothing is downloaded. CDI then detects problems during the import, and stores a web page as a
+        disk.
     type: str
     choices: [auto, always, never]
     default: auto
   adopt_claim: &adopt_claim
     description:
-      - Whether a claim of the volume's name that is there already becomes the volume's, B(with the data that it holds); nothing is imported.
-      - Its size, storage class and volume mode must fit what is asked for. Its data are not looked at, and are deleted with the volume.
+      - Whether an existing claim with the name of the volume becomes the claim of the volume, B(together with the data
+        that it contains). Nothing is imported.
+      - Its size, storage class and volume mode must match the options. Its data is not inspected, and is deleted with
+        the volume.
     type: bool
     default: false
   on_drift: &on_drift
     description:
-      - What to do with a DataVolume of this name that has another spec. It is no difference to say what was left to CDI, and is as CDI has chosen.
-      - V(recreate) B(deletes it with its claim and data), and creates it anew. A volume that only has to grow grows instead, if it can.
-        See O(when_in_use).
+      - What to do with an existing DataVolume whose spec differs. A value that CDI chose for an omitted option is not a
+        difference when the option is set to that value.
+      - V(recreate) B(deletes the DataVolume with its claim and data), and creates it again. A volume that differs only
+        by a smaller size is expanded instead, if possible. See O(when_in_use).
     type: str
     choices: [fail, recreate]
     default: fail
   when_in_use: &when_in_use
     description:
-      - What O(on_drift=recreate) and O(state=absent) do with data that somebody uses. These are pods that have not ended and use the claim, the
-        virtual machines that they run for, virtual machines (also stopped ones) that name the DataVolume or the claim, and DataVolumes that are
-        being cloned from it.
-      - V(fail) names them, before anything is deleted, also in check mode. The account needs C(list) on pods for it. Without C(list) on
-        C(virtualmachines.kubevirt.io) a warning says that stopped virtual machines were not looked for.
-      - V(delete) B(deletes the data under them). The claim stays until its last pod has ended; when that takes longer than O(wait_timeout), the task
-        fails, and says that the volume was deleted, and which pod or finalizer holds its claim.
+      - What O(on_drift=recreate) and O(state=absent) do with data that is in use. Users are pods that have not
+        terminated and use the claim, the virtual machines for which these pods run, running or stopped virtual machines
+        that reference the DataVolume or the claim, and DataVolumes that are being cloned from it.
+      - V(fail) reports the users before anything is deleted, also in check mode. It requires permission to list pods.
+        Without permission to list C(virtualmachines.kubevirt.io), the task warns that it did not look for stopped
+        virtual machines.
+      - V(delete) B(deletes the data while it is in use). The claim remains until its last pod has terminated. If that
+        takes longer than O(wait_timeout), the task fails and reports that the volume was deleted, and which pod or
+        finalizer blocks the deletion of its claim.
     type: str
     choices: [fail, delete]
     default: fail
   require_clone_method: &require_clone_method
     description:
-      - The methods by which a clone may be made. When CDI would take another one, the task fails before anything is created or deleted,
-        and says why and what would help. Without this option CDI copies in silence when it can do no better.
-      - It is about the clones that the task makes. A volume that exists is left as it is, by whatever method it was cloned.
-      - CDI's choice is predicted by its own rules (see P(kubevirt.cdi.clone_method#lookup)). When that cannot be done, because the source does
-        not exist yet or a right is missing, the task fails, too. A clone that CDI made by another method after all is an error.
-      - The source may be another item of O(data_volumes). Then the clone is looked at when that is made, so it needs O(wait=true).
-        In check mode, the method of a clone whose source is still to be created is not checked.
+      - The permitted clone methods. If CDI would use a different method, the task fails before anything is created or
+        deleted, and reports the reason and the remedy. Without this option, CDI silently copies all data if no faster
+        method is possible.
+      - It applies to the clones that the task creates. An existing volume is not changed, regardless of its clone
+        method.
+      - The method is predicted with CDI's own rules (see P(kubevirt.cdi.clone_method#lookup)). If that is not possible
+        because the source does not exist yet or a permission is missing, the task also fails. If CDI nevertheless uses
+        a different method, that is an error.
+      - The source can be another item of O(data_volumes). The clone is then checked after its source is filled, which
+        requires O(wait=true). In check mode, the method of a clone whose source would be created is not checked.
     type: list
     elements: str
     choices: [snapshot, csi-clone, copy]
   keep_claim: &keep_claim
     description:
-      - Whether the claim, with its data, stays when the DataVolume is deleted, which then must be filled.
-      - O(adopt_claim=true) makes it a DataVolume's again.
+      - Whether to keep the claim with its data when the DataVolume is deleted. The DataVolume must then be filled.
+      - O(adopt_claim=true) adds the claim to a DataVolume again.
     type: bool
     default: false
   wait_for: &wait_for
     description:
-      - What to wait for. The default is V(upload_ready) for O(source.upload), and V(succeeded) for all others.
-      - CDI calls a volume that it does not fill itself (O(storage.data_source_ref)) succeeded at once; V(bound) waits until there is one.
+      - State to wait for. The default is V(upload_ready) for O(source.upload), and V(succeeded) for all other sources.
+      - CDI reports a volume that it does not fill itself (O(storage.data_source_ref)) as succeeded at once. V(bound)
+        waits until the claim is bound.
     type: str
     choices: [succeeded, bound, upload_ready]
   data_volumes:
-    description: Several DataVolumes, instead of O(name) and the options of one.
+    description: List of DataVolumes, instead of O(name) and the options of a single DataVolume.
     type: list
     elements: dict
     suboptions:
       name:
-        description: Name of the DataVolume, and of its claim.
+        description: Name of the DataVolume and of its claim.
         type: str
         required: true
       namespace: *namespace
@@ -446,23 +489,24 @@ options:
       wait_for: *wait_for
   verify_allocation:
     description:
-      - Whether the allocated bytes of each filled Filesystem volume are measured, by a pod that lives for some seconds and cannot write to the volume,
-        as O(kubevirt.cdi.data_volume_info#module:verify_allocation) does.
-      - In check mode nothing is measured.
+      - Whether to measure the allocated bytes of each filled Filesystem volume, with a pod that runs for a few seconds
+        and cannot write to the volume, like O(kubevirt.cdi.data_volume_info#module:verify_allocation).
+      - Nothing is measured in check mode.
     type: bool
     default: false
   wait:
     description:
-      - Whether to wait until the volumes are filled (see O(wait_for)), or gone with O(state=absent).
-      - Nothing is waited for in check mode.
+      - Whether to wait until the volumes are filled (see O(wait_for)), or deleted with O(state=absent).
+      - The task does not wait in check mode.
   wait_timeout:
-    description: The seconds to wait at most. The error then tells phase, conditions and the last warnings.
+    description: Maximum time to wait, in seconds. The error then reports the phase, the conditions and the latest
+      warnings.
     default: 600
   planned_sources:
     description:
-      - Volumes that earlier tasks of the play create, C(name) in O(namespace) or C(namespace/name). In check mode they do not exist, and a clone of
-        one of them is not refused for that.
-      - Sources that O(data_volumes) lists need not be named.
+      - Volumes that earlier tasks of the play create, as C(name) in O(namespace) or as C(namespace/name). In check
+        mode, these volumes do not exist, and clones of them are not refused for that reason.
+      - Sources that are items of O(data_volumes) need not be listed.
     type: list
     elements: str
     default: []
@@ -484,7 +528,7 @@ EXAMPLES = r"""
     storage:
       size: 10Gi
 
-- name: Import an image whose disk tells its size
+- name: Import an image into a volume of the size of its disk
   kubevirt.cdi.data_volume:
     name: fedora
     namespace: images
@@ -495,7 +539,7 @@ EXAMPLES = r"""
     storage:
       storage_class_name: fast
 
-- name: Clone it, and print how CDI did
+- name: Clone it, and register how CDI cloned it
   kubevirt.cdi.data_volume:
     name: vm-1
     namespace: images
@@ -506,7 +550,7 @@ EXAMPLES = r"""
       size: 10Gi
   register: result
 
-- name: Let it grow, with its data
+- name: Expand it with its data
   kubevirt.cdi.data_volume:
     name: vm-1
     namespace: images
@@ -516,14 +560,14 @@ EXAMPLES = r"""
     storage:
       size: 20Gi
 
-- name: Forget a DataVolume and keep its claim with the data
+- name: Delete a DataVolume and keep its claim with the data
   kubevirt.cdi.data_volume:
     name: vm-1
     namespace: images
     state: absent
     keep_claim: true
 
-- name: Make a DataVolume of a claim that is there, whose data shall stay
+- name: Create a DataVolume for an existing claim, and keep its data
   kubevirt.cdi.data_volume:
     name: vm-1
     namespace: images
@@ -533,7 +577,7 @@ EXAMPLES = r"""
       size: 10Gi
     adopt_claim: true
 
-- name: Make a volume whose whole size is allocated, and prove it
+- name: Create a preallocated volume, and verify the allocation
   kubevirt.cdi.data_volume:
     name: database
     namespace: images
@@ -546,9 +590,10 @@ EXAMPLES = r"""
   register: result
   failed_when: >-
     result is failed
-    or (not ansible_check_mode and result.allocation.allocated_bytes | default(0, true) < result.allocation.size_bytes | default(1, true))
+    or (not ansible_check_mode
+    and result.allocation.allocated_bytes | default(0, true) < result.allocation.size_bytes | default(1, true))
 
-- name: Replace a volume, whatever uses it
+- name: Replace a volume even if it is in use
   kubevirt.cdi.data_volume:
     name: golden
     namespace: images
@@ -560,7 +605,7 @@ EXAMPLES = r"""
     on_drift: recreate
     when_in_use: delete
 
-- name: Copy the next stage of a virtual machine's disk, which pauses until the last one
+- name: Copy the next stage of a virtual machine's disk, and pause until the last stage
   kubevirt.cdi.data_volume:
     name: migrated
     namespace: images
@@ -580,7 +625,7 @@ EXAMPLES = r"""
         current: snapshot-2
     final_checkpoint: false
 
-- name: Clone a large volume, and fail before anything is made when CDI would copy it byte by byte
+- name: Clone a large volume, and fail before anything is created if CDI would copy all data
   kubevirt.cdi.data_volume:
     name: vm-2
     namespace: images
@@ -591,7 +636,7 @@ EXAMPLES = r"""
       size: 2Ti
     require_clone_method: [snapshot, csi-clone]
 
-- name: Declare many volumes by one task
+- name: Manage many volumes with one task
   kubevirt.cdi.data_volume:
     namespace: images
     data_volumes:
@@ -617,12 +662,12 @@ namespace:
   type: str
   sample: images
 data_volume:
-  description: The DataVolume, empty when it was deleted. In check mode as it would be.
+  description: The DataVolume, empty if it was deleted. In check mode, the DataVolume as it would be.
   returned: when O(name) was given
   type: dict
   sample: {kind: DataVolume, metadata: {name: golden, namespace: images}, status: {phase: Succeeded}}
 phase:
-  description: Its phase, null when CDI has not said one.
+  description: Phase of the DataVolume, null if CDI has not set one.
   returned: when O(name) was given
   type: str
   sample: Succeeded
@@ -632,72 +677,76 @@ clone:
   type: dict
   contains:
     method:
-      description: V(snapshot), V(csi-clone) or V(copy); null for a volume that is no clone, or when CDI has not chosen.
+      description: V(snapshot), V(csi-clone) or V(copy). Null for a volume that is not a clone, or if CDI has not chosen
+        a method.
       returned: success
       type: str
       sample: copy
     fallback:
-      description: Whether CDI could not use the method that it wanted. Only known when the task changed and waited for the volume.
+      description: Whether CDI could not use its preferred method. Only known if the task changed the volume and waited
+        for it.
       returned: success
       type: bool
       sample: true
     fallback_reason:
-      description: Why, in CDI's words.
+      description: Reason for the fallback, as CDI reports it.
       returned: success
       type: str
       sample: No compatible volumesnapshotclass found
     phase:
-      description: The phase of the clone.
+      description: Phase of the clone.
       returned: success
       type: str
       sample: Succeeded
     error:
-      description: What is wrong with the clone.
+      description: Error of the clone.
       returned: success
       type: str
       sample: null
     forced:
-      description: Whether somebody asked for the method by the annotation C(cdi.kubevirt.io/cloneType), which CDI follows without a check.
+      description: Whether the method was requested with the annotation C(cdi.kubevirt.io/cloneType), which CDI follows
+        without a check.
       returned: success
       type: bool
       sample: false
     predicted:
-      description: What was predicted before the task made the clone. Null for what is no clone, or was there already.
+      description: Prediction from before the task created the clone. Null for a volume that is not a clone, or that
+        already existed.
       returned: success
       type: dict
       contains:
         method:
-          description: The method, null when CDI could not choose one yet.
+          description: Predicted method, null if CDI could not choose one yet.
           returned: success
           type: str
           sample: copy
         forced:
-          description: Whether the method was asked for by an annotation.
+          description: Whether the method was requested with an annotation.
           returned: success
           type: bool
           sample: false
         fallback:
-          description: Whether CDI would not be able to use the method that it wanted.
+          description: Whether CDI would not be able to use its preferred method.
           returned: success
           type: bool
           sample: true
         fallback_reason:
-          description: Why, in CDI's words.
+          description: Reason for the fallback, as CDI reports it.
           returned: success
           type: str
           sample: No compatible volumesnapshotclass found
         reason:
-          description: One sentence on why it would be this method, or none.
+          description: One sentence that explains the method, or why there is none.
           returned: success
           type: str
-          sample: "CDI falls back to copy: No compatible volumesnapshotclass found (none is of driver csi.example.com)."
+          sample: "CDI falls back to copy: No compatible volumesnapshotclass found (none for driver csi.example.com)."
         remedy:
-          description: The one change (or the fewest) that would make the clone faster. Null when it is as fast as can be.
+          description: The smallest change that would make the clone faster. Null if it is already as fast as possible.
           returned: success
           type: str
-          sample: make a VolumeSnapshotClass for driver csi.example.com, if that can take snapshots
+          sample: create a VolumeSnapshotClass for driver csi.example.com, if it supports snapshots
         error:
-          description: What would keep CDI from cloning, in its words. The task refuses such a clone.
+          description: What would prevent CDI from cloning, in CDI's words. The task refuses such a clone.
           returned: success
           type: str
           sample: null
@@ -709,20 +758,23 @@ clone:
           sample: []
 preallocation:
   description:
-    - Whether preallocation was asked for, applied and possible, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].preallocation).
-    - What only the claim tells is null unless the task changed and waited for the volume.
+    - Whether preallocation was requested, applied and possible, as
+      RV(kubevirt.cdi.data_volume_info#module:data_volumes[].preallocation).
+    - Facts that only the claim contains are null unless the task changed the volume and waited for it.
   returned: when O(name) was given
   type: dict
   sample: {requested: true, applied: false, supported: true, ignored: null}
 allocation:
-  description: What O(verify_allocation=true) has measured, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].allocation). Null without it.
+  description: Result of O(verify_allocation=true), as
+    RV(kubevirt.cdi.data_volume_info#module:data_volumes[].allocation). Null otherwise.
   returned: when O(name) was given
   type: dict
   sample: {allocated_bytes: 10737422336, size_bytes: 10737418240, not_measured: null}
 scratch:
   description:
-    - The scratch space that filling the volume takes or took, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].scratch).
-    - An unchanged volume has only C(needed) and C(rule); in check mode it is predicted.
+    - The scratch space that is or was needed to fill the volume, as
+      RV(kubevirt.cdi.data_volume_info#module:data_volumes[].scratch).
+    - For an unchanged volume, only C(needed) and C(rule) are returned. In check mode, the values are predicted.
   returned: when O(name) was given
   type: dict
   sample:
@@ -735,62 +787,65 @@ scratch:
     observed: true
     left_over: null
 source:
-  description: The kind of the source, for example V(http), V(pvc) or V(source_ref).
+  description: Kind of the source, for example V(http), V(pvc) or V(source_ref).
   returned: when O(name) was given
   type: str
   sample: http
 progress:
-  description: Progress as CDI tells it, which may be V(N/A).
+  description: Progress as CDI reports it, which may be V(N/A).
   returned: when O(name) was given
   type: str
   sample: 100.0%
 restarts:
-  description: How often the worker was started again.
+  description: Number of restarts of the worker.
   returned: when O(name) was given
   type: int
   sample: 0
 size:
-  description: The size that the DataVolume asks for, null when a clone leaves it to its source.
+  description: Size that the DataVolume requests, null if a clone takes it from its source.
   returned: when O(name) was given
   type: str
   sample: 10Gi
 capacity:
-  description: Capacity of the claim. Null unless the task changed and waited for the volume.
+  description: Capacity of the claim. Null unless the task changed the volume and waited for it.
   returned: when O(name) was given
   type: str
   sample: 11Gi
 storage_class_name:
-  description: Storage class of the claim. Null unless the task changed and waited for the volume.
+  description: Storage class of the claim. Null unless the task changed the volume and waited for it.
   returned: when O(name) was given
   type: str
   sample: fast
 volume_mode:
-  description: Volume mode of the claim. Null unless the task changed and waited for the volume.
+  description: Volume mode of the claim. Null unless the task changed the volume and waited for it.
   returned: when O(name) was given
   type: str
   sample: Filesystem
 ready_after:
-  description: The seconds from the creation of the DataVolume until it was ready, null before.
+  description: Time from the creation of the DataVolume until it was ready, in seconds. Null while it is not ready.
   returned: when O(name) was given
   type: int
   sample: 42
 drift:
   description:
-    - How the DataVolume differed from what is asked for.
-    - V(none), V(missing), V(metadata) (labels, annotations, stages), V(growable) (a larger size), V(adoptable) (a claim of its name was there),
-      V(recreate) or V(unfilled) (another spec, and recreated because it was never filled).
-    - Null for O(state=absent), and for a volume that failed before it was known.
+    - How the existing DataVolume differed from the options.
+    - V(none), V(missing), V(metadata) (labels, annotations, stages), V(growable) (a larger size), V(adoptable) (a claim
+      with its name existed), V(recreate) or V(unfilled) (a different spec, and recreated because the volume was never
+      filled).
+    - Null for O(state=absent), and if the task failed before it was known.
   returned: when O(name) was given
   type: str
   sample: growable
 reason:
-  description: Why the DataVolume was recreated, or deleted and then not created again because the task failed. Null for all others.
+  description: Why the DataVolume was recreated, or was deleted but not created again because the task failed. Null
+    otherwise.
   returned: when O(name) was given
   type: str
-  sample: "recreated because it was never filled, and source.http.url: 'https://images.example.com/debian.qcow' on the cluster,
-    'https://images.example.com/debian.qcow2' requested"
+  sample: "recreated because it was never filled, and source.http.url: 'https://images.example.com/debian.qcow' on the
+    cluster, 'https://images.example.com/debian.qcow2' requested"
 diagnosis:
-  description: What keeps the volume from where it should be, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis). Null when it is there.
+  description: What prevents the volume from reaching the expected state, as
+    RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis). Null if it has reached that state.
   returned: when O(name) was given, also on failure
   type: dict
   sample:
@@ -801,63 +856,66 @@ diagnosis:
     since: "2026-01-31T12:00:00Z"
 collected:
   description:
-    - Whether CDI before 1.62 has deleted the DataVolume after it had succeeded, as
-      RV(kubevirt.cdi.data_volume_info#module:data_volumes[].collected). RV(phase) is V(Succeeded) then, and RV(data_volume) is empty.
+    - Whether CDI before 1.62 deleted the DataVolume after it had succeeded, as
+      RV(kubevirt.cdi.data_volume_info#module:data_volumes[].collected). RV(phase) is then V(Succeeded), and
+      RV(data_volume) is empty.
   returned: when O(name) was given
   type: bool
   sample: false
 source_image:
   description:
-    - What is known of the image of O(source.http) before the import (see O(check_source)). Null for a volume that was not created by the task, and for
-      other sources.
+    - Facts about the image of O(source.http) from before the import (see O(check_source)). Null for other sources, and
+      for a volume that the task did not create.
   returned: when O(name) was given
   type: dict
   contains:
     checked:
-      description: Whether the image was looked at.
+      description: Whether the image was inspected.
       returned: success
       type: bool
       sample: true
     reason:
-      description: Why it could not be looked at, null when it was.
+      description: Why the image could not be inspected, null if it was.
       returned: success
       type: str
-      sample: https://images.example.com/debian-12.qcow2 cannot be reached from the host that runs the task (Name or service not known)
+      sample: https://images.example.com/debian-12.qcow2 cannot be reached from the host that runs the task (Name or
+        service not known)
     format:
       description: V(raw), V(iso), V(qcow2), V(vmdk), V(vdi), V(vhd), V(vhdx) or V(tar).
       returned: success
       type: str
       sample: qcow2
     compression:
-      description: V(gz), V(xz) or V(zst), null for an image that is not compressed.
+      description: V(gz), V(xz) or V(zst). Null if the image is not compressed.
       returned: success
       type: str
       sample: xz
     virtual_size:
-      description: The size of the disk in bytes, null when only unpacking all of it would tell.
+      description: Size of the disk in bytes, null if it is only known after unpacking the whole image.
       returned: success
       type: int
       sample: 10737418240
     file_size:
-      description: The size of the file in bytes, null when the server does not say.
+      description: Size of the file in bytes, null if the server does not report it.
       returned: success
       type: int
       sample: 341966848
 created_namespaces:
-  description: The namespaces that were created (see O(create_namespace)), in check mode those that would be.
+  description: Namespaces that were created (see O(create_namespace)), or would be created in check mode.
   returned: always
   type: list
   elements: str
   sample: [images]
 duration:
-  description: The seconds that the task took.
+  description: Duration of the task, in seconds.
   returned: success
   type: float
   sample: 12.5
 data_volumes:
   description:
-    - For each of O(data_volumes) the facts that are returned for one volume, RV(name) to RV(diagnosis), and whether it was changed.
-    - The item of a volume that failed has C(error), too. Its other facts say what was done to it before that.
+    - For each item of O(data_volumes), the values that are returned for a single volume, from RV(name) to
+      RV(diagnosis), and whether it was changed.
+    - The item of a failed volume also has C(error). Its other values report what was done before the failure.
   returned: when O(data_volumes) was given, also on failure
   type: list
   elements: dict

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: data_volume_info
-short_description: Tell what there is of DataVolumes
+short_description: Get information about DataVolumes
 version_added: 1.0.0
 description:
-  - Tells of DataVolumes and their claims where they have got to, how they were cloned, whether preallocation was applied, and which scratch space
-    they need or needed.
-  - Costs two requests for any number of filled volumes, at most six more where scratch space may be needed, and some where volumes are not filled.
-    A cluster without CDI has no volumes, which is no error.
+  - Returns the state of DataVolumes and their claims, how they were cloned, whether preallocation was applied, and the
+    scratch space that they need or needed.
+  - Costs two requests for any number of filled volumes, up to six more if scratch space may be needed, and some more if
+    volumes are not filled. On a cluster without CDI, the module returns no volumes and does not fail.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -20,29 +20,33 @@ extends_documentation_fragment:
   - kubevirt.cdi._attributes.info
 options:
   name:
-    description: Only the DataVolume of this name. Needs O(namespace).
+    description: Return only the DataVolume with this name. Requires O(namespace).
     type: str
   namespace:
-    description: Only DataVolumes in this namespace.
+    description: Return only DataVolumes in this namespace.
     type: str
   label_selectors:
-    description: Only DataVolumes to which all of these apply, for example V(os=debian) or V(os in (debian, fedora)).
+    description: Return only DataVolumes that match all of these selectors, for example V(os=debian) or V(os in (debian,
+      fedora)).
     type: list
     elements: str
     default: []
   verify_allocation:
     description:
-      - Whether the allocated bytes of each filled Filesystem volume are measured, by a pod that lives for some seconds and cannot write to the volume.
-      - The pod uses the image of CDI's own cloner, so the cluster needs no other. It is deleted at once, and goes with its claim.
-      - Needs the rights to list the Deployments and the CDI objects of the cluster, and in the volumes' namespaces to create, list, watch and delete
-        pods.
-      - In check mode nothing is measured.
+      - Whether to measure the allocated bytes of each filled Filesystem volume, with a pod that runs for a few seconds
+        and cannot write to the volume.
+      - The pod uses the image of CDI's own cloner, so that no additional image is needed. It is deleted immediately
+        after the measurement, and also when its claim is deleted.
+      - Requires permission to list the Deployments and the CDI objects of the cluster, and to create, list, watch and
+        delete pods in the namespaces of the volumes.
+      - Nothing is measured in check mode.
     type: bool
     default: false
   on_missing:
     description:
       - What to do when the DataVolume O(name), the namespace O(namespace), or CDI itself does not exist.
-      - V(skip) returns what there is, V(warn) shows a warning as well, and V(error) fails. A namespace without DataVolumes is not missing.
+      - V(skip) returns what exists, V(warn) additionally shows a warning, and V(error) fails. A namespace without
+        DataVolumes does not count as missing.
     type: str
     choices: [error, warn, skip]
     default: skip
@@ -51,7 +55,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Look at the volumes of a namespace
+- name: Get the volumes of a namespace
   kubevirt.cdi.data_volume_info:
     namespace: images
   register: result
@@ -62,26 +66,32 @@ EXAMPLES = r"""
     namespace: images
     on_missing: error
 
-- name: Prove that a volume is preallocated
+- name: Verify that a volume is preallocated
   kubevirt.cdi.data_volume_info:
     name: golden
     namespace: images
     verify_allocation: true
   register: proof
-  failed_when: proof.data_volumes[0].allocation.allocated_bytes | default(0, true) < proof.data_volumes[0].allocation.size_bytes | default(1, true)
+  failed_when: >-
+    proof is failed
+    or allocation.allocated_bytes | default(0, true) < allocation.size_bytes | default(1, true)
+  vars:
+    allocation: "{{ proof.data_volumes[0].allocation }}"
 
-- name: Name scratch claims that were left behind
+- name: Print the scratch claims that were left behind
   ansible.builtin.debug:
-    msg: "{{ result.scratch_without_volume + (result.data_volumes | map(attribute='scratch.left_over') | select | list) }}"
+    msg: "{{ result.scratch_without_volume + (left_over | select | list) }}"
+  vars:
+    left_over: "{{ result.data_volumes | map(attribute='scratch.left_over') }}"
 
-- name: Stop unless all are filled
+- name: Fail unless all volumes are filled
   ansible.builtin.assert:
     that: result.data_volumes | rejectattr('phase', 'eq', 'Succeeded') | length == 0
 """
 
 RETURN = r"""
 data_volumes:
-  description: The DataVolumes, and the claims of those that CDI has deleted after they had succeeded.
+  description: The DataVolumes, and the claims of DataVolumes that CDI deleted after they had succeeded.
   returned: success
   type: list
   elements: dict
@@ -97,27 +107,29 @@ data_volumes:
       type: str
       sample: images
     source:
-      description: The kind of the source, for example V(http), V(pvc) or V(source_ref); null when a volume populator fills the volume.
+      description: Kind of the source, for example V(http), V(pvc) or V(source_ref). Null if a volume populator fills
+        the volume.
       returned: success
       type: str
       sample: http
     phase:
-      description: Phase, null when CDI has not said one.
+      description: Phase, null if CDI has not set one.
       returned: success
       type: str
       sample: Succeeded
     progress:
-      description: Progress as CDI tells it, which may be V(N/A).
+      description: Progress as CDI reports it, which may be V(N/A).
       returned: success
       type: str
       sample: 100.0%
     restarts:
-      description: How often the worker was started again.
+      description: Number of restarts of the worker.
       returned: success
       type: int
       sample: 0
     size:
-      description: The size that the DataVolume requests, or has grown to since. Null when a clone leaves it to its source.
+      description: Size that the DataVolume requests, or to which it was expanded later. Null if a clone takes it from
+        its source.
       returned: success
       type: str
       sample: 10Gi
@@ -140,109 +152,124 @@ data_volumes:
       description: How CDI cloned the volume, as RV(kubevirt.cdi.data_volume#module:clone).
       returned: success
       type: dict
-      sample: {method: copy, fallback: true, fallback_reason: No compatible volumesnapshotclass found, phase: Succeeded, error: null}
+      sample:
+        method: copy
+        fallback: true
+        fallback_reason: No compatible volumesnapshotclass found
+        phase: Succeeded
+        error: null
     preallocation:
-      description: Whether the whole size is allocated.
+      description: Preallocation of the volume.
       returned: success
       type: dict
       contains:
         requested:
-          description: Whether preallocation was asked for, by the volume or by the cluster's configuration. Null while only CDI knows.
+          description: Whether preallocation was requested, by the volume or by the configuration of the cluster. Null
+            if only CDI knows.
           returned: success
           type: bool
           sample: true
         applied:
-          description: Whether CDI says that it has preallocated the volume. Null without a claim.
+          description: Whether CDI reports that it preallocated the volume. Null without a claim.
           returned: success
           type: bool
           sample: false
         supported:
           description:
-            - Whether CDI can preallocate this volume. It cannot for archives, and for clones by V(snapshot) and V(csi-clone).
+            - Whether CDI can preallocate this volume. It cannot preallocate archives, and clones by V(snapshot) and
+              V(csi-clone).
             - Null for a clone whose method CDI has not chosen.
           returned: success
           type: bool
           sample: false
         ignored:
-          description: Why CDI ignores a preallocation that was asked for, null when it does not.
+          description: Why CDI ignores a requested preallocation, null if it does not.
           returned: success
           type: str
           sample: A snapshot clone shares blocks with its source, and CDI does not preallocate it.
     allocation:
-      description: What O(verify_allocation=true) has measured, null without it.
+      description: Result of O(verify_allocation=true), null otherwise.
       returned: success
       type: dict
       contains:
         allocated_bytes:
-          description: The bytes that the volume's storage has allocated for C(disk.img), or for all files of an archive; null when not measured.
+          description: Bytes that the storage has allocated for C(disk.img), or for all files of an archive. Null if not
+            measured.
           returned: success
           type: int
           sample: 10737422336
         size_bytes:
-          description: The size of C(disk.img), or of all files of an archive; null when not measured.
+          description: Size of C(disk.img), or of all files of an archive. Null if not measured.
           returned: success
           type: int
           sample: 10737418240
         not_measured:
-          description: Why it was not measured, for example because the volume is a block device or is not filled; null when it was.
+          description: Why the volume was not measured, for example because it is a block device or is not filled. Null
+            if it was measured.
           returned: success
           type: str
           sample: null
     scratch:
-      description: The scratch space that filling the volume takes or took.
+      description: The scratch space that is or was needed to fill the volume.
       returned: success
       type: dict
       contains:
         needed:
-          description: Whether CDI makes a scratch claim. Null when only the content of the image tells.
+          description: Whether CDI creates a scratch claim. Null if that depends on the content of the image.
           returned: success
           type: bool
           sample: true
         rule:
-          description: The rule of CDI by which it is needed or not.
+          description: CDI's rule by which scratch space is needed or not.
           returned: success
           type: str
           sample: Since 1.60 CDI stores every disk image from HTTP in scratch space before it converts it.
         storage_class_name:
           description:
-            - The scratch claim's storage class, or while there is no such claim the class that CDI would choose now.
-            - Null when none is needed, or CDI's configuration cannot be read.
+            - Storage class of the scratch claim. If the claim does not exist, the storage class that CDI would choose
+              now.
+            - Null if no scratch space is needed, or if CDI's configuration cannot be read.
           returned: success
           type: str
           sample: cheap
         storage_class_rule:
-          description: The rule of CDI's release by which the class would be chosen now, null where there is a scratch claim already.
+          description: The rule by which this release of CDI would choose the storage class now, null if the scratch
+            claim exists.
           returned: success
           type: str
           sample: It is configured as scratchSpaceStorageClass.
         size:
-          description: The size of the scratch claim, or the one that CDI would ask for.
+          description: Size of the scratch claim, or the size that CDI would request.
           returned: success
           type: str
           sample: 10855Mi
         problems:
-          description: What will keep a volume that is not filled from its scratch space, for example a class that can only do Block.
+          description: What will prevent an unfilled volume from getting its scratch space, for example a storage class
+            that supports only Block.
           returned: success
           type: list
           elements: str
           sample: []
         observed:
-          description: True when the scratch claim is there, or its events say that it was. They stay for about an hour; null without a trace.
+          description: True if the scratch claim exists, or if events show that it existed. Events are kept for about an
+            hour. Null if there is no trace of it.
           returned: success
           type: bool
           sample: true
         left_over:
-          description: Namespace and name of the scratch claim, if it is still there a minute after the volume was filled or failed.
+          description: Namespace and name of the scratch claim, if it still exists a minute after the volume was filled
+            or failed.
           returned: success
           type: str
           sample: images/prime-5f0a8d1c-3b9e-4d2b-8f55-0a4c3a1d9b10-scratch
     ready_after:
-      description: The seconds from the creation of the DataVolume until it was ready, null before.
+      description: Time from the creation of the DataVolume until it was ready, in seconds. Null while it is not ready.
       returned: success
       type: int
       sample: 42
     diagnosis:
-      description: What is wrong with a volume that has not succeeded; null when nothing is known to be wrong. A volume at work is not wrong.
+      description: The problem of a volume that has not succeeded. Null if no problem is known. A volume that makes
+        progress has no problem.
       returned: success
       type: dict
       contains:
@@ -253,51 +280,55 @@ data_volumes:
           sample: ImportInProgress
         cause:
           description:
-            - A code that later releases keep. Of the source V(source_not_found), V(source_unauthorized), V(source_refused),
-              V(source_server_failed), V(source_silent), V(source_unreachable), V(transfer_broken), V(certificate_untrusted),
-              V(checksum_mismatch), V(image_invalid), V(image_unreadable), V(image_too_large).
-            - Of the pods that fill the volume V(secret_missing), V(config_map_missing), V(priority_class_missing),
-              V(service_account_missing), V(limit_range), V(pod_security), V(image_pull_failed), V(mount_failed), V(worker_out_of_memory),
-              V(worker_refused), V(worker_restarts), V(worker_unschedulable).
-            - Of the storage V(storage_class_missing), V(storage_profile_incomplete), V(claim_exists), V(claim_lost), V(claim_missing),
-              V(claim_not_valid), V(claim_pending), V(provisioner_missing), V(provisioning_failed), V(quota_exceeded), V(storage_full).
-            - Of a clone V(clone_not_valid), V(clone_source_in_use), V(clone_source_missing), V(clone_token_invalid), V(snapshot_failed),
-              V(source_failed).
-            - Of an upload V(upload_unfinished), V(waiting_for_upload).
-            - Else V(controller_down), V(deleted), V(failed), V(no_progress), V(unfinished), V(waiting_for_consumer).
+            - A code that is stable across releases. For the source, V(source_not_found), V(source_unauthorized),
+              V(source_refused), V(source_server_failed), V(source_silent), V(source_unreachable), V(transfer_broken),
+              V(certificate_untrusted), V(checksum_mismatch), V(image_invalid), V(image_unreadable), V(image_too_large).
+            - For the pods that fill the volume, V(secret_missing), V(config_map_missing), V(priority_class_missing),
+              V(service_account_missing), V(limit_range), V(pod_security), V(image_pull_failed), V(mount_failed),
+              V(worker_out_of_memory), V(worker_refused), V(worker_restarts), V(worker_unschedulable).
+            - For the storage, V(storage_class_missing), V(storage_profile_incomplete), V(claim_exists), V(claim_lost),
+              V(claim_missing), V(claim_not_valid), V(claim_pending), V(provisioner_missing), V(provisioning_failed),
+              V(quota_exceeded), V(storage_full).
+            - For a clone, V(clone_not_valid), V(clone_source_in_use), V(clone_source_missing), V(clone_token_invalid),
+              V(snapshot_failed), V(source_failed).
+            - For an upload, V(upload_unfinished), V(waiting_for_upload).
+            - Otherwise, V(controller_down), V(deleted), V(failed), V(no_progress), V(unfinished),
+              V(waiting_for_consumer).
           returned: success
           type: str
           sample: source_not_found
         message:
-          description: What CDI, Kubernetes or the storage driver says, on one line; secrets in URLs are hidden.
+          description: The message of CDI, Kubernetes or the storage driver, on one line. Secrets in URLs are redacted.
           returned: success
           type: str
-          sample: "Error: Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found"
+          sample: "Error: Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not
+            Found"
         remedy:
-          description: What helps.
+          description: How to fix the problem.
           returned: success
           type: str
           sample: correct the URL
         since:
-          description: Since when that is known to be so, null when the cluster does not tell.
+          description: Time since when the problem is known to exist, null if the cluster does not report it.
           returned: success
           type: str
           sample: "2026-01-31T12:00:00Z"
     collected:
       description:
-        - Whether CDI before 1.62 has deleted the DataVolume after it had succeeded (C(dataVolumeTTLSeconds)). The claim with the data is what is left.
-        - Such a volume has succeeded. Its source, size and times are null, as far as the claim does not tell them.
+        - Whether CDI before 1.62 deleted the DataVolume after it had succeeded (C(dataVolumeTTLSeconds)). The claim
+          with the data still exists.
+        - Such a volume has succeeded. Its source, size and times are null unless the claim contains them.
       returned: success
       type: bool
       sample: false
     data_volume:
-      description: The DataVolume, empty for one that was collected.
+      description: The DataVolume, empty for a volume that was collected.
       returned: success
       type: dict
       sample: {kind: DataVolume, metadata: {name: golden, namespace: images}}
 scratch_without_volume:
   description:
-    - Scratch claims whose volume has been gone for a minute, by namespace and name.
+    - Scratch claims whose volume was deleted at least a minute ago, as namespace and name.
     - Empty with O(name).
   returned: success
   type: list

@@ -9,16 +9,18 @@ module: print_report
 short_description: Print a report of CDI and its volumes
 version_added: 1.0.0
 description:
-  - Prints a report as lines of text, without quotes, also under ansible-runner and in AWX. What failed comes first and, where colors are shown, in red.
-  - The role P(kubevirt.cdi.report#role) uses it.
+  - Prints a report as lines of text without quotes, also with ansible-runner and in AWX. Failures come first and, if
+    colors are enabled, in red.
+  - The role P(kubevirt.cdi.report#role) uses this module.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 attributes:
   action:
-    description: Indicates this has a corresponding action plugin, so some parts of the options can be executed on the controller.
+    description: Indicates this has a corresponding action plugin, so some parts of the options can be executed on the
+      controller.
     support: full
   check_mode:
-    description: Can run in C(check_mode); the module only prints.
+    description: Can run in C(check_mode). The module only prints.
     support: full
   diff_mode:
     description: Returns what has changed, or in check mode would change, when in diff mode.
@@ -29,11 +31,12 @@ attributes:
     support: full
 options:
   report:
-    description: A report of P(kubevirt.cdi.report#filter), or several that P(kubevirt.cdi.merge_reports#filter) has put together.
+    description: A report from P(kubevirt.cdi.report#filter), or several reports merged by
+      P(kubevirt.cdi.merge_reports#filter).
     type: dict
     required: true
   remarks:
-    description: Lines to print after it.
+    description: Lines to print after the report.
     type: list
     elements: str
     default: []
@@ -43,7 +46,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Print a report that was written before
+- name: Print a saved report
   kubevirt.cdi.print_report:
     report: "{{ lookup('ansible.builtin.file', 'report.json') | from_json }}"
 """

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: storage_profile
-short_description: Tell CDI what a storage class can do
+short_description: Set the storage profile of a storage class
 version_added: 1.0.0
 description:
-  - CDI keeps a storage profile for each storage class. For a provisioner that CDI does not know, the profile lacks access modes, and a
-    DataVolume with C(storage) fails. This module fills them in, and sets the clone strategy.
-  - What this module set and is no longer asked for is taken back, and CDI goes by what it knows itself. An empty value also takes away what
-    another manager has set, which needs O(force_conflicts=true).
-  - A profile that is as asked and in effect costs one request, and so does a list of them.
+  - CDI keeps a storage profile for each storage class. For an unknown provisioner, the profile has no access modes, and
+    a DataVolume with C(storage) fails. This module sets the access modes and the clone strategy.
+  - A field that this module set earlier and that is omitted now is removed, and CDI uses its own defaults again. An
+    empty value also removes what another manager has set, which requires O(force_conflicts=true).
+  - If a profile, or a list of profiles, already has the requested values in effect, the task costs one request.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -26,7 +26,8 @@ options:
     description: Name of the storage class, which must exist. Either this or O(storage_profiles) is required.
     type: str
   claim_property_sets: &claim_property_sets
-    description: The access modes of each volume mode, in at most 8 sets. The first that fits is used for a volume that does not say.
+    description: Access modes for each volume mode, in at most 8 sets. A volume that specifies no modes uses the first
+      suitable set.
     type: list
     elements: dict
     suboptions:
@@ -42,20 +43,22 @@ options:
         required: true
         choices: [Filesystem, Block]
   clone_strategy: &clone_strategy
-    description: The clone method that CDI shall prefer for this class.
+    description: The clone method that CDI prefers for this storage class.
     type: str
     choices: [copy, snapshot, csi-clone, ""]
   data_import_cron_source_format: &data_import_cron_source_format
-    description: What a DataImportCron keeps of its imports.
+    description: The format in which a DataImportCron keeps its imports.
     type: str
     choices: [pvc, snapshot, ""]
   snapshot_class: &snapshot_class
-    description: The VolumeSnapshotClass for clones by snapshot, which must exist. CDI chooses one by the provisioner when none is given.
+    description: VolumeSnapshotClass for clones by snapshot. It must exist. If omitted, CDI chooses one by the
+      provisioner.
     type: str
   storage_profiles:
     description:
-      - Several profiles, instead of O(name) and the options of one.
-      - They are read by one request, written in parallel and waited for by one watch. An error of one does not keep the others from being set.
+      - List of profiles, instead of O(name) and the options of a single profile.
+      - The profiles are read with one request, written in parallel and watched with one watch. An error in one profile
+        does not prevent the others from being set.
     type: list
     elements: dict
     suboptions:
@@ -69,10 +72,10 @@ options:
       snapshot_class: *snapshot_class
   wait:
     description:
-      - Whether to wait until CDI has made the profile, and until its status shows the asked values.
-      - Nothing is waited for in check mode.
+      - Whether to wait until CDI has created the profile, and until its status has the requested values.
+      - The task does not wait in check mode.
   wait_timeout:
-    description: The seconds to wait at most.
+    description: Maximum time to wait, in seconds.
     default: 60
 seealso:
   - module: kubevirt.cdi.cdi_info
@@ -80,7 +83,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Volumes of a class that CDI does not know can be mounted by one node, clones by the driver
+- name: Set the access modes of a storage class that CDI does not know, and clone with its driver
   kubevirt.cdi.storage_profile:
     name: fast
     claim_property_sets:
@@ -90,7 +93,7 @@ EXAMPLES = r"""
         volume_mode: Block
     clone_strategy: csi-clone
 
-- name: Set several profiles at once, and let CDI choose the clone method of one of them again
+- name: Set several profiles, and let CDI choose the clone method of one of them again
   kubevirt.cdi.storage_profile:
     storage_profiles:
       - name: fast
@@ -108,7 +111,7 @@ storage_profile:
   type: dict
   sample: {kind: StorageProfile, metadata: {name: fast}, status: {cloneStrategy: csi-clone}}
 storage_profiles:
-  description: What was done to each of O(storage_profiles), in their order, also when the task fails.
+  description: Result for each item of O(storage_profiles), in the same order, also if the task fails.
   returned: when O(storage_profiles) is given
   type: list
   elements: dict
@@ -119,12 +122,12 @@ storage_profiles:
       type: str
       sample: fast
     changed:
-      description: Whether the profile was changed, or in check mode would be.
+      description: Whether the profile was changed, or would be changed in check mode.
       returned: always
       type: bool
       sample: true
     storage_profile:
-      description: The StorageProfile, empty when there is none.
+      description: The StorageProfile, empty if there is none.
       returned: always
       type: dict
       sample: {kind: StorageProfile, metadata: {name: fast}, status: {cloneStrategy: csi-clone}}
@@ -132,7 +135,8 @@ storage_profiles:
       description: Why the profile could not be set.
       returned: when it could not
       type: str
-      sample: "There is no StorageClass fats; CDI makes a storage profile for each class: create the class first, or use one of: fast, slow."
+      sample: "There is no StorageClass fats; CDI makes a storage profile for each class: create the class first, or
+        use one of: fast, slow."
 """
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module

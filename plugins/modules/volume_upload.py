@@ -6,23 +6,28 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: volume_upload
-short_description: Upload disk images and archives into volumes
+short_description: Upload disk images and archives to volumes
 version_added: 1.0.0
 description:
-  - Sends a file into a DataVolume, which it creates when there is none, or into an existing claim that takes uploads, and waits until CDI has made
-    a disk of it. Any number of files is sent by one task with O(uploads).
-  - The file's SHA-256 is kept on the claim. A volume that holds the file already is left alone, and no byte is sent.
-  - The file is a disk image (raw, ISO, qcow2, vmdk, vhd, vhdx or vdi), as it is or compressed with gz, xz or zst, or a tar archive.
-    Its first bytes tell which; its name does not count, but that a tar archive under a name that does not end like one needs O(content_type).
-  - What is certainly no disk (a web page, a zip or bzip2 file, a program, for example), is cut off or damaged, is packed twice, or is an image that
-    CDI does not convert (LUKS, QED, a part of a split vmdk, one with a backing file, for example) is an error before anything is made, which says
-    what to do. A packed file is unpacked while its digest is taken, to see that it is whole, where it may be sent; of zst only the structure is
-    looked at.
+  - Uploads a file to a DataVolume, which is created if it does not exist, or to an existing claim that accepts uploads,
+    and waits until CDI has converted it to a disk. With O(uploads), one task uploads any number of files.
+  - The SHA-256 digest of the file is recorded on the claim. If a volume already contains the file, it is not changed,
+    and no data is sent.
+  - The file is a disk image (raw, ISO, qcow2, vmdk, vhd, vhdx or vdi), optionally compressed with gz, xz or zst, or a
+    tar archive. The format is determined by the first bytes, not by the file name. The only exception is a tar archive
+    whose name does not have an archive suffix, which requires O(content_type).
+  - A file that is certainly not a disk (for example a web page, a zip or bzip2 file, a program), is truncated or
+    damaged, is compressed twice, or is an image that CDI does not convert (for example LUKS, QED, a part of a split
+    vmdk, an image with a backing file) is refused before anything is created, and the error contains the remedy. A
+    compressed file is decompressed while its digest is computed, to verify that it is complete. For zst, only the
+    structure is verified.
   - A block device is read like a file. A pipe, a socket or a directory is an error.
-  - Where no size is given the image tells the size of its disk, and CDI adds the overhead of the volume's file system.
-  - What is sent is the file whose digest was taken. If it changes while it is sent its last bytes are held back, and CDI discards the others.
-  - An upload that is interrupted, on either side, is finished by running the task again.
-  - Bytes behind the end of a packed file, as OpenWrt appends them, are not sent, and a warning says so; CDI would refuse them.
+  - If no size is specified, the size of the disk is read from the image, and CDI adds the file system overhead.
+  - The uploaded data always matches the recorded digest. If the file changes during the upload, the last bytes are held
+    back, and CDI discards the rest.
+  - To complete an interrupted upload, run the task again.
+  - Bytes after the end of a compressed file, as OpenWrt appends them, are not sent, because CDI would reject them. The
+    task warns about them.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -33,20 +38,23 @@ extends_documentation_fragment:
 attributes:
   idempotent:
     support: partial
-    details: With O(overwrite=always) each run uploads anew.
+    details: With O(overwrite=always), every run uploads the file again.
 notes:
   - The file is read on the host that runs the task.
-  - The way to CDI is O(upload_proxy_url), else the URL that CDI publishes (C(CDIConfig.status.uploadProxyURL)), else a port-forward through the
-    API server to a pod of the upload proxy, for which nothing has to be exposed. When nothing answers at the published URL a warning says so
-    and the port-forward is taken; a certificate that is not trusted there is an error. For O(upload_proxy_url) there is no other way.
-  - CDI binds the volume at once, also one whose storage class binds when a pod uses the claim.
+  - The file is sent to O(upload_proxy_url), or to the URL that CDI publishes (C(CDIConfig.status.uploadProxyURL)), or
+    through a port-forward of the API server to a pod of the upload proxy, for which nothing has to be exposed. If
+    nothing answers at the published URL, the task warns and uses the port-forward, but an untrusted certificate there
+    is an error. If O(upload_proxy_url) is set, no other route is tried.
+  - CDI binds the volume at once, even if its storage class delays binding until a pod uses the claim.
   - The certificate of the upload proxy is always verified.
-  - "The account needs: C(get), C(list) and C(watch) on DataVolumes and claims, C(create) and C(patch) on DataVolumes, C(patch) on claims, C(create) on
-    C(uploadtokenrequests), C(get) on the ConfigMap C(cdi-uploadproxy-signer-bundle) in CDI's namespace, if O(upload_proxy_url) and
-    O(upload_proxy_ca) are not both given, and, for a port-forward, C(list) on pods and
-    C(get) and C(create) on C(pods/portforward) there. Replacing needs C(delete) on DataVolumes, or C(delete) and C(create) on claims, and C(list) on
-    pods, VirtualMachines and VolumeCloneSources, too; so does making anew what an unfinished upload has left, be it of another file or of an attempt
-    before. O(on_failure=delete) needs C(delete) on DataVolumes. Missing rights are found before anything is made or deleted."
+  - The account requires C(get), C(list) and C(watch) on DataVolumes and claims, C(create) and C(patch) on DataVolumes,
+    C(patch) on claims, and C(create) on C(uploadtokenrequests). Unless O(upload_proxy_url) and O(upload_proxy_ca) are
+    both set, it requires C(get) on the ConfigMap C(cdi-uploadproxy-signer-bundle) in CDI's namespace. A port-forward
+    also requires C(list) on pods and C(get) and C(create) on C(pods/portforward) in that namespace.
+  - Replacing a volume also requires C(delete) on DataVolumes, or C(delete) and C(create) on claims, and C(list) on
+    pods, VirtualMachines and VolumeCloneSources. The same permissions are required to recreate what an unfinished
+    upload of another file or a previous attempt left behind. O(on_failure=delete) requires C(delete) on DataVolumes.
+    Missing permissions are detected before anything is created or deleted.
 options:
   path:
     description: Path of the file or block device, on the host that runs the task. Required with O(name).
@@ -55,83 +63,92 @@ options:
   name:
     description:
       - Name of the DataVolume, or of the claim.
-      - A claim without a DataVolume takes uploads when its C(dataSourceRef) is a VolumeUploadSource, or when it has the annotation
-        C(cdi.kubevirt.io/storage.upload.target).
+      - A claim without a DataVolume accepts uploads if its C(dataSourceRef) is a VolumeUploadSource, or if it has the
+        annotation C(cdi.kubevirt.io/storage.upload.target).
     type: str
   namespace: &namespace
     description:
       - Namespace of the volume. It must exist, unless O(create_namespace=true).
-      - When none is given it is that of the kubeconfig's context, as C(kubectl) has it, or that of the pod whose service account is used.
-      - When they name none either it is V(default), and the task warns when it creates a volume there.
+      - If omitted, the namespace of the kubeconfig's context is used, as with C(kubectl), or the namespace of the pod
+        whose service account is used.
+      - If neither specifies a namespace, V(default) is used, and the task warns when it creates a volume there.
     type: str
   checksum: &checksum
     description:
-      - C(sha256:) and the SHA-256 that the file has to have, verified before anything is created or sent.
-      - When the volume is known to hold a file with this digest the local file is not even read, unless O(storage) or O(pvc) is given,
-        with which the image has to be compared, or O(overwrite=always).
+      - C(sha256:) followed by the SHA-256 digest that the file must have. It is verified before anything is created or
+        sent.
+      - If the volume is known to contain a file with this digest, the local file is not even read, unless
+        O(overwrite=always), or O(storage) or O(pvc) is set and must be compared with the image.
     type: str
   format: &format
     description:
-      - V(raw) insists that the file, or what is packed in it, is a raw disk although it looks like something else, for example a data disk that is
-        a tar archive.
-      - It is an error for an image that CDI converts in any case, or that CDI itself refuses, such as LUKS.
+      - V(raw) treats the file, after decompression, as a raw disk even if it looks like something else, for example a
+        data disk that contains a tar archive.
+      - V(raw) is an error for an image that CDI always converts, or that CDI itself rejects, such as LUKS.
     type: str
     choices: [auto, raw]
     default: auto
   overwrite: &overwrite
     description:
       - What to do with a volume that is already filled.
-      - V(never) leaves it alone. When it holds another file, or one that is not known, or is another volume than is asked for (by its class
-        or mode, for example), that is an error.
-      - V(different) replaces it in each of these cases, also one that holds the same file. B(It is deleted with its data) and made anew.
-      - A volume that holds the file and is only to be larger is an error with both, because M(kubevirt.cdi.data_volume) can make it grow with
-        its data.
-      - V(always) replaces it in any case. B(It is deleted with its data) and made anew.
-      - A volume with nothing in it but an unfinished upload of another file is made anew in any case, and RV(reason) says so.
-        A claim that takes uploads by an annotation may have older data, too. There, that is an error with V(never).
+      - V(never) leaves it unchanged. If it contains a different or an unknown file, or differs from the options (for
+        example in its storage class or volume mode), that is an error.
+      - V(different) replaces the volume in each of these cases, even if it contains the same file. B(It is deleted with
+        its data) and recreated.
+      - With both values, a volume that contains the file and only needs a larger size is an error, because
+        M(kubevirt.cdi.data_volume) can expand it with its data.
+      - V(always) replaces the volume in any case. B(It is deleted with its data) and recreated.
+      - A volume that contains nothing but an unfinished upload of a different file is always recreated, and RV(reason)
+        reports this. A claim that accepts uploads because of an annotation may also contain older data, so with
+        V(never) it is an error.
     type: str
     choices: [never, different, always]
     default: never
   when_in_use: &when_in_use
     description:
-      - What to do when data are to be replaced that a pod, a virtual machine or a clone uses.
-      - V(fail) is an error that names them, before anything is written. V(delete) deletes the data all the same.
+      - What to do if the data to be replaced is in use by a pod, a virtual machine or a clone.
+      - V(fail) fails and reports the users before anything is written. V(delete) deletes the data anyway.
     type: str
     choices: [fail, delete]
     default: fail
   on_failure: &on_failure
     description:
-      - What to do with a DataVolume that the task has made and that it could not fill.
-      - V(delete) takes it away again, unless CDI may still be at work on all that it was sent, or somebody else fills it. A volume that waits for data
-        has a pod, which takes a share of its node.
-      - V(keep) leaves it, so that it can be looked at. A volume that was there before is left in any case.
+      - What to do with a DataVolume that the task created and could not fill.
+      - V(delete) deletes it, unless CDI may still be processing a completely sent file, or another client is filling
+        the volume. A volume that waits for data has a pod that takes up resources of its node.
+      - V(keep) keeps it for inspection. A volume that existed before is always kept.
     type: str
     choices: [delete, keep]
     default: delete
   labels: &labels
-    description: Labels of the DataVolume. Other labels stay. CDI copies them to the claim only when it creates the claim.
+    description: Labels of the DataVolume. Other labels are kept. CDI copies them to the claim only when it creates the
+      claim.
     type: dict
   annotations: &annotations
-    description: Annotations of the DataVolume. Other annotations stay. CDI copies them to the claim only when it creates the claim.
+    description: Annotations of the DataVolume. Other annotations are kept. CDI copies them to the claim only when it
+      creates the claim.
     type: dict
   storage: &storage
     description:
-      - The volume, completed by CDI from the storage profile of its class. What is not given, CDI chooses; the size is the image's.
-      - A volume that is there stays as it is where nothing is given.
+      - The volume, completed by CDI from the storage profile of its storage class. CDI chooses a value for each omitted
+        suboption, except for the size, which is taken from the image.
+      - Omitted suboptions do not change an existing volume.
     type: dict
     suboptions: &target
       size:
         description:
-          - The size of the disk, for example V(10Gi). One that is too small for the image is an error before anything is sent.
-          - Without it the disk of the image counts, in whole MiB. An archive gets the size of its members, 10 per cent and 16 MiB.
-          - It is required where only unpacking the whole file would tell, as with a tar archive in zst.
-          - CDI adds the overhead of the file system with O(storage), and the module does with O(pvc) where no size is given.
+          - Size of the disk, for example V(10Gi). If it is too small for the image, the task fails before anything is
+            sent.
+          - If omitted, the size of the disk in the image is used, in whole MiB. For an archive, it is the size of its
+            members plus 10 percent and 16 MiB.
+          - It is required if the size is only known after decompressing the whole file, as for a tar archive in zst.
+          - CDI adds the file system overhead with O(storage). With O(pvc), the module adds it if the size is omitted.
         type: str
       storage_class_name:
         description: Storage class.
         type: str
       volume_name:
-        description: Name of a PersistentVolume to bind to.
+        description: Name of the PersistentVolume to bind.
         type: str
       access_modes:
         description: Access modes.
@@ -143,27 +160,29 @@ options:
         type: str
         choices: [Filesystem, Block]
   pvc: &pvc
-    description: The claim exactly as it shall be, instead of O(storage).
+    description: The exact claim to create, instead of O(storage).
     type: dict
     suboptions: *target
   content_type: &content_type
     description:
-      - Whether the file is a disk (V(kubevirt)) or a tar archive whose members shall be unpacked (V(archive)).
-      - When nothing is given a tar archive is one if its name ends in C(.tar), C(.tar.gz), C(.tgz) or the like, or the volume is one for archives. Under
-        another name, or when it wraps a virtual machine (OVA, Vagrant box), it is an error that says which disk to take.
+      - Whether the file is a disk (V(kubevirt)) or a tar archive to unpack (V(archive)).
+      - If omitted, a tar archive is treated as an archive if its name ends in C(.tar), C(.tar.gz), C(.tgz) or similar,
+        or if the volume is for archives. A tar archive with another name, or one that wraps a virtual machine (OVA,
+        Vagrant box), is an error that names the disk to use.
     type: str
     choices: [kubevirt, archive]
   preallocation: &preallocation
-    description: Whether the whole size is allocated at once. The cluster's configuration decides when it is not given. CDI ignores it for archives.
+    description: Whether to allocate the whole size at once. If omitted, the configuration of the cluster applies. CDI
+      ignores it for archives.
     type: bool
   priority_class_name: &priority_class_name
-    description: Priority class of the upload server's pod.
+    description: Priority class of the upload server pod.
     type: str
   service_account_name: &service_account_name
-    description: Service account of the upload server's pod. Since CDI 1.65.
+    description: Service account of the upload server pod. Requires CDI 1.65 or newer.
     type: str
   uploads:
-    description: Several files, instead of O(path), O(name) and the options of one.
+    description: List of files, instead of O(path), O(name) and the options of a single file.
     type: list
     elements: dict
     suboptions:
@@ -191,34 +210,37 @@ options:
       priority_class_name: *priority_class_name
       service_account_name: *service_account_name
   parallel:
-    description: How many of O(uploads) run at the same time.
+    description: Maximum number of O(uploads) that run at the same time.
     type: int
     default: 2
   retries:
     description:
-      - How often an upload is tried again after its connection broke, or its upload server was lost. Each time begins with the first byte,
-        and in a DataVolume made anew when the remains of the attempt before leave too little room.
-      - What CDI says against the image itself is not tried again. Waiting for an upload server that is busy, or that the upload proxy does not
-        reach yet, does not count.
+      - Number of retries after the connection broke or the upload server was lost. Each attempt starts with the first
+        byte. If the previous attempt left too little space, the DataVolume is recreated first.
+      - An error that CDI reports about the image itself is not retried. Waiting for an upload server that is busy, or
+        that the upload proxy does not reach yet, does not count as an attempt.
     type: int
     default: 4
   upload_proxy_url:
-    description: URL of the upload proxy, V(https) only; what is before C(/v1beta1) of its path, too. Without it, the one that CDI publishes,
-      else a port-forward.
+    description: URL of the upload proxy, V(https) only, including any path before C(/v1beta1). If omitted, the URL that
+      CDI publishes is used, otherwise a port-forward.
     type: str
   upload_proxy_ca:
     description:
-      - PEM certificates of the CAs that may have signed the certificate at the upload proxy's URL, for example an Ingress', beside the host's own.
-      - CDI's own certificate is trusted without it, under the name of its service.
+      - PEM certificates of additional CAs that may have signed the certificate at the URL of the upload proxy, for
+        example of an Ingress. The CAs of the host are also trusted.
+      - CDI's own certificate is trusted without it, under the name of CDI's service.
     type: str
   cdi_namespace:
-    description: Namespace of CDI. Without it, the one that the APIService of the upload API names.
+    description: Namespace of CDI. If omitted, the namespace in the APIService of the upload API is used.
     type: str
   wait_timeout:
     description:
-      - The seconds to wait at most until CDI is ready for the bytes, and again until it has made a disk of them.
-      - Sending is not limited, but no longer than this may pass without a byte on its way, or with an upload server that is busy with what it
-        was sent before. CDI answers when all is written, which takes long for a large disk that is well compressed.
+      - Maximum time to wait until CDI is ready to receive data, and again until CDI has converted the data to a disk,
+        in seconds.
+      - The total duration of the transfer is not limited. It fails if no byte is sent for this time, or if the upload
+        server is busy with earlier data for this time. CDI answers after it has written all data, which takes long for
+        a large, highly compressed disk.
     type: int
     default: 600
 seealso:
@@ -227,13 +249,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Upload an image into a volume of its size
+- name: Upload an image to a volume of the size of its disk
   kubevirt.cdi.volume_upload:
     path: /images/debian-12.qcow2
     name: debian-12
     namespace: images
 
-- name: Upload an ISO that has to be the right one, and replace an older one
+- name: Upload an ISO image with a known checksum, and replace an older image
   kubevirt.cdi.volume_upload:
     path: /images/installer.iso
     checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
@@ -244,20 +266,20 @@ EXAMPLES = r"""
       storage_class_name: fast
       volume_mode: Block
 
-- name: Upload a block device, here a logical volume, as a disk
+- name: Upload a block device (here, a logical volume) as a disk
   kubevirt.cdi.volume_upload:
     path: /dev/vg0/old-server
     name: old-server
     namespace: images
 
-- name: Upload a data disk whose bytes are a tar archive, which the machine reads by itself
+- name: Upload a tar archive as a raw data disk, which the virtual machine reads directly
   kubevirt.cdi.volume_upload:
     path: /images/tape.tar
     name: tape
     namespace: images
     format: raw
 
-- name: Unpack an archive into a file system
+- name: Unpack an archive into a Filesystem volume
   kubevirt.cdi.volume_upload:
     path: /backups/www.tar.gz
     name: www
@@ -281,7 +303,7 @@ EXAMPLES = r"""
       - path: /images/appliance.vmdk
         name: appliance
 
-- name: Upload through an Ingress with a certificate of its own
+- name: Upload through an Ingress with its own certificate
   kubevirt.cdi.volume_upload:
     path: /images/debian-12.qcow2
     name: debian-12
@@ -303,26 +325,26 @@ namespace:
   sample: images
 action:
   description:
-    - What was done, or in check mode would be done. V(uploaded), V(replaced) (deleted and uploaded anew), V(unchanged), or V(recorded) when an
-      interrupted run had sent everything and only the digest had to be noted.
-    - When the task failed, what it has left. V(created) is a volume that was made and is empty, V(begun) one into which the file was sent in part,
-      V(deleted) one that was deleted with its data and not made anew, V(emptied) one that was deleted with its data and made anew, V(unchanged) that
-      nothing was changed.
+    - What was done, or would be done in check mode. V(uploaded), V(replaced) (deleted and uploaded again),
+      V(unchanged), or V(recorded) if an interrupted run had sent all data and only the digest had to be recorded.
+    - If the task failed, what it left behind. V(created) is a new, empty volume, V(begun) a volume that contains a part
+      of the file, V(deleted) a volume that was deleted with its data and not recreated, V(emptied) a volume that was
+      deleted with its data and recreated, V(unchanged) means that nothing was changed.
   returned: when O(name) was given
   type: str
   sample: uploaded
 reason:
-  description: Why the volume was replaced, else empty.
+  description: Why the volume was replaced, otherwise empty.
   returned: when O(name) was given
   type: str
   sample: ""
 sha256:
-  description: SHA-256 of the file, empty when the task failed before it was known.
+  description: SHA-256 digest of the file, empty if the task failed before it was known.
   returned: when O(name) was given
   type: str
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 format:
-  description: Format of the image or archive, null when the file was not read.
+  description: Format of the image or archive, null if the file was not read.
   returned: when O(name) was given
   type: str
   sample: qcow2
@@ -332,7 +354,8 @@ compression:
   type: str
   sample: xz
 virtual_size:
-  description: Size of the disk in the image, in bytes; for an archive the room that its members need. Null when the file does not tell.
+  description: Size of the disk in the image, or the space required for the members of an archive, in bytes. Null if it
+    cannot be determined from the file.
   returned: when O(name) was given
   type: int
   sample: 10737418240
@@ -342,51 +365,54 @@ file_size:
   type: int
   sample: 648806400
 bytes_sent:
-  description: Bytes sent by the last attempt, which are fewer than RV(file_size) when bytes behind the end of a packed file are left out.
+  description: Bytes sent by the last attempt. Fewer than RV(file_size) if bytes after the end of a compressed file are
+    omitted.
   returned: when O(name) was given
   type: int
   sample: 648806400
 seconds:
-  description: The seconds that the last attempt took to send them.
+  description: Duration of the transfer in the last attempt, in seconds.
   returned: when O(name) was given
   type: float
   sample: 5.21
 mib_per_second:
-  description: Its speed in MiB per second, null when nothing was sent.
+  description: Transfer rate in MiB per second, null if nothing was sent.
   returned: when O(name) was given
   type: float
   sample: 118.8
 transport:
-  description: The way that the bytes took. V(url), V(published-url) or V(port-forward), or that was tried in vain; null when there was nothing to send.
+  description: Route of the transfer, V(url), V(published-url) or V(port-forward). After a failure, the route that was
+    tried. Null if nothing had to be sent.
   returned: when O(name) was given
   type: str
   sample: port-forward
 retries:
-  description: How often the upload was tried again.
+  description: Number of retries of the upload.
   returned: when O(name) was given
   type: int
   sample: 0
 phase:
-  description: Phase of the DataVolume, null for a claim without one.
+  description: Phase of the DataVolume, null for a claim without a DataVolume.
   returned: when O(name) was given
   type: str
   sample: Succeeded
 collected:
   description:
-    - Whether CDI before 1.62 has deleted the DataVolume after it had succeeded, as
-      RV(kubevirt.cdi.data_volume_info#module:data_volumes[].collected). What is left of it is the claim.
+    - Whether CDI before 1.62 deleted the DataVolume after it had succeeded, as
+      RV(kubevirt.cdi.data_volume_info#module:data_volumes[].collected). The claim still exists.
   returned: when O(name) was given
   type: bool
   sample: false
 preallocation:
   description:
-    - Whether preallocation was asked for, applied and possible, as RV(kubevirt.cdi.data_volume_info#module:data_volumes[].preallocation).
-    - Where CDI ignores it, a warning says so, too.
+    - Whether preallocation was requested, applied and possible, as
+      RV(kubevirt.cdi.data_volume_info#module:data_volumes[].preallocation).
+    - If CDI ignores a requested preallocation, the task also warns.
   returned: when O(name) was given
   type: dict
   sample: {requested: true, applied: true, supported: true, ignored: null}
 data_volume:
-  description: The DataVolume, empty for a claim without one. In check mode as it would be.
+  description: The DataVolume, empty for a claim without a DataVolume. In check mode, the DataVolume as it would be.
   returned: when O(name) was given
   type: dict
   sample: {kind: DataVolume, metadata: {name: debian-12, namespace: images}, status: {phase: Succeeded}}
@@ -396,20 +422,21 @@ persistent_volume_claim:
   type: dict
   sample: {kind: PersistentVolumeClaim, metadata: {name: debian-12, namespace: images}}
 created_namespaces:
-  description: The namespaces that were created (see O(create_namespace)), in check mode those that would be.
+  description: Namespaces that were created (see O(create_namespace)), or would be created in check mode.
   returned: always
   type: list
   elements: str
   sample: [images]
 duration:
-  description: The seconds that the task took.
+  description: Duration of the task, in seconds.
   returned: success
   type: float
   sample: 12.5
 uploads:
   description:
-    - For each of O(uploads) the same facts as for one file, from RV(name) to RV(persistent_volume_claim), and whether it was changed.
-    - The item of an upload that failed has C(error), too.
+    - For each item of O(uploads), the values that are returned for a single file, from RV(name) to
+      RV(persistent_volume_claim), and whether it was changed.
+    - The item of a failed upload also has C(error).
   returned: when O(uploads) was given, also on failure
   type: list
   elements: dict

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""The shell around every filter: plain data in, and nothing out that Ansible would take for a template."""
+"""Wraps each filter: plain data in, and no output that Ansible evaluates as a template."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ def guarded(
     function: t.Callable[..., t.Any],
     expects: str = "expects the dictionary that filter kubevirt.cdi.report returns",
 ) -> t.Callable[..., t.Any]:
-    """The filter of a function of plain data. Ansible hands its own types in; before 2.19 it templates what comes out, unless wrapped."""
+    """Makes a filter of a function on plain data.
+
+    Ansible passes its own types. Before 2.19 it templates the result unless it is wrapped.
+    """
 
     def wrapped(value: t.Any, *arguments: t.Any) -> t.Any:
         why = ""
@@ -29,7 +32,7 @@ def guarded(
             why = f"key {exc} is missing"
         except (AttributeError, TypeError, ValueError) as exc:
             why = str(exc)
-        # Outside of the handler: Ansible would show the message of the cause once more.
+        # Outside of the handler, because Ansible repeats the message of the cause.
         raise AnsibleFilterError(f"{name} {expects}: {why}.")
 
     return wrapped

@@ -3,10 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""Shows the progress of a module while it runs on this host. Ansible shows what a module says only when it has ended.
+"""Shows the progress of a module while it runs on this host. Ansible itself shows output only after the module ends.
 
-At a terminal one line tells of all that is under way and is written again and again. Elsewhere there is a line for each
-phase and reason, for each tenth, and every half minute.
+At a terminal, one line summarizes all objects in progress and is rewritten. Elsewhere a line is printed for each new
+phase or reason, for each tenth, and every half minute.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils._ansible.progress import lasting
+from ..module_utils._kubernetes.quantity import MIB
 
 _POLL_SECONDS = 0.3
 _STEP_PERCENT = 10
@@ -34,38 +35,42 @@ _CLEAR_LINE = "\r\x1b[K"
 
 
 class _UnderWay:
-    """One object that gets on, or waits: what is last known of it, and since when that is true."""
+    """One object in progress: its latest entry, and since when its phase and reason are the same."""
 
     def __init__(self) -> None:
         self.state: tuple[t.Any, ...] = ()
-        self.told: dict[str, t.Any] = {}
+        self.latest: dict[str, t.Any] = {}
         self.since = 0.0
         self.percent = self.shown_percent = 0
         self.shown_at = 0.0
 
-    def update(self, told: dict[str, t.Any], now: float) -> bool:
-        """Take over what a line says; returns whether its phase or reason is new."""
-        state = (told.get("phase"), told.get("reason"))
+    def update(self, entry: dict[str, t.Any], now: float) -> bool:
+        """Take over an entry. Returns whether its phase or reason is new."""
+        state = (entry.get("phase"), entry.get("reason"))
         is_new = state != self.state
         if is_new:
-            self.state, self.since, self.shown_at = state, now - told["seconds"], now
-        self.told = told
-        self.percent = int(100 * told["sent"] // max(told["size"], 1) if "sent" in told else told["percent"] or 0)
-        return is_new and "phase" in told
+            self.state, self.since, self.shown_at = state, now - entry["seconds"], now
+        self.latest = entry
+        self.percent = int(100 * entry["sent"] // max(entry["size"], 1) if "sent" in entry else entry["percent"] or 0)
+        return is_new and "phase" in entry
 
     def is_due(self, now: float) -> bool:
-        """Whether another tenth is done, or half a minute has passed, since it was shown."""
+        """Whether another tenth is done or half a minute has passed since the last output."""
         return (
             self.percent // _STEP_PERCENT != self.shown_percent // _STEP_PERCENT
             or now - self.shown_at >= _SECONDS_BETWEEN_LINES
         )
 
     def text(self, now: float) -> str:
-        told = self.told
-        if "sent" in told:
-            speed = told["sent"] / 1048576 / max(told["seconds"], 0.01)
-            return f"{self.percent} % of {told['size'] / 1048576:.0f} MiB, {speed:.0f} MiB/s"
-        phase, reason, percent = told["phase"], told["reason"], "" if told["percent"] is None else f"{self.percent} %"
+        entry = self.latest
+        if "sent" in entry:
+            speed = entry["sent"] / MIB / max(entry["seconds"], 0.01)
+            return f"{self.percent} % of {entry['size'] / MIB:.0f} MiB, {speed:.0f} MiB/s"
+        phase, reason, percent = (
+            entry["phase"],
+            entry["reason"],
+            "" if entry["percent"] is None else f"{self.percent} %",
+        )
         if reason:
             reason = lasting(reason, now - self.since)
         elif not percent:
@@ -84,27 +89,27 @@ class Lines:
         return "  ".join(f"{name}: {each.text(now)}" for name, each in self._objects.items())
 
     def shown(self, line: str, now: float) -> str | None:
-        """What to show of one line for good, None when it is too soon; `now` is a clock in seconds."""
+        """The line to print for an entry, None when it is too early. `now` is a monotonic clock in seconds."""
         try:
-            told = json.loads(line)
+            entry = json.loads(line)
         except ValueError:
             return None
-        name = told["object"]
-        if "step" in told:
+        name = entry["object"]
+        if "step" in entry:
             self._objects.pop(name, None)
-            return f"{self._module} {name}: {told['step']}"
+            return f"{self._module} {name}: {entry['step']}"
         one = self._objects.setdefault(name, _UnderWay())
-        is_new = one.update(told, now)
-        has_ended = told.get("ended") or (one.percent >= 100 and "sent" in told)
+        is_new = one.update(entry, now)
+        has_ended = entry.get("ended") or (one.percent >= 100 and "sent" in entry)
         if has_ended:
-            # Of CDI's work on what was sent the next step tells.
+            # The next step reports the work of CDI on what was sent.
             del self._objects[name]
-        if (has_ended and (not self._live or "sent" in told)) or (not self._live and (is_new or one.is_due(now))):
+        if (has_ended and (not self._live or "sent" in entry)) or (not self._live and (is_new or one.is_due(now))):
             return self._line(name, one, now)
         return None
 
     def overdue(self, now: float) -> list[str]:
-        """A line for each object of which nothing has been shown for half a minute."""
+        """A line for each object without output for half a minute."""
         return (
             [] if self._live else [self._line(name, one, now) for name, one in self._objects.items() if one.is_due(now)]
         )
@@ -115,7 +120,7 @@ class Lines:
 
 
 class _Watcher(threading.Thread):
-    """Shows what is appended to a file until it is told to stop."""
+    """Shows what is appended to a file, until its context ends."""
 
     def __init__(self, module: str, path: str) -> None:
         super().__init__(daemon=True)
@@ -142,7 +147,7 @@ class _Watcher(threading.Thread):
                     text = file.read()
                     self._begin = file.tell()
             except OSError:
-                continue  # The module has not begun.
+                continue  # The module has not started.
             *whole, rest = (rest + text).split("\n")
             now = time.monotonic()
             shown = [*filter(None, (lines.shown(line, now) for line in whole)), *lines.overdue(now)]
@@ -157,7 +162,7 @@ class _Watcher(threading.Thread):
 
 
 class ProgressAction(ActionBase):
-    """Runs the module of the task's name, which takes the option `progress_file`."""
+    """Runs the module with the task's name, which has the option `progress_file`."""
 
     _supports_async = True
 
@@ -177,7 +182,7 @@ class ProgressAction(ActionBase):
         return t.cast("dict[str, t.Any]", result)
 
     def _is_shown(self, wrap_async: bool) -> bool:
-        """Whether the module runs where its file can be read, and may be spoken of; what is printed for programs stays as it is."""
+        """Whether the module runs on this host, its output may be shown, and the callback is not for programs."""
         here = self._connection.transport == "local" and self._connection.become is None
         for_programs = constants.DEFAULT_STDOUT_CALLBACK.endswith(("json", "jsonl"))
         return here and not (wrap_async or self._task.check_mode or self._task.no_log or for_programs)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""From what the modules and the lookup tell to one report: plain facts, in the shape of the report's JSON file."""
+"""Builds one report from the results of the modules and the lookup: plain facts, in the shape of the JSON file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TRACES = ("data_volume", "persistent_volume_claim", "error")
 
 
 def build(facts: Facts) -> Facts:
-    """The report of one cluster. `facts` has what filter `kubevirt.cdi.report` documents."""
+    """The report of one cluster. `facts` is the input that filter `kubevirt.cdi.report` documents."""
     results, cdi, check_mode = facts.get("results") or {}, facts["cdi"], facts["check_mode"]
     host = (facts.get("cluster") or {}).get("host") or cdi.get("host")
     clones, foreign = _clones(facts.get("clones") or [], cdi.get("host"))
@@ -58,7 +58,10 @@ def build(facts: Facts) -> Facts:
 
 
 def merge(reports: list[Facts], without_report: t.Sequence[str] = ()) -> Facts:
-    """One report over several clusters, first those with failed steps, then those with problems; the report of a single cluster stays as it is."""
+    """One report of several clusters: those with failed steps first, then those with problems.
+
+    The report of a single cluster is returned as it is.
+    """
     if not isinstance(reports, list) or not all(
         isinstance(report, dict) and {"summary", "cluster"} <= set(report) for report in reports
     ):
@@ -100,19 +103,19 @@ def in_trouble(report: Facts) -> bool:
 
 
 def _clones(clones: list[Facts], host: str | None) -> tuple[list[Facts], list[str]]:
-    """The lookup's answers about this cluster, and a sentence when it has asked another one."""
+    """The lookup's results for this cluster, and a sentence when the lookup used a different cluster."""
     others = sorted({clone["host"] for clone in clones if host and clone.get("host") not in (None, host)})
     if not others:
         return clones, []
     sentence = (
-        f"The lookup clone_method asked {', '.join(others)}, and the modules asked {host}: a lookup gets neither module_defaults nor environment. "
-        "Set cdi_kubeconfig, cdi_context or cdi_host, which modules and lookup read."
+        f"The lookup clone_method used {', '.join(others)}, but the modules used {host}: a lookup gets neither "
+        "module_defaults nor environment. Set cdi_kubeconfig, cdi_context or cdi_host, which both of them read."
     )
     return [], [sentence]
 
 
 def _volumes(facts: Facts, clones: dict[str, Facts], failed: bool) -> list[Facts]:
-    """The rows: what is there, what a task tells of, and what no task got to because one before it failed. Problems are first."""
+    """The rows, problems first: volumes that exist, those in a task's result, and those skipped after a failure."""
     results = facts.get("results") or {}
     tried = {_title(item): item for name, key in LISTS for item in (results.get(name) or {}).get(key) or []}
     declared = {_title(item): item for item in facts.get("declared") or [] if item.get("state") != "absent"}
@@ -141,7 +144,7 @@ def _volumes(facts: Facts, clones: dict[str, Facts], failed: bool) -> list[Facts
     failed_now = {title for title, item in tried.items() if item.get("error")}
 
     def order(volume: Facts) -> tuple[bool, bool, bool, str, str]:
-        """What failed in this run, other problems, what it declares, the rest."""
+        """Failures of this run first, then other problems, then declared volumes, then the rest."""
         return (
             _title(volume) not in failed_now,
             not volume["problem"],
@@ -154,7 +157,7 @@ def _volumes(facts: Facts, clones: dict[str, Facts], failed: bool) -> list[Facts
 
 
 def _as_declared(item: Facts) -> Facts:
-    """What the options that declare a volume tell of it; all there is of one that does not exist."""
+    """The facts in the options that declare a volume. There are no others for a volume that does not exist."""
     target = item.get("storage") or item.get("pvc") or {}
     return {
         "name": item["name"],
@@ -169,7 +172,7 @@ def _as_declared(item: Facts) -> Facts:
 
 
 def _as_spec(item: Facts) -> Facts:
-    """As much of a DataVolume's spec as the source's text needs."""
+    """The part of a DataVolume's spec that `source_text` needs."""
     source, reference = item.get("source"), item.get("source_ref")
     if isinstance(reference, dict):
         return {"sourceRef": {"kind": "DataSource", "name": "", **reference}}
@@ -189,7 +192,7 @@ def _title(item: Facts) -> str:
 
 
 def _uploaded(items: list[Facts], files: list[Facts]) -> dict[str, str]:
-    """By volume, the file that it holds by the uploads of this run; one that failed has left what was there."""
+    """The file in each volume after the uploads of this run. A failed upload leaves the previous file."""
     texts = {}
     for number, item in enumerate(items):
         held = annotations_of(item.get("persistent_volume_claim")).get(UPLOADED)
@@ -204,7 +207,7 @@ def _uploaded(items: list[Facts], files: list[Facts]) -> dict[str, str]:
 
 
 def _phase(item: Facts) -> str:
-    """Where something has got to of which CDI tells no phase: a volume that is not there yet, or a claim that has no DataVolume."""
+    """The phase where CDI reports none: of a volume that does not exist yet, or of a claim without a DataVolume."""
     claim = item.get("persistent_volume_claim")
     if item.get("data_volume") or not claim:
         return PLANNED if item.get("data_volume") else MISSING
@@ -212,7 +215,7 @@ def _phase(item: Facts) -> str:
 
 
 def _volume(found: Facts, clone: Facts | None, tried: Facts | None, uploaded: str | None) -> Facts:
-    """One row. `found` has the facts of data_volume_info, or what a module told of what data_volume_info does not know."""
+    """One row. `found` has the facts of data_volume_info, or a module's result where data_volume_info has none."""
     clone = clone or found.get("clone") or {}
     spec = (found.get("data_volume") or {}).get("spec") or {}
     claim = {} if spec else found.get("persistent_volume_claim") or {}
@@ -227,14 +230,14 @@ def _volume(found: Facts, clone: Facts | None, tried: Facts | None, uploaded: st
         "phase": found.get("phase") or _phase(found),
         "progress": found.get("progress"),
         "method": method,
-        # Without the lookup's answer it is what CDI recorded.
+        # Without a result of the lookup, the method is the one that CDI recorded.
         "method_observed": bool(method) and clone.get("observed", True),
         "reason": clone.get("reason") if method or clone.get("waits_for") else None,
         "remedy": clone.get("remedy") if method == "copy" else None,
         "preallocation": found.get("preallocation"),
         "allocation": found.get("allocation"),
         "scratch": found.get("scratch"),
-        # A volume that has grown still has the size of its beginning in its spec.
+        # The spec of an expanded volume still has the original size.
         "size": found.get("size") or ((target.get("resources") or {}).get("requests") or {}).get("storage"),
         "capacity": found.get("capacity") or ((claim.get("status") or {}).get("capacity") or {}).get("storage"),
         "storage_class_name": found.get("storage_class_name") or target.get("storageClassName"),
@@ -246,7 +249,7 @@ def _volume(found: Facts, clone: Facts | None, tried: Facts | None, uploaded: st
 
 
 def _problem(found: Facts, clone: Facts, tried: Facts | None) -> Facts | None:
-    """What is wrong: the error of this run, else what CDI or the cluster says. A volume that waits for its consumer is as requested."""
+    """The error of this run, else the diagnosis or the clone's error. Waiting for a consumer is not a problem."""
     diagnosis = found.get("diagnosis") or (tried or {}).get("diagnosis") or {}
     if diagnosis.get("cause") == "waiting_for_consumer":
         diagnosis = {}
@@ -264,7 +267,7 @@ def _problem(found: Facts, clone: Facts, tried: Facts | None) -> Facts | None:
 
 
 def source_text(spec: Facts, namespace: str) -> str:
-    """Where a volume's data come from, in a few words and without credentials."""
+    """The source of a volume's data in a few words, without credentials."""
     if "sourceRef" in spec:
         reference = spec["sourceRef"]
         return f"{reference['kind']} {reference.get('namespace') or namespace}/{reference['name']}"

@@ -20,7 +20,7 @@ _NOT_IN_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010fff
 
 
 def junit(report: Facts) -> str:
-    """The XML file's text."""
+    """The text of the XML file."""
     suites = ElementTree.Element("testsuites", name="kubevirt.cdi")
     for cluster in report.get("clusters", [report]):
         _suite(suites, cluster)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""What a run asked of CDI and did, role by role, as plain facts for the report."""
+"""The configuration of CDI and the steps of a run, role by role, as plain facts for the report."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typing as t
 
 from ..module_utils._kubernetes.merge_patch import changes_nothing
 from ..module_utils._kubernetes.public import redact_urls, without_secrets
+from ..module_utils._kubernetes.quantity import MIB
 
 Facts = dict[str, t.Any]
 
@@ -33,7 +34,7 @@ LISTS = (("uploads", "uploads"), ("volumes", "data_volumes"))
 
 
 def configuration(info: Facts) -> list[Facts]:
-    """Each setting as asked and as it is in effect; null for what nobody asked for, or CDI does not report."""
+    """Each setting as requested and in effect; null for a setting that nobody requested or CDI does not report."""
     asked = info.get("asked") or {}
     rows = []
     for name, effective in (info.get("effective") or {}).items() if info.get("installed") else ():
@@ -51,11 +52,12 @@ def configuration(info: Facts) -> list[Facts]:
     override = ((info.get("cdi") or {}).get("spec") or {}).get("cloneStrategyOverride")
     if override:
         rows.append({"setting": "cloneStrategyOverride", "asked": override, "effective": None, "in_effect": None})
-    return without_secrets(rows)
+    shown: list[Facts] = without_secrets(rows)
+    return shown
 
 
 def steps_of(results: Facts, check_mode: bool) -> list[Facts]:
-    """What each step of the roles did, or in check mode would do. Those that failed are first."""
+    """What each step of the roles did, or would do in check mode. Failed steps come first."""
     would = "would be " if check_mode else ""
     steps = []
     for step, make in _STEPS.items():
@@ -74,7 +76,7 @@ def steps_of(results: Facts, check_mode: bool) -> list[Facts]:
 
 
 def _items(step: str, result: Facts) -> list[Facts]:
-    """What a module that takes a list says of each item, or a loop of each round: with a title, and an error if it failed."""
+    """The result of each item of a list or a loop, with a title, and an error if it failed."""
     listed = result.get(dict(LISTS).get(step, step))
     if isinstance(listed, list):
         return [{"title": "/".join(filter(None, (item.get("namespace"), item["name"]))), **item} for item in listed]
@@ -113,37 +115,37 @@ def _config(result: Facts, _items: list[Facts], would: str) -> str:
 
 
 def _profiles(_result: Facts, items: list[Facts], would: str) -> str:
-    return _sorted_out(items, "storage profile", lambda _item: f"{would}set")
+    return _counted(items, "storage profile", lambda _item: f"{would}set")
 
 
 def _permissions(_result: Facts, items: list[Facts], would: str) -> str:
-    return _sorted_out(items, "clone permission", lambda _item: f"{would}changed")
+    return _counted(items, "clone permission", lambda _item: f"{would}changed")
 
 
 def _uploads(_result: Facts, items: list[Facts], would: str) -> str:
-    return _sorted_out(
+    return _counted(
         [{**item, "title": item["title"] + _speed(item)} for item in items], "upload", lambda _item: f"{would}sent"
     )
 
 
 def _volumes(_result: Facts, items: list[Facts], would: str) -> str:
-    return _sorted_out(items, "volume", lambda item: f"{would}{_done(item)}")
+    return _counted(items, "volume", lambda item: f"{would}{_done(item)}")
 
 
 def _done(item: Facts) -> str:
-    """What a change was; of a volume that is gone module data_volume returns no DataVolume."""
+    """The kind of change. For a deleted volume, module data_volume returns no DataVolume."""
     return "created or changed" if item.get("data_volume") else "deleted"
 
 
 def _speed(item: Facts) -> str:
-    """What an upload sent, in brackets."""
+    """The size and the rate of an upload, in parentheses."""
     if not item.get("bytes_sent") or not item.get("mib_per_second"):
         return ""
-    return f" ({item['bytes_sent'] / 2**20:,.0f} MiB at {item['mib_per_second']:.0f} MiB/s)"
+    return f" ({item['bytes_sent'] / MIB:,.0f} MiB at {item['mib_per_second']:.0f} MiB/s)"
 
 
-def _sorted_out(items: list[Facts], noun: str, done: t.Callable[[Facts], str]) -> str:
-    """One sentence: which of the items failed, which changed and how (`done`), and how many did not."""
+def _counted(items: list[Facts], noun: str, done: t.Callable[[Facts], str]) -> str:
+    """One sentence: which items failed, which changed and how (`done`), and how many are unchanged."""
     failed = [item["title"] for item in items if item.get("error")]
     changed: dict[str, list[str]] = {}
     for item in items:
@@ -162,7 +164,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _flat(config: Facts) -> Facts:
-    """`CDI.spec` as asked for, its `config` beside the rest."""
+    """The requested `CDI.spec`, with `config` merged into the rest."""
     return {**{key: value for key, value in config.items() if key != "config"}, **(config.get("config") or {})}
 
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""The report for people: lines for a terminal, and a page."""
+"""Renders the report as lines for a terminal and as an HTML page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _SOURCE_COLUMN = 1
 
 
 class Block(t.NamedTuple):
-    """Lines that belong together; `failed` ones are shown in red where there are colors."""
+    """Lines that are printed together, in red if `failed` and the terminal has colors."""
 
     lines: list[str]
     failed: bool = False
@@ -44,7 +44,7 @@ def lines(report: Facts) -> list[str]:
 
 
 def blocks(report: Facts) -> list[Block]:
-    """What the cluster is, what failed, what was done, a table of the volumes with those in trouble first, and below each what is worth a sentence."""
+    """The cluster, failed steps, other steps, and a table of volumes, problems first, with remarks below each row."""
     if "clusters" not in report:
         return _joined(_cluster(report))
     summary = report["summary"]
@@ -61,7 +61,7 @@ def blocks(report: Facts) -> list[Block]:
 
 
 def page(report: Facts, template: str) -> str:
-    """The report as an HTML page. Whatever the facts hold is shown as text and never taken for HTML."""
+    """The report as an HTML page. All facts are escaped."""
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
@@ -76,18 +76,18 @@ def page(report: Facts, template: str) -> str:
 
 
 def problem_text(problem: Facts) -> str:
-    """One sentence or two: what is wrong, and what helps."""
+    """The message, and the remedy unless the message contains it."""
     message, remedy = str(problem["message"]).rstrip(". "), str(problem["remedy"] or "").rstrip(". ")
     return f"{message}." if not remedy or remedy in message else f"{message}; {remedy}."
 
 
 def breakable(text: str) -> list[str]:
-    """The parts of a text between which a line may break: a path breaks behind a slash, a URL not before its host is over."""
+    """The parts between which a line may break: after a slash of a path, and after the host of a URL."""
     return _PARTS.findall(str(text)) or [""]
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as a person says them."""
+    """Seconds as text: `42 s`, `3 min 5 s`, `2 h 10 min`."""
     if seconds is None:
         return "-"
     whole = round(seconds)
@@ -99,7 +99,7 @@ def duration(seconds: float | None) -> str:
 
 
 def preallocation(volume: Facts) -> str:
-    """Requested and applied, in a word or two."""
+    """Whether preallocation was requested and applied."""
     facts = volume["preallocation"] or {}
     if facts.get("applied"):
         return "yes"
@@ -109,7 +109,7 @@ def preallocation(volume: Facts) -> str:
 
 
 def allocation(facts: Facts | None) -> str:
-    """What was measured, empty when nothing was."""
+    """The allocated share of the volume, or an empty text when it was not measured."""
     if not facts or facts.get("allocated_bytes") is None or not facts.get("size_bytes"):
         return ""
     return f"({100 * facts['allocated_bytes'] / facts['size_bytes']:.0f} % allocated)"
@@ -127,7 +127,7 @@ def method(volume: Facts) -> str:
 
 
 def scratch(facts: Facts | None) -> str:
-    """Whether scratch space was needed, of which class and size."""
+    """Whether scratch space was needed, with its storage class and size."""
     facts = facts or {}
     if facts.get("needed") is False:
         return "not needed"
@@ -137,7 +137,7 @@ def scratch(facts: Facts | None) -> str:
 
 
 def setting(value: t.Any) -> str:
-    """A configured value as text; what is empty in it is left out."""
+    """A configured value as text, without its empty parts."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, dict):
@@ -197,12 +197,7 @@ def _cluster(report: Facts) -> list[Block]:
     if report["volumes"]:
         found += [Block([""]), *_table(report["volumes"])]
     found.append(
-        Block(
-            [
-                f"Scratch claim {title} belongs to no volume any more; delete it."
-                for title in report["scratch_without_volume"]
-            ]
-        )
+        Block([f"Scratch claim {title} belongs to no volume; delete it." for title in report["scratch_without_volume"]])
     )
     return found
 
@@ -251,20 +246,20 @@ def _count(number: int, noun: str) -> str:
 
 
 def _table(volumes: list[Facts]) -> list[Block]:
-    """Those in trouble are first, and those that this run did not declare have a heading of their own."""
+    """Volumes with problems come first. Those that this run did not declare have a heading."""
     rows = [_cells(volume) for volume in volumes]
-    widths = [max(map(len, column)) for column in zip(_HEAD, *rows)]
+    widths = [max(map(len, column)) for column in zip(_HEAD, *rows, strict=True)]
     spare = _WIDTH - sum(widths) - 2 * (len(widths) - 1)
     widths[_SOURCE_COLUMN] = max(min(widths[_SOURCE_COLUMN], _SHORTEST_SOURCE), widths[_SOURCE_COLUMN] + min(spare, 0))
     found = [Block([_row(_HEAD, widths)])]
     others = False
-    for volume, row in zip(volumes, rows):
+    for volume, row in zip(volumes, rows, strict=True):
         if volume["declared"] is False and not volume["problem"] and not others:
             others = True
             found.append(Block(["Not declared by this run:"]))
         cells = [
             _cut(cell, width) if number == _SOURCE_COLUMN else cell
-            for number, (cell, width) in enumerate(zip(row, widths))
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         said = [line for sentence in sentences(volume) for line in _wrapped(f"    {sentence}", "      ")]
         found.append(Block([_row(cells, widths), *said], bool(volume["problem"])))
@@ -272,7 +267,7 @@ def _table(volumes: list[Facts]) -> list[Block]:
 
 
 def _joined(found: list[Block]) -> list[Block]:
-    """Neighbours of one color as one block: what is printed at once stays together when several hosts print."""
+    """Merges adjacent blocks of one color, so that they stay together when several hosts print."""
     joined: list[Block] = []
     for block in filter(lambda block: block.lines, found):
         if joined and joined[-1].failed == block.failed:
@@ -296,7 +291,7 @@ def _cells(volume: Facts) -> tuple[str, ...]:
 
 
 def sentences(volume: Facts) -> list[str]:
-    """What is worth saying of a volume beside its row."""
+    """The remarks on a volume that follow its row."""
     prealloc, space = volume["preallocation"] or {}, volume["scratch"] or {}
     said = (
         ("problem", problem_text(volume["problem"]) if volume["problem"] else None),
@@ -312,7 +307,7 @@ def sentences(volume: Facts) -> list[str]:
 
 
 def _cut(text: str, width: int) -> str:
-    """A long source keeps its end, which names the file."""
+    """Shortens a long source in the middle, because its end names the file."""
     if len(text) <= width:
         return text
     begin = max(0, (width - 3) // 3)
@@ -320,11 +315,11 @@ def _cut(text: str, width: int) -> str:
 
 
 def _row(cells: t.Sequence[str], widths: list[int]) -> str:
-    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths)).rstrip()
+    return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """As lines that fit the table; a word or URL stays whole."""
+    """Wraps a text to the width of the table without breaking words or URLs."""
     return textwrap.wrap(
         text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
     ) or [text]

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 
 # Private to kubevirt.cdi: may change in any release.
-"""The variables of the roles: whether a role knows each, and whether its value is of the type that the role declares."""
+"""Validates the variables of the roles: their names, and their values by the types that the roles declare."""
 
 from __future__ import annotations
 
@@ -20,36 +20,35 @@ from ..module_utils._ansible.argspec import AUTH
 from ..module_utils._ansible.spelling import unknown_options
 from ..module_utils._kubernetes.errors import CdiError
 from ..module_utils._kubernetes.public import redact_urls
-from ..module_utils._module import data_volume as _data_volume_task
-from ..module_utils._module import volume_upload as _upload_task
+from ..module_utils._module import data_volume, volume_upload
 
 Spec = dict[str, t.Any]
 
 _ROLES = pathlib.Path(__file__).parents[2] / "roles"
-_PREFIX, _OF_LOOKUP, _ARTIFACT = "cdi_", "kubevirt_cdi_", "cdi_artifact_"
+_PREFIX, _LOOKUP_PREFIX, _ARTIFACT_PREFIX = "cdi_", "kubevirt_cdi_", "cdi_artifact_"
 # Variables of the playbooks, which are no role's.
-_OF_PLAYBOOKS: Spec = {"cdi_hosts": {"type": "raw"}}
-_MUCH_ALIKE, _ALIKE = 0.85, 0.7
+_PLAYBOOK_VARIABLES: Spec = {"cdi_hosts": {"type": "raw"}}
+_VERY_SIMILAR, _SIMILAR = 0.85, 0.7
 # Lists that may be YAML text: the modules that take their items, and the options of these.
-_ITEMS = {"cdi_data_volumes": ("data_volumes", _data_volume_task), "cdi_uploads": ("uploads", _upload_task)}
+_ITEMS = {"cdi_data_volumes": ("data_volumes", data_volume), "cdi_uploads": ("uploads", volume_upload)}
 
 
 def is_ours(name: str) -> bool:
-    return name.startswith((_PREFIX, _OF_LOOKUP)) and not name.startswith(_ARTIFACT)
+    return name.startswith((_PREFIX, _LOOKUP_PREFIX)) and not name.startswith(_ARTIFACT_PREFIX)
 
 
 @functools.lru_cache(maxsize=1)
 def known_variables() -> Spec:
-    """The options of all roles, which mean the same in each, and what else has the prefixes."""
-    options: Spec = dict(_OF_PLAYBOOKS)
+    """The options of all roles, which mean the same in each role, and the other variables with our prefixes."""
+    options: Spec = dict(_PLAYBOOK_VARIABLES)
     for path in sorted(_ROLES.glob("*/meta/argument_specs.yml")):
         options.update(yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"])
-    options.update({f"{_OF_LOOKUP}{name}": {"type": "raw"} for name in AUTH.options})
+    options.update({f"{_LOOKUP_PREFIX}{name}": {"type": "raw"} for name in AUTH.options})
     return options
 
 
 def problems(variables: dict[str, t.Any], evaluate: t.Callable[[t.Any], t.Any]) -> list[str]:
-    """What is wrong with the variables, a sentence each. `evaluate` makes a value of a template, or raises ValueError."""
+    """One sentence for each invalid variable. `evaluate` returns the value of a template or raises ValueError."""
     known, found = known_variables(), []
     default_namespace = "default"
     values: dict[str, t.Any] = {}
@@ -70,23 +69,23 @@ def problems(variables: dict[str, t.Any], evaluate: t.Callable[[t.Any], t.Any]) 
 
 
 def _suggestion(name: str, known: t.Iterable[str]) -> str:
-    """The known name that is most like it behind the prefix, or the shortest that ends with it or has it as a part."""
-    prefix = _OF_LOOKUP if name.startswith(_OF_LOOKUP) else _PREFIX
+    """The most similar known name after the prefix, else the shortest one that ends with it or contains it."""
+    prefix = _LOOKUP_PREFIX if name.startswith(_LOOKUP_PREFIX) else _PREFIX
     rests = {other.removeprefix(prefix): other for other in known if other.startswith(prefix)}
     rest = name.removeprefix(prefix)
     containing = sorted(
         (other for other in rests if rest in other), key=lambda other: (not other.endswith(f"_{rest}"), len(other))
     )
     nearest = (
-        difflib.get_close_matches(rest, rests, 1, _MUCH_ALIKE)
+        difflib.get_close_matches(rest, rests, 1, _VERY_SIMILAR)
         or containing
-        or difflib.get_close_matches(rest, rests, 1, _ALIKE)
+        or difflib.get_close_matches(rest, rests, 1, _SIMILAR)
     )
     return f"; did you mean {rests[nearest[0]]!r}?" if nearest else "."
 
 
 def _is_result(value: t.Any) -> bool:
-    """Whether this is the registered result of a task, which may have any name."""
+    """Whether the value is a registered result of a task, which may have any name."""
     return isinstance(value, dict) and ("changed" in value or "failed" in value)
 
 
@@ -106,7 +105,7 @@ def _wrong_value(name: str, value: t.Any, option: Spec) -> list[str]:
 
 
 def _wrong_items(name: str, value: t.Any, namespace: str) -> list[str]:
-    """A list of items for a module, perhaps as YAML text: what the module itself would refuse, but before the first task has written."""
+    """Validates a list of items, perhaps as YAML text, as the module does, but before the first task writes."""
     if isinstance(value, str):
         try:
             value = yaml.safe_load(value)
@@ -141,7 +140,7 @@ def _wrong_items(name: str, value: t.Any, namespace: str) -> list[str]:
 
 
 def _plain(value: t.Any) -> t.Any:
-    """Without the types of Ansible's own."""
+    """Converts Ansible's own types to plain data."""
     return json.loads(json.dumps(value, default=str))
 
 

@@ -1,43 +1,45 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real API server behind a proxy that counts and breaks, and a runner of real modules."""
+"""A real API server behind a proxy that counts requests and injects faults, and a runner of real modules."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import select
+import socket
 import statistics
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import pytest
-from ansible.plugins.loader import init_plugin_loader
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
 from kubernetes import client
 
-# The lookup is found only when Ansible has been told of collections before the first import from one.
-init_plugin_loader()
+from tests.cluster.runtime.profile import first_number
+from tests.light_cluster import light_cluster
+from tests.modules import Ran, RunModule, official_client, run_module
+from tests.wire import Wire, counting_proxy
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources  # noqa: E402
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect  # noqa: E402
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError  # noqa: E402
-
-from tests.cluster.runtime.profile import first_number  # noqa: E402
-from tests.light_cluster import light_cluster  # noqa: E402
-from tests.modules import Ran, official_client, run_module  # noqa: E402
-from tests.wire import Wire, counting_proxy  # noqa: E402
-
-# For the clusters of a worker: its own, and those that one of its tests brings up.
+ADMIN = "test-admin-token"
+LIMITED = "test-limited-token"
+# Of a worker's cluster, and of those that its tests start.
 _NUMBERS = 6
 _CLUSTERS = contextlib.ExitStack()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Each worker of pytest-xdist but the first has a cluster of its own: tests change what is common to all of a cluster."""
+    """Start a cluster for each worker of pytest-xdist except the first: tests change cluster-wide settings."""
     index = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     if index:
         number = first_number() + index * _NUMBERS
@@ -46,13 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["KUBEVIRT_CDI_TEST_NUMBER"] = str(number)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """How fast the mistakes of users were answered."""
-    reports = terminalreporter.stats.get("passed", [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how fast mistakes of users were refused."""
     seconds = [
         report.duration
-        for report in reports
-        if report.when == "call" and "::test_a_mistake_ends_before_a_write[" in report.nodeid
+        for report in terminalreporter.stats.get("passed", [])
+        if report.when == "call" and "::test_mistake_is_refused_before_a_write[" in report.nodeid
     ]
     if seconds:
         terminalreporter.write_line(
@@ -64,69 +65,109 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     _CLUSTERS.close()
 
 
-ADMIN = "test-admin-token"
-LIMITED = "test-limited-token"
+class SetStatus(Protocol):
+    """Sets the phase and other status fields of a DataVolume, as CDI's controller does."""
+
+    def __call__(self, namespace: str, name: str, phase: str = "Succeeded", **status: Any) -> None: ...
+
+
+def body(resource: Resource, name: str, /, **fields: Any) -> dict[str, Any]:
+    """An object of this kind; `metadata` in the fields is added to its name."""
+    metadata = {"name": name, **fields.pop("metadata", {})}
+    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **fields}
+
+
+def owner_reference(volume: dict[str, Any]) -> dict[str, Any]:
+    """What makes a DataVolume the controller of another object."""
+    kind, metadata = resources.DATA_VOLUME, volume["metadata"]
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+
+
+def fetch(connection: Connection, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
+    """An object that must exist, as the API server returns it."""
+    found = connection.get(resource, name, namespace)
+    assert found is not None, f"{resource.kind} {name} does not exist"
+    return found
+
+
+def patch_status(
+    connection: Connection, resource: Resource, name: str, namespace: str | None, status: dict[str, Any]
+) -> None:
+    """Write status fields of an object, as its controller does."""
+    path = f"{resource.path(namespace, name)}/status"
+    headers = {"Content-Type": "application/merge-patch+json"}
+    answer = connection.transport.request("PATCH", path, headers, body=json.dumps({"status": status}))
+    assert answer.status == 200, answer.data
 
 
 @pytest.fixture
 def wire() -> Iterator[Wire]:
-    """The API server of profile `api`, with every request counted."""
+    """The API server, with every request counted. A watch's answer passes, but may be delayed."""
     with counting_proxy(os.environ["KUBEVIRT_CDI_TEST_SERVER"], os.environ["KUBEVIRT_CDI_TEST_CA"]) as record:
         yield record
 
 
 @pytest.fixture
 def connection(wire: Wire) -> Connection:
+    """The administrator's connection through the counting proxy."""
     return connect({"host": wire.url, "api_key": ADMIN})
 
 
 @pytest.fixture
-def namespace() -> Iterator[str]:
-    """A namespace of the test's own."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
-    from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import NAMESPACE
-
-    direct.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
-    yield name
-    direct.delete(NAMESPACE, name, dry_run=False)
+def direct() -> Connection:
+    """The administrator's connection to the API server itself, whose requests are not counted."""
+    return connect({"kubeconfig": os.environ["KUBECONFIG"]})
 
 
 @pytest.fixture
-def module(wire: Wire) -> Callable[..., Ran]:
-    """Runs a module of the collection as Ansible does, through the wire."""
+def namespace(direct: Connection) -> Iterator[str]:
+    """A namespace of the test's own."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    direct.create(resources.NAMESPACE, body(resources.NAMESPACE, name), dry_run=False)
+    yield name
+    direct.delete(resources.NAMESPACE, name, dry_run=False)
+
+
+@pytest.fixture
+def module(wire: Wire) -> RunModule:
+    """Runs a module of the collection through the counting proxy, as the administrator by default."""
 
     def run(name: str, /, *, check: bool = False, token: str = ADMIN, **options: Any) -> Ran:
-        arguments = {"host": wire.url, "api_key": token, **options}
-        return run_module(name, arguments, check=check)
+        return run_module(name, {"host": wire.url, "api_key": token, **options}, check=check)
 
     return run
 
 
-@pytest.fixture
-def reach(connection: Connection) -> Callable[..., None]:
-    """Says of a volume what CDI would say."""
-    volumes = client.CustomObjectsApi(official_client())
-
-    def say(namespace: str, name: str, phase: str = "Succeeded", **status: Any) -> None:
-        kind = resources.DATA_VOLUME
-        volumes.patch_namespaced_custom_object_status(
-            kind.group, kind.version, namespace, kind.plural, name, {"status": {"phase": phase, **status}}
-        )
-
-    return say
+@pytest.fixture(scope="session")
+def api_client() -> client.ApiClient:
+    """The client of the Python package kubernetes, which writes as any field manager."""
+    return official_client()
 
 
 @pytest.fixture
-def no_cdi() -> Iterator[Connection]:
-    """Neither CDI nor its operator nor volumes, before and after. Its CRDs stay, and its namespace, which nobody empties here.
+def set_status(direct: Connection) -> SetStatus:
+    def write(namespace: str, name: str, phase: str = "Succeeded", **status: Any) -> None:
+        patch_status(direct, resources.DATA_VOLUME, name, namespace, {"phase": phase, **status})
 
-    No controller takes away what other tests' namespaces held, and CDI is not removed while there are volumes. A claim may be a collected one.
+    return write
+
+
+@pytest.fixture
+def no_cdi(direct: Connection) -> Iterator[Connection]:
+    """No CDI, no operator and no volumes, before and after the test. CRDs and CDI's namespace stay.
+
+    No controller empties a deleted namespace here, and CDI is not removed while volumes exist. A claim may be
+    that of a collected DataVolume.
     """
-    direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
     for kind in (resources.DATA_VOLUME, resources.PERSISTENT_VOLUME_CLAIM):
-        for left in direct.list(kind)[0]:
-            direct.delete(kind, left["metadata"]["name"], left["metadata"]["namespace"], dry_run=False)
+        for item in direct.list(kind)[0]:
+            direct.delete(kind, item["metadata"]["name"], item["metadata"]["namespace"], dry_run=False)
     _remove_cdi(direct)
     yield direct
     _remove_cdi(direct)
@@ -146,27 +187,82 @@ def _remove_cdi(direct: Connection) -> None:
         direct.delete(resource, name, namespace, dry_run=False)
 
 
+@contextlib.contextmanager
+def custom_resource(direct: Connection, resource: Resource) -> Iterator[None]:
+    """Serve this kind, without a controller, until the context ends."""
+    plural, _dot, group = (name := f"{resource.plural}.{resource.group}").partition(".")
+    names = {"plural": plural, "singular": resource.kind.lower(), "kind": resource.kind}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": resource.version, "served": True, "storage": True, "schema": schema}
+    spec = {"group": group, "names": names, "scope": "Namespaced", "versions": [version]}
+    kind = resources.CUSTOM_RESOURCE_DEFINITION
+    direct.create(kind, body(kind, name, spec=spec), dry_run=False)
+
+    def served() -> bool:
+        try:
+            direct.list(resource)
+        except ApiError:
+            return False
+        return True
+
+    while not served():
+        time.sleep(0.1)
+    yield
+    direct.delete(kind, name, dry_run=False)
+    while direct.get(kind, name) or served():
+        time.sleep(0.1)
+
+
 @pytest.fixture
 def hyperconverged(no_cdi: Connection) -> Iterator[None]:
-    """A cluster with a HyperConverged, as far as anybody can see who asks for one."""
-    names = {"plural": "hyperconvergeds", "singular": "hyperconverged", "kind": "HyperConverged"}
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    version = {"name": "v1beta1", "served": True, "storage": True, "schema": schema}
-    definition = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "hyperconvergeds.hco.kubevirt.io"},
-        "spec": {"group": "hco.kubevirt.io", "names": names, "scope": "Namespaced", "versions": [version]},
-    }
-    no_cdi.create(resources.CUSTOM_RESOURCE_DEFINITION, definition, dry_run=False)
-    item = {"apiVersion": "hco.kubevirt.io/v1beta1", "kind": "HyperConverged", "metadata": {"name": "the-owner"}}
-    for _attempt in range(100):
-        try:
-            no_cdi.create(resources.HYPER_CONVERGED, item, "default", dry_run=False)
-            break
-        except ApiError:
-            time.sleep(0.1)
-    yield
-    no_cdi.delete(resources.CUSTOM_RESOURCE_DEFINITION, "hyperconvergeds.hco.kubevirt.io", dry_run=False)
-    while no_cdi.get(resources.CUSTOM_RESOURCE_DEFINITION, "hyperconvergeds.hco.kubevirt.io"):
-        time.sleep(0.1)
+    """A HyperConverged object, without its operator."""
+    with custom_resource(no_cdi, resources.HYPER_CONVERGED):
+        owner = body(resources.HYPER_CONVERGED, "the-owner")
+        no_cdi.create(resources.HYPER_CONVERGED, owner, "default", dry_run=False)
+        yield
+
+
+class HttpProxy(NamedTuple):
+    """An HTTP proxy: its address, and the head of each request that it received."""
+
+    address: str
+    heads: list[bytes]
+
+
+@pytest.fixture
+def proxy() -> Iterator[HttpProxy]:
+    """A proxy that requires the credentials ann:pw."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    found = HttpProxy(f"127.0.0.1:{listener.getsockname()[1]}", [])
+
+    def serve(client: socket.socket) -> None:
+        with client:
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += client.recv(65536)
+            found.heads.append(head)
+            if b"proxy-authorization: basic yw5uonb3" not in head.lower():
+                client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+                return
+            host, port = head.split()[1].decode().split(":")
+            with socket.create_connection((host, int(port))) as server:
+                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+                ends = {client: server, server: client}
+                while True:
+                    for ready in select.select(list(ends), [], [])[0]:
+                        data = ready.recv(65536)
+                        if not data:
+                            return
+                        ends[ready].sendall(data)
+
+    def accept() -> None:
+        while True:
+            try:
+                client, _address = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield found
+    listener.close()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The job templates for AWX: awx.awx takes them, and their surveys ask for variables of the roles, by the roles' types."""
+"""The job templates for AWX: awx.awx accepts them, and their surveys match the variables of the roles in name and type."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ TEMPLATES: list[dict[str, Any]] = yaml.safe_load((FOLDER / "job_templates.yml").
 QUESTIONS = {
     f"{template['name']}: {question['variable']}": question for template in TEMPLATES for question in template["survey"]
 }
-# By AWX' awx/main/models/mixins.py and awx/api/views: the types of questions, and the keys that each must have.
+# From awx/main/models/mixins.py and awx/api/views of AWX: the types of questions, and the keys of each.
 TYPES = {"text", "textarea", "password", "integer", "float", "multiplechoice", "multiselect"}
 KEYS = {"question_name", "question_description", "variable", "type", "required", "default"}
 
 
-def test_awx_awx_takes_every_argument_of_the_playbook(tmp_path: Path) -> None:
-    """Arguments are checked before anything is sent: each task then fails on the connection, and on nothing else."""
+def test_awx_collection_accepts_each_argument_of_the_playbook(tmp_path: Path) -> None:
+    """Modules check their arguments before they connect: each task fails only because nothing listens."""
     book = yaml.safe_load((FOLDER / "import.yml").read_text())
     for task in book[0]["tasks"]:
         task["ignore_errors"] = True
@@ -53,7 +53,7 @@ def test_awx_awx_takes_every_argument_of_the_playbook(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
-def test_a_question_is_whole_and_asks_for_a_variable_of_a_role(question: dict[str, Any]) -> None:
+def test_question_is_complete_and_names_a_role_variable(question: dict[str, Any]) -> None:
     assert KEYS <= set(question) <= KEYS | {"min", "max", "choices"}
     assert question["type"] in TYPES
     option = known_variables()[question["variable"]]
@@ -63,19 +63,19 @@ def test_a_question_is_whole_and_asks_for_a_variable_of_a_role(question: dict[st
     assert question["type"] in expected
     if question["type"] == "multiplechoice":
         assert question["choices"] and question["default"] in question["choices"]
-    # What is no text must be answered: there an empty answer is an error.
+    # An empty answer to a question of another type than text is an error.
     assert question["required"] or question["type"] in ("text", "textarea")
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template["name"])
-def test_the_answers_that_a_survey_proposes_pass_the_check_of_the_variables(template: dict[str, Any]) -> None:
+def test_default_answers_pass_the_check_of_variables(template: dict[str, Any]) -> None:
     assert (
         problems({question["variable"]: question["default"] for question in template["survey"]}, lambda value: value)
         == []
     )
 
 
-def test_the_playbooks_of_the_templates_are_those_of_the_collection() -> None:
+def test_templates_run_playbooks_of_the_collection() -> None:
     assert {template["playbook"] for template in TEMPLATES} <= {
         path.name for path in (ROOT / "playbooks").glob("*.yml")
     }

@@ -1,11 +1,12 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module cdi_config on the wire. CDI itself does not run here: what it would answer is put into CDIConfig."""
+"""Module cdi_config. CDI does not run here: tests write into CDIConfig what CDI would write."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +20,10 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     STORAGE_CLASS,
 )
 
+from tests.api.conftest import body, fetch
+from tests.modules import RunModule
+from tests.wire import Wire
+
 SECRET_PROXY = "http://user:very-secret@proxy.example.com:3128"
 
 
@@ -26,22 +31,15 @@ SECRET_PROXY = "http://user:very-secret@proxy.example.com:3128"
 def cdi(no_cdi: Connection) -> Connection:
     """A CDI object and its CDIConfig."""
     for resource, name in ((CDI, "cdi"), (CDI_CONFIG, "config")):
-        body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}, "spec": {}}
-        no_cdi.create(resource, body, dry_run=False)
+        no_cdi.create(resource, body(resource, name, spec={}), dry_run=False)
     return no_cdi
 
 
 def _spec(cdi: Connection) -> dict[str, Any]:
-    return dict(cdi.get(CDI, "cdi")["spec"].get("config") or {})
+    return dict(fetch(cdi, CDI, "cdi")["spec"].get("config") or {})
 
 
-def _refusal(ran: Any) -> str:
-    assert ran.result.get("failed"), ran.result
-    assert "Traceback" not in ran.output and "\n" not in ran.result["msg"]
-    return str(ran.result["msg"])
-
-
-def test_there_is_one_option_for_each_field_of_the_configuration(no_cdi: Connection) -> None:
+def test_each_field_of_the_configuration_has_an_option(no_cdi: Connection) -> None:
     definition = no_cdi.get(CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
     (schema,) = [
         version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["config"]
@@ -51,12 +49,12 @@ def test_there_is_one_option_for_each_field_of_the_configuration(no_cdi: Connect
     assert _same_names(CONFIG_OPTIONS, schema, "config") > 20
 
 
-# Of a newer release than the one here; and markers without content beside `type`, which says the same.
+# A field of a newer release than this one; and empty objects beside `type`, which has the same meaning.
 _NEWER, _MARKERS = {"webhookPvcRendering"}, {"old", "intermediate", "modern"}
 
 
 def _same_names(options: dict[str, Any], schema: dict[str, Any], where: str) -> int:
-    """Compare names and types all the way down; answers how many there were."""
+    """Compare names and types on each level; return the number of fields."""
     known = {field_name(option): spec for option, spec in options.items()}
     assert known.keys() - _NEWER == schema["properties"].keys() - _MARKERS, where
     count = len(known)
@@ -75,8 +73,13 @@ def _same_names(options: dict[str, Any], schema: dict[str, Any], where: str) -> 
     return count
 
 
-def test_check_mode_predicts_and_writes_nothing(wire, module, cdi) -> None:
-    options = {"preallocation": True, "feature_gates": ["A"], "tls_security_profile": {"type": "Modern"}, "wait": False}
+def test_check_mode_predicts_without_writing(wire: Wire, module: RunModule, cdi: Connection) -> None:
+    options: dict[str, Any] = {
+        "preallocation": True,
+        "feature_gates": ["A"],
+        "tls_security_profile": {"type": "Modern"},
+        "wait": False,
+    }
     predicted = module("cdi_config", check=True, **options).result
     assert wire.writes() == [] and predicted["changed"]
     real = module("cdi_config", **options).result
@@ -84,8 +87,8 @@ def test_check_mode_predicts_and_writes_nothing(wire, module, cdi) -> None:
     assert _spec(cdi) == {"preallocation": True, "featureGates": ["A"], "tlsSecurityProfile": {"type": "Modern"}}
 
 
-def test_what_is_so_already_costs_two_requests(wire, module, cdi) -> None:
-    options = {"preallocation": True, "feature_gates": ["A"], "clone_strategy_override": "copy"}
+def test_unchanged_configuration_takes_two_requests(wire: Wire, module: RunModule, cdi: Connection) -> None:
+    options: dict[str, Any] = {"preallocation": True, "feature_gates": ["A"], "clone_strategy_override": "copy"}
     module("cdi_config", **options, wait=False)
     effective = {"spec": _spec(cdi), "status": {"preallocation": True}}
     cdi.merge(CDI_CONFIG, "config", None, effective, dry_run=False)
@@ -94,12 +97,12 @@ def test_what_is_so_already_costs_two_requests(wire, module, cdi) -> None:
     assert [method for method, _path in wire.requests] == ["GET", "GET"]
 
 
-def test_a_change_is_one_write(wire, module, cdi) -> None:
+def test_change_takes_one_write(wire: Wire, module: RunModule, cdi: Connection) -> None:
     module("cdi_config", preallocation=True, wait=False)
     assert len(wire.writes()) == 1 and wire.writes()[0][0] == "PATCH"
 
 
-def test_every_setting_can_be_made_and_removed(module, cdi, storage_class) -> None:
+def test_each_setting_can_be_set_and_removed(module: RunModule, cdi: Connection, storage_class: str) -> None:
     given = {
         "feature_gates": ["A", "B"],
         "filesystem_overhead": {"global": "0.1"},
@@ -118,7 +121,7 @@ def test_every_setting_can_be_made_and_removed(module, cdi, storage_class) -> No
         assert not module("cdi_config", **options, wait=False).result["changed"]
 
 
-def test_a_custom_profile_goes_with_its_type(module, cdi) -> None:
+def test_custom_tls_profile_is_removed_with_its_type(module: RunModule, cdi: Connection) -> None:
     custom = {"ciphers": ["ECDHE-RSA-AES128-GCM-SHA256"], "min_tls_version": "VersionTLS12"}
     module("cdi_config", tls_security_profile={"type": "Custom", "custom": custom}, wait=False)
     assert _spec(cdi)["tlsSecurityProfile"]["custom"]["minTLSVersion"] == "VersionTLS12"
@@ -126,29 +129,23 @@ def test_a_custom_profile_goes_with_its_type(module, cdi) -> None:
     assert _spec(cdi)["tlsSecurityProfile"] == {"type": "Modern"}
 
 
-def test_the_clone_method_can_be_left_to_the_profiles_again(module, cdi) -> None:
+def test_clone_strategy_override_can_be_removed(module: RunModule, cdi: Connection) -> None:
     module("cdi_config", clone_strategy_override="copy", wait=False)
-    assert cdi.get(CDI, "cdi")["spec"]["cloneStrategyOverride"] == "copy"
+    assert fetch(cdi, CDI, "cdi")["spec"]["cloneStrategyOverride"] == "copy"
     assert module("cdi_config", clone_strategy_override="", wait=False).result["changed"]
-    assert "cloneStrategyOverride" not in cdi.get(CDI, "cdi")["spec"]
+    assert "cloneStrategyOverride" not in fetch(cdi, CDI, "cdi")["spec"]
 
 
 @pytest.fixture
-def storage_class(no_cdi: Connection) -> Any:
-    body = {
-        "apiVersion": STORAGE_CLASS.api_version,
-        "kind": "StorageClass",
-        "metadata": {"name": "cdi-test"},
-        "provisioner": "example.com/none",
-    }
-    no_cdi.create(STORAGE_CLASS, body, dry_run=False)
+def storage_class(no_cdi: Connection) -> Iterator[str]:
+    no_cdi.create(STORAGE_CLASS, body(STORAGE_CLASS, "cdi-test", provisioner="example.com/none"), dry_run=False)
     yield "cdi-test"
     no_cdi.delete(STORAGE_CLASS, "cdi-test", dry_run=False)
 
 
 @pytest.mark.usefixtures("cdi")
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("options", "expected"),
     [
         (
             {"scratch_space_storage_class": "nothing"},
@@ -161,44 +158,46 @@ def storage_class(no_cdi: Connection) -> Any:
     ],
 )
 @pytest.mark.parametrize("check", [False, True])
-def test_an_unknown_class_is_refused_before_the_write(wire, module, storage_class, options, named, check) -> None:
-    message = _refusal(module("cdi_config", check=check, **options))
-    assert named in message and "available: " in message and (storage_class in message)
+def test_unknown_storage_class_is_refused_before_a_write(
+    wire: Wire, module: RunModule, storage_class: str, options: dict[str, Any], expected: str, check: bool
+) -> None:
+    message = module("cdi_config", check=check, **options).refusal
+    assert expected in message and "available: " in message and (storage_class in message)
     assert wire.writes() == []
 
 
-def test_a_class_that_is_gone_is_told_at_once(module, cdi) -> None:
+def test_deleted_storage_class_is_reported_without_a_wait(module: RunModule, cdi: Connection) -> None:
     cdi.merge(CDI, "cdi", None, {"spec": {"config": {"scratchSpaceStorageClass": "gone"}}}, dry_run=False)
-    assert "storage class 'gone' does not exist" in _refusal(module("cdi_config", scratch_space_storage_class="gone"))
+    assert "storage class 'gone' does not exist" in module("cdi_config", scratch_space_storage_class="gone").refusal
 
 
 @pytest.mark.usefixtures("cdi")
 @pytest.mark.parametrize("check", [False, True])
-def test_an_option_of_a_newer_release_is_refused_and_not_pruned(wire, module, cdi, check) -> None:
+def test_option_of_a_newer_release_is_refused(wire: Wire, module: RunModule, cdi: Connection, check: bool) -> None:
     ran = module("cdi_config", check=check, webhook_pvc_rendering="Enabled", preallocation=True)
-    assert "does not know webhookPvcRendering of option webhook_pvc_rendering" in _refusal(ran)
+    assert "does not know webhookPvcRendering of option webhook_pvc_rendering" in ran.refusal
     assert _spec(cdi) == {}
 
 
 @pytest.mark.usefixtures("cdi")
-def test_workers_that_could_not_be_created_are_refused(wire, module) -> None:
-    message = _refusal(module("cdi_config", pod_resource_requirements={"requests": {"memory": "1Gi"}}))
-    assert "requests.memory is 1Gi and the limit 600M" in message
+def test_requests_above_the_default_limits_are_refused(wire: Wire, module: RunModule) -> None:
+    message = module("cdi_config", pod_resource_requirements={"requests": {"memory": "1Gi"}}).refusal
+    assert "requests.memory is 1Gi, but the limit is 600M" in message
     assert wire.writes() == []
 
 
 @pytest.mark.usefixtures("cdi")
-def test_a_value_that_does_not_get_into_effect_is_told(module) -> None:
-    # Not through the wire, which hands on no watch before its end.
-    direct = {"host": None, "api_key": None, "kubeconfig": os.environ["KUBECONFIG"]}
+def test_value_that_does_not_take_effect_is_reported(module: RunModule) -> None:
+    # Not through the counting proxy, which delays the answer of a watch.
+    direct: dict[str, Any] = {"host": None, "api_key": None, "kubeconfig": os.environ["KUBECONFIG"]}
     ran = module("cdi_config", **direct, preallocation=True, wait_timeout=1)
-    message = _refusal(ran)
+    message = ran.refusal
     assert "after 1 s this is not in effect: preallocation: requested True, in effect: not set" in message
     assert "CDI does not run" in message and ran.result["effective"]["preallocation"] is False
 
 
 @pytest.mark.usefixtures("cdi")
-def test_a_password_of_a_proxy_is_never_printed(module, cdi) -> None:
+def test_proxy_password_is_never_printed(module: RunModule, cdi: Connection) -> None:
     outputs = [
         module("cdi_config", import_proxy={"http_proxy": SECRET_PROXY}, wait=False).output,
         module("cdi_config", check=True, import_proxy={"http_proxy": "http://other.example.com"}).output,
@@ -211,13 +210,13 @@ def test_a_password_of_a_proxy_is_never_printed(module, cdi) -> None:
 
 
 @pytest.mark.usefixtures("hyperconverged")
-def test_hyperconverged_keeps_its_configuration(wire, module, cdi) -> None:
-    options = {"preallocation": True, "scratch_space_storage_class": "fast"}
-    message = _refusal(module("cdi_config", **options))
+def test_configuration_of_hyperconverged_is_not_changed(wire: Wire, module: RunModule, cdi: Connection) -> None:
+    options: dict[str, Any] = {"preallocation": True, "scratch_space_storage_class": "fast"}
+    message = module("cdi_config", **options).refusal
     assert "belongs to HyperConverged default/the-owner" in message
     assert "spec.scratchSpaceStorageClass for config.scratchSpaceStorageClass" in message
     assert 'jsonpatch: [{"op": "add", "path": "/spec/config/preallocation", "value": true}]' in message
-    assert "belongs to HyperConverged" in _refusal(module("cdi_config", name="not-there", preallocation=True))
+    assert "belongs to HyperConverged" in module("cdi_config", name="not-there", preallocation=True).refusal
     assert wire.writes() == []
     asked = {"preallocation": True, "scratchSpaceStorageClass": "fast"}
     cdi.merge(CDI, "cdi", None, {"spec": {"config": asked}}, dry_run=False)
@@ -226,20 +225,22 @@ def test_hyperconverged_keeps_its_configuration(wire, module, cdi) -> None:
 
 @pytest.mark.usefixtures("cdi")
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("options", "expected"),
     [
         ({"filesystem_overhead": {"global": "6%"}}, "filesystem_overhead.global is '6%'"),
         ({"upload_proxy_url_override": "no url"}, "upload_proxy_url_override is 'no url'"),
         ({"import_proxy": {"https_proxy": "somewhere:3128"}}, "import_proxy.https_proxy is no URL"),
-        ({"tls_security_profile": {"type": "Custom"}}, "give its ciphers"),
+        ({"tls_security_profile": {"type": "Custom"}}, "set ciphers and min_tls_version"),
         ({"clone_strategy_override": "fast"}, "clone_strategy_override"),
     ],
 )
-def test_bad_input_ends_before_any_request(wire, module, options, named) -> None:
-    assert named in _refusal(module("cdi_config", **options))
+def test_invalid_option_is_refused_before_a_request(
+    wire: Wire, module: RunModule, options: dict[str, Any], expected: str
+) -> None:
+    assert expected in module("cdi_config", **options).refusal
     assert wire.requests == []
 
 
-def test_without_cdi_check_mode_still_predicts(module) -> None:
+def test_check_mode_predicts_without_cdi(module: RunModule) -> None:
     predicted = module("cdi_config", check=True, preallocation=True).result
     assert predicted["changed"] and predicted["effective"] == {}

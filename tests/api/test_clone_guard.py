@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clones that are looked at before they are made: whose source the same task makes, or is a snapshot in error."""
+"""Clones that are checked before they are created: the same task creates their source, or it is a snapshot in error."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     NAMESPACE,
@@ -18,7 +19,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 from kubernetes import client
 
-from tests.modules import official_client
+from tests.api.conftest import SetStatus
+from tests.modules import RunModule, official_client
 
 SOURCE: dict[str, Any] = {"name": "golden", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
 CLONE: dict[str, Any] = {
@@ -30,7 +32,9 @@ CLONE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(("volumes", "planned"), [([CLONE, SOURCE], []), ([CLONE], ["golden"])])
-def test_check_mode_does_not_refuse_what_it_cannot_predict(module, namespace, volumes, planned) -> None:
+def test_check_mode_accepts_an_unpredictable_method(
+    module: RunModule, namespace: str, volumes: list[Any], planned: list[Any]
+) -> None:
     result = module(
         "data_volume", namespace=namespace, data_volumes=volumes, planned_sources=planned, check=True
     ).result
@@ -39,8 +43,8 @@ def test_check_mode_does_not_refuse_what_it_cannot_predict(module, namespace, vo
     assert (predicted["method"], predicted["reason"]) == (None, "CDI chooses the method when the source exists.")
 
 
-def test_a_source_that_is_not_there_is_asked_for(module, connection, namespace) -> None:
-    """Nor does a task that waits for nothing wait for a source."""
+def test_required_method_needs_a_source(module: RunModule, connection: Connection, namespace: str) -> None:
+    """A task with wait=false does not wait for a source either."""
     result = module("data_volume", namespace=namespace, data_volumes=[CLONE, SOURCE], wait=False).result
     assert result["failed"]
     assert "has no predictable clone method" in result["msg"]
@@ -49,20 +53,20 @@ def test_a_source_that_is_not_there_is_asked_for(module, connection, namespace) 
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
 
 
-def test_a_clone_is_not_made_when_the_source_of_its_task_failed(module, connection, namespace) -> None:
+def test_clone_is_skipped_when_its_source_in_the_task_fails(
+    module: RunModule, connection: Connection, namespace: str
+) -> None:
     result = module("data_volume", namespace=namespace, data_volumes=[CLONE, SOURCE], wait_timeout=1).result
     clone, source = result["data_volumes"]
     assert source["error"]
-    assert (
-        clone["error"]
-        == f"DataVolume {namespace}/clone was skipped because its source failed; fix the source first: {source['error']}"
-    )
+    skipped = f"DataVolume {namespace}/clone was skipped because its source failed; fix the source first: "
+    assert clone["error"] == skipped + source["error"]
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
 
 
 @pytest.fixture
-def other(connection) -> Iterator[str]:
-    """Another namespace, the later of the two by name."""
+def other(connection: Connection) -> Iterator[str]:
+    """Another namespace, whose name sorts after that of the first."""
     name = f"zzz-{uuid.uuid4().hex[:8]}"
     connection.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
     yield name
@@ -70,8 +74,8 @@ def other(connection) -> Iterator[str]:
 
 
 @pytest.fixture
-def cloned(connection, namespace) -> dict[str, Any]:
-    """A clone of long ago: bound, 1Gi, by copy; its source is gone, and its class lets nothing grow."""
+def cloned(connection: Connection, namespace: str) -> dict[str, Any]:
+    """A finished clone: bound, 1Gi, by copy; its source does not exist, and its class does not allow expansion."""
     spec = {
         "source": {"pvc": {"name": "golden", "namespace": namespace}},
         "storage": {"resources": {"requests": {"storage": "1Gi"}}},
@@ -86,9 +90,9 @@ def cloned(connection, namespace) -> dict[str, Any]:
         "volumeName": f"pv-{namespace}",
         "storageClassName": "thin-fixed",
     }
-    told = {"cdi.kubevirt.io/cloneType": "copy", "cdi.kubevirt.io/clonePhase": "Succeeded"}
+    recorded = {"cdi.kubevirt.io/cloneType": "copy", "cdi.kubevirt.io/clonePhase": "Succeeded"}
     core.create_namespaced_persistent_volume_claim(
-        namespace, {"metadata": {"name": "clone", "annotations": told}, "spec": claim}
+        namespace, {"metadata": {"name": "clone", "annotations": recorded}, "spec": claim}
     )
     core.patch_namespaced_persistent_volume_claim_status(
         "clone", namespace, {"status": {"phase": "Bound", "capacity": size}}
@@ -104,8 +108,8 @@ def cloned(connection, namespace) -> dict[str, Any]:
     return volume
 
 
-def test_a_clone_that_cannot_grow_is_not_deleted_for_one_of_another_method(
-    module, connection, namespace, cloned
+def test_clone_that_cannot_grow_is_not_deleted_without_its_method(
+    module: RunModule, connection: Connection, namespace: str, cloned: dict[str, Any]
 ) -> None:
     larger = {**CLONE, "storage": {"size": "2Gi"}, "on_drift": "recreate"}
     result = module("data_volume", namespace=namespace, **larger).result
@@ -114,7 +118,7 @@ def test_a_clone_that_cannot_grow_is_not_deleted_for_one_of_another_method(
     assert kept["metadata"]["uid"] == cloned["metadata"]["uid"] and not kept["metadata"].get("deletionTimestamp")
 
 
-def test_a_required_method_is_not_asked_of_a_clone_that_only_gets_a_label(module, namespace, cloned) -> None:
+def test_label_of_a_finished_clone_needs_no_method(module: RunModule, namespace: str, cloned: dict[str, Any]) -> None:
     result = module("data_volume", namespace=namespace, labels={"tier": "gold"}, **CLONE).result
     assert not result.get("failed"), result["msg"]
     assert result["drift"] == "metadata" and result["clone"]["method"] == "copy"
@@ -130,85 +134,99 @@ OF_SNAPSHOT: dict[str, Any] = {
 
 
 @pytest.fixture
-def tell(connection, namespace) -> Callable[[dict[str, Any] | None], None]:
-    """A VolumeSnapshot that cannot be taken yet; calling it says by which error, or that there is none any more."""
+def set_snapshot_error(connection: Connection, namespace: str) -> Callable[[dict[str, Any] | None], None]:
+    """A VolumeSnapshot in error. A call sets another error, or none."""
     spec = {"source": {"persistentVolumeClaimName": "golden"}, "volumeSnapshotClassName": "thin"}
     body = {"apiVersion": VOLUME_SNAPSHOT.api_version, "kind": VOLUME_SNAPSHOT.kind, "metadata": {"name": "golden"}}
     connection.create(VOLUME_SNAPSHOT, {**body, "spec": spec}, namespace, dry_run=False)
     snapshots = client.CustomObjectsApi(official_client())
 
-    def tell(error: dict[str, Any] | None) -> None:
+    def write(error: dict[str, Any] | None) -> None:
         kind = (VOLUME_SNAPSHOT.group, VOLUME_SNAPSHOT.version, namespace, VOLUME_SNAPSHOT.plural)
         snapshots.patch_namespaced_custom_object_status(*kind, "golden", {"status": {"error": error}})
 
-    tell({"message": "the PVC golden is not yet bound to a PV, will not attempt to take a snapshot"})
-    return tell
+    write({"message": "the PVC golden is not yet bound to a PV, will not attempt to take a snapshot"})
+    return write
 
 
-def test_an_error_of_a_snapshot_that_is_taken_back_keeps_nothing_from_being_cloned(
-    module, connection, namespace, tell
+def test_snapshot_whose_error_is_cleared_is_cloned(
+    module: RunModule,
+    connection: Connection,
+    namespace: str,
+    set_snapshot_error: Callable[[dict[str, Any] | None], None],
 ) -> None:
-    """The snapshot controller looks at a claim before it knows that it is bound, and tries again a second later."""
-    heals = threading.Timer(2, tell, [None])
-    heals.start()
+    """The snapshot controller sees the claim before it is bound, and tries again a second later."""
+    recovery = threading.Timer(2, set_snapshot_error, [None])
+    recovery.start()
     result = module("data_volume", namespace=namespace, **OF_SNAPSHOT).result
-    heals.join()
+    recovery.join()
     assert not result.get("failed"), result["msg"]
     assert connection.get(DATA_VOLUME, "clone", namespace) is not None
 
 
-def test_a_snapshot_that_stays_in_error_is_not_cloned(module, connection, namespace, tell) -> None:
+def test_snapshot_that_stays_in_error_is_not_cloned(
+    module: RunModule,
+    connection: Connection,
+    namespace: str,
+    set_snapshot_error: Callable[[dict[str, Any] | None], None],
+) -> None:
     result = module("data_volume", namespace=namespace, **OF_SNAPSHOT).result
     assert result["failed"]
     assert f"cannot be cloned from snapshot {namespace}/golden: snapshot in error state with msg: " in result["msg"]
     assert result["msg"].endswith(
-        "; delete the VolumeSnapshot and take it anew, with a VolumeSnapshotClass and of a claim that is bound."
+        "; delete the VolumeSnapshot and create it again, with a VolumeSnapshotClass and from a bound claim."
     )
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
 
 
-def test_no_longer_than_the_task_waits_for_a_snapshot_in_error(module, namespace, tell) -> None:
+def test_wait_for_a_snapshot_in_error_ends_at_wait_timeout(
+    module: RunModule, namespace: str, set_snapshot_error: Callable[[dict[str, Any] | None], None]
+) -> None:
     result = module("data_volume", namespace=namespace, wait_timeout=1, **OF_SNAPSHOT).result
     assert result["failed"] and "snapshot in error state" in result["msg"] and result["duration"] < 4
 
 
-@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("exists", [True, False])
 @pytest.mark.parametrize("volumes", [["golden", "clone"], ["clone", "golden"], ["clone-of-clone", "clone", "golden"]])
-def test_a_clone_fails_with_its_source(module, connection, namespace, reach, volumes, there) -> None:
-    """At once, whether it waits for the source already or is about to be made, and by the source's words; and so does its own clone."""
+def test_clone_fails_when_its_source_fails(
+    module: RunModule, connection: Connection, namespace: str, set_status: SetStatus, volumes: list[str], exists: bool
+) -> None:
+    """Without a wait and with the source's error, whether the clone exists or not. Its own clone fails, too."""
     storage = {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}
     sources = {
         "golden": {"http": {"url": "http://x/no"}},
         "clone": {"pvc": {"name": "golden"}},
         "clone-of-clone": {"pvc": {"name": "clone"}},
     }
-    asked = {
+    options: dict[str, Any] = {
         "namespace": namespace,
         "data_volumes": [{"name": name, "source": sources[name], "storage": storage} for name in volumes],
     }
-    made = (
-        asked
-        if there
-        else {**asked, "data_volumes": [item for item in asked["data_volumes"] if item["name"] == "golden"]}
+    first = (
+        options
+        if exists
+        else {**options, "data_volumes": [item for item in options["data_volumes"] if item["name"] == "golden"]}
     )
-    assert "msg" not in module("data_volume", wait=False, **made).result
+    assert "msg" not in module("data_volume", wait=False, **first).result
     running = {"type": "Running", "status": "False", "reason": "Error", "message": "expected status code 200, got 404"}
-    reach(namespace, "golden", "ImportInProgress", restartCount=1, conditions=[running])
-    result = module("data_volume", wait_timeout=60, **asked).result
+    set_status(namespace, "golden", "ImportInProgress", restartCount=1, conditions=[running])
+    result = module("data_volume", wait_timeout=60, **options).result
     assert result["failed"] and result["duration"] < 15
-    told = {item["name"]: item["error"] for item in result["data_volumes"]}
-    assert told["golden"].startswith(
+    errors = {item["name"]: item["error"] for item in result["data_volumes"]}
+    assert errors["golden"].startswith(
         f"DataVolume {namespace}/golden failed: phase ImportInProgress, Error: expected status code 200, got 404"
     )
     for name, source in {"clone": "golden", "clone-of-clone": "clone"}.items():
-        if name in told:
-            assert told[name].startswith(
-                f"DataVolume {namespace}/{name} failed: phase Pending, its source failed: {told[source][:20]}"
+        if name in errors:
+            assert errors[name].startswith(
+                f"DataVolume {namespace}/{name} failed: phase Pending, its source failed: {errors[source][:20]}"
             )
-            assert "got 404" in told[name]
+            assert "got 404" in errors[name]
 
 
-def test_a_clone_of_another_namespace_fails_with_its_source(module, namespace, other, reach) -> None:
+def test_clone_fails_when_its_source_in_another_namespace_fails(
+    module: RunModule, namespace: str, other: str, set_status: SetStatus
+) -> None:
     golden = {
         "name": "golden",
         "namespace": other,
@@ -229,7 +247,7 @@ def test_a_clone_of_another_namespace_fails_with_its_source(module, namespace, o
             data_volumes=[golden, clone | {"storage": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}],
         ).result
     )
-    reach(other, "golden", "Failed")
+    set_status(other, "golden", "Failed")
     result = module(
         "data_volume",
         wait_timeout=60,
@@ -237,11 +255,12 @@ def test_a_clone_of_another_namespace_fails_with_its_source(module, namespace, o
     ).result
     assert result["failed"] and result["duration"] < 15
     assert result["data_volumes"][0]["error"].startswith(
-        f"DataVolume {namespace}/clone cannot be cloned because its source failed; fix the source first: DataVolume {other}/golden failed: "
+        f"DataVolume {namespace}/clone cannot be cloned because its source failed; fix the source first: "
+        f"DataVolume {other}/golden failed: "
     )
 
 
-def test_a_source_that_is_being_deleted_is_refused(module, connection, namespace) -> None:
+def test_source_that_is_being_deleted_is_refused(module: RunModule, connection: Connection, namespace: str) -> None:
     core = client.CoreV1Api(official_client())
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
     core.create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": "golden"}, "spec": spec})

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Volumes that CDI before 1.62 deletes after they have succeeded, on the wire. On a real CDI: tests/real/test_release_1_61.py."""
+"""Volumes that CDI before 1.62 deletes after success. For a real CDI see tests/real/test_release_1_61.py."""
 
 from __future__ import annotations
 
@@ -9,29 +9,27 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
 )
 
-from tests.modules import run_in_process, run_module
+from tests.api.conftest import SetStatus, body
+from tests.modules import RunModule
+from tests.wire import Wire
 
 BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 NAMES = ["one", "three", "two"]
 
 
 @pytest.fixture
-def direct() -> Connection:
-    return connect({"kubeconfig": os.environ["KUBECONFIG"]})
-
-
-@pytest.fixture
-def leave(direct: Connection, namespace: str) -> Callable[..., None]:
-    """Makes the claim that CDI leaves."""
+def leave_claim(direct: Connection, namespace: str) -> Callable[..., None]:
+    """Creates the claim that remains of a collected volume."""
 
     def make(name: str, filled_by: str = "", **metadata: Any) -> None:
         spec: dict[str, Any] = {
@@ -41,33 +39,42 @@ def leave(direct: Connection, namespace: str) -> Callable[..., None]:
         }
         if filled_by:
             spec["dataSourceRef"] = {"apiGroup": "cdi.kubevirt.io", "kind": filled_by, "name": "source"}
-        marked = {"name": name, "annotations": {"cdi.kubevirt.io/garbageCollected": "true"}, **metadata}
-        body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": marked, "spec": spec}
-        direct.create(PERSISTENT_VOLUME_CLAIM, body, namespace, dry_run=False)
-        # There is no controller that would take this from a claim which is deleted.
+        marked = {"annotations": {"cdi.kubevirt.io/garbageCollected": "true"}, **metadata}
+        claim = body(PERSISTENT_VOLUME_CLAIM, name, metadata=marked, spec=spec)
+        direct.create(PERSISTENT_VOLUME_CLAIM, claim, namespace, dry_run=False)
+        # No controller removes the finalizer of a deleted claim here.
         direct.merge(PERSISTENT_VOLUME_CLAIM, name, namespace, {"metadata": {"finalizers": None}}, dry_run=False)
 
     return make
 
 
-def test_one_is_unchanged_by_two_requests_and_a_list_by_two(wire, module, namespace, leave) -> None:
+def test_unchanged_volume_or_list_takes_two_requests(
+    wire: Wire, module: RunModule, namespace: str, leave_claim: Callable[..., None]
+) -> None:
     for name in NAMES:
-        leave(name)
+        leave_claim(name)
     wire.requests.clear()
-    told = module("data_volume", name="one", namespace=namespace, **BLANK).result
-    assert (told["changed"], told["drift"], told["phase"], told["collected"]) == (False, "none", "Succeeded", True)
+    result = module("data_volume", name="one", namespace=namespace, **BLANK).result
+    assert (result["changed"], result["drift"], result["phase"], result["collected"]) == (
+        False,
+        "none",
+        "Succeeded",
+        True,
+    )
     assert len(wire.requests) == 2
     wire.requests.clear()
-    told = module("data_volume", namespace=namespace, data_volumes=[{"name": name, **BLANK} for name in NAMES]).result
-    assert not told["changed"] and all(item["collected"] for item in told["data_volumes"])
+    result = module("data_volume", namespace=namespace, data_volumes=[{"name": name, **BLANK} for name in NAMES]).result
+    assert not result["changed"] and all(item["collected"] for item in result["data_volumes"])
     assert len(wire.requests) == 2
     wire.requests.clear()
     found = module("data_volume_info", namespace=namespace).result["data_volumes"]
     assert [item["name"] for item in found] == NAMES and len(wire.requests) == 2
 
 
-def test_check_mode_predicts_what_happens_to_it(wire, module, namespace, leave) -> None:
-    leave("one")
+def test_check_mode_predicts_recreation_and_deletion(
+    wire: Wire, module: RunModule, namespace: str, leave_claim: Callable[..., None]
+) -> None:
+    leave_claim("one")
     for options in (
         {"storage": {"size": "1Gi", "storage_class_name": "plain"}, "on_drift": "recreate"},
         {"state": "absent"},
@@ -78,11 +85,17 @@ def test_check_mode_predicts_what_happens_to_it(wire, module, namespace, leave) 
 
 
 @pytest.mark.parametrize("overwrite", ["different", "always"])
-def test_another_file_is_tried_as_a_data_volume_before_the_claim_goes(
-    wire, direct, module, namespace, leave, tmp_path, overwrite
+def test_replacement_upload_is_tried_as_a_data_volume(
+    wire: Wire,
+    direct: Connection,
+    module: RunModule,
+    namespace: str,
+    leave_claim: Callable[..., None],
+    tmp_path: Path,
+    overwrite: str,
 ) -> None:
-    """What is there is a claim, and what comes in its place is a DataVolume."""
-    leave("one", "VolumeUploadSource")
+    """A DataVolume replaces the claim."""
+    leave_claim("one", "VolumeUploadSource")
     (tmp_path / "disk.raw").write_bytes(os.urandom(1 << 20))
     options = {"name": "one", "namespace": namespace, "path": str(tmp_path / "disk.raw"), "overwrite": overwrite}
     predicted = module("volume_upload", check=True, **options).result
@@ -92,8 +105,10 @@ def test_another_file_is_tried_as_a_data_volume_before_the_claim_goes(
     assert wire.writes() == [] and direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace)
 
 
-def test_it_is_deleted_by_its_uid_and_made_anew(direct, wire, module, namespace, leave) -> None:
-    leave("one")
+def test_claim_is_deleted_by_its_uid_and_recreated(
+    direct: Connection, wire: Wire, module: RunModule, namespace: str, leave_claim: Callable[..., None]
+) -> None:
+    leave_claim("one")
     other = {"storage": {"size": "1Gi", "storage_class_name": "plain"}}
     refused = module("data_volume", name="one", namespace=namespace, **{**BLANK, **other}).result
     assert (
@@ -132,33 +147,34 @@ def test_it_is_deleted_by_its_uid_and_made_anew(direct, wire, module, namespace,
         ),
     ],
 )
-def test_one_that_is_collected_before_it_is_deleted_is_what_its_claim_is(
-    direct, namespace, leave, reach, monkeypatch, change, expected, kept
+def test_volume_that_is_collected_before_its_deletion_is_treated_as_its_claim(
+    wire: Wire,
+    module: RunModule,
+    direct: Connection,
+    namespace: str,
+    leave_claim: Callable[..., None],
+    set_status: SetStatus,
+    change: dict[str, Any],
+    expected: dict[str, Any],
+    kept: bool,
 ) -> None:
-    """Nothing is left behind, and nothing is deleted of which the claim shows that it is as asked for."""
-    will_be = {"cdi.kubevirt.io/storage.deleteAfterCompletion": "true"}
-    options = {
-        "kubeconfig": os.environ["KUBECONFIG"],
-        "name": "one",
-        "namespace": namespace,
-        **BLANK,
-        "annotations": will_be,
-        "wait": False,
-    }
-    assert run_in_process("data_volume", options).result["changed"]
-    reach(namespace, "one")
-    delete, seen = Connection.delete, []
+    """Nothing remains of a deleted volume, and a claim that matches the requested spec is not deleted."""
+    expiring = {"cdi.kubevirt.io/storage.deleteAfterCompletion": "true"}
+    options: dict[str, Any] = {"name": "one", "namespace": namespace, **BLANK, "annotations": expiring, "wait": False}
+    assert module("data_volume", **options).result["changed"]
+    set_status(namespace, "one")
+    collected: list[str] = []
 
-    def collected_first(own: Connection, *arguments: Any, **more: Any) -> None:
-        if not seen:
-            seen.append(arguments[0])
-            leave("one")
-            delete(direct, DATA_VOLUME, "one", namespace, dry_run=False)
-        delete(own, *arguments, **more)
+    def collect_first(method: str, path: str) -> str:
+        if method == "DELETE" and not collected:
+            collected.append(path)
+            leave_claim("one")
+            direct.delete(DATA_VOLUME, "one", namespace, dry_run=False)
+        return ""
 
-    monkeypatch.setattr(Connection, "delete", collected_first)
-    result = run_in_process("data_volume", {**options, **change}).result
-    assert seen == [DATA_VOLUME] and not result.get("failed"), result
+    wire.trouble = collect_first
+    result = module("data_volume", **{**options, **change}).result
+    assert "/datavolumes/" in collected[0] and not result.get("failed"), result
     assert {key: result[key] for key in expected} == expected
     claim = direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace)
     assert (claim is not None and not claim["metadata"].get("deletionTimestamp")) is kept
@@ -182,56 +198,70 @@ def test_one_that_is_collected_before_it_is_deleted_is_what_its_claim_is(
         ),
     ],
 )
-def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(
-    wire, direct, module, namespace, leave, change, refusal, check
+def test_invalid_replacement_is_refused_before_the_deletion(
+    wire: Wire,
+    direct: Connection,
+    module: RunModule,
+    namespace: str,
+    leave_claim: Callable[..., None],
+    change: dict[str, Any],
+    refusal: str,
+    check: bool,
 ) -> None:
-    leave("one")
+    leave_claim("one")
     asked = {**BLANK, "storage": {"size": "1Gi", "storage_class_name": "plain"}, **change}
     result = module("data_volume", check=check, name="one", namespace=namespace, **asked, on_drift="recreate").result
-    # In check mode an earlier task may be about to make the Secret.
+    # In check mode, an earlier task may create the Secret.
     warned = check and "http" in asked["source"]
     assert result.get("failed", False) is not warned, result
     assert warned or (refusal.format(namespace=namespace) in result["msg"] and not result["changed"]), result["msg"]
     assert direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace) and wire.writes() == []
 
 
-def test_a_claim_that_belongs_to_something_else_is_not_deleted(direct, wire, module, namespace, leave) -> None:
-    """CDI hands the claim on to who owned the DataVolume."""
+def test_claim_of_another_owner_is_not_deleted(
+    direct: Connection, wire: Wire, module: RunModule, namespace: str, leave_claim: Callable[..., None]
+) -> None:
+    """CDI makes the owner of the DataVolume the owner of the claim."""
     owner = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "name": "vm", "uid": "1", "controller": True}
-    leave("one", ownerReferences=[owner])
+    leave_claim("one", ownerReferences=[owner])
     wire.requests.clear()
     refused = module("data_volume", name="one", namespace=namespace, state="absent").result
     assert refused["failed"] and not refused["changed"] and "belongs to VirtualMachine vm" in refused["msg"]
     assert wire.writes() == [] and direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace)
 
 
-def test_one_that_is_collected_while_it_is_waited_for_has_succeeded(direct, namespace, leave) -> None:
+def _when_watched(wire: Wire, action: Callable[[], None]) -> threading.Thread:
+    """Start a thread that acts as soon as the task watches its volume."""
+
+    def wait_and_act() -> None:
+        while not wire.count("GET", "watch=true"):
+            time.sleep(0.05)
+        action()
+
+    thread = threading.Thread(target=wait_and_act, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_volume_that_is_collected_during_the_wait_succeeds(
+    wire: Wire, direct: Connection, module: RunModule, namespace: str, leave_claim: Callable[..., None]
+) -> None:
     def collect() -> None:
-        while direct.get(DATA_VOLUME, "one", namespace) is None:
-            time.sleep(0.1)
-        time.sleep(1)
-        leave("one")
+        leave_claim("one")
         direct.delete(DATA_VOLUME, "one", namespace, dry_run=False)
 
-    collector = threading.Thread(target=collect, daemon=True)
-    collector.start()
-    # Not through the counting proxy, which would hold a watch's answer back.
-    options = {"kubeconfig": os.environ["KUBECONFIG"], "namespace": namespace, "wait_timeout": 20}
-    told = run_module("data_volume", {**options, "name": "one", **BLANK}).result
+    collector = _when_watched(wire, collect)
+    result = module("data_volume", namespace=namespace, wait_timeout=20, name="one", **BLANK).result
     collector.join()
-    assert not told.get("failed"), told
-    assert (told["changed"], told["drift"], told["phase"], told["collected"]) == (True, "missing", "Succeeded", True)
+    assert not result.get("failed"), result
+    reached = (result["changed"], result["drift"], result["phase"], result["collected"])
+    assert reached == (True, "missing", "Succeeded", True)
 
 
-def test_one_that_somebody_deletes_while_it_is_waited_for_has_not(direct, namespace) -> None:
-    def delete() -> None:
-        while direct.get(DATA_VOLUME, "one", namespace) is None:
-            time.sleep(0.1)
-        direct.delete(DATA_VOLUME, "one", namespace, dry_run=False)
-
-    remover = threading.Thread(target=delete, daemon=True)
-    remover.start()
-    options = {"kubeconfig": os.environ["KUBECONFIG"], "namespace": namespace, "wait_timeout": 20}
-    told = run_module("data_volume", {**options, "name": "one", **BLANK}).result
+def test_volume_that_another_client_deletes_during_the_wait_fails(
+    wire: Wire, direct: Connection, module: RunModule, namespace: str
+) -> None:
+    remover = _when_watched(wire, lambda: direct.delete(DATA_VOLUME, "one", namespace, dry_run=False))
+    result = module("data_volume", namespace=namespace, wait_timeout=20, name="one", **BLANK).result
     remover.join()
-    assert told["failed"] and told["diagnosis"]["cause"] == "deleted", told
+    assert result["failed"] and result["diagnosis"]["cause"] == "deleted", result

@@ -1,30 +1,27 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way to a real API server: TLS, proxies, credentials of every kind, and what the server says beside its answer."""
+"""Connections to a real API server: TLS, proxies, credentials of each kind, and the server's warnings."""
 
 from __future__ import annotations
 
 import json
 import os
-import select
-import socket
 import sys
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import client as _connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import exchange as _exchange
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, NAMESPACE, POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import SUBPROTOCOLS
 
-from tests.api.conftest import ADMIN
+from tests.api.conftest import ADMIN, HttpProxy, body
+from tests.modules import RunModule, run_module
+from tests.wire import Wire
 
 SERVER = os.environ["KUBEVIRT_CDI_TEST_SERVER"]
 CA = os.environ["KUBEVIRT_CDI_TEST_CA"]
@@ -57,13 +54,13 @@ def _client_certificate() -> dict[str, str]:
     ],
     ids=["token", "client-certificate", "api_key", "host", "other-host"],
 )
-def test_credentials_reach_the_server_and_are_admins(params) -> None:
+def test_server_accepts_credentials(params: dict[str, Any]) -> None:
     connection = connect(params)
     for _request in range(2):
         assert connection.get(NAMESPACE, "default")
 
 
-def test_a_credential_plugins_token_is_accepted(tmp_path) -> None:
+def test_server_accepts_the_token_of_a_credential_plugin(tmp_path: Path) -> None:
     version = "client.authentication.k8s.io/v1"
     credential = {"apiVersion": version, "kind": "ExecCredential", "status": {"token": ADMIN}}
     script = tmp_path / "plugin.py"
@@ -74,68 +71,31 @@ def test_a_credential_plugins_token_is_accepted(tmp_path) -> None:
     assert connect({"kubeconfig": _kubeconfig(user)}).get(NAMESPACE, "default")
 
 
-def test_impersonation_takes_the_rights_of_the_other(connection) -> None:
+def test_impersonation_has_the_rights_of_the_other_user(connection: Connection) -> None:
     params = {"host": SERVER, "api_key": ADMIN, "ca_cert": CA, "impersonate_user": "ann"}
     with pytest.raises(ApiError, match='User "ann" cannot get'):
         connect(params).get(CDI, "cdi")
     assert connect({**params, "impersonate_groups": ["dev", "system:masters"]}).get(NAMESPACE, "default")
 
 
-def test_a_certificate_of_another_ca_is_refused_at_once(monkeypatch) -> None:
-    monkeypatch.setattr("time.sleep", lambda _seconds: pytest.fail("a failed handshake was tried again"))
+def test_certificate_of_another_ca_is_refused_without_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _seconds: pytest.fail("a failed handshake was retried"))
     with pytest.raises(ApiError, match=rf"the certificate of {SERVER} is not valid \(.*\); give its CA as ca_cert\.$"):
         connect({"host": SERVER, "api_key": ADMIN}).get(CDI, "cdi")
 
 
-def test_the_servers_name_can_differ_from_its_address() -> None:
+def test_tls_server_name_may_differ_from_the_address() -> None:
     good = _kubeconfig({"token": ADMIN}, **{"tls-server-name": "kubernetes.default.svc"})
     assert connect({"kubeconfig": good}).get(NAMESPACE, "default")
     bad = _kubeconfig({"token": ADMIN}, **{"tls-server-name": "another.test"})
-    with pytest.raises(ApiError, match="certificate .* is not valid .*another.test"):
+    with pytest.raises(ApiError, match=r"certificate .* is not valid .*another\.test"):
         connect({"kubeconfig": bad}).get(NAMESPACE, "default")
 
 
-@pytest.fixture
-def proxy() -> Iterator[tuple[str, list[bytes]]]:
-    """An HTTP proxy that demands ann's password: its address, and the head of each request that it got."""
-    heads: list[bytes] = []
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve(client: socket.socket) -> None:
-        with client:
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += client.recv(65536)
-            heads.append(head)
-            if b"proxy-authorization: basic yw5uonb3" not in head.lower():
-                client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-                return
-            host, port = head.split()[1].decode().split(":")
-            with socket.create_connection((host, int(port))) as server:
-                client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                ends = {client: server, server: client}
-                while True:
-                    for ready in select.select(list(ends), [], [])[0]:
-                        data = ready.recv(65536)
-                        if not data:
-                            return
-                        ends[ready].sendall(data)
-
-    def accept() -> None:
-        while True:
-            try:
-                client, _address = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=serve, args=(client,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    yield f"127.0.0.1:{listener.getsockname()[1]}", heads
-    listener.close()
-
-
 @pytest.mark.parametrize("given", ["option", "kubeconfig", "environment"])
-def test_a_proxy_with_a_password_is_gone_through(proxy, monkeypatch, given) -> None:
+def test_request_goes_through_a_proxy_with_a_password(
+    proxy: HttpProxy, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
     address, heads = proxy
     url = f"http://ann:pw@{address}"
     params: dict[str, Any] = {"kubeconfig": _kubeconfig({"token": ADMIN})}
@@ -151,22 +111,23 @@ def test_a_proxy_with_a_password_is_gone_through(proxy, monkeypatch, given) -> N
     assert len(heads) == 1
 
 
-def test_a_proxy_that_refuses_is_named_without_its_password(proxy, monkeypatch) -> None:
+def test_proxy_that_refuses_is_named_without_its_password(proxy: HttpProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _seconds: None)
-    params = {"kubeconfig": _kubeconfig({"token": ADMIN}), "proxy": f"http://ann:a-wrong-password@{proxy[0]}"}
-    with pytest.raises(ApiError) as told:
+    params = {"kubeconfig": _kubeconfig({"token": ADMIN}), "proxy": f"http://ann:a-wrong-password@{proxy.address}"}
+    with pytest.raises(ApiError) as raised:
         connect(params).get(NAMESPACE, "default")
-    assert f"through the proxy http://{proxy[0]} (" in str(told.value) and "407" in str(told.value)
-    assert "a-wrong-password" not in str(told.value)
+    message = str(raised.value)
+    assert f"through the proxy http://{proxy.address} (" in message and "407" in message
+    assert "a-wrong-password" not in message
 
 
-def test_a_login_page_is_no_api(wire, connection) -> None:
+def test_login_page_is_reported(wire: Wire, connection: Connection) -> None:
     wire.faults.append((200, {"Content-Type": "text/html"}, b"<html>Please log in</html>"))
     with pytest.raises(ApiError, match=r"did not answer as a Kubernetes API but with an HTML page"):
         connection.get(CDI, "cdi")
 
 
-def test_a_server_that_asks_for_a_long_pause_is_asked_earlier(wire, connection, monkeypatch) -> None:
+def test_long_retry_after_is_shortened(wire: Wire, connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
     monkeypatch.setattr("time.sleep", pauses.append)
     wire.faults.append((503, {"Retry-After": "86400"}, b"{}"))
@@ -175,45 +136,36 @@ def test_a_server_that_asks_for_a_long_pause_is_asked_earlier(wire, connection, 
 
 
 @pytest.mark.parametrize("expired", [1, 2], ids=["once", "twice"])
-def test_a_list_that_expires_between_two_pages_starts_again(wire, connection, namespace, monkeypatch, expired) -> None:
-    monkeypatch.setattr(_connection, "PAGE_SIZE", 2)
+def test_list_that_expires_between_two_pages_starts_again(
+    wire: Wire, connection: Connection, namespace: str, expired: int
+) -> None:
+    wire.page_size = 2
     spec = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
     for number in range(3):
-        body = {"metadata": {"name": f"disk-{number}"}, "spec": spec}
-        kind = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind}
-        connection.create(DATA_VOLUME, {**kind, **body}, namespace, dry_run=False)
-    gone = (410, {}, json.dumps({"kind": "Status", "code": 410, "reason": "Expired"}).encode())
-    real = connection._page
-
-    def cut(resource: Any, namespace: Any, query: Any, *arguments: Any) -> Any:
-        nonlocal expired
-        if "continue" in query and expired:
-            expired -= 1
-            wire.faults.append(gone)
-        return real(resource, namespace, query, *arguments)
-
-    monkeypatch.setattr(connection, "_page", cut)
+        connection.create(DATA_VOLUME, body(DATA_VOLUME, f"disk-{number}", spec=spec), namespace, dry_run=False)
+    wire.trouble = lambda _method, path: (
+        "expired" if wire.count("GET", "continue=") <= expired and "continue=" in path else ""
+    )
     items, _version = connection.list(DATA_VOLUME, namespace)
+    assert wire.count("GET", "continue=") == expired + 1
     assert [item["metadata"]["name"] for item in items] == ["disk-0", "disk-1", "disk-2"]
 
 
-def test_a_warning_of_the_server_is_told_once(wire, namespace) -> None:
-    told: list[str] = []
-    connection = connect({"host": wire.url, "api_key": ADMIN}, told.append)
+def test_warning_of_the_server_is_shown_once(wire: Wire, namespace: str) -> None:
+    warnings: list[str] = []
+    connection = connect({"host": wire.url, "api_key": ADMIN}, warnings.append)
     spec = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}, "nonsense": True}
     for name in ("one", "two"):
-        metadata = {"name": name, "namespace": namespace}
-        body = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, "metadata": metadata, "spec": spec}
-        connection.create(DATA_VOLUME, body, namespace, dry_run=True)
-    assert told == ['The API server warns: unknown field "spec.nonsense"']
+        connection.create(DATA_VOLUME, body(DATA_VOLUME, name, spec=spec), namespace, dry_run=True)
+    assert warnings == ['The API server warns: unknown field "spec.nonsense"']
 
 
-def test_modules_show_what_the_server_warns_of(wire, module, namespace) -> None:
+def test_modules_show_warnings_of_the_server(wire: Wire, module: RunModule, namespace: str) -> None:
     warning = {"Warning": '299 - "v1beta1 is \\"old\\""', "Content-Type": "application/json"}
     wire.faults.append(
         (404, warning, json.dumps({"kind": "Status", "reason": "NotFound", "details": {"name": "disk"}}).encode())
     )
-    volume = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}, "wait": False}
+    volume: dict[str, Any] = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}, "wait": False}
     (warning_shown,) = module("data_volume", namespace=namespace, **volume).result["warnings"]
     assert r"The API server warns: v1beta1 is \"old\"" in json.dumps(warning_shown)
 
@@ -228,12 +180,11 @@ def test_modules_show_what_the_server_warns_of(wire, module, namespace) -> None:
     ],
     ids=["proxy", "host", "kubeconfig", "api_key"],
 )
-def test_secrets_in_options_of_other_kinds_never_show(module: Callable[..., Any], options) -> None:
+def test_secret_in_a_connection_option_is_never_shown(module: RunModule, options: dict[str, Any]) -> None:
     assert "a-secret-word" not in module("cdi_info", **options).output
 
 
-def test_a_failed_task_without_diff_mode_shows_no_diff(wire) -> None:
-    from tests.modules import run_module
+def test_failed_task_without_diff_mode_shows_no_diff(wire: Wire) -> None:
 
     volume = {"name": "disk", "namespace": "nowhere", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
     arguments = {"host": wire.url, "api_key": ADMIN, "data_volumes": [volume], "wait": False}
@@ -242,8 +193,8 @@ def test_a_failed_task_without_diff_mode_shows_no_diff(wire) -> None:
 
 
 @pytest.mark.parametrize("proxied", [False, True], ids=["direct", "proxy"])
-def test_a_websocket_goes_the_way_of_all_requests(proxy, namespace, proxied) -> None:
-    """To a pod that is not there: the API server itself answers, after the handshake and the credentials were good."""
+def test_websocket_uses_the_proxy_and_credentials_of_requests(proxy: HttpProxy, namespace: str, proxied: bool) -> None:
+    """The pod does not exist: the API server answers so after it has accepted handshake and credentials."""
     address, heads = proxy
     wrong = _kubeconfig({"token": ADMIN}, server="https://127.0.0.1:9")
     params = {"kubeconfig": wrong, "host": SERVER, "ca_cert": CA}

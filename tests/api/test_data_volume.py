@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module data_volume on the wire: how many requests, what is written, what is said."""
+"""Module data_volume: how many requests it takes, what it writes and what it reports."""
 
 from __future__ import annotations
 
@@ -12,22 +12,25 @@ import sys
 from typing import Any
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
-from tests.api.conftest import ADMIN
+from tests.api.conftest import ADMIN, SetStatus, fetch
+from tests.modules import RunModule
+from tests.wire import Wire
 
 VOLUME: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 BLANK: dict[str, Any] = {**VOLUME, "wait": False}
 
 
-def test_an_unchanged_volume_costs_one_get(wire, module, namespace) -> None:
+def test_unchanged_volume_takes_one_get(wire: Wire, module: RunModule, namespace: str) -> None:
     assert module("data_volume", name="disk", namespace=namespace, **BLANK).result["changed"]
     wire.requests.clear()
     assert not module("data_volume", name="disk", namespace=namespace, **BLANK).result["changed"]
     assert [method for method, _path in wire.requests] == ["GET"]
 
 
-def test_a_hundred_unchanged_volumes_cost_one_list(wire, module, namespace) -> None:
+def test_hundred_unchanged_volumes_take_one_list(wire: Wire, module: RunModule, namespace: str) -> None:
     volumes = [{"name": f"disk-{number}", "source": {"blank": {}}, "storage": {"size": "1Gi"}} for number in range(100)]
     first = module("data_volume", namespace=namespace, data_volumes=volumes, wait=False).result
     assert len([item for item in first["data_volumes"] if item["changed"]]) == 100
@@ -37,8 +40,8 @@ def test_a_hundred_unchanged_volumes_cost_one_list(wire, module, namespace) -> N
     assert len(wire.requests) == 1
 
 
-def test_an_unchanged_volume_loads_none_of_the_code_for_changes(wire, namespace, module) -> None:
-    """Ansible gives each task a process, which compiles what it imports: that is most of the time of an unchanged volume."""
+def test_unchanged_volume_loads_no_code_for_changes(wire: Wire, namespace: str, module: RunModule) -> None:
+    """Each task is a process, and imports are most of its time when nothing changes."""
     assert module("data_volume", name="disk", namespace=namespace, **BLANK).result["changed"]
     options = {"host": wire.url, "api_key": ADMIN, "name": "disk", "namespace": namespace, **BLANK}
     ended = subprocess.run(
@@ -66,26 +69,26 @@ def test_an_unchanged_volume_loads_none_of_the_code_for_changes(wire, namespace,
     assert not re.search(r"\b(kubernetes|yaml|websocket)$", ended.stderr, re.MULTILINE)
 
 
-def test_nothing_is_discovered(wire, module, namespace) -> None:
+def test_task_needs_no_discovery(wire: Wire, module: RunModule, namespace: str) -> None:
     module("data_volume", name="disk", namespace=namespace, **BLANK)
     assert wire.requests and wire.discoveries() == []
 
 
 @pytest.mark.parametrize("size", ["1024Mi", "1073741824", "1048576Ki"])
-def test_another_spelling_of_a_size_is_no_drift(module, namespace, size) -> None:
+def test_other_spelling_of_a_size_is_no_drift(module: RunModule, namespace: str, size: str) -> None:
     module("data_volume", name="disk", namespace=namespace, **BLANK)
     again = module("data_volume", name="disk", namespace=namespace, **{**BLANK, "storage": {"size": size}})
     assert not again.result["changed"]
 
 
-def test_annotations_of_cdi_are_no_drift(connection, module, namespace) -> None:
+def test_annotation_of_cdi_is_no_drift(connection: Connection, module: RunModule, namespace: str) -> None:
     module("data_volume", name="disk", namespace=namespace, **BLANK)
     ours = {"metadata": {"annotations": {"cdi.kubevirt.io/storage.usePopulator": "true"}}}
     connection.merge(DATA_VOLUME, "disk", namespace, ours, dry_run=False)
     assert not module("data_volume", name="disk", namespace=namespace, **BLANK).result["changed"]
 
 
-def test_check_mode_predicts_and_writes_nothing(wire, module, namespace) -> None:
+def test_check_mode_predicts_without_writing(wire: Wire, module: RunModule, namespace: str) -> None:
     predicted = module("data_volume", check=True, name="disk", namespace=namespace, labels={"a": "b"}, **BLANK).result
     assert wire.writes() == []
     real = module("data_volume", name="disk", namespace=namespace, labels={"a": "b"}, **BLANK).result
@@ -101,15 +104,19 @@ def test_check_mode_predicts_and_writes_nothing(wire, module, namespace) -> None
     }
 
 
-def test_a_label_that_is_no_longer_asked_for_goes(module, connection, namespace) -> None:
+def test_label_that_is_no_longer_requested_is_removed(
+    module: RunModule, connection: Connection, namespace: str
+) -> None:
     module("data_volume", name="disk", namespace=namespace, labels={"a": "b", "c": "d"}, **BLANK)
     assert module("data_volume", name="disk", namespace=namespace, labels={"a": "b"}, **BLANK).result["changed"]
-    assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["labels"] == {"a": "b"}
+    assert fetch(connection, DATA_VOLUME, "disk", namespace)["metadata"]["labels"] == {"a": "b"}
 
 
-def test_another_spec_is_refused_with_both_values(wire, module, namespace, reach) -> None:
+def test_other_spec_is_refused_with_both_values(
+    wire: Wire, module: RunModule, namespace: str, set_status: SetStatus
+) -> None:
     module("data_volume", name="disk", namespace=namespace, **BLANK)
-    reach(namespace, "disk")
+    set_status(namespace, "disk")
     wire.requests.clear()
     other = module("data_volume", name="disk", namespace=namespace, **{**BLANK, "storage": {"size": "512Mi"}}).result
     assert other["failed"] and wire.writes() == []
@@ -117,32 +124,34 @@ def test_another_spec_is_refused_with_both_values(wire, module, namespace, reach
     assert "on_drift=recreate" in other["msg"]
 
 
-def test_recreation_has_to_be_said(connection, module, namespace, reach) -> None:
+def test_recreation_needs_on_drift(
+    connection: Connection, module: RunModule, namespace: str, set_status: SetStatus
+) -> None:
     module("data_volume", name="disk", namespace=namespace, **BLANK)
-    reach(namespace, "disk")
+    set_status(namespace, "disk")
     before = connection.get(DATA_VOLUME, "disk", namespace)
     assert module(
         "data_volume", name="disk", namespace=namespace, on_drift="recreate", **{**BLANK, "storage": {"size": "512Mi"}}
     ).result["changed"]
-    assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"] != before["metadata"]["uid"]
+    assert fetch(connection, DATA_VOLUME, "disk", namespace)["metadata"]["uid"] != before["metadata"]["uid"]
 
 
-def test_deleting_twice_changes_once(wire, module, namespace) -> None:
+def test_second_deletion_changes_nothing(wire: Wire, module: RunModule, namespace: str) -> None:
     module("data_volume", name="disk", namespace=namespace, **BLANK)
     assert module("data_volume", name="disk", namespace=namespace, state="absent").result["changed"]
     assert not module("data_volume", name="disk", namespace=namespace, state="absent").result["changed"]
 
 
-def test_check_mode_deletes_nothing(connection, module, namespace) -> None:
-    """The API server looks for dryRun in the body of a deletion, and not in its query when it has a body."""
+def test_check_mode_deletes_nothing(connection: Connection, module: RunModule, namespace: str) -> None:
+    """The API server ignores dryRun in the query of a deletion that has a body."""
     module("data_volume", name="disk", namespace=namespace, **BLANK)
     assert module("data_volume", check=True, name="disk", namespace=namespace, state="absent").result["changed"]
     assert connection.get(DATA_VOLUME, "disk", namespace) is not None
 
 
-def test_one_bad_volume_does_not_hide_the_others(module, namespace, reach) -> None:
+def test_error_of_one_volume_does_not_stop_the_others(module: RunModule, namespace: str, set_status: SetStatus) -> None:
     module("data_volume", name="taken", namespace=namespace, **BLANK)
-    reach(namespace, "taken")
+    set_status(namespace, "taken")
     volumes = [
         {"name": "taken", "source": {"blank": {}}, "storage": {"size": "512Mi"}},
         {"name": "good", "source": {"blank": {}}, "storage": {"size": "1Gi"}},
@@ -153,7 +162,7 @@ def test_one_bad_volume_does_not_hide_the_others(module, namespace, reach) -> No
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("options", "expected"),
     [
         ({"name": "Bad_Name"}, "name is 'Bad_Name'"),
         ({"on_drift": "recreate", "keep_claim": True}, "give one of them"),
@@ -166,18 +175,20 @@ def test_one_bad_volume_does_not_hide_the_others(module, namespace, reach) -> No
         ({"storage": {"volume_mode": "Block"}}, "has no size"),
     ],
 )
-def test_bad_input_ends_before_any_request(wire, module, namespace, options, named) -> None:
+def test_invalid_option_is_refused_before_a_request(
+    wire: Wire, module: RunModule, namespace: str, options: dict[str, Any], expected: str
+) -> None:
     result = module("data_volume", **{"name": "disk", "namespace": namespace, **BLANK, **options}).result
-    assert result["failed"] and named in result["msg"], result["msg"]
+    assert result["failed"] and expected in result["msg"], result["msg"]
     assert wire.requests == []
 
 
-def test_info_tells_of_any_number_of_volumes_by_five_requests(wire, module, namespace) -> None:
+def test_info_takes_five_requests_for_any_number_of_volumes(wire: Wire, module: RunModule, namespace: str) -> None:
     volumes = [{"name": f"disk-{number}", "labels": {"odd": str(number % 2)}, **VOLUME} for number in range(6)]
     module("data_volume", namespace=namespace, data_volumes=volumes, wait=False)
     wire.requests.clear()
-    told = module("data_volume_info", namespace=namespace, label_selectors=["odd=1"]).result["data_volumes"]
-    assert [item["name"] for item in told] == ["disk-1", "disk-3", "disk-5"]
+    volumes_found = module("data_volume_info", namespace=namespace, label_selectors=["odd=1"]).result["data_volumes"]
+    assert [item["name"] for item in volumes_found] == ["disk-1", "disk-3", "disk-5"]
     assert [method for method, _path in wire.requests] == ["GET"] * 5
-    assert {item["diagnosis"]["cause"] for item in told} == {"controller_down"}
+    assert {item["diagnosis"]["cause"] for item in volumes_found} == {"controller_down"}
     assert module("data_volume_info", namespace=namespace, name="nothing").result["data_volumes"] == []

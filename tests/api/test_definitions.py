@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options are CDI's own fields, one for one: compared with the definitions that CDI's operator installs."""
+"""Each option is a field of CDI, and each field an option, by the CRDs that CDI's operator installs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _spec(version: str, kind: str) -> dict[str, Any]:
 
 
 def _fields(schema: dict[str, Any], path: str = "") -> dict[str, dict[str, Any]]:
-    """Every property by its path; those of list items count as the list's own."""
+    """Each property by its path. Properties of list items count as those of the list."""
     found = {}
     for name, below in (schema.get("items") or schema).get("properties", {}).items():
         found[f"{path}{name}"] = below
@@ -46,19 +46,19 @@ def _options(options: dict[str, Any], path: str = "") -> dict[str, dict[str, Any
 
 
 def _is_offered(path: str) -> bool:
-    """All but the two that are said by `size`, what CDI has no use for, and a namespace that it always refuses."""
+    """False for fields that `size` sets, that CDI ignores, and for the namespace of dataSourceRef, which CDI refuses."""
     target, _dot, rest = path.partition(".")
     resources = ("resources", "resources.requests", "resources.limits")
     return target not in ("storage", "pvc") or rest not in (*resources, "dataSourceRef.namespace")
 
 
-def test_the_options_of_a_volume_are_the_fields_of_cdi() -> None:
+def test_data_volume_has_an_option_for_each_field() -> None:
     offered = {path for path in _fields(_spec(RELEASES[-1], "DataVolume")) if _is_offered(path)}
     options = set(_options(SPEC_OPTIONS)) - {"storage.size", "pvc.size"}
     assert options == offered
 
 
-def test_the_options_of_a_storage_profile_are_the_fields_of_cdi() -> None:
+def test_storage_profile_has_an_option_for_each_field() -> None:
     assert set(_options(PROFILE_OPTIONS)) == set(_fields(_spec(RELEASES[-1], "StorageProfile")))
 
 
@@ -66,7 +66,7 @@ TYPES = {"str": "string", "bool": "boolean", "list": "array", "dict": "object"}
 
 
 @pytest.mark.parametrize("kind", ["DataVolume", "StorageProfile"])
-def test_options_have_the_types_and_choices_of_cdi(kind: str) -> None:
+def test_options_have_the_types_and_choices_of_their_fields(kind: str) -> None:
     fields = _fields(_spec(RELEASES[-1], kind))
     for path, option in _options(SPEC_OPTIONS if kind == "DataVolume" else PROFILE_OPTIONS).items():
         if path not in ("storage.size", "pvc.size"):
@@ -76,7 +76,7 @@ def test_options_have_the_types_and_choices_of_cdi(kind: str) -> None:
             ) - {""}, path
 
 
-def test_what_an_older_release_does_not_know_is_said() -> None:
+def test_options_of_newer_releases_are_listed() -> None:
     oldest, newest = (set(_fields(_spec(version, "DataVolume"))) for version in (RELEASES[0], RELEASES[-1]))
     missing = {path for path in newest - oldest if path.rpartition(".")[0] not in newest - oldest}
     assert {".".join(map(field_name, option.split("."))) for option in SINCE} == missing

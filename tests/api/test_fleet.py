@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Three clusters, one play on three hosts at the same time: each gets its own volumes, and nothing that they leave collides."""
+"""One play on three clusters at a time: each gets its own volumes, and no result overwrites that of another."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HERE = f"fleet-{os.getpid()}"
 
 
 class Fleet(NamedTuple):
-    """By name of the host, the kubeconfigs and servers of the clusters; and an inventory of them."""
+    """Kubeconfigs and servers of the clusters, by host name; and their inventory."""
 
     kubeconfigs: dict[str, str]
     servers: dict[str, str]
@@ -40,15 +40,15 @@ class Fleet(NamedTuple):
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """The cluster of all tests, and two more beside it."""
+    """The cluster of the other tests, and two more."""
     folder = tmp_path_factory.mktemp("fleet")
     with (
         light_cluster(first_number() + 2, folder / "north") as north,
         light_cluster(first_number() + 4, folder / "west") as west,
     ):
         found = [os.environ, north, west]
-        kubeconfigs = {name: variables["KUBECONFIG"] for name, variables in zip(NAMES, found)}
-        servers = {name: variables["KUBEVIRT_CDI_TEST_SERVER"] for name, variables in zip(NAMES, found)}
+        kubeconfigs = {name: variables["KUBECONFIG"] for name, variables in zip(NAMES, found, strict=True)}
+        servers = {name: variables["KUBEVIRT_CDI_TEST_SERVER"] for name, variables in zip(NAMES, found, strict=True)}
         inventory = folder / "inventory.yml"
         # A kubeconfig as a template, as a path, and as a dictionary.
         hosts = {
@@ -79,11 +79,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def played(fleet: Fleet, folder: Path) -> Played:
-    """In each cluster a volume of its own and a clone; on one a volume in a namespace that is not there."""
+    """Each cluster gets a volume of its own and a clone; one also gets a volume in a missing namespace."""
     volumes = (
         "[{'name': 'of-' ~ inventory_hostname, 'source': {'blank': {}}, 'storage': {'size': '1Gi'}},"
         " {'name': 'clone', 'source': {'pvc': {'name': 'of-' ~ inventory_hostname}}, 'storage': {'size': '1Gi'}}]"
-        " + ([{'name': 'ill', 'namespace': 'not-there', 'source': {'blank': {}}, 'storage': {'size': '1Gi'}}]"
+        " + ([{'name': 'bad', 'namespace': 'not-there', 'source': {'blank': {}}, 'storage': {'size': '1Gi'}}]"
         " if inventory_hostname == 'north' else [])"
     )
     variables = {
@@ -98,14 +98,14 @@ def played(fleet: Fleet, folder: Path) -> Played:
     return play("--inventory", fleet.inventory, "--forks=3", "kubevirt.cdi.volumes", variables=variables)
 
 
-def test_each_cluster_gets_its_own_volumes(fleet, played) -> None:
+def test_each_cluster_gets_its_own_volumes(fleet: Fleet, played: Played) -> None:
     assert played.code == 2 and played.errors == 1, played.output
     for name in NAMES:
         volumes = fleet.connection(name).list(DATA_VOLUME, HERE)[0]
         assert {volume["metadata"]["name"] for volume in volumes} == {f"of-{name}", "clone"}
 
 
-def test_one_report_is_printed_over_all_of_them_and_the_failed_one_is_first(fleet, played) -> None:
+def test_one_report_is_printed_with_the_failed_cluster_first(fleet: Fleet, played: Played) -> None:
     assert played.output.count("TASK [kubevirt.cdi.report : Print the report]") == 1
     printed = played.output.partition("Print the report]")[2].partition("TASK [")[0]
     heads = re.findall(r"^Cluster (\w+) \((\S+)\): ", printed, re.MULTILINE)
@@ -114,35 +114,35 @@ def test_one_report_is_printed_over_all_of_them_and_the_failed_one_is_first(flee
     assert [len(re.findall(f"^{HERE}/of-{name} ", printed, re.MULTILINE)) for name in NAMES] == [1, 1, 1]
 
 
-def test_the_lookup_asked_the_clusters_of_the_modules(fleet, played, folder) -> None:
+def test_lookup_reads_the_cluster_of_the_modules(fleet: Fleet, played: Played, folder: Path) -> None:
     for name in NAMES:
         report = json.loads((folder / f"{name}.json").read_text())
         assert report["cluster"] == {"name": name, "host": fleet.servers[name]}
         assert not [text for text in report["not_readable"] if "lookup" in text]
-        # The reason comes from the lookup alone: of no other cluster's clone it could have been told.
+        # Only the lookup returns the reason, and only for a clone of its own cluster.
         clone = next(volume for volume in report["volumes"] if volume["name"] == "clone")
         assert clone["source"] == f"pvc {HERE}/of-{name}"
     assert "[WARNING]" not in played.output or "clone_method" not in played.output
 
 
-def test_files_of_one_path_hold_all_of_them(played, folder) -> None:
+def test_report_files_of_one_path_hold_each_cluster(played: Played, folder: Path) -> None:
     page, xml = (folder / "all.html").read_text(), (folder / "all.xml").read_text()
     for name in NAMES:
         assert f">{name}</a>" in page and f'<testsuite name="{name}"' in xml
 
 
-def test_artifacts_do_not_collide(played) -> None:
+def test_artifacts_are_grouped_by_cluster(played: Played) -> None:
     assert set(played.artifacts) == {"cdi_artifact_clusters"}
     clusters = played.artifacts["cdi_artifact_clusters"]
     assert sorted(clusters) == NAMES
     for name in NAMES:
-        expected = {f"{HERE}/of-{name}", f"{HERE}/clone"} | ({"not-there/ill"} if name == "north" else set())
+        expected = {f"{HERE}/of-{name}", f"{HERE}/clone"} | ({"not-there/bad"} if name == "north" else set())
         assert set(clusters[name]["phases"]) == expected
         assert clusters[name]["summary"]["failed_steps"] == (["volumes"] if name == "north" else [])
 
 
 def _report_of(fleet: Fleet, tmp_path: Path, **keywords: Any) -> tuple[Played, dict[str, Any]]:
-    """What role report tells in a play on localhost with these keywords. The variables of the lookup name the first cluster."""
+    """The report of a play on localhost with these keywords. The environment names the first cluster for the lookup."""
     book = [{"hosts": "localhost", "gather_facts": False, "roles": ["kubevirt.cdi.report"], **keywords}]
     (tmp_path / "play.yml").write_text(yaml.safe_dump(book))
     variables = {"cdi_report_namespaces": [HERE], "cdi_report_json": str(tmp_path / "r.json")}
@@ -155,20 +155,22 @@ def _report_of(fleet: Fleet, tmp_path: Path, **keywords: Any) -> tuple[Played, d
 
 @pytest.mark.usefixtures("played")
 @pytest.mark.parametrize("means", ["module_defaults", "environment"])
-def test_a_lookup_that_asks_another_cluster_than_the_modules_is_noticed(fleet, tmp_path, means) -> None:
-    keywords: dict[str, Any] = {
+def test_lookup_on_another_cluster_than_the_modules_is_reported(fleet: Fleet, tmp_path: Path, means: str) -> None:
+    choices: dict[str, dict[str, Any]] = {
         "module_defaults": {"module_defaults": {"group/kubevirt.cdi.cdi": {"kubeconfig": fleet.kubeconfigs["west"]}}},
         "environment": {"environment": {"K8S_AUTH_KUBECONFIG": fleet.kubeconfigs["west"]}},
-    }[means]
-    played, report = _report_of(fleet, tmp_path, **keywords)
+    }
+    played, report = _report_of(fleet, tmp_path, **choices[means])
     assert report["cluster"]["host"] == fleet.servers["west"]
-    said = f"The lookup clone_method asked {fleet.servers['east']}, and the modules asked {fleet.servers['west']}"
-    assert report["not_readable"][0].startswith(said) and "NOT READABLE: The lookup clone_method asked" in played.output
+    message = f"The lookup clone_method used {fleet.servers['east']}, but the modules used {fleet.servers['west']}"
+    assert (
+        report["not_readable"][0].startswith(message) and "NOT READABLE: The lookup clone_method asked" in played.output
+    )
 
 
 @pytest.mark.usefixtures("played")
 @pytest.mark.parametrize("variable", ["cdi_kubeconfig", "kubevirt_cdi_kubeconfig"])
-def test_a_variable_of_the_lookup_may_be_a_template(fleet, tmp_path, variable) -> None:
+def test_variable_of_the_lookup_may_be_a_template(fleet: Fleet, tmp_path: Path, variable: str) -> None:
     path = Path(fleet.kubeconfigs["west"])
     task = {"ansible.builtin.debug": {"msg": "asked {{ lookup('kubevirt.cdi.clone_method', volume).host }}"}}
     variables = {
@@ -183,7 +185,7 @@ def test_a_variable_of_the_lookup_may_be_a_template(fleet, tmp_path, variable) -
     assert played.code == 0 and f"asked {fleet.servers['west']}" in played.output, played.output
 
 
-def test_a_vaulted_token_and_a_template_in_host_reach_the_lookup(fleet, tmp_path) -> None:
+def test_lookup_reads_a_vaulted_token_and_a_template_in_host(fleet: Fleet, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("test")
     vaulted = subprocess.run(
         [

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What names no namespace is where kubectl would put it: in the namespace of the kubeconfig's context."""
+"""The default namespace is that of the kubeconfig's context, as with kubectl."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_method 
 
 from tests.api.conftest import ADMIN
 from tests.modules import run_module
-from tests.playing import play
+from tests.playing import play, write_play
 from tests.wire import Wire
 
 BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
+KubeconfigFor = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture
-def kubeconfig(wire: Wire) -> Callable[[str], dict[str, Any]]:
-    """A kubeconfig whose context has this namespace. The API server is asked for over http, where options give the token."""
+def kubeconfig(wire: Wire) -> KubeconfigFor:
+    """Makes a kubeconfig whose context has this namespace. Over plain HTTP, the token comes from an option."""
 
     def make(namespace: str) -> dict[str, Any]:
         return {
@@ -39,12 +40,12 @@ def kubeconfig(wire: Wire) -> Callable[[str], dict[str, Any]]:
 
 
 @pytest.fixture
-def login(kubeconfig: Callable[[str], dict[str, Any]], namespace: str) -> dict[str, Any]:
+def login(kubeconfig: KubeconfigFor, namespace: str) -> dict[str, Any]:
     return {"kubeconfig": kubeconfig(namespace), "api_key": ADMIN}
 
 
-def test_a_volume_is_made_changed_and_deleted_in_the_contexts_namespace(
-    wire, connection: Connection, login, namespace
+def test_volume_is_created_changed_and_deleted_in_the_namespace_of_the_context(
+    wire: Wire, connection: Connection, login: dict[str, Any], namespace: str
 ) -> None:
     options = {**login, "name": "disk", "wait": False}
     made = run_module("data_volume", {**options, **BLANK})
@@ -56,7 +57,9 @@ def test_a_volume_is_made_changed_and_deleted_in_the_contexts_namespace(
     assert connection.get(DATA_VOLUME, "disk", namespace) is None
 
 
-def test_what_names_a_namespace_is_there(connection: Connection, login, kubeconfig, namespace) -> None:
+def test_option_namespace_overrides_the_context(
+    connection: Connection, login: dict[str, Any], kubeconfig: KubeconfigFor, namespace: str
+) -> None:
     elsewhere = {**login, "kubeconfig": kubeconfig("never")}
     made = run_module(
         "data_volume", {**elsewhere, "namespace": namespace, "data_volumes": [{"name": "a", **BLANK}], "wait": False}
@@ -73,7 +76,7 @@ def test_what_names_a_namespace_is_there(connection: Connection, login, kubeconf
     assert [volume["namespace"] for volume in mixed.result["data_volumes"]] == [namespace] * 2 and mixed.warnings == []
 
 
-def test_where_a_volume_is_shows_that_it_is_listed_twice_or_its_own_source(wire, login, namespace) -> None:
+def test_default_namespace_counts_in_checks_of_names(wire: Wire, login: dict[str, Any], namespace: str) -> None:
     twice = run_module(
         "data_volume",
         {**login, "data_volumes": [{"name": "a", **BLANK}, {"name": "a", "namespace": namespace, **BLANK}]},
@@ -84,7 +87,9 @@ def test_where_a_volume_is_shows_that_it_is_listed_twice_or_its_own_source(wire,
     assert wire.requests == []
 
 
-def test_a_namespace_that_no_namespace_can_have_is_refused(wire, login, kubeconfig) -> None:
+def test_invalid_namespace_of_a_context_is_refused(
+    wire: Wire, login: dict[str, Any], kubeconfig: KubeconfigFor
+) -> None:
     ran = run_module("data_volume", {**login, "kubeconfig": kubeconfig("Not_A/Name"), "name": "a", **BLANK})
     assert (
         ran.result["msg"].startswith("The kubeconfig's context has the namespace 'Not_A/Name', which contains ")
@@ -92,13 +97,21 @@ def test_a_namespace_that_no_namespace_can_have_is_refused(wire, login, kubeconf
     )
 
 
-def test_all_namespaces_stay_all_namespaces(wire, connection: Connection, login, kubeconfig, namespace) -> None:
+def test_info_lists_all_namespaces_by_default(
+    wire: Wire,
+    connection: Connection,
+    login: dict[str, Any],
+    kubeconfig: KubeconfigFor,
+    namespace: str,
+) -> None:
     run_module("data_volume", {**login, "name": "disk", **BLANK, "wait": False})
     found = run_module("data_volume_info", {**login, "kubeconfig": kubeconfig("never")}).result["data_volumes"]
     assert (namespace, "disk") in [(volume["namespace"], volume["name"]) for volume in found]
 
 
-def test_an_upload_and_a_planned_source_are_in_the_contexts_namespace(login, namespace, tmp_path: Path) -> None:
+def test_upload_and_planned_source_are_in_the_namespace_of_the_context(
+    login: dict[str, Any], namespace: str, tmp_path: Path
+) -> None:
     image = tmp_path / "disk.img"
     image.write_bytes(bytes(1 << 20))
     upload = run_module("volume_upload", {**login, "name": "image", "path": str(image)}, check=True)
@@ -108,19 +121,24 @@ def test_an_upload_and_a_planned_source_are_in_the_contexts_namespace(login, nam
     assert planned.result.get("changed") and planned.result["namespace"] == namespace, planned.result
 
 
-def test_the_lookup_predicts_a_clone_where_the_module_makes_it(login, namespace) -> None:
+def test_lookup_uses_the_namespace_of_the_context(login: dict[str, Any], namespace: str) -> None:
     (answer,) = look_up(login, [{"name": "clone", "source": {"pvc": {"name": "image"}}, "storage": {"size": "1Gi"}}])
     assert (answer["namespace"], answer["name"]) == (namespace, "clone")
 
 
 @pytest.mark.parametrize("given", ["", "given"])
-def test_role_and_report_say_where_the_volumes_are(
-    connection: Connection, login, kubeconfig, namespace, tmp_path: Path, given: str
+def test_report_shows_the_namespace_of_the_context(
+    connection: Connection,
+    login: dict[str, Any],
+    kubeconfig: KubeconfigFor,
+    namespace: str,
+    tmp_path: Path,
+    given: str,
 ) -> None:
-    config, book = tmp_path / "config", tmp_path / "play.yml"
+    config = tmp_path / "config"
     config.write_text(yaml.safe_dump(kubeconfig("never" if given else namespace)))
     roles = [{"ansible.builtin.import_role": {"name": f"kubevirt.cdi.{role}"}} for role in ("volumes", "report")]
-    book.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": roles}]))
+
     variables = {
         "cdi_kubeconfig": str(config),
         "cdi_api_key": ADMIN,
@@ -129,7 +147,7 @@ def test_role_and_report_say_where_the_volumes_are(
         "cdi_volumes_wait": False,
         "cdi_report_json": str(tmp_path / "report.json"),
     }
-    played = play(book, variables=variables)
+    played = play(write_play(tmp_path, roles), variables=variables)
     assert played.code == 0, played.output
     assert connection.get(DATA_VOLUME, "disk", namespace)
     (volume,) = json.loads((tmp_path / "report.json").read_text())["volumes"]

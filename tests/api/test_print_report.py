@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report is printed as lines of text, whatever runs the playbook: at a terminal, in a pipe, and under ansible-runner, as AWX does."""
+"""Action print_report prints lines of text: at a terminal, in a pipe, and with ansible-runner, as AWX does."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report import build
 from ansible_collections.kubevirt.cdi.plugins.plugin_utils._report_view import lines
 
+from tests.playing import write_play
 from tests.report_facts import facts, found, ill
 
 REPORT = build(
@@ -30,12 +31,9 @@ REPORT = build(
 
 
 def project(tmp_path: Path, **options: Any) -> Path:
-    """A folder as ansible-runner takes it."""
+    """A folder for ansible-runner."""
     (tmp_path / "project").mkdir()
-    task = {"name": "Print", "kubevirt.cdi.print_report": {"report": REPORT, **options}}
-    (tmp_path / "project" / "play.yml").write_text(
-        json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}])
-    )
+    write_play(tmp_path / "project", [{"name": "Print", "kubevirt.cdi.print_report": {"report": REPORT, **options}}])
     return tmp_path
 
 
@@ -45,28 +43,28 @@ def run(command: list[str], **variables: str) -> str:
     return ended.stdout
 
 
-def as_a_block(text: str, expected: list[str]) -> bool:
-    """Whether these lines follow each other in a text, as they are but for their colors."""
+def has_block(text: str, expected: list[str]) -> bool:
+    """Whether a text contains these lines one after the other, apart from colors."""
     plain = re.sub("\x1b\\[[0-9;]*m", "", text.replace("\r", ""))
     return "\n".join(expected) in "\n".join(line.rstrip() for line in plain.splitlines())
 
 
 @pytest.mark.parametrize("result_format", ["json", "yaml"])
-def test_the_lines_are_printed_as_they_are(tmp_path: Path, result_format: str) -> None:
+def test_lines_are_printed_verbatim(tmp_path: Path, result_format: str) -> None:
     book = project(tmp_path) / "project" / "play.yml"
     output = run(["ansible-playbook", str(book)], ANSIBLE_CALLBACK_RESULT_FORMAT=result_format)
-    assert as_a_block(output, lines(REPORT)), output
+    assert has_block(output, lines(REPORT)), output
 
 
 def test_ansible_runner_prints_the_same_lines(tmp_path: Path) -> None:
     folder = project(tmp_path, remarks=["The report is also in /tmp/x"])
     output = run([sys.executable, "-m", "ansible_runner", "run", "--playbook", "play.yml", str(folder)])
-    assert as_a_block(output, [*lines(REPORT), "The report is also in /tmp/x"]), output
+    assert has_block(output, [*lines(REPORT), "The report is also in /tmp/x"]), output
     events = [json.loads(path.read_text()) for path in folder.glob("artifacts/*/job_events/*.json")]
-    assert any("images/broken" in event["stdout"] for event in events), "AWX shows what events carry"
+    assert any("images/broken" in event["stdout"] for event in events), "AWX shows the output of events"
 
 
-def test_what_failed_is_red_where_colors_are_shown(tmp_path: Path) -> None:
+def test_failures_are_red(tmp_path: Path) -> None:
     book = project(tmp_path) / "project" / "play.yml"
     output = run(["ansible-playbook", str(book)], ANSIBLE_FORCE_COLOR="1", ANSIBLE_COLOR_ERROR="red")
     red = [line for line in output.splitlines() if line.startswith("\x1b[0;31m")]
@@ -74,7 +72,7 @@ def test_what_failed_is_red_where_colors_are_shown(tmp_path: Path) -> None:
     assert not any("images/golden" in line for line in red)
 
 
-def test_what_is_no_report_is_refused(tmp_path: Path) -> None:
+def test_invalid_report_is_refused(tmp_path: Path) -> None:
     book = project(tmp_path) / "project" / "play.yml"
     book.write_text(book.read_text().replace('"steps"', '"stps"'))
     ended = subprocess.run(["ansible-playbook", str(book)], capture_output=True, text=True, check=False)

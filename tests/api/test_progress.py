@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
 from tests.api.conftest import ADMIN
@@ -52,11 +52,6 @@ class CallbackModule(CallbackBase):
     def v2_playbook_on_stats(self, stats):
         self._display.display(json.dumps({"failures": stats.summarize("localhost")["failures"]}))
 """
-
-
-@pytest.fixture
-def direct() -> Connection:
-    return connect({"kubeconfig": os.environ["KUBECONFIG"]})
 
 
 @pytest.fixture

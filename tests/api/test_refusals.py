@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, NotServed
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, Resource
 
+from tests.modules import RunModule
+from tests.wire import Wire
+
 VOLUME_ITEM = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
-VOLUME = {**VOLUME_ITEM, "wait": False}
+VOLUME: dict[str, Any] = {**VOLUME_ITEM, "wait": False}
 CLUSTER = {
     "server": os.environ["KUBEVIRT_CDI_TEST_SERVER"],
     "certificate-authority": os.environ["KUBEVIRT_CDI_TEST_CA"],
@@ -29,18 +33,18 @@ def _fails(ran) -> str:
     return message
 
 
-def test_a_wrong_token_is_told_and_never_printed(module, namespace) -> None:
+def test_a_wrong_token_is_told_and_never_printed(module: RunModule, namespace: str) -> None:
     ran = module("data_volume", token="a-wrong-token", namespace=namespace, **VOLUME)
     assert "HTTP 401" in _fails(ran) and "api_key" in ran.result["msg"]
     assert "a-wrong-token" not in ran.output
 
 
-def test_a_missing_right_is_named(module, namespace) -> None:
+def test_a_missing_right_is_named(module: RunModule, namespace: str) -> None:
     message = _fails(module("data_volume", token="test-limited-token", namespace=namespace, **VOLUME))
     assert 'grant the verb "get" on datavolumes.cdi.kubevirt.io' in message
 
 
-def test_a_conflict_names_manager_and_field(module, connection: Connection, namespace) -> None:
+def test_a_conflict_names_manager_and_field(module: RunModule, connection: Connection, namespace: str) -> None:
     module("data_volume", namespace=namespace, labels={"tier": "gold"}, **VOLUME)
     other = {"metadata": {"labels": {"tier": "silver"}}}
     path = f"{DATA_VOLUME.path(namespace, 'disk')}?fieldManager=argocd-controller"
@@ -54,35 +58,35 @@ def test_a_conflict_names_manager_and_field(module, connection: Connection, name
     ]
 
 
-def test_a_missing_namespace_is_told(module) -> None:
+def test_a_missing_namespace_is_told(module: RunModule) -> None:
     message = _fails(module("data_volume", namespace="nowhere", **VOLUME))
     assert message.endswith(
         "namespace 'nowhere' does not exist; create it first, correct its name, or set create_namespace=true."
     )
 
 
-def test_a_kind_that_is_not_served_says_what_to_install(connection) -> None:
+def test_a_kind_that_is_not_served_says_what_to_install(connection: Connection) -> None:
     unknown = Resource("forklift.cdi.kubevirt.io", "v9", "nothings", "Nothing", False)
     with pytest.raises(NotServed, match="install CDI first"):
         connection.get(unknown, "x")
 
 
-def test_without_cdi_its_object_is_asked_for(module) -> None:
+def test_without_cdi_its_object_is_asked_for(module: RunModule) -> None:
     assert "There is no CDI cdi; install CDI first" in _fails(module("cdi_config", preallocation=True))
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_busy_server_is_asked_again(wire, module, namespace, status) -> None:
+def test_a_busy_server_is_asked_again(wire: Wire, module: RunModule, namespace: str, status: int) -> None:
     wire.faults.append((status, {"Retry-After": "0"}, b"{}"))
     assert module("data_volume", namespace=namespace, **VOLUME).result["changed"]
 
 
-def test_a_cut_connection_is_tried_again(wire, module, namespace) -> None:
+def test_a_cut_connection_is_tried_again(wire: Wire, module: RunModule, namespace: str) -> None:
     wire.faults.append((0, {}, b""))
     assert module("data_volume", namespace=namespace, **VOLUME).result["changed"]
 
 
-def test_a_server_that_stays_broken_ends_in_one_sentence(wire, connection) -> None:
+def test_a_server_that_stays_broken_ends_in_one_sentence(wire: Wire, connection: Connection) -> None:
     status = {"kind": "Status", "reason": "InternalError", "message": "etcd is away"}
     wire.faults += [(500, {"Retry-After": "0"}, json.dumps(status).encode())] * 5
     with pytest.raises(ApiError, match=r"^Cannot get CDI cdi: etcd is away \(HTTP 500\)\.$"):
@@ -90,7 +94,7 @@ def test_a_server_that_stays_broken_ends_in_one_sentence(wire, connection) -> No
     assert len(wire.requests) == 5
 
 
-def test_what_is_broken_and_not_busy_is_told_at_once(wire, connection) -> None:
+def test_what_is_broken_and_not_busy_is_told_at_once(wire: Wire, connection: Connection) -> None:
     status = {"kind": "Status", "reason": "InternalError", "message": 'failed calling webhook "x"'}
     wire.faults.append((500, {}, json.dumps(status).encode()))
     with pytest.raises(ApiError, match="see that CDI's API server runs"):
@@ -129,13 +133,13 @@ TASKS: dict[str, tuple[str, dict]] = {
         *((task, refusal) for task in TASKS for refusal in ("403", "404")),
     ],
 )
-def test_each_refusal_is_one_sentence(wire, module, namespace, task, refusal) -> None:
+def test_each_refusal_is_one_sentence(wire: Wire, module: RunModule, namespace: str, task, refusal) -> None:
     name, options = TASKS.get(task, ("data_volume", VOLUME))
     fault, told = REFUSALS[refusal]
     wire.faults += [fault] * (1 if refusal == "404" else 5)
     # An API server says by its discovery, not by a 404, that it does not serve a kind.
     wire.answers = {"/apis": NO_GROUPS} if refusal == "404" else {}
-    where = {} if name == "storage_profile" else {"namespace": namespace}
+    where: dict[str, Any] = {} if name == "storage_profile" else {"namespace": namespace}
     ran = module(name, **where, **options)
     if (name, refusal) == ("data_volume_info", "404"):
         assert ran.result["data_volumes"] == []
@@ -144,13 +148,13 @@ def test_each_refusal_is_one_sentence(wire, module, namespace, task, refusal) ->
     assert told in message and message.startswith("Cannot ") and message.count(". ") == 0, message
 
 
-def test_a_connection_that_is_always_cut_names_the_address(wire, module, namespace) -> None:
+def test_a_connection_that_is_always_cut_names_the_address(wire: Wire, module: RunModule, namespace: str) -> None:
     wire.faults += [(0, {}, b"")] * 5
     message = _fails(module("data_volume", namespace=namespace, **VOLUME))
     assert f"no answer from the Kubernetes API at {wire.url}" in message and message.startswith("Cannot get DataVolume")
 
 
-def test_a_refused_namespace_does_not_hide_the_others(wire, module, namespace) -> None:
+def test_a_refused_namespace_does_not_hide_the_others(wire: Wire, module: RunModule, namespace: str) -> None:
     # Namespaces are read in their order.
     wire.faults.append(_status(403, "Forbidden", FORBIDDEN))
     volumes = [{**VOLUME_ITEM, "namespace": "a"}, {**VOLUME_ITEM, "namespace": namespace}]
@@ -159,17 +163,17 @@ def test_a_refused_namespace_does_not_hide_the_others(wire, module, namespace) -
     assert "cannot get resource" in result["data_volumes"][0]["error"]
 
 
-def test_nobody_there_names_the_address(module) -> None:
+def test_nobody_there_names_the_address(module: RunModule) -> None:
     ran = module("cdi_info", host="http://127.0.0.1:9")
     assert "no answer from the Kubernetes API at http://127.0.0.1:9" in _fails(ran)
 
 
-def test_a_kubeconfig_that_is_missing_is_named(module) -> None:
+def test_a_kubeconfig_that_is_missing_is_named(module: RunModule) -> None:
     ran = module("cdi_info", host=None, kubeconfig="/nonexistent/config", token="")
     assert "/nonexistent/config" in _fails(ran)
 
 
-def test_a_secret_in_a_kubeconfig_is_never_printed(module) -> None:
+def test_a_secret_in_a_kubeconfig_is_never_printed(module: RunModule) -> None:
     user = {"name": "u", "user": {"token": "very-secret-token"}}
     kubeconfig = {
         "apiVersion": "v1",

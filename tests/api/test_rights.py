@@ -17,6 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, NAMESPACE, Resource
 
 from tests.api.conftest import ADMIN
+from tests.modules import RunModule
 from tests.playing import play
 from tests.runner.tree import ROOT
 from tests.wire import Wire
@@ -86,7 +87,9 @@ def run(wire: Wire, book: str, environment: dict[str, str], **variables: Any) ->
 
 
 @pytest.mark.parametrize("whole", [True, False], ids=["with the optional part", "with a Role alone"])
-def test_a_tenant_declares_clones_grows_and_deletes_volumes_and_reports(wire, applied, no_cdi, whole) -> None:
+def test_a_tenant_declares_clones_grows_and_deletes_volumes_and_reports(
+    wire: Wire, applied: Any, no_cdi: Connection, whole: bool
+) -> None:
     team = applied("tenant", only=() if whole else ("ServiceAccount", "Role", "RoleBinding"))
     me = acting_as(wire, team, "cdi-tenant")
     volumes = [
@@ -102,7 +105,7 @@ def test_a_tenant_declares_clones_grows_and_deletes_volumes_and_reports(wire, ap
     assert "changed=0 " in run(wire, "kubevirt.cdi.report", me, cdi_report_namespaces=[team])
 
 
-def test_a_tenant_is_told_what_lacks_for_all_namespaces(wire, applied) -> None:
+def test_a_tenant_is_told_what_lacks_for_all_namespaces(wire: Wire, applied: Any) -> None:
     team = applied("tenant", only=("ServiceAccount", "Role", "RoleBinding"))
     played = play("kubevirt.cdi.report", environment=acting_as(wire, team, "cdi-tenant"))
     assert played.code == 2 and 'grant the verb "list" on datavolumes.cdi.kubevirt.io' in played.output.replace(
@@ -110,7 +113,9 @@ def test_a_tenant_is_told_what_lacks_for_all_namespaces(wire, applied) -> None:
     ), played.output
 
 
-def test_cdi_info_names_what_a_user_may_not_read(wire, module, no_cdi, applied) -> None:
+def test_cdi_info_names_what_a_user_may_not_read(
+    wire: Wire, module: RunModule, no_cdi: Connection, applied: Any
+) -> None:
     team = applied("tenant", only=("ServiceAccount", "Role", "RoleBinding"))
     me = acting_as(wire, team, "cdi-tenant")
     told = module(
@@ -121,10 +126,12 @@ def test_cdi_info_names_what_a_user_may_not_read(wire, module, no_cdi, applied) 
     assert told["host"] == wire.url
 
 
-def test_an_administrator_installs_configures_and_removes_cdi(wire, module, applied, no_cdi, tmp_path: Path) -> None:
+def test_an_administrator_installs_configures_and_removes_cdi(
+    wire: Wire, module: RunModule, applied: Any, no_cdi: Connection, tmp_path: Path
+) -> None:
     team = applied("administrator")
     me = acting_as(wire, team, "cdi-administrator")
-    options = {
+    options: dict[str, Any] = {
         "impersonate_user": me["K8S_AUTH_IMPERSONATE_USER"],
         "impersonate_groups": me["K8S_AUTH_IMPERSONATE_GROUPS"].split(","),
     }
@@ -144,7 +151,7 @@ def test_an_administrator_installs_configures_and_removes_cdi(wire, module, appl
     assert removed["changed"] and "Namespace cdi" in removed["changed_objects"], removed
 
 
-def test_an_uploader_may_look_make_and_ask_for_a_token(wire, connection: Connection, applied) -> None:
+def test_an_uploader_may_look_make_and_ask_for_a_token(wire: Wire, connection: Connection, applied: Any) -> None:
     """There is no upload API here; how far an upload gets without one is told by what it is refused."""
     team = applied("uploader", only=("ServiceAccount", "Role", "RoleBinding"))
     me = acting_as(wire, team, "cdi-uploader")

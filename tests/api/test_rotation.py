@@ -16,20 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
+from tests.api.conftest import SetStatus
 from tests.cluster.runtime.certificates import Authority
 from tests.modules import Ran, run_module
 from tests.rotation import KINDS, SECOND, Rotation, rotating
 from tests.wire import Wire, counting_proxy
 
 BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
-
-
-@pytest.fixture
-def direct() -> Connection:
-    return connect({"kubeconfig": os.environ["KUBECONFIG"]})
 
 
 @pytest.fixture
@@ -79,7 +75,14 @@ def _assert_went_on(wire: Wire, rotation: Rotation, ran: Ran) -> None:
     assert not [token for token in rotation.tokens.values() if token in ran.output]
 
 
-def test_a_wait_goes_on(tls_wire: Wire, rotation: Rotation, run, reach, connection: Connection, namespace: str) -> None:
+def test_a_wait_goes_on(
+    tls_wire: Wire,
+    rotation: Rotation,
+    run: Callable[..., Ran],
+    set_status: SetStatus,
+    connection: Connection,
+    namespace: str,
+) -> None:
     """Each watch ends at once, as proxies end them, so that there are requests to reject."""
     tls_wire.trouble = lambda method, path: "over" if "watch=true" in path else ""
     ended: list[Ran] = []
@@ -94,17 +97,19 @@ def test_a_wait_goes_on(tls_wire: Wire, rotation: Rotation, run, reach, connecti
     percent = 0
     while rotating.is_alive() or rotation.tokens[SECOND] not in {each[3] for each in tls_wire.answered}:
         percent += 1
-        reach(namespace, "disk", "ImportInProgress", progress=f"{percent}%")
+        set_status(namespace, "disk", "ImportInProgress", progress=f"{percent}%")
         assert task.is_alive(), ended
         time.sleep(0.5)
-    reach(namespace, "disk")
+    set_status(namespace, "disk")
     task.join()
     _assert_went_on(tls_wire, rotation, ended[0])
     assert ended[0].result["phase"] == "Succeeded"
     assert len([each for each in tls_wire.answered if each[2] == 401]) <= 1
 
 
-def test_a_batch_goes_on(tls_wire: Wire, rotation: Rotation, run, direct: Connection, namespace: str) -> None:
+def test_a_batch_goes_on(
+    tls_wire: Wire, rotation: Rotation, run: Callable[..., Ran], direct: Connection, namespace: str
+) -> None:
     """Everybody waits at the twentieth write until the first token is rejected, as in a batch that takes long."""
     turn, rotated = threading.Lock(), threading.Event()
 

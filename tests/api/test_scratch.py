@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI_CONFIG, STORAGE_PROFILE
 from kubernetes import client
 
-from tests.modules import official_client
+from tests.modules import RunModule, official_client
+from tests.wire import Wire
 
 HTTP = {"http": {"url": "http://images.example.com/disk.qcow2"}}
 
 
 @pytest.fixture
-def configured(wire, connection) -> Iterator[None]:
+def configured(wire: Wire, connection: Connection) -> Iterator[None]:
     """A CDIConfig as CDI leaves it after a misspelt class, and a class that can only do Block."""
     config = {
         "apiVersion": CDI_CONFIG.api_version,
@@ -51,11 +53,13 @@ def _volumes(count: int) -> list[dict]:
     ]
 
 
-def _asked(wire) -> list[str]:
+def _asked(wire: Wire) -> list[str]:
     return [path.partition("?")[0].rpartition("/")[2] for method, path in wire.requests if method == "GET"]
 
 
-def test_what_will_keep_a_volume_from_its_scratch_space_is_warned_of_once(wire, module, namespace, configured) -> None:
+def test_what_will_keep_a_volume_from_its_scratch_space_is_warned_of_once(
+    wire: Wire, module: RunModule, namespace: str, configured: None
+) -> None:
     ran = module("data_volume", namespace=namespace, data_volumes=_volumes(5), wait=False)
     warnings = [text for text in ran.warnings if "scratch" in text]
     assert len(warnings) == 2 and all(f"DataVolume {namespace}/disk-0 needs scratch space" in text for text in warnings)
@@ -73,7 +77,7 @@ def test_what_will_keep_a_volume_from_its_scratch_space_is_warned_of_once(wire, 
     assert not again.result["changed"] and again.warnings == []
 
 
-def test_check_mode_predicts_the_scratch_claim(wire, module, namespace, configured) -> None:
+def test_check_mode_predicts_the_scratch_claim(wire: Wire, module: RunModule, namespace: str, configured: None) -> None:
     result = module("data_volume", check=True, namespace=namespace, data_volumes=_volumes(1)).result
     scratch = result["data_volumes"][0]["scratch"]
     assert (scratch["needed"], scratch["storage_class_name"], scratch["size"]) == (True, "block-only", "1086Mi")
@@ -84,7 +88,9 @@ def test_check_mode_predicts_the_scratch_claim(wire, module, namespace, configur
 _WRONG = ["events", "pods", "deployments"]
 
 
-def test_info_predicts_for_any_number_of_volumes_by_nine_requests(wire, module, namespace, configured) -> None:
+def test_info_predicts_for_any_number_of_volumes_by_nine_requests(
+    wire: Wire, module: RunModule, namespace: str, configured: None
+) -> None:
     module("data_volume", namespace=namespace, data_volumes=_volumes(5), wait=False)
     wire.requests.clear()
     told = module("data_volume_info", namespace=namespace).result["data_volumes"]
@@ -94,7 +100,7 @@ def test_info_predicts_for_any_number_of_volumes_by_nine_requests(wire, module, 
     assert [item["scratch"]["observed"] for item in told] == [None] * 5
 
 
-def test_without_cdis_configuration_the_rule_is_told(wire, module, namespace) -> None:
+def test_without_cdis_configuration_the_rule_is_told(wire: Wire, module: RunModule, namespace: str) -> None:
     module("data_volume", namespace=namespace, data_volumes=_volumes(1), wait=False)
     wire.requests.clear()
     (told,) = module("data_volume_info", namespace=namespace).result["data_volumes"]

@@ -14,9 +14,11 @@ from typing import Any
 from urllib.parse import quote
 
 import yaml
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
 from tests.api.conftest import ADMIN
+from tests.wire import Wire
 
 HEADERS = ("first-header-secret", "second-header-secret")
 CLONE_TOKEN, WRONG_TOKEN = "clone-token-secret", "wrong-token-secret"
@@ -44,11 +46,13 @@ def _kubeconfig(server: str, token: str, **user: Any) -> dict[str, Any]:
     }
 
 
-def test_no_secret_is_printed_at_any_verbosity(wire, connection, namespace, tmp_path: Path) -> None:
-    login = {"host": wire.url, "api_key": ADMIN}
+def test_no_secret_is_printed_at_any_verbosity(
+    wire: Wire, connection: Connection, namespace: str, tmp_path: Path
+) -> None:
+    login: dict[str, Any] = {"host": wire.url, "api_key": ADMIN}
     server = os.environ["KUBEVIRT_CDI_TEST_SERVER"]
-    by_kubeconfig = {"kubeconfig": _kubeconfig(server, ADMIN)}
-    failing = {"ignore_errors": True}
+    by_kubeconfig: dict[str, Any] = {"kubeconfig": _kubeconfig(server, ADMIN)}
+    failing: dict[str, Any] = {"ignore_errors": True}
     variables = [{"name": "PIN_OF_THE_PLUGIN", "value": IN_PLUGIN[1]}]
     arguments = ["-c", 'echo "$0 $1 $PIN_OF_THE_PLUGIN" >&2; false', "--password", IN_PLUGIN[0]]
     plugin = {
@@ -109,7 +113,7 @@ def test_no_secret_is_printed_at_any_verbosity(wire, connection, namespace, tmp_
 PASSWORDS = ("p@ss/w0rd-secret?", "S3c/ret-Pw")
 
 
-def test_no_password_with_odd_characters_is_printed_in_any_spelling(wire, namespace, tmp_path: Path) -> None:
+def test_no_password_with_odd_characters_is_printed_in_any_spelling(wire: Wire, namespace: str, tmp_path: Path) -> None:
     login = {"host": wire.url, "api_key": ADMIN}
     encoded = base64.b64encode(yaml.safe_dump(_kubeconfig(wire.url, "encoded-token-secret")).encode()).decode()
     misspelt = tmp_path / "misspelt"

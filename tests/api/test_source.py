@@ -15,6 +15,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, SECRET
 
 from tests.image_server import MIB, Server, qcow2, serving
+from tests.modules import RunModule
+from tests.wire import Wire
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def _import(url: str, **options: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("check", [True, False])
 def test_the_image_tells_format_and_size(
-    wire, module, connection: Connection, namespace: str, images: Server, check: bool
+    wire: Wire, module: RunModule, connection: Connection, namespace: str, images: Server, check: bool
 ) -> None:
     result = module("data_volume", namespace=namespace, check=check, **_import(f"{images.url}/disk.qcow2")).result
     assert result["changed"], result.get("msg")
@@ -52,7 +54,9 @@ def test_the_image_tells_format_and_size(
     assert (connection.get(DATA_VOLUME, "disk", namespace) is None) == check
 
 
-def test_an_unchanged_volume_costs_one_get_and_no_look(wire, module, namespace: str, images: Server) -> None:
+def test_an_unchanged_volume_costs_one_get_and_no_look(
+    wire: Wire, module: RunModule, namespace: str, images: Server
+) -> None:
     module("data_volume", namespace=namespace, **_import(f"{images.url}/disk.qcow2"))
     wire.requests.clear()
     images.seen.clear()
@@ -61,7 +65,7 @@ def test_an_unchanged_volume_costs_one_get_and_no_look(wire, module, namespace: 
     assert [method for method, _path in wire.requests] == ["GET"] and images.seen == []
 
 
-def test_twenty_volumes_of_one_image_look_once(module, namespace: str, images: Server) -> None:
+def test_twenty_volumes_of_one_image_look_once(module: RunModule, namespace: str, images: Server) -> None:
     volumes = [{**_import(f"{images.url}/disk.qcow2"), "name": f"disk-{number}"} for number in range(20)]
     for each in volumes:
         del each["wait"]
@@ -91,7 +95,14 @@ def test_twenty_volumes_of_one_image_look_once(module, namespace: str, images: S
     ],
 )
 def test_an_image_that_cdi_could_not_import_is_refused(
-    wire, module, namespace: str, images: Server, check: bool, path: str, options: dict[str, Any], words: list[str]
+    wire: Wire,
+    module: RunModule,
+    namespace: str,
+    images: Server,
+    check: bool,
+    path: str,
+    options: dict[str, Any],
+    words: list[str],
 ) -> None:
     result = module("data_volume", namespace=namespace, check=check, **_import(images.url + path, **options)).result
     assert result["failed"] and wire.writes() == [] and not result.get("changed")
@@ -101,7 +112,7 @@ def test_an_image_that_cdi_could_not_import_is_refused(
 
 @pytest.mark.parametrize("mode", ["auto", "always", "never"])
 def test_what_this_host_does_not_reach_is_an_obstacle_only_on_request(
-    module, connection: Connection, namespace: str, mode: str
+    module: RunModule, connection: Connection, namespace: str, mode: str
 ) -> None:
     result = module(
         "data_volume",
@@ -124,7 +135,7 @@ def test_what_this_host_does_not_reach_is_an_obstacle_only_on_request(
 
 
 def test_credentials_come_from_the_secret_and_are_not_shown(
-    module, connection: Connection, namespace: str, images: Server
+    module: RunModule, connection: Connection, namespace: str, images: Server
 ) -> None:
     images.password = "user:hunter2-hunter2"
     refused = module("data_volume", namespace=namespace, **_import(f"{images.url}/disk.qcow2")).result
@@ -139,7 +150,9 @@ def test_credentials_come_from_the_secret_and_are_not_shown(
     assert ran.result["changed"] and ran.result["source_image"]["format"] == "qcow2" and "hunter2" not in ran.output
 
 
-def test_a_volume_that_is_made_anew_gets_the_size_of_the_image_of_now(module, namespace: str, images: Server) -> None:
+def test_a_volume_that_is_made_anew_gets_the_size_of_the_image_of_now(
+    module: RunModule, namespace: str, images: Server
+) -> None:
     images.files["/larger.qcow2"] = qcow2(128 * MIB)
     module("data_volume", namespace=namespace, **_import(f"{images.url}/disk.qcow2"))
     result = module("data_volume", namespace=namespace, **_import(f"{images.url}/larger.qcow2")).result

@@ -10,14 +10,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, SECRET
+
+from tests.api.conftest import SetStatus, fetch
+from tests.modules import RunModule
+from tests.wire import Wire
 
 VDDK = {"url": "https://v", "uuid": "u", "backing_file": "b", "thumbprint": "t", "secret_ref": "s"}
 FIRST, SECOND = {"previous": "", "current": "one"}, {"previous": "one", "current": "two"}
 
 
 @pytest.fixture(autouse=True)
-def credentials(connection, namespace) -> Iterator[None]:
+def credentials(connection: Connection, namespace: str) -> Iterator[None]:
     """The Secret without which no import is declared."""
     connection.create(SECRET, {"metadata": {"name": "s"}}, namespace, dry_run=False)
     yield
@@ -33,10 +38,12 @@ def staged(namespace: str, *stages: dict[str, str], final: bool | None = None, *
     return {"name": "disk", "namespace": namespace, **asked, **options}
 
 
-def test_further_stages_are_an_update(wire, connection, module, namespace, reach) -> None:
+def test_further_stages_are_an_update(
+    wire: Wire, connection: Connection, module: RunModule, namespace: str, set_status: SetStatus
+) -> None:
     assert module("data_volume", **staged(namespace, FIRST, final=False, wait=False)).result["changed"]
-    reach(namespace, "disk", "Paused")
-    uid = connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"]
+    set_status(namespace, "disk", "Paused")
+    uid = fetch(connection, DATA_VOLUME, "disk", namespace)["metadata"]["uid"]
     for stages, final in (((FIRST, SECOND), False), ((FIRST, SECOND), True), ((SECOND,), None)):
         asked = staged(namespace, *stages, final=final, wait=False)
         predicted = module("data_volume", check=True, **asked).result
@@ -53,16 +60,20 @@ def test_further_stages_are_an_update(wire, connection, module, namespace, reach
         assert [method for method, _path in wire.requests] == ["GET"]
 
 
-def test_paused_is_where_an_import_gets_before_its_last_stage(module, namespace, reach) -> None:
+def test_paused_is_where_an_import_gets_before_its_last_stage(
+    module: RunModule, namespace: str, set_status: SetStatus
+) -> None:
     module("data_volume", **staged(namespace, FIRST, wait=False))
-    reach(namespace, "disk", "Paused")
+    set_status(namespace, "disk", "Paused")
     paused = module("data_volume", **staged(namespace, FIRST, final=False, wait_timeout=20)).result
     assert not paused.get("failed") and paused["phase"] == "Paused" and paused["diagnosis"] is None
     last = module("data_volume", **staged(namespace, FIRST, final=True, wait_timeout=2)).result
     assert last["failed"] and last["changed"]
 
 
-def test_the_pause_of_an_earlier_stage_is_not_that_of_the_next(module, namespace, reach) -> None:
+def test_the_pause_of_an_earlier_stage_is_not_that_of_the_next(
+    module: RunModule, namespace: str, set_status: SetStatus
+) -> None:
     def running(status: str, moment: int) -> dict[str, Any]:
         return {
             "conditions": [
@@ -71,11 +82,11 @@ def test_the_pause_of_an_earlier_stage_is_not_that_of_the_next(module, namespace
         }
 
     module("data_volume", **staged(namespace, FIRST, wait=False))
-    reach(namespace, "disk", "Paused", **running("False", 1))
+    set_status(namespace, "disk", "Paused", **running("False", 1))
     late = module("data_volume", **staged(namespace, FIRST, SECOND, wait_timeout=2)).result
     assert late["failed"] and late["changed"] and late["phase"] == "Paused"
     third = {"previous": "two", "current": "three"}
-    later = threading.Timer(2, lambda: reach(namespace, "disk", "Paused", **running("False", 9)))
+    later = threading.Timer(2, lambda: set_status(namespace, "disk", "Paused", **running("False", 9)))
     later.start()
     done = module("data_volume", **staged(namespace, FIRST, SECOND, third, wait_timeout=60)).result
     later.join()

@@ -12,17 +12,20 @@ from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import client as _connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import STORAGE_CLASS, STORAGE_PROFILE
 from kubernetes import client
 
-from tests.modules import official_client, run_module
+from tests.api.conftest import fetch
+from tests.modules import RunModule, official_client, run_module
+from tests.wire import Wire
 
 SETS = [{"access_modes": ["ReadWriteOnce"], "volume_mode": "Filesystem"}]
 STATUS = {"claimPropertySets": [{"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem"}]}
 
 
 @pytest.fixture
-def profile(wire, connection, namespace) -> Iterator[str]:
+def profile(wire: Wire, connection: Connection, namespace: str) -> Iterator[str]:
     """A class of the test's own with its empty profile, as CDI makes it."""
     _make(connection, namespace)
     wire.requests.clear()
@@ -31,20 +34,22 @@ def profile(wire, connection, namespace) -> Iterator[str]:
         connection.delete(resource, namespace, dry_run=False)
 
 
-def _make(connection, name: str) -> None:
+def _make(connection: Connection, name: str) -> None:
     for resource, fields in ((STORAGE_CLASS, {"provisioner": "none.example.com"}), (STORAGE_PROFILE, {"spec": {}})):
         body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}, **fields}
         connection.create(resource, body, dry_run=False)
 
 
-def _in_effect(connection, name: str, status: dict[str, Any]) -> None:
+def _in_effect(connection: Connection, name: str, status: dict[str, Any]) -> None:
     """What CDI does."""
     kind = (STORAGE_PROFILE.group, STORAGE_PROFILE.version, STORAGE_PROFILE.plural, name)
     client.CustomObjectsApi(official_client()).patch_cluster_custom_object_status(*kind, {"status": status})
 
 
-def test_a_profile_that_is_in_effect_costs_one_get(wire, connection, module, profile) -> None:
-    asked = {"name": profile, "claim_property_sets": SETS}
+def test_a_profile_that_is_in_effect_costs_one_get(
+    wire: Wire, connection: Connection, module: RunModule, profile: str
+) -> None:
+    asked: dict[str, Any] = {"name": profile, "claim_property_sets": SETS}
     predicted = module("storage_profile", check=True, **asked).result
     assert wire.writes() == []
     _in_effect(connection, profile, STATUS)
@@ -55,13 +60,13 @@ def test_a_profile_that_is_in_effect_costs_one_get(wire, connection, module, pro
     assert [method for method, _path in wire.requests] == ["GET"]
 
 
-def test_what_is_no_longer_asked_for_goes(connection, module, profile) -> None:
+def test_what_is_no_longer_asked_for_goes(connection: Connection, module: RunModule, profile: str) -> None:
     module("storage_profile", name=profile, claim_property_sets=SETS, clone_strategy="copy", wait=False)
     module("storage_profile", name=profile, claim_property_sets=SETS, wait=False)
-    assert connection.get(STORAGE_PROFILE, profile)["spec"] == STATUS
+    assert fetch(connection, STORAGE_PROFILE, profile)["spec"] == STATUS
 
 
-def test_what_does_not_take_effect_is_told(profile) -> None:
+def test_what_does_not_take_effect_is_told(profile: str) -> None:
     # Not through the counting proxy, which would hold a watch's answer back.
     direct = {"kubeconfig": os.environ["KUBECONFIG"]}
     told = run_module(
@@ -77,12 +82,14 @@ def test_what_does_not_take_effect_is_told(profile) -> None:
         ({"claim_property_sets": [{"access_modes": [], "volume_mode": "Block"}]}, "a set without access_modes"),
     ],
 )
-def test_bad_input_ends_before_any_request(wire, module, options, named) -> None:
+def test_bad_input_ends_before_any_request(wire: Wire, module: RunModule, options: dict[str, Any], named: str) -> None:
     told = module("storage_profile", name="any", **options).result
     assert told["failed"] and named in told["msg"] and wire.requests == []
 
 
-def test_classes_that_do_not_exist_are_refused_before_anything_is_written(wire, module, profile) -> None:
+def test_classes_that_do_not_exist_are_refused_before_anything_is_written(
+    wire: Wire, module: RunModule, profile: str
+) -> None:
     told = module("storage_profile", name="no-such-class", clone_strategy="copy").result
     assert told["failed"] and "There is no StorageClass no-such-class" in told["msg"]
     assert re.search(f"use one of: .*{profile}", told["msg"])
@@ -92,7 +99,7 @@ def test_classes_that_do_not_exist_are_refused_before_anything_is_written(wire, 
 
 
 @pytest.fixture
-def profiles(wire, connection, namespace) -> Iterator[list[str]]:
+def profiles(wire: Wire, connection: Connection, namespace: str) -> Iterator[list[str]]:
     """Three classes with their empty profiles."""
     names = [f"{namespace}-{number}" for number in range(3)]
     for name in names:
@@ -104,8 +111,10 @@ def profiles(wire, connection, namespace) -> Iterator[list[str]]:
             connection.delete(resource, name, dry_run=False)
 
 
-def test_a_list_that_is_in_effect_costs_one_list(wire, connection, module, profiles) -> None:
-    asked = {"storage_profiles": [{"name": name, "claim_property_sets": SETS} for name in profiles]}
+def test_a_list_that_is_in_effect_costs_one_list(
+    wire: Wire, connection: Connection, module: RunModule, profiles: list[str]
+) -> None:
+    asked: dict[str, Any] = {"storage_profiles": [{"name": name, "claim_property_sets": SETS} for name in profiles]}
     predicted = module("storage_profile", check=True, **asked).result
     assert wire.writes() == [] and predicted["changed"]
     for name in profiles:
@@ -122,7 +131,7 @@ def test_a_list_that_is_in_effect_costs_one_list(wire, connection, module, profi
     assert not any(item["changed"] for item in again["storage_profiles"])
 
 
-def test_an_error_of_one_profile_hides_no_other(connection, module, profiles) -> None:
+def test_an_error_of_one_profile_hides_no_other(connection: Connection, module: RunModule, profiles: list[str]) -> None:
     items = [{"name": name, "clone_strategy": "copy"} for name in [profiles[0], "no-such-class", profiles[1]]]
     items.append({"name": profiles[2], "snapshot_class": "no-such-class"})
     told = module("storage_profile", storage_profiles=items, wait=False).result
@@ -130,10 +139,10 @@ def test_an_error_of_one_profile_hides_no_other(connection, module, profiles) ->
     assert "There is no StorageClass no-such-class" in told["msg"] and "snapshot_class is no-such-class" in told["msg"]
     assert [item["changed"] for item in told["storage_profiles"]] == [True, False, True, False]
     assert ["error" in item for item in told["storage_profiles"]] == [False, True, False, True]
-    assert connection.get(STORAGE_PROFILE, profiles[1])["spec"] == {"cloneStrategy": "copy"}
+    assert fetch(connection, STORAGE_PROFILE, profiles[1])["spec"] == {"cloneStrategy": "copy"}
 
 
-def test_several_profiles_that_do_not_take_effect_are_waited_for_together(profiles) -> None:
+def test_several_profiles_that_do_not_take_effect_are_waited_for_together(profiles: list[str]) -> None:
     direct = {"kubeconfig": os.environ["KUBECONFIG"]}
     items = [{"name": name, "clone_strategy": "copy"} for name in profiles]
     told = run_module("storage_profile", {**direct, "storage_profiles": items, "wait_timeout": 1}).result
@@ -145,7 +154,9 @@ EMPTY = {"claim_property_sets": [], "clone_strategy": "", "data_import_cron_sour
 
 
 @pytest.mark.parametrize("as_list", [False, True])
-def test_a_field_is_emptied_by_an_empty_value(wire, connection, module, profile, as_list) -> None:
+def test_a_field_is_emptied_by_an_empty_value(
+    wire: Wire, connection: Connection, module: RunModule, profile: str, as_list: bool
+) -> None:
     def run(options: dict[str, Any], **more: Any) -> dict[str, Any]:
         asked = {"name": profile, **options}
         return module("storage_profile", **({"storage_profiles": [asked]} if as_list else asked), **more).result
@@ -154,14 +165,14 @@ def test_a_field_is_emptied_by_an_empty_value(wire, connection, module, profile,
     predicted = run(EMPTY, check=True)
     real = run(EMPTY)
     assert real["changed"] and predicted["changed"] and predicted["diff"] == real["diff"]
-    assert connection.get(STORAGE_PROFILE, profile)["spec"] == {}
+    assert fetch(connection, STORAGE_PROFILE, profile)["spec"] == {}
     wire.requests.clear()
     again = run(EMPTY)
     assert not again["changed"] and len(wire.requests) == 1
 
 
 def test_what_another_manager_has_set_is_emptied_only_when_that_is_said(
-    wire, connection, module, profile, monkeypatch
+    wire: Wire, connection: Connection, module: RunModule, profile: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(_connection, "FIELD_MANAGER", "kubectl-edit")
@@ -172,7 +183,7 @@ def test_what_another_manager_has_set_is_emptied_only_when_that_is_said(
         told["failed"] and "clone_strategy from kubectl-edit" in told["msg"] and "force_conflicts=true" in told["msg"]
     )
     assert wire.writes() == []
-    forced = {
+    forced: dict[str, Any] = {
         "name": profile,
         "claim_property_sets": SETS,
         "clone_strategy": "",
@@ -182,10 +193,10 @@ def test_what_another_manager_has_set_is_emptied_only_when_that_is_said(
     predicted = module("storage_profile", check=True, **forced).result
     real = module("storage_profile", **forced).result
     assert predicted["changed"] and real["changed"] and predicted["diff"] == real["diff"]
-    assert connection.get(STORAGE_PROFILE, profile)["spec"] == STATUS
+    assert fetch(connection, STORAGE_PROFILE, profile)["spec"] == STATUS
     assert not module("storage_profile", **forced).result["changed"]
 
 
-def test_bad_values_of_an_item_are_refused_with_their_choices(wire, module) -> None:
+def test_bad_values_of_an_item_are_refused_with_their_choices(wire: Wire, module: RunModule) -> None:
     told = module("storage_profile", storage_profiles=[{"name": "any", "clone_strategy": "fast"}]).result
     assert told["failed"] and "copy, snapshot, csi-clone" in told["msg"] and wire.requests == []

@@ -11,13 +11,19 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
 )
 from kubernetes import client, config
+
+from tests.api.conftest import fetch
+from tests.modules import RunModule
+from tests.wire import Wire
 
 MIB = 1024 * 1024
 
@@ -30,7 +36,7 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def filled(connection, namespace) -> Callable[..., None]:
+def filled(connection: Connection, namespace: str) -> Callable[..., None]:
     """Makes a DataVolume as CDI leaves it after an upload of the file."""
     objects = client.CustomObjectsApi(config.new_client_from_config(os.environ["KUBECONFIG"]))
 
@@ -55,7 +61,9 @@ def filled(connection, namespace) -> Callable[..., None]:
     return fill
 
 
-def test_an_uploaded_file_costs_two_gets(wire, module, namespace, image, filled) -> None:
+def test_an_uploaded_file_costs_two_gets(
+    wire: Wire, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
+) -> None:
     filled("disk", image)
     wire.requests.clear()
     result = module("volume_upload", name="disk", namespace=namespace, path=str(image)).result
@@ -63,7 +71,9 @@ def test_an_uploaded_file_costs_two_gets(wire, module, namespace, image, filled)
     assert [method for method, _path in wire.requests] == ["GET", "GET"]
 
 
-def test_twenty_uploaded_files_cost_two_lists(wire, module, namespace, image, filled) -> None:
+def test_twenty_uploaded_files_cost_two_lists(
+    wire: Wire, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
+) -> None:
     names = [f"disk-{number}" for number in range(20)]
     for name in names:
         filled(name, image)
@@ -74,7 +84,7 @@ def test_twenty_uploaded_files_cost_two_lists(wire, module, namespace, image, fi
 
 
 def test_check_mode_says_what_would_be_done_and_writes_nothing(
-    wire, module, namespace, image, filled, tmp_path
+    wire: Wire, module: RunModule, namespace: str, image: Path, filled: Callable[..., None], tmp_path: Path
 ) -> None:
     other = tmp_path / "other.raw"
     other.write_bytes(os.urandom(2 * MIB))
@@ -97,7 +107,9 @@ def test_check_mode_says_what_would_be_done_and_writes_nothing(
     assert result["uploads"][3]["data_volume"]["spec"]["storage"]["resources"]["requests"]["storage"] == "2Mi"
 
 
-def test_a_namespace_that_may_not_be_read_keeps_nothing_from_others(wire, module, namespace, image) -> None:
+def test_a_namespace_that_may_not_be_read_keeps_nothing_from_others(
+    wire: Wire, module: RunModule, namespace: str, image: Path
+) -> None:
     uploads = [{"name": "disk", "path": str(image), "namespace": each} for each in ("aaa-not-ours", namespace)]
     said = {
         "kind": "Status",
@@ -116,35 +128,48 @@ def test_a_namespace_that_may_not_be_read_keeps_nothing_from_others(wire, module
     ]
 
 
-def test_check_mode_deletes_nothing(connection, module, namespace, image, filled) -> None:
+def test_check_mode_deletes_nothing(
+    connection: Connection, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
+) -> None:
     filled("disk", image)
     options = {"name": "disk", "namespace": namespace, "path": str(image), "overwrite": "always"}
     assert module("volume_upload", check=True, **options).result["action"] == "replaced"
     assert connection.get(DATA_VOLUME, "disk", namespace) is not None
 
 
-def test_labels_of_a_filled_volume_follow_and_others_stay(connection, module, namespace, image, filled) -> None:
+def test_labels_of_a_filled_volume_follow_and_others_stay(
+    connection: Connection, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
+) -> None:
     filled("disk", image)
     connection.merge(DATA_VOLUME, "disk", namespace, {"metadata": {"labels": {"theirs": "x"}}}, dry_run=False)
-    options = {"name": "disk", "namespace": namespace, "path": str(image), "labels": {"ours": "y"}}
+    options: dict[str, Any] = {"name": "disk", "namespace": namespace, "path": str(image), "labels": {"ours": "y"}}
     result = module("volume_upload", **options).result
     assert result["changed"] and result["action"] == "unchanged" and result["bytes_sent"] == 0
-    assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["labels"] == {"theirs": "x", "ours": "y"}
+    assert fetch(connection, DATA_VOLUME, "disk", namespace)["metadata"]["labels"] == {"theirs": "x", "ours": "y"}
     assert not module("volume_upload", **options).result["changed"]
 
 
-def test_labels_that_yaml_does_not_take_for_texts_are_set_once(module, namespace, image, filled) -> None:
+def test_labels_that_yaml_does_not_take_for_texts_are_set_once(
+    module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
+) -> None:
     filled("disk", image)
-    options = {"name": "disk", "namespace": namespace, "path": str(image), "labels": {"backup": True, "version": 12}}
+    options: dict[str, Any] = {
+        "name": "disk",
+        "namespace": namespace,
+        "path": str(image),
+        "labels": {"backup": True, "version": 12},
+    }
     labels = module("volume_upload", **options).result["data_volume"]["metadata"]["labels"]
     assert labels == {"backup": "true", "version": "12"}
     assert not module("volume_upload", **options).result["changed"]
 
 
-def test_with_a_checksum_the_labels_follow_and_nothing_is_read(module, namespace, image, filled, tmp_path) -> None:
+def test_with_a_checksum_the_labels_follow_and_nothing_is_read(
+    module: RunModule, namespace: str, image: Path, filled: Callable[..., None], tmp_path: Path
+) -> None:
     filled("disk", image)
     digest = hashlib.sha256(image.read_bytes()).hexdigest()
-    options = {
+    options: dict[str, Any] = {
         "name": "disk",
         "namespace": namespace,
         "path": str(tmp_path / "nowhere"),
@@ -155,28 +180,39 @@ def test_with_a_checksum_the_labels_follow_and_nothing_is_read(module, namespace
     assert result["data_volume"]["metadata"]["labels"] == {"ours": "y"}
 
 
-def test_a_checksum_hides_no_other_difference(module, namespace, image, filled) -> None:
+def test_a_checksum_hides_no_other_difference(
+    module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
+) -> None:
     filled("disk", image)
     digest = hashlib.sha256(image.read_bytes()).hexdigest()
-    options = {"name": "disk", "namespace": namespace, "path": str(image), "checksum": f"sha256:{digest}"}
+    options: dict[str, Any] = {
+        "name": "disk",
+        "namespace": namespace,
+        "path": str(image),
+        "checksum": f"sha256:{digest}",
+    }
     result = module("volume_upload", preallocation=True, **options).result
     assert result["failed"] and "preallocation: unset on the cluster, true requested" in result["msg"]
 
 
-def test_what_is_recorded_late_is_labelled_too(connection, module, namespace, image, filled) -> None:
+def test_what_is_recorded_late_is_labelled_too(
+    connection: Connection, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
+) -> None:
     filled("disk", image)
     noted = {
         "kubevirt.cdi/uploaded-sha256": None,
         "kubevirt.cdi/upload-sha256": hashlib.sha256(image.read_bytes()).hexdigest(),
     }
     connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, {"metadata": {"annotations": noted}}, dry_run=False)
-    options = {"name": "disk", "namespace": namespace, "path": str(image), "labels": {"ours": "y"}}
+    options: dict[str, Any] = {"name": "disk", "namespace": namespace, "path": str(image), "labels": {"ours": "y"}}
     result = module("volume_upload", **options).result
     assert result["action"] == "recorded" and result["diff"]["after"]["metadata"]["labels"] == {"ours": "y"}
     assert not module("volume_upload", **options).result["changed"]
 
 
-def test_a_volume_that_is_being_deleted_holds_nothing(connection, module, namespace, image, filled) -> None:
+def test_a_volume_that_is_being_deleted_holds_nothing(
+    connection: Connection, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
+) -> None:
     filled("disk", image)
     keep = {"metadata": {"finalizers": ["kubevirt.cdi/test"]}}
     connection.merge(DATA_VOLUME, "disk", namespace, keep, dry_run=False)
@@ -187,7 +223,9 @@ def test_a_volume_that_is_being_deleted_holds_nothing(connection, module, namesp
     assert result["changed"] and result["action"] == "uploaded"
 
 
-def test_a_disk_is_not_sent_to_a_volume_for_archives(module, namespace, image, filled) -> None:
+def test_a_disk_is_not_sent_to_a_volume_for_archives(
+    module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
+) -> None:
     filled("files", image, phase="UploadReady", content_type="archive")
     result = module("volume_upload", name="files", namespace=namespace, path=str(image)).result
     assert result["failed"] and "content_type: 'archive' on the cluster, 'kubevirt' requested" in result["msg"]
@@ -210,7 +248,9 @@ def test_a_disk_is_not_sent_to_a_volume_for_archives(module, namespace, image, f
         ),
     ],
 )
-def test_bad_options_end_before_any_request(wire, module, namespace, image, options, named) -> None:
+def test_bad_options_end_before_any_request(
+    wire: Wire, module: RunModule, namespace: str, image: Path, options: dict[str, Any], named: str
+) -> None:
     result = module("volume_upload", **{"name": "disk", "namespace": namespace, "path": str(image), **options}).result
     assert result["failed"] and named in result["msg"], result["msg"]
     assert wire.requests == []
@@ -228,13 +268,17 @@ def test_bad_options_end_before_any_request(wire, module, namespace, image, opti
         ({"content_type": "archive"}, "is a disk image (raw)"),
     ],
 )
-def test_a_file_that_does_not_fit_ends_before_any_write(wire, module, namespace, image, options, named) -> None:
+def test_a_file_that_does_not_fit_ends_before_any_write(
+    wire: Wire, module: RunModule, namespace: str, image: Path, options: dict[str, Any], named: str
+) -> None:
     result = module("volume_upload", **{"name": "disk", "namespace": namespace, "path": str(image), **options}).result
     assert result["failed"] and named in result["msg"], result["msg"]
     assert wire.writes() == [] and result["bytes_sent"] == 0
 
 
-def test_the_volume_that_would_be_made_carries_what_was_asked_for(module, namespace, image) -> None:
+def test_the_volume_that_would_be_made_carries_what_was_asked_for(
+    module: RunModule, namespace: str, image: Path
+) -> None:
     made = module(
         "volume_upload",
         check=True,
@@ -260,7 +304,9 @@ def test_the_volume_that_would_be_made_carries_what_was_asked_for(module, namesp
     }
 
 
-def test_a_preallocation_that_cdi_ignores_is_warned_of(module, namespace, image, tmp_path) -> None:
+def test_a_preallocation_that_cdi_ignores_is_warned_of(
+    module: RunModule, namespace: str, image: Path, tmp_path: Path
+) -> None:
     archive = tmp_path / "files.tar"
     with tarfile.open(archive, "w") as file:
         file.add(image, "disk.raw")
@@ -277,7 +323,9 @@ def test_a_preallocation_that_cdi_ignores_is_warned_of(module, namespace, image,
     assert [item["preallocation"]["ignored"] for item in ran.result["uploads"]] == [None, told, None]
 
 
-def test_the_remains_of_another_file_are_replaced(wire, connection, module, namespace, image, filled) -> None:
+def test_the_remains_of_another_file_are_replaced(
+    wire: Wire, connection: Connection, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
+) -> None:
     filled("disk", image, phase="UploadReady")
     noted = {"metadata": {"annotations": {"kubevirt.cdi/upload-sha256": "0" * 64}}}
     connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, noted, dry_run=False)
@@ -287,14 +335,16 @@ def test_the_remains_of_another_file_are_replaced(wire, connection, module, name
     assert wire.writes() == []
 
 
-def test_without_a_right_the_refusal_names_it(module, namespace, image) -> None:
+def test_without_a_right_the_refusal_names_it(module: RunModule, namespace: str, image: Path) -> None:
     result = module(
         "volume_upload", token="test-limited-token", name="disk", namespace=namespace, path=str(image)
     ).result
     assert result["failed"] and "Cannot get DataVolume" in result["msg"] and "grant the verb" in result["msg"]
 
 
-def test_nothing_secret_is_in_a_result(module, namespace, image, filled) -> None:
+def test_nothing_secret_is_in_a_result(
+    module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
+) -> None:
     filled("disk", image)
     ran = module("volume_upload", name="disk", namespace=namespace, path=str(image))
     assert "test-admin-token" not in ran.output and json.loads(ran.output)

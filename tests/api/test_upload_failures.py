@@ -35,11 +35,6 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def direct() -> Connection:
-    return connect({"kubeconfig": os.environ["KUBECONFIG"]})
-
-
-@pytest.fixture
 def bed(direct: Connection, wire: Wire, namespace: str, tmp_path: Path) -> Iterator[UploadBed]:
     with running(UploadBed(direct, os.environ["KUBECONFIG"], namespace, tmp_path), wire) as made:
         yield made

@@ -25,10 +25,11 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 from kubernetes import client
 
-from tests.api.conftest import LIMITED
-from tests.modules import official_client, run_module
+from tests.api.conftest import LIMITED, SetStatus, fetch
+from tests.modules import RunModule, official_client, run_module
+from tests.wire import Wire
 
-BLANK = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
+BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 CHANGES: dict[str, dict[str, Any]] = {
     "absent": {"state": "absent"},
     "recreated": {**BLANK, "storage": {"size": "512Mi"}, "on_drift": "recreate"},
@@ -36,10 +37,10 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def disk(connection: Connection, module: Callable[..., Any], namespace: str, reach: Callable[..., None]) -> str:
+def disk(connection: Connection, module: RunModule, namespace: str, set_status: SetStatus) -> str:
     """A filled volume."""
     module("data_volume", name="disk", namespace=namespace, wait=False, **BLANK)
-    reach(namespace, "disk")
+    set_status(namespace, "disk")
     return f"{namespace}/disk"
 
 
@@ -101,7 +102,7 @@ def stop_pod(connection: Connection, namespace: str, name: str = "app") -> None:
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("change", list(CHANGES))
 def test_what_a_pod_uses_is_deleted_only_when_that_is_said(
-    wire, connection, module, namespace, disk, change, check
+    wire: Wire, connection: Connection, module: RunModule, namespace: str, disk: str, change, check: bool
 ) -> None:
     start_pod(connection, namespace)
     asked = {"name": "disk", "namespace": namespace, "wait": False, "check": check, **CHANGES[change]}
@@ -120,11 +121,13 @@ def test_what_a_pod_uses_is_deleted_only_when_that_is_said(
     stop_pod(connection, namespace)
 
 
-def test_who_uses_many_volumes_is_asked_once(wire, connection, module, namespace, reach) -> None:
+def test_who_uses_many_volumes_is_asked_once(
+    wire: Wire, connection: Connection, module: RunModule, namespace: str, set_status: SetStatus
+) -> None:
     names = [f"disk-{number}" for number in range(5)]
     module("data_volume", namespace=namespace, data_volumes=[{"name": name, **BLANK} for name in names], wait=False)
     for name in names:
-        reach(namespace, name)
+        set_status(namespace, name)
     wire.requests.clear()
     gone = module(
         "data_volume",
@@ -141,7 +144,9 @@ def test_who_uses_many_volumes_is_asked_once(wire, connection, module, namespace
     assert not any("/pods" in path for _method, path in wire.requests)
 
 
-def test_a_stopped_machine_that_names_the_volume_is_asked_about(connection, module, namespace, disk, kubevirt) -> None:
+def test_a_stopped_machine_that_names_the_volume_is_asked_about(
+    connection: Connection, module: RunModule, namespace: str, disk: str, kubevirt: None
+) -> None:
     spec = {"template": {"spec": {"volumes": [{"name": "root", "dataVolume": {"name": "disk"}}]}}}
     machine = {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": {"name": "vm"}, "spec": spec}
     connection.create(VIRTUAL_MACHINE, machine, namespace, dry_run=False)
@@ -154,14 +159,16 @@ def test_a_stopped_machine_that_names_the_volume_is_asked_about(connection, modu
     assert kept["changed"], kept["msg"]
 
 
-def test_a_clone_on_its_way_keeps_its_source_unless_it_goes_too(connection, module, namespace, disk, reach) -> None:
+def test_a_clone_on_its_way_keeps_its_source_unless_it_goes_too(
+    connection: Connection, module: RunModule, namespace: str, disk: str, set_status: SetStatus
+) -> None:
     spec = {
         "source": {"pvc": {"name": "disk", "namespace": namespace}},
         "storage": {"resources": {"requests": {"storage": "1Gi"}}},
     }
     copy = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": {"name": "copy"}, "spec": spec}
     connection.create(DATA_VOLUME, copy, namespace, dry_run=False)
-    reach(namespace, "copy", "CloneInProgress")
+    set_status(namespace, "copy", "CloneInProgress")
     copy = connection.get(DATA_VOLUME, "copy", namespace)
     owner = {
         "apiVersion": DATA_VOLUME.api_version,
@@ -197,11 +204,13 @@ def allow(connection: Connection, namespace: str, *rules: tuple[str, str]) -> No
     )
 
 
-def delete_as_limited(module, namespace: str, **options: Any) -> Any:
+def delete_as_limited(module: RunModule, namespace: str, **options: Any) -> Any:
     return module("data_volume", token=LIMITED, name="disk", namespace=namespace, state="absent", wait=False, **options)
 
 
-def test_who_may_not_list_pods_is_refused_with_the_right_to_grant(connection, module, namespace, disk) -> None:
+def test_who_may_not_list_pods_is_refused_with_the_right_to_grant(
+    connection: Connection, module: RunModule, namespace: str, disk: str
+) -> None:
     allow(connection, namespace, ("cdi.kubevirt.io", "datavolumes"))
     refused = delete_as_limited(module, namespace).result
     assert refused["failed"] and refused["changed"] is False
@@ -210,14 +219,18 @@ def test_who_may_not_list_pods_is_refused_with_the_right_to_grant(connection, mo
     assert delete_as_limited(module, namespace, when_in_use="delete").result["changed"]
 
 
-def test_a_group_that_nobody_serves_is_no_reason_to_warn(connection, module, namespace, disk) -> None:
+def test_a_group_that_nobody_serves_is_no_reason_to_warn(
+    connection: Connection, module: RunModule, namespace: str, disk: str
+) -> None:
     """A user without rights on it gets 403 and not 404."""
     allow(connection, namespace, ("cdi.kubevirt.io", "*"), ("", "pods"))
     gone = delete_as_limited(module, namespace)
     assert gone.result["changed"] and gone.warnings == []
 
 
-def test_stopped_machines_that_may_not_be_listed_are_warned_of(connection, module, namespace, disk, kubevirt) -> None:
+def test_stopped_machines_that_may_not_be_listed_are_warned_of(
+    connection: Connection, module: RunModule, namespace: str, disk: str, kubevirt: None
+) -> None:
     allow(connection, namespace, ("cdi.kubevirt.io", "*"), ("", "pods"))
     gone = delete_as_limited(module, namespace)
     assert gone.result["changed"], gone.result["msg"]
@@ -235,7 +248,9 @@ def waiting(namespace: str, **options: Any) -> dict[str, Any]:
     ).result
 
 
-def test_what_holds_a_deleted_volume_is_told_and_that_it_was_deleted(connection, namespace, disk) -> None:
+def test_what_holds_a_deleted_volume_is_told_and_that_it_was_deleted(
+    connection: Connection, namespace: str, disk: str
+) -> None:
     connection.merge(DATA_VOLUME, "disk", namespace, {"metadata": {"finalizers": ["example.com/hold"]}}, dry_run=False)
     told = f"DataVolume {disk} was not deleted within 1 s: finalizer example.com/hold remains; see that its controller runs."
     for changed, drift, options in (
@@ -248,8 +263,10 @@ def test_what_holds_a_deleted_volume_is_told_and_that_it_was_deleted(connection,
     connection.merge(DATA_VOLUME, "disk", namespace, {"metadata": {"finalizers": None}}, dry_run=False)
 
 
-def test_a_claim_that_a_pod_holds_is_told_and_that_its_volume_was_deleted(connection, namespace, disk) -> None:
-    owner = connection.get(DATA_VOLUME, "disk", namespace)["metadata"]
+def test_a_claim_that_a_pod_holds_is_told_and_that_its_volume_was_deleted(
+    connection: Connection, namespace: str, disk: str
+) -> None:
+    owner = fetch(connection, DATA_VOLUME, "disk", namespace)["metadata"]
     reference = {
         "apiVersion": DATA_VOLUME.api_version,
         "kind": "DataVolume",

@@ -17,9 +17,10 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, STORAGE_CLASS
 from kubernetes import client
 
-from tests.api.conftest import ADMIN
+from tests.api.conftest import ADMIN, SetStatus, fetch
 from tests.benchmarks.measure import cost_of
-from tests.modules import official_client, run_module
+from tests.modules import RunModule, official_client, run_module
+from tests.wire import Wire
 
 HTTP = {"http": {"url": "http://images.example.com/disk.raw"}}
 
@@ -116,7 +117,7 @@ def _resize(claims: client.CoreV1Api, namespace: str, name: str) -> None:
 
 
 def test_check_mode_predicts_changed_and_diff_and_writes_nothing(
-    wire, connection, module, namespace, growing_class, reach
+    wire: Wire, connection: Connection, module: RunModule, namespace: str, growing_class: str, set_status: SetStatus
 ) -> None:
     assert len(PAIRS) >= 100
     names = {pair: "-".join(pair) for pair in PAIRS}
@@ -131,7 +132,7 @@ def test_check_mode_predicts_changed_and_diff_and_writes_nothing(
         if state == "filled" and asked not in ("anew", "by-pvc-anew"):
             _fill(connection, namespace, name, growing_class)
         elif state not in ("missing", "unfilled"):
-            reach(namespace, name)
+            set_status(namespace, name)
     volumes = [_volume(name, INPUTS[option]) for (_state, option), name in names.items()]
     asked = {"namespace": namespace, "data_volumes": volumes, "wait": False, "wait_timeout": 20}
     stored = {
@@ -160,7 +161,7 @@ def test_check_mode_predicts_changed_and_diff_and_writes_nothing(
 
 
 def test_a_volume_grows_by_its_claim_and_costs_one_more_request(
-    wire, connection, module, namespace, growing_class, claims
+    wire: Wire, connection: Connection, module: RunModule, namespace: str, growing_class: str, claims: client.CoreV1Api
 ) -> None:
     small, large = _volume("disk", {"wait": False}), _volume("disk", {"storage": {"size": "2Gi"}, "wait": False})
     module("data_volume", namespace=namespace, **small)
@@ -175,7 +176,8 @@ def test_a_volume_grows_by_its_claim_and_costs_one_more_request(
         "persistentvolumeclaims"
     ]
     assert (
-        connection.get(DATA_VOLUME, "disk", namespace)["spec"]["storage"]["resources"]["requests"]["storage"] == "1Gi"
+        fetch(connection, DATA_VOLUME, "disk", namespace)["spec"]["storage"]["resources"]["requests"]["storage"]
+        == "1Gi"
     )
     _resize(claims, namespace, "disk")
     wire.requests.clear()
@@ -189,7 +191,9 @@ def test_a_volume_grows_by_its_claim_and_costs_one_more_request(
     assert labelled["drift"] == "metadata" and len(wire.writes()) == 1
 
 
-def test_any_number_of_grown_volumes_cost_two_lists(wire, connection, module, namespace, growing_class) -> None:
+def test_any_number_of_grown_volumes_cost_two_lists(
+    wire: Wire, connection: Connection, module: RunModule, namespace: str, growing_class: str
+) -> None:
     volumes = [_volume(f"disk-{number}", {}) for number in range(3)]
     module("data_volume", namespace=namespace, data_volumes=volumes, wait=False)
     for volume in volumes:
@@ -201,7 +205,9 @@ def test_any_number_of_grown_volumes_cost_two_lists(wire, connection, module, na
     assert len(wire.requests) == 2
 
 
-def test_a_volume_whose_class_cannot_grow_is_told_and_may_be_made_anew(connection, module, namespace) -> None:
+def test_a_volume_whose_class_cannot_grow_is_told_and_may_be_made_anew(
+    connection: Connection, module: RunModule, namespace: str
+) -> None:
     module("data_volume", namespace=namespace, **_volume("disk", {"wait": False}))
     _fill(connection, namespace, "disk", "no-such-class")
     larger = _volume("disk", {"storage": {"size": "2Gi"}, "wait": False})
@@ -212,7 +218,7 @@ def test_a_volume_whose_class_cannot_grow_is_told_and_may_be_made_anew(connectio
 
 
 def test_a_growth_that_does_not_end_is_told_with_its_cause(
-    connection, module, namespace, growing_class, claims
+    connection: Connection, module: RunModule, namespace: str, growing_class: str, claims: client.CoreV1Api
 ) -> None:
     module("data_volume", namespace=namespace, **_volume("disk", {"wait": False}))
     _fill(connection, namespace, "disk", growing_class)
@@ -229,7 +235,9 @@ def test_a_growth_that_does_not_end_is_told_with_its_cause(
     )
 
 
-def test_a_claim_that_is_there_is_refused_before_anything_is_written(wire, connection, module, namespace) -> None:
+def test_a_claim_that_is_there_is_refused_before_anything_is_written(
+    wire: Wire, connection: Connection, module: RunModule, namespace: str
+) -> None:
     module("data_volume", namespace=namespace, **_volume("other", {"wait": False}))
     claim = {
         "metadata": {"name": "disk"},
@@ -247,7 +255,7 @@ def test_a_claim_that_is_there_is_refused_before_anything_is_written(wire, conne
 
 
 def test_a_volume_is_not_made_anew_to_write_down_what_cdi_has_chosen(
-    wire, connection, module, namespace, growing_class
+    wire: Wire, connection: Connection, module: RunModule, namespace: str, growing_class: str
 ) -> None:
     made = module("data_volume", namespace=namespace, **_volume("disk", {"wait": False})).result["data_volume"]
     _fill(connection, namespace, "disk", growing_class)
@@ -262,7 +270,7 @@ def test_a_volume_is_not_made_anew_to_write_down_what_cdi_has_chosen(
     assert labelled["data_volume"]["metadata"]["uid"] == made["metadata"]["uid"]
 
 
-def test_what_cdi_spells_anew_is_no_conflict(connection, module, namespace) -> None:
+def test_what_cdi_spells_anew_is_no_conflict(connection: Connection, module: RunModule, namespace: str) -> None:
     volume = _volume("disk", {"storage": {"size": "1024Mi"}, "wait": False})
     module("data_volume", namespace=namespace, **volume)
     other = client.CustomObjectsApi(official_client())
@@ -275,7 +283,7 @@ def test_what_cdi_spells_anew_is_no_conflict(connection, module, namespace) -> N
     assert labelled["changed"] and not labelled.get("failed"), labelled["msg"]
 
 
-def test_a_label_that_reads_like_a_number_is_a_text(module, namespace) -> None:
+def test_a_label_that_reads_like_a_number_is_a_text(module: RunModule, namespace: str) -> None:
     module("data_volume", namespace=namespace, labels={"version": "1.10"}, **_volume("disk", {"wait": False}))
     other = module("data_volume", namespace=namespace, labels={"version": "1.1"}, **_volume("disk", {"wait": False}))
     assert other.result["changed"]
@@ -287,7 +295,9 @@ def _served_by(version: str) -> dict[str, bytes]:
     return {CDI.path(): json.dumps(listed).encode()}
 
 
-def test_an_option_that_cdi_does_not_know_is_refused_by_one_question(wire, module, namespace) -> None:
+def test_an_option_that_cdi_does_not_know_is_refused_by_one_question(
+    wire: Wire, module: RunModule, namespace: str
+) -> None:
     checked = {"source": {"http": {**HTTP["http"], "checksum": f"sha256:{'0' * 64}"}}, "wait": False}
     wire.answers = _served_by("v1.64.0")
     told = module("data_volume", namespace=namespace, **_volume("disk", checked)).result
@@ -302,11 +312,11 @@ def test_an_option_that_cdi_does_not_know_is_refused_by_one_question(wire, modul
     assert len([path for _method, path in wire.requests if path.startswith(CDI.path())]) == 1
 
 
-def test_many_failures_are_told_in_a_few_sentences(module, namespace, reach) -> None:
+def test_many_failures_are_told_in_a_few_sentences(module: RunModule, namespace: str, set_status: SetStatus) -> None:
     volumes = [_volume(f"disk-{number}", {}) for number in range(20)]
     module("data_volume", namespace=namespace, data_volumes=volumes, wait=False)
     for volume in volumes:
-        reach(namespace, volume["name"])
+        set_status(namespace, volume["name"])
     smaller = [_volume(volume["name"], {"storage": {"size": "512Mi"}}) for volume in volumes]
     told = module("data_volume", namespace=namespace, data_volumes=smaller, wait=False).result
     assert told["msg"].startswith("20 of 20 DataVolumes failed: DataVolume ")
@@ -314,7 +324,9 @@ def test_many_failures_are_told_in_a_few_sentences(module, namespace, reach) -> 
     assert all("'512Mi' requested" in item["error"] for item in told["data_volumes"])
 
 
-def test_a_thousand_volumes_are_written_once_each_in_bounded_memory(wire, module, namespace) -> None:
+def test_a_thousand_volumes_are_written_once_each_in_bounded_memory(
+    wire: Wire, module: RunModule, namespace: str
+) -> None:
     volumes = [_volume(f"disk-{number:04}", {}) for number in range(1000)]
     options = {"host": wire.url, "api_key": ADMIN, "namespace": namespace, "data_volumes": volumes, "wait": False}
     cost = cost_of(

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import threading
 import time
@@ -20,18 +19,14 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.wait import QUIET_SECONDS, StallProbe, wait_for
 
+from tests.wire import Wire
+
 BLANK = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
 VERDICTS = {
     "Succeeded": Verdict(REACHED),
     "Failed": Verdict(FAILED, "broken"),
     "Paused": Verdict(FAILED, "may heal", grace=1.0),
 }
-
-
-@pytest.fixture
-def direct() -> Connection:
-    """Not through the counting proxy, which would hold a watch's answer back."""
-    return connect({"kubeconfig": os.environ["KUBECONFIG"]})
 
 
 @pytest.fixture
@@ -80,20 +75,22 @@ def _wait(direct: Connection, namespace: str, names: list[str], seconds: float) 
     return {name: outcome.verdict.state for name, outcome in outcomes.items()}, time.monotonic() - started
 
 
-def test_what_is_there_is_not_waited_for(direct, namespace, set_phase) -> None:
+def test_what_is_there_is_not_waited_for(direct: Connection, namespace: str, set_phase: Callable[..., None]) -> None:
     set_phase("disk", "Succeeded")
     states, seconds = _wait(direct, namespace, ["disk"], 10)
     assert states == {"disk": REACHED} and seconds < 1
 
 
-def test_a_change_ends_the_wait_at_once(direct, namespace, set_phase) -> None:
+def test_a_change_ends_the_wait_at_once(direct: Connection, namespace: str, set_phase: Callable[..., None]) -> None:
     set_phase("disk", "Pending")
     set_phase("disk", "Succeeded", after=1.0)
     states, seconds = _wait(direct, namespace, ["disk"], 20)
     assert states == {"disk": REACHED} and seconds < 3
 
 
-def test_several_are_waited_for_together_and_a_failure_does_not_end_the_others(direct, namespace, set_phase) -> None:
+def test_several_are_waited_for_together_and_a_failure_does_not_end_the_others(
+    direct: Connection, namespace: str, set_phase: Callable[..., None]
+) -> None:
     set_phase("bad", "Failed")
     set_phase("good", "Pending")
     set_phase("good", "Succeeded", after=1.0)
@@ -101,32 +98,34 @@ def test_several_are_waited_for_together_and_a_failure_does_not_end_the_others(d
     assert states == {"bad": FAILED, "good": REACHED}
 
 
-def test_a_failure_ends_the_wait_early(direct, namespace, set_phase) -> None:
+def test_a_failure_ends_the_wait_early(direct: Connection, namespace: str, set_phase: Callable[..., None]) -> None:
     set_phase("disk", "Failed")
     states, seconds = _wait(direct, namespace, ["disk"], 20)
     assert states == {"disk": FAILED} and seconds < 1
 
 
-def test_what_may_heal_counts_when_it_lasts(direct, namespace, set_phase) -> None:
+def test_what_may_heal_counts_when_it_lasts(direct: Connection, namespace: str, set_phase: Callable[..., None]) -> None:
     set_phase("disk", "Paused")
     states, seconds = _wait(direct, namespace, ["disk"], 20)
     assert states == {"disk": FAILED} and 1 <= seconds < 4
 
 
-def test_what_heals_is_no_failure(direct, namespace, set_phase) -> None:
+def test_what_heals_is_no_failure(direct: Connection, namespace: str, set_phase: Callable[..., None]) -> None:
     set_phase("disk", "Paused")
     set_phase("disk", "Succeeded", after=0.5)
     states, _seconds = _wait(direct, namespace, ["disk"], 20)
     assert states == {"disk": REACHED}
 
 
-def test_the_time_out_is_kept(direct, namespace, set_phase) -> None:
+def test_the_time_out_is_kept(direct: Connection, namespace: str, set_phase: Callable[..., None]) -> None:
     set_phase("disk", "Pending")
     states, seconds = _wait(direct, namespace, ["disk"], 2)
     assert states == {"disk": WAITING} and 1.9 <= seconds < 3.1
 
 
-def test_an_ailment_that_was_overcome_is_forgotten(direct, namespace, set_phase) -> None:
+def test_an_ailment_that_was_overcome_is_forgotten(
+    direct: Connection, namespace: str, set_phase: Callable[..., None]
+) -> None:
     set_phase("disk", "Paused")
     for phase, after in (("Pending", 0.4), ("Paused", 2.4), ("Succeeded", 2.9)):
         set_phase("disk", phase, after=after)
@@ -134,7 +133,7 @@ def test_an_ailment_that_was_overcome_is_forgotten(direct, namespace, set_phase)
     assert states == {"disk": REACHED}
 
 
-def test_an_ailment_that_flickers_lasts(direct, namespace, set_phase) -> None:
+def test_an_ailment_that_flickers_lasts(direct: Connection, namespace: str, set_phase: Callable[..., None]) -> None:
     for number in range(12):
         set_phase("disk", "Paused" if number % 2 else "Pending", after=0.3 * number + 0.01)
     states, seconds = _wait(direct, namespace, ["disk"], 20)
@@ -151,7 +150,11 @@ def test_an_ailment_that_flickers_lasts(direct, namespace, set_phase) -> None:
     ids=["five cut connections", "too many requests", "a restart"],
 )
 def test_an_api_server_that_is_away_for_some_seconds_is_waited_for(
-    wire, connection, namespace, set_phase, faults
+    wire: Wire,
+    connection: Connection,
+    namespace: str,
+    set_phase: Callable[..., None],
+    faults: list[tuple[int, dict[str, Any], bytes]],
 ) -> None:
     set_phase("disk", "Succeeded")
     wire.faults += faults
@@ -160,7 +163,7 @@ def test_an_api_server_that_is_away_for_some_seconds_is_waited_for(
     assert len(wire.requests) == len(faults) + 1
 
 
-def test_an_api_server_that_stays_away_is_told_at_the_time_out(namespace) -> None:
+def test_an_api_server_that_stays_away_is_told_at_the_time_out(namespace: str) -> None:
     nobody = connect({"host": "http://127.0.0.1:9", "api_key": "token"})
     started = time.monotonic()
     with pytest.raises(ApiError, match="no answer from the Kubernetes API"):
@@ -168,7 +171,7 @@ def test_an_api_server_that_stays_away_is_told_at_the_time_out(namespace) -> Non
     assert 2 <= time.monotonic() - started <= 4
 
 
-def test_an_api_server_that_never_answers_is_told_at_the_time_out(namespace) -> None:
+def test_an_api_server_that_never_answers_is_told_at_the_time_out(namespace: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         mute = connect({"host": f"http://127.0.0.1:{silent.getsockname()[1]}", "api_key": "token"})
         started = time.monotonic()
@@ -177,14 +180,16 @@ def test_an_api_server_that_never_answers_is_told_at_the_time_out(namespace) -> 
         assert 3 <= time.monotonic() - started <= 4
 
 
-def test_a_refusal_is_not_waited_for(wire, namespace) -> None:
+def test_a_refusal_is_not_waited_for(wire: Wire, namespace: str) -> None:
     started = time.monotonic()
     with pytest.raises(ApiError, match='grant the verb "list"'):
         _wait(connect({"host": wire.url, "api_key": "test-limited-token"}), namespace, ["disk"], 20)
     assert time.monotonic() - started < 2
 
 
-def test_the_time_out_is_kept_however_much_happens(direct, namespace, set_phase) -> None:
+def test_the_time_out_is_kept_however_much_happens(
+    direct: Connection, namespace: str, set_phase: Callable[..., None]
+) -> None:
     set_phase("disk", "Pending")
     for number in range(40):
         set_phase("other", f"Phase{number}", after=0.1 * number + 0.05)
@@ -193,7 +198,7 @@ def test_the_time_out_is_kept_however_much_happens(direct, namespace, set_phase)
 
 
 @pytest.fixture
-def looks(direct, monkeypatch) -> tuple[StallProbe, list[list[str]], list[str]]:
+def looks(direct: Connection, monkeypatch: pytest.MonkeyPatch) -> tuple[StallProbe, list[list[str]], list[str]]:
     """A way to look closely, which finds everything broken; who was looked at; and the watches that were opened."""
     looked: list[list[str]] = []
     watches: list[str] = []
@@ -211,7 +216,12 @@ def looks(direct, monkeypatch) -> tuple[StallProbe, list[list[str]], list[str]]:
     return StallProbe(lambda stored: ((stored or {}).get("status") or {}).get("phase"), probe), looked, watches
 
 
-def test_what_does_not_move_is_looked_at_closely(direct, namespace, set_phase, looks) -> None:
+def test_what_does_not_move_is_looked_at_closely(
+    direct: Connection,
+    namespace: str,
+    set_phase: Callable[..., None],
+    looks: tuple[StallProbe, list[list[str]], list[str]],
+) -> None:
     probe, looked, _watches = looks
     set_phase("stuck", "Pending")
     set_phase("quick", "Succeeded")
@@ -221,7 +231,12 @@ def test_what_does_not_move_is_looked_at_closely(direct, namespace, set_phase, l
     assert looked == [["stuck"]] and QUIET_SECONDS <= time.monotonic() - started < QUIET_SECONDS + 3
 
 
-def test_what_moves_costs_one_watch_and_no_look(direct, namespace, set_phase, looks) -> None:
+def test_what_moves_costs_one_watch_and_no_look(
+    direct: Connection,
+    namespace: str,
+    set_phase: Callable[..., None],
+    looks: tuple[StallProbe, list[list[str]], list[str]],
+) -> None:
     probe, looked, watches = looks
     set_phase("disk", "Pending")
     for number in range(3):

@@ -72,7 +72,7 @@ def _requests(wire: Wire) -> str:
     return f"{len(methods)} requests ({each}; {len(wire.discoveries())} for discovery)"
 
 
-def test_one_unchanged_volume_costs_one_get(wire, namespace, figure) -> None:
+def test_one_unchanged_volume_costs_one_get(wire: Wire, namespace: str, figure: Callable[..., None]) -> None:
     _declare(wire, namespace, _volumes(1))
     cost, result = _declare(wire, namespace, _volumes(1))
     assert not result["changed"] and [method for method, _path in wire.requests] == ["GET"]
@@ -131,7 +131,9 @@ def test_a_hundred_unchanged_volumes_cost_three_requests_and_a_twentieth_of_a_lo
     assert ratio >= FASTER_AT_LEAST
 
 
-def test_a_thousand_volumes_cost_a_write_each_and_little_memory(wire, namespace, figure) -> None:
+def test_a_thousand_volumes_cost_a_write_each_and_little_memory(
+    wire: Wire, namespace: str, figure: Callable[..., None]
+) -> None:
     volumes = _volumes(1000)
     made, result = _declare(wire, namespace, volumes)
     assert sum(item["changed"] for item in result["data_volumes"]) == 1000

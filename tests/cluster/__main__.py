@@ -12,7 +12,7 @@ import shutil
 import sys
 
 from tests.cluster.errors import ClusterError
-from tests.cluster.runtime import bed
+from tests.cluster.runtime import commands
 from tests.cluster.runtime.profile import PROFILES, Profile, profile_named
 
 
@@ -20,19 +20,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="tests/run cluster", description="A real Kubernetes for the tests, built from packages."
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    subparsers = parser.add_subparsers(dest="command", required=True)
     for name, text in {
-        "up": "build what is missing and start the cluster",
+        "up": "build missing programs and start the cluster",
         "down": "end the cluster and remove everything it left",
-        "status": "show what runs and how often it was started again",
+        "status": "show the components and how often each one was restarted",
         "env": "print KUBECONFIG and the addresses for a shell",
         "reset": "empty the cluster for the next test",
         "logs": "print the log of a component",
     }.items():
-        command = commands.add_parser(name, help=text, description=text)
+        command = subparsers.add_parser(name, help=text, description=text)
         command.add_argument("--profile", default="full", help=f"{' or '.join(PROFILES)} (default: full)")
         if name == "logs":
-            command.add_argument("name", help="a name that status shows")
+            command.add_argument("name", help="the name of a component, as shown by status")
         if name == "env":
             command.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args(arguments)
@@ -42,28 +42,28 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("error: interrupted; run the same command again to go on.", file=sys.stderr)
+        print("error: interrupted; run the same command again to continue.", file=sys.stderr)
         return 130
     return 0
 
 
 def _run(options: argparse.Namespace, profile: Profile) -> None:
     if options.command == "status":
-        for row in bed.status(profile):
-            state = f"pid {row['pid']}, up {row['up_seconds']} s" if row["pid"] else "ended, will be started again"
+        for row in commands.status(profile):
+            state = f"pid {row['pid']}, up {row['up_seconds']} s" if row["pid"] else "ended, restarts soon"
             print(f"{row['name']:32} {state:28} restarts: {row['restarts']}")
     elif options.command == "env":
-        variables = bed.environment(profile)
+        variables = commands.environment(profile)
         print(
             json.dumps(variables, indent=1)
             if options.json
             else "\n".join(f"export {key}={shlex.quote(value)}" for key, value in variables.items())
         )
     elif options.command == "logs":
-        with bed.log_file(profile, options.name).open() as log:
+        with commands.log_file(profile, options.name).open() as log:
             shutil.copyfileobj(log, sys.stdout)
     else:
-        {"up": bed.up, "down": bed.down, "reset": bed.reset}[options.command](profile)
+        {"up": commands.up, "down": commands.down, "reset": commands.reset}[options.command](profile)
 
 
 if __name__ == "__main__":

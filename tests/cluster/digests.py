@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""SHA-256 of what volumes hold, read by short-lived pods: `python -m tests.cluster.digests BYTES NAMESPACE/CLAIM ...`."""
+"""SHA-256 of the contents of volumes, read by pods: `python -m tests.cluster.digests BYTES NAMESPACE/CLAIM ...`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SECONDS_OF_EACH = 10
 def digests(kubeconfig: str, claims: list[str], size_bytes: int, file: str = "disk.img") -> dict[str, str]:
     """The digest of the first `size_bytes` of each volume's disk (`file`, or the device), by `NAMESPACE/CLAIM`.
 
-    One pod for all claims of a namespace. A file that is not there has the digest of nothing.
+    One pod reads all claims of a namespace. A missing file has the digest of no bytes.
     """
     core = client.CoreV1Api(config.new_client_from_config(kubeconfig))
     found: dict[str, str] = {}
@@ -56,7 +56,7 @@ def _digests(core: client.CoreV1Api, namespace: str, claims: list[str], head: st
         deadline = time.monotonic() + seconds
         while (phase := core.read_namespaced_pod(name, namespace).status.phase) not in ("Succeeded", "Failed"):
             if time.monotonic() > deadline:
-                raise ClusterError(f"Pod {namespace}/{name} is {phase} after {seconds} s: look at its events.")
+                raise ClusterError(f"Pod {namespace}/{name} is {phase} after {seconds} s: see its events.")
             time.sleep(0.3)
         log = core.read_namespaced_pod_log(name, namespace)
         if phase == "Failed":

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names every object of a cluster, to compare what there is before and after: `python -m tests.cluster.inventory`."""
+"""Lists all objects of a cluster, for comparisons before and after: `python -m tests.cluster.inventory`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kubernetes import config
 
 from tests.cluster.errors import ClusterError
 
-# What the cluster makes and forgets by itself.
+# Objects that the cluster creates and deletes by itself.
 _PASSING = ("Event", "Lease", "ComponentStatus")
 _STAYS_SECONDS = 5
 _SETTLES_WITHIN_SECONDS = 90
@@ -42,7 +42,7 @@ def inventory(kubeconfig: str) -> list[str]:
 
 
 def settled(kubeconfig: str) -> list[str]:
-    """The inventory when it stays the same: a cluster that was just started is still making objects of its own."""
+    """The inventory once it stays the same: a cluster that has just started still creates objects."""
     deadline = time.monotonic() + _SETTLES_WITHIN_SECONDS
     found = inventory(kubeconfig)
     while time.monotonic() < deadline:
@@ -50,7 +50,7 @@ def settled(kubeconfig: str) -> list[str]:
         before, found = found, inventory(kubeconfig)
         if found == before:
             return found
-    raise ClusterError(f"The cluster still makes or deletes objects after {_SETTLES_WITHIN_SECONDS} s.")
+    raise ClusterError(f"The cluster still creates or deletes objects after {_SETTLES_WITHIN_SECONDS} s.")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CDI's images in the test cluster's registry with a password, as an air-gapped cluster has them.
+"""Mirrors CDI's images to the test cluster's registry with a password, as for an air-gapped cluster.
 
-python -m tests.cluster.mirror images PATH             mirror them below a path
-python -m tests.cluster.mirror credentials NAMESPACE   have Secret registry-credentials, and the namespace
-python -m tests.cluster.mirror pulled PATH             print what pods pulled from there, as NAME:TAG
+python -m tests.cluster.mirror images PATH             mirror the images below a path
+python -m tests.cluster.mirror credentials NAMESPACE   create the namespace and Secret registry-credentials in it
+python -m tests.cluster.mirror pulled PATH             print the images that pods pulled from the path, as NAME:TAG
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ def _member(layout: tarfile.TarFile, name: str) -> bytes:
     return stream.read()
 
 
-def have_credentials(core: client.CoreV1Api, namespace: str, registry: str) -> None:
-    """What was there already stays."""
+def create_credentials(core: client.CoreV1Api, namespace: str, registry: str) -> None:
+    """Create the namespace and the Secret, or keep those that exist."""
     login = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
     secret = {
         "metadata": {"name": SECRET},
@@ -66,7 +66,7 @@ def have_credentials(core: client.CoreV1Api, namespace: str, registry: str) -> N
 
 
 def pulled(core: client.CoreV1Api, path: str) -> list[str]:
-    """The images of this path that a kubelet really fetched, by its events."""
+    """The images of this path that a kubelet fetched, according to its events."""
     messages = [event.message or "" for event in core.list_event_for_all_namespaces().items if event.reason == "Pulled"]
     image = re.compile(rf'^Successfully pulled image "[^"]*/{re.escape(path)}/([^"]+)"')
     return sorted({match.group(1) for match in map(image.match, messages) if match})
@@ -79,7 +79,7 @@ def main(command: str, argument: str) -> None:
         return
     core = client.CoreV1Api(config.new_client_from_config(os.environ["KUBECONFIG"]))
     if command == "credentials":
-        have_credentials(core, argument, os.environ["KUBEVIRT_CDI_TEST_PRIVATE_REGISTRY"])
+        create_credentials(core, argument, os.environ["KUBEVIRT_CDI_TEST_PRIVATE_REGISTRY"])
     else:
         print(json.dumps(pulled(core, argument)))
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the test cluster is made of: `versions.toml` as one typed object."""
+"""The versions of the test cluster's components: `versions.toml` as a typed object."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Versions:
     external_snapshotter: str
     csi_resizer: str
     csi_test: str
+    versitygw: str
     cdi: tuple[str, ...]
     pause: str
     helper: str

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures of the test cluster's own tests."""
+"""Fixtures for the tests of the test cluster itself."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import pytest
 from tests.cluster.csi.pool import create_pool, remove_pool
 from tests.cluster_tests.csi_driver import Driver
 
-_POOL_BYTES = 40 << 30  # sparse: the default volume of csi-sanity has 10 GiB
+_POOL_BYTES = 40 << 30  # a sparse file; the default volume of csi-sanity has 10 GiB
 
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[Path]:
     """A fresh storage pool."""
     if os.geteuid() != 0:
-        pytest.fail("The storage pool is a mounted file: run these tests as root.")
+        pytest.fail("These tests mount a storage pool: run them as root.")
     image, mount_point = tmp_path / "pool.img", tmp_path / "pool"
     create_pool(image, mount_point, _POOL_BYTES)
     yield mount_point
@@ -31,9 +31,9 @@ def pool(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def start_driver(pool: Path) -> Iterator[Callable[..., Driver]]:
-    """Starts drivers on the pool, with these command-line options; they end with the test."""
+    """Starts drivers on the pool with the given command-line options; they end with the test."""
     drivers: list[Driver] = []
-    # Shorter than tmp_path: the path of a socket has at most 107 bytes.
+    # tmp_path is too long: the path of a socket has at most 107 bytes.
     with tempfile.TemporaryDirectory() as directory:
 
         def start(*options: str) -> Driver:

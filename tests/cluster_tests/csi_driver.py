@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A CSI driver process under test and the calls that the tests make of it."""
+"""A process of the CSI driver under test, and the calls that the tests need."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SECONDS = 60
 
 
 def capability(mode: str) -> csi.VolumeCapability:
-    """A single writer of a volume of that mode (Filesystem or Block)."""
+    """The capability of a volume with that mode (Filesystem or Block) and a single writer."""
     access_mode = csi.VolumeCapability.AccessMode(mode=csi.VolumeCapability.AccessMode.SINGLE_NODE_WRITER)
     if mode == "Block":
         return csi.VolumeCapability(access_mode=access_mode, block={})
@@ -34,7 +34,7 @@ def capability(mode: str) -> csi.VolumeCapability:
 
 
 class Driver:
-    """A driver: `controller` and `node` are the services of the running process."""
+    """A running driver; `controller` and `node` are its services."""
 
     def __init__(self, pool: Path, directory: Path, *options: str) -> None:
         self.socket = directory / "csi.sock"
@@ -44,7 +44,7 @@ class Driver:
         self.start()
 
     def start(self) -> None:
-        """Runs the process and waits until it serves."""
+        """Start the process and wait until it serves."""
         self._process = subprocess.Popen(self._command, cwd=REPOSITORY)
         self._channel = grpc.insecure_channel(f"unix://{self.socket}")
         ready = grpc.channel_ready_future(self._channel)
@@ -58,13 +58,13 @@ class Driver:
         self.node = csi_grpc.NodeStub(self._channel)
 
     def stop(self, with_signal: signal.Signals = signal.SIGTERM) -> None:
-        """Ends the process and waits for it."""
+        """End the process and wait for it."""
         self._process.send_signal(with_signal)
         self._process.wait(timeout=_SECONDS)
         self._channel.close()
 
     def create(self, name: str, size: int, mode: str = "Filesystem", source: Any = None, **parameters: str) -> str:
-        """Makes a volume; its id."""
+        """Create a volume and return its id."""
         request = csi.CreateVolumeRequest(
             name=name,
             capacity_range={"required_bytes": size},
@@ -77,7 +77,7 @@ class Driver:
 
     @contextmanager
     def staged(self, volume_id: str, mode: str = "Filesystem") -> Iterator[Path]:
-        """The volume as a pod would find it: a directory or a block device."""
+        """The volume as a pod sees it: a directory or a block device."""
         staging, target = (self.directory / f"{kind}-{volume_id}" for kind in ("staging", "target"))
         volume = {"volume_id": volume_id, "volume_capability": capability(mode)}
         self.node.NodeStageVolume(csi.NodeStageVolumeRequest(**volume, staging_target_path=str(staging)))
@@ -90,5 +90,5 @@ class Driver:
 
 
 def snapshot_source(snapshot_id: str) -> Mapping[str, Any]:
-    """The volume_content_source of a volume that is made from a snapshot."""
+    """The volume_content_source of a volume created from a snapshot."""
     return {"snapshot": {"snapshot_id": snapshot_id}}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The test cluster comes up quickly, mends itself, says what is wrong, and leaves nothing behind."""
+"""The test cluster starts quickly, restarts failed components, reports errors and cleans up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.errors import ClusterError
-from tests.cluster.runtime import bed, lifecycle, machine, objects
+from tests.cluster.runtime import commands, lifecycle, machine, objects
 from tests.cluster.runtime.profile import PROFILES, Profile
 
 API = PROFILES["api"]
@@ -27,60 +27,60 @@ FULL = PROFILES["full"]
 
 @pytest.fixture
 def api() -> Iterator[Profile]:
-    """The light cluster, freshly started."""
-    bed.down(API)
-    bed.up(API)
+    """A new light cluster."""
+    commands.down(API)
+    commands.up(API)
     yield API
-    bed.down(API)
+    commands.down(API)
 
 
-def test_the_light_cluster_is_ready_in_ten_seconds() -> None:
-    bed.down(API)
+def test_light_cluster_is_ready_in_ten_seconds() -> None:
+    commands.down(API)
     started = time.monotonic()
-    bed.up(API)
+    commands.up(API)
     assert time.monotonic() - started < 10
-    bed.down(API)
+    commands.down(API)
 
 
-def test_a_component_that_ends_is_started_again_and_status_says_so(api: Profile) -> None:
+def test_component_restarts_when_it_ends(api: Profile) -> None:
     supervisor = int((api.state / "pid").read_text())
     etcd = next(pid for pid in _descendants(supervisor) if b"/server" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(etcd, signal.SIGKILL)
-    lifecycle.wait_until(lambda: _restarts(api, "etcd") == 1, 20, "etcd was not started again", api)
+    lifecycle.wait_until(lambda: _restarts(api, "etcd") == 1, 20, "etcd was not restarted", api)
     assert _restarts(api, "kube-apiserver") in (0, 1)
 
 
-def test_a_cluster_that_was_killed_does_not_stand_in_the_way_of_the_next() -> None:
-    bed.up(FULL)
+def test_cluster_starts_again_after_it_was_killed() -> None:
+    commands.up(FULL)
     os.kill(int((FULL.state / "pid").read_text()), signal.SIGKILL)
     lifecycle.wait_until(lambda: not lifecycle.is_up(FULL), 10, "The supervisor outlived its parent", FULL)
-    bed.up(FULL)
-    assert all(row["pid"] for row in bed.status(FULL))
+    commands.up(FULL)
+    assert all(row["pid"] for row in commands.status(FULL))
 
 
-def test_down_leaves_nothing_of_the_light_cluster(api: Profile) -> None:
-    bed.down(api)
+def test_down_removes_the_light_cluster(api: Profile) -> None:
+    commands.down(api)
     _assert_nothing_left(api)
 
 
-def test_down_leaves_nothing_of_the_full_cluster_and_the_firewall_is_untouched() -> None:
+def test_down_removes_the_full_cluster_and_keeps_the_firewall() -> None:
     before = _firewall()
-    bed.up(FULL)
+    commands.up(FULL)
     assert _firewall() == before
-    bed.down(FULL)
+    commands.down(FULL)
     _assert_nothing_left(FULL)
     assert _firewall() == before
 
 
-def test_the_full_cluster_is_ready_in_thirty_seconds_and_reset_empties_it() -> None:
-    bed.down(FULL)
+def test_full_cluster_is_ready_in_thirty_seconds_and_reset_empties_it() -> None:
+    commands.down(FULL)
     started = time.monotonic()
-    bed.up(FULL)
+    commands.up(FULL)
     assert time.monotonic() - started < 30
     marker = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "left-over"}}
     objects.apply(objects.connect(FULL.kubeconfig), [marker])
     started = time.monotonic()
-    bed.reset(FULL)
+    commands.reset(FULL)
     assert time.monotonic() - started < 30
     namespaces = (
         objects.connect(FULL.kubeconfig).resources.get(api_version="v1", kind="Namespace").get().to_dict()["items"]
@@ -97,8 +97,8 @@ def test_the_full_cluster_is_ready_in_thirty_seconds_and_reset_empties_it() -> N
         (["logs", "--profile", "api", "nothing"], "There is no log of 'nothing'"),
     ],
 )
-def test_wrong_words_end_in_one_sentence(arguments: list[str], sentence: str) -> None:
-    bed.down(API)
+def test_wrong_argument_prints_one_sentence(arguments: list[str], sentence: str) -> None:
+    commands.down(API)
     ended = subprocess.run(
         [sys.executable, "-m", "tests.cluster", *arguments], capture_output=True, text=True, check=False
     )
@@ -106,38 +106,40 @@ def test_wrong_words_end_in_one_sentence(arguments: list[str], sentence: str) ->
     assert ended.stderr.startswith(f"error: {sentence}") and ended.stderr.count("\n") == 1
 
 
-def test_without_root_it_says_so() -> None:
+def test_check_requires_root() -> None:
     os.seteuid(65534)
     try:
-        with pytest.raises(ClusterError, match="user 65534 may not: run this as root"):
+        with pytest.raises(ClusterError, match=r"user 65534 cannot: run this as root"):
             machine.check_machine(API)
     finally:
         os.seteuid(0)
 
 
-def test_a_taken_address_is_named() -> None:
-    bed.down(API)
+def test_check_names_an_address_in_use() -> None:
+    commands.down(API)
     lifecycle.ip("address", "add", f"{API.host_address}/32", "dev", "lo")
     try:
-        with pytest.raises(ClusterError, match=f"The address {API.host_address} is taken"):
+        with pytest.raises(ClusterError, match=f"This machine already has the address {API.host_address}: remove it"):
             machine.check_address(API)
     finally:
         lifecycle.ip("address", "delete", f"{API.host_address}/32", "dev", "lo")
 
 
-def test_too_small_a_disk_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A real small file system."""
+def test_check_names_a_disk_without_enough_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The disk is a real file system of 1 MiB."""
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)], check=True)
     try:
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        with pytest.raises(ClusterError, match="has 0 GiB free and 3 GiB are needed: free some, or set XDG_CACHE_HOME"):
+        with pytest.raises(
+            ClusterError, match=r"has 0 GiB of free space and needs 3 GiB: free some space, or set XDG_CACHE_HOME"
+        ):
             machine.check_machine(API)
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
 def _restarts(profile: Profile, name: str) -> int:
-    return next(row["restarts"] for row in bed.status(profile) if row["name"] == name)
+    return next(int(row["restarts"]) for row in commands.status(profile) if row["name"] == name)
 
 
 def _descendants(pid: int) -> list[int]:
@@ -147,13 +149,13 @@ def _descendants(pid: int) -> list[int]:
 
 def _assert_nothing_left(profile: Profile) -> None:
     state = str(profile.state)
-    commands = {}
+    running = {}
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            commands[entry.parent.name] = entry.read_bytes()
+            running[entry.parent.name] = entry.read_bytes()
         except OSError:
-            continue  # It ended while we looked.
-    assert [command for command in commands.values() if state.encode() in command] == []
+            continue  # The process has ended since the listing.
+    assert [command for command in running.values() if state.encode() in command] == []
     assert state not in Path("/proc/mounts").read_text()
     loops = json.loads(
         subprocess.run(["losetup", "--json", "--list"], check=True, capture_output=True, text=True).stdout or "{}"
@@ -165,7 +167,7 @@ def _assert_nothing_left(profile: Profile) -> None:
 
 
 def _firewall() -> str:
-    """The rules of the machine itself, without their counters."""
+    """The firewall rules of the machine, without their counters."""
     return (
         subprocess.run(["iptables-save"], check=True, capture_output=True, text=True)
         .stdout.split("# Completed")[0]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of the collection rely on beyond the CSI specification."""
+"""Features of the CSI driver, beyond the CSI specification, that the tests of the collection rely on."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _THIN_OPTIONS = ("--driver-name", THIN, "--features", ALL_FEATURES)
 
 
 def failure(call: Callable[..., object], *arguments: object, **keywords: object) -> tuple[grpc.StatusCode, str]:
-    """The status that a call fails with."""
+    """The status code and the details with which a call fails."""
     with pytest.raises(grpc.RpcError) as caught:
         call(*arguments, **keywords)
-    return caught.value.code(), caught.value.details()
+    return caught.value.code(), caught.value.details() or ""
 
 
 @pytest.mark.parametrize("size", [1 * MIB, 10 * MIB, 1024 * MIB, 20 * 1024 * MIB])
-def test_file_system_offers_the_requested_bytes(start_driver: Start, pool: Path, size: int) -> None:
+def test_file_system_has_the_requested_free_space(start_driver: Start, pool: Path, size: int) -> None:
     driver = start_driver(*_THIN_OPTIONS)
     volume_id = driver.create("sized", size)
     with driver.staged(volume_id) as directory:
@@ -44,10 +44,10 @@ def test_file_system_offers_the_requested_bytes(start_driver: Start, pool: Path,
         assert stats.f_bavail * stats.f_frsize >= size
     image = pool / THIN / "volumes" / f"{volume_id}.img"
     assert image.stat().st_size <= size * 1.03 + 8 * MIB
-    assert image.stat().st_blocks * 512 < 4 * MIB, "a new volume takes next to nothing of the pool"
+    assert image.stat().st_blocks * 512 < 4 * MIB, "a new volume uses almost no space of the pool"
 
 
-def test_mounted_volume_grows_when_staged_again(start_driver: Start) -> None:
+def test_mounted_volume_grows_when_it_is_staged_again(start_driver: Start) -> None:
     driver = start_driver(*_THIN_OPTIONS)
     volume_id = driver.create("growing", 64 * MIB)
     with driver.staged(volume_id) as directory:
@@ -68,7 +68,7 @@ def test_mounted_volume_grows_when_staged_again(start_driver: Start) -> None:
 
 
 def _may_resize() -> bool:
-    """True if this process has CAP_SYS_RESOURCE (bit 24 of linux/capability.h)."""
+    """Whether this process has CAP_SYS_RESOURCE (bit 24 in linux/capability.h)."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
     return bool(int(effective.split()[1], 16) >> 24 & 1)
@@ -84,7 +84,7 @@ def test_block_volume_grows_while_in_use(start_driver: Start) -> None:
         assert devices.device_bytes(device) == 128 * MIB
 
 
-def test_snapshot_under_load_is_clean(start_driver: Start, pool: Path) -> None:
+def test_snapshot_under_load_has_a_clean_file_system(start_driver: Start, pool: Path) -> None:
     driver = start_driver(*_THIN_OPTIONS)
     volume_id = driver.create("busy", 256 * MIB)
     stop = threading.Event()
@@ -110,7 +110,7 @@ def test_snapshot_under_load_is_clean(start_driver: Start, pool: Path) -> None:
             writer.join()
 
 
-def test_clone_is_larger_and_independent(start_driver: Start) -> None:
+def test_clone_can_be_larger_and_is_independent(start_driver: Start) -> None:
     driver = start_driver(*_THIN_OPTIONS)
     source_id = driver.create("origin", 64 * MIB)
     with driver.staged(source_id) as directory:
@@ -123,7 +123,7 @@ def test_clone_is_larger_and_independent(start_driver: Start) -> None:
         assert stats.f_bavail * stats.f_frsize >= 127 * MIB
 
 
-def test_many_volumes_at_once(start_driver: Start) -> None:
+def test_concurrent_calls_keep_volumes_apart(start_driver: Start) -> None:
     driver = start_driver(*_THIN_OPTIONS)
     origin = driver.create("origin", 64 * MIB)
 
@@ -140,7 +140,7 @@ def test_many_volumes_at_once(start_driver: Start) -> None:
         assert list(executor.map(use, range(64))) == [str(number).encode() for number in range(64)]
 
 
-def test_preallocated_bytes_are_visible_inside(start_driver: Start) -> None:
+def test_preallocation_is_visible_in_the_volume(start_driver: Start) -> None:
     driver = start_driver(*_THIN_OPTIONS)
     with driver.staged(driver.create("thick", 64 * MIB)) as directory:
         with (directory / "disk.img").open("wb") as stream:
@@ -167,11 +167,11 @@ def test_full_pool_refuses_volumes(start_driver: Start) -> None:
         assert remaining - after >= 60 * MIB
 
 
-def test_class_without_file_systems_refuses_them(start_driver: Start) -> None:
+def test_block_only_class_refuses_file_systems(start_driver: Start) -> None:
     driver = start_driver(*_THIN_OPTIONS)
     code, details = failure(driver.create, "files", 64 * MIB, "Filesystem", volumeModes="Block")
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert details == "the class offers no Filesystem volumes, only Block: ask for another volumeMode"
+    assert details == "the class offers no Filesystem volumes, only Block: request another volumeMode"
     assert driver.create("device", 64 * MIB, "Block", volumeModes="Block")
     code, details = failure(driver.create, "typo", 64 * MIB, "Block", volumeMode="Block")
     assert (code, details) == (
@@ -185,22 +185,22 @@ def test_plain_driver_has_no_features(start_driver: Start) -> None:
     volume_id = driver.create("plain", 64 * MIB)
     code, details = failure(driver.create, "clone", 64 * MIB, source={"volume": {"volume_id": volume_id}})
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert "makes no volumes from a volume" in details
+    assert "creates no volumes from a volume" in details
     request = csi.CreateSnapshotRequest(name="snapshot", source_volume_id=volume_id)
     assert failure(driver.controller.CreateSnapshot, request)[0] is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_killed_driver_comes_back(start_driver: Start, pool: Path) -> None:
+def test_killed_driver_recovers(start_driver: Start, pool: Path) -> None:
     driver = start_driver(*_THIN_OPTIONS)
     volume_id = driver.create("survivor", 64 * MIB)
     with driver.staged(volume_id) as directory:
         driver.stop(signal.SIGKILL)
-        # What a kill in the middle of a snapshot and of a creation leaves behind.
+        # What a driver leaves that is killed during a snapshot and the creation of a volume.
         devices.freeze(directory)
         orphan = pool / THIN / "volumes" / "orphan.img"
         orphan.touch()
         driver.start()
-        assert not devices.thaw(directory), "the new driver has thawed it"
+        assert not devices.thaw(directory), "the new driver thaws the file system"
         (directory / "data").write_bytes(b"written")
         assert not orphan.exists()
         listed = driver.controller.ListVolumes(csi.ListVolumesRequest()).entries
@@ -208,7 +208,7 @@ def test_killed_driver_comes_back(start_driver: Start, pool: Path) -> None:
         assert driver.create("survivor", 64 * MIB) == volume_id
 
 
-def test_kubelet_finds_the_driver(start_driver: Start) -> None:
+def test_driver_registers_with_the_kubelet(start_driver: Start) -> None:
     with tempfile.TemporaryDirectory() as directory:
         driver = start_driver(*_THIN_OPTIONS, "--registration-dir", directory)
         socket = Path(directory) / f"{THIN}-reg.sock"
@@ -218,7 +218,7 @@ def test_kubelet_finds_the_driver(start_driver: Start) -> None:
     assert (info.type, info.name, info.endpoint) == ("CSIPlugin", THIN, str(driver.socket))
 
 
-def test_pool_goes_with_everything_on_it(start_driver: Start, tmp_path: Path) -> None:
+def test_remove_pool_removes_mounts_and_loop_devices(start_driver: Start, tmp_path: Path) -> None:
     image, mount_point = tmp_path / "second.img", tmp_path / "second"
     create_pool(image, mount_point, 1024 * MIB)
     create_pool(image, mount_point, 1024 * MIB)
@@ -238,25 +238,27 @@ def test_pool_goes_with_everything_on_it(start_driver: Start, tmp_path: Path) ->
     assert not [loop for loop in devices.loop_devices() if any(map(Path(loop.back_file).is_relative_to, gone))]
 
 
-def test_pool_in_use_is_said(start_driver: Start, pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.cluster.csi.pool._RELEASE_SECONDS", 0)
+def test_remove_pool_names_a_mount_in_use(start_driver: Start, pool: Path) -> None:
     driver = start_driver(*_THIN_OPTIONS)
-    with driver.staged(driver.create("busy", MIB)) as directory, (directory / "data").open("wb"):
-        with pytest.raises(ClusterError, match="target is busy.*end the processes"):
-            remove_pool(pool.with_suffix(".img"), pool)
+    with (
+        driver.staged(driver.create("busy", MIB)) as directory,
+        (directory / "data").open("wb"),
+        pytest.raises(ClusterError, match=r"target is busy.*end the processes"),
+    ):
+        remove_pool(pool.with_suffix(".img"), pool, seconds=0)
 
 
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [
-        ("--pool", "/nonexistent", "error: The pool /nonexistent is no directory: mount an XFS with reflink there."),
+        ("--pool", "/nonexistent", "error: The pool /nonexistent is not a directory: mount an XFS file system"),
         ("--pool", "/proc", "error: The pool /proc cannot clone files"),
-        ("--features", "snapshots", "error: --features has snapshots: use clone, expand, snapshot."),
+        ("--features", "snapshots", "error: --features contains snapshots: use clone, expand, snapshot."),
         ("--endpoint", "csi.sock", "error: --endpoint is 'csi.sock': use unix:///path/csi.sock."),
-        ("--endpoint", "unix:///" + "long/" * 21 + "csi.sock", "error: Socket path /long/"),
+        ("--endpoint", "unix:///" + "long/" * 21 + "csi.sock", "error: The socket path /long/"),
     ],
 )
-def test_wrong_option_ends_at_once(pool: Path, option: str, value: str, message: str) -> None:
+def test_wrong_option_prints_one_sentence(pool: Path, option: str, value: str, message: str) -> None:
     options = {"--driver-name": THIN, "--node-id": "node", "--endpoint": "unix:///nonexistent/csi.sock"}
     options |= {"--pool": str(pool), option: value}
     command = [sys.executable, "-m", "tests.cluster.csi", *(word for pair in options.items() for word in pair)]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The faults that tests order from the driver."""
+"""Faults of the CSI driver that tests request."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ PROFILE = "full"
 
 @pytest.fixture
 def driver(start_driver: Callable[..., Driver], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Driver:
-    """A driver that takes its faults from the file of a profile."""
+    """A driver that reads its faults from the file of a profile."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     state_dir(PROFILE).mkdir(parents=True)
     return start_driver("--driver-name", THIN, "--faults", str(faults.faults_file(PROFILE)))
 
 
-def test_fault_ends_with_its_count_and_starts_anew_when_set_again(driver: Driver) -> None:
+def test_fault_ends_after_its_count_until_it_is_set_again(driver: Driver) -> None:
     for _attempt in range(2):
         faults.set_faults(PROFILE, {"CreateVolume": {"code": "UNAVAILABLE", "message": "no array", "count": 2}})
         for _attempt in range(2):
@@ -40,26 +40,31 @@ def test_fault_ends_with_its_count_and_starts_anew_when_set_again(driver: Driver
         assert driver.create("volume", MIB)
 
 
-def test_fault_hits_only_what_matches(driver: Driver) -> None:
+def test_fault_affects_only_matching_calls(driver: Driver) -> None:
     faults.set_faults(PROFILE, {"CreateVolume": {"code": "INTERNAL", "match": "pvc/name.*unlucky"}})
     parameters = {"csi.storage.k8s.io/pvc/name": "unlucky"}
     assert driver.create("one", MIB)
-    with pytest.raises(grpc.RpcError, match="injected fault"):
+    with pytest.raises(grpc.RpcError, match=r"injected fault"):
         driver.create("two", MIB, **parameters)
     faults.clear_faults(PROFILE)
     assert driver.create("two", MIB, **parameters)
 
 
-def test_delay_only_slows(driver: Driver) -> None:
+def test_delay_does_not_fail_the_call(driver: Driver) -> None:
     faults.set_faults(PROFILE, {"CreateVolume": {"delay_seconds": 1.5}})
     began = time.monotonic()
     assert driver.create("slow", MIB)
     assert time.monotonic() - began >= 1.5
 
 
-def test_delayed_call_does_not_hold_the_end(driver: Driver) -> None:
+def test_delayed_call_does_not_delay_the_end_of_the_driver(driver: Driver) -> None:
     faults.set_faults(PROFILE, {"CreateVolume": {"delay_seconds": 3600}})
-    caller = threading.Thread(target=lambda: pytest.raises(grpc.RpcError, driver.create, "slow", MIB))
+
+    def call() -> None:
+        with pytest.raises(grpc.RpcError):
+            driver.create("slow", MIB)
+
+    caller = threading.Thread(target=call)
     caller.start()
     time.sleep(1)
     began = time.monotonic()
@@ -68,9 +73,9 @@ def test_delayed_call_does_not_hold_the_end(driver: Driver) -> None:
     caller.join()
 
 
-def test_broken_file_is_said_to_the_caller(driver: Driver) -> None:
+def test_invalid_file_fails_the_call(driver: Driver) -> None:
     faults.faults_file(PROFILE).write_text("{", encoding="utf-8")
-    with pytest.raises(grpc.RpcError, match="correct or delete it"):
+    with pytest.raises(grpc.RpcError, match=r"correct or delete it"):
         driver.create("volume", MIB)
 
 
@@ -86,6 +91,6 @@ def test_broken_file_is_said_to_the_caller(driver: Driver) -> None:
         ({"CreateVolume": {"match": "("}}, "no regular expression"),
     ],
 )
-def test_wrong_fault_is_refused(content: dict[str, Any], message: str) -> None:
+def test_invalid_fault_is_refused(content: dict[str, Any], message: str) -> None:
     with pytest.raises(ClusterError, match=message.replace("(", r"\(")):
         faults.set_faults(PROFILE, content)

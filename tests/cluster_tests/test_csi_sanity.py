@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The driver against csi-sanity, the conformance tests of the CSI specification's authors."""
+"""The driver passes csi-sanity, the conformance tests by the authors of the CSI specification."""
 
 from __future__ import annotations
 

@@ -5,25 +5,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pickle
 import subprocess
-from collections.abc import Callable, Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 import pytest
-from ansible.plugins.loader import init_plugin_loader
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
 
-# The lookup is found only when Ansible has been told of collections before the first import from one.
-init_plugin_loader()
-
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect  # noqa: E402
-
-from tests.cluster.digests import digests  # noqa: E402
-from tests.modules import Ran, run_on_cluster  # noqa: E402
-from tests.real.clone_bed import alone  # noqa: E402
-from tests.real.uploads import SERVICE, Images, namespace_of  # noqa: E402
-from tests.runner.site import INVENTORY, OWN_VARIABLES  # noqa: E402
+from tests.cluster.digests import digests
+from tests.modules import Ran, run_on_cluster
+from tests.real.settings import LOCK, differences, settings
+from tests.real.uploads import SERVICE, Images, namespace_of
+from tests.runner.site import INVENTORY, OWN_VARIABLES
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 # Stage real-1.61 gives another one.
@@ -33,21 +31,118 @@ MANIFEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/{RELEASE}/cdi-operator.
 collect_ignore = [] if RELEASE == "v1.61.1" else ["test_release_1_61.py"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def cdi() -> None:
-    """CDI is installed, preallocation is off, scratch space is on `thin`, and the storage profiles are filled in."""
-    with alone():
-        ended = subprocess.run(
-            [
-                *("ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars=@{OWN_VARIABLES}"),
-                *("--extra-vars", json.dumps({"cdi_manifest": MANIFEST, "cdi_preallocation": False})),
-                *("kubevirt.cdi.install", "kubevirt.cdi.config"),
-            ],
-            check=False,
-            capture_output=True,
-            text=True,
+_Made = TypeVar("_Made")
+
+# The slowest files, which start first: the processes of pytest-xdist then end at about the same time.
+_LONGEST = (
+    *("test_uploads.py", "test_scratch.py", "test_clone_plan.py", "test_upload_interruptions.py"),
+    *("test_clone_methods.py", "test_clone_obstacles.py", "test_upload_files.py"),
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers",
+        "alone(what, for_good=False): no other test uses the cluster at the same time, because of what it changes;"
+        " it restores the settings of the cluster, unless it changes them for good",
+    )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with the files that have tests that run alone, and in each file with these tests.
+
+    Later, each of them would wait until the tests beside it end, and the others wait for it. Tests with a `setup` keep
+    their places: other tests can run while it is made.
+    """
+    first = {item: _is_alone(item) and "setup" not in getattr(item, "fixturenames", ()) for item in items}
+    files = {item.path for item in items if first[item]}
+    items.sort(
+        key=lambda item: (
+            item.path not in files,
+            *(item.path.name != name for name in _LONGEST),
+            item.path,
+            not first[item],
         )
+    )
+
+
+def _is_alone(item: pytest.Item | None) -> bool:
+    return item is not None and item.get_closest_marker("alone") is not None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
+    """Hold the lock from the setup of a test to the end of its teardown. Consecutive tests that run alone keep it."""
+    LOCK.take(alone=_is_alone(item))
+    try:
+        return (yield)
+    finally:
+        if not (LOCK.is_alone and _is_alone(nextitem)):
+            LOCK.release()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cdi(tmp_path_factory: pytest.TempPathFactory, connection: Connection) -> dict[str, Any]:
+    """CDI is installed, preallocation is off, scratch space is on `thin`, and the storage profiles are filled in.
+
+    Returns the settings of the cluster.
+    """
+
+    def install() -> dict[str, Any]:
+        _install()
+        return settings(connection)
+
+    return _once(tmp_path_factory, "settings", install)
+
+
+def _once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[], _Made]) -> _Made:
+    """The result of `make`, which one process of pytest-xdist calls for all of them."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with (folder / f"{name}.pickle").open("a+b") as stored:
+        fcntl.flock(stored, fcntl.LOCK_EX)
+        stored.seek(0)
+        content = stored.read()
+        if not content:
+            content = pickle.dumps(make())
+            stored.write(content)
+    made: _Made = pickle.loads(content)
+    return made
+
+
+def _install() -> None:
+    ended = subprocess.run(
+        [
+            *("ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars=@{OWN_VARIABLES}"),
+            *("--extra-vars", json.dumps({"cdi_manifest": MANIFEST, "cdi_preallocation": False})),
+            *("kubevirt.cdi.install", "kubevirt.cdi.config"),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.fixture(autouse=True)
+def settings_stay(request: pytest.FixtureRequest, cdi: dict[str, Any], connection: Connection) -> Iterator[None]:
+    """Fail a test that leaves other settings of the cluster behind, whether it declares that it changes them or not."""
+    yield
+    mark = request.node.get_closest_marker("alone")
+    changed = differences(cdi, settings(connection))
+    if mark and mark.kwargs.get("for_good"):
+        cdi.update(settings(connection))
+    elif changed:
+        # CDI needs some time to restore its objects.
+        deadline = time.monotonic() + 60
+        while (changed := differences(cdi, settings(connection))) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        cdi.update(settings(connection))
+        remedy = (
+            "restore them" if mark else 'restore them, and mark the test with @pytest.mark.alone("what it changes")'
+        )
+        assert not changed, f"The test changed settings that all tests share; {remedy}:\n" + "\n".join(changed)
 
 
 @pytest.fixture(scope="session")
@@ -106,7 +201,7 @@ def digest() -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     """Files to upload."""
-    return Images(tmp_path_factory.mktemp("images"))
+    return _once(tmp_path_factory, "images", lambda: Images(tmp_path_factory.mktemp("images")))
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real CDI that stays: unchanged, changed, configured, and asked for what it does not do. Its removal: molecule."""
+"""Changes, settings and refusals of an installed CDI. A Molecule scenario tests its removal."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     PRIORITY_CLASS,
 )
 
+from tests.real.objects import Module, Ok, create, existing
+
 MANIFESTS = os.environ["KUBEVIRT_CDI_TEST_MANIFESTS"]
 NEW, OLD = ({"manifest": f"{MANIFESTS}/{release}/cdi-operator.yaml"} for release in ("v1.65.0", "v1.61.1"))
 
 
 @pytest.fixture
 def configuration(connection: Connection) -> Iterator[None]:
-    """CDI's configuration is as before after the test."""
-    before = connection.get(CDI, "cdi")["spec"]["config"]
+    """Restores the configuration of CDI after the test."""
+    before = existing(connection, CDI, "cdi")["spec"]["config"]
     yield
-    after = connection.get(CDI, "cdi")["spec"]["config"]
+    after = existing(connection, CDI, "cdi")["spec"]["config"]
     patch = {**dict.fromkeys(after), **before}
     connection.merge(CDI, "cdi", None, {"spec": {"config": patch}}, dry_run=False)
 
@@ -43,7 +45,7 @@ def _refusal(ran: Any) -> str:
     return str(ran.result["msg"])
 
 
-def test_a_second_run_changes_nothing_although_the_operator_rewrites_its_definition(ok, connection) -> None:
+def test_second_run_changes_nothing_although_the_operator_changes_its_crd(ok: Ok, connection: Connection) -> None:
     stored = connection.get(CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
     assert [version["name"] for version in stored["spec"]["versions"]] == ["v1beta1"]
     again = ok("cdi", **NEW)
@@ -53,31 +55,23 @@ def test_a_second_run_changes_nothing_although_the_operator_rewrites_its_definit
 
 @pytest.fixture
 def reader(connection: Connection) -> Iterator[str]:
-    """A user who may read all, and create nothing."""
+    """A user with the right to read everything and create nothing."""
     name = f"reader-{uuid.uuid4().hex[:6]}"
     everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]}]
-    role = {
-        "apiVersion": CLUSTER_ROLE.api_version,
-        "kind": "ClusterRole",
-        "metadata": {"name": name},
-        "rules": everything,
-    }
     reference = {"apiGroup": CLUSTER_ROLE.group, "kind": "ClusterRole", "name": name}
     subject = {"apiGroup": CLUSTER_ROLE.group, "kind": "User", "name": name}
-    binding = {**role, "kind": "ClusterRoleBinding", "roleRef": reference, "subjects": [subject]}
-    binding.pop("rules")
-    connection.create(CLUSTER_ROLE, role, dry_run=False)
-    connection.create(CLUSTER_ROLE_BINDING, binding, dry_run=False)
+    create(connection, CLUSTER_ROLE, name, rules=everything)
+    create(connection, CLUSTER_ROLE_BINDING, name, roleRef=reference, subjects=[subject])
     yield name
     connection.delete(CLUSTER_ROLE_BINDING, name, dry_run=False)
     connection.delete(CLUSTER_ROLE, name, dry_run=False)
 
 
-def test_who_may_not_create_volumes_is_told_so_at_once(module, reader) -> None:
+def test_missing_right_to_create_volumes_is_reported_immediately(module: Module, reader: str) -> None:
     started = time.monotonic()
     ran = module("cdi", **NEW, impersonate_user=reader, wait_timeout=60)
     message = _refusal(ran)
-    assert time.monotonic() - started < 20, "it waits for a right that nobody grants meanwhile"
+    assert time.monotonic() - started < 20, "the module waits for a right that nobody grants"
     assert (
         'grant the verb "create" on datavolumes.cdi.kubevirt.io' in message
         and f'User "{reader}" cannot create' in message
@@ -86,22 +80,22 @@ def test_who_may_not_create_volumes_is_told_so_at_once(module, reader) -> None:
     assert not module("cdi", **NEW, impersonate_user=reader, wait=False).result["changed"]
 
 
-def test_a_downgrade_is_refused_by_us_before_cdi_ignores_it(module, connection) -> None:
-    before = connection.get(DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"]
+def test_downgrade_is_refused_before_a_write(module: Module, connection: Connection) -> None:
+    before = existing(connection, DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"]
     assert "CDI cannot be downgraded" in _refusal(module("cdi", **OLD))
-    assert connection.get(DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"] == before
+    assert existing(connection, DEPLOYMENT, "cdi-operator", "cdi")["metadata"]["generation"] == before
 
 
 @pytest.fixture
 def priority_class(connection: Connection) -> Iterator[str]:
     name = f"cdi-test-{uuid.uuid4().hex[:6]}"
-    own = {"apiVersion": PRIORITY_CLASS.api_version, "kind": "PriorityClass", "metadata": {"name": name}, "value": 1}
-    connection.create(PRIORITY_CLASS, own, dry_run=False)
+    create(connection, PRIORITY_CLASS, name, value=1)
     yield name
     connection.delete(PRIORITY_CLASS, name, dry_run=False)
 
 
-def test_placement_priority_and_number_of_components_are_waited_for(ok, connection, priority_class) -> None:
+@pytest.mark.alone("changes the CDI object")
+def test_task_waits_for_placement_priority_and_replicas(ok: Ok, connection: Connection, priority_class: str) -> None:
     toleration = {"key": "infra", "operator": "Exists"}
     options = {
         "priority_class": priority_class,
@@ -117,11 +111,12 @@ def test_placement_priority_and_number_of_components_are_waited_for(ok, connecti
         assert not ok("cdi", **NEW, **options)["changed"]
     finally:
         assert ok("cdi", **NEW)["changed_objects"] == ["CDI cdi"]
-    assert connection.get(DEPLOYMENT, "cdi-apiserver", "cdi")["spec"]["replicas"] == 1
+    assert existing(connection, DEPLOYMENT, "cdi-apiserver", "cdi")["spec"]["replicas"] == 1
 
 
+@pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
-def test_settings_are_in_effect_when_the_task_ends(ok) -> None:
+def test_settings_are_in_effect_when_the_task_ends(ok: Ok) -> None:
     options = {
         "filesystem_overhead": {"global": "0.1", "storage_class": {"plain": "0.2"}},
         "import_proxy": {"http_proxy": "http://user:very-secret@proxy.example.com", "no_proxy": ".svc"},
@@ -145,10 +140,10 @@ def test_settings_are_in_effect_when_the_task_ends(ok) -> None:
     assert effective["upload_proxy_url"] == "https://upload.example.com"
     assert effective["tls_security_profile"] == {"type": "Modern"}
     assert not ok("cdi_config", **options)["changed"]
-    told = ok("cdi_info")
-    assert told["ready"] and told["not_in_effect"] == [] and told["managed_by"] is None and told["namespace"] == "cdi"
-    assert "very-secret" not in str(told) and "@proxy.example.com" in str(told["asked"])
-    profiles = {profile["name"]: profile for profile in told["storage_profiles"]}
+    info = ok("cdi_info")
+    assert info["ready"] and info["not_in_effect"] == [] and info["managed_by"] is None and info["namespace"] == "cdi"
+    assert "very-secret" not in str(info) and "@proxy.example.com" in str(info["asked"])
+    profiles = {profile["name"]: profile for profile in info["storage_profiles"]}
     assert profiles["thin"]["complete"] and profiles["thin"]["recognized"] is False
     removal = {option: type(value)() for option, value in options.items() if option != "preallocation"}
     effective = ok("cdi_config", **removal)["effective"]
@@ -156,19 +151,19 @@ def test_settings_are_in_effect_when_the_task_ends(ok) -> None:
     assert effective["filesystem_overhead"]["global"] == "0.06"
 
 
+@pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
-def test_what_keeps_cdi_from_taking_any_setting_is_found(module, ok, connection) -> None:
+def test_cause_of_ineffective_settings_is_reported(module: Module, ok: Ok, connection: Connection) -> None:
     backend = {"service": {"name": "cdi-uploadproxy", "port": {"number": 443}}}
     paths = [{"path": "/", "pathType": "Prefix", "backend": backend}]
     spec = {
         "rules": [{"host": "upload.example.com", "http": {"paths": paths}}],
         "tls": [{"hosts": ["upload.example.com"], "secretName": "not-there"}],
     }
-    body = {"apiVersion": INGRESS.api_version, "kind": "Ingress", "metadata": {"name": "upload"}, "spec": spec}
-    ok("cdi_config", preallocation=False)  # What a test before has put back may still be on its way.
-    connection.create(INGRESS, body, "cdi", dry_run=False)
+    ok("cdi_config", preallocation=False)  # A value restored by an earlier test may not be in effect yet.
+    create(connection, INGRESS, "upload", "cdi", spec=spec)
     try:
-        time.sleep(1)  # Until CDI has seen the Ingress: what it took before would be in effect.
+        time.sleep(1)  # CDI must see the Ingress first: it would apply an earlier setting.
         message = _refusal(module("cdi_config", preallocation=True, wait_timeout=5))
         assert "after 5 s this is not in effect: preallocation" in message
         assert "the Secret cdi/not-there of Ingress upload does not exist" in message
@@ -181,7 +176,7 @@ def test_what_keeps_cdi_from_taking_any_setting_is_found(module, ok, connection)
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("options", "message"),
     [
         ({"scratch_space_storage_class": "nothing"}, "storage class 'nothing' does not exist; available: block-only"),
         ({"filesystem_overhead": {"storage_class": {"nothing": "0.1"}}}, "storage class 'nothing' does not exist"),
@@ -190,13 +185,16 @@ def test_what_keeps_cdi_from_taking_any_setting_is_found(module, ok, connection)
         ({"pod_resource_requirements": {"requests": {"memory": "1Gi"}}}, "no worker pod could be created"),
     ],
 )
-def test_what_cdi_would_ignore_or_choke_on_is_refused(module, connection, options, named) -> None:
-    before = connection.get(CDI, "cdi")["metadata"]["generation"]
-    assert named in _refusal(module("cdi_config", **options))
-    assert connection.get(CDI, "cdi")["metadata"]["generation"] == before
+def test_setting_that_cdi_ignores_or_fails_on_is_refused(
+    module: Module, connection: Connection, options: dict[str, Any], message: str
+) -> None:
+    before = existing(connection, CDI, "cdi")["metadata"]["generation"]
+    assert message in _refusal(module("cdi_config", **options))
+    assert existing(connection, CDI, "cdi")["metadata"]["generation"] == before
 
 
+@pytest.mark.alone("changes the CDI object")
 @pytest.mark.usefixtures("configuration")
-def test_an_option_without_effect_warns(module) -> None:
+def test_option_without_effect_warns(module: Module) -> None:
     ran = module("cdi_config", data_volume_ttl_seconds=60)
     assert ran.result["changed"] and "no effect since CDI 1.62" in ran.output

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Checklist C1 to C18: by which method CDI clones and why, each claim shown on the real cluster by the collection itself.
+"""Checklist C1 to C18: the method by which CDI clones and its reason, as the collection reports them.
 
-The clones of one table are made by one task and waited for together; each test looks at its own.
+One task creates the clones of a table and waits for them; each test checks its own clones.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import planner
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import model
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.quantity import parse
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
@@ -28,45 +29,48 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.cluster.digests import digests
-from tests.real.clone_bed import SIZE, Bed, override, run, sources_to_clone, until, warnings_about
+from tests.real.clone_setup import SIZE, CloneSetup, override, run, sources_to_clone, warnings_about
+from tests.real.objects import Lookup, Results, existing, until
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 _COMPARED_BYTES = 16 << 20
 
 
 @pytest.fixture(scope="module")
-def bed(connection: Connection) -> Iterator[Bed]:
+def setup(connection: Connection) -> Iterator[CloneSetup]:
     with sources_to_clone(connection) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def clones(bed: Bed) -> dict[str, dict[str, Any]]:
-    """The clones that work, made by one task: what the task returned, by name."""
-    larger = {"asked": {"size": "160Mi"}}
+def clones(setup: CloneSetup) -> dict[str, dict[str, Any]]:
+    """The clones that succeed, created by one task: the results of the task, by name."""
+    larger: dict[str, Any] = {"requested": {"size": "160Mi"}}
     volumes = [
-        bed.clone("by-snapshot", "snapshot"),
-        bed.clone("by-csi", "csi"),
-        bed.clone("by-copy", "copy"),
-        bed.clone("same-driver", "csi-too"),
-        bed.clone("other-driver", "plain-csi"),
-        bed.clone("other-mode", "csi", asked={"volume_mode": "Block"}),
-        bed.clone("no-snapshot-class", "plain-snapshot"),
-        bed.clone("other-namespace", "snapshot", namespace=bed.other),
-        bed.clone("snapshot-other-mode", "snapshot", asked={"volume_mode": "Block"}),
-        bed.clone("snapshot-larger", "snapshot", **larger),
-        bed.clone("snapshot-larger-fixed", "snapshot-fixed", **larger),
-        bed.clone("larger", "csi", **larger),
-        bed.clone("larger-fixed", "fixed", **larger),
-        bed.clone("no-populator", "csi", annotations={"cdi.kubevirt.io/storage.usePopulator": "false"}),
-        bed.clone("forced", "snapshot", annotations={"cdi.kubevirt.io/cloneType": "csi-clone"}),
-        bed.clone("no-size", "snapshot", asked={"size": None}),
-        bed.clone("of-snapshot", "snapshot", kind="snapshot", asked={"size": None}),
-        bed.clone("of-snapshot-elsewhere", "snapshot", kind="snapshot", asked={"size": None}, namespace=bed.other),
-        # Of a device: CDI restores a snapshot that it has to copy to the first class of its driver by name,
-        # which on the test cluster is `block-only`.
-        bed.clone(
-            "of-snapshot-other-driver", "plain", "device", "snapshot", asked={"size": None, "volume_mode": "Block"}
+        setup.clone("by-snapshot", "snapshot"),
+        setup.clone("by-csi", "csi"),
+        setup.clone("by-copy", "copy"),
+        setup.clone("same-driver", "csi-2"),
+        setup.clone("other-driver", "plain-csi"),
+        setup.clone("other-mode", "csi", requested={"volume_mode": "Block"}),
+        setup.clone("no-snapshot-class", "plain-snapshot"),
+        setup.clone("other-namespace", "snapshot", namespace=setup.other),
+        setup.clone("snapshot-other-mode", "snapshot", requested={"volume_mode": "Block"}),
+        setup.clone("snapshot-larger", "snapshot", **larger),
+        setup.clone("snapshot-larger-fixed", "snapshot-fixed", **larger),
+        setup.clone("larger", "csi", **larger),
+        setup.clone("larger-fixed", "fixed", **larger),
+        setup.clone("no-populator", "csi", annotations={"cdi.kubevirt.io/storage.usePopulator": "false"}),
+        setup.clone("forced", "snapshot", annotations={"cdi.kubevirt.io/cloneType": "csi-clone"}),
+        setup.clone("no-size", "snapshot", requested={"size": None}),
+        setup.clone("of-snapshot", "snapshot", kind="snapshot", requested={"size": None}),
+        setup.clone(
+            "of-snapshot-elsewhere", "snapshot", kind="snapshot", requested={"size": None}, namespace=setup.other
+        ),
+        # A Block volume: to copy a snapshot, CDI restores it to the first class of its driver by name, which is
+        # `block-only` on the test cluster.
+        setup.clone(
+            "of-snapshot-other-driver", "plain", "device", "snapshot", requested={"size": None, "volume_mode": "Block"}
         ),
     ]
     result = run("data_volume", data_volumes=volumes, wait_timeout=240)
@@ -74,144 +78,157 @@ def clones(bed: Bed) -> dict[str, dict[str, Any]]:
     return {item["name"]: item for item in result["data_volumes"]}
 
 
-def _fell_back(connection: Connection, bed: Bed, clone: dict[str, Any], event: str, message: str) -> None:
+def _fell_back(connection: Connection, setup: CloneSetup, clone: dict[str, Any], event: str, message: str) -> None:
     assert (clone["clone"]["method"], clone["clone"]["fallback"]) == ("copy", True)
     assert clone["clone"]["fallback_reason"] == message
     assert clone["clone"]["predicted"]["fallback_reason"] == message
-    assert warnings_about(connection, bed.namespace, clone["name"])[event] == message
+    assert warnings_about(connection, setup.namespace, clone["name"])[event] == message
 
 
-def test_what_was_predicted_is_what_happened(clones) -> None:
+def test_prediction_equals_observation(clones: Results) -> None:
     predicted = {name: item["clone"]["predicted"]["method"] for name, item in clones.items()}
     assert predicted == {name: item["clone"]["method"] for name, item in clones.items()}
 
 
-def test_the_clones_hold_what_the_source_holds(bed, clones) -> None:
-    names = [f"{bed.namespace}/golden", *(f"{item['namespace']}/{name}" for name, item in clones.items())]
+def test_clones_have_the_content_of_their_source(setup: CloneSetup, clones: Results) -> None:
+    names = [f"{setup.namespace}/golden", *(f"{item['namespace']}/{name}" for name, item in clones.items())]
     found = digests(KUBECONFIG, names, _COMPARED_BYTES)
     assert len(found) == len(clones) + 1
     assert len(set(found.values())) == 1, found
 
 
-def test_c01_each_of_the_three_methods_is_obtained_and_reported(bed, clones, lookup) -> None:
+def test_c01_lookup_reports_each_method(setup: CloneSetup, clones: Results, lookup: Lookup) -> None:
     names = ["by-snapshot", "by-csi", "by-copy"]
-    answers = lookup(*[f"{bed.namespace}/{name}" for name in names])
+    answers = lookup(*[f"{setup.namespace}/{name}" for name in names])
     assert [answer["method"] for answer in answers] == ["snapshot", "csi-clone", "copy"]
     assert all(answer["observed"] and answer["phase"] == "Succeeded" for answer in answers)
 
 
-def test_c02_the_profile_asks_for_a_csi_clone(bed, clones, lookup) -> None:
+def test_c02_profile_requests_a_csi_clone(setup: CloneSetup, clones: Results, lookup: Lookup) -> None:
     assert clones["by-csi"]["clone"]["method"] == "csi-clone"
-    (answer,) = lookup(f"{bed.namespace}/by-csi")
-    assert answer["reason"] == f"The storage profile of {bed.classes['csi']} says csi-clone."
+    (answer,) = lookup(f"{setup.namespace}/by-csi")
+    assert answer["reason"] == f"The storage profile of {setup.classes['csi']} has the strategy csi-clone."
 
 
-def test_c02_the_override_asks_for_a_csi_clone(connection, bed) -> None:
+@pytest.mark.alone("changes cloneStrategyOverride")
+def test_c02_override_requests_a_csi_clone(connection: Connection, setup: CloneSetup) -> None:
     with override(connection, "csi-clone"):
-        result = run("data_volume", **bed.clone("overridden", "copy"))
+        result = run("data_volume", **setup.clone("overridden", "copy"))
     assert result["clone"]["method"] == "csi-clone", result
-    assert result["clone"]["predicted"]["reason"] == "The CDI object's cloneStrategyOverride asks for csi-clone."
+    assert result["clone"]["predicted"]["reason"] == "The CDI object's cloneStrategyOverride requests csi-clone."
 
 
-def test_c03_another_class_of_the_same_driver_is_good_enough(clones) -> None:
+def test_c03_another_class_of_the_same_driver_suffices(clones: Results) -> None:
     assert clones["same-driver"]["clone"]["method"] == "csi-clone"
 
 
-def test_c03_another_driver_is_not(connection, bed, clones) -> None:
-    _fell_back(connection, bed, clones["other-driver"], "IncompatibleProvisioners", planner.INCOMPATIBLE_PROVISIONERS)
-    assert clones["other-driver"]["clone"]["predicted"]["remedy"] == f"clone to class {bed.classes['snapshot']}"
+def test_c03_another_driver_causes_a_copy(connection: Connection, setup: CloneSetup, clones: Results) -> None:
+    _fell_back(connection, setup, clones["other-driver"], "IncompatibleProvisioners", model.INCOMPATIBLE_PROVISIONERS)
+    assert clones["other-driver"]["clone"]["predicted"]["remedy"] == f"clone to class {setup.classes['snapshot']}"
 
 
-def test_c04_another_volume_mode_is_copied(connection, bed, clones) -> None:
-    _fell_back(connection, bed, clones["other-mode"], "IncompatibleVolumeModes", planner.INCOMPATIBLE_MODES)
+def test_c04_another_volume_mode_causes_a_copy(connection: Connection, setup: CloneSetup, clones: Results) -> None:
+    _fell_back(connection, setup, clones["other-mode"], "IncompatibleVolumeModes", model.INCOMPATIBLE_MODES)
 
 
-def test_c07_without_a_snapshot_class_it_is_copied(connection, bed, clones) -> None:
-    _fell_back(connection, bed, clones["no-snapshot-class"], "NoVolumeSnapshotClass", planner.NO_SNAPSHOT_CLASS)
+def test_c07_missing_snapshot_class_causes_a_copy(connection: Connection, setup: CloneSetup, clones: Results) -> None:
+    _fell_back(connection, setup, clones["no-snapshot-class"], "NoVolumeSnapshotClass", model.NO_SNAPSHOT_CLASS)
 
 
-def test_c08_a_snapshot_wants_what_a_csi_clone_wants(connection, bed, clones, lookup) -> None:
-    """The same conditions by the profile's default strategy: seen in all combinations by test_clone_plan.py.
+def test_c08_snapshot_has_the_requirements_of_a_csi_clone(
+    connection: Connection,
+    setup: CloneSetup,
+    clones: Results,
+    lookup: Lookup,
+) -> None:
+    """The default strategy has the same conditions; test_clone_plan.py checks all combinations.
 
-    Of another driver there is no snapshot class, which is C7.
+    Another driver has no snapshot class, which is C7.
     """
-    _fell_back(connection, bed, clones["snapshot-other-mode"], "IncompatibleVolumeModes", planner.INCOMPATIBLE_MODES)
-    _fell_back(connection, bed, clones["snapshot-larger-fixed"], "NoVolumeExpansion", planner.NO_EXPANSION)
+    _fell_back(connection, setup, clones["snapshot-other-mode"], "IncompatibleVolumeModes", model.INCOMPATIBLE_MODES)
+    _fell_back(connection, setup, clones["snapshot-larger-fixed"], "NoVolumeExpansion", model.NO_EXPANSION)
     assert clones["snapshot-larger"]["clone"]["method"] == "snapshot"
-    assert _capacity(connection, bed, "snapshot-larger") >= 160 << 20
+    assert _capacity(connection, setup, "snapshot-larger") >= 160 << 20
     answers = lookup(
-        bed.clone("planned-1", "snapshot"),
-        bed.clone("planned-2", "plain"),
-        bed.clone("planned-3", "snapshot", asked={"volume_mode": "Block"}),
+        setup.clone("planned-1", "snapshot"),
+        setup.clone("planned-2", "plain"),
+        setup.clone("planned-3", "snapshot", requested={"volume_mode": "Block"}),
     )
     assert [answer["method"] for answer in answers] == ["snapshot", "copy", "copy"]
-    assert [answer["fallback_reason"] for answer in answers] == [None, None, planner.INCOMPATIBLE_MODES]
+    assert [answer["fallback_reason"] for answer in answers] == [None, None, model.INCOMPATIBLE_MODES]
 
 
-def test_c09_a_snapshot_clone_works_across_namespaces(bed, clones) -> None:
+def test_c09_snapshot_clone_crosses_namespaces(setup: CloneSetup, clones: Results) -> None:
     clone = clones["other-namespace"]
-    assert (clone["namespace"], clone["phase"], clone["clone"]["method"]) == (bed.other, "Succeeded", "snapshot")
+    assert (clone["namespace"], clone["phase"], clone["clone"]["method"]) == (setup.other, "Succeeded", "snapshot")
 
 
-def test_c10_a_clone_may_be_larger_when_the_class_can_expand(connection, bed, clones) -> None:
+def test_c10_clone_can_be_larger_if_its_class_allows_expansion(
+    connection: Connection, setup: CloneSetup, clones: Results
+) -> None:
     assert clones["larger"]["clone"]["method"] == "csi-clone"
-    # The claim itself says so only when a pod has mounted it: CDI gives it a volume that has grown already.
-    assert _capacity(connection, bed, "larger") >= 160 << 20
-    _fell_back(connection, bed, clones["larger-fixed"], "NoVolumeExpansion", planner.NO_EXPANSION)
+    # The status of the claim changes only when a pod mounts it: CDI gives it a volume that has already grown.
+    assert _capacity(connection, setup, "larger") >= 160 << 20
+    _fell_back(connection, setup, clones["larger-fixed"], "NoVolumeExpansion", model.NO_EXPANSION)
     remedy = clones["larger-fixed"]["clone"]["predicted"]["remedy"]
-    assert remedy == f"set allowVolumeExpansion on class {bed.classes['fixed']}"
+    assert remedy == f"set allowVolumeExpansion on class {setup.classes['fixed']}"
 
 
-def _capacity(connection: Connection, bed: Bed, name: str) -> int:
-    claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, bed.namespace) or {}
+def _capacity(connection: Connection, setup: CloneSetup, name: str) -> int:
+    claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, setup.namespace) or {}
     volume = connection.get(PERSISTENT_VOLUME, claim["spec"]["volumeName"]) or {}
     return int(parse(volume["spec"]["capacity"]["storage"]))
 
 
-def test_c11_a_copy_that_was_chosen_is_told_from_a_fallback(bed, clones, lookup) -> None:
-    chosen, fallen_back = lookup(f"{bed.namespace}/by-copy", f"{bed.namespace}/other-mode")
+def test_c11_chosen_copy_differs_from_a_fallback(setup: CloneSetup, clones: Results, lookup: Lookup) -> None:
+    chosen, fallen_back = lookup(f"{setup.namespace}/by-copy", f"{setup.namespace}/other-mode")
     assert (chosen["method"], chosen["fallback"], chosen["fallback_reason"]) == ("copy", False, None)
-    assert chosen["reason"] == f"The storage profile of {bed.classes['copy']} says copy."
-    assert chosen["remedy"] == f"set clone_strategy of the storage profile {bed.classes['copy']} to snapshot"
+    assert chosen["reason"] == f"The storage profile of {setup.classes['copy']} has the strategy copy."
+    assert chosen["remedy"] == f"set clone_strategy of the storage profile {setup.classes['copy']} to snapshot"
     assert (fallen_back["method"], fallen_back["fallback"]) == ("copy", True)
-    assert fallen_back["reason"] == f"CDI fell back to copy: {planner.INCOMPATIBLE_MODES}."
+    assert fallen_back["reason"] == f"CDI fell back to copy: {model.INCOMPATIBLE_MODES}."
 
 
-def test_c11_a_method_that_was_forced_is_told_from_one_that_was_chosen(bed, clones, lookup) -> None:
-    forced, chosen = lookup(f"{bed.namespace}/forced", f"{bed.namespace}/by-csi")
+def test_c11_forced_method_differs_from_a_chosen_one(setup: CloneSetup, clones: Results, lookup: Lookup) -> None:
+    forced, chosen = lookup(f"{setup.namespace}/forced", f"{setup.namespace}/by-csi")
     assert (forced["method"], forced["forced"]) == ("csi-clone", True)
     assert (chosen["method"], chosen["forced"]) == ("csi-clone", False)
 
 
-def test_c11_no_populator_means_a_copy(connection, bed, clones) -> None:
-    _fell_back(connection, bed, clones["no-populator"], "NoPopulator", planner.NO_POPULATOR)
+def test_c11_missing_populator_causes_a_copy(connection: Connection, setup: CloneSetup, clones: Results) -> None:
+    _fell_back(connection, setup, clones["no-populator"], "NoPopulator", model.NO_POPULATOR)
     remedy = clones["no-populator"]["clone"]["predicted"]["remedy"]
-    assert remedy == "leave out the annotation cdi.kubevirt.io/storage.usePopulator"
+    assert remedy == "omit the annotation cdi.kubevirt.io/storage.usePopulator"
 
 
-def test_c12_and_c13_a_copy_takes_two_pods_and_is_the_slowest(connection, bed, lookup, capsys) -> None:
-    """One source, the three methods one after the other; asserted is who is last, and that `ready_after` is right."""
+def test_c12_c13_copy_needs_two_pods_and_is_slowest(
+    connection: Connection,
+    setup: CloneSetup,
+    lookup: Lookup,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The three methods in sequence from one source: copy is the slowest, and `ready_after` is correct."""
     seen: set[str] = set()
     seconds: dict[str, list[float]] = {"snapshot": [], "csi": [], "copy": []}
     for attempt in range(2):
         for name in seconds:
             started = time.monotonic()
-            clone = bed.clone(f"timed-{name}-{attempt}", name)
+            clone = setup.clone(f"timed-{name}-{attempt}", name)
             made = run("data_volume", **clone, wait=False)
             posted = time.monotonic()
             assert not made.get("failed"), made["msg"]
 
             def succeeded(clone: dict[str, Any] = clone) -> bool:
-                pods = connection.list(POD, bed.namespace)[0]
+                pods = connection.list(POD, setup.namespace)[0]
                 seen.update(pod["metadata"]["name"] for pod in pods)
-                stored = connection.get(DATA_VOLUME, clone["name"], bed.namespace) or {}
+                stored = connection.get(DATA_VOLUME, clone["name"], setup.namespace) or {}
                 return (stored.get("status") or {}).get("phase") == "Succeeded"
 
-            until(succeeded, 90, f"{clone['name']} is not there")
+            until(succeeded, 90, f"{clone['name']} is not Succeeded")
             ended = time.monotonic()
             seconds[name].append(ended - started)
-            (answer,) = lookup(f"{bed.namespace}/{clone['name']}")
-            # The cluster's moments are whole seconds, and the end is seen some time after it.
+            (answer,) = lookup(f"{setup.namespace}/{clone['name']}")
+            # The times on the cluster are whole seconds, and the test sees the end later.
             assert ended - posted - 3 <= answer["ready_after"] <= ended - started + 1
     with capsys.disabled():
         print(f"\n{'method':10} {'first':>8} {'second':>8}   seconds for {SIZE}")
@@ -222,74 +239,76 @@ def test_c12_and_c13_a_copy_takes_two_pods_and_is_the_slowest(connection, bed, l
     assert min(seconds["copy"]) > max(min(seconds["snapshot"]), min(seconds["csi"]))
 
 
-def test_c14_c15_c16_the_record_is_read_from_the_claim(connection, bed, clones) -> None:
-    said = connection.get(PERSISTENT_VOLUME_CLAIM, "other-mode", bed.namespace)["metadata"]["annotations"]
-    assert said["cdi.kubevirt.io/cloneFallbackReason"] == planner.INCOMPATIBLE_MODES
+def test_c14_c15_c16_result_has_the_record_of_the_claim(
+    connection: Connection, setup: CloneSetup, clones: Results
+) -> None:
+    said = existing(connection, PERSISTENT_VOLUME_CLAIM, "other-mode", setup.namespace)["metadata"]["annotations"]
+    assert said["cdi.kubevirt.io/cloneFallbackReason"] == model.INCOMPATIBLE_MODES
     assert said["cdi.kubevirt.io/clonePhase"] == "Succeeded"
     assert said["cdi.kubevirt.io/cloneType"] == "copy"
-    volume = connection.get(DATA_VOLUME, "other-mode", bed.namespace)
+    volume = connection.get(DATA_VOLUME, "other-mode", setup.namespace)
     assert volume["metadata"]["annotations"]["cdi.kubevirt.io/cloneType"] == "copy"
     clone = clones["other-mode"]["clone"]
     assert (clone["phase"], clone["method"]) == ("Succeeded", "copy")
-    assert clone["fallback_reason"] == planner.INCOMPATIBLE_MODES
+    assert clone["fallback_reason"] == model.INCOMPATIBLE_MODES
 
 
-def test_c17_an_event_on_the_claim_says_why(connection, bed, clones) -> None:
-    events = connection.list(EVENT, bed.namespace, field_selector="involvedObject.name=other-mode")[0]
+def test_c17_event_of_the_claim_has_the_reason(connection: Connection, setup: CloneSetup, clones: Results) -> None:
+    events = connection.list(EVENT, setup.namespace, field_selector="involvedObject.name=other-mode")[0]
     mine = [event for event in events if event["reason"] == "IncompatibleVolumeModes"]
     about = [(event["type"], event["involvedObject"]["kind"]) for event in mine]
     assert about == [("Warning", "PersistentVolumeClaim")]
 
 
-def test_c18_a_snapshot_source_has_rules_of_its_own(connection, bed, clones) -> None:
+def test_c18_snapshot_source_has_its_own_rules(connection: Connection, setup: CloneSetup, clones: Results) -> None:
     assert clones["of-snapshot"]["clone"]["method"] == "snapshot"
     elsewhere = clones["of-snapshot-elsewhere"]
     found = (elsewhere["namespace"], elsewhere["phase"], elsewhere["clone"]["method"])
-    assert found == (bed.other, "Succeeded", "snapshot")
+    assert found == (setup.other, "Succeeded", "snapshot")
     clone = clones["of-snapshot-other-driver"]
-    _fell_back(connection, bed, clone, "NoProvisionerMatch", planner.NO_PROVISIONER_MATCH)
+    _fell_back(connection, setup, clone, "NoProvisionerMatch", model.NO_PROVISIONER_MATCH)
 
 
-def test_a_method_that_is_not_wanted_fails_before_anything_is_made(connection, bed, clones) -> None:
-    clone = bed.clone("no-copy", "plain-csi", require_clone_method=["snapshot", "csi-clone"])
+def test_unwanted_method_fails_before_any_write(connection: Connection, setup: CloneSetup, clones: Results) -> None:
+    clone = setup.clone("no-copy", "plain-csi", require_clone_method=["snapshot", "csi-clone"])
     refused = run("data_volume", **clone)
     said = "no-copy would be cloned by copy, and require_clone_method is snapshot, csi-clone"
-    assert f"DataVolume {bed.namespace}/{said}" in refused["msg"]
-    assert planner.INCOMPATIBLE_PROVISIONERS in refused["msg"]
-    assert refused["msg"].endswith(f"; clone to class {bed.classes['snapshot']}.")
-    assert connection.get(DATA_VOLUME, "no-copy", bed.namespace) is None
-    again = bed.clone("by-copy", "copy", require_clone_method=["snapshot"])
-    # A volume that is there is left as it is.
+    assert f"DataVolume {setup.namespace}/{said}" in refused["msg"]
+    assert model.INCOMPATIBLE_PROVISIONERS in refused["msg"]
+    assert refused["msg"].endswith(f"; clone to class {setup.classes['snapshot']}.")
+    assert connection.get(DATA_VOLUME, "no-copy", setup.namespace) is None
+    again = setup.clone("by-copy", "copy", require_clone_method=["snapshot"])
+    # An existing volume stays unchanged.
     assert run("data_volume", **again)["changed"] is False
 
 
-def test_one_clone_that_is_refused_does_not_hide_the_others(connection, bed) -> None:
+def test_refused_clone_does_not_hide_the_others(connection: Connection, setup: CloneSetup) -> None:
     volumes = [
-        bed.clone("refused", "copy", require_clone_method=["csi-clone"]),
-        bed.clone("wanted", "csi", require_clone_method=["csi-clone"]),
+        setup.clone("refused", "copy", require_clone_method=["csi-clone"]),
+        setup.clone("wanted", "csi", require_clone_method=["csi-clone"]),
     ]
     result = run("data_volume", data_volumes=volumes)
     assert result["failed"]
     refused, wanted = result["data_volumes"]
     assert "would be cloned by copy" in refused["error"]
     assert (wanted["phase"], wanted["clone"]["method"]) == ("Succeeded", "csi-clone")
-    assert connection.get(DATA_VOLUME, "refused", bed.namespace) is None
+    assert connection.get(DATA_VOLUME, "refused", setup.namespace) is None
 
 
-def test_the_lookup_answers_in_a_playbook(bed, clones, tmp_path) -> None:
-    """Real booleans and real nulls, by name and by plan, with the options of modules."""
+def test_lookup_works_in_a_playbook(setup: CloneSetup, clones: Results, tmp_path: Path) -> None:
+    """Its results are booleans and nulls, for a name and for a plan, with the options of modules."""
     play = [
         {
             "hosts": "localhost",
             "gather_facts": False,
-            "vars": {"plan": bed.clone("planned", "plain-csi")},
+            "vars": {"plan": setup.clone("planned", "plain-csi")},
             "tasks": [
                 {
                     "ansible.builtin.assert": {
                         "that": [
-                            f"query('kubevirt.cdi.clone_method', '{bed.namespace}/by-csi', plan) | length == 2",
-                            f"lookup('kubevirt.cdi.clone_method', '{bed.namespace}/by-csi').fallback is false",
-                            f"lookup('kubevirt.cdi.clone_method', '{bed.namespace}/by-csi').remedy is none",
+                            f"query('kubevirt.cdi.clone_method', '{setup.namespace}/by-csi', plan) | length == 2",
+                            f"lookup('kubevirt.cdi.clone_method', '{setup.namespace}/by-csi').fallback is false",
+                            f"lookup('kubevirt.cdi.clone_method', '{setup.namespace}/by-csi').remedy is none",
                             "lookup('kubevirt.cdi.clone_method', plan).method == 'copy'",
                             "lookup('kubevirt.cdi.clone_method', plan).fallback is true",
                             "lookup('kubevirt.cdi.clone_method', plan).observed is false",
@@ -307,8 +326,8 @@ def test_the_lookup_answers_in_a_playbook(bed, clones, tmp_path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_a_second_run_of_all_clones_changes_nothing(bed, clones, module: Callable[..., Any]) -> None:
-    volumes = [bed.clone("by-snapshot", "snapshot"), bed.clone("by-csi", "csi"), bed.clone("by-copy", "copy")]
+def test_second_run_changes_nothing(setup: CloneSetup, clones: Results, module: Callable[..., Any]) -> None:
+    volumes = [setup.clone("by-snapshot", "snapshot"), setup.clone("by-csi", "csi"), setup.clone("by-copy", "copy")]
     again = module("data_volume", data_volumes=volumes).result
     assert again["changed"] is False
     assert {item["clone"]["predicted"] for item in again["data_volumes"]} == {None}

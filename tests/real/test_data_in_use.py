@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Data that are in use stay, data that never were are no obstacle, and a growth is done when it is done."""
+"""Data in use are kept, unfilled volumes are replaced, and a task waits until a volume has grown."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.spec import desired
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CDI,
     DATA_VOLUME,
@@ -20,12 +21,15 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.cluster.versions import HELPER_IMAGE
-from tests.real.clone_bed import until
+from tests.real.objects import Module, Ok, create, create_pod, existing, until
 from tests.refused_volumes import volume
 
 HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
-BLANK = {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": "thin"}}
-IMAGE = {"source": {"http": {"url": f"{HTTP}/disk.qcow2"}}, "storage": {"size": "128Mi", "storage_class_name": "thin"}}
+BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": "thin"}}
+IMAGE: dict[str, Any] = {
+    "source": {"http": {"url": f"{HTTP}/disk.qcow2"}},
+    "storage": {"size": "128Mi", "storage_class_name": "thin"},
+}
 VDDK = {
     "url": "https://vcenter.example.com",
     "uuid": "u",
@@ -35,46 +39,41 @@ VDDK = {
 }
 
 
-def mount(connection, namespace: str, name: str, claim: str) -> None:
-    """A running pod that uses a claim."""
-    container = {
-        "name": "sleeps",
-        "image": HELPER_IMAGE,
-        "command": ["sleep", "600"],
-        "volumeMounts": [{"name": "disk", "mountPath": "/disk"}],
-    }
-    spec = {
-        "containers": [container],
-        "terminationGracePeriodSeconds": 0,
-        "volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": claim}}],
-    }
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
-    connection.create(POD, body, namespace, dry_run=False)
-    until(lambda: connection.get(POD, name, namespace)["status"]["phase"] == "Running", 120, "the pod runs")
+def mount(connection: Connection, namespace: str, name: str, claim: str) -> None:
+    """Create a pod that uses a claim, and wait until it runs."""
+    create_pod(connection, name, namespace, claim)
+
+    def running() -> bool:
+        return bool(existing(connection, POD, name, namespace)["status"]["phase"] == "Running")
+
+    until(running, 120, f"pod {name} does not run")
 
 
-def uids(connection, namespace: str, name: str) -> list[str]:
+def uids(connection: Connection, namespace: str, name: str) -> list[str]:
     found = (connection.get(resource, name, namespace) for resource in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM))
     return [stored["metadata"]["uid"] for stored in found if stored and not stored["metadata"].get("deletionTimestamp")]
 
 
-def test_the_data_of_a_running_pod_are_deleted_only_when_that_is_said(connection, module, ok, namespace) -> None:
+@pytest.mark.alone("tries to remove CDI, with the volumes of all namespaces")
+def test_data_of_a_running_pod_are_deleted_only_on_request(
+    connection: Connection, module: Module, ok: Ok, namespace: str
+) -> None:
     ok("data_volume", name="disk", namespace=namespace, **BLANK)
     mount(connection, namespace, "app", "disk")
     before = uids(connection, namespace, "disk")
     other = {**BLANK, "storage": {**BLANK["storage"], "size": "32Mi"}}
-    asked = {"name": "disk", "namespace": namespace, "wait_timeout": 20}
+    target: dict[str, Any] = {"name": "disk", "namespace": namespace, "wait_timeout": 20}
     for change in ({"state": "absent"}, {**other, "on_drift": "recreate"}):
         for check in (True, False):
-            refused = module("data_volume", check=check, **asked, **change).result
+            refused = module("data_volume", check=check, **target, **change).result
             assert refused["failed"] and not refused["changed"]
             assert f"DataVolume {namespace}/disk is in use by pod {namespace}/app" in refused["msg"], refused["msg"]
     refused = module("cdi", state="absent", delete_data_volumes=True).result
     assert refused["failed"] and f"DataVolume {namespace}/disk by pod {namespace}/app" in refused["msg"], refused["msg"]
-    assert connection.get(CDI, "cdi")["metadata"].get("deletionTimestamp") is None
+    assert existing(connection, CDI, "cdi")["metadata"].get("deletionTimestamp") is None
     assert uids(connection, namespace, "disk") == before and len(before) == 2
 
-    insisted = module("data_volume", **asked, **other, on_drift="recreate", when_in_use="delete").result
+    insisted = module("data_volume", **target, **other, on_drift="recreate", when_in_use="delete").result
     assert insisted["failed"] and insisted["changed"] and insisted["drift"] == "recreate", insisted["msg"]
     assert f"PersistentVolumeClaim {namespace}/disk was not deleted within" in insisted["msg"]
     assert f"pod {namespace}/app still uses it" in insisted["msg"]
@@ -84,7 +83,7 @@ def test_the_data_of_a_running_pod_are_deleted_only_when_that_is_said(connection
     assert made["drift"] == "missing" and made["phase"] == "Succeeded" and made["size"] == "32Mi"
 
 
-# Made, and left in Pending or failing for ever.
+# CDI creates these volumes, which stay in Pending or fail for ever.
 WRONG: dict[str, dict[str, Any]] = {
     "class": {**IMAGE, "storage": {**IMAGE["storage"], "storage_class_name": "thinn"}},
     "url": {**IMAGE, "source": {"http": {"url": f"{HTTP}/no-such-disk.qcow2"}}},
@@ -94,8 +93,8 @@ WRONG: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("what", list(WRONG))
-def test_a_corrected_run_succeeds(connection, module, ok, namespace, what: str) -> None:
-    # Not by the module, which refuses some of them before it writes.
+def test_corrected_run_succeeds(connection: Connection, module: Module, ok: Ok, namespace: str, what: str) -> None:
+    # Without the module, which refuses some of them before a write.
     wanted = desired(volume(name="disk", namespace=namespace, **WRONG[what]))
     connection.apply(
         DATA_VOLUME, {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}, dry_run=False
@@ -111,32 +110,31 @@ def test_a_corrected_run_succeeds(connection, module, ok, namespace, what: str) 
             and result["reason"].startswith("recreated because it was never filled, and ")
         ), result
     assert corrected["phase"] == "Succeeded"
-    # Now it holds data.
+    # The volume has data now.
     refused = module("data_volume", name="disk", namespace=namespace, **WRONG[what]).result
     assert refused["failed"] and not refused["changed"] and "differs from the requested spec" in refused["msg"]
 
 
-def test_a_volume_that_a_pod_waits_for_is_not_recreated_unasked(connection, module, namespace) -> None:
-    waiting = {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": "thin-wffc"}}
+def test_unfilled_volume_is_not_recreated_while_a_pod_waits_for_it(
+    connection: Connection, module: Module, namespace: str
+) -> None:
+    waiting: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": "thin-wffc"}}
     module("data_volume", name="disk", namespace=namespace, **waiting)
-    body = {
-        "metadata": {"name": "app"},
-        "spec": {
-            "nodeSelector": {"no": "node"},
-            "containers": [{"name": "sleeps", "image": HELPER_IMAGE}],
-            "volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": "disk"}}],
-        },
+    spec = {
+        "nodeSelector": {"no": "node"},
+        "containers": [{"name": "sleeps", "image": HELPER_IMAGE}],
+        "volumes": [{"name": "disk", "persistentVolumeClaim": {"claimName": "disk"}}],
     }
-    connection.create(POD, body, namespace, dry_run=False)
+    create(connection, POD, "app", namespace, spec=spec)
     larger = {**waiting, "storage": {**waiting["storage"], "size": "128Mi"}}
     refused = module("data_volume", name="disk", namespace=namespace, **larger).result
     assert refused["failed"] and "cannot grow to 128Mi in phase PendingPopulation" in refused["msg"], refused["msg"]
     connection.delete(POD, "app", namespace, dry_run=False)
-    until(lambda: connection.get(POD, "app", namespace) is None, 60, "the pod is gone")
+    until(lambda: connection.get(POD, "app", namespace) is None, 60, "the pod still exists")
     assert module("data_volume", name="disk", namespace=namespace, **larger).result["drift"] == "unfilled"
 
 
-def test_clones_fail_at_once_with_the_source_of_their_task(module, namespace) -> None:
+def test_clone_fails_immediately_with_its_source_in_the_same_task(module: Module, namespace: str) -> None:
     volumes = [
         {"name": "clone", **IMAGE, "source": {"pvc": {"name": "golden"}}},
         {"name": "golden", **WRONG["url"], "check_source": "never"},
@@ -150,61 +148,56 @@ def test_clones_fail_at_once_with_the_source_of_their_task(module, namespace) ->
     ]
 
 
-def test_a_growth_is_done_when_it_is_done_and_not_before(connection, module, ok, namespace) -> None:
-    def asked(size: str) -> dict[str, Any]:
+def test_task_waits_until_the_volume_has_grown(connection: Connection, module: Module, ok: Ok, namespace: str) -> None:
+    def grown(size: str) -> dict[str, Any]:
         return {"name": "disk", "namespace": namespace, **IMAGE, "storage": {**IMAGE["storage"], "size": size}}
 
-    ok("data_volume", **asked("128Mi"))
-    assert ok("data_volume", **asked("0.3Gi"))["drift"] == "growable"
-    # No whole number of bytes.
-    assert not ok("data_volume", **asked("0.3Gi"))["changed"]
-    # Its file system has not grown, because no pod has used it.
-    second = module("data_volume", **asked("10Ti"), wait_timeout=60).result
-    claim = connection.get(PERSISTENT_VOLUME_CLAIM, "disk", namespace)
+    ok("data_volume", **grown("128Mi"))
+    assert ok("data_volume", **grown("0.3Gi"))["drift"] == "growable"
+    # This size is not a whole number of bytes.
+    assert not ok("data_volume", **grown("0.3Gi"))["changed"]
+    # The file system has not grown, because no pod has used it.
+    second = module("data_volume", **grown("10Ti"), wait_timeout=60).result
+    claim = existing(connection, PERSISTENT_VOLUME_CLAIM, "disk", namespace)
     assert second["failed"] and second["duration"] < 45, (second, claim["status"])
     assert "Growth of DataVolume" in second["msg"] and "requests" in second["msg"], second["msg"]
-    again = module("data_volume", **asked("10Ti"), wait_timeout=60).result
+    again = module("data_volume", **grown("10Ti"), wait_timeout=60).result
     assert again["failed"] and not again["changed"]
     print(second["msg"], claim["status"])
 
 
-def test_a_volume_that_was_recreated_because_it_cannot_grow_is_not_waited_for_as_one_that_grows(ok, namespace) -> None:
-    fixed = {**BLANK, "storage": {"size": "64Mi", "storage_class_name": "thin-fixed"}}
+def test_volume_without_expansion_is_recreated_without_waiting_for_growth(ok: Ok, namespace: str) -> None:
+    fixed: dict[str, Any] = {**BLANK, "storage": {"size": "64Mi", "storage_class_name": "thin-fixed"}}
     ok("data_volume", name="disk", namespace=namespace, **fixed)
     larger = {**fixed, "storage": {**fixed["storage"], "size": "96Mi"}}
-    anew = ok("data_volume", name="disk", namespace=namespace, on_drift="recreate", **larger)
-    assert anew["drift"] == "recreate" and anew["phase"] == "Succeeded" and anew["size"] == "96Mi"
+    recreated = ok("data_volume", name="disk", namespace=namespace, on_drift="recreate", **larger)
+    assert recreated["drift"] == "recreate" and recreated["phase"] == "Succeeded" and recreated["size"] == "96Mi"
     assert (
-        "does not allow it" not in anew["reason"]
-        and "storage.size: '64Mi' on the cluster, '96Mi' requested" in anew["reason"]
+        "does not allow it" not in recreated["reason"]
+        and "storage.size: '64Mi' on the cluster, '96Mi' requested" in recreated["reason"]
     )
 
 
-def test_cdi_takes_further_stages_and_no_other_change(connection, module, ok, namespace) -> None:
-    """There is no vCenter: the first stage never begins. What CDI's webhook takes is seen all the same."""
-    connection.create(
-        SECRET,
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": VDDK["secret_ref"]}},
-        namespace,
-        dry_run=False,
-    )
+def test_cdi_accepts_further_checkpoints(connection: Connection, module: Module, ok: Ok, namespace: str) -> None:
+    """Without a vCenter, the first stage never starts, but the webhook of CDI accepts or refuses the changes."""
+    create(connection, SECRET, VDDK["secret_ref"], namespace)
     stages = [{"previous": "", "current": "one"}, {"previous": "one", "current": "two"}]
-    asked = {
+    volume_options: dict[str, Any] = {
         "name": "disk",
         "namespace": namespace,
         "source": {"vddk": VDDK},
         "storage": BLANK["storage"],
         "wait": False,
     }
-    ok("data_volume", **asked, checkpoints=stages[:1], final_checkpoint=False)
-    uid = connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"]
+    ok("data_volume", **volume_options, checkpoints=stages[:1], final_checkpoint=False)
+    uid = existing(connection, DATA_VOLUME, "disk", namespace)["metadata"]["uid"]
     for checkpoints, final in ((stages, False), (stages, True), (stages[:1], None)):
-        options = {**asked, "checkpoints": checkpoints, "final_checkpoint": final}
+        options = {**volume_options, "checkpoints": checkpoints, "final_checkpoint": final}
         predicted = module("data_volume", check=True, **options).result
         changed = ok("data_volume", **options)
         assert (
             (changed["changed"], changed["drift"]) == (True, "metadata") == (predicted["changed"], predicted["drift"])
         ), predicted
-        stored = connection.get(DATA_VOLUME, "disk", namespace)
+        stored = existing(connection, DATA_VOLUME, "disk", namespace)
         assert stored["metadata"]["uid"] == uid and stored["spec"]["checkpoints"] == checkpoints
         assert not ok("data_volume", **options)["changed"]

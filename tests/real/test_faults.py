@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults induced on a real CDI: a task names each within 15 s, with its remedy, and fails no volume that is healthy."""
+"""Faults of sources, storage, quotas and clones: a task reports each within 15 s, with its remedy."""
 
 from __future__ import annotations
 
@@ -17,17 +17,32 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     LIMIT_RANGE,
     NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
+    SECRET,
     STORAGE_CLASS,
     Resource,
 )
 
-from tests.real.clone_bed import THIN
-from tests.real.fault_bed import HTTP, HTTPS, NODE, STORAGE, Bed, Fault, Seen, blank, check, http, storage_faults
+from tests.cluster.runtime.fixtures_objects import ACCESS_KEY, OBJECT, PRIVATE_BUCKET, PUBLIC_BUCKET, SECRET_KEY
+from tests.real.clone_setup import THIN
+from tests.real.fault_setup import (
+    HTTP,
+    HTTPS,
+    NODE,
+    STORAGE,
+    Fault,
+    FaultSetup,
+    Seen,
+    blank,
+    check,
+    http,
+    storage_faults,
+)
 
 _RBAC = "rbac.authorization.k8s.io"
 ROLE_BINDING = Resource(_RBAC, "v1", "rolebindings", "RoleBinding", True)
 
 REGISTRY = HTTPS.replace("https://", "docker://")
+OBJECTS = os.environ["KUBEVIRT_CDI_TEST_OBJECTS"]
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "64Mi"}}, "storageClassName": "thin"}
 
 
@@ -39,13 +54,17 @@ def _registry(image: str, **source: Any) -> dict[str, Any]:
     return {"source": {"registry": {"url": f"{REGISTRY}/{image}", **source}}, "storage": STORAGE}
 
 
+def _s3(bucket: str, name: str) -> dict[str, Any]:
+    return {"source": {"s3": {"url": f"{OBJECTS}/{bucket}/{name}", "secret_ref": f"s3-{bucket}"}}, "storage": STORAGE}
+
+
 def _of_class(name: str, **storage: Any) -> dict[str, Any]:
     return {"source": {"blank": {}}, "storage": {"size": "64Mi", "storage_class_name": name, **storage}}
 
 
-# By the name of the volume. What an option names, and no such class or namespace exists, the fixture `bed` has made.
+# By the names of the volumes. The fixture `setup` creates the classes and namespaces that options refer to.
 FAULTS = {
-    # First, as a provisioner tells of its failures after all its other events, which are many.
+    # First, because a provisioner reports its failures after all its other events, of which there are many.
     "provisioner-refuses": Fault(
         "provisioning_failed",
         "no Filesystem volumes",
@@ -72,6 +91,9 @@ FAULTS = {
     "image-too-large": Fault(
         "image_too_large", "too small", "ask for a larger size", {**http(), "storage": {**STORAGE, "size": "32Mi"}}
     ),
+    "s3-key-wrong": Fault("source_unauthorized", "SignatureDoesNotMatch", "secret_ref", _s3(PRIVATE_BUCKET, OBJECT)),
+    "s3-object-missing": Fault("source_not_found", "NoSuchKey", "correct the URL", _s3(PUBLIC_BUCKET, "nothing")),
+    "s3-bucket-missing": Fault("source_not_found", "NoSuchBucket", "correct the URL", _s3("nothing", OBJECT)),
     "registry-image-missing": Fault(
         "source_not_found", "manifest unknown", "correct the URL", _registry("nothing:1", cert_config_map="ca")
     ),
@@ -126,20 +148,20 @@ FAULTS = {
         "create it first",
         {"source": {"snapshot": {"name": "nothing"}}, "storage": STORAGE},
     ),
-    # What looking at the image finds
-    "looked-at-url-not-found": Fault(
+    # What the check of the image finds
+    "checked-url-not-found": Fault(
         "", "returned 404", "correct source.http.url", {**http(f"{HTTP}/nothing"), "check_source": "auto"}
     ),
-    "looked-at-password-missing": Fault(
+    "checked-password-missing": Fault(
         "", "returned 401", "give source.http.secret_ref", {**http(f"{HTTP}/auth/disk.qcow2"), "check_source": "auto"}
     ),
-    "looked-at-no-image": Fault(
+    "checked-no-image": Fault(
         "",
         "CDI takes no image below 512",
         "list of checksums",
         {**http(f"{HTTP}/disk.raw.sha256"), "check_source": "auto"},
     ),
-    "looked-at-too-large": Fault(
+    "checked-too-large": Fault(
         "",
         "the image holds a disk of 64Mi (qcow2)",
         "request at least 64Mi",
@@ -150,7 +172,7 @@ FAULTS = {
     ),
     "clone-source-in-use": Fault("clone_source_in_use", "is in use by pod", "or clone from a snapshot", _clone("used")),
     "snapshot-fails": Fault("snapshot_failed", "no snapshots today", "copy instead", _clone("source")),
-    # What is refused at once
+    # What the module refuses before a write
     "claim-refused": Fault("", "is refused by a LimitRange", "ask for storage.size=94Mi at most", http(), "limited"),
     "class-empty": Fault(
         "",
@@ -167,48 +189,53 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def bed(connection: Connection) -> Iterator[Bed]:
-    """What the faults need: sources of clones, quotas, storage classes, a user with few rights, a dying namespace."""
-    bed = Bed(connection)
-    main = bed.namespace("main")
+def setup(connection: Connection) -> Iterator[FaultSetup]:
+    """Sources of clones, quotas, storage classes, a user with few rights, and a namespace that is being deleted."""
+    setup = FaultSetup(connection)
+    main = setup.namespace("main")
     ca = Path(os.environ["KUBEVIRT_CDI_TEST_CA"]).read_text(encoding="utf-8")
-    bed.make(CONFIG_MAP, "ca", main, data={"ca.pem": ca})
-    bed.make(PERSISTENT_VOLUME_CLAIM, "claim-is-there", main, spec=CLAIM)
+    setup.make(CONFIG_MAP, "ca", main, data={"ca.pem": ca})
+    for bucket, secret_key in ((PRIVATE_BUCKET, "wrong"), (PUBLIC_BUCKET, SECRET_KEY), ("nothing", SECRET_KEY)):
+        keys = {"accessKeyId": ACCESS_KEY, "secretKey": secret_key}
+        setup.make(SECRET, f"s3-{bucket}", main, stringData=keys)
+    setup.make(PERSISTENT_VOLUME_CLAIM, "claim-is-there", main, spec=CLAIM)
     for claims in range(3):
-        bed.namespace_with_quota(claims)
+        setup.namespace_with_quota(claims)
     most = {"type": "PersistentVolumeClaim", "max": {"storage": "100Mi"}}
-    bed.make(LIMIT_RANGE, "limits", bed.namespace("limited"), spec={"limits": [most]})
-    bed.make(STORAGE_CLASS, bed.name("no-profile"), provisioner=THIN)
-    bed.make_class_elsewhere()
-    bed.make(
+    setup.make(LIMIT_RANGE, "limits", setup.namespace("limited"), spec={"limits": [most]})
+    setup.make(STORAGE_CLASS, setup.name("no-profile"), provisioner=THIN)
+    setup.make_class_elsewhere()
+    setup.make(
         ROLE_BINDING,
         "edit",
-        bed.namespace("other"),
+        setup.namespace("other"),
         roleRef={"apiGroup": _RBAC, "kind": "ClusterRole", "name": "edit"},
         subjects=[{"kind": "User", "apiGroup": _RBAC, "name": "limited"}],
     )
-    bed.make(CONFIG_MAP, "stays", bed.namespace("going"), metadata={"finalizers": ["tests.kubevirt-cdi.test/stays"]})
-    connection.delete(NAMESPACE, bed.namespace("going"), dry_run=False)
-    sources = bed.all(bed.declare, {name: Fault("", "", "", blank()) for name in ("source", "used")})
+    setup.make(
+        CONFIG_MAP, "stays", setup.namespace("going"), metadata={"finalizers": ["tests.kubevirt-cdi.test/stays"]}
+    )
+    connection.delete(NAMESPACE, setup.namespace("going"), dry_run=False)
+    sources = setup.all(setup.declare, {name: Fault("", "", "", blank()) for name in ("source", "used")})
     assert not any(seen.result.get("failed") for seen in sources.values()), sources
-    bed.use("used", main)
-    yield bed
-    connection.merge(CONFIG_MAP, "stays", bed.namespace("going"), {"metadata": {"finalizers": None}}, dry_run=False)
-    bed.remove()
+    setup.use("used", main)
+    yield setup
+    connection.merge(CONFIG_MAP, "stays", setup.namespace("going"), {"metadata": {"finalizers": None}}, dry_run=False)
+    setup.remove()
 
 
-def _ready(bed: Bed, name: str, fault: Fault) -> Fault:
-    """The fault with the full names of what the fixture made."""
+def _ready(setup: FaultSetup, name: str, fault: Fault) -> Fault:
+    """The fault with the full names of the objects that the fixture creates."""
     options = dict(fault.options)
     if "storage_class" in options:
         storage_class = options.pop("storage_class")
-        target = {"size": "64Mi", "storage_class_name": bed.name(storage_class)}
+        target = {"size": "64Mi", "storage_class_name": setup.name(storage_class)}
         options |= {**http(), "storage": target}
         if storage_class == "elsewhere":
             options["storage"] = {**target, "access_modes": ["ReadWriteOnce"]}
     clone = (options.get("source") or {}).get("pvc")
     if clone and fault.namespace != "main":
-        options["source"] = {"pvc": {**clone, "namespace": bed.namespace("main")}}
+        options["source"] = {"pvc": {**clone, "namespace": setup.namespace("main")}}
     user = (
         {"impersonate_user": "limited", "impersonate_groups": ["system:authenticated"]}
         if name == "no-right-to-clone"
@@ -217,7 +244,7 @@ def _ready(bed: Bed, name: str, fault: Fault) -> Fault:
     return Fault(fault.cause, fault.words, fault.remedy, options, fault.namespace, user)
 
 
-# Nothing says that these will never get on.
+# No report says that these will never succeed.
 SUSPICIOUS = {
     "no-persistent-volume": Fault(
         "claim_pending",
@@ -236,34 +263,34 @@ SUSPICIOUS = {
     ),
 }
 HEALTHY = {
-    # 9 MiB at 1 MiB/s, twice over.
+    # 9 MiB at 1 MiB/s, two times.
     "slow-server": Fault("", "", "", {**http(f"{HTTP}/slow/disk.qcow2"), "wait_timeout": 120}),
 }
 
 
 @pytest.fixture(scope="module")
-def seen(bed: Bed) -> dict[str, Seen]:
-    """What the tasks said of all of them: the storage is broken for some namespaces meanwhile."""
-    everything = {name: _ready(bed, name, fault) for name, fault in {**FAULTS, **HEALTHY, **SUSPICIOUS}.items()}
-    snapshots = {"code": "INTERNAL", "message": "no snapshots today", "match": bed.namespace("main")}
-    volumes = {"code": "INTERNAL", "message": "the array is on fire", "match": bed.namespace("broken")}
+def seen(setup: FaultSetup) -> dict[str, Seen]:
+    """The results of all tasks, while the storage fails in some namespaces."""
+    everything = {name: _ready(setup, name, fault) for name, fault in {**FAULTS, **HEALTHY, **SUSPICIOUS}.items()}
+    snapshots = {"code": "INTERNAL", "message": "no snapshots today", "match": setup.namespace("main")}
+    volumes = {"code": "INTERNAL", "message": "the array is on fire", "match": setup.namespace("broken")}
     with storage_faults(CreateSnapshot=snapshots, CreateVolume=volumes):
-        return bed.all(bed.induce, everything)
+        return setup.all(setup.induce, everything)
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_named_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
+def test_fault_is_reported_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
     check(FAULTS[name], seen[name])
 
 
 @pytest.mark.parametrize("name", SUSPICIOUS)
-def test_what_may_still_heal_is_named_at_the_time_out(name: str, seen: dict[str, Seen]) -> None:
+def test_possibly_transient_fault_is_reported_at_the_timeout(name: str, seen: dict[str, Seen]) -> None:
     check(SUSPICIOUS[name], seen[name])
     assert "is not ready after 8 s" in seen[name].result["msg"]
 
 
 @pytest.mark.parametrize("name", HEALTHY)
-def test_what_is_slow_but_healthy_succeeds(name: str, seen: dict[str, Seen]) -> None:
+def test_slow_volume_succeeds(name: str, seen: dict[str, Seen]) -> None:
     result = seen[name].result
     assert not result.get("failed"), result["msg"]
     assert result["phase"] == "Succeeded" and result["diagnosis"] is None

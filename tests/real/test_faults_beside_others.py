@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of namespaces, sources and servers, each in a namespace in which other volumes are stuck for reasons of their own."""
+"""Faults of namespaces, sources and servers, each in a namespace where other volumes also fail."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.cluster.versions import HELPER_IMAGE
-from tests.real.clone_bed import NO_DRIVER
-from tests.real.fault_bed import HTTP, STORAGE, Bed, Fault, Seen, blank, check, http
+from tests.real.clone_setup import NO_DRIVER
+from tests.real.fault_setup import HTTP, STORAGE, Fault, FaultSetup, Seen, blank, check, http
 
 _LONGER = 30
 _NO_ROOM = "has no room for CDI's pod: "
 _LIMIT = "have the LimitRange changed"
 _PER_CLASS = "thin.storageclass.storage.k8s.io/requests.storage"
 
-# By the short name of the namespace.
+# By the short names of the namespaces.
 QUOTAS = {
     "cpu": {"limits.cpu": "1m"},
     "memory": {"requests.memory": "50M"},
@@ -44,12 +44,12 @@ LIMITS = {
 }
 
 
-def _quota(namespace: str, told: str, options: dict[str, Any] | None = None) -> Fault:
-    return Fault("quota_exceeded", told, "raise the namespace's quota", options or http(), namespace)
+def _quota(namespace: str, words: str, options: dict[str, Any] | None = None) -> Fault:
+    return Fault("quota_exceeded", words, "raise the namespace's quota", options or http(), namespace)
 
 
-def _limit(namespace: str, told: str) -> Fault:
-    return Fault("limit_range", told, _LIMIT, http(), namespace)
+def _limit(namespace: str, words: str) -> Fault:
+    return Fault("limit_range", words, _LIMIT, http(), namespace)
 
 
 def _copy() -> dict[str, Any]:
@@ -59,7 +59,7 @@ def _copy() -> dict[str, Any]:
     }
 
 
-# By the name of the volume. Those whose names end with -1 and -2 share a namespace, and each sees the other stuck.
+# By the names of the volumes. Those that end with -1 and -2 share a namespace and fail at the same time.
 FAULTS = {
     "quota-of-cpu-1": _quota("cpu", _NO_ROOM + "limits.cpu (hard 1m, used 0, asked 750m)"),
     "quota-of-cpu-2": _quota("cpu", _NO_ROOM + "limits.cpu (hard 1m, used 0, asked 750m)"),
@@ -78,7 +78,7 @@ FAULTS = {
     "limit-of-a-ratio": _limit(
         "ratio", "at most 2 times the request of cpu in a container, and CDI's has a limit of 750m, 7.5 times"
     ),
-    # Only a trial tells of these.
+    # Only a dry run finds these.
     "policy": Fault(
         "worker_refused",
         "denied request: no pods here",
@@ -95,7 +95,7 @@ FAULTS = {
     "copy-of-a-used-claim": Fault(
         "clone_source_in_use", "golden' is in use by pod ", "or clone from a snapshot", _copy()
     ),
-    # Declared by somebody else: the module itself refuses what does not exist.
+    # Created without the module, which would refuse missing objects.
     "priority-class-missing": Fault(
         "priority_class_missing",
         "PriorityClass 'nothing' (priority_class_name) does not exist",
@@ -114,7 +114,7 @@ FAULTS = {
     "ca-missing": Fault(
         "config_map_missing", 'configmap "nothing" not found', "create the ConfigMap", http(cert_config_map="nothing")
     ),
-    # The image's server
+    # The server of the image
     "status-405": Fault(
         "source_refused", "got 405", "the image's server refuses the request", http(f"{HTTP}/status/405/disk")
     ),
@@ -172,37 +172,37 @@ def _volume(url: str, secretRef: str = "", certConfigMap: str = "", **spec: str)
 
 
 @pytest.fixture(scope="module")
-def bed(connection: Connection) -> Iterator[Bed]:
-    """Namespaces with limits and quotas, and in each volumes that will never be ready; a source that a pod uses."""
-    bed = Bed(connection)
-    main = bed.namespace("main")
+def setup(connection: Connection) -> Iterator[FaultSetup]:
+    """Namespaces with limits, quotas and volumes that never become ready, and a source that a pod uses."""
+    setup = FaultSetup(connection)
+    main = setup.namespace("main")
     golden = Fault("", "", "", {**blank(), "storage": {**STORAGE, "size": "64Mi", "storage_class_name": "plain"}})
-    assert not bed.declare("golden", golden).result.get("failed")
-    bed.use("golden", main)
-    bed.make(STORAGE_CLASS, bed.name("no-driver"), provisioner=NO_DRIVER)
+    assert not setup.declare("golden", golden).result.get("failed")
+    setup.use("golden", main)
+    setup.make(STORAGE_CLASS, setup.name("no-driver"), provisioner=NO_DRIVER)
     idle = {"name": "idle", "image": HELPER_IMAGE, "command": ["sleep", "600"]}
-    bed.make(POD, "idle", bed.namespace("pods"), spec={"containers": [idle], "terminationGracePeriodSeconds": 0})
+    setup.make(POD, "idle", setup.namespace("pods"), spec={"containers": [idle], "terminationGracePeriodSeconds": 0})
     for name, limits in LIMITS.items():
-        bed.make(LIMIT_RANGE, "limits", bed.namespace(name), spec={"limits": [limits]})
-    _forbid_pods(bed, bed.namespace("policy"))
+        setup.make(LIMIT_RANGE, "limits", setup.namespace(name), spec={"limits": [limits]})
+    _forbid_pods(setup, setup.namespace("policy"))
     for name in ("main", *LIMITS, "storage", "per-class"):
-        bed.make(
-            DATA_VOLUME, "stuck", bed.namespace(name), spec=_volume(f"{HTTP}/disk.qcow2", serviceAccountName="nobody")
+        setup.make(
+            DATA_VOLUME, "stuck", setup.namespace(name), spec=_volume(f"{HTTP}/disk.qcow2", serviceAccountName="nobody")
         )
-    bed.make(DATA_VOLUME, "stuck-too", main, spec=_volume("http://nowhere.invalid/disk"))
+    setup.make(DATA_VOLUME, "stuck-2", main, spec=_volume("http://nowhere.invalid/disk"))
     for name, hard in QUOTAS.items():
-        bed.make(RESOURCE_QUOTA, "quota", bed.namespace(name), spec={"hard": hard})
-    yield bed
+        setup.make(RESOURCE_QUOTA, "quota", setup.namespace(name), spec={"hard": hard})
+    yield setup
     for name in _NAMESPACES:
-        for volume in connection.list(DATA_VOLUME, bed.namespace(name))[0]:
-            connection.delete(DATA_VOLUME, volume["metadata"]["name"], bed.namespace(name), dry_run=False)
-    bed.remove()
+        for volume in connection.list(DATA_VOLUME, setup.namespace(name))[0]:
+            connection.delete(DATA_VOLUME, volume["metadata"]["name"], setup.namespace(name), dry_run=False)
+    setup.remove()
 
 
-def _forbid_pods(bed: Bed, namespace: str) -> None:
-    name = bed.name("no-pods")
+def _forbid_pods(setup: FaultSetup, namespace: str) -> None:
+    name = setup.name("no-pods")
     rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
-    bed.make(
+    setup.make(
         POLICY,
         name,
         spec={
@@ -211,29 +211,31 @@ def _forbid_pods(bed: Bed, namespace: str) -> None:
         },
     )
     here = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
-    bed.make(POLICY_BINDING, name, spec={"policyName": name, "validationActions": ["Deny"], "matchResources": here})
+    setup.make(POLICY_BINDING, name, spec={"policyName": name, "validationActions": ["Deny"], "matchResources": here})
 
 
 @pytest.fixture(scope="module")
-def seen(bed: Bed) -> dict[str, Seen]:
-    """What the tasks said: pairs at the same time, so that each is stuck while the other is."""
+def seen(setup: FaultSetup) -> dict[str, Seen]:
+    """The results of all tasks; the two volumes of a pair fail at the same time."""
 
     def induce(name: str, fault: Fault) -> Seen:
         if name in _DECLARED:
-            bed.make(DATA_VOLUME, name, bed.namespace("main"), spec=_volume(f"{HTTP}/disk.qcow2", **_DECLARED[name]))
-        return bed.induce(name, fault)
+            setup.make(
+                DATA_VOLUME, name, setup.namespace("main"), spec=_volume(f"{HTTP}/disk.qcow2", **_DECLARED[name])
+            )
+        return setup.induce(name, fault)
 
-    return bed.all(induce, {name: _ready(bed, fault) for name, fault in FAULTS.items()})
+    return setup.all(induce, {name: _ready(setup, fault) for name, fault in FAULTS.items()})
 
 
-def _ready(bed: Bed, fault: Fault) -> Fault:
+def _ready(setup: FaultSetup, fault: Fault) -> Fault:
     options = dict(fault.options)
     if "storage_class" in options:
-        options = blank(storage_class_name=bed.name(options["storage_class"]))
+        options = blank(storage_class_name=setup.name(options["storage_class"]))
     return Fault(fault.cause, fault.words, fault.remedy, options, fault.namespace, within=fault.within)
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_named_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
+def test_fault_is_reported_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
     check(FAULTS[name], seen[name])
     assert "wait_timeout" not in seen[name].result["msg"]

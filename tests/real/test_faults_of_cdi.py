@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of CDI and the cluster: a task names each within 15 s, with its remedy. Nothing else works meanwhile."""
+"""Faults of CDI and of the cluster: a task reports each within 15 s, with its remedy."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     DEPLOYMENT,
 )
 
-from tests.real.clone_bed import alone, until, without_default_class
-from tests.real.fault_bed import LIMIT_SECONDS, Bed, Fault, Seen, blank, check, http, upload
+from tests.real.clone_setup import without_default_class
+from tests.real.fault_setup import LIMIT_SECONDS, Fault, FaultSetup, Seen, blank, check, http, upload
+from tests.real.objects import until
+
+pytestmark = pytest.mark.alone("removes memory, nodes, the default class and components from CDI")
 
 _NAMESPACE = "cdi"
 
@@ -42,12 +45,12 @@ FAULTS = {
 
 @contextlib.contextmanager
 def _cdi(connection: Connection, spec: dict[str, Any], before: dict[str, Any], memory: str = "600M") -> Iterator[None]:
-    """The CDI object with this in its spec, `memory` in effect as the workers' limit, and `before` again afterwards."""
+    """Patch the spec of the CDI object until `memory` is the limit of workers, and restore it with `before`."""
     name = connection.list(CDI)[0][0]["metadata"]["name"]
 
     def put(patch: dict[str, Any], limit: str) -> None:
         connection.merge(CDI, name, None, {"spec": patch}, dry_run=False)
-        until(lambda: _limit(connection) == limit, 30, f"CDIConfig has not taken the limit {limit} over")
+        until(lambda: _limit(connection) == limit, 30, f"CDIConfig does not have the limit {limit}")
 
     try:
         put(spec, memory)
@@ -63,11 +66,11 @@ def _limit(connection: Connection) -> str:
 
 @contextlib.contextmanager
 def _down(connection: Connection, name: str) -> Iterator[None]:
-    """A Deployment of CDI's without pods."""
+    """Scale a Deployment of CDI to zero pods."""
 
     def scale(replicas: int) -> None:
         connection.merge(DEPLOYMENT, name, _NAMESPACE, {"spec": {"replicas": replicas}}, dry_run=False)
-        until(lambda: _available(connection, name) == replicas, 60, f"{name} has not {replicas} pods")
+        until(lambda: _available(connection, name) == replicas, 60, f"{name} does not have {replicas} pods")
 
     scale(0)
     try:
@@ -82,7 +85,7 @@ def _available(connection: Connection, name: str) -> int:
 
 
 def _refused_at_once(connection: Connection) -> bool:
-    """The API server itself waits for 30 s for a pod that has just gone; no client can know sooner."""
+    """Whether the API server refuses a volume quickly: it waits for 30 s for a pod that has just ended."""
     volume = {
         "apiVersion": DATA_VOLUME.api_version,
         "kind": DATA_VOLUME.kind,
@@ -99,40 +102,37 @@ def _refused_at_once(connection: Connection) -> bool:
 
 @pytest.fixture(scope="module")
 def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
-    bed = Bed(connection)
-    said: dict[str, Seen] = {}
+    setup = FaultSetup(connection)
+    results: dict[str, Seen] = {}
 
     def declare(*names: str) -> None:
-        said.update(bed.all(bed.declare, {name: FAULTS[name] for name in names}))
+        results.update(setup.all(setup.declare, {name: FAULTS[name] for name in names}))
 
-    with alone():
-        little = {"limits": {"memory": "14M"}, "requests": {"memory": "14M"}}
-        spec, before = ({"config": {"podResourceRequirements": each}} for each in (little, None))
-        with _cdi(connection, spec, before, "14M"), without_default_class(connection):
-            declare("worker-out-of-memory", "no-default-class")
-        hosts = ("elsewhere", None)
-        spec, before = ({"workload": {"nodeSelector": {"kubernetes.io/hostname": each}}} for each in hosts)
-        with _cdi(connection, spec, before):
-            declare("no-node-for-workers")
-        # The operator would start them again.
-        with _down(connection, "cdi-operator"):
-            with _down(connection, "cdi-deployment"):
-                declare("controller-down", "controller-down-for-an-upload")
-            with _down(connection, "cdi-apiserver"):
-                until(lambda: _refused_at_once(connection), 90, "the webhook still answers")
-                declare("webhook-down")
-    yield said
-    bed.remove()
+    little = {"limits": {"memory": "14M"}, "requests": {"memory": "14M"}}
+    spec, before = ({"config": {"podResourceRequirements": each}} for each in (little, None))
+    with _cdi(connection, spec, before, "14M"), without_default_class(connection):
+        declare("worker-out-of-memory", "no-default-class")
+    hosts = ("elsewhere", None)
+    workload, workload_before = ({"workload": {"nodeSelector": {"kubernetes.io/hostname": each}}} for each in hosts)
+    with _cdi(connection, workload, workload_before):
+        declare("no-node-for-workers")
+    # The operator would scale them up again.
+    with _down(connection, "cdi-operator"):
+        with _down(connection, "cdi-deployment"):
+            declare("controller-down", "controller-down-for-an-upload")
+        with _down(connection, "cdi-apiserver"):
+            until(lambda: _refused_at_once(connection), 90, "the webhook still answers")
+            declare("webhook-down")
+    yield results
+    setup.remove()
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_named_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
+def test_fault_is_reported_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
     check(FAULTS[name], seen[name])
 
 
-def test_what_the_controller_has_missed_is_made_when_it_is_back(
-    seen: dict[str, Seen], connection: Connection, ok: Any
-) -> None:
+def test_restarted_controller_fills_the_missed_volume(seen: dict[str, Seen], connection: Connection, ok: Any) -> None:
     namespace = seen["controller-down"].result["namespace"]
     assert not seen["controller-down"].result["data_volume"].get("status")
     assert (

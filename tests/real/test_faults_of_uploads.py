@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of uploads, and storage without room, on a real CDI: a task names each within 15 s, with its remedy."""
+"""Faults of uploads, and storage without space: a task reports each within 15 s, with its remedy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     Resource,
 )
 
-from tests.real.fault_bed import IMAGE, Bed, Fault, Seen, blank, check, storage_faults, upload
+from tests.real.fault_setup import IMAGE, Fault, FaultSetup, Seen, blank, check, storage_faults, upload
 
 VOLUME_UPLOAD_SOURCE = Resource("cdi.kubevirt.io", "v1beta1", "volumeuploadsources", "VolumeUploadSource", True)
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "128Mi"}}, "storageClassName": "thin"}
@@ -23,9 +23,9 @@ FILE = {"path": IMAGE}
 QUOTA = ("exceeded quota", "raise the namespace's quota")
 POOL_FULL = ("no space left in the pool", "make room in the storage")
 
-# By the name of the volume.
+# By the names of the volumes.
 FAULTS = {
-    # Refused before a volume is made
+    # Refused before a volume is created
     "file-missing": Fault("", "File /nowhere/disk.raw was not found", "check path", upload("/nowhere/disk.raw")),
     "checksum-wrong": Fault(
         "", "does not match checksum", "Correct checksum, or the file", {**upload(), "checksum": f"sha256:{'0' * 64}"}
@@ -43,8 +43,8 @@ FAULTS = {
     "quota-for-the-claim": Fault("", "exceeded quota", "have the quota raised", upload(), "quota-0"),
     "quota-for-scratch-space": Fault("", *QUOTA, upload(), "quota-2"),
     "pool-full": Fault("storage_full", *POOL_FULL, blank(), "full"),
-    "pool-full-for-an-upload": Fault("", *POOL_FULL, upload(), "full-too"),
-    # Claims that have no DataVolume: `populated` by a VolumeUploadSource, `annotated` as a target
+    "pool-full-for-an-upload": Fault("", *POOL_FULL, upload(), "full-2"),
+    # Claims without a DataVolume: `populated` by a VolumeUploadSource, or `annotated` as a target
     "populated-of-a-class-unknown": Fault("", '"nothing" not found', "name a storage class that exists", FILE),
     "annotated-of-a-class-unknown": Fault("", '"nothing" not found', "name a storage class that exists", FILE),
     "populated-over-quota": Fault("", *QUOTA, FILE, "quota-1"),
@@ -58,27 +58,27 @@ FAULTS = {
 
 
 @pytest.fixture(scope="module")
-def bed(connection: Connection) -> Iterator[Bed]:
-    """What the faults need: a claim that is no target, a volume that is filled, quotas, and a class without a node."""
-    bed = Bed(connection)
-    bed.make(PERSISTENT_VOLUME_CLAIM, "claim-takes-no-uploads", bed.namespace("main"), spec=CLAIM)
-    assert bed.declare("filled-otherwise", Fault("", "", "", blank())).result.get("phase") == "Succeeded"
+def setup(connection: Connection) -> Iterator[FaultSetup]:
+    """A claim that is no target, a filled volume, quotas, and a class without a node."""
+    setup = FaultSetup(connection)
+    setup.make(PERSISTENT_VOLUME_CLAIM, "claim-takes-no-uploads", setup.namespace("main"), spec=CLAIM)
+    assert setup.declare("filled-otherwise", Fault("", "", "", blank())).result.get("phase") == "Succeeded"
     for claims in range(3):
-        bed.namespace_with_quota(claims)
-    bed.make_class_elsewhere()
+        setup.namespace_with_quota(claims)
+    setup.make_class_elsewhere()
     for name, fault in FAULTS.items():
         if name.startswith(("populated-", "annotated-")):
-            _make_claim(bed, name, bed.namespace(fault.namespace))
-    yield bed
-    bed.remove()
+            _make_claim(setup, name, setup.namespace(fault.namespace))
+    yield setup
+    setup.remove()
 
 
-def _make_claim(bed: Bed, name: str, namespace: str) -> None:
-    """A claim that takes uploads without a DataVolume."""
+def _make_claim(setup: FaultSetup, name: str, namespace: str) -> None:
+    """Create a claim that accepts uploads without a DataVolume."""
     metadata: dict[str, Any] = {}
     spec: dict[str, Any] = {**CLAIM, "storageClassName": "nothing" if name.endswith("class-unknown") else "thin"}
     if name.startswith("populated-"):
-        bed.make(VOLUME_UPLOAD_SOURCE, name, namespace, spec={})
+        setup.make(VOLUME_UPLOAD_SOURCE, name, namespace, spec={})
         spec["dataSourceRef"] = {
             "apiGroup": VOLUME_UPLOAD_SOURCE.group,
             "kind": VOLUME_UPLOAD_SOURCE.kind,
@@ -86,17 +86,17 @@ def _make_claim(bed: Bed, name: str, namespace: str) -> None:
         }
     else:
         metadata["annotations"] = {"cdi.kubevirt.io/storage.upload.target": ""}
-    bed.make(PERSISTENT_VOLUME_CLAIM, name, namespace, metadata=metadata, spec=spec)
+    setup.make(PERSISTENT_VOLUME_CLAIM, name, namespace, metadata=metadata, spec=spec)
 
 
 @pytest.fixture(scope="module")
-def seen(bed: Bed) -> dict[str, Seen]:
-    """What the tasks said: the pool is full for some namespaces meanwhile."""
-    elsewhere = upload(storage_class_name=bed.name("elsewhere"))
+def seen(setup: FaultSetup) -> dict[str, Seen]:
+    """The results of all tasks, while the pool is full for some namespaces."""
+    elsewhere = upload(storage_class_name=setup.name("elsewhere"))
     faults = {name: _at(fault, elsewhere) for name, fault in FAULTS.items()}
-    full = {"code": "RESOURCE_EXHAUSTED", "message": "no space left in the pool", "match": bed.namespace("full")}
+    full = {"code": "RESOURCE_EXHAUSTED", "message": "no space left in the pool", "match": setup.namespace("full")}
     with storage_faults(CreateVolume=full):
-        return bed.all(bed.induce, faults)
+        return setup.all(setup.induce, faults)
 
 
 def _at(fault: Fault, elsewhere: dict[str, Any]) -> Fault:
@@ -105,5 +105,5 @@ def _at(fault: Fault, elsewhere: dict[str, Any]) -> Fault:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_a_fault_is_named_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
+def test_fault_is_reported_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
     check(FAULTS[name], seen[name])

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module's own port-forward to the upload proxy: its two protocols, and what it says when nobody listens."""
+"""The port-forward of the module to the upload proxy: its two protocols, and a proxy that does not answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer impo
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import CHANNELS, SPDY, TlsStream, Tunnel
 
 from tests.cluster.versions import HELPER_IMAGE
-from tests.real.clone_bed import until
+from tests.real.objects import create, existing, until
 from tests.real.uploads import Images
 
 _LABELS = {"cdi.kubevirt.io": "cdi-uploadproxy"}
@@ -25,11 +25,11 @@ _CA = "cdi-uploadproxy-signer-bundle"
 
 
 @pytest.mark.parametrize("protocol", [SPDY, CHANNELS])
-def test_the_proxy_is_reached_by_the_protocol_of_any_api_server(connection: Connection, protocol: str) -> None:
+def test_proxy_is_reachable_by_both_protocols(connection: Connection, protocol: str) -> None:
     pods, _version = connection.list(POD, "cdi", label_selector="cdi.kubevirt.io=cdi-uploadproxy")
     websocket = connection.websocket(POD, "cdi", pods[0]["metadata"]["name"], "portforward", "ports=8443", [protocol])
     assert websocket.subprotocol == protocol.lower()
-    context = ssl.create_default_context(cadata=connection.get(CONFIG_MAP, _CA, "cdi")["data"]["ca-bundle.crt"])
+    context = ssl.create_default_context(cadata=existing(connection, CONFIG_MAP, _CA, "cdi")["data"]["ca-bundle.crt"])
     client = http.client.HTTPConnection("cdi-uploadproxy.cdi.svc")
     client.sock = TlsStream(Tunnel(websocket, 8443, 30), context, "cdi-uploadproxy.cdi.svc")
     client.request("GET", "/healthz")
@@ -37,10 +37,10 @@ def test_the_proxy_is_reached_by_the_protocol_of_any_api_server(connection: Conn
     client.close()
 
 
-def test_a_refusal_ends_the_sending(connection: Connection, images: Images) -> None:
-    """Long before the end: of a disk of 2 TiB nobody wants to send the rest for nothing."""
+def test_refusal_ends_the_transfer(connection: Connection, images: Images) -> None:
+    """It ends long before the last byte, which matters for a large disk."""
     route = find_route(connection, None, None, None, pytest.fail)
-    sent = []
+    sent: list[int] = []
     path = str(images.large)
     answer = send(
         route, "nobodys", SourceFile(path, FileIdentity.of(path), "", images.large.stat().st_size), 60, sent.append
@@ -49,16 +49,14 @@ def test_a_refusal_ends_the_sending(connection: Connection, images: Images) -> N
     assert max(sent) < images.large.stat().st_size / 2
 
 
-def test_a_proxy_that_does_not_answer_is_named(
-    connection: Connection, images: Images, namespace: str, module: Any
-) -> None:
-    bundle = {"metadata": {"name": _CA}, "data": connection.get(CONFIG_MAP, _CA, "cdi")["data"]}
-    connection.create(CONFIG_MAP, {"apiVersion": "v1", "kind": "ConfigMap", **bundle}, namespace, dry_run=False)
+def test_silent_proxy_is_reported(connection: Connection, images: Images, namespace: str, module: Any) -> None:
+    create(connection, CONFIG_MAP, _CA, namespace, data=existing(connection, CONFIG_MAP, _CA, "cdi")["data"])
     container = {"name": "sleeps", "image": HELPER_IMAGE, "command": ["sleep", "600"]}
     spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "deaf", "labels": _LABELS}, "spec": spec}
-    connection.create(POD, pod, namespace, dry_run=False)
-    until(lambda: connection.get(POD, "deaf", namespace)["status"]["phase"] == "Running", 60, "the pod does not run")
+    create(connection, POD, "deaf", namespace, metadata={"labels": _LABELS}, spec=spec)
+    until(
+        lambda: existing(connection, POD, "deaf", namespace)["status"]["phase"] == "Running", 60, "the pod does not run"
+    )
     options = {"path": images.disks["raw"], "cdi_namespace": namespace, "retries": 0}
     result = module("volume_upload", name="disk", namespace=namespace, **options).result
     assert result["failed"]

@@ -29,14 +29,17 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.runtime.fixtures_registry import CONTAINER_DISK
-from tests.modules import Ran, run_in_process, run_on_cluster
-from tests.real.clone_bed import until, without_default_class
+from tests.modules import run_in_process, run_on_cluster
+from tests.real.clone_setup import without_default_class
 from tests.real.conftest import MANIFEST
-from tests.real.scratch_bed import ScratchWatch, cdi_config, effective, namespace_of_its_own
+from tests.real.objects import Lookup, Module, Ok, existing, until
+from tests.real.scratch_setup import ScratchWatch, cdi_config, effective, namespace_of_its_own
 from tests.real.test_data_in_use import mount
 from tests.real.uploads import Images, namespace_of
 from tests.runner.site import INVENTORY, OWN_VARIABLES
 from tests.runner.tree import ROOT
+
+pytestmark = pytest.mark.alone("installs and upgrades CDI", for_good=True)
 
 NEWEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/v1.65.0/cdi-operator.yaml"
 HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
@@ -55,14 +58,14 @@ CLONES: list[dict[str, Any]] = [
 ALL = [volume["name"] for volume in [*VOLUMES, *CLONES]] + ["uploaded"]
 
 
-def test_the_installation_has_started_each_component_once(connection) -> None:
+def test_the_installation_has_started_each_component_once(connection: Connection) -> None:
     """Each change of what its pods look like is a revision of a Deployment."""
     deployments = {item["metadata"]["name"]: item for item in connection.list(DEPLOYMENT, "cdi")[0]}
     revisions = {
         name: item["metadata"]["annotations"]["deployment.kubernetes.io/revision"] for name, item in deployments.items()
     }
     assert revisions == dict.fromkeys(("cdi-operator", "cdi-apiserver", "cdi-deployment", "cdi-uploadproxy"), "1")
-    assert connection.get(CDI, "cdi")["spec"]["infra"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert existing(connection, CDI, "cdi")["spec"]["infra"]["nodeSelector"] == {"kubernetes.io/os": "linux"}
 
 
 def test_the_whole_site_runs_and_changes_nothing_the_second_time() -> None:
@@ -86,7 +89,7 @@ def test_the_whole_site_runs_and_changes_nothing_the_second_time() -> None:
 
 
 def test_without_a_class_that_exists_scratch_space_is_of_the_default_class_and_then_of_the_targets_own(
-    connection, ok
+    connection: Connection, ok: Ok
 ) -> None:
     """CDI 1.65 leaves the default class out of account (config-controller.go, v1.61.1 and v1.65.0)."""
     volume = {"source": VOLUMES[0]["source"], "storage": {**THIN, "storage_class_name": "plain"}}
@@ -111,14 +114,14 @@ def test_without_a_class_that_exists_scratch_space_is_of_the_default_class_and_t
 
 
 def test_a_ca_for_a_registry_is_taken_from_keys_that_end_in_crt_and_of_others_it_is_said(
-    connection, module, ok
+    connection: Connection, module: Module, ok: Ok
 ) -> None:
     """CDI 1.65 takes `.pem`, too (registry-datasource.go, v1.61.1 and v1.65.0)."""
     address = os.environ["KUBEVIRT_CDI_TEST_HTTPS"].removeprefix("https://")
     registry = {"url": f"docker://{address}/{CONTAINER_DISK[0]}:{CONTAINER_DISK[1]}", "cert_config_map": "pem"}
     volume = {"source": {"registry": registry}, "storage": THIN}
     with namespace_of_its_own(connection) as own:
-        authority = connection.get(CONFIG_MAP, "ca", own)["data"]["ca.crt"]
+        authority = existing(connection, CONFIG_MAP, "ca", own)["data"]["ca.crt"]
         other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "pem"}, "data": {"ca.pem": authority}}
         connection.create(CONFIG_MAP, other, own, dry_run=False)
         ran = module("data_volume", name="pem", namespace=own, **volume)
@@ -139,7 +142,7 @@ def place(connection: Connection) -> Iterator[str]:
 
 
 @pytest.fixture
-def declare(place: str, module: Callable[..., Ran]) -> Callable[..., dict[str, Any]]:
+def declare(place: str, module: Module) -> Ok:
     """Declares volumes, and returns the result, by name when it is a list."""
 
     def run(volumes: list[dict[str, Any]] | dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -168,7 +171,7 @@ def _is_collected(connection: Connection, place: str, name: str) -> bool:
 
 
 def test_a_volume_that_is_collected_while_it_is_waited_for_has_succeeded(
-    connection, ok, declare, place, upload
+    connection: Connection, ok: Ok, declare, place, upload
 ) -> None:
     """CDI deletes it in the moment in which it has succeeded."""
     ok("cdi_config", data_volume_ttl_seconds=0)
@@ -182,7 +185,7 @@ def test_a_volume_that_is_collected_while_it_is_waited_for_has_succeeded(
     until(lambda: all(_is_collected(connection, place, name) for name in ALL), 60, "not all DataVolumes are collected")
 
 
-def test_the_second_run_changes_nothing(declare, ok, upload) -> None:
+def test_the_second_run_changes_nothing(declare, ok: Ok, upload) -> None:
     again = declare([*VOLUMES, *CLONES])
     assert not any(item["changed"] for item in again.values())
     assert all(
@@ -194,21 +197,21 @@ def test_the_second_run_changes_nothing(declare, ok, upload) -> None:
     assert ok("volume_upload", **upload, checksum=checksum)["action"] == "unchanged"
 
 
-def test_the_data_are_there(digest, place, declare, images, upload) -> None:
+def test_the_data_are_there(digest: Callable[..., str], place, declare, images: Images, upload) -> None:
     wanted = (IMAGES / "disk.raw.sha256").read_text().split()[0]
     for name in ("golden", "device", "by-snapshot", "by-csi", "by-copy"):
         assert digest(place, name, DISK_BYTES) == wanted, name
     assert digest(place, "uploaded", images.size) == images.sha256
 
 
-def test_what_their_disks_occupy_is_measured(declare, ok, place) -> None:
+def test_what_their_disks_occupy_is_measured(declare, ok: Ok, place) -> None:
     measured = declare({**VOLUMES[0]}, verify_allocation=True)
     assert not measured["changed"] and measured["collected"], measured
     told = ok("data_volume_info", namespace=place, name="golden", verify_allocation=True)["data_volumes"][0]
     assert measured["allocation"]["allocated_bytes"] > 0 and measured["allocation"] == told["allocation"], told
 
 
-def test_info_and_lookup_tell_of_them(ok, lookup, place) -> None:
+def test_info_and_lookup_tell_of_them(ok: Ok, lookup: Lookup, place) -> None:
     told = {item["name"]: item for item in ok("data_volume_info", namespace=place)["data_volumes"]}
     assert sorted(told) == sorted(ALL)
     assert all(
@@ -229,7 +232,7 @@ def test_info_and_lookup_tell_of_them(ok, lookup, place) -> None:
     assert declared["method"] == "copy" and declared["observed"] and declared["waits_for"] == []
 
 
-def test_the_report_tells_of_them(place, tmp_path) -> None:
+def test_the_report_tells_of_them(place, tmp_path: Path) -> None:
     variables = {
         "cdi_namespace": place,
         "cdi_data_volumes": [*VOLUMES, *CLONES],
@@ -248,7 +251,7 @@ def test_the_report_tells_of_them(place, tmp_path) -> None:
     assert {volumes[name]["phase"] for name in ALL} == {"Succeeded"}
 
 
-def test_drift_is_found_by_the_claim(declare, connection, place) -> None:
+def test_drift_is_found_by_the_claim(declare, connection: Connection, place) -> None:
     other = {**VOLUMES[0], "storage": {**THIN, "storage_class_name": "plain"}}
     told = declare(other)
     assert told["failed"] and not told["changed"]
@@ -259,8 +262,10 @@ def test_drift_is_found_by_the_claim(declare, connection, place) -> None:
     assert claim["spec"]["storageClassName"] == "thin"
 
 
-def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(declare, connection, place) -> None:
-    before = connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"]
+def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(
+    declare, connection: Connection, place
+) -> None:
+    before = existing(connection, PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"]
     anew = {**CLONES[2], "storage": THIN, "on_drift": "recreate"}
     for change, refusal in (
         (
@@ -274,19 +279,24 @@ def test_what_could_not_be_made_in_its_place_is_refused_before_it_is_deleted(dec
         for check in (True, False):
             refused = declare({**anew, **change}, check=check)
             assert refused["failed"] and not refused["changed"] and refusal in refused["msg"], refused
-    assert connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"] == before
+    assert existing(connection, PERSISTENT_VOLUME_CLAIM, "by-copy", place)["metadata"]["uid"] == before
 
 
-def test_a_collected_volume_grows(declare, connection, place) -> None:
+def test_a_collected_volume_grows(declare, connection: Connection, place) -> None:
     larger = {**VOLUMES[1], "storage": {**VOLUMES[1]["storage"], "size": "192Mi"}}
     grown = declare(larger)
     assert not grown.get("failed"), grown
     assert grown["changed"] and grown["drift"] == "growable" and grown["collected"]
-    assert parse(connection.get(PERSISTENT_VOLUME_CLAIM, "device", place)["status"]["capacity"]["storage"]) >= 192 << 20
+    assert (
+        parse(existing(connection, PERSISTENT_VOLUME_CLAIM, "device", place)["status"]["capacity"]["storage"])
+        >= 192 << 20
+    )
     assert not declare(larger)["changed"]
 
 
-def test_a_collected_volume_that_cannot_grow_is_made_anew_when_that_is_said(declare, connection, place) -> None:
+def test_a_collected_volume_that_cannot_grow_is_made_anew_when_that_is_said(
+    declare, connection: Connection, place
+) -> None:
     larger = {**CLONES[1], "storage": {**CLONES[1]["storage"], "size": "192Mi"}}
     refused = declare(larger)
     assert (
@@ -298,28 +308,30 @@ def test_a_collected_volume_that_cannot_grow_is_made_anew_when_that_is_said(decl
     assert not made.get("failed"), made
     assert (made["changed"], made["drift"], made["phase"]) == (True, "recreate", "Succeeded")
     assert (
-        parse(connection.get(PERSISTENT_VOLUME_CLAIM, "by-csi", place)["spec"]["resources"]["requests"]["storage"])
+        parse(
+            existing(connection, PERSISTENT_VOLUME_CLAIM, "by-csi", place)["spec"]["resources"]["requests"]["storage"]
+        )
         >= 192 << 20
     )
     until(lambda: _is_collected(connection, place, "by-csi"), 30, "the new DataVolume is not collected")
     assert not declare({**larger, "on_drift": "recreate"})["changed"]
 
 
-def test_a_collected_volume_is_made_anew_when_that_is_said(declare, connection, place) -> None:
-    before = connection.get(PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"]
+def test_a_collected_volume_is_made_anew_when_that_is_said(declare, connection: Connection, place) -> None:
+    before = existing(connection, PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"]
     other = {**VOLUMES[2], "storage": {**THIN, "storage_class_name": "thin"}, "on_drift": "recreate"}
     assert declare(other, check=True)["drift"] == "recreate"
-    assert connection.get(PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"] == before
+    assert existing(connection, PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"] == before
     made = declare(other)
     assert not made.get("failed"), made
     assert (made["drift"], made["phase"]) == ("recreate", "Succeeded")
-    assert connection.get(PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"] != before
+    assert existing(connection, PERSISTENT_VOLUME_CLAIM, "blank", place)["metadata"]["uid"] != before
     until(lambda: _is_collected(connection, place, "blank"), 30, "the new DataVolume is not collected")
     assert not declare(other)["changed"]
 
 
 def test_another_file_replaces_a_collected_upload_when_that_is_said(
-    ok, module, connection, place, upload, images
+    ok: Ok, module: Module, connection: Connection, place, upload, images: Images
 ) -> None:
     other = {**upload, "path": images.iso}
     refused = module("volume_upload", **other).result
@@ -330,7 +342,7 @@ def test_another_file_replaces_a_collected_upload_when_that_is_said(
     assert ok("volume_upload", **other)["action"] == "unchanged"
 
 
-def test_a_collected_volume_is_cloned(declare, connection, place, digest) -> None:
+def test_a_collected_volume_is_cloned(declare, connection: Connection, place, digest: Callable[..., str]) -> None:
     made = declare({**CLONES[0], "name": "of-collected"})
     assert not made.get("failed"), made
     assert (made["changed"], made["phase"], made["clone"]["method"]) == (True, "Succeeded", "snapshot")
@@ -339,12 +351,15 @@ def test_a_collected_volume_is_cloned(declare, connection, place, digest) -> Non
     assert not declare({**CLONES[0], "name": "of-collected"})["changed"]
 
 
-def test_a_collected_volume_that_a_pod_uses_stays(declare, module, connection, place, upload, images) -> None:
+def test_a_collected_volume_that_a_pod_uses_stays(
+    declare, module: Module, connection: Connection, place, upload, images: Images
+) -> None:
     """Of volumes and uploads alike: neither is deleted or made anew, also not by a prediction."""
     for name in ("of-collected", "uploaded"):
         mount(connection, place, f"uses-{name}", name)
     before = [
-        connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"] for name in ("of-collected", "uploaded")
+        existing(connection, PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"]
+        for name in ("of-collected", "uploaded")
     ]
     other = {
         **CLONES[0],
@@ -367,13 +382,14 @@ def test_a_collected_volume_that_a_pod_uses_stays(declare, module, connection, p
             refused["failed"] and not refused["changed"] and f"is in use by pod {place}/uses-uploaded" in refused["msg"]
         ), refused
     assert before == [
-        connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"] for name in ("of-collected", "uploaded")
+        existing(connection, PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"]
+        for name in ("of-collected", "uploaded")
     ]
     for name in ("of-collected", "uploaded"):
         connection.delete(POD, f"uses-{name}", place, dry_run=False)
 
 
-def test_a_collected_volume_is_deleted_with_its_data(declare, connection, place) -> None:
+def test_a_collected_volume_is_deleted_with_its_data(declare, connection: Connection, place) -> None:
     kept = declare({"name": "by-copy", "state": "absent", "keep_claim": True})
     assert not kept["changed"] and connection.get(PERSISTENT_VOLUME_CLAIM, "by-copy", place)
     gone = {"name": "by-copy", "state": "absent"}
@@ -382,7 +398,7 @@ def test_a_collected_volume_is_deleted_with_its_data(declare, connection, place)
     assert not declare(gone)["changed"]
 
 
-def test_a_volume_that_says_so_is_kept(declare, connection, place) -> None:
+def test_a_volume_that_says_so_is_kept(declare, connection: Connection, place) -> None:
     kept = {**VOLUMES[2], "name": "kept", "annotations": {"cdi.kubevirt.io/storage.deleteAfterCompletion": "false"}}
     assert declare(kept)["phase"] == "Succeeded"
     time.sleep(3)
@@ -398,7 +414,7 @@ def late(connection: Connection, place: str, images: Images) -> dict[str, dict[s
     sent = {"name": "late-upload", "path": images.disks["qcow2"], "storage": {"storage_class_name": "thin"}}
     with cdi_config(connection, dataVolumeTTLSeconds=3600):
         until(
-            lambda: connection.get(CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 3600,
+            lambda: existing(connection, CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 3600,
             30,
             "the setting is not in effect",
         )
@@ -406,7 +422,7 @@ def late(connection: Connection, place: str, images: Images) -> dict[str, dict[s
         assert not made.get("failed") and not any(item["collected"] for item in made["data_volumes"]), made
         assert not run_on_cluster("volume_upload", namespace=place, **sent).result.get("failed")
     until(
-        lambda: connection.get(CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 0,
+        lambda: existing(connection, CDI_CONFIG, "config")["spec"].get("dataVolumeTTLSeconds") == 0,
         30,
         "the setting is not in effect",
     )
@@ -428,9 +444,9 @@ def late(connection: Connection, place: str, images: Images) -> dict[str, dict[s
     ],
 )
 def test_a_volume_that_is_collected_before_it_is_written_is_no_error(
-    late, connection, place, monkeypatch, name, request_, change, expected
+    late, connection: Connection, place, monkeypatch, name, request_, change, expected
 ) -> None:
-    before = connection.get(PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"]
+    before = existing(connection, PERSISTENT_VOLUME_CLAIM, name, place)["metadata"]["uid"]
     send, asked = getattr(Connection, request_), []
 
     def sent(own: Connection, *arguments: Any, **options: Any) -> Any:
@@ -455,10 +471,12 @@ def test_a_volume_that_is_collected_before_it_is_written_is_no_error(
     assert (after and after["metadata"]["uid"] == before) is {"late-label": True, "late-absent": None}.get(name, False)
 
 
-def test_after_an_upgrade_the_collected_volumes_are_still_unchanged(ok, connection, declare, place) -> None:
+def test_after_an_upgrade_the_collected_volumes_are_still_unchanged(
+    ok: Ok, connection: Connection, declare, place
+) -> None:
     upgraded = ok("cdi", manifest=NEWEST)
     assert upgraded["version"] == {"from": "v1.61.1", "to": "v1.65.0"}
-    assert connection.get(CDI, "cdi")["status"]["observedVersion"] == "v1.65.0"
+    assert existing(connection, CDI, "cdi")["status"]["observedVersion"] == "v1.65.0"
     again = declare([VOLUMES[0], *CLONES[:2]])
     assert not any(item["changed"] for item in again.values()) and all(item["collected"] for item in again.values())
     ok("cdi_config", data_volume_ttl_seconds=-1)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report of a real run: as lines, as JSON, and as a page in a real browser."""
+"""The report of a run: as lines, as JSON, and as a page in a browser."""
 
 from __future__ import annotations
 
@@ -11,52 +11,53 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 
 from tests.modules import run_on_cluster
-from tests.real.uploads import namespace_of
+from tests.real.objects import Results, new_namespace
 from tests.runner.site import INVENTORY
 
 HTTP, IMAGES = os.environ["KUBEVIRT_CDI_TEST_HTTP"], os.environ["KUBEVIRT_CDI_TEST_IMAGES"]
 THIN, PLAIN = ({"size": "128Mi", "storage_class_name": name} for name in ("thin", "plain"))
 NAMES = ["appliance", "copy", "golden", "vm"]
-ILL = "ill"
-# Wide, as narrow as a telephone, and dark.
+FAILING = "failing"
+# A wide window, one as narrow as a phone, and a dark color scheme.
 VIEWS = {"wide": ["--window-size=1200,1600"], "narrow": ["--window-size=500,1600"]}
 VIEWS["dark"] = [*VIEWS["wide"], "--blink-settings=preferredColorScheme=0"]
 
 
 class Report(NamedTuple):
-    """What was printed, the volumes of the JSON file by their names, and where the page is."""
+    """The printed lines, the volumes of the JSON file by name, and the path of the page."""
 
     lines: list[str]
-    volumes: dict[str, dict[str, Any]]
+    volumes: Results
     page: Path
 
 
 @pytest.fixture(scope="module")
 def namespace(connection: Connection) -> Iterator[str]:
-    yield from namespace_of(connection)
+    with new_namespace(connection) as name:
+        yield name
 
 
 @pytest.fixture(scope="module")
 def report(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """An upload, an import, a fast clone of it and a full copy, declared as data. Beside them, a volume that nobody declares here and that fails."""
+    """An upload, an import, a snapshot clone and a copy, declared as data, and a failing volume that is not declared."""
     folder = tmp_path_factory.mktemp("report")
     missing = {"http": {"url": f"{HTTP}/a-folder-that/is-not-there/no-such-image.qcow2"}}
-    ill = run_on_cluster(
+    failing = run_on_cluster(
         "data_volume",
-        name=ILL,
+        name=FAILING,
         namespace=namespace,
         source=missing,
         storage=THIN,
         check_source="never",
         wait_timeout=120,
     ).result
-    assert ill["failed"] and ill["diagnosis"], ill
+    assert failing["failed"] and failing["diagnosis"], failing
     variables = {
         "cdi_namespace": namespace,
         "cdi_uploads": [
@@ -82,15 +83,13 @@ def report(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Report:
         text=True,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    told = json.loads((folder / "report.json").read_text())
-    volumes = {volume["name"]: volume for volume in told["volumes"]}
+    content = json.loads((folder / "report.json").read_text())
+    volumes = {volume["name"]: volume for volume in content["volumes"]}
     return Report(ran.stdout.splitlines(), volumes, folder / "report.html")
 
 
-def test_every_volume_has_its_source_phase_method_reason_preallocation_scratch_size_and_time(
-    report: Report, namespace: str
-) -> None:
-    assert next(iter(report.volumes)) == ILL and sorted(set(report.volumes) - {ILL}) == NAMES
+def test_json_has_the_facts_of_each_volume(report: Report, namespace: str) -> None:
+    assert next(iter(report.volumes)) == FAILING and sorted(set(report.volumes) - {FAILING}) == NAMES
     for volume in map(report.volumes.__getitem__, NAMES):
         assert volume["declared"] is True
         assert (volume["namespace"], volume["phase"], volume["problem"]) == (namespace, "Succeeded", None)
@@ -99,15 +98,15 @@ def test_every_volume_has_its_source_phase_method_reason_preallocation_scratch_s
     assert appliance["source"].startswith("upload disk.qcow2 sha256:") and golden["source"] == f"{HTTP}/disk.qcow2"
     assert {copy["source"], vm["source"]} == {f"pvc {namespace}/golden"}
     assert [each["method"] for each in (appliance, copy, golden, vm)] == [None, "copy", None, "snapshot"]
-    assert copy["reason"] == "The storage profile of plain says copy." and copy["remedy"]
-    assert vm["reason"] == "The storage profile of thin says snapshot." and vm["remedy"] is None
+    assert copy["reason"] == "The storage profile of plain has the strategy copy." and copy["remedy"]
+    assert vm["reason"] == "The storage profile of thin has the strategy snapshot." and vm["remedy"] is None
     assert golden["preallocation"]["applied"] and not vm["preallocation"]["applied"]
     for filled in (appliance, golden):
         assert filled["scratch"]["needed"] and filled["scratch"]["storage_class_name"] and filled["scratch"]["size"]
     assert not copy["scratch"]["needed"] and not vm["scratch"]["needed"]
 
 
-def test_the_table_on_the_console_tells_the_same(report: Report, namespace: str) -> None:
+def test_console_table_has_the_same_facts(report: Report, namespace: str) -> None:
     head = r"VOLUME +SOURCE +PHASE +CLONED BY +SIZE +PREALLOCATED +SCRATCH +TIME"
     assert any(re.fullmatch(head, line) for line in report.lines), report.lines
     for name, cells in {
@@ -123,18 +122,18 @@ def test_the_table_on_the_console_tells_the_same(report: Report, namespace: str)
     assert max(map(len, report.lines[report.lines.index(summary) :])) <= 120
 
 
-def test_a_volume_in_trouble_is_first_with_cause_message_and_remedy(report: Report, namespace: str) -> None:
-    ill = report.volumes[ILL]
-    assert ill["declared"] is False and ill["problem"]["cause"] == "source_not_found", ill["problem"]
-    assert "404" in ill["problem"]["message"] and ill["problem"]["remedy"]
+def test_failing_volume_comes_first_with_its_remedy(report: Report, namespace: str) -> None:
+    failing = report.volumes[FAILING]
+    assert failing["declared"] is False and failing["problem"]["cause"] == "source_not_found", failing["problem"]
+    assert "404" in failing["problem"]["message"] and failing["problem"]["remedy"]
     head = next(number for number, line in enumerate(report.lines) if line.startswith("VOLUME "))
-    assert report.lines[head + 1].startswith(f"{namespace}/{ILL} ") and report.lines[head + 2].startswith(
+    assert report.lines[head + 1].startswith(f"{namespace}/{FAILING} ") and report.lines[head + 2].startswith(
         "    problem: "
     )
 
 
 def _browse(page: Path, view: str, script: str = "") -> tuple[str, str]:
-    """What a browser makes of the page, after a script of the test's own; and what it complains about."""
+    """The DOM of the page in a browser after a script of the test, and the messages of its console."""
     shown = page.with_name(f"{view}.html")
     shown.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
     profile = page.with_name(f"profile-{view}")
@@ -151,7 +150,7 @@ def _browse(page: Path, view: str, script: str = "") -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_the_page_shows_every_volume_in_a_browser_and_loads_nothing(report: Report, view: str) -> None:
+def test_page_shows_each_volume_and_loads_nothing(report: Report, view: str) -> None:
     measure = """
       document.body.dataset.wide = document.documentElement.scrollWidth - window.innerWidth;
       document.body.dataset.back = getComputedStyle(document.body).backgroundColor;
@@ -162,29 +161,31 @@ def test_the_page_shows_every_volume_in_a_browser_and_loads_nothing(report: Repo
       const links = [...document.querySelectorAll("a")];
       document.body.dataset.links = links.length;
       document.body.dataset.dead = links.filter((link) => !document.querySelector(link.getAttribute("href"))).length;
-      const cells = [...document.querySelectorAll("table.volumes td > span")].filter((cell) => cell.getClientRects().length);
-      document.body.dataset.empty = window.innerWidth > 900 ? 0 : cells.filter((cell) => cell.textContent.trim() === "").length;
+      const spans = [...document.querySelectorAll("table.volumes td > span")];
+      const cells = spans.filter((span) => span.getClientRects().length);
+      const empty = cells.filter((cell) => cell.textContent.trim() === "").length;
+      document.body.dataset.empty = window.innerWidth > 900 ? 0 : empty;
     """
     dom, complaints = _browse(report.page, view, measure)
     assert complaints == ""
     for name in NAMES:
         assert f">{name}<" in dom
-    told = dict(re.findall(r'data-(wide|back|loaded|first|red|links|dead|empty)="([^"]*)"', dom))
-    assert told["first"] == ILL and int(told["links"]) >= 3
-    assert (told["dead"], told["empty"]) == ("0", "0"), "links that lead nowhere, or lines without a text"
-    red, green, blue = map(int, re.findall(r"\d+", told["red"])[:3])
-    assert red > green + 60 and red > blue + 60, told["red"]
-    assert int(told["wide"]) <= 0, "the page is wider than the window"
-    assert told["loaded"] == "0"
-    bright = sum(map(int, re.findall(r"\d+", told["back"])[:3])) / 3
-    assert (bright < 100) is (view == "dark"), told["back"]
+    page = dict(re.findall(r'data-(wide|back|loaded|first|red|links|dead|empty)="([^"]*)"', dom))
+    assert page["first"] == FAILING and int(page["links"]) >= 3
+    assert (page["dead"], page["empty"]) == ("0", "0"), "the page has dead links or lines without a text"
+    red, green, blue = map(int, re.findall(r"\d+", page["red"])[:3])
+    assert red > green + 60 and red > blue + 60, page["red"]
+    assert int(page["wide"]) <= 0, "the page is wider than the window"
+    assert page["loaded"] == "0"
+    bright = sum(map(int, re.findall(r"\d+", page["back"])[:3])) / 3
+    assert (bright < 100) is (view == "dark"), page["back"]
 
 
-def test_a_click_on_a_column_sorts_by_it(report: Report) -> None:
+def test_click_on_a_column_sorts_the_table(report: Report) -> None:
     click = 'for (let n = 0; n < 2; n++) document.querySelector("table.volumes thead th button").click();'
     dom, complaints = _browse(report.page, "wide", click)
     assert complaints == ""
     body = dom[dom.index("<tbody>", dom.index('class="volumes"')) :]
     shown = re.findall(r'<th scope="row">(\w+)<br>', body)
-    assert shown[: len(NAMES) + 1] == sorted([*NAMES, ILL], reverse=True)
+    assert shown[: len(NAMES) + 1] == sorted([*NAMES, FAILING], reverse=True)
     assert 'aria-sort="descending"' in dom

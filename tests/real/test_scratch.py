@@ -23,8 +23,9 @@ from kubernetes import client
 from tests.cluster.digests import digests
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.modules import Ran, official_client, run_on_cluster
-from tests.real.clone_bed import until, warnings_about
-from tests.real.scratch_bed import (
+from tests.real.clone_setup import warnings_about
+from tests.real.objects import create, until
+from tests.real.scratch_setup import (
     CELLS,
     HTTP,
     IMAGES,
@@ -33,7 +34,7 @@ from tests.real.scratch_bed import (
     Cell,
     ScratchWatch,
     markdown,
-    namespace_of_its_own,
+    namespace_with_credentials,
     requested,
     worker_pods,
 )
@@ -44,17 +45,17 @@ RETAINED = {"cdi.kubevirt.io/storage.pod.retainAfterCompletion": "true"}
 MEBIBYTE = 1 << 20
 
 
-def _told(ran: Ran) -> dict[str, dict[str, Any]]:
-    """The facts of each volume."""
+def _facts(ran: Ran) -> dict[str, dict[str, Any]]:
+    """The facts of each volume, by name."""
     return {each["name"]: each for each in ran.result["data_volumes"]}
 
 
 class Matrix(NamedTuple):
-    """What was predicted of each volume, what was told afterwards, and the scratch claims that were seen."""
+    """The predictions for each volume, the results of the task, the facts afterwards, and the observed scratch claims."""
 
     namespace: str
     predicted: dict[str, dict[str, Any]]
-    told: dict[str, dict[str, Any]]
+    results: dict[str, dict[str, Any]]
     watch: ScratchWatch
     info: dict[str, dict[str, Any]]
 
@@ -77,20 +78,20 @@ REFUSED = [cell for cell in CELLS if (cell.file, cell.endpoint) == ("tar", "Regi
 
 @pytest.fixture(scope="module")
 def matrix(connection: Connection) -> Iterator[Matrix]:
-    """One DataVolume for each cell, and some more, all at once: imports first, then the uploads, then a clone."""
-    with namespace_of_its_own(connection) as namespace:
+    """A DataVolume for each cell and some others: all imports together, then the uploads, then a clone."""
+    with namespace_with_credentials(connection) as namespace:
         watch = ScratchWatch(namespace).start()
         imports = [cell.volume for cell in CELLS if cell.endpoint != "Upload" and cell not in REFUSED] + OTHERS
         uploads = [cell for cell in CELLS if cell.endpoint == "Upload"]
         every = imports + [cell.volume for cell in uploads]
-        predicted = _told(run_on_cluster("data_volume", check=True, namespace=namespace, data_volumes=every))
-        told = _told(run_on_cluster("data_volume", namespace=namespace, data_volumes=imports, wait_timeout=300))
+        predicted = _facts(run_on_cluster("data_volume", check=True, namespace=namespace, data_volumes=every))
+        results = _facts(run_on_cluster("data_volume", namespace=namespace, data_volumes=imports, wait_timeout=300))
         sent = [
             {
                 "name": cell.name,
                 "path": str(IMAGES / f"disk.{cell.file}"),
                 "storage": SIZE,
-                # What the upload's pod says of its way is read from its log afterwards.
+                # Keep the pod of the upload: the test reads its log.
                 "annotations": RETAINED if cell.file in ("raw", "qcow2") else {},
             }
             for cell in uploads
@@ -98,16 +99,16 @@ def matrix(connection: Connection) -> Iterator[Matrix]:
         run_on_cluster("volume_upload", namespace=namespace, uploads=sent, wait_timeout=300)
         clone = {"name": "clone", "source": {"pvc": {"name": "http-raw"}}, "storage": SIZE}
         run_on_cluster("data_volume", namespace=namespace, data_volumes=[clone])
-        info = _told(run_on_cluster("data_volume_info", namespace=namespace))
-        yield Matrix(namespace, predicted, told, watch, info)
+        info = _facts(run_on_cluster("data_volume_info", namespace=namespace))
+        yield Matrix(namespace, predicted, results, watch, info)
 
 
 def test_s1_volumes_are_imported_cloned_and_uploaded(matrix: Matrix) -> None:
     assert {matrix.info[name]["phase"] for name in ("http-qcow2", "clone", "upload-qcow2")} == {"Succeeded"}
 
 
-def test_s2_a_volume_is_not_ready_before_it_is_filled(connection: Connection, ok: Any, namespace: str) -> None:
-    """That a virtual machine waits for it is KubeVirt's part; what it waits for is this phase."""
+def test_s2_volume_is_not_ready_before_it_is_filled(connection: Connection, ok: Any, namespace: str) -> None:
+    """KubeVirt makes virtual machines wait for this phase."""
     slow = {"http": {"url": f"{HTTP}/slow/disk.qcow2"}}
     ok("data_volume", name="slow", namespace=namespace, source=slow, storage=SIZE, wait=False)
     phases = []
@@ -121,43 +122,41 @@ def test_s2_a_volume_is_not_ready_before_it_is_filled(connection: Connection, ok
     assert not any(ready for phase, ready in phases if phase != "Succeeded")
 
 
-def test_s3_a_scratch_claim_is_made_during_imports_and_uploads(connection: Connection, matrix: Matrix) -> None:
+def test_s3_imports_and_uploads_have_a_scratch_claim(connection: Connection, matrix: Matrix) -> None:
     assert matrix.watch.of(connection, "http-qcow2") and matrix.watch.of(connection, "upload-qcow2")
 
 
-def test_s4_its_size_is_the_targets_in_whole_mebibytes(connection: Connection, matrix: Matrix) -> None:
+def test_s4_scratch_claim_has_the_size_of_the_target_in_mebibytes(connection: Connection, matrix: Matrix) -> None:
     scratch = matrix.watch.of(connection, "http-qcow2")
     target = connection.get(PERSISTENT_VOLUME_CLAIM, "http-qcow2", matrix.namespace)
     assert scratch and target
     assert requested(scratch) % MEBIBYTE == 0 and 0 <= requested(scratch) - requested(target) < MEBIBYTE
 
 
-def test_s5_it_is_deleted_after_completion(connection: Connection, matrix: Matrix) -> None:
+def test_s5_scratch_claim_is_deleted_after_completion(connection: Connection, matrix: Matrix) -> None:
     def left() -> list[str]:
         claims, _version = connection.list(PERSISTENT_VOLUME_CLAIM, matrix.namespace)
         return [each["metadata"]["name"] for each in claims if each["metadata"]["name"].endswith("-scratch")]
 
-    retained = {
-        matrix.watch.of(connection, name)["metadata"]["name"]  # type: ignore[index]
-        for name in ("upload-raw", "upload-qcow2")
-    }
+    kept = [matrix.watch.of(connection, name) for name in ("upload-raw", "upload-qcow2")]
+    assert all(kept)
+    retained = {scratch["metadata"]["name"] for scratch in kept if scratch}
     until(lambda: set(left()) == retained, 60, f"scratch claims are left: {left()}")
 
 
-def test_s6_it_is_deleted_after_an_abort(connection: Connection, ok: Any, namespace: str) -> None:
+def test_s6_scratch_claim_is_deleted_with_its_volume(connection: Connection, ok: Any, namespace: str) -> None:
     watch = ScratchWatch(namespace).start()
     slow = {"http": {"url": f"{HTTP}/slow/disk.raw"}}
     ok("data_volume", name="slow", namespace=namespace, source=slow, storage=SIZE, wait=False)
     until(lambda: watch.seen, 60, "no scratch claim")
-    (told,) = ok("data_volume_info", namespace=namespace)["data_volumes"]
-    assert told["scratch"]["observed"] and told["scratch"]["size"] == "68Mi" and told["scratch"]["left_over"] is None
+    (volume,) = ok("data_volume_info", namespace=namespace)["data_volumes"]
+    scratch = volume["scratch"]
+    assert scratch["observed"] and scratch["size"] == "68Mi" and scratch["left_over"] is None
     ok("data_volume", name="slow", namespace=namespace, state="absent")
-    until(lambda: watch.gone >= set(watch.seen), 60, "the scratch claim is still there")
+    until(lambda: watch.gone >= set(watch.seen), 60, "the scratch claim still exists")
 
 
-def test_s14_a_registry_needs_it_when_a_pod_pulls_and_not_when_the_node_does(
-    connection: Connection, matrix: Matrix
-) -> None:
+def test_s14_registry_needs_scratch_space_unless_the_node_pulls(connection: Connection, matrix: Matrix) -> None:
     assert matrix.watch.of(connection, "registry-qcow2")
     assert matrix.info["node-pull"]["phase"] == "Succeeded" and not matrix.watch.of(connection, "node-pull")
     assert matrix.info["node-pull"]["scratch"]["needed"] is False
@@ -182,24 +181,24 @@ def test_s15_every_upload_has_it_and_only_what_is_converted_goes_through_it(
 
 
 @pytest.mark.parametrize("file", ["raw.gz", "raw.xz", "raw.zst", "qcow2.gz", "qcow2.xz"])
-def test_s16_http_needs_it_for_packed_images(connection: Connection, matrix: Matrix, file: str) -> None:
+def test_s16_http_needs_scratch_space_for_compressed_images(connection: Connection, matrix: Matrix, file: str) -> None:
     assert matrix.watch.of(connection, f"http-{file.replace('.', '-')}")
 
 
-def test_s17_http_needs_it_with_and_without_a_password(connection: Connection, matrix: Matrix) -> None:
+def test_s17_http_needs_scratch_space_with_and_without_a_password(connection: Connection, matrix: Matrix) -> None:
     for name in ("http-raw", "http-qcow2", "http-basic-auth-raw"):
         claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, matrix.namespace)
         assert claim and matrix.watch.of(connection, name), name
-        # The first pod finds out, a second has the scratch claim; CDI does not count that as a restart.
+        # The first pod detects the need, and a second has the scratch claim. CDI does not count this as a restart.
         assert len(worker_pods(connection, matrix.namespace, claim["metadata"]["uid"])) >= 2, name
         assert matrix.info[name]["restarts"] == 0
 
 
-def test_s18_http_needs_it_with_a_private_authority(connection: Connection, matrix: Matrix) -> None:
+def test_s18_https_needs_scratch_space_with_a_private_authority(connection: Connection, matrix: Matrix) -> None:
     assert matrix.watch.of(connection, "https-raw") and matrix.watch.of(connection, "https-qcow2")
 
 
-def test_s11_it_is_filesystem_whatever_the_target_is(connection: Connection, matrix: Matrix) -> None:
+def test_s11_scratch_claim_is_filesystem_for_a_block_target(connection: Connection, matrix: Matrix) -> None:
     scratch = matrix.watch.of(connection, "block")
     assert scratch and matrix.info["block"]["volume_mode"] == "Block"
     assert (scratch["spec"]["volumeMode"], scratch["spec"]["accessModes"]) == ("Filesystem", ["ReadWriteOnce"])
@@ -212,8 +211,8 @@ def _outcome(connection: Connection, matrix: Matrix, cell: Cell, read: dict[str,
     return f"✓{star}" if good else f"✗ wrong data{star}"
 
 
-def test_s20_the_matrix(connection: Connection, matrix: Matrix) -> None:
-    """In each of the 35 cells what was predicted is what was seen, and the page in docs/ is this table."""
+def test_s20_matrix_equals_the_predictions_and_the_page(connection: Connection, matrix: Matrix) -> None:
+    """In all 35 cells the prediction equals the observation, and the page in docs/ has this table."""
     assert len(CELLS) == 35
     wanted = {kind: (IMAGES / f"disk.{kind}.sha256").read_text().split()[0] for kind in ("raw", "qcow2")}
     made_cells = [cell for cell in CELLS if cell not in REFUSED]
@@ -240,29 +239,28 @@ def test_s20_the_matrix(connection: Connection, matrix: Matrix) -> None:
     assert PAGE.read_text() == page
 
 
-def test_s21_an_archive_does_not_go_to_a_block_volume(connection: Connection, module: Any, matrix: Matrix) -> None:
+def test_s21_archive_is_refused_for_a_block_volume(connection: Connection, module: Any, matrix: Matrix) -> None:
     block = {**Cell("tar", "HTTP").volume, "name": "archive-block", "storage": {**SIZE, "volume_mode": "Block"}}
     refused = module("data_volume", namespace=matrix.namespace, data_volumes=[block]).result
     assert refused["failed"] and "volume_mode=Block" in refused["msg"]
     assert connection.get(DATA_VOLUME, "archive-block", matrix.namespace) is None
-    # CDI itself takes it, and says in an event why it never makes the claim.
-    asked = {"resources": {"requests": {"storage": "64Mi"}}, "storageClassName": "thin", "volumeMode": "Block"}
-    spec = {"source": {"http": block["source"]["http"]}, "contentType": "archive", "storage": asked}
-    body = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": {"name": "archive-block"}}
-    connection.create(DATA_VOLUME, {**body, "spec": spec}, matrix.namespace, dry_run=False)
-    said = "ContentType Archive cannot have block volumeMode"
-    until(lambda: said in str(warnings_about(connection, matrix.namespace, "archive-block")), 30, "no event")
+    # CDI accepts it, and reports in an event why it never creates the claim.
+    storage = {"resources": {"requests": {"storage": "64Mi"}}, "storageClassName": "thin", "volumeMode": "Block"}
+    spec = {"source": {"http": block["source"]["http"]}, "contentType": "archive", "storage": storage}
+    create(connection, DATA_VOLUME, "archive-block", matrix.namespace, spec=spec)
+    message = "ContentType Archive cannot have block volumeMode"
+    until(lambda: message in str(warnings_about(connection, matrix.namespace, "archive-block")), 30, "no event")
     connection.delete(DATA_VOLUME, "archive-block", matrix.namespace, dry_run=False)
 
 
-def test_scratch_space_that_was_left_behind_is_named(connection: Connection, matrix: Matrix, ok: Any) -> None:
-    """A pod that is kept for debugging keeps its scratch claim."""
+def test_left_over_scratch_space_is_reported(connection: Connection, matrix: Matrix, ok: Any) -> None:
+    """A pod kept for debugging keeps its scratch claim."""
     scratch = matrix.watch.of(connection, "upload-raw")
     assert scratch
 
     def left() -> Any:
-        told = ok("data_volume_info", namespace=matrix.namespace, name="upload-raw")["data_volumes"][0]
-        return told["scratch"]["left_over"]
+        volume = ok("data_volume_info", namespace=matrix.namespace, name="upload-raw")["data_volumes"][0]
+        return volume["scratch"]["left_over"]
 
-    until(left, 75, "it is not named")
+    until(left, 75, "it is not reported")
     assert left() == f"{matrix.namespace}/{scratch['metadata']['name']}"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The class of scratch space on a real CDI: the claims of the document on it that depend on the cluster's settings."""
+"""The storage class of scratch space: the claims of CDI's documentation that depend on settings of the cluster."""
 
 from __future__ import annotations
 
@@ -19,21 +19,24 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 
 from tests.cluster.runtime.node import NODE_NAME
 from tests.modules import run_on_cluster
-from tests.real.clone_bed import alone, until, without_default_class
-from tests.real.scratch_bed import HTTP, IMAGES, SIZE, ScratchWatch, cdi_config, effective, made, namespace_of_its_own
+from tests.real.clone_setup import without_default_class
+from tests.real.objects import create, until
+from tests.real.scratch_setup import HTTP, IMAGES, SIZE, ScratchWatch, cdi_config, effective, namespace_with_credentials
+
+pytestmark = pytest.mark.alone("changes the class of scratch space, and the default class")
 
 _IMAGE = {"http": {"url": f"{HTTP}/disk.qcow2"}}
 
 
 class Evidence(NamedTuple):
-    """The class of each volume's scratch claim, and what was said on the way."""
+    """The class of the scratch claim of each volume, and results of the tasks."""
 
     classes: dict[str, str | None]
     reverted: tuple[str, str]
     configured: dict[str, Any]
     refused: dict[str, Any]
     ignored: dict[str, Any]
-    misspelt: dict[str, Any]
+    misspelled: dict[str, Any]
     warnings: dict[str, list[str]]
     stuck: dict[str, Any]
     pending: dict[str, Any]
@@ -42,7 +45,7 @@ class Evidence(NamedTuple):
 
 @contextmanager
 def static_volumes(connection: Connection, prefix: str, count: int) -> Iterator[None]:
-    """PersistentVolumes without a class, on directories of the node."""
+    """PersistentVolumes without a class, in directories of the node."""
     names = [f"{prefix}-{number}" for number in range(count)]
     for name in names:
         path = IMAGES.parent / "static" / name
@@ -56,7 +59,7 @@ def static_volumes(connection: Connection, prefix: str, count: int) -> Iterator[
             "local": {"path": str(path)},
             "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
         }
-        made(connection, PERSISTENT_VOLUME, {"metadata": {"name": name, "labels": {"static": prefix}}, "spec": spec})
+        create(connection, PERSISTENT_VOLUME, name, metadata={"labels": {"static": prefix}}, spec=spec)
     try:
         yield
     finally:
@@ -65,15 +68,11 @@ def static_volumes(connection: Connection, prefix: str, count: int) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def evidence(connection: Connection) -> Iterator[Evidence]:
-    """The settings of the whole cluster are changed in one go, and put back."""
-    with (
-        alone(),
-        namespace_of_its_own(connection) as namespace,
-        cdi_config(connection, scratchSpaceStorageClass="thin"),
-    ):
+def evidence(connection: Connection) -> Evidence:
+    """Changes all settings in one fixture, and restores them."""
+    with namespace_with_credentials(connection) as namespace, cdi_config(connection, scratchSpaceStorageClass="thin"):
         watch = ScratchWatch(namespace).start()
-        warnings = {}
+        warnings: dict[str, list[str]] = {}
 
         def make(name: str, wait: bool = True, **more: Any) -> dict[str, Any]:
             volume = {"name": name, "namespace": namespace, "source": _IMAGE, "wait": wait, "wait_timeout": 120, **more}
@@ -99,66 +98,68 @@ def evidence(connection: Connection) -> Iterator[Evidence]:
         with cdi_config(connection, scratchSpaceStorageClass="no-such-class"):
             until(lambda: "scratchSpaceStorageClass" not in effective(connection), 30, "the class stays in effect")
             ignored = effective(connection)
-            misspelt = make("misspelt", storage=plain)
+            misspelled = make("misspelled", storage=plain)
             block = {"size": "64Mi", "storage_class_name": "block-only", "volume_mode": "Block"}
             make("stuck", wait=False, storage=block)
             with without_default_class(connection):
                 make("no-default", storage=plain)
-                # By its selector a volume may be meant that is still to be made.
+                # The selector may match a volume that does not exist yet.
                 selector = {"match_labels": {"static": namespace}}
-                classless = {"pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "selector": selector}}
+                classless: dict[str, Any] = {
+                    "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "selector": selector}
+                }
                 make("classless", wait=False, **classless)
                 pending = run_on_cluster(
                     "data_volume", name="classless", namespace=namespace, source=_IMAGE, **classless
                 ).result
                 with static_volumes(connection, namespace, 2):
                     filled = until(lambda: _filled(namespace, "classless"), 120, "it is not filled")
-                    names = ("configured", "misspelt", "no-default", "classless", "stuck")
+                    names = ("configured", "misspelled", "no-default", "classless", "stuck")
                     claims = {name: watch.of(connection, name) for name in names}
                     until(lambda: watch.of(connection, "stuck"), 60, "no scratch claim of stuck")
                     stuck = _stuck(connection, watch)
         classes = {name: claim["spec"].get("storageClassName") if claim else None for name, claim in claims.items()}
-        yield Evidence(classes, reverted, configured, refused, ignored, misspelt, warnings, stuck, pending, filled)
+    return Evidence(classes, reverted, configured, refused, ignored, misspelled, warnings, stuck, pending, filled)
 
 
 def _filled(namespace: str, name: str) -> dict[str, Any] | None:
-    (told,) = run_on_cluster("data_volume_info", namespace=namespace, name=name).result["data_volumes"]
-    return told if told["phase"] == "Succeeded" else None
+    (facts,) = run_on_cluster("data_volume_info", namespace=namespace, name=name).result["data_volumes"]
+    return facts if facts["phase"] == "Succeeded" else None
 
 
 def _stuck(connection: Connection, watch: ScratchWatch) -> dict[str, Any]:
-    """The scratch claim of the volume on a class for Block alone, and the phase of its volume."""
+    """The scratch claim of the volume whose class allows only Block, and the facts of the volume."""
     scratch = watch.of(connection, "stuck")
     assert scratch
     claim = connection.get(PERSISTENT_VOLUME_CLAIM, scratch["metadata"]["name"], watch.namespace)
-    told = run_on_cluster("data_volume_info", namespace=watch.namespace, name="stuck").result["data_volumes"][0]
-    return {"claim": claim, "facts": told}
+    facts = run_on_cluster("data_volume_info", namespace=watch.namespace, name="stuck").result["data_volumes"][0]
+    return {"claim": claim, "facts": facts}
 
 
-def test_s7_the_configured_class_is_in_effect_and_taken(evidence: Evidence) -> None:
+def test_s7_configured_class_is_used(evidence: Evidence) -> None:
     assert evidence.configured["effective"]["scratch_space_storage_class"] == "plain"
     assert evidence.classes["configured"] == "plain"
 
 
-def test_s8_an_unknown_class_leads_to_the_targets_own_and_not_to_the_default(evidence: Evidence) -> None:
+def test_s8_unknown_class_is_replaced_by_the_class_of_the_target(evidence: Evidence) -> None:
     """Since CDI 1.65; the default class of the cluster is `thin`."""
     assert "scratchSpaceStorageClass" not in evidence.ignored
-    assert evidence.classes["misspelt"] == "plain"
-    assert evidence.misspelt["scratch"]["storage_class_name"] == "plain"
-    assert "since 1.65" in evidence.misspelt["scratch"]["storage_class_rule"]
+    assert evidence.classes["misspelled"] == "plain"
+    assert evidence.misspelled["scratch"]["storage_class_name"] == "plain"
+    assert "since 1.65" in evidence.misspelled["scratch"]["storage_class_rule"]
 
 
-def test_s9_without_a_default_class_it_is_the_same(evidence: Evidence) -> None:
+def test_s9_unknown_class_is_replaced_also_without_a_default_class(evidence: Evidence) -> None:
     assert evidence.classes["no-default"] == "plain"
 
 
-def test_s10_a_misspelt_class_is_refused_by_the_module_and_told_of_by_the_others(evidence: Evidence) -> None:
+def test_s10_misspelled_class_is_refused_and_warned_about(evidence: Evidence) -> None:
     assert evidence.refused["failed"] and "no-such-class" in evidence.refused["msg"]
-    (warning,) = evidence.warnings["misspelt"]
+    (warning,) = evidence.warnings["misspelled"]
     assert "CDI ignores scratchSpaceStorageClass no-such-class" in warning and "uses plain" in warning
 
 
-def test_s12_a_class_for_block_alone_is_warned_of_and_the_claim_stays_pending(evidence: Evidence) -> None:
+def test_s12_block_only_class_causes_a_warning_and_a_pending_claim(evidence: Evidence) -> None:
     assert any("StorageClass block-only cannot do" in warning for warning in evidence.warnings["stuck"])
     claim = evidence.stuck["claim"]
     assert (claim["spec"]["storageClassName"], claim["spec"]["volumeMode"]) == ("block-only", "Filesystem")
@@ -166,11 +167,11 @@ def test_s12_a_class_for_block_alone_is_warned_of_and_the_claim_stays_pending(ev
     assert any("block-only" in problem for problem in evidence.stuck["facts"]["scratch"]["problems"])
 
 
-def test_s13_without_any_class_it_waits_for_volumes_that_fit(evidence: Evidence) -> None:
+def test_s13_claim_without_a_class_waits_for_a_matching_volume(evidence: Evidence) -> None:
     assert any("wait for a PersistentVolume that fits" in warning for warning in evidence.warnings["classless"])
     assert evidence.pending["failed"] and "names no storage class, and none is the default" in evidence.pending["msg"]
     assert evidence.filled["phase"] == "Succeeded" and evidence.classes["classless"] in (None, "")
 
 
-def test_s19_an_edit_of_cdiconfig_is_accepted_and_reverted(evidence: Evidence) -> None:
+def test_s19_edit_of_cdiconfig_is_accepted_and_reverted(evidence: Evidence) -> None:
     assert evidence.reverted == ("plain", "thin")

@@ -21,7 +21,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import transfer as _upload_transport
 
-from tests.real.clone_bed import alone
+from tests.real.objects import existing
 from tests.real.uploads import THIN, ForeignProxy, Images, upload_here
 
 
@@ -98,17 +98,17 @@ def test_nothing_is_deleted_for_a_file_that_there_is_no_way_for(
         for resource in (ROLE, ROLE_BINDING):
             connection.delete(resource, namespace, "cdi", dry_run=False)
     assert refused["failed"] and 'grant "get" and "create" on pods/portforward' in refused["msg"], refused["msg"]
-    assert connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"] == before["metadata"]["uid"]
+    assert existing(connection, DATA_VOLUME, "disk", namespace)["metadata"]["uid"] == before["metadata"]["uid"]
 
 
 @pytest.fixture
 def published(ok: Any) -> Iterator[Callable[[str], None]]:
     """Publishes a URL of the proxy while the test runs."""
-    with alone():
-        yield lambda url: ok("cdi_config", upload_proxy_url_override=url)
-        ok("cdi_config", upload_proxy_url_override="")
+    yield lambda url: ok("cdi_config", upload_proxy_url_override=url)
+    ok("cdi_config", upload_proxy_url_override="")
 
 
+@pytest.mark.alone("changes uploadProxyURLOverride")
 def test_a_published_or_given_url_is_used_and_verified(
     images: Images, namespace: str, ok: Any, proxy_url: str, published: Callable[[str], None]
 ) -> None:

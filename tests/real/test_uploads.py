@@ -32,6 +32,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 from tests.cluster.digests import digests
 from tests.modules import run_on_cluster
 from tests.real.conftest import RELEASE
+from tests.real.objects import existing
 from tests.real.uploads import KUBECONFIG, MIB, SERVICE, THIN, Images, namespace_of
 
 INGRESS = Resource("networking.k8s.io", "v1", "ingresses", "Ingress", True)
@@ -158,7 +159,7 @@ def test_a_changed_file_is_replaced_only_when_that_is_said(
     assert "overwrite=different" in refused["msg"] and refused["bytes_sent"] == 0
 
     predicted = module("volume_upload", check=True, overwrite="different", **options).result
-    uid = connection.get(DATA_VOLUME, "disk", namespace)["metadata"]["uid"]
+    uid = existing(connection, DATA_VOLUME, "disk", namespace)["metadata"]["uid"]
     assert predicted["action"] == "replaced" and uid == first["data_volume"]["metadata"]["uid"]
     replaced = ok("volume_upload", overwrite="different", **options)
     assert replaced["action"] == "replaced" and first["sha256"] in replaced["reason"]

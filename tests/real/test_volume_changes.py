@@ -1,13 +1,12 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of a filled volume: it grows, its claim stays or is taken again, and no data are lost that were not given up in words."""
+"""Changes of filled volumes: growth, claims that are kept and adopted, and data that are only lost on request."""
 
 from __future__ import annotations
 
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,18 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.quantity import parse
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
-    NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
 )
 
 from tests.cluster.digests import digests
 from tests.modules import run_module
+from tests.real.objects import existing, new_namespace
 from tests.refused_volumes import ACCEPTED, BY_CDI, volume
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 DISK_BYTES = 64 << 20
-IMPORT = {"http": {"url": f"{os.environ['KUBEVIRT_CDI_TEST_HTTP']}/disk.qcow2"}}
-STORAGE = {"size": "128Mi", "storage_class_name": "thin"}
+IMPORT: dict[str, Any] = {"http": {"url": f"{os.environ['KUBEVIRT_CDI_TEST_HTTP']}/disk.qcow2"}}
+STORAGE: dict[str, Any] = {"size": "128Mi", "storage_class_name": "thin"}
 DISK = (Path(os.environ["KUBEVIRT_CDI_TEST_IMAGES"]) / "disk.raw.sha256").read_text().split()[0]
 
 
@@ -39,23 +38,17 @@ def declare(namespace: str, *, check: bool = False, **options: Any) -> dict[str,
     return run_module("data_volume", arguments, check=check).result
 
 
-def _namespace(connection: Connection) -> Iterator[str]:
-    name = f"changes-{uuid.uuid4().hex[:6]}"
-    connection.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
-    yield name
-    connection.delete(NAMESPACE, name, dry_run=False)
-
-
 @pytest.fixture(scope="module")
 def other_namespace(connection: Connection, cdi: None) -> Iterator[str]:
-    yield from _namespace(connection)
+    with new_namespace(connection, "changes") as name:
+        yield name
 
 
 @pytest.fixture(scope="module")
 def filled(connection: Connection, cdi: None, other_namespace: str) -> Iterator[str]:
-    """A namespace with filled volumes, one for each of the tests below."""
-    for namespace in _namespace(connection):
-        blank = {"source": {"blank": {}}}
+    """A namespace with filled volumes, one for each test below."""
+    with new_namespace(connection, "changes") as namespace:
+        blank: dict[str, Any] = {"source": {"blank": {}}}
         imported = ("files", "kept", "recreated")
         volumes: list[dict[str, Any]] = [{"name": name, "source": IMPORT, "storage": STORAGE} for name in imported]
         volumes += [
@@ -72,12 +65,10 @@ def filled(connection: Connection, cdi: None, other_namespace: str) -> Iterator[
 
 
 def _claim(connection: Connection, namespace: str, name: str) -> dict[str, Any]:
-    claim = connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
-    assert claim is not None
-    return claim
+    return existing(connection, PERSISTENT_VOLUME_CLAIM, name, namespace)
 
 
-def test_volumes_grow_as_if_they_had_been_made_so(connection: Connection, filled: str) -> None:
+def test_grown_volumes_equal_volumes_created_with_the_size(connection: Connection, filled: str) -> None:
     larger = {**STORAGE, "size": "256Mi"}
     volumes: list[dict[str, Any]] = [
         {"name": "files", "source": IMPORT, "storage": larger},
@@ -99,36 +90,43 @@ def test_volumes_grow_as_if_they_had_been_made_so(connection: Connection, filled
     assert sizes["files"] == sizes["fresh"] and parse(sizes["device"]["storage"]) == parse("256Mi")
     assert parse(sizes["verbatim"]["storage"]) == parse("256Mi")
     assert not declare(filled, data_volumes=volumes)["changed"]
-    # A pod uses it, and so its file system grows, too.
+    # A pod uses the volume, so its file system also grows.
     assert digests(KUBECONFIG, [f"{filled}/files"], DISK_BYTES)[f"{filled}/files"] == DISK
     status = _claim(connection, filled, "files")["status"]
     assert parse(status["capacity"]["storage"]) >= parse(sizes["files"]["storage"]) and not status.get("conditions")
 
 
-def test_no_volume_shrinks(filled: str) -> None:
-    told = declare(filled, name="kept", source=IMPORT, storage={**STORAGE, "size": "64Mi"})
-    assert told["failed"] and "storage.size: '128Mi' on the cluster, '64Mi' requested" in told["msg"]
-    told = declare(filled, name="files", source=IMPORT, storage={**STORAGE, "size": "200Mi"})
-    assert told["failed"] and "has grown to 256Mi and cannot shrink to 200Mi" in told["msg"]
+def test_volume_does_not_shrink(filled: str) -> None:
+    refused = declare(filled, name="kept", source=IMPORT, storage={**STORAGE, "size": "64Mi"})
+    assert refused["failed"] and "storage.size: '128Mi' on the cluster, '64Mi' requested" in refused["msg"]
+    refused = declare(filled, name="files", source=IMPORT, storage={**STORAGE, "size": "200Mi"})
+    assert refused["failed"] and "has grown to 256Mi and cannot shrink to 200Mi" in refused["msg"]
 
 
-def test_a_class_that_does_not_allow_it_is_told(filled: str) -> None:
-    larger = {
+def test_class_without_expansion_is_reported(filled: str) -> None:
+    larger: dict[str, Any] = {
         "name": "fixed",
         "source": {"blank": {}},
         "storage": {"size": "256Mi", "storage_class_name": "thin-fixed"},
     }
     for check in (True, False):
-        told = declare(filled, check=check, **larger)
-        assert told["failed"] and "its storage class 'thin-fixed' does not allow it" in told["msg"], told["msg"]
+        refused = declare(filled, check=check, **larger)
+        assert refused["failed"] and "its storage class 'thin-fixed' does not allow it" in refused["msg"], refused[
+            "msg"
+        ]
 
 
-def test_a_volume_that_may_be_made_anew_grows_when_it_can(connection: Connection, filled: str) -> None:
+def test_volume_grows_instead_of_being_recreated(connection: Connection, filled: str) -> None:
     before = _claim(connection, filled, "recreated")["metadata"]["uid"]
-    larger = {"name": "recreated", "source": IMPORT, "storage": {**STORAGE, "size": "192Mi"}, "on_drift": "recreate"}
+    larger: dict[str, Any] = {
+        "name": "recreated",
+        "source": IMPORT,
+        "storage": {**STORAGE, "size": "192Mi"},
+        "on_drift": "recreate",
+    }
     assert declare(filled, **larger)["drift"] == "growable"
     assert _claim(connection, filled, "recreated")["metadata"]["uid"] == before
-    other = {"name": "recreated", "source": {"blank": {}}, "storage": STORAGE, "on_drift": "recreate"}
+    other: dict[str, Any] = {"name": "recreated", "source": {"blank": {}}, "storage": STORAGE, "on_drift": "recreate"}
     predicted = declare(filled, check=True, **other)
     real = declare(filled, **other)
     assert real["drift"] == "recreate" and real["phase"] == "Succeeded", real["msg"]
@@ -137,28 +135,28 @@ def test_a_volume_that_may_be_made_anew_grows_when_it_can(connection: Connection
 
 
 @pytest.mark.parametrize(("name", "kind"), [("kept", "import"), ("clone", "clone across namespaces")])
-def test_a_claim_survives_its_volume_and_is_taken_again(
+def test_claim_is_kept_and_adopted(
     connection: Connection, filled: str, other_namespace: str, name: str, kind: str
 ) -> None:
     namespace = other_namespace if kind.startswith("clone") else filled
     before = _claim(connection, namespace, name)
     gone = declare(namespace, name=name, state="absent", keep_claim=True)
     assert gone["changed"] and not gone.get("failed"), gone["msg"]
-    time.sleep(3)  # The garbage collector would have come by now.
+    time.sleep(3)  # The garbage collector would have deleted the claim by now.
     assert connection.get(DATA_VOLUME, name, namespace) is None
     left = _claim(connection, namespace, name)
     assert left["metadata"]["uid"] == before["metadata"]["uid"] and not left["metadata"].get("ownerReferences")
     assert not left["metadata"].get("deletionTimestamp") and left["status"]["phase"] == "Bound"
     assert digests(KUBECONFIG, [f"{namespace}/{name}"], DISK_BYTES) == {f"{namespace}/{name}": DISK}
 
-    volume = {"name": name, "source": {"blank": {}}, "storage": STORAGE}
+    volume: dict[str, Any] = {"name": name, "source": {"blank": {}}, "storage": STORAGE}
     for check in (True, False):
         refused = declare(namespace, check=check, **volume)
         assert refused["failed"] and "set adopt_claim=true" in refused["msg"], refused["msg"]
     small = declare(namespace, adopt_claim=True, **{**volume, "storage": {**STORAGE, "size": "1Gi"}})
     assert small["failed"] and "cannot adopt the claim of its name: storage.size: " in small["msg"]
-    taken = declare(namespace, adopt_claim=True, **volume)
-    assert (taken["drift"], taken["phase"]) == ("adoptable", "Succeeded"), taken.get("msg")
+    adopted = declare(namespace, adopt_claim=True, **volume)
+    assert (adopted["drift"], adopted["phase"]) == ("adoptable", "Succeeded"), adopted.get("msg")
     after = _claim(connection, namespace, name)
     assert after["metadata"]["uid"] == before["metadata"]["uid"]
     assert [owner["kind"] for owner in after["metadata"]["ownerReferences"]] == ["DataVolume"]
@@ -166,8 +164,8 @@ def test_a_claim_survives_its_volume_and_is_taken_again(
     assert not declare(namespace, adopt_claim=True, **volume)["changed"]
 
 
-def test_deleted_without_waiting_and_declared_again_is_made_anew(connection: Connection, filled: str) -> None:
-    volume = {"name": "again", "source": {"blank": {}}, "storage": STORAGE}
+def test_volume_deleted_without_waiting_is_created_again(connection: Connection, filled: str) -> None:
+    volume: dict[str, Any] = {"name": "again", "source": {"blank": {}}, "storage": STORAGE}
     declare(filled, **volume)
     before = _claim(connection, filled, "again")["metadata"]["uid"]
     declare(filled, name="again", state="absent", wait=False)
@@ -176,17 +174,17 @@ def test_deleted_without_waiting_and_declared_again_is_made_anew(connection: Con
     assert _claim(connection, filled, "again")["metadata"]["uid"] != before
 
 
-def test_an_unfilled_volume_has_no_claim_worth_keeping(filled: str) -> None:
-    waiting = {"storage": {"size": "64Mi", "storage_class_name": "thin-wffc"}, "source": {"blank": {}}}
+def test_claim_of_an_unfilled_volume_is_not_kept(filled: str) -> None:
+    waiting: dict[str, Any] = {"storage": {"size": "64Mi", "storage_class_name": "thin-wffc"}, "source": {"blank": {}}}
     declare(filled, name="unfilled", **waiting)
-    told = declare(filled, name="unfilled", state="absent", keep_claim=True)
-    assert told["failed"] and "is not filled (phase PendingPopulation)" in told["msg"]
-    told = declare(filled, name="unfilled", **{**waiting, "storage": {**waiting["storage"], "size": "128Mi"}})
-    assert told["drift"] == "unfilled" and told["phase"] == "PendingPopulation", told["msg"]
+    refused = declare(filled, name="unfilled", state="absent", keep_claim=True)
+    assert refused["failed"] and "is not filled (phase PendingPopulation)" in refused["msg"]
+    larger = declare(filled, name="unfilled", **{**waiting, "storage": {**waiting["storage"], "size": "128Mi"}})
+    assert larger["drift"] == "unfilled" and larger["phase"] == "PendingPopulation", larger["msg"]
 
 
 def _tried(connection: Connection, namespace: str, options: dict[str, Any]) -> str:
-    """CDI's own word on a volume, empty when it takes it; nothing is stored."""
+    """The error of CDI for a volume, empty when CDI accepts it, by a dry run."""
     wanted = desired(volume(**{**options, "namespace": namespace}))
     body = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}
     try:
@@ -196,15 +194,15 @@ def _tried(connection: Connection, namespace: str, options: dict[str, Any]) -> s
     return ""
 
 
-def test_cdi_refuses_what_we_refuse_and_takes_what_we_take(connection: Connection, filled: str) -> None:
-    taken = [options for options, _told in BY_CDI if not _tried(connection, filled, options)]
-    assert taken == []
+def test_cdi_and_the_collection_refuse_the_same_volumes(connection: Connection, filled: str) -> None:
+    accepted = [options for options, _message in BY_CDI if not _tried(connection, filled, options)]
+    assert accepted == []
     refused = {str(options): _tried(connection, filled, options) for options in ACCEPTED}
-    assert {options: told for options, told in refused.items() if told} == {}
+    assert {options: error for options, error in refused.items() if error} == {}
 
 
-def test_the_diff_of_a_clone_has_no_token(connection: Connection, filled: str) -> None:
-    clone = {
+def test_diff_of_a_clone_has_no_token(connection: Connection, filled: str) -> None:
+    clone: dict[str, Any] = {
         "name": "tokens",
         "source": {"pvc": {"name": "kept"}},
         "storage": {**STORAGE, "storage_class_name": "thin-wffc"},

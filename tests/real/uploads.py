@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files to upload, moments to interrupt, a proxy that is not CDI's. As a program: volume_upload and its peak memory."""
+"""Files to upload, interruptions, and an untrusted proxy. As a program: runs volume_upload and prints its peak memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import sys
 import tarfile
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,7 +26,7 @@ from typing import Any
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.progress import Progress
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import NAMESPACE, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import volume_upload as _upload_task
 
 KUBECONFIG = os.environ["KUBECONFIG"]
@@ -51,7 +50,7 @@ _COMPRESS = {"gz": ["gzip", "-1c"], "xz": ["xz", "-0c"], "zst": ["zstd", "-qc"]}
 
 
 class Images:
-    """One disk of 64 MiB in every format that CDI takes, archives with it, and a large file."""
+    """A disk of 64 MiB in all formats that CDI reads, archives with it, and a large file."""
 
     size = 64 * MIB
 
@@ -72,7 +71,7 @@ class Images:
             name = f"{inner}-{compression}"
             self.disks[name] = self._packed(self.disks[inner], compression)
         self.spoilt = self._packed(self.disks["vhdx"], "xz")
-        # What makes an ISO is its volume descriptor at 32 KiB; to CDI it is a raw disk.
+        # The volume descriptor at 32 KiB makes it an ISO image; CDI treats it as a raw disk.
         descriptor = b"\x01CD001\x01".ljust(2048, b"\0")
         self.iso = self._write(folder / "disk.iso", bytes(32768) + descriptor + chosen.randbytes(3 * MIB - 34816))
         self.archive = str(folder / "files.tar")
@@ -94,24 +93,16 @@ class Images:
         return str(path)
 
 
-def namespace_of(connection: Connection) -> Iterator[str]:
-    """A namespace, deleted afterwards."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    connection.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
-    yield name
-    connection.delete(NAMESPACE, name, dry_run=False)
-
-
 def when_sent(progress: Path, reached: int | str, seconds: float = 120) -> None:
-    """Return when the progress file says so many per cent, or that step."""
+    """Wait until the progress file has reached a percentage or a step."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         for line in progress.read_text().splitlines() if progress.exists() else []:
             with contextlib.suppress(ValueError):
-                told = json.loads(line)
-                if told.get("step") == reached:
+                row = json.loads(line)
+                if row.get("step") == reached:
                     return
-                if isinstance(reached, int) and 100 * told.get("sent", 0) >= reached * told.get("size", 1) > 0:
+                if isinstance(reached, int) and 100 * row.get("sent", 0) >= reached * row.get("size", 1) > 0:
                     return
         time.sleep(0.02)
     raise AssertionError(f"{reached} is not reached after {seconds:.0f} s")
@@ -119,7 +110,7 @@ def when_sent(progress: Path, reached: int | str, seconds: float = 120) -> None:
 
 @contextlib.contextmanager
 def module_process(name: str, options: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
-    """A module that runs while the body does."""
+    """A module that runs in parallel with the body."""
     process = subprocess.Popen(
         [sys.executable, "-m", f"ansible_collections.kubevirt.cdi.plugins.modules.{name}"],
         stdin=subprocess.PIPE,
@@ -133,7 +124,7 @@ def module_process(name: str, options: dict[str, Any]) -> Iterator[subprocess.Po
 
 
 def upload_here(connection: Connection, **options: Any) -> dict[str, Any]:
-    """Module volume_upload in this process, where a test can change a part of it."""
+    """Run module volume_upload in this process."""
     storage = {**dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]), **THIN}
     defaults = {option: spec.get("default") for option, spec in _upload_task.SPEC.options.items()}
     with Progress(options.get("progress_file")) as progress:
@@ -141,7 +132,7 @@ def upload_here(connection: Connection, **options: Any) -> dict[str, Any]:
 
 
 def aged(connection: Connection, token: str, seconds: int) -> str:
-    """The same upload token as if it had been issued earlier: its times moved, signed by CDI's key (PS256)."""
+    """An upload token as if CDI had issued it earlier: with earlier times, signed with CDI's key (PS256)."""
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import padding
 
@@ -161,7 +152,7 @@ def _base64url(data: bytes) -> str:
 
 
 class ForeignProxy:
-    """A TLS server for 127.0.0.1 whose CA nobody trusts; it notes what it is sent."""
+    """A TLS server on 127.0.0.1 with an untrusted CA; `received` has the paths of its requests."""
 
     def __init__(self, folder: Path) -> None:
         from cryptography import x509
@@ -183,7 +174,8 @@ class ForeignProxy:
         )
         path = folder / "foreign.pem"
         path.write_bytes(private + self.ca.encode())
-        received = self.received = []
+        received: list[str] = []
+        self.received = received
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -192,7 +184,7 @@ class ForeignProxy:
                 self.end_headers()
 
             def log_message(self, *_arguments: Any) -> None:
-                """The test prints what matters."""
+                """Keep the output of the tests free of requests."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -215,6 +207,6 @@ if __name__ == "__main__":
     try:
         main()
     finally:
-        # Not getrusage's, which knows the parent's peak, too.
+        # Not from getrusage, which includes the peak of the parent.
         status = Path("/proc/self/status").read_text().splitlines()
         print(next(line for line in status if line.startswith("VmHWM")), file=sys.stderr)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be said of the collection without running it: sanity, lints, types, licenses, documentation, and what Galaxy says."""
+"""Static checks of the collection: sanity, lints, types, licenses, documentation, and the importer of Galaxy."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from pathlib import Path
 from tests.runner import docs, tarball
 from tests.runner.tree import ROOT, checkout_dir, collections_path, copy_checkout, environment
 
-# ansible-test 2.19 would fetch this file to put pip into its environments; Python brings pip along.
+# ansible-test 2.19 would download this file to install pip in its environments; Python includes pip.
 _GET_PIP = Path.home() / ".ansible" / "test" / "cache" / "get_pip_24_2.py"
 _GET_PIP_TEXT = "import ensurepip\nensurepip.bootstrap(upgrade=True, default_pip=True)\n"
-# A check writes what it has to say into a file, because several run at the same time.
+# The file descriptor to which a check writes: several checks run at the same time.
 Log = int
 
 
 def run() -> int:
-    """0 when all of them are content. Prints what a check said when it ends, and nothing but its time when it is content."""
+    """0 when all checks pass. Prints the time of each check when it ends, after its output if it failed."""
     collections_path()
     copy = _copy("lint")
     failed = 0
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         running = {pool.submit(_logged, check, copy): name for name, check in CHECKS.items()}
         for ended in as_completed(running):
-            code, seconds, said = ended.result()
+            code, seconds, output = ended.result()
             if code:
                 failed = code
-                print(said.rstrip())
+                print(output.rstrip())
             print(f"{'failed' if code else 'ok':6} {running[ended]:22} {seconds:6.1f} s", flush=True)
     return failed
 
@@ -54,7 +54,7 @@ def _call(log: Log, *command: str, cwd: Path = ROOT, env: Mapping[str, str] | No
 
 
 def _copy(purpose: str) -> Path:
-    """What git has, where Ansible wants a collection to be: what a user gets is made of it."""
+    """The files of the checkout that git knows, at a path that Ansible accepts for a collection."""
     target = checkout_dir() / purpose / "ansible_collections" / "kubevirt" / "cdi"
     shutil.rmtree(target, ignore_errors=True)
     copy_checkout(target)
@@ -63,7 +63,7 @@ def _copy(purpose: str) -> Path:
 
 
 def _sanity(_copy_of_all: Path, log: Log) -> int:
-    """On a copy of its own, because it writes into it what others should not read."""
+    """On a separate copy, because ansible-test writes files that the other checks must not read."""
     if not _GET_PIP.exists():
         _GET_PIP.parent.mkdir(parents=True, exist_ok=True)
         _GET_PIP.write_text(_GET_PIP_TEXT)
@@ -77,7 +77,7 @@ def _lint(copy: Path, log: Log) -> int:
 
 
 def _types(copy: Path, log: Log) -> int:
-    """The plugins by the name that Ansible gives them, the tests by their own."""
+    """The plugins as `ansible_collections.kubevirt.cdi.plugins`, the tests as `tests`."""
     return _call(
         log,
         *("mypy", "--config-file", "mypy.ini", f"--cache-dir={checkout_dir() / 'mypy'}"),
@@ -93,7 +93,7 @@ def _ruff(copy: Path, log: Log) -> int:
 
 
 def _galaxy(copy: Path, log: Log) -> int:
-    """The importer of Galaxy and Automation Hub on the built tarball; a warning is a failure."""
+    """Run the importer of Galaxy and Automation Hub on the tarball; a warning is a failure."""
     with tempfile.TemporaryDirectory() as directory:
         built = tarball.build(copy, Path(directory))
         found = tarball.importer_findings(built)
@@ -102,7 +102,7 @@ def _galaxy(copy: Path, log: Log) -> int:
 
 
 def _changelog(copy: Path, log: Log) -> int:
-    """The fragments and changelog.yaml are valid, and CHANGELOG.rst is what antsibull-changelog makes of them."""
+    """The fragments and changelog.yaml are valid, and CHANGELOG.rst is generated from them."""
     code = _call(log, "antsibull-changelog", "lint", cwd=copy)
     code = code or _call(log, "antsibull-changelog", "lint-changelog-yaml", "changelogs/changelog.yaml", cwd=copy)
     if code:
@@ -114,7 +114,7 @@ def _changelog(copy: Path, log: Log) -> int:
 
 
 def _references(copy: Path, log: Log) -> int:
-    """Documentation that antsibull-docs can render, whose links to options, values and plugins lead somewhere."""
+    """antsibull-docs can render the documentation, and links to options, values and plugins have a target."""
     return _call(
         log,
         *("antsibull-docs", "lint-collection-docs", "--plugin-docs", "--check-extra-docs-refs", "--skip-rstcheck"),
@@ -123,7 +123,7 @@ def _references(copy: Path, log: Log) -> int:
 
 
 def _licenses(copy: Path, log: Log) -> int:
-    """Every file says its license (https://reuse.software)."""
+    """Every file states its license (https://reuse.software)."""
     return _call(log, "reuse", "lint", "--lines")
 
 
@@ -131,7 +131,7 @@ def _site(copy: Path, log: Log) -> int:
     return docs.run(log)
 
 
-# The longest first, so that two processors end at the same time.
+# The slowest first, which balances the processors.
 CHECKS: dict[str, Callable[[Path, Log], int]] = {
     "ansible-test sanity": _sanity,
     "galaxy-importer": _galaxy,

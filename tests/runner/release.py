@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A release: the changelog, the checks, the tarball and, when asked for, the commit and the tag. Nothing leaves the machine."""
+"""Makes a release: changelog, checks, tarball and, with --tag, the commit and the tag. Publishes nothing."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from tests.cluster.errors import ClusterError
 from tests.runner import role_readmes, tarball
 from tests.runner.tree import ROOT, checkout_dir
 
-# Semantic versions as Galaxy takes them, without a pre-release: those are not published.
+# Semantic versions as Galaxy accepts them. Pre-releases are not published.
 _VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 _IDENTITY = ("user.name", "user.email")
 
 
 def run(version: str, *, tag: bool, check: Callable[[Path], int] | None = None) -> int:
-    """Make the release in a clone, so that this checkout stays as it is until all is well; 0 when it is.
+    """Make the release in a clone, so that this checkout stays unchanged until all checks pass. Returns an exit code.
 
-    `check` runs the stages `checks` and `unit` in the clone; tests of this command give another one.
+    `check` runs the stages `checks` and `unit` in the clone; tests of this command replace it.
     """
     branch = _refuse_early(version)
     clone = checkout_dir() / "release" / "kubevirt.cdi"
@@ -39,12 +39,12 @@ def run(version: str, *, tag: bool, check: Callable[[Path], int] | None = None) 
     _git("commit", "--quiet", "--allow-empty", "--signoff", "--message", f"Release {version}", at=clone)
     code = (check or _stages)(clone)
     if code:
-        print(f"{version} is not released: fix what the checks found, and run the same command again.")
+        print(f"{version} is not released: fix the findings of the checks, then run the same command again.")
         return code
     built = tarball.build(clone, clone.parent)
     print(_git("show", "--stat", "--format=%s", at=clone))
     if not tag:
-        print(f"{version} can be released: {built} is what users would install. --tag commits and tags it.")
+        print(f"{version} can be released: users would install {built}. Add --tag to commit and tag it.")
         return 0
     _git("tag", "--annotate", version, "--message", f"kubevirt.cdi {version}", at=clone)
     _git("fetch", "--quiet", str(clone), f"refs/tags/{version}:refs/tags/{version}")
@@ -55,10 +55,10 @@ def run(version: str, *, tag: bool, check: Callable[[Path], int] | None = None) 
 
 
 def write(tree: Path, version: str) -> None:
-    """The version in galaxy.yml, the changelog, and the READMEs of the roles.
+    """Write the version in galaxy.yml, the changelog, and the READMEs of the roles.
 
-    Before the first release there are no changes to tell of: its entry is the summary in changelog.yaml, and the fragments
-    that were written on the way to it go. Later on every fragment becomes a line of the release.
+    The first release has no changes: its entry is the summary in changelog.yaml, and its fragments are deleted. In
+    later releases, each fragment becomes a line of the changelog.
     """
     galaxy = tree / "galaxy.yml"
     galaxy.write_text(re.sub(r"(?m)^version: .*$", f"version: {version}", galaxy.read_text()))
@@ -74,22 +74,22 @@ def write(tree: Path, version: str) -> None:
 
 
 def _refuse_early(version: str) -> str:
-    """The branch that is released, when nothing speaks against it."""
+    """The branch to release. Raises ClusterError when it cannot be released."""
     if not _VERSION.fullmatch(version):
         raise ClusterError(f"'{version}' is not a version: use MAJOR.MINOR.PATCH, for example 1.2.0.")
     branch = _git("branch", "--show-current")
     if branch != "main" and not branch.startswith("stable-"):
-        raise ClusterError(f"This is branch '{branch}': releases are made on main, or on a branch stable-N.")
+        raise ClusterError(f"This is branch '{branch}': release from main or from a branch stable-N.")
     if _git("status", "--porcelain"):
-        raise ClusterError("The working tree has changes that are not committed: commit or stash them first.")
+        raise ClusterError("The working tree has uncommitted changes: commit or stash them first.")
     if any(not _git("config", "--default", "", setting) for setting in _IDENTITY):
-        raise ClusterError(f"git does not know who releases: set {' and '.join(_IDENTITY)} with `git config`.")
+        raise ClusterError(f"git lacks the author of the release: set {' and '.join(_IDENTITY)} with `git config`.")
     tags = [tag for tag in _git("tag", "--list").split() if _VERSION.fullmatch(tag)]
     newest = max(tags, key=_numbers, default=None)
     if newest and branch == "main" and _numbers(version) <= _numbers(newest):
-        raise ClusterError(f"{version} is not newer than {newest}, which is tagged already: choose a higher version.")
+        raise ClusterError(f"{version} is not newer than {newest}, the newest tag: choose a higher version.")
     if version in tags:
-        raise ClusterError(f"{version} is tagged already: choose a higher version.")
+        raise ClusterError(f"The tag {version} already exists: choose a higher version.")
     return branch
 
 
@@ -98,7 +98,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def _stages(clone: Path) -> int:
-    """Without a cluster; what needs one is to be run before, see docs/releasing.md."""
+    """Run the stages that need no cluster; docs/releasing.md lists those to run before."""
     return subprocess.run([str(clone / "tests" / "run"), "test", "checks", "unit"], cwd=clone, check=False).returncode
 
 
@@ -107,7 +107,7 @@ def _git(*arguments: str, at: Path = ROOT) -> str:
 
 
 def _call(*command: str, at: Path) -> str:
-    # PWD, because git and antsibull-changelog believe it.
+    # git and antsibull-changelog rely on PWD.
     ended = subprocess.run(
         command, cwd=at, check=False, capture_output=True, text=True, env=os.environ | {"PWD": str(at)}
     )

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tables of variables in the roles' READMEs, made from `meta/argument_specs.yml`: `python -m tests.runner.role_readmes`."""
+"""Writes the tables of variables in the READMEs of roles: `python -m tests.runner.role_readmes`.
+
+The source is `meta/argument_specs.yml` of each role.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _MARKUP = re.compile(r"\b(RV|[BCEIMOPV])\(((?:[^()\\]|\\.|\([^()]*\))*)\)")
 
 
 def write(roles: Path = ROLES) -> list[Path]:
-    """Brings all of them up to date; returns those that were not."""
+    """Update the READMEs and return the changed ones."""
     changed = []
     for path in sorted(roles.glob("*/README.md")):
         wanted = with_table(path)
@@ -34,11 +37,11 @@ def write(roles: Path = ROLES) -> list[Path]:
 
 
 def with_table(readme: Path) -> str:
-    """What this README should be."""
+    """The text of a README with the current table. Raises ValueError for a README without a place for it."""
     before, begin, rest = readme.read_text().partition(_BEGIN)
     end, after = rest.partition(_END)[1:]
     if not begin or not end:
-        raise ValueError(f"{readme} has no table of variables: put {_BEGIN.strip()} and {_END.strip()} into it.")
+        raise ValueError(f"{readme} has no table of variables: add {_BEGIN.strip()} and {_END.strip()}.")
     specs = yaml.safe_load((readme.parent / "meta" / "argument_specs.yml").read_text())
     rows = "".join(_rows(specs["argument_specs"]["main"]["options"], ""))
     return f"{before}{begin}\n| Variable | Type | Default | Description |\n|---|---|---|---|\n{rows}\n{end}{after}"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The main job: playbooks/site.yml on a cluster."""
+"""Runs playbooks/site.yml on a cluster."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.cluster.target import target
 from tests.runner.tree import ROOT, environment
 
 INVENTORY = ROOT / "playbooks" / "inventory" / "example.yml"
-# Our own cluster has no way out: manifests and images come from its fixtures.
+# The test cluster has no internet access: manifests and images come from its fixtures.
 OWN_VARIABLES = ROOT / "tests" / "runner" / "own_cluster.yml"
 
 
 def run(options: list[str]) -> int:
-    """ansible-playbook's exit code."""
+    """Run the playbook with these options of ansible-playbook, and return its exit code."""
     cluster = target()
     variables = [f"--extra-vars=@{OWN_VARIABLES}"] if cluster.own else []
     command = [

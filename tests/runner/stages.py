@@ -1,36 +1,46 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tests in their order, from fast to real, and how long each kind took."""
+"""The stages of the tests, which run in two lanes side by side."""
 
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
+from tests.cluster.build import ensure
 from tests.cluster.errors import ClusterError
-from tests.cluster.runtime import bed, machine
-from tests.cluster.runtime.profile import PROFILES
+from tests.cluster.runtime import commands, machine
+from tests.cluster.runtime.profile import PROFILES, first_number
 from tests.cluster.target import Target, target
-from tests.runner import checks, docs, versions
+from tests.runner import checks, docs, lanes, versions
 from tests.runner.tree import ROOT, checkout_dir, environment
 
-# What the scenarios take from the test cluster; whoever brings another cluster can set them.
+# Variables of the test cluster that stages `molecule` and `real` need; for another cluster, set them.
 _FIXTURES = ("KUBEVIRT_CDI_TEST_HTTP", "KUBEVIRT_CDI_TEST_IMAGES", "KUBEVIRT_CDI_TEST_MANIFESTS")
 
-# They wait more than they compute.
+_PYTEST = (sys.executable, "-m", "pytest", "--import-mode=importlib", "-p", "no:cacheprovider")
+# The tests of a file run in one process. Most of them wait more than they compute.
 _SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
+# In the order of tests/real/conftest.py.
+_IN_ORDER = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
+
+_SLOWEST = 20
+# Stage `cluster` starts and ends clusters whose numbers begin here, after those of the clusters of `api`.
+_OWN_NUMBERS = 18
 
 _ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61")
-# What depends on the collection alone, or on how fast the cluster is, and not on CDI's release.
+# These depend on the collection or on the speed of the cluster, and not on the release of CDI.
 _NOT_ON_1_61 = (
-    "test_clone_methods.py::test_c12_and_c13_a_copy_takes_two_pods_and_is_the_slowest",
+    "test_clone_methods.py::test_c12_c13_copy_needs_two_pods_and_is_slowest",
     "test_uploads.py::test_progress_of_files_in_parallel_is_shown_while_they_are_sent_and_secrets_are_not",
     "test_uploads.py::test_at_a_terminal_the_progress_is_one_line_that_is_written_again",
     "test_uploads.py::test_bytes_seconds_and_speed_agree",
@@ -38,115 +48,174 @@ _NOT_ON_1_61 = (
 )
 
 
-def run(names: list[str]) -> int:
-    """Run the named stages, or all of `STAGES`; the first failure ends the run. Prints the seconds of each stage."""
-    known = STAGES | ON_REQUEST
+def run(names: Sequence[str]) -> int:
+    """Run the named stages, or all of `LANES`. The first failure ends the run. Prints times and the slowest tests."""
+    known = {**STAGES, **ON_REQUEST}
     unknown = [name for name in names if name not in known]
     if unknown:
         raise ClusterError(f"There is no stage {', '.join(unknown)}: use {', '.join(known)}.")
-    seconds: dict[str, float] = {}
-    code = 0
-    for name in names or STAGES:
-        print(f"== {name}", flush=True)
-        started = time.monotonic()
-        code = known[name]()
-        seconds[name] = time.monotonic() - started
-        if code:
-            print(f"stage {name} failed; run it alone with: tests/run test {name}", file=sys.stderr)
-            break
-    for name, took in seconds.items():
-        print(f"{name:10} {took:7.1f} s")
-    return code
+    shutil.rmtree(_results(), ignore_errors=True)
+    _results().mkdir(parents=True)
+    if len(names) == 1:
+        ended = [_here(names[0], known[names[0]])]
+    else:
+        ended = lanes.run(_lanes(names), _results(), lambda text: print(text, flush=True))
+    print(f"\n{'stage':10} {'seconds':>8} {'processor seconds, without clusters':>36}")
+    for stage in ended:
+        print(f"{stage.name:10} {stage.seconds:8.1f} {stage.processor_seconds:36.1f}")
+    for line in slowest(_results()):
+        print(line)
+    failed = ended[-1]
+    if failed.code:
+        print(f"stage {failed.name} failed; run it alone with: tests/run test {failed.name}", file=sys.stderr)
+    return failed.code
 
 
-def _pytest(*arguments: str, more: dict[str, str] | None = None) -> int:
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--import-mode=importlib",
-        "-p",
-        "no:cacheprovider",
-        "--durations=5",
-        *arguments,
+def run_part(name: str) -> int:
+    """Run one stage, as the process of a lane."""
+    return {**STAGES, **ON_REQUEST}[name]()
+
+
+def _here(name: str, stage: Callable[[], int]) -> lanes.Ended:
+    started, before = time.monotonic(), _processor_seconds()
+    code = stage()
+    return lanes.Ended(name, code, time.monotonic() - started, _processor_seconds() - before)
+
+
+def _processor_seconds() -> float:
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def _lanes(names: Sequence[str]) -> list[list[lanes.Stage]]:
+    """The lanes with the named stages only. Stages on request run in the second lane, which has the full cluster."""
+    first, second = ([name for name in lane if not names or name in names] for lane in LANES)
+    second += [name for name in names if name in ON_REQUEST and name not in second]
+    command = (sys.executable, "-m", "tests.runner", "part")
+    # Its tests limit the time in which a cluster starts.
+    nice = {"cluster": -10}
+    return [[lanes.Stage(name, (*command, name), nice.get(name, 0)) for name in lane] for lane in (first, second)]
+
+
+def _results() -> Path:
+    """For each stage its output, `STAGE.log`, and the times of its tests in the format of JUnit, `STAGE.xml`."""
+    return checkout_dir() / "results"
+
+
+def slowest(results: Path) -> list[str]:
+    """The slowest tests of all stages, as lines."""
+    cases = [
+        (float(case.get("time", 0)), path.stem, f"{case.get('classname')}::{case.get('name')}")
+        for path in results.glob("*.xml")
+        for case in ElementTree.parse(path).iter("testcase")
     ]
-    return subprocess.run(command, cwd=ROOT, check=False, env=environment(more or {})).returncode
+    slowest = sorted(cases, reverse=True)[:_SLOWEST]
+    return [f"\nThe {len(slowest)} slowest tests:"] * bool(slowest) + [
+        f"{seconds:7.1f} s {stage:8} {name}" for seconds, stage, name in slowest
+    ]
+
+
+def run_pytest(arguments: Sequence[str]) -> int:
+    """Run pytest with these arguments in the environment of the stages."""
+    return _call([*_PYTEST, *arguments], environment({}))
+
+
+def _pytest(stage: str, *arguments: str, more: Mapping[str, str] | None = None) -> int:
+    results = f"--junitxml={_results() / f'{stage}.xml'}"
+    return _call([*_PYTEST, results, *arguments], environment(dict(more or {})))
+
+
+def _call(command: Sequence[str], variables: Mapping[str, str]) -> int:
+    """The exit code. An interrupt reaches the command as well: wait until it has cleaned up."""
+    process = subprocess.Popen(command, cwd=ROOT, env=variables)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
 
 
 def _unit() -> int:
     machine.install_file_tools()
-    return _pytest(*_SIDE_BY_SIDE, "tests/unit")
+    return _pytest("unit", *_SIDE_BY_SIDE, "tests/unit")
 
 
 def _kubectl() -> int:
-    """The way to an API server, against kubectl's own; builds kubectl the first time."""
-    return _pytest("--quiet", "tests/kubectl")
+    """Connections to an API server, compared with those of kubectl, which is built the first time."""
+    return _pytest("kubectl", "tests/kubectl")
 
 
 def _api() -> int:
-    """Wire-level tests on a real API server without a node."""
-    bed.up(PROFILES["api"])
-    return _pytest(*_SIDE_BY_SIDE, "tests/api", "tests/versions", more=bed.environment(PROFILES["api"]))
+    """Tests of requests to a real API server without a node."""
+    commands.up(PROFILES["api"])
+    return _pytest("api", *_SIDE_BY_SIDE, "tests/api", "tests/versions", more=commands.environment(PROFILES["api"]))
 
 
 def _cluster() -> int:
-    """The test cluster itself: its storage, fixtures and clean end."""
-    return _pytest("tests/cluster_tests")
+    """The test cluster: its storage, fixtures and cleanup, on clusters that no other stage uses."""
+    with tempfile.TemporaryDirectory(prefix="kubevirt-cdi-") as state:
+        own = {
+            "KUBEVIRT_CDI_TEST_NUMBER": str((first_number() + _OWN_NUMBERS - 1) % 254 + 1),
+            "XDG_STATE_HOME": state,
+        }
+        try:
+            return _pytest("cluster", "tests/cluster_tests", more=own)
+        finally:
+            _call([sys.executable, "-m", "tests.cluster", "down"], environment(own))
 
 
 def _molecule() -> int:
-    """Scenarios on the full cluster, which is emptied first so that check mode is seen on an empty one.
+    """Scenarios on the full cluster, which is reset first, so that check mode also runs on an empty cluster.
 
-    `upgrade` is the first: it leaves nothing, so that the others find an empty cluster, too. It removes CDI with all
-    volumes, and so never runs on somebody else's cluster. What molecule remembers of a scenario is forgotten after the
-    run: an interrupted one would otherwise make the next skip its preparation.
+    `upgrade` is the first and leaves an empty cluster for the others. It removes CDI with all volumes, and never runs
+    on another cluster than ours. The state that molecule keeps is deleted after the run: after an interrupted run,
+    molecule would skip the preparation of a scenario.
     """
     cluster = target()
     if cluster.own:
-        bed.reset(PROFILES["full"])
+        commands.reset(PROFILES["full"])
     if not _has_fixtures(cluster):
         return 0
     with tempfile.TemporaryDirectory() as home:
         variables = environment(cluster.environment | {"ANSIBLE_HOME": home})
         others = ["--all", "--exclude", "upgrade"]
         for scenarios in (["--scenario-name", "upgrade"], others) if cluster.own else (others,):
-            ended = subprocess.run(["molecule", "test", *scenarios], cwd=ROOT, check=False, env=variables)
-            if ended.returncode:
-                return ended.returncode
+            code = _call(["molecule", "test", *scenarios], variables)
+            if code:
+                return code
     return 0
 
 
 def _real() -> int:
-    """What one wants to see of a real CDI: each claim of the checklists a named test."""
+    """Each claim about a real CDI as a named test."""
     cluster = target()
     if not _has_fixtures(cluster):
         return 0
     machine.install_browser()
-    return _pytest("tests/real", more=cluster.environment)
+    return _pytest("real", *_IN_ORDER, "tests/real", more=cluster.environment)
 
 
 def _real_1_61() -> int:
-    """Clones, scratch space and uploads as in stage `real`, and what only older releases do, on CDI 1.61.1.
+    """Clones, scratch space and uploads as in stage `real`, and the behavior of older releases, on CDI 1.61.1.
 
-    It needs a cluster without CDI, which has no way back. The last test upgrades CDI.
+    It resets the cluster, because CDI cannot be downgraded. The last test upgrades CDI.
     """
     cluster = target()
     if not cluster.own:
-        print("skipped: it empties the cluster, which is not ours")
+        print("skipped: this stage resets the cluster, and KUBECONFIG names another cluster than the test cluster")
         return 0
-    bed.reset(PROFILES["full"])
+    commands.reset(PROFILES["full"])
     files = [f"tests/real/{name}.py" for name in _ON_1_61]
     others = [f"--deselect=tests/real/{name}" for name in _NOT_ON_1_61]
-    return _pytest(*files, *others, more=cluster.environment | {"KUBEVIRT_CDI_TEST_RELEASE": "v1.61.1"})
+    return _pytest("real-1.61", *files, *others, more=cluster.environment | {"KUBEVIRT_CDI_TEST_RELEASE": "v1.61.1"})
 
 
 def _coverage() -> int:
-    """Which branches of the plugins the tests without a node run; prints the rest."""
-    bed.up(PROFILES["api"])
+    """Print the branches of the plugins that the tests without a node do not cover."""
+    commands.up(PROFILES["api"])
     data = checkout_dir() / "coverage"
     shutil.rmtree(data, ignore_errors=True)
     machine.install_file_tools()
-    more = bed.environment(PROFILES["api"]) | {"COVERAGE_FILE": str(data / "data")}
+    more = commands.environment(PROFILES["api"]) | {"COVERAGE_FILE": str(data / "data")}
     configuration = f"--rcfile={Path(__file__).with_name('coverage.ini')}"
     pytest = ("-m", "pytest", "--quiet", "--import-mode=importlib", "-p", "no:cacheprovider")
 
@@ -159,13 +228,13 @@ def _coverage() -> int:
 
 
 def _benchmarks() -> int:
-    """Ratios against peers: declaring on the light cluster, uploads and clones on a real CDI."""
-    bed.up(PROFILES["api"])
-    code = _pytest("tests/benchmarks/test_declaring.py", more=bed.environment(PROFILES["api"]))
+    """Compare with other tools: declarations on the light cluster, uploads and clones on a real CDI."""
+    commands.up(PROFILES["api"])
+    code = _pytest("declaring", "tests/benchmarks/test_declaring.py", more=commands.environment(PROFILES["api"]))
     cluster = target()
     if code or not _has_fixtures(cluster):
         return code
-    return _pytest("tests/benchmarks/test_moving.py", more=cluster.environment)
+    return _pytest("moving", "tests/benchmarks/test_moving.py", more=cluster.environment)
 
 
 def _has_fixtures(cluster: Target) -> bool:
@@ -173,6 +242,12 @@ def _has_fixtures(cluster: Target) -> bool:
     if missing:
         print(f"skipped: this cluster has no {', '.join(missing)} (see tests/cluster/README.md)")
     return not missing
+
+
+def _build() -> int:
+    """Build what the test clusters lack."""
+    ensure(*commands.PRODUCTS["api"], *commands.PRODUCTS["full"])
+    return 0
 
 
 STAGES: dict[str, Callable[[], int]] = {
@@ -184,11 +259,14 @@ STAGES: dict[str, Callable[[], int]] = {
     "molecule": _molecule,
     "real": _real,
 }
-# Not a part of all tests: they take long, or need what no other stage needs.
+# Not part of all tests: these take long, or need programs that no other stage needs.
 ON_REQUEST: dict[str, Callable[[], int]] = {
+    "build": _build,
     "benchmarks": _benchmarks,
     "coverage": _coverage,
     "docs": docs.run,
     "real-1.61": _real_1_61,
     "versions": versions.run,
 }
+# Those that start clusters of CDI wait for the build, which runs while the others compute.
+LANES = (("checks", "unit", "kubectl", "api"), ("build", "cluster", "molecule", "real"))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The tarball that users install, and what Galaxy's importer finds in it."""
+"""Builds and installs the tarball for users, and checks it with Galaxy's importer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tests.cluster.errors import ClusterError
 
-# As Automation Hub runs the importer, which is stricter than Galaxy. It would run ansible-lint on the tarball for 180 s at most and with
-# fewer rules than the check of that name, which reads the same files.
+# The settings of Automation Hub, which is stricter than Galaxy. Without ansible-lint: the check of that name applies
+# more rules to the same files and has no limit of 180 s.
 _STRICT = {
     "GALAXY_IMPORTER_CHECK_REQUIRED_TAGS": "true",
     "GALAXY_IMPORTER_REQUIRE_V1_OR_GREATER": "true",
@@ -23,7 +23,7 @@ _STRICT = {
 
 
 def build(tree: Path, into: Path) -> Path:
-    """Build the collection in this directory; returns the tarball."""
+    """Build the collection in `tree` and return the path of the tarball in `into`. Raises ClusterError."""
     command = ["ansible-galaxy", "collection", "build", "--force", "--output-path", str(into), str(tree)]
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     if ended.returncode or "WARNING" in ended.stderr:
@@ -33,22 +33,22 @@ def build(tree: Path, into: Path) -> Path:
 
 
 def install(built: Path, path: Path) -> None:
-    """Below this collections path."""
+    """Install a tarball below a collections path."""
     command = ["ansible-galaxy", "collection", "install", "--offline", "--collections-path", str(path), str(built)]
     subprocess.run(command, check=True, capture_output=True, env=users_environment(path))
 
 
 def users_environment(path: Path) -> dict[str, str]:
-    """For processes that know no other collections than those of this path, and not this checkout."""
+    """The environment for processes that see only the collections of a path, not this checkout."""
     ours = ("ANSIBLE_", "PYTHONPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"ANSIBLE_COLLECTIONS_PATH": str(path), "ANSIBLE_HOME": str(path / "home")}
 
 
 def importer_findings(built: Path) -> list[str]:
-    """Errors and warnings of galaxy-importer, and what it said before an error."""
+    """The errors and warnings of galaxy-importer; its whole output if it fails without one."""
     with tempfile.TemporaryDirectory() as home:
-        # It leaves a result in the working directory, and looks for ansible-doc beside Python.
+        # It writes a result to the working directory, and needs ansible-doc in PATH.
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         ended = subprocess.run(
             [sys.executable, "-m", "galaxy_importer.main", str(built)],

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The checkout as Ansible wants it: below ansible_collections/kubevirt/cdi."""
+"""The checkout as Ansible requires it: at ansible_collections/kubevirt/cdi."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ ROOT = Path(__file__).parents[2]
 
 
 def checkout_dir() -> Path:
-    """A directory of this checkout's own: two that run at the same time must not see each other's code."""
+    """A cache directory for this checkout only, so that several checkouts can run at the same time."""
     return cache_dir() / "checkouts" / hashlib.sha256(bytes(ROOT)).hexdigest()[:12]
 
 
 def collections_path() -> Path:
-    """A directory in which this checkout is the collection kubevirt.cdi, by a link."""
+    """A directory in which a link makes this checkout the collection kubevirt.cdi."""
     path = checkout_dir() / "tree"
     link = path / "ansible_collections" / "kubevirt" / "cdi"
     link.parent.mkdir(parents=True, exist_ok=True)
     if link.is_symlink():
         link.unlink()
     elif link.exists():
-        raise ClusterError(f"{link} is no link of ours: move it away.")
+        raise ClusterError(f"{link} is not a link: move it away.")
     link.symlink_to(ROOT)
     return path
 
 
 def copy_checkout(target: Path) -> None:
-    """What git has of this checkout, or would have after `git add`: without caches and other left-overs."""
+    """Copy the files that git tracks or would track after `git add`, without caches and other ignored files."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -51,7 +51,7 @@ def copy_checkout(target: Path) -> None:
 
 
 def environment(more: dict[str, str]) -> dict[str, str]:
-    """For processes that use the collection from this checkout."""
+    """The environment for processes that use the collection from this checkout, with the variables of `more`."""
     path = str(collections_path())
     return (
         os.environ

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection with other releases of Python, ansible-core and the package kubernetes, each set in its own venv."""
+"""Tests the collection with other releases of Python, ansible-core and kubernetes, each combination in a venv."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.paths import cache_dir
-from tests.cluster.runtime import bed
+from tests.cluster.runtime import commands
 from tests.cluster.runtime.profile import PROFILES
 from tests.runner.tree import ROOT, environment
 
-# The last hypothesis for Python 3.10.
+# The last release of hypothesis for Python 3.10.
 _TOOLS = ("hypothesis==6.168.5", "pytest==9.2.0")
 _TESTS = (
     "tests/unit/plugins",
-    *(f"tests/api/test_{name}.py" for name in ("clone_method", "connection", "secrets")),
+    *(f"tests/api/test_{name}.py" for name in ("clone_method", "clone_method_options", "connection", "secrets")),
     "tests/versions",
 )
-
-
-# The oldest and the newest client, which are compared with kubectl. The bed of that needs Python 3.11.
+# The oldest and the newest client are compared with kubectl. That comparison requires Python 3.11.
 _ENDS = ("29.0.0", "37.0.2")
 
 
@@ -45,8 +43,8 @@ class Combination:
         return cache_dir() / "versions" / f"{self.python}-{self.ansible_core}-{self.kubernetes}"
 
 
-# Every ansible-core that is maintained somewhere, and the releases of the client that differ in what they break:
-# 36.0.0 and 36.0.1 drop the Authorization header, 37 is generated anew.
+# Every maintained ansible-core, and the releases of the client that break something: 36.0.0 and 36.0.1 drop the
+# Authorization header, 37 has newly generated code.
 COMBINATIONS = (
     Combination("3.10", "2.16.19", "29.0.0"),
     Combination("3.10", "2.17.14", "35.0.0"),
@@ -60,12 +58,12 @@ COMBINATIONS = (
 
 
 def run() -> int:
-    """0 when the tests pass with each combination whose Python this machine has; prints a table."""
-    bed.up(PROFILES["api"])
+    """Run the tests with each combination whose Python is on this machine, and print a table. Returns an exit code."""
+    commands.up(PROFILES["api"])
     outcomes = {combination: _run(combination) for combination in COMBINATIONS}
     for combination, code in outcomes.items():
-        told = {None: f"not run: there is no Python {combination.python} here", 0: "passed"}.get(code, "FAILED")
-        print(f"{combination!s:65} {told}")
+        outcome = {None: f"not run: Python {combination.python} is not here", 0: "passed"}.get(code, "FAILED")
+        print(f"{combination!s:65} {outcome}")
     return max(code or 0 for code in outcomes.values())
 
 
@@ -75,7 +73,7 @@ def _run(combination: Combination) -> int | None:
     if interpreter is None:
         return None
     bin_dir = _venv(combination, interpreter) / "bin"
-    variables = bed.environment(PROFILES["api"]) | {
+    variables = commands.environment(PROFILES["api"]) | {
         "PATH": f"{bin_dir}:{os.environ['PATH']}",
         "KUBEVIRT_CDI_TEST_EXAMPLES_SHARE": "10",
     }
@@ -85,14 +83,14 @@ def _run(combination: Combination) -> int | None:
 
 
 def _interpreter(version: str) -> str | None:
-    """One of pyenv's, or the machine's own."""
+    """The interpreter of pyenv, or of the machine."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     found = sorted(pyenv.glob(f"{version}.*/bin/python{version}"))
     return str(found[-1]) if found else shutil.which(f"python{version}")
 
 
 def _venv(combination: Combination, interpreter: str) -> Path:
-    """Made once; one whose making was interrupted is made again."""
+    """The venv of a combination, created once. An incomplete one is created again."""
     mark = combination.venv / "made"
     if not mark.exists():
         shutil.rmtree(combination.venv, ignore_errors=True)

@@ -90,12 +90,12 @@ def _run_play(directory: Path, play: list[dict[str, Any]], **variables: str) -> 
     return _run(directory / "play.yml", **variables)
 
 
-def test_a_play_with_modules_and_lookup_runs_with_a_token_alone(namespace, tmp_path) -> None:
+def test_a_play_with_modules_and_lookup_runs_with_a_token_alone(namespace: str, tmp_path: Path) -> None:
     assert TOKEN not in _run_play(tmp_path, _play(namespace, TASKS), **AUTHENTICATION)
 
 
 @pytest.mark.parametrize("given", ["file", "dictionary"])
-def test_a_token_in_a_kubeconfig_is_enough_and_never_shown(namespace, tmp_path, given) -> None:
+def test_a_token_in_a_kubeconfig_is_enough_and_never_shown(namespace: str, tmp_path: Path, given: str) -> None:
     cluster = {
         "server": AUTHENTICATION["K8S_AUTH_HOST"],
         "certificate-authority": AUTHENTICATION["K8S_AUTH_SSL_CA_CERT"],

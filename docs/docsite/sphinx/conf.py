@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sphinx's settings for the site that `tests/run test docs` builds: the guides, and the reference by antsibull-docs."""
+"""Sphinx settings for the website that `tests/run test docs` builds: guides, and the reference by antsibull-docs."""
 
 from __future__ import annotations
 

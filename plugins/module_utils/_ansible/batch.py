@@ -19,6 +19,9 @@ from .module import Task
 from .values import namespace_problem
 
 
+Key = tuple[str, str]
+
+
 class Item(t.Protocol):
     """`present`: the object is wanted, and not to be deleted."""
 
@@ -31,8 +34,20 @@ class Item(t.Protocol):
     def present(self) -> bool: ...
 
 
-AnItem = t.TypeVar("AnItem", bound=Item)
+class _Keyed(t.Protocol):
+    @property
+    def key(self) -> Key: ...
+
+
+AnItem = t.TypeVar("AnItem", bound=_Keyed)
 Result = t.TypeVar("Result")
+
+
+class Found(t.NamedTuple):
+    """What was read of objects, by their keys: None is one that does not exist, and a key with an error was not read."""
+
+    objects: dict[Key, Object | None]
+    errors: dict[Key, str]
 
 
 def options_of(params: dict[str, t.Any], plural: str, connection: Connection | None = None) -> list[dict[str, t.Any]]:
@@ -96,28 +111,39 @@ def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:
 
 def read(task: Task, items: t.Sequence[Item], resource: Resource, attribute: str) -> None:
     """Give each item its stored object; a namespace that cannot be read is its own items' error."""
-    for namespace, some in by_namespace([item for item in items if not item.error]):
+    live = [item for item in items if not item.error]
+    found = find(task, [item.key for item in live], resource, needed=any(item.present for item in items))
+    for item in live:
+        item.error = found.errors.get(item.key, "")
+        if item.key in found.objects:
+            setattr(item, attribute, found.objects[item.key])
+
+
+def find(task: Task, keys: t.Collection[Key], resource: Resource, *, needed: bool) -> Found:
+    """Read the objects of these keys: one of a namespace by a GET, several by one LIST. What fails is the error of its namespace's keys.
+
+    A cluster that does not know the resource has no such objects. Raises NotServed when they are `needed`, but not in check mode,
+    which predicts what an earlier task would have made possible.
+    """
+    found = Found({}, {})
+    for namespace in sorted({key[0] for key in keys}):
+        some = [key for key in keys if key[0] == namespace]
         try:
-            found = _stored(task, resource, namespace, some)
+            stored = _stored(task.connection, resource, namespace, [name for _namespace, name in some])
         except NotServed:
-            # Without CDI there is nothing to delete, and check mode predicts what an earlier task would have made possible.
-            if not task.check_mode and any(item.present for item in items):
+            if needed and not task.check_mode:
                 raise
-            return
+            return found._replace(objects={**dict.fromkeys(keys), **found.objects})
         except CdiError as exc:
-            for item in some:
-                item.error = str(exc)
+            found.errors.update(dict.fromkeys(some, str(exc)))
             continue
-        for item in some:
-            setattr(item, attribute, found.get(item.key[1]))
+        found.objects.update({key: stored.get(key[1]) for key in some})
+    return found
 
 
-def _stored(task: Task, resource: Resource, namespace: str, items: list[Item]) -> dict[str, Object]:
-    """The objects of the items' names: one is read by a GET, several by one LIST."""
-    if len(items) == 1:
-        name = items[0].key[1]
-        stored = task.connection.get(resource, name, namespace)
-        return {name: stored} if stored else {}
-    names = {item.key[1] for item in items}
-    found, _version = task.connection.list(resource, namespace)
-    return {stored["metadata"]["name"]: stored for stored in found if stored["metadata"]["name"] in names}
+def _stored(connection: Connection, resource: Resource, namespace: str, names: list[str]) -> dict[str, Object]:
+    if len(names) == 1:
+        stored = connection.get(resource, names[0], namespace)
+        return {names[0]: stored} if stored else {}
+    listed, _version = connection.list(resource, namespace)
+    return {stored["metadata"]["name"]: stored for stored in listed if stored["metadata"]["name"] in names}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CDI's configuration: what the options ask for, what CDI makes of it, and why a value is not in effect. Pure rules."""
+"""CDI's configuration: the requested spec, the effective values, and what is not in effect. Pure rules."""
 
 from __future__ import annotations
 
@@ -73,15 +73,15 @@ SPEC = ArgumentSpec({"name": {"type": "str", "default": "cdi"}, **CONFIG_OPTIONS
 
 # pkg/feature-gates/feature-gates.go, v1.61.1 to v1.66.0. CDI checks no name.
 FEATURE_GATES = ("HonorWaitForFirstConsumer", "DataVolumeClaimAdoption", "WebhookPvcRendering", "BootcImageImport")
-# How alike two spellings have to be, that one is taken for a slip of the other.
+# From this similarity on, an unknown name counts as a misspelling of a known one.
 _NEAR = 0.8
 # config-controller.go and types.go, v1.65.0.
 _OVERHEAD = re.compile(r"(0(?:\.\d{1,3})?|1)")
 _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:]+\](:\d{1,5})?")
 _RESERVED = ("cpu", "memory")
-# What a worker pod has when nothing else is said.
+# CDI's defaults for its worker pods.
 _WORKER = {"limits": {"cpu": "750m", "memory": "600M"}, "requests": {"cpu": "100m", "memory": "60M"}}
-# Fields of CDI.spec.config by the field of CDIConfig.status that reports them. The others are only copied to CDIConfig.spec.
+# Fields of CDI.spec.config, and the field of CDIConfig.status that reports each. CDI copies the others to CDIConfig.spec.
 _REPORTED = {
     "filesystemOverhead": "filesystemOverhead",
     "imagePullSecrets": "imagePullSecrets",
@@ -91,23 +91,26 @@ _REPORTED = {
     "scratchSpaceStorageClass": "scratchSpaceStorageClass",
     "uploadProxyURLOverride": "uploadProxyURL",
 }
-# CDI finds these by itself when they are not set, so that any value will do.
+# CDI finds a value for these when they are not set: any value is right.
 _FOUND_OTHERWISE = ("filesystemOverhead", "importProxy", "podResourceRequirements", "uploadProxyURLOverride")
 
 
 def check(params: t.Mapping[str, t.Any]) -> None:
-    """Refuse what can be seen to be wrong without a cluster."""
+    """Validate the options before any request. Raises CdiError."""
     overhead = params["filesystem_overhead"] or {}
     by_class = {f"storage_class.{name}": value for name, value in (overhead.get("storage_class") or {}).items()}
     for option, value in {"global": overhead.get("global"), **by_class}.items():
         if value not in (None, "") and not _OVERHEAD.fullmatch(str(value)):
             raise CdiError(
-                f"filesystem_overhead.{option} is {value!r}; it must be a fraction between 0 and 1 with at most three decimals, for example 0.06."
+                f"filesystem_overhead.{option} is {value!r}; "
+                "set it to a fraction between 0 and 1 with at most three decimals, for example 0.06."
             )
     proxy = params["import_proxy"] or {}
     for option in ("http_proxy", "https_proxy"):
         if proxy.get(option) and not _is_url(proxy[option], ("http", "https")):
-            raise CdiError(f"import_proxy.{option} is no URL; give for example http://proxy.example.com:3128.")
+            raise CdiError(
+                f"import_proxy.{option} is not a URL; set it to a URL such as http://proxy.example.com:3128."
+            )
     url = params["upload_proxy_url_override"]
     if url and not (_is_url(url, ("http", "https")) or _HOST.fullmatch(url)):
         raise CdiError(
@@ -117,16 +120,17 @@ def check(params: t.Mapping[str, t.Any]) -> None:
         if not _HOST.fullmatch(registry):
             shown = public_url(registry)
             raise CdiError(
-                f"insecure_registries has {shown!r}; give host or host:port, because CDI compares it with the host of an image's URL."
+                f"insecure_registries has {shown!r}; give host or host:port, "
+                "because CDI compares it with the host of an image's URL."
             )
     for option in ("log_verbosity", "data_volume_ttl_seconds"):
         if params[option] is not None and params[option] < (0 if option == "log_verbosity" else -1):
-            raise CdiError(f"{option} is {params[option]}; give 0 or more.")
+            raise CdiError(f"{option} is {params[option]}; set it to 0 or more.")
     for kind in ("limits", "requests"):
         for name, quantity in ((params["pod_resource_requirements"] or {}).get(kind) or {}).items():
             if name not in _RESERVED:
                 raise CdiError(
-                    f"pod_resource_requirements.{kind} has {name}, which CDI ignores; it only takes {' and '.join(_RESERVED)}."
+                    f"pod_resource_requirements.{kind} has {name}, which CDI ignores; give only {' and '.join(_RESERVED)}."
                 )
             if quantity != "":
                 _quantity(f"pod_resource_requirements.{kind}.{name}", quantity)
@@ -151,15 +155,15 @@ def _quantity(option: str, quantity: t.Any) -> t.Any:
 def _check_profile(profile: t.Mapping[str, t.Any]) -> None:
     kind, custom = profile.get("type"), profile.get("custom")
     if kind == "Custom" and not custom:
-        raise CdiError("tls_security_profile.type is Custom; give its ciphers and min_tls_version in custom.")
+        raise CdiError("tls_security_profile.type is Custom; set ciphers and min_tls_version in custom.")
     if custom and kind != "Custom":
         raise CdiError(
-            f"tls_security_profile has custom and type {kind}; give type Custom, because CDI would take custom whatever the type says."
+            f"tls_security_profile has custom and type {kind}; set type to Custom, because CDI uses custom with any type."
         )
 
 
 def wanted_spec(params: t.Mapping[str, t.Any]) -> Object:
-    """The merge patch of `CDI.spec` that the options ask for. Something empty (text, list, dictionary) asks for no value."""
+    """The merge patch of `CDI.spec` for the options. An empty text, list or dictionary removes the value."""
     fields = to_fields(params, CONFIG_OPTIONS)
     overhead = fields.get("filesystemOverhead", {})
     if overhead.get("storageClass"):
@@ -168,7 +172,7 @@ def wanted_spec(params: t.Mapping[str, t.Any]) -> Object:
     if config.get("imagePullSecrets"):
         config["imagePullSecrets"] = [{"name": name} for name in config["imagePullSecrets"]]
     if config.get("tlsSecurityProfile"):
-        # CDI looks at `custom` first, so it must not stay when the type becomes another.
+        # CDI reads `custom` first, so it must not stay when the type changes.
         kind = config["tlsSecurityProfile"]["type"]
         others = {other: None for other in ("old", "intermediate", "modern", "custom") if other != kind.lower()}
         config["tlsSecurityProfile"] = {**others, **config["tlsSecurityProfile"]}
@@ -188,19 +192,22 @@ def option_of(field: str) -> str:
 
 
 def refuse_impossible_resources(config: Object) -> None:
-    """A request above its limit makes every worker pod invalid, also where the limit is CDI's own; `config` is as it will be."""
+    """Raise CdiError for a request above its limit, given or CDI's own, with which every worker pod would be invalid.
+
+    `config` is the new CDI.spec.config.
+    """
     given = config.get("podResourceRequirements") or {}
     for name in _RESERVED:
         request, limit = ((given.get(kind) or {}).get(name, _WORKER[kind][name]) for kind in ("requests", "limits"))
         if _quantity("requests", request) > _quantity("limits", limit):
             raise CdiError(
-                f"pod_resource_requirements.requests.{name} is {request} and the limit {limit}, so that no worker pod could be created; "
-                f"give limits.{name}, too."
+                f"pod_resource_requirements.requests.{name} is {request}, but the limit is {limit}, so no worker pod could be "
+                f"created; set limits.{name} also."
             )
 
 
 def named_classes(params: t.Mapping[str, t.Any]) -> dict[str, str]:
-    """The storage classes that the options name, each with its option."""
+    """The storage classes that the options name, and the option that names each."""
     overhead = (params["filesystem_overhead"] or {}).get("storage_class") or {}
     named = {name: "filesystem_overhead.storage_class" for name, value in overhead.items() if value not in (None, "")}
     if params["scratch_space_storage_class"]:
@@ -209,7 +216,7 @@ def named_classes(params: t.Mapping[str, t.Any]) -> dict[str, str]:
 
 
 def unknown_gates(asked: t.Collection[str], version: str) -> list[str]:
-    """Sentences on gates that no release known here has. Raises CdiError for one that is a known gate misspelt."""
+    """A warning for each gate that no known release has. Raises CdiError for a misspelled one."""
     sentences = []
     for gate in asked:
         if gate in FEATURE_GATES:
@@ -220,13 +227,13 @@ def unknown_gates(asked: t.Collection[str], version: str) -> list[str]:
             raise CdiError(f"feature_gates has {gate!r}, which CDI does not know; did you mean {spelled[near[0]]!r}?")
         installed = f"CDI {version}" if version else "CDI"
         sentences.append(
-            f"feature_gates has {gate!r}: {installed} ignores a gate that it does not know; known are {', '.join(FEATURE_GATES)}."
+            f"feature_gates has {gate!r}: {installed} ignores unknown gates; known gates: {', '.join(FEATURE_GATES)}."
         )
     return sentences
 
 
 def removed_gates(wanted: Object, before: Object) -> str:
-    """What is said when the list, which replaces the stored one, takes gates away; `` when it takes none."""
+    """A warning when the list, which replaces the stored one, removes gates; `` when it removes none."""
     asked = (wanted.get("config") or {}).get("featureGates")
     removed = [gate for gate in (before.get("config") or {}).get("featureGates") or [] if gate not in (asked or [])]
     if not asked or not removed:
@@ -235,20 +242,20 @@ def removed_gates(wanted: Object, before: Object) -> str:
 
 
 def ineffective_options(params: t.Mapping[str, t.Any], version: str) -> list[str]:
-    """Sentences on the given options that CDI of this release stores and does not use."""
+    """A warning for each given option that CDI of this release stores but does not use."""
     sentences = []
     match = re.match(r"v?(\d+)\.(\d+)", version)
     if params["data_volume_ttl_seconds"] is not None and (not match or tuple(map(int, match.groups())) >= (1, 62)):
         sentences.append(
-            "data_volume_ttl_seconds has no effect since CDI 1.62, which no longer deletes DataVolumes that are done."
+            "data_volume_ttl_seconds has no effect since CDI 1.62, which no longer deletes completed DataVolumes."
         )
     if (params["pod_resource_requirements"] or {}).get("claims"):
-        sentences.append("pod_resource_requirements.claims has no effect: CDI only takes limits and requests.")
+        sentences.append("pod_resource_requirements.claims has no effect: CDI uses only limits and requests.")
     return sentences
 
 
 def not_in_effect(wanted: Object, cdi_config: Object) -> list[str]:
-    """What was asked for and is not in CDIConfig: in its spec, to which CDI copies all of it, or in its status."""
+    """What was requested but is not in CDIConfig: in its spec, to which CDI copies all of it, or in its status."""
     status, spec = cdi_config.get("status") or {}, cdi_config.get("spec") or {}
     missing = []
     for field, asked in wanted.get("config", {}).items():
@@ -260,17 +267,17 @@ def not_in_effect(wanted: Object, cdi_config: Object) -> list[str]:
         for expected, effective in sides:
             if not changes_nothing(expected, effective):
                 requested, found = without_secrets(expected, effective), without_secrets(effective)
-                missing.append(f"{option_of(field)}: requested {_told(requested)}, in effect: {_told(found)}")
+                missing.append(f"{option_of(field)}: requested {_shown(requested)}, in effect: {_shown(found)}")
                 break
     return missing
 
 
-def _told(value: t.Any) -> str:
+def _shown(value: t.Any) -> str:
     return "not set" if value is None else repr(value)
 
 
 def _reported(field: str, asked: t.Any) -> t.Any:
-    """What the status will say: defaults in the place of what is removed, and no resource claims."""
+    """What the status reports for a requested value: nothing for what is removed, and no resource claims."""
     given = (
         {key: value for key, value in asked.items() if key != "claims"} if field == "podResourceRequirements" else asked
     )
@@ -284,7 +291,7 @@ def _without_removals(asked: t.Any) -> t.Any:
 
 
 def effective_config(config: Object | None) -> dict[str, t.Any]:
-    """What is in effect, by option names, with CDI's own defaults for what CDIConfig leaves out."""
+    """The values in effect, by option names, with CDI's defaults for what CDIConfig omits."""
     status, spec = (config or {}).get("status") or {}, (config or {}).get("spec") or {}
     return without_secrets(
         {

@@ -24,48 +24,52 @@ _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}", re.IGNORECASE)
 _REGISTRY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*(:\d+)?(/[a-z0-9._-]+)*")
 _DOWNLOAD_SECONDS = 60
 _OFFLINE = "offline, download it elsewhere and set manifest to its path; behind a proxy, set HTTPS_PROXY"
+_USE_A_RELEASE = "use the cdi-operator.yaml of a release"
+_SET_PATH_OR_URL = "set manifest to the path or URL of a release's cdi-operator.yaml"
 _REMEDIES = {
     404: "correct version or manifest",
-    **dict.fromkeys((401, 403), "give a URL that needs no login, or a path"),
+    **dict.fromkeys((401, 403), "set manifest to a URL that requires no login, or to a path"),
 }
 
 
 def release_url(version: str) -> str:
-    """Where the project publishes the manifest of a release. Raises CdiError for what is no release."""
+    """The URL of the manifest that the project publishes for a release. Raises CdiError for an invalid version."""
     match = _VERSION.fullmatch(version)
     if not match:
-        raise CdiError(f"version is {version!r}; give one release, for example v1.65.0.")
+        raise CdiError(f"version is {version!r}; set it to a release, for example v1.65.0.")
     return RELEASE_URL.format(version=f"v{match.group(1)}")
 
 
 def check_checksum(checksum: str) -> None:
-    """Raises CdiError for what can be no SHA-256 digest."""
+    """Raise CdiError for anything but `sha256:` and 64 hexadecimal digits."""
     if not _CHECKSUM.fullmatch(checksum):
-        raise CdiError(f"checksum is {checksum!r}; give sha256: and the 64 hexadecimal digits of the manifest.")
+        raise CdiError(f"checksum is {checksum!r}; set it to sha256: and the manifest's 64 hexadecimal digits.")
 
 
 def check_registry(registry: str) -> None:
-    """Raises CdiError for what can be no registry with an optional path."""
+    """Raise CdiError for anything but the host of a registry with an optional port and path."""
     if not _REGISTRY.fullmatch(registry):
         raise CdiError(
-            f"image_registry is {registry!r}; give the host, and the port and path if it has them, for example registry.example.com:5000/kubevirt."
+            f"image_registry is {registry!r}; "
+            "set it to host[:port][/path], for example registry.example.com:5000/kubevirt."
         )
 
 
 def read_manifest(source: str, checksum: str | None) -> list[Object]:
-    """The objects of the manifest at a path or URL, in the order of their creation. Raises CdiError when it is none."""
+    """The objects of the manifest at a path or URL, in their order of creation. Raises CdiError for anything else."""
     import yaml
 
     content = _download(source) if "://" in source else _read(source)
     digest = "sha256:" + hashlib.sha256(content).hexdigest()
     if checksum and digest != checksum.lower():
         raise CdiError(
-            f"manifest {source} does not match checksum: expected {checksum}, got {digest}; nothing was written. Correct checksum, or the file."
+            f"manifest {source} does not match checksum: expected {checksum}, got {digest}; "
+            "nothing was written; correct checksum or the file."
         )
     try:
         return manifest_objects(yaml.safe_load_all(content), source)
-    except (yaml.YAMLError, ValueError) as exc:  # The latter for a date that there is not.
-        raise CdiError(f"manifest {source} is no YAML ({' '.join(str(exc).split())}).") from exc
+    except (yaml.YAMLError, ValueError) as exc:  # ValueError: a date that does not exist.
+        raise CdiError(f"manifest {source} is not YAML ({' '.join(str(exc).split())}); {_USE_A_RELEASE}.") from exc
 
 
 def _read(path: str) -> bytes:
@@ -73,14 +77,10 @@ def _read(path: str) -> bytes:
         with open(os.path.expanduser(path), "rb") as stream:
             return stream.read()
     except FileNotFoundError as exc:
-        raise CdiError(
-            f"manifest {path} does not exist on the host that runs the task; give the path or URL of a release's cdi-operator.yaml."
-        ) from exc
+        raise CdiError(f"manifest {path} does not exist on the host that runs the task; {_SET_PATH_OR_URL}.") from exc
     except (OSError, ValueError) as exc:
-        told = getattr(exc, "strerror", None) or exc
-        raise CdiError(
-            f"manifest {path} cannot be read ({told}); give the path or URL of a release's cdi-operator.yaml."
-        ) from exc
+        why = getattr(exc, "strerror", None) or exc
+        raise CdiError(f"manifest {path} cannot be read ({why}); {_SET_PATH_OR_URL}.") from exc
 
 
 def _download(url: str) -> bytes:
@@ -88,13 +88,15 @@ def _download(url: str) -> bytes:
 
     try:
         return t.cast(bytes, open_url(url, timeout=_DOWNLOAD_SECONDS).read())
-    except Exception as exc:  # Ansible, urllib, http.client and ssl have errors of their own for what may be wrong with a URL or a server.
+    except (
+        Exception
+    ) as exc:  # Ansible, urllib, http.client and ssl each raise their own errors for a bad URL or server.
         why, remedy = why_not_downloaded(exc)
         raise CdiError(f"manifest {url} cannot be downloaded ({why}); {remedy}.") from exc
 
 
 def why_not_downloaded(exc: BaseException) -> tuple[str, str]:
-    """The cause of a failed download in a few words, and what helps."""
+    """The cause of a failed download in a few words, and the remedy."""
     code, reason = getattr(exc, "code", None), getattr(exc, "reason", None)
     if code:
         return f"the server answers HTTP {code} {reason or ''}".rstrip(), _REMEDIES.get(code, _OFFLINE)
@@ -106,7 +108,7 @@ def why_not_downloaded(exc: BaseException) -> tuple[str, str]:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return (
             f"the certificate of the server is not trusted: {cause.verify_message}",
-            "have this host trust its CA, or set manifest to a path",
+            "make this host trust its CA, or set manifest to a path",
         )
     if isinstance(cause, TimeoutError):
         return f"no answer within {_DOWNLOAD_SECONDS} s", _OFFLINE
@@ -114,48 +116,46 @@ def why_not_downloaded(exc: BaseException) -> tuple[str, str]:
 
 
 def manifest_objects(documents: t.Iterable[t.Any], source: str) -> list[Object]:
-    """The objects of a release manifest in the order of their creation. Raises CdiError when it is none."""
+    """The objects of a release manifest in their order of creation. Raises CdiError for other documents."""
     objects = [document for document in documents if document]
     for item in objects:
         kind, metadata = (item.get("kind"), item.get("metadata")) if isinstance(item, dict) else (item, None)
         if not isinstance(kind, str) or kind not in MANIFEST_KINDS:
             raise CdiError(
-                f"manifest {source} holds an object of kind {kind!r}, which no release of CDI has; give the cdi-operator.yaml of a release."
+                f"manifest {source} has an object of kind {kind!r}, which no release of CDI has; {_USE_A_RELEASE}."
             )
         if not isinstance(metadata, dict) or not isinstance(metadata.get("name"), str):
-            raise CdiError(
-                f"manifest {source} holds a {kind} without metadata.name; give the cdi-operator.yaml of a release."
-            )
+            raise CdiError(f"manifest {source} has a {kind} without metadata.name; {_USE_A_RELEASE}.")
         item.pop("status", None)
         item["metadata"].pop("creationTimestamp", None)
     for kind, name in (("CustomResourceDefinition", CUSTOM_RESOURCE_DEFINITION_NAME), ("Deployment", OPERATOR)):
         if not any((item["kind"], item["metadata"]["name"]) == (kind, name) for item in objects):
-            raise CdiError(f"manifest {source} has no {kind} {name}; give the cdi-operator.yaml of a release.")
+            raise CdiError(f"manifest {source} has no {kind} {name}; {_USE_A_RELEASE}.")
     try:
         operator_environment(operator_deployment(objects))
     except (AttributeError, KeyError, TypeError, ValueError) as exc:
         raise CdiError(
-            f"manifest {source} has a Deployment {OPERATOR} without its container; give the cdi-operator.yaml of a release."
+            f"manifest {source} has a Deployment {OPERATOR} without its container; {_USE_A_RELEASE}."
         ) from exc
     order = list(MANIFEST_KINDS)
     return sorted(objects, key=lambda item: order.index(item["kind"]))
 
 
 def operator_deployment(objects: t.Iterable[Object]) -> Object:
-    """The operator's Deployment in a manifest that has one."""
+    """The operator's Deployment in a checked manifest."""
     return next(item for item in objects if item["kind"] == "Deployment" and item["metadata"]["name"] == OPERATOR)
 
 
 def operator_environment(deployment: Object) -> dict[str, str]:
-    """What the operator is told by environment variables: its OPERATOR_VERSION and an image for each component."""
+    """The operator's environment variables: OPERATOR_VERSION, and an image for each component."""
     (container, *_others) = deployment["spec"]["template"]["spec"]["containers"]
     return {entry["name"]: str(entry.get("value", "")) for entry in container.get("env", [])}
 
 
 def pull_from(deployment: Object, registry: str | None, secrets: list[str] | None) -> None:
-    """Make the operator, and what it deploys, come from `registry`; let the operator's own pod pull with `secrets`.
+    """Take the images of the operator and of what it deploys from `registry`, and let the operator's pod pull with `secrets`.
 
-    Names, tags and digests of the images stay as they are. None leaves what the manifest says.
+    Changes `deployment` in place. Names, tags and digests of the images stay; None keeps what the manifest has.
     """
     pod = deployment["spec"]["template"]["spec"]
     if registry:
@@ -173,7 +173,7 @@ def _moved(image: str, registry: str) -> str:
 
 
 def without_removed_version(desired: Object, stored: Object | None) -> Object:
-    """The operator takes v1alpha1 out of its own CRD (pkg/operator/controller/cruft.go, v1.65.0): do not put it back."""
+    """The CRD without v1alpha1 once the operator has removed that from it (pkg/operator/controller/cruft.go, v1.65.0)."""
     if stored is None or desired["kind"] != "CustomResourceDefinition":
         return desired
     kept = {version["name"] for version in stored["spec"]["versions"]}

@@ -14,7 +14,7 @@ from .._ansible.fields import to_fields
 from .._kubernetes.errors import CdiError
 from .manifest import check_checksum, check_registry, release_url
 
-# As the release's own cdi-cr.yaml has it (manifests/templates/release/cdi-cr.yaml.in, v1.65.0).
+# As in the release's cdi-cr.yaml (manifests/templates/release/cdi-cr.yaml.in, v1.65.0).
 LINUX = {"kubernetes.io/os": "linux"}
 _PLACEMENT: dict[str, t.Any] = {
     "node_selector": {"type": "dict", "default": LINUX},
@@ -83,7 +83,7 @@ _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 
 
 def check(params: dict[str, t.Any]) -> None:
-    """Refuse what can be seen to be wrong without a cluster."""
+    """Validate the options before any request. Raises CdiError."""
     if params["version"]:
         release_url(params["version"])
     if params["checksum"]:
@@ -92,7 +92,7 @@ def check(params: dict[str, t.Any]) -> None:
         check_registry(params["image_registry"])
     for option, value in params["infra"].items():
         if option.endswith("_replicas") and value is not None and value < 1:
-            raise CdiError(f"infra.{option} is {value}; give 1 or more.")
+            raise CdiError(f"infra.{option} is {value}; set it to 1 or more.")
     for name, certificate in (params["cert_config"] or {}).items():
         seconds = {
             option: _seconds(f"cert_config.{name}.{option}", value)
@@ -101,19 +101,21 @@ def check(params: dict[str, t.Any]) -> None:
         }
         if seconds.get("renew_before", 0) >= seconds.get("duration", float("inf")):
             raise CdiError(
-                f"cert_config.{name}.renew_before is {certificate['renew_before']}; give less than its duration, {certificate['duration']}."
+                f"cert_config.{name}.renew_before is {certificate['renew_before']}; "
+                f"set it to less than the duration, {certificate['duration']}."
             )
     for patch in (params["customize_components"] or {}).get("patches") or []:
         try:
             json.loads(patch["patch"])
         except ValueError as exc:
             raise CdiError(
-                f"The patch of {patch['resource_type']} {patch['resource_name']} in customize_components is no JSON ({exc})."
+                f"The patch of {patch['resource_type']} {patch['resource_name']} in customize_components is not JSON "
+                f"({exc}); correct it."
             ) from exc
 
 
 def cr_spec(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """`CDI.spec` as asked for, without `config`, which is module cdi_config's."""
+    """The requested `CDI.spec` without `config`, which belongs to module cdi_config."""
     spec = to_fields(params, CR_OPTIONS)
     for certificate in spec.get("certConfig", {}).values():
         for field, value in certificate.items():
@@ -127,13 +129,13 @@ def cr_spec(params: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
 def _seconds(option: str, duration: str) -> int:
     match = _DURATION.fullmatch(duration)
     if not match or not duration:
-        raise CdiError(f"{option} is {duration!r}; give hours, minutes and seconds, for example 48h or 1h30m.")
+        raise CdiError(f"{option} is {duration!r}; set it to hours, minutes and seconds, for example 48h or 1h30m.")
     hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
 
 
 def _as_go_writes(seconds: int) -> str:
-    """The operator writes the CDI object back from Go's types: `48h` would come back as `48h0m0s` and be drift for ever."""
+    """The operator writes the CDI object from Go's types: `48h` would become `48h0m0s` and differ in every run."""
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes}m{rest}s" if hours else f"{minutes}m{rest}s" if minutes else f"{rest}s"

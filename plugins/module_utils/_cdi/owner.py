@@ -11,7 +11,7 @@ import typing as t
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError, NotServed
 from .._kubernetes.objects import Object
-from .._kubernetes.resources import DEPLOYMENT, HYPER_CONVERGED, OPERATOR, Resource
+from .._kubernetes.resources import HYPER_CONVERGED
 
 _HYPERCONVERGED_CDI = "cdi-kubevirt-hyperconverged"
 _HYPERCONVERGED_NAME = "kubevirt-hyperconverged"
@@ -32,7 +32,7 @@ _HYPERCONVERGED_FIELDS = {
 
 
 class Owner(t.NamedTuple):
-    """The object through which CDI is managed: its kind is HyperConverged, or one of OLM's."""
+    """The object that manages CDI: a HyperConverged, or one of the Operator Lifecycle Manager."""
 
     kind: str
     namespace: str
@@ -42,14 +42,9 @@ class Owner(t.NamedTuple):
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"
 
 
-def find_operator(connection: Connection) -> Object | None:
-    """The Deployment of CDI's operator, in whatever namespace it runs."""
-    return next(iter(_list(connection, DEPLOYMENT, f"metadata.name={OPERATOR}")), None)
-
-
 def find_hyperconverged(connection: Connection, cdis: t.Iterable[Object]) -> Owner | None:
-    """The HyperConverged of the cluster: it owns CDI without an owner reference, so its existence or the name it gives tells."""
-    for item in _list(connection, HYPER_CONVERGED):
+    """The HyperConverged that manages CDI. CDI has no owner reference to it, so it is found by listing, or by CDI's name."""
+    for item in _hyperconvergeds(connection):
         return Owner(HYPER_CONVERGED.kind, item["metadata"]["namespace"], item["metadata"]["name"])
     if any(item["metadata"]["name"] == _HYPERCONVERGED_CDI for item in cdis):
         return Owner(HYPER_CONVERGED.kind, "", _HYPERCONVERGED_NAME)
@@ -57,7 +52,7 @@ def find_hyperconverged(connection: Connection, cdis: t.Iterable[Object]) -> Own
 
 
 def olm_owner(stored: Object | None) -> Owner | None:
-    """The OLM object (usually a ClusterServiceVersion) that an object belongs to."""
+    """The OLM object that an object belongs to, usually a ClusterServiceVersion."""
     metadata = (stored or {}).get("metadata") or {}
     labels = metadata.get("labels") or {}
     if "olm.owner" in labels:
@@ -72,16 +67,17 @@ def olm_owner(stored: Object | None) -> Owner | None:
     return None
 
 
-def refuse(owner: Owner | None, cdi: str, asked: t.Mapping[str, t.Any]) -> None:
-    """Raise CdiError that names the owner's field for each one asked for; `asked` is a merge patch of CDI.spec."""
+def refuse(owner: Owner | None, cdi: str, requested: t.Mapping[str, t.Any]) -> None:
+    """Raise CdiError with the owner's field for each requested field of CDI; `requested` is a merge patch of CDI.spec."""
     if owner is None:
         return
     if owner.kind != HYPER_CONVERGED.kind:
         raise CdiError(
-            f"CDI {cdi} belongs to {owner} of the Operator Lifecycle Manager, which reverts direct changes; make them there or in its Subscription."
+            f"CDI {cdi} belongs to {owner} of the Operator Lifecycle Manager, which reverts direct changes; "
+            "make the changes there or in its Subscription."
         )
     fields, operations = [], []
-    for path, value in _flat(asked):
+    for path, value in _flat(requested):
         if path in _HYPERCONVERGED_FIELDS:
             fields.append(f"spec.{_HYPERCONVERGED_FIELDS[path]} for {path}")
         else:
@@ -90,26 +86,27 @@ def refuse(owner: Owner | None, cdi: str, asked: t.Mapping[str, t.Any]) -> None:
                 "path": "/spec/" + path.replace(".", "/"),
             }
             operations.append(operation if value is None else {**operation, "value": value})
-    remedies = [f"set there {', '.join(fields)}"] if fields else []
+    remedies = [f"set on it {', '.join(fields)}"] if fields else []
     if operations:
         remedies.append(f"add to its annotation {_JSON_PATCH}: {json.dumps(operations)}")
     raise CdiError(
-        f"CDI {cdi} belongs to {owner}, which installs, upgrades and removes it and reverts direct changes; {'; '.join(remedies) or 'change that'}."
+        f"CDI {cdi} belongs to {owner}, which installs, upgrades and removes it and reverts direct changes; "
+        f"{'; '.join(remedies) or 'change that object'}."
     )
 
 
-def _flat(asked: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, t.Any]]:
-    for field, value in asked.items():
+def _flat(requested: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, t.Any]]:
+    for field, value in requested.items():
         if field == "config":
             yield from ((f"config.{key}", item) for key, item in (value or {}).items())
         else:
             yield field, value
 
 
-def _list(connection: Connection, resource: Resource, field_selector: str = "") -> list[Object]:
-    """Whoever may not look has no owner to be told of; writing is then for the API server to refuse."""
+def _hyperconvergeds(connection: Connection) -> list[Object]:
+    """None for a user who cannot list them: the API server then decides about the write."""
     try:
-        return connection.list(resource, field_selector=field_selector)[0]
+        return connection.list(HYPER_CONVERGED)[0]
     except NotServed:
         return []
     except ApiError as exc:

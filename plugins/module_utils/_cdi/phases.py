@@ -13,7 +13,7 @@ NEEDS_CONSUMER = ("WaitForFirstConsumer", "PendingPopulation")
 
 
 def goal(volume: t.Mapping[str, t.Any]) -> str:
-    """What to wait for: what was said, else an upload's readiness, else success."""
+    """What to wait for: `wait_for`, by default `upload_ready` for an upload and `succeeded` for all else."""
     uploads = (volume["source"] or {}).get("upload") is not None
     return volume["wait_for"] or ("upload_ready" if uploads else "succeeded")
 
@@ -23,7 +23,7 @@ def phase_of(stored: Object) -> str:
 
 
 def reached(volume: t.Mapping[str, t.Any], stored: Object) -> bool:
-    """Whether a stored DataVolume has got where it should."""
+    """Whether a stored DataVolume is in the phase to wait for."""
     phase, wanted = phase_of(stored), goal(volume)
     return (
         (phase == "Succeeded" and not (wanted == "bound" and is_unproven(stored)))
@@ -35,12 +35,13 @@ def reached(volume: t.Mapping[str, t.Any], stored: Object) -> bool:
 
 
 def _has_later_stages(stored: Object) -> bool:
-    """Whether the import of a volume pauses after its last known stage, because further ones are to come."""
+    """Whether a multi-stage import pauses after its last declared stage, because later stages follow."""
     spec = stored.get("spec") or {}
     return bool(spec.get("checkpoints")) and not spec.get("finalCheckpoint")
 
 
 def is_unproven(stored: Object) -> bool:
-    """Of a volume that another populator fills CDI says Succeeded before its claim is bound (external-population-controller.go, v1.65.0)."""
+    """Whether another populator fills the volume and its claim is not bound: CDI reports Succeeded before that
+    (external-population-controller.go, v1.65.0)."""
     by_others = not {"source", "sourceRef"} & set(stored.get("spec") or {"source": None})
     return by_others and conditions(stored).get("Bound", {}).get("status") != "True"

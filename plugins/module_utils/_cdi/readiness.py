@@ -16,8 +16,7 @@ from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import poll_until, wait_for
 from . import status as rules
 from .manifest import CUSTOM_RESOURCE_DEFINITION_NAME
-
-UPLOAD_API = "v1beta1.upload.cdi.kubevirt.io"
+from .names import UPLOAD_API
 
 
 def wait_established(connection: Connection, deadline: float) -> None:

@@ -12,14 +12,15 @@ from .._kubernetes.errors import CdiError, target
 from .._kubernetes.objects import Object, conditions
 from .._kubernetes.resources import OPERATOR, Resource
 from .._kubernetes.verdict import REACHED, WAITING, Verdict
+from .names import API_SERVER, CONTROLLER, UPLOAD_PROXY
 
-# What the release's own cdi-cr.yaml asks for (manifests/templates/release/cdi-cr.yaml.in, v1.65.0); older releases ignore what they do not know.
+# As in the release's cdi-cr.yaml (manifests/templates/release/cdi-cr.yaml.in, v1.65.0). Older releases ignore unknown gates.
 FIRST_FEATURE_GATES = ["HonorWaitForFirstConsumer", "WebhookPvcRendering"]
-# The variable of the operator that has the image of a Deployment of CDI (pkg/operator/resources/namespaced, v1.65.0).
+# The operator's environment variable with the image of each Deployment (pkg/operator/resources/namespaced, v1.65.0).
 _IMAGE_VARIABLES = {
-    "cdi-apiserver": "APISERVER_IMAGE",
-    "cdi-deployment": "CONTROLLER_IMAGE",
-    "cdi-uploadproxy": "UPLOAD_PROXY_IMAGE",
+    API_SERVER: "APISERVER_IMAGE",
+    CONTROLLER: "CONTROLLER_IMAGE",
+    UPLOAD_PROXY: "UPLOAD_PROXY_IMAGE",
 }
 
 
@@ -29,15 +30,16 @@ def title(resource: Resource, item: Object) -> str:
 
 
 def refuse_downgrade(installed: str, wanted: str) -> None:
-    """CDI's operator silently ignores a downgrade (controller-lifecycle-operator-sdk, reconciler.go): say so first."""
+    """Raise CdiError for a downgrade, which CDI's operator silently ignores (controller-lifecycle-operator-sdk, reconciler.go)."""
     if release(installed) and release(wanted) and release(wanted) < release(installed):
         raise CdiError(
-            f"CDI {installed} is installed and the manifest is of {wanted}; CDI cannot be downgraded: give {installed} or a newer release."
+            f"CDI {installed} is installed, but the manifest is of {wanted}, and CDI cannot be downgraded; "
+            f"give {installed} or a newer release."
         )
 
 
 def release(version: str) -> tuple[t.Any, ...]:
-    """A release to compare by (https://semver.org), empty for a development build, which CDI takes for newer than anything."""
+    """A release as a sort key (https://semver.org); () for a development build, which CDI takes as the newest."""
     match = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)(?:-([0-9A-Za-z.-]+))?", version)
     if not match:
         return ()
@@ -47,12 +49,12 @@ def release(version: str) -> tuple[t.Any, ...]:
 
 
 def active(cdis: t.Iterable[Object]) -> Object:
-    """The CDI object that counts, empty without one: the only one, of several the one that is not in error (GetActiveCDI, v1.65.0)."""
+    """The active CDI object, {} without one: the only one, or the one that is not in phase Error (GetActiveCDI, v1.65.0)."""
     return min(cdis, key=lambda cdi: (cdi.get("status") or {}).get("phase") == "Error", default={})
 
 
 def judge_cdi(stored: Object | None, version: str) -> Verdict:
-    """CDI's full ready test: Available alone stays True during an upgrade (status/cr-status.go, v1.65.0)."""
+    """Whether CDI is ready. Available alone does not say so, as it stays True during an upgrade (status/cr-status.go, v1.65.0)."""
     status = (stored or {}).get("status") or {}
     found = conditions(stored)
     states = {kind: found.get(kind, {}).get("status", "Unknown") for kind in ("Available", "Progressing", "Degraded")}
@@ -64,18 +66,18 @@ def judge_cdi(stored: Object | None, version: str) -> Verdict:
     }
     if ready and len(versions) == 1 and (not version or versions == {version}):
         return Verdict(REACHED)
-    told = ", ".join(f"{kind} is {state}" for kind, state in states.items())
+    listed = ", ".join(f"{kind} is {state}" for kind, state in states.items())
     messages = "; ".join(condition["message"] for condition in found.values() if condition.get("message"))
     observed = status.get("observedVersion") or "none"
     return Verdict(
         WAITING,
-        f"phase is {status.get('phase') or 'unset'}, {told}, observed version {observed}"
+        f"phase is {status.get('phase') or 'unset'}, {listed}, observed version {observed}"
         + (f" ({messages})" if messages else ""),
     )
 
 
 def judge_deployment(stored: Object | None) -> Verdict:
-    """Whether a Deployment's newest template runs everywhere."""
+    """Whether all pods of a Deployment run its newest template."""
     status = (stored or {}).get("status") or {}
     wanted = ((stored or {}).get("spec") or {}).get("replicas", 1)
     current = stored is not None and status.get("observedGeneration") == stored["metadata"].get("generation")
@@ -85,18 +87,18 @@ def judge_deployment(stored: Object | None) -> Verdict:
 
 
 def judge_components(deployments: t.Iterable[Object], environment: t.Mapping[str, str], cdi: Object) -> Verdict:
-    """Whether the operator, and each Deployment of CDI with the image and number that it shall have, runs everywhere.
+    """Whether the operator and each Deployment of CDI runs, with the requested image and number of replicas.
 
-    `environment` is the operator's. A CDI object stays Deployed for a moment after its operator was told something else.
+    `environment` is the operator's. The CDI object stays Deployed for a moment after a change of its operator.
     """
     found = {item["metadata"]["name"]: item for item in deployments}
     spec_of_cdi = cdi.get("spec") or {}
     infra = spec_of_cdi.get("infra") or {}
     patched = bool((spec_of_cdi.get("customizeComponents") or {}).get("patches"))
     replicas = {
-        "cdi-apiserver": "apiServerReplicas",
-        "cdi-deployment": "deploymentReplicas",
-        "cdi-uploadproxy": "uploadProxyReplicas",
+        API_SERVER: "apiServerReplicas",
+        CONTROLLER: "deploymentReplicas",
+        UPLOAD_PROXY: "uploadProxyReplicas",
     }
     for name in (OPERATOR, *_IMAGE_VARIABLES):
         verdict = judge_deployment(found.get(name))
@@ -108,16 +110,16 @@ def judge_components(deployments: t.Iterable[Object], environment: t.Mapping[str
             )
             wanted_replicas = infra.get(replicas[name]) or 1
             if wanted_image and image != wanted_image:
-                verdict = Verdict(WAITING, f"its image is still {image} and not {wanted_image}")
+                verdict = Verdict(WAITING, f"its image is {image}, not {wanted_image} yet")
             elif spec.get("replicas", 1) != wanted_replicas:
-                verdict = Verdict(WAITING, f"its number is still {spec.get('replicas', 1)} and not {wanted_replicas}")
+                verdict = Verdict(WAITING, f"it has {spec.get('replicas', 1)} replicas, not {wanted_replicas} yet")
         if verdict.state != REACHED:
             return Verdict(WAITING, f"Deployment {name}: {verdict.reason}")
     return Verdict(REACHED)
 
 
 def pods_in_trouble(pods: t.Iterable[Object]) -> list[str]:
-    """What keeps pods from running: images that cannot be pulled, containers that end, no node to run on."""
+    """What keeps pods from running: images that cannot be pulled, containers that fail, no suitable node."""
     troubles = []
     for pod in pods:
         status = pod.get("status") or {}

@@ -34,13 +34,11 @@ from .._kubernetes.resources import (
 )
 from .._kubernetes.verdict import REACHED, WAITING, Verdict
 from .._kubernetes.wait import poll_until, wait_for
+from .installation import DEFAULT_NAMESPACE, namespace_of
 from .manifest import CUSTOM_RESOURCE_DEFINITION_NAME
+from .names import COMPONENT
 from .status import title
 from .users import UserReader
-
-_DEFAULT_NAMESPACE = "cdi"
-# The label that the release manifest puts on the namespace that it makes.
-_OWN_NAMESPACE_LABEL = "cdi.kubevirt.io"
 
 # The others are known to the cluster's garbage collector as the kind of the CDI object, or are the way to find the rest.
 _NAMED = 3
@@ -57,8 +55,7 @@ def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str,
     connection, params = task.connection, task.params
     deadline = time.monotonic() + params["wait_timeout"]
     binding = connection.get(CLUSTER_ROLE_BINDING, OPERATOR)
-    subjects = (binding or {}).get("subjects") or [{}]
-    namespace = operator["metadata"]["namespace"] if operator else subjects[0].get("namespace") or _DEFAULT_NAMESPACE
+    namespace = namespace_of(operator, binding=binding) or DEFAULT_NAMESPACE
     found = _found(connection, namespace, binding)
     # Crons go first: they would make their volumes again.
     data = [(resource, item) for resource in (DATA_IMPORT_CRON, DATA_VOLUME) for item in _list(connection, resource)]
@@ -119,9 +116,7 @@ def _found(connection: Connection, namespace: str, binding: Object | None) -> li
     for resource, name in known:
         item = connection.get(resource, name, namespace if resource.namespaced else None)
         # A namespace that somebody else made stays, with what is in it.
-        if item is not None and (
-            resource is not NAMESPACE or _OWN_NAMESPACE_LABEL in (item["metadata"].get("labels") or {})
-        ):
+        if item is not None and (resource is not NAMESPACE or COMPONENT in (item["metadata"].get("labels") or {})):
             found.append((resource, item))
     return [*found, (CLUSTER_ROLE_BINDING, binding)] if binding else found
 

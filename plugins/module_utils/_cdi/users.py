@@ -13,7 +13,7 @@ from .._kubernetes.errors import ApiError, CdiError, NotServed
 from .._kubernetes.mounts import first_few, is_mounted
 from .._kubernetes.objects import Object
 from .._kubernetes.resources import POD, VIRTUAL_MACHINE, VOLUME_CLONE_SOURCE, Resource
-from .names import PREFIX
+from .names import APP, APP_NAME, COMPONENT, PREFIX
 
 # Pods that fill the claim that they mount (pkg/common/common.go, pkg/controller/clone/prep-claim.go, v1.65.0).
 _FILLERS = ("importer", "cdi-upload-server", "cdi-populator-prep")
@@ -107,7 +107,7 @@ def users_of(key: Key, seen: Consumers, leaving: t.Collection[Key] = ()) -> User
 def component(pod: Object) -> str | None:
     """Which part of CDI a pod is, None for a pod of somebody else's."""
     labels = pod["metadata"].get("labels") or {}
-    component = labels.get("cdi.kubevirt.io") if labels.get("app") == "containerized-data-importer" else None
+    component = labels.get(COMPONENT) if labels.get(APP) == APP_NAME else None
     return None if component is None else str(component)
 
 

@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import typing as t
 
-from .._cdi.names import METHOD, PREFIX
+from .._cdi.names import BIND_IMMEDIATELY, COMPONENT, CONTENT_TYPE, METHOD, MINIMUM_SIZE, PREFIX, USE_POPULATOR
 from .._cdi.status import active, release
 from .._kubernetes.objects import Object, annotations_of
 from .._kubernetes.quantity import parse
 from .._storage.classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from .._storage.scratch import Settings, overhead_of
-from .planner import BEING_DELETED, BLOCK, FILESYSTEM, SNAPSHOT_IN_ERROR, Source, StorageClass, Target
+from .model import BEING_DELETED, BLOCK, FILESYSTEM, SNAPSHOT_IN_ERROR, Source, StorageClass, Target
 from .record import asked
 
-_IMMEDIATE = f"{PREFIX}storage.bind.immediate.requested"
 # CDI's own spelling (clone-controller-base.go, v1.65.0).
 _VIRTUAL_SIZE = "cdi.Kubervirt.io/virtualSize"
 _CAPACITY_THEN = "cdi.Kubervirt.io/sourceCapacity"
 
 
 class Cluster(t.NamedTuple):
-    """What is the same for every clone of a cluster. `default_class` is for claims, `virtualization_class` for disks by spec.storage."""
+    """What is the same for all clones of a cluster. `default_class` is for claims, `virtualization_class` for disks by spec.storage."""
 
     classes: dict[str, StorageClass]
     default_class: StorageClass | None
@@ -42,7 +41,7 @@ def cluster(
     csi_drivers: list[Object],
     snapshot_classes: list[Object],
 ) -> Cluster:
-    """The facts of lists of CDI, StorageClass, StorageProfile, CSIDriver and VolumeSnapshotClass objects, and of the CDIConfig."""
+    """The facts from CDI, StorageClass, StorageProfile, CSIDriver and VolumeSnapshotClass objects, and the CDIConfig."""
     drivers = {driver["metadata"]["name"] for driver in csi_drivers}
     by_name = {profile["metadata"]["name"]: profile for profile in profiles}
     settings = Settings(config)
@@ -79,7 +78,7 @@ def _storage_class(stored: Object, profile: Object | None, csi: bool, overhead: 
         strategy_asked=bool(spec.get("cloneStrategy")) or f"{PREFIX}clone-strategy" in annotations_of(stored),
         snapshot_class=status.get("snapshotClass"),
         overhead=overhead,
-        minimum=_bytes(annotations_of(profile).get(f"{PREFIX}minimumSupportedPvcSize")) or 0,
+        minimum=_bytes(annotations_of(profile).get(MINIMUM_SIZE)) or 0,
         claim_property_sets=tuple(
             (tuple(item.get("accessModes") or ()), item.get("volumeMode") or FILESYSTEM) for item in sets
         ),
@@ -94,15 +93,15 @@ def _bytes(quantity: t.Any) -> int | None:
 
 
 def target(volume: Object, known: Cluster) -> Target:
-    """What a DataVolume, stored or to be made, asks for."""
-    spec, said = volume["spec"], annotations_of(volume)
+    """What a stored or planned DataVolume requests."""
+    spec, annotations = volume["spec"], annotations_of(volume)
     claim = spec.get("storage") or spec.get("pvc") or {}
     by_storage = "storage" in spec
     content_type = spec.get("contentType") or "kubevirt"
     name = claim.get("storageClassName")
     default = known.virtualization_class if by_storage and content_type == "kubevirt" else known.default_class
-    # CDI writes these on a volume, too.
-    populator, forced = asked(volume, f"{PREFIX}storage.usePopulator"), asked(volume, METHOD)
+    # CDI also sets these on a volume.
+    populator, forced = asked(volume, USE_POPULATOR), asked(volume, METHOD)
     return Target(
         by_storage=by_storage,
         storage_class=default if name is None else known.classes.get(name),
@@ -113,15 +112,15 @@ def target(volume: Object, known: Cluster) -> Target:
         content_type=content_type,
         forced=forced,
         populator=None if populator is None else populator == "true",
-        permissive=f"{PREFIX}permissiveClone" in said,
-        immediate=_IMMEDIATE in said or not known.waits_for_consumers,
+        permissive=f"{PREFIX}permissiveClone" in annotations,
+        immediate=BIND_IMMEDIATELY in annotations or not known.waits_for_consumers,
     )
 
 
 def claim_source(
     claim: Object, volume: Object | None, owner: Object | None, pods: list[Object], known: Cluster
 ) -> Source:
-    """A claim, its PersistentVolume, the DataVolume that fills it, and the pods of its namespace."""
+    """The source that a claim is. `volume`: its PersistentVolume; `owner`: the DataVolume that fills it; `pods`: its namespace's."""
     metadata, spec, status = claim["metadata"], claim["spec"], claim.get("status") or {}
     title = f"{metadata['namespace']}/{metadata['name']}"
     storage_class = (
@@ -129,9 +128,9 @@ def claim_source(
     )
     csi = ((volume or {}).get("spec") or {}).get("csi")
     capacity = _bytes((status.get("capacity") or {}).get("storage"))
-    said = annotations_of(claim)
-    image_size = said.get(_VIRTUAL_SIZE, "")
-    known_still = capacity is not None and _bytes(said.get(_CAPACITY_THEN)) == capacity and image_size.isdecimal()
+    annotations = annotations_of(claim)
+    image_size = annotations.get(_VIRTUAL_SIZE, "")
+    is_current = capacity is not None and _bytes(annotations.get(_CAPACITY_THEN)) == capacity
     waits = []
     if status.get("phase") != "Bound":
         waits.append(f"PersistentVolumeClaim {title} to be bound (it is {status.get('phase') or 'Pending'})")
@@ -146,9 +145,9 @@ def claim_source(
         volume_mode=spec.get("volumeMode") or FILESYSTEM,
         request=_bytes(((spec.get("resources") or {}).get("requests") or {}).get("storage")) or 0,
         capacity=capacity,
-        content_type="archive" if said.get(f"{PREFIX}storage.contentType") == "archive" else "kubevirt",
-        image_size=int(image_size) if known_still else None,
-        measured=said.get(f"{PREFIX}storage.contentType") == "kubevirt",
+        content_type="archive" if annotations.get(CONTENT_TYPE) == "archive" else "kubevirt",
+        image_size=int(image_size) if is_current and image_size.isdecimal() else None,
+        measured=annotations.get(CONTENT_TYPE) == "kubevirt",
         waits=tuple(waits),
         users=tuple(
             f"pod {metadata['namespace']}/{name} using PersistentVolumeClaim {metadata['name']}"
@@ -159,7 +158,7 @@ def claim_source(
 
 
 def owner_name(claim: Object) -> str | None:
-    """The DataVolume that has to succeed before the claim can be cloned (IsPopulated, .../v1beta1/utils.go)."""
+    """The DataVolume that must succeed before the claim can be cloned (IsPopulated, .../v1beta1/utils.go)."""
     references = claim["metadata"].get("ownerReferences") or []
     return next(
         (item["name"] for item in references if item.get("controller") and item.get("kind") == "DataVolume"), None
@@ -167,7 +166,7 @@ def owner_name(claim: Object) -> str | None:
 
 
 def users(claim: Object, pods: list[Object]) -> list[str]:
-    """The pods for which CDI lets a clone wait: all that may write (GetPodsUsingPVCs, pkg/controller/common/util.go, v1.65.0)."""
+    """The pods that CDI waits for before it clones: all that may write (GetPodsUsingPVCs, pkg/controller/common/util.go, v1.65.0)."""
     name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
     return [
         pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == namespace and may_write(pod, name)
@@ -175,11 +174,11 @@ def users(claim: Object, pods: list[Object]) -> list[str]:
 
 
 def may_write(pod: Object, claim: str) -> bool:
-    """Whether a clone of this claim of the pod's namespace waits for the pod."""
+    """Whether CDI waits for the pod before it clones this claim of the pod's namespace."""
     if (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
         return False
     labels = pod["metadata"].get("labels") or {}
-    if pod["metadata"]["name"].endswith("-source-pod") and labels.get(PREFIX.rstrip("/")) == "cdi-clone-source":
+    if pod["metadata"]["name"].endswith("-source-pod") and labels.get(COMPONENT) == "cdi-clone-source":
         return False
     for volume in pod["spec"].get("volumes") or []:
         used = volume.get("persistentVolumeClaim")
@@ -193,7 +192,7 @@ def may_write(pod: Object, claim: str) -> bool:
 
 
 def snapshot_source(snapshot: Object, content: Object | None, known: Cluster) -> Source:
-    """A VolumeSnapshot and its content (IsSnapshotValidForClone, pkg/controller/common/util.go, v1.65.0)."""
+    """The source that a VolumeSnapshot with its content is (IsSnapshotValidForClone, pkg/controller/common/util.go, v1.65.0)."""
     metadata, status = snapshot["metadata"], snapshot.get("status") or {}
     title = f"{metadata['namespace']}/{metadata['name']}"
     ready = bool(status.get("readyToUse"))
@@ -204,12 +203,13 @@ def snapshot_source(snapshot: Object, content: Object | None, known: Cluster) ->
     elif status.get("error"):
         problem = f"{SNAPSHOT_IN_ERROR}: {status['error'].get('message') or 'no details'}"
     elif not snapshot["spec"].get("volumeSnapshotClassName"):
-        problem = f"snapshot {metadata['name']}/{metadata['namespace']} does not have volume snap class populated, can't clone"
+        named = f"{metadata['name']}/{metadata['namespace']}"
+        problem = f"snapshot {named} does not have volume snap class populated, can't clone"
     elif ready and size is None:
         problem = "snapshot has no restore size"
     found = (content or {}).get("spec") or {}
     driver = found.get("driver")
-    # CDI restores it to the first class of its driver when it has to copy.
+    # To copy a snapshot, CDI restores it to the first class of its driver.
     restored_to = next((item for _name, item in sorted(known.classes.items()) if item.provisioner == driver), None)
     return Source(
         kind="snapshot",

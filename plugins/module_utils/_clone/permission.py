@@ -12,19 +12,19 @@ SUBRESOURCE = "datavolumes/source"
 
 
 def refusal(connection: Connection, kind: str, namespace: str, name: str) -> str:
-    """Why this user may not clone a source in another namespace, as CDI's webhook will find; `` when they may.
+    """Why CDI's webhook would not let this user clone a source in another namespace; `` when it would.
 
-    Asked are the same rights that it asks for (authorize_utils.go of CDI's API, v1.65.0). One request when the right is there.
+    It reviews the same rights as the webhook (authorize_utils.go of CDI's API, v1.65.0). One request for a user with the right.
     """
     if _allowed(connection, namespace, name, DATA_VOLUME.group, *SUBRESOURCE.split("/")):
         return ""
-    # CDI also takes these, and for snapshots spells one in a way that only roles with a wildcard have.
+    # CDI also accepts these; `pvcs`, for snapshots, is a spelling that only roles with a wildcard match.
     others = ["pods"] if kind == "pvc" else ["pods", "pvcs"]
     if all(_allowed(connection, namespace, name, "", resource) for resource in others):
         return ""
     return (
-        f'the right to "create" {SUBRESOURCE} of {DATA_VOLUME.group} in namespace {namespace} is missing, without which CDI does not clone {kind} {name}; '
-        f"have it granted there with module kubevirt.cdi.clone_permission"
+        f'the right to "create" {SUBRESOURCE} of {DATA_VOLUME.group} in namespace {namespace} is missing, and CDI requires it '
+        f"to clone {kind} {name}; have it granted there with module kubevirt.cdi.clone_permission"
     )
 
 

@@ -29,7 +29,7 @@ from .._kubernetes.resources import (
 from .._storage.claims import Planned
 from .._storage.classes import class_problem
 from . import facts as facts_of
-from .planner import Facts, Plan, Source
+from .model import Facts, Plan, Source
 from .record import data_source_key, is_clone, source_reference
 from .remedy import plan
 

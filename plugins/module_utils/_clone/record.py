@@ -1,24 +1,24 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which method a clone was made by: read from the target claim, explained from what CDI had to go by."""
+"""Which method CDI has cloned by, read from the target claim, and why."""
 
 from __future__ import annotations
 
 import typing as t
 
-from .._cdi.names import METHOD, PREFIX
+from .._cdi.names import CLONE_ERROR, CLONE_REQUEST, METHOD, PREFIX
 from .._kubernetes.objects import Object, annotations_of
 
-# CDI's controller, as it names itself to the API server.
+# The field manager of CDI's controller.
 _CONTROLLER = "cdi-controller"
 _UNDECIDED = (None, "", "Pending", "PendingPopulation", "WaitForFirstConsumer")
 
 
 def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]:
-    """How a volume was cloned, by the target claim's annotations; the DataVolume's copy comes later and says less.
+    """How a volume was cloned, by the annotations of its claim; those of the DataVolume come later and are fewer.
 
-    `method` is None for a volume that is no clone, or whose method CDI has not chosen yet (clone-populator.go, v1.65.0).
+    `method` is None for a volume that is not a clone, or whose method CDI has not chosen yet (clone-populator.go, v1.65.0).
     """
     recorded = annotations_of(claim) or annotations_of(volume)
     stored = volume if volume is not None else claim or {}
@@ -27,7 +27,7 @@ def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]
     )
     reason, phase = (annotations_of(claim).get(f"{PREFIX}{name}") for name in ("cloneFallbackReason", "clonePhase"))
     volume_phase = ((volume or {}).get("status") or {}).get("phase")
-    # Until CDI has begun, the annotation of a forced method is no more than a wish.
+    # Until CDI has begun, the annotation of a forced method is only a request.
     begun = phase or reason or (claim is None and volume_phase not in _UNDECIDED) or not forced
     return {
         "method": recorded.get(METHOD) if begun and is_clone(volume, claim) else None,
@@ -35,12 +35,12 @@ def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]
         "fallback": bool(reason),
         "fallback_reason": reason,
         "phase": phase,
-        "error": annotations_of(claim).get(f"{PREFIX}cloneError"),
+        "error": annotations_of(claim).get(CLONE_ERROR),
     }
 
 
 def asked(stored: Object | None, annotation: str) -> str | None:
-    """An annotation that somebody has set, and not CDI itself: of a stored object its field managers tell. None when there is none."""
+    """The value of an annotation unless only CDI has set it, by the field managers of a stored object; else None."""
     entries = ((stored or {}).get("metadata") or {}).get("managedFields")
     owners = [
         entry.get("manager") or ""
@@ -52,18 +52,19 @@ def asked(stored: Object | None, annotation: str) -> str | None:
 
 
 def is_clone(volume: Object | None, claim: Object | None) -> bool:
-    """Whether the volume's data come from another volume; without its DataVolume the claim's own source tells."""
+    """Whether a volume is a clone, by the source of its DataVolume, or of its claim without one."""
     if volume is not None:
         spec = volume.get("spec") or {}
         return bool({"pvc", "snapshot"} & set(spec.get("source") or {})) or "sourceRef" in spec
     source = ((claim or {}).get("spec") or {}).get("dataSourceRef") or {}
-    return source.get("kind") == "VolumeCloneSource" or "k8s.io/CloneRequest" in annotations_of(claim)
+    return source.get("kind") == "VolumeCloneSource" or CLONE_REQUEST in annotations_of(claim)
 
 
 def source_reference(
     spec: Object, namespace: str, data_sources: t.Mapping[tuple[str, str], Object]
 ) -> tuple[str, str, str] | None:
-    """Kind, namespace and name of what a DataVolume clones, None when it clones nothing or its DataSource has nothing yet."""
+    """Kind (`pvc` or `snapshot`), namespace and name of what a DataVolume clones; None if it is not a clone, or its DataSource has
+    no source yet."""
     source = spec.get("source") or {}
     reference = data_source_key(spec, namespace)
     if reference:
@@ -83,16 +84,17 @@ def data_source_key(spec: Object, namespace: str) -> tuple[str, str] | None:
 
 
 def explain(facts: dict[str, t.Any], override: str | None, strategy: str | None, storage_class: str | None) -> str:
-    """One sentence on why the method is what it is. `strategy` is the storage profile's, `override` the CDI object's."""
+    """One sentence on why CDI chose the method. `strategy` is the storage profile's, `override` the CDI object's."""
     method = facts["method"]
     if facts["fallback"]:
         return f"CDI fell back to {method}: {facts['fallback_reason']}."
     if method is None:
         return "CDI has recorded no clone method."
     if facts["forced"]:
-        return "The annotation cdi.kubevirt.io/cloneType asked for it, and CDI did not check it."
+        return f"The annotation {METHOD} requested it, and CDI did not check it."
     if override == method:
-        return f"The CDI object's cloneStrategyOverride asks for {method}."
+        return f"The CDI object's cloneStrategyOverride requests {method}."
     if strategy == method:
-        return f"The storage profile of {storage_class} says {method}."
-    return f"{method} was chosen when the clone was made; the storage profile of {storage_class} says {strategy or 'nothing'} now."
+        return f"The storage profile of {storage_class} has the strategy {method}."
+    now = f"has the strategy {strategy}" if strategy else "has no strategy"
+    return f"{method} was chosen when the clone was created; the storage profile of {storage_class} now {now}."

@@ -1,46 +1,37 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one change that would make a clone faster: each that a user can make is tried on the plan itself."""
+"""The change that would make a clone faster: each change that a user can make is tried on the plan."""
 
 from __future__ import annotations
 
 import itertools
 import typing as t
 
-from .._kubernetes.quantity import short
-from .planner import (
-    BEING_DELETED,
-    COPY,
-    CSI_CLONE,
-    MEBIBYTE,
-    SNAPSHOT,
-    Facts,
-    Plan,
-    Source,
-    StorageClass,
-    decide,
-    disk_size,
-)
+from .._cdi.names import METHOD, USE_POPULATOR
+from .._kubernetes.quantity import MIB, short
+from .model import BEING_DELETED, COPY, CSI_CLONE, SNAPSHOT, Facts, Plan, Source, StorageClass
+from .planner import decide
+from .target_claim import disk_size
 
-# So many other classes are tried for one that is faster.
+# The most classes to try for a faster clone.
 _CLASSES_TRIED = 4
 
 
 def plan(facts: Facts) -> Plan:
-    """What CDI will do, and the one change (or the fewest) that would make it faster, or possible at all."""
+    """What CDI will do, and the fewest changes that would make it faster, or possible at all."""
     decided = decide(facts)
     return decided._replace(remedy=_remedy(facts, decided))
 
 
 def _remedy(facts: Facts, decided: Plan) -> str | None:
-    """The fewest changes that, by the plan with them made, give a fast clone, or one at all."""
+    """The fewest changes whose plan is a fast clone, or a clone at all; None if no change helps or none is required."""
     if facts.source is None or (decided.method != COPY and not decided.error):
         return None
     if (facts.source.problem or "").startswith(BEING_DELETED):
-        return "name another source, or create it again first"
+        return "name another source, or create the source again first"
     if facts.source.problem:
-        return "delete the VolumeSnapshot and take it anew, with a VolumeSnapshotClass and of a claim that is bound"
+        return "delete the VolumeSnapshot and create it again, with a VolumeSnapshotClass and from a bound claim"
     changes = list(_changes(facts, facts.source))
     for number in (1, 2, 3):
         for chosen in itertools.combinations(changes, number):
@@ -57,19 +48,19 @@ _Change = tuple[str, t.Callable[[Facts], Facts]]
 
 
 def _changes(facts: Facts, source: Source) -> t.Iterator[_Change]:
-    """What a user can change, the least first."""
+    """What a user can change, the smallest change first."""
     target, chosen = facts.target, facts.target.storage_class
     if target.forced is not None:
-        yield "leave out the annotation cdi.kubevirt.io/cloneType", lambda now: _asking(now, forced=None)
+        yield f"omit the annotation {METHOD}", lambda now: _asking(now, forced=None)
     if target.populator is False:
-        yield "leave out the annotation cdi.kubevirt.io/storage.usePopulator", lambda now: _asking(now, populator=None)
+        yield f"omit the annotation {USE_POPULATOR}", lambda now: _asking(now, populator=None)
     if source.content_type != target.content_type:
-        yield f"say content_type={source.content_type}", lambda now: _asking(now, content_type=source.content_type)
+        yield f"set content_type={source.content_type}", lambda now: _asking(now, content_type=source.content_type)
     if target.volume_mode != source.volume_mode:
-        yield f"ask for volume_mode={source.volume_mode}", lambda now: _asking(now, volume_mode=source.volume_mode)
+        yield f"set volume_mode={source.volume_mode}", lambda now: _asking(now, volume_mode=source.volume_mode)
     if not target.access_modes:
-        yield "give access_modes", lambda now: _asking(now, access_modes=("ReadWriteOnce",))
-    claimed = -(-max(source.request, source.capacity or 0) // MEBIBYTE) * MEBIBYTE
+        yield "set access_modes", lambda now: _asking(now, access_modes=("ReadWriteOnce",))
+    claimed = -(-max(source.request, source.capacity or 0) // MIB) * MIB
     if target.size is not None and target.size < claimed:
         # A claim by spec.storage gets the overhead on top.
         for size in sorted({disk_size(facts, source), claimed}) if target.by_storage else [claimed]:
@@ -88,7 +79,7 @@ def _changes(facts: Facts, source: Source) -> t.Iterator[_Change]:
 
 
 def _similar_classes(facts: Facts, source: Source) -> list[StorageClass]:
-    """Classes of the source's driver, its own first. A snapshot does not say its class."""
+    """Classes of the source's driver, the source's own first. A snapshot has no class."""
     chosen = facts.target.storage_class
     similar = [
         item
@@ -106,7 +97,7 @@ def _class_changes(facts: Facts, source: Source, chosen: StorageClass) -> t.Iter
         yield f"set allowVolumeExpansion on class {chosen.name}", lambda now: _with_class(now, expansion=True)
     if facts.override is not None:
         yield (
-            f"take cloneStrategyOverride {facts.override} out of the CDI object",
+            f"remove cloneStrategyOverride {facts.override} from the CDI object",
             lambda now: now._replace(override=None),
         )
     if served:
@@ -120,9 +111,11 @@ def _class_changes(facts: Facts, source: Source, chosen: StorageClass) -> t.Iter
                 lambda now: _with_class(now, snapshot_class=served[0]),
             )
     else:
-        sentence = f"make a VolumeSnapshotClass for driver {driver}, if that can take snapshots"
+        sentence = f"create a VolumeSnapshotClass for driver {driver}, if it supports snapshots"
         yield sentence, lambda now: _with_snapshot_class(now, driver)
-    sentence = f"set clone_strategy of the storage profile {chosen.name} to csi-clone, if driver {driver} can clone"
+    sentence = (
+        f"set clone_strategy of the storage profile {chosen.name} to csi-clone, if driver {driver} supports clones"
+    )
     yield sentence, lambda now: _with_class(now, strategy=CSI_CLONE)
 
 
@@ -131,7 +124,7 @@ def _asking(facts: Facts, **changes: t.Any) -> Facts:
 
 
 def _with_class(facts: Facts, **changes: t.Any) -> Facts:
-    """The target's class changed, wherever it is."""
+    """The facts with a changed class of the target, and of the source if that has the same class."""
     chosen = facts.target.storage_class
     if chosen is None:
         return facts
@@ -143,7 +136,7 @@ def _with_class(facts: Facts, **changes: t.Any) -> Facts:
 
 
 def _with_snapshot_class(facts: Facts, driver: str) -> Facts:
-    """CDI's own choice for a class with a snapshot class is snapshot (reconcileCloneStrategy)."""
+    """The facts with a snapshot class of the driver, for which CDI chooses the strategy snapshot (reconcileCloneStrategy)."""
     chosen = facts.target.storage_class
     strategy = chosen.strategy if chosen and chosen.strategy_asked else SNAPSHOT
     made = _with_class(facts, strategy=strategy, snapshot_class=None)

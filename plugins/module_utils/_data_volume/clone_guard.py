@@ -1,16 +1,16 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at clones before they are made: whether they may be, whether CDI can, by which method, and what it will wait for."""
+"""Looks at clones before they are created: whether the user may clone, whether CDI can, by which method, and what it will wait for."""
 
 from __future__ import annotations
 
 import time
+import typing as t
 
-from .._ansible.batch import guarded, guarded_all
 from .._ansible.module import Task
 from .._clone.permission import refusal
-from .._clone.planner import SNAPSHOT_IN_ERROR, Plan
+from .._clone.model import SNAPSHOT_IN_ERROR, Plan
 from .._clone.prediction import Prediction, predict
 from .._diagnosis.rules import LASTING
 from .._kubernetes.client import Connection
@@ -21,38 +21,54 @@ from .._kubernetes.resources import VOLUME_SNAPSHOT
 from .._kubernetes.verdict import REACHED, WAITING, Verdict
 from .._kubernetes.wait import poll_until
 from . import spec as rules
-from .clone_order import Key, may_grow
-from .reconcile import Item
+from .clone_order import may_grow
+from .volume import Key, Volume
 
-# For so long a VolumeSnapshot has to be in error until that counts.
+# A VolumeSnapshot has to be in error for this long before that counts.
 _SNAPSHOT_HEALS_SECONDS = LASTING * 2
 
 # Of a clone whose facts cannot be read; that is its error.
 _NO_PREDICTION = Prediction(Plan(None, ""), None)
 
+_Source = tuple[str, str, str]
+
+
+class Guarded(t.NamedTuple):
+    """What is known of clones before they are created. `refusals`: why volumes that may grow must not be recreated when they cannot."""
+
+    predictions: t.Mapping[Key, Prediction] = {}
+    errors: t.Mapping[Key, str] = {}
+    refusals: t.Mapping[Key, str] = {}
+
 
 def predict_and_check(
-    task: Task, clones: list[Item], deadline: float, known: Reader | None = None
-) -> dict[Key, Prediction]:
-    """The plans of clones that the task will make, or has to when they cannot grow. One that is not as asked, or cannot succeed, is refused."""
-    growing = {item.key for item in clones if may_grow(item)}
-    wanted = [rules.desired(item.volume) for item in clones]
-    unknown: list[Prediction | None] = [None for _item in clones]
-    found = guarded_all(clones, lambda: _predict(task.connection, wanted, deadline, known), unknown)
-    predictions = dict(zip((item.key for item in clones), found))
-    refusals: dict[tuple[str, str, str], str] = {}
-    for item in clones:
-        prediction = predictions[item.key] or _NO_PREDICTION
-        guarded(item, lambda item=item, prediction=prediction: _refuse(task, item, prediction, refusals))
-        if item.key in growing:
-            item.error, item.refusal = "", item.error
+    task: Task, clones: t.Sequence[Volume], deadline: float, known: Reader | None = None
+) -> Guarded:
+    """The plans of clones that the task will create, or has to when they cannot grow, and why CDI or the options rule some of them out."""
+    wanted = [rules.desired(volume.options) for volume in clones]
+    unread = ""
+    try:
+        found = _predict(task.connection, wanted, deadline, known)
+    except CdiError as exc:
+        found, unread = [None for _volume in clones], str(exc)
+    permission: dict[_Source, str] = {}
+    predictions: dict[Key, Prediction] = {}
+    errors: dict[Key, str] = {}
+    refusals: dict[Key, str] = {}
+    for volume, prediction in zip(clones, found, strict=True):
+        if prediction:
+            predictions[volume.key] = prediction
+        problem = unread or _refusal_of(task, volume, prediction or _NO_PREDICTION, permission)
+        if may_grow(volume):
+            refusals[volume.key] = problem
             continue
-        if prediction.users and not item.error:
+        errors[volume.key] = problem
+        if prediction and prediction.users and not problem:
             task.warn(
-                f"DataVolume {item.title}: CDI does not begin to clone while the source is in use by {', '.join(prediction.users)}; "
-                "stop what uses it, or clone from a VolumeSnapshot."
+                f"DataVolume {volume.title}: CDI does not begin to clone while the source is in use by "
+                f"{', '.join(prediction.users)}; stop what uses it, or clone from a VolumeSnapshot."
             )
-    return {key: prediction for key, prediction in predictions.items() if prediction}
+    return Guarded(predictions, errors, refusals)
 
 
 def _predict(
@@ -76,36 +92,37 @@ def _predict(
     return predict(Reader(connection, known), volumes)
 
 
-def _refuse(task: Task, item: Item, prediction: Prediction, refusals: dict[tuple[str, str, str], str]) -> None:
+def _refusal_of(task: Task, volume: Volume, prediction: Prediction, permission: dict[_Source, str]) -> str:
+    """Why a clone must not be created, `` when it may. `permission` keeps what was read for other clones of the same source."""
     plan, source = prediction.plan, prediction.source
-    if source and source[1] != item.key[0]:
-        if source not in refusals:
-            refusals[source] = _refusal(task, source)
-        if refusals[source]:
-            raise CdiError(f"DataVolume {item.title} cannot be made: {refusals[source]}.")
+    if source and source[1] != volume.key[0]:
+        if source not in permission:
+            permission[source] = _permission_problem(task.connection, source)
+        if permission[source]:
+            return f"DataVolume {volume.title} cannot be created: {permission[source]}."
     then = f"; {plan.remedy}." if plan.remedy else "."
     if plan.error:
         what = f"{source[0]} {source[1]}/{source[2]}" if source else "its source"
-        raise CdiError(f"DataVolume {item.title} cannot be cloned from {what}: {plan.error}{then}")
-    required = item.volume["require_clone_method"]
+        return f"DataVolume {volume.title} cannot be cloned from {what}: {plan.error}{then}"
+    required = volume.options["require_clone_method"]
     if required and prediction.absent:
         if task.check_mode:
-            return  # An earlier task, or this one, may be about to make the source.
-        then = "; make the source by a task before."
-    if required and plan.method not in required:
-        would = f"would be cloned by {plan.method}" if plan.method else "has no predictable clone method"
-        why = (
-            plan.reason
-            if plan.method
-            else " ".join([plan.reason, *(f"CDI waits for {what}." for what in plan.waits_for)])
-        )
-        raise CdiError(
-            f"DataVolume {item.title} {would}, and require_clone_method is {', '.join(required)}: {why.rstrip('.')}{then}"
-        )
+            return ""  # An earlier task, or this one, may be about to create the source.
+        then = "; create the source in an earlier task."
+    if not required or plan.method in required:
+        return ""
+    if plan.method:
+        would, why = f"would be cloned by {plan.method}", plan.reason
+    else:
+        would = "has no predictable clone method"
+        why = " ".join([plan.reason, *(f"CDI waits for {what}." for what in plan.waits_for)])
+    return (
+        f"DataVolume {volume.title} {would}, and require_clone_method is {', '.join(required)}: {why.rstrip('.')}{then}"
+    )
 
 
-def _refusal(task: Task, source: tuple[str, str, str]) -> str:
+def _permission_problem(connection: Connection, source: _Source) -> str:
     try:
-        return refusal(task.connection, *source)
+        return refusal(connection, *source)
     except ApiError:
-        return ""  # Who may not even ask is told by CDI.
+        return ""  # CDI refuses those who may not even ask.

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of a task's volumes it will make, which of them are clones, and in which order clones and their sources are made. Pure rules."""
+"""Which of a task's volumes it will create, which of them are clones, and in which order clones and sources come. Pure rules."""
 
 from __future__ import annotations
 
@@ -10,120 +10,123 @@ import typing as t
 from .._cdi.names import PREFIX
 from .._cdi.phases import phase_of
 from .._clone.record import is_clone, source_reference
-from .._kubernetes.errors import CdiError
-from .._kubernetes.objects import Object, annotations_of
-from . import resize as growth
+from .._kubernetes.objects import annotations_of
 from . import spec as rules
-from .reconcile import Item, drift_of
+from .drift import drift_of
+from .resize import grown_to
+from .volume import Key, Outcomes, Volume, known
 
 # Volumes with these are not filled by CDI, or get a claim that is there already.
 _NOT_CLONED = (f"{PREFIX}storage.prePopulated", f"{PREFIX}storage.checkStaticVolume")
 
-Key = tuple[str, str]
 
-
-def check(volume: t.Mapping[str, t.Any]) -> None:
-    source = volume["source"] or {}
-    if (
-        volume["require_clone_method"]
-        and volume["state"] == "present"
-        and not (volume["source_ref"] or source.get("pvc") or source.get("snapshot"))
-    ):
-        name = volume["name"]
-        raise CdiError(
-            f"DataVolume {name} is not a clone, so require_clone_method does not apply; remove it, or give source.pvc, source.snapshot or source_ref."
-        )
-
-
-def sources_first(items: list[Item]) -> tuple[list[Item], list[Item]]:
-    """The items that can be made now, and the clones with require_clone_method whose source another item has to make before."""
-    made = {item.key for item in items if will_be_made(item)}
+def sources_first(volumes: list[Volume]) -> tuple[list[Volume], list[Volume]]:
+    """The volumes that can be created now, and the clones with require_clone_method whose source another of them has to be first."""
+    created = {volume.key for volume in volumes if will_be_created(volume)}
     later = {
-        item.key
-        for item in items
-        if item.volume["require_clone_method"] and item.key in made and source_claim(item) in made
+        volume.key
+        for volume in volumes
+        if volume.options["require_clone_method"] and volume.key in created and source_claim(volume) in created
     }
-    if len(later) == len(items):
-        return items, []  # They are each other's sources.
-    return [item for item in items if item.key not in later], [item for item in items if item.key in later]
+    if len(later) == len(volumes):
+        return volumes, []  # They are each other's sources.
+    return [volume for volume in volumes if volume.key not in later], [
+        volume for volume in volumes if volume.key in later
+    ]
 
 
-def source_claim(item: Item) -> Key | None:
+def in_order(volumes: list[Volume]) -> t.Iterator[list[Volume]]:
+    """Clones after what they are cloned from, so that none is created when that failed."""
+    while volumes:
+        keys = {volume.key for volume in volumes}
+        first = [volume for volume in volumes if source_claim(volume) not in keys - {volume.key}] or volumes
+        yield first
+        done = {volume.key for volume in first}
+        volumes = [volume for volume in volumes if volume.key not in done]
+
+
+def source_claim(volume: Volume) -> Key | None:
     """The claim that the declared volume is cloned from."""
-    reference = source_reference(rules.desired(item.volume)["spec"], item.key[0], {})
+    reference = source_reference(rules.desired(volume.options)["spec"], volume.key[0], {})
     return reference[1:] if reference and reference[0] == "pvc" else None
 
 
-def skip_without_source(items: list[Item], some: list[Item]) -> None:
-    """Those of `some` that would be cloned from one of `items` that failed are not made: its error is theirs."""
-    failed = {item.key: item for item in items if item.error and item.present}
-    for item in some:
-        source = failed.get(source_claim(item) or item.key)
-        if source is not None and source is not item and not item.error and will_be_made(item):
-            item.error = (
-                f"DataVolume {item.title} was skipped because its source failed; fix the source first: {source.error}"
+def errors_of_skipped(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> dict[Key, str]:
+    """Those of `volumes` that would be cloned from one whose outcome is an error are not created: its error is theirs."""
+    failed = {key: outcome.error for key, outcome in outcomes.items() if outcome.error and outcome.volume.present}
+    errors = {}
+    for volume in volumes:
+        source = source_claim(volume)
+        if source in failed and source != volume.key and will_be_created(volume):
+            errors[volume.key] = (
+                f"DataVolume {volume.title} was skipped because its source failed; fix the source first: {failed[source]}"
             )
+    return errors
 
 
-def fail_without_source(items: list[Item], some: list[Item]) -> None:
-    """Those of `some` that wait for one of `items` that failed before it was filled do not get anywhere: its error is theirs."""
-    failed = {item.key: item for item in items if item.error and item.stored is not None and not is_filled(item.stored)}
-    for item in some:
-        source = failed.get(source_claim(item) or item.key)
-        if (
-            source is not None
-            and source is not item
-            and not item.error
-            and item.stored is not None
-            and not is_filled(item.stored)
-        ):
-            item.error = f"DataVolume {item.title} cannot be cloned because its source failed; fix the source first: {source.error}"
+def errors_of_stuck(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> dict[Key, str]:
+    """Those of `volumes` that wait for a source that failed before it was filled are never filled: its error is theirs."""
+    failed = {key: outcome.error for key, outcome in outcomes.items() if outcome.error and _is_unfilled(outcome.volume)}
+    errors = {}
+    for volume in volumes:
+        source = source_claim(volume)
+        if source in failed and source != volume.key and _is_unfilled(volume):
+            errors[volume.key] = (
+                f"DataVolume {volume.title} cannot be cloned because its source failed; "
+                f"fix the source first: {failed[source]}"
+            )
+    return errors
 
 
-def is_filled(stored: Object) -> bool:
-    return phase_of(stored) == "Succeeded"
+def _is_unfilled(volume: Volume) -> bool:
+    stored = volume.data_volume
+    return stored is not None and phase_of(stored) != "Succeeded"
 
 
-def clones_of(items: list[Item]) -> list[Item]:
-    """The clones that the task will make, or has to make when they cannot grow."""
+def clones_of(volumes: list[Volume]) -> list[Volume]:
+    """The clones that the task will create, or has to create when they cannot grow."""
 
-    def is_made(item: Item) -> bool:
-        if not may_grow(item) and not will_be_made(item):
+    def is_created(volume: Volume) -> bool:
+        if not may_grow(volume) and not will_be_created(volume):
             return False
-        wanted = rules.desired(item.volume)
+        wanted = rules.desired(volume.options)
         return is_clone(wanted, None) and not any(annotation in annotations_of(wanted) for annotation in _NOT_CLONED)
 
-    return [item for item in items if is_made(item)]
+    return [volume for volume in volumes if is_created(volume)]
 
 
-def will_be_made(item: Item) -> bool:
-    if not item.present or item.error:
+def will_be_created(volume: Volume) -> bool:
+    if not volume.present:
         return False
-    if (item.stored is None and not item.collected) or item.terminating:
-        return item.claim is None or rules.is_terminating(item.claim)
-    drift = drift_of(item)
-    return bool(drift.lines) and drift.grows_to is None and item.volume["on_drift"] == "recreate"
+    if (volume.data_volume is None and not volume.collected) or volume.terminating:
+        claim = known(volume.claim)
+        return claim is None or rules.is_terminating(claim)
+    drift = drift_of(volume)
+    return bool(drift.lines) and drift.grows_to is None and volume.options["on_drift"] == "recreate"
 
 
-def may_grow(item: Item) -> bool:
-    """Whether it is made anew only if it cannot grow, which its claim tells when it is asked to."""
-    if not item.present or item.error or item.terminating or item.volume["on_drift"] != "recreate":
+def may_grow(volume: Volume) -> bool:
+    """Whether it is recreated only if it cannot grow, which shows when its claim is asked to."""
+    if not volume.present or volume.terminating or volume.options["on_drift"] != "recreate":
         return False
-    if item.stored is None and not item.collected:
+    if volume.data_volume is None and not volume.collected:
         return False
-    size = drift_of(item).grows_to
-    return size is not None and (item.claim is None or growth.grown_to(item.claim) != size)
+    size, claim = drift_of(volume).grows_to, known(volume.claim)
+    return size is not None and (claim is None or grown_to(claim) != size)
 
 
-def with_source_users(item: Item, users: t.Sequence[str]) -> str:
-    """The item's error, with the pods that used the source: CDI tells of them in an event that another may hide."""
-    hidden = [user for user in users if item.error and user.partition(" using ")[0] not in item.error]
-    return item.error + (f" The source was in use by {', '.join(hidden)} when the task began." if hidden else "")
+def with_source_users(error: str, users: t.Sequence[str]) -> str:
+    """A clone's error, with the pods that used its source: CDI reports them in an event that another may hide."""
+    hidden = [user for user in users if error and user.partition(" using ")[0] not in error]
+    return error + (f" The source was in use by {', '.join(hidden)} when the task began." if hidden else "")
 
 
-def method_mismatch(item: Item, method: str | None) -> str:
-    """What is wrong when a clone that this task made is not by the method that was required, `` when nothing is."""
-    required = item.volume["require_clone_method"]
-    if not (required and item.changed and method) or method in required:
+def method_mismatch(volume: Volume, method: str | None) -> str:
+    """What is wrong when a clone that this task created is not by a method that was required, `` when nothing is."""
+    required = volume.options["require_clone_method"]
+    if not (required and method) or method in required:
         return ""
-    return f"DataVolume {item.title} was cloned by {method}, and require_clone_method is {', '.join(required)}: the cluster changed after the prediction."
+    return (
+        f"DataVolume {volume.title} was cloned by {method}, and require_clone_method is {', '.join(required)}: "
+        "the cluster changed after the prediction."
+    )

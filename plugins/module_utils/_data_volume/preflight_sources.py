@@ -10,60 +10,67 @@ import binascii
 import typing as t
 
 from .._kubernetes.errors import CdiError
+from .._kubernetes.quantity import MIB
 from .._kubernetes.resources import CONFIG_MAP, SECRET
 from .preflight_reader import Preflight
-from .reconcile import Item
 from .source_check import Request, fetch_all
 from .source_image import SourceImage, inspect_answer
-from .source_size import http_source, sizeless
+from .source_size import http_source, is_sizeless, with_size
+from .volume import Key, Volume
 
-MIB = 1024 * 1024
+
+class LookedAt(t.NamedTuple):
+    """A volume with the size that its image gives, what is known of the image, and why the volume cannot be created."""
+
+    volume: Volume
+    source: SourceImage
+    error: str = ""
 
 
-def look_at_sources(checks: Preflight, items: t.Sequence[Item]) -> dict[tuple[str, str], SourceImage]:
-    """What is known of the images of volumes that will be created, by the volumes' keys. Sets sizes that are left to the image, and errors."""
-    looked = [item for item in items if http_source(item) and item.volume["check_source"] != "never"]
-    for item in looked:
-        if item.volume.get("size_by_image"):
-            item.volume["storage"]["size"] = None  # The image of now may be another one.
-    requests: dict[tuple[str, str], Request] = {}
-    found: dict[tuple[str, str], SourceImage] = {}
-    for item in looked:
+def look_at_sources(checks: Preflight, volumes: t.Sequence[Volume]) -> dict[Key, LookedAt]:
+    """Those of the volumes, which will be created, that are imported from an HTTP server, by their keys."""
+    looked = [
+        with_size(volume, None) if volume.sized_by_image else volume  # The image may have changed.
+        for volume in volumes
+        if http_source(volume) and volume.options["check_source"] != "never"
+    ]
+    requests: dict[Key, Request] = {}
+    found: dict[Key, SourceImage] = {}
+    for volume in looked:
         try:
-            requests[item.key] = _request(checks, item)
+            requests[volume.key] = _request(checks, volume)
         except CdiError as exc:
-            found[item.key] = SourceImage(reason=str(exc).rstrip("."))
+            found[volume.key] = SourceImage(reason=str(exc).rstrip("."))
     fetched = fetch_all(set(requests.values()))
-    for item in looked:
-        if item.key in requests:
-            answer = fetched[requests[item.key]]
-            found[item.key] = (
-                inspect_answer(requests[item.key].url, answer.answer, item.volume["content_type"])
+    for volume in looked:
+        if volume.key in requests:
+            answer = fetched[requests[volume.key]]
+            found[volume.key] = (
+                inspect_answer(requests[volume.key].url, answer.answer, volume.options["content_type"])
                 if answer.answer
                 else SourceImage(reason=answer.reason or answer.refusal, refusal=answer.refusal)
             )
-        item.error = _error(item, found[item.key])
-    return found
+    return {volume.key: _judged(volume, found[volume.key]) for volume in looked}
 
 
-def _error(item: Item, found: SourceImage) -> str:
+def _judged(volume: Volume, found: SourceImage) -> LookedAt:
     problem = found.refusal
-    if not problem and found.image is None and item.volume["check_source"] == "always":
+    if not problem and found.image is None and volume.options["check_source"] == "always":
         problem = f"check_source is 'always', and {found.reason}; correct source.http.url, or set check_source=auto"
-    target = None if problem else sizeless(item)
-    if target is not None:
+    if not problem and is_sizeless(volume):
         needed = found.image.needed_size if found.image else None
-        if needed is None:
-            why = found.reason or "its size cannot be told without unpacking all of it"
-            problem = f"storage.size is not given, and the image does not tell it ({why}); give storage.size, for example 10Gi"
-        else:
-            target["size"] = f"{needed // MIB}Mi"
-    return f"Cannot create DataVolume {item.title}: {problem}." if problem else ""
+        if needed is not None:
+            return LookedAt(with_size(volume, f"{needed // MIB}Mi"), found)
+        why = found.reason or "its size cannot be determined without unpacking all of it"
+        problem = (
+            f"storage.size is not given, and the image does not reveal it ({why}); give storage.size, for example 10Gi"
+        )
+    return LookedAt(volume, found, f"Cannot create DataVolume {volume.title}: {problem}." if problem else "")
 
 
-def _request(checks: Preflight, item: Item) -> Request:
+def _request(checks: Preflight, volume: Volume) -> Request:
     """As CDI's importer will ask. Raises CdiError when something that it needs may not be read, or is not there."""
-    http, namespace = t.cast(t.Mapping[str, t.Any], http_source(item)), item.key[0]
+    http, namespace = t.cast(t.Mapping[str, t.Any], http_source(volume)), volume.key[0]
 
     def data(resource: t.Any, name: str) -> dict[str, str]:
         stored = checks.find(resource, namespace, name)

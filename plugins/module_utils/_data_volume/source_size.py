@@ -1,30 +1,34 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The size of volumes that leave it to the images they are imported from. Pure rules."""
+"""The size of volumes that leave it to the images that they are imported from. Pure rules."""
 
 from __future__ import annotations
 
 import typing as t
 
 from .._storage.scratch import asked_size
-from .reconcile import Item
+from .volume import Volume
 
 
-def keep_stored_sizes(items: t.Iterable[Item]) -> None:
-    """A volume whose size was left to its image has the size that it was created with."""
-    for item in items:
-        target = sizeless(item)
-        if target is not None and item.stored is not None:
-            target["size"] = asked_size(item.stored.get("spec") or {})
-            item.volume["size_by_image"] = True
+def keep_stored_size(volume: Volume) -> Volume:
+    """A volume whose size is left to its image has the size that it was created with."""
+    stored = volume.data_volume
+    if not is_sizeless(volume) or stored is None:
+        return volume
+    return with_size(volume, asked_size(stored.get("spec") or {}))._replace(sized_by_image=True)
 
 
-def http_source(item: Item) -> t.Mapping[str, t.Any] | None:
-    return (item.volume["source"] or {}).get("http")
+def with_size(volume: Volume, size: str | None) -> Volume:
+    storage = {**volume.options["storage"], "size": size}
+    return volume._replace(options={**volume.options, "storage": storage})
 
 
-def sizeless(item: Item) -> dict[str, t.Any] | None:
-    """The `storage` of a volume whose image is to tell the size."""
-    target = item.volume["storage"] if item.present and http_source(item) else None
-    return target if target and target["size"] is None else None
+def http_source(volume: Volume) -> t.Mapping[str, t.Any] | None:
+    return (volume.options["source"] or {}).get("http")
+
+
+def is_sizeless(volume: Volume) -> bool:
+    """Whether the image has to give the size of the volume."""
+    storage = volume.options["storage"] if volume.present and http_source(volume) else None
+    return bool(storage) and storage["size"] is None

@@ -13,6 +13,7 @@ import typing as t
 from datetime import datetime, timezone
 
 from .._ansible.progress import lasting
+from .._cdi.names import CONTROLLER
 from .._cdi.phases import NEEDS_CONSUMER, is_unproven, phase_of, reached
 from .._cdi.status import judge_deployment
 from .._cdi.users import Consumers, Users, component, users_of
@@ -403,7 +404,7 @@ def _controller_down(stored: Object, controllers: t.Sequence[Object] | None) -> 
         return (
             None
             if stored.get("status")
-            else Diagnosis("controller_down", told, "have an administrator see that Deployment cdi-deployment runs")
+            else Diagnosis("controller_down", told, f"have an administrator see that Deployment {CONTROLLER} runs")
         )
     if not controllers:
         return Diagnosis(

@@ -11,6 +11,7 @@ import typing as t
 from collections import defaultdict
 from decimal import Decimal
 
+from .._cdi.names import CLONE_ERROR, PREFIX, RUNNING, SOURCE_RUNNING
 from .._cdi.phases import NEEDS_CONSUMER
 from .._kubernetes.objects import Object, annotations_of, timestamp
 from .._kubernetes.public import redact_urls
@@ -23,8 +24,7 @@ _ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error"
 # What keeps a pod from starting, and is overcome once it has (kubelet's pkg/kubelet/events/event.go, v1.34).
 _BEFORE_START = ("FailedScheduling", "FailedAttachVolume", "FailedMapVolume", "FailedMount", "FailedCreatePodSandBox")
 _NEXT_TO_NOTHING = 10
-_OWNED_BY = "cdi.kubevirt.io/OwnedByUID"
-_CLONE_ERROR = "cdi.kubevirt.io/cloneError"
+_OWNED_BY = f"{PREFIX}OwnedByUID"
 # What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
 _NOISE = re.compile(
     'the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch" not found|could not find [^ ]* "[^"]*-scratch"'
@@ -39,12 +39,9 @@ _HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pendin
 _UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_CHARACTERS = 500
 # Of a claim whose pod the API server refuses (HandleFailedPod in pkg/controller/common/util.go, v1.65.0).
-_CONDITIONS = ("cdi.kubevirt.io/storage.condition.running", "cdi.kubevirt.io/storage.condition.source.running")
+_CONDITIONS = (RUNNING, SOURCE_RUNNING)
 _REFUSED_POD = re.compile("Error starting pod '([^']+)'")
-_PRIORITY_CLASS, _ACCOUNT = (
-    "cdi.kubevirt.io/storage.pod.priorityclassname",
-    "cdi.kubevirt.io/storage.pod.serviceAccountName",
-)
+_PRIORITY_CLASS, _ACCOUNT = f"{PREFIX}storage.pod.priorityclassname", f"{PREFIX}storage.pod.serviceAccountName"
 
 
 class Evidence:
@@ -255,7 +252,7 @@ class RelatedObjects:
             if error.get("message"):
                 yield Statement(_tidy(f"SnapshotFailed: {error['message']}"))
         for claim in self._found["claim"]:
-            error = (claim["metadata"].get("annotations") or {}).get(_CLONE_ERROR)
+            error = (claim["metadata"].get("annotations") or {}).get(CLONE_ERROR)
             if error:
                 yield Statement(_tidy(f"CloneError: {error}"))
         for event in self.events:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+from .._cdi.names import COMPONENT, CONTROLLER, CREATED_BY_CDI
 from .._cdi.status import active, release
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError
@@ -20,6 +21,7 @@ from .._kubernetes.objects import Object
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
+    CONFIG_NAME,
     CSI_DRIVER,
     DEPLOYMENT,
     EVENT,
@@ -44,9 +46,6 @@ from .refusals import QUOTA_EXCEEDED, Room, Worker, refused_because, trial_pod, 
 from .rules import CLAIM_PENDING, CLASS_MISSING, CLONE_SOURCE_IN_USE, WORKER_REFUSED
 
 _SECONDS = 10.0
-# Labels of all that CDI makes, and of its controller's Deployment (pkg/common/common.go, v1.65.0).
-_MADE_BY_CDI = "app=containerized-data-importer"
-_CONTROLLER = "cdi.kubevirt.io=cdi-deployment"
 _PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 # More of a kind have the same fault, for all that is known.
 _MOST_READ = 3
@@ -64,11 +63,11 @@ class EvidenceReader:
     ) -> Evidence:
         """What is around these volumes; CDI's controller only if that does not explain each of them. `claims` may be known."""
         if claims is None:
-            claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=_MADE_BY_CDI) or ()
+            claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=CREATED_BY_CDI) or ()
         volumes = [volume for volume in asked_for if volume is not None]
         around = Evidence(
             self._list(EVENT, self._namespace, seconds, field_selector="type=Warning") or (),
-            self._list(POD, self._namespace, seconds, label_selector=_MADE_BY_CDI) or (),
+            self._list(POD, self._namespace, seconds, label_selector=CREATED_BY_CDI) or (),
             claims,
             self._snapshots(volumes, seconds),
         )
@@ -104,7 +103,7 @@ class EvidenceReader:
                 around.quotas[namespace] = quotas
         around.rooms = self._rooms(workers, seconds)
         if any(unexplained(volume, around) for volume in volumes):
-            around.controllers = self._list(DEPLOYMENT, None, seconds, label_selector=_CONTROLLER)
+            around.controllers = self._list(DEPLOYMENT, None, seconds, label_selector=f"{COMPONENT}={CONTROLLER}")
             unmade = [
                 volume for volume in volumes if (found := diagnose(volume, around)) and found.cause == CLAIM_MISSING
             ]
@@ -115,7 +114,7 @@ class EvidenceReader:
 
     def _try_claim(self, volume: Object, seconds: float) -> str:
         """Why the API server refuses the claim that CDI would make, by a dry run; `` when that is not known."""
-        config = self._get(CDI_CONFIG, "config", None, seconds)
+        config = self._get(CDI_CONFIG, CONFIG_NAME, None, seconds)
         if config is None or not ({"storage", "pvc"} & set(volume.get("spec") or ())):
             return ""
         installed = active(self._list(CDI, None, seconds) or [])
@@ -165,7 +164,7 @@ class EvidenceReader:
         room = Room(missing_class=missing_class, missing_account=missing_account)
         if why_refused(worker, room):
             return room
-        config = self._get(CDI_CONFIG, "config", None, seconds) or {}
+        config = self._get(CDI_CONFIG, CONFIG_NAME, None, seconds) or {}
         room = room._replace(
             limit_ranges=self._list(LIMIT_RANGE, worker.namespace, seconds) or (),
             quotas=self._list(RESOURCE_QUOTA, worker.namespace, seconds) or (),
@@ -217,7 +216,7 @@ class EvidenceReader:
         return [
             item
             for name in sorted(namespaces)
-            for item in self._list(VOLUME_SNAPSHOT, name, seconds, label_selector=_MADE_BY_CDI) or ()
+            for item in self._list(VOLUME_SNAPSHOT, name, seconds, label_selector=CREATED_BY_CDI) or ()
         ]
 
     def _list(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 from datetime import datetime, timezone
 
+from .._cdi.names import CLONE_REQUEST, COMPONENT, METHOD, RUNNING
 from .._kubernetes.objects import Object, annotations_of, timestamp
 from .rules import INTENDED, UPLOADED
 
@@ -17,7 +18,6 @@ _YOUNG_SECONDS = 4.0
 _STARTING_SECONDS = 30.0
 _RECOVERED_SECONDS = 10.0
 _STARTS = ("ContainerCreating", "PodInitializing", "")
-_RUNNING = "cdi.kubevirt.io/storage.condition.running.reason"
 _UPLOAD_SERVER = "cdi-upload-server"
 
 
@@ -30,7 +30,7 @@ def is_at_work(kind: str, item: Object, claims: t.Sequence[Object], warned: bool
         return _pod_works(item, claims, warned)
     if kind == "snapshot":
         return not ((item.get("status") or {}).get("error") or warned)
-    refused = annotations_of(item).get(_RUNNING, "").startswith("Err")
+    refused = annotations_of(item).get(f"{RUNNING}.reason", "").startswith("Err")
     return not refused and not warned and age(item["metadata"].get("creationTimestamp")) < _YOUNG_SECONDS
 
 
@@ -39,7 +39,7 @@ def _pod_works(pod: Object, claims: t.Sequence[Object], warned: bool) -> bool:
     phase = status.get("phase")
     states = [(each.get("state") or {}, each.get("restartCount", 0)) for each in status.get("containerStatuses") or []]
     if phase == "Running":
-        if (pod["metadata"].get("labels") or {}).get("cdi.kubevirt.io") == _UPLOAD_SERVER and (
+        if (pod["metadata"].get("labels") or {}).get(COMPONENT) == _UPLOAD_SERVER and (
             warned or not any(map(_is_uploaded_to, claims))
         ):
             return False
@@ -63,7 +63,7 @@ def _container_works(state: Object, restarts: int) -> bool:
 def _is_uploaded_to(claim: Object) -> bool:
     """Whether somebody sends a file: an upload server that nobody uses stays for ever. Copies of claims are sent by CDI."""
     noted = annotations_of(claim)
-    is_copy = "cdi.kubevirt.io/cloneType" in noted or "k8s.io/CloneRequest" in noted
+    is_copy = METHOD in noted or CLONE_REQUEST in noted
     return is_copy or (INTENDED in noted and UPLOADED not in noted)
 
 

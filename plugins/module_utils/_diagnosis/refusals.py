@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+from .._cdi.names import APP, APP_NAME, COMPONENT
 from .._kubernetes.objects import Object
 from .._kubernetes.quantity import parse, rough
 
@@ -271,7 +272,7 @@ def trial_pod(worker: Worker, resources: t.Mapping[str, t.Any]) -> Object:
         spec["priorityClassName"] = worker.priority_class
     if worker.account:
         spec["serviceAccountName"] = worker.account
-    labels = {"app": "containerized-data-importer", "cdi.kubevirt.io": "importer"}
+    labels = {APP: APP_NAME, COMPONENT: "importer"}
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -10,6 +10,7 @@ import typing as t
 
 from .._ansible.module import Task
 from .._cdi import status as rules
+from .._cdi.installation import find_operator, namespace_of
 from .._cdi.manifest import (
     CUSTOM_RESOURCE_DEFINITION_NAME,
     operator_deployment,
@@ -20,7 +21,7 @@ from .._cdi.manifest import (
     without_removed_version,
 )
 from .._cdi.options import LINUX, cr_spec
-from .._cdi.owner import find_hyperconverged, find_operator, olm_owner, refuse
+from .._cdi.owner import find_hyperconverged, olm_owner, refuse
 from .._cdi.readiness import wait_established, wait_ready
 from .._cdi.uninstall import remove
 from .._kubernetes.apply import Change, ensure_present, write
@@ -99,9 +100,10 @@ def _install(
     deadline = time.monotonic() + params["wait_timeout"]
     deployment = operator_deployment(objects)
     namespace, environment = deployment["metadata"]["namespace"], operator_environment(deployment)
-    if operator is not None and operator["metadata"]["namespace"] != namespace:
+    runs_in = namespace_of(operator) or namespace
+    if runs_in != namespace:
         raise CdiError(
-            f"CDI's operator runs in namespace {operator['metadata']['namespace']}, and the manifest is for namespace {namespace}; "
+            f"CDI's operator runs in namespace {runs_in}, and the manifest is for namespace {namespace}; "
             "two operators would undo each other's work: change the manifest's namespace, or remove CDI first."
         )
     rules.refuse_downgrade(installed or "", environment.get("OPERATOR_VERSION", ""))

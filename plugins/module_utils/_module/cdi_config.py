@@ -11,8 +11,9 @@ import typing as t
 
 from .._ansible.module import Task
 from .._cdi import config as rules
+from .._cdi.installation import running_namespace
+from .._cdi.names import CONTROLLER, UPLOAD_PROXY
 from .._cdi.owner import find_hyperconverged, olm_owner, refuse
-from .._cdi.readiness import UPLOAD_API
 from .._cdi.status import judge_deployment
 from .._kubernetes.client import Connection
 from .._kubernetes.compare import diff_of
@@ -21,7 +22,6 @@ from .._kubernetes.merge_patch import changes_nothing, merged
 from .._kubernetes.objects import Object
 from .._kubernetes.public import without_secrets
 from .._kubernetes.resources import (
-    API_SERVICE,
     CDI,
     CDI_CONFIG,
     CONFIG_MAP,
@@ -132,7 +132,7 @@ def _refuse_unknown_names(task: Task) -> None:
     if scratch:
         _refuse_unfit_scratch_class(connection, scratch)
     bundle = (task.params["import_proxy"] or {}).get("trusted_ca_proxy")
-    namespace = _namespace(connection) if bundle else None
+    namespace = running_namespace(connection) if bundle else None
     if namespace and connection.get(CONFIG_MAP, bundle, namespace) is None:
         raise CdiError(
             f"Cannot set import_proxy.trusted_ca_proxy: ConfigMap '{namespace}/{bundle}' does not exist; create it first."
@@ -150,12 +150,6 @@ def _refuse_unfit_scratch_class(connection: Connection, name: str) -> None:
             f"Cannot set scratch_space_storage_class to {name!r}: scratch space is always Filesystem and ReadWriteOnce, which the class cannot do by its "
             "StorageProfile; use another class, or correct the profile (module kubevirt.cdi.storage_profile)."
         )
-
-
-def _namespace(connection: Connection) -> str | None:
-    """The namespace that CDI runs in, None while it does not run."""
-    service = ((connection.get(API_SERVICE, UPLOAD_API) or {}).get("spec") or {}).get("service") or {}
-    return service.get("namespace")
 
 
 def _effective(task: Task, wanted: Object, deadline: float, *, changed: bool) -> dict[str, t.Any]:
@@ -183,20 +177,18 @@ def _effective(task: Task, wanted: Object, deadline: float, *, changed: bool) ->
 def _why(task: Task) -> str:
     """What keeps CDI from taking its configuration: it takes all of it or nothing (config-controller.go, v1.65.0)."""
     connection = task.connection
-    namespace = _namespace(connection)
+    namespace = running_namespace(connection)
     if namespace is None:
         return "CDI does not run: see the log of its operator"
-    verdict = judge_deployment(connection.get(DEPLOYMENT, "cdi-deployment", namespace))
+    verdict = judge_deployment(connection.get(DEPLOYMENT, CONTROLLER, namespace))
     if verdict.state != REACHED:
-        return f"CDI's controller does not run: of Deployment {namespace}/cdi-deployment {verdict.reason}"
+        return f"CDI's controller does not run: of Deployment {namespace}/{CONTROLLER} {verdict.reason}"
     for ingress in connection.list(INGRESS, namespace)[0]:
         for tls in ingress["spec"].get("tls") or []:
             secret = tls.get("secretName")
-            if (
-                secret
-                and "cdi-uploadproxy" in str(ingress["spec"])
-                and connection.get(SECRET, secret, namespace) is None
-            ):
+            if secret and UPLOAD_PROXY in str(ingress["spec"]) and connection.get(SECRET, secret, namespace) is None:
                 name = ingress["metadata"]["name"]
                 return f"the Secret {namespace}/{secret} of Ingress {name} does not exist, and CDI takes no setting until it does"
-    return f"one setting that CDI cannot use keeps it from taking any: see the log of Deployment {namespace}/cdi-deployment"
+    return (
+        f"one setting that CDI cannot use keeps it from taking any: see the log of Deployment {namespace}/{CONTROLLER}"
+    )

@@ -10,7 +10,8 @@ import typing as t
 from .._ansible.argspec import ArgumentSpec
 from .._ansible.module import Task
 from .._cdi.config import effective_config, not_in_effect
-from .._cdi.owner import find_hyperconverged, find_operator, olm_owner
+from .._cdi.installation import find_operator, namespace_of
+from .._cdi.owner import find_hyperconverged, olm_owner
 from .._cdi.status import active, judge_cdi
 from .._kubernetes.compare import for_result
 from .._kubernetes.errors import ApiError, NotServed
@@ -48,7 +49,7 @@ def run(task: Task) -> dict[str, t.Any]:
         "ready": None if unknown else judge_cdi(stored, "").state == REACHED,
         "version": status.get("observedVersion"),
         "versions": {kind: status.get(f"{kind}Version") for kind in ("observed", "target", "operator")},
-        "namespace": operator["metadata"]["namespace"] if operator else None,
+        "namespace": namespace_of(operator),
         "managed_by": owner and owner._asdict(),
         "cdi": for_result(stored),
         "phase": status.get("phase"),

@@ -18,7 +18,7 @@ from .._ansible.missing import SKIP, missing_namespace, report_missing
 from .._ansible.spelling import unknown_options
 from .._ansible.values import tidy
 from .._cdi.status import active
-from .._clone.planner import COPY
+from .._clone.model import COPY
 from .._clone.prediction import Prediction, predict
 from .._clone.record import clone_facts, explain, is_clone
 from .._data_volume import spec as rules

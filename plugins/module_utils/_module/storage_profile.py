@@ -15,6 +15,7 @@ from .._ansible.argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
 from .._ansible.batch import guarded, options_of, read
 from .._ansible.fields import field_name, to_fields
 from .._ansible.module import Task
+from .._cdi.names import CONTROLLER
 from .._kubernetes.apply import write
 from .._kubernetes.compare import diff_of, for_result
 from .._kubernetes.errors import CdiError, NotServed
@@ -216,7 +217,7 @@ def _wait(task: Task, items: list[Item], reason: t.Callable[[Item, Object | None
         if outcome.verdict.state != REACHED:
             waiting[name].error = (
                 f"StorageProfile {name} did not take effect within {task.params['wait_timeout']} s: {outcome.verdict.reason}; "
-                "see the log of Deployment cdi-deployment."
+                f"see the log of Deployment {CONTROLLER}."
             )
 
 

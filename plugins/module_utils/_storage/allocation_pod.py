@@ -10,11 +10,13 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from .._ansible.module import Task
+from .._cdi.installation import read_operator
+from .._cdi.manifest import operator_environment
 from .._cdi.status import active
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
-from .._kubernetes.resources import CDI, CDI_CONFIG, CONFIG_NAME, DEPLOYMENT, OPERATOR, PERSISTENT_VOLUME_CLAIM, POD
+from .._kubernetes.resources import CDI, CDI_CONFIG, CONFIG_NAME, OPERATOR, PERSISTENT_VOLUME_CLAIM, POD
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import wait_for
 from .allocation import (
@@ -67,13 +69,8 @@ def measure(task: Task, pairs: t.Iterable[VolumeAndClaim]) -> dict[Key, dict[str
 
 def _environment(connection: Connection) -> Environment:
     """Three requests: the operator's Deployment has the image, the CDI object the placement, CDIConfig the pull secrets."""
-    operators, _version = connection.list(DEPLOYMENT, field_selector=f"metadata.name={OPERATOR}")
-    variables = {
-        variable["name"]: variable.get("value")
-        for operator in operators
-        for container in operator["spec"]["template"]["spec"]["containers"]
-        for variable in container.get("env", [])
-    }
+    operator = read_operator(connection)
+    variables = operator_environment(operator) if operator else {}
     if not variables.get("CLONER_IMAGE"):
         raise CdiError(
             f"verify_allocation takes the image of its pod from Deployment {OPERATOR}, and there is none with CLONER_IMAGE; install CDI first."
@@ -82,7 +79,7 @@ def _environment(connection: Connection) -> Environment:
     spec = active(cdis).get("spec") or {}
     status = (connection.get(CDI_CONFIG, CONFIG_NAME) or {}).get("status") or {}
     return Environment(
-        str(variables["CLONER_IMAGE"]),
+        variables["CLONER_IMAGE"],
         spec.get("imagePullPolicy") or "IfNotPresent",
         status.get("imagePullSecrets") or [],
         spec.get("workload") or {},

@@ -9,9 +9,10 @@ import re
 import typing as t
 
 from .._ansible.values import LARGEST
+from .._cdi.names import APP, APP_NAME, MINIMUM_SIZE
 from .._kubernetes.errors import ApiError
 from .._kubernetes.objects import Object, annotations_of
-from .._kubernetes.quantity import parse, short
+from .._kubernetes.quantity import MIB, parse, short
 from .._kubernetes.resources import PERSISTENT_VOLUME_CLAIM
 from .overhead import required_space, usable_space
 from .scratch import Settings, asked_size, overhead_of, target_bytes
@@ -20,9 +21,7 @@ if t.TYPE_CHECKING:
     from .._image.formats import Image
 
 
-_MINIMUM = "cdi.kubevirt.io/minimumSupportedPvcSize"
 _RAISES_TO_MINIMUM = (1, 64)
-_MEBIBYTE = 1 << 20
 
 
 class Planned(t.NamedTuple):
@@ -58,7 +57,7 @@ def claim_of(planned: Planned, settings: Settings) -> Object | None:
     if needed is None:
         return None
     if planned.option == "storage" and (not settings.version or settings.version >= _RAISES_TO_MINIMUM):
-        minimum = annotations_of(settings.profiles.get(class_name or "")).get(_MINIMUM)
+        minimum = annotations_of(settings.profiles.get(class_name or "")).get(MINIMUM_SIZE)
         needed = max(needed, int(parse(minimum)) if minimum else 0)
     modes = [
         each.get("accessModes") or [] for each in settings.property_sets(class_name) if each.get("volumeMode") == mode
@@ -75,7 +74,7 @@ def claim_of(planned: Planned, settings: Settings) -> Object | None:
         claim["storageClassName"] = class_name
     claim["resources"] = {"requests": {"storage": str(needed)}}
     metadata = planned.wanted["metadata"]
-    labels = {**(metadata.get("labels") or {}), "app": "containerized-data-importer"}
+    labels = {**(metadata.get("labels") or {}), APP: APP_NAME}
     return {
         "apiVersion": PERSISTENT_VOLUME_CLAIM.api_version,
         "kind": PERSISTENT_VOLUME_CLAIM.kind,
@@ -134,7 +133,7 @@ def too_small(planned: Planned, settings: Settings, image: Image) -> str:
     size, needed = asked_size(planned.spec), image.virtual_size
     if size is None or needed is None:
         return ""
-    usable = -(-int(parse(size)) // _MEBIBYTE) * _MEBIBYTE
+    usable = -(-int(parse(size)) // MIB) * MIB
     if planned.option == "pvc" and settings.volume_mode(planned.spec, settings.class_of(planned.spec)) != "Block":
         usable = usable_space(int(parse(size)), _overhead(settings, planned), settings.version)
     if needed <= usable:
@@ -144,7 +143,7 @@ def too_small(planned: Planned, settings: Settings, image: Image) -> str:
     )
     omit = "" if planned.option == "pvc" else ", or omit the size"
     holds = f"the image holds a disk of {_shown(needed)} ({image.format})"
-    return f"{planned.option}.size is {size}, and {holds}; request at least {-(-least // _MEBIBYTE)}Mi{omit}"
+    return f"{planned.option}.size is {size}, and {holds}; request at least {-(-least // MIB)}Mi{omit}"
 
 
 def _inflated(planned: Planned, claim: Object) -> str:
@@ -163,11 +162,11 @@ def _within(planned: Planned, claim: Object, settings: Settings, bound: str, lim
     inflated = planned.option == "storage" and claim["spec"]["volumeMode"] != "Block"
     overhead = overhead_of(settings, claim["spec"].get("storageClassName")) if inflated else 0.0
     most = usable_space(int(parse(limit)), overhead, settings.version)
-    return f"ask for {option}={most // _MEBIBYTE}Mi at most" if most >= _MEBIBYTE else "no disk fits into that"
+    return f"ask for {option}={most // MIB}Mi at most" if most >= MIB else "no disk fits into that"
 
 
 def _shown(size: int) -> str:
-    return f"{-(-size // _MEBIBYTE)}Mi" if size % _MEBIBYTE else short(parse(size))
+    return f"{-(-size // MIB)}Mi" if size % MIB else short(parse(size))
 
 
 def trial(claim: Object) -> tuple[str, str]:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 import typing as t
 
-_ALIGNMENT = 1024 * 1024
+from .._kubernetes.quantity import MIB
+
 _ADDED = (1, 63)
 _BEFORE = (1, 62)
 
@@ -29,7 +30,7 @@ NO_OVERHEAD = Overhead(0.0)
 
 def required_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
     """The claim that a disk of this size needs."""
-    aligned = math.ceil(size / _ALIGNMENT) * _ALIGNMENT
+    aligned = math.ceil(size / MIB) * MIB
     if version and version < _ADDED:
         return math.ceil(aligned / (1 - overhead))
     return math.ceil(aligned * (1 + overhead))
@@ -38,7 +39,7 @@ def required_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
 def usable_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
     """The largest disk that a claim of this size takes."""
     usable = math.ceil((1 - overhead) * size if version and version < _ADDED else size / (1 + overhead))
-    return usable // _ALIGNMENT * _ALIGNMENT
+    return usable // MIB * MIB
 
 
 def enough_space(size: int, overhead: float, version: tuple[int, ...]) -> int:

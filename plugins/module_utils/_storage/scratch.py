@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
-from .._cdi.names import PREFIX
+from .._cdi.names import APP, APP_NAME, USE_POPULATOR
 from .._kubernetes.objects import Object, annotations_of, conditions, timestamp
-from .._kubernetes.quantity import parse
+from .._kubernetes.quantity import MIB, parse
 from .overhead import required_space, usable_space
 
 Key = tuple[str, str]
 
-_MEBIBYTE = 1 << 20
 _SUFFIX = "-scratch"
 _PACKED = (".gz", ".xz", ".zst")
 _RAW = (".raw", ".iso")
@@ -181,7 +180,7 @@ def claim_bytes(
     """The scratch claim's request for a target claim of `request` bytes (createScratchPersistentVolumeClaim in pkg/controller/util.go)."""
     usable = usable_space(request, 0.0 if block else overhead_of(settings, target_class), settings.version)
     required = required_space(usable, overhead_of(settings, scratch_class), settings.version)
-    return math.ceil(required / _MEBIBYTE) * _MEBIBYTE
+    return math.ceil(required / MIB) * MIB
 
 
 def target_bytes(settings: Settings, spec: Object, target_class: str | None, block: bool) -> int | None:
@@ -247,7 +246,7 @@ def can_hold_scratch(settings: Settings, class_name: str | None) -> bool:
 
 def claim_name(volume: Object, claim: Object | None) -> str | None:
     """The name of a volume's scratch claim, None when it depends on a claim that is not there."""
-    if annotations_of(volume).get(f"{PREFIX}storage.usePopulator") == "true":
+    if annotations_of(volume).get(USE_POPULATOR) == "true":
         uid = ((claim or {}).get("metadata") or {}).get("uid")
         return f"prime-{uid}{_SUFFIX}" if uid else None
     return _shortened(volume["metadata"]["name"])
@@ -285,10 +284,7 @@ def orphaned_scratch(claims: t.Iterable[Object], now: datetime | None = None) ->
     found = []
     for each in claims:
         metadata = each["metadata"]
-        if (
-            not metadata["name"].endswith(_SUFFIX)
-            or (metadata.get("labels") or {}).get("app") != "containerized-data-importer"
-        ):
+        if not metadata["name"].endswith(_SUFFIX) or (metadata.get("labels") or {}).get(APP) != APP_NAME:
             continue
         target = metadata["name"][: -len(_SUFFIX)]
         since = timestamp(metadata.get("deletionTimestamp") or metadata["creationTimestamp"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .._kubernetes.objects import Object
-from .._kubernetes.quantity import parse
+from .._kubernetes.quantity import MIB, parse
 from . import scratch
 
 
@@ -73,4 +73,4 @@ def _predicted(spec: Object, claim: Object | None, settings: scratch.Settings) -
 
 def _mebibytes(size: int) -> str:
     """CDI always asks for whole MiB."""
-    return f"{size >> 20}Mi"
+    return f"{size // MIB}Mi"

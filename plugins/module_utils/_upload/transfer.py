@@ -19,18 +19,18 @@ import ssl
 import typing as t
 from urllib.parse import urlsplit
 
+from .._cdi.installation import likely_namespace
+from .._cdi.names import COMPONENT, UPLOAD_PROXY
 from .._image.file import FileIdentity, open_source
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.public import public_url
-from .._kubernetes.resources import API_SERVICE, CDI_CONFIG, CONFIG_MAP, CONFIG_NAME, POD
+from .._kubernetes.resources import CDI_CONFIG, CONFIG_MAP, CONFIG_NAME, POD
 from .tunnel import SUBPROTOCOLS, TlsStream, Tunnel
 
 GIVEN, PUBLISHED, FORWARDED = "url", "published-url", "port-forward"
-_API_SERVICE_NAME = "v1beta1.upload.cdi.kubevirt.io"
-_NAMESPACE = "cdi"
 _CA_CONFIG_MAP, _CA_KEY = "cdi-uploadproxy-signer-bundle", "ca-bundle.crt"
-_POD_LABEL = "cdi.kubevirt.io=cdi-uploadproxy"
+_POD_LABEL = f"{COMPONENT}={UPLOAD_PROXY}"
 _POD_PORT = 8443
 _PATH = "/v1beta1/upload-async"
 # Fits into a processor's cache on its whole way, and becomes few large packets.
@@ -79,7 +79,7 @@ def find_route(
 
     Raises CdiError for a certificate that is not trusted, ApiError for a right that is missing, and Unreachable when nothing answers at the URL.
     """
-    namespace = namespace or _cdi_namespace(connection)
+    namespace = namespace or likely_namespace(connection)
     own_ca = _own_ca(connection, namespace, needed=not (url and ca))
     service = f"cdi-uploadproxy.{namespace}.svc"
     published = None
@@ -197,15 +197,6 @@ def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError, remedy: 
         f"The certificate of the upload proxy at {where} is not trusted: {exc.verify_message or exc} for {host}, and it is not of the cluster's own CA "
         f"({_CA_CONFIG_MAP}); {remedy}."
     )
-
-
-def _cdi_namespace(connection: Connection) -> str:
-    """Where CDI is installed, as its upload API says; most users may read that."""
-    try:
-        service = ((connection.get(API_SERVICE, _API_SERVICE_NAME) or {}).get("spec") or {}).get("service") or {}
-    except ApiError:
-        return _NAMESPACE
-    return str(service.get("namespace") or _NAMESPACE)
 
 
 def _own_ca(connection: Connection, namespace: str, *, needed: bool = True) -> str:

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds what the test cluster runs from Go modules and Debian packages, once per pinned version.
+"""Builds the programs of the test cluster from Go modules and Debian packages, once for each pinned version.
 
-`ensure("kubernetes", "etcd")` answers where the things are and builds what is missing first.
+`ensure("kubernetes", "etcd")` builds what is missing and returns the paths of the products.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from tests.cluster.errors import ClusterError
 
 
 def ensure(*names: str) -> dict[str, Path]:
-    """Where each named product is, after building those that are missing.
+    """The path of each named product, after building the missing ones.
 
     Raises `ClusterError` for an unknown name and for a build that fails.
     """
     unknown = [name for name in names if name not in PRODUCTS]
     if unknown:
-        raise ClusterError(f"Nothing is called {', '.join(unknown)}: choose from {', '.join(PRODUCTS)}.")
+        raise ClusterError(f"There is no product {', '.join(unknown)}: choose from {', '.join(PRODUCTS)}.")
     built = run(RECIPES, {PRODUCTS[name].recipe for name in names})
     return {name: built[PRODUCTS[name].recipe] / PRODUCTS[name].path for name in names}

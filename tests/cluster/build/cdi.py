@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CDI as its maintainers release it: programs, release manifests and the definitions its operator creates."""
+"""CDI as its maintainers release it: programs, release manifests and the CRDs that its operator creates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COMPONENTS = ("operator", "controller", "importer", "cloner", "apiserver", "upl
 
 
 def _generator_arguments(version: str) -> list[str]:
-    """What both passes of CDI's manifest generator are told; its own build script says the same."""
+    """The arguments of both passes of CDI's manifest generator, as in CDI's build script."""
     images = [f"-{component}-image={cdi_image(component, version)}" for component in _COMPONENTS]
     return [
         *images,

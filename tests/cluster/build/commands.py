@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the programs that build: quietly, niced, and never longer than the build that started them."""
+"""Runs the programs of a build: quietly, at low priority, and never longer than the build itself."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _running: set[subprocess.Popen[str]] = set()
 
 
 def output(command: list[str], *, cwd: Path, env: Mapping[str, str] | None = None) -> str:
-    """What the command prints. Raises `ClusterError` with the last lines of its messages when it fails."""
+    """The output of the command. Raises `ClusterError` with its last messages when it fails."""
     if shutil.which(command[0]) is None:
-        raise ClusterError(f"{command[0]} is not on this machine: install the package that has it.")
+        raise ClusterError(f"{command[0]} is not on this machine: install the package that contains it.")
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "TERM", "nice", "-n", "10", *command],
         cwd=cwd,
@@ -44,6 +44,6 @@ def output(command: list[str], *, cwd: Path, env: Mapping[str, str] | None = Non
 
 
 def stop_all() -> None:
-    """End every command that still runs, with its children."""
+    """End all commands that still run, with their children."""
     for process in list(_running):
         os.killpg(process.pid, signal.SIGTERM)

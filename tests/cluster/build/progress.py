@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells which build steps run, at least every 15 seconds, and how long each took."""
+"""Reports the running build steps, at least every 15 seconds, and the seconds of each step."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _INTERVAL = 15.0
 
 
 class Progress:
-    """A clock over named steps that may overlap; `seconds` has the finished ones."""
+    """Measures named steps, which may overlap; `seconds` has the finished ones."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
         self._running: dict[str, float] = {}
         self._started = time.monotonic()
         self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._tell_regularly, daemon=True)
+        self._thread = threading.Thread(target=self._report_regularly, daemon=True)
         self._thread.start()
 
     def elapsed(self) -> float:
@@ -31,10 +31,10 @@ class Progress:
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
-        """Count the time of the body under this name, unless it fails."""
+        """Measure the body of the `with` statement by this name, unless it fails."""
         started = time.monotonic()
         self._running[name] = started
-        self._tell()
+        self._report()
         try:
             yield
             self.seconds[name] = round(time.monotonic() - started, 1)
@@ -42,15 +42,15 @@ class Progress:
             del self._running[name]
 
     def close(self) -> None:
-        """Stop telling."""
+        """Stop the reports."""
         self._closed.set()
         self._thread.join()
 
-    def _tell_regularly(self) -> None:
+    def _report_regularly(self) -> None:
         while not self._closed.wait(_INTERVAL):
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
+    def _report(self) -> None:
         now = time.monotonic()
         steps = ", ".join(f"{name} ({now - since:.0f} s)" for name, since in list(self._running.items()))
         print(f"[{self.elapsed():5.0f} s] building {steps}", file=sys.stderr, flush=True)

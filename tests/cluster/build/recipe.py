@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A recipe: how one directory of the build cache comes to be, and what it depends on."""
+"""Recipes: how to build a directory of the build cache, and what it depends on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Built = Mapping[str, Path]
 
 
 def builds_dir() -> Path:
-    """All builds, one directory each."""
+    """The directory of all builds."""
     return cache_dir() / "builds"
 
 
@@ -25,8 +25,8 @@ def builds_dir() -> Path:
 class Recipe:
     """`build(target, built)` fills the empty directory `target`; `built` has the directories of `needs`.
 
-    `fetch` downloads what `build` will use and runs earlier, beside other builds. A recipe that is not `compiles`
-    waits for the network most of its time, so it runs beside those that are.
+    `fetch` downloads what `build` uses; it runs earlier, in parallel with other builds. A recipe without `compiles`
+    mostly waits for the network, so it runs in parallel with those that compile.
     """
 
     name: str
@@ -43,7 +43,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def key(recipe: Recipe, recipes: Mapping[str, Recipe]) -> str:
-    """16 hex digits that change with the inputs of this recipe and of all that it needs."""
+    """16 hex digits that change with the inputs of this recipe and of its needs."""
     digest = hashlib.sha256(recipe.name.encode())
     for value in recipe.inputs:
         if isinstance(value, str):
@@ -57,12 +57,12 @@ def key(recipe: Recipe, recipes: Mapping[str, Recipe]) -> str:
 
 
 def finished_dir(recipe: Recipe, recipes: Mapping[str, Recipe]) -> Path:
-    """Where the recipe's result is; it exists only once the result is complete."""
+    """The directory of the result; it exists only when the result is complete."""
     return builds_dir() / f"{recipe.name}-{key(recipe, recipes)}"
 
 
 def make(recipe: Recipe, recipes: Mapping[str, Recipe], built: Built) -> Path:
-    """Build under another name and rename at the end, so that no interrupted build is taken for a finished one."""
+    """Build with another name and rename at the end, so that an interrupted build never counts as finished."""
     finished = finished_dir(recipe, recipes)
     partial = finished.with_name(f"{finished.name}.partial")
     if partial.exists():

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Everything the build can make, in the order in which it is made, and what of it the test cluster asks for."""
+"""All recipes in build order, and the products of them that the test cluster uses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COMPONENTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "k
 
 
 def _build_kubernetes(target: Path, _built: Built) -> None:
-    """One program with a link per component; without its version, clients take it for v0.0.0."""
+    """Build one program with a link for each component. Without its version, clients take it for v0.0.0."""
     major, minor, _patch = VERSIONS.kubernetes.split(".")
     values = {"gitVersion": f"v{VERSIONS.kubernetes}", "gitMajor": major, "gitMinor": minor}
     ldflags = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in values.items())
@@ -28,14 +28,14 @@ def _build_kubernetes(target: Path, _built: Built) -> None:
 
 
 def _build_snapshot_definitions(target: Path, _built: Built) -> None:
-    """The definitions of the snapshot API, as the snapshot-controller's release has them."""
+    """Copy the CRDs of the snapshot API from the release of the snapshot controller."""
     client = module_dir("sidecars", "github.com/kubernetes-csi/external-snapshotter/client/v8")
     for source in (client / "config/crd").glob("snapshot.storage.k8s.io_*.yaml"):
         shutil.copyfile(source, target / source.name)
 
 
 def _build_protos(target: Path, _built: Built) -> None:
-    """The two gRPC interfaces of a CSI driver."""
+    """Copy the two gRPC interfaces of a CSI driver."""
     spec = module_dir("sidecars", "github.com/container-storage-interface/spec")
     kubelet = module_dir("kubernetes", "k8s.io/kubelet")
     shutil.copyfile(spec / "csi.proto", target / "csi.proto")
@@ -60,13 +60,14 @@ _ALL = (
     programs("coredns", "coredns", "github.com/coredns/coredns"),
     programs("csi-provisioner", "csi-provisioner", "tool"),
     programs("sidecars", "sidecars", "tool"),
+    programs("versitygw", "versitygw", "tool"),
 )
 RECIPES = {recipe.name: recipe for recipe in _ALL}
 
 
 @dataclass(frozen=True)
 class Product:
-    """A file or directory that a recipe makes; `path` is relative to the recipe's directory."""
+    """A file or directory that a recipe builds; `path` is relative to the directory of the recipe."""
 
     recipe: str
     path: str = "."
@@ -85,4 +86,5 @@ PRODUCTS = {
     "snapshot-controller": Product("sidecars", "snapshot-controller"),
     "csi-resizer": Product("sidecars", "csi-resizer"),
     "csi-sanity": Product("sidecars", "csi-sanity"),
+    "versitygw": Product("versitygw", "versitygw"),
 }

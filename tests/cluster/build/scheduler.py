@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs recipes in order: one compilation at a time, downloads beside it, one builder per machine."""
+"""Runs recipes in order: one compilation at a time, downloads in parallel, one builder on a machine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.cluster.build.recipe import Recipe, builds_dir, finished_dir, make
 
 
 def in_order(recipes: Mapping[str, Recipe], names: Iterable[str]) -> list[Recipe]:
-    """The named recipes and all that they need, each after its needs, otherwise in the order of `recipes`."""
+    """The named recipes and their needs, each after its own needs, otherwise in the order of `recipes`."""
     wanted: set[str] = set()
     pending = list(names)
     while pending:
@@ -32,19 +32,19 @@ def in_order(recipes: Mapping[str, Recipe], names: Iterable[str]) -> list[Recipe
 
 @contextmanager
 def only_builder() -> Iterator[None]:
-    """Hold the machine's build lock; it ends with the process, however that ends."""
+    """Hold the build lock of the machine. The end of the process always releases it."""
     builds_dir().mkdir(parents=True, exist_ok=True)
     with (builds_dir() / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("Another build runs on this machine: waiting for its end.", file=sys.stderr, flush=True)
+            print("Another build is running on this machine: waiting for it to end.", file=sys.stderr, flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def run(recipes: Mapping[str, Recipe], names: Iterable[str]) -> dict[str, Path]:
-    """The directory of each named recipe. Builds what is missing, under the build lock."""
+    """The directory of each named recipe, after building missing ones under the build lock."""
     asked = list(names)
     finished = {name: finished_dir(recipes[name], recipes) for name in asked}
     if not all(path.exists() for path in finished.values()):
@@ -54,7 +54,7 @@ def run(recipes: Mapping[str, Recipe], names: Iterable[str]) -> dict[str, Path]:
 
 
 def _build_missing(recipes: Mapping[str, Recipe], names: list[str]) -> None:
-    """Build what is not there; a recipe whose result is there is done, whatever became of its needs."""
+    """Build missing results. A recipe with a result is finished, even if results of its needs are gone."""
     missing: list[Recipe] = []
     built = {name: finished_dir(recipe, recipes) for name, recipe in recipes.items()}
     asked = set(names)
@@ -81,7 +81,7 @@ def _build_missing(recipes: Mapping[str, Recipe], names: list[str]) -> None:
             make(recipe, recipes, built)
 
     try:
-        # The compiler waits for downloads; what only loads fills its own wait.
+        # Downloads for compilations come first: a recipe that does not compile waits for its own.
         fetch_order = sorted(missing, key=lambda recipe: not recipe.compiles)
         fetches = {recipe.name: loading.submit(fetch, recipe) for recipe in fetch_order}
         for recipe in missing:
@@ -100,7 +100,7 @@ def _build_missing(recipes: Mapping[str, Recipe], names: list[str]) -> None:
 
 
 def _record(progress: Progress) -> None:
-    """Print the table of seconds and keep it; steps that did not run keep their last time."""
+    """Print and save the seconds of each step; steps that did not run keep their last value."""
     file = builds_dir() / "times.json"
     seconds = json.loads(file.read_text()) if file.exists() else {}
     file.write_text(json.dumps(seconds | progress.seconds, indent=2) + "\n")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m tests.cluster.csi`: one driver as a process beside the kubelet, in the same mount namespace."""
+"""`python -m tests.cluster.csi`: runs a driver in the mount namespace of the kubelet."""
 
 from __future__ import annotations
 
@@ -22,55 +22,63 @@ from tests.cluster.csi.pool import check_pool
 from tests.cluster.errors import ClusterError
 
 FEATURES = frozenset(("snapshot", "clone", "expand"))
-_SOCKET_PATH_BYTES = 107  # sun_path of unix(7) without its end
+_SOCKET_PATH_BYTES = 107  # sun_path of unix(7) without the terminating null byte
 _GRACE_SECONDS = 5
 _TOOLS = ("losetup", "findmnt", "mount", "umount", "mkfs.ext4", "e2fsck", "resize2fs")
 log = logging.getLogger("csi")
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
-    """The command line, checked."""
+    """Parse and check the command line. Raises ClusterError."""
     parser = argparse.ArgumentParser(prog="python -m tests.cluster.csi", description=__doc__)
     parser.add_argument("--driver-name", required=True, help="name of the CSIDriver object")
-    parser.add_argument("--features", default="", help="snapshot, clone, expand, with commas; none by default")
+    parser.add_argument(
+        "--features", default="", help="a comma-separated list of snapshot, clone and expand (default: none)"
+    )
     parser.add_argument("--endpoint", required=True, help="unix:///path of the driver's socket")
-    parser.add_argument("--registration-dir", type=Path, help="the kubelet's plugins_registry; no kubelet without it")
+    parser.add_argument(
+        "--registration-dir", type=Path, help="the plugins_registry directory of the kubelet (default: do not register)"
+    )
     parser.add_argument("--node-id", required=True, help="name of the Node object")
-    parser.add_argument("--pool", type=Path, required=True, help="an XFS with reflink; see pool.create_pool")
+    parser.add_argument(
+        "--pool", type=Path, required=True, help="an XFS file system with reflink; see pool.create_pool"
+    )
     parser.add_argument("--faults", type=Path, help="JSON file of faults; see faults.py")
     parsed = parser.parse_args(argv)
     parsed.features = frozenset(filter(None, parsed.features.split(",")))
     if parsed.features - FEATURES:
         unknown = ", ".join(sorted(parsed.features - FEATURES))
-        raise ClusterError(f"--features has {unknown}: use {', '.join(sorted(FEATURES))}.")
+        raise ClusterError(f"--features contains {unknown}: use {', '.join(sorted(FEATURES))}.")
     if not parsed.endpoint.startswith("unix:///"):
         raise ClusterError(f"--endpoint is {parsed.endpoint!r}: use unix:///path/csi.sock.")
     parsed.socket = Path(parsed.endpoint.removeprefix("unix://"))
     parsed.registration_socket = parsed.registration_dir and parsed.registration_dir / f"{parsed.driver_name}-reg.sock"
     for path in filter(None, (parsed.socket, parsed.registration_socket)):
         if len(os.fsencode(path)) > _SOCKET_PATH_BYTES:
-            raise ClusterError(f"Socket path {path} is over {_SOCKET_PATH_BYTES} bytes: use a shorter directory.")
+            raise ClusterError(
+                f"The socket path {path} is longer than {_SOCKET_PATH_BYTES} bytes: use a shorter directory."
+            )
     return parsed
 
 
 def check_machine() -> None:
-    """Ends at once where no volume could be mounted."""
+    """Raises ClusterError when this machine cannot mount volumes."""
     if os.geteuid() != 0:
         raise ClusterError(f"The CSI driver runs as user {os.geteuid()}: mounting volumes needs root.")
     missing = [tool for tool in _TOOLS if shutil.which(tool) is None]
     if missing:
-        raise ClusterError(f"No {', '.join(missing)} on this machine: install the packages e2fsprogs and util-linux.")
+        raise ClusterError(f"This machine lacks {', '.join(missing)}: install the packages e2fsprogs and util-linux.")
 
 
 def serve(options: argparse.Namespace) -> NoReturn:
-    """Serves until SIGTERM or SIGINT, then ends the process; calls that are under way may end first."""
-    # Only now: importing the services needs the generated protocol code, which a wrong option should not wait for.
+    """Serve until SIGTERM or SIGINT, let running calls end for a moment, and end the process."""
+    # Not at the top: the services import the generated protocol code, and a wrong option must not wait for it.
     from tests.cluster.csi.controller import Controller
     from tests.cluster.csi.identity import Identity
     from tests.cluster.csi.node import Node
-    from tests.cluster.csi.protos import csi_grpc, registration_grpc
+    from tests.cluster.csi.protos import csi, registration
     from tests.cluster.csi.registration import Registration
-    from tests.cluster.csi.rpc import Interceptor
+    from tests.cluster.csi.rpc import Interceptor, handler
     from tests.cluster.csi.volumes import State
 
     faults = FaultFile(options.faults) if options.faults else None
@@ -81,17 +89,19 @@ def serve(options: argparse.Namespace) -> NoReturn:
     for mount_point in node.thaw_all():
         log.warning("%s was left frozen by a driver that was killed", mount_point)
     driver = grpc.server(ThreadPoolExecutor(max_workers=32), interceptors=[Interceptor(faults)])
-    csi_grpc.add_IdentityServicer_to_server(Identity(options.driver_name, options.features), driver)
-    csi_grpc.add_ControllerServicer_to_server(Controller(state, options.pool, options.features), driver)
-    csi_grpc.add_NodeServicer_to_server(node, driver)
+    services = {
+        "Identity": Identity(options.driver_name, options.features),
+        "Controller": Controller(state, options.pool, options.features),
+        "Node": node,
+    }
+    driver.add_generic_rpc_handlers([handler(csi, name, service) for name, service in services.items()])
     servers = [(driver, options.socket)]
     if options.registration_socket:
         kubelet = grpc.server(ThreadPoolExecutor(max_workers=1), interceptors=[Interceptor(None)])
-        registration_grpc.add_RegistrationServicer_to_server(
-            Registration(options.driver_name, str(options.socket)), kubelet
-        )
+        service = Registration(options.driver_name, str(options.socket))
+        kubelet.add_generic_rpc_handlers([handler(registration, "Registration", service)])
         servers.append((kubelet, options.registration_socket))
-    # Blocked before the servers start their threads, so that only sigwait below takes them.
+    # Blocked before the servers start their threads, so that only sigwait below receives the signals.
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     for server, path in servers:
@@ -103,11 +113,11 @@ def serve(options: argparse.Namespace) -> NoReturn:
     signal.sigwait(signals)
     for server, _path in reversed(servers):
         server.stop(grace=_GRACE_SECONDS).wait()
-    os._exit(0)  # a call that a fault delays would hold a normal exit
+    os._exit(0)  # a normal exit would wait for calls that a fault delays
 
 
 def main(argv: list[str]) -> int:
-    """Serves; returns, with exit code 1 and one sentence, only if the driver cannot start."""
+    """Run the driver. Returns only if it cannot start, with exit code 1 and a message."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         options = arguments(argv)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The CSI controller service: volumes and snapshots come, grow, and go."""
+"""The CSI controller service: creates, expands and deletes volumes and snapshots."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ import grpc
 
 from tests.cluster.csi import capabilities, devices, ext4, pool
 from tests.cluster.csi.errors import CsiError
-from tests.cluster.csi.protos import csi, csi_grpc
+from tests.cluster.csi.protos import csi
 from tests.cluster.csi.volumes import FILESYSTEM, Record, Snapshot, State, Volume, new_id
 
 _ID = re.compile(r"[0-9a-f]{16}-[0-9a-f-]{36}")
 
 
-class Controller(csi_grpc.ControllerServicer):  # type: ignore[misc]
+class Controller:
     """The volumes of one driver in a pool, with these features (of snapshot, clone, expand)."""
 
     def __init__(self, state: State, pool_directory: Path, features: Set[str]) -> None:
@@ -76,7 +76,7 @@ class Controller(csi_grpc.ControllerServicer):  # type: ignore[misc]
                 self._copy_volume(source, image)
             else:
                 image.touch()
-            # A file system that came with the source grows when the volume is staged.
+            # A file system copied from the source grows when the volume is staged.
             os.truncate(image, image_bytes)
             if mode == FILESYSTEM and not source:
                 ext4.make(image)
@@ -90,26 +90,26 @@ class Controller(csi_grpc.ControllerServicer):  # type: ignore[misc]
         if not kind:
             return None
         if {"volume": "clone", "snapshot": "snapshot"}[kind] not in self._features:
-            text = f"the driver makes no volumes from a {kind}: use a class of a driver with that feature"
+            text = f"the driver creates no volumes from a {kind}: use a class of a driver with that feature"
             raise CsiError(grpc.StatusCode.INVALID_ARGUMENT, text)
         store = self._state.volumes if kind == "volume" else self._state.snapshots
         source: Volume | Snapshot | None = store.get(source_id)
         if source is None:
             raise CsiError(grpc.StatusCode.NOT_FOUND, f"source {kind} {source_id} does not exist")
         if source.mode != mode:
-            text = f"source {kind} {source_id} is a {source.mode} volume: ask for that volumeMode, not {mode}"
+            text = f"source {kind} {source_id} is a {source.mode} volume: request that volumeMode, not {mode}"
             raise CsiError(grpc.StatusCode.INVALID_ARGUMENT, text)
         return source
 
     def _copy_volume(self, volume: Volume, target: Path) -> None:
-        """A consistent copy of the bytes of a volume that may be in use."""
+        """Copy the bytes of a volume consistently, even when it is in use."""
         with self._state.locked(volume.id):
             try:
                 image = self._state.volumes.image(volume.id)
-                with _quiet(devices.find_loop(image)):
+                with _quiesced(devices.find_loop(image)):
                     pool.clone_file(image, target)
             except FileNotFoundError:
-                raise CsiError(grpc.StatusCode.NOT_FOUND, f"volume {volume.id} was deleted meanwhile") from None
+                raise CsiError(grpc.StatusCode.NOT_FOUND, f"volume {volume.id} was deleted during the copy") from None
 
     def DeleteVolume(self, request: Any, context: Any) -> csi.DeleteVolumeResponse:
         volume_id = capabilities.required(request.volume_id, "volume_id")
@@ -182,7 +182,7 @@ class Controller(csi_grpc.ControllerServicer):  # type: ignore[misc]
         return csi.ValidateVolumeCapabilitiesResponse(confirmed=confirmed)
 
     def GetCapacity(self, request: Any, context: Any) -> csi.GetCapacityResponse:
-        """The bytes of the largest volume that fits into the pool now."""
+        """The size in bytes of the largest volume that fits into the pool now."""
         allowed = capabilities.volume_modes(request.parameters)
         mode = FILESYSTEM
         if request.volume_capabilities:
@@ -220,8 +220,8 @@ class Controller(csi_grpc.ControllerServicer):  # type: ignore[misc]
 
 
 @contextmanager
-def _quiet(device: Path | None) -> Iterator[None]:
-    """Nothing is half-written on the device inside the block: its file system is frozen, a bare device is flushed."""
+def _quiesced(device: Path | None) -> Iterator[None]:
+    """Freeze the file system of a device for the duration of the block, or flush a device without one."""
     if device is None:
         yield
         return
@@ -238,17 +238,17 @@ def _quiet(device: Path | None) -> Iterator[None]:
 
 
 def _content_source(source: csi.VolumeContentSource) -> tuple[str, str]:
-    """Kind ("", "volume" or "snapshot") and id of what a new volume is filled from."""
+    """The kind ("", "volume" or "snapshot") and the id of the source of a new volume."""
     kind = source.WhichOneof("type") or ""
     source_id = {"": "", "volume": source.volume.volume_id, "snapshot": source.snapshot.snapshot_id}[kind]
     return kind, capabilities.required(source_id, f"the id of the source {kind}") if kind else ""
 
 
 def _page(records: Sequence[Record], request: Any) -> tuple[Sequence[Record], str]:
-    """The records from the request's token on, at most its max_entries, and the token of the next page."""
+    """The records that start at the request's token, at most max_entries of them, and the token of the next page."""
     token = request.starting_token
     if token and not _ID.fullmatch(token):
-        raise CsiError(grpc.StatusCode.ABORTED, f"starting_token {token!r} is none of this driver's: start again")
+        raise CsiError(grpc.StatusCode.ABORTED, f"starting_token {token!r} is not from this driver: start again")
     rest = [record for record in records if record.id >= token]
     if not request.max_entries or len(rest) <= request.max_entries:
         return rest, ""

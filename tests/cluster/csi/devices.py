@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Loop devices and what is mounted from them, as the kernel tells it: nothing is remembered here."""
+"""Loop devices and their mounts, always read from the kernel: this module keeps no state."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _RELEASE_SECONDS = 5
 
 
 def run(*command: str) -> str:
-    """The command's output; subprocess.CalledProcessError, with the error output, when it fails."""
+    """The output of the command. Raises subprocess.CalledProcessError, with the error output."""
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 @dataclass(frozen=True)
 class LoopDevice:
-    """One attached loop device; a file is known by the device and inode numbers that it lies at."""
+    """An attached loop device; the device and inode numbers identify its file."""
 
     path: Path
     back_file: str
@@ -36,14 +36,14 @@ class LoopDevice:
     back_inode: int
 
     def is_on(self, file: Path) -> bool:
-        """True if this device shows the bytes of the file (or block device) at that path."""
+        """Whether this device is attached to the file (or block device) at that path."""
         status = file.stat()
         return (self.back_device, self.back_inode) == (status.st_dev, status.st_ino)
 
 
 @dataclass(frozen=True)
 class Mount:
-    """One line of the mount table: of a file system on a device, or of the device's own node (a block volume)."""
+    """A line of the mount table: a file system on a device, or the node of the device itself (a block volume)."""
 
     target: Path
     source: str
@@ -51,13 +51,13 @@ class Mount:
     file_system: str
 
     def is_of(self, device: Path) -> bool:
-        """True for the device's file system and for bind mounts of the device node itself."""
+        """Whether this mounts the device's file system or binds the device node itself."""
         node = self.file_system == "devtmpfs" and self.root == f"/{device.name}"
         return node or self.source.partition("[")[0] == str(device)
 
 
 def _rows(output: str, key: str) -> list[dict[str, Any]]:
-    """The table in the JSON output of a util-linux command, which prints nothing for an empty one."""
+    """The table in the JSON output of a util-linux command, which prints nothing for an empty table."""
     rows: list[dict[str, Any]] = json.loads(output)[key] if output.strip() else []
     return rows
 
@@ -77,20 +77,20 @@ def loop_devices() -> list[LoopDevice]:
 
 
 def find_loop(file: Path) -> Path | None:
-    """The loop device of a file, None if it has none."""
+    """The loop device of a file, or None."""
     return next((device.path for device in loop_devices() if device.is_on(file)), None)
 
 
 def attach(file: Path) -> Path:
-    """The loop device of a file, made if it has none. Writes bypass the page cache: a reflink sees all of them."""
+    """Attach a file to a loop device, or return its device. Writes bypass the page cache, so reflinks contain them."""
     output = run("losetup", "--find", "--show", "--nooverlap", "--direct-io=on", str(file))
     return Path(output.strip())
 
 
 def detach(device: Path) -> None:
-    """Frees a loop device; OSError EBUSY if others keep it open.
+    """Free a loop device. Raises OSError (EBUSY) if other processes keep it open.
 
-    The kernel frees it at the last close, and every `losetup` on the machine opens all devices for a moment.
+    The kernel frees it at the last close, and every `losetup` on the machine briefly opens all devices.
     """
     before = _backing_file(device)
     run("losetup", "--detach", str(device))
@@ -102,7 +102,7 @@ def detach(device: Path) -> None:
 
 
 def _backing_file(device: Path) -> str:
-    """The file as the kernel names it, "" for a free device."""
+    """The file of the device as the kernel names it, "" for a free device."""
     try:
         return Path("/sys/block", device.name, "loop/backing_file").read_text(encoding="utf-8")
     except OSError as error:
@@ -112,7 +112,7 @@ def _backing_file(device: Path) -> str:
 
 
 def device_bytes(device: Path) -> int:
-    """The size that a block device has now."""
+    """The current size of a block device in bytes."""
     descriptor = os.open(device, os.O_RDONLY)
     try:
         return os.lseek(descriptor, 0, os.SEEK_END)
@@ -127,17 +127,17 @@ def mounts() -> list[Mount]:
 
 
 def mounts_of(device: Path) -> list[Mount]:
-    """Where a device is mounted or bound."""
+    """The mounts of a device: of its file system or its node."""
     return [mount for mount in mounts() if mount.is_of(device)]
 
 
 def is_mounted(device: Path, target: Path) -> bool:
-    """True if the device is mounted or bound at that path."""
+    """Whether the device is mounted or bound at that path."""
     return target.resolve() in [mount.target for mount in mounts_of(device)]
 
 
 def unmount(target: Path) -> None:
-    """Takes away every mount at a path."""
+    """Unmount everything at a path."""
     resolved = target.resolve()
     for mount in mounts():
         if mount.target == resolved:
@@ -145,7 +145,7 @@ def unmount(target: Path) -> None:
 
 
 def flush(device: Path) -> None:
-    """Writes out what the page cache holds of a block device."""
+    """Write the cached pages of a block device to it."""
     descriptor = os.open(device, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -162,12 +162,12 @@ def _freeze_ioctl(mount_point: Path, request: int) -> None:
 
 
 def freeze(mount_point: Path) -> None:
-    """Brings a file system to a clean state on its device and holds all writes until `thaw`."""
+    """Write a clean file system to its device and block all writes until `thaw`."""
     _freeze_ioctl(mount_point, FIFREEZE)
 
 
 def thaw(mount_point: Path) -> bool:
-    """Lets a frozen file system write again; False if it was not frozen."""
+    """Allow writes to a frozen file system again. Returns False if it was not frozen."""
     try:
         _freeze_ioctl(mount_point, FITHAW)
     except OSError as error:

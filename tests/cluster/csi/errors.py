@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The error that a CSI call answers with."""
+"""The error response of a CSI call."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CsiError(Exception):
 
 
 def from_exception(error: Exception) -> CsiError:
-    """What the caller is told of an error that the service did not expect: a full pool is no internal error."""
+    """The error response for an exception: a full pool and a busy device are no internal errors."""
     if isinstance(error, CsiError):
         return error
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:

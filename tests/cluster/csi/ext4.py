@@ -18,19 +18,19 @@ _INODE_BYTES = 256
 
 
 def image_bytes(usable_bytes: int) -> int:
-    """How large the device must be so that an empty file system on it offers `usable_bytes` to its user."""
+    """The size of a device on which an empty file system has `usable_bytes` for its user."""
     tables = usable_bytes * _INODE_BYTES // _BYTES_PER_INODE
     group_metadata = usable_bytes // 1024
-    # The kernel keeps 2 % or 4096 clusters, whichever is less, for delayed allocation.
+    # The kernel reserves 2 % or 4096 clusters, whichever is less, for delayed allocation.
     kernel_reserve = min(usable_bytes // 50, 4096 * BLOCK_BYTES)
     size = usable_bytes + tables + group_metadata + kernel_reserve + (_JOURNAL_MIB + 4) * MIB
     return -(-size // BLOCK_BYTES) * BLOCK_BYTES
 
 
 def make(image: Path) -> None:
-    """Formats an image file.
+    """Format an image file.
 
-    4 KiB blocks always: with the 1 KiB that mkfs takes for small volumes a device of 4 KiB sectors cannot mount it.
+    Always with blocks of 4 KiB: for small volumes mkfs uses 1 KiB, which a device with 4 KiB sectors cannot mount.
     """
     run(
         *("mkfs.ext4", "-q", "-F", "-m", "0", "-O", "^resize_inode", "-b", str(BLOCK_BYTES)),
@@ -40,7 +40,7 @@ def make(image: Path) -> None:
 
 
 def file_system_bytes(device: Path) -> int:
-    """The size that the superblock of an ext4 states."""
+    """The size in bytes in the superblock of an ext4 file system."""
     with device.open("rb") as stream:
         stream.seek(1024)
         superblock = stream.read(1024)
@@ -49,7 +49,7 @@ def file_system_bytes(device: Path) -> int:
 
 
 def grow_unmounted(device: Path) -> None:
-    """Makes the file system as large as its device."""
+    """Grow the file system to the size of its device."""
     try:
         run("e2fsck", "-f", "-p", str(device))
     except subprocess.CalledProcessError as error:
@@ -59,7 +59,7 @@ def grow_unmounted(device: Path) -> None:
 
 
 def grow_mounted(device: Path) -> bool:
-    """The same while mounted; False where the kernel does not let this process do it (CAP_SYS_RESOURCE)."""
+    """Grow a mounted file system. Returns False if this process lacks the capability (CAP_SYS_RESOURCE)."""
     try:
         run("resize2fs", str(device))
     except subprocess.CalledProcessError as error:

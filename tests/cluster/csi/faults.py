@@ -1,22 +1,22 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults on demand: a JSON file says which CSI calls fail or are slow, and is read again at every call.
+"""Faults on demand: a JSON file, read again at every call, says which CSI calls fail or are slow.
 
-The file maps a call to its fault, every key of which is optional:
+The file maps a call to its fault. Every key of a fault is optional:
 
     {
       "CreateVolume": {"code": "INTERNAL", "message": "the array is on fire", "match": "pvc-1a2b", "count": 2},
       "CreateSnapshot": {"delay_seconds": 5}
     }
 
-code           a gRPC status code, in capitals; without it the call is only delayed
-message        what the caller is told
-delay_seconds  waited before the failure or the work
+code           gRPC status code in capitals; without it the call is only delayed
+message        message of the error
+delay_seconds  seconds to wait before the call fails or runs
 match          regular expression, searched in the request as one line of text (names, ids, parameters)
-count          how many calls are hit before the fault ends; writing the file again starts a new count
+count          number of calls that the fault affects; writing the file again restarts the count
 
-An empty object, or no file, means no faults.
+Without a file, or with an empty object, no call has a fault.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CALLS = frozenset(
 
 @dataclass(frozen=True)
 class Fault:
-    """What one call does wrong; see the module's text."""
+    """The fault of a call; the docstring of the module describes the keys."""
 
     code: str = ""
     message: str = "injected fault"
@@ -60,7 +60,7 @@ class Fault:
 
 
 def parse(faults: Mapping[str, Any]) -> dict[str, Fault]:
-    """The faults of a file's content; ClusterError names the first thing that is wrong."""
+    """The faults in the content of a file. Raises ClusterError for the first error in it."""
     known = {field.name for field in fields(Fault)}
     parsed = {}
     for call, fault in faults.items():
@@ -79,17 +79,21 @@ def _check(call: str, fault: Fault) -> None:
     if fault.code and (fault.code not in grpc.StatusCode.__members__ or fault.code == "OK"):
         raise ClusterError(f"Fault for {call} has code {fault.code!r}: use a gRPC status code such as INTERNAL.")
     if not isinstance(fault.delay_seconds, int | float) or fault.delay_seconds < 0:
-        raise ClusterError(f"Fault for {call} has delay_seconds {fault.delay_seconds!r}: use seconds from 0 up.")
+        raise ClusterError(
+            f"Fault for {call} has delay_seconds {fault.delay_seconds!r}: use a number of seconds, at least 0."
+        )
     if fault.count is not None and (not isinstance(fault.count, int) or fault.count < 1):
-        raise ClusterError(f"Fault for {call} has count {fault.count!r}: use a whole number from 1 up.")
+        raise ClusterError(f"Fault for {call} has count {fault.count!r}: use a whole number, at least 1.")
     try:
         re.compile(fault.match)
     except (re.error, TypeError) as error:
-        raise ClusterError(f"Fault for {call} has match {fault.match!r}, no regular expression: {error}.") from None
+        raise ClusterError(
+            f"Fault for {call} has match {fault.match!r}, which is no regular expression: {error}."
+        ) from None
 
 
 class FaultFile:
-    """The driver's side: which fault, if any, this call has."""
+    """The driver's view of the file: which fault, if any, a call has."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -98,7 +102,7 @@ class FaultFile:
         self._hits: Counter[str] = Counter()
 
     def read(self) -> tuple[int, dict[str, Fault]]:
-        """When the file was written, in nanoseconds, and its faults; ClusterError if it cannot be understood."""
+        """The modification time of the file in nanoseconds, and its faults. Raises ClusterError for an invalid file."""
         try:
             with self._file.open(encoding="utf-8") as stream:
                 written = os.fstat(stream.fileno()).st_mtime_ns
@@ -106,13 +110,15 @@ class FaultFile:
         except FileNotFoundError:
             return 0, {}
         except json.JSONDecodeError as error:
-            raise ClusterError(f"The fault file {self._file} is no JSON ({error}): correct or delete it.") from None
+            raise ClusterError(
+                f"The fault file {self._file} is not valid JSON ({error}): correct or delete it."
+            ) from None
         if not isinstance(content, dict):
-            raise ClusterError(f"The fault file {self._file} holds no object: write {{}} or delete it.")
+            raise ClusterError(f"The fault file {self._file} contains no object: write {{}} or delete it.")
         return written, parse(content)
 
     def take(self, call: str, request: str) -> Fault | None:
-        """The fault of this call, and one less of its count."""
+        """The fault of this call, if any; counts the call."""
         with self._lock:
             written, faults = self.read()
             fault = faults.get(call)
@@ -126,12 +132,12 @@ class FaultFile:
 
 
 def faults_file(profile: str) -> Path:
-    """The file that the drivers of a cluster are given as --faults."""
+    """The file that the drivers of a cluster get as --faults."""
     return state_dir(profile) / "csi-faults.json"
 
 
 def set_faults(profile: str, faults: Mapping[str, Any]) -> None:
-    """Puts these faults, and no others, in force in a running cluster."""
+    """Replace all faults of a running cluster by these."""
     parse(faults)
     file = faults_file(profile)
     partial = file.with_suffix(".partial")
@@ -140,5 +146,5 @@ def set_faults(profile: str, faults: Mapping[str, Any]) -> None:
 
 
 def clear_faults(profile: str) -> None:
-    """Ends all faults in a running cluster."""
+    """End all faults of a running cluster."""
     faults_file(profile).unlink(missing_ok=True)

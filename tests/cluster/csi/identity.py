@@ -1,18 +1,18 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The CSI identity service: who the driver is and what it offers."""
+"""The CSI identity service: the name and the features of the driver."""
 
 from __future__ import annotations
 
 from collections.abc import Set
 from typing import Any
 
-from tests.cluster.csi.protos import csi, csi_grpc
+from tests.cluster.csi.protos import csi
 
 
-class Identity(csi_grpc.IdentityServicer):  # type: ignore[misc]
-    """A driver of that name with these features (of snapshot, clone, expand)."""
+class Identity:
+    """A driver with this name and these features (of snapshot, clone, expand)."""
 
     def __init__(self, driver_name: str, features: Set[str]) -> None:
         self._driver_name = driver_name

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The CSI node service: volumes become file systems and devices in the mount namespace of this process."""
+"""The CSI node service: makes volumes available as file systems and devices in the mount namespace of this process."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import grpc
 
 from tests.cluster.csi import capabilities, devices, ext4
 from tests.cluster.csi.errors import CsiError
-from tests.cluster.csi.protos import csi, csi_grpc
+from tests.cluster.csi.protos import csi
 from tests.cluster.csi.volumes import BLOCK, FILESYSTEM, State, Volume
 
 
-class Node(csi_grpc.NodeServicer):  # type: ignore[misc]
+class Node:
     """Mounts the volumes of one driver."""
 
     def __init__(self, state: State, node_id: str, features: Set[str]) -> None:
@@ -72,7 +72,7 @@ class Node(csi_grpc.NodeServicer):  # type: ignore[misc]
             if request.volume_capability.access_mode.mode == csi.VolumeCapability.AccessMode.SINGLE_NODE_SINGLE_WRITER:
                 others = {mount.target for mount in devices.mounts_of(device)} - {staging.resolve(), target.resolve()}
                 if others:
-                    text = f"volume {volume_id} has a single writer and is at {', '.join(map(str, others))}"
+                    text = f"volume {volume_id} has a single writer and is mounted at {', '.join(map(str, others))}"
                     raise CsiError(grpc.StatusCode.FAILED_PRECONDITION, text)
             if not devices.is_mounted(device, target):
                 source = device if volume.mode == BLOCK else staging
@@ -119,12 +119,12 @@ class Node(csi_grpc.NodeServicer):  # type: ignore[misc]
             volume = self._volume(volume_id)
             device = self._device_at(volume, path)
             if volume.mode == FILESYSTEM and not ext4.grow_mounted(device):
-                text = f"growing a mounted ext4 needs CAP_SYS_RESOURCE: volume {volume_id} grows when next staged"
+                text = f"growing a mounted ext4 needs CAP_SYS_RESOURCE: volume {volume_id} grows when it is staged next"
                 raise CsiError(grpc.StatusCode.FAILED_PRECONDITION, text)
         return csi.NodeExpandVolumeResponse(capacity_bytes=volume.size_bytes)
 
     def thaw_all(self) -> list[Path]:
-        """Lets every volume write that a killed driver left frozen; the mount points where that was needed."""
+        """Thaw the volumes that a killed driver left frozen, and return their mount points."""
         images = [self._state.volumes.image(volume.id) for volume in self._state.volumes.all()]
         attached = [device.path for device in devices.loop_devices() if any(map(device.is_on, images))]
         first_mounts = [
@@ -133,7 +133,7 @@ class Node(csi_grpc.NodeServicer):  # type: ignore[misc]
         return [target for targets in first_mounts for target in targets if devices.thaw(target)]
 
     def _volume(self, volume_id: str, request: Any = None) -> Volume:
-        """The volume, after a look whether the request (to stage or publish) asks for what it is."""
+        """The volume, after a check that a request to stage or publish matches it."""
         if request is not None and not request.HasField("volume_capability"):
             raise CsiError(grpc.StatusCode.INVALID_ARGUMENT, "volume_capability is missing from the request")
         volume = self._state.volumes.get(volume_id)
@@ -153,12 +153,12 @@ class Node(csi_grpc.NodeServicer):  # type: ignore[misc]
         """The device of a volume that is staged or published at a path."""
         device = devices.find_loop(self._state.volumes.image(volume.id))
         if device is None or not devices.is_mounted(device, path):
-            raise CsiError(grpc.StatusCode.NOT_FOUND, f"volume {volume.id} is not at {path}")
+            raise CsiError(grpc.StatusCode.NOT_FOUND, f"volume {volume.id} is not mounted at {path}")
         return device
 
 
 def _bind(source: Path, target: Path, readonly: bool) -> None:
-    """Shows a directory or a device node at another path, which is made if it is not there."""
+    """Bind a directory or a device node to another path, which is created if missing."""
     if source.is_dir():
         target.mkdir(parents=True, exist_ok=True)
     else:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The storage pool: an XFS with reflink in a sparse file, mounted at a directory that all drivers share."""
+"""The storage pool: an XFS file system with reflink in a sparse file, mounted at a directory that the drivers share."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RELEASE_SECONDS = 10
 
 
 def create_pool(image: Path, mount_point: Path, size_bytes: int) -> None:
-    """Mounts the pool, and makes its file first if there is none. Again: no change."""
+    """Mount the pool, and create its file if missing. A mounted pool stays unchanged. Raises ClusterError."""
     mount_point.mkdir(parents=True, exist_ok=True)
     try:
         if not image.exists():
@@ -35,18 +35,20 @@ def create_pool(image: Path, mount_point: Path, size_bytes: int) -> None:
         if not os.path.ismount(mount_point):
             devices.run("mount", "-o", "loop", str(image), str(mount_point))
     except FileNotFoundError as error:
-        raise ClusterError(f"No {error.filename} on this machine: install the package that has it.") from None
+        raise ClusterError(f"{error.filename} is not on this machine: install the package that contains it.") from None
     except subprocess.CalledProcessError as error:
         text = error.stderr.strip().replace("\n", " ")
-        raise ClusterError(f"No pool {image} at {mount_point}: {text} (needs root, loop devices and XFS).") from None
+        raise ClusterError(
+            f"The pool {image} cannot be mounted at {mount_point}: {text} (requires root, loop devices and XFS)."
+        ) from None
 
 
-def remove_pool(image: Path, mount_point: Path) -> None:
-    """Unmounts every volume and the pool, frees every loop device on them and deletes the pool's file.
+def remove_pool(image: Path, mount_point: Path, seconds: float = _RELEASE_SECONDS) -> None:
+    """Unmount all volumes and the pool, free their loop devices and delete the file of the pool.
 
-    The pods and the drivers have ended by then, or do so within seconds. ClusterError names what is still held.
+    Pods and drivers must have ended, or end within `seconds`. Raises ClusterError that names what is still in use.
     """
-    deadline = time.monotonic() + _RELEASE_SECONDS
+    deadline = time.monotonic() + seconds
     while os.path.ismount(mount_point):
         try:
             for device in _attached(mount_point):
@@ -65,13 +67,13 @@ def remove_pool(image: Path, mount_point: Path) -> None:
 def _release(device: Path) -> None:
     for mount in reversed(devices.mounts_of(device)):
         if mount.file_system == "ext4":
-            devices.thaw(mount.target)  # a frozen one would stay behind, unmounted and unreachable
+            devices.thaw(mount.target)  # a frozen file system would remain, unmounted and unreachable
         devices.unmount(mount.target)
     devices.detach(device)
 
 
 def _attached(mount_point: Path) -> list[Path]:
-    """The loop devices of a mounted pool, those on top first: the kubelet puts its own on every block volume."""
+    """The loop devices on a mounted pool, the topmost first: the kubelet adds a loop device to each block volume."""
     pool_device = mount_point.stat().st_dev
     attached = devices.loop_devices()
     volumes = [device for device in attached if device.back_device == pool_device]
@@ -80,16 +82,16 @@ def _attached(mount_point: Path) -> list[Path]:
 
 
 def check_pool(pool: Path) -> None:
-    """Ends the start of a driver whose pool cannot hold snapshots."""
+    """Raises ClusterError when the pool cannot hold snapshots."""
     if not pool.is_dir():
-        raise ClusterError(f"The pool {pool} is no directory: mount an XFS with reflink there.")
+        raise ClusterError(f"The pool {pool} is not a directory: mount an XFS file system with reflink there.")
     source, target = (pool / f".reflink-{os.getpid()}-{end}" for end in ("source", "target"))
     try:
         source.write_bytes(b"reflink")
         clone_file(source, target)
     except OSError as error:
         raise ClusterError(
-            f"The pool {pool} cannot clone files ({error.strerror}): mount an XFS with reflink."
+            f"The pool {pool} cannot clone files ({error.strerror}): mount an XFS file system with reflink."
         ) from None
     finally:
         source.unlink(missing_ok=True)
@@ -97,9 +99,9 @@ def check_pool(pool: Path) -> None:
 
 
 def clone_file(source: Path, target: Path) -> None:
-    """A copy of the file that shares its blocks; the target appears only when it is complete.
+    """Copy a file by sharing its blocks; the target appears only when it is complete.
 
-    OSError: ENOENT without the source, ENOSPC in a full pool.
+    Raises OSError: ENOENT without the source, ENOSPC in a full pool.
     """
     partial = target.with_suffix(".partial")
     with source.open("rb") as reader, partial.open("wb") as writer:
@@ -113,12 +115,12 @@ def clone_file(source: Path, target: Path) -> None:
 
 
 def free_bytes(pool: Path) -> int:
-    """What can still be written to the pool."""
+    """The free space of the pool in bytes."""
     return shutil.disk_usage(pool).free
 
 
 def require_free(pool: Path, needed_bytes: int) -> None:
-    """OSError ENOSPC if the pool has less than that left."""
+    """Raises OSError (ENOSPC) if the pool has less free space."""
     free = free_bytes(pool)
     if needed_bytes > free:
-        raise OSError(errno.ENOSPC, f"{needed_bytes} bytes asked for, {free} bytes free in {pool}")
+        raise OSError(errno.ENOSPC, f"{needed_bytes} bytes requested, {free} bytes free in {pool}")

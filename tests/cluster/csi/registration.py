@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How the kubelet learns of the driver: a socket in its plugin directory that it calls by itself."""
+"""The registration of the driver: the kubelet calls a socket in its plugin directory."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import logging
 import os
 from typing import Any
 
-from tests.cluster.csi.protos import registration, registration_grpc
+from tests.cluster.csi.protos import registration
 
 log = logging.getLogger(__name__)
 
 
-class Registration(registration_grpc.RegistrationServicer):  # type: ignore[misc]
-    """Answers the kubelet's plugin watcher."""
+class Registration:
+    """Answers the plugin watcher of the kubelet."""
 
     def __init__(self, driver_name: str, socket: str) -> None:
         self._driver_name = driver_name
@@ -27,7 +27,7 @@ class Registration(registration_grpc.RegistrationServicer):  # type: ignore[misc
         )
 
     def NotifyRegistrationStatus(self, request: Any, context: Any) -> registration.RegistrationStatusResponse:
-        """Ends the process on a refusal: the kubelet asks again when the socket is made anew."""
+        """End the process when the kubelet refuses the driver: it calls again when the socket is created again."""
         if not request.plugin_registered:
             log.error("the kubelet refuses %s: %s", self._driver_name, request.error)
             os._exit(1)

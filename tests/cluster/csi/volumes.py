@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the driver knows of its volumes and snapshots: one JSON file beside every image, read again at each start."""
+"""The records of volumes and snapshots: a JSON file beside each image, read at each start of the driver."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILESYSTEM = "Filesystem"
 
 @dataclass(frozen=True)
 class Volume:
-    """A volume; `size_bytes` is what its user can fill, the image of a Filesystem volume is larger."""
+    """A volume; `size_bytes` is usable space, so the image of a Filesystem volume is larger."""
 
     id: str
     name: str
@@ -33,7 +33,7 @@ class Volume:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A snapshot; mode and size are those of the volume at that time, `created` is in nanoseconds since 1970."""
+    """A snapshot, with the mode and size of its volume at that time; `created` is in nanoseconds since 1970."""
 
     id: str
     name: str
@@ -52,7 +52,7 @@ def new_id() -> str:
 
 
 class Store(Generic[Record]):
-    """All records of one kind in one directory. A record exists from the moment its JSON file does."""
+    """All records of one kind in a directory. A record exists when its JSON file exists."""
 
     def __init__(self, directory: Path, kind: type[Record]) -> None:
         self.directory = directory
@@ -66,23 +66,23 @@ class Store(Generic[Record]):
                 file.unlink()
 
     def image(self, record_id: str) -> Path:
-        """Where the bytes are."""
+        """The image with the bytes of a record."""
         return self.directory / f"{record_id}.img"
 
     def get(self, record_id: str) -> Record | None:
-        """The record of that id."""
+        """The record with that id."""
         return self._records.get(record_id)
 
     def named(self, name: str) -> Record | None:
-        """The record that a caller made under that name."""
+        """The record that a caller created with that name."""
         return next((record for record in self.all() if record.name == name), None)
 
     def all(self) -> list[Record]:
-        """Every record, the oldest first."""
+        """All records, the oldest first."""
         return sorted(self._records.copy().values(), key=lambda record: record.id)
 
     def put(self, record: Record) -> None:
-        """Adds or replaces a record; its image is complete by then."""
+        """Add or replace a record, whose image must be complete."""
         file = self.directory / f"{record.id}.json"
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
@@ -90,14 +90,14 @@ class Store(Generic[Record]):
         self._records[record.id] = record
 
     def delete(self, record_id: str) -> None:
-        """Forgets a record and deletes its bytes."""
+        """Delete a record and its image."""
         (self.directory / f"{record_id}.json").unlink()
         self.image(record_id).unlink()
         del self._records[record_id]
 
 
 class State:
-    """The volumes and snapshots of one driver, and the locks that keep two calls from one object."""
+    """The volumes and snapshots of a driver, and the locks that keep concurrent calls off the same object."""
 
     def __init__(self, directory: Path) -> None:
         self.volumes = Store(directory / "volumes", Volume)
@@ -106,6 +106,6 @@ class State:
 
     @contextmanager
     def locked(self, key: str) -> Iterator[None]:
-        """One call at a time for a volume id, a snapshot id or the name of one that is being made."""
+        """Allow one call at a time for a volume id, a snapshot id or the name of one that is being created."""
         with self._locks.setdefault(key, threading.Lock()):
             yield

@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tests.cluster.runtime.profile import Profile
 
 _LIFETIME = datetime.timedelta(days=30)
-# Who talks to the API server: common name and group.
+# The clients of the API server: common name and group.
 _CLIENTS = {
     "admin": ("kubevirt-cdi-admin", "system:masters"),
     "kube-controller-manager": ("system:kube-controller-manager", ""),
@@ -50,7 +50,7 @@ class Authority:
         self._write("ca", self._key, certificate)
 
     def issue(self, name: str, common_name: str, group: str = "", addresses: Sequence[str] = ()) -> None:
-        """A certificate for clients and, with `addresses` (IP addresses and DNS names), for servers."""
+        """Issue a client certificate; with `addresses` (IP addresses and DNS names), also a server certificate."""
         key = ec.generate_private_key(ec.SECP256R1())
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if addresses else [])]
         builder = (
@@ -83,7 +83,7 @@ class Authority:
 
 
 def make_certificates(profile: Profile) -> None:
-    """Everything that the components, the fixtures and the users of this cluster need."""
+    """Write the certificates, keys and kubeconfigs of the cluster's components, fixtures and users."""
     authority = Authority(profile.certificates)
     for name, (common_name, group) in _CLIENTS.items():
         authority.issue(name, common_name, group)
@@ -107,7 +107,7 @@ def kubeconfig_path(profile: Profile, client: str) -> Path:
 
 
 def write_kubeconfig(profile: Profile, client: str, path: Path) -> None:
-    """A self-contained kubeconfig for one of the clients."""
+    """Write a self-contained kubeconfig for one of the clients."""
 
     def data(name: str) -> str:
         return base64.b64encode((profile.certificates / name).read_bytes()).decode()

@@ -34,7 +34,7 @@ def etcd(profile: Profile, binary: Path) -> Component:
 
 
 def api_server(profile: Profile, kubernetes: Path) -> Component:
-    """With the aggregation layer, which CDI's upload API needs, and two static tokens for tests of refusals."""
+    """The API server, with the aggregation layer that CDI's upload API needs and two static tokens for tests."""
     pki = profile.certificates
     tokens = pki / "tokens.csv"
     tokens.touch(mode=0o600)
@@ -70,7 +70,7 @@ def api_server(profile: Profile, kubernetes: Path) -> Component:
         "profiling": "false",
     }
     if profile.name == "api":
-        # No controller makes the service accounts that this plugin waits for.
+        # No controller creates the service accounts that this plugin waits for.
         options["disable-admission-plugins"] = "ServiceAccount"
     return Component("kube-apiserver", [str(kubernetes / "kube-apiserver"), *_flags(options)])
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from tests.cluster.errors import ClusterError
 
 DISK_BYTES = 64 << 20
-_RANDOM_BYTES = 8 << 20  # What no compression takes away: enough for slow and broken transfers.
+_RANDOM_BYTES = 8 << 20  # Incompressible: enough for slow and broken transfers.
 
 
 def make_images(directory: Path) -> None:
-    """Write disk.raw (an ext4 with files), disk.qcow2, disk.{raw,qcow2}.{gz,xz,zst}, disk.tar, and NAME.sha256 for each."""
+    """Write disk.raw (ext4 with files), disk.qcow2, both with .gz, .xz and .zst, disk.tar, and NAME.sha256 for each."""
     directory.mkdir(parents=True, exist_ok=True)
     raw = directory / "disk.raw"
     with tempfile.TemporaryDirectory() as content:
@@ -50,5 +50,5 @@ def _run(*command: str) -> None:
     ended = subprocess.run(command, check=False, capture_output=True, text=True)
     if ended.returncode:
         raise ClusterError(
-            f"`{command[0]}` cannot make {command[-1]} ({ended.stderr.strip()}): free some disk and try again."
+            f"`{command[0]}` cannot create {command[-1]} ({ended.stderr.strip()}): free some disk space and try again."
         )

@@ -20,9 +20,9 @@ from tests.cluster.runtime.component import Component
 
 REGISTRY_PORT = 5000
 CONTAINER_DISK = ("container-disk", "1")
-# The same disk in other formats, some of which CDI does not read from a registry; the tag names the format.
+# The same disk in other formats; the tag names the format. CDI cannot read all of them from a registry.
 OTHER_FORMATS = ("raw", "raw.gz", "raw.xz", "qcow2.gz", "qcow2.xz")
-_QEMU = 107  # The user and group that own a containerDisk's image.
+_QEMU = 107  # The user and group that own the image of a containerDisk.
 _START_SECONDS = 20
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _MANIFEST, _CONFIG, _LAYER = (
@@ -46,7 +46,10 @@ def registry_components(state: Path, address: str) -> list[Component]:
 
 
 def push_container_disks(registry: str, images: Path) -> None:
-    """Push CONTAINER_DISK (qcow2) and, by tags of their own, OTHER_FORMATS to `registry` (HOST:PORT), which may still be starting."""
+    """Push CONTAINER_DISK (qcow2) and OTHER_FORMATS, each with its own tag, to `registry` (HOST:PORT).
+
+    The registry may still be starting.
+    """
     name, tag = CONTAINER_DISK
     _push(registry, images / "disk.qcow2", name, tag)
     for other in OTHER_FORMATS:
@@ -54,7 +57,7 @@ def push_container_disks(registry: str, images: Path) -> None:
 
 
 def push_known_image(registry: str, state: Path, name: str, tag: str, manifest: bytes) -> None:
-    """Push an image that containerd has: its blobs become hard links in the registry's storage, so nothing is copied."""
+    """Push an image that containerd has. Its blobs become hard links in the registry's storage: no data is copied."""
     storage = state / "registry/docker/registry/v2"
     content = json.loads(manifest)
     for blob in (content["config"], *content["layers"]):
@@ -74,7 +77,7 @@ def _put_manifest(registry: str, name: str, tag: str, manifest: bytes) -> None:
 
 
 def _push(registry: str, disk: Path, name: str, tag: str) -> None:
-    """Push an image with `disk` in /disk/."""
+    """Push an image that has `disk` in the directory /disk."""
     base = f"http://{registry}/v2/{name}"
     _wait_for(registry)
     layer = _layer(disk)
@@ -119,7 +122,7 @@ def _descriptor(media_type: str, blob: bytes) -> dict[str, object]:
 
 
 def _send(method: str, url: str, body: bytes, media_type: str) -> str:
-    """The Location of the answer, empty when it has none."""
+    """Send a request and return the Location header of the response, empty without one."""
     request = urllib.request.Request(url, data=body, method=method, headers={"Content-Type": media_type})
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:

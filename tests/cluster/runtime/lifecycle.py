@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Starts and ends the namespaces of a cluster; leaves nothing of it on the machine."""
+"""Starts and ends the namespaces of a cluster, and cleans up the machine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def is_up(profile: Profile) -> bool:
 
 
 def start(profile: Profile, stages: Sequence[Stage]) -> None:
-    """Start the supervisor in its namespaces and lay the cable to it."""
+    """Start the supervisor in its namespaces and connect them to the machine's network."""
     (profile.state / "logs").mkdir(exist_ok=True)
     image, mount_point = pool(profile)
     plan = {
@@ -91,7 +91,7 @@ def start(profile: Profile, stages: Sequence[Stage]) -> None:
 
 
 def stop(profile: Profile) -> None:
-    """End everything that runs, and take away what it left on the machine; files in the state directory stay."""
+    """End all processes of the cluster and remove what they left on the machine, except the state directory."""
     pid = _init_pid(profile)
     if pid is not None:
         os.kill(pid, signal.SIGTERM)
@@ -100,7 +100,7 @@ def stop(profile: Profile) -> None:
         if _init_pid(profile) is not None:
             os.kill(pid, signal.SIGKILL)
     if Path("/sys/class/net", profile.interface).exists():
-        # It goes with its namespace, which the kernel may still be taking down.
+        # The interface goes with its namespace, which the kernel may still be removing.
         subprocess.run(["ip", "link", "delete", profile.interface], check=False, stderr=subprocess.DEVNULL)
     wait_until(lambda: not _loop_devices(profile), 10, f"Loop devices still hold files below {profile.state}", profile)
     for controller in _cgroup_hierarchies():
@@ -108,7 +108,7 @@ def stop(profile: Profile) -> None:
 
 
 def remove_state(profile: Profile, keep: Sequence[str] = ()) -> None:
-    """Delete the state directory, all but the named entries."""
+    """Delete the state directory, or all its entries except those in `keep`."""
     if not profile.state.exists():
         return
     for entry in profile.state.iterdir():
@@ -120,7 +120,7 @@ def remove_state(profile: Profile, keep: Sequence[str] = ()) -> None:
 
 
 def wait_until(check: Callable[[], bool], seconds: float, sentence: str, profile: Profile) -> None:
-    """Raises ClusterError when `check` is still false after so many seconds."""
+    """Raises ClusterError with `sentence` when `check` is still false after `seconds`."""
     deadline = time.monotonic() + seconds
     while not check():
         if time.monotonic() > deadline:
@@ -129,7 +129,7 @@ def wait_until(check: Callable[[], bool], seconds: float, sentence: str, profile
 
 
 def ip(*arguments: str) -> None:
-    """Run `ip`; ClusterError with its message."""
+    """Run `ip`. Raises ClusterError with its message."""
     ended = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
     if ended.returncode:
         raise ClusterError(f"`ip {' '.join(arguments)}` failed: {ended.stderr.strip()}; run `down` and try again.")

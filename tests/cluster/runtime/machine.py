@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the machine must have: refused early, or installed from its own package sources."""
+"""What the machine needs: checked first, or installed from its own package sources."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.cluster.paths import cache_dir
 from tests.cluster.runtime.profile import Profile
 
 _FREE_BYTES = {"full": 15 << 30, "api": 3 << 30}
-# A program and the Debian package that has it.
+# Programs and the Debian packages that contain them.
 _PROGRAMS = {
     "/usr/bin/containerd": "containerd",
     "/usr/bin/docker-registry": "docker-registry",
@@ -32,6 +32,7 @@ _PROGRAMS = {
     "/usr/sbin/mkfs.xfs": "xfsprogs",
     "/usr/sbin/nginx": "nginx-full",
     "/usr/sbin/runc": "runc",
+    "/usr/bin/curl": "curl",
     "/usr/bin/git": "git",
     "/usr/bin/openssl": "openssl",
     "/usr/bin/qemu-img": "qemu-utils",
@@ -39,7 +40,7 @@ _PROGRAMS = {
     "/usr/bin/zstd": "zstd",
     "/usr/bin/socat": "socat",
 }
-# Make the files of all kinds that the tests of uploads need.
+# Programs that create the files for the tests of uploads.
 _FILE_TOOLS = {
     "/usr/bin/7z": "p7zip-full",
     "/usr/bin/bzip2": "bzip2",
@@ -61,51 +62,51 @@ _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def check_machine(profile: Profile) -> None:
-    """Raises ClusterError, with what to do, where a cluster of this profile cannot run."""
+    """Raises ClusterError with a remedy when a cluster of this profile cannot run here."""
     if os.geteuid() != 0:
         raise ClusterError(
-            f"The test cluster makes namespaces and mounts, which user {os.geteuid()} may not: run this as root."
+            f"The test cluster creates namespaces and mounts, which user {os.geteuid()} cannot: run this as root."
         )
     if sys.platform != "linux" or shutil.which("apt-get") is None:
-        raise ClusterError(
-            "The test cluster takes its programs from Debian packages, and there is no apt-get here: use Debian 12."
-        )
+        raise ClusterError("The test cluster installs Debian packages, and this machine has no apt-get: use Debian 12.")
     if profile.name == "full" and not Path("/sys/fs/cgroup").is_dir():
         raise ClusterError(
-            "There are no cgroups at /sys/fs/cgroup, which the kubelet needs: mount them, or use --profile api."
+            "The kubelet needs cgroups at /sys/fs/cgroup, and there are none: mount them, or use --profile api."
         )
     for directory in (cache_dir(), profile.state):
         directory.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(directory).free
         if free < _FREE_BYTES[profile.name]:
             raise ClusterError(
-                f"{directory} has {free >> 30} GiB free and {_FREE_BYTES[profile.name] >> 30} GiB are needed: "
-                "free some, or set XDG_CACHE_HOME and XDG_STATE_HOME to a larger disk."
+                f"{directory} has {free >> 30} GiB of free space and needs {_FREE_BYTES[profile.name] >> 30} GiB: "
+                "free some space, or set XDG_CACHE_HOME and XDG_STATE_HOME to a larger disk."
             )
 
 
 def check_address(profile: Profile) -> None:
-    """The cluster's addresses must be nobody else's. Raises ClusterError."""
+    """Raises ClusterError when the machine already uses the cluster's address."""
     with socket.socket() as probe:
         try:
             probe.bind((profile.host_address, 0))
         except OSError:
             return
-    raise ClusterError(f"The address {profile.host_address} is taken on this machine: take it off its interface first.")
+    raise ClusterError(
+        f"This machine already has the address {profile.host_address}: remove it from its interface first."
+    )
 
 
 def install_packages() -> None:
-    """Install what the cluster lacks; no service of the machine is started by it."""
+    """Install the programs that the cluster needs, without starting a service of the machine."""
     _install(_PROGRAMS)
 
 
 def install_file_tools() -> None:
-    """Tests of images need no cluster, and what makes the images."""
+    """Install the programs that create images for tests; these tests need no cluster."""
     _install(_FILE_TOOLS)
 
 
 def install_browser() -> None:
-    """Only tests of a page need one."""
+    """Install a browser, for the tests of a page."""
     _install(_BROWSER)
 
 
@@ -126,13 +127,13 @@ def _install(programs: dict[str, str]) -> None:
             if ended.returncode:
                 last = (ended.stderr or ended.stdout).strip().splitlines()[-1:]
                 raise ClusterError(
-                    f"`{' '.join(command[:2])}` failed ({' '.join(last)}): mend the machine's apt sources and try again."
+                    f"`{' '.join(command[:2])}` failed ({' '.join(last)}): fix the machine's apt sources and try again."
                 )
 
 
 @contextmanager
 def _no_services() -> Iterator[None]:
-    """Debian starts a service when its package is installed, unless this file says no."""
+    """Debian starts a service when its package is installed, unless this file denies it."""
     if _POLICY.exists():
         yield
         return

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What makes the machine a node: containerd, kubelet, kube-proxy and CoreDNS, all on their own directories."""
+"""The components of the node, each with its own directories: containerd, kubelet, kube-proxy and CoreDNS."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def kubelet_directory(profile: Profile) -> Path:
 
 
 def containerd(profile: Profile, registries: Iterable[str]) -> Component:
-    """The `registries` (HOST:PORT) are reached without TLS."""
+    """containerd, which pulls from `registries` (HOST:PORT) without TLS."""
     networks = profile.state / "cni"
     networks.mkdir(exist_ok=True)
     # ptp routes every packet through the node, so services work without the kernel's bridge filter.
@@ -84,7 +84,7 @@ def kubelet(profile: Profile, kubernetes: Path) -> Component:
         "resolvConf": "",
         "tlsCertFile": str(pki / "kubelet-server.crt"),
         "tlsPrivateKeyFile": str(pki / "kubelet-server.key"),
-        # An importer restarts once to get its scratch space: without this CDI waits for 10 s each time.
+        # An importer restarts once for its scratch space. Without this setting, each restart takes 10 s.
         "featureGates": {"KubeletCrashLoopBackOffMax": True},
         "crashLoopBackOff": {"maxContainerRestartPeriod": "1s"},
         "registerWithTaints": [],
@@ -109,7 +109,7 @@ def kube_proxy(profile: Profile, kubernetes: Path) -> Component:
         "clusterCIDR": POD_RANGE,
         "hostnameOverride": NODE_NAME,
         "clientConnection": {"kubeconfig": str(kubeconfig_path(profile, "kube-proxy"))},
-        # The kernel's limits belong to the whole machine.
+        # The kernel's limits apply to the whole machine: leave them unchanged.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }
     path = profile.state / "kube-proxy.json"

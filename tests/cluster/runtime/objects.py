@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Objects in a cluster that the test bed itself has to write or wait for, by the kubernetes client."""
+"""Objects that the test cluster creates or waits for, with the kubernetes client."""
 
 from __future__ import annotations
 
@@ -36,10 +36,14 @@ def apply(cluster: dynamic.DynamicClient, objects: Iterable[dict[str, Any]]) -> 
 
 
 def wait_established(cluster: dynamic.DynamicClient, names: Iterable[str]) -> None:
-    """Until the API server serves these CustomResourceDefinitions."""
+    """Wait until the API server serves these CustomResourceDefinitions."""
     kind = cluster.resources.get(api_version="apiextensions.k8s.io/v1", kind="CustomResourceDefinition")
     for name in names:
-        _wait(lambda: _condition(kind.get(name=name).to_dict(), "Established"), 20, f"CRD {name} is not served")
+
+        def established(name: str = name) -> bool:
+            return _condition(kind.get(name=name).to_dict(), "Established")
+
+        _wait(established, 20, f"CRD {name} is not served")
 
 
 def wait_for_node(kubeconfig: Path, name: str, seconds: float) -> None:
@@ -53,7 +57,7 @@ def wait_for_node(kubeconfig: Path, name: str, seconds: float) -> None:
 
 
 def wait_for_server(kubeconfig: Path, seconds: float) -> None:
-    """Until the API server answers with its default objects in place."""
+    """Wait until the API server answers and has its default objects."""
 
     def ready() -> bool:
         core = client.CoreV1Api(config.new_client_from_config(str(kubeconfig)))
@@ -75,7 +79,7 @@ def _wait(check: Any, seconds: float, sentence: str) -> None:
             if check():
                 return
         except (ApiException, DynamicApiError, HTTPError, OSError):
-            pass  # Not there yet: only the deadline makes it an error.
+            pass  # Not ready yet: only the deadline makes this an error.
         if time.monotonic() > deadline:
             raise ClusterError(f"{sentence} after {seconds:.0f} s: run `status` and `logs NAME` to see why.")
         time.sleep(0.1)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The two kinds of test cluster, and where each one lives."""
+"""The two kinds of test cluster, with their addresses and directories."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ API_PORT = 6443
 
 @dataclass(frozen=True)
 class Profile:
-    """`full` has a node that runs pods; `api` has etcd, an API server and CRDs. Both can be up side by side."""
+    """`full` has a node that runs pods; `api` has etcd, an API server and CRDs. Both can run at the same time."""
 
     name: str
     number: int
@@ -33,22 +33,22 @@ class Profile:
 
     @property
     def address(self) -> str:
-        """The node's, at the inner end of the cable."""
+        """The node's address: the inner end of the veth pair."""
         return f"10.203.{self.number}.2"
 
     @property
     def service_range(self) -> str:
-        """Of each cluster its own: the machine has one route to it."""
+        """Different for each cluster: the machine has a route to it."""
         return f"10.204.{self.number}.0/24"
 
     @property
     def api_service_address(self) -> str:
-        """The first address of the range, as the API server takes it."""
+        """The first address of the range, which the API server uses."""
         return f"10.204.{self.number}.1"
 
     @property
     def interface(self) -> str:
-        """The outer end of the cable."""
+        """The outer end of the veth pair."""
         return f"kubevirt-cdi{self.number}"
 
     @property
@@ -69,7 +69,7 @@ class Profile:
 
 
 def first_number() -> int:
-    """Clusters of several checkouts stand side by side when each has numbers, and so addresses, of its own."""
+    """The number in the addresses of this checkout's clusters, so that several checkouts can have clusters."""
     given = os.environ.get("KUBEVIRT_CDI_TEST_NUMBER", "1")
     if not given.isdecimal() or not 1 <= int(given) <= 254:
         raise SystemExit(f"error: KUBEVIRT_CDI_TEST_NUMBER is {given!r}: give a number from 1 to 254.")
@@ -80,7 +80,7 @@ PROFILES = {"full": Profile("full", first_number()), "api": Profile("api", first
 
 
 def profile_named(name: str) -> Profile:
-    """Raises ClusterError for another name."""
+    """Raises ClusterError for an unknown name."""
     if name not in PROFILES:
         raise ClusterError(f"There is no profile {name!r}: use one of {', '.join(PROFILES)}.")
     return PROFILES[name]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The drivers with their sidecars, and the objects that make storage classes of them."""
+"""The storage drivers with their sidecars, and the objects that define storage classes for them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tests.cluster.runtime.component import Component
 from tests.cluster.runtime.node import NODE_NAME, kubelet_directory
 from tests.cluster.runtime.profile import Profile
 
-POOL_BYTES = 60 << 30  # A sparse file: it takes the space that volumes have written.
+POOL_BYTES = 60 << 30  # A sparse file: it takes up only what volumes have written.
 THIN = "thin.csi.kubevirt-cdi.test"
 PLAIN = "plain.csi.kubevirt-cdi.test"
 _DRIVERS = {THIN: "snapshot,clone,expand", PLAIN: ""}
-# By default 5 requests a second: events of failures then come a minute late when there are many.
+# The default of 5 requests a second delays the events of many failures by a minute.
 _SWIFT = ("--kube-api-qps=50", "--kube-api-burst=100")
 _SIDECARS = {THIN: ("csi-provisioner", "csi-snapshotter", "csi-resizer"), PLAIN: ("csi-provisioner",)}
 
@@ -44,7 +44,7 @@ def drivers(profile: Profile) -> list[Component]:
 
 
 def sidecars(profile: Profile, binaries: Mapping[str, Path]) -> list[Component]:
-    """What calls the drivers; each ends, and is started again, when its driver goes away."""
+    """The sidecars that call the drivers. Each one exits when its driver ends, and is restarted."""
     components = []
     for driver, names in _SIDECARS.items():
         for name in names:
@@ -56,7 +56,7 @@ def sidecars(profile: Profile, binaries: Mapping[str, Path]) -> list[Component]:
             if name != "csi-resizer":
                 options.append("--extra-create-metadata")
             components.append(Component(f"{name}-{driver.partition('.')[0]}", [str(binaries[name]), *options]))
-    # It works only after so long a search for the definitions of group snapshots, which are not installed.
+    # It first waits this long for the CRDs of group snapshots, which are not installed.
     controller = [
         str(binaries["snapshot-controller"]),
         f"--kubeconfig={profile.kubeconfig}",

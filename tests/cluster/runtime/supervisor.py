@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The first process inside a cluster's own namespaces: it starts the components in order and starts again what ends.
+"""The first process inside a cluster's namespaces: starts the components in order and restarts those that end.
 
-Run as `python -m tests.cluster.runtime.supervisor STATE_DIRECTORY` by `lifecycle.start`, never by hand.
+`lifecycle.start` runs it as `python -m tests.cluster.runtime.supervisor STATE_DIRECTORY`; do not run it manually.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _STEADY_SECONDS = 30.0
 
 @dataclass
 class Running:
-    """A component's process, 0 while there is none, and when it may be started (again)."""
+    """A component's process (`pid` 0 while it does not run), and when it may be started or restarted."""
 
     name: str
     command: list[str]
@@ -58,18 +58,18 @@ class Supervisor:
             )
         for stage in self._plan["stages"]:
             self._running += [Running(**component) for component in stage["components"]]
-            while not self._stopping and not (self._tend() and self._ready(stage["ready"])):
+            while not self._stopping and not (self._restart_ended() and self._ready(stage["ready"])):
                 time.sleep(_LOOK_SECONDS)
         while not self._stopping:
-            self._tend()
+            self._restart_ended()
             time.sleep(_LOOK_SECONDS)
         self._end()
 
     def _stop(self, _signal: int, _frame: object) -> None:
         self._stopping = True
 
-    def _tend(self) -> bool:
-        """Bury what has ended, start what is due, tell about it. True when everything runs."""
+    def _restart_ended(self) -> bool:
+        """Start what is due, after reaping what has ended, and write the status. True when everything runs."""
         changed = False
         while True:
             try:
@@ -91,7 +91,7 @@ class Supervisor:
                 self._start(component)
                 changed = True
         if changed:
-            self._tell()
+            self._write_status()
         return all(component.pid for component in self._running)
 
     def _start(self, component: Running) -> None:
@@ -107,7 +107,7 @@ class Supervisor:
         component.started = time.time()
         component.restarts += 1
 
-    def _tell(self) -> None:
+    def _write_status(self) -> None:
         rows = {
             component.name: {"pid": component.pid, "started": component.started, "restarts": component.restarts}
             for component in self._running
@@ -128,7 +128,7 @@ class Supervisor:
             return False
 
     def _end(self) -> None:
-        """Kill everything else in this process namespace, then give the storage back."""
+        """Kill all other processes in this namespace, then release the storage."""
         os.kill(-1, signal.SIGKILL)
         while True:
             try:
@@ -140,7 +140,7 @@ class Supervisor:
 
 
 def _isolate() -> None:
-    """Private directories for what programs keep in fixed places; mounts of pods are shared inside the cluster only."""
+    """Give programs with fixed paths private directories; share mounts of pods inside the cluster only."""
     _run("mount", "--make-rshared", "/")
     for directory in ("/run", "/var/log"):
         _run("mount", "-t", "tmpfs", "kubevirt-cdi-test", directory)

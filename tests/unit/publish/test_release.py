@@ -132,7 +132,7 @@ def test_what_is_no_version_is_refused(origin: Path, version: str) -> None:
 
 def test_a_changed_tree_and_another_branch_are_refused(checkout: Path) -> None:
     (checkout / "README.md").write_text("changed")
-    assert "not committed" in release(checkout, "1.0.0", "--tag").stderr
+    assert "uncommitted" in release(checkout, "1.0.0", "--tag").stderr
     git(checkout, "checkout", "--quiet", "README.md")
     git(checkout, "checkout", "--quiet", "-b", "topic")
     assert "This is branch 'topic'" in release(checkout, "1.0.0", "--tag").stderr

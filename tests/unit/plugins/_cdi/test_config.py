@@ -71,8 +71,8 @@ def test_a_profile_of_another_type_takes_the_custom_one_away() -> None:
             "filesystem_overhead.storage_class.fast is '0.0001'",
         ),
         ({"filesystem_overhead": {"storage_class": {"fast": 1.5}}}, "filesystem_overhead.storage_class.fast is 1.5"),
-        ({"import_proxy": {"http_proxy": "proxy:3128"}}, "import_proxy.http_proxy is no URL"),
-        ({"import_proxy": {"https_proxy": "http://[::1"}}, "import_proxy.https_proxy is no URL"),
+        ({"import_proxy": {"http_proxy": "proxy:3128"}}, "import_proxy.http_proxy is not a URL"),
+        ({"import_proxy": {"https_proxy": "http://[::1"}}, "import_proxy.https_proxy is not a URL"),
         ({"upload_proxy_url_override": "ftp://x"}, "upload_proxy_url_override is 'ftp://x'"),
         ({"upload_proxy_url_override": "https://a b"}, "upload_proxy_url_override is 'https://a b'"),
         ({"insecure_registries": ["docker://r"]}, "insecure_registries has 'docker://r'"),
@@ -81,7 +81,7 @@ def test_a_profile_of_another_type_takes_the_custom_one_away() -> None:
         ({"data_volume_ttl_seconds": -2}, "data_volume_ttl_seconds is -2"),
         ({"pod_resource_requirements": {"limits": {"gpu": 1}}}, "limits has gpu, which CDI ignores"),
         ({"pod_resource_requirements": {"requests": {"cpu": "much"}}}, "requests.cpu: 'much' is not a Kubernetes"),
-        ({"tls_security_profile": {"type": "Custom"}}, "give its ciphers"),
+        ({"tls_security_profile": {"type": "Custom"}}, "set ciphers and min_tls_version"),
         ({"tls_security_profile": {"type": "Old", "custom": {"ciphers": []}}}, "custom and type Old"),
     ],
 )
@@ -118,9 +118,9 @@ def test_a_request_above_its_limit_would_stop_all_workers() -> None:
     rules.refuse_impossible_resources({"podResourceRequirements": {"requests": {"cpu": "750m"}}})
     both = {"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}}
     rules.refuse_impossible_resources({"podResourceRequirements": both})
-    with pytest.raises(CdiError, match=r"requests.memory is 1Gi and the limit 600M.*give limits.memory"):
+    with pytest.raises(CdiError, match=r"requests.memory is 1Gi, but the limit is 600M.*set limits.memory"):
         rules.refuse_impossible_resources({"podResourceRequirements": {"requests": {"memory": "1Gi"}}})
-    with pytest.raises(CdiError, match="requests.cpu is 100m and the limit 50m"):
+    with pytest.raises(CdiError, match="requests.cpu is 100m, but the limit is 50m"):
         rules.refuse_impossible_resources({"podResourceRequirements": {"limits": {"cpu": "50m"}}})
 
 

@@ -73,7 +73,7 @@ def test_objects_come_in_the_order_of_their_creation_without_a_status() -> None:
     ],
 )
 def test_another_manifest_is_refused(documents: list[Any]) -> None:
-    with pytest.raises(CdiError, match=r"give the cdi-operator.yaml of a release"):
+    with pytest.raises(CdiError, match=r"use the cdi-operator.yaml of a release"):
         rules.manifest_objects(copy.deepcopy(documents), "m")
 
 
@@ -126,7 +126,7 @@ def test_a_release_is_found_with_and_without_its_letter(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["latest", "v1.65", "", "../v1.65.0"])
 def test_what_is_no_release_is_refused(version: str) -> None:
-    with pytest.raises(CdiError, match="give one release"):
+    with pytest.raises(CdiError, match="set it to a release"):
         rules.release_url(version)
 
 
@@ -161,7 +161,7 @@ def test_a_manifest_that_cannot_be_had_is_told(tmp_path: Path) -> None:
     with pytest.raises(CdiError, match="cannot be downloaded .Connection refused"):
         rules.read_manifest("http://127.0.0.1:9/cdi-operator.yaml", None)
     (tmp_path / "broken").write_text("a: [")
-    with pytest.raises(CdiError, match="is no YAML"):
+    with pytest.raises(CdiError, match="is not YAML"):
         rules.read_manifest(str(tmp_path / "broken"), None)
 
 
@@ -183,7 +183,7 @@ def test_a_manifest_that_cannot_be_had_is_told(tmp_path: Path) -> None:
         ),
         (
             HTTPError("https://host/x", 403, "Forbidden", Message(), None),
-            "(the server answers HTTP 403 Forbidden); give a URL that needs no login",
+            "(the server answers HTTP 403 Forbidden); set manifest to a URL that requires no login",
         ),
         (HTTPError("https://host/x", 502, "", Message(), None), "(the server answers HTTP 502); offline"),
         (http.client.IncompleteRead(b"half"), "(IncompleteRead(4 bytes read)); offline"),
@@ -205,9 +205,9 @@ def test_a_manifest_that_cannot_be_downloaded_says_why_and_the_way(
     ("content", "told"),
     [
         (None, "does not exist on the host that runs the task"),
-        (b"<html><body>Not found: {</body>", "is no YAML|holds an object of kind"),
-        (b"\xff\xfe\x00\xd8", "is no YAML"),
-        (b"date: 2026-99-99", "is no YAML"),
+        (b"<html><body>Not found: {</body>", "is not YAML|has an object of kind"),
+        (b"\xff\xfe\x00\xd8", "is not YAML"),
+        (b"date: 2026-99-99", "is not YAML"),
     ],
 )
 def test_a_file_that_is_no_manifest_is_named(tmp_path: Path, content: bytes | None, told: str) -> None:

@@ -51,10 +51,10 @@ def test_a_duration_is_written_as_the_operator_would_write_it_back(given: str, w
         ({"image_registry": "https://r"}, "image_registry is 'https://r'"),
         ({"infra": {"deployment_replicas": 0}}, "infra.deployment_replicas is 0"),
         ({"cert_config": {"ca": {"duration": "2d"}}}, "cert_config.ca.duration is '2d'"),
-        ({"cert_config": {"ca": {"duration": "1h", "renew_before": "1h"}}}, "less than its duration"),
+        ({"cert_config": {"ca": {"duration": "1h", "renew_before": "1h"}}}, "less than the duration"),
         (
             {"customize_components": {"patches": [{"resource_type": "Service", "resource_name": "x", "patch": "{"}]}},
-            "patch of Service x in customize_components is no JSON",
+            "patch of Service x in customize_components is not JSON",
         ),
     ],
 )

@@ -39,7 +39,7 @@ def _refusal(owner: Owner, asked: dict[str, Any]) -> str:
 )
 def test_hyperconverged_has_a_field_for_it(asked: dict[str, Any], field: str) -> None:
     message = _refusal(HYPERCONVERGED, asked)
-    assert f"set there {field} for" in message and "jsonpatch" not in message
+    assert f"set on it {field} for" in message and "jsonpatch" not in message
     assert message.startswith("CDI cdi belongs to HyperConverged kubevirt-hyperconverged/kubevirt-hyperconverged,")
 
 

@@ -124,7 +124,7 @@ def _deployments(replicas: int = 1, **images: str) -> list[dict[str, Any]]:
 def test_components_are_ready_with_the_images_that_the_operator_was_told() -> None:
     assert rules.judge_components(_deployments(), ENVIRONMENT, {}).state == REACHED
     stale = rules.judge_components(_deployments(cdi_deployment="old/controller:1"), ENVIRONMENT, {})
-    assert stale.reason == "Deployment cdi-deployment: its image is still old/controller:1 and not r/controller:1"
+    assert stale.reason == "Deployment cdi-deployment: its image is old/controller:1, not r/controller:1 yet"
     missing = rules.judge_components(_deployments()[:-1], ENVIRONMENT, {})
     assert missing.state == WAITING and "cdi-uploadproxy" in missing.reason
 
@@ -133,9 +133,9 @@ def test_components_are_ready_in_the_number_that_was_asked_for() -> None:
     asked = {"spec": {"infra": {"apiServerReplicas": 2, "deploymentReplicas": 2, "uploadProxyReplicas": 2}}}
     assert rules.judge_components(_deployments(replicas=2), ENVIRONMENT, asked).state == REACHED
     fewer = rules.judge_components(_deployments(), ENVIRONMENT, asked)
-    assert fewer.reason == "Deployment cdi-apiserver: its number is still 1 and not 2"
+    assert fewer.reason == "Deployment cdi-apiserver: it has 1 replicas, not 2 yet"
     more = rules.judge_components(_deployments(replicas=2), ENVIRONMENT, {})
-    assert more.reason == "Deployment cdi-apiserver: its number is still 2 and not 1"
+    assert more.reason == "Deployment cdi-apiserver: it has 2 replicas, not 1 yet"
 
 
 def test_what_a_patch_may_have_changed_is_not_judged() -> None:

@@ -17,7 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.facts import (
     snapshot_source,
     target,
 )
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.planner import StorageClass
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.model import StorageClass
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.record import source_reference
 
 SOURCE_REF = {"sourceRef": {"kind": "DataSource", "name": "fedora", "namespace": "images"}}

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import planner
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.planner import Facts, Source, StorageClass, Target
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone import model
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.model import Facts, Source, StorageClass, Target
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.remedy import plan
 from hypothesis import given
 from hypothesis import strategies as some
@@ -34,7 +34,7 @@ def _facts(source: Source | None = DISK, target_class: StorageClass | None = FAS
 
 def test_a_snapshot_when_the_class_can_take_one() -> None:
     made = plan(_facts())
-    assert made == ("snapshot", "The storage profile of fast says snapshot.", None, False, None, (), None)
+    assert made == ("snapshot", "The storage profile of fast has the strategy snapshot.", None, False, None, (), None)
 
 
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
@@ -46,7 +46,7 @@ def test_a_profile_that_says_nothing_means_a_snapshot() -> None:
     made = plan(_facts(DISK, FAST._replace(strategy=None)))
     assert (made.method, made.reason) == (
         "snapshot",
-        "The storage profile of fast says nothing, and CDI takes snapshot.",
+        "The storage profile of fast has no strategy, so CDI uses snapshot.",
     )
 
 
@@ -55,14 +55,14 @@ def test_a_copy_of_a_snapshot_tells_where_it_is_restored_to_when_that_may_fail(m
     first = FAST._replace(name="block-only", claim_property_sets=((("ReadWriteOnce",), "Block"),))
     made = plan(_facts(IMAGE._replace(volume_mode=mode, storage_class=first), OTHER, volume_mode=mode))
     assert made.method == "copy"
-    told = "restores the snapshot to class block-only, the first of its driver by name, whose storage profile has no Filesystem volumes"
+    told = "restores the snapshot to class block-only, the first class of the driver by name, whose storage profile has no Filesystem volumes"
     assert (told in made.reason) is doubted
 
 
 def test_a_snapshot_that_cannot_be_cloned_has_to_be_taken_anew() -> None:
     made = plan(_facts(IMAGE._replace(problem="snapshot has no restore size")))
     assert (made.method, made.error) == (None, "snapshot has no restore size")
-    assert made.remedy and made.remedy.startswith("delete the VolumeSnapshot and take it anew")
+    assert made.remedy and made.remedy.startswith("delete the VolumeSnapshot and create it again")
 
 
 def test_nothing_is_predicted_of_a_snapshot_whose_driver_is_not_known_yet() -> None:
@@ -73,7 +73,7 @@ def test_nothing_is_predicted_of_a_snapshot_whose_driver_is_not_known_yet() -> N
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
 def test_the_override_wins_over_the_profile(strategy) -> None:
     made = plan(_facts(DISK, FAST._replace(strategy="copy"), override=strategy))
-    assert (made.method, made.reason) == (strategy, f"The CDI object's cloneStrategyOverride asks for {strategy}.")
+    assert (made.method, made.reason) == (strategy, f"The CDI object's cloneStrategyOverride requests {strategy}.")
 
 
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
@@ -83,40 +83,40 @@ def test_the_annotation_wins_over_all_and_is_not_checked(strategy) -> None:
     assert (made.method, made.forced, made.error) == (strategy, True, None)
     # Seen on the real cluster: CDI goes on to try to expand the claim.
     larger = plan(_facts(DISK, slow, override="copy", forced=strategy, size=2 * GIB))
-    assert (larger.method, larger.error) == (strategy, None if strategy == "copy" else planner.NO_EXPANSION)
+    assert (larger.method, larger.error) == (strategy, None if strategy == "copy" else model.NO_EXPANSION)
 
 
 @pytest.mark.parametrize(
     ("facts", "message", "remedy"),
     [
-        (_facts(DISK, FAST._replace(csi=False)), planner.NO_POPULATOR, None),
+        (_facts(DISK, FAST._replace(csi=False)), model.NO_POPULATOR, None),
         (
             _facts(populator=False),
-            planner.NO_POPULATOR,
-            "leave out the annotation cdi.kubevirt.io/storage.usePopulator",
+            model.NO_POPULATOR,
+            "omit the annotation cdi.kubevirt.io/storage.usePopulator",
         ),
         (
             _facts(DISK, FAST._replace(snapshot_class=None), snapshot_classes=()),
-            planner.NO_SNAPSHOT_CLASS,
-            "make a VolumeSnapshotClass for driver a.csi, if that can take snapshots",
+            model.NO_SNAPSHOT_CLASS,
+            "create a VolumeSnapshotClass for driver a.csi, if it supports snapshots",
         ),
-        (_facts(DISK, OTHER._replace(strategy="snapshot")), planner.NO_SNAPSHOT_CLASS, "clone to class fast"),
-        (_facts(DISK, OTHER._replace(strategy="csi-clone")), planner.INCOMPATIBLE_PROVISIONERS, "clone to class fast"),
-        (_facts(size=2 * GIB, volume_mode="Filesystem"), planner.INCOMPATIBLE_MODES, "ask for volume_mode=Block"),
+        (_facts(DISK, OTHER._replace(strategy="snapshot")), model.NO_SNAPSHOT_CLASS, "clone to class fast"),
+        (_facts(DISK, OTHER._replace(strategy="csi-clone")), model.INCOMPATIBLE_PROVISIONERS, "clone to class fast"),
+        (_facts(size=2 * GIB, volume_mode="Filesystem"), model.INCOMPATIBLE_MODES, "set volume_mode=Block"),
         (
             _facts(DISK, FAST._replace(expansion=False), size=2 * GIB),
-            planner.NO_EXPANSION,
+            model.NO_EXPANSION,
             "set allowVolumeExpansion on class fast",
         ),
-        (_facts(IMAGE, OTHER), planner.NO_PROVISIONER_MATCH, "clone to class fast"),
+        (_facts(IMAGE, OTHER), model.NO_PROVISIONER_MATCH, "clone to class fast"),
         (
             _facts(IMAGE, size=2 * GIB, volume_mode="Filesystem"),
-            planner.INCOMPATIBLE_MODES,
-            "ask for volume_mode=Block",
+            model.INCOMPATIBLE_MODES,
+            "set volume_mode=Block",
         ),
         (
             _facts(IMAGE, FAST._replace(expansion=False), size=2 * GIB),
-            planner.NO_EXPANSION,
+            model.NO_EXPANSION,
             "set allowVolumeExpansion on class fast",
         ),
     ],
@@ -134,12 +134,12 @@ def test_a_copy_that_was_chosen_is_no_fallback_and_has_a_remedy() -> None:
     assert (chosen.method, chosen.fallback_reason) == ("copy", None)
     assert chosen.remedy == "set clone_strategy of the storage profile fast to snapshot"
     overridden = plan(_facts(override="copy"))
-    assert overridden.remedy == "take cloneStrategyOverride copy out of the CDI object"
+    assert overridden.remedy == "remove cloneStrategyOverride copy from the CDI object"
 
 
 def test_a_remedy_may_take_two_changes() -> None:
     made = plan(_facts(DISK, OTHER._replace(strategy="csi-clone"), volume_mode="Filesystem", size=2 * GIB))
-    assert made.remedy == "ask for volume_mode=Block and clone to class fast"
+    assert made.remedy == "set volume_mode=Block and clone to class fast"
 
 
 @pytest.mark.parametrize(
@@ -163,11 +163,11 @@ def test_a_remedy_may_take_two_changes() -> None:
             "no compatible volumesnapshotclass",
         ),
         # What CDI tries, and the driver refuses for ever.
-        (_facts(DISK._replace(driver="b.csi"), forced="csi-clone"), planner.INCOMPATIBLE_PROVISIONERS),
-        (_facts(DISK._replace(driver="b.csi"), forced="snapshot"), planner.INCOMPATIBLE_PROVISIONERS),
-        (_facts(IMAGE._replace(driver="b.csi"), forced="snapshot"), planner.INCOMPATIBLE_PROVISIONERS),
-        (_facts(DISK, forced="csi-clone", volume_mode="Filesystem"), planner.INCOMPATIBLE_MODES),
-        (_facts(DISK, forced="snapshot", volume_mode="Filesystem"), planner.INCOMPATIBLE_MODES),
+        (_facts(DISK._replace(driver="b.csi"), forced="csi-clone"), model.INCOMPATIBLE_PROVISIONERS),
+        (_facts(DISK._replace(driver="b.csi"), forced="snapshot"), model.INCOMPATIBLE_PROVISIONERS),
+        (_facts(IMAGE._replace(driver="b.csi"), forced="snapshot"), model.INCOMPATIBLE_PROVISIONERS),
+        (_facts(DISK, forced="csi-clone", volume_mode="Filesystem"), model.INCOMPATIBLE_MODES),
+        (_facts(DISK, forced="snapshot", volume_mode="Filesystem"), model.INCOMPATIBLE_MODES),
         (_facts(content_type="archive"), "ContentType Archive cannot have block volumeMode"),
         (
             _facts(DISK._replace(content_type="archive"), content_type="archive", volume_mode=None),
@@ -202,8 +202,8 @@ def test_a_smaller_target_is_told_the_size_that_it_needs() -> None:
 def test_a_copy_to_a_file_system_needs_room_for_it() -> None:
     """CDI tests that after it has chosen, and tells nobody but its log."""
     made = plan(_facts(volume_mode="Filesystem", by_storage=False))
-    assert (made.method, made.fallback_reason) == ("copy", planner.INCOMPATIBLE_MODES)
-    assert made.error == "966Mi, which a claim of 1Gi has beside its file system, is smaller than the source's 1Gi"
+    assert (made.method, made.fallback_reason) == ("copy", model.INCOMPATIBLE_MODES)
+    assert made.error == "966Mi, which a claim of 1Gi has without the overhead of its file system, is smaller than the source's 1Gi"
 
 
 def test_a_permissive_clone_may_be_smaller() -> None:
@@ -222,7 +222,7 @@ def test_a_consumer_and_a_pod_are_waited_for() -> None:
     assert made.method == "snapshot"
     assert made.waits_for == (
         "pod images/vm using PersistentVolumeClaim golden",
-        "a pod that uses the claim, as class fast binds for the first consumer",
+        "a pod that uses the claim, as class fast uses WaitForFirstConsumer",
     )
     assert plan(_facts(DISK, FAST._replace(waits_for_consumer=True), immediate=True)).waits_for == ()
 
@@ -233,7 +233,7 @@ def test_without_a_size_a_disk_of_files_needs_no_expansion() -> None:
     # What CDI does not know as a disk it takes at its capacity, and adds the file system's overhead; or it has measured the disk.
     for larger in (FILES._replace(measured=False), FILES._replace(image_size=2 * GIB)):
         made = plan(_facts(larger, fixed, size=None, volume_mode="Filesystem"))
-        assert (made.method, made.fallback_reason) == ("copy", planner.NO_EXPANSION)
+        assert (made.method, made.fallback_reason) == ("copy", model.NO_EXPANSION)
 
 
 @pytest.mark.parametrize(("version", "method"), [((1, 61, 1), "snapshot"), ((1, 62, 0), "copy"), ((), "copy")])

@@ -136,9 +136,9 @@ def test_a_method_that_nobody_chose_or_recorded_is_not_made_up() -> None:
 
 def test_a_copy_without_a_reason_is_explained_by_the_settings() -> None:
     facts = clone_facts(CLONE, _claim(cloneType="copy"))
-    assert "cloneStrategyOverride asks for copy" in explain(facts, "copy", "snapshot", "thin")
-    assert "storage profile of thin says copy" in explain(facts, None, "copy", "thin")
-    assert "says snapshot now" in explain(facts, None, "snapshot", "thin")
+    assert "cloneStrategyOverride requests copy" in explain(facts, "copy", "snapshot", "thin")
+    assert "storage profile of thin has the strategy copy" in explain(facts, None, "copy", "thin")
+    assert "now has the strategy snapshot" in explain(facts, None, "snapshot", "thin")
 
 
 @pytest.mark.parametrize(

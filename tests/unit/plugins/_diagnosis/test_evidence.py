@@ -263,8 +263,8 @@ def test_a_thousand_volumes_are_diagnosed_in_no_time(said: str) -> None:
     claims = [bed.item(uid.format(1), uid.format(0), "DataVolume") for uid in uids]
     claims += [bed.item(uid.format(2), uid.format(1)) for uid in uids]
     events = [bed.event(uid.format(2), "ProvisioningFailed", said) for uid in uids]
-    started = time.monotonic()
+    started = time.process_time()
     around = Evidence(events, (), claims)
     for uid in uids:
         assert bed.cause({"metadata": {"uid": uid.format(0)}, "status": {"phase": "Pending"}}, around)
-    assert time.monotonic() - started < 2
+    assert time.process_time() - started < 2

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the report says of CDI and of each volume."""
+"""The report of CDI and of each volume."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.report_facts import TEMPLATE, cloned, facts, found, ill
 FALLBACK = "No compatible volumesnapshotclass found"
 
 
-def test_the_table_tells_of_each_volume_in_a_line() -> None:
+def test_the_table_has_a_line_for_each_volume() -> None:
     lines = view.lines(build(facts(found("golden"), cloned("a-clone", "snapshot", ready_after=75))))
     head, first, second = lines[-3:]
     assert head.split() == ["VOLUME", "SOURCE", "PHASE", "CLONED", "BY", "SIZE", "PREALLOCATED", "SCRATCH", "TIME"]
@@ -53,7 +53,7 @@ def test_the_table_tells_of_each_volume_in_a_line() -> None:
     assert first.index("Succeeded") == second.index("Succeeded") == head.index("PHASE")
 
 
-def test_a_copy_tells_why_and_what_would_make_it_faster() -> None:
+def test_a_copy_shows_its_reason_and_its_remedy() -> None:
     clone = {
         "name": "vm-1",
         "namespace": "images",
@@ -68,7 +68,7 @@ def test_a_copy_tells_why_and_what_would_make_it_faster() -> None:
     assert "Create a VolumeSnapshotClass for driver x." in view.page(report, TEMPLATE)
 
 
-def test_a_clone_that_is_not_made_yet_says_that_its_method_is_predicted() -> None:
+def test_a_planned_clone_shows_a_predicted_method() -> None:
     plan = {
         "name": "vm-1",
         "namespace": "images",
@@ -84,7 +84,7 @@ def test_a_clone_that_is_not_made_yet_says_that_its_method_is_predicted() -> Non
     assert "predicted" in view.page(report, TEMPLATE)
 
 
-def test_a_clone_that_waits_says_for_what() -> None:
+def test_a_waiting_clone_shows_what_it_waits_for() -> None:
     waits = {
         "name": "vm-1",
         "namespace": "images",
@@ -97,7 +97,7 @@ def test_a_clone_that_waits_says_for_what() -> None:
     assert view.lines(report)[-1] == "    clone: CDI waits for pod p."
 
 
-def test_measured_allocation_is_told() -> None:
+def test_the_table_shows_the_measured_allocation() -> None:
     measured = {"allocated_bytes": 64 << 20, "size_bytes": 128 << 20, "not_measured": None}
     report = build(facts(found("a", allocation=measured)))
     assert "yes (50 % allocated)" in view.lines(report)[-1]
@@ -107,12 +107,12 @@ def test_measured_allocation_is_told() -> None:
 
 def test_scratch_claims_without_a_volume_are_named() -> None:
     report = build(facts(scratch_without_volume=["images/prime-1-scratch"]))
-    said = "Scratch claim images/prime-1-scratch belongs to no volume any more; delete it."
-    assert view.lines(report)[-1] == said
-    assert "belongs to no volume any more" in view.page(report, TEMPLATE)
+    expected = "Scratch claim images/prime-1-scratch belongs to no volume; delete it."
+    assert view.lines(report)[-1] == expected
+    assert "belongs to no volume; delete it." in view.page(report, TEMPLATE)
 
 
-def test_a_clone_that_is_fast_has_no_remedy_even_if_one_is_known() -> None:
+def test_a_fast_clone_has_no_remedy() -> None:
     clone = {"name": "vm-1", "namespace": "images", "method": "snapshot", "reason": "R.", "remedy": "Faster still."}
     assert build(facts(cloned("vm-1", "snapshot"), clones=[clone]))["volumes"][0]["remedy"] is None
 
@@ -138,7 +138,7 @@ def test_the_summary_counts_phases_methods_and_problems() -> None:
     assert "    problem: The server answers 404; correct the URL." in view.lines(report)
 
 
-def test_the_error_of_this_run_is_told_before_the_diagnosis() -> None:
+def test_the_error_of_this_run_takes_precedence_over_the_diagnosis() -> None:
     results = {
         "volumes": {"data_volumes": [{"name": "a", "namespace": "images", "changed": True, "error": "Timed out."}]}
     }
@@ -151,7 +151,7 @@ def test_the_error_of_this_run_is_told_before_the_diagnosis() -> None:
     assert report["volumes"][0]["changed"] is True
 
 
-def test_preallocation_that_cdi_ignores_is_said() -> None:
+def test_ignored_preallocation_is_reported() -> None:
     ignored = {"requested": True, "applied": False, "supported": False, "ignored": "CDI does not preallocate archives."}
     lines = view.lines(build(facts(found("a", preallocation=ignored))))
     assert "not applied" in lines[-2]
@@ -159,7 +159,7 @@ def test_preallocation_that_cdi_ignores_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         (None, "-"),
         ({"requested": None, "applied": None}, "-"),
@@ -168,12 +168,12 @@ def test_preallocation_that_cdi_ignores_is_said() -> None:
         ({"requested": True, "applied": True}, "yes"),
     ],
 )
-def test_preallocation_in_a_word_while_a_volume_is_filled(given: dict[str, Any] | None, said: str) -> None:
-    assert view.preallocation({"preallocation": given, "phase": "ImportInProgress"}) == said
+def test_the_preallocation_cell_is_short(given: dict[str, Any] | None, expected: str) -> None:
+    assert view.preallocation({"preallocation": given, "phase": "ImportInProgress"}) == expected
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "expected"),
     [
         (None, "-"),
         ({"needed": None}, "-"),
@@ -182,12 +182,12 @@ def test_preallocation_in_a_word_while_a_volume_is_filled(given: dict[str, Any] 
         ({"needed": True, "storage_class_name": "cheap", "size": None}, "cheap"),
     ],
 )
-def test_scratch_space_in_a_word(given: dict[str, Any] | None, said: str) -> None:
-    assert view.scratch(given) == said
+def test_the_scratch_cell_is_short(given: dict[str, Any] | None, expected: str) -> None:
+    assert view.scratch(given) == expected
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "expected"),
     [
         (True, "yes"),
         (None, "-"),
@@ -198,11 +198,11 @@ def test_scratch_space_in_a_word(given: dict[str, Any] | None, said: str) -> Non
         ({"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {}}, "limits (cpu 1, memory 1Gi)"),
     ],
 )
-def test_a_setting_is_said_without_what_is_empty(value: Any, said: str) -> None:
-    assert view.setting(value) == said
+def test_a_setting_is_shown_without_empty_values(value: Any, expected: str) -> None:
+    assert view.setting(value) == expected
 
 
-def test_what_is_wrong_with_scratch_space_is_said() -> None:
+def test_problems_of_scratch_space_are_reported() -> None:
     volume = found("a")
     volume["scratch"].update(problems=["There is no class."], left_over="images/a-scratch")
     lines = view.lines(build(facts(volume)))
@@ -212,7 +212,7 @@ def test_what_is_wrong_with_scratch_space_is_said() -> None:
     ]
 
 
-def test_a_volume_that_waits_for_somebody_says_for_whom() -> None:
+def test_a_waiting_volume_shows_what_it_waits_for() -> None:
     diagnosis = ill("waits", "waiting_for_consumer")
     report = build(facts(found("a", phase="PendingPopulation", progress="N/A", ready_after=None, diagnosis=diagnosis)))
     assert report["summary"]["problems"] == 0
@@ -221,14 +221,14 @@ def test_a_volume_that_waits_for_somebody_says_for_whom() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [(None, "-"), (0, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (7380, "2 h 3 min")],
 )
-def test_durations_are_said_as_people_do(seconds: float | None, said: str) -> None:
-    assert view.duration(seconds) == said
+def test_durations_are_shown_in_readable_units(seconds: float | None, expected: str) -> None:
+    assert view.duration(seconds) == expected
 
 
-def test_configuration_is_compared_with_what_was_asked() -> None:
+def test_the_configuration_is_compared_with_the_request() -> None:
     cdi = facts()["cdi"]
     cdi["asked"] = {
         "preallocation": True,
@@ -260,7 +260,7 @@ def test_configuration_is_compared_with_what_was_asked() -> None:
     assert "not in effect" in view.page(report, TEMPLATE)
 
 
-def test_a_volume_that_could_not_be_made_has_its_row_with_the_error() -> None:
+def test_a_volume_that_could_not_be_created_has_a_row_with_the_error() -> None:
     item = {"name": "a", "namespace": "nowhere", "changed": False, "error": "There is no namespace.", "data_volume": {}}
     report = build(facts(results={"volumes": {"data_volumes": [item]}}))
     assert view.lines(report)[-2].split() == ["nowhere/a", "-", "Missing", *"-----"]
@@ -269,12 +269,12 @@ def test_a_volume_that_could_not_be_made_has_its_row_with_the_error() -> None:
 
 
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015"
-UPLOAD = {"source": {"upload": {}}}
+UPLOAD: dict[str, Any] = {"source": {"upload": {}}}
 FILES = [{"name": "a", "path": "/srv/images/debian-12.qcow2"}]
 
 
 def uploaded_claim(**more: Any) -> dict[str, Any]:
-    """What volume_upload tells of a claim that has no DataVolume."""
+    """The result of volume_upload for a claim without a DataVolume."""
     claim = {
         "metadata": {"annotations": {"cdi.kubevirt.io/storage.pod.phase": "Succeeded"}},
         "spec": {"resources": {"requests": {"storage": "1Gi"}}, "storageClassName": "fast", "volumeMode": "Block"},
@@ -292,7 +292,7 @@ def uploaded_claim(**more: Any) -> dict[str, Any]:
     return {**item, "data_volume": {}, "persistent_volume_claim": {**claim, **more}}
 
 
-def test_a_claim_without_a_data_volume_has_its_row() -> None:
+def test_a_claim_without_a_data_volume_has_a_row() -> None:
     report = build(facts(results={"uploads": {"uploads": [uploaded_claim()]}}, files=FILES))
     row = report["volumes"][0]
     assert (
@@ -308,7 +308,7 @@ def test_a_claim_without_a_data_volume_has_its_row() -> None:
     assert "debian-12.qcow2" in view.lines(report)[-1] and "debian-12.qcow2" in view.page(report, TEMPLATE)
 
 
-def test_a_claim_that_is_not_filled_shows_its_own_phase() -> None:
+def test_an_unpopulated_claim_shows_the_phase_of_the_claim() -> None:
     item = {**uploaded_claim(metadata={}), "sha256": "", "error": "E."}
     for status, phase in (({"phase": "Bound"}, "Bound"), ({}, "Pending")):
         item["persistent_volume_claim"]["status"] = status
@@ -316,9 +316,9 @@ def test_a_claim_that_is_not_filled_shows_its_own_phase() -> None:
         assert (row["phase"], row["source"], row["problem"]["message"]) == (phase, "upload", "E.")
 
 
-def test_an_upload_names_its_file_and_the_beginning_of_its_digest() -> None:
+def test_an_upload_shows_its_file_and_a_short_digest() -> None:
     item = {"name": "a", "namespace": "images", "sha256": SHA256, "persistent_volume_claim": {}}
-    for more, said in (
+    for more, expected in (
         ({}, "upload debian-12.qcow2 sha256:9f86d081884c"),
         ({"sha256": ""}, "upload debian-12.qcow2"),
     ):
@@ -326,13 +326,13 @@ def test_an_upload_names_its_file_and_the_beginning_of_its_digest() -> None:
         for files in (FILES, [{"name": "a", "src": "debian-12.qcow2"}]):
             assert (
                 build(facts(found("a", spec=dict(UPLOAD)), results=results, files=files))["volumes"][0]["source"]
-                == said
+                == expected
             )
     assert build(facts(found("a", spec=dict(UPLOAD))))["volumes"][0]["source"] == "upload"
     assert build(facts(found("a"), results=results, files=FILES))["volumes"][0]["source"] == "http://images/disk.qcow2"
 
 
-def test_an_upload_that_failed_names_what_was_uploaded_before() -> None:
+def test_a_failed_upload_shows_the_previous_file() -> None:
     claim = {"metadata": {"annotations": {"kubevirt.cdi/uploaded-sha256": "4" * 64}}}
     item = {
         "name": "a",
@@ -345,11 +345,11 @@ def test_an_upload_that_failed_names_what_was_uploaded_before() -> None:
     assert report["volumes"][0]["source"] == "upload sha256:444444444444"
 
 
-def test_a_volume_that_cdi_has_not_looked_at_yet_is_pending() -> None:
+def test_a_volume_without_a_phase_is_pending() -> None:
     assert build(facts(found("a", phase=None)))["volumes"][0]["phase"] == "Pending"
 
 
-def test_a_cluster_without_volumes_is_told_so() -> None:
+def test_a_cluster_without_volumes_is_reported() -> None:
     report = build(facts())
     assert view.lines(report)[-1] == "There are no volumes."
     assert "There are no volumes." in view.page(report, TEMPLATE)
@@ -361,7 +361,7 @@ def test_a_long_source_keeps_the_name_of_its_file() -> None:
     assert "https://" in line and "..." in line and "debian-12.qcow2" in line and len(line) <= 120
 
 
-def test_the_filters_take_what_ansible_gives_and_say_when_it_is_something_else() -> None:
+def test_the_filters_accept_the_types_of_ansible_and_refuse_wrong_input() -> None:
     make = report_filter.FilterModule().filters()["report"]
     show = report_lines.FilterModule().filters()["report_lines"]
     page = report_html.FilterModule().filters()["report_html"]
@@ -371,9 +371,10 @@ def test_the_filters_take_what_ansible_gives_and_say_when_it_is_something_else()
     assert page(report, "{{ report.cdi.version }}") == "v1.65.0"
     with pytest.raises(
         AnsibleFilterError,
-        match="^report expects a dictionary with the facts that its documentation lists: key 'cdi' is missing.$",
+        match=r"^report expects a dictionary with the facts that its documentation lists: key 'cdi' is missing\.$",
     ):
         make({"results": {}})
+    wrong: Any
     for wrong in ({"cdi": {}}, [], "text", 7, None, {"clusters": [{}]}):
         for filter_of, name in ((show, "report_lines"), (junit_of, "report_junit")):
             with pytest.raises(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One report over several clusters, and which cluster it is about."""
+"""One report of several clusters."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def of(name: str, *volumes: dict[str, Any], **more: Any) -> dict[str, Any]:
     return build(facts(*volumes, cluster={"name": name, "host": f"https://{name}:6443"}, **more))
 
 
-def test_clusters_in_trouble_are_first_and_the_numbers_are_added() -> None:
+def test_clusters_with_problems_come_first_and_the_numbers_are_summed() -> None:
     good, ill_one = of("a", found("x"), cloned("y", "copy")), of("b", found("x", phase="Failed", diagnosis=ill("404")))
     failed = of("c", results={"install": {"failed": True, "msg": "No."}})
     merged = merge([good, ill_one, failed], ["d"])
@@ -46,19 +46,19 @@ def test_clusters_in_trouble_are_first_and_the_numbers_are_added() -> None:
     assert "d: no report" in page
 
 
-def test_no_id_of_a_page_is_there_twice() -> None:
+def test_the_ids_of_a_page_are_unique() -> None:
     report = of("a", found("x", diagnosis=ill("404")))
     page = view.page(merge([report, of("b", found("x", diagnosis=ill("404")))]), TEMPLATE)
     ids = [part.partition('"')[0] for part in page.split(' id="')[1:]]
     assert len(ids) == len(set(ids)) and {"c1-v1", "c2-v1"} <= set(ids)
 
 
-def test_one_report_stays_as_it_is() -> None:
+def test_a_single_report_is_returned_unchanged() -> None:
     report = of("a", found("x"))
     assert merge([report]) == report and "clusters" in merge([report], ["b"])
 
 
-def test_an_answer_of_another_cluster_is_not_taken_for_this_one() -> None:
+def test_results_of_a_different_cluster_are_ignored() -> None:
     clone = {
         "name": "vm",
         "namespace": "images",
@@ -70,15 +70,17 @@ def test_an_answer_of_another_cluster_is_not_taken_for_this_one() -> None:
     cdi = {**facts()["cdi"], "host": "https://mine:6443"}
     report = build(facts(cloned("vm", "copy"), cdi=cdi, clones=[clone]))
     assert report["volumes"][0]["method"] == "copy" and report["volumes"][0]["reason"] is None
-    (said,) = report["not_readable"]
-    assert said.startswith("The lookup clone_method asked https://other:6443, and the modules asked https://mine:6443")
+    (expected,) = report["not_readable"]
+    assert expected.startswith(
+        "The lookup clone_method used https://other:6443, but the modules used https://mine:6443"
+    )
     same = build(facts(cloned("vm", "copy"), cdi=cdi, clones=[{**clone, "host": "https://mine:6443"}]))
     assert same["volumes"][0]["method"] == "snapshot" and same["not_readable"] == []
 
 
 @pytest.mark.parametrize("value", [{}, "text", [{}], [7], None])
-def test_what_is_no_list_of_reports_is_refused(value: Any) -> None:
+def test_invalid_input_is_refused(value: Any) -> None:
     with pytest.raises(
-        AnsibleFilterError, match="merge_reports expects a list of reports of filter kubevirt.cdi.report"
+        AnsibleFilterError, match=r"merge_reports expects a list of reports of filter kubevirt.cdi.report"
     ):
         merge_reports.FilterModule().filters()["merge_reports"](value)

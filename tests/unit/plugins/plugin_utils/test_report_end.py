@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The report at the end of a run that failed, and of one that declared only some of the volumes."""
+"""The report after a failed run, and after a run that declared only some of the volumes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DECLARED = [
 
 
 @pytest.mark.parametrize("step", ["install", "config", "storage_profiles", "clone_permissions", "uploads", "volumes"])
-def test_a_failed_step_is_first_everywhere(step: str) -> None:
+def test_a_failed_step_comes_first_in_each_format(step: str) -> None:
     results = {"install": {"changed": True, "version": {"from": None, "to": "v1"}, "changed_objects": []}, step: FAILED}
     report = build(facts(found("z"), results=results))
     first = report["steps"][0]
@@ -45,7 +45,7 @@ def test_a_failed_step_is_first_everywhere(step: str) -> None:
     assert case is not None and case.get("message") == first["message"]
 
 
-def test_a_round_of_a_loop_that_failed_is_named_with_its_error() -> None:
+def test_a_failed_iteration_of_a_loop_is_named_with_its_error() -> None:
     rounds = [
         {"item": {"namespace": "a"}, "changed": True},
         {"item": {"namespace": "b"}, "failed": True, "msg": "There is no namespace b."},
@@ -57,7 +57,7 @@ def test_a_round_of_a_loop_that_failed_is_named_with_its_error() -> None:
     assert step["message"] == "There is no namespace b."
 
 
-def test_what_no_task_got_to_stays_in_the_report() -> None:
+def test_skipped_volumes_stay_in_the_report() -> None:
     report = build(
         facts(
             results={"uploads": {**FAILED, "uploads": [{"name": "a", "namespace": "images", "error": "E."}]}},
@@ -107,13 +107,13 @@ def test_volumes_that_the_run_did_not_declare_are_marked() -> None:
     assert build(facts(found("a")))["volumes"][0]["declared"] is None
 
 
-def test_a_volume_in_trouble_that_the_run_did_not_declare_is_first_and_says_so() -> None:
+def test_an_undeclared_volume_with_a_problem_comes_first_and_is_marked() -> None:
     report = build(facts(found("z", diagnosis=ill("404")), found("b"), declared=DECLARED[1:2]))
     assert report["volumes"][0]["name"] == "z"
     assert "    declared: not by this run" in view.lines(report)
 
 
-def test_a_volume_that_has_grown_shows_its_new_size() -> None:
+def test_an_expanded_volume_shows_its_new_size() -> None:
     assert build(facts(found("a", size="256Mi")))["volumes"][0]["size"] == "256Mi"
 
 
@@ -129,11 +129,11 @@ def test_a_volume_that_has_grown_shows_its_new_size() -> None:
         (cloned("a", "copy"), None),
     ],
 )
-def test_a_problem_is_data(volume: dict[str, Any], problem: dict[str, Any] | None) -> None:
+def test_a_problem_has_a_cause_a_message_and_a_remedy(volume: dict[str, Any], problem: dict[str, Any] | None) -> None:
     assert build(facts(volume))["volumes"][0]["problem"] == problem
 
 
-def test_a_problem_says_its_remedy_once() -> None:
+def test_a_remedy_is_shown_once() -> None:
     problem = {"cause": "x", "message": "GET u returned 404; correct the URL.", "remedy": "correct the URL"}
     assert view.problem_text(problem) == "GET u returned 404; correct the URL."
     assert view.problem_text({**problem, "message": "404."}) == "404; correct the URL."
@@ -145,7 +145,7 @@ def test_problems_link_to_their_volumes_and_back() -> None:
         assert page.count(f'href="#{target}"') == 1 and page.count(f'id="{target}"') == 1
 
 
-def test_what_may_not_be_read_is_said_and_nothing_guessed() -> None:
+def test_unreadable_facts_are_reported_and_not_guessed() -> None:
     sentence = 'CDI objects cannot be read: grant the verb "list" on cdis.cdi.kubevirt.io.'
     cdi = {"installed": True, "ready": None, "version": None, "host": "https://h:6443", "not_readable": [sentence]}
     report = build(facts(found("a"), cdi=cdi))
@@ -168,7 +168,7 @@ def test_the_table_is_at_most_120_columns_wide(names: list[str]) -> None:
     assert sum("12.qcow2" in line for line in lines) == len(names)
 
 
-def test_xml_holds_whatever_a_message_has() -> None:
+def test_xml_accepts_any_message() -> None:
     report = build(facts(found("a", diagnosis=ill("\x00\x1b[31m <b>&\"' \ud800 \ufffe"))))
     (failure,) = ElementTree.fromstring(junit(report)).iter("failure")
     assert failure.get("type") == "source_not_found" and "<b>&\"'" in str(failure.text)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the report shows is text and nothing else, and holds no credential."""
+"""The report escapes all facts and contains no credentials."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Elements(HTMLParser):
         self.handlers += [name for name, _value in attrs if name.startswith("on")]
 
 
-def test_what_the_facts_hold_never_becomes_part_of_the_page() -> None:
-    """Names come from Kubernetes and are harmless; messages of servers, URLs, classes and settings are anybody's."""
+def test_facts_are_escaped_in_the_page() -> None:
+    """Kubernetes restricts names. Messages of servers, URLs, classes and settings can contain anything."""
     attack = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{ 7 * 7 }}{% raw %}</script>"
     harmless = Elements(view.page(build(facts(everything_is("text"), **everywhere("text"))), TEMPLATE))
     html = view.page(build(facts(everything_is(attack), **everywhere(attack))), TEMPLATE)
@@ -80,7 +80,7 @@ def test_the_page_loads_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "said"),
+    ("spec", "expected"),
     [
         ({"source": {"blank": {}}}, "blank"),
         ({"source": {"upload": None}}, "upload"),
@@ -94,8 +94,8 @@ def test_the_page_loads_nothing() -> None:
         ({"source": {"http": {"url": "http://u:p@s3cret@host"}}}, "http://***@host"),
     ],
 )
-def test_a_source_is_told_without_its_credentials(spec: dict[str, Any], said: str) -> None:
-    assert source_text(spec, "images") == said
+def test_a_source_is_shown_without_credentials(spec: dict[str, Any], expected: str) -> None:
+    assert source_text(spec, "images") == expected
 
 
 def test_no_credential_of_a_proxy_or_an_error_reaches_the_report() -> None:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the report says that the run did, or would do."""
+"""The steps of a run in the report, also in check mode."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RESULTS = {
 }
 
 
-def test_check_mode_tells_the_plan_of_an_empty_cluster() -> None:
+def test_check_mode_shows_the_plan_for_an_empty_cluster() -> None:
     cdi = {"installed": False, "ready": False, "version": None, "asked": {}, "effective": {"preallocation": False}}
     report = build(facts(cdi=cdi, results=RESULTS, check_mode=True))
     assert view.lines(report)[:8] == [
@@ -54,7 +54,7 @@ def test_check_mode_tells_the_plan_of_an_empty_cluster() -> None:
 
 
 @pytest.mark.parametrize(
-    ("install", "said"),
+    ("install", "expected"),
     [
         ({"changed": False, "version": {"from": "v1", "to": "v1"}}, "= CDI v1 is as declared."),
         (
@@ -71,18 +71,18 @@ def test_check_mode_tells_the_plan_of_an_empty_cluster() -> None:
         ),
     ],
 )
-def test_the_steps_tell_what_was_done(install: dict[str, Any], said: str) -> None:
-    assert f"  {said}" in view.lines(build(facts(results={"install": install})))
+def test_the_steps_describe_the_changes(install: dict[str, Any], expected: str) -> None:
+    assert f"  {expected}" in view.lines(build(facts(results={"install": install})))
 
 
-def test_an_upload_tells_what_was_sent_and_how_fast() -> None:
+def test_an_upload_shows_its_size_and_rate() -> None:
     sent = {"name": "a", "namespace": "images", "changed": True, "bytes_sent": 3 << 30, "mib_per_second": 118.8}
     same = {"name": "b", "namespace": "images", "changed": False, "bytes_sent": 0, "mib_per_second": None}
     lines = view.lines(build(facts(results={"uploads": {"uploads": [sent, same]}})))
     assert "  + 1 upload sent: images/a (3,072 MiB at 119 MiB/s); 1 upload as declared." in lines
 
 
-def test_a_volume_that_failed_is_named_in_the_steps() -> None:
+def test_a_failed_volume_is_named_in_the_steps() -> None:
     items = [
         {"name": "a", "namespace": "images", "changed": False, "error": "E."},
         {"name": "b", "namespace": "images"},
@@ -91,21 +91,23 @@ def test_a_volume_that_failed_is_named_in_the_steps() -> None:
     assert "  ! volumes FAILED: 1 volume failed: images/a; 1 volume as declared." in lines
 
 
-def test_a_volume_that_was_deleted_is_told_as_deleted() -> None:
-    """A module returns an empty DataVolume for what is gone; so it does for one that could not be made, or was not there."""
+def test_a_deleted_volume_is_reported_as_deleted() -> None:
+    """A module returns an empty DataVolume for a deleted, failed or missing volume."""
     made = {**found("made"), "changed": True}
-    gone = [{"name": name, "namespace": "images", "changed": True, "data_volume": {}} for name in ("old", "older")]
+    gone: list[dict[str, Any]] = [
+        {"name": name, "namespace": "images", "changed": True, "data_volume": {}} for name in ("old", "older")
+    ]
     failed = {"name": "ill", "namespace": "images", "changed": True, "data_volume": {}, "error": "E."}
     never = {"name": "never", "namespace": "images", "changed": False, "data_volume": {}}
     items = [gone[0], made, gone[1], failed, never]
     (step,) = build(facts(results={"volumes": {"data_volumes": items}}))["steps"]
     assert step["text"] == (
-        "1 volume failed: images/ill; 2 volumes deleted: images/old, images/older; 1 volume created or changed: images/made; "
-        "1 volume as declared."
+        "1 volume failed: images/ill; 2 volumes deleted: images/old, images/older; "
+        "1 volume created or changed: images/made; 1 volume as declared."
     )
 
 
-def test_an_upload_into_a_claim_without_a_volume_was_sent() -> None:
+def test_an_upload_into_a_claim_without_a_data_volume_is_reported() -> None:
     sent = {"name": "a", "namespace": "images", "changed": True, "data_volume": {}, "persistent_volume_claim": {}}
     (step,) = build(facts(results={"uploads": {"uploads": [sent]}}))["steps"]
     assert step["text"] == "1 upload sent: images/a."

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Misspelt variables and wrong values of all roles, found before the first task."""
+"""Misspelled variables and invalid values of all roles are found before the first task."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ def found(**variables: Any) -> list[str]:
         ("kubevirt_cdi_kube_config", "kubevirt_cdi_kubeconfig"),
     ],
 )
-def test_a_misspelt_variable_is_named_with_the_nearest_that_is_known(name: str, nearest: str) -> None:
+def test_a_misspelled_variable_is_named_with_the_nearest_known_one(name: str, nearest: str) -> None:
     assert found(**{name: "x"}) == [
         f"unknown variable '{name}'; did you mean '{nearest}'? No role of kubevirt.cdi reads it."
     ]
 
 
-def test_a_name_that_is_like_none_is_refused_without_a_guess() -> None:
+def test_an_unknown_variable_without_a_similar_one_is_refused_without_a_guess() -> None:
     assert found(cdi_qqqq=1) == ["unknown variable 'cdi_qqqq'. No role of kubevirt.cdi reads it."]
 
 
-def test_what_belongs_to_nobody_else_passes() -> None:
+def test_variables_of_other_collections_pass() -> None:
     assert (
         found(cdi_found={"changed": False, "data_volumes": []}, cdi_run={"failed": True, "msg": "m"}, cdi_hosts="all")
         == []
@@ -74,7 +74,7 @@ def test_the_variables_of_all_roles_and_of_the_lookup_are_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "said"),
+    ("variables", "expected"),
     [
         (
             {"cdi_volumes_wait_timeout": "abc"},
@@ -121,13 +121,13 @@ def test_the_variables_of_all_roles_and_of_the_lookup_are_known() -> None:
         ),
     ],
 )
-def test_a_wrong_value_is_a_sentence(variables: dict[str, Any], said: str) -> None:
-    assert found(**variables) == [said]
+def test_an_invalid_value_is_reported_in_a_sentence(variables: dict[str, Any], expected: str) -> None:
+    assert found(**variables) == [expected]
 
 
-def test_a_required_option_of_an_item_is_missed() -> None:
-    (said,) = found(cdi_uploads=[{"path": "/a"}])
-    assert said.startswith("cdi_uploads: missing required arguments: name")
+def test_a_missing_required_option_of_an_item_is_reported() -> None:
+    (expected,) = found(cdi_uploads=[{"path": "/a"}])
+    assert expected.startswith("cdi_uploads: missing required arguments: name")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_required_option_of_an_item_is_missed() -> None:
         },
     ],
 )
-def test_what_surveys_and_inventories_hold_passes(variables: dict[str, Any]) -> None:
+def test_values_of_surveys_and_inventories_pass(variables: dict[str, Any]) -> None:
     assert found(**variables) == []
 
 
@@ -159,12 +159,12 @@ def test_a_variable_that_cannot_be_evaluated_is_named() -> None:
     ]
 
 
-def test_no_secret_of_a_wrong_value_is_shown() -> None:
-    (said,) = found(cdi_import_proxy="http://me:s3cret@proxy:3128")
-    assert "s3cret" not in said
+def test_secrets_in_invalid_values_are_not_shown() -> None:
+    (expected,) = found(cdi_import_proxy="http://me:s3cret@proxy:3128")
+    assert "s3cret" not in expected
 
 
-def test_unknown_options_are_found_at_any_depth_and_aliases_are_known() -> None:
+def test_unknown_options_are_found_at_any_depth_and_aliases_are_accepted() -> None:
     options = {
         "path": {"aliases": ["src"]},
         "storage": {"type": "dict", "options": {"size": {}}},

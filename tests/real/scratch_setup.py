@@ -1,14 +1,13 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scratch claims seen while they live, and the matrix of CDI's formats and endpoints."""
+"""Observes scratch claims, and defines the matrix of CDI's formats and endpoints."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,13 +21,13 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     CDI,
     CDI_CONFIG,
     EVENT,
-    NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
     Resource,
 )
 
 from tests.cluster.runtime.fixtures_http import PASSWORD, USER
 from tests.cluster.runtime.fixtures_registry import CONTAINER_DISK
+from tests.real.objects import create, new_namespace
 
 IMAGES = Path(os.environ["KUBEVIRT_CDI_TEST_IMAGES"])
 HTTP, HTTPS = os.environ["KUBEVIRT_CDI_TEST_HTTP"], os.environ["KUBEVIRT_CDI_TEST_HTTPS"]
@@ -38,29 +37,19 @@ SECRET = Resource("", "v1", "secrets", "Secret", True)
 SIZE = {"size": "64Mi", "storage_class_name": "thin"}
 
 
-def made(connection: Connection, resource: Resource, stored: dict[str, Any], namespace: str | None = None) -> None:
-    whole = {"apiVersion": resource.api_version, "kind": resource.kind, **stored}
-    connection.create(resource, whole, namespace, dry_run=False)
-
-
 @contextmanager
-def namespace_of_its_own(connection: Connection) -> Iterator[str]:
-    """With ConfigMap `ca` (the server's CA) and Secret `login` (its password)."""
-    name = f"test-{uuid.uuid4().hex[:8]}"
-    made(connection, NAMESPACE, {"metadata": {"name": name}})
-    authority = Path(os.environ["KUBEVIRT_CDI_TEST_CA"]).read_text()
-    made(connection, CONFIG_MAP, {"metadata": {"name": "ca"}, "data": {"ca.crt": authority}}, name)
-    login = {"accessKeyId": USER, "secretKey": PASSWORD}
-    made(connection, SECRET, {"metadata": {"name": "login"}, "stringData": login}, name)
-    try:
+def namespace_with_credentials(connection: Connection) -> Iterator[str]:
+    """A namespace with ConfigMap `ca` (the CA of the servers) and Secret `login` (user and password)."""
+    with new_namespace(connection) as name:
+        authority = Path(os.environ["KUBEVIRT_CDI_TEST_CA"]).read_text()
+        create(connection, CONFIG_MAP, "ca", name, data={"ca.crt": authority})
+        create(connection, SECRET, "login", name, stringData={"accessKeyId": USER, "secretKey": PASSWORD})
         yield name
-    finally:
-        connection.delete(NAMESPACE, name, dry_run=False)
 
 
 @dataclass
 class ScratchWatch:
-    """The scratch claims of a namespace as they were made, by name; `gone` are those that have been deleted."""
+    """The scratch claims of a namespace as they were created, by name; `gone` are the names of deleted ones."""
 
     namespace: str
     seen: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -85,9 +74,9 @@ class ScratchWatch:
                 time.sleep(0.2)
 
     def of(self, connection: Connection, volume: str) -> dict[str, Any] | None:
-        """The scratch claim of a DataVolume: named by the claim's uid, or by its name on the way without populators."""
+        """The scratch claim of a DataVolume; its name has the uid of the claim, or without populators the name."""
         claim = connection.get(PERSISTENT_VOLUME_CLAIM, volume, self.namespace)
-        assert claim, f"there is no claim {volume}"
+        assert claim, f"the claim {volume} does not exist"
         names = (f"prime-{claim['metadata']['uid']}-scratch", f"{volume}-scratch")
         return next((self.seen[name] for name in names if name in self.seen), None)
 
@@ -97,22 +86,22 @@ def requested(claim: dict[str, Any]) -> int:
 
 
 def worker_pods(connection: Connection, namespace: str, claim_uid: str) -> set[str]:
-    """The uids of the worker pods that a claim's filling took, told by the scheduler's events."""
+    """The uids of the worker pods that filled a claim, from the events of the scheduler."""
     events, _version = connection.list(EVENT, namespace, field_selector="involvedObject.kind=Pod,reason=Scheduled")
     return {each["involvedObject"]["uid"] for each in events if claim_uid in each["involvedObject"]["name"]}
 
 
 @contextmanager
 def cdi_config(connection: Connection, **config: Any) -> Iterator[None]:
-    """The CDI object's spec.config with these fields, past the module that would refuse them; afterwards as before."""
+    """Set fields of spec.config in the CDI object, also those that the module refuses, and restore them at the end."""
     ((cdi,), _version) = connection.list(CDI)
     name, before = cdi["metadata"]["name"], cdi["spec"].get("config") or {}
     connection.merge(CDI, name, None, {"spec": {"config": config}}, dry_run=False)
     try:
         yield
     finally:
-        back = {field: before.get(field) for field in config}
-        connection.merge(CDI, name, None, {"spec": {"config": back}}, dry_run=False)
+        restored = {field: before.get(field) for field in config}
+        connection.merge(CDI, name, None, {"spec": {"config": restored}}, dry_run=False)
 
 
 def effective(connection: Connection) -> dict[str, Any]:
@@ -122,7 +111,7 @@ def effective(connection: Connection) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the seed's matrix: a file of the fixtures by one endpoint."""
+    """A cell of the matrix: a file of the fixtures at an endpoint."""
 
     file: str
     endpoint: str
@@ -133,7 +122,7 @@ class Cell:
 
     @property
     def volume(self) -> dict[str, Any]:
-        """The DataVolume's options."""
+        """The options of the DataVolume."""
         archive = {"content_type": "archive"} if self.file == "tar" else {}
         return {"name": self.name, "source": self._source(), "storage": SIZE, **archive}
 
@@ -164,27 +153,27 @@ ROWS = {
     "Archive (TAR)": "tar",
 }
 CELLS = [Cell(file, endpoint) for file in ROWS.values() for endpoint in ENDPOINTS]
-# Seed 003 (OpenShift 4.2): which cells are supported, and which of them need scratch space.
+# The matrix of OpenShift 4.2: which cells are supported, and which of them need scratch space.
 _REGISTRY_AND_UPLOAD = {(file, endpoint): "✓*" for endpoint in ("Registry", "Upload") for file in ("qcow2", "raw")} | {
     (f"{file}.{packing}", "Upload"): "✓*" for file in ("qcow2", "raw") for packing in ("gz", "xz")
 }
 _WEB = {(cell.file, cell.endpoint): "✓" for cell in CELLS if cell.endpoint.startswith("HTTP")}
 _PACKED_QCOW2 = {key: "✓*" for key in _WEB if key[0].startswith("qcow2.")}
-SEED = {
+OPENSHIFT_4_2 = {
     **{(cell.file, cell.endpoint): "✗" for cell in CELLS},
     **_WEB,
     **_PACKED_QCOW2,
-    ("qcow2", "HTTPS"): "✓*",  # There: if a custom certificate authority is required, as here.
+    ("qcow2", "HTTPS"): "✓*",  # If a custom certificate authority is required, as in this test.
     **_REGISTRY_AND_UPLOAD,
 }
 
 
 def markdown(now: dict[Cell, str]) -> str:
-    """The matrix as a page; what differs from the seed is bold."""
+    """The matrix as a page; differences from OpenShift 4.2 are bold."""
 
-    def told(cell: Cell) -> str:
+    def shown(cell: Cell) -> str:
         text = now[cell].replace("*", "\\*")
-        return text if now[cell] == SEED[cell.file, cell.endpoint] else f"**{text}**"
+        return text if now[cell] == OPENSHIFT_4_2[cell.file, cell.endpoint] else f"**{text}**"
 
     lines = [
         "<!--",
@@ -197,22 +186,23 @@ def markdown(now: dict[Cell, str]) -> str:
         "",
         "# What CDI reads, and where it needs scratch space",
         "",
-        "Made by `tests/real/test_scratch.py`, with the same result on CDI 1.61.1 and 1.65.0: one DataVolume for each cell, its scratch",
-        "claim seen while it lived, its content compared with the image. `KUBEVIRT_CDI_TEST_WRITE_DOCS=1` writes it anew. Bold is what",
-        "differs from the documentation of OpenShift 4.2.",
+        "`tests/real/test_scratch.py` generates this page, with the same result on CDI 1.61.1 and 1.65.0. For each",
+        "cell, it creates a DataVolume, observes its scratch claim, and compares the content with the image.",
+        "`KUBEVIRT_CDI_TEST_WRITE_DOCS=1` writes the page. Bold cells differ from the OpenShift 4.2 documentation.",
         "",
         "| | " + " | ".join(ENDPOINTS) + " |",
         "|---|" + "---|" * len(ENDPOINTS),
     ]
     for title, file in ROWS.items():
-        lines.append(f"| {title} | " + " | ".join(told(Cell(file, endpoint)) for endpoint in ENDPOINTS) + " |")
+        lines.append(f"| {title} | " + " | ".join(shown(Cell(file, endpoint)) for endpoint in ENDPOINTS) + " |")
     return "\n".join([*lines, "", *_LEGEND, ""])
 
 
 _LEGEND = (
-    "- ✓ read, and the volume has the content of the image. ✗ not read.",
-    "- \\* CDI makes a scratch claim. For an upload it always does; only an image that has to be converted (not a raw one,",
-    "  packed or not) is written to it. The files of an archive never are.",
-    "- ✗ wrong data: CDI says Succeeded, and the volume has the packed bytes as they are: what is in a registry is not unpacked.",
+    "- ✓ CDI reads the image, and the volume has the content of the image. ✗ CDI does not read the image.",
+    "- \\* CDI creates a scratch claim. For an upload, it always does, but only an image that has to be converted is",
+    "  stored there, not a raw image, compressed or not. The files of an archive are never stored there.",
+    "- ✗ wrong data: CDI reports Succeeded, but the volume contains the compressed bytes, because CDI does not",
+    "  decompress images from a registry.",
     "- HTTPS is with a private certificate authority (`cert_config_map`).",
 )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whichever request of a task fails: each item has a result, and its `changed` is what became of its object."""
+"""Whichever request of a task fails, each item has a result, and its `changed` says whether its object changed."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import data_volume as module
 from kubernetes import client
 
-from tests.api.conftest import ADMIN
+from tests.api.conftest import ADMIN, owner_reference
 from tests.modules import official_client
 from tests.refused_volumes import completed
 from tests.wire import Wire, counting_proxy
 
 BLANK = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
-BEFORE = [{"name": name, **BLANK} for name in ("anew", "gone", "labelled")]
-# In two batches: the clone's method can be predicted only when its source is there.
-ASKED = [
+BEFORE: list[dict[str, Any]] = [{"name": name, **BLANK} for name in ("recreated", "deleted", "labelled")]
+# Two batches: the method of the clone can be predicted only when its source exists.
+REQUESTED: list[dict[str, Any]] = [
     {
         "name": "clone",
         "source": {"pvc": {"name": "golden"}},
@@ -42,13 +42,13 @@ ASKED = [
         "require_clone_method": ["copy"],
     },
     {"name": "golden", **BLANK},
-    {"name": "anew", **BLANK, "storage": {"size": "512Mi"}, "on_drift": "recreate"},
-    {"name": "gone", "state": "absent"},
+    {"name": "recreated", **BLANK, "storage": {"size": "512Mi"}, "on_drift": "recreate"},
+    {"name": "deleted", "state": "absent"},
     {"name": "labelled", **BLANK, "labels": {"a": "b"}},
 ]
-NAMES = [item["name"] for item in ASKED]
+NAMES = [item["name"] for item in REQUESTED]
 FORBIDDEN = json.dumps(
-    {"kind": "Status", "reason": "Forbidden", "message": "somebody cannot do this", "code": 403}
+    {"kind": "Status", "reason": "Forbidden", "message": "User cannot do this", "code": 403}
 ).encode()
 FAULTS = {
     "refused": ((403, {"Content-Type": "application/json"}, FORBIDDEN), False),
@@ -60,21 +60,19 @@ AT_ONCE = 3
 
 
 @contextmanager
-def cdi(direct: Connection, namespace: str) -> Iterator[None]:
-    """Fills volumes, and takes away what deleted ones leave, as CDI and Kubernetes do: nothing else is needed of them here."""
+def fill_volumes(direct: Connection, namespace: str) -> Iterator[None]:
+    """Fill volumes and delete the claims of deleted ones, as CDI and Kubernetes do."""
     core, volumes = client.CoreV1Api(official_client()), client.CustomObjectsApi(official_client())
     stopped = threading.Event()
 
-    def fill(name: str, uid: str) -> None:
-        owner = {
-            "apiVersion": DATA_VOLUME.api_version,
-            "kind": "DataVolume",
-            "name": name,
-            "uid": uid,
-            "controller": True,
-        }
+    def fill(volume: dict[str, Any]) -> None:
+        name = volume["metadata"]["name"]
         storage = {"storage": "1Gi"}
-        metadata = {"name": name, "ownerReferences": [owner], "annotations": {"cdi.kubevirt.io/cloneType": "copy"}}
+        metadata = {
+            "name": name,
+            "ownerReferences": [owner_reference(volume)],
+            "annotations": {"cdi.kubevirt.io/cloneType": "copy"},
+        }
         spec = {
             "accessModes": ["ReadWriteOnce"],
             "resources": {"requests": storage},
@@ -90,23 +88,23 @@ def cdi(direct: Connection, namespace: str) -> Iterator[None]:
         )
 
     def reconcile() -> None:
-        there = {item["metadata"]["name"]: item["metadata"]["uid"] for item in direct.list(DATA_VOLUME, namespace)[0]}
+        volumes_by_name = {item["metadata"]["name"]: item for item in direct.list(DATA_VOLUME, namespace)[0]}
         claims = {
             item["metadata"]["name"]: item["metadata"]["ownerReferences"][0]["uid"]
             for item in direct.list(PERSISTENT_VOLUME_CLAIM, namespace)[0]
         }
-        for name in claims.keys() - there.keys():
+        for name in claims.keys() - volumes_by_name.keys():
             core.patch_namespaced_persistent_volume_claim(name, namespace, {"metadata": {"finalizers": None}})
             core.delete_namespaced_persistent_volume_claim(name, namespace)
-        for name in there.keys() - claims.keys():
-            fill(name, there[name])
+        for name in volumes_by_name.keys() - claims.keys():
+            fill(volumes_by_name[name])
 
     def loop() -> None:
         while not stopped.wait(0.1):
             try:
                 reconcile()
             except (ApiError, client.ApiException):
-                continue  # A volume went meanwhile.
+                continue  # A volume was deleted between two requests.
 
     thread = threading.Thread(target=loop)
     thread.start()
@@ -118,13 +116,13 @@ def cdi(direct: Connection, namespace: str) -> Iterator[None]:
 
 
 def run(connection: Connection, namespace: str, volumes: list[dict[str, Any]]) -> dict[str, Any]:
-    """The module's result; in this process, because it runs some hundred times."""
-    asked = {
+    """The module's result. It runs some hundred times, and so in this process."""
+    values = {
         "namespace": namespace,
         "wait_timeout": 30,
         "data_volumes": [{"namespace": namespace, **volume} for volume in volumes],
     }
-    params = completed(asked, module.SPEC.options)
+    params = completed(values, module.SPEC.options)
     try:
         return module.run(Task(params, connection, False, lambda _warning: None))
     except CdiError as exc:
@@ -137,16 +135,16 @@ def state(direct: Connection, namespace: str) -> dict[str, Any]:
 
 
 def broken_run(server: tuple[str, str], number: int, fault: str) -> tuple[dict[str, Any], dict[str, bool], Wire]:
-    """The task's result when its request of this number fails, and which objects it has changed."""
+    """The task's result when the request of this number fails, and whether each object has changed."""
     direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
     namespace = f"test-{uuid4().hex[:8]}"
     direct.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}, dry_run=False)
     try:
-        with cdi(direct, namespace), counting_proxy(*server) as wire:
+        with fill_volumes(direct, namespace), counting_proxy(*server) as wire:
             assert "failed" not in run(direct, namespace, BEFORE)
             before = state(direct, namespace)
             wire.break_at, (wire.fault, wire.late) = number, FAULTS[fault]
-            result = run(connect({"host": wire.url, "api_key": ADMIN}), namespace, ASKED)
+            result = run(connect({"host": wire.url, "api_key": ADMIN}), namespace, REQUESTED)
             after = state(direct, namespace)
             return result, {name: before[name] != after[name] for name in NAMES}, wire
     finally:
@@ -160,7 +158,7 @@ def server() -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def requests(server: tuple[str, str]) -> int:
-    """How many the task takes; all volumes are changed by it."""
+    """The number of requests of the task, which changes each volume."""
     result, changed, wire = broken_run(server, 0, "broken")
     assert "failed" not in result, result["msg"]
     assert changed == dict.fromkeys(NAMES, True) == {item["name"]: item["changed"] for item in result["data_volumes"]}
@@ -168,16 +166,16 @@ def requests(server: tuple[str, str]) -> int:
 
 
 @pytest.mark.parametrize("fault", list(FAULTS))
-def test_no_request_that_fails_hides_what_was_done(server, requests: int, fault: str) -> None:
+def test_result_reports_each_change_when_a_request_fails(server: tuple[str, str], requests: int, fault: str) -> None:
     assert requests >= 20
 
     def check(number: int) -> str:
         result, changed, wire = broken_run(server, number, fault)
         broken = wire.requests[number - 1] if len(wire.requests) >= number else None
-        told = {item["name"]: item["changed"] for item in result.get("data_volumes", [])}
-        wrong = told != changed or result["changed"] != any(changed.values())
+        reported = {item["name"]: item["changed"] for item in result.get("data_volumes", [])}
+        wrong = reported != changed or result["changed"] != any(changed.values())
         silent = result.get("failed") and not any(item.get("error") for item in result["data_volumes"])
-        return f"{number} {broken}: {told} and not {changed}: {result.get('msg')}\n" if wrong or silent else ""
+        return f"{number} {broken}: {reported} and not {changed}: {result.get('msg')}\n" if wrong or silent else ""
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         assert "".join(pool.map(check, range(1, requests + 1))) == ""

@@ -1,11 +1,12 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Volumes that are made to fail, each by a task of its own, and how long the task took to say so."""
+"""Makes volumes fail, each in its own task, and measures how long the task takes to report it."""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import time
 import uuid
@@ -26,9 +27,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.cluster.csi.faults import clear_faults, set_faults
-from tests.cluster.versions import HELPER_IMAGE
 from tests.modules import run_module
-from tests.real.clone_bed import alone, until
+from tests.real.objects import create, create_pod, existing, until
+from tests.real.settings import LOCK
 
 HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
 HTTPS = os.environ["KUBEVIRT_CDI_TEST_HTTPS"]
@@ -40,20 +41,20 @@ STORAGE = {
     "access_modes": ["ReadWriteOnce"],
     "volume_mode": "Filesystem",
 }
-# A task must name the fault within so many seconds of its start.
+# A task must report the fault within so many seconds.
 LIMIT_SECONDS = 15
-# It would wait for so long if it did not.
+# Without a report, it would wait for so many seconds.
 _TIME_OUT_SECONDS = 60
-# More at once would wait for the two processors rather than for CDI.
+# More concurrent tasks would wait for the two processors instead of CDI.
 _AT_ONCE = 4
 _LOOKS_ALONE = 2
 
 
 @dataclass
 class Fault:
-    """A volume that is made to fail. Its error has `words` and `remedy`, and comes `within` so many seconds.
+    """A volume that fails. Its error contains `words` and `remedy`, and appears `within` so many seconds.
 
-    Without a `cause` it is refused at once, or is an upload, whose result has no diagnosis.
+    Without a `cause`, the module refuses the volume, or it is an upload: both results have no diagnosis.
     """
 
     cause: str
@@ -67,7 +68,7 @@ class Fault:
 
 @dataclass
 class Seen:
-    """What a task said, and after how many seconds; `slower` is what the same task said before, when it took longer."""
+    """The result of a task, and its seconds; `slower` has earlier results of the same task that took longer."""
 
     result: dict[str, Any]
     output: str
@@ -76,7 +77,7 @@ class Seen:
 
 
 def http(url: str = f"{HTTP}/disk.qcow2", **source: Any) -> dict[str, Any]:
-    """An import of which CDI itself finds out what is wrong: the image is not looked at before."""
+    """An import whose fault CDI finds, because the module does not check the image."""
     return {"source": {"http": {"url": url, **source}}, "storage": STORAGE, "check_source": "never"}
 
 
@@ -90,7 +91,10 @@ def upload(path: str = IMAGE, **storage: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def storage_faults(**faults: dict[str, Any]) -> Iterator[None]:
-    with alone():
+    """Inject faults. Each must `match` namespaces of the test only: other tests use the storage at the same time."""
+    with open(f"{os.environ['KUBECONFIG']}.faults", "w", encoding="utf-8") as lock:
+        # All tests share the list of faults of the storage driver.
+        fcntl.flock(lock, fcntl.LOCK_EX)
         set_faults("full", faults)
         try:
             yield
@@ -98,8 +102,8 @@ def storage_faults(**faults: dict[str, Any]) -> Iterator[None]:
             clear_faults("full")
 
 
-class Bed:
-    """Namespaces of the tests' own, by short names, and what is made in them."""
+class FaultSetup:
+    """The namespaces of the tests, by short names, and the objects in them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -115,43 +119,31 @@ class Bed:
         return full
 
     def name(self, name: str) -> str:
-        """The full name of an object of the whole cluster."""
+        """The full name of a cluster-scoped object."""
         return f"{self._prefix}-{name}"
 
     def make(self, resource: Resource, name: str, namespace: str | None = None, **fields: Any) -> None:
-        body = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": {"name": name}, **fields}
-        body["metadata"] = {"name": name, **fields.get("metadata", {})}
-        self._connection.create(resource, body, namespace, dry_run=False)
+        create(self._connection, resource, name, namespace, **fields)
         if namespace is None:
             self._made.append((resource, name, None))
 
     def namespace_with_quota(self, claims: int) -> str:
-        """A namespace that has room for so many claims."""
+        """A namespace whose quota allows so many claims."""
         full = self.namespace(f"quota-{claims}")
         self.make(RESOURCE_QUOTA, "quota", full, spec={"hard": {"persistentvolumeclaims": str(claims)}})
         return full
 
     def use(self, claim: str, namespace: str) -> None:
-        """A pod, `user`, that runs and mounts a claim."""
-        mounts = [{"name": "volume", "mountPath": "/volume"}]
-        container = {"name": "user", "image": HELPER_IMAGE, "command": ["sleep", "600"], "volumeMounts": mounts}
-        volumes = [{"name": "volume", "persistentVolumeClaim": {"claimName": claim}}]
-        self.make(
-            POD,
-            "user",
-            namespace,
-            spec={"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 0},
-        )
-        until(
-            lambda: (
-                ((self._connection.get(POD, "user", namespace) or {}).get("status") or {}).get("phase") == "Running"
-            ),
-            60,
-            "no pod",
-        )
+        """Create pod `user`, which mounts a claim, and wait until it runs."""
+        create_pod(self._connection, "user", namespace, claim)
+
+        def running() -> bool:
+            return bool(existing(self._connection, POD, "user", namespace)["status"]["phase"] == "Running")
+
+        until(running, 60, "pod user does not run")
 
     def make_class_elsewhere(self) -> None:
-        """The class `elsewhere`, whose one volume is on a node that the cluster does not have."""
+        """Create the class `elsewhere`, whose only volume is on a node that does not exist."""
         name = self.name("elsewhere")
         node = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["elsewhere"]}
         volume = {
@@ -169,7 +161,7 @@ class Bed:
             self._connection.delete(resource, name, namespace, dry_run=False)
 
     def declare(self, name: str, fault: Fault) -> Seen:
-        """Run the task that declares the volume `name`, or uploads into it."""
+        """Run the task that declares the volume `name` or uploads to it."""
         started = time.monotonic()
         options = {"namespace": self.namespace(fault.namespace), "wait_timeout": _TIME_OUT_SECONDS, **fault.options}
         module = "volume_upload" if "path" in options else "data_volume"
@@ -177,28 +169,30 @@ class Bed:
         return Seen(ran.result, ran.output, time.monotonic() - started)
 
     def induce(self, name: str, fault: Fault) -> Seen:
-        """Declare the volume, and delete it when all is said: CDI and the provisioner would try again and again."""
+        """Declare the volume, then delete it, because CDI and the provisioner would retry for ever."""
         seen = self.declare(name, fault)
         self._connection.delete(DATA_VOLUME, name, self.namespace(fault.namespace), dry_run=False)
         return seen
 
     def all(self, step: Callable[[str, Fault], Seen], faults: dict[str, Fault]) -> dict[str, Seen]:
-        """What each volume's task said; `step` is declare or induce."""
+        """The results of the tasks of all volumes; `step` is `declare` or `induce`."""
         for fault in faults.values():
             self.namespace(fault.namespace)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             seen = dict(zip(faults, pool.map(lambda item: step(*item), faults.items()), strict=True))
         for name, fault in faults.items():
-            # Now and then CDI and the binder of claims collide, which takes them 15 s: another look, alone, then counts.
+            # Sometimes CDI and the binder of claims conflict for 15 s, and other tests use the processors. Then a
+            # further run without other tests counts.
             for _look in range(_LOOKS_ALONE):
                 if (fault.cause or "path" in fault.options) and seen[name].seconds >= fault.within:
-                    looks = [seen[name], *seen[name].slower, step(name, fault)]
+                    with LOCK.alone_for_now():
+                        looks = [seen[name], *seen[name].slower, step(name, fault)]
                     seen[name], *seen[name].slower = sorted(looks, key=lambda each: each.seconds)
         return seen
 
 
 def check(fault: Fault, seen: Seen) -> None:
-    """The task failed in time, and said what is wrong and what helps: also when it took longer before."""
+    """The task failed in time and reported cause and remedy, also in earlier runs that took longer."""
     for look in [*seen.slower, seen]:
         assert look.result.get("failed"), look.result
         message = look.result["msg"]

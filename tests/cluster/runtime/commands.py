@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands on a cluster: up, down, reset, status, env."""
+"""The commands for a cluster: up, down, reset, status, env and logs."""
 
 from __future__ import annotations
 
@@ -20,22 +20,28 @@ from tests.cluster.runtime import control_plane, lifecycle, machine, node, objec
 from tests.cluster.runtime.certificates import make_certificates
 from tests.cluster.runtime.fixtures_http import HTTP_PORT, HTTPS_PORT, PRIVATE_REGISTRY_PORT, http_components
 from tests.cluster.runtime.fixtures_images import make_images
+from tests.cluster.runtime.fixtures_objects import (
+    OBJECTS_PORT,
+    OBJECTS_TLS_PORT,
+    fill_object_store,
+    object_store_components,
+)
 from tests.cluster.runtime.fixtures_registry import REGISTRY_PORT, push_container_disks, registry_components
 from tests.cluster.runtime.lifecycle import Stage
 from tests.cluster.runtime.profile import Profile
 from tests.cluster.versions import VERSIONS
 
-_PRODUCTS = {
+PRODUCTS = {
     "api": ("kubernetes", "etcd", "cdi-manifests", "crds-snapshot"),
     "full": (
         *("kubernetes", "etcd", "coredns", "cdi-manifests", "crds-snapshot", "images", "protos"),
-        *("csi-provisioner", "csi-snapshotter", "csi-resizer", "snapshot-controller"),
+        *("csi-provisioner", "csi-snapshotter", "csi-resizer", "snapshot-controller", "versitygw"),
     ),
 }
 
 
 def up(profile: Profile) -> None:
-    """Build what is missing, start the cluster and wait until it can be used. Again: no change."""
+    """Build missing programs, start the cluster and wait until it is usable. A running cluster stays unchanged."""
     if lifecycle.is_up(profile):
         print(f"The {profile.name} cluster is up.", file=sys.stderr)
         return
@@ -44,7 +50,7 @@ def up(profile: Profile) -> None:
     machine.check_address(profile)
     machine.install_packages()
     started = time.monotonic()
-    products = ensure(*_PRODUCTS[profile.name])
+    products = ensure(*PRODUCTS[profile.name])
     built = time.monotonic()
     try:
         _start(profile, products)
@@ -56,19 +62,19 @@ def up(profile: Profile) -> None:
 
 
 def down(profile: Profile) -> None:
-    """End the cluster and remove all it left."""
+    """End the cluster and remove everything that belongs to it."""
     lifecycle.stop(profile)
     lifecycle.remove_state(profile)
 
 
 def reset(profile: Profile) -> None:
-    """An empty cluster again: everything but the imported images is made anew, which is the surest way to empty it."""
+    """Empty the cluster: end it and start a new one. Only the imported images are kept."""
     _clear(profile)
     up(profile)
 
 
 def _clear(profile: Profile) -> None:
-    """End the cluster, or what is left of one that was killed with its machine."""
+    """End the cluster, or clean up after one that ended with its machine."""
     lifecycle.stop(profile)
     lifecycle.remove_state(profile, keep=["containerd"])
 
@@ -106,6 +112,8 @@ def environment(profile: Profile) -> dict[str, str]:
             "KUBEVIRT_CDI_TEST_HTTPS": f"https://{profile.address}:{HTTPS_PORT}",
             "KUBEVIRT_CDI_TEST_REGISTRY": f"{profile.address}:{REGISTRY_PORT}",
             "KUBEVIRT_CDI_TEST_PRIVATE_REGISTRY": f"{profile.address}:{PRIVATE_REGISTRY_PORT}",
+            "KUBEVIRT_CDI_TEST_OBJECTS": f"http://{profile.address}:{OBJECTS_PORT}",
+            "KUBEVIRT_CDI_TEST_OBJECTS_TLS": f"https://{profile.address}:{OBJECTS_TLS_PORT}",
             "KUBEVIRT_CDI_TEST_IMAGES": str(profile.state / "images"),
         }
     return variables
@@ -115,7 +123,9 @@ def log_file(profile: Profile, name: str) -> Path:
     path = profile.state / "logs" / f"{name}.log"
     if not path.is_file():
         names = sorted(entry.stem for entry in path.parent.glob("*.log"))
-        raise ClusterError(f"There is no log of {name!r}: use one of {', '.join(names) or 'none, as nothing ran yet'}.")
+        raise ClusterError(
+            f"There is no log of {name!r}: use one of {', '.join(names) or 'no component, because none has run yet'}."
+        )
     return path
 
 
@@ -127,7 +137,7 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
         lifecycle.start(profile, [Stage(first, waits=True)])
         objects.wait_for_server(profile.kubeconfig, 60)
         _apply_definitions(profile, products, with_cdi=True)
-        # As on any cluster there are classes, one of them the default; nobody makes a volume of them.
+        # Storage classes exist, one of them the default, as on any cluster. No driver provisions volumes.
         objects.apply(
             objects.connect(profile.kubeconfig), [item for item in storage.objects() if item["kind"] == "StorageClass"]
         )
@@ -140,6 +150,7 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
     fixtures = [
         *http_components(profile.state, profile.address, pki / "http.crt", pki / "http.key"),
         *registry_components(profile.state, profile.address),
+        *object_store_components(profile.state, profile.address, products["versitygw"]),
     ]
     second = [
         *control_plane.controllers(profile, kubernetes),
@@ -147,7 +158,7 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
         node.kube_proxy(profile, kubernetes),
         node.coredns(profile, products["coredns"]),
     ]
-    # The sidecars end when the definitions of snapshots are not there yet; the supervisor starts them again.
+    # The sidecars exit while the CRDs of snapshots are missing; the supervisor restarts them.
     third = [*storage.drivers(profile), *storage.sidecars(profile, products)]
     lifecycle.start(
         profile,
@@ -158,6 +169,7 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
     _apply_definitions(profile, products, with_cdi=False)
     objects.apply(objects.connect(profile.kubeconfig), storage.objects())
     push_container_disks(registry, profile.state / "images")
+    fill_object_store(profile.address, profile.state / "images")
     _forget_images(profile, registries)
     objects.wait_for_node(profile.kubeconfig, node.NODE_NAME, 60)
 
@@ -173,7 +185,7 @@ def _apply_definitions(profile: Profile, products: dict[str, Path], *, with_cdi:
 
 
 def _import_images(profile: Profile, archive: Path) -> None:
-    """Images that an earlier start imported are still there after a reset."""
+    """Import the images, unless an earlier start did: a reset keeps them."""
     mark = profile.state / "containerd" / "imported"
     if mark.exists() and mark.read_text() == str(archive):
         return
@@ -183,7 +195,7 @@ def _import_images(profile: Profile, archive: Path) -> None:
 
 
 def _forget_images(profile: Profile, registries: tuple[str, ...]) -> None:
-    """What an earlier start pulled from our registries: their addresses and tags are the same, and their disks are not."""
+    """Remove images pulled by an earlier start: its registries had the same addresses and tags, but other disks."""
     names = _ctr_images(profile, "ls", "--quiet").split()
     stale = [name for name in names if name.startswith(tuple(f"{registry}/" for registry in registries))]
     if stale:

@@ -1,0 +1,171 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every change of a volume is made of: steps, each of which sends at most one write and returns the outcome so far."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from .._ansible.module import Task
+from .._cdi.status import release as release_numbers
+from .._cdi.users import UserReader
+from .._kubernetes.apply import patch, write
+from .._kubernetes.errors import ApiError, CdiError
+from .._kubernetes.objects import Object
+from .._kubernetes.resources import CDI_CONFIG, CONFIG_NAME, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
+from .._storage.scratch import Settings, target_bytes
+from . import resize as growth
+from . import spec as rules
+from .collected import is_collected, will_be_collected
+from .validation import needs_newer
+from .volume import NOT_READ, Key, Outcome, Volume, known
+
+
+class Run(t.NamedTuple):
+    """What all volumes of a task share. `release` is CDI's, empty when it does not matter or is not known.
+
+    `refusals`: why volumes must not be recreated, by their keys.
+    """
+
+    task: Task
+    release: str
+    deadline: float
+    users: UserReader
+    refusals: t.Mapping[Key, str]
+
+
+Step = t.Callable[[Outcome], Outcome]
+
+
+class Collected(Exception):
+    """CDI deleted the DataVolume, which had succeeded, after it was read: `outcome` has the claim that it left."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.volume.title)
+        self.outcome = outcome
+
+
+def in_steps(outcome: Outcome, *steps: Step) -> Outcome:
+    """Each step gets the outcome of the one before. The first error is the last outcome's, which keeps what was done until then."""
+    for step in steps:
+        if outcome.error:
+            break
+        try:
+            outcome = step(outcome)
+        except CdiError as exc:
+            # What may have been written counts as written.
+            changed = outcome.changed or bool(exc.result.get("changed"))
+            outcome = outcome._replace(error=str(exc), changed=changed)
+    return outcome
+
+
+def write_volume(run: Run, outcome: Outcome, wanted: Object) -> Outcome:
+    """Create the DataVolume, or change what CDI lets change."""
+    task, volume = run.task, outcome.volume
+    try:
+        change = write(
+            task.connection,
+            DATA_VOLUME,
+            wanted,
+            volume.data_volume,
+            check_mode=task.check_mode,
+            force=task.params["force_conflicts"],
+        )
+    except ApiError:
+        raise_if_collected(run, outcome)
+        raise
+    merged = {side: {**outcome.diff.get(side, {}), **value} for side, value in change.diff.items()}
+    # CDI may have made the claim that was not there before.
+    claim = NOT_READ if change.changed and volume.claim is None else volume.claim
+    return outcome._replace(
+        volume=volume._replace(stored=change.object, claim=claim),
+        changed=outcome.changed or change.changed,
+        diff=merged or outcome.diff,
+    )
+
+
+def create(run: Run, outcome: Outcome, wanted: Object) -> Outcome:
+    refuse_newer(run, outcome.volume)
+    volume, drift = outcome.volume, "missing"
+    claim = known(volume.claim)
+    if claim is not None:
+        if rules.is_terminating(claim):
+            # CDI would take the old volume's claim for one that is in the way.
+            until_gone(run, volume, PERSISTENT_VOLUME_CLAIM)
+        else:
+            rules.refuse_claim(volume.options, claim)
+            drift = "adoptable"
+    outcome = outcome._replace(drift=outcome.drift or drift)
+    return in_steps(outcome, lambda so_far: write_volume(run, so_far, wanted))
+
+
+def refuse_newer(run: Run, volume: Volume) -> None:
+    reason = needs_newer(volume.options, run.release)
+    if reason:
+        raise CdiError(f"DataVolume {volume.title} cannot be created: {reason}.")
+
+
+def refuse_recreation(run: Run, volume: Volume) -> None:
+    """Raises CdiError when the volume could not be created again."""
+    refusal = run.refusals.get(volume.key)
+    if refusal:
+        raise CdiError(refusal)
+    refuse_newer(run, volume)
+
+
+def grow_claim(run: Run, outcome: Outcome, wanted: Object, size: int) -> Outcome:
+    """Request the claim that a volume of `size` bytes has, as CDI would: with the overhead of file systems."""
+    task, volume, claim = run.task, outcome.volume, t.cast(Object, outcome.volume.claim)
+    if growth.grown_to(claim) == size:
+        return outcome
+    class_name, block = claim["spec"].get("storageClassName"), claim["spec"].get("volumeMode") == "Block"
+    settings = Settings(task.connection.get(CDI_CONFIG, CONFIG_NAME) or {}, release_numbers(run.release))
+    needed = target_bytes(settings, wanted["spec"], class_name, block) or 0
+    if growth.requested(claim) >= needed:
+        return outcome
+    values = {
+        "metadata": {"annotations": {growth.GROWN_TO: volume.typed_size}},
+        "spec": {"resources": {"requests": {"storage": str(needed)}}},
+    }
+    try:
+        change = patch(task.connection, PERSISTENT_VOLUME_CLAIM, claim, values, check_mode=task.check_mode)
+    except ApiError as exc:
+        if "can be resized" in str(exc):
+            raise CdiError(
+                f"DataVolume {volume.title} cannot grow to {volume.typed_size}: its storage class {class_name!r} does "
+                "not allow it; set allowVolumeExpansion on the class if its driver can, or set on_drift=recreate to "
+                "delete the volume with its data and create it again."
+            ) from exc
+        raise
+    diff = {side: {"claim": value} for side, value in change.diff.items()}
+    return outcome.with_volume(claim=change.object)._replace(drift="growable", changed=True, diff=diff)
+
+
+def raise_if_collected(run: Run, outcome: Outcome) -> None:
+    """One request for a volume that CDI collects, none for others."""
+    if not will_be_collected(outcome.volume.data_volume):
+        return
+    try:
+        claim = read_claim(run, outcome.volume)
+    except ApiError:
+        return  # What was written, or went wrong, before counts.
+    if is_collected(claim):
+        raise Collected(outcome.with_volume(stored=None, claim=claim))
+
+
+def read_claim(run: Run, volume: Volume) -> Object | None:
+    namespace, name = volume.key
+    return run.task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
+
+
+def until_gone(run: Run, volume: Volume, resource: Resource) -> None:
+    """Wait until the object of the volume's name is deleted. Check mode deletes nothing, and does not wait."""
+    if run.task.check_mode:
+        return
+    from .._kubernetes.wait import wait_gone
+
+    namespace, name = volume.key
+    run.task.progress.waits(volume.title, f"{resource.kind} is being deleted")
+    wait_gone(run.task.connection, resource, namespace, name, max(run.deadline - time.monotonic(), 0))

@@ -1,0 +1,56 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lock between processes, which many share or one holds alone."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class SharedLock:
+    """Two locked files: the room, which is shared or held alone, and its door, which a process passes to enter.
+
+    The process that waits for the room holds the door, so that later processes wait behind it: a stream of processes
+    that share does not starve one that waits to be alone. The kernel unlocks the files when a process ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._door = path.with_suffix(".door").open("w", encoding="utf-8")
+        self._room = path.with_suffix(".room").open("w", encoding="utf-8")
+        self._alone: bool | None = None
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this process holds the lock alone."""
+        return self._alone is True
+
+    def take(self, *, alone: bool) -> None:
+        """Wait for the lock. A process that already holds it in this way keeps it."""
+        if self._alone is alone:
+            return
+        self.release()
+        fcntl.flock(self._door, fcntl.LOCK_EX)
+        fcntl.flock(self._room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(self._door, fcntl.LOCK_UN)
+        self._alone = alone
+
+    def release(self) -> None:
+        fcntl.flock(self._room, fcntl.LOCK_UN)
+        self._alone = None
+
+    @contextmanager
+    def alone_for_now(self) -> Iterator[None]:
+        """Release a share, hold the lock alone, then share it again."""
+        alone = self._alone
+        self.take(alone=True)
+        try:
+            yield
+        finally:
+            if alone is None:
+                self.release()
+            else:
+                self.take(alone=alone)
