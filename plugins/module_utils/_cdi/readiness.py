@@ -11,6 +11,7 @@ from .._ansible.module import Task
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import API_SERVICE, CDI, CUSTOM_RESOURCE_DEFINITION, DATA_VOLUME, DEPLOYMENT, POD
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import poll_until, wait_for
@@ -61,10 +62,7 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
         return Verdict(REACHED)
 
     def failed(what: str, reason: str) -> CdiError:
-        try:
-            troubles = rules.pods_in_trouble(connection.list(POD, namespace)[0])
-        except ApiError:
-            troubles = []  # It only says more about what is told anyway.
+        troubles = rules.pods_in_trouble(Reader(connection).try_read(POD, namespace).items)
         return CdiError(
             f"CDI {version} is not ready after {timeout} s: {what}: {reason}. "
             + (

@@ -13,9 +13,10 @@ from .._ansible.module import Task
 from .._kubernetes.apply import Change
 from .._kubernetes.client import Connection
 from .._kubernetes.compare import diff_of
-from .._kubernetes.errors import CdiError, NotServed, target
+from .._kubernetes.errors import CdiError, target
 from .._kubernetes.mounts import held_by
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CLUSTER_ROLE,
@@ -58,12 +59,17 @@ def remove(task: Task, cdi: Object | None, operator: Object | None) -> dict[str,
     namespace = namespace_of(operator, binding=binding) or DEFAULT_NAMESPACE
     found = _found(connection, namespace, binding)
     # Crons go first: they would make their volumes again.
-    data = [(resource, item) for resource in (DATA_IMPORT_CRON, DATA_VOLUME) for item in _list(connection, resource)]
+    reader = Reader(connection)
+    data = [
+        (resource, item)
+        for resource in (DATA_IMPORT_CRON, DATA_VOLUME)
+        for item in reader.read(resource).unless_forbidden()
+    ]
     claims = _claims_that_go(connection, namespace, found, data)
     if (data or claims) and not params["delete_data_volumes"]:
         raise _would_be_lost(data, claims, namespace)
     if params["when_in_use"] == "fail":
-        _refuse_in_use(UserReader(connection, task.warn, all_namespaces=True), data, claims)
+        _refuse_in_use(UserReader(reader.again(), task.warn, all_namespaces=True), data, claims)
     crons, volumes = ([each for each in data if each[0] is resource] for resource in (DATA_IMPORT_CRON, DATA_VOLUME))
     objects: list[Known] = [(CDI, cdi)] if cdi else []
     if not task.check_mode:
@@ -119,13 +125,6 @@ def _found(connection: Connection, namespace: str, binding: Object | None) -> li
         if item is not None and (resource is not NAMESPACE or COMPONENT in (item["metadata"].get("labels") or {})):
             found.append((resource, item))
     return [*found, (CLUSTER_ROLE_BINDING, binding)] if binding else found
-
-
-def _list(connection: Connection, resource: Resource) -> list[Object]:
-    try:
-        return connection.list(resource)[0]
-    except NotServed:
-        return []
 
 
 def _claims_that_go(connection: Connection, namespace: str, found: list[Known], data: list[Known]) -> list[Object]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 import typing as t
 
-from .._kubernetes.client import Connection
-from .._kubernetes.errors import ApiError, CdiError, NotServed
+from .._kubernetes.errors import CdiError
 from .._kubernetes.mounts import first_few, is_mounted
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import POD, VIRTUAL_MACHINE, VOLUME_CLONE_SOURCE, Resource
 from .names import APP, APP_NAME, COMPONENT, PREFIX
 
@@ -178,13 +178,13 @@ class UserReader:
 
     def __init__(
         self,
-        connection: Connection,
+        reader: Reader,
         warn: t.Callable[[str], None],
         leaving: t.Collection[Key] = (),
         *,
         all_namespaces: bool = False,
     ) -> None:
-        self._connection, self._warn, self._leaving, self._all = connection, warn, frozenset(leaving), all_namespaces
+        self._reader, self._warn, self._leaving, self._all = reader, warn, frozenset(leaving), all_namespaces
         self._seen: dict[str | None, Consumers] = {}
         self._lock = threading.Lock()
 
@@ -198,7 +198,7 @@ class UserReader:
 
     def again(self) -> UserReader:
         """One that has read nothing yet."""
-        return UserReader(self._connection, self._warn, self._leaving, all_namespaces=self._all)
+        return UserReader(self._reader.again(), self._warn, self._leaving, all_namespaces=self._all)
 
     def refuse(self, title: str, key: Key) -> None:
         """Raises CdiError when somebody uses the claim of `title` (`DataVolume demo/disk`), whose data are about to be deleted."""
@@ -209,27 +209,16 @@ class UserReader:
             )
 
     def _read(self, namespace: str | None) -> Consumers:
-        try:
-            pods = self._connection.list(POD, namespace)[0]
-        except ApiError as exc:
-            if exc.code != 403:
-                raise
+        pods = self._reader.read(POD, namespace)
+        if pods.is_forbidden:
             raise CdiError(
-                f"Cannot tell whether the data are in use: {str(exc).rstrip('.')}, or set when_in_use=delete to delete them anyway."
-            ) from exc
+                f"Cannot tell whether the data are in use: {str(pods.error).rstrip('.')}, or set when_in_use=delete to delete them anyway."
+            ) from pods.error
         return Consumers(
-            pods, self._optional(VIRTUAL_MACHINE, namespace), self._optional(VOLUME_CLONE_SOURCE, namespace)
+            pods.items, self._optional(VIRTUAL_MACHINE, namespace), self._optional(VOLUME_CLONE_SOURCE, namespace)
         )
 
     def _optional(self, resource: Resource, namespace: str | None) -> list[Object]:
-        try:
-            return self._connection.list(resource, namespace)[0]
-        except NotServed:
-            return []
-        except ApiError as exc:
-            if exc.code != 403:
-                raise
-            # A group that nobody serves is forbidden, too, for those who have no rights on it.
-            if self._connection.serves(resource) is not False:
-                self._warn(f"{_UNSEEN[resource]} were not looked for: {exc}")
-            return []
+        found = self._reader.read(resource, namespace)
+        self._reader.warn_if_forbidden(resource, namespace, f"{_UNSEEN[resource]} were not looked for", self._warn)
+        return found.items

@@ -57,9 +57,7 @@ class Preflight:
         self.source_images: dict[Key, dict[str, t.Any]] = {}
         self._task, self._connection, self._made = task, task.connection, set(made)
         self._classes: list[Object] | None = None
-        self._volumes: list[Object] | None = None
         self._planned: dict[Key, Planned] = {}
-        self._found: dict[tuple[Resource, str, str], Object | None] = {}
         self._namespaces: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -115,20 +113,17 @@ class Preflight:
 
     def _read_settings(self) -> Settings:
         reader = self.reader
-        reads: tuple[t.Callable[[], t.Any], ...] = (
-            lambda: reader.objects(CDI_CONFIG, {("", CONFIG_NAME)}).get(("", CONFIG_NAME)) or {},
-            lambda: reader.list(CDI),
-            lambda: reader.list(STORAGE_PROFILE),
-            lambda: reader.list(STORAGE_CLASS),
-        )
-        with ThreadPoolExecutor(len(reads)) as pool:
-            config, cdis, profiles, classes = pool.map(_readable, reads)
+        names = {CDI_CONFIG: CONFIG_NAME, CDI: "", STORAGE_PROFILE: "", STORAGE_CLASS: ""}
+        with ThreadPoolExecutor(len(names)) as pool:
+            config, cdis, profiles, classes = pool.map(
+                lambda each: reader.try_read(each[0], None, each[1]), names.items()
+            )
         # A forbidden list is not an empty one.
-        self._classes = None if classes is None or (STORAGE_CLASS, None) in reader.refused else classes
+        self._classes = classes.items if classes.is_known else None
         settings = Settings(
-            config or {}, release((active(cdis or []).get("status") or {}).get("observedVersion") or "")
+            config.object or {}, release((active(cdis.items).get("status") or {}).get("observedVersion") or "")
         )
-        settings.profiles = {each["metadata"]["name"]: each for each in profiles or []}
+        settings.profiles = {each["metadata"]["name"]: each for each in profiles.items}
         settings.default_class = default_class(self._classes or [], DEFAULT_CLASS)
         settings.virtualization_class = (
             default_class(self._classes or [], DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
@@ -139,9 +134,8 @@ class Preflight:
         return "" if self._classes is None else class_problem(planned, self._classes, self._persistent_volumes)
 
     def _persistent_volumes(self) -> list[Object] | None:
-        if self._volumes is None:
-            self._volumes = _readable(lambda: self._connection.list(PERSISTENT_VOLUME)[0])
-        return self._volumes
+        volumes = self.reader.try_read(PERSISTENT_VOLUME)
+        return volumes.items if volumes.is_known else None
 
     def _look_at_references(self, planned: t.Sequence[Planned], problems: Errors, pool: ThreadPoolExecutor) -> None:
         named = [(each, reference) for each in planned for reference in rules.references(each)]
@@ -163,23 +157,14 @@ class Preflight:
         return reference.resource == PERSISTENT_VOLUME_CLAIM and (reference.namespace, reference.name) in self._made
 
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        """The object, read once; None when there is none, empty when nobody may tell."""
-        key = (resource, namespace, name)
-        if key not in self._found:
-            try:
-                self._found[key] = self._connection.get(resource, name, namespace or None)
-            except ApiError:
-                self._found[key] = {}
-        return self._found[key]
+        """The object; None when it does not exist, empty when that is not known."""
+        found = self.reader.try_read(resource, namespace or None, name)
+        return found.object if found.error is None else {}
 
     def _refuse_absent(self, key: Key, reference: Reference, problems: Errors) -> None:
         elsewhere = reference.namespace not in ("", key[0])
         there = not elsewhere or self.find(NAMESPACE, "", reference.namespace) is not None
-        others = (
-            _readable(lambda: self._connection.list(reference.resource, reference.namespace or None)[0])
-            if there
-            else None
-        ) or []
+        others = self.reader.try_read(reference.resource, reference.namespace or None).items if there else []
         problem = rules.absent(reference, there, [item["metadata"]["name"] for item in others])
         if not self._task.check_mode:
             problems[key] = problem
@@ -261,11 +246,3 @@ def _sentences(problems: Errors) -> Errors:
 def _raise(errors: Errors, planned: Planned) -> None:
     if planned.key in errors:
         raise CdiError(errors[planned.key])
-
-
-def _readable(read: t.Callable[[], t.Any]) -> t.Any:
-    """What is read, None when it cannot be."""
-    try:
-        return read()
-    except ApiError:
-        return None

@@ -18,6 +18,7 @@ from .._cdi.status import active, release
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
@@ -56,20 +57,22 @@ class EvidenceReader:
 
     def __init__(self, connection: Connection, namespace: str | None) -> None:
         self._connection, self._namespace = connection, namespace
-        self._refused: set[tuple[Resource, str | None]] = set()
+        self._reader = Reader(connection)
 
     def probe(
         self, asked_for: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None
     ) -> Evidence:
         """What is around these volumes; CDI's controller only if that does not explain each of them. `claims` may be known."""
+        seconds = min(seconds, _SECONDS)
+        reader = self._reader = self._reader.again(seconds)
         if claims is None:
-            claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=CREATED_BY_CDI) or ()
+            claims = reader.try_read(PERSISTENT_VOLUME_CLAIM, self._namespace, label_selector=CREATED_BY_CDI).items
         volumes = [volume for volume in asked_for if volume is not None]
         around = Evidence(
-            self._list(EVENT, self._namespace, seconds, field_selector="type=Warning") or (),
-            self._list(POD, self._namespace, seconds, label_selector=CREATED_BY_CDI) or (),
+            reader.try_read(EVENT, self._namespace, field_selector="type=Warning").items,
+            reader.try_read(POD, self._namespace, label_selector=CREATED_BY_CDI).items,
             claims,
-            self._snapshots(volumes, seconds),
+            self._snapshots(volumes),
         )
         causes: dict[str, list[Object]] = {}
         in_use: set[str] = set()
@@ -79,11 +82,11 @@ class EvidenceReader:
             if found and found.cause == CLONE_SOURCE_IN_USE and (key := claim_in_use(found.message)):
                 in_use.add(key[0])
         if CLASS_MISSING in causes or CLAIM_PENDING in causes:
-            around.classes = self._list(STORAGE_CLASS, None, seconds)
+            around.classes = self._listed(STORAGE_CLASS)
         if CLAIM_PENDING in causes and around.classes:
-            around.drivers = self._drivers(seconds)
+            around.drivers = self._drivers()
         for namespace in sorted(in_use):
-            pods = self._list(POD, namespace, seconds)
+            pods = self._listed(POD, namespace)
             if pods is not None:
                 around.users[namespace] = pods
         silent = [pod for volume in causes.get("", ()) for pod in may_be_silent(volume, around)]
@@ -96,14 +99,11 @@ class EvidenceReader:
             )
             if worker:
                 workers.append(worker)
-            elif (
-                namespace not in around.quotas
-                and (quotas := self._list(RESOURCE_QUOTA, namespace, seconds)) is not None
-            ):
+            elif namespace not in around.quotas and (quotas := self._listed(RESOURCE_QUOTA, namespace)) is not None:
                 around.quotas[namespace] = quotas
         around.rooms = self._rooms(workers, seconds)
         if any(unexplained(volume, around) for volume in volumes):
-            around.controllers = self._list(DEPLOYMENT, None, seconds, label_selector=f"{COMPONENT}={CONTROLLER}")
+            around.controllers = self._listed(DEPLOYMENT, label_selector=f"{COMPONENT}={CONTROLLER}")
             unmade = [
                 volume for volume in volumes if (found := diagnose(volume, around)) and found.cause == CLAIM_MISSING
             ]
@@ -114,15 +114,14 @@ class EvidenceReader:
 
     def _try_claim(self, volume: Object, seconds: float) -> str:
         """Why the API server refuses the claim that CDI would make, by a dry run; `` when that is not known."""
-        config = self._get(CDI_CONFIG, CONFIG_NAME, None, seconds)
+        reader = self._reader
+        config = reader.try_read(CDI_CONFIG, name=CONFIG_NAME).object
         if config is None or not ({"storage", "pvc"} & set(volume.get("spec") or ())):
             return ""
-        installed = active(self._list(CDI, None, seconds) or [])
-        classes = self._list(STORAGE_CLASS, None, seconds) or []
+        installed = active(reader.try_read(CDI).items)
+        classes = reader.try_read(STORAGE_CLASS).items
         settings = Settings(config, release(((installed or {}).get("status") or {}).get("observedVersion") or ""))
-        settings.profiles = {
-            each["metadata"]["name"]: each for each in self._list(STORAGE_PROFILE, None, seconds) or ()
-        }
+        settings.profiles = {each["metadata"]["name"]: each for each in reader.try_read(STORAGE_PROFILE).items}
         settings.default_class = default_class(classes, DEFAULT_CLASS)
         settings.virtualization_class = default_class(classes, DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
         planned = Planned(volume)
@@ -134,10 +133,10 @@ class EvidenceReader:
             return claim_refusal(planned, t.cast(Object, claim), settings, exc)
         return ""
 
-    def _drivers(self, seconds: float) -> set[str] | None:
+    def _drivers(self) -> set[str] | None:
         """The provisioners that have registered, or have made a volume; None when they may not be read."""
-        drivers = self._list(CSI_DRIVER, None, seconds)
-        volumes = self._list(PERSISTENT_VOLUME, None, seconds)
+        drivers = self._listed(CSI_DRIVER)
+        volumes = self._listed(PERSISTENT_VOLUME)
         if drivers is None or volumes is None:
             return None
         return {
@@ -155,19 +154,15 @@ class EvidenceReader:
         return {worker: rooms[key] for worker in workers if (key := (worker.namespace, *worker[2:])) in rooms}
 
     def _room(self, worker: Worker, seconds: float) -> Room:
-        missing_class = bool(worker.priority_class) and self._is_missing(
-            PRIORITY_CLASS, worker.priority_class, None, seconds
-        )
-        missing_account = bool(worker.account) and self._is_missing(
-            SERVICE_ACCOUNT, worker.account, worker.namespace, seconds
-        )
+        missing_class = bool(worker.priority_class) and self._is_missing(PRIORITY_CLASS, worker.priority_class)
+        missing_account = bool(worker.account) and self._is_missing(SERVICE_ACCOUNT, worker.account, worker.namespace)
         room = Room(missing_class=missing_class, missing_account=missing_account)
         if why_refused(worker, room):
             return room
-        config = self._get(CDI_CONFIG, CONFIG_NAME, None, seconds) or {}
+        config = self._reader.try_read(CDI_CONFIG, name=CONFIG_NAME).object or {}
         room = room._replace(
-            limit_ranges=self._list(LIMIT_RANGE, worker.namespace, seconds) or (),
-            quotas=self._list(RESOURCE_QUOTA, worker.namespace, seconds) or (),
+            limit_ranges=self._reader.try_read(LIMIT_RANGE, worker.namespace).items,
+            quotas=self._reader.try_read(RESOURCE_QUOTA, worker.namespace).items,
             resources=(config.get("status") or {}).get("defaultPodResourceRequirements") or {},
         )
         return room if why_refused(worker, room) else room._replace(trial=self._try(worker, room.resources, seconds))
@@ -180,17 +175,9 @@ class EvidenceReader:
             return refused_because(str(exc))
         return ""
 
-    def _is_missing(self, resource: Resource, name: str, namespace: str | None, seconds: float) -> bool:
-        try:
-            return self._until(seconds).get(resource, name, namespace) is None
-        except ApiError:
-            return False
-
-    def _get(self, resource: Resource, name: str, namespace: str | None, seconds: float) -> Object | None:
-        try:
-            return self._until(seconds).get(resource, name, namespace)
-        except ApiError:
-            return None
+    def _is_missing(self, resource: Resource, name: str, namespace: str | None = None) -> bool:
+        found = self._reader.try_read(resource, namespace, name)
+        return not found.items and not found.error
 
     def _log(self, pod: Object, seconds: float) -> str:
         """The end of the log of a pod; `` when it may not be read."""
@@ -200,9 +187,9 @@ class EvidenceReader:
             return ""
 
     def _until(self, seconds: float) -> Connection:
-        return self._connection.until(time.monotonic() + min(seconds, _SECONDS))
+        return self._connection.until(time.monotonic() + seconds)
 
-    def _snapshots(self, volumes: list[Object], seconds: float) -> list[Object]:
+    def _snapshots(self, volumes: list[Object]) -> list[Object]:
         """What clones are restored from; no event tells of a snapshot that fails. They are in the sources' namespaces."""
         cloning = [
             volume
@@ -216,17 +203,12 @@ class EvidenceReader:
         return [
             item
             for name in sorted(namespaces)
-            for item in self._list(VOLUME_SNAPSHOT, name, seconds, label_selector=CREATED_BY_CDI) or ()
+            for item in self._reader.try_read(VOLUME_SNAPSHOT, name, label_selector=CREATED_BY_CDI).items
         ]
 
-    def _list(
-        self, resource: Resource, namespace: str | None, seconds: float, **selectors: t.Any
+    def _listed(
+        self, resource: Resource, namespace: str | None = None, label_selector: str = ""
     ) -> list[Object] | None:
-        if (resource, namespace) in self._refused:
-            return None
-        try:
-            return self._connection.list(resource, namespace, within_seconds=min(seconds, _SECONDS), **selectors)[0]
-        except ApiError as exc:
-            if exc.code == 403:
-                self._refused.add((resource, namespace))
-            return None  # It only says more about what is told anyway.
+        """None when it is not known what there is."""
+        found = self._reader.try_read(resource, namespace, label_selector=label_selector)
+        return found.items if found.error is None else None

@@ -27,9 +27,10 @@ from .._cdi.uninstall import remove
 from .._kubernetes.apply import Change, ensure_present, write
 from .._kubernetes.client import FIELD_MANAGER, Connection
 from .._kubernetes.compare import diff_of, for_result, normalise
-from .._kubernetes.errors import CdiError, NotServed
+from .._kubernetes.errors import CdiError
 from .._kubernetes.merge_patch import changes_nothing, merged
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI, MANIFEST_KINDS, PRIORITY_CLASS
 
 # Who holds the configuration that a new CDI object starts with.
@@ -39,10 +40,7 @@ _FIRST_MANAGER = f"{FIELD_MANAGER}.start"
 def run(task: Task) -> dict[str, t.Any]:
     params, name = task.params, task.params["name"]
     objects = _manifest(params) if params["state"] == "present" else []
-    try:
-        cdis = task.connection.list(CDI)[0]
-    except NotServed:
-        cdis = []
+    cdis = Reader(task.connection).read(CDI).unless_forbidden()
     operator = find_operator(task.connection)
     spec = cr_spec(params)
     asked = {field: value for field, value in spec.items() if objects and value != {"nodeSelector": LINUX}}

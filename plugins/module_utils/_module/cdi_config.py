@@ -21,6 +21,7 @@ from .._kubernetes.errors import ApiError, CdiError, NotServed
 from .._kubernetes.merge_patch import changes_nothing, merged
 from .._kubernetes.objects import Object
 from .._kubernetes.public import without_secrets
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
@@ -141,11 +142,10 @@ def _refuse_unknown_names(task: Task) -> None:
 
 def _refuse_unfit_scratch_class(connection: Connection, name: str) -> None:
     """CDI takes any class, and then every worker pod waits for ever. A profile that says nothing is no obstacle."""
-    try:
-        profile = connection.get(STORAGE_PROFILE, name)
-    except ApiError:
+    profile = Reader(connection).try_read(STORAGE_PROFILE, name=name)
+    if profile.error:
         return
-    if not can_hold_scratch(Settings(profiles={name: profile or {}}), name):
+    if not can_hold_scratch(Settings(profiles={name: profile.object or {}}), name):
         raise CdiError(
             f"Cannot set scratch_space_storage_class to {name!r}: scratch space is always Filesystem and ReadWriteOnce, which the class cannot do by its "
             "StorageProfile; use another class, or correct the profile (module kubevirt.cdi.storage_profile)."

@@ -194,12 +194,8 @@ def _facts(
         answer["waits_for"] = list(prediction.plan.waits_for)
     if known["method"] is None:
         reason = explain(known, None, None, None) if is_clone(volume, claim) else "The volume is no clone."
-        refused = [
-            reader.refused[resource, key[0]]
-            for resource in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM)
-            if (resource, key[0]) in reader.refused
-        ]
-        return {**answer, "reason": reason if answer["exists"] else refused[0] if refused else _NO_VOLUME}
+        refusal = reader.refusal(DATA_VOLUME, key[0]) or reader.refusal(PERSISTENT_VOLUME_CLAIM, key[0])
+        return {**answer, "reason": reason if answer["exists"] else refusal or _NO_VOLUME}
     storage_class = ((claim or {}).get("spec") or {}).get("storageClassName")
     override, strategy = (None, None) if known["fallback"] or known["forced"] else _settings(reader, storage_class)
     return {**answer, "reason": explain(known, override, strategy, storage_class)}
@@ -207,6 +203,6 @@ def _facts(
 
 def _settings(reader: Reader, storage_class: str | None) -> tuple[str | None, str | None]:
     """The CDI object's override and the storage profile's strategy, as far as they may be read."""
-    spec = active(reader.list(CDI)).get("spec") or {}
-    profile = reader.objects(STORAGE_PROFILE, {("", storage_class)}).get(("", storage_class)) if storage_class else None
+    spec = active(reader.read(CDI).items).get("spec") or {}
+    profile = reader.read(STORAGE_PROFILE, name=storage_class).object if storage_class else None
     return spec.get("cloneStrategyOverride"), ((profile or {}).get("status") or {}).get("cloneStrategy")

@@ -35,7 +35,7 @@ from .._data_volume.reconcile import Item, Run, needs_claim, needs_release
 from .._data_volume.source_size import keep_stored_sizes
 from .._data_volume.validation import check as check_volume
 from .._kubernetes.client import Connection
-from .._kubernetes.errors import ApiError, CdiError
+from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
@@ -96,7 +96,9 @@ def run(task: Task) -> dict[str, t.Any]:
     looked = look_before_writing(task, items)
     release = _release(looked.reader) if any(map(needs_release, items)) else ""
     leaving = {item.key for item in items if not item.present}
-    predicted = _make(Run(task, release, deadline, UserReader(task.connection, task.warn, leaving)), items, looked)
+    predicted = _make(
+        Run(task, release, deadline, UserReader(Reader(task.connection), task.warn, leaving)), items, looked
+    )
     written = [item for item in items if item.changed and item.stored is not None]
     settings = _scratch_settings(task, written, looked.settings) if written else None
     if task.params["wait"] and not task.check_mode:
@@ -192,11 +194,7 @@ def _read_claims(task: Task, items: list[Item]) -> None:
 
 def _release(reader: Reader) -> str:
     """CDI's release, empty when it may not be read: then the API server alone says what it does not know."""
-    try:
-        objects = reader.list(CDI)
-    except ApiError:
-        return ""
-    return str((active(objects).get("status") or {}).get("observedVersion", ""))
+    return str((active(reader.try_read(CDI).items).get("status") or {}).get("observedVersion", ""))
 
 
 def _scratch_settings(task: Task, written: list[Item], known: Settings | None) -> Settings | None:

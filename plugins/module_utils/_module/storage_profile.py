@@ -18,10 +18,11 @@ from .._ansible.module import Task
 from .._cdi.names import CONTROLLER
 from .._kubernetes.apply import write
 from .._kubernetes.compare import diff_of, for_result
-from .._kubernetes.errors import CdiError, NotServed
+from .._kubernetes.errors import CdiError
 from .._kubernetes.managed_fields import owners_of
 from .._kubernetes.merge_patch import merged
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import STORAGE_CLASS, STORAGE_PROFILE, VOLUME_SNAPSHOT_CLASS, Resource
 from .._kubernetes.verdict import REACHED, WAITING, Verdict
 from .._kubernetes.wait import wait_for
@@ -159,10 +160,7 @@ def _refuse_unknown_classes(task: Task, items: list[Item]) -> None:
 
 
 def _names(task: Task, resource: Resource) -> list[str]:
-    try:
-        return sorted(stored["metadata"]["name"] for stored in task.connection.list(resource)[0])
-    except NotServed:
-        return []
+    return sorted(stored["metadata"]["name"] for stored in Reader(task.connection).read(resource).unless_forbidden())
 
 
 def _ensure(task: Task, item: Item) -> None:

@@ -9,8 +9,8 @@ import typing as t
 
 from .._cdi.status import release
 from .._kubernetes.client import Connection
-from .._kubernetes.errors import ApiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
@@ -19,7 +19,6 @@ from .._kubernetes.resources import (
     PERSISTENT_VOLUME_CLAIM,
     STORAGE_CLASS,
     STORAGE_PROFILE,
-    Resource,
 )
 from .classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from .scratch import Settings, claim_name, need
@@ -42,16 +41,17 @@ def read_settings(
         return None
     if known is not None:
         return known if known.config else None
-    config = _get(connection, CDI_CONFIG, CONFIG_NAME)
+    reader = Reader(connection)
+    config = reader.try_read(CDI_CONFIG, name=CONFIG_NAME).object
     if config is None:
         return None
-    versions = [(each.get("status") or {}).get("observedVersion") for each in _list(connection, CDI)]
+    versions = [(each.get("status") or {}).get("observedVersion") for each in reader.try_read(CDI).items]
     settings = Settings(config, release(next(filter(None, versions), "")))
     unfilled = [pair for pair in pairs if (pair.volume.get("status") or {}).get("phase") != "Succeeded"]
     if unfilled:
-        settings.profiles = {each["metadata"]["name"]: each for each in _list(connection, STORAGE_PROFILE)}
+        settings.profiles = {each["metadata"]["name"]: each for each in reader.try_read(STORAGE_PROFILE).items}
     if any(_class(pair) is None for pair in unfilled):
-        classes = _list(connection, STORAGE_CLASS)
+        classes = reader.try_read(STORAGE_CLASS).items
         settings.default_class = default_class(classes, DEFAULT_CLASS)
         settings.virtualization_class = default_class(classes, DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
     return settings
@@ -89,11 +89,14 @@ def look_for(
     scratch = {_key(pair.volume): claim_name(pair.volume, pair.claim) for pair in may_need(pairs)}
     if not scratch:
         return {}
+    reader = Reader(connection)
     if claims is None:
-        read = (_get(connection, PERSISTENT_VOLUME_CLAIM, name, key[0]) for key, name in scratch.items() if name)
-        claims = [claim for claim in read if claim]
+        read = [reader.try_read(PERSISTENT_VOLUME_CLAIM, key[0], name) for key, name in scratch.items() if name]
+        claims = [claim for found in read for claim in found.items]
     there = {_key(claim): claim for claim in claims}
-    events = _list(connection, EVENT, namespace, field_selector=f"involvedObject.kind={PERSISTENT_VOLUME_CLAIM.kind}")
+    events = reader.try_read(
+        EVENT, namespace, field_selector=f"involvedObject.kind={PERSISTENT_VOLUME_CLAIM.kind}"
+    ).items
     were = {(event["metadata"]["namespace"], event["involvedObject"].get("name")) for event in events}
     seen = {}
     for key, name in scratch.items():
@@ -104,19 +107,3 @@ def look_for(
 
 def _key(stored: Object) -> tuple[str, str]:
     return stored["metadata"]["namespace"], stored["metadata"]["name"]
-
-
-def _get(connection: Connection, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
-    try:
-        return connection.get(resource, name, namespace)
-    except ApiError:
-        return None
-
-
-def _list(
-    connection: Connection, resource: Resource, namespace: str | None = None, field_selector: str = ""
-) -> list[Object]:
-    try:
-        return connection.list(resource, namespace, field_selector=field_selector)[0]
-    except ApiError:
-        return []  # Without the right to read it there is less to tell.

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import typing as t
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from .._image.file import FileIdentity
 from .._image.formats import Image
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
@@ -160,7 +160,7 @@ class Session:
     def refuse_users(self, item: Item) -> None:
         """Raises CdiError while somebody uses the data that are about to be deleted."""
         if item.upload["when_in_use"] == "fail":
-            UserReader(self.connection, self.task.warn, [item.key]).refuse(item.what, item.key)
+            UserReader(Reader(self.connection), self.task.warn, [item.key]).refuse(item.what, item.key)
 
     def overhead(self, target: t.Mapping[str, t.Any] | None) -> Overhead:
         """The share of a file system that CDI leaves alone, by the options (or the spec) of a claim."""
@@ -180,10 +180,12 @@ class Session:
     def _settings_for(self, class_name: str | None) -> Settings:
         with self._lock:
             if self._settings is None:
-                cdi = active(self.preflight.reader.list(CDI))  # Empty for who may not list it.
+                cdi = active(self.preflight.reader.read(CDI).items)  # Empty for who may not list it.
                 version = release((cdi.get("status") or {}).get("observedVersion") or "")
-                self._settings = Settings(self.connection.get(CDI_CONFIG, CONFIG_NAME) or {}, version)
+                config = self.preflight.reader.read(CDI_CONFIG, name=CONFIG_NAME)
+                self._settings = Settings(next(iter(config.unless_forbidden()), {}), version)
             if not class_name and self._settings.default_class is None:
-                with contextlib.suppress(ApiError):  # Who may not list classes is given the global overhead.
-                    self._settings.default_class = default_class(self.connection.list(STORAGE_CLASS)[0], DEFAULT_CLASS)
+                # For users who may not list classes, the global overhead counts.
+                classes = self.preflight.reader.try_read(STORAGE_CLASS).items
+                self._settings.default_class = default_class(classes, DEFAULT_CLASS)
             return self._settings

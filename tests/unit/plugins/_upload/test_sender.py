@@ -252,7 +252,7 @@ def test_a_claim_that_names_no_class_has_the_overhead_of_the_default_class(targe
                 "status": {"filesystemOverhead": {"global": "0.06", "storageClass": {"fast": "0.1", "slow": "0.2"}}}
             }
 
-        def list(self, resource: Any, _namespace: Any = None) -> Any:
+        def list(self, resource: Any, _namespace: Any = None, **_selectors: Any) -> Any:
             if resource == CDI:
                 return [
                     {"metadata": {"name": "cdi"}, "status": {"phase": "Deployed", "observedVersion": "v1.61.1"}}
