@@ -63,6 +63,10 @@ class SourceImage(t.NamedTuple):
         }
 
 
+class _Unreadable(Exception):
+    """This Python cannot decompress the image."""
+
+
 class _Seen(Content):
     """The ends of a file that is elsewhere."""
 
@@ -87,7 +91,7 @@ class _Seen(Content):
     def size(self, *, exact: bool) -> int | None:
         return self._answer.size
 
-    def file(self) -> t.Any:
+    def file(self, *, whole: bool = True) -> t.Any:
         raise OutOfSight
 
 
@@ -107,13 +111,18 @@ def inspect_answer(url: str, answer: Answer, content_type: str | None) -> Source
     shown = public_url(url)
     packed = next((name for name, magic in TWICE.items() if answer.head[: len(magic)] == magic), None)
     try:
-        content: _Seen = _Unpacked(Answer(_unpacked(packed, answer)), packed) if packed else _Seen(answer)
+        content: _Seen = _Unpacked(Answer(_unpacked(answer)), packed) if packed else _Seen(answer)
         head = content.at(0, PREFIX_BYTES)
         size = -1 if answer.size is None else answer.size
         if is_tar(head):
             image = Image("tar", packed, None, None, size)
         else:
             image = judge(shown, content, size)
+    except _Unreadable:
+        return SourceImage(
+            reason=f"{shown} is compressed with zstd and this Python has no decompressor for it; install one on the host "
+            "that runs the task: pip install backports.zstd"
+        )
     except OutOfSight:
         image = Image("raw", packed, None if packed else answer.size, None, -1 if answer.size is None else answer.size)
     except (EOFError, struct.error) as exc:
@@ -132,12 +141,15 @@ def inspect_answer(url: str, answer: Answer, content_type: str | None) -> Source
     return SourceImage(image)
 
 
-def _unpacked(compression: str, answer: Answer) -> bytes:
+def _unpacked(answer: Answer) -> bytes:
     """The start of what is packed; what ends early is only what was fetched of it."""
-    found, wanted = b"", _MOST_UNPACKED[compression]
+    found, wanted = b"", _MOST_UNPACKED
     with tempfile.TemporaryFile(buffering=0) as file:
         file.write(answer.head)
-        reader = content_of(t.cast(io.FileIO, file), len(answer.head)).file()
+        content = content_of(t.cast(io.FileIO, file), len(answer.head))
+        if not content.is_readable:
+            raise _Unreadable
+        reader = content.file(whole=False)
         try:
             while len(found) < wanted and (piece := reader.read(wanted - len(found))):
                 found += piece

@@ -91,11 +91,40 @@ def test_one_mebibyte_too_little_is_refused() -> None:
         rules.wanted_volume(_upload(storage=_target(size="63Mi")), RAW, NO_OVERHEAD, None)
 
 
-def test_a_size_that_nothing_tells_is_asked_for() -> None:
-    unknown = Image("raw", "zst", None, None, 5)
-    with pytest.raises(CdiError, match="give storage.size for disk"):
-        rules.wanted_volume(_upload(), unknown, NO_OVERHEAD, None)
-    assert rules.wanted_volume(_upload(storage=_target(size="1Gi")), unknown, NO_OVERHEAD, None)
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        (Image("vhdx", "gz", None, None, 5), "because decompressing it requires too much memory or time; {remedy}."),
+        (
+            Image(None, "zst", None, None, 5),
+            "because it is compressed with zstd and this Python has no decompressor for it; {remedy}, or install one on "
+            "the host that runs the task: pip install backports.zstd.",
+        ),
+    ],
+)
+def test_size_is_required_when_the_image_does_not_give_one(image: Image, why: str) -> None:
+    for target in ("storage", "pvc"):
+        with pytest.raises(CdiError) as refused:
+            rules.wanted_volume(_upload(pvc=_target() if target == "pvc" else None), image, NO_OVERHEAD, None)
+        remedy = f"give {target}.size for disk, for example 10Gi"
+        assert str(refused.value) == f"Cannot read the size of the disk in /disk.raw, {why.format(remedy=remedy)}"
+        assert rules.wanted_volume(_upload(**{target: _target(size="1Gi")}), image, NO_OVERHEAD, None)
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "becomes"),
+    [
+        ("/disk.raw.zst", None, None),
+        ("/disk.raw.zst", "archive", "archive"),
+        ("/files.tar.zst", None, "archive"),
+        ("/files.tar.zst", "kubevirt", "kubevirt"),
+    ],
+)
+def test_the_name_decides_about_an_archive_that_cannot_be_decompressed(
+    path: str, asked: str | None, becomes: str | None
+) -> None:
+    upload = {**_upload(content_type=asked), "path": path}
+    assert rules.content_type(upload, Image(None, "zst", None, None, 5)) == becomes
 
 
 def test_what_is_not_asked_for_stays_as_it_is_and_nothing_of_an_old_life_is_inherited() -> None:
