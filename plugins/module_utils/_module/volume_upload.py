@@ -25,7 +25,6 @@ from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object, annotations_of
 from .._kubernetes.quantity import MIB
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from .._kubernetes.wait import wait_gone
 from .._storage.claims import Planned
 from .._storage.overhead import NO_OVERHEAD, required_space
 from .._upload import options as upload_options
@@ -182,13 +181,13 @@ def _wait_terminated(session: Session, target: Target) -> Target:
     namespace, name = target.key
     if target.volume is not None and target.volume["metadata"].get("deletionTimestamp"):
         if not session.check_mode:
-            wait_gone(session.connection, DATA_VOLUME, *target.key, session.timeout)
+            session.wait_gone(DATA_VOLUME, target.key)
             target = target._replace(claim=session.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace))
         target = target._replace(volume=None)
     claim = target.known_claim
     if target.volume is None and claim is not None and data_volume.is_terminating(claim):
         if not session.check_mode:
-            wait_gone(session.connection, PERSISTENT_VOLUME_CLAIM, *target.key, session.timeout)
+            session.wait_gone(PERSISTENT_VOLUME_CLAIM, target.key)
         target = target._replace(claim=None)
     return target
 

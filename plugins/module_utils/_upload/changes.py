@@ -15,7 +15,6 @@ from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object, annotations_of
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
-from .._kubernetes.wait import wait_gone
 from .outcome import CREATED, DELETED, EMPTIED, Outcome, Steps, Target
 from .session import Session
 from .target import is_populated, recreated_claim, refuse_owned
@@ -66,7 +65,7 @@ def replace(session: Session, outcome: Outcome, why: str, wanted: Object | None)
     outcome = outcome.without_created() if outcome.made == stored["metadata"]["uid"] else outcome.done(DELETED)
     yield outcome
     for kind in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM):
-        wait_gone(connection, kind, namespace, name, session.timeout)
+        session.wait_gone(kind, target.key)
     if claim is None:
         outcome = create(session, outcome, body)
     else:

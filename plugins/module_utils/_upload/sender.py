@@ -260,4 +260,4 @@ def _wait_finished(session: Session, target: Target, server: Object) -> Verdict:
             f"{target.what} is not filled {session.timeout} s after its last byte was sent: {waited.verdict.reason}."
             f"{_warnings(session, target)}"
         )
-    return t.cast(Verdict, waited.verdict)
+    return waited.verdict

@@ -12,7 +12,9 @@ import typing as t
 from .._ansible.module import Task
 from .._cdi.status import active, release
 from .._data_volume import resize as growth
-from .._data_volume.preflight import Preflight
+from .._data_volume.preflight_reader import Preflight
+from .._data_volume.volume import Key
+from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.resources import (
@@ -25,7 +27,7 @@ from .._kubernetes.resources import (
     UPLOAD_TOKEN_REQUEST,
     Resource,
 )
-from .._kubernetes.wait import Outcome, wait_for
+from .._kubernetes.wait import Outcome, wait_for, wait_gone
 from .._storage.classes import DEFAULT_CLASS, default_class
 from .._storage.overhead import NO_OVERHEAD, Overhead
 from .._storage.scratch import Settings, overhead_of, target_bytes
@@ -41,6 +43,7 @@ class Outside(t.NamedTuple):
     find_route: t.Callable[..., Route] = find_route
     send: t.Callable[..., Answer] = send
     wait_for: t.Callable[..., dict[str, Outcome]] = wait_for
+    wait_gone: t.Callable[[Connection, Resource, str, str, float], None] = wait_gone
 
 
 OUTSIDE = Outside()
@@ -60,6 +63,10 @@ class Session:
         self._allowed: set[str] = set()
         self._settings: Settings | None = None
 
+    def wait_gone(self, resource: Resource, key: Key) -> None:
+        """Wait until an object that was deleted is no longer there. Raises CdiError."""
+        self.outside.wait_gone(self.connection, resource, *key, self.timeout)
+
     def route(self) -> Route:
         """The route to the upload proxy. Raises CdiError."""
         params = self.task.params
@@ -72,7 +79,7 @@ class Session:
                 self._route = self.outside.find_route(self.connection, url, ca, namespace, self.task.warn)
             return self._route
 
-    def check_rights(self, key: tuple[str, str]) -> None:
+    def check_rights(self, key: Key) -> None:
         """Refuse to write if a permission for the rest is missing. Raises CdiError. One request for a namespace, and one for each claim."""
         namespace, name = key
         with self._lock:
