@@ -14,8 +14,15 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 from unittest import mock
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+
+from tests.refused_volumes import completed
 
 _MODULES = "ansible_collections.kubevirt.cdi.plugins.modules"
 # Imports what modules need once, and then forks for each run: an import takes twenty times as long as a run.
@@ -117,6 +124,16 @@ def run_in_process(name: str, options: dict[str, Any], *, check: bool = False) -
     result = json.loads(printed.getvalue())
     result.pop("_ansible_new_secrets", None)
     return Ran(result, json.dumps(result, ensure_ascii=False) + complaints.getvalue())
+
+
+def run_task(module: ModuleType, options: dict[str, Any], connection: Connection) -> dict[str, Any]:
+    """The result, error and warnings of a module's `run` on this connection, in this process."""
+    warnings: list[str] = []
+    try:
+        result = module.run(Task(completed(options, module.SPEC.options), connection, False, warnings.append))
+    except CdiError as exc:
+        result = {"failed": True, "msg": str(exc), **exc.result}
+    return {**result, "warnings": warnings}
 
 
 def run_on_cluster(name: str, /, *, check: bool = False, **options: Any) -> Ran:

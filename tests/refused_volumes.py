@@ -52,9 +52,9 @@ BY_CDI: list[tuple[Options, str]] = [
     ({"storage": {"volume_mode": "Block"}}, "has no size; give storage.size, for example 10Gi"),
     ({"source": {"pvc": {"name": "a"}}, "storage": None, "pvc": {"access_modes": _ONE_MODE}}, "give pvc.size"),
     ({"source": None, "storage": {"data_source_ref": {"kind": "PersistentVolumeClaim", "name": "a"}}}, "has no size"),
-    ({"storage": {"size": "0"}}, "has the size 0; ask for at least 1Mi"),
-    ({"storage": {"size": "-1Gi"}}, "has the size -1Gi; ask for at least 1Mi"),
-    ({"storage": {"size": "1048575"}}, "ask for at least 1Mi"),
+    ({"storage": {"size": "0"}}, "has the size 0; request at least 1Mi"),
+    ({"storage": {"size": "-1Gi"}}, "has the size -1Gi; request at least 1Mi"),
+    ({"storage": {"size": "1048575"}}, "request at least 1Mi"),
     ({"storage": None, "pvc": {"size": "1Gi"}}, "has pvc.access_modes=none; give exactly one"),
     (
         {"storage": None, "pvc": {"size": "1Gi", "access_modes": ["ReadWriteOnce", "ReadWriteMany"]}},
@@ -127,8 +127,8 @@ BY_US: list[tuple[Options, str]] = [
         "has content_type=archive and storage.volume_mode=Block",
     ),
     ({"on_drift": "recreate", "keep_claim": True}, "give one of them"),
-    ({"labels": {"a": None}}, "has labels.a=None; give a text"),
-    ({"annotations": {"a": {"b": "c"}}}, "has annotations.a={'b': 'c'}; give a text"),
+    ({"labels": {"a": None}}, "has labels.a=None; give a string"),
+    ({"annotations": {"a": {"b": "c"}}}, "has annotations.a={'b': 'c'}; give a string"),
 ]
 ACCEPTED: list[Options] = [
     {},

@@ -43,14 +43,17 @@ class SharedLock:
         self._alone = None
 
     @contextmanager
-    def alone_for_now(self) -> Iterator[None]:
-        """Release a share, hold the lock alone, then share it again."""
-        alone = self._alone
-        self.take(alone=True)
+    def held(self, *, alone: bool | None) -> Iterator[None]:
+        """Hold the lock in another way for some time; None: do not hold it."""
+        before = self._alone
+        self._change(alone)
         try:
             yield
         finally:
-            if alone is None:
-                self.release()
-            else:
-                self.take(alone=alone)
+            self._change(before)
+
+    def _change(self, alone: bool | None) -> None:
+        if alone is None:
+            self.release()
+        else:
+            self.take(alone=alone)

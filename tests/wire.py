@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import re
 import ssl
 import threading
@@ -21,6 +20,9 @@ _DISCOVERY = re.compile(r"/(version|openapi/.*|api(/[^/]+)?|apis(/[^/]+){0,2})/?
 _PASSED_ON = ("Content-Type", "Retry-After", "Warning")
 
 
+Fault = tuple[int, dict[str, str], bytes]
+
+
 @dataclass
 class Wire:
     """`requests`: method and path with query of each request; `answered`: also status and token, from the API server.
@@ -31,7 +33,7 @@ class Wire:
 
     For each other request, `trouble(method, path)` returns "" or one of: `unsent` (cut before it is forwarded),
     `lost` (cut after the API server has answered), `silent` (no answer), `slow` (one byte per second), `held` (only
-    the head of an answer), `over` (an empty answer), `expired` (410) and `endless`.
+    the head of an answer), `over` (an empty answer), `endless`, `fault` (answered with `fault`).
 
     A list has at most `page_size` objects per page, if that is set.
     """
@@ -39,10 +41,10 @@ class Wire:
     url: str
     requests: list[tuple[str, str]] = field(default_factory=list)
     answered: list[tuple[str, str, int, str]] = field(default_factory=list)
-    faults: list[tuple[int, dict[str, str], bytes]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
     answers: dict[str, bytes] = field(default_factory=dict)
     break_at: int = 0
-    fault: tuple[int, dict[str, str], bytes] = (500, {}, b"")
+    fault: Fault = (500, {}, b"")
     late: bool = False
     faults_after: int = 0
     trouble: Callable[[str, str], str] = lambda _method, _path: ""
@@ -62,7 +64,7 @@ class Wire:
 
 @contextmanager
 def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None) -> Iterator[Wire]:
-    """A proxy for `server` (https://host:port), which opens a connection for each of a client. With `tls` it speaks TLS."""
+    """A proxy for `server` (https://host:port), with TLS if `tls`. Each connection has its own to the server."""
     context = ssl.create_default_context(cafile=ca_file)
     host, port = server.removeprefix("https://").split(":")
 
@@ -140,9 +142,8 @@ def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None)
                 if trouble == "held":
                     record.ended.wait(120)
                 self.wfile.write(b"0\r\n\r\n")
-            elif trouble == "expired":
-                status = {"kind": "Status", "code": 410, "reason": "Expired"}
-                self._answer(410, {}, json.dumps(status).encode())
+            elif trouble == "fault":
+                self._answer(*record.fault)
             elif trouble == "endless":
                 self.send_response(200)
                 self.end_headers()

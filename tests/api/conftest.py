@@ -6,33 +6,30 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import socket
 import statistics
 import tempfile
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import volume_upload
 from kubernetes import client
 
+from tests.api.objects import ADMIN, HttpProxy, SetStatus, body, custom_resource, patch_status
+from tests.api.upload_service import MIB, Upload, UploadService, running
 from tests.cluster.runtime.profile import first_number
 from tests.light_cluster import light_cluster
-from tests.modules import Ran, RunModule, official_client, run_module
+from tests.modules import Ran, RunModule, official_client, run_module, run_task
 from tests.wire import Wire, counting_proxy
 
-ADMIN = "test-admin-token"
-LIMITED = "test-limited-token"
 # Of a worker's cluster, and of those that its tests start.
 _NUMBERS = 6
 _CLUSTERS = contextlib.ExitStack()
@@ -63,47 +60,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     _CLUSTERS.close()
-
-
-class SetStatus(Protocol):
-    """Sets the phase and other status fields of a DataVolume, as CDI's controller does."""
-
-    def __call__(self, namespace: str, name: str, phase: str = "Succeeded", **status: Any) -> None: ...
-
-
-def body(resource: Resource, name: str, /, **fields: Any) -> dict[str, Any]:
-    """An object of this kind; `metadata` in the fields is added to its name."""
-    metadata = {"name": name, **fields.pop("metadata", {})}
-    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **fields}
-
-
-def owner_reference(volume: dict[str, Any]) -> dict[str, Any]:
-    """What makes a DataVolume the controller of another object."""
-    kind, metadata = resources.DATA_VOLUME, volume["metadata"]
-    return {
-        "apiVersion": kind.api_version,
-        "kind": kind.kind,
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-        "controller": True,
-    }
-
-
-def fetch(connection: Connection, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
-    """An object that must exist, as the API server returns it."""
-    found = connection.get(resource, name, namespace)
-    assert found is not None, f"{resource.kind} {name} does not exist"
-    return found
-
-
-def patch_status(
-    connection: Connection, resource: Resource, name: str, namespace: str | None, status: dict[str, Any]
-) -> None:
-    """Write status fields of an object, as its controller does."""
-    path = f"{resource.path(namespace, name)}/status"
-    headers = {"Content-Type": "application/merge-patch+json"}
-    answer = connection.transport.request("PATCH", path, headers, body=json.dumps({"status": status}))
-    assert answer.status == 200, answer.data
 
 
 @pytest.fixture
@@ -187,32 +143,6 @@ def _remove_cdi(direct: Connection) -> None:
         direct.delete(resource, name, namespace, dry_run=False)
 
 
-@contextlib.contextmanager
-def custom_resource(direct: Connection, resource: Resource) -> Iterator[None]:
-    """Serve this kind, without a controller, until the context ends."""
-    plural, _dot, group = (name := f"{resource.plural}.{resource.group}").partition(".")
-    names = {"plural": plural, "singular": resource.kind.lower(), "kind": resource.kind}
-    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
-    version = {"name": resource.version, "served": True, "storage": True, "schema": schema}
-    spec = {"group": group, "names": names, "scope": "Namespaced", "versions": [version]}
-    kind = resources.CUSTOM_RESOURCE_DEFINITION
-    direct.create(kind, body(kind, name, spec=spec), dry_run=False)
-
-    def served() -> bool:
-        try:
-            direct.list(resource)
-        except ApiError:
-            return False
-        return True
-
-    while not served():
-        time.sleep(0.1)
-    yield
-    direct.delete(kind, name, dry_run=False)
-    while direct.get(kind, name) or served():
-        time.sleep(0.1)
-
-
 @pytest.fixture
 def hyperconverged(no_cdi: Connection) -> Iterator[None]:
     """A HyperConverged object, without its operator."""
@@ -220,13 +150,6 @@ def hyperconverged(no_cdi: Connection) -> Iterator[None]:
         owner = body(resources.HYPER_CONVERGED, "the-owner")
         no_cdi.create(resources.HYPER_CONVERGED, owner, "default", dry_run=False)
         yield
-
-
-class HttpProxy(NamedTuple):
-    """An HTTP proxy: its address, and the head of each request that it received."""
-
-    address: str
-    heads: list[bytes]
 
 
 @pytest.fixture
@@ -266,3 +189,35 @@ def proxy() -> Iterator[HttpProxy]:
     threading.Thread(target=accept, daemon=True).start()
     yield found
     listener.close()
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """A raw disk of 2 MiB."""
+    path = tmp_path / "disk.raw"
+    path.write_bytes(os.urandom(2 * MIB))
+    return path
+
+
+@pytest.fixture
+def service(direct: Connection, wire: Wire, namespace: str, tmp_path: Path) -> Iterator[UploadService]:
+    with running(UploadService(direct, namespace, tmp_path), wire) as started:
+        yield started
+
+
+@pytest.fixture
+def upload(wire: Wire, namespace: str, service: UploadService) -> Upload:
+    """Runs volume_upload in this process, through the counting proxy."""
+    defaults = {
+        "namespace": namespace,
+        "upload_proxy_url": service.proxy_url,
+        "wait_timeout": 3,
+        "retries": 1,
+        "parallel": 1,
+    }
+
+    def run(**options: Any) -> dict[str, Any]:
+        connection = connect({"host": wire.url, "api_key": ADMIN})
+        return run_task(volume_upload, {**defaults, **options}, connection)
+
+    return run

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The job templates for AWX: awx.awx accepts them, and their surveys match the variables of the roles in name and type."""
+"""The job templates for AWX: awx.awx accepts them, and their surveys match the variables of the roles."""
 
 from __future__ import annotations
 

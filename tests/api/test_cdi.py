@@ -25,7 +25,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     SERVICE_ACCOUNT,
 )
 
-from tests.api.conftest import fetch
+from tests.api.objects import fetch
 from tests.modules import RunModule, run_module
 from tests.wire import Wire
 
@@ -55,7 +55,7 @@ def test_cdi_is_created_with_its_complete_spec(module: RunModule, no_cdi: Connec
         "image_pull_secrets": ["credentials"],
     }
     result = module("cdi", **NEW, **options).result
-    stored = no_cdi.get(CDI, "cdi")
+    stored = fetch(no_cdi, CDI, "cdi")
     # The API server increments the generation with each change of the spec.
     assert stored["metadata"]["generation"] == 1 and result["cdi"]["spec"] == stored["spec"]
     assert stored["spec"]["infra"]["nodeSelector"] == {"disk": "fast"}
@@ -95,7 +95,7 @@ def test_second_run_writes_nothing_and_takes_twelve_requests(wire: Wire, module:
 def test_version_that_the_operator_removed_from_the_crd_is_no_change(module: RunModule, no_cdi: Connection) -> None:
     module("cdi", **NEW)
     name = "cdis.cdi.kubevirt.io"
-    stored = no_cdi.get(CUSTOM_RESOURCE_DEFINITION, name)
+    stored = fetch(no_cdi, CUSTOM_RESOURCE_DEFINITION, name)
     kept = [version for version in stored["spec"]["versions"] if version["name"] != "v1alpha1"]
     no_cdi.merge(CUSTOM_RESOURCE_DEFINITION, name, None, {"spec": {"versions": kept}}, dry_run=False)
     assert not module("cdi", **NEW).result["changed"]
@@ -148,7 +148,7 @@ def test_downgrade_is_refused_before_a_write(wire: Wire, module: RunModule, no_c
     no_cdi.merge(CDI, "cdi", None, {"status": {"observedVersion": "v1.65.0"}}, dry_run=False)
     assert module("cdi", **NEW).result["version"] == {"from": "v1.65.0", "to": "v1.65.0"}
     wire.requests.clear()
-    assert "CDI v1.65.0 is installed and the manifest is of v1.61.1" in module("cdi", **OLD).refusal
+    assert "CDI v1.65.0 is installed, but the manifest is of v1.61.1" in module("cdi", **OLD).refusal
     assert wire.writes() == []
 
 
@@ -170,7 +170,7 @@ def test_second_cdi_object_is_refused(wire: Wire, module: RunModule) -> None:
 
 def test_second_operator_is_refused(wire: Wire, module: RunModule, no_cdi: Connection, namespace: str) -> None:
     module("cdi", **NEW)
-    stored = no_cdi.get(DEPLOYMENT, "cdi-operator", "cdi")
+    stored = fetch(no_cdi, DEPLOYMENT, "cdi-operator", "cdi")
     no_cdi.delete(DEPLOYMENT, "cdi-operator", "cdi", dry_run=False)
     elsewhere = {**stored, "metadata": {"name": "cdi-operator"}}
     no_cdi.create(DEPLOYMENT, elsewhere, namespace, dry_run=False)
@@ -300,7 +300,8 @@ def test_removal_is_refused_while_a_pod_uses_a_volume(
     for check in (True, False):
         message = module("cdi", check=check, state="absent", delete_data_volumes=True).refusal
         assert message == (
-            f"CDI was not removed, because data that would be deleted are in use: DataVolume {volume} by pod {namespace}/app; "
+            "CDI was not removed, because data that would be deleted are in use: "
+            f"DataVolume {volume} by pod {namespace}/app; "
             f"delete pod {namespace}/app, or set when_in_use=delete to delete them anyway."
         )
     assert wire.writes() == []

@@ -20,7 +20,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     STORAGE_CLASS,
 )
 
-from tests.api.conftest import body, fetch
+from tests.api.objects import body, fetch
 from tests.modules import RunModule
 from tests.wire import Wire
 
@@ -40,7 +40,7 @@ def _spec(cdi: Connection) -> dict[str, Any]:
 
 
 def test_each_field_of_the_configuration_has_an_option(no_cdi: Connection) -> None:
-    definition = no_cdi.get(CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
+    definition = fetch(no_cdi, CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
     (schema,) = [
         version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]["config"]
         for version in definition["spec"]["versions"]
@@ -103,7 +103,7 @@ def test_change_takes_one_write(wire: Wire, module: RunModule, cdi: Connection) 
 
 
 def test_each_setting_can_be_set_and_removed(module: RunModule, cdi: Connection, storage_class: str) -> None:
-    given = {
+    given: dict[str, Any] = {
         "feature_gates": ["A", "B"],
         "filesystem_overhead": {"global": "0.1"},
         "image_pull_secrets": ["a"],
@@ -175,7 +175,7 @@ def test_deleted_storage_class_is_reported_without_a_wait(module: RunModule, cdi
 @pytest.mark.parametrize("check", [False, True])
 def test_option_of_a_newer_release_is_refused(wire: Wire, module: RunModule, cdi: Connection, check: bool) -> None:
     ran = module("cdi_config", check=check, webhook_pvc_rendering="Enabled", preallocation=True)
-    assert "does not know webhookPvcRendering of option webhook_pvc_rendering" in ran.refusal
+    assert "does not have webhookPvcRendering of option webhook_pvc_rendering" in ran.refusal
     assert _spec(cdi) == {}
 
 
@@ -229,7 +229,7 @@ def test_configuration_of_hyperconverged_is_not_changed(wire: Wire, module: RunM
     [
         ({"filesystem_overhead": {"global": "6%"}}, "filesystem_overhead.global is '6%'"),
         ({"upload_proxy_url_override": "no url"}, "upload_proxy_url_override is 'no url'"),
-        ({"import_proxy": {"https_proxy": "somewhere:3128"}}, "import_proxy.https_proxy is no URL"),
+        ({"import_proxy": {"https_proxy": "somewhere:3128"}}, "import_proxy.https_proxy is not a URL"),
         ({"tls_security_profile": {"type": "Custom"}}, "set ciphers and min_tls_version"),
         ({"clone_strategy_override": "fast"}, "clone_strategy_override"),
     ],

@@ -16,7 +16,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     Resource,
 )
 
-from tests.api.conftest import body
+from tests.api.objects import body
 from tests.modules import RunModule
 from tests.wire import Wire
 

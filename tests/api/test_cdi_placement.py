@@ -14,7 +14,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI
 from kubernetes import client
 
-from tests.api.conftest import body, fetch
+from tests.api.objects import body, fetch
 from tests.modules import RunModule
 from tests.wire import Wire
 
@@ -63,7 +63,7 @@ def test_empty_placement_is_removed(
     operator: WriteSpec,
     how: str,
     option: str,
-    first,
+    first: dict[str, Any] | list[Any],
     emptied: dict[str, Any] | list[Any],
 ) -> None:
     operators = {"infra": {"apiServerReplicas": 3}, "workload": {}}

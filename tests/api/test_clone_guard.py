@@ -19,7 +19,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 from kubernetes import client
 
-from tests.api.conftest import SetStatus
+from tests.api.objects import SetStatus, fetch
 from tests.modules import RunModule, official_client
 
 SOURCE: dict[str, Any] = {"name": "golden", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
@@ -48,7 +48,7 @@ def test_required_method_needs_a_source(module: RunModule, connection: Connectio
     result = module("data_volume", namespace=namespace, data_volumes=[CLONE, SOURCE], wait=False).result
     assert result["failed"]
     assert "has no predictable clone method" in result["msg"]
-    assert result["msg"].endswith("which does not exist; make the source by a task before.")
+    assert result["msg"].endswith("which does not exist; create the source in an earlier task.")
     assert [item["changed"] for item in result["data_volumes"]] == [False, True]
     assert connection.get(DATA_VOLUME, "clone", namespace) is None
 
@@ -114,7 +114,7 @@ def test_clone_that_cannot_grow_is_not_deleted_without_its_method(
     larger = {**CLONE, "storage": {"size": "2Gi"}, "on_drift": "recreate"}
     result = module("data_volume", namespace=namespace, **larger).result
     assert result["failed"] and "has no predictable clone method, and require_clone_method is snapshot" in result["msg"]
-    kept = connection.get(DATA_VOLUME, "clone", namespace)
+    kept = fetch(connection, DATA_VOLUME, "clone", namespace)
     assert kept["metadata"]["uid"] == cloned["metadata"]["uid"] and not kept["metadata"].get("deletionTimestamp")
 
 

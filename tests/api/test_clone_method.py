@@ -19,9 +19,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     STORAGE_CLASS,
     STORAGE_PROFILE,
 )
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import clone_method as _clone_task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import clone_method
 
-from tests.api.conftest import ADMIN, LIMITED, body, patch_status
+from tests.api.objects import ADMIN, LIMITED, body, patch_status
 from tests.wire import Wire
 
 # DataVolume and claim; the override and the profile, which give the reason.
@@ -79,7 +79,7 @@ def _clone(connection: Connection, namespace: str, name: str, storage: str, **an
 @pytest.fixture
 def look_up(wire: Wire) -> LookUp:
     def ask(*terms: Any, token: str = ADMIN) -> list[dict[str, Any]]:
-        return _clone_task.look_up({"host": wire.url, "api_key": token}, list(terms))
+        return clone_method.look_up({"host": wire.url, "api_key": token}, list(terms))
 
     return ask
 
@@ -199,7 +199,7 @@ def test_progress_of_a_clone_is_seen_in_the_same_process(
     assert (first["observed"], first["phase"]) == (True, "Pending")
     done = {"metadata": {"annotations": {"cdi.kubevirt.io/clonePhase": "Succeeded"}}}
     connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, done, dry_run=False)
-    time.sleep(_clone_task._SECONDS_KEPT + 0.1)
+    time.sleep(clone_method._SECONDS_KEPT + 0.1)
     assert look_up(f"{namespace}/disk")[0]["phase"] == "Succeeded"
 
 
@@ -232,7 +232,7 @@ def test_answers_have_the_same_keys_and_types(
         assert {type(answer[key]) for key in ("exists", "observed", "forced", "fallback")} == {bool}
     assert [answer["exists"] for answer in answers] == [True, False, True, False]
     assert answers[1]["reason"] == "There is no such volume."
-    assert answers[2]["reason"] == "The volume is no clone."
+    assert answers[2]["reason"] == "The volume is not a clone."
 
 
 def test_requested_method_is_reported_as_forced(
@@ -259,5 +259,5 @@ def test_forbidden_volume_is_not_reported_as_missing(look_up: LookUp, namespace:
 
 
 def test_planned_volume_is_not_missing(wire: Wire, namespace: str, storage: str, source: str) -> None:
-    (answer,) = _clone_task.look_up({"host": wire.url, "api_key": ADMIN}, [_planned(namespace, storage)], "error")
+    (answer,) = clone_method.look_up({"host": wire.url, "api_key": ADMIN}, [_planned(namespace, storage)], "error")
     assert not answer["exists"]

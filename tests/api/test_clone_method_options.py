@@ -20,7 +20,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.argspec impo
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_method import look_up
 
-from tests.api.conftest import ADMIN, LIMITED, HttpProxy
+from tests.api.objects import ADMIN, LIMITED, HttpProxy
 from tests.wire import Wire
 
 SERVER = os.environ["KUBEVIRT_CDI_TEST_SERVER"]

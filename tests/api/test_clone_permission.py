@@ -13,7 +13,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CLUSTER_ROLE, ROLE, ROLE_BINDING
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_permission import CLONE_SOURCER
 
-from tests.api.conftest import ADMIN, fetch
+from tests.api.objects import ADMIN, fetch
 from tests.modules import RunModule
 from tests.wire import Wire
 
@@ -105,7 +105,7 @@ def test_unrelated_role_binding_is_not_changed(module: RunModule, connection: Co
     for state in ("present", "absent"):
         ran = module("clone_permission", name="viewers", namespace=namespace, state=state, **SUBJECTS).result
         assert ran["failed"]
-        assert "binds ClusterRole view, which is not about clones; give another name" in ran["msg"]
+        assert "binds ClusterRole view, which does not grant the right to clone; set another name" in ran["msg"]
     assert connection.get(ROLE_BINDING, "viewers", namespace)
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Volumes that CDI before 1.62 deletes after success. For a real CDI see tests/real/test_release_1_61.py."""
+"""Volumes that CDI before 1.62 deletes after success. For a real CDI see tests/real/test_release_1_61_collected.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     PERSISTENT_VOLUME_CLAIM,
 )
 
-from tests.api.conftest import SetStatus, body
+from tests.api.objects import SetStatus, body
 from tests.modules import RunModule
 from tests.wire import Wire
 
@@ -114,7 +114,7 @@ def test_claim_is_deleted_by_its_uid_and_recreated(
     assert (
         refused["failed"]
         and not refused["changed"]
-        and "storage.storage_class_name is thin and not plain" in refused["msg"]
+        and "storage.storage_class_name: 'thin' on the claim, 'plain' requested" in refused["msg"]
     )
     assert wire.writes() == []
     made = module(

@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import exchange as _exchange
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import exchange
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, NAMESPACE, POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import SUBPROTOCOLS
 
-from tests.api.conftest import ADMIN, HttpProxy, body
+from tests.api.objects import ADMIN, HttpProxy, body
 from tests.modules import RunModule, run_module
 from tests.wire import Wire
 
@@ -132,7 +132,7 @@ def test_long_retry_after_is_shortened(wire: Wire, connection: Connection, monke
     monkeypatch.setattr("time.sleep", pauses.append)
     wire.faults.append((503, {"Retry-After": "86400"}, b"{}"))
     assert connection.get(NAMESPACE, "default")
-    assert pauses == [_exchange.RETRY_AFTER_MAX_SECONDS]
+    assert pauses == [exchange.RETRY_AFTER_MAX_SECONDS]
 
 
 @pytest.mark.parametrize("expired", [1, 2], ids=["once", "twice"])
@@ -143,8 +143,9 @@ def test_list_that_expires_between_two_pages_starts_again(
     spec = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
     for number in range(3):
         connection.create(DATA_VOLUME, body(DATA_VOLUME, f"disk-{number}", spec=spec), namespace, dry_run=False)
+    wire.fault = (410, {}, json.dumps({"kind": "Status", "code": 410, "reason": "Expired"}).encode())
     wire.trouble = lambda _method, path: (
-        "expired" if wire.count("GET", "continue=") <= expired and "continue=" in path else ""
+        "fault" if "continue=" in path and wire.count("GET", "continue=") <= expired else ""
     )
     items, _version = connection.list(DATA_VOLUME, namespace)
     assert wire.count("GET", "continue=") == expired + 1

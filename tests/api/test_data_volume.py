@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
-from tests.api.conftest import ADMIN, SetStatus, fetch
+from tests.api.objects import ADMIN, SetStatus, fetch
 from tests.modules import RunModule
 from tests.wire import Wire
 
@@ -129,7 +129,7 @@ def test_recreation_needs_on_drift(
 ) -> None:
     module("data_volume", name="disk", namespace=namespace, **BLANK)
     set_status(namespace, "disk")
-    before = connection.get(DATA_VOLUME, "disk", namespace)
+    before = fetch(connection, DATA_VOLUME, "disk", namespace)
     assert module(
         "data_volume", name="disk", namespace=namespace, on_drift="recreate", **{**BLANK, "storage": {"size": "512Mi"}}
     ).result["changed"]

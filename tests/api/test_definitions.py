@@ -46,7 +46,7 @@ def _options(options: dict[str, Any], path: str = "") -> dict[str, dict[str, Any
 
 
 def _is_offered(path: str) -> bool:
-    """False for fields that `size` sets, that CDI ignores, and for the namespace of dataSourceRef, which CDI refuses."""
+    """False for what `size` sets, what CDI ignores, and the namespace of dataSourceRef, which CDI refuses."""
     target, _dot, rest = path.partition(".")
     resources = ("resources", "resources.requests", "resources.limits")
     return target not in ("storage", "pvc") or rest not in (*resources, "dataSourceRef.namespace")

@@ -17,7 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
 from kubernetes import client
 
-from tests.api.conftest import LIMITED, SetStatus, body, fetch, owner_reference
+from tests.api.objects import LIMITED, SetStatus, body, fetch, owner_reference
 from tests.modules import official_client
 from tests.wire import Wire
 
@@ -41,15 +41,20 @@ def cdi(direct: Connection) -> Iterator[None]:
 
 
 @pytest.fixture
-def create(direct: Connection, namespace: str) -> Create:
-    """Creates objects in the namespace. No controller creates its service account here."""
+def create(direct: Connection, namespace: str) -> Iterator[Create]:
+    """Creates objects in the namespace or the cluster. No controller creates the service account here."""
+    cluster_wide: list[tuple[Resource, str]] = []
 
-    def create(kind: Resource, name: str, **fields: Any) -> Object:
+    def make(kind: Resource, name: str, **fields: Any) -> Object:
+        if not kind.namespaced:
+            cluster_wide.append((kind, name))
         target = namespace if kind.namespaced else None
         return direct.create(kind, body(kind, name, **fields), target, dry_run=False)
 
-    create(resources.SERVICE_ACCOUNT, "default")
-    return create
+    make(resources.SERVICE_ACCOUNT, "default")
+    yield make
+    for kind, name in cluster_wide:
+        direct.delete(kind, name, dry_run=False)
 
 
 @pytest.fixture
@@ -125,7 +130,7 @@ def test_quota_takes_three_more_requests(
 ) -> None:
     create(resources.RESOURCE_QUOTA, "none", spec={"hard": {"pods": "0"}})
     found, requests = _diagnose(connection, wire, namespace, stalled("ErrExceededQuota"))
-    assert found["cause"] == "quota_exceeded" and "pods (hard 0, used 0, asked 1)" in found["message"]
+    assert found["cause"] == "quota_exceeded" and "pods (hard 0, used 0, requested 1)" in found["message"]
     assert requests == _ALWAYS + 3
 
 
@@ -167,7 +172,7 @@ def test_pod_that_is_accepted_now_is_reported(
     cdi: None, connection: Connection, wire: Wire, namespace: str, create: Create, stalled: Create
 ) -> None:
     found, requests = _diagnose(connection, wire, namespace, stalled())
-    assert "would take it by now" in found["message"] and requests == _ALWAYS + 4
+    assert "would be accepted now" in found["message"] and requests == _ALWAYS + 4
 
 
 def test_users_of_a_source_take_one_more_request(

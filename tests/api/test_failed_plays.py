@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.api.conftest import ADMIN
+from tests.api.objects import ADMIN
 from tests.modules import RunModule
 from tests.playing import Played, local_hosts, play, write_play
 from tests.wire import Wire, counting_proxy
@@ -110,7 +110,7 @@ def test_invalid_variable_is_one_error_before_the_first_request(
 
 
 def test_registered_result_is_no_unknown_variable(wire: Wire, tmp_path: Path, namespace: str) -> None:
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"kubevirt.cdi.cdi_info": {"host": wire.url, "api_key": ADMIN}, "register": "cdi_found"},
         {"kubevirt.cdi.check_variables": {}},
         {"ansible.builtin.set_fact": {"cdi_namespac": "a"}},

@@ -15,20 +15,18 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     NAMESPACE,
     PERSISTENT_VOLUME_CLAIM,
 )
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import data_volume as module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import data_volume
 from kubernetes import client
 
-from tests.api.conftest import ADMIN, owner_reference
-from tests.modules import official_client
-from tests.refused_volumes import completed
+from tests.api.objects import ADMIN, owner_reference
+from tests.modules import official_client, run_task
 from tests.wire import Wire, counting_proxy
 
 BLANK = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
@@ -117,16 +115,9 @@ def fill_volumes(direct: Connection, namespace: str) -> Iterator[None]:
 
 def run(connection: Connection, namespace: str, volumes: list[dict[str, Any]]) -> dict[str, Any]:
     """The module's result. It runs some hundred times, and so in this process."""
-    values = {
-        "namespace": namespace,
-        "wait_timeout": 30,
-        "data_volumes": [{"namespace": namespace, **volume} for volume in volumes],
-    }
-    params = completed(values, module.SPEC.options)
-    try:
-        return module.run(Task(params, connection, False, lambda _warning: None))
-    except CdiError as exc:
-        return {"msg": str(exc), "failed": True, **exc.result}
+    items = [{"namespace": namespace, **volume} for volume in volumes]
+    options = {"namespace": namespace, "wait_timeout": 30, "data_volumes": items}
+    return run_task(data_volume, options, connection)
 
 
 def state(direct: Connection, namespace: str) -> dict[str, Any]:

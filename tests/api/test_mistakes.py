@@ -13,8 +13,8 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
 
-from tests.api.conftest import body, patch_status
 from tests.api.mistakes import IMAGE, MISTAKES, ONLY_WARNED, SIZE
+from tests.api.objects import body, patch_status
 from tests.modules import RunModule
 from tests.wire import Wire
 

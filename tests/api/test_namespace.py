@@ -16,7 +16,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_method import look_up
 
-from tests.api.conftest import ADMIN
+from tests.api.objects import ADMIN
 from tests.modules import run_module
 from tests.playing import play, write_play
 from tests.wire import Wire

@@ -17,9 +17,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CONFIG_MAP,
     DATA_VOLUME,
@@ -27,14 +26,11 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import REACHED, WAITING, Verdict
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.wait import poll_until, wait_for
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import cdi_info as _cdi_info
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import data_volume as _data_volume_task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import data_volume_info as _data_volume_info
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import cdi_info, data_volume, data_volume_info
 
-from tests.api.conftest import ADMIN, SetStatus, body
+from tests.api.objects import ADMIN, SetStatus, body
 from tests.hostile import hostile_server, http
-from tests.modules import RunModule, run_module
-from tests.refused_volumes import completed
+from tests.modules import RunModule, run_module, run_task
 from tests.wire import Wire
 
 SERVER, CA = os.environ["KUBEVIRT_CDI_TEST_SERVER"], os.environ["KUBEVIRT_CDI_TEST_CA"]
@@ -236,25 +232,20 @@ def test_poll_ends_at_its_deadline(wire: Wire, connection: Connection, namespace
     assert time.monotonic() - started < 7
 
 
-def _run_with_short_bounds(module: ModuleType, options: dict[str, Any], **connection: Any) -> dict[str, Any]:
+def _run_with_short_bounds(module: ModuleType, options: dict[str, Any], **params: Any) -> dict[str, Any]:
     """The result of a module's function on a connection that waits for 4 s instead of 60 s for an answer."""
-    params = completed(options, module.SPEC.options)
-    try:
-        bounded = Connection(connect(connection).transport, answer_seconds=4.0)
-        return dict(module.run(Task(params, bounded, False, lambda _warning: None)))
-    except CdiError as exc:
-        return {"msg": str(exc), "failed": True, **exc.result}
+    return run_task(module, options, Connection(connect(params).transport, answer_seconds=4.0))
 
 
 @pytest.mark.parametrize(
     ("module", "options", "trouble"),
     [
-        (_data_volume_info, {}, "silent"),
-        (_data_volume_info, {}, "slow"),
-        (_data_volume_info, {}, "endless"),
-        (_data_volume_info, {}, "held"),
-        (_cdi_info, {}, "silent"),
-        (_data_volume_task, {**VOLUME, "state": "absent"}, "slow"),
+        (data_volume_info, {}, "silent"),
+        (data_volume_info, {}, "slow"),
+        (data_volume_info, {}, "endless"),
+        (data_volume_info, {}, "held"),
+        (cdi_info, {}, "silent"),
+        (data_volume, {**VOLUME, "state": "absent"}, "slow"),
     ],
 )
 def test_task_ends_when_the_server_does_not_answer(
@@ -273,7 +264,7 @@ def test_task_ends_when_a_proxy_accepts_and_stays_silent() -> None:
         proxy.answer = lambda _number, _head: [60.0]
         started = time.monotonic()
         url = proxy.url.replace("http://", "http://ann:p-word@")
-        result = _run_with_short_bounds(_data_volume_info, {}, host=SERVER, ca_cert=CA, api_key=ADMIN, proxy=url)
+        result = _run_with_short_bounds(data_volume_info, {}, host=SERVER, ca_cert=CA, api_key=ADMIN, proxy=url)
         assert result["failed"] and f"through the proxy {proxy.url} " in result["msg"]
         assert "p-word" not in json.dumps(result)
         assert time.monotonic() - started < 12 and len(proxy.heads) <= 2

@@ -13,8 +13,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import re
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from kubernetes import client
 
-from tests.api.conftest import LIMITED, body
 from tests.api.mistakes import IMAGE, SIZE
+from tests.api.objects import LIMITED, body
 from tests.modules import RunModule, official_client
 from tests.wire import Wire
 
@@ -25,7 +25,9 @@ def _paths(wire: Wire) -> list[str]:
 
 def test_checks_of_many_volumes_take_as_many_requests_as_of_one(wire: Wire, module: RunModule, namespace: str) -> None:
     """The volumes have the same spec."""
-    volumes = [{"name": f"disk-{number}", "source": {"blank": {}}, "storage": SIZE} for number in range(100)]
+    volumes: list[dict[str, Any]] = [
+        {"name": f"disk-{number}", "source": {"blank": {}}, "storage": SIZE} for number in range(100)
+    ]
     assert not module("data_volume", namespace=namespace, data_volumes=volumes, wait=False).result.get("failed")
     read = sorted(path for path in _paths(wire) if not path.startswith("disk-"))
     assert read == [
@@ -46,7 +48,9 @@ def test_missing_namespace_is_created_on_request(
     wire: Wire, module: RunModule, connection: Connection, namespace: str, check: bool
 ) -> None:
     new = f"{namespace}-new"
-    volumes = [{"name": name, "namespace": new, "source": {"blank": {}}, "storage": SIZE} for name in ("a", "b")]
+    volumes: list[dict[str, Any]] = [
+        {"name": name, "namespace": new, "source": {"blank": {}}, "storage": SIZE} for name in ("a", "b")
+    ]
     ran = module("data_volume", data_volumes=volumes, wait=False, create_namespace=True, check=check)
     assert not ran.result.get("failed"), ran.result["msg"]
     assert ran.result["changed"] and ran.result["created_namespaces"] == [new]
@@ -89,7 +93,7 @@ def test_namespace_that_is_being_deleted_is_reported(
 
 
 def test_refused_volume_does_not_stop_the_others(module: RunModule, connection: Connection, namespace: str) -> None:
-    volumes = [
+    volumes: list[dict[str, Any]] = [
         {"name": "good", "source": {"blank": {}}, "storage": SIZE},
         {"name": "bad", "source": {"blank": {}}, "storage": {**SIZE, "storage_class_name": "fats"}},
         {"name": "orphan", "source": {"pvc": {"name": "nothing"}}, "storage": SIZE},
@@ -148,7 +152,7 @@ def test_storage_class_is_required_without_a_default(
     wire.requests.clear()
     try:
         ran = module("data_volume", name="disk", namespace=namespace, source={"blank": {}}, storage=SIZE)
-        message = "no storage.storage_class_name is given, and no storage class is the default; name one of: "
+        message = "storage.storage_class_name is not set, and no storage class is the default; name one of: "
         assert f"{message}block-only, plain, thin," in ran.result["msg"]
         assert wire.writes() == []
     finally:
@@ -225,7 +229,7 @@ def test_admission_policy_that_refuses_the_claim_is_named(
             if ran.result.get("failed") or time.monotonic() > deadline:
                 break
             time.sleep(0.5)
-        assert "is refused" in ran.result["msg"] and "claims need a cost centre" in ran.result["msg"], ran.result
+        assert "is rejected" in ran.result["msg"] and "claims need a cost centre" in ran.result["msg"], ran.result
     finally:
         admission.delete_validating_admission_policy_binding(namespace)
         admission.delete_validating_admission_policy(namespace)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Ansible prints of a module that waits, while it waits: plain lines, one line at a terminal, nothing where it must not."""
+"""What Ansible prints while a module waits: lines in a log, one line at a terminal, and nothing where it must not."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
-from tests.api.conftest import ADMIN
+from tests.api.objects import ADMIN, body, patch_status
+from tests.playing import write_play
 
 MANIFEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/v1.65.0/cdi-operator.yaml"
 BLANK = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
@@ -31,14 +32,14 @@ NO_NODE = {
     "reason": "Unschedulable",
     "message": "0/1 nodes are available: 1 Insufficient cpu.",
 }
-PHASES = [
+PHASES: list[dict[str, Any]] = [
     {"phase": "ImportScheduled", "progress": "N/A", "conditions": [NO_NODE]},
     {"phase": "ImportInProgress", "progress": "4.2%", "conditions": []},
     {"phase": "ImportInProgress", "progress": "61.5%", "conditions": []},
     {"phase": "Succeeded", "progress": "100.0%", "conditions": []},
 ]
 
-# As ansible.posix.json: all that it prints is one JSON document at the end.
+# Like ansible.posix.json, it prints one JSON document at the end.
 _CALLBACK = """
 import json
 from ansible.plugins.callback import CallbackBase
@@ -56,19 +57,15 @@ class CallbackModule(CallbackBase):
 
 @pytest.fixture
 def cdi(direct: Connection, namespace: str) -> Iterator[None]:
-    """What CDI makes of the volume `disk`, a phase each 1.5 seconds."""
+    """Advances the volume `disk` by one phase each 1.5 seconds, as soon as it exists."""
     ended = threading.Event()
 
-    def patch(status: dict[str, Any]) -> bool:
-        path = f"{DATA_VOLUME.path(namespace, 'disk')}/status"
-        headers = {"Content-Type": "application/merge-patch+json"}
-        body = json.dumps({"status": status})
-        return bool(direct.transport.request("PATCH", path, headers, body=body).status == 200)
-
     def run() -> None:
+        while direct.get(DATA_VOLUME, "disk", namespace) is None:
+            if ended.wait(0.1):
+                return
         for status in PHASES:
-            while not patch(status) and not ended.wait(0.1):
-                pass
+            patch_status(direct, DATA_VOLUME, "disk", namespace, status)
             ended.wait(1.5)
 
     thread = threading.Thread(target=run, daemon=True)
@@ -79,13 +76,12 @@ def cdi(direct: Connection, namespace: str) -> Iterator[None]:
 
 
 def _command(folder: Path, task: dict[str, Any], **options: str) -> list[str]:
-    """A play whose connection, and these options, come from the defaults of the action group."""
+    """A play whose connection options, and these options, are defaults of the action group."""
     defaults = {"group/kubevirt.cdi.cdi": {"kubeconfig": os.environ["KUBECONFIG"], **options}}
-    book = [{"hosts": "localhost", "gather_facts": False, "module_defaults": defaults, "tasks": [task]}]
-    (folder / "play.yml").write_text(json.dumps(book))
+    path = write_play(folder, [task], module_defaults=defaults)
     inventory = "localhost ansible_connection=local ansible_python_interpreter='{{ ansible_playbook_python }}'\n"
     (folder / "inventory").write_text(inventory)
-    return ["ansible-playbook", "-i", str(folder / "inventory"), str(folder / "play.yml")]
+    return ["ansible-playbook", "-i", str(folder / "inventory"), str(path)]
 
 
 def _environment(**more: str) -> dict[str, str]:
@@ -94,8 +90,8 @@ def _environment(**more: str) -> dict[str, str]:
 
 
 def _lines(command: list[str], *, code: int = 0, **environment: str) -> list[tuple[float, str]]:
-    """What is printed, each line with its time."""
-    shown = []
+    """The printed lines, each with its time."""
+    shown: list[tuple[float, str]] = []
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=_environment(**environment)
     ) as running:
@@ -110,13 +106,13 @@ def _of_disk(shown: list[tuple[float, str]], namespace: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("cdi")
-def test_a_volume_that_is_waited_for_is_shown_in_lines(namespace: str, tmp_path: Path) -> None:
+def test_wait_for_a_volume_is_shown_in_lines(namespace: str, tmp_path: Path) -> None:
     progress = tmp_path / "progress"
     task = {"kubevirt.cdi.data_volume": {"name": "disk", **BLANK, "progress_file": str(progress)}}
     shown = _lines(_command(tmp_path, task, namespace=namespace))
     before = f"data_volume {namespace}/disk: "
     lines = [line.removeprefix(before) for line in _of_disk(shown, namespace)]
-    # How soon the first phase comes after the creation is a race.
+    # The time between creation and the first phase varies.
     assert [line for line in lines if not line.startswith("Pending")] == [
         "ImportScheduled, Unschedulable: 0/1 nodes are available: 1 Insufficient cpu",
         "ImportInProgress, 4 %",
@@ -125,20 +121,20 @@ def test_a_volume_that_is_waited_for_is_shown_in_lines(namespace: str, tmp_path:
     ]
     first = next(when for when, line in shown if "ImportScheduled" in line)
     ended = next(when for when, line in shown if line.startswith("changed: [localhost]"))
-    assert ended - first > 3, "the lines come while the task runs"
-    told = [json.loads(line) for line in progress.read_text().splitlines()]
-    assert {line["object"] for line in told} == {f"{namespace}/disk"} and told[-1]["ended"] is True
+    assert ended - first > 3, "lines are printed while the task runs"
+    recorded = [json.loads(line) for line in progress.read_text().splitlines()]
+    assert {line["object"] for line in recorded} == {f"{namespace}/disk"} and recorded[-1]["ended"] is True
     assert ADMIN not in str(shown)
 
 
 @pytest.mark.usefixtures("cdi")
-def test_at_a_terminal_a_wait_is_one_line_that_is_written_again(namespace: str, tmp_path: Path) -> None:
-    terminal, ansibles = pty.openpty()
+def test_wait_at_a_terminal_is_one_line_that_is_overwritten(namespace: str, tmp_path: Path) -> None:
+    terminal, device = pty.openpty()
     output = b""
     command = _command(tmp_path, {"kubevirt.cdi.data_volume": {"name": "disk", **BLANK}}, namespace=namespace)
-    with subprocess.Popen(command, stdout=ansibles, stderr=ansibles, env=_environment()) as running:
-        os.close(ansibles)
-        with contextlib.suppress(OSError):  # As a terminal ends whose last writer has gone.
+    with subprocess.Popen(command, stdout=device, stderr=device, env=_environment()) as running:
+        os.close(device)
+        with contextlib.suppress(OSError):  # The end of a terminal after its last writer.
             while piece := os.read(terminal, 65536):
                 output += piece
     os.close(terminal)
@@ -152,14 +148,10 @@ def test_at_a_terminal_a_wait_is_one_line_that_is_written_again(namespace: str, 
     assert any(line.startswith("changed: [localhost]") for line in stay)
 
 
-def test_what_is_shown_of_a_volume_that_is_deleted(direct: Connection, namespace: str, tmp_path: Path) -> None:
-    body = {
-        "apiVersion": DATA_VOLUME.api_version,
-        "kind": "DataVolume",
-        "metadata": {"name": "disk", "finalizers": ["example.com/hold"]},
-    }
+def test_wait_for_a_deletion_is_shown(direct: Connection, namespace: str, tmp_path: Path) -> None:
     spec = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
-    direct.create(DATA_VOLUME, {**body, "spec": spec}, namespace, dry_run=False)
+    held = body(DATA_VOLUME, "disk", metadata={"finalizers": ["example.com/hold"]}, spec=spec)
+    direct.create(DATA_VOLUME, held, namespace, dry_run=False)
     task = {"kubevirt.cdi.data_volume": {"name": "disk", "state": "absent", "wait_timeout": 3}}
     shown = _lines(_command(tmp_path, task, namespace=namespace), code=2)
     direct.merge(DATA_VOLUME, "disk", namespace, {"metadata": {"finalizers": None}}, dry_run=False)
@@ -176,7 +168,7 @@ def test_what_is_shown_of_a_volume_that_is_deleted(direct: Connection, namespace
     ],
     ids=["check mode", "no_log", "async", "JSON"],
 )
-def test_nothing_is_shown_where_it_must_not_and_the_task_runs(
+def test_no_progress_is_shown_where_it_must_not(
     namespace: str, tmp_path: Path, task: dict[str, Any], environment: dict[str, str]
 ) -> None:
     (tmp_path / "as_json.py").write_text(_CALLBACK)
@@ -191,8 +183,8 @@ def test_nothing_is_shown_where_it_must_not_and_the_task_runs(
 
 
 @pytest.mark.usefixtures("no_cdi")
-def test_an_installation_is_shown_in_lines(tmp_path: Path) -> None:
-    """There is no operator here: nothing gets ready."""
+def test_installation_is_shown_in_lines(tmp_path: Path) -> None:
+    """No operator runs here, so CDI never becomes ready."""
     task = {"kubevirt.cdi.cdi": {"manifest": MANIFEST, "wait_timeout": 3}}
     shown = _lines(_command(tmp_path, task), code=2)
     lines = [line for _when, line in shown if line.startswith("cdi v1.65.0: ")]

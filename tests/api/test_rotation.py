@@ -1,8 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Credentials that are rotated in the middle of a wait, or of a task of many volumes: it goes on, nothing is written twice, and no credential plugin
-runs more than twice."""
+"""Credentials that are rotated during a wait or a task of many volumes.
+
+The task continues, writes nothing twice, and runs a credential plugin at most twice.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
-from tests.api.conftest import SetStatus
+from tests.api.objects import SetStatus
 from tests.cluster.runtime.certificates import Authority
 from tests.modules import Ran, run_module
 from tests.rotation import KINDS, SECOND, Rotation, rotating
@@ -30,7 +32,7 @@ BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 
 @pytest.fixture
 def tls_wire(tmp_path: Path) -> Iterator[Wire]:
-    """The API server behind a proxy that speaks TLS: nobody sends a kubeconfig's credentials over plain HTTP."""
+    """The API server behind a proxy with TLS, because credentials of a kubeconfig are not sent over plain HTTP."""
     Authority(tmp_path).issue("server", "server", addresses=["127.0.0.1"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
@@ -61,7 +63,7 @@ def run(tls_wire: Wire, rotation: Rotation, namespace: str, tmp_path: Path) -> C
     return module
 
 
-def _assert_went_on(wire: Wire, rotation: Rotation, ran: Ran) -> None:
+def _assert_continued(wire: Wire, rotation: Rotation, ran: Ran) -> None:
     assert not ran.result.get("failed"), ran.result["msg"]
     assert ran.result["changed"] is True
     assert {token for *_request, status, token in wire.answered if status < 300} == set(rotation.tokens.values())
@@ -75,7 +77,7 @@ def _assert_went_on(wire: Wire, rotation: Rotation, ran: Ran) -> None:
     assert not [token for token in rotation.tokens.values() if token in ran.output]
 
 
-def test_a_wait_goes_on(
+def test_wait_continues_after_a_rotation(
     tls_wire: Wire,
     rotation: Rotation,
     run: Callable[..., Ran],
@@ -83,7 +85,7 @@ def test_a_wait_goes_on(
     connection: Connection,
     namespace: str,
 ) -> None:
-    """Each watch ends at once, as proxies end them, so that there are requests to reject."""
+    """Each watch ends at once, as with some proxies, so that there are requests to reject."""
     tls_wire.trouble = lambda method, path: "over" if "watch=true" in path else ""
     ended: list[Ran] = []
     task = threading.Thread(target=lambda: ended.append(run(name="disk", **BLANK, wait_timeout=120)))
@@ -93,7 +95,7 @@ def test_a_wait_goes_on(
         time.sleep(0.1)
     rotating = threading.Thread(target=rotation.rotate)
     rotating.start()
-    # What goes on needs no diagnosis.
+    # A volume that makes progress is not diagnosed.
     percent = 0
     while rotating.is_alive() or rotation.tokens[SECOND] not in {each[3] for each in tls_wire.answered}:
         percent += 1
@@ -102,15 +104,15 @@ def test_a_wait_goes_on(
         time.sleep(0.5)
     set_status(namespace, "disk")
     task.join()
-    _assert_went_on(tls_wire, rotation, ended[0])
+    _assert_continued(tls_wire, rotation, ended[0])
     assert ended[0].result["phase"] == "Succeeded"
     assert len([each for each in tls_wire.answered if each[2] == 401]) <= 1
 
 
-def test_a_batch_goes_on(
+def test_batch_continues_after_a_rotation(
     tls_wire: Wire, rotation: Rotation, run: Callable[..., Ran], direct: Connection, namespace: str
 ) -> None:
-    """Everybody waits at the twentieth write until the first token is rejected, as in a batch that takes long."""
+    """From the twentieth write on, requests wait until the first token is rejected, as in a long batch."""
     turn, rotated = threading.Lock(), threading.Event()
 
     def trouble(method: str, path: str) -> str:
@@ -125,6 +127,6 @@ def test_a_batch_goes_on(
     names = [f"disk-{number}" for number in range(60)]
     ran = run(data_volumes=[{"name": name, **BLANK} for name in names], wait=False)
     assert rotated.is_set()
-    _assert_went_on(tls_wire, rotation, ran)
+    _assert_continued(tls_wire, rotation, ran)
     assert sorted(volume["metadata"]["name"] for volume in direct.list(DATA_VOLUME, namespace)[0]) == sorted(names)
     assert [volume["changed"] for volume in ran.result["data_volumes"]] == [True] * 60

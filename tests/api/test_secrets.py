@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Nothing that is secret is printed by ansible-playbook at its highest verbosity, be it in results, diffs or errors."""
+"""ansible-playbook at its highest verbosity prints no secret: in no result, diff or error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import yaml
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
-from tests.api.conftest import ADMIN
+from tests.api.objects import ADMIN
 from tests.wire import Wire
 
 HEADERS = ("first-header-secret", "second-header-secret")
@@ -34,7 +34,7 @@ def _import(namespace: str, secret: str, signature: str = IN_URL[1], **options: 
 
 
 def _kubeconfig(server: str, token: str, **user: Any) -> dict[str, Any]:
-    """As kubectl, nobody sends a kubeconfig's credentials without TLS."""
+    """Credentials of a kubeconfig need TLS, as with kubectl."""
     ca = {"certificate-authority": os.environ["KUBEVIRT_CDI_TEST_CA"]} if server.startswith("https:") else {}
     return {
         "apiVersion": "v1",
@@ -46,7 +46,7 @@ def _kubeconfig(server: str, token: str, **user: Any) -> dict[str, Any]:
     }
 
 
-def test_no_secret_is_printed_at_any_verbosity(
+def test_no_secret_is_printed_at_the_highest_verbosity(
     wire: Wire, connection: Connection, namespace: str, tmp_path: Path
 ) -> None:
     login: dict[str, Any] = {"host": wire.url, "api_key": ADMIN}
@@ -70,8 +70,8 @@ def test_no_secret_is_printed_at_any_verbosity(
         {**_import(namespace, HEADERS[1], **{**login, "api_key": WRONG_TOKEN}), **failing},
         {**_import(namespace, HEADERS[1], kubeconfig=_kubeconfig(server, WRONG_TOKEN)), **failing},
         {**_import(namespace, HEADERS[1], kubeconfig=_kubeconfig(server, "", exec=plugin)), **failing},
-        {"kubevirt.cdi.data_volume_info": {"namespace": namespace, **login}, "register": "told"},
-        {"ansible.builtin.debug": {"var": "told"}},
+        {"kubevirt.cdi.data_volume_info": {"namespace": namespace, **login}, "register": "found"},
+        {"ansible.builtin.debug": {"var": "found"}},
         {"ansible.builtin.debug": {"msg": f"{{{{ {look} }}}}"}},
         {
             "kubevirt.cdi.data_volume": {"name": "disk", "namespace": namespace, "labels": {"c": "d"}, **login},
@@ -109,11 +109,11 @@ def test_no_secret_is_printed_at_any_verbosity(
         assert lines == []
 
 
-# What a server, a proxy or a library says of an option must not say its password: as it is, encoded, in part.
+# Messages of servers, proxies and libraries must not contain a password: neither plain nor encoded nor a part of it.
 PASSWORDS = ("p@ss/w0rd-secret?", "S3c/ret-Pw")
 
 
-def test_no_password_with_odd_characters_is_printed_in_any_spelling(wire: Wire, namespace: str, tmp_path: Path) -> None:
+def test_no_encoding_of_a_password_is_printed(wire: Wire, namespace: str, tmp_path: Path) -> None:
     login = {"host": wire.url, "api_key": ADMIN}
     encoded = base64.b64encode(yaml.safe_dump(_kubeconfig(wire.url, "encoded-token-secret")).encode()).decode()
     misspelt = tmp_path / "misspelt"
@@ -149,7 +149,7 @@ def test_no_password_with_odd_characters_is_printed_in_any_spelling(wire: Wire, 
         for part in (password, quote(password, safe=""), password.partition("/")[2].rstrip("?"))
     ]
     for secret in (*parts, encoded, encoded[100:160], "encoded-token-secret", "misspelt-token-secret"):
-        # Ansible itself shows a task's templates and expressions, which hold what their author has written into them.
+        # Ansible itself prints the templates of a task, with the literals in them.
         lines = [
             line
             for line in printed.splitlines()

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images on a real HTTP server, looked at by module data_volume: the size that may be left out, and what is refused before a write."""
+"""Images on a real HTTP server: module data_volume finds their size, and refuses some of them before a write."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _import(url: str, **options: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_the_image_tells_format_and_size(
+def test_format_and_size_are_read_from_the_image(
     wire: Wire, module: RunModule, connection: Connection, namespace: str, images: Server, check: bool
 ) -> None:
     result = module("data_volume", namespace=namespace, check=check, **_import(f"{images.url}/disk.qcow2")).result
@@ -54,7 +54,7 @@ def test_the_image_tells_format_and_size(
     assert (connection.get(DATA_VOLUME, "disk", namespace) is None) == check
 
 
-def test_an_unchanged_volume_costs_one_get_and_no_look(
+def test_unchanged_volume_takes_one_get_without_reading_the_image(
     wire: Wire, module: RunModule, namespace: str, images: Server
 ) -> None:
     module("data_volume", namespace=namespace, **_import(f"{images.url}/disk.qcow2"))
@@ -65,10 +65,10 @@ def test_an_unchanged_volume_costs_one_get_and_no_look(
     assert [method for method, _path in wire.requests] == ["GET"] and images.seen == []
 
 
-def test_twenty_volumes_of_one_image_look_once(module: RunModule, namespace: str, images: Server) -> None:
+def test_image_of_twenty_volumes_is_read_once(module: RunModule, namespace: str, images: Server) -> None:
     volumes = [{**_import(f"{images.url}/disk.qcow2"), "name": f"disk-{number}"} for number in range(20)]
-    for each in volumes:
-        del each["wait"]
+    for volume in volumes:
+        del volume["wait"]
     result = module("data_volume", namespace=namespace, data_volumes=volumes, wait=False).result
     assert not result.get("failed") and {item["size"] for item in result["data_volumes"]} == {"64Mi"}
     assert len(images.seen) <= 2
@@ -80,7 +80,7 @@ def test_twenty_volumes_of_one_image_look_once(module: RunModule, namespace: str
     [
         ("/nothing", {}, ["returned 404", "correct source.http.url"]),
         ("/index", {}, ["/index is not a disk image that CDI accepts", "a web page (HTML)", "set check_source=never"]),
-        ("/disk.raw.gz", {}, ["storage.size is not given, and the image does not tell it", "give storage.size"]),
+        ("/disk.raw.gz", {}, ["storage.size is not given, and the image does not reveal it", "give storage.size"]),
         (
             "/disk.qcow2",
             {"storage": {"size": "32Mi"}},
@@ -94,7 +94,7 @@ def test_twenty_volumes_of_one_image_look_once(module: RunModule, namespace: str
         ),
     ],
 )
-def test_an_image_that_cdi_could_not_import_is_refused(
+def test_image_that_cdi_cannot_import_is_refused(
     wire: Wire,
     module: RunModule,
     namespace: str,
@@ -111,7 +111,7 @@ def test_an_image_that_cdi_could_not_import_is_refused(
 
 
 @pytest.mark.parametrize("mode", ["auto", "always", "never"])
-def test_what_this_host_does_not_reach_is_an_obstacle_only_on_request(
+def test_unreachable_image_is_refused_only_with_check_source_always(
     module: RunModule, connection: Connection, namespace: str, mode: str
 ) -> None:
     result = module(
@@ -134,7 +134,7 @@ def test_what_this_host_does_not_reach_is_an_obstacle_only_on_request(
     assert sizeless["failed"] and "give storage.size, for example 10Gi" in sizeless["msg"]
 
 
-def test_credentials_come_from_the_secret_and_are_not_shown(
+def test_credentials_of_a_secret_are_used_but_not_shown(
     module: RunModule, connection: Connection, namespace: str, images: Server
 ) -> None:
     images.password = "user:hunter2-hunter2"
@@ -150,9 +150,7 @@ def test_credentials_come_from_the_secret_and_are_not_shown(
     assert ran.result["changed"] and ran.result["source_image"]["format"] == "qcow2" and "hunter2" not in ran.output
 
 
-def test_a_volume_that_is_made_anew_gets_the_size_of_the_image_of_now(
-    module: RunModule, namespace: str, images: Server
-) -> None:
+def test_recreated_volume_gets_the_size_of_the_current_image(module: RunModule, namespace: str, images: Server) -> None:
     images.files["/larger.qcow2"] = qcow2(128 * MIB)
     module("data_volume", namespace=namespace, **_import(f"{images.url}/disk.qcow2"))
     result = module("data_volume", namespace=namespace, **_import(f"{images.url}/larger.qcow2")).result

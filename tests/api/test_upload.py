@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Module volume_upload on the wire: what is asked before a byte moves, what check mode says, what is refused."""
+"""Module volume_upload before it sends a byte: its requests, check mode, and what it refuses."""
 
 from __future__ import annotations
 
@@ -19,49 +19,34 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
 )
-from kubernetes import client, config
 
-from tests.api.conftest import fetch
+from tests.api.objects import body, fetch, patch_status
+from tests.api.upload_service import MIB
 from tests.modules import RunModule
 from tests.wire import Wire
-
-MIB = 1024 * 1024
-
-
-@pytest.fixture
-def image(tmp_path: Path) -> Path:
-    path = tmp_path / "disk.raw"
-    path.write_bytes(os.urandom(2 * MIB))
-    return path
 
 
 @pytest.fixture
 def filled(connection: Connection, namespace: str) -> Callable[..., None]:
-    """Makes a DataVolume as CDI leaves it after an upload of the file."""
-    objects = client.CustomObjectsApi(config.new_client_from_config(os.environ["KUBECONFIG"]))
+    """Creates a DataVolume and its claim as they are after an upload of the file."""
 
     def fill(
         name: str, path: Path, phase: str = "Succeeded", size: str = "2Mi", content_type: str = "kubevirt"
     ) -> None:
         storage = {"resources": {"requests": {"storage": size}}}
         spec = {"source": {"upload": {}}, "storage": storage, "contentType": content_type}
-        volume = {"apiVersion": DATA_VOLUME.api_version, "kind": "DataVolume", "metadata": {"name": name}, "spec": spec}
-        connection.create(DATA_VOLUME, volume, namespace, dry_run=False)
-        kind = (DATA_VOLUME.group, DATA_VOLUME.version, namespace, DATA_VOLUME.plural, name)
-        objects.patch_namespaced_custom_object_status(*kind, {"status": {"phase": phase}})
-        noted = {"kubevirt.cdi/uploaded-sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-        body = {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": name, "annotations": noted if phase == "Succeeded" else {}},
-            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}},
-        }
-        connection.create(PERSISTENT_VOLUME_CLAIM, body, namespace, dry_run=False)
+        connection.create(DATA_VOLUME, body(DATA_VOLUME, name, spec=spec), namespace, dry_run=False)
+        patch_status(connection, DATA_VOLUME, name, namespace, {"phase": phase})
+        digest = {"kubevirt.cdi/uploaded-sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        metadata = {"annotations": digest if phase == "Succeeded" else {}}
+        requested = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+        claim = body(PERSISTENT_VOLUME_CLAIM, name, metadata=metadata, spec=requested)
+        connection.create(PERSISTENT_VOLUME_CLAIM, claim, namespace, dry_run=False)
 
     return fill
 
 
-def test_an_uploaded_file_costs_two_gets(
+def test_uploaded_file_takes_two_gets(
     wire: Wire, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
 ) -> None:
     filled("disk", image)
@@ -71,7 +56,7 @@ def test_an_uploaded_file_costs_two_gets(
     assert [method for method, _path in wire.requests] == ["GET", "GET"]
 
 
-def test_twenty_uploaded_files_cost_two_lists(
+def test_twenty_uploaded_files_take_two_lists(
     wire: Wire, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
 ) -> None:
     names = [f"disk-{number}" for number in range(20)]
@@ -83,7 +68,7 @@ def test_twenty_uploaded_files_cost_two_lists(
     assert len(wire.requests) == 2
 
 
-def test_check_mode_says_what_would_be_done_and_writes_nothing(
+def test_check_mode_predicts_actions_without_writing(
     wire: Wire, module: RunModule, namespace: str, image: Path, filled: Callable[..., None], tmp_path: Path
 ) -> None:
     other = tmp_path / "other.raw"
@@ -96,8 +81,8 @@ def test_check_mode_says_what_would_be_done_and_writes_nothing(
     ]
     wire.requests.clear()
     result = module("volume_upload", check=True, namespace=namespace, uploads=uploads).result
-    told = {item["name"]: (item["action"], item["changed"], item["bytes_sent"]) for item in result["uploads"]}
-    assert told == {
+    predicted = {item["name"]: (item["action"], item["changed"], item["bytes_sent"]) for item in result["uploads"]}
+    assert predicted == {
         "same": ("unchanged", False, 0),
         "other": ("replaced", True, 0),
         "empty": ("uploaded", True, 0),
@@ -107,11 +92,11 @@ def test_check_mode_says_what_would_be_done_and_writes_nothing(
     assert result["uploads"][3]["data_volume"]["spec"]["storage"]["resources"]["requests"]["storage"] == "2Mi"
 
 
-def test_a_namespace_that_may_not_be_read_keeps_nothing_from_others(
+def test_forbidden_namespace_does_not_stop_the_others(
     wire: Wire, module: RunModule, namespace: str, image: Path
 ) -> None:
     uploads = [{"name": "disk", "path": str(image), "namespace": each} for each in ("aaa-not-ours", namespace)]
-    said = {
+    status = {
         "kind": "Status",
         "apiVersion": "v1",
         "status": "Failure",
@@ -119,7 +104,7 @@ def test_a_namespace_that_may_not_be_read_keeps_nothing_from_others(
         "message": "no",
         "code": 403,
     }
-    wire.faults = [(403, {"Content-Type": "application/json"}, json.dumps(said).encode())]
+    wire.faults = [(403, {"Content-Type": "application/json"}, json.dumps(status).encode())]
     result = module("volume_upload", check=True, uploads=uploads).result
     assert result["failed"] and "aaa-not-ours" in result["msg"]
     assert [(item["action"], "error" in item) for item in result["uploads"]] == [
@@ -137,7 +122,7 @@ def test_check_mode_deletes_nothing(
     assert connection.get(DATA_VOLUME, "disk", namespace) is not None
 
 
-def test_labels_of_a_filled_volume_follow_and_others_stay(
+def test_labels_of_a_filled_volume_are_set_beside_others(
     connection: Connection, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
 ) -> None:
     filled("disk", image)
@@ -149,7 +134,7 @@ def test_labels_of_a_filled_volume_follow_and_others_stay(
     assert not module("volume_upload", **options).result["changed"]
 
 
-def test_labels_that_yaml_does_not_take_for_texts_are_set_once(
+def test_labels_that_are_no_strings_are_set_once(
     module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
 ) -> None:
     filled("disk", image)
@@ -164,7 +149,7 @@ def test_labels_that_yaml_does_not_take_for_texts_are_set_once(
     assert not module("volume_upload", **options).result["changed"]
 
 
-def test_with_a_checksum_the_labels_follow_and_nothing_is_read(
+def test_labels_are_set_without_reading_the_file_with_a_checksum(
     module: RunModule, namespace: str, image: Path, filled: Callable[..., None], tmp_path: Path
 ) -> None:
     filled("disk", image)
@@ -180,7 +165,7 @@ def test_with_a_checksum_the_labels_follow_and_nothing_is_read(
     assert result["data_volume"]["metadata"]["labels"] == {"ours": "y"}
 
 
-def test_a_checksum_hides_no_other_difference(
+def test_other_difference_is_refused_with_a_checksum(
     module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
 ) -> None:
     filled("disk", image)
@@ -195,22 +180,24 @@ def test_a_checksum_hides_no_other_difference(
     assert result["failed"] and "preallocation: unset on the cluster, true requested" in result["msg"]
 
 
-def test_what_is_recorded_late_is_labelled_too(
+def test_upload_that_is_recorded_late_gets_its_labels(
     connection: Connection, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
 ) -> None:
     filled("disk", image)
-    noted = {
+    annotations = {
         "kubevirt.cdi/uploaded-sha256": None,
         "kubevirt.cdi/upload-sha256": hashlib.sha256(image.read_bytes()).hexdigest(),
     }
-    connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, {"metadata": {"annotations": noted}}, dry_run=False)
+    connection.merge(
+        PERSISTENT_VOLUME_CLAIM, "disk", namespace, {"metadata": {"annotations": annotations}}, dry_run=False
+    )
     options: dict[str, Any] = {"name": "disk", "namespace": namespace, "path": str(image), "labels": {"ours": "y"}}
     result = module("volume_upload", **options).result
     assert result["action"] == "recorded" and result["diff"]["after"]["metadata"]["labels"] == {"ours": "y"}
     assert not module("volume_upload", **options).result["changed"]
 
 
-def test_a_volume_that_is_being_deleted_holds_nothing(
+def test_volume_that_is_being_deleted_counts_as_missing(
     connection: Connection, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
 ) -> None:
     filled("disk", image)
@@ -223,7 +210,7 @@ def test_a_volume_that_is_being_deleted_holds_nothing(
     assert result["changed"] and result["action"] == "uploaded"
 
 
-def test_a_disk_is_not_sent_to_a_volume_for_archives(
+def test_disk_is_not_sent_to_a_volume_for_archives(
     module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
 ) -> None:
     filled("files", image, phase="UploadReady", content_type="archive")
@@ -233,7 +220,7 @@ def test_a_disk_is_not_sent_to_a_volume_for_archives(
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("options", "expected"),
     [
         ({"checksum": "md5:12"}, "checksum of disk is 'md5:12'; give sha256:"),
         ({"name": "Bad_Name"}, "name is 'Bad_Name'"),
@@ -248,16 +235,16 @@ def test_a_disk_is_not_sent_to_a_volume_for_archives(
         ),
     ],
 )
-def test_bad_options_end_before_any_request(
-    wire: Wire, module: RunModule, namespace: str, image: Path, options: dict[str, Any], named: str
+def test_invalid_option_is_refused_before_a_request(
+    wire: Wire, module: RunModule, namespace: str, image: Path, options: dict[str, Any], expected: str
 ) -> None:
     result = module("volume_upload", **{"name": "disk", "namespace": namespace, "path": str(image), **options}).result
-    assert result["failed"] and named in result["msg"], result["msg"]
+    assert result["failed"] and expected in result["msg"], result["msg"]
     assert wire.requests == []
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("options", "expected"),
     [
         ({"path": "/nowhere"}, "File /nowhere was not found on the host that runs the task ("),
         ({"path": "https://example.com/disk.img"}, "for a URL use module data_volume with source.http"),
@@ -268,17 +255,15 @@ def test_bad_options_end_before_any_request(
         ({"content_type": "archive"}, "is a disk image (raw)"),
     ],
 )
-def test_a_file_that_does_not_fit_ends_before_any_write(
-    wire: Wire, module: RunModule, namespace: str, image: Path, options: dict[str, Any], named: str
+def test_unsuitable_file_is_refused_before_a_write(
+    wire: Wire, module: RunModule, namespace: str, image: Path, options: dict[str, Any], expected: str
 ) -> None:
     result = module("volume_upload", **{"name": "disk", "namespace": namespace, "path": str(image), **options}).result
-    assert result["failed"] and named in result["msg"], result["msg"]
+    assert result["failed"] and expected in result["msg"], result["msg"]
     assert wire.writes() == [] and result["bytes_sent"] == 0
 
 
-def test_the_volume_that_would_be_made_carries_what_was_asked_for(
-    module: RunModule, namespace: str, image: Path
-) -> None:
+def test_predicted_volume_has_all_requested_fields(module: RunModule, namespace: str, image: Path) -> None:
     made = module(
         "volume_upload",
         check=True,
@@ -304,9 +289,7 @@ def test_the_volume_that_would_be_made_carries_what_was_asked_for(
     }
 
 
-def test_a_preallocation_that_cdi_ignores_is_warned_of(
-    module: RunModule, namespace: str, image: Path, tmp_path: Path
-) -> None:
+def test_ignored_preallocation_gives_a_warning(module: RunModule, namespace: str, image: Path, tmp_path: Path) -> None:
     archive = tmp_path / "files.tar"
     with tarfile.open(archive, "w") as file:
         file.add(image, "disk.raw")
@@ -316,33 +299,33 @@ def test_a_preallocation_that_cdi_ignores_is_warned_of(
         {"name": "unasked", "path": str(archive)},
     ]
     ran = module("volume_upload", check=True, namespace=namespace, uploads=uploads)
-    told = "CDI does not preallocate archives."
+    ignored = "CDI does not preallocate archives."
     assert [warning for warning in ran.warnings if "preallocated" in warning] == [
-        f"DataVolume {namespace}/files is not preallocated: {told}"
+        f"DataVolume {namespace}/files is not preallocated: {ignored}"
     ]
-    assert [item["preallocation"]["ignored"] for item in ran.result["uploads"]] == [None, told, None]
+    assert [item["preallocation"]["ignored"] for item in ran.result["uploads"]] == [None, ignored, None]
 
 
-def test_the_remains_of_another_file_are_replaced(
+def test_incomplete_upload_of_another_file_is_replaced(
     wire: Wire, connection: Connection, module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
 ) -> None:
     filled("disk", image, phase="UploadReady")
-    noted = {"metadata": {"annotations": {"kubevirt.cdi/upload-sha256": "0" * 64}}}
-    connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, noted, dry_run=False)
+    annotations = {"metadata": {"annotations": {"kubevirt.cdi/upload-sha256": "0" * 64}}}
+    connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, annotations, dry_run=False)
     wire.requests.clear()
     result = module("volume_upload", check=True, name="disk", namespace=namespace, path=str(image)).result
     assert result["action"] == "replaced" and "0" * 64 in result["reason"]
     assert wire.writes() == []
 
 
-def test_without_a_right_the_refusal_names_it(module: RunModule, namespace: str, image: Path) -> None:
+def test_missing_right_is_named(module: RunModule, namespace: str, image: Path) -> None:
     result = module(
         "volume_upload", token="test-limited-token", name="disk", namespace=namespace, path=str(image)
     ).result
     assert result["failed"] and "Cannot get DataVolume" in result["msg"] and "grant the verb" in result["msg"]
 
 
-def test_nothing_secret_is_in_a_result(
+def test_token_is_never_in_the_result(
     module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
 ) -> None:
     filled("disk", image)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Figures are collected while the benchmarks run, and printed as one table at the end."""
+"""Collects figures while the benchmarks run, and prints them in a table at the end."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible.plugins.loader import init_plugin_loader
-
-# Ansible has to be told of collections before the first import from one.
-init_plugin_loader()
 
 _rows: list[tuple[str, ...]] = []
 
 
 @pytest.fixture(scope="session")
 def figure() -> Callable[..., None]:
-    """Adds a row to the table: what was measured, by what, and the figures."""
+    """Adds a row to the table: the subject, the program, and the figures."""
 
     def add(measured: str, by: str, *figures: str) -> None:
         _rows.append((measured, by, ", ".join(figures)))

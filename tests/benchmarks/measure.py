@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs a command and tells what it took: time, and the memory of its largest process."""
+"""Runs a command and measures its time and the memory of its largest process."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ import yaml
 
 @dataclass(frozen=True)
 class Cost:
-    """`peak_mib` is the peak resident set, in MiB, of the largest of the processes that ran; `said` is when each line came."""
+    """`peak_mib` is the peak resident set of the largest process in MiB; `lines` has each line with its second."""
 
     seconds: float
     cpu_seconds: float
     peak_mib: float
-    said: list[tuple[float, str]]
+    lines: list[tuple[float, str]]
 
     @property
     def output(self) -> str:
-        return "".join(line for _moment, line in self.said)
+        return "".join(line for _moment, line in self.lines)
 
     def moment(self, words: str) -> float:
-        """Seconds after the start at which a line with these words came."""
-        return next(moment for moment, line in self.said if words in line)
+        """The second of the first line with these words, from the start."""
+        return next(moment for moment, line in self.lines if words in line)
 
 
-# A process begins with the peak of the one that started it: this one is small, and so may be what is measured.
+# A process starts with the peak of its parent: this small launcher keeps that peak low.
 _LAUNCHER = """
 import json, resource, subprocess, sys
 code = subprocess.call(sys.argv[2:])
@@ -49,10 +49,10 @@ sys.exit(code)
 
 
 def cost_of(command: list[str], *, env: Mapping[str, str] | None = None, given: str = "") -> Cost:
-    """Run the command, with `given` on its standard input; it must succeed."""
+    """Run a command, which must succeed, with `given` on its standard input."""
     with tempfile.NamedTemporaryFile("r") as report:
         started = time.monotonic()
-        said = []
+        lines = []
         with subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", _LAUNCHER, report.name, *command],
             env=os.environ | dict(env or {}),
@@ -65,15 +65,15 @@ def cost_of(command: list[str], *, env: Mapping[str, str] | None = None, given: 
             process.stdin.write(given)
             process.stdin.close()
             for line in process.stdout:
-                said.append((time.monotonic() - started, line))
+                lines.append((time.monotonic() - started, line))
         seconds = time.monotonic() - started
-        assert process.returncode == 0, f"{command[:3]} ended with {process.returncode}:\n{said[-30:]}"
+        assert process.returncode == 0, f"{command[:3]} ended with {process.returncode}:\n{lines[-30:]}"
         cpu_seconds, peak_mib = json.load(report)
-    return Cost(seconds, cpu_seconds, peak_mib, said)
+    return Cost(seconds, cpu_seconds, peak_mib, lines)
 
 
 def play(directory: Path, tasks: list[dict[str, Any]], *, collections: Path | None = None, **variables: Any) -> Cost:
-    """Run a playbook of these tasks on localhost, as a user would."""
+    """Run a playbook with these tasks on localhost."""
     file = directory / "play.yml"
     file.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": tasks}]))
     env = {"ANSIBLE_PYTHON_INTERPRETER": sys.executable, "ANSIBLE_NOCOLOR": "1"}

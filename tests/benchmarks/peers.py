@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the collection is measured against: kubernetes.core from PyPI, virtctl and kubectl from their Go modules.
+"""Builds the programs that the benchmarks compare with: kubernetes.core from PyPI, virtctl and kubectl from Go modules.
 
-Each is made once and kept in the cache; nothing but the benchmarks asks for them.
+The cache keeps them. Only the benchmarks need them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.cluster.build.golang import programs
 from tests.cluster.build.recipe import Built, Recipe
 from tests.cluster.build.scheduler import run
 
-# The last one that Python 3.11 can install; it has kubernetes.core 6.2.0.
+# The last release for Python 3.11; it contains kubernetes.core 6.2.0.
 ANSIBLE_PACKAGE = "ansible==12.3.0"
 _COLLECTIONS = "ansible_collections/kubernetes/core/"
 
@@ -42,12 +42,12 @@ _RECIPES = {
 
 
 def kubernetes_core() -> Path:
-    """The directory above `ansible_collections` that has the collection kubernetes.core."""
+    """The collections path of kubernetes.core."""
     return run(_RECIPES, ["peer-collections"])["peer-collections"]
 
 
 def program(name: str) -> str:
     """The path of `virtctl` or `kubectl`."""
     path = shutil.which(name, path=str(run(_RECIPES, ["peer-programs"])["peer-programs"]))
-    assert path, f"the recipe peer-programs makes no {name}"
+    assert path, f"the recipe peer-programs does not build {name}"
     return path

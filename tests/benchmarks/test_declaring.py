@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What declaring DataVolumes costs, against a loop of kubernetes.core.k8s on the same API server in the same run."""
+"""The cost of declaring DataVolumes, compared with a loop of kubernetes.core.k8s on the same API server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def namespace() -> Iterator[str]:
     name = f"benchmark-{uuid.uuid4().hex[:8]}"
     direct.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
     yield name
-    # This cluster has no controller that empties a namespace, and other tests count the volumes of all.
+    # No controller of this cluster empties a namespace, and other tests count all volumes.
     for volume in direct.list(DATA_VOLUME, name)[0]:
         direct.delete(DATA_VOLUME, volume["metadata"]["name"], name, dry_run=False)
     direct.delete(NAMESPACE, name, dry_run=False)
@@ -56,7 +56,7 @@ def _volumes(count: int) -> list[dict[str, Any]]:
 
 
 def _declare(wire: Wire, namespace: str, volumes: list[dict[str, Any]]) -> tuple[Cost, dict[str, Any]]:
-    """One process of the module, as Ansible starts it, and its result."""
+    """The cost and the result of one process of the module."""
     wire.requests.clear()
     options = {"host": wire.url, "api_key": TOKEN, "namespace": namespace, "data_volumes": volumes, "wait": False}
     cost = cost_of(
@@ -72,17 +72,17 @@ def _requests(wire: Wire) -> str:
     return f"{len(methods)} requests ({each}; {len(wire.discoveries())} for discovery)"
 
 
-def test_one_unchanged_volume_costs_one_get(wire: Wire, namespace: str, figure: Callable[..., None]) -> None:
+def test_unchanged_volume_costs_one_get(wire: Wire, namespace: str, figure: Callable[..., None]) -> None:
     _declare(wire, namespace, _volumes(1))
     cost, result = _declare(wire, namespace, _volumes(1))
     assert not result["changed"] and [method for method, _path in wire.requests] == ["GET"]
     figure("1 unchanged DataVolume", "kubevirt.cdi.data_volume", f"{cost.seconds:.2f} s", _requests(wire))
 
 
-def test_twenty_tasks_on_an_unchanged_cluster_cost_little_more_than_twenty_pings(
+def test_twenty_unchanged_tasks_take_little_longer_than_twenty_pings(
     wire: Wire, namespace: str, figure: Callable[..., None], tmp_path: Path
 ) -> None:
-    """Both plays in turns, so that what else the machine does counts for both; the best of each."""
+    """Both plays alternate, so that other load affects both. The best run of each counts."""
     _declare(wire, namespace, _volumes(1))
     options = {"host": wire.url, "api_key": TOKEN, "namespace": namespace, "wait": False, **_volumes(1)[0]}
     tasks: dict[str, dict[str, Any]] = {
@@ -102,7 +102,7 @@ def test_twenty_tasks_on_an_unchanged_cluster_cost_little_more_than_twenty_pings
     assert ratio <= SLOWER_THAN_PING_AT_MOST
 
 
-def test_a_hundred_unchanged_volumes_cost_three_requests_and_a_twentieth_of_a_loops_time(
+def test_hundred_unchanged_volumes_cost_three_requests_and_a_twentieth_of_a_loop(
     wire: Wire, namespace: str, figure: Callable[..., None], tmp_path: Path
 ) -> None:
     volumes = _volumes(MANY)
@@ -131,7 +131,7 @@ def test_a_hundred_unchanged_volumes_cost_three_requests_and_a_twentieth_of_a_lo
     assert ratio >= FASTER_AT_LEAST
 
 
-def test_a_thousand_volumes_cost_a_write_each_and_little_memory(
+def test_thousand_volumes_cost_one_write_each_and_little_memory(
     wire: Wire, namespace: str, figure: Callable[..., None]
 ) -> None:
     volumes = _volumes(1000)
@@ -150,6 +150,6 @@ def _shown(cost: Cost, wire: Wire) -> tuple[str, ...]:
 
 
 def _changed(cost: Cost) -> int:
-    """The tasks that changed something, from the recap."""
+    """The number of tasks that changed something, from the recap."""
     (count,) = re.findall(r"changed=(\d+)", cost.output)
     return int(count)

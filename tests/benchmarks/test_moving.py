@@ -1,10 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast bytes get into volumes and volumes are cloned on a real CDI, against what others do in the same run.
+"""The speed of uploads and clones on a real CDI, compared with other programs in the same run.
 
-Every way to upload is tried several times, in turn and each time another one first, and the ratio within each round
-counts: whatever else the machine does hits all of them alike. Clones are made a hundred at a time, each way once.
+The programs upload in several rounds, each round in another order, and the ratios within a round count: other load
+affects all programs alike. Each program creates a hundred clones once.
 """
 
 from __future__ import annotations
@@ -37,13 +37,11 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 
 from tests.benchmarks.measure import Cost, cost_of, play
 from tests.benchmarks.peers import kubernetes_core, program
-
-# The fixtures of the tests on a real CDI.
-from tests.real.conftest import KUBECONFIG  # pylint: disable=unused-import
+from tests.real.conftest import KUBECONFIG
 
 SIZE_MIB = 1024
 VOLUME_SIZE = f"{SIZE_MIB + 16}Mi"
-# Each of the three ways is the first, the second and the third twice.
+# Each of the three programs comes first, second and third in two rounds.
 ROUNDS = 6
 OF_CURL_AT_LEAST = 0.9
 PEAK_MIB = 100
@@ -59,7 +57,7 @@ SERVICE = Resource("", "v1", "services", "Service", True)
 
 @dataclass(frozen=True)
 class Proxy:
-    """Where the upload proxy is reached; `url` is None for a port-forward of the module's own."""
+    """The address of the upload proxy; `url` is None for the port-forward of the module."""
 
     name: str
     host: str
@@ -69,7 +67,7 @@ class Proxy:
 
 @dataclass(frozen=True)
 class Upload:
-    """What one upload took: the transfer, and all from the declaration to Succeeded."""
+    """The cost of an upload: the speed of the transfer, and the time from the declaration to Succeeded."""
 
     mib_per_second: float
     seconds: float
@@ -78,21 +76,23 @@ class Upload:
 
 
 class Ratio(NamedTuple):
-    """How many times as fast one way is as another, as the geometric mean of its rounds, and the standard error of that."""
+    """The ratio of two speeds, as the geometric mean of the rounds, and its standard error."""
 
     mean: float
     error: float
 
     @classmethod
     def of(cls, ours: list[Upload], theirs: list[Upload]) -> Ratio:
-        logarithms = [math.log(our.mib_per_second / their.mib_per_second) for our, their in zip(ours, theirs)]
+        logarithms = [
+            math.log(our.mib_per_second / their.mib_per_second) for our, their in zip(ours, theirs, strict=True)
+        ]
         mean = math.exp(statistics.mean(logarithms))
         return cls(mean, mean * statistics.stdev(logarithms) / math.sqrt(len(logarithms)))
 
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The same random bytes as a raw and as a qcow2 image."""
+    """The same random bytes as a raw and a qcow2 image."""
     raw = tmp_path_factory.mktemp("images") / "disk.raw"
     with raw.open("wb") as file:
         for _mib in range(SIZE_MIB):
@@ -113,7 +113,7 @@ def ca(connection: Connection, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @contextmanager
 def _kubectl_forwards() -> Iterator[Proxy]:
-    """kubectl port-forward, which curl and virtctl go through; the module has its own."""
+    """kubectl port-forward, for curl and virtctl; the module has its own."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [program("kubectl"), "port-forward", "--namespace=cdi", "service/cdi-uploadproxy", f"{port}:443"]
@@ -134,7 +134,7 @@ def _service(connection: Connection) -> Iterator[Proxy]:
 
 
 class Uploader:
-    """Uploads an image into new volumes of one namespace by one of the three ways."""
+    """Uploads an image to new volumes of a namespace with one of three programs."""
 
     def __init__(self, connection: Connection, namespace: str, ca: Path, proxy: Proxy) -> None:
         self.connection, self.namespace, self.ca, self.proxy = connection, namespace, ca, proxy
@@ -157,7 +157,7 @@ class Uploader:
         return Upload(result["mib_per_second"], cost.seconds, cost.cpu_seconds, cost.peak_mib)
 
     def curl(self, name: str, image: Path) -> Upload:
-        """What a careful user types: declare, ask for a token, send, wait."""
+        """Upload with curl: declare the volume, request a token, send, and wait."""
         started = time.monotonic()
         body = {
             "apiVersion": DATA_VOLUME.api_version,
@@ -202,9 +202,9 @@ class Uploader:
                 f"--uploadproxy-url=https://{self.proxy.host}:{self.proxy.port}",
             ]
         )
-        # Its token and a trial come before the line that is left empty; its bar counts only from when it was first drawn.
+        # Before the empty line, it requests a token and checks the proxy. Its bar measures only from its first drawing.
         announced = cost.moment("Uploading data to")
-        begins = next(moment for moment, line in cost.said if moment > announced and not line.strip())
+        begins = next(moment for moment, line in cost.lines if moment > announced and not line.strip())
         seconds = cost.moment("Uploading data completed") - begins
         rate = image.stat().st_size / (1 << 20) / seconds
         return Upload(rate, cost.seconds, cost.cpu_seconds, cost.peak_mib)
@@ -218,7 +218,7 @@ class Uploader:
             time.sleep(0.2)
 
     def remove(self, name: str) -> None:
-        """Space in the pool is short; the time that a deletion takes is nobody's."""
+        """Delete a volume outside of the measured time, because the pool is small."""
         self.connection.delete(DATA_VOLUME, name, self.namespace, dry_run=False)
         while self.connection.get(DATA_VOLUME, name, self.namespace):
             time.sleep(0.2)
@@ -230,7 +230,7 @@ def _storage() -> dict[str, str]:
 
 @pytest.mark.parametrize("kind", ["raw", "qcow2"])
 @pytest.mark.parametrize("way", ["port-forward", "service address"])
-def test_an_upload_is_as_fast_as_curl_and_virtctl_and_small(
+def test_upload_is_as_fast_as_curl_and_virtctl_with_little_memory(
     connection: Connection,
     namespace: str,
     images: dict[str, Path],
@@ -243,12 +243,12 @@ def test_an_upload_is_as_fast_as_curl_and_virtctl_and_small(
     took: dict[str, list[Upload]] = {by: [] for by in ways}
     with _kubectl_forwards() if way == "port-forward" else _service(connection) as proxy:
         uploader = Uploader(connection, namespace, ca, proxy)
-        uploader.module("warm-up", images[kind])  # The first has caches to fill, and would count against who sends it.
+        uploader.module("warm-up", images[kind])  # The first upload fills caches: it does not count.
         uploader.remove("warm-up")
         for attempt in range(ROUNDS):
             for by in ways:
                 name = f"{by}-{attempt}"
-                os.sync()  # What the one before has left to the disk is not this one's.
+                os.sync()  # Write the data of the previous upload to the disk first.
                 took[by].append(getattr(uploader, by)(name, images[kind]))
                 uploader.remove(name)
             ways = ways[1:] + ways[:1]
@@ -262,7 +262,7 @@ def test_an_upload_is_as_fast_as_curl_and_virtctl_and_small(
             f"{statistics.median(upload.seconds for upload in uploads):.1f} s in all",
             f"{statistics.median(upload.cpu_seconds for upload in uploads):.1f} s of CPU",
             f"peak {max(upload.peak_mib for upload in uploads):.0f} MiB",
-            *([] if by == "module" else [f"ours is {ratios[by].mean:.2f} of it, give or take {ratios[by].error:.2f}"]),
+            *([] if by == "module" else [f"ours is {ratios[by].mean:.2f} of it, ± {ratios[by].error:.2f}"]),
         )
     assert max(upload.peak_mib for upload in took["module"]) < PEAK_MIB
     assert ratios["curl"].mean >= OF_CURL_AT_LEAST
@@ -273,7 +273,7 @@ def test_an_upload_is_as_fast_as_curl_and_virtctl_and_small(
 def clones(
     connection: Connection, figure: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[str, float]]:
-    """A namespace with the volume `source`, and how many clones of it a minute one task of ours makes."""
+    """A namespace with the volume `source`, and the clones per minute of one task of the collection."""
     name = f"clones-{uuid.uuid4().hex[:8]}"
     connection.create(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, dry_run=False)
     directory = tmp_path_factory.mktemp("clones")
@@ -305,7 +305,7 @@ def test_clones_per_minute_of_a_loop_that_waits_for_each(
 def test_clones_per_minute_of_a_loop_that_creates_and_one_that_waits(
     clones: tuple[str, float], figure: Callable[..., None], tmp_path: Path
 ) -> None:
-    """For information: CDI makes no more in a minute, however it is asked."""
+    """For information only: the clones per minute depend on CDI alone."""
     namespace, rate = clones
     names = [f"all-{number}" for number in range(CLONES)]
     look = {"api_version": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, "name": "{{ item }}"}

@@ -19,8 +19,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 
 from tests.cluster.digests import digests
 from tests.modules import Ran, run_on_cluster
+from tests.real.objects import new_namespace
 from tests.real.settings import LOCK, differences, settings
-from tests.real.uploads import SERVICE, Images, namespace_of
+from tests.real.uploads import SERVICE, Images
 from tests.runner.site import INVENTORY, OWN_VARIABLES
 
 KUBECONFIG = os.environ["KUBECONFIG"]
@@ -28,7 +29,7 @@ KUBECONFIG = os.environ["KUBECONFIG"]
 RELEASE = os.environ.get("KUBEVIRT_CDI_TEST_RELEASE", "v1.65.0")
 MANIFEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/{RELEASE}/cdi-operator.yaml"
 # Of the other release, which cannot follow a newer one.
-collect_ignore = [] if RELEASE == "v1.61.1" else ["test_release_1_61.py"]
+collect_ignore = [] if RELEASE == "v1.61.1" else ["test_release_1_61.py", "test_release_1_61_collected.py"]
 
 
 _Made = TypeVar("_Made")
@@ -52,18 +53,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Start with the files that have tests that run alone, and in each file with these tests.
 
     Later, each of them would wait until the tests beside it end, and the others wait for it. Tests with a `setup` keep
-    their places: other tests can run while it is made.
+    their places: other tests can run while it is made. Tests that change the cluster for good are the last ones.
     """
-    first = {item: _is_alone(item) and "setup" not in getattr(item, "fixturenames", ()) for item in items}
-    files = {item.path for item in items if first[item]}
+    last = {item for item in items if _is_for_good(item)}
+    first = {item for item in items if _is_alone(item) and "setup" not in getattr(item, "fixturenames", ())} - last
+    files = {item.path for item in first}
     items.sort(
         key=lambda item: (
+            item in last,
             item.path not in files,
             *(item.path.name != name for name in _LONGEST),
             item.path,
-            not first[item],
+            item not in first,
         )
     )
+
+
+def _is_for_good(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("alone")
+    return mark is not None and bool(mark.kwargs.get("for_good"))
 
 
 def _is_alone(item: pytest.Item | None) -> bool:
@@ -129,20 +137,18 @@ def _install() -> None:
 def settings_stay(request: pytest.FixtureRequest, cdi: dict[str, Any], connection: Connection) -> Iterator[None]:
     """Fail a test that leaves other settings of the cluster behind, whether it declares that it changes them or not."""
     yield
-    mark = request.node.get_closest_marker("alone")
-    changed = differences(cdi, settings(connection))
-    if mark and mark.kwargs.get("for_good"):
+    if _is_for_good(request.node):
         cdi.update(settings(connection))
-    elif changed:
-        # CDI needs some time to restore its objects.
-        deadline = time.monotonic() + 60
-        while (changed := differences(cdi, settings(connection))) and time.monotonic() < deadline:
-            time.sleep(0.5)
-        cdi.update(settings(connection))
-        remedy = (
-            "restore them" if mark else 'restore them, and mark the test with @pytest.mark.alone("what it changes")'
-        )
-        assert not changed, f"The test changed settings that all tests share; {remedy}:\n" + "\n".join(changed)
+        return
+    deadline = time.monotonic() + 60
+    # CDI needs some time to restore its objects.
+    while (changed := differences(cdi, settings(connection))) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    cdi.update(settings(connection))
+    remedy = "restore them"
+    if not _is_alone(request.node):
+        remedy += ', and mark the test with @pytest.mark.alone("what it changes")'
+    assert not changed, f"The test changed settings that all tests share; {remedy}:\n" + "\n".join(changed)
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +159,8 @@ def connection() -> Connection:
 @pytest.fixture
 def namespace(connection: Connection) -> Iterator[str]:
     """A namespace of the test's own."""
-    yield from namespace_of(connection)
+    with new_namespace(connection) as name:
+        yield name
 
 
 @pytest.fixture

@@ -93,8 +93,10 @@ def upload(path: str = IMAGE, **storage: Any) -> dict[str, Any]:
 def storage_faults(**faults: dict[str, Any]) -> Iterator[None]:
     """Inject faults. Each must `match` namespaces of the test only: other tests use the storage at the same time."""
     with open(f"{os.environ['KUBECONFIG']}.faults", "w", encoding="utf-8") as lock:
-        # All tests share the list of faults of the storage driver.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        # All tests share the list of faults of the storage driver. Who waits for it must not stop one that has it, and
+        # waits to be alone.
+        with LOCK.held(alone=None):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         set_faults("full", faults)
         try:
             yield
@@ -185,7 +187,7 @@ class FaultSetup:
             # further run without other tests counts.
             for _look in range(_LOOKS_ALONE):
                 if (fault.cause or "path" in fault.options) and seen[name].seconds >= fault.within:
-                    with LOCK.alone_for_now():
+                    with LOCK.held(alone=True):
                         looks = [seen[name], *seen[name].slower, step(name, fault)]
                     seen[name], *seen[name].slower = sorted(looks, key=lambda each: each.seconds)
         return seen

@@ -46,8 +46,8 @@ def _refusal(ran: Any) -> str:
 
 
 def test_second_run_changes_nothing_although_the_operator_changes_its_crd(ok: Ok, connection: Connection) -> None:
-    stored = connection.get(CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
-    assert [version["name"] for version in stored["spec"]["versions"]] == ["v1beta1"]
+    definition = existing(connection, CUSTOM_RESOURCE_DEFINITION, "cdis.cdi.kubevirt.io")
+    assert [version["name"] for version in definition["spec"]["versions"]] == ["v1beta1"]
     again = ok("cdi", **NEW)
     assert not again["changed"] and again["changed_objects"] == []
     assert again["version"] == {"from": "v1.65.0", "to": "v1.65.0"}
@@ -104,7 +104,7 @@ def test_task_waits_for_placement_priority_and_replicas(ok: Ok, connection: Conn
     }
     try:
         assert ok("cdi", **NEW, **options)["changed_objects"] == ["CDI cdi"]
-        stored = connection.get(DEPLOYMENT, "cdi-apiserver", "cdi")
+        stored = existing(connection, DEPLOYMENT, "cdi-apiserver", "cdi")
         pod = stored["spec"]["template"]["spec"]
         assert stored["status"]["availableReplicas"] == 2 and pod["priorityClassName"] == priority_class
         assert toleration in pod["tolerations"]
@@ -181,7 +181,7 @@ def test_cause_of_ineffective_settings_is_reported(module: Module, ok: Ok, conne
         ({"scratch_space_storage_class": "nothing"}, "storage class 'nothing' does not exist; available: block-only"),
         ({"filesystem_overhead": {"storage_class": {"nothing": "0.1"}}}, "storage class 'nothing' does not exist"),
         ({"import_proxy": {"trusted_ca_proxy": "nothing"}}, "ConfigMap 'cdi/nothing' does not exist"),
-        ({"webhook_pvc_rendering": "Enabled"}, "CDI v1.65.0 does not know webhookPvcRendering"),
+        ({"webhook_pvc_rendering": "Enabled"}, "CDI v1.65.0 does not have webhookPvcRendering"),
         ({"pod_resource_requirements": {"requests": {"memory": "1Gi"}}}, "no worker pod could be created"),
     ],
 )

@@ -246,7 +246,7 @@ def test_c14_c15_c16_result_has_the_record_of_the_claim(
     assert said["cdi.kubevirt.io/cloneFallbackReason"] == model.INCOMPATIBLE_MODES
     assert said["cdi.kubevirt.io/clonePhase"] == "Succeeded"
     assert said["cdi.kubevirt.io/cloneType"] == "copy"
-    volume = connection.get(DATA_VOLUME, "other-mode", setup.namespace)
+    volume = existing(connection, DATA_VOLUME, "other-mode", setup.namespace)
     assert volume["metadata"]["annotations"]["cdi.kubevirt.io/cloneType"] == "copy"
     clone = clones["other-mode"]["clone"]
     assert (clone["phase"], clone["method"]) == ("Succeeded", "copy")

@@ -45,7 +45,7 @@ def namespace(connection: Connection) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def report(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    """An upload, an import, a snapshot clone and a copy, declared as data, and a failing volume that is not declared."""
+    """An upload, an import, a snapshot clone and a copy, declared as data, and an undeclared volume that fails."""
     folder = tmp_path_factory.mktemp("report")
     missing = {"http": {"url": f"{HTTP}/a-folder-that/is-not-there/no-such-image.qcow2"}}
     failing = run_on_cluster(

@@ -51,7 +51,7 @@ def _facts(ran: Ran) -> dict[str, dict[str, Any]]:
 
 
 class Matrix(NamedTuple):
-    """The predictions for each volume, the results of the task, the facts afterwards, and the observed scratch claims."""
+    """The predictions, results and facts for each volume, and the observed scratch claims."""
 
     namespace: str
     predicted: dict[str, dict[str, Any]]

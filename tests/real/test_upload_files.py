@@ -1,10 +1,11 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of all kinds on a real CDI: what is refused makes nothing, what is refused for CDI's sake CDI refuses, and failures leave nothing."""
+"""Files of all kinds: refused files create no volume, CDI refuses the same files, and failures leave nothing."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -18,8 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._image import formats as _image
-from ansible_collections.kubevirt.cdi.plugins.module_utils._image.formats import Image
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image.formats import inspect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
@@ -27,37 +27,33 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     PERSISTENT_VOLUME_CLAIM,
     POD,
 )
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import volume_upload as _upload_task
 
 from tests.cluster.digests import digests
-from tests.real.test_upload_interruptions import _killed_midway
-from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, namespace_of, upload_here
+from tests.real.objects import Ok, create, existing, new_namespace, until
+from tests.real.test_upload_interruptions import kill_midway
+from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, curl
 
 Make = Callable[[Path, Images], object]
+_CUT_FORMS = ("qcow2", "vdi", "vmdk", "vhd", "vhdx", "raw-gz", "raw-xz", "raw-zst", "vmdk-zst")
 
 
 def _run(*command: str | Path, data: bytes | None = None) -> bytes:
     return subprocess.run([str(part) for part in command], check=True, capture_output=True, input=data).stdout
 
 
-def _cut(path: Path, source: str) -> None:
-    content = Path(source).read_bytes()
-    path.write_bytes(content[: len(content) * 2 // 3])
+def _cut_form(form: str) -> Make:
+    """Makes the first two thirds of an image."""
+
+    def make(path: Path, images: Images) -> None:
+        content = Path(images.disks[form]).read_bytes()
+        path.write_bytes(content[: len(content) * 2 // 3])
+
+    return make
 
 
-def _luks(path: Path, _images: Any) -> None:
-    _run(
-        "qemu-img",
-        "create",
-        "-f",
-        "luks",
-        "--object",
-        "secret,id=s,data=x",
-        "-o",
-        "key-secret=s,iter-time=10",
-        path,
-        "4M",
-    )
+def _luks(path: Path, _images: object) -> None:
+    options = ("--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10")
+    _run("qemu-img", "create", "-f", "luks", *options, path, "4M")
 
 
 REFUSED: dict[str, tuple[Make, str]] = {
@@ -65,14 +61,7 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "zip": (lambda p, images: _run("7z", "a", "-tzip", "-bd", "-y", f"{p}", images.iso), "is a zip archive"),
     "luks": (_luks, "encrypted with LUKS"),
     "qed": (lambda p, _images: _run("qemu-img", "create", "-f", "qed", p, "4M"), "is a QED image"),
-    **{
-        f"cut-{form}": (lambda p, images, form=form: _cut(p, images.disks[form]), "is cut off")
-        for form in ("qcow2", "vdi", "vmdk", "vhd", "vhdx")
-    },
-    **{
-        f"cut-{form}": (lambda p, images, form=form: _cut(p, images.disks[form]), "is cut off")
-        for form in ("raw-gz", "raw-xz", "raw-zst", "vmdk-zst")
-    },
+    **{f"cut-{form}": (_cut_form(form), "is cut off") for form in _CUT_FORMS},
     "twice": (
         lambda p, images: p.write_bytes(gzip.compress(Path(images.disks["raw-xz"]).read_bytes())),
         "is packed twice",
@@ -87,12 +76,12 @@ def _make(path: Path, images: Images, make: Make) -> str:
     return str(made)
 
 
-def test_a_refused_file_makes_nothing(
+def test_refused_file_creates_no_volume(
     images: Images, namespace: str, module: Any, connection: Connection, tmp_path: Path
 ) -> None:
     uploads = [
         {"name": name, "path": _make(tmp_path / name, images, make), "storage": THIN}
-        for name, (make, _named) in REFUSED.items()
+        for name, (make, _message) in REFUSED.items()
     ]
     started = time.monotonic()
     result = module("volume_upload", namespace=namespace, uploads=uploads).result
@@ -110,7 +99,7 @@ def device(images: Images) -> Iterator[str]:
     _run("losetup", "-d", path)
 
 
-def test_a_block_device_arrives(images: Images, namespace: str, ok: Any, digest: Any, device: str) -> None:
+def test_block_device_is_uploaded(images: Images, namespace: str, ok: Any, digest: Any, device: str) -> None:
     result = ok("volume_upload", name="disk", namespace=namespace, path=device, storage=THIN)
     assert (result["format"], result["virtual_size"], result["sha256"]) == ("raw", images.size, images.sha256)
     assert digest(namespace, "disk", images.size) == images.sha256
@@ -121,10 +110,10 @@ def _pods(connection: Connection, namespace: str) -> list[str]:
     return [pod["metadata"]["name"] for pod in connection.list(POD, namespace)[0]]
 
 
-def test_failed_tries_leave_neither_volumes_nor_pods(
+def test_failed_uploads_leave_no_volumes_and_pods(
     namespace: str, module: Any, connection: Connection, tmp_path: Path
 ) -> None:
-    """Of an image that only QEMU knows to be bad: an extension of its header is longer than the header."""
+    """The image has an error that only QEMU finds: a header extension is longer than the header."""
     path = tmp_path / "bad.qcow2"
     _run("qemu-img", "create", "-f", "qcow2", path, "8M")
     with open(path, "r+b") as file:
@@ -135,7 +124,6 @@ def test_failed_tries_leave_neither_volumes_nor_pods(
             "volume_upload", name=f"disk-{number}", namespace=namespace, path=str(path), storage=THIN, retries=1
         ).result
         assert result["failed"] and "was deleted again" in result["msg"] and not result["changed"], result
-    deadline = time.monotonic() + 60
 
     def left() -> list[Any]:
         volumes, claims = (
@@ -143,9 +131,7 @@ def test_failed_tries_leave_neither_volumes_nor_pods(
         )
         return _pods(connection, namespace) + volumes + claims
 
-    while left() and time.monotonic() < deadline:
-        time.sleep(1)
-    assert left() == []
+    until(lambda: not left(), 60, "volumes or pods are left")
     kept = module(
         "volume_upload", name="disk", namespace=namespace, path=str(path), storage=THIN, retries=1, on_failure="keep"
     ).result
@@ -160,15 +146,13 @@ def test_data_in_use_are_not_overwritten(
     options = {"name": "disk", "namespace": namespace, "storage": THIN}
     assert ok("volume_upload", path=images.disks["raw"], **options)["changed"]
     claim = {"name": "data", "persistentVolumeClaim": {"claimName": "disk"}}
-    # Its image is never there: a pod that is about to use the data is enough.
+    # The image does not exist: a pod that waits to use the data is sufficient.
     spec = {
         "containers": [{"name": "user", "image": "nothing.invalid/at/all"}],
         "volumes": [claim],
         "terminationGracePeriodSeconds": 0,
     }
-    connection.create(
-        POD, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": spec}, namespace, dry_run=False
-    )
+    create(connection, POD, "user", namespace, spec=spec)
     for overwrite in ("different", "always"):
         result = module("volume_upload", path=images.iso, overwrite=overwrite, **options).result
         assert result["failed"] and f"is in use by pod {namespace}/user" in result["msg"], result["msg"]
@@ -177,28 +161,32 @@ def test_data_in_use_are_not_overwritten(
     assert digest(namespace, "disk", images.size) == images.sha256
 
 
-def test_an_upload_that_was_begun_and_not_finished_is_a_problem(
-    images: Images, namespace: str, ok: Any, tmp_path: Path
-) -> None:
-    options = {"name": "disk", "namespace": namespace, "progress_file": str(tmp_path / "progress"), "storage": THIN}
-    _killed_midway({**options, "path": str(images.large)})
+def test_unfinished_upload_is_reported(images: Images, namespace: str, ok: Any, tmp_path: Path) -> None:
+    options: dict[str, Any] = {
+        "name": "disk",
+        "namespace": namespace,
+        "progress_file": str(tmp_path / "progress"),
+        "storage": THIN,
+    }
+    kill_midway({**options, "path": str(images.large)})
     (volume,) = ok("data_volume_info", namespace=namespace)["data_volumes"]
     assert volume["diagnosis"]["cause"] == "upload_unfinished", volume["diagnosis"]
-    assert "an upload was begun and not finished since 20" in volume["diagnosis"]["message"]
+    assert "an upload was started at 20" in volume["diagnosis"]["message"]
     assert ok("volume_upload", **options, path=str(images.large))["phase"] == "Succeeded"
     assert ok("data_volume_info", namespace=namespace)["data_volumes"][0]["diagnosis"] is None
 
 
-# What CDI takes, and what it does not: the witnesses of what is refused for its sake.
+# Files that CDI accepts, and files that the module refuses because CDI does.
 
 
 @pytest.fixture(scope="module")
 def shared(connection: Connection) -> Iterator[str]:
-    yield from namespace_of(connection)
+    with new_namespace(connection) as name:
+        yield name
 
 
 RAW = b"\xeb\x63\x90\0" + os.urandom(4 * MIB - 4)
-TAKEN: dict[str, Callable[[Path], object]] = {
+ACCEPTED: dict[str, Callable[[Path], object]] = {
     "gz-with-a-tail": lambda p: p.write_bytes(gzip.compress(RAW) + b"FWx0 metadata"),
     "gz-with-zeros": lambda p: p.write_bytes(gzip.compress(RAW) + bytes(4096)),
     "xz-with-a-tail": lambda p: p.write_bytes(lzma.compress(RAW) + b"tail"),
@@ -209,14 +197,14 @@ TAKEN: dict[str, Callable[[Path], object]] = {
 }
 
 
-def test_what_is_taken_arrives(shared: str, module: Any, tmp_path: Path) -> None:
+def test_accepted_file_is_uploaded(shared: str, module: Any, tmp_path: Path) -> None:
     uploads = []
-    for name, make in TAKEN.items():
+    for name, make in ACCEPTED.items():
         make(tmp_path / name)
         uploads.append({"name": name, "path": str(tmp_path / name), "storage": {**THIN, "size": "8Mi"}})
     result = module("volume_upload", namespace=shared, uploads=uploads, parallel=2).result
-    assert {item["name"]: item.get("error") for item in result["uploads"]} == dict.fromkeys(TAKEN)
-    read = digests(KUBECONFIG, [f"{shared}/{name}" for name in TAKEN], len(RAW))
+    assert {item["name"]: item.get("error") for item in result["uploads"]} == dict.fromkeys(ACCEPTED)
+    read = digests(KUBECONFIG, [f"{shared}/{name}" for name in ACCEPTED], len(RAW))
     assert set(read.values()) == {hashlib.sha256(RAW).hexdigest()}, read
 
 
@@ -232,11 +220,11 @@ def _member(name: str, kind: bytes = tarfile.REGTYPE, size: int = 0) -> tarfile.
     return member
 
 
-NOT_TAKEN: dict[str, Callable[[Path], object]] = {
-    "gz-tail": TAKEN["gz-with-a-tail"],
-    "gz-zeros": TAKEN["gz-with-zeros"],
-    "xz-tail": TAKEN["xz-with-a-tail"],
-    "zst-tail": TAKEN["zst-with-a-tail"],
+REFUSED_BY_CDI: dict[str, Callable[[Path], object]] = {
+    "gz-tail": ACCEPTED["gz-with-a-tail"],
+    "gz-zeros": ACCEPTED["gz-with-zeros"],
+    "xz-tail": ACCEPTED["xz-with-a-tail"],
+    "zst-tail": ACCEPTED["zst-with-a-tail"],
     "xz-x86": lambda p: p.write_bytes(_run("xz", "--x86", "--lzma2", "-c", data=RAW)),
     "xz-delta": lambda p: p.write_bytes(_run("xz", "--delta", "--lzma2", "-c", data=RAW)),
     "zst-long-31": lambda p: p.write_bytes(_run("zstd", "-qc", "--ultra", "--long=31", data=RAW)),
@@ -248,35 +236,28 @@ NOT_TAKEN: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", NOT_TAKEN)
-def test_cdi_itself_refuses_what_is_refused_for_its_sake(
-    shared: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+@pytest.mark.parametrize("name", REFUSED_BY_CDI)
+def test_cdi_refuses_the_file(
+    shared: str, ok: Ok, connection: Connection, proxy_url: str, tmp_path: Path, name: str
 ) -> None:
+    """curl sends the file, because the module would refuse it."""
     path = tmp_path / name
-    NOT_TAKEN[name](path)
-    size, archive = path.stat().st_size, name.startswith("tar")
-    looked = None
-    try:
-        looked = _image.inspect(str(path), lambda _data: None)
-    except CdiError:
-        """Which is what the others come to."""
-    assert looked is None or looked.tail
-    seen = Image("tar" if archive else "raw", None, 4 * MIB, size, size)
-    monkeypatch.setattr(_upload_task, "inspect", lambda *_arguments, **_options: seen)
-    options: dict[str, Any] = {"content_type": "archive" if archive else None, "retries": 0}
-    if name == "luks":
-        options["storage"] = {
-            **dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]),
-            **THIN,
-            "volume_mode": "Block",
-        }
-    with pytest.raises(CdiError) as refused:
-        upload_here(connection, name=name, namespace=shared, path=str(path), **options)
-    assert "was deleted again" in str(refused.value), str(refused.value)
+    REFUSED_BY_CDI[name](path)
+    found = None
+    with contextlib.suppress(CdiError):
+        found = inspect(str(path), lambda _data: None)
+    assert found is None or found.tail, "the module accepts the file"
+    storage = {**THIN, "size": "16Mi", **({"volume_mode": "Block"} if name == "luks" else {})}
+    content_type = "archive" if name.startswith("tar") else "kubevirt"
+    target = {"name": name, "namespace": shared, "source": {"upload": {}}, "storage": storage}
+    assert ok("data_volume", **target, content_type=content_type)["phase"] == "UploadReady"
+    assert curl(connection, name, shared, path, proxy_url) != 200
+    assert existing(connection, DATA_VOLUME, name, shared)["status"]["phase"] != "Succeeded"
+    connection.delete(DATA_VOLUME, name, shared, dry_run=False)
 
 
 @pytest.mark.parametrize("form", ["v7", "gnu", "pax"])
-def test_archives_of_every_format_are_unpacked(shared: str, ok: Any, tmp_path: Path, form: str) -> None:
+def test_archive_of_each_format_is_unpacked(shared: str, ok: Any, tmp_path: Path, form: str) -> None:
     (tmp_path / "disk.img").write_bytes(RAW)
     path = tmp_path / "files.tar"
     _run("tar", f"--format={form}", "-C", tmp_path, "-cf", path, "./disk.img")

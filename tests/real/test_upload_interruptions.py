@@ -1,12 +1,13 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Uploads that something breaks midway: the server, the run, the file or the token. What becomes a disk is whole."""
+"""Interrupted uploads: of the server, the process, the file or the token. A disk is always complete."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -17,15 +18,20 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.progress import Progress
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, POD
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload import sender as _upload_sending
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    DATA_VOLUME,
+    POD,
+    UPLOAD_TOKEN_REQUEST,
+)
 from kubernetes import client, config
 
 from tests.cluster.digests import digests
-from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, aged, module_process, upload_here, when_sent
+from tests.cluster.runtime.control_plane import ADMIN_TOKEN
+from tests.modules import run_module
+from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, aged, module_process, when_sent
 from tests.rotation import KINDS, rotating
+from tests.wire import counting_proxy
 
 UPLOADED = "kubevirt.cdi/uploaded-sha256"
 
@@ -34,7 +40,7 @@ def _upload(namespace: str, path: Path, progress: Path) -> dict[str, Any]:
     return {"name": "disk", "namespace": namespace, "path": str(path), "progress_file": str(progress), "storage": THIN}
 
 
-def test_an_upload_goes_on_when_its_server_is_killed(
+def test_upload_continues_after_its_server_is_killed(
     images: Images, namespace: str, ok: Any, digest: Any, connection: Connection, tmp_path: Path
 ) -> None:
     progress = tmp_path / "progress"
@@ -57,7 +63,7 @@ def test_an_upload_goes_on_when_its_server_is_killed(
 
 
 @pytest.mark.parametrize("step", ["midway", "while CDI converts"])
-def test_a_run_that_is_killed_is_finished_by_the_next(
+def test_next_run_completes_a_killed_run(
     images: Images, namespace: str, ok: Any, digest: Any, tmp_path: Path, step: str
 ) -> None:
     progress = tmp_path / "progress"
@@ -78,21 +84,21 @@ def test_a_run_that_is_killed_is_finished_by_the_next(
     assert ok("volume_upload", **options)["action"] == "unchanged"
 
 
-def _killed_midway(options: dict[str, Any]) -> None:
+def kill_midway(options: dict[str, Any]) -> None:
     with module_process("volume_upload", options) as process:
         when_sent(Path(options["progress_file"]), 60)
         process.send_signal(signal.SIGKILL)
 
 
-def test_an_archive_has_no_member_of_another_one_that_was_interrupted(
+def test_archive_has_no_member_of_an_interrupted_one(
     images: Images, namespace: str, ok: Any, digest: Any, tmp_path: Path
 ) -> None:
-    """CDI would unpack it over what is there."""
+    """CDI would unpack the archive on top of the existing files."""
     other = tmp_path / "other.tar"
     with tarfile.open(other, "w") as archive:
         archive.add(images.large, "of-the-other")
     options = {"name": "files", "namespace": namespace, "progress_file": str(tmp_path / "progress"), "storage": THIN}
-    _killed_midway({**options, "path": str(other)})
+    kill_midway({**options, "path": str(other)})
     result = ok("volume_upload", **options, path=images.archive)
     assert result["action"] == "replaced"
     assert "the remains of an unfinished upload" in result["reason"]
@@ -103,20 +109,20 @@ def test_an_archive_has_no_member_of_another_one_that_was_interrupted(
     assert ok("volume_upload", **options, path=images.archive)["action"] == "unchanged"
 
 
-def test_behind_a_smaller_disk_is_no_tail_of_another_one_that_was_interrupted(
+def test_small_disk_has_no_tail_of_an_interrupted_one(
     images: Images, namespace: str, ok: Any, digest: Any, tmp_path: Path
 ) -> None:
-    """CDI would write over the beginning of the device."""
-    options = {"name": "disk", "namespace": namespace, "progress_file": str(tmp_path / "progress")}
+    """CDI would overwrite only the start of the device."""
+    options: dict[str, Any] = {"name": "disk", "namespace": namespace, "progress_file": str(tmp_path / "progress")}
     options["storage"] = {**THIN, "volume_mode": "Block"}
-    _killed_midway({**options, "path": str(images.large)})
+    kill_midway({**options, "path": str(images.large)})
     result = ok("volume_upload", **options, path=images.disks["raw"])
     assert result["action"] == "replaced" and "the remains of an unfinished upload" in result["reason"]
     device = Path(images.disks["raw"]).read_bytes().ljust(images.large.stat().st_size, b"\0")
     assert digest(namespace, "disk", len(device)) == hashlib.sha256(device).hexdigest()
 
 
-def test_a_file_that_changes_while_it_is_sent_never_becomes_a_disk(
+def test_file_that_changes_during_the_upload_is_refused(
     images: Images, namespace: str, module: Any, ok: Any, connection: Connection, tmp_path: Path
 ) -> None:
     path, progress = tmp_path / "growing.raw", tmp_path / "progress"
@@ -139,68 +145,69 @@ def test_a_file_that_changes_while_it_is_sent_never_becomes_a_disk(
     assert ok("volume_upload", **options)["phase"] == "Succeeded"
 
 
-def test_a_token_older_than_five_minutes_is_renewed(
-    images: Images, namespace: str, connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+class _Once(dict[str, bytes]):
+    """Answers that the proxy gives once for each path."""
+
+    def __getitem__(self, path: str) -> bytes:
+        return self.pop(path)
+
+
+def test_token_older_than_five_minutes_is_renewed(
+    images: Images, namespace: str, connection: Connection, proxy_url: str, tmp_path: Path
 ) -> None:
-    """CDI's own token, made 301 seconds older and signed with CDI's key: the proxy itself says that it is too old."""
-    real, handed = _upload_sending._token, []
-
-    def first_an_old_one(session: Any, item: Any) -> str:
-        token = real(session, item)
-        handed.append(token if handed else aged(connection, token, 301))
-        return handed[-1]
-
-    monkeypatch.setattr(_upload_sending, "_token", first_an_old_one)
-    options = {"name": "disk", "namespace": namespace, "path": images.disks["qcow2"]}
-    result = upload_here(connection, **options, progress_file=str(tmp_path / "progress"))
-    assert result["phase"] == "Succeeded" and len(handed) == 2 and result["retries"] == 1
-    assert "(HTTP 401)" in (tmp_path / "progress").read_text()
+    """The API server's first token is 301 seconds old and has CDI's signature, so CDI's upload proxy rejects it."""
+    spec = {"metadata": {"name": "disk"}, "spec": {"pvcName": "disk"}}
+    request = {"apiVersion": UPLOAD_TOKEN_REQUEST.api_version, "kind": UPLOAD_TOKEN_REQUEST.kind, **spec}
+    issued = connection.create(UPLOAD_TOKEN_REQUEST, request, namespace, dry_run=False)
+    issued["status"]["token"] = aged(connection, issued["status"]["token"], 301)
+    path = f"/apis/{UPLOAD_TOKEN_REQUEST.api_version}/namespaces/{namespace}/uploadtokenrequests"
+    progress = tmp_path / "progress"
+    options = {"name": "disk", "namespace": namespace, "path": images.disks["qcow2"], "storage": THIN}
+    with counting_proxy(os.environ["KUBEVIRT_CDI_TEST_SERVER"], os.environ["KUBEVIRT_CDI_TEST_CA"]) as wire:
+        wire.answers = _Once({path: json.dumps(issued).encode()})
+        server = {"host": wire.url, "api_key": ADMIN_TOKEN, "upload_proxy_url": proxy_url}
+        result = run_module("volume_upload", {**options, **server, "progress_file": str(progress)}).result
+        requests = wire.count("POST", "uploadtokenrequests")
+    assert result["phase"] == "Succeeded" and requests == 2 and result["retries"] == 1
+    assert "(HTTP 401)" in progress.read_text()
 
 
 @pytest.mark.parametrize("by_url", [False, True], ids=["port-forward", "url"])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if "expires" not in kind])
-def test_an_upload_goes_on_when_the_account_is_rotated(
-    images: Images,
-    namespace: str,
-    proxy_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    kind: str,
-    by_url: bool,
+def test_upload_continues_when_the_account_is_rotated(
+    images: Images, namespace: str, proxy_url: str, tmp_path: Path, kind: str, by_url: bool
 ) -> None:
-    """The API server rejects the first token from the middle of the file on. What was sent is not sent again."""
+    """The module is stopped during the rotation. Then the API server rejects its token, and it sends no byte twice."""
     cluster = yaml.safe_load(Path(KUBECONFIG).read_text())["clusters"][0]
     (tmp_path / "ca.crt").write_bytes(base64.b64decode(cluster["cluster"]["certificate-authority-data"]))
     server = {"host": cluster["cluster"]["server"], "ca_cert": str(tmp_path / "ca.crt")}
+    progress = tmp_path / "progress"
     with rotating(kind, namespace, tmp_path, server) as rotation:
-        context = {"cluster": cluster["name"], "user": "robot"}
         kubeconfig = {
             "clusters": [cluster],
             "users": [{"name": "robot", "user": rotation.user}],
-            "contexts": [{"name": "x", "context": context}],
+            "contexts": [{"name": "x", "context": {"cluster": cluster["name"], "user": "robot"}}],
         }
-        robot = connect({"kubeconfig": kubeconfig, "context": "x"})
-        rotated: list[int] = []
-
-        def rotate_midway(_progress: Any, _title: str, sent: int, size: int, _seconds: float) -> None:
-            if not rotated and 2 * sent >= size:
-                rotated.append(sent)
-                rotation.rotate()
-
-        monkeypatch.setattr(Progress, "sent", rotate_midway)
-        options = {
-            "name": "disk",
-            "namespace": namespace,
-            "path": str(images.large),
-            "progress_file": str(tmp_path / "progress"),
-        }
-        result = upload_here(robot, **options, **({"upload_proxy_url": proxy_url} if by_url else {}))
-        assert rotated and rotated[0] < result["bytes_sent"] == images.large.stat().st_size
+        options = {**_upload(namespace, images.large, progress), "kubeconfig": kubeconfig, "context": "x"}
+        with module_process("volume_upload", options | ({"upload_proxy_url": proxy_url} if by_url else {})) as process:
+            when_sent(progress, 20)
+            process.send_signal(signal.SIGSTOP)
+            sent_before = _last_sent(progress)
+            rotation.rotate()
+            process.send_signal(signal.SIGCONT)
+            result = json.loads(process.communicate()[0])
+        assert not result.get("failed"), result["msg"]
+        assert 0 < sent_before < result["bytes_sent"] == images.large.stat().st_size
         assert (result["phase"], result["retries"], result["changed"]) == ("Succeeded", 0, True)
-        assert robot.transport.request("GET", "/api", {}).status == 200 and rotation.runs() in (
-            (0,) if kind == "token file" else (2,)
-        )
+        assert rotation.runs() in ((0,) if kind == "token file" else (2,))
+        robot = connect({"kubeconfig": kubeconfig, "context": "x"})
+        assert robot.transport.request("GET", "/api", {}).status == 200
     sent = images.large.read_bytes()
-    assert digests(KUBECONFIG, [f"{namespace}/disk"], len(sent)) == {
-        f"{namespace}/disk": hashlib.sha256(sent).hexdigest()
-    }
+    claim = f"{namespace}/disk"
+    assert digests(KUBECONFIG, [claim], len(sent)) == {claim: hashlib.sha256(sent).hexdigest()}
+
+
+def _last_sent(progress: Path) -> int:
+    """The bytes that the module had sent when it wrote the progress file."""
+    rows = [json.loads(line) for line in progress.read_text().splitlines() if line.endswith("}")]
+    return max(int(row.get("sent", 0)) for row in rows)

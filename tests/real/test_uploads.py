@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Uploads on a real CDI: what arrives, what is left alone, and what is said meanwhile."""
+"""Uploads: the content of volumes, unchanged volumes, replacements, progress and resources."""
 
 from __future__ import annotations
 
@@ -32,24 +32,26 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 from tests.cluster.digests import digests
 from tests.modules import run_on_cluster
 from tests.real.conftest import RELEASE
-from tests.real.objects import existing
-from tests.real.uploads import KUBECONFIG, MIB, SERVICE, THIN, Images, namespace_of
+from tests.real.objects import create, existing, new_namespace
+from tests.real.uploads import KUBECONFIG, MIB, SERVICE, THIN, Images
 
 INGRESS = Resource("networking.k8s.io", "v1", "ingresses", "Ingress", True)
 VOLUME_UPLOAD_SOURCE = Resource("cdi.kubevirt.io", "v1beta1", "volumeuploadsources", "VolumeUploadSource", True)
 BLOCK = {**THIN, "volume_mode": "Block"}
-# Before 1.65 CDI's proxy sends to the address of a Service. A connection that it begins before the node knows the Service is lost after two minutes.
+# Before 1.65, the proxy of CDI connects to the address of a Service. A connection that it opens before the node knows
+# the Service is lost after two minutes.
 RETRIES = range(1) if RELEASE == "v1.65.0" else range(2)
 
 
 @pytest.fixture(scope="module")
 def shared(connection: Connection) -> Iterator[str]:
-    yield from namespace_of(connection)
+    with new_namespace(connection) as name:
+        yield name
 
 
 @pytest.fixture(scope="module")
 def uploaded(images: Images, shared: str) -> dict[str, dict[str, Any]]:
-    """All formats by one task, four at a time, no size given; and what the volume can be."""
+    """The results of one task that uploads all formats without a size, and to all kinds of volumes, four at a time."""
     uploads = [
         *({"name": name, "path": path, "storage": THIN} for name, path in images.disks.items()),
         {"name": "block-raw", "path": images.disks["raw"], "storage": BLOCK},
@@ -77,7 +79,7 @@ def uploaded(images: Images, shared: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_every_format_is_uploaded_without_a_size(images: Images, shared: str, uploaded: dict[str, Any]) -> None:
+def test_each_format_is_uploaded_without_a_size(images: Images, shared: str, uploaded: dict[str, Any]) -> None:
     for name in images.disks:
         item = uploaded[name]
         form, _dash, compression = name.partition("-")
@@ -89,16 +91,16 @@ def test_every_format_is_uploaded_without_a_size(images: Images, shared: str, up
     names = [*images.disks, "block-raw", "block-qcow2", "preallocated", "by-pvc"]
     with ThreadPoolExecutor(4) as pool:
         read = pool.map(lambda name: next(iter(digests(KUBECONFIG, [f"{shared}/{name}"], images.size).values())), names)
-    assert dict(zip(names, read)) == dict.fromkeys(names, images.sha256)
+    assert dict(zip(names, read, strict=True)) == dict.fromkeys(names, images.sha256)
 
 
-def test_an_iso_is_uploaded_as_it_is(images: Images, shared: str, uploaded: dict[str, Any], digest: Any) -> None:
+def test_iso_is_uploaded_unchanged(images: Images, shared: str, uploaded: dict[str, Any], digest: Any) -> None:
     assert uploaded["iso"]["format"] == "iso" and uploaded["iso"]["virtual_size"] == 3 * MIB
     assert digest(shared, "iso", 3 * MIB) == uploaded["iso"]["sha256"]
 
 
 @pytest.mark.parametrize(("name", "compression"), [("archive", None), ("archive-gz", "gz")])
-def test_an_archive_is_unpacked(
+def test_archive_is_unpacked(
     images: Images, shared: str, uploaded: dict[str, Any], digest: Any, name: str, compression: str | None
 ) -> None:
     assert (uploaded[name]["format"], uploaded[name]["compression"]) == ("tar", compression)
@@ -106,7 +108,7 @@ def test_an_archive_is_unpacked(
     assert digest(shared, name, images.size) == images.sha256
 
 
-def test_nothing_is_exposed(connection: Connection, uploaded: dict[str, Any]) -> None:
+def test_upload_exposes_no_service(connection: Connection, uploaded: dict[str, Any]) -> None:
     services, _version = connection.list(SERVICE, "cdi")
     assert {service["spec"]["type"] for service in services} == {"ClusterIP"}
     assert connection.list(INGRESS)[0] == []
@@ -114,14 +116,14 @@ def test_nothing_is_exposed(connection: Connection, uploaded: dict[str, Any]) ->
 
 
 def test_preallocation_is_applied(uploaded: dict[str, Any]) -> None:
-    told = uploaded["preallocated"]["preallocation"]
-    assert told["requested"] and told["applied"]
+    facts = uploaded["preallocated"]["preallocation"]
+    assert facts["requested"] and facts["applied"]
     assert not uploaded["qcow2"]["preallocation"]["applied"]
-    told = uploaded["not-preallocated"]["preallocation"]
-    assert told["requested"] and told["ignored"] and not told["applied"] and not told["supported"]
+    facts = uploaded["not-preallocated"]["preallocation"]
+    assert facts["requested"] and facts["ignored"] and not facts["applied"] and not facts["supported"]
 
 
-def test_a_second_run_sends_no_byte(images: Images, shared: str, uploaded: dict[str, Any], ok: Any) -> None:
+def test_second_run_sends_no_byte(images: Images, shared: str, uploaded: dict[str, Any], ok: Any) -> None:
     paths = {**images.disks, "archive": images.archive, "archive-gz": images.archive_gz}
     uploads = [{"name": name, "path": path} for name, path in paths.items()]
     again = ok("volume_upload", namespace=shared, uploads=uploads)
@@ -131,7 +133,7 @@ def test_a_second_run_sends_no_byte(images: Images, shared: str, uploaded: dict[
     }
 
 
-def test_with_the_checksum_of_what_is_there_the_file_is_not_even_read(
+def test_file_is_not_read_if_the_checksum_matches_the_volume(
     images: Images, shared: str, uploaded: dict[str, Any], ok: Any
 ) -> None:
     checksum = f"sha256:{uploaded['raw']['sha256'].upper()}"
@@ -140,7 +142,7 @@ def test_with_the_checksum_of_what_is_there_the_file_is_not_even_read(
     )
 
 
-def test_a_changed_file_is_replaced_only_when_that_is_said(
+def test_changed_file_replaces_the_volume_only_on_request(
     images: Images, namespace: str, ok: Any, module: Any, digest: Any, connection: Connection, tmp_path: Path
 ) -> None:
     path = tmp_path / "disk.raw"
@@ -168,25 +170,20 @@ def test_a_changed_file_is_replaced_only_when_that_is_said(
     assert ok("volume_upload", overwrite="always", **options)["action"] == "replaced"
 
 
-def test_claims_that_take_uploads_need_no_data_volume(
+def test_claim_accepts_an_upload_without_a_data_volume(
     images: Images, namespace: str, ok: Any, module: Any, digest: Any, connection: Connection, tmp_path: Path
 ) -> None:
-    source = {"apiVersion": "cdi.kubevirt.io/v1beta1", "kind": "VolumeUploadSource", "metadata": {"name": "target"}}
-    connection.create(VOLUME_UPLOAD_SOURCE, {**source, "spec": {}}, namespace, dry_run=False)
+    create(connection, VOLUME_UPLOAD_SOURCE, "target", namespace, spec={})
     spec = {
         "accessModes": ["ReadWriteOnce"],
         "storageClassName": "thin",
         "resources": {"requests": {"storage": "128Mi"}},
     }
     reference = {"apiGroup": "cdi.kubevirt.io", "kind": "VolumeUploadSource", "name": "target"}
-    for name, annotations, more in (
-        ("populated", {}, {"dataSourceRef": reference}),
-        ("annotated", {"cdi.kubevirt.io/storage.upload.target": ""}, {}),
-        ("plain", {}, {}),
-    ):
-        claim = {"metadata": {"name": name, "annotations": annotations}, "spec": {**spec, **more}}
-        body = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **claim}
-        connection.create(PERSISTENT_VOLUME_CLAIM, body, namespace, dry_run=False)
+    target = {"annotations": {"cdi.kubevirt.io/storage.upload.target": ""}}
+    create(connection, PERSISTENT_VOLUME_CLAIM, "populated", namespace, spec={**spec, "dataSourceRef": reference})
+    create(connection, PERSISTENT_VOLUME_CLAIM, "annotated", namespace, spec=spec, metadata=target)
+    create(connection, PERSISTENT_VOLUME_CLAIM, "plain", namespace, spec=spec)
     other = tmp_path / "other.raw"
     other.write_bytes(os.urandom(2 * MIB))
     for name in ("populated", "annotated"):
@@ -202,9 +199,7 @@ def test_claims_that_take_uploads_need_no_data_volume(
     assert refused["failed"] and "takes no uploads" in refused["msg"]
 
 
-def test_an_uploaded_volume_grows_with_its_data(
-    images: Images, namespace: str, ok: Any, module: Any, digest: Any
-) -> None:
+def test_uploaded_volume_grows_with_its_data(images: Images, namespace: str, ok: Any, module: Any, digest: Any) -> None:
     upload = {"name": "disk", "namespace": namespace, "path": images.disks["qcow2"]}
     assert ok("volume_upload", **upload, storage=THIN)["action"] == "uploaded"
     larger = {**THIN, "size": "128Mi"}
@@ -217,7 +212,7 @@ def test_an_uploaded_volume_grows_with_its_data(
     assert digest(namespace, "disk", images.size) == images.sha256
 
 
-def test_a_declared_volume_that_waits_for_a_consumer_is_filled(
+def test_declared_volume_that_waits_for_a_consumer_is_filled(
     images: Images, namespace: str, ok: Any, digest: Any
 ) -> None:
     declared = {"source": {"upload": {}}, "storage": {"size": "80Mi", "storage_class_name": "thin-wffc"}}
@@ -228,11 +223,11 @@ def test_a_declared_volume_that_waits_for_a_consumer_is_filled(
     assert not ok("data_volume", name="disk", namespace=namespace, **declared)["changed"]
 
 
-def test_what_cdi_says_of_an_image_is_told_and_not_tried_again(namespace: str, module: Any, tmp_path: Path) -> None:
+def test_error_of_cdi_about_an_image_is_reported_without_a_retry(namespace: str, module: Any, tmp_path: Path) -> None:
     path = tmp_path / "broken.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "8M"], check=True)
     with open(path, "r+b") as file:
-        # An extension of the header that is longer than the header.
+        # A header extension that is longer than the header.
         file.seek(112)
         file.write(bytes.fromhex("12345678fffffff0"))
     result = module("volume_upload", name="disk", namespace=namespace, path=str(path), storage=THIN).result
@@ -240,18 +235,16 @@ def test_what_cdi_says_of_an_image_is_told_and_not_tried_again(namespace: str, m
     assert "could not process" in result["msg"] or "upload proxy said" in result["msg"], result["msg"]
 
 
-def test_what_cdi_spoils_while_it_looks_at_a_header_is_told_with_what_helps(
-    images: Images, namespace: str, module: Any
-) -> None:
-    """It decompresses the first bytes into the buffer that it still reads them from (pkg/importer/format-readers.go, v1.65.0).
+def test_image_that_cdi_corrupts_is_reported_with_a_remedy(images: Images, namespace: str, module: Any) -> None:
+    """CDI decompresses the first bytes to the buffer that it reads from (pkg/importer/format-readers.go, v1.65.0).
 
-    So an image fails whose first bytes are packed so well that the whole dictionary fits into 512 bytes.
+    The import fails if the first bytes compress so well that the whole dictionary fits into 512 bytes.
     """
-    result = module("volume_upload", name="disk", namespace=namespace, path=images.spoilt, storage=THIN).result
+    result = module("volume_upload", name="disk", namespace=namespace, path=images.unreadable, storage=THIN).result
     assert result["failed"] and result["retries"] in RETRIES, result
     assert "distance out of range" in result["msg"] and " unpack the file, or pack it with gzip." in result["msg"]
     served = Path(os.environ["KUBEVIRT_CDI_TEST_IMAGES"]) / f"{namespace}.vhdx.xz"
-    shutil.copy(images.spoilt, served)
+    shutil.copy(images.unreadable, served)
     try:
         source = {"http": {"url": f"{os.environ['KUBEVIRT_CDI_TEST_HTTP']}/{served.name}"}}
         imported = {
@@ -261,18 +254,18 @@ def test_what_cdi_spoils_while_it_looks_at_a_header_is_told_with_what_helps(
             "storage": {**THIN, "size": "128Mi"},
             "check_source": "never",
         }
-        told = module("data_volume", **imported).result
+        failed = module("data_volume", **imported).result
     finally:
         served.unlink()
-    assert told["failed"] and told["diagnosis"]["cause"] == "image_unreadable", told
-    assert "packed with gzip" in told["msg"]
+    assert failed["failed"] and failed["diagnosis"]["cause"] == "image_unreadable", failed
+    assert "packed with gzip" in failed["msg"]
 
 
-def test_progress_of_files_in_parallel_is_shown_while_they_are_sent_and_secrets_are_not(
+def test_progress_of_parallel_uploads_is_printed_without_secrets(
     images: Images, namespace: str, ok: Any, tmp_path: Path
 ) -> None:
     names = ["one", "two"]
-    # Ready before, so that none waits for its server while the other is sent.
+    # Declared first, so that no upload waits for its server during the other upload.
     volumes = [{"name": name, "source": {"upload": {}}, "storage": {**THIN, "size": "256Mi"}} for name in names]
     ok("data_volume", namespace=namespace, data_volumes=volumes)
     uploads = [{"name": name, "path": str(images.large)} for name in names]
@@ -291,23 +284,21 @@ def test_progress_of_files_in_parallel_is_shown_while_they_are_sent_and_secrets_
     ended = next(when for when, line in shown if line.startswith("changed: [localhost]"))
     begun, sent = [], []
     for name in names:
-        told = [(when, line) for when, line in shown if line.startswith(f"volume_upload {namespace}/{name}: ")]
-        lines = [line for _when, line in told]
+        printed = [(when, line) for when, line in shown if line.startswith(f"volume_upload {namespace}/{name}: ")]
+        lines = [line for _when, line in printed]
         assert lines[-1].endswith("done") and 3 < len(lines) < 20, lines
-        moving = [(when, line) for when, line in told if " % of 256 MiB" in line]
+        moving = [(when, line) for when, line in printed if " % of 256 MiB" in line]
         assert ": 100 % of" in moving[-1][1] and ": 100 % of" not in moving[0][1], lines
-        # Half a second is the time between two lines, and CDI's work comes afterwards, too.
-        assert moving[0][0] < moving[-1][0] < ended and ended - moving[0][0] > 0.5, told
+        # Two lines are half a second apart, and CDI works after the last one.
+        assert moving[0][0] < moving[-1][0] < ended and ended - moving[0][0] > 0.5, printed
         begun.append(shown.index(moving[0]))
         sent.append(shown.index(moving[-1]))
     assert max(begun) < min(sent), output
-    # A token is a JSON Web Token, which begins with {" in base64.
+    # A token is a JSON Web Token, which starts with {" in base64.
     assert "eyJ" not in output and "Bearer" not in output
 
 
-def test_at_a_terminal_the_progress_is_one_line_that_is_written_again(
-    images: Images, namespace: str, tmp_path: Path
-) -> None:
+def test_terminal_shows_progress_in_one_line(images: Images, namespace: str, tmp_path: Path) -> None:
     terminal, ansibles = pty.openpty()
     command = _playbook(tmp_path, {"namespace": namespace, "name": "disk", "path": str(images.large), "storage": THIN})
     output = b""
@@ -315,7 +306,7 @@ def test_at_a_terminal_the_progress_is_one_line_that_is_written_again(
         command, stdout=ansibles, stderr=ansibles, env={**os.environ, "ANSIBLE_NOCOLOR": "true"}
     ) as running:
         os.close(ansibles)
-        with contextlib.suppress(OSError):  # As a terminal ends whose last writer has gone.
+        with contextlib.suppress(OSError):  # A terminal ends with this error when its last writer has gone.
             while piece := os.read(terminal, 65536):
                 output += piece
     os.close(terminal)
@@ -334,7 +325,7 @@ def test_at_a_terminal_the_progress_is_one_line_that_is_written_again(
 
 
 def _playbook(folder: Path, options: dict[str, Any]) -> list[str]:
-    """The command that uploads by a playbook on this host."""
+    """The command that runs a playbook with one upload on this host."""
     tasks = [{"kubevirt.cdi.volume_upload": options}]
     (folder / "upload.yml").write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "tasks": tasks}]))
     inventory = "localhost ansible_connection=local ansible_python_interpreter='{{ ansible_playbook_python }}'\n"
@@ -352,7 +343,7 @@ def test_bytes_seconds_and_speed_agree(images: Images, namespace: str, ok: Any) 
 
 
 def test_memory_stays_constant(images: Images, namespace: str) -> None:
-    """A gigabyte, four files at a time, in less than 100 MiB of the module's process."""
+    """Four parallel uploads of a gigabyte in total need less than 100 MiB in the process of the module."""
     uploads = [{"name": f"disk-{number}", "path": str(images.large), "storage": THIN} for number in range(4)]
     options = {"kubeconfig": KUBECONFIG, "namespace": namespace, "uploads": uploads, "parallel": 4}
     measured = subprocess.run(
@@ -368,7 +359,7 @@ def test_memory_stays_constant(images: Images, namespace: str) -> None:
     assert peak < 100 * MIB, f"{peak / MIB:.0f} MiB"
 
 
-def test_an_archive_in_the_wrong_place_is_refused(images: Images, namespace: str, module: Any) -> None:
+def test_archive_as_a_disk_is_refused(images: Images, namespace: str, module: Any) -> None:
     as_disk = {"name": "disk", "namespace": namespace, "path": images.archive, "content_type": "kubevirt"}
     assert "is a tar archive" in module("volume_upload", **as_disk).result["msg"]
     assert tarfile.is_tarfile(images.archive)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files to upload, interruptions, and an untrusted proxy. As a program: runs volume_upload and prints its peak memory."""
+"""Files to upload, interruptions, and an untrusted proxy. As a program: volume_upload with its peak memory."""
 
 from __future__ import annotations
 
@@ -23,11 +23,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.progress import Progress
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import volume_upload as _upload_task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import UPLOAD_TOKEN_REQUEST, Resource
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 MIB = 1024 * 1024
@@ -70,7 +67,7 @@ class Images:
         for inner, compression in _PACKED:
             name = f"{inner}-{compression}"
             self.disks[name] = self._packed(self.disks[inner], compression)
-        self.spoilt = self._packed(self.disks["vhdx"], "xz")
+        self.unreadable = self._packed(self.disks["vhdx"], "xz")
         # The volume descriptor at 32 KiB makes it an ISO image; CDI treats it as a raw disk.
         descriptor = b"\x01CD001\x01".ljust(2048, b"\0")
         self.iso = self._write(folder / "disk.iso", bytes(32768) + descriptor + chosen.randbytes(3 * MIB - 34816))
@@ -110,25 +107,32 @@ def when_sent(progress: Path, reached: int | str, seconds: float = 120) -> None:
 
 @contextlib.contextmanager
 def module_process(name: str, options: dict[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
-    """A module that runs in parallel with the body."""
+    """A module that runs in parallel with the body, which can read its result from stdout."""
     process = subprocess.Popen(
         [sys.executable, "-m", f"ansible_collections.kubevirt.cdi.plugins.modules.{name}"],
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {"kubeconfig": KUBECONFIG, **options}}).encode())
     process.stdin.close()
     yield process
     process.wait()
+    if process.stdout:
+        process.stdout.close()
 
 
-def upload_here(connection: Connection, **options: Any) -> dict[str, Any]:
-    """Run module volume_upload in this process."""
-    storage = {**dict.fromkeys(_upload_task.SPEC.options["storage"]["options"]), **THIN}
-    defaults = {option: spec.get("default") for option, spec in _upload_task.SPEC.options.items()}
-    with Progress(options.get("progress_file")) as progress:
-        return _upload_task.run(Task({**defaults, "storage": storage, **options}, connection, False, print, progress))
+def curl(connection: Connection, name: str, namespace: str, path: Path, proxy_url: str) -> int:
+    """Upload a file to a volume that is UploadReady with curl, and return the HTTP status, 0 without a response."""
+    spec = {"metadata": {"name": name}, "spec": {"pvcName": name}}
+    request = {"apiVersion": UPLOAD_TOKEN_REQUEST.api_version, "kind": UPLOAD_TOKEN_REQUEST.kind, **spec}
+    token = connection.create(UPLOAD_TOKEN_REQUEST, request, namespace, dry_run=False)["status"]["token"]
+    command = [
+        *("curl", "--silent", "--insecure", "--http1.1", "--output", "/dev/null", "--write-out", "%{http_code}"),
+        *("--header", f"Authorization: Bearer {token}", "--request", "POST", "--upload-file", str(path)),
+        f"{proxy_url}/v1beta1/upload",
+    ]
+    return int(subprocess.run(command, check=False, capture_output=True, text=True, timeout=180).stdout)
 
 
 def aged(connection: Connection, token: str, seconds: int) -> str:

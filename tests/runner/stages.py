@@ -37,12 +37,12 @@ _SLOWEST = 20
 # Stage `cluster` starts and ends clusters whose numbers begin here, after those of the clusters of `api`.
 _OWN_NUMBERS = 18
 
-_ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61")
+_ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61", "test_release_1_61_collected")
 # These depend on the collection or on the speed of the cluster, and not on the release of CDI.
 _NOT_ON_1_61 = (
     "test_clone_methods.py::test_c12_c13_copy_needs_two_pods_and_is_slowest",
-    "test_uploads.py::test_progress_of_files_in_parallel_is_shown_while_they_are_sent_and_secrets_are_not",
-    "test_uploads.py::test_at_a_terminal_the_progress_is_one_line_that_is_written_again",
+    "test_uploads.py::test_progress_of_parallel_uploads_is_printed_without_secrets",
+    "test_uploads.py::test_terminal_shows_progress_in_one_line",
     "test_uploads.py::test_bytes_seconds_and_speed_agree",
     "test_uploads.py::test_memory_stays_constant",
 )
@@ -246,6 +246,7 @@ def _has_fixtures(cluster: Target) -> bool:
 
 def _build() -> int:
     """Build what the test clusters lack."""
+    machine.install_packages()
     ensure(*commands.PRODUCTS["api"], *commands.PRODUCTS["full"])
     return 0
 

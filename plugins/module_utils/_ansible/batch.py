@@ -18,7 +18,6 @@ from .._kubernetes.resources import Resource
 from .module import Task
 from .values import namespace_problem
 
-
 Key = tuple[str, str]
 
 

@@ -36,8 +36,8 @@ def namespace_of(
 ) -> str | None:
     """The namespace that CDI runs in, None without a trace of it.
 
-    The traces, in their order: the operator's Deployment, the APIService of the upload API, which most users can read and which exists while CDI runs,
-    and the operator's ClusterRoleBinding, which is the last object that is uninstalled.
+    The traces, in their order: the operator's Deployment; the APIService of the upload API, which most users can read
+    and which exists while CDI runs; and the operator's ClusterRoleBinding, which is uninstalled last.
     """
     if operator:
         return str(operator["metadata"]["namespace"])

@@ -17,7 +17,8 @@ from .._kubernetes.resources import HYPER_CONVERGED
 _HYPERCONVERGED_CDI = "cdi-kubevirt-hyperconverged"
 _HYPERCONVERGED_NAME = "kubevirt-hyperconverged"
 _JSON_PATCH = "containerizeddataimporter.kubevirt.io/jsonpatch"
-# CDI.spec to HyperConverged.spec (kubevirt/hyperconverged-cluster-operator, controllers/handlers/cdi.go and api/v1beta1).
+# CDI.spec to HyperConverged.spec (kubevirt/hyperconverged-cluster-operator, controllers/handlers/cdi.go and
+# api/v1beta1).
 _HYPERCONVERGED_FIELDS = {
     "certConfig": "certConfig",
     "config.filesystemOverhead": "filesystemOverhead",
@@ -44,7 +45,8 @@ class Owner(t.NamedTuple):
 
 
 def find_hyperconverged(connection: Connection, cdis: t.Iterable[Object]) -> Owner | None:
-    """The HyperConverged that manages CDI. CDI has no owner reference to it, so it is found by listing, or by CDI's name.
+    """The HyperConverged that manages CDI. CDI has no owner reference to it, so it is found by listing, or by CDI's
+    name.
 
     For a user who cannot list HyperConvergeds, the API server decides about the write.
     """
@@ -72,7 +74,8 @@ def olm_owner(stored: Object | None) -> Owner | None:
 
 
 def refuse(owner: Owner | None, cdi: str, requested: t.Mapping[str, t.Any]) -> None:
-    """Raise CdiError with the owner's field for each requested field of CDI; `requested` is a merge patch of CDI.spec."""
+    """Raise CdiError with the owner's field for each requested field of CDI; `requested` is a merge patch of
+    CDI.spec."""
     if owner is None:
         return
     if owner.kind != HYPER_CONVERGED.kind:

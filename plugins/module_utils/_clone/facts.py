@@ -22,7 +22,8 @@ _CAPACITY_THEN = "cdi.Kubervirt.io/sourceCapacity"
 
 
 class Cluster(t.NamedTuple):
-    """What is the same for all clones of a cluster. `default_class` is for claims, `virtualization_class` for disks by spec.storage."""
+    """What is the same for all clones of a cluster. `default_class` is for claims, `virtualization_class` for disks by
+    spec.storage."""
 
     classes: dict[str, StorageClass]
     default_class: StorageClass | None
@@ -41,7 +42,8 @@ def cluster(
     csi_drivers: list[Object],
     snapshot_classes: list[Object],
 ) -> Cluster:
-    """The facts from CDI, StorageClass, StorageProfile, CSIDriver and VolumeSnapshotClass objects, and the CDIConfig."""
+    """The facts from CDI, StorageClass, StorageProfile, CSIDriver and VolumeSnapshotClass objects, and the
+    CDIConfig."""
     drivers = {driver["metadata"]["name"] for driver in csi_drivers}
     by_name = {profile["metadata"]["name"]: profile for profile in profiles}
     settings = Settings(config)
@@ -120,7 +122,8 @@ def target(volume: Object, known: Cluster) -> Target:
 def claim_source(
     claim: Object, volume: Object | None, owner: Object | None, pods: list[Object], known: Cluster
 ) -> Source:
-    """The source that a claim is. `volume`: its PersistentVolume; `owner`: the DataVolume that fills it; `pods`: its namespace's."""
+    """The source that a claim is. `volume`: its PersistentVolume; `owner`: the DataVolume that fills it; `pods`: its
+    namespace's."""
     metadata, spec, status = claim["metadata"], claim["spec"], claim.get("status") or {}
     title = f"{metadata['namespace']}/{metadata['name']}"
     storage_class = (
@@ -166,7 +169,8 @@ def owner_name(claim: Object) -> str | None:
 
 
 def users(claim: Object, pods: list[Object]) -> list[str]:
-    """The pods that CDI waits for before it clones: all that may write (GetPodsUsingPVCs, pkg/controller/common/util.go, v1.65.0)."""
+    """The pods that CDI waits for before it clones: all that may write (GetPodsUsingPVCs,
+    pkg/controller/common/util.go, v1.65.0)."""
     name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
     return [
         pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == namespace and may_write(pod, name)
@@ -192,7 +196,8 @@ def may_write(pod: Object, claim: str) -> bool:
 
 
 def snapshot_source(snapshot: Object, content: Object | None, known: Cluster) -> Source:
-    """The source that a VolumeSnapshot with its content is (IsSnapshotValidForClone, pkg/controller/common/util.go, v1.65.0)."""
+    """The source that a VolumeSnapshot with its content is (IsSnapshotValidForClone, pkg/controller/common/util.go,
+    v1.65.0)."""
     metadata, status = snapshot["metadata"], snapshot.get("status") or {}
     title = f"{metadata['namespace']}/{metadata['name']}"
     ready = bool(status.get("readyToUse"))

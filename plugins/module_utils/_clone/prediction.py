@@ -1,7 +1,8 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what a clone depends on, and plans it. The number of requests grows with the namespaces and not with the clones."""
+"""Reads what a clone depends on, and plans it. The number of requests grows with the namespaces and not with the
+clones."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ _NEEDED_OF_SOURCE = {"pvc": (PERSISTENT_VOLUME_CLAIM,), "snapshot": (VOLUME_SNAP
 
 
 class Prediction(t.NamedTuple):
-    """A clone's plan. `source` is (kind, namespace, name); `users`: the pods that keep CDI from beginning. `absent`: there is no source yet."""
+    """A clone's plan. `source` is (kind, namespace, name); `users`: the pods that keep CDI from beginning. `absent`:
+    there is no source yet."""
 
     plan: Plan
     source: tuple[str, str, str] | None

@@ -18,7 +18,8 @@ _UNDECIDED = (None, "", "Pending", "PendingPopulation", "WaitForFirstConsumer")
 def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]:
     """How a volume was cloned, by the annotations of its claim; those of the DataVolume come later and are fewer.
 
-    `method` is None for a volume that is not a clone, or whose method CDI has not chosen yet (clone-populator.go, v1.65.0).
+    `method` is None for a volume that is not a clone, or whose method CDI has not chosen yet (clone-populator.go,
+    v1.65.0).
     """
     recorded = annotations_of(claim) or annotations_of(volume)
     stored = volume if volume is not None else claim or {}
@@ -63,8 +64,8 @@ def is_clone(volume: Object | None, claim: Object | None) -> bool:
 def source_reference(
     spec: Object, namespace: str, data_sources: t.Mapping[tuple[str, str], Object]
 ) -> tuple[str, str, str] | None:
-    """Kind (`pvc` or `snapshot`), namespace and name of what a DataVolume clones; None if it is not a clone, or its DataSource has
-    no source yet."""
+    """Kind (`pvc` or `snapshot`), namespace and name of what a DataVolume clones; None if it is not a clone, or its
+    DataSource has no source yet."""
     source = spec.get("source") or {}
     reference = data_source_key(spec, namespace)
     if reference:

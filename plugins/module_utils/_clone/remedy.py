@@ -136,7 +136,8 @@ def _with_class(facts: Facts, **changes: t.Any) -> Facts:
 
 
 def _with_snapshot_class(facts: Facts, driver: str) -> Facts:
-    """The facts with a snapshot class of the driver, for which CDI chooses the strategy snapshot (reconcileCloneStrategy)."""
+    """The facts with a snapshot class of the driver, for which CDI chooses the strategy snapshot
+    (reconcileCloneStrategy)."""
     chosen = facts.target.storage_class
     strategy = chosen.strategy if chosen and chosen.strategy_asked else SNAPSHOT
     made = _with_class(facts, strategy=strategy, snapshot_class=None)

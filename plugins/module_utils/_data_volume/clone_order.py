@@ -1,27 +1,28 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of a task's volumes it will create, which of them are clones, and in which order clones and sources come. Pure rules."""
+"""Which volumes a task will create, which of them are clones, and which come before others. Pure rules."""
 
 from __future__ import annotations
 
 import typing as t
 
-from .._cdi.names import PREFIX
+from .._cdi.names import CHECK_STATIC_VOLUME, PRE_POPULATED
 from .._cdi.phases import phase_of
 from .._clone.record import is_clone, source_reference
 from .._kubernetes.objects import annotations_of
 from . import spec as rules
+from .claim_adoption import is_terminating
 from .drift import drift_of
 from .resize import grown_to
 from .volume import Key, Outcomes, Volume, known
 
-# Volumes with these are not filled by CDI, or get a claim that is there already.
-_NOT_CLONED = (f"{PREFIX}storage.prePopulated", f"{PREFIX}storage.checkStaticVolume")
+# CDI does not fill volumes with these annotations, or gives them a claim that already exists.
+_NOT_CLONED = (PRE_POPULATED, CHECK_STATIC_VOLUME)
 
 
 def sources_first(volumes: list[Volume]) -> tuple[list[Volume], list[Volume]]:
-    """The volumes that can be created now, and the clones with require_clone_method whose source another of them has to be first."""
+    """The volumes that can be created now, and clones with require_clone_method that have to wait for one of them."""
     created = {volume.key for volume in volumes if will_be_created(volume)}
     later = {
         volume.key
@@ -52,20 +53,21 @@ def source_claim(volume: Volume) -> Key | None:
 
 
 def errors_of_skipped(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> dict[Key, str]:
-    """Those of `volumes` that would be cloned from one whose outcome is an error are not created: its error is theirs."""
+    """Why those of `volumes` are not created whose source is a volume that failed."""
     failed = {key: outcome.error for key, outcome in outcomes.items() if outcome.error and outcome.volume.present}
     errors = {}
     for volume in volumes:
         source = source_claim(volume)
         if source in failed and source != volume.key and will_be_created(volume):
             errors[volume.key] = (
-                f"DataVolume {volume.title} was skipped because its source failed; fix the source first: {failed[source]}"
+                f"DataVolume {volume.title} was skipped because its source failed; "
+                f"fix the source first: {failed[source]}"
             )
     return errors
 
 
 def errors_of_stuck(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> dict[Key, str]:
-    """Those of `volumes` that wait for a source that failed before it was filled are never filled: its error is theirs."""
+    """Why those of `volumes` are never filled whose source is a volume that failed before it was filled."""
     failed = {key: outcome.error for key, outcome in outcomes.items() if outcome.error and _is_unfilled(outcome.volume)}
     errors = {}
     for volume in volumes:
@@ -100,7 +102,7 @@ def will_be_created(volume: Volume) -> bool:
         return False
     if (volume.data_volume is None and not volume.collected) or volume.terminating:
         claim = known(volume.claim)
-        return claim is None or rules.is_terminating(claim)
+        return claim is None or is_terminating(claim)
     drift = drift_of(volume)
     return bool(drift.lines) and drift.grows_to is None and volume.options["on_drift"] == "recreate"
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import typing as t
 
+from .._cdi.names import BIND_IMMEDIATELY
 from .._cdi.phases import NEEDS_CONSUMER, phase_of
 from .._kubernetes.compare import differs
 from .._kubernetes.managed_fields import owns_unrequested
-from .._kubernetes.objects import Object, annotations_of
+from .._kubernetes.objects import Object, annotations_of, conditions
 from . import spec as rules
 from .collected import collected_drift
 from .resize import grown_to
@@ -66,9 +67,16 @@ def binds_now(wanted: Object, stored: Object) -> bool:
     """Whether a volume that waits for a consumer is to be bound without one."""
     return (
         phase_of(stored) in NEEDS_CONSUMER
-        and rules.BIND_IMMEDIATELY in annotations_of(wanted)
-        and rules.BIND_IMMEDIATELY not in annotations_of(stored)
+        and BIND_IMMEDIATELY in annotations_of(wanted)
+        and BIND_IMMEDIATELY not in annotations_of(stored)
     )
+
+
+def paused_since(stored: Object | None) -> str | None:
+    """When the import of a volume last paused after a stage, None when it is not paused."""
+    if ((stored or {}).get("status") or {}).get("phase") != "Paused":
+        return None
+    return str(conditions(stored).get("Running", {}).get("lastTransitionTime", ""))
 
 
 def needs_release(volume: Volume) -> bool:

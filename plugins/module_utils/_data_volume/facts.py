@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The facts of one DataVolume, the same in the results of data_volume and of data_volume_info. Pure."""
+"""The facts of one DataVolume, the same in the results of data_volume and of data_volume_info. Pure rules."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from .collected import as_volume, is_collected
 from .preallocation import preallocation_facts
 from .resize import GROWN_TO
 
+_NO_SCRATCH = ObservedScratch()
+
 
 def volume_facts(
     volume: Object | None,
     claim: Object | None,
     settings: scratch.Settings | None = None,
-    seen: ObservedScratch = ObservedScratch(),
+    seen: ObservedScratch = _NO_SCRATCH,
     allocation: Object | None = None,
 ) -> dict[str, t.Any]:
-    """All facts but name and namespace. A volume or claim that is not there leaves null, but for a volume that was collected.
+    """All facts but name and namespace. Without a volume or claim its facts are None, unless CDI collected the volume.
 
     Without `settings` the scratch claim is not predicted.
     """
@@ -38,7 +40,7 @@ def volume_facts(
         "phase": status.get("phase"),
         "progress": status.get("progress"),
         "restarts": status.get("restartCount", 0),
-        # CDI lets no size in a spec change: what a volume has grown to is noted on its claim.
+        # CDI accepts no other size in a spec: the size that a volume grew to is noted on its claim.
         "size": annotations_of(claim).get(GROWN_TO) or (None if collected else scratch.asked_size(spec)),
         "capacity": (((claim or {}).get("status") or {}).get("capacity") or {}).get("storage"),
         "storage_class_name": claimed.get("storageClassName"),
@@ -54,13 +56,10 @@ def volume_facts(
 
 
 def ready_after(volume: Object | None) -> int | None:
-    """The seconds from a DataVolume's creation until it was ready, None before."""
+    """The seconds from a DataVolume's creation until it was ready, None while it is not."""
     ready = conditions(volume).get("Ready", {})
-    moments = [
-        timestamp(text)
-        for text in (((volume or {}).get("metadata") or {}).get("creationTimestamp"), ready.get("lastTransitionTime"))
-    ]
-    if ready.get("status") != "True" or not all(moments):
+    created = timestamp(((volume or {}).get("metadata") or {}).get("creationTimestamp"))
+    since = timestamp(ready.get("lastTransitionTime"))
+    if ready.get("status") != "True" or created is None or since is None:
         return None
-    created, since = moments
-    return max(0, round((since - created).total_seconds()))  # type: ignore[operator]
+    return max(0, round((since - created).total_seconds()))

@@ -1,129 +1,247 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps a DataVolume from ever being filled, found before it is created: its class, what it refers to, and the claim that CDI would make. Pure rules."""
+"""Looks at what DataVolumes need before they are created, also in check mode. What cannot be read is no obstacle.
+
+A task reads CDIConfig, CDI, storage profiles and classes; then each object that a volume names, once. It tries each
+claim that differs from the others once by a dry run, which also shows whether the namespace exists. Without a claim
+to try it reads the namespace.
+"""
 
 from __future__ import annotations
 
-import difflib
+import threading
 import typing as t
+from concurrent.futures import ThreadPoolExecutor
 
+from .._ansible.module import Task
+from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
-    CONFIG_MAP,
-    DATA_SOURCE,
+    CDI,
+    CDI_CONFIG,
+    CONFIG_NAME,
+    NAMESPACE,
     PERSISTENT_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
-    PRIORITY_CLASS,
-    SECRET,
-    SERVICE_ACCOUNT,
-    VOLUME_SNAPSHOT,
+    STORAGE_CLASS,
+    STORAGE_PROFILE,
     Resource,
 )
-from .._storage.claims import Planned
+from .._storage.claims import Planned, claim_of, claim_refusal, too_large, too_small, trial
+from .._storage.classes import class_problem, cluster_settings
+from .._storage.scratch import Settings
+from . import preflight_rules as rules
+from .preflight_rules import Reference
 
-_TAKES_PEM = (1, 65)
-# Fields of a source by the kind of the object in the volume's namespace that they name, with their options.
-_NAMED_BY_SOURCES = (
-    ("secretRef", "secret_ref", SECRET),
-    ("certConfigMap", "cert_config_map", CONFIG_MAP),
-    ("secretExtraHeaders", "secret_extra_headers", SECRET),
-    ("extraArgs", "extra_args", CONFIG_MAP),
-)
-_CLONED = (PERSISTENT_VOLUME_CLAIM, VOLUME_SNAPSHOT, DATA_SOURCE)
-_POPULATORS = {"PersistentVolumeClaim": PERSISTENT_VOLUME_CLAIM, "VolumeSnapshot": VOLUME_SNAPSHOT}
+if t.TYPE_CHECKING:
+    from .._image.formats import Image
 
 
-class Reference(t.NamedTuple):
-    """An object that a DataVolume names, and the option that names it. `namespace` is empty for a cluster's object."""
+Key = tuple[str, str]
+Errors = dict[Key, str]
 
-    resource: Resource
-    namespace: str
-    name: str
-    option: str
-
-    @property
-    def is_source(self) -> bool:
-        return self.resource in _CLONED
-
-    @property
-    def title(self) -> str:
-        return f"{self.resource.kind} '{self.namespace + '/' if self.namespace else ''}{self.name}'"
+_PARALLEL = 8
+_MOST_NAMES = 5
+_EXISTS, _MISSING = "exists", "missing"
 
 
-def references(planned: Planned) -> list[Reference]:
-    """The objects that have to be there, so that CDI can fill the volume."""
-    spec, namespace = planned.spec, planned.key[0]
-    found = []
-    for kind, source in (spec.get("source") or {}).items():
-        where = f"source.{kind}"
-        if kind in ("pvc", "snapshot"):
-            resource = PERSISTENT_VOLUME_CLAIM if kind == "pvc" else VOLUME_SNAPSHOT
-            found.append(Reference(resource, source.get("namespace") or namespace, source["name"], where))
-        for field, option, resource in _NAMED_BY_SOURCES:
-            names = (source or {}).get(field) or []
-            found += [
-                Reference(resource, namespace, name, f"{where}.{option}")
-                for name in ([names] if isinstance(names, str) else names)
-            ]
-    if spec.get("sourceRef"):
-        found.append(
-            Reference(
-                DATA_SOURCE, spec["sourceRef"].get("namespace") or namespace, spec["sourceRef"]["name"], "source_ref"
+class Preflight:
+    """The preflight of one task, whose volumes may come one by one.
+
+    `created`: the claims that the task creates itself, or that earlier tasks create.
+    """
+
+    def __init__(self, task: Task, created: t.Collection[Key] = ()) -> None:
+        self.reader = Reader(task.connection)
+        self.settings: Settings | None = None
+        self.created_namespaces: list[str] = []
+        self._task, self._connection, self._created = task, task.connection, set(created)
+        self._classes: list[Object] | None = None
+        self._planned: dict[Key, Planned] = {}
+        self._namespaces: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def require(self, planned: Planned, then: t.Callable[[], None]) -> None:
+        """Raises CdiError when the DataVolume must not be created. `then` is called before a namespace is created."""
+        _raise(self.find_problems([planned]), planned)
+        then()
+        _raise(self.create_namespaces([planned.key]), planned)
+
+    def find_problems(self, planned: t.Sequence[Planned], images: t.Mapping[Key, Image] | None = None) -> Errors:
+        """Why DataVolumes cannot be created, by their keys. `images`: what is known of their sources."""
+        if not planned:
+            return {}
+        with self._lock:
+            if self.settings is None:
+                self.settings = self._read_settings()
+            with ThreadPoolExecutor(_PARALLEL) as pool:
+                problems = self._problems_of(planned, images or {}, pool)
+            self._planned.update({each.key: each for each in planned if not problems[each.key]})
+        return _sentences(problems)
+
+    def create_namespaces(self, keys: t.Collection[Key]) -> Errors:
+        """Create the missing namespaces of DataVolumes without problems, in check mode by a dry run.
+
+        Returns why DataVolumes cannot be created whose namespace cannot.
+        """
+        inside = [self._planned[key] for key in keys if key in self._planned and self._is_missing(self._planned[key])]
+        if not inside:
+            return {}
+        with self._lock, ThreadPoolExecutor(_PARALLEL) as pool:
+            refused = {namespace: self._create(namespace) for namespace in sorted({each.key[0] for each in inside})}
+            problems = {each.key: refused[each.key[0]] for each in inside}
+            if not self._task.check_mode:
+                # A new namespace may start with quotas and limits.
+                self._look_at_claims([each for each in inside if not problems[each.key]], problems, pool)
+        return _sentences(problems)
+
+    def _problems_of(
+        self, planned: t.Sequence[Planned], images: t.Mapping[Key, Image], pool: ThreadPoolExecutor
+    ) -> Errors:
+        problems: Errors = {each.key: self._class_problem(each) for each in planned}
+        for each in planned:
+            if each.key in images and not problems[each.key]:
+                problems[each.key] = too_small(each, t.cast(Settings, self.settings), images[each.key])
+
+        def left() -> list[Planned]:
+            return [each for each in planned if not problems[each.key]]
+
+        self._look_at_claims(left(), problems, pool)
+        self._look_at_namespaces({each.key[0] for each in left()} - set(self._namespaces), pool)
+        if not self._task.params["create_namespace"]:
+            problems.update(
+                {each.key: rules.missing_namespace(each.key[0]) for each in left() if self._is_missing(each)}
             )
-        )
-    target = spec[planned.option]
-    for field, option in (("dataSource", "data_source"), ("dataSourceRef", "data_source_ref")):
-        populator = target.get(field) or {}
-        if populator.get("kind") in _POPULATORS:
-            found.append(
-                Reference(_POPULATORS[populator["kind"]], namespace, populator["name"], f"{planned.option}.{option}")
+        self._look_at_references(left(), problems, pool)
+        self._warn_of_defaults(left())
+        return problems
+
+    def _read_settings(self) -> Settings:
+        names = {CDI_CONFIG: CONFIG_NAME, CDI: "", STORAGE_PROFILE: "", STORAGE_CLASS: ""}
+        with ThreadPoolExecutor(len(names)) as pool:
+            read = pool.map(lambda each: self.reader.try_read(each[0], None, each[1]), names.items())
+            config, cdis, profiles, classes = read
+        # A forbidden list is not an empty one.
+        self._classes = classes.items if classes.is_known else None
+        return cluster_settings(config.object or {}, cdis.items, profiles.items, classes.items)
+
+    def _class_problem(self, planned: Planned) -> str:
+        return "" if self._classes is None else class_problem(planned, self._classes, self._persistent_volumes)
+
+    def _persistent_volumes(self) -> list[Object] | None:
+        volumes = self.reader.try_read(PERSISTENT_VOLUME)
+        return volumes.items if volumes.is_known else None
+
+    def _look_at_references(self, planned: t.Sequence[Planned], problems: Errors, pool: ThreadPoolExecutor) -> None:
+        named = [(each, reference) for each in planned for reference in rules.references(each)]
+        wanted = list(dict.fromkeys(reference[:3] for _each, reference in named if not self._is_created(reference)))
+        found = dict(zip(wanted, pool.map(lambda key: self.find(*key), wanted), strict=True))
+        version = t.cast(Settings, self.settings).version
+        for each, reference in named:
+            key = each.key
+            if reference[:3] in found and not problems[key]:
+                stored = found[reference[:3]]
+                if stored is None:
+                    self._refuse_absent(key, reference, problems)
+                elif reference.is_source:
+                    problems[key] = rules.problem_of_terminating(reference, stored) if stored else ""
+                elif problem := rules.problem_of_ca(each, reference, stored, version):
+                    self._task.warn(f"DataVolume {'/'.join(key)} may not be filled: {problem}; rename a key.")
+
+    def _is_created(self, reference: Reference) -> bool:
+        key = (reference.namespace, reference.name)
+        return reference.resource == PERSISTENT_VOLUME_CLAIM and key in self._created
+
+    def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
+        """The object; None when it does not exist, empty when that is not known."""
+        found = self.reader.try_read(resource, namespace or None, name)
+        return found.object if found.error is None else {}
+
+    def _refuse_absent(self, key: Key, reference: Reference, problems: Errors) -> None:
+        elsewhere = reference.namespace not in ("", key[0])
+        exists = not elsewhere or self.find(NAMESPACE, "", reference.namespace) is not None
+        others = self.reader.try_read(reference.resource, reference.namespace or None).items if exists else []
+        problem = rules.problem_of_absent(reference, exists, [other["metadata"]["name"] for other in others])
+        if not self._task.check_mode:
+            problems[key] = problem
+        elif reference.is_source:
+            is_claim = reference.resource == PERSISTENT_VOLUME_CLAIM
+            problems[key] = problem + (
+                "; if an earlier task creates it, name it in planned_sources" if is_claim else ""
             )
-    for value, option, resource, place in (
-        (spec.get("priorityClassName"), "priority_class_name", PRIORITY_CLASS, ""),
-        (spec.get("serviceAccountName"), "service_account_name", SERVICE_ACCOUNT, namespace),
-        (target.get("volumeName"), f"{planned.option}.volume_name", PERSISTENT_VOLUME, ""),
-    ):
-        if value:
-            found.append(Reference(resource, place, value, option))
-    return found
+        else:
+            # An earlier task may create it, which cannot be predicted.
+            self._task.warn(f"DataVolume {'/'.join(key)} will fail without this: {problem}.")
 
+    def _look_at_claims(self, planned: t.Sequence[Planned], problems: Errors, pool: ThreadPoolExecutor) -> None:
+        settings = t.cast(Settings, self.settings)
+        claims = {each.key: claim for each in planned if (claim := claim_of(each, settings)) is not None}
+        for each in planned:
+            if each.key in claims:
+                problems[each.key] = too_large(each, claims[each.key])
+        tried = {trial(claim): claim for key, claim in claims.items() if not problems[key]}
+        answers = dict(zip(tried, pool.map(self._try, tried.values()), strict=True))
+        for each in planned:
+            claim = claims.get(each.key)
+            answer = answers.get(trial(claim)) if claim and not problems[each.key] else None
+            if claim and answer and not self._is_missing(each):
+                problems[each.key] = claim_refusal(each, claim, settings, answer)
 
-def absent(reference: Reference, namespace_exists: bool, others: t.Collection[str]) -> str:
-    """What is said of an object that is not there; `others` are the names of its kind in the same place."""
-    if not namespace_exists:
-        return f"namespace {reference.namespace!r} of {reference.option} does not exist; correct {reference.option}.namespace, or create it first"
-    similar = difflib.get_close_matches(reference.name, others, 3, 0.7)
-    hint = f"; similar: {', '.join(similar)}" if similar else ""
-    return f"{reference.title} ({reference.option}) does not exist{hint}; correct the name, or create it first"
+    def _try(self, claim: Object) -> ApiError | None:
+        namespace = claim["metadata"]["namespace"]
+        if self._namespaces.get(namespace) == _MISSING:
+            return None
+        try:
+            self._connection.create(PERSISTENT_VOLUME_CLAIM, claim, namespace, dry_run=True)
+        except ApiError as exc:
+            # A forbidden request says nothing about the namespace.
+            if exc.code == 404:
+                self._namespaces[namespace] = _MISSING
+            elif exc.code in (400, 409, 422):
+                self._namespaces.setdefault(namespace, _EXISTS)
+            return exc
+        self._namespaces[namespace] = _EXISTS
+        return None
 
+    def _is_missing(self, planned: Planned) -> bool:
+        return self._namespaces.get(planned.key[0]) == _MISSING
 
-def terminating(reference: Reference, stored: Object) -> str:
-    """What is said of a source that is going away; `` when it is not."""
-    since = stored["metadata"].get("deletionTimestamp")
-    if not since:
+    def _look_at_namespaces(self, namespaces: t.Collection[str], pool: ThreadPoolExecutor) -> None:
+        found = pool.map(lambda name: self.find(NAMESPACE, "", name), namespaces)
+        for namespace, stored in zip(namespaces, found, strict=True):
+            self._namespaces[namespace] = _MISSING if stored is None else _EXISTS
+
+    def _create(self, namespace: str) -> str:
+        """Create it, in check mode by a dry run. Returns why it cannot be created, `` when it can."""
+        body = {"apiVersion": NAMESPACE.api_version, "kind": NAMESPACE.kind, "metadata": {"name": namespace}}
+        try:
+            self._connection.create(NAMESPACE, body, dry_run=self._task.check_mode)
+        except ApiError as exc:
+            if exc.code != 409:
+                return f"its namespace is missing. {str(exc).rstrip('.')}"
+        else:
+            self.created_namespaces.append(namespace)
+        self._namespaces[namespace] = _EXISTS
         return ""
-    remedy = "wait until it is gone and create it again, or use another source"
-    return f"{reference.title} ({reference.option}) has been marked for deletion since {since}; {remedy}"
+
+    def _warn_of_defaults(self, planned: t.Iterable[Planned]) -> None:
+        """A play seldom means kubectl's default namespace."""
+        by_default = [each.key for each in planned if each.by_default]
+        if by_default:
+            names = ", ".join(name for _namespace, name in by_default[:_MOST_NAMES])
+            self._task.warn(
+                f"No namespace is given for {names}: created in namespace {by_default[0][0]!r}; set namespace."
+            )
 
 
-def without_ca(planned: Planned, reference: Reference, stored: Object, version: tuple[int, ...]) -> str:
-    """What is said of a ConfigMap from which CDI takes no CA for a registry (collectCerts in registry-datasource.go, v1.61.1 and v1.65.0); `` when it does."""
-    old = bool(version) and version < _TAKES_PEM
-    endings = (".crt",) if old else (".crt", ".pem")
-    keys = sorted({**(stored.get("data") or {}), **(stored.get("binaryData") or {})})
-    by_node = ((planned.spec.get("source") or {}).get("registry") or {}).get("pullMethod") == "node"
-    if (
-        reference.option != "source.registry.cert_config_map"
-        or by_node
-        or not stored
-        or any(key.endswith(endings) for key in keys)
-    ):
-        return ""
-    named = f"its keys are {', '.join(keys)}" if keys else "it has no keys"
-    release = "CDI before 1.65" if old else "CDI"
-    return f"{reference.title} ({reference.option}) gives no CA: {release} only takes keys that end in {' or '.join(endings)} for a registry, and {named}"
+def _sentences(problems: Errors) -> Errors:
+    return {
+        key: f"Cannot create DataVolume {'/'.join(key)}: {problem}." for key, problem in problems.items() if problem
+    }
 
 
-def missing_namespace(namespace: str) -> str:
-    return f"namespace {namespace!r} does not exist; create it first, correct its name, or set create_namespace=true"
+def _raise(errors: Errors, planned: Planned) -> None:
+    if planned.key in errors:
+        raise CdiError(errors[planned.key])

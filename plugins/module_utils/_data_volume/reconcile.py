@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import typing as t
 
+from .._cdi.names import BIND_IMMEDIATELY
 from .._kubernetes.apply import patch
 from .._kubernetes.compare import diff_of
 from .._kubernetes.errors import ApiError, CdiError
-from .._kubernetes.objects import Object, conditions
+from .._kubernetes.objects import Object
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from . import resize as growth
 from . import spec as rules
-from .drift import binds_now, wanted_of
+from .drift import binds_now, paused_since, wanted_of
 from .unfilled import never_filled
 from .volume import NOT_READ, NotRead, Outcome, Volume
 from .writes import (
-    Run,
+    Shared,
     create,
     grow_claim,
     in_steps,
@@ -33,24 +34,24 @@ from .writes import (
 _TRIES = 5
 
 
-def ensure(run: Run, outcome: Outcome) -> Outcome:
+def ensure(shared: Shared, outcome: Outcome) -> Outcome:
     """Raises Collected when CDI has deleted the volume since it was read, because it had succeeded."""
     volume = outcome.volume
     stored = volume.data_volume
     if not volume.present:
-        return in_steps(outcome, lambda so_far: _remove(run, so_far))
+        return in_steps(outcome, lambda so_far: _remove(shared, so_far))
     wanted = wanted_of(volume)
     if stored is None:
-        return in_steps(outcome, lambda so_far: create(run, so_far, wanted))
+        return in_steps(outcome, lambda so_far: create(shared, so_far, wanted))
     drift = rules.spec_drift(wanted, stored)
     if volume.terminating:
-        return in_steps(outcome, lambda so_far: _recreate(run, so_far, "it was being deleted"))
+        return in_steps(outcome, lambda so_far: _recreate(shared, so_far, "it was being deleted"))
     if not drift.lines:
-        return _update(run, outcome, wanted)
-    return in_steps(outcome, lambda so_far: _settle(run, so_far, wanted, drift))
+        return _update(shared, outcome, wanted)
+    return in_steps(outcome, lambda so_far: _settle(shared, so_far, wanted, drift))
 
 
-def _update(run: Run, outcome: Outcome, wanted: Object) -> Outcome:
+def _update(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
     """Change what CDI lets change: metadata, and the stages of an import."""
     stored = t.cast(Object, outcome.volume.stored)
     binds = binds_now(wanted, stored)
@@ -64,49 +65,42 @@ def _update(run: Run, outcome: Outcome, wanted: Object) -> Outcome:
         claim = so_far.volume.claim
         if binds and isinstance(claim, dict):
             # CDI gives a volume's annotations to its claim only when it makes the claim.
-            bound = {"metadata": {"annotations": {rules.BIND_IMMEDIATELY: "true"}}}
-            patch(run.task.connection, PERSISTENT_VOLUME_CLAIM, claim, bound, check_mode=run.task.check_mode)
+            bound = {"metadata": {"annotations": {BIND_IMMEDIATELY: "true"}}}
+            patch(shared.task.connection, PERSISTENT_VOLUME_CLAIM, claim, bound, check_mode=shared.task.check_mode)
         return so_far
 
-    return in_steps(outcome, lambda so_far: write_volume(run, so_far, wanted), describe, bind)
+    return in_steps(outcome, lambda so_far: write_volume(shared, so_far, wanted), describe, bind)
 
 
-def paused_since(stored: Object | None) -> str | None:
-    """When the import of a volume last paused after a stage, None when it is not paused."""
-    if ((stored or {}).get("status") or {}).get("phase") != "Paused":
-        return None
-    return str(conditions(stored).get("Running", {}).get("lastTransitionTime", ""))
-
-
-def _settle(run: Run, outcome: Outcome, wanted: Object, drift: rules.Drift) -> Outcome:
+def _settle(shared: Shared, outcome: Outcome, wanted: Object, drift: rules.Drift) -> Outcome:
     """Grow the volume, else recreate it. Raises CdiError when that is not allowed."""
     volume = outcome.volume
     try:
-        grown = _grow(run, outcome, wanted, drift)
+        grown = _grow(shared, outcome, wanted, drift)
     except ApiError:
         raise
     except CdiError:
-        unfilled = _is_unfilled(run, volume)
+        unfilled = _is_unfilled(shared, volume)
         if not unfilled and volume.options["on_drift"] != "recreate":
             raise
         cause = "it was never filled" if unfilled else "on_drift=recreate"
-        return _recreate(run, outcome, f"{cause}, and {'; '.join(drift.lines)}", unfilled)
+        return _recreate(shared, outcome, f"{cause}, and {'; '.join(drift.lines)}", unfilled)
     stored, target = t.cast(Object, volume.stored), "storage" if "storage" in wanted["spec"] else "pvc"
     kept = {**wanted["spec"][target], "resources": stored["spec"][target].get("resources") or {}}
-    return _update(run, grown, {**wanted, "spec": {**wanted["spec"], target: kept}})
+    return _update(shared, grown, {**wanted, "spec": {**wanted["spec"], target: kept}})
 
 
-def _is_unfilled(run: Run, volume: Volume) -> bool:
+def _is_unfilled(shared: Shared, volume: Volume) -> bool:
     """Whether the volume never held data, and no pod waits for them."""
     if isinstance(volume.claim, NotRead) or not never_filled(t.cast(Object, volume.stored), volume.claim):
         return False
     try:
-        return not run.users.users(volume.key).pods
+        return not shared.users.users(volume.key).pods
     except CdiError:
         return False
 
 
-def _grow(run: Run, outcome: Outcome, wanted: Object, drift: rules.Drift) -> Outcome:
+def _grow(shared: Shared, outcome: Outcome, wanted: Object, drift: rules.Drift) -> Outcome:
     """Raises CdiError, before anything is written, when growing does not remove the difference or is not possible."""
     volume = outcome.volume
     if drift.grows_to is None:
@@ -117,43 +111,41 @@ def _grow(run: Run, outcome: Outcome, wanted: Object, drift: rules.Drift) -> Out
         )
     claim = None if isinstance(volume.claim, NotRead) else volume.claim
     growth.refuse_growth(t.cast(Object, volume.stored), claim, drift.grows_to, volume.typed_size)
-    return grow_claim(run, outcome, wanted, drift.grows_to)._replace(grows=True)
+    return grow_claim(shared, outcome, wanted, drift.grows_to)._replace(grows=True)
 
 
-def _recreate(run: Run, outcome: Outcome, reason: str, unfilled: bool = False) -> Outcome:
+def _recreate(shared: Shared, outcome: Outcome, reason: str, unfilled: bool = False) -> Outcome:
     """Delete the volume, unless it is being deleted already, and create it again."""
     volume = outcome.volume
     before, wanted = volume.data_volume, rules.desired(volume.options)
-    refuse_recreation(run, volume)
+    refuse_recreation(shared, volume)
 
     def note_deletion(so_far: Outcome) -> Outcome:
         drift = "unfilled" if unfilled else "recreate"
         return so_far._replace(drift=drift, reason=f"deleted and not created again, because {reason}")
 
     def await_deletion(so_far: Outcome) -> Outcome:
-        until_gone(run, so_far.volume, DATA_VOLUME)
+        until_gone(shared, so_far.volume, DATA_VOLUME)
         return so_far.with_volume(stored=None, claim=NOT_READ)
 
     def create_again(so_far: Outcome) -> Outcome:
-        if run.task.check_mode:
+        if shared.task.check_mode:
             # The server cannot try the new volume out while the old one is there.
             predicted = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}
             return so_far.with_volume(stored=predicted)._replace(changed=True)
-        return create(run, so_far.with_volume(claim=read_claim(run, so_far.volume)), wanted)
+        return create(shared, so_far.with_volume(claim=read_claim(shared, so_far.volume)), wanted)
 
     def note_creation(so_far: Outcome) -> Outcome:
         diff = diff_of(before, so_far.volume.data_volume)
         return so_far._replace(reason=f"recreated because {reason}", diff=diff)
 
     delete = _delete_unfilled if unfilled else _delete
-    wait = () if run.task.check_mode else (await_deletion,)
-    return in_steps(
-        outcome, lambda so_far: delete(run, so_far), note_deletion, *wait, create_again, note_creation
-    )
+    wait = () if shared.task.check_mode else (await_deletion,)
+    return in_steps(outcome, lambda so_far: delete(shared, so_far), note_deletion, *wait, create_again, note_creation)
 
 
-def _remove(run: Run, outcome: Outcome) -> Outcome:
-    volume, keeps_claim, waits = outcome.volume, outcome.volume.options["keep_claim"], run.task.params["wait"]
+def _remove(shared: Shared, outcome: Outcome) -> Outcome:
+    volume, keeps_claim, waits = outcome.volume, outcome.volume.options["keep_claim"], shared.task.params["wait"]
     stored = volume.data_volume
     if stored is None:
         return outcome
@@ -166,55 +158,55 @@ def _remove(run: Run, outcome: Outcome) -> Outcome:
 
     def await_deletion(so_far: Outcome) -> Outcome:
         if waits:
-            until_gone(run, volume, DATA_VOLUME)
+            until_gone(shared, volume, DATA_VOLUME)
         return so_far.with_volume(stored=None)
 
     def await_deletion_of_claim(so_far: Outcome) -> Outcome:
         if waits and not keeps_claim:
-            until_gone(run, volume, PERSISTENT_VOLUME_CLAIM)
-        run.task.progress.ends(volume.title, "deleted")
+            until_gone(shared, volume, PERSISTENT_VOLUME_CLAIM)
+        shared.task.progress.ends(volume.title, "deleted")
         return so_far
 
-    return in_steps(outcome, lambda so_far: _delete(run, so_far), await_deletion, await_deletion_of_claim)
+    return in_steps(outcome, lambda so_far: _delete(shared, so_far), await_deletion, await_deletion_of_claim)
 
 
-def _delete(run: Run, outcome: Outcome) -> Outcome:
+def _delete(shared: Shared, outcome: Outcome) -> Outcome:
     """Request the volume's deletion, unless it is being deleted. Raises CdiError when its data are in use."""
     volume = outcome.volume
     if volume.terminating:
         return outcome
     if not volume.options["keep_claim"] and volume.options["when_in_use"] == "fail":
-        run.users.refuse(f"DataVolume {volume.title}", volume.key)
-    return _send_deletion(run, outcome)
+        shared.users.refuse(f"DataVolume {volume.title}", volume.key)
+    return _send_deletion(shared, outcome)
 
 
-def _delete_unfilled(run: Run, outcome: Outcome) -> Outcome:
+def _delete_unfilled(shared: Shared, outcome: Outcome) -> Outcome:
     """CDI may fill the volume at this moment: it is deleted only as it was read, and read again if it has changed."""
-    connection, (namespace, name) = run.task.connection, outcome.key
+    connection, (namespace, name), title = shared.task.connection, outcome.key, outcome.volume.title
     for _try in range(_TRIES):
-        outcome = outcome.with_volume(claim=read_claim(run, outcome.volume))
+        outcome = outcome.with_volume(claim=read_claim(shared, outcome.volume))
         stored, claim = connection.get(DATA_VOLUME, name, namespace), outcome.volume.claim
         if stored is None:
             return outcome
         if isinstance(claim, NotRead) or not never_filled(stored, claim):
-            error = f"DataVolume {'/'.join(outcome.key)} was filled while it was about to be recreated; run the task again."
+            error = f"DataVolume {title} was filled while it was about to be recreated; run the task again."
             return outcome._replace(error=error)
         outcome = outcome.with_volume(stored=stored)
         try:
-            return _send_deletion(run, outcome, stored["metadata"]["resourceVersion"])
+            return _send_deletion(shared, outcome, stored["metadata"]["resourceVersion"])
         except ApiError as exc:
             if exc.code != 409:
                 raise
-    error = f"DataVolume {'/'.join(outcome.key)} changed {_TRIES} times while it was about to be recreated; run the task again."
+    error = f"DataVolume {title} changed {_TRIES} times while it was about to be recreated; run the task again."
     return outcome._replace(error=error)
 
 
-def _send_deletion(run: Run, outcome: Outcome, version: str | None = None) -> Outcome:
+def _send_deletion(shared: Shared, outcome: Outcome, version: str | None = None) -> Outcome:
     stored, (namespace, name) = t.cast(Object, outcome.volume.stored), outcome.key
     propagation = "Orphan" if outcome.volume.options["keep_claim"] else "Background"
-    uid, check_mode = stored["metadata"]["uid"], run.task.check_mode
-    run.task.connection.delete(
+    uid, check_mode = stored["metadata"]["uid"], shared.task.check_mode
+    shared.task.connection.delete(
         DATA_VOLUME, name, namespace, dry_run=check_mode, propagation=propagation, uid=uid, version=version
     )
-    raise_if_collected(run, outcome)
+    raise_if_collected(shared, outcome)
     return outcome._replace(changed=True, diff=diff_of(stored, None))

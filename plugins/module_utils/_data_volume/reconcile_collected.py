@@ -14,26 +14,26 @@ from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from . import spec as rules
 from .drift import drift_of
 from .volume import Outcome
-from .writes import Run, create, grow_claim, in_steps, refuse_recreation, until_gone
+from .writes import Shared, create, grow_claim, in_steps, refuse_recreation, until_gone
 
 
-def ensure_collected(run: Run, outcome: Outcome) -> Outcome:
+def ensure_collected(shared: Shared, outcome: Outcome) -> Outcome:
     """The claim of a volume that had succeeded is the volume."""
     if outcome.volume.present:
-        return in_steps(outcome, lambda so_far: _settle(run, so_far))
+        return in_steps(outcome, lambda so_far: _settle(shared, so_far))
     if outcome.volume.options["keep_claim"]:
         return outcome
-    return _delete_claim(run, outcome, wait=run.task.params["wait"])
+    return _delete_claim(shared, outcome, wait=shared.task.params["wait"])
 
 
-def _settle(run: Run, outcome: Outcome) -> Outcome:
+def _settle(shared: Shared, outcome: Outcome) -> Outcome:
     volume, drift = outcome.volume, drift_of(outcome.volume)
     recreates = volume.options["on_drift"] == "recreate"
     if not drift.lines:
         return outcome._replace(drift="none")
     if drift.grows_to is not None:
         try:
-            grown = grow_claim(run, outcome, rules.desired(volume.options), drift.grows_to)
+            grown = grow_claim(shared, outcome, rules.desired(volume.options), drift.grows_to)
             return grown._replace(grows=True, drift=grown.drift or "none")
         except ApiError:
             raise
@@ -46,32 +46,32 @@ def _settle(run: Run, outcome: Outcome) -> Outcome:
             f"from the requested spec: {'; '.join(drift.lines)}; correct the options, or set on_drift=recreate to "
             "delete the claim with its data and create the volume again."
         )
-    return _recreate(run, outcome, f"on_drift=recreate, and {'; '.join(drift.lines)}")
+    return _recreate(shared, outcome, f"on_drift=recreate, and {'; '.join(drift.lines)}")
 
 
-def _recreate(run: Run, outcome: Outcome, reason: str) -> Outcome:
+def _recreate(shared: Shared, outcome: Outcome, reason: str) -> Outcome:
     volume = outcome.volume
     before, wanted = t.cast(Object, volume.claim), rules.desired(volume.options)
-    refuse_recreation(run, volume)
+    refuse_recreation(shared, volume)
 
     def create_again(so_far: Outcome) -> Outcome:
         so_far = so_far._replace(drift="recreate", reason=f"deleted and not created again, because {reason}")
         return in_steps(so_far, send, note_creation)
 
     def send(so_far: Outcome) -> Outcome:
-        if run.task.check_mode:
+        if shared.task.check_mode:
             predicted = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}
             return so_far.with_volume(stored=predicted)
-        return create(run, so_far, wanted)
+        return create(shared, so_far, wanted)
 
     def note_creation(so_far: Outcome) -> Outcome:
         diff = diff_of(before, so_far.volume.data_volume)
         return so_far._replace(reason=f"recreated because {reason}", diff=diff)
 
-    return in_steps(_delete_claim(run, outcome, wait=True), create_again)
+    return in_steps(_delete_claim(shared, outcome, wait=True), create_again)
 
 
-def _delete_claim(run: Run, outcome: Outcome, *, wait: bool) -> Outcome:
+def _delete_claim(shared: Shared, outcome: Outcome, *, wait: bool) -> Outcome:
     """Delete the claim of a collected volume, with its data."""
     volume, claim = outcome.volume, t.cast(Object, outcome.volume.claim)
 
@@ -83,15 +83,15 @@ def _delete_claim(run: Run, outcome: Outcome, *, wait: bool) -> Outcome:
                 "delete that, or remove the volume from it."
             )
         if volume.options["when_in_use"] == "fail":
-            run.users.refuse(f"PersistentVolumeClaim {volume.title}", volume.key)
+            shared.users.refuse(f"PersistentVolumeClaim {volume.title}", volume.key)
         namespace, name = volume.key
-        uid, check_mode = claim["metadata"]["uid"], run.task.check_mode
-        run.task.connection.delete(PERSISTENT_VOLUME_CLAIM, name, namespace, dry_run=check_mode, uid=uid)
+        uid, check_mode = claim["metadata"]["uid"], shared.task.check_mode
+        shared.task.connection.delete(PERSISTENT_VOLUME_CLAIM, name, namespace, dry_run=check_mode, uid=uid)
         return so_far.with_volume(claim=None)._replace(changed=True, diff=diff_of(claim, None))
 
     def await_deletion(so_far: Outcome) -> Outcome:
         if wait:
-            until_gone(run, volume, PERSISTENT_VOLUME_CLAIM)
+            until_gone(shared, volume, PERSISTENT_VOLUME_CLAIM)
         return so_far
 
     return in_steps(outcome, send, await_deletion)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A volume grows by its claim, as CDI lets no DataVolume's size change. Pure rules."""
+"""Growing a volume: CDI accepts no other size in a DataVolume, so its claim grows. Pure rules."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from .._kubernetes.objects import Object, annotations_of
 from .._kubernetes.quantity import like, rough, whole_bytes
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 
-# On the claim: the size that its DataVolume was last made to grow to. Another overhead of file systems must not make it grow again.
+# On the claim: the size that its volume last grew to. It does not grow again when the overhead of file systems changes.
 GROWN_TO = "kubevirt.cdi/grown-to"
-# For so many seconds what is said of an earlier growth may hold before the storage takes up this one.
+# An earlier growth may still be reported for this long before the storage begins the new one.
 _SETTLES = 10.0
 
 
 def grown_to(claim: Object) -> int | None:
-    """The size that a claim was last made to grow to."""
+    """The size of the volume, in bytes, that a claim last grew to; None when it never grew."""
     try:
         return whole_bytes(annotations_of(claim)[GROWN_TO])
     except (KeyError, ValueError):
         return None
 
 
-def requested(claim: Object) -> int:
+def requested_bytes(claim: Object) -> int:
     return whole_bytes(((claim["spec"].get("resources") or {}).get("requests") or {}).get("storage", 0))
 
 
 def refuse_growth(volume: Object, claim: Object | None, size: int, typed: str | None = None) -> None:
-    """Raises CdiError when a volume cannot grow to `size` bytes (`typed` by the user), and says when it can."""
+    """Raises CdiError when a volume cannot grow to `size` bytes now. `typed` is the size as the user wrote it."""
     metadata, phase = volume["metadata"], (volume.get("status") or {}).get("phase") or "Pending"
     title = f"DataVolume {metadata['namespace']}/{metadata['name']}"
     recorded = grown_to(claim) if claim else None
@@ -50,14 +50,15 @@ def refuse_growth(volume: Object, claim: Object | None, size: int, typed: str | 
 
 
 def judge_growth(claim: Object | None) -> Verdict:
-    """Whether a claim has got the size that it requests.
+    """Whether a claim has the size that it requests.
 
-    A file system that grows when a pod next uses the claim (FileSystemResizePending) is as far as storage alone can get it, if it is this
-    growth that has got there: `allocatedResources` is what the storage was last asked for. Clusters without that field know no more.
+    With the condition FileSystemResizePending the storage has done its part: the file system grows when a pod next uses
+    the claim. The condition may be that of an earlier growth, which `allocatedResources` shows: the size that was last
+    requested from the storage. Clusters without that field show no more.
     """
     if claim is None:
         return Verdict(FAILED, "its claim was deleted while it grew")
-    status, asked = claim.get("status") or {}, requested(claim)
+    status, requested = claim.get("status") or {}, requested_bytes(claim)
     capacity = whole_bytes((status.get("capacity") or {}).get("storage", 0))
     found = {
         condition["type"]: condition
@@ -66,19 +67,21 @@ def judge_growth(claim: Object | None) -> Verdict:
     }
     allocated = (status.get("allocatedResources") or {}).get("storage")
     pending = "FileSystemResizePending" in found
-    if capacity >= asked or (pending and (allocated is None or whole_bytes(allocated) >= asked)):
+    if capacity >= requested or (pending and (allocated is None or whole_bytes(allocated) >= requested)):
         return Verdict(REACHED)
     refused = next((found[kind] for kind in ("ControllerResizeError", "NodeResizeError") if kind in found), None)
     states = (status.get("allocatedResourceStatuses") or {}).get("storage", "")
     if states.endswith("Infeasible"):
-        grace = 0.0 if allocated is None or whole_bytes(allocated) == asked else _SETTLES
+        grace = 0.0 if allocated is None or whole_bytes(allocated) == requested else _SETTLES
         return Verdict(
             FAILED, f"the storage cannot grow it ({states}): {(refused or {}).get('message') or 'no message'}", grace
         )
-    told = f", {refused['type']}: {refused.get('message') or 'no message'}" if refused else ""
-    sizes = f"its claim has {rough(capacity)} and requests {rough(asked)}, with the overhead of the file system{told}"
+    cause = f", {refused['type']}: {refused.get('message') or 'no message'}" if refused else ""
+    size = (
+        f"its claim has {rough(capacity)} and requests {rough(requested)}, with the overhead of the file system{cause}"
+    )
     if pending and not refused:
         earlier = rough(whole_bytes(t.cast(str, allocated)))
-        reason = f"{sizes}; its file system has yet to grow to {earlier}, which a pod that uses it makes happen: start one, and run the task again"
+        reason = f"{size}; its file system grows to {earlier} when a pod uses it: start a pod, then run the task again"
         return Verdict(FAILED, reason, _SETTLES)
-    return Verdict(WAITING, sizes)
+    return Verdict(WAITING, size)

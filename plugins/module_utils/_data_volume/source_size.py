@@ -31,4 +31,4 @@ def http_source(volume: Volume) -> t.Mapping[str, t.Any] | None:
 def is_sizeless(volume: Volume) -> bool:
     """Whether the image has to give the size of the volume."""
     storage = volume.options["storage"] if volume.present and http_source(volume) else None
-    return bool(storage) and storage["size"] is None
+    return storage is not None and storage["size"] is None

@@ -1,12 +1,13 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One volume of a task: what is declared, what was read of it, and what became of it. All frozen; steps return new ones."""
+"""One volume of a task: what is declared, what was read of it, and what became of it. Frozen: steps return new ones."""
 
 from __future__ import annotations
 
 import typing as t
 
+from .._cdi.phases import reached
 from .._kubernetes.objects import Object
 from .collected import is_collected
 
@@ -27,7 +28,7 @@ def known(read: Read) -> Object | None:
 
 
 class Volume(t.NamedTuple):
-    """A declared volume: its checked options, and the DataVolume and the claim of its name as last read.
+    """A declared volume: its validated options, and the DataVolume and the claim of its name as last read.
 
     `sized_by_image`: the options leave the size to the image, and have the size of the stored volume in its place.
     """
@@ -70,9 +71,9 @@ class Volume(t.NamedTuple):
 
 
 class Outcome(t.NamedTuple):
-    """What a task did with a volume, also when an error came later, and the volume as it was read or written last.
+    """What a task did with a volume, also when an error followed, and the volume as it was last read or written.
 
-    `grows`: its claim was made to grow. `paused_at`: when its multi-stage import had last paused before it got other stages.
+    `grows`: its claim was made to grow. `paused_at`: when its multi-stage import last paused before its stages changed.
     """
 
     volume: Volume
@@ -88,6 +89,14 @@ class Outcome(t.NamedTuple):
     @property
     def key(self) -> Key:
         return self.volume.key
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether the volume has yet to reach what the options wait for."""
+        stored = self.volume.data_volume
+        if self.error or stored is None:
+            return False
+        return self.paused_at is not None or not reached(self.volume.options, stored)
 
     def with_volume(self, **read: t.Any) -> Outcome:
         """The outcome with other fields of its volume."""

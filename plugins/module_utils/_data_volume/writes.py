@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every change of a volume is made of: steps, each of which sends at most one write and returns the outcome so far."""
+"""The steps of every change of a volume. A step sends at most one write, and returns the outcome so far."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .._kubernetes.objects import Object
 from .._kubernetes.resources import CDI_CONFIG, CONFIG_NAME, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
 from .._storage.scratch import Settings, target_bytes
 from . import resize as growth
-from . import spec as rules
+from .claim_adoption import is_terminating, refuse_claim
 from .collected import is_collected, will_be_collected
 from .validation import needs_newer
 from .volume import NOT_READ, Key, Outcome, Volume, known
 
 
-class Run(t.NamedTuple):
+class Shared(t.NamedTuple):
     """What all volumes of a task share. `release` is CDI's, empty when it does not matter or is not known.
 
     `refusals`: why volumes must not be recreated, by their keys.
@@ -48,7 +48,7 @@ class Collected(Exception):
 
 
 def in_steps(outcome: Outcome, *steps: Step) -> Outcome:
-    """Each step gets the outcome of the one before. The first error is the last outcome's, which keeps what was done until then."""
+    """Each step gets the outcome of the one before. An error ends them; the outcome keeps what was done before it."""
     for step in steps:
         if outcome.error:
             break
@@ -61,9 +61,9 @@ def in_steps(outcome: Outcome, *steps: Step) -> Outcome:
     return outcome
 
 
-def write_volume(run: Run, outcome: Outcome, wanted: Object) -> Outcome:
+def write_volume(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
     """Create the DataVolume, or change what CDI lets change."""
-    task, volume = run.task, outcome.volume
+    task, volume = shared.task, outcome.volume
     try:
         change = write(
             task.connection,
@@ -74,7 +74,7 @@ def write_volume(run: Run, outcome: Outcome, wanted: Object) -> Outcome:
             force=task.params["force_conflicts"],
         )
     except ApiError:
-        raise_if_collected(run, outcome)
+        raise_if_collected(shared, outcome)
         raise
     merged = {side: {**outcome.diff.get(side, {}), **value} for side, value in change.diff.items()}
     # CDI may have made the claim that was not there before.
@@ -86,44 +86,44 @@ def write_volume(run: Run, outcome: Outcome, wanted: Object) -> Outcome:
     )
 
 
-def create(run: Run, outcome: Outcome, wanted: Object) -> Outcome:
-    refuse_newer(run, outcome.volume)
+def create(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
+    refuse_newer(shared, outcome.volume)
     volume, drift = outcome.volume, "missing"
     claim = known(volume.claim)
     if claim is not None:
-        if rules.is_terminating(claim):
-            # CDI would take the old volume's claim for one that is in the way.
-            until_gone(run, volume, PERSISTENT_VOLUME_CLAIM)
+        if is_terminating(claim):
+            # CDI would report the old volume's claim as a conflict.
+            until_gone(shared, volume, PERSISTENT_VOLUME_CLAIM)
         else:
-            rules.refuse_claim(volume.options, claim)
+            refuse_claim(volume.options, claim)
             drift = "adoptable"
     outcome = outcome._replace(drift=outcome.drift or drift)
-    return in_steps(outcome, lambda so_far: write_volume(run, so_far, wanted))
+    return in_steps(outcome, lambda so_far: write_volume(shared, so_far, wanted))
 
 
-def refuse_newer(run: Run, volume: Volume) -> None:
-    reason = needs_newer(volume.options, run.release)
+def refuse_newer(shared: Shared, volume: Volume) -> None:
+    reason = needs_newer(volume.options, shared.release)
     if reason:
         raise CdiError(f"DataVolume {volume.title} cannot be created: {reason}.")
 
 
-def refuse_recreation(run: Run, volume: Volume) -> None:
+def refuse_recreation(shared: Shared, volume: Volume) -> None:
     """Raises CdiError when the volume could not be created again."""
-    refusal = run.refusals.get(volume.key)
+    refusal = shared.refusals.get(volume.key)
     if refusal:
         raise CdiError(refusal)
-    refuse_newer(run, volume)
+    refuse_newer(shared, volume)
 
 
-def grow_claim(run: Run, outcome: Outcome, wanted: Object, size: int) -> Outcome:
+def grow_claim(shared: Shared, outcome: Outcome, wanted: Object, size: int) -> Outcome:
     """Request the claim that a volume of `size` bytes has, as CDI would: with the overhead of file systems."""
-    task, volume, claim = run.task, outcome.volume, t.cast(Object, outcome.volume.claim)
+    task, volume, claim = shared.task, outcome.volume, t.cast(Object, outcome.volume.claim)
     if growth.grown_to(claim) == size:
         return outcome
     class_name, block = claim["spec"].get("storageClassName"), claim["spec"].get("volumeMode") == "Block"
-    settings = Settings(task.connection.get(CDI_CONFIG, CONFIG_NAME) or {}, release_numbers(run.release))
+    settings = Settings(task.connection.get(CDI_CONFIG, CONFIG_NAME) or {}, release_numbers(shared.release))
     needed = target_bytes(settings, wanted["spec"], class_name, block) or 0
-    if growth.requested(claim) >= needed:
+    if growth.requested_bytes(claim) >= needed:
         return outcome
     values = {
         "metadata": {"annotations": {growth.GROWN_TO: volume.typed_size}},
@@ -143,29 +143,29 @@ def grow_claim(run: Run, outcome: Outcome, wanted: Object, size: int) -> Outcome
     return outcome.with_volume(claim=change.object)._replace(drift="growable", changed=True, diff=diff)
 
 
-def raise_if_collected(run: Run, outcome: Outcome) -> None:
+def raise_if_collected(shared: Shared, outcome: Outcome) -> None:
     """One request for a volume that CDI collects, none for others."""
     if not will_be_collected(outcome.volume.data_volume):
         return
     try:
-        claim = read_claim(run, outcome.volume)
+        claim = read_claim(shared, outcome.volume)
     except ApiError:
         return  # What was written, or went wrong, before counts.
     if is_collected(claim):
         raise Collected(outcome.with_volume(stored=None, claim=claim))
 
 
-def read_claim(run: Run, volume: Volume) -> Object | None:
+def read_claim(shared: Shared, volume: Volume) -> Object | None:
     namespace, name = volume.key
-    return run.task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
+    return shared.task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
 
 
-def until_gone(run: Run, volume: Volume, resource: Resource) -> None:
+def until_gone(shared: Shared, volume: Volume, resource: Resource) -> None:
     """Wait until the object of the volume's name is deleted. Check mode deletes nothing, and does not wait."""
-    if run.task.check_mode:
+    if shared.task.check_mode:
         return
     from .._kubernetes.wait import wait_gone
 
     namespace, name = volume.key
-    run.task.progress.waits(volume.title, f"{resource.kind} is being deleted")
-    wait_gone(run.task.connection, resource, namespace, name, max(run.deadline - time.monotonic(), 0))
+    shared.task.progress.waits(volume.title, f"{resource.kind} is being deleted")
+    wait_gone(shared.task.connection, resource, namespace, name, max(shared.deadline - time.monotonic(), 0))

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells what there is of CDI on a cluster."""
+"""Reports what is installed of CDI, and what is in effect."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ SPEC = ArgumentSpec({"storage_profiles": {"type": "bool", "default": True}})
 
 
 def run(task: Task) -> dict[str, t.Any]:
-    """At most five requests. Without the right to read the CDI objects, CDIConfig still tells that CDI is there and what is in effect."""
+    """At most five requests. Without the right to read CDI objects, CDIConfig still shows whether CDI is installed and
+    what is in effect."""
     connection, reader = task.connection, Reader(task.connection)
     found = reader.read(CDI)
     objects, not_readable = found.items, _not_readable(CDI, "list", found)
@@ -65,7 +66,7 @@ def run(task: Task) -> dict[str, t.Any]:
 
 
 def _profile(profile: Object) -> dict[str, t.Any]:
-    """A storage profile's facts. It is complete when CDI can choose access and volume modes by it."""
+    """The facts of a storage profile, which is complete when CDI can choose access and volume modes by it."""
     status = profile.get("status") or {}
     recognized = conditions(profile).get("Recognized")
     sets = status.get("claimPropertySets") or []

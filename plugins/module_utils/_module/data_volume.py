@@ -1,58 +1,42 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Declares DataVolumes: one LIST or GET, at most one write for each that differs, one watch for all that are waited for."""
+"""Declares DataVolumes: one LIST or GET, at most one write for each that differs, one watch for all that are awaited.
+
+Each task is a process that compiles all that it imports: what only changes need is imported when something changes.
+"""
 
 from __future__ import annotations
 
 import time
 import typing as t
-from concurrent.futures import ThreadPoolExecutor
 
 from .._ansible.argspec import CREATE_NAMESPACE, FORCE_CONFLICTS, PROGRESS, ArgumentSpec, wait_spec
-from .._ansible.batch import by_namespace, guarded, guarded_all, options_of, read
+from .._ansible.batch import by_namespace, find, options_of
 from .._ansible.module import Task
-from .._cdi.phases import reached
-from .._cdi.status import active
-from .._cdi.users import UserReader
-from .._data_volume import resize as growth
-from .._data_volume.clone_order import check as check_clone
-from .._data_volume.clone_order import (
-    clones_of,
-    fail_without_source,
-    method_mismatch,
-    skip_without_source,
-    source_claim,
-    sources_first,
-    with_source_users,
-)
 from .._data_volume.collected import as_volume
-from .._data_volume.collected_reconcile import ensure_any
+from .._data_volume.drift import is_settled, needs_claim
 from .._data_volume.facts import volume_facts
 from .._data_volume.options import VOLUME_OPTIONS
-from .._data_volume.preflight_items import Looked, create_namespaces, look_before_writing
-from .._data_volume.reconcile import Item, Run, needs_claim, needs_release
-from .._data_volume.source_size import keep_stored_sizes
+from .._data_volume.source_size import keep_stored_size
 from .._data_volume.validation import check as check_volume
+from .._data_volume.validation import check_clone_method
+from .._data_volume.volume import NotRead, Outcome, Outcomes, Volume, known, unfailed, with_errors
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
-from .._kubernetes.reader import Reader
-from .._kubernetes.resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
+from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from .._storage.scratch_facts import ObservedScratch, VolumeAndClaim
 
 if t.TYPE_CHECKING:
-    from .._clone.prediction import Prediction
+    from .._data_volume.changes import Made
+    from .._data_volume.volume import Key
     from .._storage.scratch import Settings
 
 
-# What a task does not need it does not load: Ansible gives each task a process, which would compile all of it.
-
-_PARALLEL_WRITES = 8
-# What no clone was made for.
-_NOT_MADE = ("none", "metadata", "growable")
-_TOLD_ERRORS = 3
+# No clone was made for a volume with one of these.
+_NOT_CLONED = ("none", "metadata", "growable")
+_MOST_ERRORS = 3
 _ITEM_OPTIONS = {"name": {"type": "str", "required": True}, **VOLUME_OPTIONS}
 SPEC = (
     ArgumentSpec(
@@ -74,218 +58,186 @@ SPEC = (
 
 
 def check(params: dict[str, t.Any]) -> None:
-    _volumes(params)
+    _checked_options(params)
 
 
-def _volumes(params: dict[str, t.Any], connection: Connection | None = None) -> list[dict[str, t.Any]]:
-    """The options of each volume, checked. That a volume is its own source may show only when the connection says where it is."""
-    volumes = options_of(params, "data_volumes", connection)
-    for volume in volumes:
-        check_volume(volume)
-        check_clone(volume)
-    return volumes
+def _checked_options(params: dict[str, t.Any], connection: Connection | None = None) -> list[dict[str, t.Any]]:
+    """The options of each volume, validated. Without a connection, the default namespace is not known."""
+    options = options_of(params, "data_volumes", connection)
+    for each in options:
+        check_volume(each)
+        check_clone_method(each)
+    return options
 
 
 def run(task: Task) -> dict[str, t.Any]:
     started = time.monotonic()
     deadline = started + task.params["wait_timeout"]
-    items = [Item(volume) for volume in _volumes(task.params, task.connection)]
-    read(task, items, DATA_VOLUME, "stored")
-    keep_stored_sizes(items)
-    _read_claims(task, [item for item in items if needs_claim(item)])
-    looked = look_before_writing(task, items)
-    release = _release(looked.reader) if any(map(needs_release, items)) else ""
-    leaving = {item.key for item in items if not item.present}
-    predicted = _make(
-        Run(task, release, deadline, UserReader(Reader(task.connection), task.warn, leaving)), items, looked
-    )
-    written = [item for item in items if item.changed and item.stored is not None]
-    settings = _scratch_settings(task, written, looked.settings) if written else None
+    outcomes, made = _read(task, [Volume(each) for each in _checked_options(task.params, task.connection)]), None
+    if not all(map(is_settled, unfailed(outcomes))):
+        from .._data_volume.changes import make
+
+        made = make(task, outcomes, deadline)
+        outcomes = made.outcomes
+    written = [key for key, outcome in outcomes.items() if _is_written(outcome)]
+    settings = None
+    if written:
+        outcomes, settings = _read_settings(task, outcomes, written, made.looked.settings if made else None)
     if task.params["wait"] and not task.check_mode:
-        for namespace, some in _sources_before_clones(items):
-            _wait_filled(task, items, some, deadline)
-            _wait_grown(task, namespace, [item for item in some if item.grows and not item.error], deadline)
-        _read_claims(task, written)
-    results = [
-        {**result, "source_image": looked.source_image(item)}
-        for item, result in zip(items, _results(task, items, settings, predicted))
-    ]
-    changed = any(item.changed for item in items) or bool(looked.created_namespaces)
-    facts: dict[str, t.Any] = {"changed": changed, "duration": round(time.monotonic() - started, 1)}
-    facts["created_namespaces"] = looked.created_namespaces
+        outcomes = _wait(task, outcomes, deadline)
+        outcomes = _read_claims(task, outcomes, written)
+    outcomes, allocated = _measure(task, outcomes)
+    outcomes, results = _results(task, outcomes, made, settings, allocated)
+    first = next(iter(outcomes.values()))
+    namespaces = made.looked.created_namespaces if made else []
+    changed = bool(namespaces) or any(outcome.changed for outcome in outcomes.values())
+    facts = {"duration": round(time.monotonic() - started, 1), "created_namespaces": namespaces}
     if task.params["data_volumes"] is None:
-        facts.update({**results[0], "changed": changed}, diff=items[0].diff)
+        facts |= {**results[0], "diff": first.diff}
     else:
-        facts["data_volumes"] = results
-        facts["diff"] = [
-            {"before_header": item.title, "after_header": item.title, **item.diff} for item in items if item.diff
-        ]
-    if any(item.error for item in items):
-        raise CdiError(_told([item.error for item in items]), **facts)
+        facts |= {"data_volumes": results, "diff": [_titled(each) for each in outcomes.values() if each.diff]}
+    facts["changed"] = changed
+    errors = [outcome.error for outcome in outcomes.values()]
+    if any(errors):
+        raise CdiError(_summary(errors), **facts)
     return facts
 
 
-def _make(run: Run, items: list[Item], looked: Looked) -> dict[tuple[str, str], Prediction]:
-    """Predict and write all items, at once but for clones whose method can be told only when this task has made their sources."""
-    task, predicted = run.task, {}
-    rest = items
-    while rest:
-        now, rest = sources_first(rest) if task.params["wait"] and not task.check_mode else (rest, [])
-        skip_without_source(items, now)
-        if clones := clones_of(now):
-            from .._data_volume.clone_guard import predict_and_check
-
-            predicted.update(predict_and_check(task, clones, run.deadline, looked.reader))
-        create_namespaces(looked, now)
-        for some in _in_order(now):
-            skip_without_source(items, some)
-            with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
-                list(pool.map(lambda item: guarded(item, lambda: ensure_any(run, item)), some))
-        wanted = {source_claim(item) for item in rest}
-        for _namespace, some in _sources_before_clones([item for item in now if item.key in wanted]):
-            _wait_filled(task, items, some, run.deadline)
-        run = run._replace(users=run.users.again())
-    return predicted
+def _titled(outcome: Outcome) -> dict[str, t.Any]:
+    title = outcome.volume.title
+    return {"before_header": title, "after_header": title, **outcome.diff}
 
 
-def _in_order(items: list[Item]) -> t.Iterator[list[Item]]:
-    """Clones after what they are cloned from, so that none is made when that failed."""
-    while items:
-        keys = {item.key for item in items}
-        first = [item for item in items if source_claim(item) not in keys - {item.key}] or items
-        yield first
-        made = {item.key for item in first}
-        items = [item for item in items if item.key not in made]
+def _is_written(outcome: Outcome) -> bool:
+    return outcome.changed and outcome.volume.data_volume is not None
 
 
-def _sources_before_clones(items: list[Item]) -> list[tuple[str, list[Item]]]:
-    """The items by their namespaces, those first that others clone from."""
-    order = {item.key[0]: number for number, some in enumerate(_in_order(items)) for item in some}
-    return sorted(by_namespace(items), key=lambda group: order[group[0]])
+def _read(task: Task, volumes: list[Volume]) -> Outcomes:
+    """Read the DataVolumes, and the claims where they matter. Volumes that need no change get the drift `none`."""
+    needed = any(volume.present for volume in volumes)
+    found = find(task, [volume.key for volume in volumes], DATA_VOLUME, needed=needed)
+    outcomes = {volume.key: Outcome(volume, error=found.errors.get(volume.key, "")) for volume in volumes}
+    for key, stored in found.objects.items():
+        volume = outcomes[key].volume._replace(stored=stored)
+        outcomes[key] = outcomes[key]._replace(volume=keep_stored_size(volume))
+    outcomes = _read_claims(task, outcomes, [volume.key for volume in unfailed(outcomes) if needs_claim(volume)])
+    settled = {volume.key for volume in unfailed(outcomes) if volume.present and is_settled(volume)}
+    return {key: outcome._replace(drift="none") if key in settled else outcome for key, outcome in outcomes.items()}
 
 
-def _wait_filled(task: Task, items: list[Item], some: list[Item], deadline: float) -> None:
-    fail_without_source(items, some)
-    waiting = [
-        item
-        for item in some
-        if not item.error
-        and item.stored is not None
-        and (item.restaged is not None or not reached(item.volume, item.stored))
-    ]
-    if waiting:
-        from .._data_volume.wait import wait_for_volumes
-
-        wait_for_volumes(task, waiting, deadline)
+def _read_claims(task: Task, outcomes: Outcomes, keys: t.Iterable[Key]) -> Outcomes:
+    """Read the claims of these volumes, but for those that have failed."""
+    wanted = [key for key in keys if not outcomes[key].error]
+    needed = any(outcomes[key].volume.present for key in wanted)
+    found = find(task, wanted, PERSISTENT_VOLUME_CLAIM, needed=needed)
+    read = {key: outcomes[key].with_volume(claim=claim) for key, claim in found.objects.items()}
+    return with_errors({**outcomes, **read}, found.errors)
 
 
-def _told(errors: list[str]) -> str:
+def _wait(task: Task, outcomes: Outcomes, deadline: float) -> Outcomes:
+    if not any(outcome.error or outcome.grows or outcome.is_awaited for outcome in outcomes.values()):
+        return outcomes
+    from .._data_volume.wait_order import wait_until_done
+
+    return wait_until_done(task, outcomes, deadline)
+
+
+def _summary(errors: list[str]) -> str:
     """The different errors of the volumes; of many the first, and how many there are."""
     different = list(dict.fromkeys(filter(None, errors)))
-    if len(different) <= _TOLD_ERRORS:
+    if len(different) <= _MOST_ERRORS:
         return " ".join(different)
-    failed = len(list(filter(None, errors)))
-    return f"{failed} of {len(errors)} DataVolumes failed: {' '.join(different[:_TOLD_ERRORS])} The error of each is in data_volumes."
+    first, failed = " ".join(different[:_MOST_ERRORS]), len(list(filter(None, errors)))
+    return f"{failed} of {len(errors)} DataVolumes failed: {first} The error of each is in data_volumes."
 
 
-def _read_claims(task: Task, items: list[Item]) -> None:
-    read(task, items, PERSISTENT_VOLUME_CLAIM, "claim")
-
-
-def _release(reader: Reader) -> str:
-    """CDI's release, empty when it may not be read: then the API server alone says what it does not know."""
-    return str((active(reader.try_read(CDI).items).get("status") or {}).get("observedVersion", ""))
-
-
-def _scratch_settings(task: Task, written: list[Item], known: Settings | None) -> Settings | None:
-    """What CDI goes by for the scratch space of volumes that were written; warns of what will go wrong."""
+def _read_settings(
+    task: Task, outcomes: Outcomes, written: list[Key], known_settings: Settings | None
+) -> tuple[Outcomes, Settings | None]:
+    """The settings by which CDI makes the scratch space of volumes that were written. Warns of what will go wrong."""
     from .._storage.scratch_claims import predicted_problems, read_settings
 
-    pairs = _volumes_and_claims(written)
-    settings = guarded_all(written, lambda: read_settings(task.connection, pairs, known), None)
+    pairs = [_pair(outcomes[key].volume) for key in written]
+    try:
+        settings = read_settings(task.connection, pairs, known_settings)
+    except CdiError as exc:
+        return with_errors(outcomes, dict.fromkeys(written, str(exc))), None
     for problem in predicted_problems(settings, pairs):
         task.warn(problem)
-    return settings
+    return outcomes, settings
 
 
-def _wait_grown(task: Task, namespace: str, items: list[Item], deadline: float) -> None:
-    """Wait until the claims that grow have their size."""
-    growing = {item.key[1]: item for item in items if growth.judge_growth(item.claim).state != REACHED}
-    if not growing:
-        return
+def _pair(volume: Volume) -> VolumeAndClaim:
+    """The DataVolume, or what is left of it, and its claim."""
+    claim = known(volume.claim)
+    return VolumeAndClaim(as_volume(claim) if claim and volume.collected else volume.data_volume or {}, claim)
 
-    def judge(name: str, claim: Object | None) -> Verdict:
-        verdict = growth.judge_growth(claim)
-        if verdict.state == WAITING:
-            task.progress.waits(growing[name].title, "growing", None, verdict.reason)
-        else:
-            task.progress.ends(growing[name].title, "grown")
-        return verdict
 
-    from .._kubernetes.wait import wait_for
+def _observed_scratch(task: Task, outcomes: Outcomes) -> dict[Key, ObservedScratch]:
+    """The scratch claims of volumes that were written and waited for."""
+    written = [outcome for outcome in outcomes.values() if _is_written(outcome)]
+    if not written or not task.params["wait"] or task.check_mode:
+        return {}
+    from .._storage.scratch_claims import look_for
 
+    seen: dict[Key, ObservedScratch] = {}
+    for namespace, some in by_namespace(written):
+        # No claims: a scratch claim that exists directly after the end is about to be deleted.
+        seen.update(look_for(task.connection, namespace, [_pair(outcome.volume) for outcome in some], []))
+    return seen
+
+
+def _measure(task: Task, outcomes: Outcomes) -> tuple[Outcomes, dict[Key, Object]]:
+    """What the storage has allocated for volumes that exist, if the task verifies it."""
+    if not task.params["verify_allocation"]:
+        return outcomes, {}
+    from .._storage.allocation_pod import measure
+
+    there = [
+        volume
+        for volume in unfailed(outcomes)
+        if volume.present and (volume.data_volume is not None or volume.collected)
+    ]
+    outcomes = _read_claims(task, outcomes, [volume.key for volume in there if isinstance(volume.claim, NotRead)])
+    keys = [volume.key for volume in there]
     try:
-        outcomes = wait_for(task.connection, PERSISTENT_VOLUME_CLAIM, namespace, list(growing), judge, deadline)
+        return outcomes, measure(task, [_pair(outcomes[key].volume) for key in keys])
     except CdiError as exc:
-        for item in growing.values():
-            item.error = str(exc)
-        return
-    for name, outcome in outcomes.items():
-        item = growing[name]
-        item.claim = outcome.object
-        if outcome.verdict.state != REACHED:
-            how = (
-                "failed" if outcome.verdict.state == FAILED else f"has not ended after {task.params['wait_timeout']} s"
-            )
-            size = (item.volume["storage"] or item.volume["pvc"])["size"]
-            item.error = f"Growth of DataVolume {item.title} to {size} {how}: {outcome.verdict.reason}."
-
-
-def _volumes_and_claims(items: list[Item]) -> list[VolumeAndClaim]:
-    return [VolumeAndClaim(item.stored or {}, item.claim) for item in items]
+        return with_errors(outcomes, dict.fromkeys(keys, str(exc))), {}
 
 
 def _results(
-    task: Task, items: list[Item], settings: Settings | None, predicted: dict[tuple[str, str], Prediction]
-) -> list[dict[str, t.Any]]:
-    seen: dict[tuple[str, str], ObservedScratch] = {}
-    written = [item for item in items if item.changed and item.stored is not None]
-    if written and task.params["wait"] and not task.check_mode:
-        from .._storage.scratch_claims import look_for
-
-        for namespace, some in by_namespace(written):
-            # No claims: a scratch claim that is there at once after the end is about to go.
-            seen.update(look_for(task.connection, namespace, _volumes_and_claims(some), []))
-    allocated: dict[tuple[str, str], Object] = {}
-    if task.params["verify_allocation"]:
-        from .._storage.allocation_pod import measure
-
-        present = [
-            item for item in items if item.present and (item.stored is not None or item.collected) and not item.error
-        ]
-        _read_claims(task, [item for item in present if item.claim is None])
-        pairs = [VolumeAndClaim(item.stored or as_volume(t.cast(Object, item.claim)), item.claim) for item in present]
-        allocated = guarded_all(present, lambda: measure(task, pairs), {})
+    task: Task, outcomes: Outcomes, made: Made | None, settings: Settings | None, allocated: dict[Key, Object]
+) -> tuple[Outcomes, list[dict[str, t.Any]]]:
+    """The result of each volume, and the outcomes with the errors that only the results show."""
+    seen = _observed_scratch(task, outcomes)
     results = []
-    for item in items:
-        facts = volume_facts(
-            item.stored, item.claim, settings, seen.get(item.key, ObservedScratch()), allocated.get(item.key)
-        )
-        prediction = predicted.get(item.key) if item.drift not in _NOT_MADE else None
+    ended: Outcomes = {}
+    for key, outcome in outcomes.items():
+        volume = outcome.volume
+        scratch, allocation = seen.get(key, ObservedScratch()), allocated.get(key)
+        facts = volume_facts(volume.data_volume, known(volume.claim), settings, scratch, allocation)
+        prediction = made.predictions.get(key) if made and outcome.drift not in _NOT_CLONED else None
         facts["clone"]["predicted"] = prediction.facts if prediction else None
         if prediction:
-            item.error = with_source_users(item, prediction.users) or method_mismatch(item, facts["clone"]["method"])
-        if item.changed and (facts["preallocation"] or {}).get("ignored"):
-            task.warn(f"DataVolume {item.title} is not preallocated: {facts['preallocation']['ignored']}")
-        namespace, name = item.key
-        result = {
-            "name": name,
-            "namespace": namespace,
-            "changed": item.changed,
-            "drift": item.drift,
-            "reason": item.reason,
-            **facts,
-            "diagnosis": item.diagnosis,
-        }
-        results.append({**result, "error": item.error} if item.error else result)
-    return results
+            from .._data_volume.clone_order import method_mismatch, with_source_users
+
+            mismatch = method_mismatch(volume, facts["clone"]["method"]) if outcome.changed else ""
+            outcome = outcome._replace(error=with_source_users(outcome.error, prediction.users) or mismatch)
+        if outcome.changed and (facts["preallocation"] or {}).get("ignored"):
+            task.warn(f"DataVolume {volume.title} is not preallocated: {facts['preallocation']['ignored']}")
+        ended[key] = outcome
+        results.append(
+            {
+                "name": key[1],
+                "namespace": key[0],
+                "changed": outcome.changed,
+                "drift": outcome.drift,
+                "reason": outcome.reason,
+                **facts,
+                "diagnosis": outcome.diagnosis,
+                "source_image": made.looked.images.get(key) if made else None,
+                **({"error": outcome.error} if outcome.error else {}),
+            }
+        )
+    return ended, results

@@ -14,6 +14,7 @@ from .._ansible.argspec import CREATE_NAMESPACE, PROGRESS, WHEN_IN_USE, Argument
 from .._ansible.batch import find, options_of
 from .._ansible.module import Task
 from .._data_volume import spec as data_volume
+from .._data_volume.claim_adoption import is_terminating
 from .._data_volume.collected import as_volume, collected_drift, is_collected, will_be_collected
 from .._data_volume.preallocation import preallocation_facts
 from .._data_volume.volume import NOT_READ
@@ -185,7 +186,7 @@ def _wait_terminated(session: Session, target: Target) -> Target:
             target = target._replace(claim=session.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace))
         target = target._replace(volume=None)
     claim = target.known_claim
-    if target.volume is None and claim is not None and data_volume.is_terminating(claim):
+    if target.volume is None and claim is not None and is_terminating(claim):
         if not session.check_mode:
             session.wait_gone(PERSISTENT_VOLUME_CLAIM, target.key)
         target = target._replace(claim=None)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 import typing as t
@@ -12,7 +13,7 @@ import typing as t
 from .._ansible.module import Task
 from .._cdi.status import active, release
 from .._data_volume import resize as growth
-from .._data_volume.preflight_reader import Preflight
+from .._data_volume.preflight import Preflight
 from .._data_volume.volume import Key
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
@@ -123,7 +124,7 @@ class Session:
         """Whether a claim was already expanded to the `size` of a DataVolume's spec, by any client."""
         name, is_block = claim["spec"].get("storageClassName"), claim["spec"].get("volumeMode") == "Block"
         needed = target_bytes(self._settings_for(name), spec, name, is_block) or 0
-        return growth.grown_to(claim) == size or growth.requested(claim) >= needed
+        return growth.grown_to(claim) == size or growth.requested_bytes(claim) >= needed
 
     def _settings_for(self, class_name: str | None) -> Settings:
         with self._lock:
@@ -135,5 +136,6 @@ class Session:
             if not class_name and self._settings.default_class is None:
                 # For users who may not list classes, the global overhead counts.
                 classes = self.preflight.reader.try_read(STORAGE_CLASS).items
-                self._settings.default_class = default_class(classes, DEFAULT_CLASS)
+                default = default_class(classes, DEFAULT_CLASS)
+                self._settings = dataclasses.replace(self._settings, default_class=default)
             return self._settings

@@ -11,7 +11,7 @@ import typing as t
 from .._cdi.names import BIND_IMMEDIATELY, CONTENT_TYPE, PREFIX, RUNNING
 from .._data_volume.collected import is_collected
 from .._data_volume.preallocation import REQUESTED
-from .._data_volume.resize import requested
+from .._data_volume.resize import requested_bytes
 from .._diagnosis.diagnose import weigh
 from .._diagnosis.evidence import Evidence
 from .._diagnosis.rules import INTENDED, UPLOADED
@@ -64,7 +64,7 @@ def claim_size(claim: Object) -> int:
     pkg/importer/data-processor.go, v1.65.0).
     """
     capacity = ((claim.get("status") or {}).get("capacity") or {}).get("storage")
-    asked = int(requested(claim))
+    asked = int(requested_bytes(claim))
     if capacity is None:
         return asked
     return int(parse(capacity)) if claim["spec"].get("volumeMode") == "Block" else min(asked, int(parse(capacity)))

@@ -22,12 +22,12 @@ _HOLDER = """
 import pathlib, sys
 from tests.shared_lock import SharedLock
 lock = SharedLock(pathlib.Path(sys.argv[1]))
-if sys.argv[2] == "for now":
+if sys.argv[2] in ("then alone", "then released"):
     lock.take(alone=False)
     print("shared", flush=True)
     sys.stdin.readline()
-    with lock.alone_for_now():
-        print("alone", flush=True)
+    with lock.held(alone=True if sys.argv[2] == "then alone" else None):
+        print(sys.argv[2], flush=True)
         sys.stdin.readline()
     print("shared", flush=True)
 else:
@@ -139,17 +139,30 @@ def test_a_process_that_is_killed_holds_nothing(holder: Callable[[str], Holder])
     assert holder("alone").has_it
 
 
-def test_two_that_share_can_both_be_alone_for_now(holder: Callable[[str], Holder]) -> None:
+def test_two_that_share_can_both_be_alone_for_some_time(holder: Callable[[str], Holder]) -> None:
     """Neither waits for the share of the other."""
-    holders = [holder("for now"), holder("for now")]
+    holders = [holder("then alone"), holder("then alone")]
     assert [each.says(10) for each in holders] == ["shared", "shared"]
     for each in holders:
         each.go_on()
-    now = _first_to_say("alone", holders)
+    now = _first_to_say("then alone", holders)
     then = holders[1 - holders.index(now)]
     assert then.waits
     now.go_on()
-    assert then.says(10) == "alone"
+    assert then.says(10) == "then alone"
     assert not now.says(_WAITS_SECONDS)
     then.go_on()
     assert [each.says(10) for each in holders] == ["shared", "shared"]
+
+
+def test_share_that_is_released_for_some_time_is_taken_again(holder: Callable[[str], Holder]) -> None:
+    share = holder("then released")
+    assert share.says(10) == "shared"
+    alone = holder("alone")
+    assert alone.waits
+    share.go_on()
+    assert share.says(10) == "then released" and alone.has_it
+    share.go_on()
+    assert share.waits
+    alone.end()
+    assert share.says(10) == "shared"

@@ -203,7 +203,10 @@ def test_a_copy_to_a_file_system_needs_room_for_it() -> None:
     """CDI tests that after it has chosen, and tells nobody but its log."""
     made = plan(_facts(volume_mode="Filesystem", by_storage=False))
     assert (made.method, made.fallback_reason) == ("copy", model.INCOMPATIBLE_MODES)
-    assert made.error == "966Mi, which a claim of 1Gi has without the overhead of its file system, is smaller than the source's 1Gi"
+    assert (
+        made.error
+        == "966Mi, which a claim of 1Gi has without the overhead of its file system, is smaller than the source's 1Gi"
+    )
 
 
 def test_a_permissive_clone_may_be_smaller() -> None:

@@ -10,45 +10,43 @@ from typing import Any
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import spec as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.clone_order import sources_first
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.reconcile import Item
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.volume import Volume
 
 from tests.refused_volumes import volume
 
 
-def _item(name: str, of: str | None = None, **options: Any) -> Item:
+def _volume(name: str, of: str | None = None, **options: Any) -> Volume:
     source = {"pvc": {"name": of, "namespace": None}} if of else {"blank": {}}
     asked = {"require_clone_method": ["snapshot"] if of else None, "on_drift": "fail", **options}
-    return Item(volume(name=name, source=source, **asked))
+    return Volume(volume(name=name, source=source, **asked), stored=None, claim=None)
 
 
-def _another(item: Item) -> Item:
-    item.stored, item.volume["on_drift"] = {"metadata": {}, "spec": {}}, "recreate"
-    return item
+def _differs(name: str) -> Volume:
+    return _volume(name, on_drift="recreate")._replace(stored={"metadata": {}, "spec": {}})
 
 
-def _there(item: Item) -> Item:
-    item.stored = rules.desired(item.volume)
-    return item
+def _exists(declared: Volume) -> Volume:
+    return declared._replace(stored=rules.desired(declared.options))
 
 
 @pytest.mark.parametrize(
-    ("items", "first", "then"),
+    ("volumes", "first", "then"),
     [
-        ([_item("a", of="b"), _item("b")], "b", "a"),
-        ([_item("a", of="b"), _item("b", of="c"), _item("c")], "c", "ab"),
-        # What needs no method is left to CDI, which waits for the source.
-        ([_item("a", of="b", require_clone_method=None), _item("b")], "ab", ""),
-        # These sources exist, are nobody's here, or never will be.
-        ([_item("a", of="b"), _there(_item("b"))], "ab", ""),
-        ([_there(_item("a", of="b")), _item("b")], "ab", ""),
-        ([_item("a", of="elsewhere"), _item("b")], "ab", ""),
-        ([_item("a", of="b"), _item("b", state="absent")], "ab", ""),
-        ([_item("a", of="b"), _item("b", of="a")], "ab", ""),
-        ([_item("a", of="a")], "a", ""),
-        # Its data will be others.
-        ([_item("a", of="b"), _another(_item("b"))], "b", "a"),
+        ([_volume("a", of="b"), _volume("b")], "b", "a"),
+        ([_volume("a", of="b"), _volume("b", of="c"), _volume("c")], "c", "ab"),
+        # Without a required method CDI is left to wait for the source.
+        ([_volume("a", of="b", require_clone_method=None), _volume("b")], "ab", ""),
+        # These sources exist, are not created by this task, or never will be.
+        ([_volume("a", of="b"), _exists(_volume("b"))], "ab", ""),
+        ([_exists(_volume("a", of="b")), _volume("b")], "ab", ""),
+        ([_volume("a", of="elsewhere"), _volume("b")], "ab", ""),
+        ([_volume("a", of="b"), _volume("b", state="absent")], "ab", ""),
+        ([_volume("a", of="b"), _volume("b", of="a")], "ab", ""),
+        ([_volume("a", of="a")], "a", ""),
+        # It will have other data.
+        ([_volume("a", of="b"), _differs("b")], "b", "a"),
     ],
 )
-def test_a_clone_with_a_required_method_comes_after_its_source(items: list[Item], first: str, then: str) -> None:
-    now, later = sources_first(items)
-    assert ("".join(item.key[1] for item in now), "".join(item.key[1] for item in later)) == (first, then)
+def test_a_clone_with_a_required_method_comes_after_its_source(volumes: list[Volume], first: str, then: str) -> None:
+    now, later = sources_first(volumes)
+    assert ("".join(each.key[1] for each in now), "".join(each.key[1] for each in later)) == (first, then)

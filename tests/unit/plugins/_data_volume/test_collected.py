@@ -80,11 +80,15 @@ def test_which_claims_are_left_of_volumes(claim: Any, collected: bool) -> None:
         ({"source": None, "source_ref": {"name": "x"}}, "VolumeCloneSource", []),
         # A class without a CSI driver has no populators: its claims do not tell.
         ({"source": {"upload": {}}}, None, []),
-        ({"source": {"upload": {}}}, "VolumeImportSource", ["source is VolumeImportSource and not VolumeUploadSource"]),
+        (
+            {"source": {"upload": {}}},
+            "VolumeImportSource",
+            ["source: 'VolumeImportSource' on the claim, 'VolumeUploadSource' requested"],
+        ),
         (
             {"source": {"pvc": {"name": "x"}}},
             "VolumeImportSource",
-            ["source is VolumeImportSource and not VolumeCloneSource"],
+            ["source: 'VolumeImportSource' on the claim, 'VolumeCloneSource' requested"],
         ),
         (
             {
@@ -101,17 +105,21 @@ def test_which_claims_are_left_of_volumes(claim: Any, collected: bool) -> None:
         (
             {"storage": {**TARGET, "storage_class_name": "plain"}},
             None,
-            ["storage.storage_class_name is thin and not plain"],
+            ["storage.storage_class_name: 'thin' on the claim, 'plain' requested"],
         ),
-        ({"storage": {**TARGET, "volume_mode": "Block"}}, None, ["storage.volume_mode is Filesystem and not Block"]),
+        (
+            {"storage": {**TARGET, "volume_mode": "Block"}},
+            None,
+            ["storage.volume_mode: 'Filesystem' on the claim, 'Block' requested"],
+        ),
         (
             {"storage": None, "pvc": {**TARGET, "access_modes": ["ReadWriteMany"]}},
             None,
-            ["pvc.access_modes is ['ReadWriteOnce'] and not ['ReadWriteMany']"],
+            ["pvc.access_modes: ['ReadWriteOnce'] on the claim, ['ReadWriteMany'] requested"],
         ),
-        ({"content_type": "archive"}, None, ["content_type is kubevirt and not archive"]),
+        ({"content_type": "archive"}, None, ["content_type: 'kubevirt' on the claim, 'archive' requested"]),
         ({"content_type": "kubevirt", "preallocation": False}, None, []),
-        ({"preallocation": True}, None, ["preallocation is False and not True"]),
+        ({"preallocation": True}, None, ["preallocation: false on the claim, true requested"]),
         ({"storage": {**TARGET, "size": "512Mi"}}, None, []),
         ({"storage": {**TARGET, "size": None}}, None, []),
     ],
@@ -124,7 +132,7 @@ def test_how_a_claim_differs_from_its_volume(options: dict[str, Any], kind: str 
 def test_a_claim_grows_when_nothing_else_differs() -> None:
     larger = _volume(storage={**TARGET, "size": "2Gi"})
     drift = rules.collected_drift(larger, _claim())
-    assert drift.lines == ["storage.size is at most 1088Mi and not 2Gi"] and drift.grows_to == 2 << 30
+    assert drift.lines == ["storage.size: at most '1088Mi' on the claim, '2Gi' requested"] and drift.grows_to == 2 << 30
     assert rules.collected_drift(larger, _claim(annotations={"kubevirt.cdi/grown-to": "2Gi"})).lines == []
     both = rules.collected_drift({**larger, "preallocation": True}, _claim())
     assert len(both.lines) == 2 and both.grows_to is None

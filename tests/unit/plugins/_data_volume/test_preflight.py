@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import preflight as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import preflight_rules as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.spec import desired
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.diagnose import explain
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.evidence import Evidence
@@ -68,11 +68,11 @@ def test_the_default_class_is_marked_and_a_missing_one_named_with_its_option() -
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        ({}, "no storage.storage_class_name is given, and no storage class is the default; name one of: plain"),
+        ({}, "storage.storage_class_name is not set, and no storage class is the default; name one of: plain"),
         ({"content_type": "archive", "source": {"upload": {}}}, "and no storage class is the default"),
         (
             {"storage": {"size": "1Gi", "storage_class_name": ""}},
-            "leave the option out and make a class the default, or name one of: plain",
+            "omit the option and make a class the default, or name one of: plain",
         ),
         ({"storage": {"size": "1Gi", "storage_class_name": "plain"}}, ""),
         ({"storage": {"size": "1Gi", "storage_class_name": "", "volume_name": "pv"}}, ""),
@@ -179,7 +179,7 @@ REFUSALS = [
     (
         'persistentvolumeclaims "disk" is forbidden: maximum storage usage per PersistentVolumeClaim is 64Mi, but request is 111149056',
         403,
-        "by a LimitRange: maximum storage usage per PersistentVolumeClaim is 64Mi, but request is 111149056; ask for storage.size=60Mi at most",
+        "by a LimitRange: maximum storage usage per PersistentVolumeClaim is 64Mi, but request is 111149056; request at most storage.size=60Mi",
     ),
     (
         'persistentvolumeclaims "disk" is forbidden: maximum storage usage per PersistentVolumeClaim is 1Mi, but request is 111149056',
@@ -251,14 +251,14 @@ PEM, CRT = {"ca.pem": "-----BEGIN"}, {"a.txt": "", "ca.crt": "-----BEGIN"}
         (
             (1, 61, 1),
             {"data": PEM},
-            "CDI before 1.65 only takes keys that end in .crt for a registry, and its keys are ca.pem",
+            "for a registry, CDI before 1.65 only reads keys that end in .crt, and its keys are ca.pem",
         ),
         ((1, 65, 0), {"data": PEM}, ""),
         ((), {"data": PEM}, ""),
         (
             (1, 65, 0),
             {"data": {"a": "", "b.cer": ""}},
-            ": CDI only takes keys that end in .crt or .pem for a registry, and its keys are a, b.cer",
+            ": for a registry, CDI only reads keys that end in .crt or .pem, and its keys are a, b.cer",
         ),
         ((1, 65, 0), {"metadata": {}}, "and it has no keys"),
         ((1, 65, 0), {}, ""),  # Nobody may read it.
@@ -270,7 +270,7 @@ def test_keys_from_which_cdi_takes_no_ca_for_a_registry_are_named(
     registry = {"url": "docker://x/y", "cert_config_map": "c"}
     planned = _planned(source={"registry": registry})
     (reference,) = rules.references(planned)
-    found = rules.without_ca(planned, reference, stored, version)
+    found = rules.problem_of_ca(planned, reference, stored, version)
     assert found.endswith(told) and bool(found) is bool(told)
     assert not told or found.startswith("ConfigMap 'demo/c' (source.registry.cert_config_map) gives no CA: ")
     # The node has its own, and from HTTP any key is taken.
@@ -279,7 +279,7 @@ def test_keys_from_which_cdi_takes_no_ca_for_a_registry_are_named(
         {"http": {"url": "https://x/", "cert_config_map": "c"}},
     ):
         other = _planned(source=source)
-        assert rules.without_ca(other, rules.references(other)[0], stored, version) == ""
+        assert rules.problem_of_ca(other, rules.references(other)[0], stored, version) == ""
 
 
 @pytest.mark.parametrize(
@@ -319,11 +319,9 @@ def test_a_diagnosis_names_the_classes_when_they_were_read() -> None:
             "conditions": [{"type": "Bound", "status": "False", "reason": "ErrClaimNotValid", "message": said}],
         },
     }
-    around = Evidence()
-    told = explain(stored, around)
+    told = explain(stored, Evidence())
     assert told and told["cause"] == "storage_class_missing" and "no storageClass to choose profile" in told["message"]
-    around.classes = [_class("thin", DEFAULT)]
-    told = explain(stored, around)
+    told = explain(stored, Evidence(classes=[_class("thin", DEFAULT)]))
     assert (
         told
         and told["message"]

@@ -106,7 +106,7 @@ def test_a_growth_after_one_that_waits_for_a_pod_is_told_what_to_do() -> None:
     verdict = growth.judge_growth(claim)
     assert verdict.grace and verdict.reason.startswith("its claim has 1Gi and requests 10Ti")
     assert verdict.reason.endswith(
-        "its file system has yet to grow to 2Gi, which a pod that uses it makes happen: start one, and run the task again"
+        "its file system grows to 2Gi when a pod uses it: start a pod, then run the task again"
     )
 
 
@@ -138,4 +138,4 @@ def test_what_has_grown_does_not_shrink() -> None:
 def test_a_record_that_is_none_does_not_count() -> None:
     assert growth.grown_to(_claim(grown_to="much")) is None
     assert growth.grown_to(_claim(grown_to="0.3Gi")) == 322122548
-    assert growth.requested({"spec": {}}) == 0
+    assert growth.requested_bytes({"spec": {}}) == 0

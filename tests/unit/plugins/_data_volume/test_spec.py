@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.record import clone_facts, explain
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import spec as rules
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 
 from tests.refused_volumes import volume
 
@@ -131,7 +130,7 @@ def test_a_volume_that_is_no_clone_has_no_method_whatever_its_annotations_say() 
 def test_a_method_that_nobody_chose_or_recorded_is_not_made_up() -> None:
     assert explain(clone_facts(CLONE, _claim()), "copy", "copy", "thin") == "CDI has recorded no clone method."
     forced = {**clone_facts(CLONE, _claim(cloneType="copy")), "forced": True}
-    assert explain(forced, "copy", "copy", "thin").startswith("The annotation cdi.kubevirt.io/cloneType asked for it")
+    assert explain(forced, "copy", "copy", "thin").startswith("The annotation cdi.kubevirt.io/cloneType requested it")
 
 
 def test_a_copy_without_a_reason_is_explained_by_the_settings() -> None:
@@ -228,55 +227,6 @@ def test_labels_and_annotations_are_texts() -> None:
     made = rules.desired(volume(labels={"on": True, "level": 3}, annotations={"ratio": 0.5, "off": False}))
     assert made["metadata"]["labels"] == {"on": "true", "level": "3"}
     assert made["metadata"]["annotations"] == {"ratio": "0.5", "off": "false"}
-
-
-def _existing(**changes: Any) -> dict[str, Any]:
-    spec = {"storageClassName": "thin", "volumeMode": "Filesystem", "resources": {"requests": {"storage": "2Gi"}}}
-    return {"metadata": {"name": "disk", **changes.pop("metadata", {})}, "spec": {**spec, **changes}}
-
-
-def _owned_by(kind: str) -> dict[str, Any]:
-    return {"ownerReferences": [{"kind": kind, "name": "disk", "controller": True}]}
-
-
-@pytest.mark.parametrize(
-    ("claim", "expected"),
-    [
-        (_existing(), False),
-        (_existing(metadata={"deletionTimestamp": "now"}), True),
-        (_existing(metadata=_owned_by("DataVolume")), True),
-        (_existing(metadata=_owned_by("StatefulSet")), False),
-    ],
-)
-def test_what_a_deleted_volume_leaves_goes_by_itself(claim: Any, expected: bool) -> None:
-    assert rules.is_terminating(claim) is expected
-
-
-def test_a_claim_is_taken_only_when_that_is_said_in_words() -> None:
-    with pytest.raises(CdiError, match="a PersistentVolumeClaim of its name exists; set adopt_claim=true"):
-        rules.refuse_claim(volume(), _existing())
-    rules.refuse_claim(volume(adopt_claim=True), _existing())
-    backup = {"annotations": {rules.POPULATED_FOR: "disk"}}
-    rules.refuse_claim(volume(), _existing(metadata=backup))
-
-
-@pytest.mark.parametrize(
-    ("asked", "told"),
-    [
-        ({"size": "3Gi"}, "storage.size: '2Gi' on the claim, '3Gi' requested"),
-        (
-            {"size": "1Gi", "storage_class_name": "fast"},
-            "storage.storage_class_name: 'thin' on the claim, 'fast' requested",
-        ),
-        (
-            {"size": "2048Mi", "volume_mode": "Block"},
-            "storage.volume_mode: 'Filesystem' on the claim, 'Block' requested",
-        ),
-    ],
-)
-def test_a_claim_that_is_another_is_not_taken(asked: Any, told: str) -> None:
-    with pytest.raises(CdiError, match=f"cannot adopt the claim of its name: {told}; request what the claim has"):
-        rules.refuse_claim(volume(adopt_claim=True, storage=asked), _existing())
 
 
 def test_adoption_is_said_to_cdi_in_its_own_word() -> None:

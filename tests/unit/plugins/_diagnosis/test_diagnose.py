@@ -18,7 +18,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.rules impo
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import FAILED, REACHED, WAITING
 from ansible_collections.kubevirt.cdi.plugins.modules import data_volume_info
 
-from tests.unit.plugins._diagnosis import objects as bed
+from tests.unit.plugins._diagnosis import objects
 
 EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "golden"}}}
 
@@ -29,7 +29,7 @@ EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "gol
         (
             "UploadReady",
             {"kubevirt.cdi/upload-sha256": "a" * 64, "kubevirt.cdi/upload-begun": "2026-01-02T03:04:05Z"},
-            " since 2026-01-02T03:04:05Z ",
+            " at 2026-01-02T03:04:05Z ",
         ),
         ("UploadReady", {"kubevirt.cdi/upload-sha256": "a" * 64}, "not finished (file with SHA-256 aaaaaaaaaaaa...)"),
         ("UploadReady", {}, None),
@@ -40,9 +40,12 @@ EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "gol
 def test_an_upload_that_was_begun_and_not_finished_is_a_problem(
     phase: str, noted: dict[str, str], told: str | None
 ) -> None:
-    owner = [{"kind": "DataVolume", "uid": bed.VOLUME}]
-    claim = {"metadata": {"name": "disk", "uid": bed.CLAIM, "annotations": noted, "ownerReferences": owner}, "spec": {}}
-    explained = rules.explain(bed.stored(phase, Running={"status": "True"}), Evidence(claims=[claim]))
+    owner = [{"kind": "DataVolume", "uid": objects.VOLUME}]
+    claim = {
+        "metadata": {"name": "disk", "uid": objects.CLAIM, "annotations": noted, "ownerReferences": owner},
+        "spec": {},
+    }
+    explained = rules.explain(objects.stored(phase, Running={"status": "True"}), Evidence(claims=[claim]))
     assert (explained is None) == (told is None)
     if explained:
         assert explained["cause"] == "upload_unfinished" and told in explained["message"]
@@ -52,34 +55,34 @@ def test_an_upload_that_was_begun_and_not_finished_is_a_problem(
 @pytest.mark.parametrize(
     ("options", "stored", "state"),
     [
-        ({}, bed.stored("Succeeded"), REACHED),
-        ({}, bed.stored("ImportInProgress"), WAITING),
-        ({}, bed.stored(""), WAITING),
+        ({}, objects.stored("Succeeded"), REACHED),
+        ({}, objects.stored("ImportInProgress"), WAITING),
+        ({}, objects.stored(""), WAITING),
         ({}, None, FAILED),
-        ({}, bed.stored("Failed"), FAILED),
-        ({}, bed.stored("PendingPopulation"), REACHED),
-        ({}, bed.stored("WaitForFirstConsumer"), REACHED),
-        ({"binding": "immediate"}, bed.stored("PendingPopulation"), WAITING),
-        ({"source": {"upload": {}}}, bed.stored("UploadReady"), REACHED),
-        ({"source": {"upload": {}}, "wait_for": "succeeded"}, bed.stored("UploadReady"), WAITING),
-        ({"wait_for": "bound"}, bed.stored("ImportInProgress", Bound={"status": "True"}), REACHED),
-        ({"wait_for": "bound"}, bed.stored("Succeeded"), REACHED),
-        ({"wait_for": "bound"}, {**bed.stored("Succeeded"), "spec": EXTERNAL}, WAITING),
-        ({"wait_for": "bound"}, {**bed.stored("Succeeded", Bound={"status": "True"}), "spec": EXTERNAL}, REACHED),
-        ({}, {**bed.stored("Succeeded"), "spec": EXTERNAL}, REACHED),
-        ({}, bed.stored("Pending", Bound={"reason": "ErrClaimNotValid"}), FAILED),
-        ({}, bed.stored("ImportScheduled", Running={"reason": "ContainerCreating"}), WAITING),
-        ({}, bed.stored("ImportScheduled", Running={"reason": "Scratch space required"}), WAITING),
+        ({}, objects.stored("Failed"), FAILED),
+        ({}, objects.stored("PendingPopulation"), REACHED),
+        ({}, objects.stored("WaitForFirstConsumer"), REACHED),
+        ({"binding": "immediate"}, objects.stored("PendingPopulation"), WAITING),
+        ({"source": {"upload": {}}}, objects.stored("UploadReady"), REACHED),
+        ({"source": {"upload": {}}, "wait_for": "succeeded"}, objects.stored("UploadReady"), WAITING),
+        ({"wait_for": "bound"}, objects.stored("ImportInProgress", Bound={"status": "True"}), REACHED),
+        ({"wait_for": "bound"}, objects.stored("Succeeded"), REACHED),
+        ({"wait_for": "bound"}, {**objects.stored("Succeeded"), "spec": EXTERNAL}, WAITING),
+        ({"wait_for": "bound"}, {**objects.stored("Succeeded", Bound={"status": "True"}), "spec": EXTERNAL}, REACHED),
+        ({}, {**objects.stored("Succeeded"), "spec": EXTERNAL}, REACHED),
+        ({}, objects.stored("Pending", Bound={"reason": "ErrClaimNotValid"}), FAILED),
+        ({}, objects.stored("ImportScheduled", Running={"reason": "ContainerCreating"}), WAITING),
+        ({}, objects.stored("ImportScheduled", Running={"reason": "Scratch space required"}), WAITING),
     ],
 )
 def test_where_a_volume_has_got_to(options: dict[str, Any], stored: Any, state: str) -> None:
-    assert rules.judge(bed.volume(**options), stored).state == state
+    assert rules.judge(objects.volume(**options), stored).state == state
 
 
 def test_what_cannot_heal_fails_at_once_with_its_remedy() -> None:
     message = "Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found"
-    stored = bed.stored("ImportInProgress", Running={"reason": "Error", "message": message})
-    verdict = rules.judge(bed.volume(), stored)
+    stored = objects.stored("ImportInProgress", Running={"reason": "Error", "message": message})
+    verdict = rules.judge(objects.volume(), stored)
     assert (verdict.state, verdict.grace) == (FAILED, 0)
     told = {
         "phase": "ImportInProgress",
@@ -108,9 +111,9 @@ def test_what_cannot_heal_fails_at_once_with_its_remedy() -> None:
     ],
 )
 def test_what_trying_again_cannot_repair_is_a_failure_at_once(reason: str, message: str, cause: str) -> None:
-    stored = bed.stored("ImportInProgress", Running={"reason": reason, "message": message})
-    assert bed.cause(stored) == cause
-    assert rules.judge(bed.volume(), stored)[::2] == (FAILED, 0)
+    stored = objects.stored("ImportInProgress", Running={"reason": reason, "message": message})
+    assert objects.cause(stored) == cause
+    assert rules.judge(objects.volume(), stored)[::2] == (FAILED, 0)
 
 
 @pytest.mark.parametrize(
@@ -129,66 +132,71 @@ def test_what_trying_again_cannot_repair_is_a_failure_at_once(reason: str, messa
     ],
 )
 def test_what_is_said_of_healthy_volumes_is_no_failure(reason: str, message: str) -> None:
-    stored = bed.stored("ImportScheduled", Bound=bed.PENDING, Running={"reason": reason, "message": message})
+    stored = objects.stored("ImportScheduled", Bound=objects.PENDING, Running={"reason": reason, "message": message})
     noise = [
-        bed.event(
-            bed.POD, "FailedScheduling", "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+        objects.event(
+            objects.POD,
+            "FailedScheduling",
+            "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.",
         ),
-        bed.event(bed.POD, "FailedScheduling", '0/1 nodes: persistentvolumeclaim "prime-x-scratch" not found.'),
-        bed.event(bed.POD, "FailedMount", "error processing PVC a/b: PVC is not bound"),
-        bed.event(bed.CLAIM, "ErrCreatingPVCPrime", 'persistentvolumeclaims "prime-x" already exists'),
-        bed.event(
-            bed.CLAIM, "ProvisioningFailed", "Error saving claim: the object has been modified; please try again"
+        objects.event(objects.POD, "FailedScheduling", '0/1 nodes: persistentvolumeclaim "prime-x-scratch" not found.'),
+        objects.event(objects.POD, "FailedMount", "error processing PVC a/b: PVC is not bound"),
+        objects.event(objects.CLAIM, "ErrCreatingPVCPrime", 'persistentvolumeclaims "prime-x" already exists'),
+        objects.event(
+            objects.CLAIM, "ProvisioningFailed", "Error saving claim: the object has been modified; please try again"
         ),
     ]
-    assert rules.judge(bed.volume(), stored).state == WAITING
-    assert rules.judge(bed.volume(), stored, bed.around(*noise, pod={"conditions": []})).state == WAITING
+    assert rules.judge(objects.volume(), stored).state == WAITING
+    assert rules.judge(objects.volume(), stored, objects.around(*noise, pod={"conditions": []})).state == WAITING
 
 
 def test_a_server_that_is_not_reached_has_a_second_chance() -> None:
     running = {"reason": "Error", "message": "dial tcp: lookup nowhere on 10.0.0.1:53: no such host"}
-    assert rules.judge(bed.volume(), bed.stored("ImportInProgress", 0, Running=running)).state == WAITING
-    verdict = rules.judge(bed.volume(), bed.stored("ImportInProgress", 1, Running=running))
+    assert rules.judge(objects.volume(), objects.stored("ImportInProgress", 0, Running=running)).state == WAITING
+    verdict = rules.judge(objects.volume(), objects.stored("ImportInProgress", 1, Running=running))
     assert verdict.state == FAILED and verdict.grace > 0
 
 
 def test_a_worker_that_fails_may_be_started_three_times() -> None:
     running = {"reason": "Error", "message": "exit status 1"}
-    assert rules.judge(bed.volume(), bed.stored("ImportInProgress", 2, Running=running)).state == WAITING
-    stored = bed.stored("ImportInProgress", 3, Running=running)
-    assert rules.judge(bed.volume(), stored)[::2] == (FAILED, 0)
-    assert bed.cause(stored) == "worker_restarts" and "after 3 restarts" in rules.explain(stored)["message"]
+    assert rules.judge(objects.volume(), objects.stored("ImportInProgress", 2, Running=running)).state == WAITING
+    stored = objects.stored("ImportInProgress", 3, Running=running)
+    assert rules.judge(objects.volume(), stored)[::2] == (FAILED, 0)
+    assert objects.cause(stored) == "worker_restarts" and "after 3 restarts" in objects.explained(stored)["message"]
 
 
 def test_a_worker_that_runs_has_overcome_what_was_said_before() -> None:
     stale = {"message": "target PVC disk Pending and [prime-x] : got 404. Status: 404 Not Found"}
-    stored = bed.stored("ImportInProgress", 3, Bound=stale, Running={"status": "True", "reason": "Pod is running"})
+    stored = objects.stored("ImportInProgress", 3, Bound=stale, Running={"status": "True", "reason": "Pod is running"})
     assert (
-        rules.judge(bed.volume(), stored, bed.around(bed.event(bed.PRIME, "ProvisioningFailed", "no"))).state == WAITING
+        rules.judge(
+            objects.volume(), stored, objects.around(objects.event(objects.PRIME, "ProvisioningFailed", "no"))
+        ).state
+        == WAITING
     )
 
 
 def test_a_clone_without_a_worker_is_looked_at_although_it_runs() -> None:
-    stored = bed.stored("CSICloneInProgress", Running={"status": "True", "reason": "Populator is running"})
-    in_use = bed.event(bed.CLAIM, "CloneSourceInUse", "pod a/b using PersistentVolumeClaim c")
-    assert bed.cause(stored, bed.around(in_use)) == "clone_source_in_use"
+    stored = objects.stored("CSICloneInProgress", Running={"status": "True", "reason": "Populator is running"})
+    in_use = objects.event(objects.CLAIM, "CloneSourceInUse", "pod a/b using PersistentVolumeClaim c")
+    assert objects.cause(stored, objects.around(in_use)) == "clone_source_in_use"
 
 
 def test_a_failed_volume_without_a_condition_says_so() -> None:
-    assert rules.explain(bed.stored("Failed"))["message"] == "no reason: no message"
+    assert objects.explained(objects.stored("Failed"))["message"] == "no reason: no message"
 
 
 def test_a_time_out_always_has_something_to_say() -> None:
-    found = rules.explain(bed.stored("ImportInProgress"), late=True)
+    found = objects.explained(objects.stored("ImportInProgress"), late=True)
     assert found["cause"] == "unfinished" and "wait_timeout" in found["remedy"]
-    assert rules.explain(bed.stored("ImportInProgress")) is None
-    assert rules.explain(None)["cause"] == "deleted"
-    assert rules.explain(bed.stored("PendingPopulation"))["cause"] == "waiting_for_consumer"
+    assert rules.explain(objects.stored("ImportInProgress")) is None
+    assert objects.explained(None)["cause"] == "deleted"
+    assert objects.explained(objects.stored("PendingPopulation"))["cause"] == "waiting_for_consumer"
 
 
 def test_a_worker_without_memory_tells_that_and_not_its_log() -> None:
     running = {"reason": "OOMKilled", "message": "I1121 importer.go:1] x509: nothing of the kind"}
-    found = rules.explain(bed.stored("ImportInProgress", Running=running))
+    found = objects.explained(objects.stored("ImportInProgress", Running=running))
     assert (found["cause"], found["message"]) == (
         "worker_out_of_memory",
         "OOMKilled: the pod needs more memory than its limit",
@@ -196,15 +204,17 @@ def test_a_worker_without_memory_tells_that_and_not_its_log() -> None:
 
 
 def test_a_volume_moves_when_its_phase_or_its_progress_does() -> None:
-    begun, further = bed.stored("ImportInProgress"), bed.stored("ImportInProgress")
+    begun, further = objects.stored("ImportInProgress"), objects.stored("ImportInProgress")
     further["status"]["progress"] = "3.00%"
-    states = [rules.moved(stored) for stored in (None, bed.stored("Pending"), begun, further)]
-    assert len(set(states)) == 4 and rules.moved(bed.stored("Pending", 1, Running={"reason": "x"})) == states[1]
+    states = [rules.moved(stored) for stored in (None, objects.stored("Pending"), begun, further)]
+    assert len(set(states)) == 4 and rules.moved(objects.stored("Pending", 1, Running={"reason": "x"})) == states[1]
 
 
 def test_what_is_told_is_short_on_one_line_and_without_secrets() -> None:
     message = f"Get\n https://me:p@ss@host/x?token=secret&a=b :  failed {'x' * 1000}"
-    told = rules.explain(bed.stored("ImportInProgress", 3, Running={"reason": "Error", "message": message}))["message"]
+    told = objects.explained(objects.stored("ImportInProgress", 3, Running={"reason": "Error", "message": message}))[
+        "message"
+    ]
     assert told.startswith("Error: Get https://***@host/x?*** : failed x") and len(told) < 600
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,16 +19,16 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.refusals i
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import FAILED, WAITING
 
-from tests.unit.plugins._diagnosis import objects as bed
+from tests.unit.plugins._diagnosis import objects
 
 # What CDI v1.65.0 says of every pod that the API server refuses, and what it gives its pods unless it is told otherwise.
-NAME = f"importer-prime-{bed.CLAIM}"
+NAME = f"importer-prime-{objects.CLAIM}"
 SAID = f"Error starting pod '{NAME}': For more information, request access to cdi-deploy logs from your sysadmin"
 RESOURCES = {"limits": {"cpu": "750m", "memory": "600M"}, "requests": {"cpu": "100m", "memory": "60M"}}
 
 
 def refused(reason: str = "ErrStartingPod", said: str = SAID, **spec: Any) -> dict[str, Any]:
-    volume = bed.stored("ImportScheduled", Bound=bed.PENDING, Running={"reason": reason, "message": said})
+    volume = objects.stored("ImportScheduled", Bound=objects.PENDING, Running={"reason": reason, "message": said})
     volume["metadata"]["namespace"] = "demo"
     return {**volume, "spec": spec}
 
@@ -45,11 +46,10 @@ def quota(used: dict[str, str], hard: dict[str, str], **spec: Any) -> dict[str, 
 
 
 def within(volume: dict[str, Any], room: Room, *others: Any) -> Evidence:
-    around = bed.around(prime="Bound", others=others)
+    around = objects.around(prime="Bound", others=others)
     worker = RelatedObjects(volume, around).refused(volume)
     assert worker
-    around.rooms = {worker: room._replace(resources=room.resources or RESOURCES)}
-    return around
+    return replace(around, rooms={worker: room._replace(resources=room.resources or RESOURCES)})
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def within(volume: dict[str, Any], room: Room, *others: Any) -> Evidence:
         ),
         (
             limited("Container", min={"cpu": "200m"}),
-            "asks for at least 200m of cpu in a container, and CDI's has a request of 100m",
+            "requires at least 200m of cpu in a container, and CDI's has a request of 100m",
         ),
         (
             limited("Pod", min={"memory": "64Mi"}),
-            "asks for at least 64Mi of memory in a pod, and CDI's has a request of 60M",
+            "requires at least 64Mi of memory in a pod, and CDI's has a request of 60M",
         ),
         (
             limited("Container", maxLimitRequestRatio={"cpu": "2"}),
@@ -89,11 +89,11 @@ def test_the_limit_range_is_named_with_its_value(limit_range: dict[str, Any], to
             ]
         ),
     )
-    found = rules.explain(volume, around)
+    found = objects.explained(volume, around)
     assert found["cause"] == "limit_range"
-    assert found["message"] == f"CDI's pod is refused: LimitRange 'demo/small' {told}"
+    assert found["message"] == f"CDI's pod is rejected: LimitRange 'demo/small' {told}"
     assert "have the LimitRange changed, or set pod_resource_requirements" in found["remedy"]
-    assert rules.judge(bed.volume(), volume, around)[::2] == (FAILED, 0)
+    assert rules.judge(objects.volume(), volume, around)[::2] == (FAILED, 0)
 
 
 @pytest.mark.parametrize(
@@ -147,45 +147,45 @@ def test_the_limit_range_is_named_with_its_value(limit_range: dict[str, Any], to
 def test_what_else_the_pod_lacks_is_named(room: Room, spec: dict[str, str], cause: str, told: str) -> None:
     volume = refused(**spec)
     around = within(volume, room)
-    found = rules.explain(volume, around)
+    found = objects.explained(volume, around)
     assert (
         found["cause"] == cause
-        and found["message"].startswith("CDI's pod is refused: ")
+        and found["message"].startswith("CDI's pod is rejected: ")
         and told in found["message"]
         and found["remedy"]
     )
-    assert rules.judge(bed.volume(), volume, around)[::2] == (FAILED, 0)
+    assert rules.judge(objects.volume(), volume, around)[::2] == (FAILED, 0)
 
 
 @pytest.mark.parametrize(
     ("used", "hard", "told"),
     [
-        ({"limits.cpu": "0"}, {"limits.cpu": "1m"}, "limits.cpu (hard 1m, used 0, asked 750m)"),
-        ({"cpu": "950m"}, {"cpu": "1"}, "cpu (hard 1, used 950m, asked 100m)"),
+        ({"limits.cpu": "0"}, {"limits.cpu": "1m"}, "limits.cpu (hard 1m, used 0, requested 750m)"),
+        ({"cpu": "950m"}, {"cpu": "1"}, "cpu (hard 1, used 950m, requested 100m)"),
         (
             {"requests.memory": "200Mi"},
             {"requests.memory": "256Mi"},
-            "requests.memory (hard 256Mi, used 200Mi, asked 60M)",
+            "requests.memory (hard 256Mi, used 200Mi, requested 60M)",
         ),
-        ({"pods": "3"}, {"pods": "3"}, "pods (hard 3, used 3, asked 1)"),
-        ({"count/pods": "0"}, {"count/pods": "0"}, "count/pods (hard 0, used 0, asked 1)"),
+        ({"pods": "3"}, {"pods": "3"}, "pods (hard 3, used 3, requested 1)"),
+        ({"count/pods": "0"}, {"count/pods": "0"}, "count/pods (hard 0, used 0, requested 1)"),
         (
             {"pods": "3", "limits.memory": "134217728"},
             {"pods": "3", "limits.memory": "268435456"},
-            "pods (hard 3, used 3, asked 1), limits.memory (hard 256Mi, used 128Mi, asked 600M)",
+            "pods (hard 3, used 3, requested 1), limits.memory (hard 256Mi, used 128Mi, requested 600M)",
         ),
     ],
 )
 def test_the_quota_is_named_with_hard_used_and_asked(used: dict[str, str], hard: dict[str, str], told: str) -> None:
     volume = refused("ErrExceededQuota")
     around = within(volume, Room(quotas=[quota({"pods": "9"}, {"pods": "99"}), quota(used, hard)]))
-    found = rules.explain(volume, around)
+    found = objects.explained(volume, around)
     assert (found["cause"], found["message"]) == (
         "quota_exceeded",
         f"exceeded quota: ResourceQuota 'demo/q' has no room for CDI's pod: {told}",
     )
     assert "raise the namespace's quota" in found["remedy"]
-    assert rules.judge(bed.volume(), volume, around).state == FAILED
+    assert rules.judge(objects.volume(), volume, around).state == FAILED
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_the_quota_is_named_with_hard_used_and_asked(used: dict[str, str], hard:
 def test_a_quota_of_other_pods_is_not_blamed(scope: dict[str, Any], spec: dict[str, str], counts: bool) -> None:
     volume = refused("ErrExceededQuota", **spec)
     around = within(volume, Room(quotas=[quota({"pods": "1"}, {"pods": "1"}, **scope)]))
-    assert ("ResourceQuota" in rules.explain(volume, around)["message"]) == counts
+    assert ("ResourceQuota" in objects.explained(volume, around)["message"]) == counts
 
 
 CLAIM_TEXT = (
@@ -235,45 +235,44 @@ CLAIM_TEXT = (
 @pytest.mark.parametrize("prefix", ["", "thin.storageclass.storage.k8s.io/"])
 def test_the_quota_of_a_claim_is_told_in_readable_numbers(prefix: str) -> None:
     volume = refused("", "")
-    around = bed.around(bed.event(bed.CLAIM, "ErrCreatingPVCPrime", CLAIM_TEXT.format(prefix)))
-    found = rules.explain(volume, around)
-    told = f"ResourceQuota 'demo/q' has no room for the claim: {prefix}requests.storage (hard 300Mi, used 271.4Mi, asked 135.7Mi)"
+    around = objects.around(objects.event(objects.CLAIM, "ErrCreatingPVCPrime", CLAIM_TEXT.format(prefix)))
+    found = objects.explained(volume, around)
+    told = f"ResourceQuota 'demo/q' has no room for the claim: {prefix}requests.storage (hard 300Mi, used 271.4Mi, requested 135.7Mi)"
     assert (found["cause"], found["message"]) == ("quota_exceeded", f"exceeded quota: {told}")
     assert "room for two or three claims" in found["remedy"]
     # The claims of others that have ended have given it back, and CDI has not tried again yet.
-    around.quotas = {
-        "demo": [quota({f"{prefix}requests.storage": "142270792"}, {f"{prefix}requests.storage": "300Mi"})]
-    }
-    assert "has room by now" in rules.explain(volume, around)["message"]
-    assert rules.judge(bed.volume(), volume, around).state == WAITING
+    now = quota({f"{prefix}requests.storage": "142270792"}, {f"{prefix}requests.storage": "300Mi"})
+    around = replace(around, quotas={"demo": [now]})
+    assert "has room now" in objects.explained(volume, around)["message"]
+    assert rules.judge(objects.volume(), volume, around).state == WAITING
 
 
 def test_a_pod_that_would_be_taken_by_now_is_waited_for() -> None:
     volume = refused("ErrExceededQuota")
     around = within(volume, Room(quotas=[quota({"pods": "0"}, {"pods": "1"})], trial=""))
-    assert rules.judge(bed.volume(), volume, around).state == WAITING
-    assert "would take it by now" in rules.explain(volume, around)["message"]
+    assert rules.judge(objects.volume(), volume, around).state == WAITING
+    assert "would be accepted now" in objects.explained(volume, around)["message"]
 
 
 def test_who_may_read_nothing_is_told_what_it_can_be() -> None:
     volume = refused()
-    around = bed.around(prime="Bound")
-    found = rules.explain(volume, around)
+    around = objects.around(prime="Bound")
+    found = objects.explained(volume, around)
     assert (
         found["cause"] == "worker_refused"
         and "Error starting pod" in found["message"]
         and "limits and pod security" in found["remedy"]
     )
-    assert rules.judge(bed.volume(), volume, around).state == FAILED
+    assert rules.judge(objects.volume(), volume, around).state == FAILED
     # Before anybody has looked nothing is final.
-    assert rules.judge(bed.volume(), volume).state == WAITING
+    assert rules.judge(objects.volume(), volume).state == WAITING
 
 
 def test_a_refused_pod_is_found_by_the_words_of_its_claim() -> None:
     """A claim that CDI fills without a DataVolume has no conditions."""
-    claim = bed.item(bed.CLAIM, "", accessModes=["ReadWriteOnce"])
+    claim = objects.item(objects.CLAIM, "", accessModes=["ReadWriteOnce"])
     claim["metadata"].update(namespace="demo", ownerReferences=[])
-    prime = bed.item(bed.PRIME, bed.CLAIM, phase="Bound")
+    prime = objects.item(objects.PRIME, objects.CLAIM, phase="Bound")
     prefix = "cdi.kubevirt.io/storage."
     noted = {
         f"{prefix}condition.running": "false",
@@ -287,13 +286,13 @@ def test_a_refused_pod_is_found_by_the_words_of_its_claim() -> None:
     }
     around = Evidence(claims=[prime])
     assert RelatedObjects(claim, around).refused(claim) == Worker("demo", NAME, "high", "robot")
-    assert bed.cause(claim, around) == "worker_refused"
+    assert objects.cause(claim, around) == "worker_refused"
 
 
 def test_what_reads_a_source_is_refused_in_the_sources_namespace() -> None:
-    said = SAID.replace(NAME, f"{bed.CLAIM}-source-pod")
+    said = SAID.replace(NAME, f"{objects.CLAIM}-source-pod")
     volume = refused(said=said, source={"pvc": {"name": "golden", "namespace": "images"}})
-    worker = RelatedObjects(volume, bed.around()).refused(volume)
+    worker = RelatedObjects(volume, objects.around()).refused(volume)
     assert worker and worker.namespace == "images"
 
 

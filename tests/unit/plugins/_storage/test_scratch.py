@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -96,9 +97,9 @@ def test_before_1_65_a_misspelt_class_leads_to_the_default_class() -> None:
 
 def test_a_class_that_cannot_do_filesystem_is_told() -> None:
     block = _settings(thin=[{"volumeMode": "Block", "accessModes": ["ReadWriteOnce", "ReadWriteMany"]}])
-    assert "cannot do" in scratch.problems(block, "thin")[0]
+    assert "does not support" in scratch.problems(block, "thin")[0]
     shared = _settings(thin=[{"volumeMode": "Filesystem", "accessModes": ["ReadWriteMany"]}])
-    assert "cannot do" in scratch.problems(shared, "thin")[0]
+    assert "does not support" in scratch.problems(shared, "thin")[0]
     both = [{"volumeMode": mode, "accessModes": ["ReadWriteOnce"]} for mode in ("Block", "Filesystem")]
     assert scratch.problems(_settings(thin=both), "thin") == []
     assert scratch.problems(_settings(), "unknown") == []
@@ -141,9 +142,8 @@ def test_the_overhead_of_a_class_is_the_one_that_cdi_takes(
     class_name: str | None, default: str | None, overhead: float
 ) -> None:
     """Class `gone` is not there, `new` is not listed yet (GetFilesystemOverheadForStorageClass)."""
-    settings = _settings()
+    settings = replace(_settings(), default_class=default)
     settings.config["status"]["filesystemOverhead"]["global"] = "0.1"
-    settings.default_class = default
     assert scratch.overhead_of(settings, class_name) == overhead
 
 

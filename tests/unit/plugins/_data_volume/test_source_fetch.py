@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.source_check import Request, fetch_all
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.source_fetch import Request, fetch_all
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.source_image import (
     Fetched,
     SourceImage,

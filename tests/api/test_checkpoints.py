@@ -1,19 +1,18 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Imports in stages, which CDI lets change, and pauses between."""
+"""Multi-stage imports: CDI accepts new checkpoints of an existing volume, and pauses after each but the final one."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, SECRET
 
-from tests.api.conftest import SetStatus, fetch
+from tests.api.objects import SetStatus, fetch
 from tests.modules import RunModule
 from tests.wire import Wire
 
@@ -22,45 +21,44 @@ FIRST, SECOND = {"previous": "", "current": "one"}, {"previous": "one", "current
 
 
 @pytest.fixture(autouse=True)
-def credentials(connection: Connection, namespace: str) -> Iterator[None]:
-    """The Secret without which no import is declared."""
+def credentials(connection: Connection, namespace: str) -> None:
+    """The Secret that each import requires."""
     connection.create(SECRET, {"metadata": {"name": "s"}}, namespace, dry_run=False)
-    yield
 
 
 def staged(namespace: str, *stages: dict[str, str], final: bool | None = None, **options: Any) -> dict[str, Any]:
-    asked = {
+    requested = {
         "source": {"vddk": VDDK},
         "storage": {"size": "1Gi"},
         "checkpoints": list(stages),
         "final_checkpoint": final,
     }
-    return {"name": "disk", "namespace": namespace, **asked, **options}
+    return {"name": "disk", "namespace": namespace, **requested, **options}
 
 
-def test_further_stages_are_an_update(
+def test_further_checkpoints_are_an_update(
     wire: Wire, connection: Connection, module: RunModule, namespace: str, set_status: SetStatus
 ) -> None:
     assert module("data_volume", **staged(namespace, FIRST, final=False, wait=False)).result["changed"]
     set_status(namespace, "disk", "Paused")
     uid = fetch(connection, DATA_VOLUME, "disk", namespace)["metadata"]["uid"]
     for stages, final in (((FIRST, SECOND), False), ((FIRST, SECOND), True), ((SECOND,), None)):
-        asked = staged(namespace, *stages, final=final, wait=False)
-        predicted = module("data_volume", check=True, **asked).result
-        real = module("data_volume", **asked).result
+        requested = staged(namespace, *stages, final=final, wait=False)
+        predicted = module("data_volume", check=True, **requested).result
+        real = module("data_volume", **requested).result
         assert (real["changed"], real["drift"]) == (True, "metadata") == (predicted["changed"], predicted["drift"])
         assert real["diff"] == predicted["diff"] and "spec" in real["diff"]["after"] | real["diff"]["before"]
-        stored = connection.get(DATA_VOLUME, "disk", namespace)
+        stored = fetch(connection, DATA_VOLUME, "disk", namespace)
         assert stored["spec"]["checkpoints"] == list(stages) and bool(stored["spec"].get("finalCheckpoint")) is bool(
             final
         )
         assert stored["metadata"]["uid"] == uid
         wire.requests.clear()
-        assert not module("data_volume", **asked).result["changed"]
+        assert not module("data_volume", **requested).result["changed"]
         assert [method for method, _path in wire.requests] == ["GET"]
 
 
-def test_paused_is_where_an_import_gets_before_its_last_stage(
+def test_wait_ends_at_paused_before_the_final_checkpoint(
     module: RunModule, namespace: str, set_status: SetStatus
 ) -> None:
     module("data_volume", **staged(namespace, FIRST, wait=False))
@@ -71,7 +69,7 @@ def test_paused_is_where_an_import_gets_before_its_last_stage(
     assert last["failed"] and last["changed"]
 
 
-def test_the_pause_of_an_earlier_stage_is_not_that_of_the_next(
+def test_pause_of_an_earlier_checkpoint_does_not_end_the_wait(
     module: RunModule, namespace: str, set_status: SetStatus
 ) -> None:
     def running(status: str, moment: int) -> dict[str, Any]:

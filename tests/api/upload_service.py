@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What uploads need of CDI, on an API server without it: a controller that makes claims and phases, and an upload proxy."""
+"""The parts of CDI that an upload needs: a controller that creates claims and sets phases, and an upload proxy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import json
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,18 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
+    Resource,
 )
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from kubernetes import client, config
 
+from tests.api.objects import body, patch_status
 from tests.wire import Wire
 
+MIB = 1024 * 1024
+# Runs module volume_upload with these options, and returns its result.
+Upload = Callable[..., dict[str, Any]]
 SERVICE = "cdi-uploadproxy.cdi.svc"
 CA_PATH = "/api/v1/namespaces/cdi/configmaps/cdi-uploadproxy-signer-bundle"
 
@@ -43,16 +47,21 @@ def ca_bundle(data: dict[str, str]) -> bytes:
     return json.dumps({"kind": "ConfigMap", "apiVersion": "v1", "metadata": metadata, "data": data}).encode()
 
 
-class UploadBed:
-    """`proxy_url` takes uploads, answers `status` with `headers`, and fills the volume; `taken` is how many bytes came each time."""
+class UploadService:
+    """`proxy_url` receives uploads, answers them with `status` and `headers`, and fills the volume.
 
-    def __init__(self, connection: Connection, kubeconfig: str, namespace: str, folder: Path) -> None:
+    `received` has the number of bytes of each upload, `tokens` their credentials.
+    """
+
+    def __init__(self, connection: Connection, namespace: str, folder: Path) -> None:
         self._connection, self._namespace = connection, namespace
-        self._objects = client.CustomObjectsApi(config.new_client_from_config(kubeconfig))
-        self.status, self.headers, self.taken, self.tokens = 200, {}, [], []  # type: ignore[var-annotated]
+        self.status = 200
+        self.headers: dict[str, str] = {}
+        self.received: list[int] = []
+        self.tokens: list[str] = []
         self._stopped = threading.Event()
         self.ca, path = _certificate(folder)
-        bed = self
+        service = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -62,12 +71,12 @@ class UploadBed:
                 read = 0
                 while read < length and (data := self.rfile.read(min(65536, length - read))):
                     read += len(data)
-                bed.taken.append(read)
-                bed.tokens.append(self.headers["Authorization"])
-                if bed.status == 200:
-                    bed.fill()
-                self.send_response(bed.status)
-                for name, value in {**bed.headers, "Content-Length": "0"}.items():
+                service.received.append(read)
+                service.tokens.append(self.headers["Authorization"])
+                if service.status == 200:
+                    service.fill()
+                self.send_response(service.status)
+                for name, value in {**service.headers, "Content-Length": "0"}.items():
                     self.send_header(name, value)
                 self.end_headers()
 
@@ -76,7 +85,7 @@ class UploadBed:
 
         class Server(ThreadingHTTPServer):
             def handle_error(self, *_arguments: Any) -> None:
-                """Each client tries the host's own CAs first."""
+                """Clients first try the CAs of the host, and end the handshake."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -85,7 +94,7 @@ class UploadBed:
         self.proxy_url = f"https://127.0.0.1:{self._server.server_address[1]}"
 
     def serve(self, wire: Wire) -> None:
-        """Have the API server's proxy answer for CDI's own API and its ConfigMap, too."""
+        """Answer requests for CDI's upload API and its ConfigMap at the counting proxy."""
         wire.answers[CA_PATH] = ca_bundle({"ca-bundle.crt": self.ca})
         token = {"kind": "UploadTokenRequest", "metadata": {"name": "disk"}, "status": {"token": "secret-upload-token"}}
         wire.answers[token_path(self._namespace)] = json.dumps(token).encode()
@@ -96,22 +105,16 @@ class UploadBed:
                 self._phase(volume["metadata"]["name"], "Succeeded")
 
     def _phase(self, name: str, phase: str) -> None:
-        kind = (DATA_VOLUME.group, DATA_VOLUME.version, self._namespace, DATA_VOLUME.plural, name)
-        with contextlib.suppress(client.ApiException):
-            self._objects.patch_namespaced_custom_object_status(*kind, {"status": {"phase": phase}})
+        # The volume may have been deleted.
+        with contextlib.suppress(AssertionError):
+            patch_status(self._connection, DATA_VOLUME, name, self._namespace, {"phase": phase})
 
     def control(self) -> None:
-        """Each volume gets a claim and waits for data; the claim goes with it."""
+        """Give each volume a claim and phase UploadReady; delete the claims of deleted volumes."""
         while not self._stopped.wait(0.05):
             with contextlib.suppress(ApiError):
-                volumes = {
-                    volume["metadata"]["name"]: volume
-                    for volume in self._connection.list(DATA_VOLUME, self._namespace)[0]
-                }
-                claims = {
-                    claim["metadata"]["name"]: claim
-                    for claim in self._connection.list(PERSISTENT_VOLUME_CLAIM, self._namespace)[0]
-                }
+                volumes = self._by_name(DATA_VOLUME)
+                claims = self._by_name(PERSISTENT_VOLUME_CLAIM)
                 for name, volume in volumes.items():
                     if not (volume.get("status") or {}).get("phase"):
                         if name not in claims:
@@ -119,28 +122,25 @@ class UploadBed:
                         self._phase(name, "UploadReady")
                 for name, claim in claims.items():
                     owner = (claim["metadata"].get("annotations") or {}).get("test/owner")
-                    if owner and owner != (volumes.get(name) or {"metadata": {"uid": ""}})["metadata"]["uid"]:
-                        self._connection.delete(PERSISTENT_VOLUME_CLAIM, name, self._namespace, dry_run=False)
-                        # No controller looks for pods that use it.
-                        self._connection.merge(
-                            PERSISTENT_VOLUME_CLAIM,
-                            name,
-                            self._namespace,
-                            {"metadata": {"finalizers": None}},
-                            dry_run=False,
-                        )
+                    if owner and (name not in volumes or owner != volumes[name]["metadata"]["uid"]):
+                        self._delete_claim(name)
+
+    def _by_name(self, kind: Resource) -> dict[str, dict[str, Any]]:
+        return {item["metadata"]["name"]: item for item in self._connection.list(kind, self._namespace)[0]}
+
+    def _delete_claim(self, name: str) -> None:
+        """No controller removes the finalizer here."""
+        kind, without = PERSISTENT_VOLUME_CLAIM, {"metadata": {"finalizers": None}}
+        self._connection.delete(kind, name, self._namespace, dry_run=False)
+        self._connection.merge(kind, name, self._namespace, without, dry_run=False)
 
     def claim(self, name: str, owner: str) -> None:
-        body = {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": name, "annotations": {"test/owner": owner}},
-            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "4Mi"}}},
-        }
-        self._connection.create(PERSISTENT_VOLUME_CLAIM, body, self._namespace, dry_run=False)
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "4Mi"}}}
+        content = body(PERSISTENT_VOLUME_CLAIM, name, metadata={"annotations": {"test/owner": owner}}, spec=spec)
+        self._connection.create(PERSISTENT_VOLUME_CLAIM, content, self._namespace, dry_run=False)
 
     def settled(self, name: str) -> bool:
-        """Whether there is a volume of this name, after what was asked of the API server has been done."""
+        """Whether the volume exists, after the API server has executed earlier requests."""
         time.sleep(0.02)
         return self._connection.get(DATA_VOLUME, name, self._namespace) is not None
 
@@ -152,7 +152,7 @@ class UploadBed:
             assert time.monotonic() < deadline, name
             time.sleep(0.05)
 
-    def __enter__(self) -> UploadBed:
+    def __enter__(self) -> UploadService:
         for run in (self._server.serve_forever, self.control):
             threading.Thread(target=run, daemon=True).start()
         return self
@@ -164,7 +164,7 @@ class UploadBed:
 
 
 def _certificate(folder: Path) -> tuple[str, Path]:
-    """A CA's certificate for the proxy's service, and a file with its key, too."""
+    """A certificate for the service of the proxy, which is its own CA, and a file with certificate and key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, SERVICE)])
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -186,7 +186,7 @@ def _certificate(folder: Path) -> tuple[str, Path]:
 
 
 @contextlib.contextmanager
-def running(bed: UploadBed, wire: Wire) -> Iterator[UploadBed]:
-    bed.serve(wire)
-    with bed:
-        yield bed
+def running(service: UploadService, wire: Wire) -> Iterator[UploadService]:
+    service.serve(wire)
+    with service:
+        yield service

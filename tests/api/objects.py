@@ -1,0 +1,94 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Credentials and objects of the API tests, and the part of their controllers."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
+
+ADMIN = "test-admin-token"
+LIMITED = "test-limited-token"
+
+
+class SetStatus(Protocol):
+    """Sets the phase and other status fields of a DataVolume, as CDI's controller does."""
+
+    def __call__(self, namespace: str, name: str, phase: str = "Succeeded", **status: Any) -> None: ...
+
+
+class HttpProxy(NamedTuple):
+    """An HTTP proxy: its address, and the head of each request that it received."""
+
+    address: str
+    heads: list[bytes]
+
+
+def body(resource: Resource, name: str, /, **fields: Any) -> dict[str, Any]:
+    """An object of this kind; `metadata` in the fields is added to its name."""
+    metadata = {"name": name, **fields.pop("metadata", {})}
+    return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **fields}
+
+
+def owner_reference(volume: dict[str, Any]) -> dict[str, Any]:
+    """What makes a DataVolume the controller of another object."""
+    kind, metadata = resources.DATA_VOLUME, volume["metadata"]
+    return {
+        "apiVersion": kind.api_version,
+        "kind": kind.kind,
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+
+
+def fetch(connection: Connection, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
+    """An object that must exist, as the API server returns it."""
+    found = connection.get(resource, name, namespace)
+    assert found is not None, f"{resource.kind} {name} does not exist"
+    return found
+
+
+def patch_status(
+    connection: Connection, resource: Resource, name: str, namespace: str | None, status: dict[str, Any]
+) -> None:
+    """Write status fields of an object, as its controller does."""
+    path = f"{resource.path(namespace, name)}/status"
+    headers = {"Content-Type": "application/merge-patch+json"}
+    answer = connection.transport.request("PATCH", path, headers, body=json.dumps({"status": status}))
+    assert answer.status == 200, answer.data
+
+
+@contextlib.contextmanager
+def custom_resource(direct: Connection, resource: Resource) -> Iterator[None]:
+    """Serve this kind, without a controller, until the context ends."""
+    plural, _dot, group = (name := f"{resource.plural}.{resource.group}").partition(".")
+    names = {"plural": plural, "singular": resource.kind.lower(), "kind": resource.kind}
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {"name": resource.version, "served": True, "storage": True, "schema": schema}
+    spec = {"group": group, "names": names, "scope": "Namespaced", "versions": [version]}
+    kind = resources.CUSTOM_RESOURCE_DEFINITION
+    direct.create(kind, body(kind, name, spec=spec), dry_run=False)
+
+    def served() -> bool:
+        try:
+            direct.list(resource)
+        except ApiError:
+            return False
+        return True
+
+    while not served():
+        time.sleep(0.1)
+    yield
+    direct.delete(kind, name, dry_run=False)
+    while direct.get(kind, name) or served():
+        time.sleep(0.1)
