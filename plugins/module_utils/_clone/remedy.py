@@ -140,6 +140,6 @@ def _with_snapshot_class(facts: Facts, driver: str) -> Facts:
     """The facts with a snapshot class of the driver, for which CDI chooses the strategy snapshot
     (reconcileCloneStrategy)."""
     chosen = facts.target.storage_class
-    strategy = chosen.strategy if chosen and chosen.strategy_asked else SNAPSHOT
+    strategy = chosen.strategy if chosen and chosen.strategy_set_by_user else SNAPSHOT
     made = _with_class(facts, strategy=strategy, snapshot_class=None)
     return made._replace(snapshot_classes=(*made.snapshot_classes, ("new", driver)))

@@ -79,7 +79,7 @@ def test_a_storage_class_has_facts_of_profile_driver_and_overhead() -> None:
         expansion=True,
         waits_for_consumer=True,
         strategy="copy",
-        strategy_asked=True,
+        strategy_set_by_user=True,
         snapshot_class="thin-snapshots",
         overhead=0.1,
         minimum=1 << 30,

@@ -136,7 +136,7 @@ def test_each_fallback_has_its_reason_and_remedy(facts: Facts, message: str, rem
 
 
 def test_a_chosen_copy_is_not_a_fallback_and_has_a_remedy() -> None:
-    chosen = plan(_facts(DISK, FAST._replace(strategy="copy", strategy_asked=True)))
+    chosen = plan(_facts(DISK, FAST._replace(strategy="copy", strategy_set_by_user=True)))
     assert (chosen.method, chosen.fallback_reason) == ("copy", None)
     assert chosen.remedy == "set clone_strategy of the storage profile fast to snapshot"
     overridden = plan(_facts(override="copy"))
