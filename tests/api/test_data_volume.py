@@ -41,12 +41,32 @@ def test_hundred_unchanged_volumes_take_one_list(wire: Wire, module: RunModule, 
     assert len(wire.requests) == 1
 
 
+def test_empty_list_of_volumes_takes_no_request(wire: Wire, module: RunModule, namespace: str) -> None:
+    result = module("data_volume", namespace=namespace, data_volumes=[]).result
+    assert (result["changed"], result["data_volumes"], wire.requests) == (False, [], [])
+
+
 # Python files, and libraries, that an unchanged volume has no use for.
 FOR_CHANGES = {
+    "_cdi.status",
+    "_cdi.users",
     "_clone.planner",
     "_clone.prediction",
+    "_data_volume.changes",
+    "_data_volume.claim_adoption",
+    "_data_volume.clone_guard",
+    "_data_volume.clone_order",
+    "_data_volume.growth",
     "_data_volume.preflight",
-    "_data_volume.source_check",
+    "_data_volume.preflight_rules",
+    "_data_volume.preflight_volumes",
+    "_data_volume.reconcile",
+    "_data_volume.reconcile_collected",
+    "_data_volume.source_fetch",
+    "_data_volume.unfilled",
+    "_data_volume.wait",
+    "_data_volume.wait_order",
+    "_data_volume.writes",
     "_diagnosis.diagnose",
     "_image.formats",
     "_kubernetes.apply",
@@ -56,6 +76,7 @@ FOR_CHANGES = {
     "_kubernetes.wait",
     "_kubernetes.watch",
     "_storage.allocation",
+    "_storage.claims",
     "_storage.scratch_claims",
 }
 RENEWED = {"_kubernetes.file_source", "_kubernetes.oidc_source", "_kubernetes.plugin_source"}

@@ -228,14 +228,10 @@ def test_id_token_is_refreshed_and_kept_on_request(servers: Servers, tmp_path: P
         server.shutdown()
     assert _sent(servers) == [f"Bearer {new}"] and forms == ["grant_type=refresh_token&refresh_token=a-refresh-token"]
     kept = yaml.safe_load(file.read_text())["users"][0]["user"]["auth-provider"]["config"]
-    assert (kept["id-token"], kept["refresh-token"]) == (new, "next-refresh-token") and {
-        new,
-        "next-refresh-token",
-    } <= known_secrets()
-    with pytest.raises(
-        CdiError,
-        match=r"users\['u'\].auth-provider: the issuer 'http://127.0.0.1:\d+' cannot be reached \(NewConnectionError\)\.$",
-    ):
+    assert (kept["id-token"], kept["refresh-token"]) == (new, "next-refresh-token")
+    assert {new, "next-refresh-token"} <= known_secrets()
+    unreachable = r"the issuer 'http://127.0.0.1:\d+' cannot be reached \(NewConnectionError\)\.$"
+    with pytest.raises(CdiError, match=rf"users\['u'\].auth-provider: {unreachable}"):
         connect({"kubeconfig": oidc_kubeconfig(servers, {**provider})})
 
 
@@ -309,7 +305,8 @@ CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "other-host": (
         {"server": "https://127.1:@https@", "certificate-authority": "@file:ca.crt@"},
-        rf"{HOST} is for other names \(.*127\.1.*\); use a name of the certificate in host, or set tls-server-name in the kubeconfig to one\.$",
+        rf"{HOST} is for other names \(.*127\.1.*\); use a name of the certificate in host, "
+        r"or set tls-server-name in the kubeconfig to one\.$",
     ),
     "other-name": (
         {
@@ -325,7 +322,8 @@ CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
             "certificate-authority": "@file:foreign.crt@",
             "proxy-url": "https://127.0.0.1:@tls_proxy@",
         },
-        r"the certificate of the proxy https://127\.0\.0\.1:\d+ is not valid \(.*\); add its CA to the system's store, or to ca_cert\.$",
+        r"the certificate of the proxy https://127\.0\.0\.1:\d+ is not valid \(.*\); "
+        r"add its CA to the system's store, or to ca_cert\.$",
     ),
     "no-tls": (
         {"server": "https://127.0.0.1:@http@", "certificate-authority": "@file:ca.crt@"},
@@ -341,7 +339,8 @@ CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
             "certificate-authority": "@file:ca.crt@",
             "proxy-url": "http://ann:a-secret@127.0.0.1:1",
         },
-        r"through the proxy http://127\.0\.0\.1:1 \(.*refused.*\); check host, the dictionary in kubeconfig, clusters\['c'\]\.proxy-url and",
+        r"through the proxy http://127\.0\.0\.1:1 \(.*refused.*\); "
+        r"check host, the dictionary in kubeconfig, clusters\['c'\]\.proxy-url and",
     ),
 }
 

@@ -126,7 +126,7 @@ FAULTS = {
     "redirect-loop": Fault(
         "source_silent",
         "no progress for ",
-        "its redirects may go round in a circle",
+        "its redirects may form a loop",
         http(f"{HTTP}/loop/disk"),
         within=_LONGER,
     ),
@@ -140,7 +140,7 @@ FAULTS = {
     "cut-answer": Fault(
         "transfer_broken",
         "and 1 restart, last error: ",
-        "ends the answer before",
+        "ends the response before",
         http(f"{HTTP}/broken/disk.qcow2"),
         within=_LONGER,
     ),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Argument specs shared by the modules, each with its constraints. Their documentation: `plugins/doc_fragments`."""
+"""Argument specs shared by the modules, with constraints. They are documented in `plugins/doc_fragments`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ Spec = dict[str, t.Any]
 
 
 class ArgumentSpec:
-    """An argument spec with its constraints. Specs can be added.
-
-    `kinds`: what options hold whose names suggest something else (see `values`).
-    """
+    """An argument spec with constraints, combined from parts. `kinds` overrides the kinds of options (values.py)."""
 
     def __init__(self, options: Spec, *, kinds: t.Mapping[str, str] | None = None, **constraints: t.Any) -> None:
         self.options = options
@@ -66,7 +63,7 @@ AUTH = ArgumentSpec(
         "no_proxy": {"type": "str", "fallback": _from_env("NO_PROXY")},
         "proxy_headers": {
             "type": "dict",
-            # Otherwise, Ansible ignores the variables when the option is not set.
+            # Otherwise the variables are ignored when the option is not set.
             "apply_defaults": True,
             "options": {
                 "proxy_basic_auth": {
@@ -84,7 +81,7 @@ AUTH = ArgumentSpec(
     }
 )
 
-# For everything that deletes data. Not an ArgumentSpec, because in a list of items each item has it.
+# For options that delete data. Not an ArgumentSpec, because each item of a list has it.
 WHEN_IN_USE: Spec = {"when_in_use": {"type": "str", "choices": ["fail", "delete"], "default": "fail"}}
 
 FORCE_CONFLICTS = ArgumentSpec({"force_conflicts": {"type": "bool", "default": False}})
@@ -95,7 +92,7 @@ PROGRESS = ArgumentSpec({"progress_file": {"type": "path"}})
 
 
 def wait_spec(timeout: int) -> ArgumentSpec:
-    """The options for waiting; `timeout`: the default in seconds."""
+    """The options for waiting, with the default timeout in seconds."""
     return ArgumentSpec(
         {"wait": {"type": "bool", "default": True}, "wait_timeout": {"type": "int", "default": timeout}}
     )

@@ -1,11 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What modules share that take one object by its options, or a list of objects.
+"""For modules that take one object by its options, or a list of objects. Each has a key: its namespace and its name.
 
-Each item has a key (namespace, name) and an error of its own.
-
-The namespace of an object that has none is empty.
+The namespace of a cluster-scoped object is empty.
 """
 
 from __future__ import annotations
@@ -45,36 +43,36 @@ Result = t.TypeVar("Result")
 
 
 class Found(t.NamedTuple):
-    """The objects that were read, by their keys: None does not exist, and a key with an error was not read."""
+    """What was read of objects, by their keys. None: the object does not exist. With an error it was not read."""
 
     objects: dict[Key, Object | None]
     errors: dict[Key, str]
 
 
 def options_of(params: dict[str, t.Any], plural: str, connection: Connection | None = None) -> list[dict[str, t.Any]]:
-    """The options of each item. Raises CdiError for an item that is given twice.
+    """The options of each object. Raises CdiError when an object is listed twice.
 
-    An item of a namespaced kind without a namespace gets that of the task, else the connection's default. Without a
-    `connection` (before there is one), that is empty.
+    A namespaced object without a namespace is in that of the task, else in that of the connection. Without a connection
+    its namespace is empty.
     """
     items = params[plural] if params[plural] is not None else [params]
     if "namespace" in params:
         named = [item["namespace"] or params["namespace"] for item in items]
         otherwise = default_namespace(connection) if connection and not all(named) else ""
-        nobodys = connection is None or not connection.namespace
+        by_default = connection is None or not connection.namespace
         items = [
-            {**item, "namespace": namespace or otherwise, "by_default": nobodys and not namespace}
+            {**item, "namespace": namespace or otherwise, "by_default": by_default and not namespace}
             for item, namespace in zip(items, named, strict=True)
         ]
     keys = [(item.get("namespace", ""), item["name"]) for item in items]
     twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
     if twice:
-        raise CdiError(f"{plural} has {'/'.join(filter(None, twice))} twice; remove one of them.")
+        raise CdiError(f"{plural} has {'/'.join(filter(None, twice))} twice; leave one of them out.")
     return items
 
 
 def default_namespace(connection: Connection) -> str:
-    """The namespace of an object without one, as in kubectl: that of the kubeconfig's context, else `default`."""
+    """The namespace of objects without one, as for kubectl: that of the kubeconfig's context, else `default`."""
     problem = namespace_problem(connection.namespace)
     if problem:
         raise CdiError(f"The kubeconfig's context has the namespace {connection.namespace!r}, which {problem}.")
@@ -82,20 +80,20 @@ def default_namespace(connection: Connection) -> str:
 
 
 def guarded(item: Item, step: t.Callable[[], None]) -> None:
-    """Run a step for one item. An error becomes the item's, so that it does not hide the results of the others."""
+    """One item's error must not hide the others' results."""
     if item.error:
         return
     try:
         step()
     except CdiError as exc:
         item.error = str(exc)
-        # A write whose result is unknown counts as a change.
+        # What may have been written counts as written.
         if exc.result.get("changed") and hasattr(item, "changed"):
             item.changed = True
 
 
 def guarded_all(items: t.Iterable[Item], step: t.Callable[[], Result], default: Result) -> Result:
-    """The result of a step for several items. After an error, it is `default`, and each item gets the error."""
+    """The result of a step for several items. Its failure is the error of each that has none yet."""
     try:
         return step()
     except CdiError as exc:
@@ -112,7 +110,7 @@ def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:
 
 
 def read(task: Task, items: t.Sequence[Item], resource: Resource, attribute: str) -> None:
-    """Give each item its stored object. A namespace that cannot be read is an error of its items only."""
+    """Give each item its stored object; a namespace that cannot be read is its own items' error."""
     live = [item for item in items if not item.error]
     found = find(task, [item.key for item in live], resource, needed=any(item.present for item in items))
     for item in live:
@@ -122,10 +120,10 @@ def read(task: Task, items: t.Sequence[Item], resource: Resource, attribute: str
 
 
 def find(task: Task, keys: t.Collection[Key], resource: Resource, *, needed: bool) -> Found:
-    """Read the objects with these keys: one in a namespace by a GET, several by one LIST.
+    """Read the objects of these keys: one object of a namespace by a GET, several by one LIST.
 
-    An error is that of all keys in its namespace. A cluster that does not serve the resource has no such objects.
-    Raises NotServed when they are `needed`, except in check mode, where an earlier task may install the resource.
+    A failed request is the error of each key of its namespace. A cluster that does not serve the resource has no such
+    objects. Raises NotServed when they are `needed`, but not in check mode, where an earlier task may install the CRD.
     """
     found = Found({}, {})
     for namespace in sorted({key[0] for key in keys}):

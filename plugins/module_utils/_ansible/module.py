@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The frame of every module: checks options, opens a connection, calls one function, returns errors as one sentence."""
+"""Runs a module: validates arguments, opens a connection, calls one function, and returns errors as one sentence."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if t.TYPE_CHECKING:
     from .._kubernetes.client import Connection
 
 
-# With this many -v, Ansible shows tracebacks.
+# The number of -v with which Ansible shows tracebacks.
 _VERBOSE = 3
 
 
 class _Module(AnsibleModule):
-    """Neither logs nor returns a secret. Ansible itself only hides whole options.
+    """Removes secrets from logs and results. Ansible itself hides only whole options.
 
-    Both may happen before `__init__` ends, when no caller can hide anything yet.
+    Both can happen before `__init__` ends, so that a caller would be too late.
     """
 
     params: dict[str, t.Any]
@@ -50,16 +50,13 @@ class _Module(AnsibleModule):
 
     def _return_formatted(self, kwargs: dict[str, t.Any]) -> None:
         if not known_secrets():
-            remember_options(self.params)  # Ansible may have rejected the options.
+            remember_options(self.params)  # The options may have been refused before they were registered.
         _hide(self, known_secrets())
         super()._return_formatted(redacted({"invocation": {"module_args": public_params(self.params)}, **kwargs}))
 
 
 def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
-    """Set an option without suboptions whose value is null to {}, as in YAML's `source: {blank: }`.
-
-    Only when no option beside it has a value.
-    """
+    """Reads `source: {blank: }`, which is null in YAML, as an empty dictionary if it is the only key."""
     for item in values if isinstance(values, list) else [values]:
         if not isinstance(item, dict):
             continue
@@ -73,7 +70,7 @@ def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
 
 
 class Task(t.NamedTuple):
-    """What a module's function gets. `warn` shows the user a warning, `progress` reports the progress of the task."""
+    """The input of a module's function. `warn` shows a warning, `progress` writes the progress of the task."""
 
     params: dict[str, t.Any]
     connection: Connection
@@ -87,7 +84,7 @@ def run(
     function: t.Callable[[Task], dict[str, t.Any]],
     check: t.Callable[[dict[str, t.Any]], None] | None = None,
 ) -> None:
-    """Run a module: `function(task)` returns its result, `check(params)` rejects bad values before any request."""
+    """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before any request."""
     whole = AUTH + spec
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
@@ -109,7 +106,7 @@ def run(
         result = {"msg": str(exc), **exc.result}
         end = module.fail_json
     except Exception as exc:
-        # Ansible would print the traceback unredacted.
+        # Ansible would print the traceback with the unredacted error.
         result = {"msg": unexpected(exc)}
         if module._verbosity >= _VERBOSE:
             result["exception"] = redact(traceback.format_exc())
@@ -120,8 +117,8 @@ def run(
 
 
 def _hide(module: AnsibleModule, values: set[str]) -> None:
-    """Keep the values out of the output of the task. From ansible-core 2.22 on, the controller does that."""
-    # Ansible also hides them inside words.
+    """Hide the values in the output of the task. Since ansible-core 2.22, the controller does that."""
+    # Ansible also hides values inside words.
     values = {value for value in values if len(value) >= SHORT}
     try:
         from ansible.module_utils.secrets import register_secrets
