@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lookups are found only when Ansible has been told of collections before the first import from one; and files to inspect."""
+"""Fixtures for unit tests. Ansible finds lookups only if its loader is initialized before the first import."""
 
 from __future__ import annotations
 

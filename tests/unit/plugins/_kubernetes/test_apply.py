@@ -41,11 +41,11 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.server_si
         ({"requests": {"storage": "much"}}, {"requests": {"storage": "much"}}, False),
     ],
 )
-def test_only_what_is_asked_for_is_compared(desired: Any, stored: Any, expected: bool) -> None:
+def test_comparison_ignores_unrequested_fields(desired: Any, stored: Any, expected: bool) -> None:
     assert differs(desired, stored) is expected
 
 
-def test_what_the_server_keeps_for_itself_has_no_meaning() -> None:
+def test_normalise_drops_server_side_fields() -> None:
     stored = {
         "metadata": {"name": "a", "uid": "1", "resourceVersion": "2", "managedFields": [1]},
         "status": {"phase": "x"},
@@ -76,7 +76,7 @@ def _key(**keys: str) -> str:
         ({"f:finalizers": {'v:"b"': {}}}, {"finalizers": ["a"]}, True),
     ],
 )
-def test_a_field_that_we_applied_and_no_longer_want_needs_a_write(fields: Any, desired: Any, expected: bool) -> None:
+def test_applied_field_that_is_no_longer_requested_needs_a_write(fields: Any, desired: Any, expected: bool) -> None:
     assert owns_unrequested(_stored(fields), desired) is expected
 
 
@@ -84,7 +84,7 @@ def test_a_field_that_we_applied_and_no_longer_want_needs_a_write(fields: Any, d
     ("spec", "desired", "expected"),
     [({"a": ["x"]}, {"a": []}, True), ({"a": []}, {"a": []}, False), ({}, {"a": []}, False)],
 )
-def test_a_list_that_we_applied_and_want_empty_needs_a_write(spec: Any, desired: Any, expected: bool) -> None:
+def test_applied_list_that_is_requested_empty_needs_a_write(spec: Any, desired: Any, expected: bool) -> None:
     assert owns_unrequested({**_stored({"f:spec": {"f:a": {}}}), "spec": spec}, {"spec": desired}) is expected
 
 
@@ -103,30 +103,30 @@ def test_a_list_that_we_applied_and_want_empty_needs_a_write(spec: Any, desired:
         ({"f:gone": {}}, {}, {}, {}),
     ],
 )
-def test_only_what_is_ours_alone_and_unasked_is_given_up(ours: Any, theirs: Any, desired: Any, expected: Any) -> None:
+def test_patch_removes_only_unrequested_fields_of_our_own(ours: Any, theirs: Any, desired: Any, expected: Any) -> None:
     entries = [*_entries({"f:spec": theirs}, manager="cdi-operator"), *_entries({"f:spec": ours})]
     stored = {"metadata": {"managedFields": entries}, "spec": {"a": {"x": 1, "y": 2}, "list": [{"name": "n"}]}}
     assert relinquish_patch(stored, {"spec": desired}) == ({"spec": expected} if expected else {})
 
 
-def test_fields_of_others_are_theirs() -> None:
+def test_fields_of_other_managers_are_kept() -> None:
     assert not owns_unrequested(_stored({"f:spec": {}}, manager="argocd"), {})
     assert not owns_unrequested(_stored({"f:spec": {}}, operation="Update"), {})
     assert not relinquish_patch({**_stored({"f:spec": {}}, operation="Update"), "spec": {}}, {})
 
 
-def test_a_diff_has_only_what_is_not_the_same() -> None:
+def test_diff_has_only_what_differs() -> None:
     before = {"a": {"x": 1, "y": 2}, "gone": 3, "same": 4}
     after = {"a": {"x": 1, "y": 5}, "new": 6, "same": 4}
     assert difference(before, after) == {"before": {"a": {"y": 2}, "gone": 3}, "after": {"a": {"y": 5}, "new": 6}}
 
 
-def test_a_diff_of_something_new_is_all_of_it() -> None:
+def test_diff_of_a_new_object_is_complete() -> None:
     assert difference({}, {"a": 1}) == {"before": {}, "after": {"a": 1}}
 
 
 @pytest.mark.parametrize("function", [normalise, for_result])
-def test_clone_tokens_of_cdi_are_in_no_result_and_no_diff(function: Any) -> None:
+def test_clone_tokens_are_not_in_results_and_diffs(function: Any) -> None:
     annotations = {f"cdi.kubevirt.io/storage.{kind}.token": "s3cret" for kind in ("clone", "extended.clone")}
     stored = {"metadata": {"name": "disk", "annotations": {**annotations, "mine": "stays"}}}
     assert function(stored) == {"metadata": {"name": "disk", "annotations": {"mine": "stays"}}}
@@ -145,18 +145,18 @@ def test_clone_tokens_of_cdi_are_in_no_result_and_no_diff(function: Any) -> None
         ({"a": {"b": 1}}, {"a": 2}, {"a": {"b": 1}}),
     ],
 )
-def test_a_quantity_that_is_stored_in_other_words_is_sent_in_those(desired: Any, stored: Any, expected: Any) -> None:
+def test_quantity_is_sent_in_the_stored_spelling(desired: Any, stored: Any, expected: Any) -> None:
     assert keep_stored_spelling(desired, stored) == expected
 
 
-def test_headers_are_in_no_result_and_no_diff() -> None:
+def test_headers_are_not_in_results_and_diffs() -> None:
     stored = {"metadata": {"name": "disk"}, "spec": {"source": {"http": {"extraHeaders": ["A: s3cret", "B: s3cret"]}}}}
     assert for_result(stored)["spec"]["source"]["http"]["extraHeaders"] == ["VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"] * 2
     assert "s3cret" not in str(diff_of(stored, None)) + str(diff_of(None, stored))
     assert differs({"extraHeaders": ["A: other"]}, {"extraHeaders": ["A: s3cret"]})
 
 
-def test_secrets_of_urls_are_in_no_result_and_no_diff_which_still_tells_that_they_differ() -> None:
+def test_diff_reports_differing_urls_without_their_secrets() -> None:
     first, second = (
         {"metadata": {"name": "a"}, "spec": {"source": {"http": {"url": f"https://me:p@s3cret@host/a?{word}"}}}}
         for word in ("s3cret-1", "s3cret-2")
@@ -169,5 +169,5 @@ def test_secrets_of_urls_are_in_no_result_and_no_diff_which_still_tells_that_the
     assert "s3cret" not in str([diff_of(first, None), diff_of(None, first), diff])
 
 
-def test_nothing_is_shown_of_nothing() -> None:
+def test_missing_object_has_an_empty_result() -> None:
     assert for_result(None) == {} and diff_of(None, None) == {"before": {}, "after": {}}

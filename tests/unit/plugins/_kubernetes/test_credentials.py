@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where credentials come from, which of them win, and that no way of giving them wrong shows them."""
+"""Where credentials come from, which ones win, and that wrong ones are reported without secrets."""
 
 from __future__ import annotations
 
@@ -69,25 +69,29 @@ def test_host_and_token_need_no_kubeconfig() -> None:
     assert (connection.host, _sent(connection)) == (SERVER, f"Bearer {SECRET}")
 
 
-def test_a_kubeconfig_is_a_path_or_a_dictionary(write) -> None:
+def test_kubeconfig_is_a_path_or_a_dictionary(write: Callable[..., str]) -> None:
     assert _authorization(kubeconfig=_kubeconfig()) == f"Bearer {SECRET}"
     assert _authorization(kubeconfig=write(_kubeconfig())) == f"Bearer {SECRET}"
 
 
-def test_a_path_may_start_at_home(write, monkeypatch, tmp_path) -> None:
+def test_path_of_a_kubeconfig_expands_home(
+    write: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     write(_kubeconfig())
     monkeypatch.setenv("HOME", str(tmp_path))
     assert _authorization(kubeconfig="~/config") == f"Bearer {SECRET}"
 
 
-def test_several_kubeconfigs_are_merged(write, tmp_path) -> None:
+def test_several_kubeconfigs_are_merged(write: Callable[..., str], tmp_path: Path) -> None:
     first = write(_kubeconfig(name="one"), "first")
     second = write({**_kubeconfig(name="two"), "current-context": ""}, "second")
     paths = f"{first}:{tmp_path / 'missing'}:{second}"
     assert _authorization(kubeconfig=paths, context="two") == f"Bearer {SECRET}"
 
 
-def test_a_pods_service_account_is_the_last_way_and_its_token_is_read_again(monkeypatch, tmp_path) -> None:
+def test_service_account_of_a_pod_is_the_last_resort_and_its_token_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "token").write_text("first\n")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
@@ -116,7 +120,7 @@ def test_a_pods_service_account_is_the_last_way_and_its_token_is_read_again(monk
     assert _sent(connect({"host": "https://other.test", "kubeconfig": _kubeconfig()})) == f"Bearer {SECRET}"
 
 
-def test_options_win_over_the_kubeconfig_at_every_request() -> None:
+def test_options_override_the_kubeconfig() -> None:
     other = "https://other.test:6443"
     connection = connect({"kubeconfig": _kubeconfig(), "host": other, "validate_certs": False})
     assert connection.host == other and not connection.verifies_certificates
@@ -125,11 +129,11 @@ def test_options_win_over_the_kubeconfig_at_every_request() -> None:
     assert basic == "Basic YW5uOnB3"
 
 
-def test_a_user_name_in_the_kubeconfig_is_basic_authentication() -> None:
+def test_user_name_in_the_kubeconfig_is_basic_authentication() -> None:
     assert _authorization(kubeconfig=_kubeconfig({"username": "ann", "password": "pw"})) == "Basic YW5uOnB3"
 
 
-def test_nobody_is_anonymous_but_where_everybody_can_listen() -> None:
+def test_credentials_of_a_kubeconfig_are_not_sent_without_tls() -> None:
     assert _authorization(kubeconfig=_kubeconfig({"as": "bob"}, server="http://127.0.0.1:8001")) is None
     assert _authorization(kubeconfig=_kubeconfig(server="http://127.0.0.1:8001")) is None
     assert _authorization(kubeconfig=_kubeconfig(server="http://127.0.0.1:8001"), api_key="mine") == "Bearer mine"
@@ -140,13 +144,15 @@ def _pool(**params: Any) -> Any:
     return transport._pool(transport._source.current())
 
 
-def test_a_server_name_of_the_kubeconfig_is_asked_for() -> None:
-    pool = _pool(kubeconfig=_kubeconfig(**{"tls-server-name": "kubernetes"}))
+def test_tls_server_name_of_the_kubeconfig_is_used() -> None:
+    pool = _pool(kubeconfig=_kubeconfig(None, **{"tls-server-name": "kubernetes"}))
     assert pool.connection_pool_kw["server_hostname"] == "kubernetes"
 
 
-def test_the_option_then_the_kubeconfig_then_the_environment_names_the_proxy(monkeypatch, write) -> None:
-    config = _kubeconfig(**{"proxy-url": "http://config.test:1"})
+def test_proxy_comes_from_option_then_kubeconfig_then_environment(
+    monkeypatch: pytest.MonkeyPatch, write: Callable[..., str]
+) -> None:
+    config = _kubeconfig(None, **{"proxy-url": "http://config.test:1"})
     monkeypatch.setenv("HTTPS_PROXY", "http://environment.test:2")
     monkeypatch.setenv("HTTP_PROXY", "http://not-for-https.test:3")
     assert _pool(kubeconfig=config, proxy="http://option.test:3").proxy.host == "option.test"
@@ -159,7 +165,7 @@ def test_the_option_then_the_kubeconfig_then_the_environment_names_the_proxy(mon
     assert _pool(kubeconfig=config, proxy="http://option.test:3").proxy.host == "option.test"
 
 
-def test_credentials_in_the_proxys_url_are_sent_to_the_proxy_and_kept_out_of_its_address() -> None:
+def test_credentials_in_a_proxy_url_are_sent_as_a_header() -> None:
     pool = _pool(host=SERVER, api_key="x", proxy="http://ann:p%40w@proxy.test:3128")
     assert pool.proxy_headers == {"proxy-authorization": "Basic YW5uOnBAdw=="} and "p@w" in known_secrets()
     assert "ann" not in pool.proxy.url
@@ -167,11 +173,11 @@ def test_credentials_in_the_proxys_url_are_sent_to_the_proxy_and_kept_out_of_its
     assert given.proxy_headers == {"proxy-authorization": "Basic YW5uOnBAdw=="}
 
 
-def test_a_proxy_that_cannot_be_used_is_told(monkeypatch) -> None:
+def test_socks_proxy_without_its_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "socks", None)
     with pytest.raises(
         CdiError,
-        match="proxy is socks5h://proxy.test:1080, and the Python package PySocks, .* with: pip install PySocks",
+        match=r"proxy is socks5h://proxy.test:1080, and the Python package PySocks, .* with: pip install PySocks",
     ):
         connect({"host": SERVER, "api_key": "x", "proxy": "socks5://proxy.test:1080"})
 
@@ -214,13 +220,13 @@ def test_a_proxy_that_cannot_be_used_is_told(monkeypatch) -> None:
         ),
     ],
 )
-def test_options_that_lead_nowhere_are_refused_without_secrets(params, named) -> None:
+def test_bad_options_are_rejected_without_secrets(params: dict[str, Any], named: str) -> None:
     with pytest.raises(CdiError) as told:
         connect({"host": SERVER, "api_key": "x", **params})
     assert named in str(told.value) and SECRET not in str(told.value) and "\n" not in str(told.value)
 
 
-def test_nothing_given_and_nothing_there_says_what_to_give() -> None:
+def test_missing_credentials_are_reported_with_a_remedy() -> None:
     with pytest.raises(CdiError) as told:
         connect({})
     assert str(told.value) == (
@@ -229,7 +235,7 @@ def test_nothing_given_and_nothing_there_says_what_to_give() -> None:
     )
 
 
-def test_a_variable_whose_files_are_all_missing_is_named_with_them(monkeypatch) -> None:
+def test_kubeconfig_variable_without_existing_files_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/nope/a:/nope/b")
     with pytest.raises(
         CdiError, match=r"none of the files of the variable KUBECONFIG exists \('/nope/a', '/nope/b'\); give"
@@ -237,8 +243,8 @@ def test_a_variable_whose_files_are_all_missing_is_named_with_them(monkeypatch) 
         connect({})
 
 
-def test_of_a_kubeconfig_with_many_users_the_one_that_is_used_is_looked_for(write) -> None:
-    """All before it is known which, as errors may name them. In all that is shown, hundreds would be looked for for minutes."""
+def test_large_kubeconfig_adds_only_the_secrets_of_the_chosen_user(write: Callable[..., str]) -> None:
+    """Until the user is chosen, errors may name all. Searching all output for hundreds would take minutes."""
     config = _kubeconfig(
         {"token": SECRET, "misspelt": "secret-too"}, **{"proxy-url": "http://ann:proxy-secret@proxy.test"}
     )
@@ -255,13 +261,15 @@ def test_of_a_kubeconfig_with_many_users_the_one_that_is_used_is_looked_for(writ
     ("login", "known"),
     [("a-token-that-is-long", {"a-token-that-is-long"}), ("ann", set()), ("ann:p%40w-secret", {"p@w-secret"})],
 )
-def test_the_secret_of_a_proxy_in_the_environment_is_known(monkeypatch, login, known) -> None:
+def test_secret_of_a_proxy_in_the_environment_is_known(
+    monkeypatch: pytest.MonkeyPatch, login: str, known: set[str]
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", f"http://{login}@proxy.test:3128")
     connect({"host": SERVER, "api_key": "x"})
     assert known_secrets() - {"x"} == known
 
 
-def test_what_surveys_leave_empty_is_not_given(monkeypatch, tmp_path) -> None:
+def test_empty_options_count_as_not_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     empty = dict.fromkeys(
         ("host", "context", "username", "password", "client_cert", "proxy", "no_proxy", "impersonate_user"), ""
     )
@@ -272,7 +280,7 @@ def test_what_surveys_leave_empty_is_not_given(monkeypatch, tmp_path) -> None:
     assert connect({"host": f" {SERVER}\n", "api_key": "x"}).host == SERVER
 
 
-def test_without_the_client_the_package_to_install_is_named(monkeypatch) -> None:
+def test_missing_package_is_reported_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "urllib3", None)
     with pytest.raises(CdiError, match="pip install 'kubernetes>=29'"):
         connect({"host": SERVER, "api_key": "x"})

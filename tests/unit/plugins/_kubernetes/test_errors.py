@@ -48,7 +48,8 @@ def _status(message: str = "", reason: str = "", **details: Any) -> bytes:
             DATA_VOLUME,
             403,
             _status(
-                'users "bob" is forbidden: User "ann" cannot impersonate resource "users" in API group "" at the cluster scope',
+                'users "bob" is forbidden: User "ann" cannot impersonate resource "users" '
+                'in API group "" at the cluster scope',
                 "Forbidden",
             ),
             'grant the verb "impersonate" on it to the user that connects, or leave out impersonate_user.',
@@ -82,7 +83,7 @@ def _status(message: str = "", reason: str = "", **details: Any) -> bytes:
         (POD, 404, b"404 page not found", "404 page not found (HTTP 404)."),
     ],
 )
-def test_a_refusal_is_told_in_one_sentence(resource: Resource, code: int, body: bytes, said: str) -> None:
+def test_refusal_is_one_sentence_with_a_remedy(resource: Resource, code: int, body: bytes, said: str) -> None:
     error = api_error("create", resource, "demo", "disk", code, body)
     assert str(error).startswith(f"Cannot create {resource.kind} demo/disk: ") and said in str(error)
     assert "\n" not in str(error) and str(error).endswith(".")
@@ -93,20 +94,20 @@ def test_a_refusal_is_told_in_one_sentence(resource: Resource, code: int, body: 
     ("resource", "remedy"),
     [(DATA_VOLUME, "install CDI first (module kubevirt.cdi.cdi)"), (VOLUME_SNAPSHOT, "install its CRD first")],
 )
-def test_a_kind_that_the_cluster_does_not_know_has_to_be_installed(resource: Resource, remedy: str) -> None:
+def test_unserved_kind_is_reported_with_what_to_install(resource: Resource, remedy: str) -> None:
     error = not_served("list", resource, None, None)
     assert str(error).endswith(f"the cluster does not serve {resource.plural}.{resource.group}; {remedy}.")
 
 
-def test_a_conflict_names_who_has_the_fields() -> None:
+def test_conflict_names_managers_and_fields() -> None:
     causes = [
         {"message": 'conflict with "kubectl"', "field": ".spec.config.preallocation"},
         {"message": 'conflict with "argocd" using cdi.kubevirt.io/v1beta1', "field": ".spec.infra"},
     ]
     error = api_error("apply", CDI, None, "cdi", 409, _status("Apply failed", "Conflict", causes=causes))
     assert str(error) == (
-        "Cannot apply CDI cdi: argocd using cdi.kubevirt.io/v1beta1, kubectl already manages spec.config.preallocation, "
-        "spec.infra with another value; change it there, leave it out here, or take it over with force_conflicts=true."
+        "Cannot apply CDI cdi: argocd using cdi.kubevirt.io/v1beta1, kubectl already manages "
+        "spec.config.preallocation, spec.infra with another value; change it there, leave it out here, or take it over with force_conflicts=true."
     )
 
 
@@ -119,7 +120,7 @@ def test_a_conflict_names_who_has_the_fields() -> None:
         (None, None, "DataVolume objects"),
     ],
 )
-def test_what_a_request_was_about_is_named(namespace: str | None, name: str | None, said: str) -> None:
+def test_target_names_kind_namespace_and_name(namespace: str | None, name: str | None, said: str) -> None:
     assert target(DATA_VOLUME, namespace, name) == said
 
 
@@ -133,7 +134,5 @@ def test_what_a_request_was_about_is_named(namespace: str | None, name: str | No
         (POD, "../secrets", "a/b?c", "/api/v1/namespaces/..%2Fsecrets/pods/a%2Fb%3Fc"),
     ],
 )
-def test_no_name_leads_to_another_object(
-    resource: Resource, namespace: str | None, name: str | None, path: str
-) -> None:
+def test_name_cannot_escape_its_path(resource: Resource, namespace: str | None, name: str | None, path: str) -> None:
     assert resource.path(namespace, name) == path

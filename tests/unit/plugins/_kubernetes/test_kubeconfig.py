@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is wrong with a kubeconfig is one sentence that names file, entry and field, and no value. What is right: see tests/kubectl."""
+"""An error in a kubeconfig is one sentence with file, entry and field, but no value. See also tests/kubectl."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "misspelt-user": (
         _config(users=[{"name": "u", "usr": {"token": SECRET}}]),
-        f"{USER} has no credentials; add a token, a client certificate or a credential plugin below 'user', or give api_key.",
+        f"{USER} has no credentials; "
+        "add a token, a client certificate or a credential plugin below 'user', or give api_key.",
     ),
     "token-a-number": (_config({"token": 1234567890}), f"{USER}.token is a number, not a string; correct it."),
     "token-a-line": (
@@ -118,7 +119,8 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "plugin-version": (
         _config({"exec": {**EXEC, "apiVersion": "client.authentication.k8s.io/v1alpha1", "interactiveMode": "Never"}}),
-        f"{USER}.exec.apiVersion is not one of client.authentication.k8s.io/v1beta1, client.authentication.k8s.io/v1; upgrade the plugin, then this field.",
+        f"{USER}.exec.apiVersion is not one of client.authentication.k8s.io/v1beta1, "
+        "client.authentication.k8s.io/v1; upgrade the plugin, then this field.",
     ),
     "plugin-terminal": (
         _config({"exec": {**EXEC, "interactiveMode": "Always"}}),
@@ -164,7 +166,8 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "proxy": (
         _config(cluster={"proxy-url": f"http://u:p@ss/{SECRET}?@proxy:1"}),
-        f"{CLUSTER}.proxy-url is not a valid proxy URL; write it as http://NAME:3128; percent-encode special characters of its password.",
+        f"{CLUSTER}.proxy-url is not a valid proxy URL; "
+        "write it as http://NAME:3128; percent-encode special characters of its password.",
     ),
     "proxy-scheme": (
         _config(cluster={"proxy-url": "proxy:3128"}),
@@ -176,7 +179,8 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "ca-broken": (
         _config(cluster={"certificate-authority": "broken.crt"}),
-        f"{CLUSTER}.certificate-authority ('{{cwd}}/broken.crt') contains no valid CA certificate; give it in PEM format.",
+        f"{CLUSTER}.certificate-authority ('{{cwd}}/broken.crt') "
+        "contains no valid CA certificate; give it in PEM format.",
     ),
     "ca-data": (
         _config(cluster={"certificate-authority-data": "YWJj"}),
@@ -201,7 +205,8 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "token-file": (
         _config({"tokenFile": "gone"}),
-        f"{USER}.tokenFile: the token file '{{cwd}}/gone' cannot be read (No such file or directory); correct its path or its content.",
+        f"{USER}.tokenFile: the token file '{{cwd}}/gone' cannot be read (No such file or directory); "
+        "correct its path or its content.",
     ),
     "as-groups": (
         _config({"token": SECRET, "as-groups": ["a"]}),
@@ -223,18 +228,20 @@ def _sentence(**params: Any) -> str:
 
 
 @pytest.mark.parametrize(("text", "said"), TEXTS.values(), ids=TEXTS)
-def test_a_text_that_is_no_kubeconfig(text: str, said: str) -> None:
+def test_text_that_is_not_a_kubeconfig_is_rejected(text: str, said: str) -> None:
     Path("config").write_text(text)
     assert _sentence(kubeconfig="config") == said
 
 
 @pytest.mark.parametrize(("content", "said"), CONTENTS.values(), ids=CONTENTS)
-def test_what_kubectl_refuses_is_refused_by_file_entry_and_field(content: dict[str, Any], said: str) -> None:
+def test_kubeconfig_that_kubectl_rejects_is_rejected_with_file_entry_and_field(
+    content: dict[str, Any], said: str
+) -> None:
     Path("config").write_text(yaml.safe_dump(content))
     assert _sentence(kubeconfig="config") == said.replace("{cwd}", os.getcwd())
 
 
-def test_a_dictionary_is_named_as_what_it_is() -> None:
+def test_dictionary_is_named_in_its_error() -> None:
     assert (
         _sentence(kubeconfig=_config({"token": 5}))
         == "the dictionary in kubeconfig, users['u'].token is a number, not a string; correct it."
@@ -252,15 +259,18 @@ PATHS: dict[str, tuple[Any, str]] = {
     "directory": ("config.d", "kubeconfig 'config.d' is a directory; give the path of a kubeconfig."),
     "text": (
         yaml.safe_dump(_config()),
-        "kubeconfig is the text of a kubeconfig and not a path; set it to the path, or convert the text to a dictionary with the filter from_yaml.",
+        "kubeconfig is the text of a kubeconfig and not a path; "
+        "set it to the path, or convert the text to a dictionary with the filter from_yaml.",
     ),
     "json": (
         json.dumps(_config()),
-        "kubeconfig is the text of a kubeconfig and not a path; set it to the path, or convert the text to a dictionary with the filter from_yaml.",
+        "kubeconfig is the text of a kubeconfig and not a path; "
+        "set it to the path, or convert the text to a dictionary with the filter from_yaml.",
     ),
     "base64": (
         ENCODED,
-        "kubeconfig is the base64 text of a kubeconfig and not a path; set it to the path, or convert the text to a dictionary with the filters b64decode and from_yaml.",
+        "kubeconfig is the base64 text of a kubeconfig and not a path; "
+        "set it to the path, or convert the text to a dictionary with the filters b64decode and from_yaml.",
     ),
     "list": (
         [SECRET],
@@ -270,7 +280,7 @@ PATHS: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize(("kubeconfig", "said"), PATHS.values(), ids=PATHS)
-def test_what_is_no_path_of_a_kubeconfig(kubeconfig: Any, said: str) -> None:
+def test_kubeconfig_option_that_is_not_a_path_is_rejected(kubeconfig: Any, said: str) -> None:
     assert _sentence(kubeconfig=kubeconfig) == said
 
 
@@ -287,14 +297,14 @@ def test_what_is_no_path_of_a_kubeconfig(kubeconfig: Any, said: str) -> None:
     ],
     ids=["base64", "cut", "lines", "long", "one-line", "folded", "part"],
 )
-def test_content_where_a_path_belongs_is_never_shown(kubeconfig: str) -> None:
+def test_content_instead_of_a_path_is_never_shown(kubeconfig: str) -> None:
     assert kubeconfig not in _sentence(kubeconfig=kubeconfig)
     assert public_params({"kubeconfig": kubeconfig})["kubeconfig"] == "***" and kubeconfig in secrets_of_options(
         {"kubeconfig": kubeconfig}
     )
 
 
-def test_a_context_that_does_not_exist_is_told_with_those_that_do() -> None:
+def test_missing_context_is_reported_with_existing_ones() -> None:
     Path("config").write_text(yaml.safe_dump(_config()))
     assert (
         _sentence(kubeconfig="config", context="staging")
@@ -367,7 +377,7 @@ def _without_secret_names(value: Any) -> Any:
     _values,
 )
 @examples(300)
-def test_no_dictionary_ends_in_a_traceback_or_shows_a_secret(content: dict[str, Any], kind: str, value: Any) -> None:
+def test_any_dictionary_is_read_without_traceback_or_secret(content: dict[str, Any], kind: str, value: Any) -> None:
     """Whole dictionaries of any shape, and right ones with something wrong in one place."""
     replaced = _config(**{kind: value}) if kind.endswith("s") else _config()
     if not kind.endswith("s"):
@@ -381,7 +391,7 @@ def test_no_dictionary_ends_in_a_traceback_or_shows_a_secret(content: dict[str, 
 
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")), st.integers(0, 400), st.integers(0, 40))
 @examples(300)
-def test_no_text_ends_in_a_traceback_or_shows_a_secret(inserted: str, place: int, cut: int) -> None:
+def test_any_text_is_read_without_traceback_or_secret(inserted: str, place: int, cut: int) -> None:
     text = yaml.safe_dump(_config({"token": SECRET, "as": "bob", "exec": EXEC}))
     Path("config").write_bytes((text[:place] + inserted + text[place + cut :]).encode("utf-8", "replace"))
     try:

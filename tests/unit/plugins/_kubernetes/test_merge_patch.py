@@ -32,16 +32,16 @@ OBJECTS = st.dictionaries(st.sampled_from("xyz"), VALUES)
         ({"limits": {"cpu": "1"}}, {"limits": {"cpu": "1000m"}}, True),
     ],
 )
-def test_a_patch_that_changes_nothing_is_known(patch: Any, stored: Any, expected: bool) -> None:
+def test_patch_without_effect_is_recognized(patch: Any, stored: Any, expected: bool) -> None:
     assert changes_nothing(patch, stored) is expected
 
 
 @given(OBJECTS, OBJECTS)
-def test_after_a_patch_nothing_is_left_for_it_to_change(stored: dict[str, Any], patch: dict[str, Any]) -> None:
+def test_merged_object_needs_no_further_change(stored: dict[str, Any], patch: dict[str, Any]) -> None:
     assert changes_nothing(patch, merged(stored, patch))
 
 
 @given(OBJECTS, OBJECTS)
-def test_what_a_patch_does_not_name_stays(stored: dict[str, Any], patch: dict[str, Any]) -> None:
+def test_merge_keeps_unnamed_keys(stored: dict[str, Any], patch: dict[str, Any]) -> None:
     after = merged(stored, patch)
     assert all(after[key] == stored[key] for key in stored.keys() - patch.keys())

@@ -93,7 +93,7 @@ print(json.dumps(dict(apiVersion="client.authentication.k8s.io/v1", kind="ExecCr
     return make
 
 
-def test_a_credential_plugin_runs_again_when_its_token_has_expired_and_not_before(counting) -> None:
+def test_plugin_runs_again_only_when_its_token_has_expired(counting: Callable[[str], Any]) -> None:
     connection = counting("2020-01-01T00:00:00Z")
     assert [_sent(connection) for _time in range(2)] == ["Bearer number-2", "Bearer number-3"]
     soon = datetime.now(timezone.utc) + timedelta(minutes=2)
@@ -102,13 +102,13 @@ def test_a_credential_plugin_runs_again_when_its_token_has_expired_and_not_befor
 
 
 @pytest.mark.parametrize("never", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
-def test_a_token_that_expires_at_no_time_is_kept(counting, never) -> None:
+def test_token_without_an_expiry_is_kept(counting: Callable[[str], Any], never: str) -> None:
     """Go writes the first of them for a time that is not set."""
     connection = counting(never)
     assert [_sent(connection) for _time in range(2)] == ["Bearer number-1"] * 2
 
 
-def test_credentials_that_were_rejected_are_renewed_once_for_all_threads(counting) -> None:
+def test_rejected_credentials_are_renewed_once_for_all_threads(counting: Callable[[str], Any]) -> None:
     source = counting("2099-01-01T00:00:00Z").transport._source
     rejected = source.current()
     with ThreadPoolExecutor(8) as threads:
@@ -143,7 +143,9 @@ def test_credentials_that_were_rejected_are_renewed_once_for_all_threads(countin
         ),
     ],
 )
-def test_a_credential_plugin_that_fails_is_named_with_its_reason(plugin, code, named) -> None:
+def test_failed_plugin_is_reported_with_its_reason(
+    plugin: Callable[[str], dict[str, Any]], code: str, named: str
+) -> None:
     with pytest.raises(CdiError) as told:
         connect({"kubeconfig": _kubeconfig(plugin(code))})
     said = str(told.value)
@@ -155,7 +157,7 @@ def test_a_credential_plugin_that_fails_is_named_with_its_reason(plugin, code, n
     ("name", "told"),
     [("", "is a directory; correct its path."), ("plugin", "is not executable; make it executable with chmod +x.")],
 )
-def test_a_credential_plugin_that_cannot_be_run_is_told(tmp_path, name, told) -> None:
+def test_plugin_that_cannot_run_is_reported(tmp_path: Path, name: str, told: str) -> None:
     (tmp_path / "plugin").write_text("#!/bin/sh\n")
     command = str(tmp_path / name) if name else str(tmp_path)
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "Never"}}
@@ -168,7 +170,9 @@ def test_a_credential_plugin_that_cannot_be_run_is_told(tmp_path, name, told) ->
 
 
 @pytest.mark.parametrize("padding", range(270, 300, 5))
-def test_no_part_of_a_secret_is_left_of_what_a_credential_plugin_says_at_length(plugin, padding) -> None:
+def test_long_output_of_a_plugin_contains_no_part_of_a_secret(
+    plugin: Callable[[str], dict[str, Any]], padding: int
+) -> None:
     user = plugin(f"import sys; sys.exit(sys.argv[1] + {padding} * '.')")
     user["exec"]["args"].append(f"--password={SECRET}")
     with pytest.raises(CdiError) as told:
@@ -176,7 +180,7 @@ def test_no_part_of_a_secret_is_left_of_what_a_credential_plugin_says_at_length(
     assert not [SECRET[-size:] for size in range(4, 20) if SECRET[-size:] in str(told.value)]
 
 
-def test_a_credential_plugin_that_never_ends_is_given_up(plugin) -> None:
+def test_plugin_that_does_not_end_is_stopped(plugin: Callable[[str], dict[str, Any]]) -> None:
     access = settle({"kubeconfig": _kubeconfig(plugin("import time; time.sleep(60)"))})
     assert isinstance(access.identity, Plugin)
     with pytest.raises(CdiError, match=r"did not end within 0\.2 s"):
@@ -187,7 +191,7 @@ def test_a_credential_plugin_that_never_ends_is_given_up(plugin) -> None:
     ("hint", "told"),
     [(None, "install it on the host that runs the task"), ("get it at\n  x.test.", "get it at x.test.")],
 )
-def test_a_credential_plugin_that_is_not_installed_is_told_with_its_hint(hint, told) -> None:
+def test_missing_plugin_is_reported_with_its_install_hint(hint: str | None, told: str) -> None:
     user = {
         "exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "no-such-plugin", "installHint": hint}
     }

@@ -42,16 +42,14 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.proxy imp
         ("https://xn--bcher-kva.test", "bücher.test", True),
     ],
 )
-def test_no_proxy_names_hosts_domains_addresses_and_networks_with_and_without_ports(
-    url: str, no_proxy: str, direct: bool
-) -> None:
+def test_no_proxy_matches_hosts_domains_addresses_networks_and_ports(url: str, no_proxy: str, direct: bool) -> None:
     assert excluded(address_of(url), no_proxy) is direct
 
 
 @pytest.mark.parametrize(
     "url", ["https://127.0.0.1:6443", "https://localhost", "https://[::1]:6443", "https://127.8.9.10"]
 )
-def test_nothing_on_this_host_is_asked_for_through_the_environments_proxy(url: str) -> None:
+def test_loopback_ignores_the_proxy_of_the_environment(url: str) -> None:
     assert environment_proxy(address_of(url), {"HTTPS_PROXY": "http://proxy.test:3128"}) is None
 
 
@@ -68,7 +66,7 @@ def test_nothing_on_this_host_is_asked_for_through_the_environments_proxy(url: s
         ("ann:p@w@proxy.test:1", Proxy("p", "http://proxy.test:1", "ann", "p@w")),
     ],
 )
-def test_the_parts_of_a_proxys_url(url: str, proxy: Proxy) -> None:
+def test_proxy_url_is_parsed(url: str, proxy: Proxy) -> None:
     assert proxy_of("p", url) == proxy
 
 
@@ -85,7 +83,7 @@ def test_the_parts_of_a_proxys_url(url: str, proxy: Proxy) -> None:
         "a\nb",
     ],
 )
-def test_what_is_no_proxys_url_is_named_by_who_gave_it(url: str) -> None:
+def test_bad_proxy_url_is_reported_with_its_source(url: str) -> None:
     with pytest.raises(CdiError) as told:
         proxy_of("the variable HTTPS_PROXY", url)
     assert str(told.value).startswith("the variable HTTPS_PROXY is not a valid proxy URL; write it as http://NAME:3128")

@@ -30,7 +30,7 @@ URLS = [
 
 
 @pytest.mark.parametrize(("url", "shown"), URLS)
-def test_a_url_is_shown_without_user_and_query(url: str, shown: str) -> None:
+def test_url_is_shown_without_user_and_query(url: str, shown: str) -> None:
     assert redact_urls(url) == public_url(url) == redact_urls(shown) == public_url(shown) == shown
     assert redact_urls(f'Get "{url}": refused') == f'Get "{shown}": refused'
     assert redact_urls(f"is {url}; ({url}), {url}.") == f"is {shown}; ({shown}), {shown}."
@@ -51,17 +51,17 @@ def test_a_url_is_shown_without_user_and_query(url: str, shown: str) -> None:
         ("/images/disk.tar", "/images/disk.tar"),
     ],
 )
-def test_what_should_be_a_url_is_shown_without_user_and_query(url: str, shown: str) -> None:
+def test_malformed_url_is_shown_without_user_and_query(url: str, shown: str) -> None:
     assert public_url(url) == shown
     assert without_secrets({"host": url, "proxy": [{"url": url}]}) == {"host": shown, "proxy": [{"url": shown}]}
 
 
 @pytest.mark.parametrize("text", ["Who? me@example.com", "a:b@c", "see https://host/docs. Why?", "", "no such host ?x"])
-def test_a_text_without_a_secret_stays(text: str) -> None:
+def test_text_without_secrets_is_unchanged(text: str) -> None:
     assert redact_urls(text) == text and without_secrets([text, 1, None, True]) == [text, 1, None, True]
 
 
-def test_what_differs_only_in_what_is_hidden_says_so() -> None:
+def test_text_that_differs_only_in_hidden_parts_says_so() -> None:
     before = {"url": "https://host/a?sig=1", "extraHeaders": ["A: 1", "B: 2"], "same": "https://u:p@host", "gone": 1}
     after = {"url": "https://host/a?sig=2", "extraHeaders": ["A: 1", "B: 3"], "same": "https://u:p@host", "new": "x"}
     hidden = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"

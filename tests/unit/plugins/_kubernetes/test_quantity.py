@@ -38,22 +38,22 @@ from hypothesis import strategies as st
         (7, 7),
     ],
 )
-def test_every_spelling_is_read(text: object, value: object) -> None:
+def test_every_spelling_of_a_quantity_is_parsed(text: object, value: object) -> None:
     assert parse(str(text)) == value
 
 
 @pytest.mark.parametrize("text", ["", "Gi", "1 Gi", "1gi", "ten", "1ki", "0x10", "1Gi1"])
-def test_what_is_none_is_refused_with_the_remedy(text: str) -> None:
+def test_text_that_is_not_a_quantity_is_rejected_with_a_remedy(text: str) -> None:
     with pytest.raises(ValueError, match="is not a Kubernetes quantity; write for example 10Gi"):
         parse(text)
 
 
 @given(st.integers(min_value=0, max_value=2**62), st.sampled_from(["", "Ki", "Mi", "Gi", "k", "M", "G"]))
-def test_a_number_with_a_suffix_is_a_multiple_of_it(number: int, suffix: str) -> None:
+def test_suffix_multiplies_the_number(number: int, suffix: str) -> None:
     assert parse(f"{number}{suffix}") == number * parse(f"1{suffix}")
 
 
-def test_words_are_no_equal_quantities() -> None:
+def test_words_are_not_equal_quantities() -> None:
     assert equal("1Gi", "1024Mi") and not equal("1Gi", "thin") and not equal("thin", "thin")
 
 
@@ -70,12 +70,12 @@ def test_words_are_no_equal_quantities() -> None:
         ("2Ei", "2Ei"),
     ],
 )
-def test_a_size_is_told_as_one_writes_it(size: str, text: str) -> None:
+def test_short_uses_the_suffix_with_the_fewest_digits(size: str, text: str) -> None:
     assert short(parse(size)) == text
 
 
 @given(st.integers(min_value=0, max_value=2**62))
-def test_a_size_that_is_told_is_the_same_size(number: int) -> None:
+def test_short_keeps_the_value(number: int) -> None:
     assert parse(short(Decimal(number))) == number
 
 
@@ -83,7 +83,7 @@ def test_a_size_that_is_told_is_the_same_size(number: int) -> None:
     ("size", "number"),
     [("0.3Gi", 322122548), ("322122547200m", 322122548), ("1Gi", 1024**3), ("1.5k", 1500), ("0.1", 1), ("0", 0)],
 )
-def test_a_part_of_a_byte_counts_as_one(size: str, number: int) -> None:
+def test_part_of_a_byte_is_rounded_up(size: str, number: int) -> None:
     assert whole_bytes(size) == number
 
 
@@ -99,7 +99,7 @@ def test_a_part_of_a_byte_counts_as_one(size: str, number: int) -> None:
         (0, "1Gi", "0"),
     ],
 )
-def test_a_size_has_the_unit_that_was_typed_where_it_fits(value: int, typed: str | None, text: str) -> None:
+def test_size_keeps_the_unit_of_the_user_if_exact(value: int, typed: str | None, text: str) -> None:
     assert like(value, typed) == text
 
 
@@ -115,5 +115,5 @@ def test_a_size_has_the_unit_that_was_typed_where_it_fits(value: int, typed: str
         (10**9 + 1, "953.7Mi"),
     ],
 )
-def test_a_size_with_its_overhead_is_told_in_few_digits(value: int, text: str) -> None:
+def test_rough_size_has_few_digits(value: int, text: str) -> None:
     assert rough(value) == text

@@ -56,12 +56,12 @@ def _only_this_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         (None, set()),
     ],
 )
-def test_every_scalar_of_a_user_that_does_not_identify_is_secret(user: Any, known: set[str]) -> None:
+def test_every_scalar_of_a_user_that_does_not_identify_it_is_secret(user: Any, known: set[str]) -> None:
     assert secrets_of(_kubeconfig(user)) == known
     assert secrets_of_options({"kubeconfig": _kubeconfig(user)}) == known
 
 
-def test_a_user_below_a_misspelt_key_is_secret() -> None:
+def test_user_below_a_misspelt_key_is_secret() -> None:
     assert secrets_of({"users": [{"name": "admin", "usr": {"token": "t1"}}]}) == {"t1"}
     assert secrets_of({"user": {"toke": "t1"}, "token": "t2"}) == {"t1", "t2"}
 
@@ -85,7 +85,7 @@ def test_a_user_below_a_misspelt_key_is_secret() -> None:
         ([], {"A": None}, set()),
     ],
 )
-def test_of_a_credential_plugin_words_of_commands_stay(args: Any, env: Any, known: set[str]) -> None:
+def test_words_of_plugin_commands_are_not_secret(args: Any, env: Any, known: set[str]) -> None:
     """What is known is hidden wherever a result has it: a common word must not be among it."""
     plugin = {
         "apiVersion": "client.authentication.k8s.io/v1",
@@ -98,7 +98,7 @@ def test_of_a_credential_plugin_words_of_commands_stay(args: Any, env: Any, know
 
 
 @pytest.mark.parametrize("plugin", [{"args": None, "env": None}, {"args": "--token", "env": ["TOKEN"]}, "plugin", None])
-def test_a_malformed_credential_plugin_is_read(plugin: Any) -> None:
+def test_malformed_plugin_is_read(plugin: Any) -> None:
     assert secrets_of(_kubeconfig({"exec": plugin})) <= {"plugin"}
 
 
@@ -120,11 +120,11 @@ def test_a_malformed_credential_plugin_is_read(plugin: Any) -> None:
         ({"kubeconfig": "/home/ann/config:other", "host": "https://[broken", "proxy": None}, set()),
     ],
 )
-def test_secrets_inside_options_are_known(options: dict[str, Any], known: set[str]) -> None:
+def test_secrets_in_options_are_known(options: dict[str, Any], known: set[str]) -> None:
     assert secrets_of_options(options) == known
 
 
-def test_a_kubeconfigs_text_is_secret_also_in_base64_and_so_is_what_is_in_it() -> None:
+def test_text_of_a_kubeconfig_is_secret_also_in_base64() -> None:
     text = yaml.safe_dump(_kubeconfig({"token": "a-secret-token"}))
     encoded = base64.encodebytes(text.encode()).decode()
     assert secrets_of_options({"kubeconfig": text}) == {text, "a-secret-token"}
@@ -154,7 +154,7 @@ SECRETS = st.text(
         "x" * 12,
     ],
 )
-def test_no_spelling_of_a_secret_leaves(secret: str) -> None:
+def test_every_spelling_of_a_secret_is_redacted(secret: str) -> None:
     remember([secret])
     for name, spelling in spellings(secret).items():
         assert redact(f"before {spelling} after") in ("before *** after", "before *** ***"), name
@@ -162,7 +162,7 @@ def test_no_spelling_of_a_secret_leaves(secret: str) -> None:
 
 @given(SECRETS, st.sampled_from(sorted(spellings("x"))))
 @examples(200)
-def test_no_spelling_of_any_secret_leaves(secret: str, name: str) -> None:
+def test_every_spelling_of_any_secret_is_redacted(secret: str, name: str) -> None:
     _secrets._known.clear()
     remember([secret])
     spelling = spellings(secret)[name]
@@ -181,25 +181,25 @@ def test_no_spelling_of_any_secret_leaves(secret: str, name: str) -> None:
         ("   ", "a   b", "a   b"),
     ],
 )
-def test_short_secrets_leave_the_words_that_hold_them(secret: str, text: str, shown: str) -> None:
+def test_short_secret_is_redacted_only_as_a_word(secret: str, text: str, shown: str) -> None:
     remember([secret])
     assert redact(text) == shown
 
 
-def test_numbers_keys_and_lists_are_looked_through() -> None:
+def test_numbers_keys_and_lists_are_redacted() -> None:
     remember(["12345678", "a-secret-word"])
     data = {"a-secret-word": 1, "n": 12345678, "f": 1.5, "b": True, "l": ("x a-secret-word", None, b"a-secret-word")}
     assert redacted(data) == {"***": 1, "n": "***", "f": 1.5, "b": True, "l": ["x ***", None, "***"]}
 
 
-def test_parts_of_a_key_are_secret_and_its_frame_is_not() -> None:
+def test_lines_of_a_key_are_secret_but_its_frame_is_not() -> None:
     key = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0\nAAAA\n-----END KEY-----\n"
     remember([key])
     assert redact("bad base64 in MIIEvQIBADANBgkqhkiG9w0") == "bad base64 in ***"
     assert redact("AAAA stays") == "AAAA stays"
 
 
-def test_a_kubeconfigs_text_may_be_of_a_class_of_ansibles() -> None:
+def test_text_of_a_kubeconfig_may_be_a_subclass_of_str() -> None:
     class Tagged(str):
         """As ansible-core 2.19 has them in variables."""
 
