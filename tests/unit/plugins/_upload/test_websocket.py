@@ -110,7 +110,7 @@ def test_a_port_forward_through_an_https_proxy_is_refused_with_another_way() -> 
 
 def test_what_a_socks_proxy_needs_is_named_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "socks", None)
-    with pytest.raises(CdiError, match="the Python package PySocks, which SOCKS proxies need, is missing"):
+    with pytest.raises(CdiError, match="the Python package PySocks, which SOCKS proxies require, is missing"):
         _open(proxy="socks5h://proxy.test")
 
 
