@@ -20,7 +20,7 @@ _FACTORS = {
     **{suffix: Decimal(1000 ** (power + 2)) for power, suffix in enumerate("MGTPE")},
     **{f"{suffix}i": Decimal(1024 ** (power + 1)) for power, suffix in enumerate("KMGTPE")},
 }
-# Binary suffixes first: they are preferred when both leave equally few digits.
+# Binary suffixes first, because they are more usual if both leave equally few digits.
 _SIZE_SUFFIXES = ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki", "E", "P", "T", "G", "M", "k")
 _READABLE = len("1536Mi")
 _LETTERS = "".join(_SIZE_SUFFIXES)
@@ -28,7 +28,7 @@ _QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))([eE][+-]?\d+|[numkMGTPE]i?|K
 
 
 def parse(text: str | int | float) -> Decimal:
-    """The value in base units (bytes, cores). Raises ValueError with a sentence and a remedy."""
+    """The value in base units (bytes, cores). Raises ValueError with a sentence that names the remedy."""
     match = _QUANTITY.fullmatch(str(text).strip())
     number, suffix = match.groups() if match else ("", "?")
     try:
@@ -53,7 +53,7 @@ def whole_bytes(text: str | int | float) -> int:
 
 
 def short(value: Decimal | int) -> str:
-    """A number of bytes with the suffix that leaves the fewest digits (`128Mi`, `10G`), or none."""
+    """A number of bytes with the suffix that leaves the fewest digits, `128Mi` or `10G`, without rounding."""
     value = Decimal(value)
     wholes = [
         f"{value / _FACTORS[suffix]:f}{suffix}" for suffix in _SIZE_SUFFIXES if value and value % _FACTORS[suffix] == 0
@@ -62,7 +62,7 @@ def short(value: Decimal | int) -> str:
 
 
 def rough(value: Decimal | int) -> str:
-    """A number of bytes for reading: exact if that is short, else with one decimal (a disk with its overhead)."""
+    """A number of bytes for people, with one decimal if no suffix makes it short, as for a disk with overhead."""
     exact, number = short(value), int(value)
     if len(exact) <= _READABLE or number < 1024:
         return exact
@@ -71,7 +71,7 @@ def rough(value: Decimal | int) -> str:
 
 
 def like(value: Decimal | int, typed: str | int | float | None) -> str:
-    """A number of bytes with the suffix of `typed`, a size of the user, if that is exact; else as in `short`."""
+    """A number of bytes with the suffix that a user has typed, if that needs no rounding, else as `short`."""
     suffix = str(typed or "").strip().lstrip("+-.0123456789")
     if suffix in _SIZE_SUFFIXES and value and value % _FACTORS[suffix] == 0:
         return f"{value / _FACTORS[suffix]:f}{suffix}"

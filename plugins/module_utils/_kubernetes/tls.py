@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""TLS contexts that trust the same CAs as kubectl: the given one, else the system's (SSL_CERT_FILE, SSL_CERT_DIR)."""
+"""TLS contexts with the trust of kubectl: the given CA, else the store of the system or SSL_CERT_FILE."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def context_of(
     key: Pem | None = None,
     system_too: bool = False,
 ) -> ssl.SSLContext:
-    """A client's context. Raises CdiError with the option or field, and the file, that cannot be used."""
+    """The context of a client. Raises CdiError with the option or field, and the file, that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False
-    # Go also trusts an intermediate certificate that is given as CA.
+    # Like Go, trust each given certificate, also one that is not self-signed.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if not verify:
         context.check_hostname = False
@@ -65,8 +65,7 @@ def _identify(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
         except ssl.SSLError as exc:
             if exc.reason == "KEY_VALUES_MISMATCH":
                 raise CdiError(
-                    f"{key.source} is not the key of {certificate.source}; "
-                    "give the key that the certificate was issued for."
+                    f"{key.source} is not the key of {certificate.source}; set the key that belongs to the certificate."
                 ) from None
             why = exc.reason or "not valid PEM"
             raise CdiError(
@@ -82,12 +81,12 @@ def content_of(pem: Pem) -> bytes:
         with open(pem.path, "rb") as file:
             return file.read()
     except OSError as exc:
-        raise CdiError(f"{pem.source} cannot be read ({exc.strerror}); give the path of a PEM file.") from exc
+        raise CdiError(f"{pem.source} cannot be read ({exc.strerror}); set the path of a PEM file.") from exc
 
 
 @contextlib.contextmanager
 def _as_path(content: bytes) -> t.Iterator[str]:
-    """A path, which OpenSSL requires, to an unnamed file: no key stays on disk, even if this process is killed."""
+    """A path for OpenSSL, of an unlinked file, so that no key is left behind in any case."""
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.seek(0)

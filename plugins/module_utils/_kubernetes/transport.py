@@ -1,10 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The transport to an API server: TLS, proxies and credentials for requests and WebSockets.
+"""Sends requests to an API server, and opens WebSockets: TLS, proxies and credentials.
 
-Connections are pooled by urllib3. The package `kubernetes` is not loaded: its models take longer than the rest of a
-module.
+Connections are pooled by urllib3. Nothing of the package `kubernetes` is loaded, because its models take more time than
+the rest of a module.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from .tls import context_of
 
 CONNECT_TIMEOUT_SECONDS = 10
 ANSWER_TIMEOUT_SECONDS = 60
-# The errors of OpenSSL for a certificate for a different host or address.
+# The errors of OpenSSL for a certificate with a different host name or address.
 _HOST_MISMATCH = (62, 64)
-# Not valid yet, and expired.
+# The errors for a certificate that is not valid yet, and for an expired one.
 _OUT_OF_TIME = (9, 10)
 
 # The beginning of messages of urllib3.
@@ -34,8 +34,8 @@ _OBJECT_SHOWN = re.compile(r"^(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)): ")
 def open_transport(params: Params, clock: t.Callable[[], float] = time.monotonic) -> Transport:
     """The transport for the authentication options (see the documentation fragment `_auth`).
 
-    Nothing is sent to the API server yet, but a credential plugin may run. `clock`: monotonic seconds. Raises CdiError
-    when the package `kubernetes` or its dependencies are missing, or when the options do not lead to a cluster.
+    Sends no request to the API server, but may run a credential plugin. Raises CdiError when the dependencies of the
+    package `kubernetes` are missing, or the options do not lead to a cluster.
     """
     try:
         access = settle(params)
@@ -48,9 +48,9 @@ def open_transport(params: Params, clock: t.Callable[[], float] = time.monotonic
 
 
 class Transport:
-    """Sends requests with the credentials of this run. After a 401, it renews them once and repeats the request.
+    """Sends requests with the credentials of this run. A 401 renews them once, and the rejected request is sent again.
 
-    Raises the errors of urllib3 and websocket-client, and CdiError when there are no credentials.
+    Raises errors of urllib3 and websocket-client, and CdiError if there are no credentials.
     """
 
     def __init__(self, access: Access, source: Source) -> None:
@@ -64,11 +64,11 @@ class Transport:
         self._pools: dict[tuple[str, str], t.Any] = {}
         if not self.verifies_certificates:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        # Finds errors of certificates, plugins and proxies before anything is written.
+        # Fails now, before anything is written, if certificates, plugins or proxies cannot be used.
         self._pool(source.current())
 
     def request(self, method: str, path: str, headers: t.Mapping[str, str], **options: t.Any) -> t.Any:
-        """An answer of urllib3, whose `request` gets the `options`. Redirects are not followed."""
+        """A response of urllib3, whose `request` takes the `options`. Redirects would send the token to other hosts."""
         credentials = self._source.current()
         response = self._request(credentials, method, path, headers, options)
         if response.status == 401:
@@ -82,7 +82,7 @@ class Transport:
     def _request(
         self, credentials: Credentials, method: str, path: str, headers: t.Mapping[str, str], options: dict[str, t.Any]
     ) -> t.Any:
-        from urllib3._collections import HTTPHeaderDict  # urllib3 itself names it from release 2 on.
+        from urllib3._collections import HTTPHeaderDict  # Public only since urllib3 2.
 
         sent = HTTPHeaderDict(self._headers(credentials))
         sent.update(headers)
@@ -99,17 +99,14 @@ class Transport:
             ) from exc
 
     def _headers(self, credentials: Credentials) -> list[tuple[str, str]]:
-        """The headers for impersonation, which may repeat a name, and for authorization.
-
-        http.client encodes headers as Latin-1, so UTF-8 is sent as such.
-        """
+        """Headers for impersonation, which can be repeated, and authorization, in UTF-8 for http.client's Latin-1."""
         headers = [*self._access.headers]
         if credentials.authorization:
             headers.append(("Authorization", credentials.authorization))
         return [(name, value.encode().decode("latin-1")) for name, value in headers]
 
     def _pool(self, credentials: Credentials) -> t.Any:
-        """The pool for this client certificate: connections with different certificates cannot share a pool."""
+        """The connection pool for this client certificate. A connection stays with the certificate that opened it."""
         mark = (credentials.certificate, credentials.key)
         if mark not in self._pools:
             for pool in self._pools.values():
@@ -139,19 +136,19 @@ class Transport:
                 from urllib3.contrib.socks import SOCKSProxyManager
             except ImportError as exc:
                 raise CdiError(
-                    f"{proxy.source} is {proxy.url}, and the Python package PySocks, which SOCKS proxies need, "
+                    f"{proxy.source} is {proxy.url}, and the Python package PySocks, which SOCKS proxies require, "
                     "is missing on the host that runs this task; install it there with: pip install PySocks."
                 ) from exc
             return SOCKSProxyManager(
                 proxy.url, username=proxy.username or None, password=proxy.password or None, **options
             )
         if proxy.scheme == "https":
-            # The proxy's certificate may be from a CA of the system even if the API server's is not.
+            # The certificate of a proxy can be from an authority of the system, even if that of the API server is not.
             options["proxy_ssl_context"] = context_of(verify=access.verify, ca=access.ca, system_too=True)
         return urllib3.ProxyManager(proxy.url, proxy_headers=dict(access.proxy_headers), **options)
 
     def websocket(self, path: str, subprotocols: t.Sequence[str]) -> t.Any:
-        """Open a WebSocket of package `websocket-client`, with the same credentials, TLS and proxy as requests."""
+        """Open a WebSocket of package `websocket-client` with the credentials, TLS and proxy of requests."""
         import websocket
 
         credentials = self._source.current()
@@ -176,7 +173,7 @@ class Transport:
         carrier.settimeout(ANSWER_TIMEOUT_SECONDS)
         url = self.host.replace("http", "ws", 1) + path
         try:
-            # The package would follow redirects with all headers. Old releases take a redirect for a connection.
+            # The package would follow redirects with all headers. Old releases treat a redirect as a connection.
             opened.connect(
                 url, socket=carrier, header=headers, subprotocols=subprotocols, suppress_origin=True, redirect_limit=0
             )
@@ -188,13 +185,13 @@ class Transport:
         return opened
 
     def _carrier(self, credentials: Credentials) -> t.Any:
-        """A socket to the API server, through proxy and TLS, that urllib3 opens as for a request."""
+        """A socket to the API server, through proxy and TLS, as urllib3 opens one for a request."""
         proxy = self._access.proxy
         if proxy and proxy.scheme == "https":
-            # A socket of TLS in TLS does not support select.
+            # A socket of TLS within TLS does not report whether there is data to read.
             raise CdiError(
-                f"{proxy.source} is {proxy.url}, and port-forwards go through http and socks proxies only; "
-                "publish the upload proxy and give its URL as upload_proxy_url."
+                f"{proxy.source} is {proxy.url}, but port-forwards support only http and socks proxies; "
+                "publish the upload proxy and set its URL as upload_proxy_url."
             )
         from urllib.parse import urlsplit
 
@@ -213,12 +210,12 @@ class Transport:
 
     @property
     def place(self) -> str:
-        """The API server, and the proxy on the way to it."""
+        """The API server, and the proxy in front of it."""
         proxy = self._access.proxy
         return f"{self.host} through the proxy {proxy.url}" if proxy else self.host
 
     def unreachable(self, exc: BaseException) -> str:
-        """Why there is no answer, with a remedy, from the error that urllib3 wrapped."""
+        """Why there is no answer, with a remedy, from the errors that urllib3 wrapped."""
         of_proxy = any(isinstance(each, self._urllib3.exceptions.ProxyError) for each in _chain(exc))
         cause = _chain(exc)[-1]
         proxy = self._access.proxy
@@ -226,7 +223,7 @@ class Transport:
             if of_proxy and proxy:
                 return (
                     f"the certificate of the proxy {proxy.url} is not valid ({cause.verify_message}); "
-                    "add its CA to the system's store, or to ca_cert"
+                    "add its CA to the store of the system, or to ca_cert"
                 )
             if cause.verify_code in _HOST_MISMATCH:
                 name = self._access.server_name
@@ -238,7 +235,7 @@ class Transport:
             remedy = (
                 "renew it, or correct the clock of the host that runs the task"
                 if cause.verify_code in _OUT_OF_TIME
-                else "give its CA as ca_cert"
+                else "set its CA as ca_cert"
             )
             return f"the certificate of {self.host} is not valid ({cause.verify_message}); {remedy}"
         shown = _OBJECT_SHOWN.sub("", str(cause))
