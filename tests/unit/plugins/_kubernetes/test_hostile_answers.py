@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -105,20 +104,9 @@ OBJECT = {
         "conditions": [{"type": "Ready", "status": "False", "message": "m", "reason": "r"}],
     },
 }
+CDI_KINDS = ["DataVolume", "CDI", "CDIConfig", "StorageProfile"]
 KINDS = st.sampled_from(
-    [
-        "DataVolume",
-        "CDI",
-        "CDIConfig",
-        "StorageProfile",
-        "PersistentVolumeClaim",
-        "Role",
-        "RoleBinding",
-        "Pod",
-        "Event",
-        "APIGroupList",
-        "Status",
-    ]
+    [*CDI_KINDS, "PersistentVolumeClaim", "Role", "RoleBinding", "Pod", "Event", "APIGroupList", "Status"]
 )
 
 
@@ -325,7 +313,7 @@ def test_lookup_survives_any_answer_without_traceback_or_secret(
     _clone_task._connections.clear()
     lookup = lookup_loader.get("kubevirt.cdi.clone_method")
     try:
-        told = lookup.run(
+        found = lookup.run(
             [{"name": "disk", "namespace": "demo", "source": IMPORT, "storage": {"size": "1Gi"}}],
             {},
             host=server.url,
@@ -335,7 +323,7 @@ def test_lookup_survives_any_answer_without_traceback_or_secret(
         assert exc.__cause__ is None and exc.__context__ is None
         _judge(str(exc), str(exc), IMPORT)
     else:
-        _judge(told, "", IMPORT)
+        _judge(found, "", IMPORT)
 
 
 NOT_THERE = [
@@ -403,18 +391,10 @@ def test_token_in_a_url_fragment_is_hidden(server: Hostile) -> None:
     )
 
 
-def _always(answer: bytes, _number: int, _head: bytes) -> list[bytes]:
-    return [answer]
-
-
-def test_token_is_not_sent_to_a_redirect_target(server: Hostile) -> None:
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_token_is_not_sent_to_a_redirect_target(server: Hostile, status: int) -> None:
     with hostile_server() as other:
-        for status in (301, 302, 303, 307, 308):
-            answer = http(status, b"", ("Location", f"{other.url}/login?x=1"))
-            server.answer = partial(_always, answer)
-            ran = _run(server, TASKS[0])
-            assert (
-                f"redirects to {other.url}/login?*** (HTTP {status}), and redirects are not followed"
-                in ran.result["msg"]
-            )
+        server.answer = lambda _number, _head: [http(status, b"", ("Location", f"{other.url}/login?x=1"))]
+        message = _run(server, TASKS[0]).result["msg"]
+        assert f"redirects to {other.url}/login?*** (HTTP {status}), and redirects are not followed" in message
         assert other.heads == []
