@@ -103,8 +103,8 @@ def test_a_port_forward_through_an_https_proxy_is_refused_with_another_way() -> 
     with pytest.raises(CdiError) as told:
         _open(proxy="https://ann:secret@proxy.test:3128")
     assert str(told.value) == (
-        "proxy is https://proxy.test:3128, and port-forwards go through http and socks proxies only; "
-        "publish the upload proxy and give its URL as upload_proxy_url."
+        "proxy is https://proxy.test:3128, but port-forwards support only http and socks proxies; "
+        "publish the upload proxy and set its URL as upload_proxy_url."
     )
 
 
