@@ -164,7 +164,7 @@ def test_lookup_on_another_cluster_than_the_modules_is_reported(fleet: Fleet, tm
     assert report["cluster"]["host"] == fleet.servers["west"]
     message = f"The lookup clone_method used {fleet.servers['east']}, but the modules used {fleet.servers['west']}"
     assert (
-        report["not_readable"][0].startswith(message) and "NOT READABLE: The lookup clone_method asked" in played.output
+        report["not_readable"][0].startswith(message) and "NOT READABLE: The lookup clone_method used" in played.output
     )
 
 
