@@ -40,6 +40,11 @@ def test_hundred_unchanged_volumes_take_one_list(wire: Wire, module: RunModule, 
     assert len(wire.requests) == 1
 
 
+def test_empty_list_of_volumes_takes_no_request(wire: Wire, module: RunModule, namespace: str) -> None:
+    result = module("data_volume", namespace=namespace, data_volumes=[]).result
+    assert (result["changed"], result["data_volumes"], wire.requests) == (False, [], [])
+
+
 def test_unchanged_volume_loads_no_code_for_changes(wire: Wire, namespace: str, module: RunModule) -> None:
     """Each task is a process, and imports are most of its time when nothing changes."""
     assert module("data_volume", name="disk", namespace=namespace, **BLANK).result["changed"]
@@ -55,14 +60,31 @@ def test_unchanged_volume_loads_no_code_for_changes(wire: Wire, namespace: str, 
     loaded = set(re.findall(r"kubevirt\.cdi\.plugins\.module_utils\.([\w.]+)$", ended.stderr, re.MULTILINE))
     assert "_kubernetes.client" in loaded
     for_changes = {
+        "_cdi.status",
+        "_cdi.users",
         "_clone.planner",
         "_clone.prediction",
+        "_data_volume.changes",
+        "_data_volume.claim_adoption",
+        "_data_volume.clone_guard",
+        "_data_volume.clone_order",
         "_data_volume.preflight",
-        "_data_volume.source_check",
+        "_data_volume.preflight_rules",
+        "_data_volume.preflight_volumes",
+        "_data_volume.reconcile",
+        "_data_volume.reconcile_collected",
+        "_data_volume.source_fetch",
+        "_data_volume.unfilled",
+        "_data_volume.wait",
+        "_data_volume.wait_order",
+        "_data_volume.writes",
         "_diagnosis.diagnose",
         "_image.formats",
+        "_kubernetes.apply",
+        "_kubernetes.reader",
         "_kubernetes.wait",
         "_storage.allocation",
+        "_storage.claims",
         "_storage.scratch_claims",
     }
     assert loaded & for_changes == set()

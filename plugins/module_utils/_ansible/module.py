@@ -29,8 +29,10 @@ _VERBOSE = 3
 class _Module(AnsibleModule):
     """Neither logs nor returns a secret: Ansible itself hides none but whole options.
 
-    Both may happen before `__init__` ends, and so before anybody else could hide something.
+    Both may happen before `__init__` ends, when no caller can hide anything yet.
     """
+
+    params: dict[str, t.Any]
 
     def _load_params(self) -> None:
         super()._load_params()
