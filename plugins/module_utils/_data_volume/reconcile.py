@@ -13,9 +13,9 @@ from .._kubernetes.compare import diff_of
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from . import resize as growth
 from . import spec as rules
 from .drift import binds_now, paused_since, wanted_of
+from .growth import refuse_growth
 from .unfilled import never_filled
 from .volume import NOT_READ, NotRead, Outcome, Volume
 from .writes import (
@@ -113,7 +113,7 @@ def _grow(shared: Shared, outcome: Outcome, wanted: Object, drift: rules.Drift) 
             "with its data and create it again."
         )
     claim = None if isinstance(volume.claim, NotRead) else volume.claim
-    growth.refuse_growth(t.cast(Object, volume.stored), claim, drift.grows_to, volume.typed_size)
+    refuse_growth(t.cast(Object, volume.stored), claim, drift.grows_to, volume.typed_size)
     return grow_claim(shared, outcome, wanted, drift.grows_to)._replace(grows=True)
 
 

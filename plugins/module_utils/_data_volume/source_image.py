@@ -18,7 +18,7 @@ from .._kubernetes.public import public_url
 from .._kubernetes.quantity import MIB
 
 # Bytes of a compressed image that are unpacked.
-_MOST_UNPACKED = {"gz": 4 * MIB, "xz": 4 * MIB, "zst": 2 * PREFIX_BYTES}
+_MOST_UNPACKED = 4 * MIB
 
 
 class Answer(t.NamedTuple):
@@ -62,6 +62,10 @@ class SourceImage(t.NamedTuple):
         }
 
 
+class _Unreadable(Exception):
+    """This Python cannot decompress the image."""
+
+
 class _Seen(Content):
     """A file on a server, of which only the ends are here."""
 
@@ -86,7 +90,7 @@ class _Seen(Content):
     def size(self, *, exact: bool) -> int | None:
         return self._answer.size
 
-    def file(self) -> t.Any:
+    def file(self, *, whole: bool = True) -> t.Any:
         raise OutOfSight
 
 
@@ -106,10 +110,15 @@ def inspect_answer(url: str, answer: Answer, content_type: str | None) -> Source
     shown = public_url(url)
     packed = next((name for name, magic in TWICE.items() if answer.head[: len(magic)] == magic), None)
     try:
-        content: _Seen = _Unpacked(Answer(_unpacked(packed, answer)), packed) if packed else _Seen(answer)
+        content: _Seen = _Unpacked(Answer(_unpacked(answer)), packed) if packed else _Seen(answer)
         head = content.at(0, PREFIX_BYTES)
         size = -1 if answer.size is None else answer.size
         image = Image("tar", packed, None, None, size) if is_tar(head) else judge(shown, content, size)
+    except _Unreadable:
+        return SourceImage(
+            reason=f"{shown} is compressed with zstd and this Python has no decompressor for it; install one on the host "
+            "that runs the task: pip install backports.zstd"
+        )
     except OutOfSight:
         image = Image("raw", packed, None if packed else answer.size, None, -1 if answer.size is None else answer.size)
     except (EOFError, struct.error) as exc:
@@ -126,12 +135,15 @@ def inspect_answer(url: str, answer: Answer, content_type: str | None) -> Source
     return SourceImage(image)
 
 
-def _unpacked(compression: str, answer: Answer) -> bytes:
+def _unpacked(answer: Answer) -> bytes:
     """The first bytes of what the file contains. They may end early, with the part that was fetched."""
-    found, wanted = b"", _MOST_UNPACKED[compression]
+    found, wanted = b"", _MOST_UNPACKED
     with tempfile.TemporaryFile(buffering=0) as file:
         file.write(answer.head)
-        reader = content_of(file, len(answer.head)).file()
+        content = content_of(file, len(answer.head))
+        if not content.is_readable:
+            raise _Unreadable
+        reader = content.file(whole=False)
         try:
             while len(found) < wanted and (piece := reader.read(wanted - len(found))):
                 found += piece

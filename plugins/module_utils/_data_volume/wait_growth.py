@@ -13,7 +13,7 @@ from .._kubernetes.objects import Object
 from .._kubernetes.resources import PERSISTENT_VOLUME_CLAIM
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import wait_for
-from .resize import judge_growth
+from .growth import judge_growth
 from .volume import Outcome, Outcomes, known
 
 

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import typing as t
 
+from .client import Connection
 from .compare import diff_of, differs, keep_stored_spelling, normalise
 from .errors import ApiError, ForeignAnswer, NotServed
 from .managed_fields import owns_unrequested
 from .objects import Object
 from .resources import Resource
-
-if t.TYPE_CHECKING:
-    from .client import Connection
 
 
 class Change(t.NamedTuple):

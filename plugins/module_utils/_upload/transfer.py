@@ -27,6 +27,7 @@ from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.public import public_url
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI_CONFIG, CONFIG_MAP, CONFIG_NAME, POD
+from .answers import Answer
 from .tunnel import SUBPROTOCOLS, TlsStream, Tunnel
 
 GIVEN, PUBLISHED, FORWARDED = "url", "published-url", "port-forward"
@@ -55,13 +56,6 @@ class SourceFile(t.NamedTuple):
     identity: FileIdentity
     digest: str
     sent_size: int
-
-
-class Answer(t.NamedTuple):
-    """What the proxy or the upload server said; status 0 when the connection broke."""
-
-    status: int
-    text: str
 
 
 class Route(t.NamedTuple):

@@ -13,7 +13,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.facts im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.options import VOLUME_OPTIONS
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.diagnose import judge
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import REACHED, WAITING
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.plan import is_populated
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.target import is_populated
 
 TARGET: dict[str, Any] = {**dict.fromkeys(VOLUME_OPTIONS["storage"]["options"]), "size": "1Gi"}
 MARKED = {"cdi.kubevirt.io/garbageCollected": "true", "cdi.kubevirt.io/storage.preallocation.requested": "false"}

@@ -8,7 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import resize as growth
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import growth
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.resize import (
+    GROWN_TO,
+    grown_to,
+    requested_bytes,
+)
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import FAILED, REACHED, WAITING
 
@@ -18,7 +23,7 @@ GIB = 1 << 30
 def _claim(
     request: str = "2Gi", capacity: str | None = "2Gi", grown_to: str | None = None, **status: Any
 ) -> dict[str, Any]:
-    annotations = {growth.GROWN_TO: grown_to} if grown_to else {}
+    annotations = {GROWN_TO: grown_to} if grown_to else {}
     size = {"capacity": {"storage": capacity}} if capacity else {}
     return {
         "metadata": {"annotations": annotations},
@@ -136,6 +141,6 @@ def test_grown_volume_does_not_shrink() -> None:
 
 
 def test_invalid_record_of_growth_is_ignored() -> None:
-    assert growth.grown_to(_claim(grown_to="much")) is None
-    assert growth.grown_to(_claim(grown_to="0.3Gi")) == 322122548
-    assert growth.requested_bytes({"spec": {}}) == 0
+    assert grown_to(_claim(grown_to="much")) is None
+    assert grown_to(_claim(grown_to="0.3Gi")) == 322122548
+    assert requested_bytes({"spec": {}}) == 0
