@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Volumes that CDI refuses, as options of module data_volume, and what is said about each. CDI itself is asked, too."""
+"""Volumes that CDI or the module refuses, as options of module data_volume, with a part of each error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Options = dict[str, Any]
 
 
 def completed(values: Options, options: Options) -> Options:
-    """Option values as a module gets them: with defaults, and None for what is not given."""
+    """Option values as a module receives them: with defaults, and None for options that are not given."""
     whole: Options = {}
     for name, spec in options.items():
         value = values.get(name, spec.get("default"))
@@ -52,9 +52,9 @@ BY_CDI: list[tuple[Options, str]] = [
     ({"storage": {"volume_mode": "Block"}}, "has no size; give storage.size, for example 10Gi"),
     ({"source": {"pvc": {"name": "a"}}, "storage": None, "pvc": {"access_modes": _ONE_MODE}}, "give pvc.size"),
     ({"source": None, "storage": {"data_source_ref": {"kind": "PersistentVolumeClaim", "name": "a"}}}, "has no size"),
-    ({"storage": {"size": "0"}}, "has the size 0; ask for at least 1Mi"),
-    ({"storage": {"size": "-1Gi"}}, "has the size -1Gi; ask for at least 1Mi"),
-    ({"storage": {"size": "1048575"}}, "ask for at least 1Mi"),
+    ({"storage": {"size": "0"}}, "has the size 0; request at least 1Mi"),
+    ({"storage": {"size": "-1Gi"}}, "has the size -1Gi; request at least 1Mi"),
+    ({"storage": {"size": "1048575"}}, "request at least 1Mi"),
     ({"storage": None, "pvc": {"size": "1Gi"}}, "has pvc.access_modes=none; give exactly one"),
     (
         {"storage": None, "pvc": {"size": "1Gi", "access_modes": ["ReadWriteOnce", "ReadWriteMany"]}},
@@ -110,7 +110,7 @@ BY_CDI: list[tuple[Options, str]] = [
     ({"source": {"snapshot": {"name": ""}}}, "has an empty source.snapshot.name"),
     ({"source": None, "source_ref": {"name": ""}}, "has an empty source_ref.name"),
 ]
-# What CDI takes, and could do nothing with.
+# Volumes that CDI accepts but cannot fill.
 BY_US: list[tuple[Options, str]] = [
     ({"source": {"pvc": {"name": "disk"}}}, "is its own source (source.pvc.name='disk'); name the claim to clone from"),
     ({"source": {"pvc": {"name": "disk", "namespace": "demo"}}}, "is its own source (source.pvc.name='disk')"),
@@ -127,8 +127,8 @@ BY_US: list[tuple[Options, str]] = [
         "has content_type=archive and storage.volume_mode=Block",
     ),
     ({"on_drift": "recreate", "keep_claim": True}, "give one of them"),
-    ({"labels": {"a": None}}, "has labels.a=None; give a text"),
-    ({"annotations": {"a": {"b": "c"}}}, "has annotations.a={'b': 'c'}; give a text"),
+    ({"labels": {"a": None}}, "has labels.a=None; give a string"),
+    ({"annotations": {"a": {"b": "c"}}}, "has annotations.a={'b': 'c'}; give a string"),
 ]
 ACCEPTED: list[Options] = [
     {},

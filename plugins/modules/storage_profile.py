@@ -135,7 +135,7 @@ storage_profiles:
       description: Why the profile could not be set.
       returned: when it could not
       type: str
-      sample: "There is no StorageClass fats; CDI makes a storage profile for each class: create the class first, or
+      sample: "There is no StorageClass fats; CDI creates a storage profile for each class: create the class first, or
         use one of: fast, slow."
 """
 

@@ -19,8 +19,7 @@ description:
   - A file that is certainly not a disk (for example a web page, a zip or bzip2 file, a program), is truncated or
     damaged, is compressed twice, or is an image that CDI does not convert (for example LUKS, QED, a part of a split
     vmdk, an image with a backing file) is refused before anything is created, and the error contains the remedy. A
-    compressed file is decompressed while its digest is computed, to verify that it is complete. For zst, only the
-    structure is verified.
+    compressed file is decompressed while its digest is computed, to verify that it is complete.
   - A block device is read like a file. A pipe, a socket or a directory is an error.
   - If no size is specified, the size of the disk is read from the image, and CDI adds the file system overhead.
   - The uploaded data always matches the recorded digest. If the file changes during the upload, the last bytes are held
@@ -30,6 +29,8 @@ description:
     task warns about them.
 author:
   - kubevirt.cdi contributors (@kubevirt)
+requirements:
+  - backports.zstd (optional Python package, on the host that runs the task, for files in zst before Python 3.14)
 extends_documentation_fragment:
   - kubevirt.cdi._auth
   - kubevirt.cdi._attributes
@@ -41,6 +42,7 @@ attributes:
     details: With O(overwrite=always), every run uploads the file again.
 notes:
   - The file is read on the host that runs the task.
+  - If this Python cannot decompress zst, a file in zst is sent without a check, and the task warns about it.
   - The file is sent to O(upload_proxy_url), or to the URL that CDI publishes (C(CDIConfig.status.uploadProxyURL)), or
     through a port-forward of the API server to a pod of the upload proxy, for which nothing has to be exposed. If
     nothing answers at the published URL, the task warns and uses the port-forward, but an untrusted certificate there
@@ -141,7 +143,8 @@ options:
             sent.
           - If omitted, the size of the disk in the image is used, in whole MiB. For an archive, it is the size of its
             members plus 10 percent and 16 MiB.
-          - It is required if the size is only known after decompressing the whole file, as for a tar archive in zst.
+          - It is required for a compressed image whose size cannot be read with little memory, and for a file in zst that
+            this Python cannot decompress.
           - CDI adds the file system overhead with O(storage). With O(pvc), the module adds it if the size is omitted.
         type: str
       storage_class_name:

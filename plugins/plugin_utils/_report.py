@@ -14,7 +14,7 @@ from collections import Counter
 from ..module_utils._diagnosis.rules import UPLOADED
 from ..module_utils._kubernetes.objects import annotations_of
 from ..module_utils._kubernetes.public import redact_urls
-from ..module_utils._upload.plan import is_populated
+from ..module_utils._upload.target import is_populated
 from ._report_steps import LISTS, Facts, configuration, steps_of
 
 _UPLOAD = "upload"

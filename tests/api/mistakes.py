@@ -52,7 +52,7 @@ MISTAKES: dict[str, tuple[tuple[str, dict[str, Any]], list[str]]] = {
         volume(storage={**SIZE, "storage_class_name": ""}),
         [
             "storage.storage_class_name is ''",
-            "leave the option out to get the default class 'thin'",
+            "omit the option to use the default class 'thin'",
             "block-only, plain",
         ],
     ),
@@ -90,18 +90,18 @@ MISTAKES: dict[str, tuple[tuple[str, dict[str, Any]], list[str]]] = {
     "claim-above-the-limit": (
         volume(storage={"size": "300Mi"}),
         [
-            "its claim of 318Mi (storage.size 300Mi and the file system's overhead) is refused by a LimitRange",
+            "its claim of 318Mi (storage.size 300Mi and the overhead of the file system) is rejected by a LimitRange",
             "is 200Mi",
-            "ask for storage.size=188Mi at most",
+            "request at most storage.size=188Mi",
         ],
     ),
     "claim-above-the-limit-by-overhead": (
         volume(storage={"size": "195Mi"}),
-        ["is refused by a LimitRange", "ask for storage.size=188Mi at most"],
+        ["is rejected by a LimitRange", "request at most storage.size=188Mi"],
     ),
     "claim-below-the-limit": (
         volume(storage={"size": "5Mi"}),
-        ["its claim of 6Mi", "minimum storage usage", "ask for storage.size=10Mi at least"],
+        ["its claim of 6Mi", "minimum storage usage", "request at least storage.size=10Mi"],
     ),
     "quota-exceeded": (
         volume(storage={"size": "180Mi"}),
@@ -109,7 +109,7 @@ MISTAKES: dict[str, tuple[tuple[str, dict[str, Any]], list[str]]] = {
     ),
     "size-with-overhead-too-large": (
         volume(storage={"size": "7900Pi"}),
-        ["storage.size is 7900Pi", "with the file system's overhead is not below 8Ei"],
+        ["storage.size is 7900Pi", "with the overhead of the file system is not below 8Ei"],
     ),
     "size-too-large": (
         volume(storage={"size": "9223372036854775808"}),

@@ -148,7 +148,7 @@ def test_downgrade_is_refused_before_a_write(wire: Wire, module: RunModule, no_c
     no_cdi.merge(CDI, "cdi", None, {"status": {"observedVersion": "v1.65.0"}}, dry_run=False)
     assert module("cdi", **NEW).result["version"] == {"from": "v1.65.0", "to": "v1.65.0"}
     wire.requests.clear()
-    assert "CDI v1.65.0 is installed and the manifest is of v1.61.1" in module("cdi", **OLD).refusal
+    assert "CDI v1.65.0 is installed, but the manifest is of v1.61.1" in module("cdi", **OLD).refusal
     assert wire.writes() == []
 
 

@@ -175,7 +175,7 @@ def test_deleted_storage_class_is_reported_without_a_wait(module: RunModule, cdi
 @pytest.mark.parametrize("check", [False, True])
 def test_option_of_a_newer_release_is_refused(wire: Wire, module: RunModule, cdi: Connection, check: bool) -> None:
     ran = module("cdi_config", check=check, webhook_pvc_rendering="Enabled", preallocation=True)
-    assert "does not know webhookPvcRendering of option webhook_pvc_rendering" in ran.refusal
+    assert "does not have webhookPvcRendering of option webhook_pvc_rendering" in ran.refusal
     assert _spec(cdi) == {}
 
 
@@ -229,7 +229,7 @@ def test_configuration_of_hyperconverged_is_not_changed(wire: Wire, module: RunM
     [
         ({"filesystem_overhead": {"global": "6%"}}, "filesystem_overhead.global is '6%'"),
         ({"upload_proxy_url_override": "no url"}, "upload_proxy_url_override is 'no url'"),
-        ({"import_proxy": {"https_proxy": "somewhere:3128"}}, "import_proxy.https_proxy is no URL"),
+        ({"import_proxy": {"https_proxy": "somewhere:3128"}}, "import_proxy.https_proxy is not a URL"),
         ({"tls_security_profile": {"type": "Custom"}}, "set ciphers and min_tls_version"),
         ({"clone_strategy_override": "fast"}, "clone_strategy_override"),
     ],

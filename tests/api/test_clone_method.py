@@ -232,7 +232,7 @@ def test_answers_have_the_same_keys_and_types(
         assert {type(answer[key]) for key in ("exists", "observed", "forced", "fallback")} == {bool}
     assert [answer["exists"] for answer in answers] == [True, False, True, False]
     assert answers[1]["reason"] == "There is no such volume."
-    assert answers[2]["reason"] == "The volume is no clone."
+    assert answers[2]["reason"] == "The volume is not a clone."
 
 
 def test_requested_method_is_reported_as_forced(

@@ -130,7 +130,7 @@ def test_quota_takes_three_more_requests(
 ) -> None:
     create(resources.RESOURCE_QUOTA, "none", spec={"hard": {"pods": "0"}})
     found, requests = _diagnose(connection, wire, namespace, stalled("ErrExceededQuota"))
-    assert found["cause"] == "quota_exceeded" and "pods (hard 0, used 0, asked 1)" in found["message"]
+    assert found["cause"] == "quota_exceeded" and "pods (hard 0, used 0, requested 1)" in found["message"]
     assert requests == _ALWAYS + 3
 
 
@@ -172,7 +172,7 @@ def test_pod_that_is_accepted_now_is_reported(
     cdi: None, connection: Connection, wire: Wire, namespace: str, create: Create, stalled: Create
 ) -> None:
     found, requests = _diagnose(connection, wire, namespace, stalled())
-    assert "would take it by now" in found["message"] and requests == _ALWAYS + 4
+    assert "would be accepted now" in found["message"] and requests == _ALWAYS + 4
 
 
 def test_users_of_a_source_take_one_more_request(

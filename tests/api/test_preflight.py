@@ -152,7 +152,7 @@ def test_storage_class_is_required_without_a_default(
     wire.requests.clear()
     try:
         ran = module("data_volume", name="disk", namespace=namespace, source={"blank": {}}, storage=SIZE)
-        message = "no storage.storage_class_name is given, and no storage class is the default; name one of: "
+        message = "storage.storage_class_name is not set, and no storage class is the default; name one of: "
         assert f"{message}block-only, plain, thin," in ran.result["msg"]
         assert wire.writes() == []
     finally:
@@ -229,7 +229,7 @@ def test_admission_policy_that_refuses_the_claim_is_named(
             if ran.result.get("failed") or time.monotonic() > deadline:
                 break
             time.sleep(0.5)
-        assert "is refused" in ran.result["msg"] and "claims need a cost centre" in ran.result["msg"], ran.result
+        assert "is rejected" in ran.result["msg"] and "claims need a cost centre" in ran.result["msg"], ran.result
     finally:
         admission.delete_validating_admission_policy_binding(namespace)
         admission.delete_validating_admission_policy(namespace)

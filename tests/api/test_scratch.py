@@ -51,7 +51,7 @@ def test_unavailable_scratch_space_gives_one_warning(
     warnings = [text for text in ran.warnings if "scratch" in text]
     assert len(warnings) == 2 and all(f"DataVolume {namespace}/disk-0 needs scratch space" in text for text in warnings)
     assert "scratchSpaceStorageClass typo" in warnings[0] and "uses block-only" in warnings[0]
-    assert "StorageClass block-only cannot do" in warnings[1]
+    assert "StorageClass block-only does not support" in warnings[1]
     assert sorted(_read(wire)) == [
         "cdis",
         "config",

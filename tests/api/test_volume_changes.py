@@ -297,7 +297,7 @@ def test_option_of_a_newer_release_is_refused_with_one_request(wire: Wire, modul
     wire.answers = _served_by("v1.64.0")
     result = module("data_volume", namespace=namespace, **_volume("disk", checked)).result
     assert result["failed"] and wire.writes() == []
-    assert "source.http.checksum is known to CDI since 1.65.0, and CDI v1.64.0 is installed" in result["msg"]
+    assert "source.http.checksum requires CDI 1.65.0, and CDI v1.64.0 is installed" in result["msg"]
     wire.answers = _served_by("v1.65.0")
     assert module("data_volume", namespace=namespace, **_volume("disk", checked)).result["changed"]
     wire.requests.clear()

@@ -1,15 +1,15 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kubeconfigs, environments and proxies, right and wrong: each entry of a table becomes a case. See `bed` for the words in @."""
+"""Valid and invalid kubeconfigs, environments and proxies, a case each. See `Servers.text` for placeholders."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from tests.kubectl.bed import HERE, SECRET, Case
 from tests.kubectl.entries import CA, CLUSTERS, KUBE_FILES, LOCAL, PLAIN, PLUGIN, REMOTE, TOKEN, USERS
+from tests.kubectl.servers import HERE, SECRET, Case
 
 CONFIG = ".kube/config"
 
@@ -91,7 +91,7 @@ _UNQUOTED = {
 
 
 def _lines(content: dict[str, Any]) -> str:
-    """YAML with a line for each key."""
+    """YAML with one line per key."""
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in content.items())
 
 
@@ -186,7 +186,8 @@ def _wrong_types() -> list[Case]:
     cases = []
     for field, (kind, name) in _FIELDS.items():
         for type_name, value in _WRONG.items():
-            cluster, user = dict(LOCAL), dict(TOKEN)
+            cluster: dict[str, Any] = dict(LOCAL)
+            user: dict[str, Any] = dict(TOKEN)
             if kind == "cluster":
                 cluster[name] = value
             elif kind == "user":
@@ -312,9 +313,9 @@ def _environments() -> list[Case]:
 
 
 def namespace_cases() -> list[Case]:
-    """Contexts that name a namespace, and those that do not."""
+    """Contexts with and without a namespace."""
     one = {"cluster": "c", "user": "u", "namespace": "one"}
-    contexts = [
+    contexts: list[dict[str, Any]] = [
         {"name": "x", "context": one},
         {"name": "y", "context": {**one, "namespace": "two"}},
         {"name": "z", "context": {**one, "namespace": ""}},

@@ -4,36 +4,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from ansible.plugins.loader import init_plugin_loader
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets
 
-# Ansible has to be told of collections before the first import from one.
-init_plugin_loader()
-
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets as _secrets  # noqa: E402
-
-from tests.kubectl import bed as beds  # noqa: E402
+from tests.kubectl.servers import Servers, kubectl, running
 
 
 @pytest.fixture(scope="session")
 def program() -> str:
-    return beds.kubectl()
+    return kubectl()
 
 
 @pytest.fixture(scope="session")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[beds.Bed]:
-    with beds.make(tmp_path_factory.mktemp("bed")) as made:
-        yield made
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with running(tmp_path_factory.mktemp("servers")) as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)
-def forgotten() -> None:
-    """Each test is a run of its own: a short token of one must not be taken out of the words of the next."""
-    _secrets._known.clear()
+def no_known_secrets() -> None:
+    """Start without the secrets of earlier tests, which would be redacted in messages of this one."""
+    secrets._known.clear()

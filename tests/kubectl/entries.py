@@ -1,14 +1,14 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Clusters and users of kubeconfigs, right and wrong, by the names of their cases. See `bed` for the words in @."""
+"""Valid and invalid clusters and users of kubeconfigs, by names of cases. See `Servers.text` for placeholders."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from tests.kubectl.bed import HERE, SECRET
+from tests.kubectl.servers import HERE, SECRET
 
 CA = {"certificate-authority-data": "@data:ca.crt@"}
 LOCAL = {"server": "https://127.0.0.1:@https@", **CA}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The same kubeconfig leads kubectl and a module to the same server, as the same user, by the same way; or it leads neither."""
+"""kubectl and a module use a kubeconfig alike: the same server, user and proxy, or an error."""
 
 from __future__ import annotations
 
@@ -11,47 +11,43 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.batch import default_namespace
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
 
-from tests.kubectl.bed import SECRET, Bed, Case, at_home, by_connection, by_kubectl
 from tests.kubectl.cases import all_cases, namespace_cases
+from tests.kubectl.servers import SECRET, Case, Servers, by_connection, by_kubectl, in_home
 
 CASES = all_cases()
-# What differs on purpose, and why.
+# Intended differences.
 EXCEPTIONS = {
-    "cluster-user-name-in-the-url": "A password in a URL ends in logs: it is refused, with the options to give it by.",
-    "cluster-proxy-with-path": "A proxy's URL with a path is a password with a slash that is not percent-encoded.",
-    "proxy-other-scheme": "Go takes every scheme that it does not know for HTTP.",
-    "text-unquoted-y": "PyYAML takes y for a text and not for true: a token may well be that short.",
+    "cluster-user-name-in-the-url": "A module refuses a password in a URL, because URLs appear in logs.",
+    "cluster-proxy-with-path": "A path in the URL of a proxy is part of a password with a slash.",
+    "proxy-other-scheme": "Go treats an unknown scheme as HTTP.",
+    "text-unquoted-y": "PyYAML reads y as a string and not as true: a token may be that short.",
 }
 
 
-def test_no_two_cases_have_a_name_and_every_exception_is_a_case() -> None:
+def test_names_of_cases_are_unique_and_include_the_exceptions() -> None:
     names = [case.name for case in CASES]
     assert len(names) == len(set(names)) and set(EXCEPTIONS) <= set(names)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_kubectl_and_a_module_go_the_same_way(case: Case, bed: Bed, program: str, tmp_path: Path) -> None:
-    outcomes = []
-    for name, ask in (
-        ("kubectl", lambda home: by_kubectl(program, case, bed, home)),
-        ("module", lambda home: by_connection(case, bed, home)),
-    ):
-        # The same path for both: a plugin may print it.
-        home = tmp_path / "home"
-        home.mkdir()
-        outcomes.append(ask(home))
-        home.rename(tmp_path / name)
-    theirs, ours = outcomes
-    assert SECRET not in ours.told and "\n" not in ours.told
-    agree = theirs.shown() == ours.shown()
+def test_kubectl_and_a_module_agree(case: Case, servers: Servers, program: str, tmp_path: Path) -> None:
+    # The same path for both, because a plugin may print it.
+    home = tmp_path / "home"
+    home.mkdir()
+    theirs = by_kubectl(program, case, servers, home)
+    home.rename(tmp_path / "kubectl")
+    home.mkdir()
+    ours = by_connection(case, servers, home)
+    assert SECRET not in ours.message and "\n" not in ours.message
+    agree = theirs.comparable() == ours.comparable()
     assert agree == (case.name not in EXCEPTIONS), f"kubectl: {theirs}\nmodule: {ours}"
 
 
 @pytest.mark.parametrize("case", namespace_cases(), ids=lambda case: case.name)
-def test_kubectl_and_a_module_take_the_same_namespace_when_none_is_given(
-    case: Case, bed: Bed, program: str, tmp_path: Path
+def test_kubectl_and_a_module_have_the_same_default_namespace(
+    case: Case, servers: Servers, program: str, tmp_path: Path
 ) -> None:
-    by_kubectl(program, case, bed, tmp_path, "events")
-    (asked,) = {request["path"] for request in bed.seen}
-    with at_home(case, bed, tmp_path) as params:
-        assert asked == f"/api/v1/namespaces/{default_namespace(connect(params))}/events"
+    by_kubectl(program, case, servers, tmp_path, "events")
+    (requested,) = {request["path"] for request in servers.seen}
+    with in_home(case, servers, tmp_path) as params:
+        assert requested == f"/api/v1/namespaces/{default_namespace(connect(params))}/events"

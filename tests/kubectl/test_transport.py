@@ -1,52 +1,62 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Credentials that a server rejects are renewed once and the request sent again; what is wrong on the way is one sentence."""
+"""Rejected credentials are renewed once and the request is repeated; an error of a connection is one sentence."""
 
 from __future__ import annotations
 
+import base64
+import http.server
 import json
 import os
 import ssl
 import threading
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import renewal as _renewal
+import yaml
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import NAMESPACE, POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import known_secrets
 
-from tests.cluster.runtime import certificates
+from tests.cluster.runtime.certificates import Authority
 from tests.hostile import hostile_server
-from tests.kubectl.bed import HERE, Bed
 from tests.kubectl.cases import config
+from tests.kubectl.servers import HERE, Servers
 
 
 @pytest.fixture(autouse=True)
-def _plain(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
-    bed.seen.clear()
-    bed.proxied.clear()
-    bed.reject.clear()
+def _plain(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
+    servers.seen.clear()
+    servers.proxied.clear()
+    servers.reject.clear()
     for name in ("KUBECONFIG", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
-def _connect(bed: Bed, user: Any, cluster: Any = None, **params: Any) -> Connection:
-    return connect({"kubeconfig": json.loads(bed.text(json.dumps(config(cluster, user)))), **params})
+def _connect(
+    servers: Servers, user: Any, cluster: Any = None, clock: Callable[[], float] = time.monotonic, **params: Any
+) -> Connection:
+    kubeconfig = json.loads(servers.text(json.dumps(config(cluster, user))))
+    return connect({"kubeconfig": kubeconfig, **params}, clock=clock, sleep=no_pause)
 
 
-def _sent(bed: Bed) -> list[str]:
-    return [request["authorization"] for request in bed.seen]
+def no_pause(_seconds: float) -> None:
+    """Instead of the pause before a request is sent again."""
+
+
+def _sent(servers: Servers) -> list[str]:
+    return [request["authorization"] for request in servers.seen]
 
 
 @pytest.fixture
 def plugin(tmp_path: Path) -> Callable[[], dict[str, Any]]:
-    """A user whose plugin gives number-1, number-2, and so on."""
+    """A user whose plugin returns the tokens number-1, number-2, and so on."""
 
     def make(**more: str) -> dict[str, Any]:
         status = json.dumps({"token": "number-@", **more}).replace("@", "'$count'")
@@ -67,122 +77,117 @@ def plugin(tmp_path: Path) -> Callable[[], dict[str, Any]]:
     return make
 
 
-def test_a_rejected_token_of_a_plugin_is_renewed_once_and_then_kept(bed: Bed, plugin: Any) -> None:
-    connection = _connect(bed, plugin())
+def test_rejected_token_of_a_plugin_is_renewed_once(servers: Servers, plugin: Any) -> None:
+    connection = _connect(servers, plugin())
     connection.get(NAMESPACE, "default")
-    bed.reject.append("Bearer number-1")
+    servers.reject.append("Bearer number-1")
     for _time in range(3):
         assert connection.get(NAMESPACE, "default")
-    assert _sent(bed) == ["Bearer number-1"] * 2 + ["Bearer number-2"] * 3
+    assert _sent(servers) == ["Bearer number-1"] * 2 + ["Bearer number-2"] * 3
     assert "number-2" in known_secrets()
 
 
-def test_a_server_that_rejects_all_is_asked_twice(bed: Bed, plugin: Any) -> None:
-    bed.reject.extend(f"Bearer number-{number}" for number in range(9))
-    connection = _connect(bed, plugin())
-    with pytest.raises(ApiError) as told:
+def test_server_that_rejects_every_token_gets_two_requests(servers: Servers, plugin: Any) -> None:
+    servers.reject.extend(f"Bearer number-{number}" for number in range(9))
+    connection = _connect(servers, plugin())
+    with pytest.raises(ApiError) as raised:
         connection.get(NAMESPACE, "default")
-    assert told.value.code == 401 and len(bed.seen) == 2
+    assert raised.value.code == 401 and len(servers.seen) == 2
 
 
-def test_many_requests_at_once_renew_a_token_once(bed: Bed, plugin: Any, tmp_path: Path) -> None:
-    connection = _connect(bed, plugin())
-    bed.reject.append("Bearer number-1")
+def test_concurrent_requests_renew_a_token_once(servers: Servers, plugin: Any, tmp_path: Path) -> None:
+    connection = _connect(servers, plugin())
+    servers.reject.append("Bearer number-1")
     threads = [threading.Thread(target=connection.get, args=(NAMESPACE, "default")) for _number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (tmp_path / "runs").read_text() == "\n\n" and _sent(bed).count("Bearer number-2") == 8
+    assert (tmp_path / "runs").read_text() == "\n\n" and _sent(servers).count("Bearer number-2") == 8
 
 
-def test_a_rotated_token_file_is_read_again_when_the_old_token_is_rejected(bed: Bed, tmp_path: Path) -> None:
+def test_token_file_is_read_again_after_a_rejection(servers: Servers, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text("first\n")
-    connection = _connect(bed, {"tokenFile": str(file)})
+    connection = _connect(servers, {"tokenFile": str(file)})
     connection.get(NAMESPACE, "default")
     file.write_text("second\n")
-    bed.reject.append("Bearer first")
+    servers.reject.append("Bearer first")
     assert connection.get(NAMESPACE, "default")
-    assert _sent(bed) == ["Bearer first", "Bearer first", "Bearer second"]
+    assert _sent(servers) == ["Bearer first", "Bearer first", "Bearer second"]
 
 
 @pytest.fixture
-def certificate(bed: Bed, tmp_path: Path) -> Callable[[str, str], dict[str, Any]]:
-    """Somebody writes certificate and key into two files. The user of a kubeconfig who has them."""
+def certificate(servers: Servers, tmp_path: Path) -> Callable[[str, str], dict[str, Any]]:
+    """Writes certificate and key into two files, and returns a user of a kubeconfig with these files."""
 
     def write(certificate: str, key: str) -> dict[str, Any]:
-        (tmp_path / "tls.crt").write_bytes(Path(bed.file(certificate)).read_bytes())
-        (tmp_path / "tls.key").write_bytes(Path(bed.file(key)).read_bytes())
+        (tmp_path / "tls.crt").write_bytes(Path(servers.file(certificate)).read_bytes())
+        (tmp_path / "tls.key").write_bytes(Path(servers.file(key)).read_bytes())
         return {"client-certificate": str(tmp_path / "tls.crt"), "client-key": str(tmp_path / "tls.key")}
 
     return write
 
 
-def _shown(bed: Bed) -> list[str]:
-    return [request["certificate"] for request in bed.seen]
+def _shown(servers: Servers) -> list[str]:
+    return [request["certificate"] for request in servers.seen]
 
 
-def test_a_renewed_client_certificate_is_read_again_when_the_old_one_is_rejected(bed: Bed, certificate: Any) -> None:
-    connection = _connect(bed, certificate("admin.crt", "admin.key"))
+def test_client_certificate_is_read_again_after_a_rejection(servers: Servers, certificate: Any) -> None:
+    connection = _connect(servers, certificate("admin.crt", "admin.key"))
     connection.get(NAMESPACE, "default")
     certificate("other.crt", "other.key")
     assert connection.get(NAMESPACE, "default")
-    bed.reject.append("admin")
+    servers.reject.append("admin")
     for _time in range(2):
         assert connection.get(NAMESPACE, "default")
-    assert _shown(bed) == ["admin"] * 3 + ["other"] * 2
+    assert _shown(servers) == ["admin"] * 3 + ["other"] * 2
 
 
-def test_a_client_certificate_is_read_again_after_a_minute_and_only_as_a_pair(
-    bed: Bed, certificate: Any, monkeypatch: pytest.MonkeyPatch
+def test_client_certificate_is_read_again_after_a_minute_if_it_matches_its_key(
+    servers: Servers, certificate: Any
 ) -> None:
-    connection = _connect(bed, certificate("admin.crt", "admin.key"))
-    now = _renewal.time.monotonic()
-    for number, pair in enumerate((("other.crt", "admin.key"), ("ca.key", "admin.key"), ("other.crt", "other.key"))):
+    seconds = [0.0]
+    connection = _connect(servers, certificate("admin.crt", "admin.key"), clock=lambda: seconds[-1])
+    for pair in (("other.crt", "admin.key"), ("ca.key", "admin.key"), ("other.crt", "other.key")):
         certificate(*pair)
-        monkeypatch.setattr(_renewal.time, "monotonic", lambda number=number: now + 60 * (number + 1))
+        seconds.append(seconds[-1] + 60)
         assert connection.get(NAMESPACE, "default")
-    assert _shown(bed) == ["admin", "admin", "other"]
+    assert _shown(servers) == ["admin", "admin", "other"]
 
 
-def test_a_token_that_cannot_be_renewed_is_sent_once(bed: Bed) -> None:
-    bed.reject.append("Bearer fixed")
+def test_fixed_token_is_sent_once(servers: Servers) -> None:
+    servers.reject.append("Bearer fixed")
     with pytest.raises(ApiError, match="401"):
-        _connect(bed, {"token": "fixed"}).get(NAMESPACE, "default")
-    assert len(bed.seen) == 1
+        _connect(servers, {"token": "fixed"}).get(NAMESPACE, "default")
+    assert len(servers.seen) == 1
 
 
-def test_a_plugin_that_fails_after_a_rejection_is_quoted(bed: Bed, plugin: Any, tmp_path: Path) -> None:
-    connection = _connect(bed, plugin())
+def test_plugin_that_fails_after_a_rejection_is_quoted(servers: Servers, plugin: Any, tmp_path: Path) -> None:
+    connection = _connect(servers, plugin())
     (tmp_path / "plugin.sh").write_text("#!/bin/sh\necho your session has ended >&2\nexit 1\n")
-    bed.reject.append("Bearer number-1")
-    with pytest.raises(ApiError) as told:
+    servers.reject.append("Bearer number-1")
+    with pytest.raises(ApiError) as raised:
         connection.get(NAMESPACE, "default")
-    assert told.value.code == 401
+    assert raised.value.code == 401
     assert "rejected the credentials (HTTP 401), and they cannot be renewed: " in str(
-        told.value
-    ) and "(your session has ended)" in str(told.value)
+        raised.value
+    ) and "(your session has ended)" in str(raised.value)
 
 
-def test_a_watch_and_a_port_forward_are_asked_for_with_the_renewed_token(bed: Bed, plugin: Any) -> None:
-    connection = _connect(bed, plugin())
-    bed.reject.append("Bearer number-1")
-    # This server knows neither events nor WebSockets: it answers with an object to whoever it knows.
+def test_watch_and_port_forward_use_the_renewed_token(servers: Servers, plugin: Any) -> None:
+    connection = _connect(servers, plugin())
+    servers.reject.append("Bearer number-1")
+    # This server supports neither watches nor WebSockets: it answers each accepted request with an object.
     with pytest.raises(ApiError):
         list(connection.watch(NAMESPACE, None, "1", timeout_seconds=1, quiet_seconds=1))
-    bed.reject.append("Bearer number-2")
+    servers.reject.append("Bearer number-2")
     with pytest.raises(ApiError):
         connection.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
-    assert _sent(bed) == [f"Bearer number-{number}" for number in (1, 2, 2, 3)]
+    assert _sent(servers) == [f"Bearer number-{number}" for number in (1, 2, 2, 3)]
 
 
-def test_an_issuer_gives_the_next_id_token_and_it_is_kept_when_asked_for(bed: Bed, tmp_path: Path) -> None:
-    import base64
-    import http.server
-    import time
-
-    import yaml
+def test_id_token_is_refreshed_and_kept_on_request(servers: Servers, tmp_path: Path) -> None:
 
     def token(seconds: int) -> str:
         payload = base64.urlsafe_b64encode(json.dumps({"exp": time.time() + seconds}).encode()).decode().rstrip("=")
@@ -217,37 +222,39 @@ def test_an_issuer_gives_the_next_id_token_and_it_is_kept_when_asked_for(bed: Be
             "refresh-token": "a-refresh-token",
         }
         file = tmp_path / "config"
-        file.write_text(bed.text(json.dumps(config(user={"auth-provider": {"name": "oidc", "config": provider}}))))
+        file.write_text(servers.text(json.dumps(config(user={"auth-provider": {"name": "oidc", "config": provider}}))))
         connection = connect({"kubeconfig": str(file), "persist_config": True})
         assert connection.get(NAMESPACE, "default")
         server.shutdown()
-    assert _sent(bed) == [f"Bearer {new}"] and forms == ["grant_type=refresh_token&refresh_token=a-refresh-token"]
+    assert _sent(servers) == [f"Bearer {new}"] and forms == ["grant_type=refresh_token&refresh_token=a-refresh-token"]
     kept = yaml.safe_load(file.read_text())["users"][0]["user"]["auth-provider"]["config"]
-    assert (kept["id-token"], kept["refresh-token"]) == (new, "next-refresh-token") and {
-        new,
-        "next-refresh-token",
-    } <= known_secrets()
-    with pytest.raises(
-        CdiError,
-        match=r"users\['u'\].auth-provider: the issuer 'http://127.0.0.1:\d+' cannot be reached \(NewConnectionError\)\.$",
-    ):
-        connect({"kubeconfig": bed_config(bed, {**provider})})
+    assert (kept["id-token"], kept["refresh-token"]) == (new, "next-refresh-token")
+    assert {new, "next-refresh-token"} <= known_secrets()
+    unreachable = r"the issuer 'http://127.0.0.1:\d+' cannot be reached \(NewConnectionError\)\.$"
+    with pytest.raises(CdiError, match=rf"users\['u'\].auth-provider: {unreachable}"):
+        connect({"kubeconfig": oidc_kubeconfig(servers, {**provider})})
 
 
-def bed_config(bed: Bed, provider: dict[str, str]) -> dict[str, Any]:
+def oidc_kubeconfig(servers: Servers, provider: dict[str, str]) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(
-        bed.text(json.dumps(config(user={"auth-provider": {"name": "oidc", "config": provider}})))
+        servers.text(json.dumps(config(user={"auth-provider": {"name": "oidc", "config": provider}})))
     )
     return content
 
 
-def test_no_key_is_left_behind(bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_remains_in_a_temporary_file(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    connection = _connect(bed, {"client-certificate-data": "@data:admin.crt@", "client-key-data": "@data:admin.key@"})
-    assert connection.get(NAMESPACE, "default") and bed.seen[0]["certificate"] == "admin" and os.listdir(tmp_path) == []
+    connection = _connect(
+        servers, {"client-certificate-data": "@data:admin.crt@", "client-key-data": "@data:admin.key@"}
+    )
+    assert (
+        connection.get(NAMESPACE, "default")
+        and servers.seen[0]["certificate"] == "admin"
+        and os.listdir(tmp_path) == []
+    )
 
 
-def test_all_of_the_way_holds_for_a_port_forward(bed: Bed) -> None:
+def test_port_forward_uses_proxy_certificate_and_impersonation(servers: Servers) -> None:
     user = {
         "client-certificate-data": "@data:admin.crt@",
         "client-key-data": "@data:admin.key@",
@@ -259,45 +266,47 @@ def test_all_of_the_way_holds_for_a_port_forward(bed: Bed) -> None:
         "certificate-authority-data": "@data:ca.crt@",
         "tls-server-name": "api.test",
     }
-    connection = _connect(bed, user, {**cluster, "proxy-url": "http://ann:p%40w@127.0.0.1:@proxy@"})
+    connection = _connect(servers, user, {**cluster, "proxy-url": "http://ann:p%40w@127.0.0.1:@proxy@"})
     with pytest.raises(ApiError):
         connection.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
-    assert bed.seen[0]["certificate"] == "admin" and bed.proxied == [f"proxy {HERE}:{bed.https} basic yw5uonbadw=="]
-    assert bed.seen[0]["impersonation"] == [
+    assert servers.seen[0]["certificate"] == "admin" and servers.proxied == [
+        f"proxy {HERE}:{servers.https} basic yw5uonbadw=="
+    ]
+    assert servers.seen[0]["impersonation"] == [
         ("impersonate-group", "dev"),
         ("impersonate-group", "ops"),
         ("impersonate-user", "bob"),
     ]
-    plain = _connect(bed, {}, {"server": f"http://{HERE}:@http@", "proxy-url": "http://127.0.0.1:@proxy@"})
+    plain = _connect(servers, {}, {"server": f"http://{HERE}:@http@", "proxy-url": "http://127.0.0.1:@proxy@"})
     with pytest.raises(ApiError):
         plain.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
-    assert bed.proxied[1:] == [f"proxy {HERE}:{bed.http}"] and bed.seen[1]["server"] == "http"
+    assert servers.proxied[1:] == [f"proxy {HERE}:{servers.http}"] and servers.seen[1]["server"] == "http"
 
 
-def test_a_certificate_out_of_its_time_is_to_be_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(certificates, "_LIFETIME", certificates.datetime.timedelta(minutes=-1))
-    authority = certificates.Authority(tmp_path)
+def test_expired_server_certificate_is_reported(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, lifetime=timedelta(minutes=-1))
     authority.issue("server", "server", addresses=["127.0.0.1"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
-    with hostile_server(context=context) as server, pytest.raises(ApiError) as told:
+    with hostile_server(context=context) as server, pytest.raises(ApiError) as raised:
         connect({"host": server.url, "api_key": "a-secret", "ca_cert": str(tmp_path / "server.crt")}).get(
             NAMESPACE, "default"
         )
-    assert str(told.value).endswith(
+    assert str(raised.value).endswith(
         "(certificate has expired); renew it, or correct the clock of the host that runs the task."
     )
 
 
 HOST = r"the certificate of https://127[.0]*\.1:\d+"
-WAYS: dict[str, tuple[dict[str, Any], str]] = {
+CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown-ca": (
         {"server": "https://127.0.0.1:@https@", "certificate-authority": "@file:foreign.crt@"},
         rf"{HOST} is not valid \(.*\); give its CA as ca_cert\.$",
     ),
     "other-host": (
         {"server": "https://127.1:@https@", "certificate-authority": "@file:ca.crt@"},
-        rf"{HOST} is for other names \(.*127\.1.*\); use a name of the certificate in host, or set tls-server-name in the kubeconfig to one\.$",
+        rf"{HOST} is for other names \(.*127\.1.*\); use a name of the certificate in host, "
+        r"or set tls-server-name in the kubeconfig to one\.$",
     ),
     "other-name": (
         {
@@ -313,7 +322,8 @@ WAYS: dict[str, tuple[dict[str, Any], str]] = {
             "certificate-authority": "@file:foreign.crt@",
             "proxy-url": "https://127.0.0.1:@tls_proxy@",
         },
-        r"the certificate of the proxy https://127\.0\.0\.1:\d+ is not valid \(.*\); add its CA to the system's store, or to ca_cert\.$",
+        r"the certificate of the proxy https://127\.0\.0\.1:\d+ is not valid \(.*\); "
+        r"add its CA to the system's store, or to ca_cert\.$",
     ),
     "no-tls": (
         {"server": "https://127.0.0.1:@http@", "certificate-authority": "@file:ca.crt@"},
@@ -329,15 +339,16 @@ WAYS: dict[str, tuple[dict[str, Any], str]] = {
             "certificate-authority": "@file:ca.crt@",
             "proxy-url": "http://ann:a-secret@127.0.0.1:1",
         },
-        r"through the proxy http://127\.0\.0\.1:1 \(.*refused.*\); check host, the dictionary in kubeconfig, clusters\['c'\]\.proxy-url and",
+        r"through the proxy http://127\.0\.0\.1:1 \(.*refused.*\); "
+        r"check host, the dictionary in kubeconfig, clusters\['c'\]\.proxy-url and",
     ),
 }
 
 
-@pytest.mark.parametrize(("cluster", "said"), WAYS.values(), ids=WAYS)
-def test_what_is_wrong_on_the_way_is_named(bed: Bed, cluster: dict[str, Any], said: str) -> None:
-    connection = _connect(bed, {"token": "a-secret"}, cluster)
+@pytest.mark.parametrize(("cluster", "message"), CONNECTION_ERRORS.values(), ids=CONNECTION_ERRORS)
+def test_connection_error_names_the_cause(servers: Servers, cluster: dict[str, Any], message: str) -> None:
+    connection = _connect(servers, {"token": "a-secret"}, cluster)
     for ask in (lambda: connection.get(NAMESPACE, "default"), lambda: connection.list(NAMESPACE)):
-        with pytest.raises(ApiError, match=said) as told:
+        with pytest.raises(ApiError, match=message) as raised:
             ask()
-        assert told.value.code == 0 and "a-secret" not in str(told.value)
+        assert raised.value.code == 0 and "a-secret" not in str(raised.value)

@@ -181,7 +181,7 @@ def test_cause_of_ineffective_settings_is_reported(module: Module, ok: Ok, conne
         ({"scratch_space_storage_class": "nothing"}, "storage class 'nothing' does not exist; available: block-only"),
         ({"filesystem_overhead": {"storage_class": {"nothing": "0.1"}}}, "storage class 'nothing' does not exist"),
         ({"import_proxy": {"trusted_ca_proxy": "nothing"}}, "ConfigMap 'cdi/nothing' does not exist"),
-        ({"webhook_pvc_rendering": "Enabled"}, "CDI v1.65.0 does not know webhookPvcRendering"),
+        ({"webhook_pvc_rendering": "Enabled"}, "CDI v1.65.0 does not have webhookPvcRendering"),
         ({"pod_resource_requirements": {"requests": {"memory": "1Gi"}}}, "no worker pod could be created"),
     ],
 )

@@ -68,28 +68,28 @@ FAULTS = {
     "provisioner-refuses": Fault(
         "provisioning_failed",
         "no Filesystem volumes",
-        "what the driver refuses",
+        "what the driver rejects",
         blank(storage_class_name="block-only"),
     ),
-    "provisioner-fails": Fault("provisioning_failed", "the array is on fire", "storage driver says", blank(), "broken"),
+    "provisioner-fails": Fault("provisioning_failed", "the array is on fire", "log of the storage driver", blank(), "broken"),
     # The source
     "host-unknown": Fault(
         "source_unreachable", "lookup nowhere.invalid", "correct the host", http("http://nowhere.invalid/disk")
     ),
     "connection-refused": Fault(
-        "source_unreachable", "connection refused", "see that the server runs", http(f"http://{NODE}:9/disk")
+        "source_unreachable", "connection refused", "check that the server runs", http(f"http://{NODE}:9/disk")
     ),
     "url-not-found": Fault("source_not_found", "got 404", "correct the URL", http(f"{HTTP}/nothing")),
-    "password-missing": Fault("source_unauthorized", "got 401", "give a secret_ref", http(f"{HTTP}/auth/disk.qcow2")),
+    "password-missing": Fault("source_unauthorized", "got 401", "set secret_ref", http(f"{HTTP}/auth/disk.qcow2")),
     "ca-unknown": Fault("certificate_untrusted", "x509", "cert_config_map", http(f"{HTTPS}/disk.qcow2")),
     "checksum-wrong": Fault(
         "checksum_mismatch", "expected sha256:00", "correct the checksum", http(checksum=f"sha256:{'0' * 64}")
     ),
     "image-invalid": Fault(
-        "image_invalid", "image header", "give an image that CDI reads", http(f"{HTTP}/disk.raw.sha256")
+        "image_invalid", "image header", "use an image that CDI reads", http(f"{HTTP}/disk.raw.sha256")
     ),
     "image-too-large": Fault(
-        "image_too_large", "too small", "ask for a larger size", {**http(), "storage": {**STORAGE, "size": "32Mi"}}
+        "image_too_large", "too small", "request a larger size", {**http(), "storage": {**STORAGE, "size": "32Mi"}}
     ),
     "s3-key-wrong": Fault("source_unauthorized", "SignatureDoesNotMatch", "secret_ref", _s3(PRIVATE_BUCKET, OBJECT)),
     "s3-object-missing": Fault("source_not_found", "NoSuchKey", "correct the URL", _s3(PUBLIC_BUCKET, "nothing")),
@@ -98,7 +98,7 @@ FAULTS = {
         "source_not_found", "manifest unknown", "correct the URL", _registry("nothing:1", cert_config_map="ca")
     ),
     "node-image-missing": Fault(
-        "image_pull_failed", "nothing:1", "correct the image's name", _registry("nothing:1", pull_method="node")
+        "image_pull_failed", "nothing:1", "correct the name of the image", _registry("nothing:1", pull_method="node")
     ),
     # The pods that CDI starts
     "secret-missing": Fault(
@@ -116,7 +116,7 @@ FAULTS = {
     "service-account-missing": Fault(
         "", "(service_account_name) does not exist", "create it first", {**http(), "service_account_name": "nothing"}
     ),
-    "no-node-fits": Fault("worker_unschedulable", "node affinity", "let a node take", {"storage_class": "elsewhere"}),
+    "no-node-fits": Fault("worker_unschedulable", "node affinity", "make a node accept", {"storage_class": "elsewhere"}),
     # The storage
     "class-unknown": Fault(
         "",
@@ -173,18 +173,18 @@ FAULTS = {
     "clone-source-in-use": Fault("clone_source_in_use", "is in use by pod", "or clone from a snapshot", _clone("used")),
     "snapshot-fails": Fault("snapshot_failed", "no snapshots today", "copy instead", _clone("source")),
     # What the module refuses before a write
-    "claim-refused": Fault("", "is refused by a LimitRange", "ask for storage.size=94Mi at most", http(), "limited"),
+    "claim-refused": Fault("", "is rejected by a LimitRange", "request at most storage.size=94Mi", http(), "limited"),
     "class-empty": Fault(
         "",
         "pvc.storage_class_name is ''",
-        "leave the option out to get the default class 'thin'",
+        "omit the option to use the default class 'thin'",
         {"source": {"blank": {}}, "pvc": {"size": "64Mi", "access_modes": ["ReadWriteOnce"], "storage_class_name": ""}},
     ),
     "no-right-to-clone": Fault(
         "", 'the right to "create" datavolumes/source', "have it granted", _clone("source"), "other"
     ),
     "claim-is-there": Fault("", "claim-is-there", "another name", http()),
-    "namespace-is-going": Fault("", "is being deleted", "use another one", http(), "going"),
+    "namespace-is-going": Fault("", "is being deleted", "use another namespace", http(), "going"),
 }
 
 
@@ -248,8 +248,8 @@ def _ready(setup: FaultSetup, name: str, fault: Fault) -> Fault:
 SUSPICIOUS = {
     "no-persistent-volume": Fault(
         "claim_pending",
-        "no persistent volume fits",
-        "create a persistent volume",
+        "no PersistentVolume matches",
+        "create a PersistentVolume",
         {
             "source": {"blank": {}},
             "pvc": {

@@ -61,20 +61,20 @@ def _copy() -> dict[str, Any]:
 
 # By the names of the volumes. Those that end with -1 and -2 share a namespace and fail at the same time.
 FAULTS = {
-    "quota-of-cpu-1": _quota("cpu", _NO_ROOM + "limits.cpu (hard 1m, used 0, asked 750m)"),
-    "quota-of-cpu-2": _quota("cpu", _NO_ROOM + "limits.cpu (hard 1m, used 0, asked 750m)"),
-    "quota-of-memory-1": _quota("memory", _NO_ROOM + "requests.memory (hard 50M, used 0, asked 60M)"),
-    "quota-of-memory-2": _quota("memory", _NO_ROOM + "requests.memory (hard 50M, used 0, asked 60M)"),
-    "quota-of-pods-1": _quota("pods", _NO_ROOM + "pods (hard 1, used 1, asked 1)"),
-    "quota-of-pods-2": _quota("pods", _NO_ROOM + "pods (hard 1, used 1, asked 1)"),
-    "quota-of-a-count-1": _quota("count", _NO_ROOM + "count/pods (hard 0, used 0, asked 1)"),
+    "quota-of-cpu-1": _quota("cpu", _NO_ROOM + "limits.cpu (hard 1m, used 0, requested 750m)"),
+    "quota-of-cpu-2": _quota("cpu", _NO_ROOM + "limits.cpu (hard 1m, used 0, requested 750m)"),
+    "quota-of-memory-1": _quota("memory", _NO_ROOM + "requests.memory (hard 50M, used 0, requested 60M)"),
+    "quota-of-memory-2": _quota("memory", _NO_ROOM + "requests.memory (hard 50M, used 0, requested 60M)"),
+    "quota-of-pods-1": _quota("pods", _NO_ROOM + "pods (hard 1, used 1, requested 1)"),
+    "quota-of-pods-2": _quota("pods", _NO_ROOM + "pods (hard 1, used 1, requested 1)"),
+    "quota-of-a-count-1": _quota("count", _NO_ROOM + "count/pods (hard 0, used 0, requested 1)"),
     "quota-of-a-count-2": _quota(
-        "count", _NO_ROOM + "count/pods (hard 0, used 0, asked 1)", {"source": {"upload": {}}, "storage": STORAGE}
+        "count", _NO_ROOM + "count/pods (hard 0, used 0, requested 1)", {"source": {"upload": {}}, "storage": STORAGE}
     ),
     "quota-of-storage": _quota("storage", "has no room for the claim: requests.storage (hard 450Mi, used "),
     "quota-of-a-class": _quota("per-class", f"has no room for the claim: {_PER_CLASS} (hard 450Mi, used "),
     "limit-of-a-container": _limit("most", "allows at most 500m of cpu in a container, and CDI's has a limit of 750m"),
-    "limit-of-a-pod": _limit("least", "asks for at least 1Gi of memory in a pod, and CDI's has a request of 60M"),
+    "limit-of-a-pod": _limit("least", "requires at least 1Gi of memory in a pod, and CDI's has a request of 60M"),
     "limit-of-a-ratio": _limit(
         "ratio", "at most 2 times the request of cpu in a container, and CDI's has a limit of 750m, 7.5 times"
     ),
@@ -82,12 +82,12 @@ FAULTS = {
     "policy": Fault(
         "worker_refused",
         "denied request: no pods here",
-        "have the policy or webhook let CDI's pods in",
+        "make the policy or webhook accept CDI's pods",
         http(),
         "policy",
     ),
     "larger-than-the-pool": Fault(
-        "storage_full", "the storage pool is full", "make room in the storage", blank(size="100Ti")
+        "storage_full", "the storage pool is full", "free space in the storage", blank(size="100Ti")
     ),
     "driver-missing": Fault(
         "provisioner_missing", f"no storage driver '{NO_DRIVER}'", "install the driver", {"storage_class": "no-driver"}
@@ -116,23 +116,23 @@ FAULTS = {
     ),
     # The server of the image
     "status-405": Fault(
-        "source_refused", "got 405", "the image's server refuses the request", http(f"{HTTP}/status/405/disk")
+        "source_refused", "got 405", "log of the image server, which rejects the request", http(f"{HTTP}/status/405/disk")
     ),
     "status-410": Fault(
-        "source_refused", "got 410", "the image's server refuses the request", http(f"{HTTP}/status/410/disk")
+        "source_refused", "got 410", "log of the image server, which rejects the request", http(f"{HTTP}/status/410/disk")
     ),
-    "status-500": Fault("source_server_failed", "got 500", "the image's server fails", http(f"{HTTP}/status/500/disk")),
-    "status-503": Fault("source_server_failed", "got 503", "the image's server fails", http(f"{HTTP}/status/503/disk")),
+    "status-500": Fault("source_server_failed", "got 500", "check the log of the image server", http(f"{HTTP}/status/500/disk")),
+    "status-503": Fault("source_server_failed", "got 503", "check the log of the image server", http(f"{HTTP}/status/503/disk")),
     "redirect-loop": Fault(
         "source_silent",
-        "no progress since ",
-        "its redirects may go round in a circle",
+        "no progress for ",
+        "its redirects may form a loop",
         http(f"{HTTP}/loop/disk"),
         within=_LONGER,
     ),
     "silent-server": Fault(
         "source_silent",
-        "no progress since ",
+        "no progress for ",
         "its server does not answer",
         http(f"{HTTP}/silent/disk.qcow2"),
         within=_LONGER,
@@ -140,7 +140,7 @@ FAULTS = {
     "cut-answer": Fault(
         "transfer_broken",
         "and 1 restart, last error: ",
-        "ends the answer before",
+        "ends the response before",
         http(f"{HTTP}/broken/disk.qcow2"),
         within=_LONGER,
     ),

@@ -18,6 +18,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     CDI_CONFIG,
     DATA_VOLUME,
     DEPLOYMENT,
+    POD,
 )
 
 from tests.real.clone_setup import without_default_class
@@ -30,15 +31,15 @@ _NAMESPACE = "cdi"
 
 FAULTS = {
     "worker-out-of-memory": Fault("worker_out_of_memory", "OOMKilled", "raise pod_resource_requirements", http()),
-    "no-node-for-workers": Fault("worker_unschedulable", "node affinity/selector", "let a node take", http()),
+    "no-node-for-workers": Fault("worker_unschedulable", "node affinity/selector", "make a node accept", http()),
     "no-default-class": Fault(
         "",
-        "no storage.storage_class_name is given, and no storage class is the default",
+        "storage.storage_class_name is not set, and no storage class is the default",
         "name one of: block-only",
         {"source": {"blank": {}}, "storage": {"size": "64Mi"}},
     ),
-    "controller-down": Fault("controller_down", "Deployment cdi/cdi-deployment", "see its pods", blank()),
-    "controller-down-for-an-upload": Fault("", "Deployment cdi/cdi-deployment", "see its pods", upload()),
+    "controller-down": Fault("controller_down", "Deployment cdi/cdi-deployment", "logs of its pods", blank()),
+    "controller-down-for-an-upload": Fault("", "Deployment cdi/cdi-deployment", "logs of its pods", upload()),
     "webhook-down": Fault("", "failed calling webhook", "Deployment cdi-apiserver", blank()),
 }
 
@@ -70,7 +71,7 @@ def _down(connection: Connection, name: str) -> Iterator[None]:
 
     def scale(replicas: int) -> None:
         connection.merge(DEPLOYMENT, name, _NAMESPACE, {"spec": {"replicas": replicas}}, dry_run=False)
-        until(lambda: _available(connection, name) == replicas, 60, f"{name} does not have {replicas} pods")
+        until(lambda: _pods(connection, name) == [True] * replicas, 90, f"{name} does not have {replicas} pods")
 
     scale(0)
     try:
@@ -79,9 +80,11 @@ def _down(connection: Connection, name: str) -> Iterator[None]:
         scale(1)
 
 
-def _available(connection: Connection, name: str) -> int:
-    status = (connection.get(DEPLOYMENT, name, _NAMESPACE) or {})["status"]
-    return int(status.get("availableReplicas", 0))
+def _pods(connection: Connection, name: str) -> list[bool]:
+    """Of each pod whether it is ready. A pod that is ending works until it is gone."""
+    pods = [pod for pod in connection.list(POD, _NAMESPACE)[0] if pod["metadata"]["name"].startswith(f"{name}-")]
+    found = [pod["status"].get("conditions", []) for pod in pods]
+    return [any((each["type"], each["status"]) == ("Ready", "True") for each in conditions) for conditions in found]
 
 
 def _refused_at_once(connection: Connection) -> bool:

@@ -21,7 +21,7 @@ VOLUME_UPLOAD_SOURCE = Resource("cdi.kubevirt.io", "v1beta1", "volumeuploadsourc
 CLAIM = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "128Mi"}}, "storageClassName": "thin"}
 FILE = {"path": IMAGE}
 QUOTA = ("exceeded quota", "raise the namespace's quota")
-POOL_FULL = ("no space left in the pool", "make room in the storage")
+POOL_FULL = ("no space left in the pool", "free space in the storage")
 
 # By the names of the volumes.
 FAULTS = {
@@ -45,12 +45,12 @@ FAULTS = {
     "pool-full": Fault("storage_full", *POOL_FULL, blank(), "full"),
     "pool-full-for-an-upload": Fault("", *POOL_FULL, upload(), "full-2"),
     # Claims without a DataVolume: `populated` by a VolumeUploadSource, or `annotated` as a target
-    "populated-of-a-class-unknown": Fault("", '"nothing" not found', "name a storage class that exists", FILE),
-    "annotated-of-a-class-unknown": Fault("", '"nothing" not found', "name a storage class that exists", FILE),
+    "populated-of-a-class-unknown": Fault("", '"nothing" not found', "name an existing storage class", FILE),
+    "annotated-of-a-class-unknown": Fault("", '"nothing" not found', "name an existing storage class", FILE),
     "populated-over-quota": Fault("", *QUOTA, FILE, "quota-1"),
     "populated-in-a-full-pool": Fault("", *POOL_FULL, FILE, "full-for-a-claim"),
     # The pods that CDI starts
-    "no-node-fits": Fault("", "node affinity", "let a node take", {"storage_class": "elsewhere"}),
+    "no-node-fits": Fault("", "node affinity", "make a node accept", {"storage_class": "elsewhere"}),
     "service-account-missing": Fault(
         "", "(service_account_name) does not exist", "create it first", {**upload(), "service_account_name": "nothing"}
     ),

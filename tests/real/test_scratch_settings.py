@@ -160,7 +160,7 @@ def test_s10_misspelled_class_is_refused_and_warned_about(evidence: Evidence) ->
 
 
 def test_s12_block_only_class_causes_a_warning_and_a_pending_claim(evidence: Evidence) -> None:
-    assert any("StorageClass block-only cannot do" in warning for warning in evidence.warnings["stuck"])
+    assert any("StorageClass block-only does not support" in warning for warning in evidence.warnings["stuck"])
     claim = evidence.stuck["claim"]
     assert (claim["spec"]["storageClassName"], claim["spec"]["volumeMode"]) == ("block-only", "Filesystem")
     assert claim["status"]["phase"] == "Pending" and evidence.stuck["facts"]["phase"] != "Succeeded"
@@ -169,7 +169,7 @@ def test_s12_block_only_class_causes_a_warning_and_a_pending_claim(evidence: Evi
 
 def test_s13_claim_without_a_class_waits_for_a_matching_volume(evidence: Evidence) -> None:
     assert any("wait for a PersistentVolume that fits" in warning for warning in evidence.warnings["classless"])
-    assert evidence.pending["failed"] and "names no storage class, and none is the default" in evidence.pending["msg"]
+    assert evidence.pending["failed"] and "has no storage class, and no class is the default" in evidence.pending["msg"]
     assert evidence.filled["phase"] == "Succeeded" and evidence.classes["classless"] in (None, "")
 
 

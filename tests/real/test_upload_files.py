@@ -171,7 +171,7 @@ def test_unfinished_upload_is_reported(images: Images, namespace: str, ok: Any, 
     kill_midway({**options, "path": str(images.large)})
     (volume,) = ok("data_volume_info", namespace=namespace)["data_volumes"]
     assert volume["diagnosis"]["cause"] == "upload_unfinished", volume["diagnosis"]
-    assert "an upload was begun and not finished since 20" in volume["diagnosis"]["message"]
+    assert "an upload was started at 20" in volume["diagnosis"]["message"]
     assert ok("volume_upload", **options, path=str(images.large))["phase"] == "Succeeded"
     assert ok("data_volume_info", namespace=namespace)["data_volumes"][0]["diagnosis"] is None
 

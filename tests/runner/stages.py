@@ -246,6 +246,7 @@ def _has_fixtures(cluster: Target) -> bool:
 
 def _build() -> int:
     """Build what the test clusters lack."""
+    machine.install_packages()
     ensure(*commands.PRODUCTS["api"], *commands.PRODUCTS["full"])
     return 0
 

@@ -1,14 +1,15 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to do when something that is asked for does not exist: option `on_missing` of module data_volume_info and lookup clone_method."""
+"""The option `on_missing` of module data_volume_info and lookup clone_method."""
 
 from __future__ import annotations
 
 import typing as t
 
 from .._kubernetes.client import Connection
-from .._kubernetes.errors import ApiError, CdiError
+from .._kubernetes.errors import CdiError
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import NAMESPACE
 from .argspec import ArgumentSpec
 
@@ -27,11 +28,10 @@ def report_missing(sentences: t.Iterable[str], on_missing: str, warn: t.Callable
 
 
 def missing_namespace(connection: Connection, namespace: str) -> str | None:
-    """A sentence when the namespace does not exist. Whoever may not read it gets none. One request."""
-    try:
-        found = connection.get(NAMESPACE, namespace)
-    except ApiError as exc:
-        if exc.code != 403:
-            raise
-        return None
-    return None if found else f"Namespace {namespace!r} does not exist; create it, or correct its name."
+    """A sentence if the namespace does not exist; None also if the user may not read it. One request."""
+    found = Reader(connection).read(NAMESPACE, name=namespace)
+    return (
+        None
+        if found.items or found.error
+        else f"Namespace {namespace!r} does not exist; create it, or correct its name."
+    )

@@ -81,7 +81,8 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(:\d{1,5})?|\[[0-9A-Fa-f:]+\](:\d{1,5})?")
 _RESERVED = ("cpu", "memory")
 # CDI's defaults for its worker pods.
 _WORKER = {"limits": {"cpu": "750m", "memory": "600M"}, "requests": {"cpu": "100m", "memory": "60M"}}
-# Fields of CDI.spec.config, and the field of CDIConfig.status that reports each. CDI copies the others to CDIConfig.spec.
+# Fields of CDI.spec.config, and the field of CDIConfig.status that reports each. CDI copies the others to
+# CDIConfig.spec.
 _REPORTED = {
     "filesystemOverhead": "filesystemOverhead",
     "imagePullSecrets": "imagePullSecrets",
@@ -114,7 +115,8 @@ def check(params: t.Mapping[str, t.Any]) -> None:
     url = params["upload_proxy_url_override"]
     if url and not (_is_url(url, ("http", "https")) or _HOST.fullmatch(url)):
         raise CdiError(
-            f"upload_proxy_url_override is {public_url(url)!r}; give a URL or a host, for example https://cdi-uploadproxy.example.com."
+            f"upload_proxy_url_override is {public_url(url)!r}; "
+            "give a URL or a host, for example https://cdi-uploadproxy.example.com."
         )
     for registry in params["insecure_registries"] or []:
         if not _HOST.fullmatch(registry):
@@ -130,7 +132,8 @@ def check(params: t.Mapping[str, t.Any]) -> None:
         for name, quantity in ((params["pod_resource_requirements"] or {}).get(kind) or {}).items():
             if name not in _RESERVED:
                 raise CdiError(
-                    f"pod_resource_requirements.{kind} has {name}, which CDI ignores; give only {' and '.join(_RESERVED)}."
+                    f"pod_resource_requirements.{kind} has {name}, which CDI ignores; "
+                    f"give only {' and '.join(_RESERVED)}."
                 )
             if quantity != "":
                 _quantity(f"pod_resource_requirements.{kind}.{name}", quantity)
@@ -158,7 +161,8 @@ def _check_profile(profile: t.Mapping[str, t.Any]) -> None:
         raise CdiError("tls_security_profile.type is Custom; set ciphers and min_tls_version in custom.")
     if custom and kind != "Custom":
         raise CdiError(
-            f"tls_security_profile has custom and type {kind}; set type to Custom, because CDI uses custom with any type."
+            f"tls_security_profile has custom and type {kind}; "
+            "set type to Custom, because CDI uses custom with any type."
         )
 
 
@@ -201,7 +205,8 @@ def refuse_impossible_resources(config: Object) -> None:
         request, limit = ((given.get(kind) or {}).get(name, _WORKER[kind][name]) for kind in ("requests", "limits"))
         if _quantity("requests", request) > _quantity("limits", limit):
             raise CdiError(
-                f"pod_resource_requirements.requests.{name} is {request}, but the limit is {limit}, so no worker pod could be "
+                f"pod_resource_requirements.requests.{name} is {request}, but the limit is {limit}, "
+                "so no worker pod could be "
                 f"created; set limits.{name} also."
             )
 
@@ -293,19 +298,22 @@ def _without_removals(asked: t.Any) -> t.Any:
 def effective_config(config: Object | None) -> dict[str, t.Any]:
     """The values in effect, by option names, with CDI's defaults for what CDIConfig omits."""
     status, spec = (config or {}).get("status") or {}, (config or {}).get("spec") or {}
-    return without_secrets(
-        {
-            "preallocation": bool(status.get("preallocation")),
-            "scratch_space_storage_class": status.get("scratchSpaceStorageClass") or None,
-            "filesystem_overhead": status.get("filesystemOverhead", {}),
-            "upload_proxy_url": status.get("uploadProxyURL"),
-            "upload_proxy_ca": status.get("uploadProxyCA"),
-            "default_pod_resource_requirements": status.get("defaultPodResourceRequirements", {}),
-            "import_proxy": status.get("importProxy", {}),
-            "image_pull_secrets": [secret["name"] for secret in status.get("imagePullSecrets", [])],
-            "feature_gates": spec.get("featureGates", []),
-            "insecure_registries": spec.get("insecureRegistries", []),
-            "log_verbosity": spec.get("logVerbosity"),
-            "tls_security_profile": spec.get("tlsSecurityProfile", {}),
-        }
+    return t.cast(
+        dict[str, t.Any],
+        without_secrets(
+            {
+                "preallocation": bool(status.get("preallocation")),
+                "scratch_space_storage_class": status.get("scratchSpaceStorageClass") or None,
+                "filesystem_overhead": status.get("filesystemOverhead", {}),
+                "upload_proxy_url": status.get("uploadProxyURL"),
+                "upload_proxy_ca": status.get("uploadProxyCA"),
+                "default_pod_resource_requirements": status.get("defaultPodResourceRequirements", {}),
+                "import_proxy": status.get("importProxy", {}),
+                "image_pull_secrets": [secret["name"] for secret in status.get("imagePullSecrets", [])],
+                "feature_gates": spec.get("featureGates", []),
+                "insecure_registries": spec.get("insecureRegistries", []),
+                "log_verbosity": spec.get("logVerbosity"),
+                "tls_security_profile": spec.get("tlsSecurityProfile", {}),
+            }
+        ),
     )

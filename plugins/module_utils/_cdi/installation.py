@@ -8,8 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from .._kubernetes.client import Connection
-from .._kubernetes.errors import ApiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader, Reading
 from .._kubernetes.resources import API_SERVICE, DEPLOYMENT, OPERATOR
 from .names import UPLOAD_API
 
@@ -19,17 +19,16 @@ DEFAULT_NAMESPACE: t.Final = "cdi"
 
 def read_operator(connection: Connection) -> Object | None:
     """The Deployment of CDI's operator, in any namespace. Raises ApiError when Deployments cannot be listed."""
-    return next(iter(connection.list(DEPLOYMENT, field_selector=f"metadata.name={OPERATOR}")[0]), None)
+    return next(iter(_operator(connection).unless_forbidden()), None)
 
 
 def find_operator(connection: Connection) -> Object | None:
     """The Deployment of CDI's operator; None also for a user who cannot list Deployments."""
-    try:
-        return read_operator(connection)
-    except ApiError as exc:
-        if exc.code != 403:
-            raise
-        return None
+    return _operator(connection).object
+
+
+def _operator(connection: Connection) -> Reading:
+    return Reader(connection).read(DEPLOYMENT, field_selector=f"metadata.name={OPERATOR}")
 
 
 def namespace_of(
@@ -37,14 +36,15 @@ def namespace_of(
 ) -> str | None:
     """The namespace that CDI runs in, None without a trace of it.
 
-    The traces, in their order: the operator's Deployment, the APIService of the upload API, which most users can read and which exists while CDI runs,
-    and the operator's ClusterRoleBinding, which is the last object that is uninstalled.
+    The traces, in their order: the operator's Deployment; the APIService of the upload API, which most users can read
+    and which exists while CDI runs; and the operator's ClusterRoleBinding, which is uninstalled last.
     """
     if operator:
         return str(operator["metadata"]["namespace"])
     service = ((upload_api or {}).get("spec") or {}).get("service") or {}
     subjects = (binding or {}).get("subjects") or [{}]
-    return service.get("namespace") or subjects[0].get("namespace")
+    found = service.get("namespace") or subjects[0].get("namespace")
+    return str(found) if found else None
 
 
 def running_namespace(connection: Connection) -> str | None:
@@ -54,7 +54,5 @@ def running_namespace(connection: Connection) -> str | None:
 
 def likely_namespace(connection: Connection) -> str:
     """The namespace that CDI runs in, or the release manifest's when that cannot be read."""
-    try:
-        return running_namespace(connection) or DEFAULT_NAMESPACE
-    except ApiError:
-        return DEFAULT_NAMESPACE
+    upload_api = Reader(connection).try_read(API_SERVICE, name=UPLOAD_API).object
+    return namespace_of(upload_api=upload_api) or DEFAULT_NAMESPACE

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names that CDI gives to its parts, annotations and labels (pkg/common/common.go, pkg/controller/common/util.go, v1.65.0)."""
+"""Names that CDI gives to its parts, annotations and labels (pkg/common/common.go, pkg/controller/common/util.go,
+v1.65.0)."""
 
 from __future__ import annotations
 

@@ -9,14 +9,16 @@ import json
 import typing as t
 
 from .._kubernetes.client import Connection
-from .._kubernetes.errors import ApiError, CdiError, NotServed
+from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import HYPER_CONVERGED
 
 _HYPERCONVERGED_CDI = "cdi-kubevirt-hyperconverged"
 _HYPERCONVERGED_NAME = "kubevirt-hyperconverged"
 _JSON_PATCH = "containerizeddataimporter.kubevirt.io/jsonpatch"
-# CDI.spec to HyperConverged.spec (kubevirt/hyperconverged-cluster-operator, controllers/handlers/cdi.go and api/v1beta1).
+# CDI.spec to HyperConverged.spec (kubevirt/hyperconverged-cluster-operator, controllers/handlers/cdi.go and
+# api/v1beta1).
 _HYPERCONVERGED_FIELDS = {
     "certConfig": "certConfig",
     "config.filesystemOverhead": "filesystemOverhead",
@@ -43,8 +45,12 @@ class Owner(t.NamedTuple):
 
 
 def find_hyperconverged(connection: Connection, cdis: t.Iterable[Object]) -> Owner | None:
-    """The HyperConverged that manages CDI. CDI has no owner reference to it, so it is found by listing, or by CDI's name."""
-    for item in _hyperconvergeds(connection):
+    """The HyperConverged that manages CDI. CDI has no owner reference to it, so it is found by listing, or by CDI's
+    name.
+
+    For a user who cannot list HyperConvergeds, the API server decides about the write.
+    """
+    for item in Reader(connection).read(HYPER_CONVERGED).items:
         return Owner(HYPER_CONVERGED.kind, item["metadata"]["namespace"], item["metadata"]["name"])
     if any(item["metadata"]["name"] == _HYPERCONVERGED_CDI for item in cdis):
         return Owner(HYPER_CONVERGED.kind, "", _HYPERCONVERGED_NAME)
@@ -68,7 +74,8 @@ def olm_owner(stored: Object | None) -> Owner | None:
 
 
 def refuse(owner: Owner | None, cdi: str, requested: t.Mapping[str, t.Any]) -> None:
-    """Raise CdiError with the owner's field for each requested field of CDI; `requested` is a merge patch of CDI.spec."""
+    """Raise CdiError with the owner's field for each requested field of CDI; `requested` is a merge patch of
+    CDI.spec."""
     if owner is None:
         return
     if owner.kind != HYPER_CONVERGED.kind:
@@ -101,15 +108,3 @@ def _flat(requested: t.Mapping[str, t.Any]) -> t.Iterator[tuple[str, t.Any]]:
             yield from ((f"config.{key}", item) for key, item in (value or {}).items())
         else:
             yield field, value
-
-
-def _hyperconvergeds(connection: Connection) -> list[Object]:
-    """None for a user who cannot list them: the API server then decides about the write."""
-    try:
-        return connection.list(HYPER_CONVERGED)[0]
-    except NotServed:
-        return []
-    except ApiError as exc:
-        if exc.code != 403:
-            raise
-        return []

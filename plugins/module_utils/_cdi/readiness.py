@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from .._ansible.module import Task
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import API_SERVICE, CDI, CUSTOM_RESOURCE_DEFINITION, DATA_VOLUME, DEPLOYMENT, POD
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import poll_until, wait_for
@@ -20,7 +22,7 @@ from .names import UPLOAD_API
 
 
 def wait_established(connection: Connection, deadline: float) -> None:
-    """Until the API server serves CDI objects."""
+    """Wait until the API server serves CDI objects. Raises CdiError at the deadline."""
 
     def established(bounded: Connection) -> Verdict:
         return rules.judge_condition(
@@ -29,76 +31,90 @@ def wait_established(connection: Connection, deadline: float) -> None:
 
     verdict = poll_until(connection, established, deadline)
     if verdict.state != REACHED:
-        raise CdiError(f"The CRD {CUSTOM_RESOURCE_DEFINITION_NAME} is not served: {verdict.reason}.")
+        raise CdiError(
+            f"The API server does not serve CRD {CUSTOM_RESOURCE_DEFINITION_NAME}: {verdict.reason}; "
+            "check the conditions of the CRD."
+        )
 
 
 def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], deadline: float) -> Object:
-    """Until CDI of the operator's release works, as far as a DataVolume can be created; returns the CDI object.
+    """Wait until CDI of the operator's release works, up to a trial of a DataVolume; return the CDI object.
 
-    `environment` is the operator's.
+    `environment` is the operator's. Raises CdiError with what is not ready at the deadline.
     """
-    connection, name, timeout = task.connection, task.params["name"], task.params["wait_timeout"]
+    connection, name = task.connection, task.params["name"]
     version = environment.get("OPERATOR_VERSION", "")
 
-    def components(bounded: Connection) -> Verdict:
-        return rules.judge_components(bounded.list(DEPLOYMENT, namespace)[0], environment, stored)
+    def look_at_cdi(_name: str, cdi: Object | None) -> Verdict:
+        return _shown(task, version, f"CDI {name}", rules.judge_cdi(cdi, version))
 
-    def upload_api(bounded: Connection) -> Verdict:
-        return rules.judge_condition(bounded.get(API_SERVICE, UPLOAD_API), "Available")
-
-    def webhook(bounded: Connection) -> Verdict:
-        body = {
-            "apiVersion": DATA_VOLUME.api_version,
-            "kind": DATA_VOLUME.kind,
-            "metadata": {"generateName": "ready-", "namespace": namespace},
-            "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Mi"}}}},
-        }
-        try:
-            bounded.create(DATA_VOLUME, body, namespace, dry_run=True)
-        except ApiError as exc:
-            # Rights are looked at before the webhook is: no waiting helps.
-            return Verdict(FAILED if exc.code in (401, 403) else WAITING, str(exc).rstrip("."))
-        return Verdict(REACHED)
-
-    def failed(what: str, reason: str) -> CdiError:
-        try:
-            troubles = rules.pods_in_trouble(connection.list(POD, namespace)[0])
-        except ApiError:
-            troubles = []  # It only says more about what is told anyway.
-        return CdiError(
-            f"CDI {version} is not ready after {timeout} s: {what}: {reason}. "
-            + (
-                f"In namespace {namespace}: {'; '.join(troubles)}."
-                if troubles
-                else f"See the pods in namespace {namespace}, or give a longer wait_timeout."
-            )
-        )
-
-    def shown(what: str, verdict: Verdict) -> Verdict:
-        if verdict.state == WAITING:
-            task.progress.waits(version, what, None, verdict.reason)
-        return verdict
-
-    def polled(what: str, probe: t.Callable[[Connection], Verdict]) -> Verdict:
-        return poll_until(connection, lambda bounded: shown(what, probe(bounded)), deadline)
-
-    outcome = wait_for(
-        connection, CDI, None, [name], lambda _name, cdi: shown(f"CDI {name}", rules.judge_cdi(cdi, version)), deadline
-    )[name]
+    outcome = wait_for(connection, CDI, None, [name], look_at_cdi, deadline)[name]
     if outcome.verdict.state != REACHED:
-        raise failed(f"CDI {name}", outcome.verdict.reason)
+        raise _not_ready(task, version, namespace, f"CDI {name}", outcome.verdict.reason)
     stored = t.cast(Object, outcome.object)
-    for what, probe in (
-        ("components", components),
-        ("the upload API", upload_api),
-        ("the webhook for DataVolumes", webhook),
-    ):
-        verdict = polled(what, probe)
+    looks: dict[str, t.Callable[[Connection], Verdict]] = {
+        "components": lambda bounded: rules.judge_components(
+            bounded.list(DEPLOYMENT, namespace)[0], environment, stored
+        ),
+        "the upload API": lambda bounded: rules.judge_condition(bounded.get(API_SERVICE, UPLOAD_API), "Available"),
+        "the webhook for DataVolumes": lambda bounded: judge_trial(_try_volume(bounded, namespace)),
+    }
+    for what, look in looks.items():
+        verdict = poll_until(connection, functools.partial(_look, task, version, what, look), deadline)
         if verdict.state == FAILED:
             raise CdiError(
-                f"CDI {version} is installed, but it cannot be verified that DataVolumes can be created: {verdict.reason}."
+                f"CDI {version} is installed, but it cannot be verified that DataVolumes can be created: "
+                f"{verdict.reason}."
             )
         if verdict.state != REACHED:
-            raise failed(what, verdict.reason)
+            raise _not_ready(task, version, namespace, what, verdict.reason)
     task.progress.ends(version, "ready")
     return stored
+
+
+def _look(
+    task: Task, version: str, what: str, look: t.Callable[[Connection], Verdict], connection: Connection
+) -> Verdict:
+    return _shown(task, version, what, look(connection))
+
+
+def _shown(task: Task, version: str, what: str, verdict: Verdict) -> Verdict:
+    """The verdict, of which a line of progress is written while it is WAITING."""
+    if verdict.state == WAITING:
+        task.progress.waits(version, what, None, verdict.reason)
+    return verdict
+
+
+def _try_volume(connection: Connection, namespace: str) -> ApiError | None:
+    """Why the API server, with CDI's webhook, rejects a DataVolume, by a dry run; None when it accepts it."""
+    body = {
+        "apiVersion": DATA_VOLUME.api_version,
+        "kind": DATA_VOLUME.kind,
+        "metadata": {"generateName": "ready-", "namespace": namespace},
+        "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Mi"}}}},
+    }
+    try:
+        connection.create(DATA_VOLUME, body, namespace, dry_run=True)
+    except ApiError as exc:
+        return exc
+    return None
+
+
+def judge_trial(error: ApiError | None) -> Verdict:
+    """Whether CDI's webhook answers. The API server checks rights before it calls the webhook, so waiting does not help
+    there."""
+    if error is None:
+        return Verdict(REACHED)
+    return Verdict(FAILED if error.code in (401, 403) else WAITING, str(error).rstrip("."))
+
+
+def _not_ready(task: Task, version: str, namespace: str, what: str, reason: str) -> CdiError:
+    troubles = rules.pods_in_trouble(Reader(task.connection).try_read(POD, namespace).items)
+    return CdiError(
+        f"CDI {version} is not ready after {task.params['wait_timeout']} s: {what}: {reason}. "
+        + (
+            f"In namespace {namespace}: {'; '.join(troubles)}."
+            if troubles
+            else f"See the pods in namespace {namespace}, or set a longer wait_timeout."
+        )
+    )

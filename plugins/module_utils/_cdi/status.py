@@ -14,7 +14,8 @@ from .._kubernetes.resources import OPERATOR, Resource
 from .._kubernetes.verdict import REACHED, WAITING, Verdict
 from .names import API_SERVER, CONTROLLER, UPLOAD_PROXY
 
-# As in the release's cdi-cr.yaml (manifests/templates/release/cdi-cr.yaml.in, v1.65.0). Older releases ignore unknown gates.
+# As in the release's cdi-cr.yaml (manifests/templates/release/cdi-cr.yaml.in, v1.65.0). Older releases ignore unknown
+# gates.
 FIRST_FEATURE_GATES = ["HonorWaitForFirstConsumer", "WebhookPvcRendering"]
 # The operator's environment variable with the image of each Deployment (pkg/operator/resources/namespaced, v1.65.0).
 _IMAGE_VARIABLES = {
@@ -30,7 +31,8 @@ def title(resource: Resource, item: Object) -> str:
 
 
 def refuse_downgrade(installed: str, wanted: str) -> None:
-    """Raise CdiError for a downgrade, which CDI's operator silently ignores (controller-lifecycle-operator-sdk, reconciler.go)."""
+    """Raise CdiError for a downgrade, which CDI's operator silently ignores (controller-lifecycle-operator-sdk,
+    reconciler.go)."""
     if release(installed) and release(wanted) and release(wanted) < release(installed):
         raise CdiError(
             f"CDI {installed} is installed, but the manifest is of {wanted}, and CDI cannot be downgraded; "
@@ -49,12 +51,14 @@ def release(version: str) -> tuple[t.Any, ...]:
 
 
 def active(cdis: t.Iterable[Object]) -> Object:
-    """The active CDI object, {} without one: the only one, or the one that is not in phase Error (GetActiveCDI, v1.65.0)."""
+    """The active CDI object, {} without one: the only one, or the one that is not in phase Error (GetActiveCDI,
+    v1.65.0)."""
     return min(cdis, key=lambda cdi: (cdi.get("status") or {}).get("phase") == "Error", default={})
 
 
 def judge_cdi(stored: Object | None, version: str) -> Verdict:
-    """Whether CDI is ready. Available alone does not say so, as it stays True during an upgrade (status/cr-status.go, v1.65.0)."""
+    """Whether CDI is ready. Available alone does not say so, as it stays True during an upgrade (status/cr-status.go,
+    v1.65.0)."""
     status = (stored or {}).get("status") or {}
     found = conditions(stored)
     states = {kind: found.get(kind, {}).get("status", "Unknown") for kind in ("Available", "Progressing", "Degraded")}

@@ -1,27 +1,27 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who uses a claim: pods, the virtual machines that own them or name the volume, and clones that read it. Asked before data are deleted."""
+"""Who uses a claim: pods, virtual machines, and clones that read it. It is read before data are deleted."""
 
 from __future__ import annotations
 
 import threading
 import typing as t
 
-from .._kubernetes.client import Connection
-from .._kubernetes.errors import ApiError, CdiError, NotServed
+from .._kubernetes.errors import CdiError
 from .._kubernetes.mounts import first_few, is_mounted
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import POD, VIRTUAL_MACHINE, VOLUME_CLONE_SOURCE, Resource
 from .names import APP, APP_NAME, COMPONENT, PREFIX
 
-# Pods that fill the claim that they mount (pkg/common/common.go, pkg/controller/clone/prep-claim.go, v1.65.0).
+# Pods that fill the claim they mount (pkg/common/common.go, pkg/controller/clone/prep-claim.go, v1.65.0).
 _FILLERS = ("importer", "cdi-upload-server", "cdi-populator-prep")
-# This one has the importer's label, and reads the source of a clone (pvc-clone-controller.go, v1.65.0).
+# This pod has the importer's label, but reads the source of a clone (pvc-clone-controller.go, v1.65.0).
 _SIZE_DETECTION = "size-detection-"
 _CLONER = "cdi-clone-source"
 _OWNED_BY_VOLUME = f"{PREFIX}ownedByDataVolume"
-# What is not found when these may not be listed.
+# What remains unknown when these cannot be listed.
 _UNSEEN = {
     VIRTUAL_MACHINE: "Stopped virtual machines that use the data",
     VOLUME_CLONE_SOURCE: "Clones that read the data",
@@ -38,7 +38,8 @@ class PodUser(t.NamedTuple):
 
 
 class Users(t.NamedTuple):
-    """Who uses one claim. `machines`: virtual machines that name it and have no pod that uses it; `clones`: DataVolumes that read it."""
+    """The users of one claim. `machines`: virtual machines with the volume but no pod that uses it; `clones`:
+    DataVolumes that read it."""
 
     pods: tuple[PodUser, ...] = ()
     machines: tuple[str, ...] = ()
@@ -49,7 +50,7 @@ class Users(t.NamedTuple):
 
     @property
     def sentence(self) -> str:
-        """`pod demo/a, VirtualMachine demo/vm (pod demo/virt-launcher-vm-x)`: what stands behind "is in use by"."""
+        """What follows "is in use by": `pod demo/a, VirtualMachine demo/vm (pod demo/virt-launcher-vm-x)`."""
         pods = [f"{pod.machine} (pod {pod.title})" if pod.machine else f"pod {pod.title}" for pod in self.pods]
         return first_few(
             [
@@ -61,7 +62,7 @@ class Users(t.NamedTuple):
 
     @property
     def remedy(self) -> str:
-        """What ends the use: `stop VirtualMachine demo/vm`."""
+        """How to end the use: `stop VirtualMachine demo/vm`."""
         running = dict.fromkeys(pod.machine for pod in self.pods if pod.machine)
         ways = [f"delete pod {pod.title}" for pod in self.pods if not pod.machine]
         ways += [f"stop {machine}" for machine in running]
@@ -71,7 +72,7 @@ class Users(t.NamedTuple):
 
 
 class Consumers(t.NamedTuple):
-    """What may use claims, of one namespace or of all: pods, VirtualMachines, and VolumeCloneSources of CDI's."""
+    """What may use claims of one or all namespaces: pods, VirtualMachines, and CDI's VolumeCloneSources."""
 
     pods: t.Sequence[Object] = ()
     machines: t.Sequence[Object] = ()
@@ -79,7 +80,8 @@ class Consumers(t.NamedTuple):
 
 
 def users_of(key: Key, seen: Consumers, leaving: t.Collection[Key] = ()) -> Users:
-    """Who uses the claim `key`, a (namespace, name). `leaving`: DataVolumes that are about to go, too, and so do not count as clones."""
+    """The users of the claim `key`, a (namespace, name). `leaving`: DataVolumes that are also being removed and do not
+    count."""
     namespace, name = key
     pods = {pod["metadata"]["name"]: pod for pod in seen.pods if pod["metadata"]["namespace"] == namespace}
     machines = {
@@ -105,7 +107,7 @@ def users_of(key: Key, seen: Consumers, leaving: t.Collection[Key] = ()) -> User
 
 
 def component(pod: Object) -> str | None:
-    """Which part of CDI a pod is, None for a pod of somebody else's."""
+    """Which part of CDI a pod is; None for any other pod."""
     labels = pod["metadata"].get("labels") or {}
     component = labels.get(COMPONENT) if labels.get(APP) == APP_NAME else None
     return None if component is None else str(component)
@@ -118,25 +120,26 @@ def _is_user(pod: Object, claim: str) -> bool:
 
 
 def _owner(stored: Object) -> tuple[str, str]:
-    """Kind and name of what an object is made for."""
+    """Kind and name of the owner of an object, preferably its controller; empty without one."""
     owners = stored["metadata"].get("ownerReferences") or []
     owner = next((owner for owner in owners if owner.get("controller")), owners[0] if owners else {})
     return owner.get("kind", ""), owner.get("name", "")
 
 
 def _machine(pod: Object, pods: dict[str, Object], machines: dict[str, Object]) -> str:
-    """The virtual machine that a pod runs for: of a hotplugged volume it is that of the pod that the volume is attached to."""
+    """The virtual machine that a pod runs for, also through the pod that a hotplugged volume is attached to; `` if
+    none."""
     kind, name = _owner(pod)
     if kind == "Pod" and name in pods:
         kind, name = _owner(pods[name])
     if kind != "VirtualMachineInstance":
         return ""
-    # An instance has the name of its VirtualMachine; it may have been made without one.
+    # An instance has the name of its VirtualMachine, but may have none.
     return f"{'VirtualMachine' if name in machines else kind} {pod['metadata']['namespace']}/{name}"
 
 
 def _names(machine: Object, claim: str) -> bool:
-    """Whether a virtual machine will use the claim, or DataVolume, when it starts next."""
+    """Whether a virtual machine uses the claim, or its DataVolume, at its next start."""
     if machine["metadata"].get("deletionTimestamp"):
         return False
     spec = machine.get("spec") or {}
@@ -155,7 +158,7 @@ def _claims_of_disk(volume: Object) -> set[str | None]:
 
 
 def _clone_of(source: Object, key: Key) -> Key | None:
-    """The DataVolume for which CDI keeps a VolumeCloneSource, until it has succeeded; None when it reads something else."""
+    """The DataVolume that CDI fills by a VolumeCloneSource from the claim `key`; None if that reads another source."""
     metadata, reference = source["metadata"], (source.get("spec") or {}).get("source") or {}
     if (
         metadata.get("deletionTimestamp")
@@ -171,25 +174,26 @@ def _clone_of(source: Object, key: Key) -> Key | None:
 
 
 class UserReader:
-    """Reads who uses claims: three LISTs for each namespace (or for `all_namespaces`), and none before the first question.
+    """Reads the users of claims: three LISTs for each namespace (or for `all_namespaces`), and none before the first
+    question.
 
-    Whoever may not list pods is refused; what else cannot be read is a warning, once.
+    It requires the right to list pods. What else is forbidden is a warning, once.
     """
 
     def __init__(
         self,
-        connection: Connection,
+        reader: Reader,
         warn: t.Callable[[str], None],
         leaving: t.Collection[Key] = (),
         *,
         all_namespaces: bool = False,
     ) -> None:
-        self._connection, self._warn, self._leaving, self._all = connection, warn, frozenset(leaving), all_namespaces
+        self._reader, self._warn, self._leaving, self._all = reader, warn, frozenset(leaving), all_namespaces
         self._seen: dict[str | None, Consumers] = {}
         self._lock = threading.Lock()
 
     def users(self, key: Key) -> Users:
-        """Raises CdiError when it cannot be known."""
+        """The users of the claim `key`. Raises CdiError when pods cannot be listed."""
         namespace = None if self._all else key[0]
         with self._lock:
             if namespace not in self._seen:
@@ -197,39 +201,30 @@ class UserReader:
         return users_of(key, self._seen[namespace], self._leaving)
 
     def again(self) -> UserReader:
-        """One that has read nothing yet."""
-        return UserReader(self._connection, self._warn, self._leaving, all_namespaces=self._all)
+        """A reader that has read nothing yet."""
+        return UserReader(self._reader.again(), self._warn, self._leaving, all_namespaces=self._all)
 
     def refuse(self, title: str, key: Key) -> None:
-        """Raises CdiError when somebody uses the claim of `title` (`DataVolume demo/disk`), whose data are about to be deleted."""
+        """Raise CdiError when the claim of `title` (`DataVolume demo/disk`), whose data would be deleted, is in use."""
         users = self.users(key)
         if users:
             raise CdiError(
-                f"{title} is in use by {users.sentence}, so it was not deleted; {users.remedy}, or set when_in_use=delete to delete it anyway."
+                f"{title} is in use by {users.sentence}, so it was not deleted; "
+                f"{users.remedy}, or set when_in_use=delete to delete it anyway."
             )
 
     def _read(self, namespace: str | None) -> Consumers:
-        try:
-            pods = self._connection.list(POD, namespace)[0]
-        except ApiError as exc:
-            if exc.code != 403:
-                raise
+        pods = self._reader.read(POD, namespace)
+        if pods.is_forbidden:
             raise CdiError(
-                f"Cannot tell whether the data are in use: {str(exc).rstrip('.')}, or set when_in_use=delete to delete them anyway."
-            ) from exc
+                "Cannot determine whether the data are in use: "
+                f"{str(pods.error).rstrip('.')}, or set when_in_use=delete to delete them anyway."
+            ) from pods.error
         return Consumers(
-            pods, self._optional(VIRTUAL_MACHINE, namespace), self._optional(VOLUME_CLONE_SOURCE, namespace)
+            pods.items, self._optional(VIRTUAL_MACHINE, namespace), self._optional(VOLUME_CLONE_SOURCE, namespace)
         )
 
     def _optional(self, resource: Resource, namespace: str | None) -> list[Object]:
-        try:
-            return self._connection.list(resource, namespace)[0]
-        except NotServed:
-            return []
-        except ApiError as exc:
-            if exc.code != 403:
-                raise
-            # A group that nobody serves is forbidden, too, for those who have no rights on it.
-            if self._connection.serves(resource) is not False:
-                self._warn(f"{_UNSEEN[resource]} were not looked for: {exc}")
-            return []
+        found = self._reader.read(resource, namespace)
+        self._reader.warn_if_forbidden(resource, namespace, f"{_UNSEEN[resource]} were not looked for", self._warn)
+        return found.items

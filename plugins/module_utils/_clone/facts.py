@@ -14,7 +14,7 @@ from .._kubernetes.quantity import parse
 from .._storage.classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from .._storage.scratch import Settings, overhead_of
 from .model import BEING_DELETED, BLOCK, FILESYSTEM, SNAPSHOT_IN_ERROR, Source, StorageClass, Target
-from .record import asked
+from .record import set_by_user
 
 # CDI's own spelling (clone-controller-base.go, v1.65.0).
 _VIRTUAL_SIZE = "cdi.Kubervirt.io/virtualSize"
@@ -22,7 +22,8 @@ _CAPACITY_THEN = "cdi.Kubervirt.io/sourceCapacity"
 
 
 class Cluster(t.NamedTuple):
-    """What is the same for all clones of a cluster. `default_class` is for claims, `virtualization_class` for disks by spec.storage."""
+    """What is the same for all clones of a cluster. `default_class` is for claims, `virtualization_class` for disks by
+    spec.storage."""
 
     classes: dict[str, StorageClass]
     default_class: StorageClass | None
@@ -41,7 +42,8 @@ def cluster(
     csi_drivers: list[Object],
     snapshot_classes: list[Object],
 ) -> Cluster:
-    """The facts from CDI, StorageClass, StorageProfile, CSIDriver and VolumeSnapshotClass objects, and the CDIConfig."""
+    """The facts from CDI, StorageClass, StorageProfile, CSIDriver and VolumeSnapshotClass objects, and the
+    CDIConfig."""
     drivers = {driver["metadata"]["name"] for driver in csi_drivers}
     by_name = {profile["metadata"]["name"]: profile for profile in profiles}
     settings = Settings(config)
@@ -75,7 +77,7 @@ def _storage_class(stored: Object, profile: Object | None, csi: bool, overhead: 
         expansion=bool(stored.get("allowVolumeExpansion")),
         waits_for_consumer=stored.get("volumeBindingMode") == "WaitForFirstConsumer",
         strategy=status.get("cloneStrategy"),
-        strategy_asked=bool(spec.get("cloneStrategy")) or f"{PREFIX}clone-strategy" in annotations_of(stored),
+        strategy_set_by_user=bool(spec.get("cloneStrategy")) or f"{PREFIX}clone-strategy" in annotations_of(stored),
         snapshot_class=status.get("snapshotClass"),
         overhead=overhead,
         minimum=_bytes(annotations_of(profile).get(MINIMUM_SIZE)) or 0,
@@ -101,7 +103,7 @@ def target(volume: Object, known: Cluster) -> Target:
     name = claim.get("storageClassName")
     default = known.virtualization_class if by_storage and content_type == "kubevirt" else known.default_class
     # CDI also sets these on a volume.
-    populator, forced = asked(volume, USE_POPULATOR), asked(volume, METHOD)
+    populator, forced = set_by_user(volume, USE_POPULATOR), set_by_user(volume, METHOD)
     return Target(
         by_storage=by_storage,
         storage_class=default if name is None else known.classes.get(name),
@@ -120,7 +122,8 @@ def target(volume: Object, known: Cluster) -> Target:
 def claim_source(
     claim: Object, volume: Object | None, owner: Object | None, pods: list[Object], known: Cluster
 ) -> Source:
-    """The source that a claim is. `volume`: its PersistentVolume; `owner`: the DataVolume that fills it; `pods`: its namespace's."""
+    """The source that a claim is. `volume`: its PersistentVolume; `owner`: the DataVolume that fills it; `pods`: its
+    namespace's."""
     metadata, spec, status = claim["metadata"], claim["spec"], claim.get("status") or {}
     title = f"{metadata['namespace']}/{metadata['name']}"
     storage_class = (
@@ -166,7 +169,8 @@ def owner_name(claim: Object) -> str | None:
 
 
 def users(claim: Object, pods: list[Object]) -> list[str]:
-    """The pods that CDI waits for before it clones: all that may write (GetPodsUsingPVCs, pkg/controller/common/util.go, v1.65.0)."""
+    """The pods that CDI waits for before it clones: all that may write (GetPodsUsingPVCs,
+    pkg/controller/common/util.go, v1.65.0)."""
     name, namespace = claim["metadata"]["name"], claim["metadata"]["namespace"]
     return [
         pod["metadata"]["name"] for pod in pods if pod["metadata"]["namespace"] == namespace and may_write(pod, name)
@@ -192,7 +196,8 @@ def may_write(pod: Object, claim: str) -> bool:
 
 
 def snapshot_source(snapshot: Object, content: Object | None, known: Cluster) -> Source:
-    """The source that a VolumeSnapshot with its content is (IsSnapshotValidForClone, pkg/controller/common/util.go, v1.65.0)."""
+    """The source that a VolumeSnapshot with its content is (IsSnapshotValidForClone, pkg/controller/common/util.go,
+    v1.65.0)."""
     metadata, status = snapshot["metadata"], snapshot.get("status") or {}
     title = f"{metadata['namespace']}/{metadata['name']}"
     ready = bool(status.get("readyToUse"))

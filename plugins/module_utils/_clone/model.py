@@ -27,7 +27,7 @@ SNAPSHOT_IN_ERROR = "snapshot in error state with msg"
 class StorageClass(t.NamedTuple):
     """A StorageClass with its StorageProfile. `csi`: its provisioner has a CSIDriver object.
 
-    `strategy` and `snapshot_class` are in the profile's status; `strategy_asked`: a user has set the strategy.
+    `strategy` and `snapshot_class` are in the profile's status; `strategy_set_by_user`: a user has set the strategy.
     """
 
     name: str
@@ -36,7 +36,7 @@ class StorageClass(t.NamedTuple):
     expansion: bool = False
     waits_for_consumer: bool = False
     strategy: str | None = None
-    strategy_asked: bool = False
+    strategy_set_by_user: bool = False
     snapshot_class: str | None = None
     overhead: float = 0.06
     minimum: int = 0
@@ -44,7 +44,8 @@ class StorageClass(t.NamedTuple):
 
 
 class Source(t.NamedTuple):
-    """The source of a clone. `request` and `capacity` of a snapshot are its restore size; a `driver` of None is not known yet.
+    """The source of a clone. `request` and `capacity` of a snapshot are its restore size; a `driver` of None is not
+    known yet.
 
     `image_size` is the disk's virtual size that CDI has recorded; `measured`: CDI measures it with a pod.
     `waits`: why CDI does not start yet; `users`: the pods that CDI waits for. `problem`: why CDI never starts.
@@ -82,7 +83,8 @@ class Target(t.NamedTuple):
 
 
 class Facts(t.NamedTuple):
-    """All that decides. `snapshot_classes`: (name, driver) pairs. `version`: CDI's release; () is unknown and taken as the newest."""
+    """All that decides. `snapshot_classes`: (name, driver) pairs. `version`: CDI's release; () is unknown and taken as
+    the newest."""
 
     target: Target
     source: Source | None
@@ -94,8 +96,8 @@ class Facts(t.NamedTuple):
 
 
 class Plan(t.NamedTuple):
-    """What CDI will do. `method` is None when CDI cannot choose yet. `error`: why the clone can never succeed, in CDI's words
-    if it has any."""
+    """What CDI will do. `method` is None when CDI cannot choose yet. `error`: why the clone can never succeed, in CDI's
+    words if it has any."""
 
     method: str | None
     reason: str

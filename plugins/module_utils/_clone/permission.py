@@ -14,7 +14,8 @@ SUBRESOURCE = "datavolumes/source"
 def refusal(connection: Connection, kind: str, namespace: str, name: str) -> str:
     """Why CDI's webhook would not let this user clone a source in another namespace; `` when it would.
 
-    It reviews the same rights as the webhook (authorize_utils.go of CDI's API, v1.65.0). One request for a user with the right.
+    It reviews the same rights as the webhook (authorize_utils.go of CDI's API, v1.65.0). One request for a user with
+    the right.
     """
     if _allowed(connection, namespace, name, DATA_VOLUME.group, *SUBRESOURCE.split("/")):
         return ""
@@ -23,8 +24,8 @@ def refusal(connection: Connection, kind: str, namespace: str, name: str) -> str
     if all(_allowed(connection, namespace, name, "", resource) for resource in others):
         return ""
     return (
-        f'the right to "create" {SUBRESOURCE} of {DATA_VOLUME.group} in namespace {namespace} is missing, and CDI requires it '
-        f"to clone {kind} {name}; have it granted there with module kubevirt.cdi.clone_permission"
+        f'the right to "create" {SUBRESOURCE} of {DATA_VOLUME.group} in namespace {namespace} is missing, '
+        f"and CDI requires it to clone {kind} {name}; have it granted there with module kubevirt.cdi.clone_permission"
     )
 
 

@@ -4,8 +4,8 @@
 """Which method CDI will clone by, and why: CDI's planner as a pure function of plain facts.
 
 Rules from pkg/controller/clone/planner.go, clone/common.go, populators/clone-populator.go, populators/util.go,
-datavolume/pvc-clone-controller.go, datavolume/snapshot-clone-controller.go, datavolume/util.go and clone-controller.go of
-v1.65.0, and from v1.61.1 where they differ. Sizes are bytes.
+datavolume/pvc-clone-controller.go, datavolume/snapshot-clone-controller.go, datavolume/util.go and clone-controller.go
+of v1.65.0, and from v1.61.1 where they differ. Sizes are bytes.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ def decide(facts: Facts) -> Plan:
 
 
 def _choose(facts: Facts, source: Source, claim: TargetClaim) -> Plan:
-    """What CDI's planner chooses, if the clone gets there (shouldUseCDIPopulator, claimReadyForPopulation, getCloneStrategy)."""
+    """What CDI's planner chooses, if the clone gets there (shouldUseCDIPopulator, claimReadyForPopulation,
+    getCloneStrategy)."""
     target, chosen = facts.target, facts.target.storage_class
     populator = target.populator if target.populator is not None else bool(chosen and chosen.csi)
     if not populator:
@@ -168,7 +169,8 @@ def _from_snapshot(facts: Facts, source: Source, claim: TargetClaim, chosen: Sto
 
 
 def _restore_warning(source: Source, made: Plan) -> str:
-    """To copy a snapshot, CDI first restores it to the driver's first class by name, whatever its profile (createTempSourceClaim)."""
+    """To copy a snapshot, CDI first restores it to the driver's first class by name, whatever its profile
+    (createTempSourceClaim)."""
     restored_to = source.storage_class
     if made.method != COPY or source.kind != "snapshot" or restored_to is None or not restored_to.claim_property_sets:
         return ""
@@ -217,7 +219,8 @@ def _no_expansion(capacity: int, claim: TargetClaim, chosen: StorageClass) -> Pl
 
 
 def _checked(facts: Facts, source: Source, claim: TargetClaim, made: Plan) -> Plan:
-    """The plan with the error of a copy, whose conditions CDI checks late and repeatedly (ValidateCanCloneSourceAndTargetSpec)."""
+    """The plan with the error of a copy, whose conditions CDI checks late and repeatedly
+    (ValidateCanCloneSourceAndTargetSpec)."""
     if made.method != COPY:
         return made
     error = None

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what a clone depends on, and plans it. The number of requests grows with the namespaces and not with the clones."""
+"""Reads what a clone depends on, and plans it. The number of requests grows with the namespaces and not with the
+clones."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ _NEEDED_OF_SOURCE = {"pvc": (PERSISTENT_VOLUME_CLAIM,), "snapshot": (VOLUME_SNAP
 
 
 class Prediction(t.NamedTuple):
-    """A clone's plan. `source` is (kind, namespace, name); `users`: the pods that keep CDI from beginning. `absent`: there is no source yet."""
+    """A clone's plan. `source` is (kind, namespace, name); `users`: the pods that keep CDI from beginning. `absent`:
+    there is no source yet."""
 
     plan: Plan
     source: tuple[str, str, str] | None
@@ -62,9 +64,9 @@ class Prediction(t.NamedTuple):
 
 def _cluster(reader: Reader) -> facts_of.Cluster:
     """Six requests."""
-    config = reader.get(CDI_CONFIG, CONFIG_NAME, None)
+    config = reader.read(CDI_CONFIG, name=CONFIG_NAME).object or {}
     resources = (STORAGE_CLASS, STORAGE_PROFILE, CSI_DRIVER, VOLUME_SNAPSHOT_CLASS)
-    return facts_of.cluster(reader.list(CDI), config[0] if config else {}, *map(reader.list, resources))
+    return facts_of.cluster(reader.read(CDI).items, config, *(reader.read(resource).items for resource in resources))
 
 
 def predict(reader: Reader, volumes: t.Sequence[Object]) -> list[Prediction | None]:
@@ -88,7 +90,9 @@ def predict(reader: Reader, volumes: t.Sequence[Object]) -> list[Prediction | No
         if missing:
             return Prediction(Plan(None, f"It cannot be predicted: {missing}"), reference)
         source = sources.get(reference) if reference else None
-        unusable = class_problem(Planned(volume), reader.list(STORAGE_CLASS), lambda: reader.list(PERSISTENT_VOLUME))
+        unusable = class_problem(
+            Planned(volume), reader.read(STORAGE_CLASS).items, lambda: reader.read(PERSISTENT_VOLUME).items
+        )
         if unusable:
             return Prediction(
                 Plan(None, f"CDI will not clone: {unusable}.", error=unusable), reference, absent=source is None
@@ -121,7 +125,7 @@ def _missing(reader: Reader, reference: tuple[str, str, str] | None, data_source
         ]
     elif data_source:
         needed.append((DATA_SOURCE, data_source[0]))
-    return next((reader.refused[key] for key in needed if key in reader.refused), "")
+    return next(filter(None, (reader.refusal(*key) for key in needed)), "")
 
 
 def _sources(
@@ -146,7 +150,7 @@ def _sources(
     sources = {}
     for key, claim in claims.items():
         volume, owner = volumes.get(bound.get(key, ("", ""))), owners.get(owned.get(key, ("", "")))
-        sources[("pvc", *key)] = facts_of.claim_source(claim, volume, owner, reader.list(POD, key[0]), known)
+        sources[("pvc", *key)] = facts_of.claim_source(claim, volume, owner, reader.read(POD, key[0]).items, known)
     for key, snapshot in snapshots.items():
         sources[("snapshot", *key)] = facts_of.snapshot_source(snapshot, contents.get(contents_of[key]), known)
     return sources

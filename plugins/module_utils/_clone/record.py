@@ -18,12 +18,15 @@ _UNDECIDED = (None, "", "Pending", "PendingPopulation", "WaitForFirstConsumer")
 def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]:
     """How a volume was cloned, by the annotations of its claim; those of the DataVolume come later and are fewer.
 
-    `method` is None for a volume that is not a clone, or whose method CDI has not chosen yet (clone-populator.go, v1.65.0).
+    `method` is None for a volume that is not a clone, or whose method CDI has not chosen yet (clone-populator.go,
+    v1.65.0).
     """
     recorded = annotations_of(claim) or annotations_of(volume)
     stored = volume if volume is not None else claim or {}
     forced = (
-        is_clone(volume, claim) and "managedFields" in stored.get("metadata", {}) and asked(stored, METHOD) is not None
+        is_clone(volume, claim)
+        and "managedFields" in stored.get("metadata", {})
+        and set_by_user(stored, METHOD) is not None
     )
     reason, phase = (annotations_of(claim).get(f"{PREFIX}{name}") for name in ("cloneFallbackReason", "clonePhase"))
     volume_phase = ((volume or {}).get("status") or {}).get("phase")
@@ -39,7 +42,7 @@ def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]
     }
 
 
-def asked(stored: Object | None, annotation: str) -> str | None:
+def set_by_user(stored: Object | None, annotation: str) -> str | None:
     """The value of an annotation unless only CDI has set it, by the field managers of a stored object; else None."""
     entries = ((stored or {}).get("metadata") or {}).get("managedFields")
     owners = [
@@ -63,8 +66,8 @@ def is_clone(volume: Object | None, claim: Object | None) -> bool:
 def source_reference(
     spec: Object, namespace: str, data_sources: t.Mapping[tuple[str, str], Object]
 ) -> tuple[str, str, str] | None:
-    """Kind (`pvc` or `snapshot`), namespace and name of what a DataVolume clones; None if it is not a clone, or its DataSource has
-    no source yet."""
+    """Kind (`pvc` or `snapshot`), namespace and name of what a DataVolume clones; None if it is not a clone, or its
+    DataSource has no source yet."""
     source = spec.get("source") or {}
     reference = data_source_key(spec, namespace)
     if reference:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The target claim of a clone as CDI writes and validates it.
 
-Rules from pkg/controller/datavolume/util.go, clone-controller.go, pvc-clone-controller.go and snapshot-clone-controller.go of v1.65.0.
+Rules from pkg/controller/datavolume/util.go, clone-controller.go, pvc-clone-controller.go and
+snapshot-clone-controller.go of v1.65.0.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def render(facts: Facts, source: Source) -> TargetClaim:
 
 
 def _volume_mode(target: Target) -> str:
-    """The claim's volume mode (renderPvcSpecVolumeModeAndAccessModesAndStorageClass). Raises Refused with CDI's messages."""
+    """The claim's volume mode (renderPvcSpecVolumeModeAndAccessModesAndStorageClass). Raises Refused with CDI's
+    messages."""
     asked, chosen = target.volume_mode, target.storage_class
     if target.content_type == "archive":
         if asked == BLOCK:
@@ -103,7 +105,8 @@ def since(facts: Facts, release: tuple[int, ...]) -> bool:
 
 
 def validate(facts: Facts, source: Source, claim: TargetClaim) -> None:
-    """What CDI's controller checks before it creates the claim (validateClone, validateSnapshotClone). Raises Refused."""
+    """What CDI's controller checks before it creates the claim (validateClone, validateSnapshotClone). Raises
+    Refused."""
     target = facts.target
     if source.kind == "pvc" and source.content_type != target.content_type:
         raise Refused(

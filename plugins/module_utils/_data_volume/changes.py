@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes the volumes of a task as they are declared: looks before the first write, predicts clones, writes in parallel, and waits."""
+"""Brings the volumes of a task to their declared state: looks first, predicts clones, and writes in parallel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from .._ansible.module import Task
 from .._cdi.status import active
 from .._cdi.users import UserReader
-from .._kubernetes.errors import ApiError
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI
 from .clone_order import clones_of, errors_of_skipped, in_order, source_claim, sources_first
@@ -29,23 +28,24 @@ if t.TYPE_CHECKING:
 _PARALLEL_WRITES = 8
 
 
-class Made(t.NamedTuple):
-    """What became of the volumes of a task, and what was known before: what was read of their sources, and how clones were predicted."""
+class Changes(t.NamedTuple):
+    """What became of the volumes of a task, what was read before they were written, and the predictions of clones."""
 
     outcomes: Outcomes
     looked: LookedBefore
     predictions: t.Mapping[Key, Prediction]
 
 
-def make(task: Task, outcomes: Outcomes, deadline: float) -> Made:
-    """Predict and write all volumes, at once but for clones whose method can be predicted only when this task has created their sources.
+def apply_changes(task: Task, outcomes: Outcomes, deadline: float) -> Changes:
+    """Predict and write the volumes that need it, all at once where possible.
 
-    `outcomes` are those of reading, with the claims that `needs_claim`.
+    A clone whose method can only be predicted when this task has created its source comes after that. `outcomes` are
+    those of reading, with the claims of volumes that `needs_claim`.
     """
     outcomes, looked = look_before_writing(task, outcomes)
     release = _release(looked.reader) if any(map(needs_release, unfailed(outcomes))) else ""
     leaving = {key for key, outcome in outcomes.items() if not outcome.volume.present}
-    shared = Shared(task, release, deadline, UserReader(task.connection, task.warn, leaving), {})
+    shared = Shared(task, release, deadline, UserReader(Reader(task.connection), task.warn, leaving), {})
     predictions: dict[Key, Prediction] = {}
     rest = [volume for volume in unfailed(outcomes) if not is_settled(volume)]
     while rest:
@@ -64,7 +64,7 @@ def make(task: Task, outcomes: Outcomes, deadline: float) -> Made:
         wanted = {source_claim(volume) for volume in rest}
         outcomes = wait_filled(task, outcomes, [volume for volume in now if volume.key in wanted], deadline)
         shared = shared._replace(users=shared.users.again())
-    return Made(outcomes, looked, predictions)
+    return Changes(outcomes, looked, predictions)
 
 
 def _unfailed(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> list[Volume]:
@@ -74,11 +74,7 @@ def _unfailed(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> list[Volume]:
 
 def _release(reader: Reader) -> str:
     """CDI's release, empty when it may not be read: then only the API server refuses what it does not know."""
-    try:
-        objects = reader.list(CDI)
-    except ApiError:
-        return ""
-    return str((active(objects).get("status") or {}).get("observedVersion", ""))
+    return str((active(reader.try_read(CDI).items).get("status") or {}).get("observedVersion", ""))
 
 
 def _written(shared: Shared, outcomes: Outcomes, volumes: list[Volume]) -> Outcomes:

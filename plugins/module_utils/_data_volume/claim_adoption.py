@@ -15,16 +15,16 @@ from .spec import value_text
 
 
 def is_terminating(claim: Object) -> bool:
-    """Whether a claim without its DataVolume is being deleted: a new volume of its name has to wait until it is gone."""
+    """Whether a claim without its DataVolume is being deleted: a new volume of its name has to wait for that."""
     owners = [owner for owner in claim["metadata"].get("ownerReferences") or [] if owner.get("controller")]
     return bool(claim["metadata"].get("deletionTimestamp") or any(owner["kind"] == "DataVolume" for owner in owners))
 
 
 def refuse_claim(volume: t.Mapping[str, t.Any], claim: Object) -> None:
-    """Raises CdiError when an existing claim must not become the volume's, or differs from what the options request.
+    """Raises CdiError when an existing claim must not become the volume's, or differs from the options.
 
-    CDI adopts it without regard to its data, size or class (pkg/controller/common/util.go ClaimMayExistBeforeDataVolume,
-    v1.65.0).
+    CDI adopts it without regard to its data, size or class (ClaimMayExistBeforeDataVolume in
+    pkg/controller/common/util.go, v1.65.0).
     """
     title = f"DataVolume {volume['namespace']}/{volume['name']}"
     if annotations_of(claim).get(POPULATED_FOR) == volume["name"]:

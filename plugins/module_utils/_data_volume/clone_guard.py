@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at clones before they are created: whether the user may clone, whether CDI can, by which method, and what it will wait for."""
+"""Looks at clones before they are created: may the user clone, can CDI, by which method, and what will it wait for?"""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import time
 import typing as t
 
 from .._ansible.module import Task
-from .._clone.permission import refusal
 from .._clone.model import SNAPSHOT_IN_ERROR, Plan
+from .._clone.permission import refusal
 from .._clone.prediction import Prediction, predict
 from .._diagnosis.rules import LASTING
 from .._kubernetes.client import Connection
@@ -34,7 +34,10 @@ _Source = tuple[str, str, str]
 
 
 class Guarded(t.NamedTuple):
-    """What is known of clones before they are created. `refusals`: why volumes that may grow must not be recreated when they cannot."""
+    """What is known of clones before they are created.
+
+    `refusals`: why volumes that may grow must not be recreated if they cannot.
+    """
 
     predictions: t.Mapping[Key, Prediction] = {}
     errors: t.Mapping[Key, str] = {}
@@ -42,7 +45,7 @@ class Guarded(t.NamedTuple):
 
 
 def predict_and_check(task: Task, clones: t.Sequence[Volume], deadline: float, known: Reader | None = None) -> Guarded:
-    """The plans of clones that the task will create, or has to when they cannot grow, and why CDI or the options rule some of them out."""
+    """The plans of clones that the task will create, or may have to, and why some must not be created."""
     wanted = [rules.desired(volume.options) for volume in clones]
     unread = ""
     try:
@@ -72,7 +75,7 @@ def predict_and_check(task: Task, clones: t.Sequence[Volume], deadline: float, k
 def _predict(
     connection: Connection, volumes: list[Object], deadline: float, known: Reader | None
 ) -> list[Prediction | None]:
-    """The plans. The snapshot controller tries again after an error, and takes it back when it gets on: that is waited for."""
+    """The plans. A VolumeSnapshot in error gets some time: the snapshot controller tries again."""
     predictions = predict(Reader(connection, known), volumes)
     in_error = {
         found.source[1:]
@@ -91,7 +94,7 @@ def _predict(
 
 
 def _refusal_of(task: Task, volume: Volume, prediction: Prediction, permission: dict[_Source, str]) -> str:
-    """Why a clone must not be created, `` when it may. `permission` keeps what was read for other clones of the same source."""
+    """Why a clone must not be created, `` when it may. `permission` keeps what was read for other clones."""
     plan, source = prediction.plan, prediction.source
     if source and source[1] != volume.key[0]:
         if source not in permission:
@@ -123,4 +126,4 @@ def _permission_problem(connection: Connection, source: _Source) -> str:
     try:
         return refusal(connection, *source)
     except ApiError:
-        return ""  # CDI refuses those who may not even ask.
+        return ""  # Who may not even ask is refused by CDI.

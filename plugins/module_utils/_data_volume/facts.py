@@ -16,7 +16,6 @@ from .collected import as_volume, is_collected
 from .preallocation import preallocation_facts
 from .resize import GROWN_TO
 
-
 _NO_SCRATCH = ObservedScratch()
 
 

@@ -1,10 +1,11 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at what DataVolumes need before they are created, in check mode, too. What cannot be read is no obstacle.
+"""Looks at what DataVolumes need before they are created, also in check mode. What cannot be read is no obstacle.
 
-For one task: CDIConfig, CDI, storage profiles and classes; then each object that is named once, each claim that differs from the others once as a
-dry run, which tells of a missing namespace as well, and without a claim to try each namespace once.
+A task reads CDIConfig, CDI, storage profiles and classes; then each object that a volume names, once. It tries each
+claim that differs from the others once by a dry run, which also shows whether the namespace exists. Without a claim
+to try it reads the namespace.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from .._ansible.module import Task
-from .._cdi.status import active, release
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.reader import Reader
@@ -30,7 +30,7 @@ from .._kubernetes.resources import (
     Resource,
 )
 from .._storage.claims import Planned, claim_of, claim_refusal, too_large, too_small, trial
-from .._storage.classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, class_problem, default_class
+from .._storage.classes import class_problem, cluster_settings
 from .._storage.scratch import Settings
 from . import preflight_rules as rules
 from .preflight_rules import Reference
@@ -43,46 +43,49 @@ Key = tuple[str, str]
 Errors = dict[Key, str]
 
 _PARALLEL = 8
-_TOLD_NAMES = 5
-_OK, _MISSING = "ok", "missing"
+_MOST_NAMES = 5
+_EXISTS, _MISSING = "exists", "missing"
 
 
 class Preflight:
-    """The checks of one task, whose items may come one by one. `made`: claims that the task makes itself, or that earlier tasks make."""
+    """The preflight of one task, whose volumes may come one by one.
 
-    def __init__(self, task: Task, made: t.Collection[Key] = ()) -> None:
+    `created`: the claims that the task creates itself, or that earlier tasks create.
+    """
+
+    def __init__(self, task: Task, created: t.Collection[Key] = ()) -> None:
         self.reader = Reader(task.connection)
         self.settings: Settings | None = None
         self.created_namespaces: list[str] = []
-        self.source_images: dict[Key, dict[str, t.Any]] = {}
-        self._task, self._connection, self._made = task, task.connection, set(made)
+        self._task, self._connection, self._created = task, task.connection, set(created)
         self._classes: list[Object] | None = None
-        self._volumes: list[Object] | None = None
         self._planned: dict[Key, Planned] = {}
-        self._found: dict[tuple[Resource, str, str], Object | None] = {}
         self._namespaces: dict[str, str] = {}
         self._lock = threading.Lock()
 
     def require(self, planned: Planned, then: t.Callable[[], None]) -> None:
-        """Raises CdiError when the DataVolume must not be created. `then` are further checks, before a namespace is created."""
-        _raise(self.check([planned]), planned)
+        """Raises CdiError when the DataVolume must not be created. `then` is called before a namespace is created."""
+        _raise(self.find_problems([planned]), planned)
         then()
         _raise(self.create_namespaces([planned.key]), planned)
 
-    def check(self, planned: t.Sequence[Planned], images: t.Mapping[Key, Image] | None = None) -> Errors:
-        """Why DataVolumes cannot be created, by their keys. `images` are what is known of their sources."""
+    def find_problems(self, planned: t.Sequence[Planned], images: t.Mapping[Key, Image] | None = None) -> Errors:
+        """Why DataVolumes cannot be created, by their keys. `images`: what is known of their sources."""
         if not planned:
             return {}
         with self._lock:
             if self.settings is None:
                 self.settings = self._read_settings()
             with ThreadPoolExecutor(_PARALLEL) as pool:
-                problems = self._checked(planned, images or {}, pool)
+                problems = self._problems_of(planned, images or {}, pool)
             self._planned.update({each.key: each for each in planned if not problems[each.key]})
         return _sentences(problems)
 
     def create_namespaces(self, keys: t.Collection[Key]) -> Errors:
-        """Create the missing namespaces of checked DataVolumes, in check mode only try to; why those cannot be created whose namespace cannot."""
+        """Create the missing namespaces of DataVolumes without problems, in check mode by a dry run.
+
+        Returns why DataVolumes cannot be created whose namespace cannot.
+        """
         inside = [self._planned[key] for key in keys if key in self._planned and self._is_missing(self._planned[key])]
         if not inside:
             return {}
@@ -90,11 +93,13 @@ class Preflight:
             refused = {namespace: self._create(namespace) for namespace in sorted({each.key[0] for each in inside})}
             problems = {each.key: refused[each.key[0]] for each in inside}
             if not self._task.check_mode:
-                # What a new namespace may be born with.
+                # A new namespace may start with quotas and limits.
                 self._look_at_claims([each for each in inside if not problems[each.key]], problems, pool)
         return _sentences(problems)
 
-    def _checked(self, planned: t.Sequence[Planned], images: t.Mapping[Key, Image], pool: ThreadPoolExecutor) -> Errors:
+    def _problems_of(
+        self, planned: t.Sequence[Planned], images: t.Mapping[Key, Image], pool: ThreadPoolExecutor
+    ) -> Errors:
         problems: Errors = {each.key: self._class_problem(each) for each in planned}
         for each in planned:
             if each.key in images and not problems[each.key]:
@@ -114,39 +119,25 @@ class Preflight:
         return problems
 
     def _read_settings(self) -> Settings:
-        reader = self.reader
-        reads: tuple[t.Callable[[], t.Any], ...] = (
-            lambda: reader.objects(CDI_CONFIG, {("", CONFIG_NAME)}).get(("", CONFIG_NAME)) or {},
-            lambda: reader.list(CDI),
-            lambda: reader.list(STORAGE_PROFILE),
-            lambda: reader.list(STORAGE_CLASS),
-        )
-        with ThreadPoolExecutor(len(reads)) as pool:
-            config, cdis, profiles, classes = pool.map(_readable, reads)
+        names = {CDI_CONFIG: CONFIG_NAME, CDI: "", STORAGE_PROFILE: "", STORAGE_CLASS: ""}
+        with ThreadPoolExecutor(len(names)) as pool:
+            read = pool.map(lambda each: self.reader.try_read(each[0], None, each[1]), names.items())
+            config, cdis, profiles, classes = read
         # A forbidden list is not an empty one.
-        self._classes = None if classes is None or (STORAGE_CLASS, None) in reader.refused else classes
-        settings = Settings(
-            config or {}, release((active(cdis or []).get("status") or {}).get("observedVersion") or "")
-        )
-        settings.profiles = {each["metadata"]["name"]: each for each in profiles or []}
-        settings.default_class = default_class(self._classes or [], DEFAULT_CLASS)
-        settings.virtualization_class = (
-            default_class(self._classes or [], DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
-        )
-        return settings
+        self._classes = classes.items if classes.is_known else None
+        return cluster_settings(config.object or {}, cdis.items, profiles.items, classes.items)
 
     def _class_problem(self, planned: Planned) -> str:
         return "" if self._classes is None else class_problem(planned, self._classes, self._persistent_volumes)
 
     def _persistent_volumes(self) -> list[Object] | None:
-        if self._volumes is None:
-            self._volumes = _readable(lambda: self._connection.list(PERSISTENT_VOLUME)[0])
-        return self._volumes
+        volumes = self.reader.try_read(PERSISTENT_VOLUME)
+        return volumes.items if volumes.is_known else None
 
     def _look_at_references(self, planned: t.Sequence[Planned], problems: Errors, pool: ThreadPoolExecutor) -> None:
         named = [(each, reference) for each in planned for reference in rules.references(each)]
-        wanted = list(dict.fromkeys(reference[:3] for _planned, reference in named if not self._is_made(reference)))
-        found = dict(zip(wanted, pool.map(lambda key: self.find(*key), wanted)))
+        wanted = list(dict.fromkeys(reference[:3] for _each, reference in named if not self._is_created(reference)))
+        found = dict(zip(wanted, pool.map(lambda key: self.find(*key), wanted), strict=True))
         version = t.cast(Settings, self.settings).version
         for each, reference in named:
             key = each.key
@@ -155,32 +146,24 @@ class Preflight:
                 if stored is None:
                     self._refuse_absent(key, reference, problems)
                 elif reference.is_source:
-                    problems[key] = rules.terminating(reference, stored) if stored else ""
-                elif told := rules.without_ca(each, reference, stored, version):
-                    self._task.warn(f"DataVolume {'/'.join(key)} may not be filled: {told}; rename a key.")
+                    problems[key] = rules.problem_of_terminating(reference, stored) if stored else ""
+                elif problem := rules.problem_of_ca(each, reference, stored, version):
+                    self._task.warn(f"DataVolume {'/'.join(key)} may not be filled: {problem}; rename a key.")
 
-    def _is_made(self, reference: Reference) -> bool:
-        return reference.resource == PERSISTENT_VOLUME_CLAIM and (reference.namespace, reference.name) in self._made
+    def _is_created(self, reference: Reference) -> bool:
+        key = (reference.namespace, reference.name)
+        return reference.resource == PERSISTENT_VOLUME_CLAIM and key in self._created
 
     def find(self, resource: Resource, namespace: str, name: str) -> Object | None:
-        """The object, read once; None when there is none, empty when nobody may tell."""
-        key = (resource, namespace, name)
-        if key not in self._found:
-            try:
-                self._found[key] = self._connection.get(resource, name, namespace or None)
-            except ApiError:
-                self._found[key] = {}
-        return self._found[key]
+        """The object; None when it does not exist, empty when that is not known."""
+        found = self.reader.try_read(resource, namespace or None, name)
+        return found.object if found.error is None else {}
 
     def _refuse_absent(self, key: Key, reference: Reference, problems: Errors) -> None:
         elsewhere = reference.namespace not in ("", key[0])
-        there = not elsewhere or self.find(NAMESPACE, "", reference.namespace) is not None
-        others = (
-            _readable(lambda: self._connection.list(reference.resource, reference.namespace or None)[0])
-            if there
-            else None
-        ) or []
-        problem = rules.absent(reference, there, [item["metadata"]["name"] for item in others])
+        exists = not elsewhere or self.find(NAMESPACE, "", reference.namespace) is not None
+        others = self.reader.try_read(reference.resource, reference.namespace or None).items if exists else []
+        problem = rules.problem_of_absent(reference, exists, [other["metadata"]["name"] for other in others])
         if not self._task.check_mode:
             problems[key] = problem
         elif reference.is_source:
@@ -189,7 +172,7 @@ class Preflight:
                 "; if an earlier task creates it, name it in planned_sources" if is_claim else ""
             )
         else:
-            # Which an earlier task may be about to make, and which nobody predicts.
+            # An earlier task may create it, which cannot be predicted.
             self._task.warn(f"DataVolume {'/'.join(key)} will fail without this: {problem}.")
 
     def _look_at_claims(self, planned: t.Sequence[Planned], problems: Errors, pool: ThreadPoolExecutor) -> None:
@@ -199,7 +182,7 @@ class Preflight:
             if each.key in claims:
                 problems[each.key] = too_large(each, claims[each.key])
         tried = {trial(claim): claim for key, claim in claims.items() if not problems[key]}
-        answers = dict(zip(tried, pool.map(self._try, tried.values())))
+        answers = dict(zip(tried, pool.map(self._try, tried.values()), strict=True))
         for each in planned:
             claim = claims.get(each.key)
             answer = answers.get(trial(claim)) if claim and not problems[each.key] else None
@@ -213,24 +196,25 @@ class Preflight:
         try:
             self._connection.create(PERSISTENT_VOLUME_CLAIM, claim, namespace, dry_run=True)
         except ApiError as exc:
-            # A refused right says nothing about the namespace.
+            # A forbidden request says nothing about the namespace.
             if exc.code == 404:
                 self._namespaces[namespace] = _MISSING
             elif exc.code in (400, 409, 422):
-                self._namespaces.setdefault(namespace, _OK)
+                self._namespaces.setdefault(namespace, _EXISTS)
             return exc
-        self._namespaces[namespace] = _OK
+        self._namespaces[namespace] = _EXISTS
         return None
 
     def _is_missing(self, planned: Planned) -> bool:
         return self._namespaces.get(planned.key[0]) == _MISSING
 
     def _look_at_namespaces(self, namespaces: t.Collection[str], pool: ThreadPoolExecutor) -> None:
-        for namespace, stored in zip(namespaces, pool.map(lambda name: self.find(NAMESPACE, "", name), namespaces)):
-            self._namespaces[namespace] = _MISSING if stored is None else _OK
+        found = pool.map(lambda name: self.find(NAMESPACE, "", name), namespaces)
+        for namespace, stored in zip(namespaces, found, strict=True):
+            self._namespaces[namespace] = _MISSING if stored is None else _EXISTS
 
     def _create(self, namespace: str) -> str:
-        """Create it, in check mode only try to; returns why that cannot be done."""
+        """Create it, in check mode by a dry run. Returns why it cannot be created, `` when it can."""
         body = {"apiVersion": NAMESPACE.api_version, "kind": NAMESPACE.kind, "metadata": {"name": namespace}}
         try:
             self._connection.create(NAMESPACE, body, dry_run=self._task.check_mode)
@@ -239,16 +223,16 @@ class Preflight:
                 return f"its namespace is missing. {str(exc).rstrip('.')}"
         else:
             self.created_namespaces.append(namespace)
-        self._namespaces[namespace] = _OK
+        self._namespaces[namespace] = _EXISTS
         return ""
 
     def _warn_of_defaults(self, planned: t.Iterable[Planned]) -> None:
-        """kubectl's habit of a default namespace is seldom what a play means."""
+        """A play seldom means kubectl's default namespace."""
         by_default = [each.key for each in planned if each.by_default]
         if by_default:
-            names = ", ".join(name for _namespace, name in by_default[:_TOLD_NAMES])
+            names = ", ".join(name for _namespace, name in by_default[:_MOST_NAMES])
             self._task.warn(
-                f"No namespace is given for {names}: created in namespace {by_default[0][0]!r}; set namespace to say where."
+                f"No namespace is given for {names}: created in namespace {by_default[0][0]!r}; set namespace."
             )
 
 
@@ -261,11 +245,3 @@ def _sentences(problems: Errors) -> Errors:
 def _raise(errors: Errors, planned: Planned) -> None:
     if planned.key in errors:
         raise CdiError(errors[planned.key])
-
-
-def _readable(read: t.Callable[[], t.Any]) -> t.Any:
-    """What is read, None when it cannot be."""
-    try:
-        return read()
-    except ApiError:
-        return None

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps a DataVolume from ever being filled, found before it is created: its class, what it refers to, and the claim that CDI would make. Pure rules."""
+"""What a DataVolume references, and what is wrong with objects that CDI cannot use. Pure rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .._kubernetes.resources import (
 from .._storage.claims import Planned
 
 _TAKES_PEM = (1, 65)
-# Fields of a source by the kind of the object in the volume's namespace that they name, with their options.
+# Fields of sources that name an object in the volume's namespace: the field, its option, and the kind of the object.
 _NAMED_BY_SOURCES = (
     ("secretRef", "secret_ref", SECRET),
     ("certConfigMap", "cert_config_map", CONFIG_MAP),
@@ -35,7 +35,7 @@ _POPULATORS = {"PersistentVolumeClaim": PERSISTENT_VOLUME_CLAIM, "VolumeSnapshot
 
 
 class Reference(t.NamedTuple):
-    """An object that a DataVolume names, and the option that names it. `namespace` is empty for a cluster's object."""
+    """An object that a DataVolume names, and the option that does. `namespace` is empty for a cluster-scoped object."""
 
     resource: Resource
     namespace: str
@@ -52,7 +52,7 @@ class Reference(t.NamedTuple):
 
 
 def references(planned: Planned) -> list[Reference]:
-    """The objects that have to be there, so that CDI can fill the volume."""
+    """The objects that must exist for CDI to fill the volume."""
     spec, namespace = planned.spec, planned.key[0]
     found = []
     for kind, source in (spec.get("source") or {}).items():
@@ -89,26 +89,32 @@ def references(planned: Planned) -> list[Reference]:
     return found
 
 
-def absent(reference: Reference, namespace_exists: bool, others: t.Collection[str]) -> str:
-    """What is said of an object that is not there; `others` are the names of its kind in the same place."""
+def problem_of_absent(reference: Reference, namespace_exists: bool, others: t.Collection[str]) -> str:
+    """What is wrong with a reference to a missing object. `others`: the names of its kind in the same namespace."""
     if not namespace_exists:
-        return f"namespace {reference.namespace!r} of {reference.option} does not exist; correct {reference.option}.namespace, or create it first"
+        return (
+            f"namespace {reference.namespace!r} of {reference.option} does not exist; "
+            f"correct {reference.option}.namespace, or create it first"
+        )
     similar = difflib.get_close_matches(reference.name, others, 3, 0.7)
     hint = f"; similar: {', '.join(similar)}" if similar else ""
     return f"{reference.title} ({reference.option}) does not exist{hint}; correct the name, or create it first"
 
 
-def terminating(reference: Reference, stored: Object) -> str:
-    """What is said of a source that is going away; `` when it is not."""
+def problem_of_terminating(reference: Reference, stored: Object) -> str:
+    """What is wrong with a source that is being deleted; `` when it is not."""
     since = stored["metadata"].get("deletionTimestamp")
     if not since:
         return ""
-    remedy = "wait until it is gone and create it again, or use another source"
+    remedy = "wait until it is deleted and create it again, or use another source"
     return f"{reference.title} ({reference.option}) has been marked for deletion since {since}; {remedy}"
 
 
-def without_ca(planned: Planned, reference: Reference, stored: Object, version: tuple[int, ...]) -> str:
-    """What is said of a ConfigMap from which CDI takes no CA for a registry (collectCerts in registry-datasource.go, v1.61.1 and v1.65.0); `` when it does."""
+def problem_of_ca(planned: Planned, reference: Reference, stored: Object, version: tuple[int, ...]) -> str:
+    """What is wrong with a ConfigMap from which CDI takes no CA for a registry; `` when it does.
+
+    collectCerts in registry-datasource.go, v1.61.1 and v1.65.0.
+    """
     old = bool(version) and version < _TAKES_PEM
     endings = (".crt",) if old else (".crt", ".pem")
     keys = sorted({**(stored.get("data") or {}), **(stored.get("binaryData") or {})})
@@ -122,7 +128,10 @@ def without_ca(planned: Planned, reference: Reference, stored: Object, version: 
         return ""
     named = f"its keys are {', '.join(keys)}" if keys else "it has no keys"
     release = "CDI before 1.65" if old else "CDI"
-    return f"{reference.title} ({reference.option}) gives no CA: {release} only takes keys that end in {' or '.join(endings)} for a registry, and {named}"
+    return (
+        f"{reference.title} ({reference.option}) gives no CA: for a registry, {release} only reads keys that end in "
+        f"{' or '.join(endings)}, and {named}"
+    )
 
 
 def missing_namespace(namespace: str) -> str:

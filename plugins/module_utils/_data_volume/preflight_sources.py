@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at the images on HTTP servers that volumes will be imported from: whether they are there, what they are, and how large their disks are."""
+"""Looks at the images on HTTP servers that volumes will be imported from: whether they exist, format and size."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def look_at_sources(checks: Preflight, volumes: t.Sequence[Volume]) -> dict[Key,
                 if answer.answer
                 else SourceImage(reason=answer.reason or answer.refusal, refusal=answer.refusal)
             )
-    return {volume.key: _judged(volume, found[volume.key]) for volume in looked}
+    return {volume.key: _looked_at(volume, found[volume.key]) for volume in looked}
 
 
-def _judged(volume: Volume, found: SourceImage) -> LookedAt:
+def _looked_at(volume: Volume, found: SourceImage) -> LookedAt:
     problem = found.refusal
     if not problem and found.image is None and volume.options["check_source"] == "always":
         problem = f"check_source is 'always', and {found.reason}; correct source.http.url, or set check_source=auto"
@@ -69,7 +69,7 @@ def _judged(volume: Volume, found: SourceImage) -> LookedAt:
 
 
 def _request(checks: Preflight, volume: Volume) -> Request:
-    """As CDI's importer will ask. Raises CdiError when something that it needs may not be read, or is not there."""
+    """The request that CDI's importer will send. Raises CdiError when an object that it needs cannot be read."""
     http, namespace = t.cast(t.Mapping[str, t.Any], http_source(volume)), volume.key[0]
 
     def data(resource: t.Any, name: str) -> dict[str, str]:
@@ -93,4 +93,4 @@ def _decoded(value: str) -> str:
     try:
         return base64.b64decode(value).decode()
     except (binascii.Error, UnicodeDecodeError) as exc:
-        raise CdiError("its Secret holds what is no text") from exc
+        raise CdiError("its Secret has a value that is not text") from exc

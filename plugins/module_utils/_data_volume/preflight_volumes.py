@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at the volumes that a task will create before its first write, and creates their namespaces just before they are written."""
+"""Looks at the volumes that a task will create before its first write, and creates their namespaces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ if t.TYPE_CHECKING:
 
 
 class LookedBefore(t.NamedTuple):
-    """What was read before the first write; no `checks` when nothing will be created. `images`: facts by the volumes' keys."""
+    """What was read before the first write. Without volumes to create there are no `checks`.
+
+    `images`: the facts of their images by the volumes' keys.
+    """
 
     reader: Reader
     checks: Preflight | None = None
@@ -61,7 +64,7 @@ def look_before_writing(task: Task, outcomes: Outcomes) -> tuple[Outcomes, Looke
         if not outcomes[volume.key].error
     ]
     images = {key: each.source.image for key, each in looked.items() if each.source.image}
-    outcomes = with_errors(outcomes, checks.check(planned, images))
+    outcomes = with_errors(outcomes, checks.find_problems(planned, images))
     return outcomes, LookedBefore(checks.reader, checks, {key: each.source.facts for key, each in looked.items()})
 
 

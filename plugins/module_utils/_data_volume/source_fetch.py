@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fetches the first and the last bytes of a file on an HTTP server, as CDI's importer will: with its CA, credentials and headers.
+"""Fetches the ends of a file on an HTTP server as CDI's importer will: with its CA, credentials and headers.
 
-Pods may reach what this host does not, and the other way round: only what the server itself says of the file is an obstacle.
+Pods may reach servers that this host does not, and vice versa: only the server's own refusal is an obstacle.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import typing as t
 from urllib.parse import urljoin, urlsplit
 
 from .._kubernetes.public import public_url
-from .source_image import MIB, Answer, Fetched
+from .._kubernetes.quantity import MIB
+from .source_image import Answer, Fetched
 
 SECONDS = 3.0
 _HEAD_BYTES = MIB
-# A VHDX says its size in its metadata region, at 2 or 3 MiB.
+# The metadata region of a VHDX, with its size, begins at 2 or 3 MiB.
 _VHDX_BYTES = 4 * MIB
 _END_BYTES = 64 * 1024
 _MOST_REDIRECTS = 10
 _PIECE_BYTES = 64 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
-# What a server says of the file, and not of its own state.
+# Answers that are about the file, and not about the state of the server.
 _REFUSALS = {
     401: "give source.http.secret_ref with the right user and password",
     403: "give source.http.secret_ref with the right to read it, or correct source.http.url",
@@ -37,7 +38,7 @@ _REFUSALS = {
 
 
 class Request(t.NamedTuple):
-    """One file. `ca` is PEM, `credentials` user and password, `headers` lines."""
+    """One file. `ca` is PEM, `credentials` are user and password, `headers` are lines."""
 
     url: str
     ca: str = ""
@@ -46,7 +47,7 @@ class Request(t.NamedTuple):
 
 
 class _Stopped(Exception):
-    """Why nothing was fetched; with `refusal`, what makes an import impossible, too."""
+    """Why nothing was fetched, and with `refusal` why an import is impossible."""
 
     def __init__(self, reason: str, refusal: str = "") -> None:
         super().__init__(reason)
@@ -54,14 +55,14 @@ class _Stopped(Exception):
 
 
 def fetch_all(requests: t.Collection[Request], seconds: float = SECONDS) -> dict[Request, Fetched]:
-    """All at once, and no longer than that: what is not there by then is not waited for."""
+    """Send all requests at once, and return after `seconds` at the latest, with a reason where no answer came."""
     found: dict[Request, Fetched] = {}
     deadline = time.monotonic() + seconds
 
     def fetch_into(request: Request) -> None:
         found[request] = fetch(request, deadline)
 
-    # Not a pool, which waits at the interpreter's end for a name server that does not answer.
+    # Not a pool: at the interpreter's end that waits for a name server that does not answer.
     threads = [threading.Thread(target=fetch_into, args=(request,), daemon=True) for request in requests]
     for thread in threads:
         thread.start()
@@ -72,6 +73,7 @@ def fetch_all(requests: t.Collection[Request], seconds: float = SECONDS) -> dict
 
 
 def fetch(request: Request, deadline: float) -> Fetched:
+    """Fetch the ends of one file until `deadline`, by time.monotonic."""
     import urllib3
 
     try:
@@ -113,14 +115,14 @@ def _context(request: Request) -> ssl.SSLContext:
 
 
 def _get(urllib3: t.Any, request: Request, context: ssl.SSLContext, wanted: str, most: int, deadline: float) -> Answer:
-    """Up to `most` bytes of the part that is wanted, or of the whole file."""
+    """Up to `most` bytes of the `wanted` range, or of the whole file from a server that knows no ranges."""
     url, own = request.url, _place(request.url)
     for _redirect in range(_MOST_REDIRECTS + 1):
         left = deadline - time.monotonic()
         if left <= 0:
             raise _Stopped("no answer in time")
         at_home = _place(url) == own
-        proxied, pool = _pool(urllib3, url, context, left)
+        proxied, pool = _pool(urllib3, url, context)
         response = pool.request(
             "GET",
             url,
@@ -134,10 +136,8 @@ def _get(urllib3: t.Any, request: Request, context: ssl.SSLContext, wanted: str,
             if response.status in _REDIRECTS and response.headers.get("Location"):
                 url = urljoin(url, response.headers["Location"])
                 if urlsplit(url).scheme not in ("http", "https"):
-                    raise _Stopped(
-                        "",
-                        f"GET {public_url(request.url)} redirects to {public_url(url)}, which is not http or https; correct source.http.url",
-                    )
+                    redirected = f"GET {public_url(request.url)} redirects to {public_url(url)}"
+                    raise _Stopped("", f"{redirected}, which is not http or https; correct source.http.url")
                 continue
             trusted = at_home and not (proxied and url.startswith("http:"))
             return _read(request, url, response, most, deadline, trusted=trusted)
@@ -152,14 +152,14 @@ def _read(request: Request, url: str, response: t.Any, most: int, deadline: floa
     if status == 416:
         return Answer(b"", b"", 0)
     if status not in (200, 206):
-        told = f"GET {public_url(url)} returned {status}"
-        # A proxy may say so of a host that it does not know, and another host may miss the credentials that it is not sent.
+        reason = f"GET {public_url(url)} returned {status}"
+        # A proxy may refuse a host that it does not know, and another host gets no credentials.
         certain = status in _REFUSALS and (
             trusted or (status in (404, 410) and not (request.credentials or request.headers))
         )
-        raise _Stopped(told, f"{told}; {_REFUSALS[status]}" if certain else "")
+        raise _Stopped(reason, f"{reason}; {_REFUSALS[status]}" if certain else "")
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise _Stopped("the server packs what it sends")
+        raise _Stopped("the server compresses its answer")
     head = b""
     while len(head) < most and time.monotonic() < deadline:
         piece = response.read(min(_PIECE_BYTES, most - len(head)), decode_content=False)
@@ -176,12 +176,12 @@ def _read(request: Request, url: str, response: t.Any, most: int, deadline: floa
     if len(head) < min(_PIECE_BYTES, size if size is not None else _PIECE_BYTES) and time.monotonic() >= deadline:
         raise _Stopped("the server is too slow to look at the file")
     if size is None and len(head) < most and time.monotonic() < deadline:
-        size = len(head)  # All of it came.
+        size = len(head)  # The whole file.
     return Answer(head, b"", size, partial)
 
 
 def _headers(request: Request, wanted: str, at_home: bool) -> dict[str, str]:
-    """Only the server of the URL itself gets what may be secret."""
+    """Only the server of the URL itself gets headers that may be secret."""
     headers = {"Accept-Encoding": "identity", "Range": wanted, "User-Agent": "kubevirt.cdi"}
     if not at_home:
         return headers
@@ -198,13 +198,13 @@ def _place(url: str) -> tuple[str, str | None, int | None]:
     return parts.scheme, parts.hostname, parts.port
 
 
-def _pool(urllib3: t.Any, url: str, context: ssl.SSLContext, seconds: float) -> tuple[bool, t.Any]:
-    """By the environment's proxy, if there is one for this host."""
-    from urllib.request import getproxies_environment, proxy_bypass_environment
+def _pool(urllib3: t.Any, url: str, context: ssl.SSLContext) -> tuple[bool, t.Any]:
+    """Whether the URL is requested through the proxy of the environment, and the pool that does it."""
+    from urllib.request import getproxies_environment, proxy_bypass
 
     parts = urlsplit(url)
     proxy = getproxies_environment().get(parts.scheme)
-    if not proxy or proxy_bypass_environment(parts.hostname or ""):
+    if not proxy or proxy_bypass(parts.hostname or ""):
         return False, urllib3.PoolManager(ssl_context=context)
     user = urlsplit(proxy)
     headers = urllib3.make_headers(proxy_basic_auth=f"{user.username}:{user.password or ''}") if user.username else {}

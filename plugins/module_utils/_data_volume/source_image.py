@@ -1,11 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the first bytes of an image on a server tell: by the rules for files, as far as they can be seen from there. Pure rules."""
+"""What the first and last bytes of an image on a server reveal, by the rules for files. Pure rules."""
 
 from __future__ import annotations
 
-import io
 import struct
 import tempfile
 import typing as t
@@ -16,16 +15,16 @@ from .._image.formats import Image, judge
 from .._image.kinds import TWICE
 from .._kubernetes.errors import CdiError
 from .._kubernetes.public import public_url
+from .._kubernetes.quantity import MIB
 
-MIB = 1024 * 1024
-# Of what is packed; zst is unpacked here at 1.5 MiB/s.
-_MOST_UNPACKED = {"gz": 4 * MIB, "xz": 4 * MIB, "zst": 2 * PREFIX_BYTES}
+# Bytes of a compressed image that are unpacked.
+_MOST_UNPACKED = 4 * MIB
 
 
 class Answer(t.NamedTuple):
-    """What a server sent of a file: its first bytes, its last, which may be none, and its size, None when it was not said.
+    """What a server sent of a file: the first bytes, the last ones or none, and the file's size, None when unknown.
 
-    `partial`: it was asked for a part, and sent just that.
+    `partial`: the server sent the range that was requested, and not the whole file.
     """
 
     head: bytes
@@ -35,7 +34,7 @@ class Answer(t.NamedTuple):
 
 
 class Fetched(t.NamedTuple):
-    """What became of a request: an answer, or why there is none; `refusal` is what makes an import impossible."""
+    """The result of a request: an answer, or why there is none. `refusal`: why an import is impossible."""
 
     answer: Answer | None = None
     reason: str = ""
@@ -43,7 +42,7 @@ class Fetched(t.NamedTuple):
 
 
 class SourceImage(t.NamedTuple):
-    """What is known of an image before it is imported. `reason` says why nothing is, `refusal` why CDI could not take it."""
+    """What is known of an image before its import. `reason`: why nothing is. `refusal`: why CDI cannot import it."""
 
     image: Image | None = None
     reason: str = ""
@@ -51,7 +50,7 @@ class SourceImage(t.NamedTuple):
 
     @property
     def facts(self) -> dict[str, t.Any]:
-        """As results show it."""
+        """The image as results show it."""
         found = self.image
         return {
             "checked": found is not None,
@@ -63,8 +62,12 @@ class SourceImage(t.NamedTuple):
         }
 
 
+class _Unreadable(Exception):
+    """This Python cannot decompress the image."""
+
+
 class _Seen(Content):
-    """The ends of a file that is elsewhere."""
+    """A file on a server, of which only the ends are here."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
@@ -87,12 +90,12 @@ class _Seen(Content):
     def size(self, *, exact: bool) -> int | None:
         return self._answer.size
 
-    def file(self) -> t.Any:
+    def file(self, *, whole: bool = True) -> t.Any:
         raise OutOfSight
 
 
 class _Unpacked(_Seen):
-    """The start of what is packed in it."""
+    """The first bytes of what a compressed file contains."""
 
     def __init__(self, answer: Answer, compression: str) -> None:
         super().__init__(answer)
@@ -103,41 +106,44 @@ class _Unpacked(_Seen):
 
 
 def inspect_answer(url: str, answer: Answer, content_type: str | None) -> SourceImage:
-    """Tell format and size, and whether CDI could make a volume of it. An answer that shows too little tells nothing."""
+    """Format and size of an image, and whether CDI can import it. An answer may show too little to know."""
     shown = public_url(url)
     packed = next((name for name, magic in TWICE.items() if answer.head[: len(magic)] == magic), None)
     try:
-        content: _Seen = _Unpacked(Answer(_unpacked(packed, answer)), packed) if packed else _Seen(answer)
+        content: _Seen = _Unpacked(Answer(_unpacked(answer)), packed) if packed else _Seen(answer)
         head = content.at(0, PREFIX_BYTES)
         size = -1 if answer.size is None else answer.size
-        if is_tar(head):
-            image = Image("tar", packed, None, None, size)
-        else:
-            image = judge(shown, content, size)
+        image = Image("tar", packed, None, None, size) if is_tar(head) else judge(shown, content, size)
+    except _Unreadable:
+        return SourceImage(
+            reason=f"{shown} is compressed with zstd and this Python has no decompressor for it; install one on the host "
+            "that runs the task: pip install backports.zstd"
+        )
     except OutOfSight:
         image = Image("raw", packed, None if packed else answer.size, None, -1 if answer.size is None else answer.size)
     except (EOFError, struct.error) as exc:
         return SourceImage(refusal=f"{shown} is cut off or damaged: {exc}; give a whole image")
     except CdiError as exc:
-        # Of a file on a server nobody says what it is to be.
+        # There is no option for the format of a file on a server.
         return SourceImage(refusal=str(exc).rstrip(".").replace("set format=raw", "set check_source=never"))
     if image.format == "tar" and content_type != "archive":
-        return SourceImage(
-            refusal=f"{shown} is a tar archive, and CDI would store it as a raw disk; set content_type=archive, or give a disk image"
-        )
+        problem = "is a tar archive, and CDI would store it as a raw disk"
+        return SourceImage(refusal=f"{shown} {problem}; set content_type=archive, or give a disk image")
     if image.format != "tar" and content_type == "archive":
-        return SourceImage(
-            refusal=f"{shown} is a disk image ({image.format}), and content_type is archive; leave content_type out, or give a tar archive"
-        )
+        problem = f"is a disk image ({image.format}), and content_type is archive"
+        return SourceImage(refusal=f"{shown} {problem}; leave content_type out, or give a tar archive")
     return SourceImage(image)
 
 
-def _unpacked(compression: str, answer: Answer) -> bytes:
-    """The start of what is packed; what ends early is only what was fetched of it."""
-    found, wanted = b"", _MOST_UNPACKED[compression]
+def _unpacked(answer: Answer) -> bytes:
+    """The first bytes of what the file contains. They may end early, with the part that was fetched."""
+    found, wanted = b"", _MOST_UNPACKED
     with tempfile.TemporaryFile(buffering=0) as file:
         file.write(answer.head)
-        reader = content_of(t.cast(io.FileIO, file), len(answer.head)).file()
+        content = content_of(file, len(answer.head))
+        if not content.is_readable:
+            raise _Unreadable
+        reader = content.file(whole=False)
         try:
             while len(found) < wanted and (piece := reader.read(wanted - len(found))):
                 found += piece

@@ -11,7 +11,6 @@ import typing as t
 from .._ansible.fields import field_name, to_fields
 from .._cdi.names import ADOPT_CLAIM, BIND_IMMEDIATELY
 from .._kubernetes.compare import differs, normalise
-from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object, annotations_of
 from .._kubernetes.public import SECRET_FIELDS, without_secrets
 from .._kubernetes.quantity import like, parse, whole_bytes
@@ -78,7 +77,7 @@ class Drift(t.NamedTuple):
 
 
 def spec_drift(wanted: Object, stored: Object) -> Drift:
-    """What differs between two specs, as CDI's webhook compares them: it accepts no change but in the stages of an import."""
+    """What differs between two specs, as CDI's webhook compares them: only the stages of an import may change."""
     found = _differences(normalise(_spec(wanted)), normalise(_spec(stored)), ())
     if _may_change_stages(wanted["spec"]):
         found = [difference for difference in found if difference[0][0] not in _STAGES]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether a DataVolume never held data that anybody could have used, so that it may be recreated without on_drift=recreate.
+"""Whether a DataVolume never held data that could be used, so that it may be recreated without on_drift=recreate.
 
 A volume was never filled when its own objects prove it. In doubt it held data. The proof:
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One volume of a task: what is declared, what was read of it, and what became of it. All frozen; steps return new ones."""
+"""One volume of a task: what is declared, what was read of it, and what became of it. Frozen: steps return new ones."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def known(read: Read) -> Object | None:
 
 
 class Volume(t.NamedTuple):
-    """A declared volume: its checked options, and the DataVolume and the claim of its name as last read.
+    """A declared volume: its validated options, and the DataVolume and the claim of its name as last read.
 
     `sized_by_image`: the options leave the size to the image, and have the size of the stored volume in its place.
     """
@@ -71,9 +71,9 @@ class Volume(t.NamedTuple):
 
 
 class Outcome(t.NamedTuple):
-    """What a task did with a volume, also when an error came later, and the volume as it was read or written last.
+    """What a task did with a volume, also when an error followed, and the volume as it was last read or written.
 
-    `grows`: its claim was made to grow. `paused_at`: when its multi-stage import had last paused before it got other stages.
+    `grows`: its claim was made to grow. `paused_at`: when its multi-stage import last paused before its stages changed.
     """
 
     volume: Volume

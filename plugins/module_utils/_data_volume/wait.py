@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Waits for DataVolumes, looks closely at those that do not advance, and says what is wrong with those that fail or are late."""
+"""Waits for DataVolumes, and finds out what is wrong with those that do not advance, fail, or are late."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ def wait_for_volumes(task: Task, outcomes: list[Outcome], deadline: float) -> Ou
     waiting = {outcome.key[1]: outcome for outcome in outcomes}
     namespace = outcomes[0].key[0]
     reader = EvidenceReader(task.connection, namespace)
-    judged = Judgement(waiting, lambda name: task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace))
+    judge = VolumeJudge(waiting, lambda name: task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace))
 
-    def judge(name: str, stored: Object | None) -> Verdict:
-        verdict = judged.update(name, stored)
-        _show(task, waiting[name].volume.title, judged.seen(name), verdict, judged.diagnoses.get(name))
+    def judge_and_show(name: str, stored: Object | None) -> Verdict:
+        verdict = judge.update(name, stored)
+        _show(task, waiting[name].volume.title, judge.seen(name), verdict, judge.diagnoses.get(name))
         return verdict
 
     def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
-        judged.note(quiet, reader.probe(quiet.values(), seconds))
-        return {name: judge(name, stored) for name, stored in quiet.items()}
+        judge.note(quiet, reader.probe(quiet.values(), seconds))
+        return {name: judge_and_show(name, stored) for name, stored in quiet.items()}
 
     try:
         ended = wait_for(
@@ -50,33 +50,33 @@ def wait_for_volumes(task: Task, outcomes: list[Outcome], deadline: float) -> Ou
             DATA_VOLUME,
             namespace,
             list(waiting),
-            judge,
+            judge_and_show,
             deadline,
-            StallProbe(judged.advance.moved, probe),
+            StallProbe(judge.advance.moved, probe),
         )
     except CdiError as exc:
-        return {outcome.key: judged.noted(outcome)._replace(error=str(exc)) for outcome in outcomes}
+        return {outcome.key: judge.noted(outcome)._replace(error=str(exc)) for outcome in outcomes}
     late = [outcome.object for outcome in ended.values() if outcome.verdict.state != REACHED]
     around = reader.probe(late) if late else Evidence()
     results: Outcomes = {}
-    for name in sources_first(ended, judged.sources):
+    for name in sources_first(ended, judge.sources):
         verdict, stored = ended[name]
-        outcome = judged.noted(waiting[name])
-        source = results.get((namespace, judged.sources.get(name, "")))
+        outcome = judge.noted(waiting[name])
+        source = results.get((namespace, judge.sources.get(name, "")))
         if verdict.state == REACHED:
             # Without a DataVolume CDI has collected it: its claim is what there is.
             results[outcome.key] = outcome.with_volume(stored=stored)._replace(diagnosis=None)
             continue
         outcome = outcome.with_volume(stored=stored or outcome.volume.stored)
         if verdict.state == WAITING:
-            still = judged.advance.still(name, stored)
+            still = judge.advance.still(name, stored)
             outcome = outcome._replace(diagnosis=diagnosis.explain(stored, around, late=True, still=still))
         results[outcome.key] = _failed(outcome, verdict, source, around, task.params["wait_timeout"])
     return results
 
 
 def _failed(outcome: Outcome, verdict: Verdict, source: Outcome | None, around: Evidence, seconds: float) -> Outcome:
-    """The outcome of a volume that failed or is late, with its error. `source` is what it is cloned from, if that was waited for as well."""
+    """The outcome of a volume that failed or is late. `source`: what it is cloned from, if that was also awaited."""
     stored, explained, late = outcome.volume.data_volume, outcome.diagnosis, verdict.state == WAITING
     warnings = warnings_about(stored, around, explained or {}) if stored and not source else []
     if source and source.error:
@@ -90,7 +90,7 @@ def _failed(outcome: Outcome, verdict: Verdict, source: Outcome | None, around: 
     return outcome._replace(diagnosis=explained, error=error)
 
 
-class Judgement:
+class VolumeJudge:
     """What is known of volumes while they are waited for, by their names in one namespace.
 
     A volume is judged by itself, by how long it has not advanced, by what a probe found, and by its source's verdict.
@@ -151,7 +151,7 @@ class Judgement:
 
 
 class Advance:
-    """How far each volume has got, and when it last advanced. A worker that starts again from nothing does not advance."""
+    """How far each volume is, and when it last advanced. A worker that starts again from nothing does not advance."""
 
     def __init__(self, clock: t.Callable[[], float]) -> None:
         self._clock = clock

@@ -13,12 +13,12 @@ from .._kubernetes.objects import Object
 from .._kubernetes.resources import PERSISTENT_VOLUME_CLAIM
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import wait_for
-from .resize import judge_growth
+from .growth import judge_growth
 from .volume import Outcome, Outcomes, known
 
 
 def wait_for_growth(task: Task, outcomes: t.Iterable[Outcome], namespace: str, deadline: float) -> Outcomes:
-    """Wait by one watch for volumes of a namespace that grow. Returns those that had not grown yet, with their claims as they are then."""
+    """Wait by one watch for volumes of a namespace that grow. Returns those that had yet to grow, with their claims."""
     growing = {
         outcome.key[1]: outcome for outcome in outcomes if judge_growth(known(outcome.volume.claim)).state != REACHED
     }

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What every change of a volume is made of: steps, each of which sends at most one write and returns the outcome so far."""
+"""The steps of every change of a volume. A step sends at most one write, and returns the outcome so far."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Collected(Exception):
 
 
 def in_steps(outcome: Outcome, *steps: Step) -> Outcome:
-    """Each step gets the outcome of the one before. The first error is the last outcome's, which keeps what was done until then."""
+    """Each step gets the outcome of the one before. An error ends them; the outcome keeps what was done before it."""
     for step in steps:
         if outcome.error:
             break
@@ -62,7 +62,7 @@ def in_steps(outcome: Outcome, *steps: Step) -> Outcome:
 
 
 def write_volume(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
-    """Create the DataVolume, or change what CDI lets change."""
+    """Create the DataVolume, or change what CDI accepts changes of."""
     task, volume = shared.task, outcome.volume
     try:
         change = write(
@@ -77,7 +77,7 @@ def write_volume(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
         raise_if_collected(shared, outcome)
         raise
     merged = {side: {**outcome.diff.get(side, {}), **value} for side, value in change.diff.items()}
-    # CDI may have made the claim that was not there before.
+    # CDI may have created the claim that did not exist before.
     claim = NOT_READ if change.changed and volume.claim is None else volume.claim
     return outcome._replace(
         volume=volume._replace(stored=change.object, claim=claim),
@@ -87,12 +87,13 @@ def write_volume(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
 
 
 def create(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
+    """Create the DataVolume, also for a claim that it may adopt. A claim that is being deleted is awaited."""
     refuse_newer(shared, outcome.volume)
     volume, drift = outcome.volume, "missing"
     claim = known(volume.claim)
     if claim is not None:
         if is_terminating(claim):
-            # CDI would take the old volume's claim for one that is in the way.
+            # CDI would report the old volume's claim as a conflict.
             until_gone(shared, volume, PERSISTENT_VOLUME_CLAIM)
         else:
             refuse_claim(volume.options, claim)
@@ -102,6 +103,7 @@ def create(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
 
 
 def refuse_newer(shared: Shared, volume: Volume) -> None:
+    """Raises CdiError when an option requires a newer release of CDI."""
     reason = needs_newer(volume.options, shared.release)
     if reason:
         raise CdiError(f"DataVolume {volume.title} cannot be created: {reason}.")
@@ -116,7 +118,7 @@ def refuse_recreation(shared: Shared, volume: Volume) -> None:
 
 
 def grow_claim(shared: Shared, outcome: Outcome, wanted: Object, size: int) -> Outcome:
-    """Request the claim that a volume of `size` bytes has, as CDI would: with the overhead of file systems."""
+    """Make the claim as large as CDI would for a volume of `size` bytes: with the overhead of file systems."""
     task, volume, claim = shared.task, outcome.volume, t.cast(Object, outcome.volume.claim)
     if growth.grown_to(claim) == size:
         return outcome
@@ -144,13 +146,13 @@ def grow_claim(shared: Shared, outcome: Outcome, wanted: Object, size: int) -> O
 
 
 def raise_if_collected(shared: Shared, outcome: Outcome) -> None:
-    """One request for a volume that CDI collects, none for others."""
+    """Raises Collected when CDI has deleted the volume. One request for a volume that CDI collects, none for others."""
     if not will_be_collected(outcome.volume.data_volume):
         return
     try:
         claim = read_claim(shared, outcome.volume)
     except ApiError:
-        return  # What was written, or went wrong, before counts.
+        return  # What happened before counts.
     if is_collected(claim):
         raise Collected(outcome.with_volume(stored=None, claim=claim))
 

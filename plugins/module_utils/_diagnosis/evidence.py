@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a namespace holds beside its volumes, what of it belongs to a volume, and what that says. Pure rules."""
+"""The objects around volumes, which of them belong to a volume, and what they report. Pure rules."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import functools
 import re
 import typing as t
 from collections import defaultdict
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from .._cdi.names import CLONE_ERROR, PREFIX, RUNNING, SOURCE_RUNNING
@@ -16,105 +17,120 @@ from .._cdi.phases import NEEDS_CONSUMER
 from .._kubernetes.objects import Object, annotations_of, timestamp
 from .._kubernetes.public import redact_urls
 from .._kubernetes.quantity import parse, short
-from .others import age, is_at_work
+from .helpers import age, is_at_work
 from .refusals import Room, Worker
 
-# Events that repeat what the volume's own conditions say, or what a new attempt always says.
+# Events that repeat the conditions of the volume, or that each attempt creates.
 _ECHOES = ("ErrImportFailed", "ImportFailed", "importFailed", "BackOff", "Error", "Unschedulable")
-# What keeps a pod from starting, and is overcome once it has (kubelet's pkg/kubelet/events/event.go, v1.34).
+# Reasons why a pod has not started, which no longer matter once it has (kubelet's pkg/kubelet/events/event.go, v1.34).
 _BEFORE_START = ("FailedScheduling", "FailedAttachVolume", "FailedMapVolume", "FailedMount", "FailedCreatePodSandBox")
-_NEXT_TO_NOTHING = 10
+_OUTSIZES = 10
 _OWNED_BY = f"{PREFIX}OwnedByUID"
-# What is said of every volume on its way: conflicts between controllers, and pods that are made before their claims are bound.
+# What is reported of every volume: conflicts between controllers, and pods that are created before their claims are
+# bound.
 _NOISE = re.compile(
-    'the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate|-scratch" not found|could not find [^ ]* "[^"]*-scratch"'
-    "|PVC is not bound|Error starting pod|BackOff:|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
+    r"the object has been modified|ErrCreatingPVCPrime: .* already exists|unbound immediate"
+    r'|-scratch" not found|could not find [^ ]* "[^"]*-scratch"|PVC is not bound|Error starting pod|BackOff:'
+    r"|Unschedulable: Importer|mportFailed: .*import into|Pending: Clone Pending|[IWE][0-9]{4} [0-9:.]+ "
 )
-# What is said of a bound claim that cannot be given its scratch claim.
+# What is reported of a bound claim whose scratch claim is rejected.
 _NO_SCRATCH = re.compile('-scratch" is forbidden')
-# What the diagnosis says better.
+# Warnings that the diagnosis replaces.
 _SAID_BETTER = ("exceeded quota", "CloneSourceInUse")
-# How CDI marks what it says of a helper claim.
+# What CDI puts before a message about a helper claim.
 _HELPER = re.compile(r"(Pending: target PVC \S+ Pending and )?\[\S+\] : |^Pending: target PVC \S+ Pending and ")
 _UID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_CHARACTERS = 500
-# Of a claim whose pod the API server refuses (HandleFailedPod in pkg/controller/common/util.go, v1.65.0).
+# Set on a claim whose pod the API server rejects (HandleFailedPod in pkg/controller/common/util.go, v1.65.0).
 _CONDITIONS = (RUNNING, SOURCE_RUNNING)
 _REFUSED_POD = re.compile("Error starting pod '([^']+)'")
 _PRIORITY_CLASS, _ACCOUNT = f"{PREFIX}storage.pod.priorityclassname", f"{PREFIX}storage.pod.serviceAccountName"
 
 
+@dataclass(frozen=True, eq=False)
 class Evidence:
-    """What a namespace holds beside its volumes: Warning events, CDI's pods, claims and snapshots; and CDI's controllers.
+    """What is known of the objects around the volumes of a namespace. All objects are as the API server returns them.
 
-    `controllers` are the Deployments of that name in the cluster, `classes` its storage classes, `drivers` the provisioners that are known to be
-    there; None when they were not, or could not be, read. `rooms`: what is known of the namespaces that refuse pods. `quotas`: those of the
-    namespaces that refuse claims. `refused_claims`: what a trial says of the claims that CDI does not make, by the uids of the volumes. `users`:
-    the pods of the namespaces of sources. `logs`: the last lines of pods that seem to do nothing, by their uids.
+    `events` are Warnings; `pods`, `claims` and `snapshots` are those that CDI creates. None or no entry: not read.
     """
 
-    def __init__(
-        self,
-        events: t.Iterable[Object] = (),
-        pods: t.Iterable[Object] = (),
-        claims: t.Iterable[Object] = (),
-        snapshots: t.Iterable[Object] = (),
-        controllers: list[Object] | None = None,
-    ) -> None:
-        self.controllers = controllers
-        self.classes: list[Object] | None = None
-        self.drivers: set[str] | None = None
-        self.rooms: dict[Worker, Room] = {}
-        self.quotas: dict[str, list[Object]] = {}
-        self.refused_claims: dict[str, str] = {}
-        self.users: dict[str, list[Object]] = {}
-        self.logs: dict[str, str] = {}
-        self.events: dict[str, list[Object]] = defaultdict(list)
-        for event in events:
+    events: t.Sequence[Object] = ()
+    pods: t.Sequence[Object] = ()
+    claims: t.Sequence[Object] = ()
+    snapshots: t.Sequence[Object] = ()
+    # Deployments of CDI's controller in the cluster.
+    controllers: t.Sequence[Object] | None = None
+    # The storage classes of the cluster, and the names of the provisioners that it has.
+    classes: t.Sequence[Object] | None = None
+    drivers: t.AbstractSet[str] | None = None
+    # What limits the pods of CDI that the API server rejects.
+    rooms: t.Mapping[Worker, Room] = field(default_factory=dict)
+    # The ResourceQuotas of namespaces in which claims are rejected.
+    quotas: t.Mapping[str, t.Sequence[Object]] = field(default_factory=dict)
+    # Why a trial of a claim that CDI does not create is rejected, by the uid of the volume.
+    refused_claims: t.Mapping[str, str] = field(default_factory=dict)
+    # All pods of the namespaces of clone sources.
+    users: t.Mapping[str, t.Sequence[Object]] = field(default_factory=dict)
+    # The last lines of the logs of silent pods, by their uid.
+    logs: t.Mapping[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def events_by_uid(self) -> dict[str, list[Object]]:
+        """The events by the uid of the object. The name of an object that no longer exists has the uid of its claim."""
+        by_uid: dict[str, list[Object]] = defaultdict(list)
+        for event in self.events:
             about = event["involvedObject"]
-            # An object that is gone by now had the uid of its claim in its name.
             for uid in {about.get("uid", ""), *_UID.findall(about.get("name") or "")}:
-                self.events[uid].append(event)
-        self.owned: dict[str, list[tuple[str, Object]]] = defaultdict(list)
-        self.helpers: dict[str, tuple[str, Object]] = {}
-        self._claims: dict[str, Object] = {}
-        for kind, items in (("claim", claims), ("pod", pods), ("snapshot", snapshots)):
-            for item in items:
-                for owner in _owners(item):
-                    self.owned[owner].append((kind, item))
-                if kind != "claim" or any(reference.get("kind") != "DataVolume" for reference in _references(item)):
-                    self.helpers[item["metadata"]["uid"]] = kind, item
-                if kind == "claim":
-                    self._claims[item["metadata"]["uid"]] = item
+                by_uid[uid].append(event)
+        return by_uid
+
+    def _kinds_and_objects(self) -> t.Iterator[tuple[str, Object]]:
+        for kind, items in (("claim", self.claims), ("pod", self.pods), ("snapshot", self.snapshots)):
+            yield from ((kind, item) for item in items)
+
+    @functools.cached_property
+    def owned(self) -> dict[str, list[tuple[str, Object]]]:
+        """Kinds and objects by the uid of an owner."""
+        owned: dict[str, list[tuple[str, Object]]] = defaultdict(list)
+        for kind, item in self._kinds_and_objects():
+            for owner in _owners(item):
+                owned[owner].append((kind, item))
+        return owned
+
+    @functools.cached_property
+    def helpers(self) -> dict[str, tuple[str, Object]]:
+        """Kinds and objects by their own uid, without the claims that are the volumes'."""
+        return {
+            item["metadata"]["uid"]: (kind, item)
+            for kind, item in self._kinds_and_objects()
+            if kind != "claim" or any(reference.get("kind") != "DataVolume" for reference in _references(item))
+        }
 
     @functools.cached_property
     def working(self) -> set[str]:
-        """The helpers that get on, and so give back what they use."""
-        return {uid for uid in self.helpers if self._works(uid)}
+        """The uids of the helpers that make progress, and so release what they use."""
+        claims = {claim["metadata"]["uid"]: claim for claim in self.claims}
+        return {uid for uid in self.helpers if self._works(uid, claims)}
 
-    def _works(self, uid: str) -> bool:
+    def _works(self, uid: str, claims: dict[str, Object]) -> bool:
         kind, item = self.helpers[uid]
         owners = [item]
         for each in owners:
-            owners += [
-                self._claims[owner]
-                for owner in _owners(each)
-                if owner in self._claims and self._claims[owner] not in owners
-            ]
+            owners += [claims[owner] for owner in _owners(each) if owner in claims and claims[owner] not in owners]
         warned = any(
             not _NOISE.search(_event(event).text) and event.get("reason") not in _ECHOES
-            for event in self.events.get(uid, ())
+            for event in self.events_by_uid.get(uid, ())
         )
         in_use = any(
             event.get("reason") == "CloneSourceInUse"
             for owner in owners[1:]
-            for event in self.events.get(owner["metadata"]["uid"], ())
+            for event in self.events_by_uid.get(owner["metadata"]["uid"], ())
         )
         return is_at_work(kind, item, owners[1:], warned or in_use)
 
 
 class Statement(t.NamedTuple):
-    """Words about a volume, for how many seconds they are known to have held, and since when."""
+    """A text about a volume, the seconds that it is known to have been true, and since when."""
 
     text: str
     lasted: float = 0.0
@@ -122,10 +138,11 @@ class Statement(t.NamedTuple):
 
 
 class RelatedObjects:
-    """What around a volume belongs to it: its claim, the helper claims and pods that own one another, and their events."""
+    """The objects that belong to a volume: its claim, the helper claims and pods in a chain of owners, and their
+    events."""
 
-    def __init__(self, stored: Object, around: Evidence) -> None:
-        self._around = around
+    def __init__(self, stored: Object, evidence: Evidence) -> None:
+        self._evidence = evidence
         self._waits_for_consumer = (stored.get("status") or {}).get("phase") in NEEDS_CONSUMER
         self._uids: dict[str, None] = {stored["metadata"].get("uid", ""): None}
         self._found: dict[str, list[Object]] = {
@@ -135,13 +152,15 @@ class RelatedObjects:
         }
         reached = list(self._uids)
         while reached:
-            for kind, item in around.owned.get(reached.pop(), ()):
+            for kind, item in evidence.owned.get(reached.pop(), ()):
                 uid = item["metadata"]["uid"]
                 if uid not in self._uids:
                     self._uids[uid] = None
                     reached.append(uid)
                     self._found[kind].append(item)
-        events = {event["metadata"]["uid"]: event for uid in self._uids for event in around.events.get(uid, ())}
+        events = {
+            event["metadata"]["uid"]: event for uid in self._uids for event in evidence.events_by_uid.get(uid, ())
+        }
         started = {
             pod["metadata"]["uid"] for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") != "Pending"
         }
@@ -156,21 +175,21 @@ class RelatedObjects:
         return bool(self._found["claim"])
 
     def uploads(self) -> t.Iterator[t.Mapping[str, str]]:
-        """The annotations of its claims, where a client writes down what it sends."""
+        """The annotations of its claims, in which a client records what it uploads."""
         return (claim["metadata"].get("annotations") or {} for claim in self._found["claim"])
 
     def others_work(self) -> bool:
-        """Whether other volumes' helpers are at work, which give back what they use."""
-        return bool(self._around.working.difference(self._uids))
+        """Whether helpers of other volumes make progress, and will release what they use."""
+        return bool(self._evidence.working.difference(self._uids))
 
     def outsizes_others(self) -> bool:
-        """Whether what other volumes' helpers may give back is next to nothing beside a claim of this one."""
-        helpers = self._around.helpers
+        """Whether a claim of this volume is so large that what the other helpers may release does not matter."""
+        helpers = self._evidence.helpers
         others = sum(_size(item) for uid, (kind, item) in helpers.items() if kind == "claim" and uid not in self._uids)
-        return max(map(_size, self._found["claim"]), default=Decimal(0)) > _NEXT_TO_NOTHING * others > 0
+        return max(map(_size, self._found["claim"]), default=Decimal(0)) > _OUTSIZES * others > 0
 
     def refused(self, stored: Object) -> Worker | None:
-        """The pod that the API server does not take."""
+        """The pod of CDI that the API server rejects; None if it rejects none."""
         spec, metadata = stored.get("spec") or {}, stored["metadata"]
         texts = [condition.get("message") or "" for condition in (stored.get("status") or {}).get("conditions") or ()]
         texts += [statement.text for statement in self.conditions()]
@@ -178,7 +197,7 @@ class RelatedObjects:
         if name is None:
             return None
         source = (spec.get("source") or {}).get("pvc") or {}
-        # What reads a source is in the source's namespace.
+        # A pod that reads a source runs in the namespace of the source.
         abroad = name.endswith("-source-pod") or name.startswith("size-detection-")
         named = [annotations_of(claim) for claim in self._found["claim"]]
         return Worker(
@@ -192,7 +211,7 @@ class RelatedObjects:
         )
 
     def conditions(self) -> t.Iterator[Statement]:
-        """What CDI writes down on claims of pods that the API server does not take."""
+        """What CDI records on claims about pods that the API server rejects."""
         for claim in self._found["claim"]:
             noted = annotations_of(claim)
             for condition in _CONDITIONS:
@@ -202,18 +221,18 @@ class RelatedObjects:
     def running(self) -> list[Object]:
         return [pod for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") == "Running"]
 
-    def lasted(self) -> float:
-        """For how many seconds a worker ran that has failed."""
+    def failed_after(self) -> float:
+        """The seconds that a failed worker ran; 0 if none has failed."""
         ended = [state for pod in self._found["pod"] for state in _states(pod) if state.get("exitCode")]
         return max((age(state.get("startedAt")) - age(state.get("finishedAt")) for state in ended), default=0.0)
 
     def last_error(self) -> str:
-        """What a worker said when it failed last, and was started again."""
+        """The message with which a worker failed last; `` if none has failed."""
         ended = next((state for pod in self._found["pod"] for state in _states(pod) if state.get("exitCode")), None)
         return condition_text(ended) if ended else ""
 
     def pods(self) -> t.Iterator[Statement]:
-        """What pods that do not run say: their containers, and their events."""
+        """What containers, conditions and events report of pods that do not run."""
         waiting = {pod["metadata"]["uid"]: pod for pod in self._pending()}
         for pod in waiting.values():
             status = pod["status"]
@@ -228,7 +247,7 @@ class RelatedObjects:
         return [pod for pod in self._found["pod"] if (pod.get("status") or {}).get("phase") == "Pending"]
 
     def requests(self) -> str:
-        """What the pod that does not start asks a node for, in brackets."""
+        """What the pod that does not start requests of a node, in parentheses."""
         asked: dict[str, Decimal] = defaultdict(Decimal)
         for pod in self._pending()[:1]:
             for container in (pod.get("spec") or {}).get("containers") or ():
@@ -241,7 +260,7 @@ class RelatedObjects:
         return f" (the pod requests {', '.join(texts)})" if texts else ""
 
     def claims(self) -> t.Iterator[Statement]:
-        """What is said of claims that are not bound, and of objects that are to become them; last, that they are not."""
+        """What is reported of unbound claims and of snapshots for them, and at the end that they are not bound."""
         settled = {
             claim["metadata"]["uid"]
             for claim in self._found["claim"]
@@ -259,33 +278,35 @@ class RelatedObjects:
             about = event["involvedObject"]
             if about.get("kind") == "Pod" or event.get("reason") in _ECHOES:
                 continue
-            said = _event(event)
-            if not _NOISE.search(said.text) and (about.get("uid") not in settled or _NO_SCRATCH.search(said.text)):
-                yield said
+            statement = _event(event)
+            if not _NOISE.search(statement.text) and (
+                about.get("uid") not in settled or _NO_SCRATCH.search(statement.text)
+            ):
+                yield statement
         for claim in self._found["claim"]:
             name, storage_class = claim["metadata"]["name"], claim["spec"].get("storageClassName")
             if claim["metadata"]["uid"] in settled or "volumeName" in claim["spec"]:
                 continue
             if storage_class is None:
-                yield Statement(f"NoStorageClass: claim {name} names no storage class, and none is the default")
+                yield Statement(f"NoStorageClass: claim {name} has no storage class, and no class is the default")
             elif not storage_class:
                 yield Statement(
-                    f"ClaimPending: claim {name} has the empty storage class, and no persistent volume fits it"
+                    f"ClaimPending: claim {name} has the empty storage class, and no PersistentVolume matches it"
                 )
-            # The claim that is to be populated is pending until the end; and one that a consumer has to bind until there is one.
-            elif claim["metadata"]["uid"] in self._around.helpers or not (
+            # A claim with a populator is pending until the end, and with WaitForFirstConsumer until a pod uses it.
+            elif claim["metadata"]["uid"] in self._evidence.helpers or not (
                 claim["spec"].get("dataSourceRef") or self._waits_for_consumer
             ):
                 yield Statement(f"ClaimPending: claim {name} of storage class {storage_class} is not bound")
 
 
 def _bytes(value: Decimal) -> str:
-    """`64Mi`, or `60M`, as CDI writes its own."""
+    """`64Mi`, or `60M` in the units of CDI's defaults."""
     return f"{value / 10**6:.0f}M" if value and value % 10**6 == 0 else short(value)
 
 
 def _states(pod: Object) -> t.Iterator[Object]:
-    """How the containers of a pod have ended, the last end first."""
+    """How the containers of a pod have terminated, for each container the last time first."""
     for container in (pod.get("status") or {}).get("containerStatuses") or ():
         for state in (container.get("state") or {}, container.get("lastState") or {}):
             if state.get("terminated"):
@@ -319,10 +340,11 @@ def _last_seen(event: Object) -> str:
     return event.get("lastTimestamp") or event.get("eventTime") or ""
 
 
-def warnings_about(stored: Object, around: Evidence, explained: t.Mapping[str, str]) -> list[str]:
-    """The last three different warnings about a volume, its claim, its helper claims and pods, the newest last, that say more than `explained`."""
-    told: dict[str, None] = {}
-    for event in RelatedObjects(stored, around).events:
+def warnings_about(stored: Object, evidence: Evidence, explained: t.Mapping[str, str]) -> list[str]:
+    """The last three distinct warnings about a volume and its related objects that add to `explained`, the newest
+    last."""
+    warnings: dict[str, None] = {}
+    for event in RelatedObjects(stored, evidence).events:
         text = _event(event).text
         message = text.partition(": ")[2]
         if any(words in text and words in explained["message"] for words in _SAID_BETTER):
@@ -330,20 +352,21 @@ def warnings_about(stored: Object, around: Evidence, explained: t.Mapping[str, s
         if (
             not _NOISE.search(text)
             and message not in explained["message"]
-            and not any(message in other for other in told)
+            and not any(message in other for other in warnings)
         ):
-            told[text] = None
-    return list(told)[:3][::-1]
+            warnings[text] = None
+    return list(warnings)[:3][::-1]
 
 
 def _tidy(text: str) -> str:
-    """On one line, of bounded length, and without what a URL may carry of secrets."""
+    """The text on one line, of bounded length, and without secrets in URLs."""
     text = redact_urls(_HELPER.sub("", " ".join(str(text).split()))).rstrip(".")
     return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
 
 
 def stated(condition: Object) -> Statement:
-    """CDI moves the heartbeat when it changes the words (pkg/controller/datavolume/conditions.go, v1.65.0)."""
+    """The statement of a condition, whose heartbeat is when CDI changed its words
+    (pkg/controller/datavolume/conditions.go, v1.65.0)."""
     return Statement(
         condition_text(condition), since=condition.get("lastHeartbeatTime") or condition.get("lastTransitionTime") or ""
     )
@@ -352,5 +375,5 @@ def stated(condition: Object) -> Statement:
 def condition_text(condition: Object) -> str:
     reason, message = condition.get("reason", ""), condition.get("message", "")
     if reason == "OOMKilled":
-        message = "the pod needs more memory than its limit"  # and what CDI quotes is its log.
+        message = "the pod needs more memory than its limit"  # CDI's message is the end of its log.
     return _tidy(f"{reason or 'no reason'}: {message or 'no message'}")

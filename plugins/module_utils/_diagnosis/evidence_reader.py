@@ -1,23 +1,24 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what is around the volumes of a namespace: three LISTs, and one more for each thing that these leave open.
+"""Reads the evidence on the volumes of a namespace: three LISTs, and what these leave open.
 
-Which these are: snapshots of clones; the classes, and the drivers, of claims that are not bound; the pods that use a clone's source; the end of the
-log of a worker that seems to do nothing; what the namespace of a refused pod lets in; a trial of a claim that CDI has not made; and CDI's controller,
-when nothing else explains a volume.
+That can be: snapshots of clones; the classes and drivers of unbound claims; the pods that use the source of a clone;
+the end of the log of a silent worker; what limits the pods of a namespace that rejects a pod; a trial of a claim that
+CDI has not created; and CDI's controller, if nothing else explains a volume.
 """
 
 from __future__ import annotations
 
 import time
 import typing as t
+from dataclasses import replace
 
 from .._cdi.names import COMPONENT, CONTROLLER, CREATED_BY_CDI
-from .._cdi.status import active, release
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
@@ -38,93 +39,79 @@ from .._kubernetes.resources import (
     Resource,
 )
 from .._storage.claims import Planned, claim_of, claim_refusal
-from .._storage.classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
-from .._storage.scratch import Settings
-from .diagnose import CLAIM_MISSING, claim_in_use, diagnose, may_be_silent, unexplained
-from .evidence import Evidence, RelatedObjects
-from .refusals import QUOTA_EXCEEDED, Room, Worker, refused_because, trial_pod, why_refused
-from .rules import CLAIM_PENDING, CLASS_MISSING, CLONE_SOURCE_IN_USE, WORKER_REFUSED
+from .._storage.classes import cluster_settings
+from .diagnose import unexplained
+from .evidence import Evidence
+from .needs import needs, without_claim
+from .refusals import Room, Worker, refused_because, trial_pod, why_refused
 
 _SECONDS = 10.0
 _PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
-# More of a kind have the same fault, for all that is known.
+# So many of a kind are read: more of them probably have the same problem.
 _MOST_READ = 3
 
 
 class EvidenceReader:
-    """One namespace, or all. Forbidden resources are skipped and remembered."""
+    """Reads the evidence of one namespace, or of all. Forbidden resources are skipped and remembered."""
 
     def __init__(self, connection: Connection, namespace: str | None) -> None:
         self._connection, self._namespace = connection, namespace
-        self._refused: set[tuple[Resource, str | None]] = set()
+        self._reader = Reader(connection)
 
     def probe(
         self, asked_for: t.Iterable[Object | None], seconds: float = _SECONDS, claims: t.Iterable[Object] | None = None
     ) -> Evidence:
-        """What is around these volumes; CDI's controller only if that does not explain each of them. `claims` may be known."""
+        """The evidence on these volumes. CDI's controller is read only if nothing else explains each volume.
+
+        `seconds`: the limit of each request. `claims`: all claims that CDI has created, if they are known.
+        """
+        seconds = min(seconds, _SECONDS)
+        reader = self._reader = self._reader.again(seconds)
         if claims is None:
-            claims = self._list(PERSISTENT_VOLUME_CLAIM, self._namespace, seconds, label_selector=CREATED_BY_CDI) or ()
+            claims = reader.try_read(PERSISTENT_VOLUME_CLAIM, self._namespace, label_selector=CREATED_BY_CDI).items
         volumes = [volume for volume in asked_for if volume is not None]
-        around = Evidence(
-            self._list(EVENT, self._namespace, seconds, field_selector="type=Warning") or (),
-            self._list(POD, self._namespace, seconds, label_selector=CREATED_BY_CDI) or (),
-            claims,
-            self._snapshots(volumes, seconds),
+        evidence = Evidence(
+            reader.try_read(EVENT, self._namespace, field_selector="type=Warning").items,
+            reader.try_read(POD, self._namespace, label_selector=CREATED_BY_CDI).items,
+            tuple(claims),
+            self._snapshots(volumes),
         )
-        causes: dict[str, list[Object]] = {}
-        in_use: set[str] = set()
-        for volume in volumes:
-            found = diagnose(volume, around)
-            causes.setdefault(found.cause if found else "", []).append(volume)
-            if found and found.cause == CLONE_SOURCE_IN_USE and (key := claim_in_use(found.message)):
-                in_use.add(key[0])
-        if CLASS_MISSING in causes or CLAIM_PENDING in causes:
-            around.classes = self._list(STORAGE_CLASS, None, seconds)
-        if CLAIM_PENDING in causes and around.classes:
-            around.drivers = self._drivers(seconds)
-        for namespace in sorted(in_use):
-            pods = self._list(POD, namespace, seconds)
-            if pods is not None:
-                around.users[namespace] = pods
-        silent = [pod for volume in causes.get("", ()) for pod in may_be_silent(volume, around)]
-        around.logs = {pod["metadata"]["uid"]: self._log(pod, seconds) for pod in silent[:_MOST_READ]}
-        workers = []
-        for volume in [*causes.get(WORKER_REFUSED, ()), *causes.get(QUOTA_EXCEEDED, ())]:
-            worker, namespace = (
-                RelatedObjects(volume, around).refused(volume),
-                volume["metadata"].get("namespace") or "",
-            )
-            if worker:
-                workers.append(worker)
-            elif (
-                namespace not in around.quotas
-                and (quotas := self._list(RESOURCE_QUOTA, namespace, seconds)) is not None
-            ):
-                around.quotas[namespace] = quotas
-        around.rooms = self._rooms(workers, seconds)
-        if any(unexplained(volume, around) for volume in volumes):
-            around.controllers = self._list(DEPLOYMENT, None, seconds, label_selector=f"{COMPONENT}={CONTROLLER}")
-            unmade = [
-                volume for volume in volumes if (found := diagnose(volume, around)) and found.cause == CLAIM_MISSING
-            ]
-            around.refused_claims = {
-                volume["metadata"]["uid"]: self._try_claim(volume, seconds) for volume in unmade[:_MOST_READ]
-            }
-        return around
+        missing = needs(volumes, evidence)
+        classes = self._listed(STORAGE_CLASS) if missing.classes else None
+        evidence = replace(
+            evidence,
+            classes=classes,
+            drivers=self._drivers() if missing.drivers and classes else None,
+            users=self._by_namespace(POD, missing.users),
+            logs={pod["metadata"]["uid"]: self._log(pod, seconds) for pod in missing.silent[:_MOST_READ]},
+            quotas=self._by_namespace(RESOURCE_QUOTA, missing.quotas),
+            rooms=self._rooms(missing.workers, seconds),
+        )
+        if not any(unexplained(volume, evidence) for volume in volumes):
+            return evidence
+        evidence = replace(evidence, controllers=self._listed(DEPLOYMENT, label_selector=f"{COMPONENT}={CONTROLLER}"))
+        return replace(
+            evidence,
+            refused_claims={
+                volume["metadata"]["uid"]: self._try_claim(volume, seconds)
+                for volume in without_claim(volumes, evidence)[:_MOST_READ]
+            },
+        )
+
+    def _by_namespace(self, resource: Resource, namespaces: t.Iterable[str]) -> dict[str, list[Object]]:
+        """The objects of each namespace in which they can be read."""
+        read = {namespace: self._listed(resource, namespace) for namespace in namespaces}
+        return {namespace: items for namespace, items in read.items() if items is not None}
 
     def _try_claim(self, volume: Object, seconds: float) -> str:
-        """Why the API server refuses the claim that CDI would make, by a dry run; `` when that is not known."""
-        config = self._get(CDI_CONFIG, CONFIG_NAME, None, seconds)
+        """Why the API server rejects the claim that CDI would create, by a dry run; `` when that is unknown."""
+        reader = self._reader
+        config = reader.try_read(CDI_CONFIG, name=CONFIG_NAME).object
         if config is None or not ({"storage", "pvc"} & set(volume.get("spec") or ())):
             return ""
-        installed = active(self._list(CDI, None, seconds) or [])
-        classes = self._list(STORAGE_CLASS, None, seconds) or []
-        settings = Settings(config, release(((installed or {}).get("status") or {}).get("observedVersion") or ""))
-        settings.profiles = {
-            each["metadata"]["name"]: each for each in self._list(STORAGE_PROFILE, None, seconds) or ()
-        }
-        settings.default_class = default_class(classes, DEFAULT_CLASS)
-        settings.virtualization_class = default_class(classes, DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
+        settings = cluster_settings(
+            config, *(reader.try_read(resource).items for resource in (CDI, STORAGE_PROFILE, STORAGE_CLASS))
+        )
         planned = Planned(volume)
         claim = claim_of(planned, settings)
         try:
@@ -134,10 +121,10 @@ class EvidenceReader:
             return claim_refusal(planned, t.cast(Object, claim), settings, exc)
         return ""
 
-    def _drivers(self, seconds: float) -> set[str] | None:
-        """The provisioners that have registered, or have made a volume; None when they may not be read."""
-        drivers = self._list(CSI_DRIVER, None, seconds)
-        volumes = self._list(PERSISTENT_VOLUME, None, seconds)
+    def _drivers(self) -> set[str] | None:
+        """The provisioners that are registered, or have created a volume; None when they cannot be read."""
+        drivers = self._listed(CSI_DRIVER)
+        volumes = self._listed(PERSISTENT_VOLUME)
         if drivers is None or volumes is None:
             return None
         return {
@@ -146,7 +133,7 @@ class EvidenceReader:
         }
 
     def _rooms(self, workers: t.Sequence[Worker], seconds: float) -> dict[Worker, Room]:
-        """What is known of the namespaces that refuse pods; for pods that differ in nothing but their names once."""
+        """What limits the rejected pods in their namespaces, read once for pods that differ only in their names."""
         rooms: dict[tuple[str, ...], Room] = {}
         for worker in workers:
             key = (worker.namespace, *worker[2:])
@@ -155,55 +142,45 @@ class EvidenceReader:
         return {worker: rooms[key] for worker in workers if (key := (worker.namespace, *worker[2:])) in rooms}
 
     def _room(self, worker: Worker, seconds: float) -> Room:
-        missing_class = bool(worker.priority_class) and self._is_missing(
-            PRIORITY_CLASS, worker.priority_class, None, seconds
-        )
-        missing_account = bool(worker.account) and self._is_missing(
-            SERVICE_ACCOUNT, worker.account, worker.namespace, seconds
-        )
+        missing_class = bool(worker.priority_class) and self._is_missing(PRIORITY_CLASS, worker.priority_class)
+        missing_account = bool(worker.account) and self._is_missing(SERVICE_ACCOUNT, worker.account, worker.namespace)
         room = Room(missing_class=missing_class, missing_account=missing_account)
         if why_refused(worker, room):
             return room
-        config = self._get(CDI_CONFIG, CONFIG_NAME, None, seconds) or {}
+        config = self._reader.try_read(CDI_CONFIG, name=CONFIG_NAME).object or {}
         room = room._replace(
-            limit_ranges=self._list(LIMIT_RANGE, worker.namespace, seconds) or (),
-            quotas=self._list(RESOURCE_QUOTA, worker.namespace, seconds) or (),
+            limit_ranges=self._reader.try_read(LIMIT_RANGE, worker.namespace).items,
+            quotas=self._reader.try_read(RESOURCE_QUOTA, worker.namespace).items,
             resources=(config.get("status") or {}).get("defaultPodResourceRequirements") or {},
         )
         return room if why_refused(worker, room) else room._replace(trial=self._try(worker, room.resources, seconds))
 
     def _try(self, worker: Worker, resources: t.Mapping[str, t.Any], seconds: float) -> str | None:
-        """Why the API server refuses a pod like this, by a dry run; nothing when it would take it, None when that cannot be tried."""
+        """Why the API server rejects such a pod, by a dry run; `` when it accepts it, None when that cannot be
+        tried."""
         try:
             self._until(seconds).create(POD, trial_pod(worker, resources), worker.namespace, dry_run=True)
         except ApiError as exc:
             return refused_because(str(exc))
         return ""
 
-    def _is_missing(self, resource: Resource, name: str, namespace: str | None, seconds: float) -> bool:
-        try:
-            return self._until(seconds).get(resource, name, namespace) is None
-        except ApiError:
-            return False
-
-    def _get(self, resource: Resource, name: str, namespace: str | None, seconds: float) -> Object | None:
-        try:
-            return self._until(seconds).get(resource, name, namespace)
-        except ApiError:
-            return None
+    def _is_missing(self, resource: Resource, name: str, namespace: str | None = None) -> bool:
+        found = self._reader.try_read(resource, namespace, name)
+        return not found.items and not found.error
 
     def _log(self, pod: Object, seconds: float) -> str:
-        """The end of the log of a pod; `` when it may not be read."""
+        """The end of the log of a pod; `` when it cannot be read."""
         try:
             return self._until(seconds).log(pod["metadata"]["namespace"], pod["metadata"]["name"])
         except ApiError:
             return ""
 
     def _until(self, seconds: float) -> Connection:
-        return self._connection.until(time.monotonic() + min(seconds, _SECONDS))
+        return self._connection.until(time.monotonic() + seconds)
 
-    def _snapshots(self, volumes: list[Object], seconds: float) -> list[Object]:
-        """What clones are restored from; no event tells of a snapshot that fails. They are in the sources' namespaces."""
+    def _snapshots(self, volumes: list[Object]) -> list[Object]:
+        """The snapshots that CDI clones by, in the namespaces of the sources. No event reports that a snapshot
+        failed."""
         cloning = [
             volume
             for volume in volumes
@@ -211,22 +188,18 @@ class EvidenceReader:
         ]
         sources = [((volume["spec"].get("source") or {}).get("pvc") or {}) for volume in cloning]
         namespaces = {
-            source.get("namespace") or volume["metadata"]["namespace"] for source, volume in zip(sources, cloning)
+            source.get("namespace") or volume["metadata"]["namespace"]
+            for source, volume in zip(sources, cloning, strict=True)
         }
         return [
             item
             for name in sorted(namespaces)
-            for item in self._list(VOLUME_SNAPSHOT, name, seconds, label_selector=CREATED_BY_CDI) or ()
+            for item in self._reader.try_read(VOLUME_SNAPSHOT, name, label_selector=CREATED_BY_CDI).items
         ]
 
-    def _list(
-        self, resource: Resource, namespace: str | None, seconds: float, **selectors: t.Any
+    def _listed(
+        self, resource: Resource, namespace: str | None = None, label_selector: str = ""
     ) -> list[Object] | None:
-        if (resource, namespace) in self._refused:
-            return None
-        try:
-            return self._connection.list(resource, namespace, within_seconds=min(seconds, _SECONDS), **selectors)[0]
-        except ApiError as exc:
-            if exc.code == 403:
-                self._refused.add((resource, namespace))
-            return None  # It only says more about what is told anyway.
+        """The objects; None when it is unknown which exist."""
+        found = self._reader.try_read(resource, namespace, label_selector=label_selector)
+        return found.items if found.error is None else None

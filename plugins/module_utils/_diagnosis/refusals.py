@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps a namespace from taking one of CDI's pods or claims: which LimitRange, ResourceQuota, class, account or policy. Pure rules.
+"""Which LimitRange, ResourceQuota, class, account or policy keeps CDI's pods or claims out of a namespace. Pure rules.
 
-CDI itself says no more than `Error starting pod`.
+CDI itself only reports `Error starting pod`.
 """
 
 from __future__ import annotations
@@ -16,31 +16,35 @@ from .._kubernetes.objects import Object
 from .._kubernetes.quantity import parse, rough
 
 QUOTA_EXCEEDED = "quota_exceeded"
-RAISE_QUOTA = "raise the namespace's quota: an import, an upload or a clone needs room for two or three claims"
+RAISE_QUOTA = "raise the namespace's quota: an import, an upload or a clone requires room for two or three claims"
 _RAISE_QUOTA_FOR_PODS = (
-    "raise the namespace's quota, or end what uses it up: an import or an upload needs a pod, a clone two"
+    "raise the namespace's quota, or delete what uses it: an import or an upload requires one pod, a clone two"
 )
 _NO_POD_FITS = "raise the namespace's quota, or lower pod_resource_requirements (module kubevirt.cdi.cdi_config)"
 _LIMITS_REMEDY = (
     "have the LimitRange changed, or set pod_resource_requirements within it (module kubevirt.cdi.cdi_config)"
 )
 _POD = "CDI's pod"
-_REFUSED = f"{_POD} is refused"
+_REFUSED = f"{_POD} is rejected"
+_RETRIES = "CDI tries again at increasing intervals"
 _TRIES_AGAIN = "wait, or delete the volume and declare it again"
-_NAME_ANOTHER = "create it, or delete the volume and declare it with another one"
-_POLICY_REMEDY = "have the policy or webhook let CDI's pods in"
-# As the quota plugin of the API server has it (k8s.io/apiserver, pkg/admission/plugin/resourcequota/controller.go, v0.34).
+_NAME_ANOTHER = "create it, or delete the volume and declare it with one that exists"
+_POLICY_REMEDY = "make the policy or webhook accept CDI's pods"
+# In the words of the quota plugin of the API server (k8s.io/apiserver,
+# pkg/admission/plugin/resourcequota/controller.go,
+# v0.34).
 _EXCEEDED = re.compile(
     r"exceeded quota: (?P<name>[^\s,]+), requested: (?P<asked>\S+), used: (?P<used>\S+), limited: (?P<hard>[^\s;]+)"
 )
 _OWN_SCOPES = ("NotBestEffort", "NotTerminating")
-# Of a pod that is tried out: as CDI makes its own (SetRestrictedSecurityContext in pkg/controller/common/util.go, v1.65.0).
+# Of a trial pod: as CDI creates its own (SetRestrictedSecurityContext in pkg/controller/common/util.go,
+# v1.65.0).
 _USER = 107
 _IMAGE = "quay.io/kubevirt/cdi-importer:v1.65.0"
 
 
 class Worker(t.NamedTuple):
-    """A pod of CDI's that the API server does not take, and what it names."""
+    """A pod of CDI that the API server rejects, and what it refers to."""
 
     namespace: str
     name: str
@@ -49,9 +53,9 @@ class Worker(t.NamedTuple):
 
 
 class Room(t.NamedTuple):
-    """What is known of the namespace of such a pod. `resources` are what CDI gives its pods.
+    """What limits such a pod in its namespace. `resources`: those that CDI sets on its pods.
 
-    `trial` is what the API server says of a pod like it: nothing, when it would take it; None when it cannot be known.
+    `trial`: why the API server rejects such a pod, `` when it accepts it, None when that is unknown.
     """
 
     limit_ranges: t.Sequence[Object] = ()
@@ -63,7 +67,8 @@ class Room(t.NamedTuple):
 
 
 class Refusal(t.NamedTuple):
-    """Why a pod or a claim is not taken. `never`: not even when all else that CDI has made is gone; `past`: it would be taken by now."""
+    """Why a pod or a claim is rejected. `never`: it would be even if no other volume existed; `past`: it would be
+    accepted now."""
 
     cause: str
     message: str
@@ -73,7 +78,7 @@ class Refusal(t.NamedTuple):
 
 
 def why_refused(worker: Worker, room: Room) -> Refusal | None:
-    """The one reason why the pod is refused; None when what is known does not tell."""
+    """Why the pod is rejected; None when it is unknown."""
     if room.missing_class:
         message = f"{_REFUSED}: PriorityClass {worker.priority_class!r} (priority_class_name) does not exist"
         return Refusal("priority_class_missing", message, _NAME_ANOTHER)
@@ -85,22 +90,23 @@ def why_refused(worker: Worker, room: Room) -> Refusal | None:
     found = _limited(room) or _over_quota(worker, room) or _tried(worker, room.trial or "")
     if found or room.trial is None:
         return found
-    message = f"{_REFUSED.replace('is', 'was')} by namespace {worker.namespace!r}, which would take it by now; CDI tries again, at longer and longer intervals"
+    message = f"{_POD} was rejected in namespace {worker.namespace!r}, but would be accepted now; {_RETRIES}"
     return Refusal("worker_refused", message, _TRIES_AGAIN, past=True)
 
 
 def _limited(room: Room) -> Refusal | None:
     for limit_range in room.limit_ranges:
         for item in limit_range["spec"]["limits"]:
-            told = _violation(item, room.resources) if item["type"] in ("Container", "Pod") else ""
-            if told:
+            violation = _violation(item, room.resources) if item["type"] in ("Container", "Pod") else ""
+            if violation:
                 name = f"{limit_range['metadata']['namespace']}/{limit_range['metadata']['name']}"
-                return Refusal("limit_range", f"{_REFUSED}: LimitRange '{name}' {told}", _LIMITS_REMEDY)
+                return Refusal("limit_range", f"{_REFUSED}: LimitRange '{name}' {violation}", _LIMITS_REMEDY)
     return None
 
 
 def _violation(item: Object, resources: t.Mapping[str, t.Mapping[str, str]]) -> str:
-    """What one item of a LimitRange has against pods of one container with these resources (plugin/pkg/admission/limitranger, v1.34)."""
+    """How pods of one container with these resources violate one item of a LimitRange; `` if they do not
+    (plugin/pkg/admission/limitranger, v1.34)."""
     limits, requests = resources.get("limits") or {}, resources.get("requests") or {}
     each = f"in a {item['type'].lower()}, and CDI's has"
     for name, most in (item.get("max") or {}).items():
@@ -108,7 +114,7 @@ def _violation(item: Object, resources: t.Mapping[str, t.Mapping[str, str]]) -> 
             return f"allows at most {most} of {name} {each} a limit of {limits[name]}"
     for name, least in (item.get("min") or {}).items():
         if name in requests and parse(requests[name]) < parse(least):
-            return f"asks for at least {least} of {name} {each} a request of {requests[name]}"
+            return f"requires at least {least} of {name} {each} a request of {requests[name]}"
     for name, most in (item.get("maxLimitRequestRatio") or {}).items():
         if (
             name in limits
@@ -137,7 +143,7 @@ def _over_quota(worker: Worker, room: Room) -> Refusal | None:
 
 
 def _asked(resources: t.Mapping[str, t.Mapping[str, str]]) -> dict[str, str]:
-    """What a pod of CDI's counts for in quotas."""
+    """What a pod of CDI counts in quotas."""
     asked = {"pods": "1", "count/pods": "1"}
     for kind in ("requests", "limits"):
         for name, quantity in (resources.get(kind) or {}).items():
@@ -152,7 +158,7 @@ def _is_short(hard: str, used: str, asked: str) -> bool:
 
 
 def _is_in_scope(quota: Object, worker: Worker) -> bool:
-    """Whether a quota surely counts the pod; of others the trial tells."""
+    """Whether a quota certainly counts the pod. For other quotas, the trial shows it."""
     expressions = (quota["spec"].get("scopeSelector") or {}).get("matchExpressions") or []
     for scope in [
         *({"scopeName": name, "operator": "Exists"} for name in quota["spec"].get("scopes") or []),
@@ -170,8 +176,8 @@ def _is_in_scope(quota: Object, worker: Worker) -> bool:
 
 
 def _exceeded(name: str, short: t.Sequence[tuple[str, str, str, str]], what: str) -> Refusal:
-    told = [
-        f"{each} (hard {_shown(hard, each)}, used {_shown(used, each)}, asked {_shown(asked, each)})"
+    listed = [
+        f"{each} (hard {_shown(hard, each)}, used {_shown(used, each)}, requested {_shown(asked, each)})"
         for each, hard, used, asked in short
     ]
     never = any(parse(asked) > parse(hard) for _each, hard, _used, asked in short)
@@ -179,20 +185,22 @@ def _exceeded(name: str, short: t.Sequence[tuple[str, str, str, str]], what: str
     remedy = RAISE_QUOTA if what != _POD else _NO_POD_FITS if never and computes else _RAISE_QUOTA_FOR_PODS
     return Refusal(
         QUOTA_EXCEEDED,
-        f"exceeded quota: ResourceQuota '{name}' has no room for {what}: {', '.join(told)}",
+        f"exceeded quota: ResourceQuota '{name}' has no room for {what}: {', '.join(listed)}",
         remedy,
         never,
     )
 
 
 def _shown(quantity: str, resource: str) -> str:
-    """Bytes as one reads them; CPUs and numbers of objects as they are."""
+    """Bytes in a readable unit; CPUs and numbers of objects as they are."""
     is_size = re.search(r"(^|[./])(storage|memory|ephemeral-storage)$", resource)
     return rough(parse(quantity)) if is_size and quantity.isdigit() else quantity
 
 
 def quota_in(text: str, namespace: str = "", quotas: t.Sequence[Object] | None = None) -> Refusal | None:
-    """The quota that the API server names when it refuses an object, a claim for the most part; `quotas` are those of the namespace by now."""
+    """The quota that the API server names when it rejects an object, usually a claim. `quotas`: those of the namespace
+    now, if they were read.
+    """
     found = _EXCEEDED.search(text)
     if not found:
         return None
@@ -207,7 +215,7 @@ def quota_in(text: str, namespace: str = "", quotas: t.Sequence[Object] | None =
     short = [(name, hard[name], used.get(name, "0"), asked[name]) for name in asked if name in hard]
     try:
         if now and not any(_is_short(*each[1:]) for each in short):
-            message = f"ResourceQuota '{namespace}/{found['name']}' was exceeded, and has room by now; CDI tries again, at longer and longer intervals"
+            message = f"ResourceQuota '{namespace}/{found['name']}' was exceeded, but has room now; {_RETRIES}"
             return Refusal(QUOTA_EXCEEDED, message, _TRIES_AGAIN, past=True)
         pod = bool({"pods", "count/pods", "cpu", "memory"} & set(asked)) or any(
             re.search(r"\.(cpu|memory)$", name) for name in asked
@@ -215,31 +223,31 @@ def quota_in(text: str, namespace: str = "", quotas: t.Sequence[Object] | None =
         what = _POD if pod else "the claim"
         return _exceeded("/".join(filter(None, (namespace, found["name"]))), short, what) if short else None
     except ValueError:
-        return None  # Cut off in the middle of a number: the server's own words are as good.
+        return None  # The text is cut off in the middle of a number.
 
 
-def _tried(worker: Worker, said: str) -> Refusal | None:
-    if not said:
+def _tried(worker: Worker, reason: str) -> Refusal | None:
+    if not reason:
         return None
-    quota = quota_in(said, worker.namespace)
+    quota = quota_in(reason, worker.namespace)
     if quota:
         return quota
-    message = f"{_REFUSED}: {said}"
-    if "PriorityClass" in said and "was found" in said:
+    message = f"{_REFUSED}: {reason}"
+    if "PriorityClass" in reason and "was found" in reason:
         return Refusal("priority_class_missing", message, _NAME_ANOTHER)
-    if "looking up service account" in said or "serviceaccount" in said:
+    if "looking up service account" in reason or "serviceaccount" in reason:
         return Refusal("service_account_missing", message, _NAME_ANOTHER)
-    if "violates PodSecurity" in said:
+    if "violates PodSecurity" in reason:
         return Refusal("pod_security", message, "have the pod security level of the namespace changed")
-    if "usage per " in said or " ratio per " in said:
+    if "usage per " in reason or " ratio per " in reason:
         return Refusal("limit_range", message, _LIMITS_REMEDY)
-    if "failed quota" in said:
+    if "failed quota" in reason:
         return Refusal(QUOTA_EXCEEDED, message, "set pod_resource_requirements (module kubevirt.cdi.cdi_config)", True)
     return Refusal("worker_refused", message, _POLICY_REMEDY)
 
 
 def refused_because(text: str) -> str | None:
-    """The API server's reason in its answer to a trial; None when the answer is about the trial and not about the pod."""
+    """The API server's reason to reject a trial pod; None when it rejects the trial itself."""
     if " cannot create resource " in text or "already exists" in text:
         return None
     found = re.search(r'pods "[^"]*" is forbidden: (.*?) \(HTTP \d+\)', text) or re.search(
@@ -249,7 +257,7 @@ def refused_because(text: str) -> str | None:
 
 
 def trial_pod(worker: Worker, resources: t.Mapping[str, t.Any]) -> Object:
-    """A pod that asks a namespace for what CDI's own does."""
+    """A pod that requires of a namespace what CDI's own pods require."""
     container: Object = {
         "name": "importer",
         "image": _IMAGE,

@@ -1,78 +1,71 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The bytes inside a file that may be compressed: some of its start, and how many there are. Memory is bounded.
+"""The content of a file that may be compressed: some of its first bytes, and its size. Memory is bounded.
 
-What Python's and CDI's decompressors take differs: CDI (v1.65.0) has Go's compress/gzip, ulikunitz/xz and klauspost/compress.
+Python's decompressors accept more than those of CDI (v1.65.0): Go's compress/gzip, ulikunitz/xz and klauspost/compress.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import lzma
 import os
-import struct
 import typing as t
 import zlib
 
-from . import zstd as _zstd
+from .._kubernetes.quantity import MIB
+from . import xz, zstd
 
-# Enough for the header of every format; an ISO's is the last at 34 KiB.
+# Enough for the header of every format; an ISO has the last, at 34 KiB.
 PREFIX_BYTES = 64 * 1024
-# A VHDX says its size in its metadata region, at 2 or 3 MiB.
-_WINDOW_BYTES = 8 * 1024 * 1024
-_PIECE_BYTES = 1024 * 1024
+# A VHDX has its size in its metadata region, at 2 or 3 MiB.
+_WINDOW_BYTES = 8 * MIB
+_PIECE_BYTES = MIB
 _GZIP_MAGIC = b"\x1f\x8b\x08"
-_XZ_MAGIC = b"\xfd7zXZ\0"
-_XZ_HEADER_BYTES = 12
-_LARGEST_XZ_INDEX_BYTES = 64 * 1024 * 1024
-# What is packed with a larger dictionary is not unpacked here: its parts are only counted.
-_LARGEST_XZ_MEMORY_BYTES = 96 * 1024 * 1024
-_XZ_LZMA2 = 0x21
-_XZ_FILTERS = {
-    3: "delta",
-    4: "x86",
-    5: "powerpc",
-    6: "ia64",
-    7: "arm",
-    8: "armthumb",
-    9: "sparc",
-    10: "arm64",
-    11: "riscv",
-}
-# klauspost/compress, zstd/framedec.go.
-_LARGEST_ZSTD_WINDOW_BYTES = 512 * 1024 * 1024
+# What was compressed with a larger dictionary or window is not decompressed as a whole: its size comes from its headers.
+_LARGEST_XZ_MEMORY_BYTES = 96 * MIB
+_LARGEST_ZSTD_WINDOW_BYTES = 128 * MIB
+# The limit of klauspost/compress, zstd/framedec.go.
+_CDI_ZSTD_WINDOW_BYTES = 512 * MIB
 _END_BYTES = 512
+
+Update = t.Callable[[bytes], t.Any]
 
 
 class OutOfSight(Exception):
     """These bytes of a compressed file are too far from its start to be read."""
 
 
-class _NoFooter(EOFError):
-    """The last bytes of a file are not the end of an xz stream."""
+class _Undeclared(Exception):
+    """The headers of a compressed file do not declare the size of its content."""
 
 
-class _TooLarge(Exception):
-    """To unpack this would take too much memory."""
+class TooLarge(EOFError):
+    """Decompressing requires too much memory."""
 
 
 class Content:
-    """What is inside a plain file."""
+    """The content of a plain file.
+
+    `is_readable` is false when this Python cannot decompress it. `tail` is the number of bytes behind the end of the compressed data,
+    and is known after `scan`.
+    """
 
     compression: str | None = None
-    # How many bytes behind the end of what is packed belong to nothing; known when all is read.
+    is_readable = True
     tail = 0
 
     def __init__(self, file: io.FileIO, file_size: int) -> None:
         self._file = file
         self._file_size = file_size
 
-    def scan(self, update: t.Callable[[bytes], t.Any]) -> None:
-        """Unpack all of a packed file, to see that it is whole, and give its bytes as they are to `update`. Raises EOFError."""
+    def scan(self, update: Update) -> None:
+        """Read a compressed file to its end, and pass its bytes as they are to `update`. Raises EOFError for one that is damaged."""
 
     def obstacle(self) -> str:
-        """What keeps CDI from unpacking a file that others unpack, empty when nothing does."""
+        """Why CDI cannot decompress a file that other tools can, else empty."""
         return ""
 
     def end(self) -> bytes | None:
@@ -84,11 +77,11 @@ class Content:
         return os.pread(self._file.fileno(), length, offset) if offset < self._file_size else b""
 
     def size(self, *, exact: bool) -> int | None:
-        """The number of bytes. Without `exact` only when it can be told without reading all of the file."""
+        """The number of bytes. Without `exact` only if that is known without reading the whole file."""
         return self._file_size
 
-    def file(self) -> t.Any:
-        """What reads it from its start, once; of what is compressed no further than needed, and without seeking."""
+    def file(self, *, whole: bool = True) -> t.Any:
+        """A reader from the start, to be used once, which does not seek in compressed data. Not `whole`: only its start will be read."""
         return self._file
 
 
@@ -99,7 +92,7 @@ class _Reader:
         self._pieces, self._piece, self._ended = pieces, memoryview(b""), False
 
     def read(self, length: int) -> bytes:
-        """Up to `length` bytes, none at the end. Who reads on nevertheless, as tarfile does to where a damaged size leads, gets EOFError."""
+        """Up to `length` bytes, none at the end. Reading on after that, as tarfile does after a damaged size, raises EOFError."""
         if self._ended:
             raise EOFError("its content ends too early")
         while not self._piece:
@@ -112,33 +105,89 @@ class _Reader:
         return bytes(data)
 
 
+class _Decompressor(t.Protocol):
+    """What the decompressors of `lzma` and Zstandard have in common: each is for one stream."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class _GzipDecompressor:
+    """`zlib` with the interface of the others."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    @property
+    def eof(self) -> bool:
+        return self._member.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._member.unconsumed_tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._member.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        return self._member.decompress(self._member.unconsumed_tail + data, max_length)
+
+
 class _Decompressed(Content):
-    """The start of a compressed file is kept, nothing else."""
+    """A compressed file, which consists of one or more streams. The start of its content is kept, nothing else."""
+
+    _stream: str
+    _errors: tuple[type[Exception], ...]
 
     def __init__(self, file: io.FileIO, file_size: int) -> None:
         super().__init__(file, file_size)
         self._window = b""
-        self._update: t.Callable[[bytes], t.Any] | None = None
-        self._scanned: int | None = None
+        self._update: Update | None = None
+        self._counted: int | None = None
         self._end: bytes | None = None
 
-    def scan(self, update: t.Callable[[bytes], t.Any]) -> None:
+    def _decompressor(self, whole: bool) -> _Decompressor:
+        """One for the next stream; memory is limited when the `whole` content is read."""
+        raise NotImplementedError
+
+    def _next_stream(self, data: bytes) -> bytes:
+        """What follows the end of a stream, from the start of the next one; empty, and `tail` set, when there is none."""
+        raise NotImplementedError
+
+    def _size_by_headers(self) -> int | None:
+        """The number of bytes, None when it stays unknown. Raises _Undeclared when only decompressing would tell, and EOFError."""
+        raise _Undeclared
+
+    def scan(self, update: Update) -> None:
         self._file.seek(0)
         self._update = update
         try:
-            self._scanned = self._unpack_all()
+            self._count()
             while self._read(_PIECE_BYTES):
-                """What is behind the end belongs to the file, too."""
+                """What is behind the end belongs to the file, and to its digest."""
         finally:
             self._update = None
 
-    def _unpack_all(self) -> int | None:
+    def _count(self) -> None:
         size, end = 0, b""
-        for piece in self._pieces():
-            size += len(piece)
-            end = (end + piece[-_END_BYTES:])[-_END_BYTES:]
-        self._end = end
-        return size
+        try:
+            for piece in self._pieces():
+                size += len(piece)
+                end = (end + piece[-_END_BYTES:])[-_END_BYTES:]
+        except TooLarge:
+            with contextlib.suppress(_Undeclared):
+                self._counted = self._size_by_headers()
+        else:
+            self._counted, self._end = size, end
 
     def _read(self, length: int) -> bytes:
         data = self._file.read(length) or b""
@@ -158,202 +207,152 @@ class _Decompressed(Content):
 
     def _start(self, length: int) -> bytes:
         start = b""
-        for piece in self._pieces():
+        for piece in self._pieces(whole=False):
             start += piece
             if len(start) >= length:
                 break
         return start
 
-    def file(self) -> _Reader:
-        return _Reader(self._pieces())
+    def size(self, *, exact: bool) -> int | None:
+        if self._counted is None:
+            try:
+                self._counted = self._size_by_headers()
+            except _Undeclared:
+                if exact:
+                    self._count()
+        return self._counted
 
-    def _pieces(self) -> t.Iterator[bytes]:
-        raise NotImplementedError
+    def file(self, *, whole: bool = True) -> _Reader:
+        return _Reader(self._pieces(whole))
+
+    def _pieces(self, whole: bool = True) -> t.Iterator[bytes]:
+        """The content of all streams. Raises EOFError, and TooLarge."""
+        self._file.seek(0)
+        data = self._read(_PIECE_BYTES)
+        try:
+            while data:
+                decompressor = self._decompressor(whole)
+                while not decompressor.eof:
+                    if not data and decompressor.needs_input:
+                        data = self._read(_PIECE_BYTES)
+                        if not data:
+                            raise EOFError(f"its {self._stream} ends too early")
+                    yield decompressor.decompress(data, _PIECE_BYTES)
+                    data = b""
+                data = self._next_stream(decompressor.unused_data)
+        except MemoryError as exc:
+            raise TooLarge(f"its {self._stream} requires too much memory") from exc
+        except self._errors as exc:
+            if "memory" in str(exc).lower():
+                raise TooLarge(f"its {self._stream} requires too much memory") from exc
+            raise EOFError(f"its {self._stream} is damaged ({exc})") from exc
+
+    def _set_tail(self, data: bytes) -> None:
+        """`data`, the last that was read, is behind the end."""
+        self.tail = self._file_size - (self._file.tell() - len(data))
 
 
 class _Gzip(_Decompressed):
     compression = "gz"
+    _stream, _errors = "gzip stream", (zlib.error,)
 
-    def _pieces(self) -> t.Iterator[bytes]:
-        """All members; what follows the last, zeros or others, Go's decompressor does not take."""
-        self._file.seek(0)
-        decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        data, taken = b"", 0
-        try:
-            while True:
-                if not data:
-                    data = self._read(_PIECE_BYTES)
-                    taken += len(data)
-                if not data and not decompressor.eof:
-                    raise EOFError("its gzip stream ends too early")
-                if not data:
-                    return
-                if decompressor.eof:
-                    if len(data) < len(_GZIP_MAGIC):
-                        more = self._read(_PIECE_BYTES)
-                        data, taken = data + more, taken + len(more)
-                    if data[: len(_GZIP_MAGIC)] != _GZIP_MAGIC:
-                        self.tail = self._file_size - (taken - len(data))
-                        return
-                    decompressor = zlib.decompressobj(zlib.MAX_WBITS | 16)
-                yield decompressor.decompress(data, _PIECE_BYTES)
-                data = decompressor.unconsumed_tail or decompressor.unused_data
-        except zlib.error as exc:
-            raise EOFError(f"its gzip stream is damaged ({exc})") from exc
+    def _decompressor(self, whole: bool) -> _Decompressor:
+        return _GzipDecompressor()
 
-    def size(self, *, exact: bool) -> int | None:
-        if self._scanned is None and exact:
-            self._scanned = sum(map(len, self._pieces()))
-        return self._scanned
+    def _next_stream(self, data: bytes) -> bytes:
+        """Go's decompressor accepts nothing but members, not even zeros behind the last."""
+        if len(data) < len(_GZIP_MAGIC):
+            data += self._read(_PIECE_BYTES)
+        if data[: len(_GZIP_MAGIC)] == _GZIP_MAGIC:
+            return data
+        self._set_tail(data)
+        return b""
 
 
 class _Xz(_Decompressed):
     compression = "xz"
+    _stream, _errors = "xz stream", (lzma.LZMAError,)
 
     def obstacle(self) -> str:
-        """The first block's header says how it was filtered (xz file format 1.2.0, section 3.1); CDI knows LZMA2 alone."""
-        header = os.pread(self._file.fileno(), 1024, _XZ_HEADER_BYTES)
-        at, filters = 2, []
-        try:
-            if not header[0]:
-                return ""  # The index: there is no block.
-            for flag in (0x40, 0x80):
-                if header[1] & flag:
-                    _size, at = _variable(header, at)
-            for _filter in range((header[1] & 3) + 1):
-                number, at = _variable(header, at)
-                length, at = _variable(header, at)
-                filters.append(number)
-                at += length
-        except (EOFError, IndexError):
-            return ""  # Which is seen when it is unpacked.
-        foreign = [_XZ_FILTERS.get(number, f"number {number}") for number in filters if number != _XZ_LZMA2]
+        foreign = xz.foreign_filters(self._file.fileno())
         return f"was packed by xz with the filter {' and '.join(foreign)}, and CDI knows only lzma2" if foreign else ""
 
-    def _unpack_all(self) -> int | None:
+    def _decompressor(self, whole: bool) -> _Decompressor:
+        # The start of the content never fills a large dictionary.
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_LARGEST_XZ_MEMORY_BYTES if whole else None)
+
+    def _next_stream(self, data: bytes) -> bytes:
+        """Zeros may follow each stream as padding, by four."""
+        end = self._file.tell() - len(data)
+        rest = data.lstrip(b"\0")
+        while len(rest) < len(xz.MAGIC) and (piece := self._read(_PIECE_BYTES)):
+            rest = (rest + piece).lstrip(b"\0")
+        padding = self._file.tell() - len(rest) - end
+        if rest[: len(xz.MAGIC)] == xz.MAGIC and padding % 4 == 0:
+            return rest
+        self.tail = self._file_size - end if rest or padding % 4 else 0
+        return b""
+
+    def _size_by_headers(self) -> int | None:
         try:
-            return super()._unpack_all()
-        except _TooLarge:
-            self._file.seek(self._file_size)
-            return self._indexed_size()
-
-    def _pieces(self) -> t.Iterator[bytes]:
-        """All streams; between them, and behind the last, there may be zeros as padding, by four."""
-        self._file.seek(0)
-        data = self._read(_PIECE_BYTES)
-        taken = len(data)
-        try:
-            while data:
-                # For the start of the content a large dictionary is never filled.
-                decompressor = lzma.LZMADecompressor(
-                    lzma.FORMAT_XZ, memlimit=_LARGEST_XZ_MEMORY_BYTES if self._update else None
-                )
-                while not decompressor.eof:
-                    if not data and decompressor.needs_input:
-                        data = self._read(_PIECE_BYTES)
-                        taken += len(data)
-                        if not data:
-                            raise EOFError("its xz stream ends too early")
-                    yield decompressor.decompress(data, _PIECE_BYTES)
-                    data = b""
-                data = decompressor.unused_data
-                end = taken - len(data)
-                while len(rest := data.lstrip(b"\0")) < len(_XZ_MAGIC) and (piece := self._read(_PIECE_BYTES)):
-                    data, taken = rest + piece, taken + len(piece)
-                data = rest
-                padding = taken - len(data) - end
-                if data[: len(_XZ_MAGIC)] != _XZ_MAGIC or padding % 4:
-                    self.tail = self._file_size - end if data or padding % 4 else 0
-                    return
-        except lzma.LZMAError as exc:
-            if "limit" in str(exc).lower():
-                raise _TooLarge from exc
-            raise EOFError(f"its xz stream is damaged ({exc})") from exc
-
-    def size(self, *, exact: bool) -> int | None:
-        if self._scanned is None:
-            try:
-                return self._indexed_size()
-            except _NoFooter:
-                # Behind the end may be something else.
-                self._scanned = sum(map(len, self._pieces()))
-        return self._scanned
-
-    def _indexed_size(self) -> int | None:
-        """The sum of the sizes in the indexes at the ends of its streams (xz file format 1.2.0, sections 2.1.2 and 4)."""
-        end, total = self._file_size, 0
-        while end > 0:
-            footer = self._at_file(end - 12, 12)
-            if footer[8:] == b"\0\0\0\0":
-                end -= 4  # Padding between streams comes in fours.
-                continue
-            if footer[10:] != b"YZ":
-                raise _NoFooter("its xz stream has no footer")
-            index_size = (struct.unpack("<I", footer[4:8])[0] + 1) * 4
-            if index_size > _LARGEST_XZ_INDEX_BYTES:
-                return None
-            index = self._at_file(end - 12 - index_size, index_size)
-            count, at = _variable(index, 1)
-            blocks = 0
-            for _record in range(count):
-                unpadded, at = _variable(index, at)
-                size, at = _variable(index, at)
-                blocks += -(-unpadded // 4) * 4
-                total += size
-            end -= 24 + index_size + blocks
-        return total
-
-    def _at_file(self, offset: int, length: int) -> bytes:
-        data = os.pread(self._file.fileno(), length, offset) if offset >= 0 else b""
-        if len(data) < length:
-            raise EOFError("its xz stream ends too early")
-        return data
-
-
-def _variable(data: bytes, at: int) -> tuple[int, int]:
-    """A number of seven bits in each byte, and where the next begins."""
-    value = shift = 0
-    while True:
-        if at >= len(data) or shift > 63:
-            raise EOFError("its xz index is damaged")
-        value |= (data[at] & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if data[at - 1] < 0x80:
-            return value, at
+            return xz.indexed_size(self._file.fileno(), self._file_size)
+        except xz.NoFooter as exc:
+            raise _Undeclared from exc
 
 
 class _Zstandard(_Decompressed):
-    """Of which only the start is unpacked; that all of its blocks are there is seen by their headers."""
-
     compression = "zst"
+    _stream = "zstd frame"
+
+    def __init__(self, file: io.FileIO, file_size: int) -> None:
+        super().__init__(file, file_size)
+        self.is_readable = zstd.library() is not None
+        self._errors = (zstd.library().ZstdError,) if self.is_readable else ()
 
     def obstacle(self) -> str:
-        window, dictionary = _zstd.demands(self._file.fileno())
-        if dictionary:
-            return f"was packed by zstd with the dictionary {dictionary}, which CDI does not have"
-        if window > _LARGEST_ZSTD_WINDOW_BYTES:
-            return f"was packed by zstd with a window of {-(-window >> 20)} MiB, and CDI takes at most {_LARGEST_ZSTD_WINDOW_BYTES >> 20} MiB"
+        frame = zstd.frame_at(self._file.fileno(), 0)
+        if frame.dictionary:
+            return f"was packed by zstd with the dictionary {frame.dictionary}, which CDI does not have"
+        if frame.window > _CDI_ZSTD_WINDOW_BYTES:
+            return (
+                f"was packed by zstd with a window of {-(-frame.window // MIB)} MiB, "
+                f"and CDI takes at most {_CDI_ZSTD_WINDOW_BYTES // MIB} MiB"
+            )
         return ""
 
-    def _unpack_all(self) -> int | None:
-        size, end = _zstd.measured(self._file.fileno(), self._file_size)
+    def _decompressor(self, whole: bool) -> _Decompressor:
+        return t.cast(_Decompressor, zstd.decompressor(_LARGEST_ZSTD_WINDOW_BYTES if whole else None))
+
+    def _count(self) -> None:
+        if self.is_readable:
+            super()._count()
+        else:
+            with contextlib.suppress(_Undeclared):
+                self._counted = self._size_by_headers()
+
+    def _next_stream(self, data: bytes) -> bytes:
+        if len(data) < len(zstd.MAGIC):
+            data += self._read(_PIECE_BYTES)
+        if zstd.is_frame(data[: len(zstd.MAGIC)]):
+            return data
+        self._set_tail(data)
+        return b""
+
+    def _size_by_headers(self) -> int | None:
+        size, end = zstd.measured(self._file.fileno(), self._file_size)
         self.tail = self._file_size - end
+        if size is None:
+            raise _Undeclared
         return size
-
-    def _pieces(self) -> t.Iterator[bytes]:
-        return _zstd.pieces(self._file.fileno(), self._file_size)
-
-    def size(self, *, exact: bool) -> int | None:
-        return _zstd.measured(self._file.fileno(), self._file_size)[0]
 
 
 def content_of(file: io.FileIO, file_size: int) -> Content:
-    """The bytes inside the file, which is decompressed when it begins as gz, xz or zst do."""
+    """The content of the file, which is decompressed when it begins like gz, xz or zst."""
     magic = os.pread(file.fileno(), 6, 0)
-    if magic[:2] == b"\x1f\x8b":
+    if magic[:2] == _GZIP_MAGIC[:2]:
         return _Gzip(file, file_size)
-    if magic == _XZ_MAGIC:
+    if magic == xz.MAGIC:
         return _Xz(file, file_size)
-    if magic[:4] == _zstd.MAGIC:
+    if magic[:4] == zstd.MAGIC:
         return _Zstandard(file, file_size)
     return Content(file, file_size)

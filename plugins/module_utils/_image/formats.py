@@ -41,12 +41,13 @@ _QCOW2_KNOWN, _QCOW2_CORRUPT, _QCOW2_EXTERNAL = 1 | 8 | 16, 2, 4
 class Image(t.NamedTuple):
     """A file to upload. Sizes are bytes; `virtual_size` and `stored_size` are None when only reading all of it would tell.
 
-    `format` is raw, iso, qcow2, vmdk, vdi, vhd, vhdx or tar; `compression` is gz, xz, zst or None.
-    `virtual_size` is the disk's, for tar the room that its members take; `stored_size` is the file's own without compression.
-    `tail` bytes at the file's end belong to nothing and must not be sent; `wraps` says what a tar archive that carries a machine is, with a remedy.
+    `format` is raw, iso, qcow2, vmdk, vdi, vhd, vhdx or tar, and None when this Python cannot decompress the file;
+    `compression` is gz, xz, zst or None. `virtual_size` is the disk's, for tar the room that its members take; `stored_size`
+    is the file's own without compression. `tail` bytes at the file's end follow the compressed data and must not be sent;
+    `wraps` says which machine image a tar archive is, with a remedy, else it is empty.
     """
 
-    format: str
+    format: str | None
     compression: str | None
     virtual_size: int | None
     stored_size: int | None
@@ -98,6 +99,11 @@ def judge(
         raise CdiError(
             f"{path} {obstacle}; pack it anew with: {_REPACK[packed].format(path=shlex.quote(path), new=shlex.quote(renamed(path, '.' + packed)))}."
         )
+    if not content.is_readable:
+        if update:
+            content.scan(update)
+        disk = content.size(exact=False) if insist else None
+        return Image("raw" if insist else None, content.compression, disk, disk, file_size, content.tail)
     head = content.at(0, PREFIX_BYTES)
     if _zstd.is_skippable(head[:4]):
         raise CdiError(
@@ -173,11 +179,10 @@ def _in_sight(form: _Format, path: str, content: Content) -> int | None:
         disk = form.read_size(path, content)
     except OutOfSight:
         return None
-    if content.compression != "zst":  # Of which a table is unpacked too slowly.
-        try:
-            _refuse_cut(path, content.size(exact=False), form.end(content), "its tables point to")
-        except OutOfSight:
-            """Far inside a packed image."""
+    try:
+        _refuse_cut(path, content.size(exact=False), form.end(content), "its tables point to")
+    except OutOfSight:
+        """Far inside a packed image."""
     return disk
 
 

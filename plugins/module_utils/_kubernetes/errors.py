@@ -50,6 +50,10 @@ class NotServed(ApiError):
     """The API server does not know this kind: its CRD is not installed."""
 
 
+class WatchExpired(Exception):
+    """The API server no longer has the requested resource version: list again."""
+
+
 class ForeignAnswer(ApiError):
     """What answered is not a Kubernetes API. It says nothing about what is there and what is not."""
 

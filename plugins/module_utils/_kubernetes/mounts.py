@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from .client import Connection
-from .errors import ApiError
 from .objects import Object
+from .reader import Reader
 from .resources import PERSISTENT_VOLUME_CLAIM, POD, Resource
 
 _ENDED = ("Succeeded", "Failed")
@@ -45,10 +45,7 @@ def held_by(connection: Connection, resource: Resource, stored: Object | None) -
         return "it is not marked for deletion"
     pods: list[Object] = []
     if resource is PERSISTENT_VOLUME_CLAIM and _PROTECTION in finalizers:
-        try:
-            pods = connection.list(POD, metadata["namespace"], within_seconds=_SECONDS)[0]
-        except ApiError:
-            pods = []
+        pods = Reader(connection, within_seconds=_SECONDS).try_read(POD, metadata["namespace"]).items
     using = [
         f"pod {pod['metadata']['namespace']}/{pod['metadata']['name']}"
         for pod in pods

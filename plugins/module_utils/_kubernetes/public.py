@@ -86,7 +86,8 @@ def without_secrets(value: t.Any, before: t.Any = None, shown_by: t.Callable[[st
             if key not in SECRET_ANNOTATIONS
         }
     if isinstance(value, list):
-        pairs = zip(value, before if isinstance(before, list) and len(before) == len(value) else [None] * len(value))
+        same_length = isinstance(before, list) and len(before) == len(value)
+        pairs = zip(value, before if same_length else [None] * len(value), strict=True)
         return [without_secrets(item, other, shown_by) for item, other in pairs]
     if not isinstance(value, str):
         return value

@@ -249,7 +249,7 @@ def _of_arguments(arguments: t.Any) -> set[str]:
     """Of a credential plugin's arguments all but flags, words of commands, and the values of flags that everybody may know."""
     words = list(_texts(arguments))
     found: set[str] = set()
-    for flag, word in zip(["", *words], words):
+    for flag, word in zip(["", *words], words, strict=False):
         name, equals, value = word.partition("=")
         # Base64 ends with it, too.
         equals = equals if _FLAG.fullmatch(name) and value.strip("=") else ""
@@ -296,7 +296,7 @@ def secrets_of_url(url: t.Any) -> set[str]:
 
 def _of_user(user: str) -> set[str]:
     """Of `user:password`. Of one that is not percent-encoded, a parser takes a part for a host, a path or a query."""
-    name, colon, password = user.partition(":")
+    _name, colon, password = user.partition(":")
     if not colon:
         # A token by itself.
         return {user, unquote(user)} if len(user) >= _LONG else set()

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 import ssl
+import time
 import typing as t
 
 from .access import Access, Params, Pem
-from .credentials import settle
+from .credentials import settle, source_of
 from .errors import ApiError, CdiError
-from .renewal import Credentials, Source, source_of
+from .source import Credentials, Source
 from .tls import context_of
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -29,7 +30,7 @@ _OUT_OF_TIME = (9, 10)
 _OBJECT_SHOWN = re.compile(r"^(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)): ")
 
 
-def open_transport(params: Params) -> Transport:
+def open_transport(params: Params, clock: t.Callable[[], float] = time.monotonic) -> Transport:
     """The way that the authentication options lead (see the documentation fragment `_auth`).
 
     Nothing is sent to the API server yet, but a credential plugin may run. Raises CdiError when the package `kubernetes` and what
@@ -37,7 +38,7 @@ def open_transport(params: Params) -> Transport:
     """
     try:
         access = settle(params)
-        return Transport(access, source_of(access, bool(params.get("persist_config"))))
+        return Transport(access, source_of(access, persist=bool(params.get("persist_config")), clock=clock))
     except ImportError as exc:
         raise CdiError(
             "The Python package kubernetes is missing on the host that runs this task; install it there with: pip install 'kubernetes>=29'."
@@ -144,7 +145,7 @@ class Transport:
             options["proxy_ssl_context"] = context_of(verify=access.verify, ca=access.ca, system_too=True)
         return urllib3.ProxyManager(proxy.url, proxy_headers=dict(access.proxy_headers), **options)
 
-    def websocket(self, path: str, subprotocols: list[str]) -> t.Any:
+    def websocket(self, path: str, subprotocols: t.Sequence[str]) -> t.Any:
         """Open a WebSocket of package `websocket-client`, by the same credentials, TLS and proxy as all requests."""
         import websocket
 
@@ -157,7 +158,7 @@ class Transport:
                 raise
         return self._websocket(other, path, subprotocols)
 
-    def _websocket(self, credentials: Credentials, path: str, subprotocols: list[str]) -> t.Any:
+    def _websocket(self, credentials: Credentials, path: str, subprotocols: t.Sequence[str]) -> t.Any:
         import websocket
 
         headers = [f"{name}: {value}" for name, value in self._headers(credentials)]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Installs and upgrades CDI."""
+"""Installs, upgrades and removes CDI."""
 
 from __future__ import annotations
 
@@ -25,24 +25,22 @@ from .._cdi.owner import find_hyperconverged, olm_owner, refuse
 from .._cdi.readiness import wait_established, wait_ready
 from .._cdi.uninstall import remove
 from .._kubernetes.apply import Change, ensure_present, write
-from .._kubernetes.client import FIELD_MANAGER, Connection
+from .._kubernetes.client import Connection
 from .._kubernetes.compare import diff_of, for_result, normalise
-from .._kubernetes.errors import CdiError, NotServed
+from .._kubernetes.errors import CdiError
 from .._kubernetes.merge_patch import changes_nothing, merged
 from .._kubernetes.objects import Object
-from .._kubernetes.resources import CDI, MANIFEST_KINDS, PRIORITY_CLASS
+from .._kubernetes.reader import Reader
+from .._kubernetes.resources import CDI, FIELD_MANAGER, MANIFEST_KINDS, PRIORITY_CLASS
 
-# Who holds the configuration that a new CDI object starts with.
+# The field manager of the configuration that a new CDI object starts with.
 _FIRST_MANAGER = f"{FIELD_MANAGER}.start"
 
 
 def run(task: Task) -> dict[str, t.Any]:
     params, name = task.params, task.params["name"]
     objects = _manifest(params) if params["state"] == "present" else []
-    try:
-        cdis = task.connection.list(CDI)[0]
-    except NotServed:
-        cdis = []
+    cdis = Reader(task.connection).read(CDI).unless_forbidden()
     operator = find_operator(task.connection)
     spec = cr_spec(params)
     asked = {field: value for field, value in spec.items() if objects and value != {"nodeSelector": LINUX}}
@@ -51,7 +49,8 @@ def run(task: Task) -> dict[str, t.Any]:
     if cdis and before is None:
         found = rules.active(cdis)["metadata"]["name"]
         raise CdiError(
-            f"name is {name}, and the CDI object of this cluster is {found}; only one CDI object can be active: set name={found}."
+            f"name is {name}, but the CDI object of this cluster is {found}, and only one CDI object can be active; "
+            f"set name={found}."
         )
     installed = ((before or {}).get("status") or {}).get("observedVersion") or None
     changes: dict[str, Change] = {}
@@ -95,7 +94,7 @@ def _install(
     installed: str | None,
     changes: dict[str, Change],
 ) -> Object:
-    """The CDI object when CDI works; `changes` gets what is written on the way, and keeps it when that fails."""
+    """Install or upgrade CDI, and return the CDI object. `changes` collects the writes, also those before an error."""
     connection, params = task.connection, task.params
     deadline = time.monotonic() + params["wait_timeout"]
     deployment = operator_deployment(objects)
@@ -103,8 +102,9 @@ def _install(
     runs_in = namespace_of(operator) or namespace
     if runs_in != namespace:
         raise CdiError(
-            f"CDI's operator runs in namespace {runs_in}, and the manifest is for namespace {namespace}; "
-            "two operators would undo each other's work: change the manifest's namespace, or remove CDI first."
+            f"CDI's operator runs in namespace {runs_in}, but the manifest is for namespace {namespace}, "
+            "and two operators "
+            "would revert each other's changes; change the namespace in the manifest, or remove CDI first."
         )
     rules.refuse_downgrade(installed or "", environment.get("OPERATOR_VERSION", ""))
     _refuse_unknown_priority_class(task, before)
@@ -119,7 +119,8 @@ def _install(
 
 
 def _refuse_unknown_priority_class(task: Task, before: Object | None) -> None:
-    """CDI takes none when there is no such class, without a word (pkg/operator/controller/cr-manager.go, v1.65.0)."""
+    """Raise CdiError for a class that does not exist, which CDI silently ignores
+    (pkg/operator/controller/cr-manager.go, v1.65.0)."""
     name = task.params["priority_class"]
     if (
         name
@@ -127,7 +128,8 @@ def _refuse_unknown_priority_class(task: Task, before: Object | None) -> None:
         and task.connection.get(PRIORITY_CLASS, name) is None
     ):
         raise CdiError(
-            f"priority_class is {name}, and there is no such PriorityClass; create it first, because CDI would silently use none."
+            f"priority_class is {name}, but PriorityClass {name} does not exist; "
+            "create it first, because CDI would silently use no priority class."
         )
 
 
@@ -137,7 +139,7 @@ def _ensure_manifest_object(task: Task, desired: Object) -> Change:
         return ensure_present(
             task.connection, resource, desired, check_mode=task.check_mode, force=task.params["force_conflicts"]
         )
-    # The operator edits its own CRD: it is the one other manager that is not asked.
+    # The operator edits its own CRD, so conflicts with it are overridden.
     stored = task.connection.get(resource, desired["metadata"]["name"])
     return write(
         task.connection,
@@ -150,9 +152,10 @@ def _ensure_manifest_object(task: Task, desired: Object) -> Change:
 
 
 def _ensure_cdi(task: Task, spec: Object, before: Object | None) -> Change:
-    """The CDI object. Its `spec.config` is module cdi_config's, but for what CDI needs to start: feature gates and pull secrets.
+    """Create or update the CDI object. Its `spec.config` belongs to module cdi_config, except for what CDI requires at
+    its start: feature gates and pull secrets.
 
-    These are merged in, because an apply would take away the rest of `spec.config`.
+    These are merged, because an apply would remove the rest of `spec.config`.
     """
     connection, name, check_mode = task.connection, task.params["name"], task.check_mode
     config: Object = {} if before else {"featureGates": rules.FIRST_FEATURE_GATES}
@@ -175,9 +178,9 @@ def _ensure_cdi(task: Task, spec: Object, before: Object | None) -> Change:
 
 
 def _create(connection: Connection, desired: Object, config: Object) -> Object:
-    """The whole spec in one write, or CDI would run without its placement until the second one, and then start all of it anew.
+    """Create the CDI object with its whole spec: otherwise CDI would start without its placement, and restart.
 
-    `config` is left to a manager of its own: whoever applies a field and later does not takes it away.
+    `config` gets a field manager of its own, because a manager that no longer applies a field removes it.
     """
 
     def apply(spec: Object, manager: str = "") -> Object:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Configures CDI, and finds out what is in effect."""
+"""Configures CDI, and reports what is in effect."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from .._kubernetes.errors import ApiError, CdiError, NotServed
 from .._kubernetes.merge_patch import changes_nothing, merged
 from .._kubernetes.objects import Object
 from .._kubernetes.public import without_secrets
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
@@ -60,7 +61,7 @@ def run(task: Task) -> dict[str, t.Any]:
         rules.refuse_impossible_resources(after.get("config") or {})
         _refuse_unknown_names(task)
         if stored is not None:
-            # A merge patch of just these fields: an apply would take away what module cdi has applied to the same object.
+            # A merge patch of these fields only: an apply would remove what module cdi has applied to the same object.
             after = _merge(connection, stored, wanted, dry_run=task.check_mode)
     effective = {} if task.check_mode else _effective(task, wanted, deadline, changed=changed)
     return {
@@ -72,7 +73,7 @@ def run(task: Task) -> dict[str, t.Any]:
 
 
 def _stored(task: Task, wanted: Object) -> Object | None:
-    """The CDI object; there may be none in check mode, where an earlier task would have made it."""
+    """The CDI object; None in check mode if an earlier task would have created it. Raises CdiError without one."""
     name = task.params["name"]
     try:
         stored = task.connection.get(CDI, name)
@@ -83,12 +84,12 @@ def _stored(task: Task, wanted: Object) -> Object | None:
     if stored is None:
         refuse(find_hyperconverged(task.connection, []), name, wanted)
         if not task.check_mode:
-            raise CdiError(f"There is no CDI {name}; install CDI first (module kubevirt.cdi.cdi), or give its name.")
+            raise CdiError(f"There is no CDI {name}; install CDI first (module kubevirt.cdi.cdi), or set its name.")
     return stored
 
 
 def _changes(wanted: Object, before: Object) -> Object:
-    """The part of a merge patch that is not so yet, by field."""
+    """The part of a merge patch that would change something."""
     config = {
         field: value
         for field, value in wanted.get("config", {}).items()
@@ -103,7 +104,8 @@ def _changes(wanted: Object, before: Object) -> Object:
 
 
 def _merge(connection: Connection, stored: Object, wanted: Object, *, dry_run: bool) -> Object:
-    """The new spec. A field that CDI of this release does not know is refused by the API server (strict field validation)."""
+    """Merge the spec, and return the new one. The API server rejects fields that CDI of this release does not have
+    (strict field validation)."""
     try:
         return t.cast(
             Object, connection.merge(CDI, stored["metadata"]["name"], None, {"spec": wanted}, dry_run=dry_run)["spec"]
@@ -115,12 +117,13 @@ def _merge(connection: Connection, stored: Object, wanted: Object, *, dry_run: b
         version = (stored.get("status") or {}).get("observedVersion") or "of this release"
         fields = ", ".join(f"{path} of option {rules.option_of(field)}" for path, field in unknown)
         raise CdiError(
-            f"CDI {version} does not know {fields}; leave it out, or use a release of CDI that has it."
+            f"CDI {version} does not have {fields}; omit the option, or use a release of CDI that has it."
         ) from exc
 
 
 def _refuse_unknown_names(task: Task) -> None:
-    """CDI ignores classes and ConfigMaps that do not exist without a word (config-controller.go, v1.65.0)."""
+    """Raise CdiError for classes and ConfigMaps that do not exist, which CDI silently ignores (config-controller.go,
+    v1.65.0)."""
     connection = task.connection
     named = rules.named_classes(task.params)
     if named:
@@ -133,21 +136,23 @@ def _refuse_unknown_names(task: Task) -> None:
         _refuse_unfit_scratch_class(connection, scratch)
     bundle = (task.params["import_proxy"] or {}).get("trusted_ca_proxy")
     namespace = running_namespace(connection) if bundle else None
-    if namespace and connection.get(CONFIG_MAP, bundle, namespace) is None:
+    if bundle and namespace and connection.get(CONFIG_MAP, bundle, namespace) is None:
         raise CdiError(
-            f"Cannot set import_proxy.trusted_ca_proxy: ConfigMap '{namespace}/{bundle}' does not exist; create it first."
+            f"Cannot set import_proxy.trusted_ca_proxy: ConfigMap '{namespace}/{bundle}' does not exist; "
+            "create it first."
         )
 
 
 def _refuse_unfit_scratch_class(connection: Connection, name: str) -> None:
-    """CDI takes any class, and then every worker pod waits for ever. A profile that says nothing is no obstacle."""
-    try:
-        profile = connection.get(STORAGE_PROFILE, name)
-    except ApiError:
+    """Raise CdiError for a class that cannot hold scratch space: CDI accepts it, but then every worker pod stays
+    Pending."""
+    profile = Reader(connection).try_read(STORAGE_PROFILE, name=name)
+    if profile.error:
         return
-    if not can_hold_scratch(Settings(profiles={name: profile or {}}), name):
+    if not can_hold_scratch(Settings(profiles={name: profile.object or {}}), name):
         raise CdiError(
-            f"Cannot set scratch_space_storage_class to {name!r}: scratch space is always Filesystem and ReadWriteOnce, which the class cannot do by its "
+            f"Cannot set scratch_space_storage_class to {name!r}: "
+            "scratch space is always Filesystem and ReadWriteOnce, which the class does not support by its "
             "StorageProfile; use another class, or correct the profile (module kubevirt.cdi.storage_profile)."
         )
 
@@ -175,20 +180,23 @@ def _effective(task: Task, wanted: Object, deadline: float, *, changed: bool) ->
 
 
 def _why(task: Task) -> str:
-    """What keeps CDI from taking its configuration: it takes all of it or nothing (config-controller.go, v1.65.0)."""
+    """What keeps CDI from applying its configuration, which it applies completely or not at all (config-controller.go,
+    v1.65.0)."""
     connection = task.connection
     namespace = running_namespace(connection)
     if namespace is None:
-        return "CDI does not run: see the log of its operator"
+        return "CDI does not run; check the log of its operator"
     verdict = judge_deployment(connection.get(DEPLOYMENT, CONTROLLER, namespace))
     if verdict.state != REACHED:
-        return f"CDI's controller does not run: of Deployment {namespace}/{CONTROLLER} {verdict.reason}"
+        return f"CDI's controller does not run: {verdict.reason} of Deployment {namespace}/{CONTROLLER}"
     for ingress in connection.list(INGRESS, namespace)[0]:
         for tls in ingress["spec"].get("tls") or []:
             secret = tls.get("secretName")
             if secret and UPLOAD_PROXY in str(ingress["spec"]) and connection.get(SECRET, secret, namespace) is None:
                 name = ingress["metadata"]["name"]
-                return f"the Secret {namespace}/{secret} of Ingress {name} does not exist, and CDI takes no setting until it does"
-    return (
-        f"one setting that CDI cannot use keeps it from taking any: see the log of Deployment {namespace}/{CONTROLLER}"
-    )
+                return (
+                    f"the Secret {namespace}/{secret} of Ingress {name} does not exist, "
+                    "and CDI applies no setting until "
+                    "it does: create it"
+                )
+    return f"CDI applies no setting while one of them is invalid; check the log of Deployment {namespace}/{CONTROLLER}"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tells what there is of CDI on a cluster."""
+"""Reports what is installed of CDI, and what is in effect."""
 
 from __future__ import annotations
 
@@ -14,37 +14,41 @@ from .._cdi.installation import find_operator, namespace_of
 from .._cdi.owner import find_hyperconverged, olm_owner
 from .._cdi.status import active, judge_cdi
 from .._kubernetes.compare import for_result
-from .._kubernetes.errors import ApiError, NotServed
 from .._kubernetes.objects import Object, conditions
 from .._kubernetes.public import public_url, without_secrets
+from .._kubernetes.reader import Reader, Reading
 from .._kubernetes.resources import CDI, CDI_CONFIG, CONFIG_NAME, STORAGE_PROFILE, Resource
 from .._kubernetes.verdict import REACHED
-
-_Read = t.TypeVar("_Read")
 
 SPEC = ArgumentSpec({"storage_profiles": {"type": "bool", "default": True}})
 
 
 def run(task: Task) -> dict[str, t.Any]:
-    """At most five requests. Without the right to read the CDI objects, CDIConfig still tells that CDI is there and what is in effect."""
-    connection, not_readable = task.connection, _NotReadable()
-    objects = not_readable.unless_allowed(CDI, "list", lambda: connection.list(CDI)[0], [])
+    """At most five requests. Without the right to read CDI objects, CDIConfig still shows whether CDI is installed and
+    what is in effect."""
+    connection, reader = task.connection, Reader(task.connection)
+    found = reader.read(CDI)
+    objects, not_readable = found.items, _not_readable(CDI, "list", found)
     stored = active(objects) or None
     status = (stored or {}).get("status") or {}
     asked = ((stored or {}).get("spec") or {}).get("config") or {}
     config = None
-    if status.get("observedVersion") or not_readable.sentences:
-        config = not_readable.unless_allowed(CDI_CONFIG, "get", lambda: connection.get(CDI_CONFIG, CONFIG_NAME), None)
+    if status.get("observedVersion") or not_readable:
+        found = reader.read(CDI_CONFIG, name=CONFIG_NAME)
+        config = found.object
+        not_readable += _not_readable(CDI_CONFIG, "get", found)
     profiles: list[Object] = []
     if (stored or config) and task.params["storage_profiles"]:
-        profiles = not_readable.unless_allowed(STORAGE_PROFILE, "list", lambda: connection.list(STORAGE_PROFILE)[0], [])
-    unknown = stored is None and bool(not_readable.sentences)
+        found = reader.read(STORAGE_PROFILE)
+        profiles = found.items
+        not_readable += _not_readable(STORAGE_PROFILE, "list", found)
+    unknown = stored is None and bool(not_readable)
     operator = find_operator(connection)
     owner = find_hyperconverged(connection, objects) or olm_owner(operator) or olm_owner(stored)
     return {
         "changed": False,
         "host": public_url(connection.host),
-        "not_readable": not_readable.sentences,
+        "not_readable": not_readable,
         "installed": True if stored or config else None if unknown else False,
         "ready": None if unknown else judge_cdi(stored, "").state == REACHED,
         "version": status.get("observedVersion"),
@@ -62,7 +66,7 @@ def run(task: Task) -> dict[str, t.Any]:
 
 
 def _profile(profile: Object) -> dict[str, t.Any]:
-    """A storage profile's facts. It is complete when CDI can choose access and volume modes by it."""
+    """The facts of a storage profile, which is complete when CDI can choose access and volume modes by it."""
     status = profile.get("status") or {}
     recognized = conditions(profile).get("Recognized")
     sets = status.get("claimPropertySets") or []
@@ -78,22 +82,8 @@ def _profile(profile: Object) -> dict[str, t.Any]:
     }
 
 
-class _NotReadable:
-    """What the user may not read, a sentence for each kind."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    def unless_allowed(self, resource: Resource, verb: str, read: t.Callable[[], _Read], otherwise: _Read) -> _Read:
-        """What is read; `otherwise` when the kind is not served, or may not be read."""
-        try:
-            return read()
-        except NotServed:
-            return otherwise
-        except ApiError as exc:
-            if exc.code != 403:
-                raise
-            self.sentences.append(
-                f'{resource.kind} objects cannot be read: grant the verb "{verb}" on {resource.plural}.{resource.group}.'
-            )
-            return otherwise
+def _not_readable(resource: Resource, verb: str, found: Reading) -> list[str]:
+    """What to grant to a user who cannot read a kind."""
+    if not found.is_forbidden:
+        return []
+    return [f'{resource.kind} objects cannot be read: grant the verb "{verb}" on {resource.plural}.{resource.group}.']

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What CDI recorded of clones, and what it will do with those that it has not begun."""
+"""What CDI recorded of clones, and what it will do with clones that it has not begun."""
 
 from __future__ import annotations
 
@@ -36,26 +36,28 @@ from .._kubernetes.redaction import redacted
 from .._kubernetes.resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_PROFILE
 from .._kubernetes.secrets import remember, secrets_of_options
 
-# An answer is good for a task that asks again and again, but must not end a loop that waits for another one.
+# A task that repeats a lookup gets the same answer, but a loop that waits for a different one must end.
 _SECONDS_KEPT = 2.0
 _SECONDS_KEPT_WHEN_FINISHED = 60.0
 _NO_VOLUME = "There is no such volume."
+_EXPECTED = "write namespace/name, or give a DataVolume as module data_volume takes it."
 
 _connections: dict[str, Connection] = {}
 _answers: dict[tuple[str, str], tuple[float, dict[str, t.Any]]] = {}
 
 
 def _no_warning(_text: str) -> None:
-    """For callers that show none."""
+    """For callers that show no warnings."""
 
 
 def look_up(
     params: dict[str, t.Any], terms: list[t.Any], on_missing: str = SKIP, warn: t.Callable[[str], None] = _no_warning
 ) -> list[dict[str, t.Any]]:
-    """The facts of each `namespace/name`, or DataVolume as module data_volume takes it.
+    """The facts of each term: `namespace/name`, or the options of a DataVolume as module data_volume takes them.
 
-    Four requests for one finished clone or many of a namespace and class; ten more when there is something to plan, be it
-    only how a copy could have been faster. One for each namespace with a volume that is missing, unless `on_missing` is skip.
+    Four requests for one finished clone, or for many of a namespace and class. Ten more when something has to be
+    planned, also how a copy could have been faster. One more for each namespace with a missing volume, unless
+    `on_missing` is skip.
     """
     remember(secrets_of_options(terms))
     try:
@@ -70,11 +72,12 @@ def look_up(
 def _look_up(
     params: dict[str, t.Any], terms: list[t.Any], on_missing: str, warn: t.Callable[[str], None]
 ) -> list[dict[str, t.Any]]:
-    # A process that Ansible forks must not go on with the TLS connections of the one that it comes from.
+    # A process that Ansible forks must not use the TLS connections of its parent.
     mark = f"{os.getpid()} {json.dumps(params, sort_keys=True, default=str)}"
-    asked = [json.dumps(term, sort_keys=True, default=str) for term in terms]
+    texts = [json.dumps(term, sort_keys=True, default=str) for term in terms]
     now = time.monotonic()
-    missing = {text: term for text, term in zip(asked, terms) if _answers.get((mark, text), (0.0, {}))[0] < now}
+    by_text = dict(zip(texts, terms, strict=True))
+    missing = {text: term for text, term in by_text.items() if _answers.get((mark, text), (0.0, {}))[0] < now}
     if missing:
         declared = [_declared(term) for term in missing.values()]
         if mark not in _connections:
@@ -82,21 +85,20 @@ def _look_up(
             if not _connections[mark].verifies_certificates:
                 warn(UNVERIFIED)
         wanted = [_wanted(volume, _connections[mark]) for volume in declared]
-        for text, answer in zip(missing, _answer(Reader(_connections[mark]), wanted)):
+        for text, answer in zip(missing, _answer(Reader(_connections[mark]), wanted), strict=True):
             finished = answer["observed"] and answer["phase"] == "Succeeded"
-            _answers[mark, text] = (
-                time.monotonic() + (_SECONDS_KEPT_WHEN_FINISHED if finished else _SECONDS_KEPT),
-                answer,
-            )
-    answers = [copy.deepcopy(_answers[mark, text][1]) for text in asked]
+            seconds = _SECONDS_KEPT_WHEN_FINISHED if finished else _SECONDS_KEPT
+            _answers[mark, text] = time.monotonic() + seconds, answer
+    answers = [copy.deepcopy(_answers[mark, text][1]) for text in texts]
     if on_missing != SKIP:
-        absent = [answer for answer, term in zip(answers, terms) if isinstance(term, str) and not answer["exists"]]
+        named = zip(answers, terms, strict=True)
+        absent = [answer for answer, term in named if isinstance(term, str) and not answer["exists"]]
         report_missing(_why_missing(_connections[mark], absent), on_missing, warn)
     return answers
 
 
 def _why_missing(connection: Connection, absent: list[dict[str, t.Any]]) -> t.Iterator[str]:
-    """A sentence for each volume, or for its whole namespace."""
+    """Why each volume is missing, or that its namespace does not exist."""
     namespaces = {answer["namespace"] for answer in absent if answer["reason"] == _NO_VOLUME}
     gone = {namespace: missing_namespace(connection, namespace) for namespace in sorted(namespaces)}
     for answer in absent:
@@ -104,8 +106,10 @@ def _why_missing(connection: Connection, absent: list[dict[str, t.Any]]) -> t.It
         if answer["reason"] != _NO_VOLUME:
             yield f"Whether the volume {title!r} exists is unknown: {answer['reason']}"
         else:
-            missing = f"The volume {title!r} does not exist: there is neither a DataVolume nor a claim; correct its name, or create it."
-            yield gone[answer["namespace"]] or missing
+            yield gone[answer["namespace"]] or (
+                f"The volume {title!r} does not exist: there is neither a DataVolume nor a claim; "
+                "correct its name, or create it."
+            )
 
 
 def _declared(term: t.Any) -> Key | dict[str, t.Any]:
@@ -113,14 +117,10 @@ def _declared(term: t.Any) -> Key | dict[str, t.Any]:
     if isinstance(term, str):
         namespace, slash, name = term.partition("/")
         if not (namespace and slash and name) or "/" in name:
-            raise CdiError(
-                f"{term!r} does not name a volume; write namespace/name, or give a DataVolume as module data_volume takes it."
-            )
+            raise CdiError(f"{term!r} does not name a volume; {_EXPECTED}")
         return namespace, name
     if not isinstance(term, dict):
-        raise CdiError(
-            f"{term!r} is not a volume; write namespace/name, or give a DataVolume as module data_volume takes it."
-        )
+        raise CdiError(f"{term!r} is not a volume; {_EXPECTED}")
     options = {"name": {"type": "str", "required": True}, **VOLUME_OPTIONS}
     checked = ArgumentSpecValidator(options).validate(json.loads(json.dumps(term, default=str)))
     problems = unknown_options(term, options, f"volume {term.get('name')!r}") or [
@@ -135,7 +135,7 @@ def _declared(term: t.Any) -> Key | dict[str, t.Any]:
 
 
 def _wanted(declared: Key | dict[str, t.Any], connection: Connection) -> tuple[Key, Object | None]:
-    """Which volume is asked for, and the DataVolume if there is to be one."""
+    """The key of a volume, and the DataVolume that is declared, if any."""
     if not isinstance(declared, dict):
         return declared, None
     volume = {**declared, "namespace": declared["namespace"] or default_namespace(connection)}
@@ -143,21 +143,23 @@ def _wanted(declared: Key | dict[str, t.Any], connection: Connection) -> tuple[K
 
 
 def _answer(reader: Reader, wanted: list[tuple[Key, Object | None]]) -> list[dict[str, t.Any]]:
+    """The facts of each volume, by its key and the DataVolume that is declared, if any."""
     keys = {key for key, _declared in wanted}
     volumes = reader.objects(DATA_VOLUME, keys)
     claims = reader.objects(PERSISTENT_VOLUME_CLAIM, keys)
+    recorded = {key: clone_facts(volumes.get(key), claims.get(key)) for key in keys}
     planned = [volumes.get(key) or declared for key, declared in wanted]
-    facts = [clone_facts(volumes.get(key), claims.get(key)) for key, _declared in wanted]
-    # CDI's record of a fast and finished clone says all there is to say.
+    # For a fast clone that has finished, CDI's record is complete.
     open_ones = [
-        volume
-        for volume, known in zip(planned, facts)
-        if volume and (known["method"] in (None, COPY) or known["phase"] != "Succeeded")
+        index
+        for index, (key, _declared) in enumerate(wanted)
+        if planned[index] and (recorded[key]["method"] in (None, COPY) or recorded[key]["phase"] != "Succeeded")
     ]
-    predictions = dict(zip(map(id, open_ones), predict(reader, open_ones)))
+    plans = predict(reader, [volume for index in open_ones if (volume := planned[index])])
+    predictions = dict(zip(open_ones, plans, strict=True))
     return [
-        _facts(reader, key, volumes.get(key), claims.get(key), known, volume, predictions.get(id(volume)))
-        for (key, _declared), volume, known in zip(wanted, planned, facts)
+        _facts(reader, key, volumes.get(key), claims.get(key), recorded[key], planned[index], predictions.get(index))
+        for index, (key, _declared) in enumerate(wanted)
     ]
 
 
@@ -189,24 +191,20 @@ def _facts(
         return {**answer, **prediction.facts, "error": error}
     if known["method"] == COPY and prediction and prediction.plan.method == COPY:
         answer["remedy"] = prediction.plan.remedy
-    # A claim that is filled without a populator is told no phase.
+    # CDI records no phase on a claim that is filled without a populator.
     if "Succeeded" not in (answer["phase"], ((volume or {}).get("status") or {}).get("phase")) and prediction:
         answer["waits_for"] = list(prediction.plan.waits_for)
     if known["method"] is None:
-        reason = explain(known, None, None, None) if is_clone(volume, claim) else "The volume is no clone."
-        refused = [
-            reader.refused[resource, key[0]]
-            for resource in (DATA_VOLUME, PERSISTENT_VOLUME_CLAIM)
-            if (resource, key[0]) in reader.refused
-        ]
-        return {**answer, "reason": reason if answer["exists"] else refused[0] if refused else _NO_VOLUME}
+        reason = explain(known, None, None, None) if is_clone(volume, claim) else "The volume is not a clone."
+        refusal = reader.refusal(DATA_VOLUME, key[0]) or reader.refusal(PERSISTENT_VOLUME_CLAIM, key[0])
+        return {**answer, "reason": reason if answer["exists"] else refusal or _NO_VOLUME}
     storage_class = ((claim or {}).get("spec") or {}).get("storageClassName")
     override, strategy = (None, None) if known["fallback"] or known["forced"] else _settings(reader, storage_class)
     return {**answer, "reason": explain(known, override, strategy, storage_class)}
 
 
 def _settings(reader: Reader, storage_class: str | None) -> tuple[str | None, str | None]:
-    """The CDI object's override and the storage profile's strategy, as far as they may be read."""
-    spec = active(reader.list(CDI)).get("spec") or {}
-    profile = reader.objects(STORAGE_PROFILE, {("", storage_class)}).get(("", storage_class)) if storage_class else None
+    """The override of the CDI object and the strategy of the storage profile, None where they cannot be read."""
+    spec = active(reader.read(CDI).items).get("spec") or {}
+    profile = reader.read(STORAGE_PROFILE, name=storage_class).object if storage_class else None
     return spec.get("cloneStrategyOverride"), ((profile or {}).get("status") or {}).get("cloneStrategy")

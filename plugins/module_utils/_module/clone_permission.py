@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The right to clone from another namespace: who has it, and giving it to somebody."""
+"""Grants and revokes the right to clone from a namespace."""
 
 from __future__ import annotations
 
@@ -46,9 +46,11 @@ SPEC = (
 
 
 def check(params: dict[str, t.Any]) -> None:
+    """Validate the options before any request. Raises CdiError."""
     if params["state"] == "present" and not subjects(params):
         raise CdiError(
-            f"Nobody is given the right to clone from namespace {params['namespace']}; give users, groups or service_accounts, or state=absent."
+            f"No user gets the right to clone from namespace {params['namespace']}; "
+            "set users, groups or service_accounts, or state=absent."
         )
 
 
@@ -67,7 +69,7 @@ def run(task: Task) -> dict[str, t.Any]:
     bound = connection.get(ROLE_BINDING, name, namespace)
     _refuse_foreign(bound, name, namespace)
     if task.params["state"] == "absent":
-        resources = _made(connection, name, namespace, bound)
+        resources = _created(connection, name, namespace, bound)
         return _result(
             [
                 ensure_absent(connection, resource, name, namespace, check_mode=task.check_mode)
@@ -92,7 +94,7 @@ def run(task: Task) -> dict[str, t.Any]:
 
 
 def _role_reference(connection: Connection, name: str, bound: Object | None) -> Object:
-    """What is bound already stays, as Kubernetes lets no binding change its role."""
+    """The role of the existing binding, which Kubernetes does not allow to change, or of the new one."""
     if bound:
         return t.cast(Object, bound["roleRef"])
     if connection.get(CLUSTER_ROLE, CLONE_SOURCER):
@@ -104,18 +106,21 @@ def _refuse_foreign(bound: Object | None, name: str, namespace: str) -> None:
     role = (bound or {}).get("roleRef") or {}
     if bound and (role.get("kind"), role.get("name")) not in (("ClusterRole", CLONE_SOURCER), ("Role", name)):
         raise CdiError(
-            f"RoleBinding {namespace}/{name} binds {role.get('kind')} {role.get('name')}, which is not about clones; give another name."
+            f"RoleBinding {namespace}/{name} binds {role.get('kind')} {role.get('name')}, "
+            "which does not grant the right to clone; "
+            "set another name."
         )
 
 
-def _made(connection: Connection, name: str, namespace: str, bound: Object | None) -> list[Resource]:
-    """What of that name this module has made: a Role with other rules, and a binding to it, are somebody else's."""
+def _created(connection: Connection, name: str, namespace: str, bound: Object | None) -> list[Resource]:
+    """The kinds to delete by this name. A Role with other rules and its binding were not created by this module."""
     role = connection.get(ROLE, name, namespace)
     if role is None or role.get("rules") == _RULES:
         return [ROLE_BINDING, ROLE]
     if bound and bound["roleRef"]["kind"] == ROLE.kind:
         raise CdiError(
-            f"RoleBinding {namespace}/{name} binds Role {name}, which gives other rights than to clone; give another name, or delete them yourself."
+            f"RoleBinding {namespace}/{name} binds Role {name}, which grants other rights than the right to clone; "
+            "set another name, or delete them manually."
         )
     return [ROLE_BINDING]
 

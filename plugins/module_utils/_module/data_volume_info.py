@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What there is of DataVolumes and their claims."""
+"""Reports DataVolumes and their claims."""
 
 from __future__ import annotations
 
@@ -36,12 +36,13 @@ SPEC = ArgumentSpec(
 
 
 def run(task: Task) -> dict[str, t.Any]:
-    """Two LISTs for any number of volumes: only the claims tell why a clone fell back, whether preallocation was applied, and which
-    volumes CDI has deleted after they had succeeded.
+    """Two LISTs for any number of volumes. Only the claims show why a clone fell back, whether preallocation was
+    applied, and which volumes CDI deleted after they had succeeded.
 
-    Where scratch space may be needed: CDIConfig, the CDI object and the claims' events, for volumes that are still to be filled the storage
-    profiles, for those that name no class the classes, and for one volume by its name its scratch claim. For volumes that have not succeeded
-    Warning events, CDI's pods and claims, and CDI's controller if these explain nothing.
+    Where scratch space may be needed, more requests: CDIConfig, the CDI object and the events of claims; the storage
+    profiles for volumes that are not filled, the storage classes for volumes without a class, and the scratch claim of
+    a volume that is given by its name. For volumes that have not succeeded: Warning events, CDI's pods and claims, and
+    CDI's controller if these explain nothing.
     """
     connection, namespace, name = task.connection, task.params["namespace"], task.params["name"]
     field_selector = f"metadata.name={name}" if name else ""
@@ -93,7 +94,7 @@ def run(task: Task) -> dict[str, t.Any]:
 
 
 def _collected(task: Task, volumes: list[Object], claims: list[Object]) -> list[VolumeAndClaim]:
-    """Volumes that CDI has deleted after they had succeeded; their claims have their labels."""
+    """Volumes that CDI deleted after they had succeeded. Their claims have their labels."""
     there = set(map(_key, volumes))
     left = [claim for claim in claims if is_collected(claim) and _key(claim) not in there]
     if left and task.params["label_selectors"]:
@@ -106,7 +107,7 @@ def _collected(task: Task, volumes: list[Object], claims: list[Object]) -> list[
 
 
 def _missing(connection: Connection, namespace: str, name: str | None) -> list[str]:
-    """What does not exist of what was asked for. A namespace may have no DataVolume."""
+    """What is missing: the namespace, or the DataVolume of the name. A namespace may have no DataVolume."""
     gone = missing_namespace(connection, namespace)
     if gone:
         return [gone]

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Storage profiles: what CDI shall know of a storage class that it does not know by itself."""
+"""Storage profiles: what CDI cannot find out about a storage class by itself."""
 
 from __future__ import annotations
 
@@ -9,27 +9,28 @@ import functools
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from .._ansible.argspec import FORCE_CONFLICTS, ArgumentSpec, wait_spec
-from .._ansible.batch import guarded, options_of, read
+from .._ansible.batch import find, options_of
 from .._ansible.fields import field_name, to_fields
 from .._ansible.module import Task
 from .._cdi.names import CONTROLLER
 from .._kubernetes.apply import write
 from .._kubernetes.compare import diff_of, for_result
-from .._kubernetes.errors import CdiError, NotServed
+from .._kubernetes.errors import CdiError
 from .._kubernetes.managed_fields import owners_of
 from .._kubernetes.merge_patch import merged
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import STORAGE_CLASS, STORAGE_PROFILE, VOLUME_SNAPSHOT_CLASS, Resource
 from .._kubernetes.verdict import REACHED, WAITING, Verdict
 from .._kubernetes.wait import wait_for
 
 _PARALLEL_WRITES = 8
-# As many as its definition allows (types.go, v1.65.0).
+# As many as the CRD allows (types.go, v1.65.0).
 _MOST_SETS = 8
-# An empty text or list asks for the field to be absent.
+# An empty text or list removes the field.
 OPTIONS: dict[str, t.Any] = {
     "claim_property_sets": {
         "type": "list",
@@ -67,178 +68,220 @@ SPEC = (
 )
 
 
-@dataclass
-class Item:
-    """One profile on its way through the task."""
+class Profile(t.NamedTuple):
+    """One requested storage profile, by its options."""
 
-    profile: dict[str, t.Any]
-    stored: Object | None = None
-    changed: bool = False
-    diff: dict[str, t.Any] = field(default_factory=dict)
-    error: str = ""
-    present: t.ClassVar[bool] = True
+    options: t.Mapping[str, t.Any]
 
     @property
-    def key(self) -> tuple[str, str]:
-        return "", self.profile["name"]
+    def name(self) -> str:
+        return str(self.options["name"])
 
     @property
     def wanted(self) -> Object:
-        """`spec` as asked for, without what is to be absent."""
-        return {name: value for name, value in to_fields(self.profile, OPTIONS).items() if value not in ("", [])}
+        """The requested `spec`, without the fields to remove."""
+        return {name: value for name, value in to_fields(self.options, OPTIONS).items() if value not in ("", [])}
 
     @property
-    def emptied(self) -> dict[str, str]:
-        """The options that are to be absent, by their fields."""
-        return {field_name(option): option for option in OPTIONS if self.profile[option] in ("", [])}
+    def removed(self) -> dict[str, str]:
+        """The options whose fields are to be removed, by these fields."""
+        return {field_name(option): option for option in OPTIONS if self.options[option] in ("", [])}
+
+
+class Outcome(t.NamedTuple):
+    """What became of a profile. `stored` is the StorageProfile, None while it does not exist."""
+
+    stored: Object | None = None
+    changed: bool = False
+    diff: t.Mapping[str, t.Any] = MappingProxyType({})
+    error: str = ""
+
+
+Outcomes = dict[str, Outcome]
+# Why an object must be waited for; `` when it does not.
+_Reason = t.Callable[[Profile, Object | None], str]
 
 
 def check(params: dict[str, t.Any]) -> None:
-    """Refuse what CDI could not use: it would stop looking at the whole profile (storageprofile-controller.go, v1.65.0)."""
+    """Validate the options before any request.
+
+    Raises CdiError for values with which CDI would ignore the whole profile (storageprofile-controller.go, v1.65.0).
+    """
     for profile in options_of(params, "storage_profiles"):
         name, sets = profile["name"], profile["claim_property_sets"] or []
         if not name:
-            raise CdiError("name is empty; give the name of a storage class.")
+            raise CdiError("name is empty; set it to the name of a storage class.")
         if len(sets) > _MOST_SETS:
             raise CdiError(
                 f"Storage profile {name}: claim_property_sets has {len(sets)} sets; give at most {_MOST_SETS}."
             )
         if not all(entry["access_modes"] for entry in sets):
             raise CdiError(
-                f"Storage profile {name}: claim_property_sets has a set without access_modes; give at least one access mode, for example ReadWriteOnce."
+                f"Storage profile {name}: claim_property_sets has a set without access_modes; "
+                "give at least one access mode, for example ReadWriteOnce."
             )
 
 
 def not_in_effect(wanted: Object, status: Object) -> list[str]:
-    """The fields of a profile's spec that its status does not show yet (storageprofile-controller.go, v1.65.0)."""
+    """The fields of a profile's spec that are not in its status yet (storageprofile-controller.go, v1.65.0)."""
     return [name for name, value in wanted.items() if status.get(name) != value]
 
 
 def run(task: Task) -> dict[str, t.Any]:
-    """One GET for a profile, or one LIST for several, when all are as asked and in effect."""
+    """One GET for a profile, or one LIST for several, when all are as requested and in effect."""
     deadline = time.monotonic() + task.params["wait_timeout"]
-    items = [Item(profile) for profile in options_of(task.params, "storage_profiles")]
-    read(task, items, STORAGE_PROFILE, "stored")
-    _refuse_unknown_classes(task, items)
+    profiles = {options["name"]: Profile(options) for options in options_of(task.params, "storage_profiles")}
+    outcomes = _read(task, profiles)
+    outcomes |= _unknown_classes(functools.lru_cache(None)(functools.partial(_names, task)), profiles, outcomes)
     waits = task.params["wait"] and not task.check_mode
     if waits:
-        _wait(
-            task,
-            [item for item in items if item.stored is None],
-            lambda _item, stored: "" if stored else "CDI has not made it yet",
-            deadline,
-        )
+        missing = {name: each for name, each in profiles.items() if outcomes[name].stored is None}
+        outcomes |= _waited(task, missing, outcomes, _not_created, deadline)
+    written = {name: each for name, each in profiles.items() if not outcomes[name].error}
     with ThreadPoolExecutor(_PARALLEL_WRITES) as pool:
-        list(pool.map(lambda item: guarded(item, lambda: _ensure(task, item)), items))
+        writes = pool.map(lambda name: _ensured(task, written[name], outcomes[name]), written)
+        outcomes |= dict(zip(written, writes, strict=True))
     if waits:
-        _wait(task, items, _missing, deadline)
-    return _result(task, items)
+        outcomes |= _waited(task, profiles, outcomes, _not_effective, deadline)
+    return _result(task, outcomes)
 
 
-def _refuse_unknown_classes(task: Task, items: list[Item]) -> None:
-    """CDI makes a profile for each storage class, and takes any name of a VolumeSnapshotClass, and then makes no snapshots."""
-    known = functools.lru_cache(None)(functools.partial(_names, task))
-    for item in items:
-        name, asked = item.profile["name"], item.wanted.get("snapshotClass")
-        if item.error:
+def _read(task: Task, profiles: t.Mapping[str, Profile]) -> Outcomes:
+    found = find(task, [("", name) for name in profiles], STORAGE_PROFILE, needed=True)
+    return {name: Outcome(found.objects.get(("", name)), error=found.errors.get(("", name), "")) for name in profiles}
+
+
+def _unknown_classes(
+    names: t.Callable[[Resource], list[str]], profiles: t.Mapping[str, Profile], outcomes: Outcomes
+) -> Outcomes:
+    """The errors of profiles that name a class which does not exist.
+
+    CDI creates a profile for each storage class. It accepts any name of a VolumeSnapshotClass, but then takes no
+    snapshots.
+    """
+    refused = {}
+    for name, profile in profiles.items():
+        stored, wanted = outcomes[name].stored, profile.wanted.get("snapshotClass")
+        if outcomes[name].error:
             continue
-        if item.stored is None and name not in known(STORAGE_CLASS):
-            item.error = (
-                f"There is no StorageClass {name}; CDI makes a storage profile for each class: "
-                f"create the class first, or use one of: {', '.join(known(STORAGE_CLASS)) or 'none'}."
+        if stored is None and name not in names(STORAGE_CLASS):
+            error = (
+                f"There is no StorageClass {name}; CDI creates a storage profile for each class: "
+                f"create the class first, or use one of: {', '.join(names(STORAGE_CLASS)) or 'none'}."
             )
         elif (
-            asked
-            and asked != ((item.stored or {}).get("spec") or {}).get("snapshotClass")
-            and asked not in known(VOLUME_SNAPSHOT_CLASS)
+            wanted
+            and wanted != ((stored or {}).get("spec") or {}).get("snapshotClass")
+            and wanted not in names(VOLUME_SNAPSHOT_CLASS)
         ):
-            item.error = (
-                f"Storage profile {name}: snapshot_class is {asked}, and there is no VolumeSnapshotClass of that name; "
-                f"create it first, or use one of: {', '.join(known(VOLUME_SNAPSHOT_CLASS)) or 'none'}."
+            error = (
+                f"Storage profile {name}: snapshot_class is {wanted}, and there is no VolumeSnapshotClass of that "
+                f"name; create it first, or use one of: {', '.join(names(VOLUME_SNAPSHOT_CLASS)) or 'none'}."
             )
+        else:
+            continue
+        refused[name] = outcomes[name]._replace(error=error)
+    return refused
 
 
 def _names(task: Task, resource: Resource) -> list[str]:
+    return sorted(stored["metadata"]["name"] for stored in Reader(task.connection).read(resource).unless_forbidden())
+
+
+def _ensured(task: Task, profile: Profile, outcome: Outcome) -> Outcome:
+    """The outcome of writing one profile, whose error must not hide the others' results."""
+    before, name, force = outcome.stored, profile.name, task.params["force_conflicts"]
+    stored = before
     try:
-        return sorted(stored["metadata"]["name"] for stored in task.connection.list(resource)[0])
-    except NotServed:
-        return []
+        for removed, option in profile.removed.items():
+            owners = owners_of(before, "spec", removed)
+            if owners and not force:
+                raise CdiError(
+                    f"StorageProfile {name} has {option} from {', '.join(owners)}; "
+                    "remove it there, omit the option, or take it over with force_conflicts=true."
+                )
+        desired = {"metadata": {"name": name}, "spec": profile.wanted}
+        stored = write(
+            task.connection, STORAGE_PROFILE, desired, before, check_mode=task.check_mode, force=force
+        ).object
+        left = {"spec": dict.fromkeys(removed for removed in profile.removed if removed in (stored.get("spec") or {}))}
+        if left["spec"]:
+            task.connection.merge(STORAGE_PROFILE, name, None, left, dry_run=task.check_mode)
+            stored = merged(stored, left)
+    except CdiError as exc:
+        # What may have been written counts as written.
+        diff = diff_of(before, stored)
+        return Outcome(stored, _differs(diff) or bool(exc.result.get("changed")), diff, str(exc))
+    diff = diff_of(before, stored)
+    return Outcome(stored, _differs(diff), diff)
 
 
-def _ensure(task: Task, item: Item) -> None:
-    before, name = item.stored, item.profile["name"]
-    for emptied, option in item.emptied.items():
-        owners = owners_of(before, "spec", emptied)
-        if owners and not task.params["force_conflicts"]:
-            raise CdiError(
-                f"StorageProfile {name} has {option} from {', '.join(owners)}; "
-                "take it away there, leave the option out, or take it over with force_conflicts=true."
-            )
-    desired = {"metadata": {"name": name}, "spec": item.wanted}
-    item.stored = write(
-        task.connection,
-        STORAGE_PROFILE,
-        desired,
-        before,
-        check_mode=task.check_mode,
-        force=task.params["force_conflicts"],
-    ).object
-    left = {"spec": dict.fromkeys(emptied for emptied in item.emptied if emptied in (item.stored.get("spec") or {}))}
-    if left["spec"]:
-        task.connection.merge(STORAGE_PROFILE, name, None, left, dry_run=task.check_mode)
-        item.stored = merged(item.stored, left)
-    item.diff = diff_of(before, item.stored)
-    item.changed = bool(item.diff["before"] or item.diff["after"])
+def _differs(diff: t.Mapping[str, t.Any]) -> bool:
+    return bool(diff["before"] or diff["after"])
 
 
-def _missing(item: Item, stored: Object | None) -> str:
-    missing = not_in_effect(item.wanted, (stored or {}).get("status") or {})
+def _not_created(_profile: Profile, stored: Object | None) -> str:
+    return "" if stored else "CDI has not created it yet"
+
+
+def _not_effective(profile: Profile, stored: Object | None) -> str:
+    missing = not_in_effect(profile.wanted, (stored or {}).get("status") or {})
     return f"{', '.join(missing)} not in effect" if missing else ""
 
 
-def _wait(task: Task, items: list[Item], reason: t.Callable[[Item, Object | None], str], deadline: float) -> None:
-    """Watch those for whose profile there is a reason to wait."""
-    waiting = {item.profile["name"]: item for item in items if not item.error and reason(item, item.stored)}
+def _waited(
+    task: Task, profiles: t.Mapping[str, Profile], outcomes: Outcomes, reason: _Reason, deadline: float
+) -> Outcomes:
+    """The outcomes of those profiles that must be waited for."""
+    waiting = {
+        name: profile
+        for name, profile in profiles.items()
+        if not outcomes[name].error and reason(profile, outcomes[name].stored)
+    }
     if not waiting:
-        return
+        return {}
 
     def judge(name: str, stored: Object | None) -> Verdict:
         why = reason(waiting[name], stored)
         return Verdict(WAITING, why) if why else Verdict(REACHED)
 
     try:
-        outcomes = wait_for(task.connection, STORAGE_PROFILE, None, list(waiting), judge, deadline)
+        found = wait_for(task.connection, STORAGE_PROFILE, None, list(waiting), judge, deadline)
     except CdiError as exc:
-        for item in waiting.values():
-            item.error = str(exc)
-        return
-    for name, outcome in outcomes.items():
-        waiting[name].stored = outcome.object or waiting[name].stored
-        if outcome.verdict.state != REACHED:
-            waiting[name].error = (
-                f"StorageProfile {name} did not take effect within {task.params['wait_timeout']} s: {outcome.verdict.reason}; "
-                f"see the log of Deployment {CONTROLLER}."
-            )
+        return {name: outcomes[name]._replace(error=str(exc)) for name in waiting}
+    return {
+        name: outcomes[name]._replace(
+            stored=last.object or outcomes[name].stored,
+            error=""
+            if last.verdict.state == REACHED
+            else f"StorageProfile {name} did not take effect within {task.params['wait_timeout']} s: "
+            f"{last.verdict.reason}; see the log of Deployment {CONTROLLER}.",
+        )
+        for name, last in found.items()
+    }
 
 
-def _result(task: Task, items: list[Item]) -> dict[str, t.Any]:
-    facts: dict[str, t.Any] = {"changed": any(item.changed for item in items)}
+def _result(task: Task, outcomes: Outcomes) -> dict[str, t.Any]:
+    facts: dict[str, t.Any] = {"changed": any(outcome.changed for outcome in outcomes.values())}
     if task.params["storage_profiles"] is None:
-        facts.update(storage_profile=for_result(items[0].stored), diff=items[0].diff if items[0].changed else {})
+        (outcome,) = outcomes.values()
+        facts.update(storage_profile=for_result(outcome.stored), diff=dict(outcome.diff) if outcome.changed else {})
     else:
-        results = [
-            {"name": item.profile["name"], "changed": item.changed, "storage_profile": for_result(item.stored)}
-            for item in items
-        ]
         facts["storage_profiles"] = [
-            {**result, "error": item.error} if item.error else result for result, item in zip(results, items)
+            {
+                "name": name,
+                "changed": outcome.changed,
+                "storage_profile": for_result(outcome.stored),
+                **({"error": outcome.error} if outcome.error else {}),
+            }
+            for name, outcome in outcomes.items()
         ]
         facts["diff"] = [
-            {"before_header": item.profile["name"], "after_header": item.profile["name"], **item.diff}
-            for item in items
-            if item.changed
+            {"before_header": name, "after_header": name, **outcome.diff}
+            for name, outcome in outcomes.items()
+            if outcome.changed
         ]
-    errors = list(dict.fromkeys(item.error for item in items if item.error))
+    errors = list(dict.fromkeys(outcome.error for outcome in outcomes.values() if outcome.error))
     if errors:
         raise CdiError(" ".join(errors), **facts)
     return facts

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Uploads files into volumes: what is there is compared before a byte moves, what was sent is proven afterwards."""
+"""Uploads files into volumes: the target is compared before a byte is sent, and the result is verified afterwards."""
 
 from __future__ import annotations
 
@@ -11,28 +11,35 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from .._ansible.argspec import CREATE_NAMESPACE, PROGRESS, WHEN_IN_USE, ArgumentSpec
-from .._ansible.batch import guarded, options_of, read
+from .._ansible.batch import find, options_of
 from .._ansible.module import Task
 from .._data_volume import spec as data_volume
 from .._data_volume.claim_adoption import is_terminating
 from .._data_volume.collected import as_volume, collected_drift, is_collected, will_be_collected
 from .._data_volume.preallocation import preallocation_facts
+from .._data_volume.volume import NOT_READ
 from .._diagnosis.rules import BEGUN, UPLOADED
 from .._image.file import FileIdentity, open_source, unreadable
 from .._image.formats import Image, inspect
 from .._kubernetes.compare import for_result, normalise
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object, annotations_of
+from .._kubernetes.quantity import MIB
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from .._kubernetes.wait import wait_gone
 from .._storage.claims import Planned
 from .._storage.overhead import NO_OVERHEAD, required_space
-from .._upload import plan as rules
-from .._upload.sender import annotate, create, recorded_digest, replace, send_until_taken, settle_failure
-from .._upload.session import Item, Session
+from .._upload import options as upload_options
+from .._upload.changes import annotate, clean_up, create, replace
+from .._upload.options import OPTIONS, declared, digest_of
+from .._upload.outcome import File, Outcome, Steps, Target, followed
+from .._upload.plan import ACTION_LABELS, CREATE, NOTHING, RECORD, REPLACE, SEND, Plan, is_as_requested, plan
+from .._upload.sender import send_until_taken
+from .._upload.session import OUTSIDE, Outside, Session
+from .._upload.target import claim_size, is_archive_claim, is_populated, populated_by_source, recorded_digest
+from .._upload.wanted import INSTALL_ZSTD, NO_ZSTD, content_type, refuse_too_small, wanted_volume
 
 _OPTIONS: dict[str, t.Any] = {
-    **rules.OPTIONS,
+    **OPTIONS,
     "checksum": {"type": "str"},
     "format": {"type": "str", "choices": ["auto", "raw"], "default": "auto"},
     "overwrite": {"type": "str", "choices": ["never", "different", "always"], "default": "never"},
@@ -58,27 +65,27 @@ SPEC = PROGRESS + ArgumentSpec(
     mutually_exclusive=[("name", "uploads"), ("path", "uploads")],
     required_by={"name": ["path"]},
 )
-_HASH_BYTES = 1024 * 1024
+_HASH_BYTES = MIB
 
 
 def check(params: dict[str, t.Any]) -> None:
+    """Refuse options that can never work, before any request. Raises CdiError."""
     for upload in options_of(params, "uploads"):
-        rules.check(rules.stripped(upload))
+        upload_options.check(upload_options.stripped(upload))
     for option, least in (("parallel", 1), ("retries", 0), ("wait_timeout", 1)):
         if params[option] < least:
             raise CdiError(f"{option} is {params[option]}; give at least {least}.")
 
 
-def run(task: Task) -> dict[str, t.Any]:
+def run(task: Task, outside: Outside = OUTSIDE) -> dict[str, t.Any]:
+    """The result of the module, which an error contains, too."""
     started = time.monotonic()
-    items = [Item(rules.stripped(upload)) for upload in options_of(task.params, "uploads", task.connection)]
-    for resource, attribute in ((DATA_VOLUME, "volume"), (PERSISTENT_VOLUME_CLAIM, "claim")):
-        read(task, items, resource, attribute)
+    outcomes = _read(task)
     with ThreadPoolExecutor(task.params["parallel"]) as pool:
-        session = Session(task)
-        list(pool.map(lambda item: guarded(item, lambda: _upload(session, item)), items))
-    results = [_result(task, item) for item in items]
-    changed = any(item.changed for item in items) or bool(session.preflight.created_namespaces)
+        session = Session(task, outside)
+        outcomes = list(pool.map(lambda outcome: _upload(session, outcome), outcomes))
+    results = [_result(task, outcome) for outcome in outcomes]
+    changed = any(outcome.changed for outcome in outcomes) or bool(session.preflight.created_namespaces)
     facts: dict[str, t.Any] = {"changed": changed, "duration": round(time.monotonic() - started, 1)}
     facts["created_namespaces"] = session.preflight.created_namespaces
     if task.params["uploads"] is None:
@@ -86,143 +93,201 @@ def run(task: Task) -> dict[str, t.Any]:
     else:
         facts["uploads"] = results
         facts["diff"] = [
-            {"before_header": item.title, "after_header": item.title, **item.diff} for item in items if item.diff
+            {"before_header": outcome.target.title, "after_header": outcome.target.title, **outcome.diff}
+            for outcome in outcomes
+            if outcome.diff
         ]
-    errors = [item.error for item in items if item.error]
+    errors = [outcome.error for outcome in outcomes if outcome.error]
     if errors:
         raise CdiError(" ".join(errors), **facts)
     return facts
 
 
-def _upload(session: Session, item: Item) -> None:
-    """An error says what it leaves behind."""
-    try:
-        upload_one(session, item)
-    except CdiError as exc:
-        left = "" if session.check_mode else settle_failure(session, item)
-        raise CdiError(f"{exc} {left}".rstrip(), **exc.result) from exc
-
-
-def upload_one(session: Session, item: Item) -> None:
-    """Decide, make the target, and send until CDI has taken it."""
-    if item.volume is not None and item.volume["metadata"].get("deletionTimestamp"):
-        if not session.check_mode:
-            wait_gone(session.connection, DATA_VOLUME, *item.key, session.timeout)
-            item.claim = session.connection.get(PERSISTENT_VOLUME_CLAIM, item.key[1], item.key[0])
-        item.volume = None
-    if item.volume is None and item.claim is not None and is_terminating(item.claim):
-        if not session.check_mode:
-            wait_gone(session.connection, PERSISTENT_VOLUME_CLAIM, *item.key, session.timeout)
-        item.claim = None
-    if _holds_checksum(item):
-        _label(session, item)
-        return
-    _look_at_file(session, item)
-    item.wanted, drift = _wanted(session, item)
-    item.plan, item.reason = rules.plan(item.upload, item.digest, item.volume, item.claim, drift)
-    before = recorded_digest(item)
-    if item.plan in (rules.CREATE, rules.REPLACE) and item.wanted is not None:
-        planned = Planned(item.wanted, item.plan == rules.REPLACE, item.upload["by_default"])
-        session.preflight.require(planned, lambda: _check_before_writing(session, item))
-    elif item.plan in (rules.CREATE, rules.SEND, rules.REPLACE):
-        _check_before_writing(session, item)
-    if item.plan in (rules.NOTHING, rules.RECORD, rules.SEND):
-        _label(session, item)
-    if item.plan == rules.NOTHING:
-        return
-    if item.plan == rules.RECORD:
-        item.claim = annotate(session, item, {UPLOADED: item.digest, BEGUN: None})
-        item.done(rules.ACTION_LABELS[rules.RECORD])
-    elif item.plan == rules.REPLACE:
-        replace(session, item, item.reason)
-    elif item.plan == rules.CREATE:
-        create(session, item)
-        # CDI makes the volume meanwhile.
-        item.digest = item.digest or _sha256(session, item)
-    for side, digest in (("before", before), ("after", item.digest)):
-        item.diff[side] = {**item.diff.get(side, {}), "sha256": digest}
-    if session.check_mode:
-        item.done(rules.ACTION_LABELS[item.plan])
-    elif item.plan != rules.RECORD:
-        send_until_taken(session, item)
-
-
-def _look_at_file(session: Session, item: Item) -> None:
-    """What the file is, and its digest where that decides. A packed file that may be sent is unpacked while it is hashed, to see that it is whole."""
-    path, insist = item.upload["path"], item.upload["format"] == "raw"
-    item.identity, item.digest = FileIdentity.of(path), ""  # What `checksum` says is not known to be so.
-    exists = item.volume is not None or item.claim is not None
-    if exists and rules.is_populated(item.volume, item.claim):
-        item.image = _inspected(path, None, insist)
-    else:
-        digest = hashlib.sha256()
-        session.progress.say(item.title, f"reading {path}")
-        item.image = _inspected(path, digest.update, insist)
-        if item.image.compression:
-            item.digest = _checked(item, digest.hexdigest())
-    if item.image.tail:
-        session.task.warn(
-            f"The last {item.image.tail} bytes of {path} are behind the end of what is packed in it, and are not sent."
+def _read(task: Task) -> list[Outcome]:
+    """The uploads with their targets. If those cannot be read, that is the error of the uploads into their namespace."""
+    uploads = [upload_options.stripped(upload) for upload in options_of(task.params, "uploads", task.connection)]
+    keys = [(upload["namespace"], upload["name"]) for upload in uploads]
+    volumes = find(task, keys, DATA_VOLUME, needed=True)
+    claims = find(task, [key for key in keys if key not in volumes.errors], PERSISTENT_VOLUME_CLAIM, needed=True)
+    errors = {**volumes.errors, **claims.errors}
+    return [
+        Outcome(
+            upload,
+            Target(key, volumes.objects.get(key), claims.objects.get(key, NOT_READ)),
+            error=errors.get(key, ""),
         )
-    if not item.digest and (item.upload["checksum"] or exists):
-        item.digest = _sha256(session, item)
+        for key, upload in zip(keys, uploads, strict=True)
+    ]
 
 
-def _inspected(path: str, update: t.Callable[[bytes], t.Any] | None, insist: bool) -> Image:
-    try:
-        return inspect(path, update, insist=insist)
-    except OSError as exc:
-        raise unreadable(path, exc) from exc
-
-
-def _check_before_writing(session: Session, item: Item) -> None:
-    """Nothing is deleted, made or labelled for a file that is damaged or that there is no way for."""
-    if item.plan == rules.REPLACE and t.cast(Image, item.image).compression:
-        item.image = _inspected(item.upload["path"], lambda _data: None, item.upload["format"] == "raw")
+def _upload(session: Session, outcome: Outcome) -> Outcome:
+    """One upload. Its error is in the outcome, with what it left behind, and does not hide the results of others."""
+    if outcome.error:
+        return outcome
+    outcome, error = followed(upload_one(session, outcome), outcome)
+    if error is None:
+        return outcome
+    left = ""
     if not session.check_mode:
-        session.check_rights(item.key)
-        session.route()
+        outcome, left = clean_up(session, outcome)
+    changed = outcome.changed or bool(error.result.get("changed"))  # What may have been written counts as written.
+    return outcome._replace(error=f"{error} {left}".rstrip(), changed=changed)
 
 
-def _wanted(session: Session, item: Item) -> tuple[Object | None, data_volume.Drift]:
-    """The DataVolume to have and what differs from the stored one; an existing claim is only checked."""
-    image = t.cast(Image, item.image)
-    collected = (
-        as_volume(item.claim) if item.volume is None and item.claim is not None and is_collected(item.claim) else None
-    )
-    if item.volume is None and item.claim is not None and collected is None:
-        _check_claim(session, item, image, item.claim)
+def upload_one(session: Session, outcome: Outcome) -> Steps:
+    """Decide, create or replace the target, and send until CDI has taken the data."""
+    outcome = outcome._replace(target=_wait_terminated(session, outcome.target))
+    yield outcome
+    expected = _expected_digest(outcome)
+    if expected and _contains(outcome.target, expected):
+        return _label(session, outcome._replace(digest=expected))
+    file = yield from _read_file(session, outcome)
+    outcome = outcome._replace(image=file.image, digest=file.digest)
+    yield outcome
+    wanted, drift = _wanted(session, outcome, file.image)
+    target = outcome.target
+    planned = plan(outcome.upload, file.digest, target.volume, target.known_claim, drift)
+    outcome = outcome._replace(reason=planned.reason)
+    yield outcome
+    before = recorded_digest(target.known_claim)
+    file = yield from _check_before_writing(session, outcome, file, planned, wanted)
+    if planned.step in (NOTHING, RECORD, SEND):
+        outcome = _label(session, outcome)
+        yield outcome
+    if planned.step == NOTHING:
+        return outcome
+    if planned.step == RECORD:
+        claim = annotate(session, outcome.target, {UPLOADED: file.digest, BEGUN: None})
+        outcome = outcome.with_target(claim=claim).done(ACTION_LABELS[RECORD])
+    elif planned.step == REPLACE:
+        outcome = yield from replace(session, outcome, planned.reason, wanted)
+    elif planned.step == CREATE:
+        outcome = create(session, outcome, t.cast(Object, wanted))
+        yield outcome
+        if not file.digest:  # While CDI makes the volume.
+            file = file._replace(digest=_sha256(session, outcome))
+    outcome = outcome._replace(digest=file.digest)
+    outcome = outcome.with_diff("before", sha256=before).with_diff("after", sha256=file.digest)
+    yield outcome
+    action = ACTION_LABELS[planned.step]
+    if session.check_mode:
+        return outcome.done(action)
+    if planned.step != RECORD:
+        outcome = yield from send_until_taken(session, outcome, file, wanted, action)
+    return outcome
+
+
+def _wait_terminated(session: Session, target: Target) -> Target:
+    """The target without objects that are being deleted."""
+    namespace, name = target.key
+    if target.volume is not None and target.volume["metadata"].get("deletionTimestamp"):
+        if not session.check_mode:
+            session.wait_gone(DATA_VOLUME, target.key)
+            target = target._replace(claim=session.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace))
+        target = target._replace(volume=None)
+    claim = target.known_claim
+    if target.volume is None and claim is not None and is_terminating(claim):
+        if not session.check_mode:
+            session.wait_gone(PERSISTENT_VOLUME_CLAIM, target.key)
+        target = target._replace(claim=None)
+    return target
+
+
+def _expected_digest(outcome: Outcome) -> str:
+    """The digest in `checksum`, empty if the file has to be read in any case."""
+    upload = outcome.upload
+    if not upload["checksum"] or upload["overwrite"] == "always":
+        return ""
+    return digest_of(upload["checksum"]) if is_as_requested(upload, outcome.target.volume) else ""
+
+
+def _contains(target: Target, digest: str) -> bool:
+    """Whether the target is known to contain the file with this digest: then the file is not even read."""
+    claim = target.known_claim
+    return target.exists and is_populated(target.volume, claim) and annotations_of(claim).get(UPLOADED) == digest
+
+
+def _read_file(session: Session, outcome: Outcome) -> t.Generator[Outcome, None, File]:
+    """What the file is, and its digest where that decides. A compressed file that may be sent is decompressed while it is hashed, to
+    verify that it is complete.
+    """
+    upload, target = outcome.upload, outcome.target
+    path = upload["path"]
+    identity, hashed = FileIdentity.of(path), None
+    if not target.exists or not is_populated(target.volume, target.known_claim):
+        hashed = hashlib.sha256()
+        session.progress.say(target.title, f"reading {path}")
+    image = _inspected(upload, hashed.update if hashed else None)
+    outcome = outcome._replace(image=image)
+    yield outcome
+    digest = _checked(upload, hashed.hexdigest()) if hashed and image.compression else ""
+    if image.format is None:
+        session.task.warn(f"{path} was not checked before the upload, because {NO_ZSTD}; {INSTALL_ZSTD}.")
+    if image.tail:
+        session.task.warn(
+            f"The last {image.tail} bytes of {path} follow the end of the compressed data, and are not sent."
+        )
+    if not digest and (upload["checksum"] or target.exists):
+        digest = _sha256(session, outcome)
+    return File(path, identity, image, digest)
+
+
+def _inspected(upload: t.Mapping[str, t.Any], update: t.Callable[[bytes], t.Any] | None) -> Image:
+    try:
+        return inspect(upload["path"], update, insist=upload["format"] == "raw")
+    except OSError as exc:
+        raise unreadable(upload["path"], exc) from exc
+
+
+def _check_before_writing(
+    session: Session, outcome: Outcome, file: File, planned: Plan, wanted: Object | None
+) -> t.Generator[Outcome, None, File]:
+    """Nothing is deleted, created or labelled for a file that is damaged, without permissions, or without a route to CDI. Returns the file."""
+
+    def check_all() -> None:
+        nonlocal file
+        if planned.step == REPLACE and file.image.compression:
+            file = file._replace(image=_inspected(outcome.upload, lambda _data: None))
+        if not session.check_mode:
+            session.check_rights(outcome.key)
+            session.route()
+
+    if planned.step in (CREATE, REPLACE) and wanted is not None:
+        claims = Planned(wanted, planned.step == REPLACE, outcome.upload["by_default"])
+        session.preflight.require(claims, check_all)
+    elif planned.step in (CREATE, SEND, REPLACE):
+        check_all()
+    yield outcome._replace(image=file.image)
+    return file
+
+
+def _wanted(session: Session, outcome: Outcome, image: Image) -> tuple[Object | None, data_volume.Drift]:
+    """The requested DataVolume and its drift from the stored one; an existing claim is only checked."""
+    upload, volume, claim = outcome.upload, outcome.target.volume, outcome.target.known_claim
+    collected = as_volume(claim) if volume is None and claim is not None and is_collected(claim) else None
+    if volume is None and claim is not None and collected is None:
+        _check_claim(session, outcome, image, claim)
         return None, data_volume.Drift([])
-    stored = collected or item.volume
-    by_claim = item.upload["pvc"] or ((stored or {}).get("spec") or {}).get("pvc")
-    wanted = rules.wanted_volume(item.upload, image, session.overhead(by_claim) if by_claim else NO_OVERHEAD, stored)
+    stored = collected or volume
+    by_claim = upload["pvc"] or ((stored or {}).get("spec") or {}).get("pvc")
+    wanted = wanted_volume(upload, image, session.overhead(by_claim) if by_claim else NO_OVERHEAD, stored)
     if collected:
-        return wanted, collected_drift(rules.declared(item.upload), t.cast(Object, item.claim))
-    if item.volume is None:
+        return wanted, collected_drift(declared(upload), t.cast(Object, claim))
+    if volume is None:
         return wanted, data_volume.Drift([])
-    drift = data_volume.spec_drift(data_volume.without_chosen(wanted, item.volume, item.claim), item.volume)
+    drift = data_volume.spec_drift(data_volume.without_chosen(wanted, volume, claim), volume)
     has_grown = (
         drift.grows_to is not None
-        and item.claim is not None
-        and session.is_large_enough(item.claim, wanted["spec"], drift.grows_to)
+        and claim is not None
+        and session.is_large_enough(claim, wanted["spec"], drift.grows_to)
     )
     return wanted, data_volume.Drift([]) if has_grown else drift
 
 
-def _holds_checksum(item: Item) -> bool:
-    """Whether the target is known to hold the file with the given checksum: then the file is not even read."""
-    checksum = item.upload["checksum"]
-    if not checksum or item.upload["overwrite"] == "always" or not rules.is_as_asked(item.upload, item.volume):
-        return False
-    item.digest = rules.digest_of(checksum)
-    populated = rules.is_populated(item.volume, item.claim) and (item.volume or item.claim) is not None
-    return populated and annotations_of(item.claim).get(UPLOADED) == item.digest
-
-
-def _sha256(session: Session, item: Item) -> str:
-    """The digest of the file."""
-    path = item.upload["path"]
-    session.progress.say(item.title, f"reading {path}")
+def _sha256(session: Session, outcome: Outcome) -> str:
+    """The digest of the file. Raises CdiError if it does not match `checksum`."""
+    path = outcome.upload["path"]
+    session.progress.say(outcome.target.title, f"reading {path}")
     digest = hashlib.sha256()
     try:
         with open_source(path) as file:
@@ -230,100 +295,91 @@ def _sha256(session: Session, item: Item) -> str:
                 digest.update(chunk)
     except OSError as exc:
         raise unreadable(path, exc) from exc
-    return _checked(item, digest.hexdigest())
+    return _checked(outcome.upload, digest.hexdigest())
 
 
-def _checked(item: Item, found: str) -> str:
-    checksum = item.upload["checksum"]
-    if checksum and found != rules.digest_of(checksum):
+def _checked(upload: t.Mapping[str, t.Any], found: str) -> str:
+    checksum = upload["checksum"]
+    if checksum and found != digest_of(checksum):
         differs = f"expected {checksum.lower()}, got sha256:{found}"
         raise CdiError(
-            f"{item.upload['path']} does not match checksum: {differs}; nothing was sent. Correct checksum, or the file."
+            f"{upload['path']} does not match checksum: {differs}; nothing was sent. Correct checksum, or the file."
         )
     return found
 
 
-def _check_claim(session: Session, item: Item, image: Image, claim: Object) -> None:
-    """An existing claim has to be of the file's kind and large enough."""
-    archive = rules.content_type(item.upload, image, for_archives=rules.is_archive_claim(claim)) == "archive"
-    if rules.is_archive_claim(claim) != archive and rules.populated_by_source(claim) is None:
+def _check_claim(session: Session, outcome: Outcome, image: Image, claim: Object) -> None:
+    """Refuse a file that is of a different kind than an existing claim, or too large for it. Raises CdiError."""
+    upload, title = outcome.upload, outcome.target.title
+    for_archives = is_archive_claim(claim)
+    is_archive = content_type(upload, image, for_archives=for_archives) == "archive"
+    if for_archives != is_archive and populated_by_source(claim) is None:
+        kind, other = ("an archive", "a disk image") if for_archives else ("a disk image", "an archive")
         raise CdiError(
-            f"PersistentVolumeClaim {item.title} is for {'an archive' if not archive else 'a disk image'}, and {item.upload['path']} is none; "
+            f"PersistentVolumeClaim {title} is for {kind}, but {upload['path']} is {other}; "
             "give the other kind of file, or change the claim's annotation cdi.kubevirt.io/storage.contentType."
         )
     if image.needed_size is not None:
         needed = required_space(image.needed_size, *session.overhead(claim["spec"]))
-        rules.refuse_too_small(
-            item.upload, image, rules.claim_size(claim), needed, "the claim's size is too small", "give a larger claim"
-        )
+        finding, remedy = "the claim's size is too small", "give a larger claim"
+        refuse_too_small(upload, image, claim_size(claim), needed, finding, remedy)
 
 
-def _label(session: Session, item: Item) -> None:
-    """Labels and annotations can change on a volume that is there; those of others stay."""
-    if item.volume is None:
-        return
-    metadata = item.volume["metadata"]
-    missing = {
-        kind: given
-        for kind in ("labels", "annotations")
-        if (
-            given := {
-                key: value
-                for key, value in data_volume.texts(item.upload[kind]).items()
-                if (metadata.get(kind) or {}).get(key) != value
-            }
+def _label(session: Session, outcome: Outcome) -> Outcome:
+    """Set the requested labels and annotations of an existing DataVolume; others stay."""
+    before = outcome.target.volume
+    if before is None:
+        return outcome
+    missing = {}
+    for kind in ("labels", "annotations"):
+        stored = before["metadata"].get(kind) or {}
+        requested = data_volume.texts(outcome.upload[kind])
+        if differing := {key: value for key, value in requested.items() if stored.get(key) != value}:
+            missing[kind] = differing
+    if not missing:
+        return outcome
+    namespace, name = outcome.key
+    try:
+        after = session.connection.merge(
+            DATA_VOLUME, name, namespace, {"metadata": missing}, dry_run=session.check_mode
         )
-    }
-    if missing:
-        before = item.volume
-        try:
-            item.volume = session.connection.merge(
-                DATA_VOLUME, item.key[1], item.key[0], {"metadata": missing}, dry_run=session.check_mode
-            )
-        except ApiError as exc:
-            if not exc.not_found or not will_be_collected(before):
-                raise
-            item.volume = None  # CDI has deleted it since it was read.
-            return
-        item.changed, item.diff = (
-            True,
-            {
-                "before": {"metadata": normalise(before)["metadata"]},
-                "after": {"metadata": normalise(item.volume)["metadata"]},
-            },
-        )
+    except ApiError as exc:
+        if not exc.not_found or not will_be_collected(before):
+            raise
+        return outcome.with_target(volume=None)  # CDI has deleted it since it was read.
+    diff = {"before": {"metadata": normalise(before)["metadata"]}, "after": {"metadata": normalise(after)["metadata"]}}
+    return outcome.with_target(volume=after)._replace(changed=True, diff=diff)
 
 
-def _result(task: Task, item: Item) -> dict[str, t.Any]:
-    namespace, name = item.key
-    preallocation = preallocation_facts(item.volume, item.claim)
-    if item.changed and preallocation["ignored"]:
-        task.warn(
-            f"{'PersistentVolumeClaim' if item.volume is None else 'DataVolume'} {item.title} is not preallocated: {preallocation['ignored']}"
-        )
-    image, seconds = item.image, item.seconds
-    collected = item.volume is None and is_collected(item.claim)
+def _result(task: Task, outcome: Outcome) -> dict[str, t.Any]:
+    target, image, transfer = outcome.target, outcome.image, outcome.transfer
+    claim, (namespace, name) = target.known_claim, target.key
+    preallocation = preallocation_facts(target.volume, claim)
+    if outcome.changed and preallocation["ignored"]:
+        task.warn(f"{target.what} is not preallocated: {preallocation['ignored']}")
+    seconds = transfer.seconds
+    collected = target.is_claim and is_collected(claim)
     result = {
         "name": name,
         "namespace": namespace,
-        "changed": item.changed,
-        "action": item.action,
-        "reason": item.reason,
-        "sha256": item.digest,
+        "changed": outcome.changed,
+        "action": outcome.action,
+        "reason": outcome.reason,
+        "sha256": outcome.digest,
         "format": image.format if image else None,
         "compression": image.compression if image else None,
         "virtual_size": image.virtual_size if image else None,
         "file_size": image.file_size if image else None,
-        "bytes_sent": item.bytes_sent,
+        "bytes_sent": transfer.bytes_sent,
         "seconds": round(seconds, 2),
-        "mib_per_second": round(item.bytes_sent / seconds / 1048576, 1) if seconds else None,
-        "transport": item.transport,
-        "retries": item.retries,
-        "phase": "Succeeded" if collected else ((item.volume or {}).get("status") or {}).get("phase"),
+        "mib_per_second": round(transfer.bytes_sent / seconds / MIB, 1) if seconds else None,
+        "transport": transfer.route,
+        "retries": transfer.retries,
+        "phase": "Succeeded" if collected else ((target.volume or {}).get("status") or {}).get("phase"),
         "collected": collected,
         "preallocation": preallocation,
-        "data_volume": for_result(item.volume),
-        "persistent_volume_claim": for_result(item.claim),
-        "diff": item.diff,
+        "data_volume": for_result(target.volume),
+        "persistent_volume_claim": for_result(claim),
+        "diff": outcome.diff,
     }
-    return {**result, "error": item.error} if item.error else result
+    return {**result, "error": outcome.error} if outcome.error else result

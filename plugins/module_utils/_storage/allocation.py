@@ -1,32 +1,36 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many bytes of a volume are allocated: the pod that measures them, and what it says. Pure rules."""
+"""How many bytes of a volume are allocated: the pod that measures them, and its result. Pure rules."""
 
 from __future__ import annotations
 
 import typing as t
 
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Object, conditions
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 
 SECONDS = 60
 _QEMU = 107  # The user and group of CDI's workers and of the images that they write (pkg/common/common.go, v1.65.0).
 _ENDED = ("Succeeded", "Failed")
-# A disk image has its blocks counted; of an archive's files all that the volume holds. bash, stat and du are in the cloner's image for its own use.
+# For a disk image, its blocks are counted; for an archive, all files of the volume. The cloner's image has bash, stat
+# and du for its own use.
 COMMAND = """
 set -o pipefail
 if [ -e disk.img ]; then
   stat --format='%b %B %s' disk.img | { read -r blocks unit size; echo "$((blocks * unit)) $size"; }
 else
-  allocated=$(du --summarize --block-size=1 .) && size=$(du --summarize --block-size=1 --apparent-size .) && echo "${allocated%%[!0-9]*} ${size%%[!0-9]*}"
+  allocated=$(du --summarize --block-size=1 .) &&
+    size=$(du --summarize --block-size=1 --apparent-size .) &&
+    echo "${allocated%%[!0-9]*} ${size%%[!0-9]*}"
 fi > /dev/termination-log 2>&1
 """
-_BLOCK = "A block device does not tell which of its blocks its storage has allocated; ask the storage."
+_BLOCK = "A block device does not show which blocks its storage has allocated; query the storage."
 
 
 class Environment(t.NamedTuple):
-    """How CDI runs its workers: the cloner's image, pull policy and secrets, and the placement of CDI.spec.workload."""
+    """How CDI runs its workers: image, pull policy and pull secrets of the cloner, and the placement in
+    CDI.spec.workload."""
 
     image: str
     pull_policy: str
@@ -35,7 +39,7 @@ class Environment(t.NamedTuple):
 
 
 def obstacle(volume: Object, claim: Object | None) -> str | None:
-    """Why a volume cannot be measured, None when it can."""
+    """Why a volume cannot be measured; None when it can."""
     if not filled(volume):
         return "The volume is not filled."
     if claim is None or not bound(claim):
@@ -51,13 +55,19 @@ def bound(claim: Object | None) -> bool:
     return ((claim or {}).get("status") or {}).get("phase") == "Bound"
 
 
+def judge_bound(claim: Object | None) -> Verdict:
+    """Whether a claim is bound."""
+    return Verdict(REACHED) if bound(claim) else Verdict(WAITING if claim else FAILED)
+
+
 def occupant(claim: Object, pods: t.Iterable[Object]) -> str | None:
-    """Why no other pod can mount the claim beside these pods of its namespace, None when one can."""
+    """Why no other pod can mount the claim beside these pods of its namespace; None when one can."""
     if "ReadWriteOncePod" not in claim["spec"].get("accessModes", []):
         return None
     users = using(pods, claim["metadata"]["name"])
     return (
-        f"Pod {users[0]['metadata']['namespace']}/{users[0]['metadata']['name']} has the claim for itself (ReadWriteOncePod)."
+        f"Pod {users[0]['metadata']['namespace']}/{users[0]['metadata']['name']} has the claim for itself "
+        "(ReadWriteOncePod)."
         if users
         else None
     )
@@ -74,7 +84,7 @@ def using(pods: t.Iterable[Object], claim_name: str) -> list[Object]:
 
 
 def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environment) -> Object:
-    """A pod that cannot write to the volume, goes with the claim, and runs where the claim is already in use."""
+    """A pod that mounts the claim read-only, is deleted with it, and runs on the node where it is in use."""
     metadata = claim["metadata"]
     nodes = [pod["spec"]["nodeName"] for pod in using(users, metadata["name"]) if pod["spec"].get("nodeName")]
     shared = {"ReadOnlyMany", "ReadWriteMany"} & set(claim["spec"].get("accessModes", []))
@@ -85,7 +95,7 @@ def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environ
             "generateName": "kubevirt-cdi-allocation-",
             "namespace": metadata["namespace"],
             "labels": {"app.kubernetes.io/managed-by": "kubevirt.cdi"},
-            # A side car would keep the pod from ending, as with CDI's own workers.
+            # A sidecar would keep the pod from ending, as with CDI's own workers.
             "annotations": {"sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled"},
             "ownerReferences": [
                 {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "name": metadata["name"], "uid": metadata["uid"]}
@@ -135,7 +145,7 @@ def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environ
 
 
 def judge_pod(pod: Object | None) -> Verdict:
-    """Whether a measuring pod has ended, or never will."""
+    """Whether a measuring pod has ended, or cannot."""
     if pod is None:
         return Verdict(FAILED, "it was deleted")
     status = pod.get("status") or {}
@@ -146,17 +156,9 @@ def judge_pod(pod: Object | None) -> Verdict:
     if status.get("phase") == "Failed":
         return Verdict(FAILED, (state.get("terminated") or {}).get("message") or status.get("message") or "it failed")
     waiting = state.get("waiting") or {}
-    unready = next(
-        (
-            each
-            for each in status.get("conditions") or []
-            if each["type"] == "PodScheduled" and each["status"] == "False"
-        ),
-        {},
-    )
-    reason = (
-        waiting.get("message") or unready.get("message") or waiting.get("reason") or status.get("phase") or "Pending"
-    )
+    scheduled = conditions(pod).get("PodScheduled", {})
+    unscheduled = scheduled.get("message") if scheduled.get("status") == "False" else None
+    reason = waiting.get("message") or unscheduled or waiting.get("reason") or status.get("phase") or "Pending"
     if waiting.get("reason") in (
         "ErrImagePull",
         "ImagePullBackOff",
@@ -169,11 +171,11 @@ def judge_pod(pod: Object | None) -> Verdict:
 
 
 def measured(pod: Object) -> dict[str, t.Any]:
-    """What an ended pod has measured."""
+    """What a pod that has ended measured: `allocated_bytes`, `size_bytes`, `not_measured`."""
     message = pod["status"]["containerStatuses"][0]["state"]["terminated"].get("message") or ""
     allocated, _space, size = message.strip().partition(" ")
     if not (allocated.isdecimal() and size.isdecimal()):
-        return not_measured(f"The pod that measures said {message.strip()!r}.")
+        return not_measured(f"The measuring pod reported {message.strip()!r}.")
     return {"allocated_bytes": int(allocated), "size_bytes": int(size), "not_measured": None}
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measures how many bytes of volumes are allocated, by short-lived pods of the image that CDI's own cloner uses."""
+"""Measures how many bytes of volumes are allocated, by short-lived pods with the image of CDI's cloner."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from .._kubernetes.client import Connection
 from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.resources import CDI, CDI_CONFIG, CONFIG_NAME, OPERATOR, PERSISTENT_VOLUME_CLAIM, POD
-from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
+from .._kubernetes.verdict import REACHED
 from .._kubernetes.wait import wait_for
 from .allocation import (
     SECONDS,
     Environment,
     bound,
     filled,
+    judge_bound,
     judge_pod,
     measured,
     measuring_pod,
@@ -41,7 +42,8 @@ Key = tuple[str, str]
 def measure(task: Task, pairs: t.Iterable[VolumeAndClaim]) -> dict[Key, dict[str, t.Any]]:
     """`allocated_bytes`, `size_bytes` and why they are `not_measured`, of each volume by namespace and name.
 
-    Nothing that goes wrong is an error: it is the reason. A claim that was bound a moment ago may not say so yet: it gets some seconds.
+    Nothing that goes wrong is an error: it is the reason. A claim that was bound a moment ago may not say so yet: it
+    gets some seconds.
     """
     connection = task.connection
     found: dict[Key, dict[str, t.Any]] = {}
@@ -64,16 +66,18 @@ def measure(task: Task, pairs: t.Iterable[VolumeAndClaim]) -> dict[Key, dict[str
         results = pool.map(
             lambda key: _measure(connection, claims[key], pods[key[0]], t.cast(Environment, environment)), claims
         )
-        return {**found, **dict(zip(claims, results))}
+        return {**found, **dict(zip(claims, results, strict=True))}
 
 
 def _environment(connection: Connection) -> Environment:
-    """Three requests: the operator's Deployment has the image, the CDI object the placement, CDIConfig the pull secrets."""
+    """Three requests: the operator's Deployment has the image, the CDI object the placement, CDIConfig the pull
+    secrets."""
     operator = read_operator(connection)
     variables = operator_environment(operator) if operator else {}
     if not variables.get("CLONER_IMAGE"):
         raise CdiError(
-            f"verify_allocation takes the image of its pod from Deployment {OPERATOR}, and there is none with CLONER_IMAGE; install CDI first."
+            f"verify_allocation takes the image of its pod from Deployment {OPERATOR}, "
+            "and there is none with CLONER_IMAGE; install CDI first."
         )
     cdis, _version = connection.list(CDI)
     spec = active(cdis).get("spec") or {}
@@ -87,15 +91,13 @@ def _environment(connection: Connection) -> Environment:
 
 
 def _when_bound(connection: Connection, key: Key) -> Object | None:
-    """The claim of a filled volume, which is bound in a moment if it is not yet (populators rebind it)."""
-
-    def judge(_name: str, claim: Object | None) -> Verdict:
-        return Verdict(REACHED) if bound(claim) else Verdict(WAITING if claim else FAILED)
-
+    """The claim of a filled volume after some seconds in which it may bind, as populators rebind it; None on errors."""
+    namespace, name = key
+    deadline = time.monotonic() + _BOUND_SECONDS
     try:
         return wait_for(
-            connection, PERSISTENT_VOLUME_CLAIM, key[0], [key[1]], judge, time.monotonic() + _BOUND_SECONDS
-        )[key[1]].object
+            connection, PERSISTENT_VOLUME_CLAIM, namespace, [name], lambda _name, claim: judge_bound(claim), deadline
+        )[name].object
     except CdiError:
         return None
 
@@ -117,5 +119,5 @@ def _measure(connection: Connection, claim: Object, users: list[Object], environ
     except CdiError as exc:
         return not_measured(str(exc))
     if outcome.verdict.state != REACHED:
-        return not_measured(f"Pod {namespace}/{name} has not measured it: {outcome.verdict.reason}")
+        return not_measured(f"Pod {namespace}/{name} did not measure it: {outcome.verdict.reason}")
     return measured(t.cast(Object, outcome.object))

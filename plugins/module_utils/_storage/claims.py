@@ -25,7 +25,8 @@ _RAISES_TO_MINIMUM = (1, 64)
 
 
 class Planned(t.NamedTuple):
-    """A DataVolume that a task is about to create. `replaces`: an older one of its name goes first. `by_default`: nobody has named its namespace."""
+    """A DataVolume that a task will create. `replaces`: an older one of that name is deleted first. `by_default`: its
+    namespace is not given."""
 
     wanted: Object
     replaces: bool = False
@@ -46,7 +47,8 @@ class Planned(t.NamedTuple):
 
 
 def claim_of(planned: Planned, settings: Settings) -> Object | None:
-    """The PersistentVolumeClaim that CDI would make, None when its size depends on a source (pkg/controller/datavolume/util.go, v1.65.0)."""
+    """The PersistentVolumeClaim that CDI would create; None when its size depends on a source
+    (pkg/controller/datavolume/util.go, v1.65.0)."""
     spec = planned.spec
     target = spec[planned.option]
     class_name = target.get("storageClassName")
@@ -95,41 +97,49 @@ def claimed_bytes(claim: Object) -> int:
 def too_large(planned: Planned, claim: Object) -> str:
     if claimed_bytes(claim) <= LARGEST:
         return ""
-    return f"{planned.option}.size is {asked_size(planned.spec)}, which with the file system's overhead is not below 8Ei, the limit of Kubernetes; ask for less"
+    return (
+        f"{planned.option}.size is {asked_size(planned.spec)}, which with the overhead of the file system is not below "
+        "8Ei, "
+        "the limit of Kubernetes; request less"
+    )
 
 
 def claim_refusal(planned: Planned, claim: Object, settings: Settings, refused: ApiError) -> str:
-    """Why the API server would not take CDI's claim; `` when its answer to the trial says nothing about that."""
+    """Why the API server would reject CDI's claim, by its answer to a trial; `` when that is about something else."""
     text = str(refused)
     found = re.search(r"^[^:]*: (.*) \(HTTP \d+\)", text)
-    said = found.group(1) if found else text.rstrip(".")
-    if " cannot create resource " in said or (refused.code not in (403, 422) and "denied the request" not in said):
+    reason = found.group(1) if found else text.rstrip(".")
+    if " cannot create resource " in reason or (refused.code not in (403, 422) and "denied the request" not in reason):
         return ""
-    said = re.sub(r'^(persistentvolumeclaims|PersistentVolumeClaim(\.\S+)?) "[^"]*" is (forbidden|invalid): ', "", said)
-    if "being terminated" in said:
-        return f"namespace {planned.key[0]!r} is being deleted; wait until it is gone and create it again, or use another one"
-    if "exceeded quota" in said:
-        # What is replaced gives its share back.
+    reason = re.sub(
+        r'^(persistentvolumeclaims|PersistentVolumeClaim(\.\S+)?) "[^"]*" is (forbidden|invalid): ', "", reason
+    )
+    if "being terminated" in reason:
         return (
-            ""
-            if planned.replaces
-            else f"its claim is refused: {said}; ask for less, delete what is no longer needed, or have the quota raised"
+            f"namespace {planned.key[0]!r} is being deleted; wait until it no longer exists and create it again, "
+            "or use another namespace"
         )
-    size = f"its claim of {_shown(claimed_bytes(claim))}{_inflated(planned, claim)} is refused"
-    limit = re.search(r"(maximum|minimum) storage usage per PersistentVolumeClaim is (\w+)", said)
+    if "exceeded quota" in reason:
+        if planned.replaces:
+            return ""  # The volume that it replaces releases its share.
+        remedy = "request less, delete what is no longer required, or have the quota raised"
+        return f"its claim is rejected: {reason}; {remedy}"
+    size = f"its claim of {_shown(claimed_bytes(claim))}{_inflated(planned, claim)} is rejected"
+    limit = re.search(r"(maximum|minimum) storage usage per PersistentVolumeClaim is (\w+)", reason)
     if limit:
-        return f"{size} by a LimitRange: {said}; {_within(planned, claim, settings, *limit.groups())}, or have the LimitRange changed"
-    return f"{size}: {said}; change what is refused, or ask the cluster's administrator"
+        remedy = _within(planned, claim, settings, *limit.groups())
+        return f"{size} by a LimitRange: {reason}; {remedy}, or have the LimitRange changed"
+    return f"{size}: {reason}; change what is rejected, or ask the administrator of the cluster"
 
 
 def _overhead(settings: Settings, planned: Planned) -> float:
-    """The overhead of the class that the claim will have; none for a claim that no class provisions."""
+    """The file system overhead of the claim's class; 0 for a claim without a class."""
     name = settings.class_of(planned.spec)
     return overhead_of(settings, name) if name else 0.0
 
 
 def too_small(planned: Planned, settings: Settings, image: Image) -> str:
-    """Whether the disk of the image fits into the volume."""
+    """Why the disk of the image does not fit into the volume; `` when it does, or when a size is unknown."""
     size, needed = asked_size(planned.spec), image.virtual_size
     if size is None or needed is None:
         return ""
@@ -149,7 +159,7 @@ def too_small(planned: Planned, settings: Settings, image: Image) -> str:
 def _inflated(planned: Planned, claim: Object) -> str:
     asked = asked_size(planned.spec) or "0"
     return (
-        f" ({planned.option}.size {asked} and the file system's overhead)"
+        f" ({planned.option}.size {asked} and the overhead of the file system)"
         if parse(asked) < claimed_bytes(claim)
         else ""
     )
@@ -158,11 +168,11 @@ def _inflated(planned: Planned, claim: Object) -> str:
 def _within(planned: Planned, claim: Object, settings: Settings, bound: str, limit: str) -> str:
     option = f"{planned.option}.size"
     if bound == "minimum":
-        return f"ask for {option}={limit} at least"
+        return f"request at least {option}={limit}"
     inflated = planned.option == "storage" and claim["spec"]["volumeMode"] != "Block"
     overhead = overhead_of(settings, claim["spec"].get("storageClassName")) if inflated else 0.0
     most = usable_space(int(parse(limit)), overhead, settings.version)
-    return f"ask for {option}={most // MIB}Mi at most" if most >= MIB else "no disk fits into that"
+    return f"request at most {option}={most // MIB}Mi" if most >= MIB else "no disk fits into that"
 
 
 def _shown(size: int) -> str:
@@ -170,7 +180,7 @@ def _shown(size: int) -> str:
 
 
 def trial(claim: Object) -> tuple[str, str]:
-    """Claims that differ in nothing but their names are tried out once."""
+    """A key that is the same for claims that differ only in their names: one trial is enough for them."""
     metadata = claim["metadata"]
     return metadata["namespace"], repr(
         (claim["spec"], sorted(metadata["labels"].items()), sorted(metadata["annotations"].items()))

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The part of a Filesystem claim that CDI leaves to the file system: sizes in bytes, the overhead as a fraction.
 
-Until 1.62 the overhead was a part of the claim, since 1.63 it is added to the disk (pkg/util/util.go and
-pkg/controller/common/util.go, v1.61.1 and v1.65.0). A version of () is not known, and taken for the newest.
+Until 1.62 the overhead is a part of the claim, since 1.63 it is added to the disk (pkg/util/util.go and
+pkg/controller/common/util.go, v1.61.1 and v1.65.0). A version of () is unknown, and taken as the newest.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _BEFORE = (1, 62)
 
 
 class Overhead(t.NamedTuple):
-    """What CDI of a release leaves to the file system."""
+    """What CDI of a release reserves for the file system: a share of the size, between 0 and 1."""
 
     share: float
     version: tuple[int, ...] = ()
@@ -29,7 +29,7 @@ NO_OVERHEAD = Overhead(0.0)
 
 
 def required_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
-    """The claim that a disk of this size needs."""
+    """The size of the claim that a disk of this size requires, in bytes."""
     aligned = math.ceil(size / MIB) * MIB
     if version and version < _ADDED:
         return math.ceil(aligned / (1 - overhead))
@@ -37,11 +37,12 @@ def required_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
 
 
 def usable_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
-    """The largest disk that a claim of this size takes."""
+    """The largest disk that fits into a claim of this size, in bytes."""
     usable = math.ceil((1 - overhead) * size if version and version < _ADDED else size / (1 + overhead))
     return usable // MIB * MIB
 
 
 def enough_space(size: int, overhead: float, version: tuple[int, ...]) -> int:
-    """The claim to make for a disk of this size. One for a release that is not known is large enough for each."""
+    """The size of the claim to create for a disk of this size, in bytes. For an unknown release, it is enough for
+    each."""
     return required_space(size, overhead, version or _BEFORE)

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scratch space: whether CDI will ask for it, of which class and how big, and what can be wrong with it. Pure rules.
+"""Scratch space: whether CDI requires it, its class and size, and its problems. Pure rules.
 
-They hold for CDI 1.60 and later; where a release changed one, the release decides.
+They are true for CDI 1.60 and later. Where a release changed one, the release decides.
 """
 
 from __future__ import annotations
@@ -26,21 +26,22 @@ _SUFFIX = "-scratch"
 _PACKED = (".gz", ".xz", ".zst")
 _RAW = (".raw", ".iso")
 _CONVERTED = (".qcow2", ".vmdk", ".vdi", ".vhd", ".vhdx")
-# After its volume is filled a scratch claim goes as soon as the worker pod is gone, which takes at most its grace period.
+# CDI deletes a scratch claim when the worker pod has ended, at most its grace period after the volume is filled.
 _LEFT_OVER_SECONDS = 60
 _TARGETS_CLASS_SINCE = (1, 65)
 
 
 class Need(t.NamedTuple):
-    """Whether CDI will ask for a scratch claim (None: only the image's content tells), and the rule that says so."""
+    """Whether CDI will create a scratch claim (None: it depends on the content of the image), and why."""
 
     needed: bool | None
     rule: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class Settings:
-    """What CDI goes by: the CDIConfig, its release (() when unknown), storage profiles by their names, and the default classes' names."""
+    """What CDI decides by: the CDIConfig, its release (() if unknown), StorageProfiles by name, and the names of the
+    default classes."""
 
     config: Object = field(default_factory=dict)
     version: tuple[int, ...] = ()
@@ -53,21 +54,22 @@ class Settings:
         return self.config.get("status") or {}
 
     @property
-    def asked_class(self) -> str | None:
+    def requested_class(self) -> str | None:
         return (self.config.get("spec") or {}).get("scratchSpaceStorageClass")
 
     def property_sets(self, class_name: str | None) -> list[Object]:
-        """What a class can do by its StorageProfile, empty when that says nothing."""
+        """The claim property sets of a class by its StorageProfile; empty if that has none."""
         return ((self.profiles.get(class_name or "") or {}).get("status") or {}).get("claimPropertySets") or []
 
     def class_of(self, spec: Object) -> str | None:
-        """The class of the claim that CDI will make from a DataVolume's spec."""
+        """The class of the claim that CDI will create from a DataVolume's spec."""
         target = spec.get("storage") or spec.get("pvc") or {}
         disk = "storage" in spec and spec.get("contentType") != "archive"
         return target.get("storageClassName") or (self.virtualization_class if disk else self.default_class)
 
     def volume_mode(self, spec: Object, class_name: str | None) -> str:
-        """The volume mode of the claim that CDI will make: of `storage` the profile's first that fits (pkg/controller/datavolume/util.go)."""
+        """The volume mode of the claim that CDI will create: for `storage`, the first of the profile that fits
+        (pkg/controller/datavolume/util.go)."""
         target = spec.get("storage") or spec.get("pvc") or {}
         wanted = set(target.get("accessModes") or [])
         fitting = [
@@ -84,10 +86,10 @@ def source_kind(spec: Object) -> str | None:
 
 
 def need(spec: Object) -> Need:
-    """Whether filling a DataVolume of this spec takes a scratch claim.
+    """Whether CDI requires a scratch claim to fill a DataVolume with this spec.
 
-    From requiresScratchSpace in pkg/controller/import-controller.go, pkg/controller/upload-controller.go, which always makes one,
-    and Info() of each pkg/importer/*-datasource.go; read in 1.60.0, 1.61.1, 1.63.0, 1.65.0 and 1.66.0.
+    From requiresScratchSpace in pkg/controller/import-controller.go, pkg/controller/upload-controller.go, which always
+    makes one, and Info() of each pkg/importer/*-datasource.go; read in 1.60.0, 1.61.1, 1.63.0, 1.65.0 and 1.66.0.
     """
     kind = source_kind(spec)
     source = (spec.get("source") or {}).get(kind) or {}
@@ -98,11 +100,12 @@ def need(spec: Object) -> Need:
     if kind == "upload":
         return Need(
             True,
-            "CDI gives every upload a scratch claim; a raw image, also a compressed one, and an archive go past it straight into the volume.",
+            "CDI gives every upload a scratch claim; "
+            "raw images, also compressed ones, and archives bypass it and go straight into the volume.",
         )
     if spec.get("contentType") == "archive":
         return Need(
-            True, "CDI gives every import of an archive a scratch claim; the files go past it straight into the volume."
+            True, "CDI gives every import of an archive a scratch claim; the files bypass it and go into the volume."
         )
     if kind == "http":
         return Need(True, "Since 1.60 CDI stores every disk image from HTTP in scratch space before it converts it.")
@@ -112,7 +115,7 @@ def need(spec: Object) -> Need:
                 False, "With pull method node CDI reads the image from a container of the node, without scratch space."
             )
         return Need(
-            True, "CDI stores the layers of a registry's image in scratch space before it converts the disk in them."
+            True, "CDI stores the layers of a registry image in scratch space before it converts the disk in them."
         )
     if kind in ("s3", "gcs"):
         return _by_format(source.get("url") or "", "S3" if kind == "s3" else "Google Cloud Storage")
@@ -122,69 +125,77 @@ def need(spec: Object) -> Need:
             return Need(
                 True, "CDI stores a stage of a multi-stage import from oVirt in scratch space before it applies it."
             )
-        return Need(False, "CDI asks oVirt for a raw disk, which goes straight into the volume.")
+        return Need(False, "CDI requests a raw disk from oVirt, which goes straight into the volume.")
     if kind == "vddk":
         return Need(False, "CDI reads a disk of vSphere block by block straight into the volume.")
-    return Need(False, "CDI makes an empty disk in place.")
+    return Need(False, "CDI creates an empty disk in place.")
 
 
 def _by_format(url: str, where: str) -> Need:
-    """An object that is raw, also when compressed, is streamed into the volume; all else is converted from scratch space."""
+    """CDI streams a raw object, also a compressed one, into the volume, and converts all else from scratch space."""
     name = posixpath.basename(urlsplit(url).path).lower()
     stem, ending = posixpath.splitext(name)
     if ending in _PACKED:
         ending = posixpath.splitext(stem)[1]
     if ending in _CONVERTED:
-        return Need(True, f"CDI stores an image from {where} that it has to convert ({ending[1:]}) in scratch space.")
+        return Need(True, f"CDI stores an image from {where} that it must convert ({ending[1:]}) in scratch space.")
     if ending in _RAW:
         return Need(False, f"CDI writes a raw image from {where}, also a compressed one, straight into the volume.")
     return Need(
         None,
-        f"CDI stores an image from {where} in scratch space unless its content is raw, which {name or 'the URL'} does not tell.",
+        f"CDI stores an image from {where} in scratch space unless its content is raw, "
+        f"which {name or 'the URL'} does not show.",
     )
 
 
 def storage_class(settings: Settings, target_class: str | None) -> tuple[str | None, str]:
-    """The scratch claim's class, and the rule by which it is taken (GetScratchPvcStorageClass in pkg/controller/util.go).
+    """The class of the scratch claim, and why CDI uses it (GetScratchPvcStorageClass in pkg/controller/util.go).
 
-    CDIConfig.status has the configured class if it exists, and before 1.65 else the cluster's default class (config-controller.go);
-    without one the target's class is taken, without that the API server's default.
+    CDIConfig.status has the configured class if it exists, or, before 1.65, the cluster's default class
+    (config-controller.go). Without either, the class of the target counts; without that, the API server's default.
     """
     effective = settings.status.get("scratchSpaceStorageClass")
     old = bool(settings.version) and settings.version < _TARGETS_CLASS_SINCE
-    if effective and effective == settings.asked_class:
+    if effective and effective == settings.requested_class:
         return effective, "It is configured as scratchSpaceStorageClass."
     if effective:
         return (
             effective,
-            "It is the cluster's default class, which CDI before 1.65 takes where no class that exists is configured.",
+            "It is the cluster's default class, which CDI before 1.65 uses if no existing class is configured.",
         )
     if target_class and old:
         return (
             target_class,
-            "It is the volume's own class, because no class that exists is configured and the cluster has no default class.",
+            "It is the volume's own class, because no existing class is configured and the cluster has no default "
+            "class.",
         )
     if target_class:
         return (
             target_class,
-            "It is the volume's own class, which CDI since 1.65 takes where no class that exists is configured.",
+            "It is the volume's own class, which CDI since 1.65 uses if no existing class is configured.",
         )
     if settings.default_class:
-        return settings.default_class, "It is the cluster's default class, because the volume names none."
-    return None, "No class is configured, the volume names none, and the cluster has no default class."
+        return settings.default_class, "It is the cluster's default class, because the volume has none."
+    return None, "No class is configured, the volume has none, and the cluster has no default class."
 
 
 def claim_bytes(
     settings: Settings, request: int, target_class: str | None, block: bool, scratch_class: str | None
 ) -> int:
-    """The scratch claim's request for a target claim of `request` bytes (createScratchPersistentVolumeClaim in pkg/controller/util.go)."""
+    """The bytes that the scratch claim requests for a target claim of `request` bytes.
+
+    See createScratchPersistentVolumeClaim in pkg/controller/util.go.
+    """
     usable = usable_space(request, 0.0 if block else overhead_of(settings, target_class), settings.version)
     required = required_space(usable, overhead_of(settings, scratch_class), settings.version)
     return math.ceil(required / MIB) * MIB
 
 
 def target_bytes(settings: Settings, spec: Object, target_class: str | None, block: bool) -> int | None:
-    """The request of the claim that CDI will make from this spec (pkg/controller/datavolume/util.go); None when a clone leaves it open."""
+    """The bytes that the claim will request which CDI creates from this spec; None if that depends on a clone's source.
+
+    See pkg/controller/datavolume/util.go.
+    """
     size = asked_size(spec)
     if size is None:
         return None
@@ -195,17 +206,18 @@ def target_bytes(settings: Settings, spec: Object, target_class: str | None, blo
 
 
 def asked_size(spec: Object) -> str | None:
-    """The size that a DataVolume's spec asks for, as it is written there."""
+    """The size that a DataVolume's spec requests, as it is written there; None without one."""
     target = spec.get("storage") or spec.get("pvc") or {}
     size = ((target.get("resources") or {}).get("requests") or {}).get("storage")
     return None if size is None else str(size)
 
 
 def overhead_of(settings: Settings, class_name: str | None) -> float:
-    """As GetFilesystemOverheadForStorageClass in pkg/controller/common/util.go has it; `""` is a claim's word for no class.
+    """The share of a claim for the file system (GetFilesystemOverheadForStorageClass in pkg/controller/common/util.go).
 
-    CDIConfig.status lists each class that there is, if not at once. One that is not there is taken for the default class; for one that is, and is
-    not listed yet, the global overhead counts: who knows that it is there leaves the default class out of the settings.
+    A claim with the class `""` has none. CDIConfig.status lists each existing class after some time. A class that is
+    not listed counts as the default class if it does not exist, and has the global overhead if it does: a caller that
+    knows that it exists passes settings without the default class.
     """
     if class_name == "":
         return 0.0
@@ -215,29 +227,30 @@ def overhead_of(settings: Settings, class_name: str | None) -> float:
 
 
 def problems(settings: Settings, scratch_class: str | None) -> list[str]:
-    """What will keep, or has kept, the scratch claim from being what was asked for; each with its remedy."""
+    """What keeps the scratch claim from its requested class or from binding; each with the remedy."""
     found = []
-    asked = settings.asked_class
-    if asked and asked != settings.status.get("scratchSpaceStorageClass"):
+    requested = settings.requested_class
+    if requested and requested != settings.status.get("scratchSpaceStorageClass"):
         found.append(
-            f"CDI ignores scratchSpaceStorageClass {asked}, because there is no StorageClass of that name, and uses {scratch_class or 'no class'}; "
-            "correct it with module kubevirt.cdi.cdi_config."
+            f"CDI ignores scratchSpaceStorageClass {requested}, because there is no StorageClass of that name, "
+            f"and uses {scratch_class or 'no class'}; correct it with module kubevirt.cdi.cdi_config."
         )
     if settings.config and not scratch_class:
         found.append(
-            "The scratch claim will have no StorageClass and wait for a PersistentVolume that fits; make a class the default, "
-            "or set scratch_space_storage_class with module kubevirt.cdi.cdi_config."
+            "The scratch claim will have no StorageClass and wait for a PersistentVolume that fits; "
+            "make a class the default, or set scratch_space_storage_class with module kubevirt.cdi.cdi_config."
         )
     if not can_hold_scratch(settings, scratch_class):
         found.append(
-            f"Scratch space is always Filesystem and ReadWriteOnce, which StorageClass {scratch_class} cannot do by its StorageProfile: the worker pod "
-            "would stay Pending; set scratch_space_storage_class to another class with module kubevirt.cdi.cdi_config."
+            "Scratch space is always Filesystem and ReadWriteOnce, which the StorageProfile of StorageClass "
+            f"{scratch_class} does not support: the worker pod would stay Pending; "
+            "set scratch_space_storage_class to another class with module kubevirt.cdi.cdi_config."
         )
     return found
 
 
 def can_hold_scratch(settings: Settings, class_name: str | None) -> bool:
-    """Whether a class can have a scratch claim; one whose StorageProfile says nothing may."""
+    """Whether a class supports scratch claims. A class without claim property sets may."""
     sets = settings.property_sets(class_name)
     return not sets or any(
         each.get("volumeMode") == "Filesystem" and "ReadWriteOnce" in each.get("accessModes", []) for each in sets
@@ -245,7 +258,7 @@ def can_hold_scratch(settings: Settings, class_name: str | None) -> bool:
 
 
 def claim_name(volume: Object, claim: Object | None) -> str | None:
-    """The name of a volume's scratch claim, None when it depends on a claim that is not there."""
+    """The name of a volume's scratch claim; None when it depends on a claim that does not exist."""
     if annotations_of(volume).get(USE_POPULATOR) == "true":
         uid = ((claim or {}).get("metadata") or {}).get("uid")
         return f"prime-{uid}{_SUFFIX}" if uid else None
@@ -263,7 +276,7 @@ def _shortened(base: str, longest: int = 253) -> str:
 
 
 def left_over(volume: Object, scratch: Object | None, now: datetime | None = None) -> bool:
-    """Whether a scratch claim is still there although its volume has been filled, or has failed, for a minute."""
+    """Whether a scratch claim still exists a minute after its volume was filled or failed."""
     if scratch is None or ((volume.get("status") or {}).get("phase") or "") not in ("Succeeded", "Failed"):
         return False
     ended = [timestamp(condition.get("lastTransitionTime")) for condition in conditions(volume).values()]
@@ -273,7 +286,7 @@ def left_over(volume: Object, scratch: Object | None, now: datetime | None = Non
 
 
 def orphaned_scratch(claims: t.Iterable[Object], now: datetime | None = None) -> list[Key]:
-    """Scratch claims, of all `claims` that there are, whose volume has been gone for a minute: namespace and name."""
+    """The scratch claims, by namespace and name, whose volume has not existed for a minute. `claims`: all claims."""
     claims = list(claims)
     there = {
         (each["metadata"]["namespace"], mark)

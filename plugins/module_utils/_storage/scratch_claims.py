@@ -1,16 +1,15 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads what CDI goes by for scratch space, and what there is or was of scratch claims."""
+"""Reads what CDI decides about scratch space by, and the scratch claims that exist or existed."""
 
 from __future__ import annotations
 
 import typing as t
 
-from .._cdi.status import release
 from .._kubernetes.client import Connection
-from .._kubernetes.errors import ApiError
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
@@ -19,9 +18,8 @@ from .._kubernetes.resources import (
     PERSISTENT_VOLUME_CLAIM,
     STORAGE_CLASS,
     STORAGE_PROFILE,
-    Resource,
 )
-from .classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
+from .classes import cluster_settings
 from .scratch import Settings, claim_name, need
 from .scratch_facts import ObservedScratch, VolumeAndClaim, scratch_facts
 
@@ -33,46 +31,44 @@ def may_need(pairs: t.Iterable[VolumeAndClaim]) -> list[VolumeAndClaim]:
 def read_settings(
     connection: Connection, pairs: t.Iterable[VolumeAndClaim], known: Settings | None = None
 ) -> Settings | None:
-    """CDIConfig, release and, for volumes that are still to be filled, storage profiles and the default class: at most four requests.
+    """The settings for these volumes: CDIConfig and release, and for unfilled volumes StorageProfiles and default
+    classes.
 
-    None, without a request, when no volume can need scratch space. What may not be read is left out. No request either when they are `known`.
+    At most four requests; none, and None, when no volume can require scratch space; none when they are `known`.
+    What is forbidden is left out.
     """
     pairs = may_need(pairs)
     if not pairs:
         return None
     if known is not None:
         return known if known.config else None
-    config = _get(connection, CDI_CONFIG, CONFIG_NAME)
+    reader = Reader(connection)
+    config = reader.try_read(CDI_CONFIG, name=CONFIG_NAME).object
     if config is None:
         return None
-    versions = [(each.get("status") or {}).get("observedVersion") for each in _list(connection, CDI)]
-    settings = Settings(config, release(next(filter(None, versions), "")))
     unfilled = [pair for pair in pairs if (pair.volume.get("status") or {}).get("phase") != "Succeeded"]
-    if unfilled:
-        settings.profiles = {each["metadata"]["name"]: each for each in _list(connection, STORAGE_PROFILE)}
-    if any(_class(pair) is None for pair in unfilled):
-        classes = _list(connection, STORAGE_CLASS)
-        settings.default_class = default_class(classes, DEFAULT_CLASS)
-        settings.virtualization_class = default_class(classes, DEFAULT_VIRTUALIZATION_CLASS) or settings.default_class
-    return settings
+    return cluster_settings(
+        config,
+        reader.try_read(CDI).items,
+        reader.try_read(STORAGE_PROFILE).items if unfilled else [],
+        reader.try_read(STORAGE_CLASS).items if any(_class(pair) is None for pair in unfilled) else [],
+    )
 
 
 def _class(pair: VolumeAndClaim) -> str | None:
     spec = pair.volume.get("spec") or {}
-    for holder in ((pair.claim or {}).get("spec"), spec.get("storage"), spec.get("pvc")):
-        if (holder or {}).get("storageClassName"):
-            return str(holder["storageClassName"])  # type: ignore[index]
-    return None
+    holders = ((pair.claim or {}).get("spec"), spec.get("storage"), spec.get("pvc"))
+    return next((holder["storageClassName"] for holder in holders if holder and holder.get("storageClassName")), None)
 
 
 def predicted_problems(settings: Settings | None, pairs: t.Iterable[VolumeAndClaim]) -> list[str]:
-    """What will go wrong with the scratch claims of these volumes, each once, naming the first volume."""
-    told: dict[str, str] = {}
+    """The problems that the scratch claims of these volumes will have, each once with the first volume."""
+    first: dict[str, str] = {}
     for pair in may_need(pairs) if settings else []:
         facts = scratch_facts(pair.volume, pair.claim, settings, ObservedScratch())
         for problem in facts["problems"]:
-            told.setdefault(problem, "/".join(_key(pair.volume)))
-    return [f"DataVolume {title} needs scratch space: {problem}" for problem, title in told.items()]
+            first.setdefault(problem, "/".join(_key(pair.volume)))
+    return [f"DataVolume {title} needs scratch space: {problem}" for problem, title in first.items()]
 
 
 def look_for(
@@ -81,19 +77,22 @@ def look_for(
     pairs: t.Iterable[VolumeAndClaim],
     claims: t.Iterable[Object] | None = None,
 ) -> dict[tuple[str, str], ObservedScratch]:
-    """What is known of each volume's scratch claim, by the volume's namespace and name; no request when none can need it.
+    """The observed scratch claim of each volume that may require one, by the namespace and name of the volume.
 
-    `claims` are all claims that there are; without them each scratch claim is read by its name. Of a claim that is gone its events tell
-    for an hour: one LIST.
+    `claims`: all claims; without them, each scratch claim is read by its name. The events of a deleted claim exist for
+    an hour: one LIST. No request when no volume can require scratch space.
     """
     scratch = {_key(pair.volume): claim_name(pair.volume, pair.claim) for pair in may_need(pairs)}
     if not scratch:
         return {}
+    reader = Reader(connection)
     if claims is None:
-        read = (_get(connection, PERSISTENT_VOLUME_CLAIM, name, key[0]) for key, name in scratch.items() if name)
-        claims = [claim for claim in read if claim]
+        read = [reader.try_read(PERSISTENT_VOLUME_CLAIM, key[0], name) for key, name in scratch.items() if name]
+        claims = [claim for found in read for claim in found.items]
     there = {_key(claim): claim for claim in claims}
-    events = _list(connection, EVENT, namespace, field_selector=f"involvedObject.kind={PERSISTENT_VOLUME_CLAIM.kind}")
+    events = reader.try_read(
+        EVENT, namespace, field_selector=f"involvedObject.kind={PERSISTENT_VOLUME_CLAIM.kind}"
+    ).items
     were = {(event["metadata"]["namespace"], event["involvedObject"].get("name")) for event in events}
     seen = {}
     for key, name in scratch.items():
@@ -104,19 +103,3 @@ def look_for(
 
 def _key(stored: Object) -> tuple[str, str]:
     return stored["metadata"]["namespace"], stored["metadata"]["name"]
-
-
-def _get(connection: Connection, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
-    try:
-        return connection.get(resource, name, namespace)
-    except ApiError:
-        return None
-
-
-def _list(
-    connection: Connection, resource: Resource, namespace: str | None = None, field_selector: str = ""
-) -> list[Object]:
-    try:
-        return connection.list(resource, namespace, field_selector=field_selector)[0]
-    except ApiError:
-        return []  # Without the right to read it there is less to tell.

@@ -20,7 +20,7 @@ class VolumeAndClaim(t.NamedTuple):
 
 
 class ObservedScratch(t.NamedTuple):
-    """What is known of a volume's scratch claim: the claim if it is there, and whether it is there or was (None: no trace)."""
+    """A volume's scratch claim if it exists, and whether it exists or existed (None: no trace of it)."""
 
     claim: Object | None = None
     observed: bool | None = None
@@ -54,7 +54,7 @@ def scratch_facts(
 
 
 def _predicted(spec: Object, claim: Object | None, settings: scratch.Settings) -> dict[str, t.Any]:
-    """Class and size of the scratch claim that CDI would make now, from the target's claim, or from the claim that it would make."""
+    """Class and size of the scratch claim that CDI would create now for the target's claim, existing or planned."""
     claimed = (claim or {}).get("spec") or {}
     target_class = claimed.get("storageClassName") or settings.class_of(spec)
     block = claimed.get("volumeMode", settings.volume_mode(spec, target_class)) == "Block"
@@ -72,5 +72,5 @@ def _predicted(spec: Object, claim: Object | None, settings: scratch.Settings) -
 
 
 def _mebibytes(size: int) -> str:
-    """CDI always asks for whole MiB."""
+    """CDI always requests whole MiB."""
     return f"{size // MIB}Mi"

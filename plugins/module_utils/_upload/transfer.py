@@ -25,7 +25,9 @@ from .._image.file import FileIdentity, open_source
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.public import public_url
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI_CONFIG, CONFIG_MAP, CONFIG_NAME, POD
+from .answers import Answer
 from .tunnel import SUBPROTOCOLS, TlsStream, Tunnel
 
 GIVEN, PUBLISHED, FORWARDED = "url", "published-url", "port-forward"
@@ -54,13 +56,6 @@ class SourceFile(t.NamedTuple):
     identity: FileIdentity
     digest: str
     sent_size: int
-
-
-class Answer(t.NamedTuple):
-    """What the proxy or the upload server said; status 0 when the connection broke."""
-
-    status: int
-    text: str
 
 
 class Route(t.NamedTuple):
@@ -201,13 +196,9 @@ def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError, remedy: 
 
 def _own_ca(connection: Connection, namespace: str, *, needed: bool = True) -> str:
     """The CAs that CDI signs its upload proxy's certificate with. Whoever gives URL and CA needs no right in CDI's namespace."""
-    try:
-        stored = connection.get(CONFIG_MAP, _CA_CONFIG_MAP, namespace)
-    except ApiError as exc:
-        if needed or exc.code != 403:
-            raise
-        return ""
-    ca = ((stored or {}).get("data") or {}).get(_CA_KEY)
+    found = Reader(connection).read(CONFIG_MAP, namespace, _CA_CONFIG_MAP)
+    items = found.unless_forbidden() if needed else found.items
+    ca = (items[0].get("data") or {}).get(_CA_KEY) if items else None
     if not ca and not needed:
         return ""
     if not ca:

@@ -205,7 +205,8 @@ class TlsStream:
     @property
     def names(self) -> list[str]:
         """The DNS names of the certificate that was verified."""
-        return [value for kind, value in (self._tls.getpeercert() or {}).get("subjectAltName", ()) if kind == "DNS"]
+        certificate: t.Mapping[str, t.Any] = self._tls.getpeercert() or {}
+        return [str(value) for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"]
 
     def settimeout(self, patience: float) -> None:
         """For how many seconds no byte may move."""

@@ -36,9 +36,9 @@ _CLIENTS = {
 class Authority:
     """A CA that writes NAME.crt and NAME.key into a directory."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, lifetime: datetime.timedelta = _LIFETIME) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._directory = directory
+        self._directory, self._lifetime = directory, lifetime
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("kubevirt-cdi-test-ca", "")
         certificate = (
@@ -73,7 +73,7 @@ class Authority:
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(minutes=5))
-            .not_valid_after(now + _LIFETIME)
+            .not_valid_after(now + self._lifetime)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
         )
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import socket
@@ -111,12 +112,24 @@ def install_browser() -> None:
 
 
 def _install(programs: dict[str, str]) -> None:
-    missing = sorted({package for program, package in programs.items() if not Path(program).exists()})
-    if not missing:
+    if not _missing(programs):
         return
-    print(f"installing Debian packages: {', '.join(missing)}", file=sys.stderr, flush=True)
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    # Stages that run side by side install packages, and apt-get fails while another one runs.
+    with (cache_dir() / "packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if missing := _missing(programs):
+            _install_packages(missing)
+
+
+def _missing(programs: dict[str, str]) -> list[str]:
+    return sorted({package for program, package in programs.items() if not Path(program).exists()})
+
+
+def _install_packages(names: list[str]) -> None:
+    print(f"installing Debian packages: {', '.join(names)}", file=sys.stderr, flush=True)
     with _no_services():
-        for command in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *missing]):
+        for command in (["apt-get", "update"], ["apt-get", "install", "--yes", "--no-install-recommends", *names]):
             ended = subprocess.run(
                 command,
                 check=False,

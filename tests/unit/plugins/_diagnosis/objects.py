@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Volumes, and what is around them, as a real CDI v1.65.0 leaves them behind; what the tests of diagnoses are made of."""
+"""Volumes and the objects around them, in the shape in which CDI v1.65.0 leaves them, for tests of diagnoses."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def event(about: str, reason: str, message: str, kind: str = "PersistentVolumeCl
     }
 
 
-def around(*events: Any, pod: Any = None, prime: str = "Pending", others: Any = ()) -> Any:
+def around(*events: Any, pod: Any = None, prime: str = "Pending", others: Any = ()) -> Evidence:
+    """The evidence on a volume: its claim, a prime claim, and the pod of that, if its status is given."""
     claims = [
         item(CLAIM, VOLUME, "DataVolume", dataSourceRef={"kind": "VolumeImportSource"}),
         item(PRIME, CLAIM, phase=prime),
@@ -63,19 +64,28 @@ def around(*events: Any, pod: Any = None, prime: str = "Pending", others: Any = 
     return Evidence(events, pods, claims)
 
 
-def cause(stored: dict[str, Any], around: Any = None) -> str | None:
-    found = rules.diagnose(stored, around)
+def cause(stored: dict[str, Any], evidence: Evidence | None = None) -> str | None:
+    found = rules.diagnose(stored, evidence)
     return found.cause if found else None
 
 
-def owned(uid: str, annotations: dict[str, str] | None = None, **spec: Any) -> Any:
-    """A claim of the volume like this, and no other helper."""
+def explained(
+    stored: dict[str, Any] | None, evidence: Evidence | None = None, *, late: bool = False, still: float = 0
+) -> dict[str, Any]:
+    """What `explain` finds about a volume with a problem."""
+    found = rules.explain(stored, evidence, late=late, still=still)
+    assert found is not None
+    return found
+
+
+def owned(uid: str, annotations: dict[str, str] | None = None, **spec: Any) -> Evidence:
+    """The evidence on a volume with one claim and no other helper."""
     claim = item(uid, VOLUME, **spec)
     claim["metadata"]["annotations"] = annotations
     return Evidence((), (), [claim])
 
 
-def snapshot(error: dict[str, str]) -> Any:
+def snapshot(error: dict[str, str]) -> Evidence:
     return Evidence(snapshots=[{**item(SCRATCH, VOLUME), "status": {"error": error}}])
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image.file import FileIdentity
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.answers import Answer
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import (
-    Answer,
     FileChanged,
     Route,
     SourceFile,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Servers and proxies on loopback that write down who came, and by which way; kubectl and a connection, each asked for one object."""
+"""Servers and proxies on loopback that record requests; kubectl and a connection, each of which reads one object."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.cluster.runtime.certificates import Authority
 
 PATH = "/api/v1/namespaces/default"
 SECRET = "planted-secret-0123456789"
-# Not a loopback address for whoever reads NO_PROXY, and yet one that leads here.
+# No loopback address for readers of NO_PROXY, but it reaches this host.
 HERE = "0.0.0.0"
 NAMES = ["localhost", "127.0.0.1", HERE, "::1", "api.test", "www.api.test", "other.test"]
 _LOWER_AND_UPPER = ("KUBECONFIG", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
@@ -46,14 +46,17 @@ _PLAIN = (
 
 
 def kubectl() -> str:
-    """The path of a kubectl that is built from the modules the test cluster is built from; made once."""
+    """The path of a kubectl of the test cluster's release, which is built once."""
     recipe = programs("kubectl", "kubectl", ".")
     return str(run({recipe.name: recipe}, [recipe.name])["kubectl"] / "kubectl")
 
 
 @dataclass
-class Bed:
-    """Where the servers and proxies are, and the files with keys and certificates."""
+class Servers:
+    """Ports of the servers and proxies, files with keys and certificates, and the recorded requests.
+
+    `reject` has credentials and names of certificates that get 401.
+    """
 
     directory: Path
     https: int
@@ -71,7 +74,7 @@ class Bed:
         return base64.b64encode((self.directory / name).read_bytes()).decode()
 
     def text(self, text: str) -> str:
-        """A case's text with what only this run knows: @https@ is a port, @file:ca.crt@ a path, @data:ca.crt@ its base64."""
+        """Replace placeholders: @https@ is a port, @file:ca.crt@ a path, @data:ca.crt@ the file in base64."""
         for name in ("https", "http", "proxy", "tls_proxy"):
             text = text.replace(f"@{name}@", str(getattr(self, name)))
         for name in (
@@ -87,11 +90,16 @@ class Bed:
             text = text.replace(f"@file:{name}@", self.file(name)).replace(f"@data:{name}@", self.data(name))
             text = text.replace(f"@text:{name}@", (self.directory / name).read_text())
             text = text.replace(f"@json:{name}@", json.dumps((self.directory / name).read_text()))
-        return text.replace("@bed@", str(self.directory))
+        return text.replace("@servers@", str(self.directory))
+
+
+def _names(subject: Any) -> dict[str, str]:
+    """A subject as ssl.SSLSocket.getpeercert returns it: a tuple of sets of pairs."""
+    return dict(pair for (pair,) in subject)
 
 
 @contextlib.contextmanager
-def make(directory: Path) -> Iterator[Bed]:
+def running(directory: Path) -> Iterator[Servers]:
     authority = Authority(directory)
     authority.issue("server", "server", addresses=NAMES)
     authority.issue("admin", "admin", "people")
@@ -108,32 +116,32 @@ def make(directory: Path) -> Iterator[Bed]:
     plain_context.load_cert_chain(directory / "server.crt", directory / "server.key")
     context.load_verify_locations(directory / "ca.crt")
     context.verify_mode = ssl.CERT_OPTIONAL
-    bed = Bed(directory, 0, 0, 0, 0)
-    servers = [_serve(bed, "https", context), _serve(bed, "http", None)]
-    bed.https, bed.http = (server.server_port for server in servers)
-    listeners = [_proxy(bed, "proxy", None), _proxy(bed, "tls_proxy", plain_context)]
-    bed.proxy, bed.tls_proxy = (listener.getsockname()[1] for listener in listeners)
+    servers = Servers(directory, 0, 0, 0, 0)
+    listening = [_serve(servers, "https", context), _serve(servers, "http", None)]
+    servers.https, servers.http = (server.server_port for server in listening)
+    listeners = [_proxy(servers, "proxy", None), _proxy(servers, "tls_proxy", plain_context)]
+    servers.proxy, servers.tls_proxy = (listener.getsockname()[1] for listener in listeners)
     try:
-        yield bed
+        yield servers
     finally:
-        for server in servers:
+        for server in listening:
             server.shutdown()
             server.server_close()
         for listener in listeners:
             listener.close()
 
 
-def _serve(bed: Bed, name: str, context: ssl.SSLContext | None) -> ThreadingHTTPServer:
+def _serve(servers: Servers, name: str, context: ssl.SSLContext | None) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
             certificate = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
-            subject = dict(pair for (pair,) in certificate["subject"]) if certificate else {}
+            subject = _names(certificate["subject"]) if certificate else {}
             headers = [(key.lower(), value) for key, value in self.headers.items()]
             authorization = self.headers.get("Authorization", "")
-            rejected = authorization in bed.reject or subject.get("commonName") in bed.reject
-            bed.seen.append(
+            rejected = authorization in servers.reject or subject.get("commonName") in servers.reject
+            servers.seen.append(
                 {
                     "server": name,
                     "path": self.path.partition("?")[0],
@@ -185,8 +193,8 @@ def _serve(bed: Bed, name: str, context: ssl.SSLContext | None) -> ThreadingHTTP
     return server
 
 
-def _proxy(bed: Bed, name: str, context: ssl.SSLContext | None) -> socket.socket:
-    """An HTTP proxy that leads every name to the servers of this bed, by their ports."""
+def _proxy(servers: Servers, name: str, context: ssl.SSLContext | None) -> socket.socket:
+    """An HTTP proxy that connects each name to a server on loopback, by its port."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(client: socket.socket) -> None:
@@ -205,7 +213,7 @@ def _proxy(bed: Bed, name: str, context: ssl.SSLContext | None) -> socket.socket
                 (line.partition(b": ")[2] for line in lines if line.startswith(b"proxy-authorization")), b""
             )
             place = target.decode().removeprefix("http://").partition("/")[0]
-            bed.proxied.append(f"{name} {place} {credentials.decode()}".strip())
+            servers.proxied.append(f"{name} {place} {credentials.decode()}".strip())
             with socket.create_connection(("127.0.0.1", int(place.rpartition(":")[2]))) as server:
                 if method == b"CONNECT":
                     client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -238,7 +246,7 @@ def _pump(one: socket.socket, two: socket.socket) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """`files` by their names below the home directory; `kubeconfig` and `context` are options of both."""
+    """`files` by their paths in the home directory; options `kubeconfig` and `context` of kubectl and the module."""
 
     name: str
     files: dict[str, str]
@@ -249,67 +257,67 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether the object came, who asked whom for it, and through what. `told` is what was printed, or the sentence."""
+    """Whether the object was read, the requests to servers and proxies, and the output or error."""
 
-    came: bool
+    succeeded: bool
     requests: list[dict[str, Any]]
     proxied: list[str]
-    told: str
+    message: str
 
-    def shown(self) -> tuple[Any, ...]:
-        """What two outcomes are compared by. Who is refused may have been refused by the server or before."""
-        return (True, self.requests[-1], sorted(set(self.proxied))) if self.came else (False,)
+    def comparable(self) -> tuple[Any, ...]:
+        """The last request and the proxies of a success. A failure may happen at the server or before."""
+        return (True, self.requests[-1], sorted(set(self.proxied))) if self.succeeded else (False,)
 
 
-def _environment(case: Case, bed: Bed, home: Path) -> dict[str, str]:
+def _environment(case: Case, servers: Servers, home: Path) -> dict[str, str]:
     names = {*_PLAIN, *_LOWER_AND_UPPER, *(name.lower() for name in _LOWER_AND_UPPER)}
     kept = {name: value for name, value in os.environ.items() if name not in names and not name.startswith("K8S_AUTH_")}
-    own = {name: bed.text(value).replace("@home@", str(home)) for name, value in case.environment.items()}
+    own = {name: servers.text(value).replace("@home@", str(home)) for name, value in case.environment.items()}
     return {**kept, "HOME": str(home), "FROM_TEST": "yes", **own}
 
 
-def _write(case: Case, bed: Bed, home: Path) -> None:
+def _write(case: Case, servers: Servers, home: Path) -> None:
     for name, text in case.files.items():
         path = home / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if name.endswith("/"):
             path.mkdir(exist_ok=True)
             continue
-        path.write_bytes(bed.text(text).replace("@home@", str(home)).encode("utf-8", "surrogateescape"))
+        path.write_bytes(servers.text(text).replace("@home@", str(home)).encode("utf-8", "surrogateescape"))
         if path.suffix == ".sh":
             path.chmod(0o755)
 
 
-def by_kubectl(program: str, case: Case, bed: Bed, home: Path, *command: str) -> Outcome:
-    """What becomes of a command, or of asking for the object."""
+def by_kubectl(program: str, case: Case, servers: Servers, home: Path, *command: str) -> Outcome:
+    """The outcome of this command, or of reading the object."""
     options = [
         *(["--kubeconfig", case.kubeconfig] if case.kubeconfig else []),
         *(["--context", case.context] if case.context else []),
     ]
-    bed.seen.clear()
-    bed.proxied.clear()
-    _write(case, bed, home)
+    servers.seen.clear()
+    servers.proxied.clear()
+    _write(case, servers, home)
     ended = subprocess.run(
         [program, *(command or ("get", "--raw", PATH)), "--request-timeout=10s", *options],
         cwd=home,
-        env=_environment(case, bed, home),
+        env=_environment(case, servers, home),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    return Outcome(ended.returncode == 0, list(bed.seen), list(bed.proxied), ended.stdout + ended.stderr)
+    return Outcome(ended.returncode == 0, list(servers.seen), list(servers.proxied), ended.stdout + ended.stderr)
 
 
 @contextlib.contextmanager
-def at_home(case: Case, bed: Bed, home: Path) -> Iterator[dict[str, Any]]:
-    """This process has the case's files, directory and environment. The case's options."""
-    bed.seen.clear()
-    bed.proxied.clear()
-    _write(case, bed, home)
+def in_home(case: Case, servers: Servers, home: Path) -> Iterator[dict[str, Any]]:
+    """Give this process the files, working directory and environment of the case; yield its options."""
+    servers.seen.clear()
+    servers.proxied.clear()
+    _write(case, servers, home)
     before, directory = dict(os.environ), os.getcwd()
     os.environ.clear()
-    os.environ.update(_environment(case, bed, home))
+    os.environ.update(_environment(case, servers, home))
     os.chdir(home)
     try:
         yield {"kubeconfig": case.kubeconfig or None, "context": case.context or None}
@@ -319,16 +327,16 @@ def at_home(case: Case, bed: Bed, home: Path) -> Iterator[dict[str, Any]]:
         os.environ.update(before)
 
 
-def by_connection(case: Case, bed: Bed, home: Path) -> Outcome:
-    """In this process, as a module does it. Anything but the collection's own error is a failure of the test."""
-    with at_home(case, bed, home) as params:
+def by_connection(case: Case, servers: Servers, home: Path) -> Outcome:
+    """The outcome of a module, in this process. Any other exception than the collection's fails the test."""
+    with in_home(case, servers, home) as params:
         try:
             transport = open_transport(params)
             try:
                 answer = transport.request("GET", PATH, {"Accept": "application/json"}, retries=False, timeout=10)
-                came, told = answer.status == 200, ""
+                succeeded, message = answer.status == 200, ""
             except urllib3.exceptions.HTTPError as exc:
-                came, told = False, transport.unreachable(exc)
+                succeeded, message = False, transport.unreachable(exc)
         except CdiError as exc:
-            came, told = False, str(exc)
-    return Outcome(came, list(bed.seen), list(bed.proxied), told)
+            succeeded, message = False, str(exc)
+    return Outcome(succeeded, list(servers.seen), list(servers.proxied), message)

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The headers and indexes of xz files (xz file format 1.2.0): filters, and the size of the content without decompressing it."""
+
+from __future__ import annotations
+
+import os
+import struct
+
+MAGIC = b"\xfd7zXZ\0"
+_HEADER_BYTES = 12
+_LARGEST_INDEX_BYTES = 64 * 1024 * 1024
+_LZMA2 = 0x21
+_FILTERS = {
+    3: "delta",
+    4: "x86",
+    5: "powerpc",
+    6: "ia64",
+    7: "arm",
+    8: "armthumb",
+    9: "sparc",
+    10: "arm64",
+    11: "riscv",
+}
+
+
+class NoFooter(EOFError):
+    """The last bytes of a file are not the end of an xz stream."""
+
+
+def foreign_filters(descriptor: int) -> list[str]:
+    """The filters of the first block (section 3.1) beside LZMA2. A damaged header is left to the decompressor."""
+    header = os.pread(descriptor, 1024, _HEADER_BYTES)
+    at, filters = 2, []
+    try:
+        if not header[0]:
+            return []  # The index follows at once: there is no block.
+        for flag in (0x40, 0x80):
+            if header[1] & flag:
+                _size, at = _variable(header, at)
+        for _filter in range((header[1] & 3) + 1):
+            number, at = _variable(header, at)
+            length, at = _variable(header, at)
+            filters.append(number)
+            at += length
+    except (EOFError, IndexError):
+        return []
+    return [_FILTERS.get(number, f"number {number}") for number in filters if number != _LZMA2]
+
+
+def indexed_size(descriptor: int, file_size: int) -> int | None:
+    """The bytes of content, by the indexes at the ends of all streams (sections 2.1.2 and 4); None when an index is too large to read.
+
+    Raises NoFooter when something else follows the last stream, and EOFError for a file that is cut off or damaged.
+    """
+    end, total = file_size, 0
+    while end > 0:
+        footer = _bytes(descriptor, end - 12, 12)
+        if footer[8:] == b"\0\0\0\0":
+            end -= 4  # Padding between streams comes in fours.
+            continue
+        if footer[10:] != b"YZ":
+            raise NoFooter("its xz stream has no footer")
+        index_size = (struct.unpack("<I", footer[4:8])[0] + 1) * 4
+        if index_size > _LARGEST_INDEX_BYTES:
+            return None
+        index = _bytes(descriptor, end - 12 - index_size, index_size)
+        count, at = _variable(index, 1)
+        blocks = 0
+        for _record in range(count):
+            unpadded, at = _variable(index, at)
+            size, at = _variable(index, at)
+            blocks += -(-unpadded // 4) * 4
+            total += size
+        end -= 24 + index_size + blocks
+    return total
+
+
+def _bytes(descriptor: int, offset: int, length: int) -> bytes:
+    data = os.pread(descriptor, length, offset) if offset >= 0 else b""
+    if len(data) < length:
+        raise EOFError("its xz stream ends too early")
+    return data
+
+
+def _variable(data: bytes, at: int) -> tuple[int, int]:
+    """A number with seven bits in each byte, and the offset behind it."""
+    value = shift = 0
+    while True:
+        if at >= len(data) or shift > 63:
+            raise EOFError("its xz index is damaged")
+        value |= (data[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 0x80:
+            return value, at
