@@ -80,7 +80,7 @@ def test_impersonation_has_the_rights_of_the_other_user(connection: Connection) 
 
 def test_certificate_of_another_ca_is_refused_without_a_retry() -> None:
     pauses: list[float] = []
-    with pytest.raises(ApiError, match=rf"the certificate of {SERVER} is not valid \(.*\); give its CA as ca_cert\.$"):
+    with pytest.raises(ApiError, match=rf"the certificate of {SERVER} is not valid \(.*\); set its CA as ca_cert\.$"):
         connect({"host": SERVER, "api_key": ADMIN}, sleep=pauses.append).get(CDI, "cdi")
     assert pauses == []
 

@@ -90,7 +90,7 @@ def test_server_that_keeps_failing_is_one_sentence(wire: Wire, connection: Conne
 def test_failed_webhook_is_reported_without_a_retry(wire: Wire, connection: Connection) -> None:
     status = {"kind": "Status", "reason": "InternalError", "message": 'failed calling webhook "x"'}
     wire.faults.append((500, {}, json.dumps(status).encode()))
-    with pytest.raises(ApiError, match="see that CDI's API server runs"):
+    with pytest.raises(ApiError, match="check that CDI's API server runs"):
         connection.get(CDI, "cdi")
     assert len(wire.requests) == 1
 
@@ -105,7 +105,7 @@ REFUSALS = {
     "401": (
         _status(401, "Unauthorized", "Unauthorized"),
         "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: "
-        "give a valid api_key",
+        "set a valid api_key",
     ),
     "403": (_status(403, "Forbidden", FORBIDDEN), 'grant the verb "'),
     "404": ((404, {}, b"404 page not found"), "the cluster does not serve"),

@@ -301,7 +301,7 @@ HOST = r"the certificate of https://127[.0]*\.1:\d+"
 CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown-ca": (
         {"server": "https://127.0.0.1:@https@", "certificate-authority": "@file:foreign.crt@"},
-        rf"{HOST} is not valid \(.*\); give its CA as ca_cert\.$",
+        rf"{HOST} is not valid \(.*\); set its CA as ca_cert\.$",
     ),
     "other-host": (
         {"server": "https://127.1:@https@", "certificate-authority": "@file:ca.crt@"},
@@ -314,7 +314,7 @@ CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
             "certificate-authority": "@file:ca.crt@",
             "tls-server-name": "nobody.test",
         },
-        rf"{HOST}, which is asked for as 'nobody\.test', is for other names \(.*\); use a name",
+        rf"{HOST}, requested as 'nobody\.test', is for other names \(.*\); use a name",
     ),
     "proxy-unknown-ca": (
         {

@@ -21,25 +21,12 @@ from .values import namespace_problem
 Key = tuple[str, str]
 
 
-class Item(t.Protocol):
-    """`present`: the object is wanted, and not to be deleted."""
-
-    error: str
-
-    @property
-    def key(self) -> tuple[str, str]: ...
-
-    @property
-    def present(self) -> bool: ...
-
-
 class _Keyed(t.Protocol):
     @property
     def key(self) -> Key: ...
 
 
 AnItem = t.TypeVar("AnItem", bound=_Keyed)
-Result = t.TypeVar("Result")
 
 
 class Found(t.NamedTuple):
@@ -79,44 +66,11 @@ def default_namespace(connection: Connection) -> str:
     return connection.namespace or "default"
 
 
-def guarded(item: Item, step: t.Callable[[], None]) -> None:
-    """One item's error must not hide the others' results."""
-    if item.error:
-        return
-    try:
-        step()
-    except CdiError as exc:
-        item.error = str(exc)
-        # What may have been written counts as written.
-        if exc.result.get("changed") and hasattr(item, "changed"):
-            item.changed = True
-
-
-def guarded_all(items: t.Iterable[Item], step: t.Callable[[], Result], default: Result) -> Result:
-    """The result of a step for several items. Its failure is the error of each that has none yet."""
-    try:
-        return step()
-    except CdiError as exc:
-        for item in items:
-            item.error = item.error or str(exc)
-        return default
-
-
 def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:
     return [
         (namespace, [item for item in items if item.key[0] == namespace])
         for namespace in sorted({item.key[0] for item in items})
     ]
-
-
-def read(task: Task, items: t.Sequence[Item], resource: Resource, attribute: str) -> None:
-    """Give each item its stored object; a namespace that cannot be read is its own items' error."""
-    live = [item for item in items if not item.error]
-    found = find(task, [item.key for item in live], resource, needed=any(item.present for item in items))
-    for item in live:
-        item.error = found.errors.get(item.key, "")
-        if item.key in found.objects:
-            setattr(item, attribute, found.objects[item.key])
 
 
 def find(task: Task, keys: t.Collection[Key], resource: Resource, *, needed: bool) -> Found:

@@ -25,16 +25,23 @@ def wait_for_growth(task: Task, outcomes: t.Iterable[Outcome], namespace: str, d
     if not growing:
         return {}
 
-    def judge(name: str, claim: Object | None) -> Verdict:
-        verdict, title = judge_growth(claim), growing[name].volume.title
+    def show(name: str, _claim: Object | None, verdict: Verdict) -> None:
+        title = growing[name].volume.title
         if verdict.state == WAITING:
             task.progress.waits(title, "growing", None, verdict.reason)
         else:
             task.progress.ends(title, "grown")
-        return verdict
 
     try:
-        ended = wait_for(task.connection, PERSISTENT_VOLUME_CLAIM, namespace, list(growing), judge, deadline)
+        ended = wait_for(
+            task.connection,
+            PERSISTENT_VOLUME_CLAIM,
+            namespace,
+            list(growing),
+            lambda _name, claim: judge_growth(claim),
+            deadline,
+            observe=show,
+        )
     except CdiError as exc:
         return {outcome.key: outcome._replace(error=str(exc)) for outcome in growing.values()}
     results: Outcomes = {}

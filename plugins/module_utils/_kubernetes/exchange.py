@@ -251,11 +251,8 @@ def _retry_after(answer: Answer) -> float | None:
     value = answer.headers.get("Retry-After")
     if value is None:
         return None
-    return (
-        float(value)
-        if value.strip().isascii() and value.strip().isdigit() and len(value) < 9
-        else RETRY_AFTER_MAX_SECONDS
-    )
+    digits = value.strip()
+    return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else RETRY_AFTER_MAX_SECONDS
 
 
 def _not_of_ours(_record: logging.LogRecord) -> bool:

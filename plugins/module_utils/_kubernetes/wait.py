@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one waiter: a LIST and one watch for any number of objects of a kind in a namespace."""
+"""Waits for any number of objects of a kind in a namespace, by a LIST and one watch."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from .objects import Object
 from .resources import Resource
 from .verdict import REACHED, WAITING, Judge, Verdict
 
-# An object that has not moved for so long is probed: again after as long, later less and less often.
+# An object that has not changed for so long is probed, then again after as long, and later less often.
 QUIET_SECONDS = 4.0
 _MOST_QUIET_SECONDS = 30.0
 _PAUSE_SECONDS = 1.0
-# A watch without any event, even a bookmark, for so long is checked by a read: again after twice as long, up to the maximum.
+# A watch without any event, even a bookmark, for so long is checked by a read, then after twice as long, up to the
+# maximum.
 SILENT_SECONDS = 10.0
 MOST_SILENT_SECONDS = 60.0
 # As in client-go (v0.34.4, tools/cache/reflector.go): the pause after a watch that ended at once, doubled each time.
 _FIRST_BACKOFF_SECONDS = 0.8
 _MOST_BACKOFF_SECONDS = 30.0
 _AT_ONCE_SECONDS = 10.0
-# A state that was read so shortly before the deadline is the last one.
+# A state that was read so shortly before the deadline is final.
 _FRESH_SECONDS = 0.5
 
 # Called after each verdict on an object with its name, the object and the verdict.
@@ -42,10 +43,10 @@ class Outcome(t.NamedTuple):
 
 
 class StallProbe(t.NamedTuple):
-    """How to find out why objects do not move.
+    """How to find out why objects do not progress.
 
-    `moved(object)` changes when an object makes progress. `probe(objects, seconds)` gets the objects that do not, by name, reads within
-    these seconds what else is known of them, and returns verdicts by name.
+    `moved(object)` changes when an object progresses. `probe(objects, seconds)` gets the objects that do not, by name,
+    reads more about them within these seconds, and returns verdicts by name.
     """
 
     moved: t.Callable[[Object | None], t.Hashable]
@@ -53,7 +54,7 @@ class StallProbe(t.NamedTuple):
 
 
 class _Watched:
-    """One object that is waited for."""
+    """One awaited object."""
 
     def __init__(self) -> None:
         self.outcome = Outcome(Verdict(WAITING), None)
@@ -69,7 +70,7 @@ class _Watched:
             if self.fine_since is None:
                 self.fine_since = now
             return
-        # A failure counts on through a short recovery: each retry of a controller looks like one.
+        # A short recovery does not reset a failure, because each retry of a controller looks like one.
         if self.ailing_since is None or (self.fine_since is not None and now - self.fine_since > verdict.grace):
             self.ailing_since = now
         self.fine_since = None
@@ -83,7 +84,7 @@ class _Watched:
 
 
 class _Wait:
-    """All objects that are waited for, and the time that is left."""
+    """All awaited objects, and the remaining time."""
 
     def __init__(
         self,
@@ -167,7 +168,7 @@ class _Wait:
 
 
 class _Watching:
-    """When to open the next watch, and when to check a silent one by a read."""
+    """When to open the next watch, and when to check a silent watch by a read."""
 
     def __init__(self) -> None:
         self._silent_seconds = SILENT_SECONDS
@@ -176,11 +177,11 @@ class _Watching:
         self.heard_at = time.monotonic()
 
     def most_seconds(self, left: float) -> float:
-        """How long a read may take. The last one, at the deadline, gets no more than can be expected of this server."""
+        """How long a read may take. The read at the deadline gets as long as reads of this server take."""
         return max(left, _PAUSE_SECONDS, min(3 * self._read_seconds, _AT_ONCE_SECONDS))
 
     def listed(self, unseen: bool, seconds: float) -> None:
-        """A read took `seconds`. `unseen`: it shows a change of which the watch had sent no event."""
+        """A read took `seconds`. `unseen`: it shows a change without an event of the watch."""
         self.heard_at = time.monotonic()
         self._read_seconds = max(self._read_seconds, seconds)
         # A proxy that buffers this watch also buffers the next one.
@@ -191,14 +192,14 @@ class _Watching:
         self._silent_seconds = SILENT_SECONDS
 
     def silent_for(self) -> float:
-        """Seconds until the watch has been silent for too long."""
+        """Seconds until the watch counts as silent."""
         return self.heard_at + self._silent_seconds - time.monotonic()
 
     def checked(self) -> None:
         self._silent_seconds = min(2 * self._silent_seconds, MOST_SILENT_SECONDS)
 
     def backoff(self, lasted: float, ended_early: bool) -> float:
-        """Seconds before the next watch, after one that lasted so long."""
+        """Seconds before the next watch, after a watch that `lasted` so long."""
         if not ended_early or lasted >= _AT_ONCE_SECONDS:
             self._backoff = 0.0
             return 0.0
@@ -223,7 +224,7 @@ def wait_gone(connection: Connection, resource: Resource, namespace: str | None,
 
 
 def _unfinished(outcome: Outcome) -> Outcome:
-    """A failure that had not lasted long enough to count at the deadline."""
+    """A failure that had not lasted for its grace at the deadline counts as waiting."""
     return outcome._replace(verdict=Verdict(WAITING, outcome.verdict.reason))
 
 
@@ -239,9 +240,10 @@ def wait_for(
 ) -> dict[str, Outcome]:
     """Watch the named objects until each is REACHED or FAILED, or until `deadline` (of time.monotonic()) has passed.
 
-    `judge(name, object)` is pure; `observe(name, object, verdict)` gets each verdict. A broken watch is resumed, a silent one is checked by
-    a read, and objects without a final verdict are read a last time at the deadline. The API server may be away for as long as the deadline
-    allows, which is exceeded by a second or two at most. Raises ApiError when the server refuses, or is still away at the deadline.
+    `judge(name, object)` is pure; `observe(name, object, verdict)` gets each verdict. A broken watch is resumed, a
+    silent one is checked by a read, and objects without a final verdict are read again at the deadline. The API server
+    may be unavailable until the deadline, which is exceeded by two seconds at most. Raises ApiError when the server
+    refuses a request, or is unavailable at the deadline.
     """
     wait, watching = _Wait(names, judge, deadline, probe, observe), _Watching()
     selector = f"metadata.name={next(iter(names))}" if len(names) == 1 else ""
@@ -265,7 +267,7 @@ def wait_for(
         except WatchExpired:
             time.sleep(max(min(watching.backoff(0.0, ended_early=True), wait.left()), 0.0))
         except ApiError as exc:
-            # An API server that restarts is worth waiting for; a refusal is not.
+            # Wait for an API server that restarts, but not after a refusal.
             if exc.final or wait.left() <= _PAUSE_SECONDS:
                 raise
             seconds = watching.backoff(0.0, ended_early=True) if watches else _PAUSE_SECONDS
@@ -303,7 +305,7 @@ def _watch(
     watching: _Watching,
     version: str,
 ) -> tuple[str, float]:
-    """One watch, until there is something else to do: the version that it has come to, and the seconds before the next one."""
+    """One watch until something else is due. Returns its last version, and the seconds before the next watch."""
     opened = time.monotonic()
     quiet = min(wait.pause(), watching.silent_for())
     requested = wait.remaining()
@@ -319,7 +321,7 @@ def _watch(
             broke = True
             break
     lasted = time.monotonic() - opened
-    # The server, or a proxy, ended a watch that ends before anything was due.
+    # A watch that ends before anything was due was ended by the server or a proxy.
     early = not broke and lasted < min(quiet, requested) - 0.1
     return version, watching.backoff(lasted, early)
 
@@ -332,8 +334,8 @@ def poll_until(
 ) -> Verdict:
     """Call `check` until its verdict is not WAITING, for states that no watch of a single object shows.
 
-    `check` gets a connection whose requests end at the deadline, and is called a last time then; `observe` gets each verdict. Raises ApiError
-    when the server refuses, or is still away at the deadline.
+    `check` gets a connection whose requests end at the deadline, and is called once more then; `observe` gets each
+    verdict. Raises ApiError when the server refuses a request, or is unavailable at the deadline.
     """
     bounded = connection.until(deadline)
     pause = 0.2

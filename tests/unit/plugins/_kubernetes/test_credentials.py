@@ -208,7 +208,7 @@ def test_credentials_that_were_rejected_are_renewed_once_for_all_threads(countin
         ),
         (
             _credential(clientKeyData="x", clientCertificateData="y"),
-            "clientCertificateData holds no certificate; give it in PEM format.",
+            "clientCertificateData contains no certificate; give it in PEM format.",
         ),
     ],
 )
