@@ -19,7 +19,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, NAMESPACE, POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import SUBPROTOCOLS
 
-from tests.api.objects import ADMIN, HttpProxy, body
+from tests.api.objects import ADMIN, HttpProxy, body, kubeconfig
 from tests.modules import RunModule, run_module
 from tests.wire import Wire
 
@@ -28,14 +28,7 @@ CA = os.environ["KUBEVIRT_CDI_TEST_CA"]
 
 
 def _kubeconfig(user: dict[str, Any], **cluster: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": SERVER, "certificate-authority": CA, **cluster}}],
-        "users": [{"name": "u", "user": user}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
+    return kubeconfig({"server": SERVER, "certificate-authority": CA, **cluster}, user)
 
 
 def _client_certificate() -> dict[str, str]:

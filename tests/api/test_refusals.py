@@ -14,6 +14,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, NotServed
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, Resource
 
+from tests.api.objects import kubeconfig
 from tests.modules import RunModule
 from tests.wire import Wire
 
@@ -168,15 +169,7 @@ def test_missing_kubeconfig_is_named(module: RunModule) -> None:
 
 
 def test_secret_in_a_kubeconfig_is_never_printed(module: RunModule) -> None:
-    user = {"name": "u", "user": {"token": "very-secret-token"}}
-    kubeconfig = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": CLUSTER}],
-        "users": [user],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    ran = module("cdi_info", host=None, token="", kubeconfig=kubeconfig)
+    config = kubeconfig(CLUSTER, {"token": "very-secret-token"})
+    ran = module("cdi_info", host=None, token="", kubeconfig=config)
     assert "HTTP 401" in ran.refusal
     assert "very-secret-token" not in ran.output

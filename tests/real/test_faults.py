@@ -71,7 +71,9 @@ FAULTS = {
         "what the driver rejects",
         blank(storage_class_name="block-only"),
     ),
-    "provisioner-fails": Fault("provisioning_failed", "the array is on fire", "log of the storage driver", blank(), "broken"),
+    "provisioner-fails": Fault(
+        "provisioning_failed", "the array is on fire", "log of the storage driver", blank(), "broken"
+    ),
     # The source
     "host-unknown": Fault(
         "source_unreachable", "lookup nowhere.invalid", "correct the host", http("http://nowhere.invalid/disk")
@@ -116,7 +118,9 @@ FAULTS = {
     "service-account-missing": Fault(
         "", "(service_account_name) does not exist", "create it first", {**http(), "service_account_name": "nothing"}
     ),
-    "no-node-fits": Fault("worker_unschedulable", "node affinity", "make a node accept", {"storage_class": "elsewhere"}),
+    "no-node-fits": Fault(
+        "worker_unschedulable", "node affinity", "make a node accept", {"storage_class": "elsewhere"}
+    ),
     # The storage
     "class-unknown": Fault(
         "",

@@ -116,13 +116,23 @@ FAULTS = {
     ),
     # The server of the image
     "status-405": Fault(
-        "source_refused", "got 405", "log of the image server, which rejects the request", http(f"{HTTP}/status/405/disk")
+        "source_refused",
+        "got 405",
+        "log of the image server, which rejects the request",
+        http(f"{HTTP}/status/405/disk"),
     ),
     "status-410": Fault(
-        "source_refused", "got 410", "log of the image server, which rejects the request", http(f"{HTTP}/status/410/disk")
+        "source_refused",
+        "got 410",
+        "log of the image server, which rejects the request",
+        http(f"{HTTP}/status/410/disk"),
     ),
-    "status-500": Fault("source_server_failed", "got 500", "check the log of the image server", http(f"{HTTP}/status/500/disk")),
-    "status-503": Fault("source_server_failed", "got 503", "check the log of the image server", http(f"{HTTP}/status/503/disk")),
+    "status-500": Fault(
+        "source_server_failed", "got 500", "check the log of the image server", http(f"{HTTP}/status/500/disk")
+    ),
+    "status-503": Fault(
+        "source_server_failed", "got 503", "check the log of the image server", http(f"{HTTP}/status/503/disk")
+    ),
     "redirect-loop": Fault(
         "source_silent",
         "no progress for ",

@@ -45,10 +45,19 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
     connection, name = task.connection, task.params["name"]
     version = environment.get("OPERATOR_VERSION", "")
 
-    def look_at_cdi(_name: str, cdi: Object | None) -> Verdict:
-        return _shown(task, version, f"CDI {name}", rules.judge_cdi(cdi, version))
+    def show(what: str, verdict: Verdict) -> None:
+        if verdict.state == WAITING:
+            task.progress.waits(version, what, None, verdict.reason)
 
-    outcome = wait_for(connection, CDI, None, [name], look_at_cdi, deadline)[name]
+    outcome = wait_for(
+        connection,
+        CDI,
+        None,
+        [name],
+        lambda _name, cdi: rules.judge_cdi(cdi, version),
+        deadline,
+        observe=lambda name, _cdi, verdict: show(f"CDI {name}", verdict),
+    )[name]
     if outcome.verdict.state != REACHED:
         raise _not_ready(task, version, namespace, f"CDI {name}", outcome.verdict.reason)
     stored = t.cast(Object, outcome.object)
@@ -60,7 +69,7 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
         "the webhook for DataVolumes": lambda bounded: judge_trial(_try_volume(bounded, namespace)),
     }
     for what, look in looks.items():
-        verdict = poll_until(connection, functools.partial(_look, task, version, what, look), deadline)
+        verdict = poll_until(connection, look, deadline, observe=functools.partial(show, what))
         if verdict.state == FAILED:
             raise CdiError(
                 f"CDI {version} is installed, but it cannot be verified that DataVolumes can be created: "
@@ -70,19 +79,6 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
             raise _not_ready(task, version, namespace, what, verdict.reason)
     task.progress.ends(version, "ready")
     return stored
-
-
-def _look(
-    task: Task, version: str, what: str, look: t.Callable[[Connection], Verdict], connection: Connection
-) -> Verdict:
-    return _shown(task, version, what, look(connection))
-
-
-def _shown(task: Task, version: str, what: str, verdict: Verdict) -> Verdict:
-    """The verdict, of which a line of progress is written while it is WAITING."""
-    if verdict.state == WAITING:
-        task.progress.waits(version, what, None, verdict.reason)
-    return verdict
 
 
 def _try_volume(connection: Connection, namespace: str) -> ApiError | None:

@@ -234,7 +234,7 @@ def test_an_unschedulable_pod_reports_its_duration_and_requests() -> None:
     assert explained["since"] == f"{since:%Y-%m-%dT%H:%M:%SZ}" and 39 < rules.seconds_since(explained) < 60
     expected = rules.judge(objects.volume(), stored, around).reason
     assert re.match(
-        r"phase ImportScheduled, Unschedulable since 4\d s: 0/1 nodes .*; free resources on a node for CDI's pods$",
+        r"phase ImportScheduled, Unschedulable for 4\d s: 0/1 nodes .*; free resources on a node for CDI's pods$",
         expected,
     ), expected
 
