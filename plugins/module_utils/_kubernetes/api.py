@@ -82,7 +82,7 @@ class Api:
         except NoAnswer as exc:
             words = f"Cannot {verb} {target(resource, namespace, name)}: {exc}."
             raise ApiError(words, 0, lost=exc.sent and method in _WRITES, final=exc.final) from exc
-        self.check(verb, resource, namespace, name, answer, written=method in _WRITES)
+        self.raise_for_status(verb, resource, namespace, name, answer, written=method in _WRITES)
         return answer
 
     def _seconds(self, within_seconds: float | None) -> float:
@@ -93,7 +93,7 @@ class Api:
         )
         return max(min(bounds), LEAST_SECONDS)
 
-    def check(
+    def raise_for_status(
         self,
         verb: str,
         resource: Resource,

@@ -328,13 +328,13 @@ def _watch(
 
 def poll_until(
     connection: Connection,
-    check: t.Callable[[Connection], Verdict],
+    probe: t.Callable[[Connection], Verdict],
     deadline: float,
     observe: t.Callable[[Verdict], None] | None = None,
 ) -> Verdict:
-    """Call `check` until its verdict is not WAITING, for states that no watch of a single object shows.
+    """Call `probe` until its verdict is not WAITING, for states that no watch of a single object shows.
 
-    `check` gets a connection whose requests end at the deadline, and is called once more then; `observe` gets each
+    `probe` gets a connection whose requests end at the deadline, and is called once more then; `observe` gets each
     verdict. Raises ApiError when the server refuses a request, or is unavailable at the deadline.
     """
     bounded = connection.until(deadline)
@@ -342,7 +342,7 @@ def poll_until(
     while True:
         remaining = deadline - time.monotonic()
         try:
-            verdict = check(bounded)
+            verdict = probe(bounded)
             if observe:
                 observe(verdict)
             if verdict.state != WAITING or remaining <= 0:

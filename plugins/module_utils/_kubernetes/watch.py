@@ -49,7 +49,7 @@ def watch(
     try:
         for piece in pieces:
             if isinstance(piece, Answer):
-                api.check("watch", resource, namespace, None, piece)
+                api.raise_for_status("watch", resource, namespace, None, piece)
                 continue
             *lines, rest = (rest + (piece or b"")).split(b"\n")
             for line in filter(None, map(bytes.strip, lines)):
