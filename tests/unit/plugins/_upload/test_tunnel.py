@@ -112,7 +112,7 @@ def test_blocked_sender_detects_the_end(ends: Ends) -> None:
 
 def test_blocked_sender_times_out(ends: Ends) -> None:
     tunnel, _server = ends(SPDY)
-    with pytest.raises(TimeoutError, match="no byte moved for 0.2 s"):
+    with pytest.raises(TimeoutError, match=r"no byte moved for 0.2 s"):
         tunnel.sendall(b"x" * 8_000_000)
 
 
@@ -152,7 +152,7 @@ def test_each_channel_begins_with_the_port(ends: Ends) -> None:
 @pytest.mark.parametrize("protocol", [SPDY, CHANNELS])
 def test_reader_without_an_answer_times_out(ends: Ends, protocol: str) -> None:
     tunnel, _server = ends(protocol)
-    with pytest.raises(TimeoutError, match="no byte moved for 0.2 s"):
+    with pytest.raises(TimeoutError, match=r"no byte moved for 0.2 s"):
         tunnel.recv()
 
 
