@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection awx.awx, out of the package `ansible`, which holds many more that nobody needs here."""
+"""The collection awx.awx, from the package `ansible`, which has many more collections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FOLDER = "ansible_collections/awx/awx/"
 
 
 def awx_collections_path() -> Path:
-    """A path for collections that has awx.awx; fetched once."""
+    """A collections path with awx.awx, which is downloaded once."""
     path = cache_dir() / "collections" / f"awx-of-ansible-{_RELEASE}"
     if not (path / _FOLDER / "MANIFEST.json").exists():
         path.parent.mkdir(parents=True, exist_ok=True)

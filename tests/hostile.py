@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A server that says what it is told to, byte by byte, whether that is HTTP or not."""
+"""A server that sends arbitrary bytes, whether they are valid HTTP or not."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _PIECE = 65536
 
 
 class Hostile:
-    """`answer(number, head)` gives the pieces that are sent for the request with that number; a float among them is a pause in seconds.
+    """`answer(number, head)` returns the pieces that are sent for a request, and pauses in seconds as floats.
 
-    The connection is closed after them. `heads` are the requests' heads.
+    After the last piece, the connection is closed. `heads` are the heads of the requests.
     """
 
     def __init__(self, url: str) -> None:
@@ -29,7 +29,7 @@ class Hostile:
 
 @contextmanager
 def hostile_server(*, context: ssl.SSLContext | None = None) -> Iterator[Hostile]:
-    """On a port of loopback; with `context` it speaks TLS."""
+    """A server on loopback, with TLS if `context` is given."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     server = Hostile(f"{'https' if context else 'http'}://127.0.0.1:{listener.getsockname()[1]}")
     ended = threading.Event()
@@ -50,7 +50,7 @@ def hostile_server(*, context: ssl.SSLContext | None = None) -> Iterator[Hostile
                         client.sendall(piece)
                     if ended.is_set():
                         return
-                # A reset would take away what the other side has not read yet.
+                # A reset would discard what the client has not read yet.
                 client.shutdown(socket.SHUT_WR)
 
     def accept() -> None:
@@ -73,7 +73,7 @@ def hostile_server(*, context: ssl.SSLContext | None = None) -> Iterator[Hostile
 
 
 def _request(client: socket.socket) -> bytes:
-    """The head of a request, after its body has been read."""
+    """Read a request with its body, and return its head."""
     data = b""
     while b"\r\n\r\n" not in data:
         piece = client.recv(_PIECE)
@@ -91,7 +91,7 @@ def _request(client: socket.socket) -> bytes:
 
 
 def http(status: int, body: bytes, *headers: tuple[str, str], length: int | None = None) -> bytes:
-    """An answer with a right Content-Length, or with another one."""
+    """An answer with the correct Content-Length, unless `length` is given."""
     lines = [
         f"HTTP/1.1 {status} Status",
         f"Content-Length: {len(body) if length is None else length}",
@@ -102,7 +102,7 @@ def http(status: int, body: bytes, *headers: tuple[str, str], length: int | None
 
 
 def chunked(status: int, pieces: Sequence[bytes], *headers: tuple[str, str], end: bytes = b"0\r\n\r\n") -> list[bytes]:
-    """An answer in chunks, each sent by itself."""
+    """An answer in chunks, which are sent one by one."""
     lines = [
         f"HTTP/1.1 {status} Status",
         "Transfer-Encoding: chunked",

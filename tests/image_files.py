@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Disks, and what the tools of others make of them."""
+"""Raw disks, and their formats and compressions by QEMU and other tools."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import tarfile
 from pathlib import Path
 
 MIB = 1024 * 1024
-# A raw disk without anything that could be recognised.
+# A raw disk without the signature of another format.
 RAW = b"\xeb\x63\x90\0" + os.urandom(MIB)
 TOOLS = {"gz": "gzip", "xz": "xz", "zst": "zstd", "bz2": "bzip2"}
-# By format, and how else QEMU can write it.
+# Options of `qemu-img convert` by format and variant.
 CREATE = {
     "qcow2": ["-O", "qcow2"],
     "qcow2-compressed": ["-c", "-O", "qcow2"],

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real HTTP server of images, for tests without a cluster: it counts requests, knows Range, and answers whatever it is told to."""
+"""An HTTP server of images for tests without a cluster: it records requests, and supports Range."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def qcow2(disk: int, backing: int = 0) -> bytes:
 
 @dataclass
 class Server:
-    """Files by their paths; `seen` are the requests' paths and headers."""
+    """`files` and `answers` by their paths; `seen` has path and headers of each request."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -69,7 +69,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
             try:
                 self.wfile.write(body)
             except OSError:
-                """Whoever asked has seen enough."""
+                """The client has closed the connection."""
 
         def log_message(self, *_arguments: object) -> None:
             """The test prints what matters."""
@@ -79,7 +79,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
 @contextmanager
 def serving(certificate: Path | None = None) -> Iterator[Server]:
-    """A server on a free port, under TLS with NAME.crt and NAME.key of `certificate`, a path without its ending."""
+    """A server on a free port. With `certificate`, a path without suffix, it uses TLS with the files .crt and .key."""
     server = Server()
     listening = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
     if certificate:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""More clusters of profile `api` beside the one that the stage has brought up."""
+"""More clusters of profile `api`, in addition to that of the stage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.runner.tree import ROOT
 
 @contextmanager
 def light_cluster(number: int, state: Path) -> Iterator[dict[str, str]]:
-    """A cluster with this number, and the one after it, for as long as it is used: its variables, KUBECONFIG among them."""
+    """Start a cluster with this number, which also uses the next one, and yield its variables."""
     try:
         _run("up", number, state)
         yield json.loads(_run("env --json", number, state))

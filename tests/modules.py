@@ -142,7 +142,7 @@ def run_on_cluster(name: str, /, *, check: bool = False, **options: Any) -> Ran:
 
 
 def official_client() -> Any:
-    """The client of the Python package kubernetes, for the cluster of KUBECONFIG: it also writes status subresources."""
+    """The client of the Python package kubernetes, which can also write status, for the cluster of KUBECONFIG."""
     from kubernetes import config
 
     return config.new_client_from_config(os.environ["KUBECONFIG"])

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Volumes that CDI refuses, as options of module data_volume, and what is said about each. CDI itself is asked, too."""
+"""Volumes that CDI or the module refuses, as options of module data_volume, with a part of each error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Options = dict[str, Any]
 
 
 def completed(values: Options, options: Options) -> Options:
-    """Option values as a module gets them: with defaults, and None for what is not given."""
+    """Option values as a module receives them: with defaults, and None for options that are not given."""
     whole: Options = {}
     for name, spec in options.items():
         value = values.get(name, spec.get("default"))
@@ -110,7 +110,7 @@ BY_CDI: list[tuple[Options, str]] = [
     ({"source": {"snapshot": {"name": ""}}}, "has an empty source.snapshot.name"),
     ({"source": None, "source_ref": {"name": ""}}, "has an empty source_ref.name"),
 ]
-# What CDI takes, and could do nothing with.
+# Volumes that CDI accepts but cannot fill.
 BY_US: list[tuple[Options, str]] = [
     ({"source": {"pvc": {"name": "disk"}}}, "is its own source (source.pvc.name='disk'); name the claim to clone from"),
     ({"source": {"pvc": {"name": "disk", "namespace": "demo"}}}, "is its own source (source.pvc.name='disk')"),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a report is made from, as kubevirt.cdi.report gathers it, and the page's template."""
+"""Facts of a report as role report collects them, and the template of its page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TEMPLATE = (Path(__file__).parents[1] / "roles" / "report" / "files" / "report.h
 
 
 def found(name: str, **more: Any) -> dict[str, Any]:
-    """One item of data_volume_info: an imported volume, unless told otherwise."""
+    """An item of data_volume_info, by default an imported volume."""
     spec = more.pop("spec", {"source": {"http": {"url": "http://images/disk.qcow2"}}})
     spec.setdefault("storage", {"resources": {"requests": {"storage": "128Mi"}}})
     return {

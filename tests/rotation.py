@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Credentials that are rotated while a module runs, on a real API server.
 
-The tokens are a service account's own, bound to a Secret each: what the API server rejects when that is deleted.
+The tokens are of a service account and bound to Secrets: the API server rejects a token after its Secret is deleted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ FIRST, SECOND = "first", "second"
 
 @dataclass
 class Rotation:
-    """A kubeconfig's user whose token is `tokens[FIRST]` until `rotate` is called; then that is rejected, and the second is given."""
+    """A user of a kubeconfig with the first token. `rotate` provides the second, and ends when the first is rejected.
+
+    `runs` is the number of runs of the credential plugin.
+    """
 
     tokens: dict[str, str]
     user: dict[str, Any]
@@ -38,7 +41,7 @@ class Rotation:
 
 @contextmanager
 def rotating(kind: str, namespace: str, folder: Path, server: dict[str, Any]) -> Iterator[Rotation]:
-    """One of KINDS. `server`: the options that lead to the API server, without credentials."""
+    """`kind` is one of KINDS, `server` has connection options without credentials."""
     core, rights = client.CoreV1Api(official_client()), client.RbacAuthorizationV1Api(official_client())
     core.create_namespaced_service_account(namespace, {"metadata": {"name": "robot"}})
     subject = {"kind": "ServiceAccount", "name": "robot", "namespace": namespace}
@@ -64,7 +67,7 @@ def rotating(kind: str, namespace: str, folder: Path, server: dict[str, Any]) ->
     script.chmod(0o755)
 
     def rotate() -> None:
-        """At once for a file; a plugin's token expires before it is rejected."""
+        """For a plugin with an expiry, the first token expires before it is rejected."""
         written = datetime.fromisoformat(expiry.read_text().replace("Z", "+00:00"))
         file.write_text(tokens[SECOND])
         expiry.write_text("2099-01-01T00:00:00Z")
@@ -72,9 +75,8 @@ def rotating(kind: str, namespace: str, folder: Path, server: dict[str, Any]) ->
             time.sleep(max((written - datetime.now(timezone.utc)).total_seconds() + 1, 0))
         core.delete_namespaced_secret(FIRST, namespace)
         old = connect({**server, "api_key": tokens[FIRST]})
-        while (
-            old.transport.request("GET", "/api", {}).status != 401
-        ):  # The API server remembers a token for some seconds.
+        # The API server caches a token for some seconds.
+        while old.transport.request("GET", "/api", {}).status != 401:
             time.sleep(0.5)
 
     user = (

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How servers, libraries and log files write a secret, and whether a result holds one in any of these ways."""
+"""Encodings of a secret in answers, messages and logs, and whether a result contains one of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 
 
 def spellings(secret: str) -> dict[str, str]:
-    """Each way by its name."""
+    """The encodings by their names."""
     data = secret.encode()
     return {
         "plain": secret,
@@ -41,7 +41,7 @@ def spellings(secret: str) -> dict[str, str]:
 
 
 def shown_in(value: Any, secrets: Iterable[str]) -> list[str]:
-    """The spellings of these secrets that are in a text, or in the texts of plain data."""
+    """The encodings of these secrets that occur in a text, or in the texts of plain data."""
     written = "\0".join(_texts(value))
     return [spelling for secret in secrets for spelling in spellings(secret).values() if spelling in written]
 

@@ -143,7 +143,7 @@ _raw:
       description: The smallest change that would make the clone faster, or possible. Null if the clone is already as
         fast as possible, if no change is known to help, and for a copy that would be faster if it were created now.
       type: str
-      sample: make a VolumeSnapshotClass for driver csi.example.com, if that can take snapshots
+      sample: create a VolumeSnapshotClass for driver csi.example.com, if it supports snapshots
     waits_for:
       description: What CDI waits for before it continues, for example the pods that use the source.
       type: list

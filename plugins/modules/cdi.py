@@ -17,7 +17,7 @@ description:
     only sets the fields that CDI needs to start. These are O(image_pull_secrets) and, for a new CDI object, the feature
     gates that the CDI release enables by default.
   - CDI that is managed by HyperConverged or by the Operator Lifecycle Manager is not changed. The error names the field
-    to set there.
+    to set instead.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:

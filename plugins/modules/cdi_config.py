@@ -15,7 +15,7 @@ description:
   - Omitted options leave their settings unchanged. An empty string, list or dictionary removes a setting.
   - An option that the installed release of CDI does not support is refused, because the API server would silently drop
     it.
-  - CDI that is managed by HyperConverged is not changed. The error names the field to set there.
+  - CDI that is managed by HyperConverged is not changed. The error names the field to set instead.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:

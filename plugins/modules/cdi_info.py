@@ -143,7 +143,7 @@ not_in_effect:
   returned: success
   type: list
   elements: str
-  sample: ["scratch_space_storage_class is None and not 'fast'"]
+  sample: ["scratch_space_storage_class: requested 'fast', in effect: not set"]
 effective:
   description: The configuration in effect according to C(CDIConfig), with CDI's defaults for omitted fields.
   returned: success

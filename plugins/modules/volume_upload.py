@@ -143,8 +143,8 @@ options:
             sent.
           - If omitted, the size of the disk in the image is used, in whole MiB. For an archive, it is the size of its
             members plus 10 percent and 16 MiB.
-          - It is required for a compressed image whose size cannot be read with little memory, and for a file in zst that
-            this Python cannot decompress.
+          - It is required for a compressed image whose size cannot be read with little memory, and for a file in zst
+            that this Python cannot decompress.
           - CDI adds the file system overhead with O(storage). With O(pvc), the module adds it if the size is omitted.
         type: str
       storage_class_name:

@@ -90,7 +90,7 @@ MISTAKES: dict[str, tuple[tuple[str, dict[str, Any]], list[str]]] = {
     "claim-above-the-limit": (
         volume(storage={"size": "300Mi"}),
         [
-            "its claim of 318Mi (storage.size 300Mi and the file system's overhead) is rejected by a LimitRange",
+            "its claim of 318Mi (storage.size 300Mi and the overhead of the file system) is rejected by a LimitRange",
             "is 200Mi",
             "request at most storage.size=188Mi",
         ],

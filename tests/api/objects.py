@@ -33,6 +33,18 @@ class HttpProxy(NamedTuple):
     heads: list[bytes]
 
 
+def kubeconfig(cluster: dict[str, Any], user: dict[str, Any], **context: Any) -> dict[str, Any]:
+    """A kubeconfig with one cluster, one user, and one context."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": cluster}],
+        "users": [{"name": "u", "user": user}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", **context}}],
+        "current-context": "x",
+    }
+
+
 def body(resource: Resource, name: str, /, **fields: Any) -> dict[str, Any]:
     """An object of this kind; `metadata` in the fields is added to its name."""
     metadata = {"name": name, **fields.pop("metadata", {})}

@@ -182,7 +182,7 @@ def test_second_operator_is_refused(wire: Wire, module: RunModule, no_cdi: Conne
 
 def test_unknown_priority_class_is_refused(wire: Wire, module: RunModule, no_cdi: Connection) -> None:
     wire.requests.clear()
-    assert "there is no such PriorityClass" in module("cdi", **NEW, priority_class="cdi-test").refusal
+    assert "does not exist; create it first" in module("cdi", **NEW, priority_class="cdi-test").refusal
     assert wire.writes() == []
     metadata = {"name": "cdi-test"}
     own = {"apiVersion": PRIORITY_CLASS.api_version, "kind": "PriorityClass", "metadata": metadata, "value": 1}

@@ -218,8 +218,8 @@ def test_configuration_of_hyperconverged_is_not_changed(wire: Wire, module: RunM
     assert 'jsonpatch: [{"op": "add", "path": "/spec/config/preallocation", "value": true}]' in message
     assert "belongs to HyperConverged" in module("cdi_config", name="not-there", preallocation=True).refusal
     assert wire.writes() == []
-    asked = {"preallocation": True, "scratchSpaceStorageClass": "fast"}
-    cdi.merge(CDI, "cdi", None, {"spec": {"config": asked}}, dry_run=False)
+    config = {"preallocation": True, "scratchSpaceStorageClass": "fast"}
+    cdi.merge(CDI, "cdi", None, {"spec": {"config": config}}, dry_run=False)
     assert not module("cdi_config", **options, wait=False).result["changed"]
 
 

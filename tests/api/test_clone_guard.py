@@ -266,8 +266,8 @@ def test_source_that_is_being_deleted_is_refused(module: RunModule, connection: 
     core.create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": "golden"}, "spec": spec})
     core.delete_namespaced_persistent_volume_claim("golden", namespace)
     for check in (True, False):
-        asked = {"source": {"pvc": {"name": "golden"}}, "storage": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}
-        refused = module("data_volume", name="clone", namespace=namespace, check=check, **asked).result
+        options = {"source": {"pvc": {"name": "golden"}}, "storage": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}
+        refused = module("data_volume", name="clone", namespace=namespace, check=check, **options).result
         assert refused["failed"] and not refused["changed"]
         assert (
             f"PersistentVolumeClaim '{namespace}/golden' (source.pvc) has been marked for deletion since "

@@ -129,7 +129,7 @@ def test_unrelated_role_is_not_changed(
     connection.create(ROLE_BINDING, body, namespace, dry_run=False)
     for state, message in (
         ("present", "already manages rules"),
-        ("absent", "binds Role developers, which gives other"),
+        ("absent", "binds Role developers, which grants other"),
     ):
         ran = module("clone_permission", name="developers", namespace=namespace, state=state, **SUBJECTS).result
         assert message in ran["msg"]
@@ -147,7 +147,7 @@ def test_role_that_an_interrupted_run_left_is_deleted(
 
 def test_missing_subjects_are_refused_before_a_request(wire: Wire, module: RunModule, namespace: str) -> None:
     ran = module("clone_permission", namespace=namespace).result
-    assert "give users, groups or service_accounts" in ran["msg"]
+    assert "set users, groups or service_accounts" in ran["msg"]
     assert wire.requests == []
 
 

@@ -209,10 +209,10 @@ def test_invalid_replacement_is_refused_before_the_deletion(
     check: bool,
 ) -> None:
     leave_claim("one")
-    asked = {**BLANK, "storage": {"size": "1Gi", "storage_class_name": "plain"}, **change}
-    result = module("data_volume", check=check, name="one", namespace=namespace, **asked, on_drift="recreate").result
+    options = {**BLANK, "storage": {"size": "1Gi", "storage_class_name": "plain"}, **change}
+    result = module("data_volume", check=check, name="one", namespace=namespace, **options, on_drift="recreate").result
     # In check mode, an earlier task may create the Secret.
-    warned = check and "http" in asked["source"]
+    warned = check and "http" in options["source"]
     assert result.get("failed", False) is not warned, result
     assert warned or (refusal.format(namespace=namespace) in result["msg"] and not result["changed"]), result["msg"]
     assert direct.get(PERSISTENT_VOLUME_CLAIM, "one", namespace) and wire.writes() == []

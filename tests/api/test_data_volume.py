@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -40,12 +41,70 @@ def test_hundred_unchanged_volumes_take_one_list(wire: Wire, module: RunModule, 
     assert len(wire.requests) == 1
 
 
-def test_unchanged_volume_loads_no_code_for_changes(wire: Wire, namespace: str, module: RunModule) -> None:
+def test_empty_list_of_volumes_takes_no_request(wire: Wire, module: RunModule, namespace: str) -> None:
+    result = module("data_volume", namespace=namespace, data_volumes=[]).result
+    assert (result["changed"], result["data_volumes"], wire.requests) == (False, [], [])
+
+
+# Python files, and libraries, that an unchanged volume has no use for.
+FOR_CHANGES = {
+    "_cdi.status",
+    "_cdi.users",
+    "_clone.planner",
+    "_clone.prediction",
+    "_data_volume.changes",
+    "_data_volume.claim_adoption",
+    "_data_volume.clone_guard",
+    "_data_volume.clone_order",
+    "_data_volume.growth",
+    "_data_volume.preflight",
+    "_data_volume.preflight_rules",
+    "_data_volume.preflight_volumes",
+    "_data_volume.reconcile",
+    "_data_volume.reconcile_collected",
+    "_data_volume.source_fetch",
+    "_data_volume.unfilled",
+    "_data_volume.wait",
+    "_data_volume.wait_order",
+    "_data_volume.writes",
+    "_diagnosis.diagnose",
+    "_image.formats",
+    "_kubernetes.apply",
+    "_kubernetes.merge_patch",
+    "_kubernetes.reader",
+    "_kubernetes.server_side_apply",
+    "_kubernetes.wait",
+    "_kubernetes.watch",
+    "_storage.allocation",
+    "_storage.claims",
+    "_storage.scratch_claims",
+}
+RENEWED = {"_kubernetes.file_source", "_kubernetes.oidc_source", "_kubernetes.plugin_source"}
+KUBECONFIG = {"_kubernetes.kubeconfig", "_kubernetes.kubeconfig_file"}
+
+
+@pytest.mark.parametrize(("given", "unused"), [("options", RENEWED | KUBECONFIG), ("kubeconfig", RENEWED)])
+def test_unchanged_volume_loads_no_code_for_changes(
+    wire: Wire, namespace: str, module: RunModule, given: str, unused: set[str]
+) -> None:
     """Each task is a process, and imports are most of its time when nothing changes."""
     assert module("data_volume", name="disk", namespace=namespace, **BLANK).result["changed"]
-    options = {"host": wire.url, "api_key": ADMIN, "name": "disk", "namespace": namespace, **BLANK}
+    cluster = {
+        "server": os.environ["KUBEVIRT_CDI_TEST_SERVER"],
+        "certificate-authority": os.environ["KUBEVIRT_CDI_TEST_CA"],
+    }
+    kubeconfig = {
+        "clusters": [{"name": "one", "cluster": cluster}],
+        "users": [{"name": "one", "user": {"token": ADMIN}}],
+        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
+        "current-context": "one",
+    }
+    access = {"host": wire.url, "api_key": ADMIN} if given == "options" else {"kubeconfig": kubeconfig}
+    options = {**access, "name": "disk", "namespace": namespace, **BLANK}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("K8S_AUTH_")}
     ended = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "ansible_collections.kubevirt.cdi.plugins.modules.data_volume"],
+        env=environment,
         input=json.dumps({"ANSIBLE_MODULE_ARGS": options}),
         capture_output=True,
         text=True,
@@ -54,19 +113,8 @@ def test_unchanged_volume_loads_no_code_for_changes(wire: Wire, namespace: str, 
     assert json.loads(ended.stdout)["changed"] is False
     loaded = set(re.findall(r"kubevirt\.cdi\.plugins\.module_utils\.([\w.]+)$", ended.stderr, re.MULTILINE))
     assert "_kubernetes.client" in loaded
-    for_changes = {
-        "_clone.planner",
-        "_clone.prediction",
-        "_data_volume.preflight",
-        "_data_volume.source_check",
-        "_diagnosis.diagnose",
-        "_image.formats",
-        "_kubernetes.wait",
-        "_storage.allocation",
-        "_storage.scratch_claims",
-    }
-    assert loaded & for_changes == set()
-    assert not re.search(r"\b(kubernetes|yaml|websocket)$", ended.stderr, re.MULTILINE)
+    assert loaded & (FOR_CHANGES | unused) == set()
+    assert not re.search(r"\b(kubernetes|yaml|websocket|concurrent\.futures)$", ended.stderr, re.MULTILINE)
 
 
 def test_task_needs_no_discovery(wire: Wire, module: RunModule, namespace: str) -> None:

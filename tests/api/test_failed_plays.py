@@ -163,12 +163,12 @@ def test_namespaces_may_be_text(namespace: str, tmp_path: Path) -> None:
 def test_unreachable_api_server_is_one_error_with_a_report(tmp_path: Path) -> None:
     variables: dict[str, Any] = {
         "cdi_host": "https://127.0.0.1:1",
-        "cdi_api_key": "k3y-of-nobody",
+        "cdi_api_key": "a-secret-key",
         "cdi_data_volumes": [{"name": "a", **VOLUME}],
     }
     played = play("kubevirt.cdi.volumes", variables=variables)
     assert played.code == 2 and played.errors == 1, played.output
-    assert "NOT READABLE: Cannot list CDI objects" in played.output and "k3y-of-nobody" not in played.output
+    assert "NOT READABLE: Cannot list CDI objects" in played.output and "a-secret-key" not in played.output
     alone = play("kubevirt.cdi.report", variables={name: variables[name] for name in ("cdi_host", "cdi_api_key")})
     assert alone.code == 2 and alone.errors == 1, "no earlier task failed, so the report itself fails"
 

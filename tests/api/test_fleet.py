@@ -164,7 +164,7 @@ def test_lookup_on_another_cluster_than_the_modules_is_reported(fleet: Fleet, tm
     assert report["cluster"]["host"] == fleet.servers["west"]
     message = f"The lookup clone_method used {fleet.servers['east']}, but the modules used {fleet.servers['west']}"
     assert (
-        report["not_readable"][0].startswith(message) and "NOT READABLE: The lookup clone_method asked" in played.output
+        report["not_readable"][0].startswith(message) and "NOT READABLE: The lookup clone_method used" in played.output
     )
 
 
@@ -172,7 +172,7 @@ def test_lookup_on_another_cluster_than_the_modules_is_reported(fleet: Fleet, tm
 @pytest.mark.parametrize("variable", ["cdi_kubeconfig", "kubevirt_cdi_kubeconfig"])
 def test_variable_of_the_lookup_may_be_a_template(fleet: Fleet, tmp_path: Path, variable: str) -> None:
     path = Path(fleet.kubeconfigs["west"])
-    task = {"ansible.builtin.debug": {"msg": "asked {{ lookup('kubevirt.cdi.clone_method', volume).host }}"}}
+    task = {"ansible.builtin.debug": {"msg": "used {{ lookup('kubevirt.cdi.clone_method', volume).host }}"}}
     variables = {
         variable: "{{ folder }}/{{ 'kube' ~ 'config' }}",
         "folder": str(path.parent),
@@ -182,7 +182,7 @@ def test_variable_of_the_lookup_may_be_a_template(fleet: Fleet, tmp_path: Path, 
         json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": variables, "tasks": [task]}])
     )
     played = play(tmp_path / "play.yml", environment={"K8S_AUTH_KUBECONFIG": fleet.kubeconfigs["east"]})
-    assert played.code == 0 and f"asked {fleet.servers['west']}" in played.output, played.output
+    assert played.code == 0 and f"used {fleet.servers['west']}" in played.output, played.output
 
 
 def test_lookup_reads_a_vaulted_token_and_a_template_in_host(fleet: Fleet, tmp_path: Path) -> None:
@@ -205,9 +205,9 @@ def test_lookup_reads_a_vaulted_token_and_a_template_in_host(fleet: Fleet, tmp_p
     (tmp_path / "vars.yml").write_text(
         f'{vaulted}\ncdi_host: "{{{{ server }}}}"\nserver: {fleet.servers["west"]}\ncdi_ca_cert: {ca}\n'
     )
-    task = {"ansible.builtin.debug": {"msg": "asked {{ lookup('kubevirt.cdi.clone_method', 'default/none').host }}"}}
+    task = {"ansible.builtin.debug": {"msg": "used {{ lookup('kubevirt.cdi.clone_method', 'default/none').host }}"}}
     book = [{"hosts": "localhost", "gather_facts": False, "vars_files": ["vars.yml"], "tasks": [task]}]
     (tmp_path / "play.yml").write_text(json.dumps(book))
     played = play("--vault-password-file", tmp_path / "password", tmp_path / "play.yml")
-    assert played.code == 0 and f"asked {fleet.servers['west']}" in played.output, played.output
+    assert played.code == 0 and f"used {fleet.servers['west']}" in played.output, played.output
     assert "test-admin-token" not in played.output

@@ -86,7 +86,7 @@ def test_write_that_cannot_be_verified_counts_as_a_change(
     assert (
         result["failed"]
         and result["changed"] is True
-        and "it may have been written: reading it failed, too" in result["msg"]
+        and "it may have been written, but reading it also failed" in result["msg"]
     )
     assert direct.get(DATA_VOLUME, "disk", namespace)
 
@@ -106,7 +106,7 @@ def test_create_without_a_name_is_not_retried(
 ) -> None:
     wire.trouble = _first("POST", "lost", 1, "/configmaps")
     unnamed = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "made-", "namespace": namespace}}
-    with pytest.raises(ApiError, match="it may have been written: it has no name yet") as raised:
+    with pytest.raises(ApiError, match="it may have been written, but it has no name yet") as raised:
         connection.create(CONFIG_MAP, unnamed, namespace, dry_run=False)
     assert raised.value.result == {"changed": True} and wire.count("POST") == 1
     names = [item["metadata"]["name"] for item in direct.list(CONFIG_MAP, namespace)[0]]

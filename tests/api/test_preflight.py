@@ -86,9 +86,9 @@ def test_namespace_that_is_being_deleted_is_reported(
     wire.requests.clear()
     for check in (False, True):
         ran = module("data_volume", name="a", namespace=namespace, source={"blank": {}}, storage=SIZE, check=check)
-        assert f"namespace '{namespace}' is being deleted; wait until it is gone" in ran.result["msg"], ran.result[
-            "msg"
-        ]
+        assert f"namespace '{namespace}' is being deleted; wait until it no longer exists" in ran.result["msg"], (
+            ran.result["msg"]
+        )
     assert wire.writes() == []
 
 

@@ -14,6 +14,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, NotServed
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, Resource
 
+from tests.api.objects import kubeconfig
 from tests.modules import RunModule
 from tests.wire import Wire
 
@@ -90,7 +91,7 @@ def test_server_that_keeps_failing_is_one_sentence(wire: Wire, connection: Conne
 def test_failed_webhook_is_reported_without_a_retry(wire: Wire, connection: Connection) -> None:
     status = {"kind": "Status", "reason": "InternalError", "message": 'failed calling webhook "x"'}
     wire.faults.append((500, {}, json.dumps(status).encode()))
-    with pytest.raises(ApiError, match="see that CDI's API server runs"):
+    with pytest.raises(ApiError, match="check that CDI's API server runs"):
         connection.get(CDI, "cdi")
     assert len(wire.requests) == 1
 
@@ -105,7 +106,7 @@ REFUSALS = {
     "401": (
         _status(401, "Unauthorized", "Unauthorized"),
         "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: "
-        "give a valid api_key",
+        "set a valid api_key",
     ),
     "403": (_status(403, "Forbidden", FORBIDDEN), 'grant the verb "'),
     "404": ((404, {}, b"404 page not found"), "the cluster does not serve"),
@@ -168,15 +169,7 @@ def test_missing_kubeconfig_is_named(module: RunModule) -> None:
 
 
 def test_secret_in_a_kubeconfig_is_never_printed(module: RunModule) -> None:
-    user = {"name": "u", "user": {"token": "very-secret-token"}}
-    kubeconfig = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": CLUSTER}],
-        "users": [user],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    ran = module("cdi_info", host=None, token="", kubeconfig=kubeconfig)
+    config = kubeconfig(CLUSTER, {"token": "very-secret-token"})
+    ran = module("cdi_info", host=None, token="", kubeconfig=config)
     assert "HTTP 401" in ran.refusal
     assert "very-secret-token" not in ran.output

@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
-from tests.api.objects import SetStatus
+from tests.api.objects import SetStatus, kubeconfig
 from tests.cluster.runtime.certificates import Authority
 from tests.modules import Ran, run_module
 from tests.rotation import KINDS, SECOND, Rotation, rotating
@@ -50,14 +50,8 @@ def rotation(request: pytest.FixtureRequest, namespace: str, tmp_path: Path) -> 
 @pytest.fixture
 def run(tls_wire: Wire, rotation: Rotation, namespace: str, tmp_path: Path) -> Callable[..., Ran]:
     def module(**options: Any) -> Ran:
-        config = {
-            "clusters": [
-                {"name": "c", "cluster": {"server": tls_wire.url, "certificate-authority": str(tmp_path / "ca.crt")}}
-            ],
-            "users": [{"name": "robot", "user": rotation.user}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "robot", "namespace": namespace}}],
-            "current-context": "x",
-        }
+        cluster = {"server": tls_wire.url, "certificate-authority": str(tmp_path / "ca.crt")}
+        config = kubeconfig(cluster, rotation.user, namespace=namespace)
         return run_module("data_volume", {"kubeconfig": config, **options})
 
     return module

@@ -17,7 +17,7 @@ import yaml
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
-from tests.api.objects import ADMIN
+from tests.api.objects import ADMIN, kubeconfig
 from tests.wire import Wire
 
 HEADERS = ("first-header-secret", "second-header-secret")
@@ -36,14 +36,7 @@ def _import(namespace: str, secret: str, signature: str = IN_URL[1], **options: 
 def _kubeconfig(server: str, token: str, **user: Any) -> dict[str, Any]:
     """Credentials of a kubeconfig need TLS, as with kubectl."""
     ca = {"certificate-authority": os.environ["KUBEVIRT_CDI_TEST_CA"]} if server.startswith("https:") else {}
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": server, **ca}}],
-        "users": [{"name": "u", "user": user or {"token": token}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
+    return kubeconfig({"server": server, **ca}, user or {"token": token})
 
 
 def test_no_secret_is_printed_at_the_highest_verbosity(

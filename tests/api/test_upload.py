@@ -149,18 +149,16 @@ def test_labels_that_are_no_strings_are_set_once(
     assert not module("volume_upload", **options).result["changed"]
 
 
+def _checksum(path: Path) -> str:
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
 def test_labels_are_set_without_reading_the_file_with_a_checksum(
     module: RunModule, namespace: str, image: Path, filled: Callable[..., None], tmp_path: Path
 ) -> None:
     filled("disk", image)
-    digest = hashlib.sha256(image.read_bytes()).hexdigest()
-    options: dict[str, Any] = {
-        "name": "disk",
-        "namespace": namespace,
-        "path": str(tmp_path / "nowhere"),
-        "checksum": f"sha256:{digest}",
-    }
-    result = module("volume_upload", labels={"ours": "y"}, **options).result
+    options: dict[str, Any] = {"name": "disk", "namespace": namespace, "checksum": _checksum(image)}
+    result = module("volume_upload", labels={"ours": "y"}, path=str(tmp_path / "nowhere"), **options).result
     assert result["changed"] and result["action"] == "unchanged"
     assert result["data_volume"]["metadata"]["labels"] == {"ours": "y"}
 
@@ -169,14 +167,8 @@ def test_other_difference_is_refused_with_a_checksum(
     module: RunModule, namespace: str, image: Path, filled: Callable[..., None]
 ) -> None:
     filled("disk", image)
-    digest = hashlib.sha256(image.read_bytes()).hexdigest()
-    options: dict[str, Any] = {
-        "name": "disk",
-        "namespace": namespace,
-        "path": str(image),
-        "checksum": f"sha256:{digest}",
-    }
-    result = module("volume_upload", preallocation=True, **options).result
+    options: dict[str, Any] = {"name": "disk", "namespace": namespace, "checksum": _checksum(image)}
+    result = module("volume_upload", preallocation=True, path=str(image), **options).result
     assert result["failed"] and "preallocation: unset on the cluster, true requested" in result["msg"]
 
 

@@ -157,10 +157,10 @@ def test_wait_survives_an_outage_of_some_seconds(
 
 
 def test_outage_is_reported_at_the_timeout(namespace: str) -> None:
-    nobody = connect({"host": "http://127.0.0.1:9", "api_key": "token"})
+    unreachable = connect({"host": "http://127.0.0.1:9", "api_key": "token"})
     started = time.monotonic()
     with pytest.raises(ApiError, match="no answer from the Kubernetes API"):
-        _wait(nobody, namespace, ["disk"], 3)
+        _wait(unreachable, namespace, ["disk"], 3)
     assert 2 <= time.monotonic() - started <= 4
 
 

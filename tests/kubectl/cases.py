@@ -186,7 +186,8 @@ def _wrong_types() -> list[Case]:
     cases = []
     for field, (kind, name) in _FIELDS.items():
         for type_name, value in _WRONG.items():
-            cluster, user = dict(LOCAL), dict(TOKEN)
+            cluster: dict[str, Any] = dict(LOCAL)
+            user: dict[str, Any] = dict(TOKEN)
             if kind == "cluster":
                 cluster[name] = value
             elif kind == "user":

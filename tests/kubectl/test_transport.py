@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +37,17 @@ def _plain(servers: Servers, monkeypatch: pytest.MonkeyPatch) -> None:
     servers.reject.clear()
     for name in ("KUBECONFIG", "HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
 
 
-def _connect(servers: Servers, user: Any, cluster: Any = None, **params: Any) -> Connection:
-    return connect({"kubeconfig": json.loads(servers.text(json.dumps(config(cluster, user)))), **params})
+def _connect(
+    servers: Servers, user: Any, cluster: Any = None, clock: Callable[[], float] = time.monotonic, **params: Any
+) -> Connection:
+    kubeconfig = json.loads(servers.text(json.dumps(config(cluster, user))))
+    return connect({"kubeconfig": kubeconfig, **params}, clock=clock, sleep=no_pause)
+
+
+def no_pause(_seconds: float) -> None:
+    """Instead of the pause before a request is sent again."""
 
 
 def _sent(servers: Servers) -> list[str]:
@@ -140,13 +145,13 @@ def test_client_certificate_is_read_again_after_a_rejection(servers: Servers, ce
 
 
 def test_client_certificate_is_read_again_after_a_minute_if_it_matches_its_key(
-    servers: Servers, certificate: Any, monkeypatch: pytest.MonkeyPatch
+    servers: Servers, certificate: Any
 ) -> None:
-    connection = _connect(servers, certificate("admin.crt", "admin.key"))
-    now = time.monotonic()
-    for number, pair in enumerate((("other.crt", "admin.key"), ("ca.key", "admin.key"), ("other.crt", "other.key"))):
+    seconds = [0.0]
+    connection = _connect(servers, certificate("admin.crt", "admin.key"), clock=lambda: seconds[-1])
+    for pair in (("other.crt", "admin.key"), ("ca.key", "admin.key"), ("other.crt", "other.key")):
         certificate(*pair)
-        monkeypatch.setattr("time.monotonic", partial(float, now + 60 * (number + 1)))
+        seconds.append(seconds[-1] + 60)
         assert connection.get(NAMESPACE, "default")
     assert _shown(servers) == ["admin", "admin", "other"]
 
@@ -223,14 +228,10 @@ def test_id_token_is_refreshed_and_kept_on_request(servers: Servers, tmp_path: P
         server.shutdown()
     assert _sent(servers) == [f"Bearer {new}"] and forms == ["grant_type=refresh_token&refresh_token=a-refresh-token"]
     kept = yaml.safe_load(file.read_text())["users"][0]["user"]["auth-provider"]["config"]
-    assert (kept["id-token"], kept["refresh-token"]) == (new, "next-refresh-token") and {
-        new,
-        "next-refresh-token",
-    } <= known_secrets()
-    with pytest.raises(
-        CdiError,
-        match=r"users\['u'\].auth-provider: the issuer 'http://127.0.0.1:\d+' cannot be reached \(NewConnectionError\)\.$",
-    ):
+    assert (kept["id-token"], kept["refresh-token"]) == (new, "next-refresh-token")
+    assert {new, "next-refresh-token"} <= known_secrets()
+    unreachable = r"the issuer 'http://127.0.0.1:\d+' cannot be reached \(NewConnectionError\)\.$"
+    with pytest.raises(CdiError, match=rf"users\['u'\].auth-provider: {unreachable}"):
         connect({"kubeconfig": oidc_kubeconfig(servers, {**provider})})
 
 
@@ -300,11 +301,12 @@ HOST = r"the certificate of https://127[.0]*\.1:\d+"
 CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown-ca": (
         {"server": "https://127.0.0.1:@https@", "certificate-authority": "@file:foreign.crt@"},
-        rf"{HOST} is not valid \(.*\); give its CA as ca_cert\.$",
+        rf"{HOST} is not valid \(.*\); set its CA as ca_cert\.$",
     ),
     "other-host": (
         {"server": "https://127.1:@https@", "certificate-authority": "@file:ca.crt@"},
-        rf"{HOST} is for other names \(.*127\.1.*\); use a name of the certificate in host, or set tls-server-name in the kubeconfig to one\.$",
+        rf"{HOST} is for other names \(.*127\.1.*\); use a name of the certificate in host, "
+        r"or set tls-server-name in the kubeconfig to one\.$",
     ),
     "other-name": (
         {
@@ -312,7 +314,7 @@ CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
             "certificate-authority": "@file:ca.crt@",
             "tls-server-name": "nobody.test",
         },
-        rf"{HOST}, which is asked for as 'nobody\.test', is for other names \(.*\); use a name",
+        rf"{HOST}, requested as 'nobody\.test', is for other names \(.*\); use a name",
     ),
     "proxy-unknown-ca": (
         {
@@ -320,7 +322,8 @@ CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
             "certificate-authority": "@file:foreign.crt@",
             "proxy-url": "https://127.0.0.1:@tls_proxy@",
         },
-        r"the certificate of the proxy https://127\.0\.0\.1:\d+ is not valid \(.*\); add its CA to the system's store, or to ca_cert\.$",
+        r"the certificate of the proxy https://127\.0\.0\.1:\d+ is not valid \(.*\); "
+        r"add its CA to the system's store, or to ca_cert\.$",
     ),
     "no-tls": (
         {"server": "https://127.0.0.1:@http@", "certificate-authority": "@file:ca.crt@"},
@@ -336,7 +339,8 @@ CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
             "certificate-authority": "@file:ca.crt@",
             "proxy-url": "http://ann:a-secret@127.0.0.1:1",
         },
-        r"through the proxy http://127\.0\.0\.1:1 \(.*refused.*\); check host, the dictionary in kubeconfig, clusters\['c'\]\.proxy-url and",
+        r"through the proxy http://127\.0\.0\.1:1 \(.*refused.*\); "
+        r"check host, the dictionary in kubeconfig, clusters\['c'\]\.proxy-url and",
     ),
 }
 

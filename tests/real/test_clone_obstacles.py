@@ -98,7 +98,7 @@ def test_c06_source_in_use_delays_the_clone_and_its_pod_is_reported(
     volumes.append(setup.clone("of-busy-device", "snapshot", **of_device))
     using = [f"pod {setup.namespace}/writer using PersistentVolumeClaim busy"] * 3
     using.append(f"pod {setup.namespace}/user using PersistentVolumeClaim busy-device")
-    ran = run_on_cluster("data_volume", data_volumes=volumes, wait_timeout=15)
+    ran = run_on_cluster("data_volume", data_volumes=volumes, wait_timeout=30)
     late = ran.result
     assert late["failed"]
     assert [len([warning for warning in ran.warnings if pod in warning]) for pod in using] == [3, 3, 3, 1]

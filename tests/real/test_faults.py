@@ -71,7 +71,9 @@ FAULTS = {
         "what the driver rejects",
         blank(storage_class_name="block-only"),
     ),
-    "provisioner-fails": Fault("provisioning_failed", "the array is on fire", "storage driver says", blank(), "broken"),
+    "provisioner-fails": Fault(
+        "provisioning_failed", "the array is on fire", "log of the storage driver", blank(), "broken"
+    ),
     # The source
     "host-unknown": Fault(
         "source_unreachable", "lookup nowhere.invalid", "correct the host", http("http://nowhere.invalid/disk")
@@ -98,7 +100,7 @@ FAULTS = {
         "source_not_found", "manifest unknown", "correct the URL", _registry("nothing:1", cert_config_map="ca")
     ),
     "node-image-missing": Fault(
-        "image_pull_failed", "nothing:1", "correct the image's name", _registry("nothing:1", pull_method="node")
+        "image_pull_failed", "nothing:1", "correct the name of the image", _registry("nothing:1", pull_method="node")
     ),
     # The pods that CDI starts
     "secret-missing": Fault(
@@ -116,7 +118,9 @@ FAULTS = {
     "service-account-missing": Fault(
         "", "(service_account_name) does not exist", "create it first", {**http(), "service_account_name": "nothing"}
     ),
-    "no-node-fits": Fault("worker_unschedulable", "node affinity", "make a node accept", {"storage_class": "elsewhere"}),
+    "no-node-fits": Fault(
+        "worker_unschedulable", "node affinity", "make a node accept", {"storage_class": "elsewhere"}
+    ),
     # The storage
     "class-unknown": Fault(
         "",

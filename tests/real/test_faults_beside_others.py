@@ -116,17 +116,27 @@ FAULTS = {
     ),
     # The server of the image
     "status-405": Fault(
-        "source_refused", "got 405", "log of the image server, which rejects the request", http(f"{HTTP}/status/405/disk")
+        "source_refused",
+        "got 405",
+        "log of the image server, which rejects the request",
+        http(f"{HTTP}/status/405/disk"),
     ),
     "status-410": Fault(
-        "source_refused", "got 410", "log of the image server, which rejects the request", http(f"{HTTP}/status/410/disk")
+        "source_refused",
+        "got 410",
+        "log of the image server, which rejects the request",
+        http(f"{HTTP}/status/410/disk"),
     ),
-    "status-500": Fault("source_server_failed", "got 500", "check the log of the image server", http(f"{HTTP}/status/500/disk")),
-    "status-503": Fault("source_server_failed", "got 503", "check the log of the image server", http(f"{HTTP}/status/503/disk")),
+    "status-500": Fault(
+        "source_server_failed", "got 500", "check the log of the image server", http(f"{HTTP}/status/500/disk")
+    ),
+    "status-503": Fault(
+        "source_server_failed", "got 503", "check the log of the image server", http(f"{HTTP}/status/503/disk")
+    ),
     "redirect-loop": Fault(
         "source_silent",
         "no progress for ",
-        "its redirects may go round in a circle",
+        "its redirects may form a loop",
         http(f"{HTTP}/loop/disk"),
         within=_LONGER,
     ),
@@ -140,7 +150,7 @@ FAULTS = {
     "cut-answer": Fault(
         "transfer_broken",
         "and 1 restart, last error: ",
-        "ends the answer before",
+        "ends the response before",
         http(f"{HTTP}/broken/disk.qcow2"),
         within=_LONGER,
     ),

@@ -80,7 +80,7 @@ def test_scratch_space_uses_the_default_class_then_the_class_of_the_target(conne
     classes = {name: claim["spec"]["storageClassName"] for name, claim in seen.items() if claim}
     assert classes == {"by-default": "thin", "by-target": "plain"}
     assert by_default["scratch"]["storage_class_name"] == "thin"
-    assert "CDI before 1.65 takes" in by_default["scratch"]["storage_class_rule"]
+    assert "CDI before 1.65 uses" in by_default["scratch"]["storage_class_rule"]
     assert by_target["scratch"]["storage_class_name"] == "plain"
     assert "the cluster has no default class" in by_target["scratch"]["storage_class_rule"]
 

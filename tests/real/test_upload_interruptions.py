@@ -195,7 +195,8 @@ def test_upload_continues_when_the_account_is_rotated(
             sent_before = _last_sent(progress)
             rotation.rotate()
             process.send_signal(signal.SIGCONT)
-            result = json.loads(process.communicate()[0])
+            assert process.stdout
+            result = json.loads(process.stdout.read())
         assert not result.get("failed"), result["msg"]
         assert 0 < sent_before < result["bytes_sent"] == images.large.stat().st_size
         assert (result["phase"], result["retries"], result["changed"]) == ("Succeeded", 0, True)

@@ -258,7 +258,7 @@ def test_image_that_cdi_corrupts_is_reported_with_a_remedy(images: Images, names
     finally:
         served.unlink()
     assert failed["failed"] and failed["diagnosis"]["cause"] == "image_unreadable", failed
-    assert "packed with gzip" in failed["msg"]
+    assert "compress it with gzip" in failed["msg"]
 
 
 def test_progress_of_parallel_uploads_is_printed_without_secrets(

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Prints how many examples of hostile input were tried, by all workers of pytest-xdist together. No example has a deadline: machines are busy."""
+"""Prints how many examples of hostile input all workers of pytest-xdist tried. Examples have no deadline."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ settings.load_profile("busy")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    told: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
-    if told is not None:
-        told["examples"] = dict(TRIED)
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["examples"] = dict(TRIED)
 
 
 @pytest.hookimpl(optionalhook=True)

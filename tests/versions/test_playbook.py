@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Playbooks by the ansible-core and with the client of this Python: modules, module_defaults, lookup, roles."""
+"""Playbooks with the ansible-core and the Kubernetes client of this Python: modules, module_defaults, lookup, roles."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import NAMESPACE
 
 from tests.runner.tree import ROOT
 
@@ -23,7 +25,7 @@ INVENTORY = ROOT / "playbooks" / "inventory" / "example.yml"
 MANIFEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/v1.65.0/cdi-operator.yaml"
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
 TOKEN = "test-admin-token"
-# Tokens, not the kubeconfig's certificate: some releases of the client drop them.
+# A token, because some releases of the client ignore the certificate of a kubeconfig.
 AUTHENTICATION = {
     "K8S_AUTH_HOST": os.environ["KUBEVIRT_CDI_TEST_SERVER"],
     "K8S_AUTH_API_KEY": TOKEN,
@@ -34,13 +36,13 @@ VOLUME = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 TASKS: list[dict[str, Any]] = [
     {"kubevirt.cdi.data_volume": {"data_volumes": "{{ volumes }}", "wait": False}, "register": "first"},
     {"kubevirt.cdi.data_volume": {"data_volumes": "{{ volumes }}", "wait": False}, "register": "again"},
-    {"kubevirt.cdi.data_volume_info": {"name": "one"}, "register": "told"},
+    {"kubevirt.cdi.data_volume_info": {"name": "one"}, "register": "found"},
     {"kubevirt.cdi.data_volume": {"name": "one", "state": "absent", "wait": False}, "register": "deleted"},
     {
         "ansible.builtin.assert": {
             "that": [
                 "first is changed and again is not changed and deleted is changed",
-                "told.data_volumes | map(attribute='name') | list == ['one']",
+                "found.data_volumes | map(attribute='name') | list == ['one']",
                 "query('kubevirt.cdi.clone_method', namespace ~ '/two')[0].exists",
                 "not lookup('kubevirt.cdi.clone_method', namespace ~ '/three').exists",
             ]
@@ -50,7 +52,7 @@ TASKS: list[dict[str, Any]] = [
 
 
 def _run(*arguments: str | Path, **variables: str) -> str:
-    """Everything that ansible-playbook prints, at -vvvv; it must end well."""
+    """The output of ansible-playbook at -vvvv, which must succeed."""
     ended = subprocess.run(
         [PLAYBOOK, "-vvvv", f"--inventory={INVENTORY}", *arguments],
         cwd=ROOT,
@@ -65,8 +67,6 @@ def _run(*arguments: str | Path, **variables: str) -> str:
 
 @pytest.fixture
 def namespace() -> Iterator[str]:
-    from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
-    from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import NAMESPACE
 
     connection = connect(
         {"host": AUTHENTICATION["K8S_AUTH_HOST"], "api_key": TOKEN, "ca_cert": AUTHENTICATION["K8S_AUTH_SSL_CA_CERT"]}
@@ -78,7 +78,7 @@ def namespace() -> Iterator[str]:
 
 
 def _play(namespace: str, tasks: list[dict[str, Any]], **options: Any) -> list[dict[str, Any]]:
-    """A play whose tasks get their namespace, and these options, from defaults of the action group."""
+    """A play whose tasks take their namespace and these options from defaults of the action group."""
     variables = {"namespace": namespace, "volumes": [{"name": "one", **VOLUME}, {"name": "two", **VOLUME}]}
     defaults = {"group/kubevirt.cdi.cdi": {"namespace": namespace, **options}}
     play = {"hosts": "localhost", "gather_facts": False, "vars": variables, "module_defaults": defaults}
@@ -90,12 +90,12 @@ def _run_play(directory: Path, play: list[dict[str, Any]], **variables: str) -> 
     return _run(directory / "play.yml", **variables)
 
 
-def test_a_play_with_modules_and_lookup_runs_with_a_token_alone(namespace: str, tmp_path: Path) -> None:
+def test_modules_and_lookup_need_only_a_token(namespace: str, tmp_path: Path) -> None:
     assert TOKEN not in _run_play(tmp_path, _play(namespace, TASKS), **AUTHENTICATION)
 
 
 @pytest.mark.parametrize("given", ["file", "dictionary"])
-def test_a_token_in_a_kubeconfig_is_enough_and_never_shown(namespace: str, tmp_path: Path, given: str) -> None:
+def test_token_in_a_kubeconfig_is_used_and_never_shown(namespace: str, tmp_path: Path, given: str) -> None:
     cluster = {
         "server": AUTHENTICATION["K8S_AUTH_HOST"],
         "certificate-authority": AUTHENTICATION["K8S_AUTH_SSL_CA_CERT"],
@@ -119,6 +119,6 @@ def test_a_token_in_a_kubeconfig_is_enough_and_never_shown(namespace: str, tmp_p
     assert TOKEN not in printed and "a-secret-word" not in printed
 
 
-def test_the_whole_site_is_planned_on_an_empty_cluster() -> None:
+def test_site_is_planned_on_an_empty_cluster() -> None:
     options = ("--check", "--diff", f"--extra-vars=cdi_manifest={MANIFEST}")
     _run(*options, ROOT / "playbooks" / "site.yml", **AUTHENTICATION)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Argument specs shared by the modules, each with its constraints. Their documentation: `plugins/doc_fragments`."""
+"""Argument specs shared by the modules, with constraints. They are documented in `plugins/doc_fragments`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Spec = dict[str, t.Any]
 
 
 class ArgumentSpec:
-    """An argument spec and its constraints, put together from parts. `kinds`: what options hold where their names say something else (see `_values`)."""
+    """An argument spec with constraints, combined from parts. `kinds` overrides the kinds of options (values.py)."""
 
     def __init__(self, options: Spec, *, kinds: t.Mapping[str, str] | None = None, **constraints: t.Any) -> None:
         self.options = options
@@ -34,7 +34,7 @@ def _from_env(*names: str) -> tuple[t.Any, list[str]]:
 
 
 def _set_variable(*names: str) -> t.Any:
-    """The first variable that is not empty: surveys and compose files leave them so."""
+    """The first variable that is not empty. Surveys and compose files set empty ones."""
     return env_fallback(*(name for name in names if os.environ.get(name)))
 
 
@@ -63,7 +63,7 @@ AUTH = ArgumentSpec(
         "no_proxy": {"type": "str", "fallback": _from_env("NO_PROXY")},
         "proxy_headers": {
             "type": "dict",
-            # Without it, the variables count for nothing when the option is not given.
+            # Otherwise the variables are ignored when the option is not set.
             "apply_defaults": True,
             "options": {
                 "proxy_basic_auth": {
@@ -81,7 +81,7 @@ AUTH = ArgumentSpec(
     }
 )
 
-# Of whatever deletes data; not a part of its own, because lists of items have it in each item.
+# For options that delete data. Not an ArgumentSpec, because each item of a list has it.
 WHEN_IN_USE: Spec = {"when_in_use": {"type": "str", "choices": ["fail", "delete"], "default": "fail"}}
 
 FORCE_CONFLICTS = ArgumentSpec({"force_conflicts": {"type": "bool", "default": False}})
@@ -92,7 +92,7 @@ PROGRESS = ArgumentSpec({"progress_file": {"type": "path"}})
 
 
 def wait_spec(timeout: int) -> ArgumentSpec:
-    """Waiting, with the module's own time-out in seconds."""
+    """The options for waiting, with the default timeout in seconds."""
     return ArgumentSpec(
         {"wait": {"type": "bool", "default": True}, "wait_timeout": {"type": "int", "default": timeout}}
     )

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What modules share that take one object by its options, or a list of them: each item has a key (namespace, name) and an error of its own.
+"""For modules that take one object by its options, or a list of objects. Each has a key: its namespace and its name.
 
-The namespace of an object that has none is empty.
+The namespace of a cluster-scoped object is empty.
 """
 
 from __future__ import annotations
@@ -21,47 +21,35 @@ from .values import namespace_problem
 Key = tuple[str, str]
 
 
-class Item(t.Protocol):
-    """`present`: the object is wanted, and not to be deleted."""
-
-    error: str
-
-    @property
-    def key(self) -> tuple[str, str]: ...
-
-    @property
-    def present(self) -> bool: ...
-
-
 class _Keyed(t.Protocol):
     @property
     def key(self) -> Key: ...
 
 
 AnItem = t.TypeVar("AnItem", bound=_Keyed)
-Result = t.TypeVar("Result")
 
 
 class Found(t.NamedTuple):
-    """What was read of objects, by their keys: None is one that does not exist, and a key with an error was not read."""
+    """What was read of objects, by their keys. None: the object does not exist. With an error it was not read."""
 
     objects: dict[Key, Object | None]
     errors: dict[Key, str]
 
 
 def options_of(params: dict[str, t.Any], plural: str, connection: Connection | None = None) -> list[dict[str, t.Any]]:
-    """The options of each item. Raises CdiError when one is there twice.
+    """The options of each object. Raises CdiError when an object is listed twice.
 
-    If its kind has namespaces, an item without one is in the task's, else where the connection says. Before there is one, it is nowhere yet.
+    A namespaced object without a namespace is in that of the task, else in that of the connection. Without a connection
+    its namespace is empty.
     """
     items = params[plural] if params[plural] is not None else [params]
     if "namespace" in params:
         named = [item["namespace"] or params["namespace"] for item in items]
         otherwise = default_namespace(connection) if connection and not all(named) else ""
-        nobodys = connection is None or not connection.namespace
+        by_default = connection is None or not connection.namespace
         items = [
-            {**item, "namespace": namespace or otherwise, "by_default": nobodys and not namespace}
-            for item, namespace in zip(items, named)
+            {**item, "namespace": namespace or otherwise, "by_default": by_default and not namespace}
+            for item, namespace in zip(items, named, strict=True)
         ]
     keys = [(item.get("namespace", ""), item["name"]) for item in items]
     twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
@@ -71,34 +59,11 @@ def options_of(params: dict[str, t.Any], plural: str, connection: Connection | N
 
 
 def default_namespace(connection: Connection) -> str:
-    """Where an object is whose namespace nobody gives, as kubectl has it: in that of the kubeconfig's context, else in `default`."""
+    """The namespace of objects without one, as for kubectl: that of the kubeconfig's context, else `default`."""
     problem = namespace_problem(connection.namespace)
     if problem:
         raise CdiError(f"The kubeconfig's context has the namespace {connection.namespace!r}, which {problem}.")
     return connection.namespace or "default"
-
-
-def guarded(item: Item, step: t.Callable[[], None]) -> None:
-    """One item's error must not hide the others' results."""
-    if item.error:
-        return
-    try:
-        step()
-    except CdiError as exc:
-        item.error = str(exc)
-        # What may have been written counts as written.
-        if exc.result.get("changed") and hasattr(item, "changed"):
-            item.changed = True
-
-
-def guarded_all(items: t.Iterable[Item], step: t.Callable[[], Result], default: Result) -> Result:
-    """The result of a step for several items. Its failure is the error of each that has none yet, and hides no item's result."""
-    try:
-        return step()
-    except CdiError as exc:
-        for item in items:
-            item.error = item.error or str(exc)
-        return default
 
 
 def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:
@@ -108,21 +73,11 @@ def by_namespace(items: t.Sequence[AnItem]) -> list[tuple[str, list[AnItem]]]:
     ]
 
 
-def read(task: Task, items: t.Sequence[Item], resource: Resource, attribute: str) -> None:
-    """Give each item its stored object; a namespace that cannot be read is its own items' error."""
-    live = [item for item in items if not item.error]
-    found = find(task, [item.key for item in live], resource, needed=any(item.present for item in items))
-    for item in live:
-        item.error = found.errors.get(item.key, "")
-        if item.key in found.objects:
-            setattr(item, attribute, found.objects[item.key])
-
-
 def find(task: Task, keys: t.Collection[Key], resource: Resource, *, needed: bool) -> Found:
-    """Read the objects of these keys: one of a namespace by a GET, several by one LIST. What fails is the error of its namespace's keys.
+    """Read the objects of these keys: one object of a namespace by a GET, several by one LIST.
 
-    A cluster that does not know the resource has no such objects. Raises NotServed when they are `needed`, but not in check mode,
-    which predicts what an earlier task would have made possible.
+    A failed request is the error of each key of its namespace. A cluster that does not serve the resource has no such
+    objects. Raises NotServed when they are `needed`, but not in check mode, where an earlier task may install the CRD.
     """
     found = Found({}, {})
     for namespace in sorted({key[0] for key in keys}):

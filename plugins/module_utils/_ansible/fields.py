@@ -1,13 +1,13 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options to API fields: `cert_config_map` becomes `certConfigMap`. Option names are CDI's field names in snake_case."""
+"""Converts options to API fields: `cert_config_map` becomes `certConfigMap`. Options are the fields in snake_case."""
 
 from __future__ import annotations
 
 import typing as t
 
-# Fields whose spelling no rule gives (staging/src/kubevirt.io/containerized-data-importer-api/.../types.go, v1.65.0).
+# Fields that do not follow the rule (staging/src/kubevirt.io/containerized-data-importer-api/.../types.go, v1.65.0).
 _SPELLINGS = {
     "data_volume_ttl_seconds": "dataVolumeTTLSeconds",
     "http_proxy": "HTTPProxy",
@@ -26,9 +26,9 @@ def field_name(option: str) -> str:
 
 
 def to_fields(values: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The API object that option values say; options not given are left out.
+    """The API object for option values, without options that are not set.
 
-    `options` is their part of the argument spec: a dictionary without options of its own (labels, selectors) is kept as it is.
+    `options` is their argument spec. Dictionaries without suboptions (labels, selectors) are kept.
     """
     fields = {}
     for option, spec in options.items():

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to do when something that is asked for does not exist: option `on_missing` of module data_volume_info and lookup clone_method."""
+"""The option `on_missing` of module data_volume_info and lookup clone_method."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def report_missing(sentences: t.Iterable[str], on_missing: str, warn: t.Callable
 
 
 def missing_namespace(connection: Connection, namespace: str) -> str | None:
-    """A sentence when the namespace does not exist; None also when the user may not read it. One request."""
+    """A sentence if the namespace does not exist; None also if the user may not read it. One request."""
     found = Reader(connection).read(NAMESPACE, name=namespace)
     return (
         None

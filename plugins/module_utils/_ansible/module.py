@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The shell around every module: arguments in, a connection opened, one function called, errors out as one sentence."""
+"""Runs a module: validates arguments, opens a connection, calls one function, and returns errors as one sentence."""
 
 from __future__ import annotations
 
@@ -22,15 +22,17 @@ if t.TYPE_CHECKING:
     from .._kubernetes.client import Connection
 
 
-# With so many -v, Ansible shows tracebacks.
+# The number of -v with which Ansible shows tracebacks.
 _VERBOSE = 3
 
 
 class _Module(AnsibleModule):
-    """Neither logs nor returns a secret: Ansible itself hides none but whole options.
+    """Removes secrets from logs and results. Ansible itself hides only whole options.
 
-    Both may happen before `__init__` ends, and so before anybody else could hide something.
+    Both can happen before `__init__` ends, so that a caller would be too late.
     """
+
+    params: dict[str, t.Any]
 
     def _load_params(self) -> None:
         super()._load_params()
@@ -48,13 +50,13 @@ class _Module(AnsibleModule):
 
     def _return_formatted(self, kwargs: dict[str, t.Any]) -> None:
         if not known_secrets():
-            remember_options(self.params)  # The options may have been refused before anybody saw them.
+            remember_options(self.params)  # The options may have been refused before they were registered.
         _hide(self, known_secrets())
         super()._return_formatted(redacted({"invocation": {"module_args": public_params(self.params)}, **kwargs}))
 
 
 def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
-    """YAML's `source: {blank: }` gives an option that has no suboptions, though its value is null: if nothing else is given beside it."""
+    """Reads `source: {blank: }`, which is null in YAML, as an empty dictionary if it is the only key."""
     for item in values if isinstance(values, list) else [values]:
         if not isinstance(item, dict):
             continue
@@ -68,7 +70,7 @@ def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:
 
 
 class Task(t.NamedTuple):
-    """What a module's function gets. `warn` shows the user a warning, `progress` tells how far the task is."""
+    """The input of a module's function. `warn` shows a warning, `progress` writes the progress of the task."""
 
     params: dict[str, t.Any]
     connection: Connection
@@ -82,7 +84,7 @@ def run(
     function: t.Callable[[Task], dict[str, t.Any]],
     check: t.Callable[[dict[str, t.Any]], None] | None = None,
 ) -> None:
-    """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before a client is loaded."""
+    """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before any request."""
     whole = AUTH + spec
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
@@ -104,7 +106,7 @@ def run(
         result = {"msg": str(exc), **exc.result}
         end = module.fail_json
     except Exception as exc:
-        # Ansible would print the traceback as it is, with whatever is in its error.
+        # Ansible would print the traceback with the unredacted error.
         result = {"msg": unexpected(exc)}
         if module._verbosity >= _VERBOSE:
             result["exception"] = redact(traceback.format_exc())
@@ -115,8 +117,8 @@ def run(
 
 
 def _hide(module: AnsibleModule, values: set[str]) -> None:
-    """Keep the values out of all that the task shows, which from ansible-core 2.22 on is the controller's work."""
-    # Ansible hides them inside words, too.
+    """Hide the values in the output of the task. Since ansible-core 2.22, the controller does that."""
+    # Ansible also hides values inside words.
     values = {value for value in values if len(value) >= SHORT}
     try:
         from ansible.module_utils.secrets import register_secrets

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far a task is, as lines of JSON in a file that is read while the task runs (see plugin_utils/_progress.py)."""
+"""Writes the progress of a task as lines of JSON to a file that plugin_utils/_progress.py reads while the task runs."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from .._kubernetes.errors import CdiError
 from .._kubernetes.redaction import redact
 
 _SECONDS = 0.5
-# What conditions and events begin with: `Unschedulable: 0/1 nodes are available`.
+# The beginning of conditions and events: `Unschedulable: 0/1 nodes are available`.
 _REASON = re.compile(r"([A-Z]\w*): (.*)", re.DOTALL)
 
 
 def lasting(text: str, seconds: float) -> str:
-    """`Unschedulable: no node` that has lasted for 20 seconds as `Unschedulable since 20 s: no node`."""
+    """`Unschedulable: no node` after 20 seconds becomes `Unschedulable for 20 s: no node`."""
     if seconds < 1:
         return text
     reason = _REASON.fullmatch(text)
-    return f"{reason.group(1)} since {seconds:.0f} s: {reason.group(2)}" if reason else f"{text} since {seconds:.0f} s"
+    return f"{reason.group(1)} for {seconds:.0f} s: {reason.group(2)}" if reason else f"{text} for {seconds:.0f} s"
 
 
 class Progress:
-    """Writes a line when something else is true of an object, and at most every half second how far it is. Without a path it is silent."""
+    """Writes a line when the state of an object changes, and its progress at most every half second.
+
+    Without a path, nothing is written.
+    """
 
     def __init__(self, path: str | None = None) -> None:
         self._path = path
@@ -43,7 +46,8 @@ class Progress:
             self._file = open(self._path, "a", encoding="utf-8") if self._path else None
         except OSError as exc:
             raise CdiError(
-                f"progress_file is {self._path}, which cannot be written ({exc.strerror}); name a file in a directory that exists."
+                f"progress_file is {self._path}, which cannot be written ({exc.strerror}); "
+                "name a file in an existing directory."
             ) from exc
         return self
 
@@ -53,17 +57,17 @@ class Progress:
                 self._file.close()
 
     def say(self, name: str, step: str) -> None:
-        """A step that takes a while begins, or all is done."""
+        """A long step begins, or everything is done."""
         self._states.pop(name, None)
         self._write({"object": name, "step": step})
 
     def sent(self, name: str, sent: int, size: int, seconds: float) -> None:
-        """So many bytes of the file are on their way."""
+        """`sent` of `size` bytes were sent, after `seconds`."""
         if self._is_due(name, at_once=sent == size):
             self._write({"object": name, "sent": sent, "size": size, "seconds": round(seconds, 2)})
 
     def waits(self, name: str, phase: str, percent: float | None = None, reason: str = "", seconds: float = 0) -> None:
-        """An object that is waited for is in this phase; `reason` says for how many seconds already (0: not known) it gets no further, and why."""
+        """The phase of an awaited object. `reason` says why it does not progress, since `seconds` (0: not known)."""
         state = (phase, reason)
         if self._is_due(name, at_once=self._states.get(name) != state):
             self._states[name] = state
@@ -72,7 +76,7 @@ class Progress:
             )
 
     def ends(self, name: str, phase: str) -> None:
-        """What was waited for, if it was, has been reached."""
+        """An object that was awaited has reached its state."""
         if self._states.pop(name, None) is not None:
             self._write({"object": name, "phase": phase, "percent": None, "reason": "", "seconds": 0, "ended": True})
 
@@ -86,7 +90,7 @@ class Progress:
     def _write(self, line: dict[str, t.Any]) -> None:
         if self._file:
             public = {key: redact(value) if isinstance(value, str) else value for key, value in line.items()}
-            # A full disk must not end a task.
+            # A full disk must not fail the task.
             with self._lock, contextlib.suppress(OSError):
                 self._file.write(json.dumps(public) + "\n")
                 self._file.flush()

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Names, labels, URLs and quantities in options: stray white space removed, and what the API server would refuse refused by option and rule. Pure rules."""
+"""Validates names, labels, URLs and quantities in options, and strips white space. Pure rules.
+
+A value that the API server would reject is refused with its option and the rule.
+"""
 
 from __future__ import annotations
 
@@ -15,22 +18,35 @@ from .._kubernetes.quantity import parse
 
 Options = t.Mapping[str, t.Any]
 
-# Kinds of options. A rule returns what is wrong and what to do, `` when nothing is.
-NAME, NAMESPACE, SEGMENT, URL, SIZE, LABELS, ANNOTATIONS, LABEL_KEY, LABEL_VALUE, QUANTITIES, PLAIN, FREE = (
-    "name", "namespace", "segment", "url", "size", "labels", "annotations", "label_key", "label_value", "quantities", "plain", "free"
-)  # fmt: skip
-# By the option's name, or by the end of its path where the name alone says too little.
+# Kinds of options. A rule returns the problem and its remedy, or an empty string.
+NAME, NAMESPACE, SEGMENT, URL, SIZE = "name", "namespace", "segment", "url", "size"
+LABELS, ANNOTATIONS, LABEL_KEY, LABEL_VALUE = "labels", "annotations", "label_key", "label_value"
+QUANTITIES, PLAIN, FREE = "quantities", "plain", "free"
+# By the name of the option, or by the last two parts of its path where the name is ambiguous.
 _KINDS: dict[str, str] = {
     **dict.fromkeys(
         (
-            "name", "secret_ref", "cert_config_map", "secret_extra_headers", "volume_name", "volume_attributes_class_name", "priority_class_name",
-            "service_account_name", "extra_args", "trusted_ca_proxy", "snapshot_class", "priority_class", "image_pull_secrets",
+            "name",
+            "secret_ref",
+            "cert_config_map",
+            "secret_extra_headers",
+            "volume_name",
+            "volume_attributes_class_name",
+            "priority_class_name",
+            "service_account_name",
+            "extra_args",
+            "trusted_ca_proxy",
+            "snapshot_class",
+            "priority_class",
+            "image_pull_secrets",
         ),
         NAME,
     ),
     **dict.fromkeys(("namespace", "cdi_namespace"), NAMESPACE),
-    # The name of an object of any kind; and classes, of which the list of those that there are says more than a rule.
-    **dict.fromkeys(("data_source.name", "data_source_ref.name", "storage_class_name", "scratch_space_storage_class"), SEGMENT),
+    # Names of objects of any kind, and storage classes: for these, the list of existing classes helps more than a rule.
+    **dict.fromkeys(
+        ("data_source.name", "data_source_ref.name", "storage_class_name", "scratch_space_storage_class"), SEGMENT
+    ),
     **dict.fromkeys(("url", "http_proxy", "https_proxy", "upload_proxy_url"), URL),
     "size": SIZE,
     **dict.fromkeys(("labels", "match_labels", "node_selector"), LABELS),
@@ -41,45 +57,88 @@ _KINDS: dict[str, str] = {
     **dict.fromkeys(("limits", "requests"), QUANTITIES),
     **dict.fromkeys(
         (
-            "checksum", "image_stream", "architecture", "disk_id", "uuid", "backing_file", "thumbprint", "init_image_url", "data_source.kind",
-            "data_source_ref.kind", "api_group", "previous", "current", "version", "manifest", "image_registry", "duration", "renew_before", "resource_name",
-            "resource_type", "global", "upload_proxy_url_override", "upload_proxy_ca", "feature_gates", "insecure_registries", "label_selectors",
-            "claims.request", "planned_sources",
+            "checksum",
+            "image_stream",
+            "architecture",
+            "disk_id",
+            "uuid",
+            "backing_file",
+            "thumbprint",
+            "init_image_url",
+            "data_source.kind",
+            "data_source_ref.kind",
+            "api_group",
+            "previous",
+            "current",
+            "version",
+            "manifest",
+            "image_registry",
+            "duration",
+            "renew_before",
+            "resource_name",
+            "resource_type",
+            "global",
+            "upload_proxy_url_override",
+            "upload_proxy_ca",
+            "feature_gates",
+            "insecure_registries",
+            "label_selectors",
+            "claims.request",
+            "planned_sources",
         ),
         PLAIN,
     ),
     **dict.fromkeys(
         (
-            "path", "progress_file", "extra_headers", "no_proxy", "ciphers", "users", "groups", "tolerations", "affinity", "api", "controller",
+            "path",
+            "progress_file",
+            "extra_headers",
+            "no_proxy",
+            "ciphers",
+            "users",
+            "groups",
+            "tolerations",
+            "affinity",
+            "api",
+            "controller",
             "upload_proxy",
         ),
         FREE,
     ),
-}  # fmt: skip
-# Of these an empty text, which templates make of what is not defined, is the same as leaving the option out. An empty storage class is not.
+}
+# Options where an empty string, often the result of an undefined template, means "not set". This does not hold for
+# storage classes.
 _EMPTY_IS_UNSET = (
-    "secret_ref", "cert_config_map", "volume_name", "volume_attributes_class_name", "priority_class_name", "service_account_name", "extra_args", "size",
+    "secret_ref",
+    "cert_config_map",
+    "volume_name",
+    "volume_attributes_class_name",
+    "priority_class_name",
+    "service_account_name",
+    "extra_args",
+    "size",
     "namespace",
-)  # fmt: skip
+)
 _LONGEST_NAME, _LONGEST_LABEL = 253, 63
 _NAME_CHARACTERS = "lower case letters, digits, '-' and '.'"
-# What a signed 64-bit number holds (k8s.io/apimachinery/pkg/api/resource/quantity.go, v0.34).
+# The largest signed 64-bit number (k8s.io/apimachinery/pkg/api/resource/quantity.go, v0.34).
 LARGEST = 2**63 - 1
 
 
 def tidy(
     options: Options, values: Options, kinds: t.Mapping[str, str] | None = None
 ) -> tuple[dict[str, t.Any], list[str]]:
-    """The values without stray white space, and warnings about what YAML has made of some. Raises CdiError that names option, value and remedy.
+    """The values without surrounding white space, and warnings about texts that YAML has converted.
 
-    `options` is the values' argument spec, `kinds` what its options are where their names say something else.
+    `options` is the argument spec of the values; `kinds` overrides the kinds of options. Raises CdiError with the
+    option, the value and the remedy.
     """
     warnings: list[str] = []
     return _tidy(options, values, "", {**_KINDS, **(kinds or {})}, warnings), warnings
 
 
 def kind_of(path: str, kinds: t.Mapping[str, str] | None = None) -> str | None:
-    """What kind of value an option holds, None for one that nothing is known of."""
+    """The kind of an option, None if it is not known."""
     known = kinds or _KINDS
     plain = re.sub(r"\[\d+\]", "", path)
     two = ".".join(plain.split(".")[-2:])
@@ -148,23 +207,26 @@ def _refuse_keys(path: str, values: t.Mapping[t.Any, t.Any], kind: str) -> None:
 
 
 def _not_texts(path: str, values: t.Mapping[t.Any, t.Any], kind: str) -> list[str]:
-    """YAML reads 1.10 as 1.1, 010 as 8 and no as false, and nothing tells any more what was written."""
+    """Warns of values that YAML has converted: 1.10 becomes 1.1, 010 becomes 8, and no becomes false."""
     if kind not in (LABELS, ANNOTATIONS):
         return []
     odd = {key: value for key, value in values.items() if isinstance(value, (bool, int, float))}
-    told = ", ".join(
+    converted = ", ".join(
         f"{key} is {'the boolean' if isinstance(value, bool) else 'the number'} {str(value).lower()}"
         for key, value in odd.items()
     )
     return (
-        [f"{path}: {told}; quote the value, because YAML does not keep the spelling (1.10 becomes 1.1, 010 becomes 8)."]
+        [
+            f"{path}: {converted}; quote the value, because YAML does not keep the spelling "
+            "(1.10 becomes 1.1, 010 becomes 8)."
+        ]
         if odd
         else []
     )
 
 
 def name_problem(name: str) -> str:
-    """A DNS subdomain, as most of Kubernetes' names have to be (k8s.io/apimachinery/pkg/util/validation/validation.go, v0.34)."""
+    """A DNS subdomain, as for most kinds (k8s.io/apimachinery/pkg/util/validation/validation.go, v0.34)."""
     if len(name) > _LONGEST_NAME:
         return f"has {len(name)} characters; a name has at most {_LONGEST_NAME}"
     wrong = _others(name, r"[a-z0-9.-]")
@@ -174,7 +236,10 @@ def name_problem(name: str) -> str:
         if edge in ("-", "."):
             return f"{how} with '{edge}'; a name starts and ends with a lower case letter or a digit"
     if re.search(r"\.[.-]|-\.", name):
-        return "has nothing between two dots, or '-' next to a dot; each part of a name starts and ends with a letter or a digit"
+        return (
+            "has nothing between two dots, or '-' next to a dot; "
+            "each part of a name starts and ends with a letter or a digit"
+        )
     return ""
 
 
@@ -188,9 +253,15 @@ def namespace_problem(name: str) -> str:
 
 
 def segment_problem(name: str) -> str:
-    """What can be a part of the API's path."""
+    """A segment of a path of the API."""
     wrong = _others(name, r"[^/%\s]")
-    return f"contains {wrong}; no name has that" if wrong else "is no name" if name in (".", "..") else ""
+    return (
+        f"contains {wrong}, which is not allowed in a name"
+        if wrong
+        else "is not a valid name"
+        if name in (".", "..")
+        else ""
+    )
 
 
 def label_key_problem(key: str) -> str:
@@ -219,7 +290,7 @@ def _label_problem(text: str, what: str) -> str:
 
 
 def url_problem(url: str) -> str:
-    """What no URL has; which schemes an option takes is its own rule."""
+    """Problems of any URL. Which schemes an option accepts is a rule of the option."""
     if re.search(r"\s", url):
         return "contains white space; write it on one line, and %20 for a space"
     try:
@@ -241,15 +312,15 @@ def url_problem(url: str) -> str:
 
 
 def size_problem(size: t.Any) -> str:
-    """Whether a number of bytes is more than Kubernetes can say; what is no quantity is another rule's."""
+    """Whether a size exceeds the limit of Kubernetes. Invalid quantities are refused elsewhere."""
     try:
-        return "is not below 8Ei, the limit of Kubernetes; ask for less" if parse(size) > LARGEST else ""
+        return "is not below 8Ei, the limit of Kubernetes; request less" if parse(size) > LARGEST else ""
     except ValueError:
         return ""
 
 
 def _others(text: str, allowed: str) -> str:
-    """The characters of a text that are not allowed, as one shows them."""
+    """The characters of a text that are not allowed, as text for a message."""
     wrong = list(dict.fromkeys(character for character in text if not re.fullmatch(allowed, character)))
     return ", ".join("white space" if character.isspace() else repr(character) for character in wrong[:4])
 

@@ -298,19 +298,22 @@ def _without_removals(asked: t.Any) -> t.Any:
 def effective_config(config: Object | None) -> dict[str, t.Any]:
     """The values in effect, by option names, with CDI's defaults for what CDIConfig omits."""
     status, spec = (config or {}).get("status") or {}, (config or {}).get("spec") or {}
-    return without_secrets(
-        {
-            "preallocation": bool(status.get("preallocation")),
-            "scratch_space_storage_class": status.get("scratchSpaceStorageClass") or None,
-            "filesystem_overhead": status.get("filesystemOverhead", {}),
-            "upload_proxy_url": status.get("uploadProxyURL"),
-            "upload_proxy_ca": status.get("uploadProxyCA"),
-            "default_pod_resource_requirements": status.get("defaultPodResourceRequirements", {}),
-            "import_proxy": status.get("importProxy", {}),
-            "image_pull_secrets": [secret["name"] for secret in status.get("imagePullSecrets", [])],
-            "feature_gates": spec.get("featureGates", []),
-            "insecure_registries": spec.get("insecureRegistries", []),
-            "log_verbosity": spec.get("logVerbosity"),
-            "tls_security_profile": spec.get("tlsSecurityProfile", {}),
-        }
+    return t.cast(
+        dict[str, t.Any],
+        without_secrets(
+            {
+                "preallocation": bool(status.get("preallocation")),
+                "scratch_space_storage_class": status.get("scratchSpaceStorageClass") or None,
+                "filesystem_overhead": status.get("filesystemOverhead", {}),
+                "upload_proxy_url": status.get("uploadProxyURL"),
+                "upload_proxy_ca": status.get("uploadProxyCA"),
+                "default_pod_resource_requirements": status.get("defaultPodResourceRequirements", {}),
+                "import_proxy": status.get("importProxy", {}),
+                "image_pull_secrets": [secret["name"] for secret in status.get("imagePullSecrets", [])],
+                "feature_gates": spec.get("featureGates", []),
+                "insecure_registries": spec.get("insecureRegistries", []),
+                "log_verbosity": spec.get("logVerbosity"),
+                "tls_security_profile": spec.get("tlsSecurityProfile", {}),
+            }
+        ),
     )

@@ -43,7 +43,8 @@ def namespace_of(
         return str(operator["metadata"]["namespace"])
     service = ((upload_api or {}).get("spec") or {}).get("service") or {}
     subjects = (binding or {}).get("subjects") or [{}]
-    return service.get("namespace") or subjects[0].get("namespace")
+    found = service.get("namespace") or subjects[0].get("namespace")
+    return str(found) if found else None
 
 
 def running_namespace(connection: Connection) -> str | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
 from .._ansible.module import Task
@@ -44,13 +45,18 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
     connection, name = task.connection, task.params["name"]
     version = environment.get("OPERATOR_VERSION", "")
 
-    def shown(what: str, verdict: Verdict) -> Verdict:
+    def show(what: str, verdict: Verdict) -> None:
         if verdict.state == WAITING:
             task.progress.waits(version, what, None, verdict.reason)
-        return verdict
 
     outcome = wait_for(
-        connection, CDI, None, [name], lambda _name, cdi: shown(f"CDI {name}", rules.judge_cdi(cdi, version)), deadline
+        connection,
+        CDI,
+        None,
+        [name],
+        lambda _name, cdi: rules.judge_cdi(cdi, version),
+        deadline,
+        observe=lambda name, _cdi, verdict: show(f"CDI {name}", verdict),
     )[name]
     if outcome.verdict.state != REACHED:
         raise _not_ready(task, version, namespace, f"CDI {name}", outcome.verdict.reason)
@@ -63,7 +69,7 @@ def wait_ready(task: Task, namespace: str, environment: t.Mapping[str, str], dea
         "the webhook for DataVolumes": lambda bounded: judge_trial(_try_volume(bounded, namespace)),
     }
     for what, look in looks.items():
-        verdict = poll_until(connection, lambda bounded, what=what, look=look: shown(what, look(bounded)), deadline)
+        verdict = poll_until(connection, look, deadline, observe=functools.partial(show, what))
         if verdict.state == FAILED:
             raise CdiError(
                 f"CDI {version} is installed, but it cannot be verified that DataVolumes can be created: "

@@ -228,8 +228,16 @@ def _wait_until(task: Task, step: _Step, deadline: float) -> None:
     for resource, item in step.awaited:
         by_place.setdefault((resource, item["metadata"].get("namespace")), []).append(item["metadata"]["name"])
     for (resource, namespace), names in by_place.items():
-        look = functools.partial(_look, task, step, resource, namespace)
-        for name, outcome in wait_for(task.connection, resource, namespace, names, look, deadline).items():
+        outcomes = wait_for(
+            task.connection,
+            resource,
+            namespace,
+            names,
+            functools.partial(_judged, step),
+            deadline,
+            observe=functools.partial(_show, task, resource, namespace),
+        )
+        for name, outcome in outcomes.items():
             if outcome.verdict.state != REACHED:
                 raise CdiError(
                     f"{target(resource, namespace, name)} was not deleted within {task.params['wait_timeout']} s: "
@@ -237,16 +245,19 @@ def _wait_until(task: Task, step: _Step, deadline: float) -> None:
                 )
 
 
-def _look(
-    task: Task, step: _Step, resource: Resource, namespace: str | None, name: str, stored: Object | None
-) -> Verdict:
-    """The verdict on an object, and a line of progress for it."""
-    verdict, shown = step.judge(stored), target(resource, namespace, name)
+def _judged(step: _Step, _name: str, stored: Object | None) -> Verdict:
+    return step.judge(stored)
+
+
+def _show(
+    task: Task, resource: Resource, namespace: str | None, name: str, _stored: Object | None, verdict: Verdict
+) -> None:
+    """Write a line of progress for an object that is being deleted."""
+    shown = target(resource, namespace, name)
     if verdict.state == REACHED:
         task.progress.ends(shown, "deleted")
     else:
         task.progress.waits(shown, "being deleted", None, verdict.reason)
-    return verdict
 
 
 def _held_by(connection: Connection, resource: Resource, stored: Object | None) -> str:
@@ -265,13 +276,16 @@ def _wait_gone(task: Task, objects: list[Known], deadline: float) -> None:
     def left(bounded: Connection) -> Verdict:
         for resource, item in objects:
             if bounded.get(resource, item["metadata"]["name"], item["metadata"].get("namespace")) is not None:
-                task.progress.waits(title(resource, item), "being deleted")
-                return Verdict(WAITING, f"{title(resource, item)} still exists")
+                return Verdict(WAITING, title(resource, item))
         return Verdict(REACHED)
 
-    verdict = poll_until(task.connection, left, deadline)
+    def show(verdict: Verdict) -> None:
+        if verdict.state == WAITING:
+            task.progress.waits(verdict.reason, "being deleted")
+
+    verdict = poll_until(task.connection, left, deadline, observe=show)
     if verdict.state != REACHED:
         raise CdiError(
-            f"CDI was not removed within {task.params['wait_timeout']} s: {verdict.reason}; "
+            f"CDI was not removed within {task.params['wait_timeout']} s: {verdict.reason} still exists; "
             "run the task again, or check the finalizers of that object."
         )

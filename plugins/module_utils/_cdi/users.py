@@ -217,7 +217,7 @@ class UserReader:
         pods = self._reader.read(POD, namespace)
         if pods.is_forbidden:
             raise CdiError(
-                "Cannot tell whether the data are in use: "
+                "Cannot determine whether the data are in use: "
                 f"{str(pods.error).rstrip('.')}, or set when_in_use=delete to delete them anyway."
             ) from pods.error
         return Consumers(

@@ -14,7 +14,7 @@ from .._kubernetes.quantity import parse
 from .._storage.classes import DEFAULT_CLASS, DEFAULT_VIRTUALIZATION_CLASS, default_class
 from .._storage.scratch import Settings, overhead_of
 from .model import BEING_DELETED, BLOCK, FILESYSTEM, SNAPSHOT_IN_ERROR, Source, StorageClass, Target
-from .record import asked
+from .record import set_by_user
 
 # CDI's own spelling (clone-controller-base.go, v1.65.0).
 _VIRTUAL_SIZE = "cdi.Kubervirt.io/virtualSize"
@@ -77,7 +77,7 @@ def _storage_class(stored: Object, profile: Object | None, csi: bool, overhead: 
         expansion=bool(stored.get("allowVolumeExpansion")),
         waits_for_consumer=stored.get("volumeBindingMode") == "WaitForFirstConsumer",
         strategy=status.get("cloneStrategy"),
-        strategy_asked=bool(spec.get("cloneStrategy")) or f"{PREFIX}clone-strategy" in annotations_of(stored),
+        strategy_set_by_user=bool(spec.get("cloneStrategy")) or f"{PREFIX}clone-strategy" in annotations_of(stored),
         snapshot_class=status.get("snapshotClass"),
         overhead=overhead,
         minimum=_bytes(annotations_of(profile).get(MINIMUM_SIZE)) or 0,
@@ -103,7 +103,7 @@ def target(volume: Object, known: Cluster) -> Target:
     name = claim.get("storageClassName")
     default = known.virtualization_class if by_storage and content_type == "kubevirt" else known.default_class
     # CDI also sets these on a volume.
-    populator, forced = asked(volume, USE_POPULATOR), asked(volume, METHOD)
+    populator, forced = set_by_user(volume, USE_POPULATOR), set_by_user(volume, METHOD)
     return Target(
         by_storage=by_storage,
         storage_class=default if name is None else known.classes.get(name),

@@ -27,7 +27,7 @@ SNAPSHOT_IN_ERROR = "snapshot in error state with msg"
 class StorageClass(t.NamedTuple):
     """A StorageClass with its StorageProfile. `csi`: its provisioner has a CSIDriver object.
 
-    `strategy` and `snapshot_class` are in the profile's status; `strategy_asked`: a user has set the strategy.
+    `strategy` and `snapshot_class` are in the profile's status; `strategy_set_by_user`: a user has set the strategy.
     """
 
     name: str
@@ -36,7 +36,7 @@ class StorageClass(t.NamedTuple):
     expansion: bool = False
     waits_for_consumer: bool = False
     strategy: str | None = None
-    strategy_asked: bool = False
+    strategy_set_by_user: bool = False
     snapshot_class: str | None = None
     overhead: float = 0.06
     minimum: int = 0

@@ -24,7 +24,9 @@ def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]
     recorded = annotations_of(claim) or annotations_of(volume)
     stored = volume if volume is not None else claim or {}
     forced = (
-        is_clone(volume, claim) and "managedFields" in stored.get("metadata", {}) and asked(stored, METHOD) is not None
+        is_clone(volume, claim)
+        and "managedFields" in stored.get("metadata", {})
+        and set_by_user(stored, METHOD) is not None
     )
     reason, phase = (annotations_of(claim).get(f"{PREFIX}{name}") for name in ("cloneFallbackReason", "clonePhase"))
     volume_phase = ((volume or {}).get("status") or {}).get("phase")
@@ -40,7 +42,7 @@ def clone_facts(volume: Object | None, claim: Object | None) -> dict[str, t.Any]
     }
 
 
-def asked(stored: Object | None, annotation: str) -> str | None:
+def set_by_user(stored: Object | None, annotation: str) -> str | None:
     """The value of an annotation unless only CDI has set it, by the field managers of a stored object; else None."""
     entries = ((stored or {}).get("metadata") or {}).get("managedFields")
     owners = [

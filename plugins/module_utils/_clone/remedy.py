@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import typing as t
 
@@ -66,7 +67,7 @@ def _changes(facts: Facts, source: Source) -> t.Iterator[_Change]:
         for size in sorted({disk_size(facts, source), claimed}) if target.by_storage else [claimed]:
             omit = " or omit the size" if target.by_storage else ""
             if size > target.size:
-                yield f"request at least {short(size)}{omit}", lambda now, size=size: _asking(now, size=size)
+                yield f"request at least {short(size)}{omit}", functools.partial(_asking, size=size)
         if target.by_storage:
             yield "omit the size", lambda now: _asking(now, size=None)
     if chosen:
@@ -74,7 +75,7 @@ def _changes(facts: Facts, source: Source) -> t.Iterator[_Change]:
     for other in _similar_classes(facts, source)[:_CLASSES_TRIED]:
         yield (
             f"clone to class {other.name}",
-            lambda now, other=other: _asking(now, storage_class=other, class_name=other.name),
+            functools.partial(_asking, storage_class=other, class_name=other.name),
         )
 
 
@@ -139,6 +140,6 @@ def _with_snapshot_class(facts: Facts, driver: str) -> Facts:
     """The facts with a snapshot class of the driver, for which CDI chooses the strategy snapshot
     (reconcileCloneStrategy)."""
     chosen = facts.target.storage_class
-    strategy = chosen.strategy if chosen and chosen.strategy_asked else SNAPSHOT
+    strategy = chosen.strategy if chosen and chosen.strategy_set_by_user else SNAPSHOT
     made = _with_class(facts, strategy=strategy, snapshot_class=None)
     return made._replace(snapshot_classes=(*made.snapshot_classes, ("new", driver)))

@@ -28,7 +28,7 @@ if t.TYPE_CHECKING:
 _PARALLEL_WRITES = 8
 
 
-class Made(t.NamedTuple):
+class Changes(t.NamedTuple):
     """What became of the volumes of a task, what was read before they were written, and the predictions of clones."""
 
     outcomes: Outcomes
@@ -36,7 +36,7 @@ class Made(t.NamedTuple):
     predictions: t.Mapping[Key, Prediction]
 
 
-def make(task: Task, outcomes: Outcomes, deadline: float) -> Made:
+def apply_changes(task: Task, outcomes: Outcomes, deadline: float) -> Changes:
     """Predict and write the volumes that need it, all at once where possible.
 
     A clone whose method can only be predicted when this task has created its source comes after that. `outcomes` are
@@ -64,7 +64,7 @@ def make(task: Task, outcomes: Outcomes, deadline: float) -> Made:
         wanted = {source_claim(volume) for volume in rest}
         outcomes = wait_filled(task, outcomes, [volume for volume in now if volume.key in wanted], deadline)
         shared = shared._replace(users=shared.users.again())
-    return Made(outcomes, looked, predictions)
+    return Changes(outcomes, looked, predictions)
 
 
 def _unfailed(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> list[Volume]:

@@ -55,29 +55,25 @@ def source_claim(volume: Volume) -> Key | None:
 def errors_of_skipped(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> dict[Key, str]:
     """Why those of `volumes` are not created whose source is a volume that failed."""
     failed = {key: outcome.error for key, outcome in outcomes.items() if outcome.error and outcome.volume.present}
-    errors = {}
-    for volume in volumes:
-        source = source_claim(volume)
-        if source in failed and source != volume.key and will_be_created(volume):
-            errors[volume.key] = (
-                f"DataVolume {volume.title} was skipped because its source failed; "
-                f"fix the source first: {failed[source]}"
-            )
-    return errors
+    return _errors_of_clones("was skipped", filter(will_be_created, volumes), failed)
 
 
 def errors_of_stuck(outcomes: Outcomes, volumes: t.Iterable[Volume]) -> dict[Key, str]:
     """Why those of `volumes` are never filled whose source is a volume that failed before it was filled."""
     failed = {key: outcome.error for key, outcome in outcomes.items() if outcome.error and _is_unfilled(outcome.volume)}
-    errors = {}
-    for volume in volumes:
-        source = source_claim(volume)
-        if source in failed and source != volume.key and _is_unfilled(volume):
-            errors[volume.key] = (
-                f"DataVolume {volume.title} cannot be cloned because its source failed; "
-                f"fix the source first: {failed[source]}"
-            )
-    return errors
+    return _errors_of_clones("cannot be cloned", filter(_is_unfilled, volumes), failed)
+
+
+def _errors_of_clones(what: str, volumes: t.Iterable[Volume], failed: t.Mapping[Key, str]) -> dict[Key, str]:
+    """An error for each volume whose source is one of the `failed`, which are given with their errors."""
+    sources = [(volume, source) for volume in volumes if (source := source_claim(volume)) and source != volume.key]
+    return {
+        volume.key: (
+            f"DataVolume {volume.title} {what} because its source failed; fix the source first: {failed[source]}"
+        )
+        for volume, source in sources
+        if source in failed
+    }
 
 
 def _is_unfilled(volume: Volume) -> bool:
@@ -108,7 +104,7 @@ def will_be_created(volume: Volume) -> bool:
 
 
 def may_grow(volume: Volume) -> bool:
-    """Whether it is recreated only if it cannot grow, which shows when its claim is asked to."""
+    """Whether it is recreated only if it cannot grow, which only the attempt shows."""
     if not volume.present or volume.terminating or volume.options["on_drift"] != "recreate":
         return False
     if volume.data_volume is None and not volume.collected:

@@ -19,7 +19,7 @@ from .volume import NotRead, Volume, known
 
 
 def wanted_of(volume: Volume) -> Object:
-    """The declared DataVolume; of one that exists, without what CDI has chosen as it is requested."""
+    """The declared DataVolume, without requested values that CDI has chosen anyway for the existing one."""
     wanted = rules.desired(volume.options)
     stored = volume.data_volume
     return wanted if stored is None else rules.without_chosen(wanted, stored, known(volume.claim))
@@ -54,7 +54,7 @@ def is_settled(volume: Volume) -> bool:
 
 
 def needs_claim(volume: Volume) -> bool:
-    """Whether it depends on the claim what has to be done."""
+    """Whether the claim decides what has to be done."""
     stored = volume.data_volume
     if stored is None:
         return True
@@ -80,7 +80,7 @@ def paused_since(stored: Object | None) -> str | None:
 
 
 def needs_release(volume: Volume) -> bool:
-    """Whether it depends on CDI's release if the volume can be created, or how large its claim has to be."""
+    """Whether CDI's release decides if the volume can be created, or how large its claim has to be."""
     from .validation import uses_newer
 
     if not volume.present:

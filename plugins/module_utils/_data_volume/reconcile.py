@@ -13,9 +13,9 @@ from .._kubernetes.compare import diff_of
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
-from . import resize as growth
 from . import spec as rules
 from .drift import binds_now, paused_since, wanted_of
+from .growth import refuse_growth
 from .unfilled import never_filled
 from .volume import NOT_READ, NotRead, Outcome, Volume
 from .writes import (
@@ -35,7 +35,10 @@ _TRIES = 5
 
 
 def ensure(shared: Shared, outcome: Outcome) -> Outcome:
-    """Raises Collected when CDI has deleted the volume since it was read, because it had succeeded."""
+    """Bring a volume to its declared state.
+
+    Raises Collected when CDI deleted the DataVolume after it was read, because the volume had succeeded.
+    """
     volume = outcome.volume
     stored = volume.data_volume
     if not volume.present:
@@ -52,7 +55,7 @@ def ensure(shared: Shared, outcome: Outcome) -> Outcome:
 
 
 def _update(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
-    """Change what CDI lets change: metadata, and the stages of an import."""
+    """Change what CDI accepts changes of: metadata, and the stages of an import."""
     stored = t.cast(Object, outcome.volume.stored)
     binds = binds_now(wanted, stored)
     if rules.changes_stages(wanted, stored):
@@ -64,7 +67,7 @@ def _update(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
     def bind(so_far: Outcome) -> Outcome:
         claim = so_far.volume.claim
         if binds and isinstance(claim, dict):
-            # CDI gives a volume's annotations to its claim only when it makes the claim.
+            # CDI copies the annotations of a volume to its claim only when it creates the claim.
             bound = {"metadata": {"annotations": {BIND_IMMEDIATELY: "true"}}}
             patch(shared.task.connection, PERSISTENT_VOLUME_CLAIM, claim, bound, check_mode=shared.task.check_mode)
         return so_far
@@ -91,7 +94,7 @@ def _settle(shared: Shared, outcome: Outcome, wanted: Object, drift: rules.Drift
 
 
 def _is_unfilled(shared: Shared, volume: Volume) -> bool:
-    """Whether the volume never held data, and no pod waits for them."""
+    """Whether the volume never held data, and no pod waits for it."""
     if isinstance(volume.claim, NotRead) or not never_filled(t.cast(Object, volume.stored), volume.claim):
         return False
     try:
@@ -110,7 +113,7 @@ def _grow(shared: Shared, outcome: Outcome, wanted: Object, drift: rules.Drift) 
             "with its data and create it again."
         )
     claim = None if isinstance(volume.claim, NotRead) else volume.claim
-    growth.refuse_growth(t.cast(Object, volume.stored), claim, drift.grows_to, volume.typed_size)
+    refuse_growth(t.cast(Object, volume.stored), claim, drift.grows_to, volume.typed_size)
     return grow_claim(shared, outcome, wanted, drift.grows_to)._replace(grows=True)
 
 
@@ -130,7 +133,7 @@ def _recreate(shared: Shared, outcome: Outcome, reason: str, unfilled: bool = Fa
 
     def create_again(so_far: Outcome) -> Outcome:
         if shared.task.check_mode:
-            # The server cannot try the new volume out while the old one is there.
+            # A dry run cannot create the new volume while the old one exists.
             predicted = {"apiVersion": DATA_VOLUME.api_version, "kind": DATA_VOLUME.kind, **wanted}
             return so_far.with_volume(stored=predicted)._replace(changed=True)
         return create(shared, so_far.with_volume(claim=read_claim(shared, so_far.volume)), wanted)
@@ -181,7 +184,7 @@ def _delete(shared: Shared, outcome: Outcome) -> Outcome:
 
 
 def _delete_unfilled(shared: Shared, outcome: Outcome) -> Outcome:
-    """CDI may fill the volume at this moment: it is deleted only as it was read, and read again if it has changed."""
+    """Delete a volume that CDI may fill at this moment: only as it was read. It is read again if it has changed."""
     connection, (namespace, name), title = shared.task.connection, outcome.key, outcome.volume.title
     for _try in range(_TRIES):
         outcome = outcome.with_volume(claim=read_claim(shared, outcome.volume))

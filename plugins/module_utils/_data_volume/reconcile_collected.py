@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Brings volumes to their declared state of which CDI has left only the claim, and all others as before."""
+"""Brings a volume to its declared state of which CDI left only the claim."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .writes import Shared, create, grow_claim, in_steps, refuse_recreation, unt
 
 
 def ensure_collected(shared: Shared, outcome: Outcome) -> Outcome:
-    """The claim of a volume that had succeeded is the volume."""
+    """Bring a collected volume to its declared state: its claim is what is left of it."""
     if outcome.volume.present:
         return in_steps(outcome, lambda so_far: _settle(shared, so_far))
     if outcome.volume.options["keep_claim"]:

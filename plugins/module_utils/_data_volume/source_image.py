@@ -116,8 +116,8 @@ def inspect_answer(url: str, answer: Answer, content_type: str | None) -> Source
         image = Image("tar", packed, None, None, size) if is_tar(head) else judge(shown, content, size)
     except _Unreadable:
         return SourceImage(
-            reason=f"{shown} is compressed with zstd and this Python has no decompressor for it; install one on the host "
-            "that runs the task: pip install backports.zstd"
+            reason=f"{shown} is compressed with zstd, and this Python has no decompressor for it; "
+            "install one on the host that runs the task: pip install backports.zstd"
         )
     except OutOfSight:
         image = Image("raw", packed, None if packed else answer.size, None, -1 if answer.size is None else answer.size)

@@ -35,14 +35,12 @@ def wait_for_volumes(task: Task, outcomes: list[Outcome], deadline: float) -> Ou
     reader = EvidenceReader(task.connection, namespace)
     judge = VolumeJudge(waiting, lambda name: task.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace))
 
-    def judge_and_show(name: str, stored: Object | None) -> Verdict:
-        verdict = judge.update(name, stored)
+    def show(name: str, _stored: Object | None, verdict: Verdict) -> None:
         _show(task, waiting[name].volume.title, judge.seen(name), verdict, judge.diagnoses.get(name))
-        return verdict
 
     def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
         judge.note(quiet, reader.probe(quiet.values(), seconds))
-        return {name: judge_and_show(name, stored) for name, stored in quiet.items()}
+        return {name: judge.update(name, stored) for name, stored in quiet.items()}
 
     try:
         ended = wait_for(
@@ -50,9 +48,10 @@ def wait_for_volumes(task: Task, outcomes: list[Outcome], deadline: float) -> Ou
             DATA_VOLUME,
             namespace,
             list(waiting),
-            judge_and_show,
+            judge.update,
             deadline,
             StallProbe(judge.advance.moved, probe),
+            observe=show,
         )
     except CdiError as exc:
         return {outcome.key: judge.noted(outcome)._replace(error=str(exc)) for outcome in outcomes}

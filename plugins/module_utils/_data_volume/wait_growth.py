@@ -13,7 +13,7 @@ from .._kubernetes.objects import Object
 from .._kubernetes.resources import PERSISTENT_VOLUME_CLAIM
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import wait_for
-from .resize import judge_growth
+from .growth import judge_growth
 from .volume import Outcome, Outcomes, known
 
 
@@ -25,16 +25,23 @@ def wait_for_growth(task: Task, outcomes: t.Iterable[Outcome], namespace: str, d
     if not growing:
         return {}
 
-    def judge(name: str, claim: Object | None) -> Verdict:
-        verdict, title = judge_growth(claim), growing[name].volume.title
+    def show(name: str, _claim: Object | None, verdict: Verdict) -> None:
+        title = growing[name].volume.title
         if verdict.state == WAITING:
             task.progress.waits(title, "growing", None, verdict.reason)
         else:
             task.progress.ends(title, "grown")
-        return verdict
 
     try:
-        ended = wait_for(task.connection, PERSISTENT_VOLUME_CLAIM, namespace, list(growing), judge, deadline)
+        ended = wait_for(
+            task.connection,
+            PERSISTENT_VOLUME_CLAIM,
+            namespace,
+            list(growing),
+            lambda _name, claim: judge_growth(claim),
+            deadline,
+            observe=show,
+        )
     except CdiError as exc:
         return {outcome.key: outcome._replace(error=str(exc)) for outcome in growing.values()}
     results: Outcomes = {}

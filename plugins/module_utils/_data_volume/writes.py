@@ -62,7 +62,7 @@ def in_steps(outcome: Outcome, *steps: Step) -> Outcome:
 
 
 def write_volume(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
-    """Create the DataVolume, or change what CDI lets change."""
+    """Create the DataVolume, or change what CDI accepts changes of."""
     task, volume = shared.task, outcome.volume
     try:
         change = write(
@@ -77,7 +77,7 @@ def write_volume(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
         raise_if_collected(shared, outcome)
         raise
     merged = {side: {**outcome.diff.get(side, {}), **value} for side, value in change.diff.items()}
-    # CDI may have made the claim that was not there before.
+    # CDI may have created the claim that did not exist before.
     claim = NOT_READ if change.changed and volume.claim is None else volume.claim
     return outcome._replace(
         volume=volume._replace(stored=change.object, claim=claim),
@@ -87,6 +87,7 @@ def write_volume(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
 
 
 def create(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
+    """Create the DataVolume, also for a claim that it may adopt. A claim that is being deleted is awaited."""
     refuse_newer(shared, outcome.volume)
     volume, drift = outcome.volume, "missing"
     claim = known(volume.claim)
@@ -102,6 +103,7 @@ def create(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:
 
 
 def refuse_newer(shared: Shared, volume: Volume) -> None:
+    """Raises CdiError when an option requires a newer release of CDI."""
     reason = needs_newer(volume.options, shared.release)
     if reason:
         raise CdiError(f"DataVolume {volume.title} cannot be created: {reason}.")
@@ -116,7 +118,7 @@ def refuse_recreation(shared: Shared, volume: Volume) -> None:
 
 
 def grow_claim(shared: Shared, outcome: Outcome, wanted: Object, size: int) -> Outcome:
-    """Request the claim that a volume of `size` bytes has, as CDI would: with the overhead of file systems."""
+    """Make the claim as large as CDI would for a volume of `size` bytes: with the overhead of file systems."""
     task, volume, claim = shared.task, outcome.volume, t.cast(Object, outcome.volume.claim)
     if growth.grown_to(claim) == size:
         return outcome
@@ -144,13 +146,13 @@ def grow_claim(shared: Shared, outcome: Outcome, wanted: Object, size: int) -> O
 
 
 def raise_if_collected(shared: Shared, outcome: Outcome) -> None:
-    """One request for a volume that CDI collects, none for others."""
+    """Raises Collected when CDI has deleted the volume. One request for a volume that CDI collects, none for others."""
     if not will_be_collected(outcome.volume.data_volume):
         return
     try:
         claim = read_claim(shared, outcome.volume)
     except ApiError:
-        return  # What was written, or went wrong, before counts.
+        return  # What happened before counts.
     if is_collected(claim):
         raise Collected(outcome.with_volume(stored=None, claim=claim))
 

@@ -278,9 +278,11 @@ class RelatedObjects:
             about = event["involvedObject"]
             if about.get("kind") == "Pod" or event.get("reason") in _ECHOES:
                 continue
-            said = _event(event)
-            if not _NOISE.search(said.text) and (about.get("uid") not in settled or _NO_SCRATCH.search(said.text)):
-                yield said
+            statement = _event(event)
+            if not _NOISE.search(statement.text) and (
+                about.get("uid") not in settled or _NO_SCRATCH.search(statement.text)
+            ):
+                yield statement
         for claim in self._found["claim"]:
             name, storage_class = claim["metadata"]["name"], claim["spec"].get("storageClassName")
             if claim["metadata"]["uid"] in settled or "volumeName" in claim["spec"]:

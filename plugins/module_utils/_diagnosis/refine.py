@@ -89,7 +89,7 @@ def refined(
     never = False
     if diagnosis.cause in (WORKER_REFUSED, QUOTA_EXCEEDED):
         worker = related.refused(stored)
-        refusal = why_refused(worker, evidence.rooms[worker]) if worker in evidence.rooms else None
+        refusal = why_refused(worker, evidence.rooms[worker]) if worker and worker in evidence.rooms else None
         namespace = stored["metadata"].get("namespace") or ""
         refusal = refusal or quota_in(diagnosis.message, namespace, evidence.quotas.get(namespace))
         if refusal:

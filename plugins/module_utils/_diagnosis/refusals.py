@@ -226,22 +226,22 @@ def quota_in(text: str, namespace: str = "", quotas: t.Sequence[Object] | None =
         return None  # The text is cut off in the middle of a number.
 
 
-def _tried(worker: Worker, said: str) -> Refusal | None:
-    if not said:
+def _tried(worker: Worker, reason: str) -> Refusal | None:
+    if not reason:
         return None
-    quota = quota_in(said, worker.namespace)
+    quota = quota_in(reason, worker.namespace)
     if quota:
         return quota
-    message = f"{_REFUSED}: {said}"
-    if "PriorityClass" in said and "was found" in said:
+    message = f"{_REFUSED}: {reason}"
+    if "PriorityClass" in reason and "was found" in reason:
         return Refusal("priority_class_missing", message, _NAME_ANOTHER)
-    if "looking up service account" in said or "serviceaccount" in said:
+    if "looking up service account" in reason or "serviceaccount" in reason:
         return Refusal("service_account_missing", message, _NAME_ANOTHER)
-    if "violates PodSecurity" in said:
+    if "violates PodSecurity" in reason:
         return Refusal("pod_security", message, "have the pod security level of the namespace changed")
-    if "usage per " in said or " ratio per " in said:
+    if "usage per " in reason or " ratio per " in reason:
         return Refusal("limit_range", message, _LIMITS_REMEDY)
-    if "failed quota" in said:
+    if "failed quota" in reason:
         return Refusal(QUOTA_EXCEEDED, message, "set pod_resource_requirements (module kubevirt.cdi.cdi_config)", True)
     return Refusal("worker_refused", message, _POLICY_REMEDY)
 

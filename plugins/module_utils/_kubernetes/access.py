@@ -12,9 +12,20 @@ import base64
 import typing as t
 from urllib.parse import urlsplit
 
+from .entries import (
+    NO_KUBECONFIG,
+    AuthProvider,
+    Choice,
+    Cluster,
+    Context,
+    Entry,
+    Exec,
+    Kubeconfig,
+    Origin,
+    User,
+    refuse,
+)
 from .errors import CdiError
-from .kubeconfig import Choice, missing, no_credentials, validate_cluster, validate_user
-from .kubeconfig_file import AuthProvider, Cluster, Context, Entry, Exec, Kubeconfig, Origin, User, refuse
 from .proxy import Proxy, address_of, environment_proxy, excluded, proxy_of
 from .public import public_url
 
@@ -76,12 +87,18 @@ def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t
 
     Raises CdiError for what kubectl refuses.
     """
-    validate_user(choice.user)
     cluster = _with_cluster_options(choice.cluster, params)
+    if config.origins:
+        # Only a kubeconfig can combine what kubectl refuses.
+        from .kubeconfig import validate_cluster, validate_user
+
+        validate_user(choice.user)
+        validate_cluster(cluster)
     if cluster.value == Cluster():
         return None
-    validate_cluster(cluster)
     if not cluster.value.server:
+        from .kubeconfig import missing
+
         raise missing(config, choice)
     user = _with_user_options(choice.user, params)
     host = server_url(cluster.value.server, cluster.where("clusters", "server"))
@@ -96,6 +113,8 @@ def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t
             raise CdiError(
                 "host is set, but neither api_key nor a client certificate is; set api_key, or client_cert and client_key."
             )
+        from .kubeconfig import no_credentials
+
         raise no_credentials(config, choice)
     proxy, proxy_headers = _proxy(params, cluster, host, environment)
     return Access(
@@ -122,7 +141,7 @@ def in_cluster_access(
     user = User(token_file=token)
     choice = Choice(_entry(Context(namespace=namespace)), _entry(cluster), _entry(user))
     # Never None: the choice names a server.
-    return t.cast(Access, access_of(params, Kubeconfig({}, {}, {}, "", ()), choice, environment))
+    return t.cast(Access, access_of(params, NO_KUBECONFIG, choice, environment))
 
 
 def _entry(value: t.Any) -> Entry:

@@ -68,13 +68,13 @@ def value_of(answer: Answer) -> t.Any:
 
 
 def names_in(value: t.Any, plural: str, key: str) -> list[str] | None:
-    """The names in an answer of discovery, None when it is none."""
-    items = (
-        value.get(plural)
-        if isinstance(value, dict) and value.get("kind") in ("APIGroupList", "APIResourceList")
-        else None
-    )
-    return [item.get(key) for item in items if isinstance(item, dict)] if isinstance(items, list) else None
+    """The names in an answer of the discovery API; None for any other answer."""
+    if not isinstance(value, dict) or value.get("kind") not in ("APIGroupList", "APIResourceList"):
+        return None
+    items = value.get(plural)
+    if not isinstance(items, list):
+        return None
+    return [item[key] for item in items if isinstance(item, dict) and isinstance(item.get(key), str)]
 
 
 def read_status(body: bytes) -> dict[str, t.Any]:

@@ -1,49 +1,44 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A connection to an API server: the verbs used on it."""
+"""A connection to an API server and the verbs that it understands."""
 
 from __future__ import annotations
 
 import copy
-import json
-import math
-import re
 import time
 import typing as t
-from urllib.parse import urlencode
 
-from .answers import Answer, event_in, list_in, loads, names_in, object_in, read_status, short, value_of
-from .errors import ApiError, api_error, foreign_answer, not_served, target
-from .exchange import ANSWER_TIMEOUT_SECONDS, LEAST_SECONDS, Exchange, NoAnswer, Request
-from .objects import Object
-from .resources import POD, SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST, Resource
+from .answers import list_in, object_in, read_status, short, value_of
+from .api import Api
+from .errors import ApiError, WatchExpired, api_error, foreign_answer, target
+from .exchange import ANSWER_TIMEOUT_SECONDS, Exchange
+from .objects import Object, Objects
+from .resources import FIELD_MANAGER, POD, SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST, Resource
 from .transport import Transport, open_transport
 
-FIELD_MANAGER = "kubevirt.cdi"
 PAGE_SIZE = 500
-# Longer than any object; a line of a watch is no longer.
-_LONGEST_LINE = 16 * 1024 * 1024
-# POSTs that are answered and never stored.
+# POST requests that the API server answers without storing an object.
 _ANSWERED_ONLY = (SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST)
 _CREATE_ATTEMPTS = 3
-_MOST_WARNINGS = 20
-# Refusals that something in front of the API server may have written, which say enough by their code.
-_REFUSED = (401, 403, 407, 413, 429)
 _EXPIRED_LISTS = 5
 _LEAST_OF_A_TASK_SECONDS = 15.0
-_WRITES = ("POST", "PATCH", "DELETE")
 
 UNVERIFIED = "The API server's certificate is not verified: set validate_certs to true and give ca_cert."
 
 
-class WatchExpired(Exception):
-    """The API server no longer knows the resource version: list again."""
+def connect(
+    params: t.Mapping[str, t.Any],
+    warn: t.Callable[[str], None] | None = None,
+    *,
+    clock: t.Callable[[], float] = time.monotonic,
+    sleep: t.Callable[[float], None] = time.sleep,
+) -> Connection:
+    """Open a connection from the authentication options. See `open_transport` for what that sends and raises.
 
-
-def connect(params: t.Mapping[str, t.Any], warn: t.Callable[[str], None] | None = None) -> Connection:
-    """Open a connection from the authentication options; `warn` gets each of the API server's warnings once. See `open_transport`."""
-    return Connection(open_transport(params), warn, _answer_seconds(params))
+    `warn` gets each warning of the API server once. `clock` says when credentials in files are read again, `sleep` pauses between attempts.
+    """
+    return Connection(open_transport(params, clock), warn, _answer_seconds(params), sleep)
 
 
 def _answer_seconds(params: t.Mapping[str, t.Any]) -> float:
@@ -60,27 +55,27 @@ class Connection:
         transport: Transport,
         warn: t.Callable[[str], None] | None = None,
         answer_seconds: float = ANSWER_TIMEOUT_SECONDS,
+        sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
         self.transport = transport
         self.host, self.namespace = transport.host, transport.namespace
         self.verifies_certificates = transport.verifies_certificates
-        self._exchange = Exchange(transport)
-        self._answer_seconds = answer_seconds
-        self._deadline = math.inf
-        self._warn = warn
-        self._warned: set[str] = set()
-        self._discovered: dict[str, bool | None] = {}
+        self._api = Api(Exchange(transport, sleep), transport.host, warn, answer_seconds)
 
     def until(self, deadline: float) -> Connection:
-        """The same connection, whose requests end at `deadline` (of time.monotonic()), but for the second that a last one is given."""
+        """The same connection, with requests that end at `deadline` (of time.monotonic()). The last one still has a second."""
         bounded = copy.copy(self)
-        bounded._deadline = min(self._deadline, deadline)
+        bounded._api = self._api.until(deadline)
         return bounded
+
+    def serves(self, resource: Resource) -> bool | None:
+        """Whether the API server's discovery has this kind; None where there is no such API."""
+        return self._api.serves(resource)
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """The stored object, None when there is none. Raises NotServed when the kind is unknown."""
         try:
-            return self._object("get", "GET", resource, namespace, name)
+            return self._api.object("get", "GET", resource, namespace, name)
         except ApiError as exc:
             if exc.not_found:
                 return None
@@ -94,13 +89,13 @@ class Connection:
         label_selector: str = "",
         field_selector: str = "",
         within_seconds: float | None = None,
-    ) -> tuple[list[Object], str]:
-        """All objects (of one namespace, or of the cluster), page by page, and the list's resource version.
+    ) -> tuple[Objects, str]:
+        """All objects of one namespace or of the cluster, page by page, and the resource version of the list.
 
-        With `within_seconds` nothing is tried again, and an answer that takes longer is an ApiError.
+        With `within_seconds`, no request is repeated, and an answer that takes longer raises ApiError.
         """
         query = {"limit": str(PAGE_SIZE), "labelSelector": label_selector, "fieldSelector": field_selector}
-        items: list[Object] = []
+        items: Objects = []
         expired = 0
         while True:
             try:
@@ -108,11 +103,11 @@ class Connection:
             except WatchExpired as exc:
                 if "continue" not in query or expired >= _EXPIRED_LISTS:
                     raise ApiError(
-                        f"Cannot list {target(resource, namespace, None)}: {self.host} says that the list has expired (HTTP 410).",
+                        f"Cannot list {target(resource, namespace, None)}: the list expired on {self.host} (HTTP 410); run the task again.",
                         410,
                     ) from exc
                 expired += 1
-                # So many objects, or so slow a server, that the first page's version is no longer kept.
+                # With many objects or a slow server, the version of the first page is no longer kept: start again.
                 items = []
                 del query["continue"]
                 continue
@@ -121,7 +116,7 @@ class Connection:
                 return items, page["metadata"]["resourceVersion"]
             if page["metadata"]["continue"] == query.get("continue"):
                 raise ApiError(
-                    f"Cannot list {target(resource, namespace, None)}: {self.host} gives the same page again and again.",
+                    f"Cannot list {target(resource, namespace, None)}: {self.host} repeats the same page; check the proxies on the way.",
                     200,
                 )
             query["continue"] = page["metadata"]["continue"]
@@ -129,7 +124,7 @@ class Connection:
     def _page(
         self, resource: Resource, namespace: str | None, query: t.Mapping[str, str], within_seconds: float | None
     ) -> Object:
-        answer = self._send("list", "GET", resource, namespace, None, query=query, within_seconds=within_seconds)
+        answer = self._api.send("list", "GET", resource, namespace, None, query=query, within_seconds=within_seconds)
         page = list_in(value_of(answer), resource.kind)
         if page is None:
             raise foreign_answer("list", resource, namespace, None, answer, self.host)
@@ -138,14 +133,14 @@ class Connection:
     def apply(
         self, resource: Resource, body: Object, *, dry_run: bool, force: bool = False, manager: str = ""
     ) -> Object:
-        """Server-side apply as field manager `kubevirt.cdi`, or another one."""
+        """Server-side apply, by default as field manager `kubevirt.cdi`."""
         query = {
             "fieldManager": manager or FIELD_MANAGER,
             "force": "true" if force else "",
             "dryRun": "All" if dry_run else "",
         }
         metadata = body["metadata"]
-        return self._object(
+        return self._api.object(
             "patch",
             "PATCH",
             resource,
@@ -157,10 +152,10 @@ class Connection:
         )
 
     def merge(self, resource: Resource, name: str, namespace: str | None, body: Object, *, dry_run: bool) -> Object:
-        """JSON merge patch: null removes a key. A field that the server does not know is refused, not pruned in silence."""
+        """JSON merge patch: null removes a key. The API server rejects fields that it does not know, instead of pruning them silently."""
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else ""}
         try:
-            return self._object(
+            return self._api.object(
                 "patch",
                 "PATCH",
                 resource,
@@ -181,16 +176,16 @@ class Connection:
             return found
 
     def create(self, resource: Resource, body: Object, namespace: str | None = None, *, dry_run: bool) -> Object:
-        """POST, for objects that must not exist yet or that are answered and never stored.
+        """POST an object that must not exist yet, or that the API server answers without storing it.
 
-        After a lost answer the object is read: it is sent again only when it is not there.
+        After a lost answer, the object is read, and sent again only if it does not exist.
         """
         query = {"fieldManager": FIELD_MANAGER, "dryRun": "All" if dry_run else ""}
         stored = not dry_run and resource not in _ANSWERED_ONLY
         lost = False
         for attempt in range(_CREATE_ATTEMPTS):
             try:
-                return self._object(
+                return self._api.object(
                     "create", "POST", resource, namespace, None, query=query, body=body, repeatable=not stored
                 )
             except ApiError as exc:
@@ -207,15 +202,18 @@ class Connection:
         raise AssertionError("the last attempt returns or raises")
 
     def what_became(self, lost: ApiError, resource: Resource, name: str | None, namespace: str | None) -> Object | None:
-        """The object, after the answer to a write was lost. Raises an ApiError that says what may be when it cannot be read either."""
+        """The object after the answer to a write was lost. Raises ApiError, with `changed` in its result, when it cannot be read."""
         try:
             if name:
                 return self.get(resource, name, namespace)
-            unread = "it has no name yet by which it could be read"
+            unread = "it has no name yet, so it cannot be read"
         except ApiError as exc:
-            unread = f"reading it failed, too ({short(str(exc))})"
+            unread = f"reading it also failed ({short(str(exc))})"
         error = ApiError(
-            f"{str(lost).rstrip('.')}; it may have been written: {unread}.", lost.code, lost.reason, final=lost.final
+            f"{str(lost).rstrip('.')}; it may have been written, but {unread}.",
+            lost.code,
+            lost.reason,
+            final=lost.final,
         )
         error.result["changed"] = True
         raise error from lost
@@ -231,17 +229,17 @@ class Connection:
         uid: str | None = None,
         version: str | None = None,
     ) -> None:
-        """Delete; an object that is already gone is no error. With `uid` only that very object is deleted, with `version` only as it was read."""
+        """Delete an object; one that does not exist is not an error. `uid` and `version` are preconditions: this object, in this version."""
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         preconditions = {"uid": uid, "resourceVersion": version}
         if uid or version:
             body["preconditions"] = {key: value for key, value in preconditions.items() if value}
         if dry_run:
-            body["dryRun"] = ["All"]  # The API server does not look at the query of a deletion that has a body.
+            body["dryRun"] = ["All"]  # With a body, the API server ignores the query.
         query = {"dryRun": "All" if dry_run else ""}
         try:
-            # Without the uid, a second one could meet an object that somebody made in between.
-            answer = self._send(
+            # Without the uid, a repeated request could delete an object that was created after the first request.
+            answer = self._api.send(
                 "delete", "DELETE", resource, namespace, name, query=query, body=body, repeatable=bool(uid) or dry_run
             )
         except ApiError as exc:
@@ -269,85 +267,38 @@ class Connection:
         timeout_seconds: float,
         quiet_seconds: float,
         field_selector: str = "",
-    ) -> t.Iterator[tuple[str, Object]]:
-        """Yield (type, object) until `timeout_seconds` have passed, or no whole event has come for `quiet_seconds`.
+    ) -> t.Generator[tuple[str, Object], None, None]:
+        """The events of a watch as (type, object). See `_kubernetes.watch`."""
+        from .watch import watch
 
-        Raises WatchExpired, or ApiError when cut off; nothing is tried again.
-        """
-        query = {
-            "watch": "true",
-            "resourceVersion": resource_version,
-            "fieldSelector": field_selector,
-            "allowWatchBookmarks": "true",
-            "timeoutSeconds": str(max(1, math.ceil(timeout_seconds))),
-        }
-        path = _with_query(resource.path(namespace), query)
-        now = time.monotonic()
-        end, quiet_at, rest = now + timeout_seconds, now + quiet_seconds, b""
-        pieces = self._exchange.stream(Request("GET", path), lambda: min(end, quiet_at) - time.monotonic())
-        try:
-            for piece in pieces:
-                if isinstance(piece, Answer):
-                    self._check("watch", resource, namespace, None, piece)
-                    continue
-                *lines, rest = (rest + (piece or b"")).split(b"\n")
-                for line in filter(None, map(bytes.strip, lines)):
-                    yield self._event(resource, namespace, line)
-                    quiet_at = time.monotonic() + quiet_seconds
-                if len(rest) > _LONGEST_LINE:
-                    self._event(resource, namespace, rest[:_LONGEST_LINE])
-                if time.monotonic() >= min(end, quiet_at):
-                    return
-            if rest.strip():
-                yield self._event(resource, namespace, rest, last=True)
-        except NoAnswer as exc:
-            words = f"Cannot watch {target(resource, namespace, None)}: {exc}."
-            raise ApiError(words, 0, final=exc.final) from exc
-        finally:
-            pieces.close()
-
-    def _event(
-        self, resource: Resource, namespace: str | None, line: bytes, *, last: bool = False
-    ) -> tuple[str, Object]:
-        try:
-            event = event_in(loads(line))
-        except ValueError as exc:
-            if last and line.lstrip().startswith(b"{"):
-                raise ApiError(
-                    f"Cannot watch {target(resource, namespace, None)}: the connection broke in the middle of an event.",
-                    0,
-                ) from exc
-            event = None
-        if event is None:
-            raise foreign_answer("watch", resource, namespace, None, Answer(200, {}, line), self.host)
-        kind, stored = event
-        if kind != "ERROR":
-            return event
-        code = stored.get("code")
-        if code == 410:
-            raise WatchExpired
-        raise api_error(
-            "watch", resource, namespace, None, code if isinstance(code, int) else 0, json.dumps(stored).encode()
+        return watch(
+            self._api,
+            resource,
+            namespace,
+            resource_version,
+            timeout_seconds=timeout_seconds,
+            quiet_seconds=quiet_seconds,
+            field_selector=field_selector,
         )
 
     def log(self, namespace: str, pod: str, lines: int = 5) -> str:
-        """The last lines that a pod has written."""
-        answer = self._send(
+        """The last lines of a pod's log."""
+        answer = self._api.send(
             "get the log of", "GET", POD, namespace, pod, subresource="log", query={"tailLines": str(lines)}
         )
         return answer.body.decode(errors="replace")
 
     def websocket(
-        self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocols: list[str]
+        self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocols: t.Sequence[str]
     ) -> t.Any:
-        """Open a WebSocket of package `websocket-client` to a subresource, by the same credentials, TLS and proxy as all requests."""
+        """Open a WebSocket (of package `websocket-client`) to a subresource, with the credentials, TLS and proxy of all requests."""
         import websocket
 
         verb = f"{subresource} to"
         try:
             return self.transport.websocket(f"{resource.path(namespace, name)}/{subresource}?{query}", subprotocols)
         except websocket.WebSocketBadStatusException as exc:
-            # The request is a GET, for which the API server wants `create`, too. Old releases of the package do not keep the answer's body.
+            # The API server requires `create` also for this GET. Old releases of the package do not keep the body of the answer.
             right = f'"get" and "create" on {resource.plural}/{subresource}'
             raise api_error(
                 verb, resource, namespace, name, exc.status_code, getattr(exc, "resp_body", None) or b"", right
@@ -356,118 +307,3 @@ class Connection:
             raise ApiError(
                 f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {self.host} ({exc}).", 0
             ) from exc
-
-    def _object(
-        self, verb: str, method: str, resource: Resource, namespace: str | None, name: str | None, **options: t.Any
-    ) -> Object:
-        answer = self._send(verb, method, resource, namespace, name, **options)
-        stored = object_in(value_of(answer), resource.kind)
-        if stored is None:
-            error = foreign_answer(verb, resource, namespace, name, answer, self.host)
-            # Somebody answered in the API's place, perhaps after the API has written.
-            error.lost = method in _WRITES
-            raise error
-        return stored
-
-    def _send(
-        self,
-        verb: str,
-        method: str,
-        resource: Resource,
-        namespace: str | None,
-        name: str | None,
-        *,
-        subresource: str = "",
-        query: t.Mapping[str, str] | None = None,
-        body: Object | None = None,
-        content_type: str = "application/json",
-        within_seconds: float | None = None,
-        repeatable: bool = True,
-    ) -> Answer:
-        """A 2xx answer. With `within_seconds` nothing is tried again."""
-        path = _with_query("/".join(filter(None, (resource.path(namespace, name), subresource))), query or {})
-        request = Request(method, path, None if body is None else json.dumps(body).encode(), content_type, repeatable)
-        try:
-            answer = self._exchange.ask(request, self._seconds(within_seconds), once=within_seconds is not None)
-        except NoAnswer as exc:
-            words = f"Cannot {verb} {target(resource, namespace, name)}: {exc}."
-            raise ApiError(words, 0, lost=exc.sent and method in _WRITES, final=exc.final) from exc
-        self._check(verb, resource, namespace, name, answer, written=method in _WRITES)
-        return answer
-
-    def _seconds(self, within_seconds: float | None) -> float:
-        bounds = (
-            self._answer_seconds,
-            self._deadline - time.monotonic(),
-            math.inf if within_seconds is None else within_seconds,
-        )
-        return max(min(bounds), LEAST_SECONDS)
-
-    def _check(
-        self,
-        verb: str,
-        resource: Resource,
-        namespace: str | None,
-        name: str | None,
-        answer: Answer,
-        *,
-        written: bool = False,
-    ) -> None:
-        """Raise what an answer means that is not a 2xx."""
-        self._show_warnings(answer)
-        if 200 <= answer.status <= 299:
-            return
-        status = read_status(answer.body)
-        if answer.status == 410 and status and verb in ("list", "watch"):
-            raise WatchExpired
-        if answer.status == 404 and not status.get("details", {}).get("name"):
-            raise self._unknown(verb, resource, namespace, name, answer)
-        if not status and not (answer.status in _REFUSED or answer.status >= 500):
-            raise foreign_answer(verb, resource, namespace, name, answer, self.host)
-        error = api_error(verb, resource, namespace, name, answer.status, answer.body)
-        # Of a proxy whose API server may have got the request, or of an API server that lost its store in the middle.
-        error.lost = written and answer.status >= 500 and not (answer.status == 503 and status)
-        raise error
-
-    def _unknown(
-        self, verb: str, resource: Resource, namespace: str | None, name: str | None, answer: Answer
-    ) -> ApiError:
-        """What a 404 means that names no object: an API server answers so, in plain text, for a kind that it does not serve. So does a wrong path."""
-        if resource.group and self.serves(resource) is False:
-            return not_served(verb, resource, namespace, name)
-        return foreign_answer(verb, resource, namespace, name, answer, self.host)
-
-    def serves(self, resource: Resource) -> bool | None:
-        """Whether the API's discovery has this kind; None where there is no such API."""
-        found = self._discovery("/apis", lambda value: names_in(value, "groups", "name"), resource.group)
-        if found:
-            path = f"/apis/{resource.group}/{resource.version}"
-            return self._discovery(path, lambda value: names_in(value, "resources", "name"), resource.plural) or False
-        return found
-
-    def _discovery(self, path: str, names: t.Callable[[t.Any], list[str] | None], name: str) -> bool | None:
-        key = f"{path} {name}"
-        if key not in self._discovered:
-            try:
-                answer = self._exchange.ask(Request("GET", path), self._seconds(None), once=False)
-            except NoAnswer as exc:
-                raise ApiError(f"Cannot read {self.host}{path}: {exc}.", 0, final=exc.final) from exc
-            found = names(value_of(answer)) if answer.status == 200 else None
-            # Who may not read it is refused by the API itself, with a Status.
-            refused = answer.status in (401, 403) and bool(read_status(answer.body))
-            self._discovered[key] = name in found if found is not None else False if refused else None
-        return self._discovered[key]
-
-    def _show_warnings(self, answer: Answer) -> None:
-        """Pass on what the API server warns of (deprecated kinds, fields that it does not know), each text once."""
-        for header in getattr(answer.headers, "getlist", lambda _name: ())("Warning"):
-            quoted = re.match(r'299 \S+ "((?:[^"\\]|\\.)*)"', header)
-            text = short(re.sub(r"\\(.)", r"\1", quoted.group(1)) if quoted else header)
-            if self._warn and text and text not in self._warned and len(self._warned) < _MOST_WARNINGS:
-                self._warned.add(text)
-                self._warn(f"The API server warns: {text}")
-
-
-def _with_query(path: str, query: t.Mapping[str, str]) -> str:
-    asked = {key: value for key, value in query.items() if value}
-    return f"{path}?{urlencode(asked)}" if asked else path

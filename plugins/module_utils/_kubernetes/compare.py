@@ -36,7 +36,7 @@ def keep_stored_spelling(desired: t.Any, stored: t.Any) -> t.Any:
     CDI writes a quantity again in its own way and so takes the field over: another spelling of it would be a conflict.
     """
     if isinstance(desired, list) and isinstance(stored, list) and len(desired) == len(stored):
-        return [keep_stored_spelling(*pair) for pair in zip(desired, stored)]
+        return [keep_stored_spelling(*pair) for pair in zip(desired, stored, strict=True)]
     if not isinstance(desired, dict) or not isinstance(stored, dict):
         return desired
     words = {key: keep_stored_spelling(item, stored[key]) if key in stored else item for key, item in desired.items()}
@@ -91,7 +91,7 @@ def _differs(desired: t.Any, stored: t.Any) -> bool:
     if isinstance(desired, dict) and isinstance(stored, dict):
         return any(key not in stored or _differs(item, stored[key]) for key, item in desired.items())
     if isinstance(desired, list) and isinstance(stored, list):
-        return len(desired) != len(stored) or any(_differs(*pair) for pair in zip(desired, stored))
+        return len(desired) != len(stored) or any(_differs(*pair) for pair in zip(desired, stored, strict=True))
     if isinstance(desired, bool) or isinstance(stored, bool):
         return desired is not stored
     return bool(desired != stored)

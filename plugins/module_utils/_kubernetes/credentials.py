@@ -8,29 +8,28 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .access import Access, Params, access_of, check_host, in_cluster_access
+from .access import Access, Oidc, Params, Plugin, TokenFile, access_of, check_host, in_cluster_access
+from .entries import NO_CHOICE, NO_KUBECONFIG, Choice, Kubeconfig, Origin
 from .errors import CdiError
-from .kubeconfig import choose, merge, missing
-from .kubeconfig_file import Kubeconfig, Origin, parse, read
 from .public import without_secrets
 from .secrets import decoded_content, is_content, remember, remember_for_now, remember_options, secrets_of, settle_on
+from .source import Source
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _FILES = ("client_cert", "client_key", "ca_cert")
-_NOTHING = Kubeconfig({}, {}, {}, "", ())
 _REMEDY = "give kubeconfig, or host and api_key (or the variables K8S_AUTH_*)"
 
 
-def settle(params: Params) -> Access:
-    """The access that the options, the kubeconfig and the environment lead to; nothing is sent.
+def settle(params: Params, service_account: str = SERVICE_ACCOUNT) -> Access:
+    """The access that the options, the kubeconfig and the environment lead to. Nothing is sent.
 
-    Raises CdiError when they lead to no cluster. Its sentence holds no secret.
+    `service_account` is the directory in which a pod finds its token. Raises CdiError, without secrets, when they lead to no cluster.
     """
     given = _given(params)
     remember_options(params)
     _check(given)
     config = _load(given)
-    choice = choose(config, given.get("context") or "")
+    choice = _choose(config, given.get("context") or "")
     settle_on(secrets_of([choice.user.raw, choice.cluster.raw]))
     for entry, kind, fields in (
         (choice.user, "users", ("client_certificate", "client_key")),
@@ -42,14 +41,46 @@ def settle(params: Params) -> Access:
                 _must_be_readable(entry.where(kind, field.replace("_", "-")), path)
     access = access_of(given, config, choice, os.environ)
     if access is None and not given.get("kubeconfig"):
-        access = _in_cluster(given)
+        access = _in_cluster(given, service_account)
     if access is None and not config.origins:
         raise CdiError(_nothing_given())
     if access is None:
+        from .kubeconfig import missing
+
         raise missing(config, choice)
     if access.proxy:
         remember({access.proxy.secret})
     return access
+
+
+def _choose(config: Kubeconfig, context: str) -> Choice:
+    if not config.origins and not context:
+        return NO_CHOICE
+    from .kubeconfig import choose
+
+    return choose(config, context)
+
+
+def source_of(access: Access, *, persist: bool, clock: t.Callable[[], float]) -> Source:
+    """What gives this access its credentials. `persist`: renewed OIDC tokens are written to the kubeconfig. `clock`: monotonic seconds."""
+    identity = access.identity
+    if isinstance(identity, TokenFile):
+        from .file_source import FileSource
+
+        return FileSource(identity, clock)
+    if isinstance(identity, Plugin):
+        from .plugin_source import PluginSource
+
+        return PluginSource(identity, access)
+    if isinstance(identity, Oidc):
+        from .oidc_source import OidcSource
+
+        return OidcSource(identity, persist)
+    if identity is None and access.certificate and access.key:
+        from .file_source import CertificateSource
+
+        return CertificateSource(access.certificate, access.key, clock)
+    return Source(identity)
 
 
 def _given(params: Params) -> dict[str, t.Any]:
@@ -113,11 +144,13 @@ def _load(given: Params) -> Kubeconfig:
     """What the options say, else what KUBECONFIG or the home directory has, unless the options are enough."""
     kubeconfig = given.get("kubeconfig")
     if isinstance(kubeconfig, dict):
+        from .kubeconfig_file import read
+
         return read(kubeconfig, Origin())
     if kubeconfig is not None:
         return _load_files(_paths(kubeconfig), "kubeconfig", must_exist=True)
     if given.get("host") and any(map(given.get, ("api_key", "username", "client_cert"))) and not given.get("context"):
-        return _NOTHING
+        return NO_KUBECONFIG
     if os.environ.get("KUBECONFIG"):
         return _load_files(os.environ["KUBECONFIG"].split(os.pathsep), "the variable KUBECONFIG", must_exist=False)
     return _load_files([os.path.expanduser("~/.kube/config")], "", must_exist=False)
@@ -141,6 +174,9 @@ def _paths(kubeconfig: t.Any) -> list[str]:
 
 def _load_files(paths: list[str], source: str, must_exist: bool) -> Kubeconfig:
     """Merged as kubectl does it: an empty file is an empty kubeconfig, and of several, some may be missing."""
+    from .kubeconfig import merge
+    from .kubeconfig_file import parse, read
+
     configs = []
     existing = [path for path in dict.fromkeys(paths) if path]
     for path in existing:
@@ -181,21 +217,22 @@ def _nothing_given() -> str:
     return f"Cannot load the cluster's credentials: {missing_files}; {_REMEDY}."
 
 
-def _in_cluster(given: Params) -> Access | None:
+def _in_cluster(given: Params, service_account: str) -> Access | None:
     """A pod's service account, when this is a pod: the last of all ways, as kubectl has it."""
     host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
-    token, ca = f"{SERVICE_ACCOUNT}/token", f"{SERVICE_ACCOUNT}/ca.crt"
+    token, ca = f"{service_account}/token", f"{service_account}/ca.crt"
     if not (host and port and os.path.isfile(token)) or given.get("context"):
         return None
-    return in_cluster_access(given, host, port, token, ca if os.path.isfile(ca) else "", _pods_namespace(), os.environ)
+    namespace = _pods_namespace(service_account)
+    return in_cluster_access(given, host, port, token, ca if os.path.isfile(ca) else "", namespace, os.environ)
 
 
-def _pods_namespace() -> str:
+def _pods_namespace(service_account: str) -> str:
     """As client-go has it (v0.34.4, `tools/clientcmd/client_config.go`): what the pod's author has said, else where its service account is."""
     if os.environ.get("POD_NAMESPACE"):
         return os.environ["POD_NAMESPACE"]
     try:
-        with open(f"{SERVICE_ACCOUNT}/namespace", encoding="utf-8") as file:
+        with open(f"{service_account}/namespace", encoding="utf-8") as file:
             return file.read().strip()
     except (OSError, ValueError):
         return ""

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one error type of the collection and the one place that words an answer of the API server."""
+"""The error types of the collection, and the sentences for answers of the API server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
 
 
 class CdiError(Exception):
-    """A sentence for the user, without secrets; `result` holds facts that the task returns beside it."""
+    """A sentence for the user, without secrets. `result` has facts that the task returns with it."""
 
     def __init__(self, message: str, **result: t.Any) -> None:
         super().__init__(redact(message))
@@ -26,9 +26,9 @@ class CdiError(Exception):
 
 
 class ApiError(CdiError):
-    """The API server (or the way to it) refused a request; `code` is its HTTP status, 0 without an answer.
+    """The API server, or the connection to it, refused a request; `code` is the HTTP status, 0 without an answer.
 
-    `lost`: the server may have got the request, and what became of it is not known. `final`: asking again later cannot help.
+    `lost`: the server may have received the request, and its effect is not known. `final`: a later retry cannot help.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ApiError(CdiError):
 
     @property
     def not_found(self) -> bool:
-        """Whether the API says that the object is not there."""
+        """Whether the API reports that the object does not exist."""
         return self.code == 404 and self.reason == "NotFound"
 
 
@@ -50,34 +50,43 @@ class NotServed(ApiError):
     """The API server does not know this kind: its CRD is not installed."""
 
 
+class WatchExpired(Exception):
+    """The API server no longer has the requested resource version: list again."""
+
+
 class ForeignAnswer(ApiError):
-    """What answered is not a Kubernetes API. It says nothing about what is there and what is not."""
+    """The answer is not from a Kubernetes API. It says nothing about which objects exist."""
 
 
 def unexpected(exc: Exception) -> str:
-    """The sentence for an error that no rule foresees: a defect of this collection, or an answer that no Kubernetes API gives."""
+    """The sentence for an unexpected error: a defect of this collection, or an answer that no Kubernetes API gives."""
     place = traceback.extract_tb(exc.__traceback__)[-1]
     return redact(
-        f"Unexpected {type(exc).__name__} ({short(str(exc))}) in {os.path.basename(place.filename)}, line {place.lineno}. "
-        "Please report it to the maintainers of kubevirt.cdi."
+        f"Unexpected {type(exc).__name__} ({short(str(exc))}) in {os.path.basename(place.filename)}, "
+        f"line {place.lineno}. Please report it to the maintainers of kubevirt.cdi."
     )
 
 
 REMEDIES = {
-    401: "the API server rejected the credentials, which may have expired: give a valid api_key, client certificate or kubeconfig",
-    409: "run the task again, or leave the field to its owner",
+    401: "the API server rejected the credentials, which may have expired: "
+    "set a valid api_key, client certificate or kubeconfig",
+    409: "run the task again, or leave the field to its manager",
     429: "the API server is overloaded, try again later",
 }
-# What helps when the server, or a webhook of CDI's (pkg/apiserver/webhooks, v1.65.0), says this.
+# Remedies for words of the API server or of CDI's webhooks (pkg/apiserver/webhooks, v1.65.0).
 _REMEDIES_FOR_WORDS = {
     "Client sent an HTTP request to an HTTPS server": "write host, or server in the kubeconfig, as https://",
-    "cannot impersonate resource": 'grant the verb "impersonate" on it to the user that connects, or leave out impersonate_user',
-    "being terminated": "wait until the namespace is gone and make it anew, or use another one",
-    "failed calling webhook": "see that CDI's API server runs (Deployment cdi-apiserver in CDI's namespace), or run the task again",
+    "cannot impersonate resource": 'grant the verb "impersonate" on it to the user that connects, '
+    "or leave out impersonate_user",
+    "being terminated": "wait until the namespace is deleted and create it again, or use a different one",
+    "failed calling webhook": "check that CDI's API server runs (Deployment cdi-apiserver in CDI's namespace), "
+    "or run the task again",
     "exceeded quota": "raise the namespace's quota, or delete what is no longer needed",
-    "insufficient permissions in clone source namespace": 'grant the verb "create" on datavolumes/source.cdi.kubevirt.io in the source\'s namespace',
-    "field not declared in schema": "leave the option out, or upgrade what serves this kind: its release does not know the field",
-    "Destination PVC": "delete the claim of that name, or give the volume another name",
+    "insufficient permissions in clone source namespace": (
+        'grant the verb "create" on datavolumes/source.cdi.kubevirt.io in the namespace of the source'
+    ),
+    "field not declared in schema": "leave the option out, or upgrade CDI or Kubernetes, whose release lacks the field",
+    "Destination PVC": "delete the claim of that name, or give the volume a different name",
 }
 
 
@@ -91,7 +100,10 @@ def target(resource: Resource, namespace: str | None, name: str | None) -> str:
 def api_error(
     verb: str, resource: Resource, namespace: str | None, name: str | None, code: int, body: bytes, right: str = ""
 ) -> ApiError:
-    """Word a refused request: verb, target, the server's own message and the remedy we know. `right` is what to grant, if not the verb on the kind."""
+    """The error for a refused request: verb, target, the server's message and the known remedy.
+
+    `right` is the permission to grant, if it is not the verb on the kind.
+    """
     status = read_status(body)
     reason, details = status.get("reason", ""), status.get("details", {})
     message = message_of(status, code, body)
@@ -107,7 +119,8 @@ def api_error(
     elsewhere = re.search(r'namespaces "([^"]+)" not found', message)
     if elsewhere:
         return ApiError(
-            f"Cannot {verb} {what}: namespace {elsewhere.group(1)!r} does not exist; create it first, or correct its name.",
+            f"Cannot {verb} {what}: namespace {elsewhere.group(1)!r} does not exist; "
+            "create it first, or correct its name.",
             code,
             reason,
         )
@@ -148,7 +161,7 @@ def foreign_answer(
 
 
 def conflict_sentence(verb: str, what: str, causes: list[dict[str, str]]) -> str:
-    """Name the other field managers and the fields they own, from a server-side apply conflict's causes."""
+    """Name the other field managers and their fields, from the causes of a server-side apply conflict."""
     owners = sorted(
         {
             short(cause["message"]).removeprefix("conflict with ").replace('"', "")
@@ -158,6 +171,6 @@ def conflict_sentence(verb: str, what: str, causes: list[dict[str, str]]) -> str
     )
     fields = sorted({short(cause["field"]).lstrip(".") for cause in causes if "field" in cause})
     return (
-        f"Cannot {verb} {what}: {', '.join(owners)} already manages {', '.join(fields)} with another value; "
+        f"Cannot {verb} {what}: {', '.join(owners)} already manages {', '.join(fields)} with a different value; "
         "change it there, leave it out here, or take it over with force_conflicts=true."
     )

@@ -66,11 +66,12 @@ class NoAnswer(Exception):
 class Exchange:
     """Sends requests by one way. Remembers whether anything answers, so that not each request of a task waits for a silent server."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, sleep: t.Callable[[float], None] = time.sleep) -> None:
         import urllib3
 
         self._transport = transport
         self._urllib3 = urllib3
+        self._sleep = sleep
         self._used = False
         self._unanswered = 0
         # urllib3 logs URLs and what it cannot read of answers. Ansible writes that to its log file when a lookup connects.
@@ -95,7 +96,7 @@ class Exchange:
             pause = None if once else pause_before_next(request, attempt, event)
             if pause is None or time.monotonic() + pause > deadline - LEAST_SECONDS:
                 break
-            time.sleep(pause)
+            self._sleep(pause)
         if isinstance(event, NoAnswer):
             self._unanswered += not once
             raise event
@@ -137,7 +138,9 @@ class Exchange:
         self._used = True
         return answer
 
-    def stream(self, request: Request, seconds: t.Callable[[], float]) -> t.Iterator[Answer | bytes | None]:
+    def stream(
+        self, request: Request, seconds: t.Callable[[], float]
+    ) -> t.Generator[Answer | bytes | None, None, None]:
         """The answer's head first, then what comes of its body; None whenever nothing has come for `seconds()`. Raises NoAnswer.
 
         An answer that is not a 2xx comes with its body. Closing the iterator ends the connection.
@@ -248,11 +251,8 @@ def _retry_after(answer: Answer) -> float | None:
     value = answer.headers.get("Retry-After")
     if value is None:
         return None
-    return (
-        float(value)
-        if value.strip().isascii() and value.strip().isdigit() and len(value) < 9
-        else RETRY_AFTER_MAX_SECONDS
-    )
+    digits = value.strip()
+    return float(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else RETRY_AFTER_MAX_SECONDS
 
 
 def _not_of_ours(_record: logging.LogRecord) -> bool:
@@ -309,7 +309,7 @@ def _other_protocol(causes: t.Iterable[BaseException]) -> str:
     for cause in causes:
         # What has closed the connection without a word may be restarting.
         if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, http.client.RemoteDisconnected):
-            begins = str(cause.line).lstrip("'\"b")
+            begins = str(cause.args[0] if cause.args else "").lstrip("'\"b")
             if begins.startswith(("\x15\x03", "\x16\x03", "\\x15\\x03")):
                 return "speaks TLS; write host with https://"
             return f"does not speak HTTP (it sent: {short(begins, 60)}); check host and its port"

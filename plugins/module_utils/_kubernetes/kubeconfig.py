@@ -12,20 +12,12 @@ from __future__ import annotations
 import os
 import typing as t
 
+from .entries import Choice, Cluster, Context, Entry, Exec, Kubeconfig, Origin, User, refuse
 from .errors import CdiError
-from .kubeconfig_file import Cluster, Context, Entry, Exec, Kubeconfig, Origin, User, refuse
 
 _EXEC_VERSIONS = ("client.authentication.k8s.io/v1beta1", "client.authentication.k8s.io/v1")
 _EXEC_MODES = ("Never", "IfAvailable", "Always")
 _PROXY_SCHEMES = ("http", "https", "socks5")
-
-
-class Choice(t.NamedTuple):
-    """The entries that a context leads to. What it does not lead to is an empty entry."""
-
-    context: Entry
-    cluster: Entry
-    user: Entry
 
 
 def merge(configs: t.Sequence[Kubeconfig]) -> Kubeconfig:

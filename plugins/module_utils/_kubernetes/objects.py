@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
-from datetime import datetime, timezone
+from datetime import datetime
 
 Object = dict[str, t.Any]
+Objects = list[Object]
+
+_RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)")
 
 
 def conditions(stored: Object | None) -> dict[str, Object]:
@@ -18,8 +22,15 @@ def conditions(stored: Object | None) -> dict[str, Object]:
 
 
 def timestamp(text: str | None) -> datetime | None:
-    """A point in time as Kubernetes writes it."""
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc) if text else None
+    """A point in time in RFC 3339, with or without fractions of a second; None for no text. Raises ValueError for any other text."""
+    if not text:
+        return None
+    parts = _RFC_3339.fullmatch(text)
+    if not parts:
+        raise ValueError(f"{text!r} is not a time in RFC 3339")
+    date, clock, fraction, offset = parts.groups()
+    # Python 3.10 reads six digits of a second, or none, and no Z.
+    return datetime.fromisoformat(f"{date}T{clock}.{fraction or '':0<6.6}{'+00:00' if offset in 'Zz' else offset}")
 
 
 def annotations_of(stored: Object | None) -> dict[str, str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import typing as t
 from urllib.parse import unquote, urlsplit
@@ -130,10 +131,8 @@ def _matches(item: str, host: str, address: t.Any, port: str) -> bool:
     if address is not None:
         return False
     name = name.removeprefix("*") if name.startswith("*.") else name
-    try:
+    with contextlib.suppress(UnicodeError):
         name = name if name.isascii() else name.encode("idna").decode()
-    except UnicodeError:
-        pass
     suffix = name if name.startswith(".") else f".{name}"
     return (host.endswith(suffix) or host == name) and wanted_port in ("", port)
 

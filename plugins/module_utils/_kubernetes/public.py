@@ -1,29 +1,32 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What may be shown: URLs without user, password and query (which may be a signature), no headers, no tokens. Pure rules."""
+"""Redacts URLs (user, password, and the query, which can be a signature), headers and tokens. Pure rules."""
 
 from __future__ import annotations
 
 import re
 import typing as t
 
-# A password may hold an @ itself, and a ?. It may hold a / as well, where that is plain: what is before the / is no host with a port.
+# A password can contain @ and ?, and also / if the text before it cannot be a host with a port.
 _USERS = (
     re.compile(r"(?<=://)[^/\s:@\"]*:[^/\s]*@[^/\s.:\[]*/(?:(?!://|\?[\w.-]+=)[^\s\"<>])*@"),
     re.compile(r"(?<=://)[^/\s:@\"\[]*:(?!\d*(?:[/?#]|$))[^/\s@]*/(?:(?!://|\?[\w.-]+=)[^\s\"<>])*@"),
     re.compile(r"(?<=://)[^/\s]*@"),
 )
 _HOST_TO_WHITE_SPACE = re.compile(r"://\S+")
-# What may follow a URL in a text: the end of a quotation, a bracket or a sentence.
+# Characters after a URL in a text: the end of a quotation, a bracket or a sentence.
 _CLOSING = "\"'])}>,;:."
 _USER_OF_URL = re.compile(
-    r"^((?:[A-Za-z][\w.+-]*:)?/+)?([^/:@]*:[^/]*@[^/.:\[]*/(?:(?!\?[\w.-]+=).)*|[^/:@\[]*:(?!\d*(?:[/?#]|$))(?!//)[^/@]*/(?:(?!\?[\w.-]+=).)*|[^/]*)@",
+    r"^((?:[A-Za-z][\w.+-]*:)?/+)?"
+    r"([^/:@]*:[^/]*@[^/.:\[]*/(?:(?!\?[\w.-]+=).)*"
+    r"|[^/:@\[]*:(?!\d*(?:[/?#]|$))(?!//)[^/@]*/(?:(?!\?[\w.-]+=).)*"
+    r"|[^/]*)@",
     re.DOTALL,
 )
 _QUERY_OF_URL = re.compile(r"[?].*|#[^#]*=.*", re.DOTALL)
 
-# What may hold a secret: headers of fields and options, and tokens: whoever holds one may clone its source (pkg/token, v1.65.0).
+# Headers in fields and options, and tokens, which permit anyone to clone the source (pkg/token, v1.65.0).
 SECRET_FIELDS = ("extraHeaders", "extra_headers", "basic_auth", "proxy_basic_auth")
 SECRET_ANNOTATIONS = (
     "cdi.kubevirt.io/storage.clone.token",
@@ -34,7 +37,7 @@ _HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
 
 def redact_urls(text: str) -> str:
-    """A text without the secrets that the URLs in it carry."""
+    """A text without the secrets in its URLs."""
     for user in _USERS:
         text = user.sub("***@", text)
     return _HOST_TO_WHITE_SPACE.sub(_without_query, text)
@@ -46,19 +49,19 @@ def _without_query(found: re.Match[str]) -> str:
 
 
 def _split_query(url: str) -> tuple[str, str, str]:
-    """What is before and after the ? of a query, or the # of a fragment that is one: login pages hand out tokens in it."""
+    """A URL split at the ? of its query, or at the # of a fragment with tokens, as of login pages."""
     found = _QUERY_OF_URL.search(url)
     return (url[: found.start()], url[found.start()], url[found.start() + 1 :]) if found else (url, "", "")
 
 
 def public_url(url: str) -> str:
-    """A URL without its secrets, also one that lacks its scheme or is malformed."""
+    """A URL without its secrets, also if it has no scheme or is malformed."""
     shown, mark, _query = _split_query(_USER_OF_URL.sub(r"\1***@", url))
     return f"{shown}{mark}***" if mark else shown
 
 
 def user_of(url: t.Any) -> str:
-    """User and password in a URL, as they are written there; empty when there are none, or no URL."""
+    """User and password in a URL as written, else an empty text."""
     found = _USER_OF_URL.match(url) if isinstance(url, str) else None
     return found.group(2) if found else ""
 
@@ -67,7 +70,7 @@ def _hidden(_text: str) -> str:
     return _HIDDEN
 
 
-# How the texts below these keys are shown; all others may hold URLs.
+# How texts below these keys are shown. All other texts can contain URLs.
 _SHOWN_BY: dict[str, t.Callable[[str], str]] = {
     "url": public_url,
     "host": public_url,
@@ -77,7 +80,7 @@ _SHOWN_BY: dict[str, t.Callable[[str], str]] = {
 
 
 def without_secrets(value: t.Any, before: t.Any = None, shown_by: t.Callable[[str], str] = redact_urls) -> t.Any:
-    """Plain data as results show them. A text that differs from the one `before` in nothing but what is hidden says so."""
+    """Plain data for results. A text that differs from `before` only in redacted parts is marked."""
     if isinstance(value, dict):
         others = before if isinstance(before, dict) else {}
         return {
@@ -86,7 +89,8 @@ def without_secrets(value: t.Any, before: t.Any = None, shown_by: t.Callable[[st
             if key not in SECRET_ANNOTATIONS
         }
     if isinstance(value, list):
-        pairs = zip(value, before if isinstance(before, list) and len(before) == len(value) else [None] * len(value))
+        same_length = isinstance(before, list) and len(before) == len(value)
+        pairs = zip(value, before if same_length else [None] * len(value), strict=True)
         return [without_secrets(item, other, shown_by) for item, other in pairs]
     if not isinstance(value, str):
         return value

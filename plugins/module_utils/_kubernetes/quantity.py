@@ -20,7 +20,7 @@ _FACTORS = {
     **{suffix: Decimal(1000 ** (power + 2)) for power, suffix in enumerate("MGTPE")},
     **{f"{suffix}i": Decimal(1024 ** (power + 1)) for power, suffix in enumerate("KMGTPE")},
 }
-# The binary ones first: of two that leave equally few digits, they are what is usual.
+# Binary suffixes first, because they are more usual if both leave equally few digits.
 _SIZE_SUFFIXES = ("Ei", "Pi", "Ti", "Gi", "Mi", "Ki", "E", "P", "T", "G", "M", "k")
 _READABLE = len("1536Mi")
 _LETTERS = "".join(_SIZE_SUFFIXES)
@@ -48,12 +48,12 @@ def equal(left: object, right: object) -> bool:
 
 
 def whole_bytes(text: str | int | float) -> int:
-    """A size as storage has it: a part of a byte counts as one (Quantity.Value() rounds up). Raises ValueError as `parse` does."""
+    """A size in bytes, rounded up as Quantity.Value() does. Raises ValueError as `parse` does."""
     return math.ceil(parse(text))
 
 
 def short(value: Decimal | int) -> str:
-    """A number of bytes as one writes it: with the suffix that leaves the fewest digits, `128Mi`, `10G`, and without one if none leaves it whole."""
+    """A number of bytes with the suffix that leaves the fewest digits, `128Mi` or `10G`, without rounding."""
     value = Decimal(value)
     wholes = [
         f"{value / _FACTORS[suffix]:f}{suffix}" for suffix in _SIZE_SUFFIXES if value and value % _FACTORS[suffix] == 0
@@ -62,7 +62,7 @@ def short(value: Decimal | int) -> str:
 
 
 def rough(value: Decimal | int) -> str:
-    """A number of bytes as one reads it: of one that no suffix leaves short, such as a disk with its overhead, the first decimal."""
+    """A number of bytes for people, with one decimal if no suffix makes it short, as for a disk with overhead."""
     exact, number = short(value), int(value)
     if len(exact) <= _READABLE or number < 1024:
         return exact
@@ -71,7 +71,7 @@ def rough(value: Decimal | int) -> str:
 
 
 def like(value: Decimal | int, typed: str | int | float | None) -> str:
-    """A number of bytes with the suffix of a size that a user has typed, if that leaves it whole; else as `short` has it."""
+    """A number of bytes with the suffix that a user has typed, if that needs no rounding, else as `short`."""
     suffix = str(typed or "").strip().lstrip("+-.0123456789")
     if suffix in _SIZE_SUFFIXES and value and value % _FACTORS[suffix] == 0:
         return f"{value / _FACTORS[suffix]:f}{suffix}"

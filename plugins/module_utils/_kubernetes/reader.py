@@ -8,12 +8,10 @@ from __future__ import annotations
 import time
 import typing as t
 
+from .client import Connection
 from .errors import ApiError, NotServed
 from .objects import Object
 from .resources import CDI, CDI_CONFIG, STORAGE_CLASS, STORAGE_PROFILE, Resource
-
-if t.TYPE_CHECKING:
-    from .client import Connection
 
 Key = tuple[str, str]
 

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The one exit: removes the secret values of this run from all that leaves it, whatever their spelling.
+"""Removes the secret values of this run from all output, in any spelling.
 
-`_secrets` knows the values, `_public` the places where a secret is by its form (URLs, headers, tokens). A value of fewer than 4 characters is
-not looked for: each word would hold it. One of fewer than 8 is removed where it stands by itself, not inside a word.
+secrets.py has the values; public.py finds secrets by their place (URLs, headers, tokens). Values of fewer than 4
+characters are ignored, because each word would contain them. Values of fewer than 8 are removed only as whole words.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from .secrets import known_secrets
 HIDDEN = "***"
 SHORTEST = 4
 SHORT = 8
-# Of a value inside a longer text in base64: fewer characters would be met by chance.
+# For a value inside a longer base64 text: fewer characters would match by chance.
 _LEAST_BASE64 = 8
 _MOST_PERCENT = 256
 _SPACE = r"(?:\s|\\+[ntr]|%20|%0[AaDd9]|\+)+"
-# What every escaping leaves as it is, and what base64 is made of.
+# Characters that no escaping changes, and those of base64.
 _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
 _BASE64 = _PLAIN | frozenset("+/-_=")
 _HTML = {
@@ -37,7 +37,7 @@ _HTML = {
 
 
 class _Spelling:
-    """One way to write a value: `needle` is in each text that the pattern matches. `run`: what is hidden is all the base64 around it."""
+    """One spelling of a value. Each match of the pattern contains `needle`. `run`: hide all the base64 around it."""
 
     def __init__(self, needle: str, pattern: str, *, run: bool = False) -> None:
         self._needle, self._text, self._run = needle, pattern, run
@@ -66,12 +66,12 @@ class _Spelling:
 
 
 def redact(text: str) -> str:
-    """A text without this run's secrets and without those that URLs in it carry."""
+    """A text without the secrets of this run and those in its URLs."""
     return redact_urls(_hide(text, _spellings_of(frozenset(known_secrets()))))
 
 
 def redacted(value: t.Any) -> t.Any:
-    """Plain data without this run's secrets, its keys included. URLs are the business of `without_secrets`, which knows the fields."""
+    """Plain data, including keys, without the secrets of this run. `without_secrets` handles URLs by field."""
     spellings = _spellings_of(frozenset(known_secrets()))
     return _without(value, spellings) if spellings else value
 
@@ -92,7 +92,7 @@ def _without(value: t.Any, spellings: tuple[_Spelling, ...]) -> t.Any:
     if isinstance(value, str):
         return _hide(value, spellings)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        # A number may be a password, too.
+        # A number can also be a password.
         text = _hide(str(value), spellings)
         return value if text == str(value) else text
     return value
@@ -100,7 +100,7 @@ def _without(value: t.Any, spellings: tuple[_Spelling, ...]) -> t.Any:
 
 @lru_cache(maxsize=4)
 def _spellings_of(values: frozenset[str]) -> tuple[_Spelling, ...]:
-    """The longest first: a value may be a part of another."""
+    """The longest values first, because a value can be a part of a longer one."""
     texts = {text for value in values for text in (value.strip(), *_lines(value)) if len(text) >= SHORTEST}
     return tuple(
         spelling for text in sorted(texts, key=lambda text: (-len(text), text)) for spelling in _spellings(text)
@@ -108,7 +108,7 @@ def _spellings_of(values: frozenset[str]) -> tuple[_Spelling, ...]:
 
 
 def _lines(value: str) -> list[str]:
-    """A key or a file may be quoted in part: its longer lines count by themselves. The short ones (`users:`) are common words."""
+    """The longer lines of a key or a file, which can be quoted alone. Short lines (`users:`) are common words."""
     lines = [line.strip() for line in value.splitlines()]
     return [line for line in lines if len(line) >= 2 * SHORT] if len(lines) > 1 else []
 
@@ -124,7 +124,7 @@ def _spellings(value: str) -> t.Iterator[_Spelling]:
 
 
 def _character(character: str) -> str:
-    """One character as JSON, URLs, HTML, Python and shells may write it."""
+    """One character in the spellings of JSON, URLs, HTML, Python and shells."""
     if character in _PLAIN:
         return character
     encoded = character.encode("utf-8", "surrogatepass")
@@ -137,18 +137,18 @@ def _character(character: str) -> str:
         *map(re.escape, _HTML.get(character, ())),
     ]
     if len(encoded) > 1:
-        # As the bytes of headers are read, and as Python shows them.
+        # As bytes of headers are decoded, and as Python shows them.
         ways.append(re.escape(encoded.decode("latin-1")))
         ways.append(rf"(?i:\\+x{ord(character):02x})" if ord(character) < 256 else rf"(?i:\\+U{ord(character):08x})")
     return f"(?:{'|'.join(ways)})"
 
 
 def _in_base64(value: bytes) -> t.Iterator[_Spelling]:
-    """The value by itself, and as a part of what is encoded, such as `user:password` or a file."""
+    """The encoded value, alone and inside a longer encoded text such as `user:password` or a file."""
     exact = base64.b64encode(value).decode().rstrip("=")
     yield _base64(exact, rf"(?<![A-Za-z0-9+/_-]){_either(exact)}={{0,2}}(?![A-Za-z0-9+/_=-])", run=False)
     for before in range(3):
-        # Without the characters that depend on what is before and after the value, too: each holds 6 bits.
+        # Without the characters that also depend on the text around the value: each holds 6 bits.
         core = base64.b64encode(b"\0" * before + value).decode()[-(-before * 8 // 6) : (before + len(value)) * 8 // 6]
         if len(core) >= _LEAST_BASE64:
             yield _base64(core, _either(core), run=True)
@@ -159,5 +159,5 @@ def _base64(core: str, pattern: str, *, run: bool) -> _Spelling:
 
 
 def _either(encoded: str) -> str:
-    """Both alphabets of base64."""
+    """A pattern for both alphabets of base64."""
     return "".join({"+": "[+-]", "/": "[/_]"}.get(character, character) for character in encoded)

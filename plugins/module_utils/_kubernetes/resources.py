@@ -33,6 +33,9 @@ class Resource(t.NamedTuple):
         return "/".join(parts)
 
 
+# The name under which the API server records which fields we set.
+FIELD_MANAGER = "kubevirt.cdi"
+
 _CDI = "cdi.kubevirt.io"
 
 CDI = Resource(_CDI, "v1beta1", "cdis", "CDI", False)

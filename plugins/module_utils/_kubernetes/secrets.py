@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The secret values of this run: what options, kubeconfigs and credential plugins hold. Grows whenever one of them is read."""
+"""The secret values of this run: from options, kubeconfigs and credential plugins, added when each of them is read."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .public import SECRET_FIELDS, user_of
 
-# Each with whether it is of this run for certain: of a kubeconfig's many users, one is chosen later.
+# True for a value that this run certainly uses. One of the users of a kubeconfig is chosen later.
 _known: dict[str, bool] = {}
 
-# Fields of a user, of its plugin and its provider that identify and do not prove. Anything else below a user may be a secret, also below a
-# misspelt key.
+# Fields of a user, its plugin and its provider that identify but do not authenticate. Any other field of a user may be
+# a secret, also with a misspelled key.
 _PUBLIC_KEYS = frozenset(
     (
         *(
@@ -45,18 +45,19 @@ _PUBLIC_KEYS = frozenset(
 )
 _SECRET_OPTIONS = frozenset(("api_key", "password", *SECRET_FIELDS))
 _SECRET_NAME = re.compile("token|passw|pwd|secret|key|credential|signature|^sig$|pin$", re.IGNORECASE)
-# Flags and variables of credential plugins whose values everybody may know.
+# Flags and variables of credential plugins with public values.
 _PUBLIC_NAME = re.compile(
-    "(region|zone|cluster|cluster-name|cluster-id|profile|output|format|role|role-arn|server-id|client-id|tenant-id|environment|login|context|"
-    "namespace|project|api-version|kubeconfig|config|path|home|host|endpoint|issuer-url|url|user|name|dir)$",
+    "(region|zone|cluster|cluster-name|cluster-id|profile|output|format|role|role-arn|server-id|client-id|tenant-id|"
+    "environment|login|context|namespace|project|api-version|kubeconfig|config|path|home|host|endpoint|issuer-url|url|"
+    "user|name|dir)$",
     re.IGNORECASE,
 )
-# Words of commands, such as `get-token` or `default`; versions, and paths.
+# Words of commands, such as `get-token` or `default`, versions and paths.
 _WORD = re.compile("[A-Za-z]{1,15}(-[a-z]{1,15})*|v?[0-9.]+|true|false|[~.]?(/[\\w.@-]+)+")
-# What no path has, and each kubeconfig.
+# Fields that every kubeconfig has and no path.
 _FIELD = re.compile(r"\b(apiVersion|clusters?|contexts?|users?|current-context|token|client-key-data)[\"']?:(\s|$)")
 _FLAG = re.compile(r"-{0,2}[A-Za-z_][\w.-]*")
-# Characters of what may be a secret: with any name, and in a place where plain words stand as well.
+# The least characters of a possible secret: with a name, and in a place that also holds plain words.
 _SHORTEST, _LONG = 4, 16
 _LONGEST_NAME = 255
 _MOST_VALUES = 1_000_000
@@ -64,19 +65,22 @@ _MOST_OTHERS = 100
 
 
 def remember(values: t.Iterable[str]) -> None:
-    """Make these values known to `known_secrets`, from here to the end of the process."""
+    """Add these values to `known_secrets` until the process ends."""
     _known.update((value, True) for value in values if value and value.strip())
 
 
 def remember_for_now(values: t.Iterable[str]) -> None:
-    """The same, until `settle_on` is called."""
+    """Add these values until `settle_on` is called."""
     for value in values:
         if value and value.strip():
             _known.setdefault(value, False)
 
 
 def settle_on(values: t.Iterable[str]) -> None:
-    """Go on as one of a kubeconfig's users: to look for the secrets of hundreds in all that is shown would take minutes. Of a few they are kept."""
+    """Keep only the secrets of the chosen user of a kubeconfig, unless there are few.
+
+    Searching all output for the secrets of hundreds of users would take minutes.
+    """
     remember(values)
     others = [value for value, certain in _known.items() if not certain]
     for value in others if len(others) > _MOST_OTHERS else ():
@@ -84,19 +88,19 @@ def settle_on(values: t.Iterable[str]) -> None:
 
 
 def remember_options(options: t.Mapping[str, t.Any]) -> None:
-    """A task's options; of a kubeconfig among them for now."""
+    """Add the secrets of a task's options; those of a kubeconfig until `settle_on` is called."""
     kubeconfig = options.get("kubeconfig")
     remember(secrets_of_options({**options, "kubeconfig": kubeconfig if isinstance(kubeconfig, str) else None}))
     remember_for_now(secrets_of_content(kubeconfig))
 
 
 def known_secrets() -> set[str]:
-    """All that were remembered so far."""
+    """All secrets of this run so far."""
     return set(_known)
 
 
 def secrets_of_options(options: t.Any) -> set[str]:
-    """The secret values in a task's options: secret options and headers whole and in their parts, URLs, a kubeconfig's content."""
+    """The secret values in options: secret options and headers, their parts, URLs, and the content of a kubeconfig."""
     if isinstance(options, (list, tuple)):
         return set().union(*map(secrets_of_options, options))
     if isinstance(options, str):
@@ -110,7 +114,7 @@ def secrets_of_options(options: t.Any) -> set[str]:
         elif name == "kubeconfig":
             found |= secrets_of_content(value)
         elif name in ("host", "proxy") and isinstance(value, str):
-            # Neither has a path with an @.
+            # Neither option accepts a path with an @.
             found |= _of_user(value.partition("://")[2].rpartition("@")[0] or user_of(value)) | secrets_of_url(value)
         else:
             found |= secrets_of_options(value)
@@ -118,7 +122,7 @@ def secrets_of_options(options: t.Any) -> set[str]:
 
 
 def _parts(text: str) -> set[str]:
-    """What is secret of `value`, `user:password`, `Name: value` and `Authorization: Scheme value`."""
+    """The secret parts of `value`, `user:password`, `Name: value` and `Authorization: Scheme value`."""
     after = text.partition(":")[2].strip()
     return {text, after, after.rpartition(" ")[2]} - {""}
 
@@ -137,7 +141,7 @@ def _texts(value: t.Any) -> t.Iterator[str]:
 
 
 def secrets_of_content(kubeconfig: t.Any) -> set[str]:
-    """The secret values of an option `kubeconfig`: of data, of a text, or of a text in base64, as CI variables hold it. A path has none."""
+    """The secret values of option `kubeconfig`: data, YAML, or YAML in base64 as in CI variables. A path has none."""
     if not isinstance(kubeconfig, str):
         return secrets_of(kubeconfig)
     decoded = decoded_content(kubeconfig)
@@ -147,12 +151,12 @@ def secrets_of_content(kubeconfig: t.Any) -> set[str]:
 
 
 def _has_long_name(path: str) -> bool:
-    """No file has so long a name: it is something else, given where a path belongs."""
+    """Whether a text is too long for the name of a file, and so cannot be a path."""
     return any(len(name.encode("utf-8", "surrogatepass")) > _LONGEST_NAME for name in path.replace(":", "/").split("/"))
 
 
 def is_content(kubeconfig: str) -> bool:
-    """Whether this is a kubeconfig's content, given where its path belongs: as it is, on one line, or in base64."""
+    """Whether a text is the content of a kubeconfig instead of its path: plain, on one line, or in base64."""
     text = kubeconfig.strip()
     return (
         "\n" in text
@@ -163,7 +167,7 @@ def is_content(kubeconfig: str) -> bool:
 
 
 def decoded_content(kubeconfig: str) -> str:
-    """The content that this text, or its beginning, is in base64; empty when it is none."""
+    """The kubeconfig that a text, or its beginning, encodes in base64, else an empty text."""
     text = "".join(kubeconfig.split())
     try:
         content = base64.b64decode(text[: len(text) // 4 * 4], validate=True).decode("utf-8", "replace")
@@ -173,17 +177,17 @@ def decoded_content(kubeconfig: str) -> str:
 
 
 def secrets_of_text(text: str) -> set[str]:
-    """The secret values in a kubeconfig's text; none of a text that is no YAML, which nobody can use either."""
+    """The secret values in the text of a kubeconfig, none if it is not valid YAML."""
     try:
         import yaml
 
-        # As bytes: PyYAML takes no text of a class of its own, and Ansible's variables are such.
+        # As bytes, because PyYAML refuses subclasses of str, which variables of Ansible are.
         documents = list(
             yaml.load_all(text.encode("utf-8", "replace"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         )
     except (ImportError, ValueError, RecursionError):
         return set()
-    except Exception as exc:  # yaml.YAMLError, which may not be there.
+    except Exception as exc:  # yaml.YAMLError, if the package exists.
         if type(exc).__module__.partition(".")[0] != "yaml":
             raise
         return set()
@@ -191,14 +195,14 @@ def secrets_of_text(text: str) -> set[str]:
 
 
 def expands(value: t.Any) -> bool:
-    """Whether aliases of YAML make it endless, or too large for anybody to look at."""
+    """Whether YAML aliases make the data endless or too large to search."""
     sizes: dict[int, float] = {}
 
     def size(item: t.Any) -> float:
         if not isinstance(item, (dict, list)):
             return 1
         if id(item) not in sizes:
-            sizes[id(item)] = float("inf")  # For what holds itself.
+            sizes[id(item)] = float("inf")  # For data that contains itself.
             sizes[id(item)] = 1 + sum(map(size, item.values() if isinstance(item, dict) else item))
         return sizes[id(item)]
 
@@ -209,7 +213,7 @@ def expands(value: t.Any) -> bool:
 
 
 def secrets_of(kubeconfig: t.Any) -> set[str]:
-    """The secret values in a kubeconfig's data, whatever its shape."""
+    """The secret values in the data of a kubeconfig of any shape."""
     return _below(kubeconfig, of_user=False)
 
 
@@ -227,7 +231,7 @@ def _below(value: t.Any, of_user: bool) -> set[str]:
         elif of_user and key in _PUBLIC_KEYS:
             continue
         else:
-            # Also a user that is not in a list of users: nothing else has fields of these names.
+            # Also for a user outside the list of users, because only users have these fields.
             found |= _below(
                 item, of_user or (key in ("users", "user") and isinstance(item, (dict, list))) or _is_secret_field(key)
             )
@@ -246,12 +250,12 @@ def _is_secret_field(key: t.Any) -> bool:
 
 
 def _of_arguments(arguments: t.Any) -> set[str]:
-    """Of a credential plugin's arguments all but flags, words of commands, and the values of flags that everybody may know."""
+    """The arguments of a credential plugin, without flags, plain words and the values of public flags."""
     words = list(_texts(arguments))
     found: set[str] = set()
-    for flag, word in zip(["", *words], words):
+    for flag, word in zip(["", *words], words, strict=False):
         name, equals, value = word.partition("=")
-        # Base64 ends with it, too.
+        # Base64 can also end with it.
         equals = equals if _FLAG.fullmatch(name) and value.strip("=") else ""
         if equals:
             found |= _named(name, value)
@@ -272,7 +276,7 @@ def _of_variables(variables: t.Any) -> set[str]:
 
 
 def _named(name: str, value: str) -> set[str]:
-    """The value if it may be secret, with a name that speaks of secrets, of things that are known, or of neither."""
+    """The value if it may be a secret, judged by its name and its length."""
     if _SECRET_NAME.search(name):
         return {value} if len(value) >= _SHORTEST and value.lower() not in ("none", "null", "true", "false") else set()
     plain = _WORD.fullmatch(value) and (len(value) < _LONG or "/" in value)
@@ -280,7 +284,7 @@ def _named(name: str, value: str) -> set[str]:
 
 
 def secrets_of_url(url: t.Any) -> set[str]:
-    """User and password in a URL and the values of its query, as they are written there and decoded; none when there is no URL."""
+    """User, password and query values of a URL, as written and decoded."""
     if not isinstance(url, str) or "://" not in url:
         return set()
     found = _of_user(user_of(url))
@@ -295,10 +299,10 @@ def secrets_of_url(url: t.Any) -> set[str]:
 
 
 def _of_user(user: str) -> set[str]:
-    """Of `user:password`. Of one that is not percent-encoded, a parser takes a part for a host, a path or a query."""
-    name, colon, password = user.partition(":")
+    """The secrets in `user:password`. A parser may read a part as host, path or query if it is not encoded."""
+    _name, colon, password = user.partition(":")
     if not colon:
-        # A token by itself.
+        # A token without a user.
         return {user, unquote(user)} if len(user) >= _LONG else set()
     pieces = {piece for piece in re.split("[/?#@]", password) if len(piece) >= _SHORTEST and not piece.isdigit()}
     return {password, unquote(password), *pieces} - {""}

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""TLS contexts that trust whom kubectl trusts: the given CA, else the system's store, which SSL_CERT_FILE and SSL_CERT_DIR can name."""
+"""TLS contexts with the trust of kubectl: the given CA, else the store of the system or SSL_CERT_FILE."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def context_of(
     key: Pem | None = None,
     system_too: bool = False,
 ) -> ssl.SSLContext:
-    """A client's context. Raises CdiError with the option or field, and the file, of what cannot be used."""
+    """The context of a client. Raises CdiError with the option or field, and the file, that cannot be used."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False
-    # Go trusts what it is given, also a certificate that another one has signed.
+    # Like Go, trust each given certificate, also one that is not self-signed.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if not verify:
         context.check_hostname = False
@@ -46,7 +46,7 @@ def _trust(context: ssl.SSLContext, ca: Pem) -> None:
     try:
         context.load_verify_locations(cadata=content_of(ca).decode("ascii", "ignore"))
     except (ssl.SSLError, ValueError):
-        raise CdiError(f"{ca.source} holds no valid CA certificate; {_PEM}.") from None
+        raise CdiError(f"{ca.source} contains no valid CA certificate; {_PEM}.") from None
 
 
 def _identify(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
@@ -54,17 +54,18 @@ def _identify(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
     if b"-----BEGIN CERTIFICATE-----" not in parts["certificate"]:
         swapped = b"PRIVATE KEY-----" in parts["certificate"] and b"-----BEGIN CERTIFICATE-----" in parts["key"]
         raise CdiError(
-            f"{certificate.source} holds no certificate; {'it seems that certificate and key are swapped' if swapped else _PEM}."
+            f"{certificate.source} contains no certificate; "
+            f"{'certificate and key seem to be swapped' if swapped else _PEM}."
         )
     if b"PRIVATE KEY-----" not in parts["key"]:
-        raise CdiError(f"{key.source} holds no private key; {_PEM}.")
+        raise CdiError(f"{key.source} contains no private key; {_PEM}.")
     with _as_path(parts["certificate"]) as certificate_path, _as_path(parts["key"]) as key_path:
         try:
             context.load_cert_chain(certificate_path, key_path, password="")
         except ssl.SSLError as exc:
             if exc.reason == "KEY_VALUES_MISMATCH":
                 raise CdiError(
-                    f"{key.source} is not the key of {certificate.source}; give the key that the certificate was made with."
+                    f"{key.source} is not the key of {certificate.source}; set the key that belongs to the certificate."
                 ) from None
             why = exc.reason or "not valid PEM"
             raise CdiError(
@@ -73,19 +74,19 @@ def _identify(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
 
 
 def content_of(pem: Pem) -> bytes:
-    """What is in it, or in its file now."""
+    """The data, or the current content of the file."""
     if pem.data or not pem.path:
         return pem.data
     try:
         with open(pem.path, "rb") as file:
             return file.read()
     except OSError as exc:
-        raise CdiError(f"{pem.source} cannot be read ({exc.strerror}); give the path of a PEM file.") from exc
+        raise CdiError(f"{pem.source} cannot be read ({exc.strerror}); set the path of a PEM file.") from exc
 
 
 @contextlib.contextmanager
 def _as_path(content: bytes) -> t.Iterator[str]:
-    """A path, which OpenSSL wants: of a file without a name, so that no key is left behind, however this process ends."""
+    """A path for OpenSSL, of an unlinked file, so that no key is left behind in any case."""
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.seek(0)

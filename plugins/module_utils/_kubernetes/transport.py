@@ -1,53 +1,56 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way to an API server: TLS, proxies, credentials, and what a request or a WebSocket needs of them.
+"""Sends requests to an API server, and opens WebSockets: TLS, proxies and credentials.
 
-The pool is urllib3's own. Of the package `kubernetes` nothing is loaded: its models cost more time than all else that a module does.
+Connections are pooled by urllib3. Nothing of the package `kubernetes` is loaded, because its models take more time than
+the rest of a module.
 """
 
 from __future__ import annotations
 
 import re
 import ssl
+import time
 import typing as t
 
 from .access import Access, Params, Pem
-from .credentials import settle
+from .credentials import settle, source_of
 from .errors import ApiError, CdiError
-from .renewal import Credentials, Source, source_of
+from .source import Credentials, Source
 from .tls import context_of
 
 CONNECT_TIMEOUT_SECONDS = 10
 ANSWER_TIMEOUT_SECONDS = 60
-# The errors of OpenSSL for a certificate that names another host, or another address.
+# The errors of OpenSSL for a certificate with a different host name or address.
 _HOST_MISMATCH = (62, 64)
-# Not valid yet, and expired.
+# The errors for a certificate that is not valid yet, and for an expired one.
 _OUT_OF_TIME = (9, 10)
 
-# How urllib3 begins its messages.
+# The beginning of messages of urllib3.
 _OBJECT_SHOWN = re.compile(r"^(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)): ")
 
 
-def open_transport(params: Params) -> Transport:
-    """The way that the authentication options lead (see the documentation fragment `_auth`).
+def open_transport(params: Params, clock: t.Callable[[], float] = time.monotonic) -> Transport:
+    """The transport for the authentication options (see the documentation fragment `_auth`).
 
-    Nothing is sent to the API server yet, but a credential plugin may run. Raises CdiError when the package `kubernetes` and what
-    it brings along is missing, or the options lead to no cluster.
+    Sends no request to the API server, but may run a credential plugin. Raises CdiError when the dependencies of the
+    package `kubernetes` are missing, or the options do not lead to a cluster.
     """
     try:
         access = settle(params)
-        return Transport(access, source_of(access, bool(params.get("persist_config"))))
+        return Transport(access, source_of(access, persist=bool(params.get("persist_config")), clock=clock))
     except ImportError as exc:
         raise CdiError(
-            "The Python package kubernetes is missing on the host that runs this task; install it there with: pip install 'kubernetes>=29'."
+            "The Python package kubernetes is missing on the host that runs this task; "
+            "install it there with: pip install 'kubernetes>=29'."
         ) from exc
 
 
 class Transport:
-    """Sends requests with this run's credentials. A 401 renews them once, and the request, which was not processed, is sent again.
+    """Sends requests with the credentials of this run. A 401 renews them once, and the rejected request is sent again.
 
-    All that it raises by itself are the errors of urllib3 and of websocket-client, and CdiError for credentials that cannot be got.
+    Raises errors of urllib3 and websocket-client, and CdiError if there are no credentials.
     """
 
     def __init__(self, access: Access, source: Source) -> None:
@@ -61,11 +64,11 @@ class Transport:
         self._pools: dict[tuple[str, str], t.Any] = {}
         if not self.verifies_certificates:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        # What is wrong with certificates, plugins and proxies shows now, before anything is written.
+        # Fails now, before anything is written, if certificates, plugins or proxies cannot be used.
         self._pool(source.current())
 
     def request(self, method: str, path: str, headers: t.Mapping[str, str], **options: t.Any) -> t.Any:
-        """An answer of urllib3, whose `request` takes the `options`. No redirect is followed: a token is for this host alone."""
+        """A response of urllib3, whose `request` takes the `options`. Redirects would send the token to other hosts."""
         credentials = self._source.current()
         response = self._request(credentials, method, path, headers, options)
         if response.status == 401:
@@ -79,7 +82,7 @@ class Transport:
     def _request(
         self, credentials: Credentials, method: str, path: str, headers: t.Mapping[str, str], options: dict[str, t.Any]
     ) -> t.Any:
-        from urllib3._collections import HTTPHeaderDict  # urllib3 itself names it from release 2 on.
+        from urllib3._collections import HTTPHeaderDict  # Public only since urllib3 2.
 
         sent = HTTPHeaderDict(self._headers(credentials))
         sent.update(headers)
@@ -96,14 +99,14 @@ class Transport:
             ) from exc
 
     def _headers(self, credentials: Credentials) -> list[tuple[str, str]]:
-        """Impersonation, which may name a header more than once, and authorization. http.client sends characters as Latin-1: these are UTF-8."""
+        """Headers for impersonation, which can be repeated, and authorization, in UTF-8 for http.client's Latin-1."""
         headers = [*self._access.headers]
         if credentials.authorization:
             headers.append(("Authorization", credentials.authorization))
         return [(name, value.encode().decode("latin-1")) for name, value in headers]
 
     def _pool(self, credentials: Credentials) -> t.Any:
-        """The pool of connections with this client certificate: each has its own, for a connection keeps whose it is."""
+        """The connection pool for this client certificate. A connection stays with the certificate that opened it."""
         mark = (credentials.certificate, credentials.key)
         if mark not in self._pools:
             for pool in self._pools.values():
@@ -133,19 +136,19 @@ class Transport:
                 from urllib3.contrib.socks import SOCKSProxyManager
             except ImportError as exc:
                 raise CdiError(
-                    f"{proxy.source} is {proxy.url}, and the Python package PySocks, which SOCKS proxies need, is missing on the host "
-                    "that runs this task; install it there with: pip install PySocks."
+                    f"{proxy.source} is {proxy.url}, and the Python package PySocks, which SOCKS proxies require, "
+                    "is missing on the host that runs this task; install it there with: pip install PySocks."
                 ) from exc
             return SOCKSProxyManager(
                 proxy.url, username=proxy.username or None, password=proxy.password or None, **options
             )
         if proxy.scheme == "https":
-            # A proxy's certificate may come from the system's authorities, also where the API server's does not.
+            # The certificate of a proxy can be from an authority of the system, even if that of the API server is not.
             options["proxy_ssl_context"] = context_of(verify=access.verify, ca=access.ca, system_too=True)
         return urllib3.ProxyManager(proxy.url, proxy_headers=dict(access.proxy_headers), **options)
 
-    def websocket(self, path: str, subprotocols: list[str]) -> t.Any:
-        """Open a WebSocket of package `websocket-client`, by the same credentials, TLS and proxy as all requests."""
+    def websocket(self, path: str, subprotocols: t.Sequence[str]) -> t.Any:
+        """Open a WebSocket of package `websocket-client` with the credentials, TLS and proxy of requests."""
         import websocket
 
         credentials = self._source.current()
@@ -157,7 +160,7 @@ class Transport:
                 raise
         return self._websocket(other, path, subprotocols)
 
-    def _websocket(self, credentials: Credentials, path: str, subprotocols: list[str]) -> t.Any:
+    def _websocket(self, credentials: Credentials, path: str, subprotocols: t.Sequence[str]) -> t.Any:
         import websocket
 
         headers = [f"{name}: {value}" for name, value in self._headers(credentials)]
@@ -170,7 +173,7 @@ class Transport:
         carrier.settimeout(ANSWER_TIMEOUT_SECONDS)
         url = self.host.replace("http", "ws", 1) + path
         try:
-            # The package would follow redirects with all headers; old releases of it take one for a connection.
+            # The package would follow redirects with all headers. Old releases treat a redirect as a connection.
             opened.connect(
                 url, socket=carrier, header=headers, subprotocols=subprotocols, suppress_origin=True, redirect_limit=0
             )
@@ -185,10 +188,10 @@ class Transport:
         """A socket to the API server, through proxy and TLS, as urllib3 opens one for a request."""
         proxy = self._access.proxy
         if proxy and proxy.scheme == "https":
-            # The socket of TLS within TLS cannot be asked whether there is something to read.
+            # A socket of TLS within TLS does not report whether there is data to read.
             raise CdiError(
-                f"{proxy.source} is {proxy.url}, and port-forwards go through http and socks proxies only; "
-                "publish the upload proxy and give its URL as upload_proxy_url."
+                f"{proxy.source} is {proxy.url}, but port-forwards support only http and socks proxies; "
+                "publish the upload proxy and set its URL as upload_proxy_url."
             )
         from urllib.parse import urlsplit
 
@@ -207,21 +210,24 @@ class Transport:
 
     @property
     def place(self) -> str:
-        """The API server, and the proxy that is on the way to it."""
+        """The API server, and the proxy in front of it."""
         proxy = self._access.proxy
         return f"{self.host} through the proxy {proxy.url}" if proxy else self.host
 
     def unreachable(self, exc: BaseException) -> str:
-        """Why there is no answer, in words and with a remedy, out of what urllib3 wrapped."""
+        """Why there is no answer, with a remedy, from the errors that urllib3 wrapped."""
         of_proxy = any(isinstance(each, self._urllib3.exceptions.ProxyError) for each in _chain(exc))
         cause = _chain(exc)[-1]
         proxy = self._access.proxy
         if isinstance(cause, ssl.SSLCertVerificationError):
             if of_proxy and proxy:
-                return f"the certificate of the proxy {proxy.url} is not valid ({cause.verify_message}); add its CA to the system's store, or to ca_cert"
+                return (
+                    f"the certificate of the proxy {proxy.url} is not valid ({cause.verify_message}); "
+                    "add its CA to the store of the system, or to ca_cert"
+                )
             if cause.verify_code in _HOST_MISMATCH:
                 name = self._access.server_name
-                named = f", which is asked for as {name!r}," if name else ""
+                named = f", requested as {name!r}," if name else ""
                 return (
                     f"the certificate of {self.host}{named} is for other names ({cause.verify_message}); "
                     "use a name of the certificate in host, or set tls-server-name in the kubeconfig to one"
@@ -229,7 +235,7 @@ class Transport:
             remedy = (
                 "renew it, or correct the clock of the host that runs the task"
                 if cause.verify_code in _OUT_OF_TIME
-                else "give its CA as ca_cert"
+                else "set its CA as ca_cert"
             )
             return f"the certificate of {self.host} is not valid ({cause.verify_message}); {remedy}"
         shown = _OBJECT_SHOWN.sub("", str(cause))
@@ -246,7 +252,7 @@ class Transport:
 
 
 def _chain(exc: BaseException) -> list[BaseException]:
-    """An error and what it wraps, from the outside in."""
+    """An error and the errors that it wraps, from the outside in."""
     chain = [exc]
     while True:
         inner = getattr(chain[-1], "reason", None)

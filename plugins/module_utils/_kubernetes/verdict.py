@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is said of one object that is waited for. Pure rules need no more of the waiter."""
+"""The verdict on an object that is waited for: all that pure rules need of the waiter."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ FAILED: t.Final = "failed"
 
 
 class Verdict(t.NamedTuple):
-    """Whether an object has got where it should: `state` is WAITING, REACHED or FAILED, `reason` says why not.
+    """Whether an object is in the wanted state: `state` is WAITING, REACHED or FAILED, `reason` says why it is not.
 
-    A FAILED that may heal by itself (a quota, an image pull) carries `grace`: the seconds for which it has to last to count.
+    A failure that may heal by itself (a quota, an image pull) has a `grace`: the seconds that it must last to count.
     """
 
     state: str

@@ -25,13 +25,13 @@ from .._cdi.owner import find_hyperconverged, olm_owner, refuse
 from .._cdi.readiness import wait_established, wait_ready
 from .._cdi.uninstall import remove
 from .._kubernetes.apply import Change, ensure_present, write
-from .._kubernetes.client import FIELD_MANAGER, Connection
+from .._kubernetes.client import Connection
 from .._kubernetes.compare import diff_of, for_result, normalise
 from .._kubernetes.errors import CdiError
 from .._kubernetes.merge_patch import changes_nothing, merged
 from .._kubernetes.objects import Object
 from .._kubernetes.reader import Reader
-from .._kubernetes.resources import CDI, MANIFEST_KINDS, PRIORITY_CLASS
+from .._kubernetes.resources import CDI, FIELD_MANAGER, MANIFEST_KINDS, PRIORITY_CLASS
 
 # The field manager of the configuration that a new CDI object starts with.
 _FIRST_MANAGER = f"{FIELD_MANAGER}.start"

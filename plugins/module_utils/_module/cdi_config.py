@@ -136,7 +136,7 @@ def _refuse_unknown_names(task: Task) -> None:
         _refuse_unfit_scratch_class(connection, scratch)
     bundle = (task.params["import_proxy"] or {}).get("trusted_ca_proxy")
     namespace = running_namespace(connection) if bundle else None
-    if namespace and connection.get(CONFIG_MAP, bundle, namespace) is None:
+    if bundle and namespace and connection.get(CONFIG_MAP, bundle, namespace) is None:
         raise CdiError(
             f"Cannot set import_proxy.trusted_ca_proxy: ConfigMap '{namespace}/{bundle}' does not exist; "
             "create it first."

@@ -83,7 +83,7 @@ def _profile(profile: Object) -> dict[str, t.Any]:
 
 
 def _not_readable(resource: Resource, verb: str, found: Reading) -> list[str]:
-    """What to grant to a user who may not read a kind."""
+    """What to grant to a user who cannot read a kind."""
     if not found.is_forbidden:
         return []
     return [f'{resource.kind} objects cannot be read: grant the verb "{verb}" on {resource.plural}.{resource.group}.']

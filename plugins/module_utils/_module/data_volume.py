@@ -29,12 +29,12 @@ from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from .._storage.scratch_facts import ObservedScratch, VolumeAndClaim
 
 if t.TYPE_CHECKING:
-    from .._data_volume.changes import Made
+    from .._data_volume.changes import Changes
     from .._data_volume.volume import Key
     from .._storage.scratch import Settings
 
 
-# No clone was made for a volume with one of these.
+# No clone was created for a volume with one of these.
 _NOT_CLONED = ("none", "metadata", "growable")
 _MOST_ERRORS = 3
 _ITEM_OPTIONS = {"name": {"type": "str", "required": True}, **VOLUME_OPTIONS}
@@ -73,27 +73,27 @@ def _checked_options(params: dict[str, t.Any], connection: Connection | None = N
 def run(task: Task) -> dict[str, t.Any]:
     started = time.monotonic()
     deadline = started + task.params["wait_timeout"]
-    outcomes, made = _read(task, [Volume(each) for each in _checked_options(task.params, task.connection)]), None
+    outcomes, changes = _read(task, [Volume(each) for each in _checked_options(task.params, task.connection)]), None
     if not all(map(is_settled, unfailed(outcomes))):
-        from .._data_volume.changes import make
+        from .._data_volume.changes import apply_changes
 
-        made = make(task, outcomes, deadline)
-        outcomes = made.outcomes
+        changes = apply_changes(task, outcomes, deadline)
+        outcomes = changes.outcomes
     written = [key for key, outcome in outcomes.items() if _is_written(outcome)]
     settings = None
     if written:
-        outcomes, settings = _read_settings(task, outcomes, written, made.looked.settings if made else None)
+        outcomes, settings = _read_settings(task, outcomes, written, changes.looked.settings if changes else None)
     if task.params["wait"] and not task.check_mode:
         outcomes = _wait(task, outcomes, deadline)
         outcomes = _read_claims(task, outcomes, written)
     outcomes, allocated = _measure(task, outcomes)
-    outcomes, results = _results(task, outcomes, made, settings, allocated)
-    first = next(iter(outcomes.values()))
-    namespaces = made.looked.created_namespaces if made else []
+    outcomes, results = _results(task, outcomes, changes, settings, allocated)
+    namespaces = changes.looked.created_namespaces if changes else []
     changed = bool(namespaces) or any(outcome.changed for outcome in outcomes.values())
     facts = {"duration": round(time.monotonic() - started, 1), "created_namespaces": namespaces}
     if task.params["data_volumes"] is None:
-        facts |= {**results[0], "diff": first.diff}
+        (only,) = outcomes.values()
+        facts |= {**results[0], "diff": only.diff}
     else:
         facts |= {"data_volumes": results, "diff": [_titled(each) for each in outcomes.values() if each.diff]}
     facts["changed"] = changed
@@ -154,7 +154,7 @@ def _summary(errors: list[str]) -> str:
 def _read_settings(
     task: Task, outcomes: Outcomes, written: list[Key], known_settings: Settings | None
 ) -> tuple[Outcomes, Settings | None]:
-    """The settings by which CDI makes the scratch space of volumes that were written. Warns of what will go wrong."""
+    """The settings by which CDI creates the scratch space of volumes that were written. Warns of what will go wrong."""
     from .._storage.scratch_claims import predicted_problems, read_settings
 
     pairs = [_pair(outcomes[key].volume) for key in written]
@@ -207,7 +207,7 @@ def _measure(task: Task, outcomes: Outcomes) -> tuple[Outcomes, dict[Key, Object
 
 
 def _results(
-    task: Task, outcomes: Outcomes, made: Made | None, settings: Settings | None, allocated: dict[Key, Object]
+    task: Task, outcomes: Outcomes, changes: Changes | None, settings: Settings | None, allocated: dict[Key, Object]
 ) -> tuple[Outcomes, list[dict[str, t.Any]]]:
     """The result of each volume, and the outcomes with the errors that only the results show."""
     seen = _observed_scratch(task, outcomes)
@@ -217,7 +217,7 @@ def _results(
         volume = outcome.volume
         scratch, allocation = seen.get(key, ObservedScratch()), allocated.get(key)
         facts = volume_facts(volume.data_volume, known(volume.claim), settings, scratch, allocation)
-        prediction = made.predictions.get(key) if made and outcome.drift not in _NOT_CLONED else None
+        prediction = changes.predictions.get(key) if changes and outcome.drift not in _NOT_CLONED else None
         facts["clone"]["predicted"] = prediction.facts if prediction else None
         if prediction:
             from .._data_volume.clone_order import method_mismatch, with_source_users
@@ -236,7 +236,7 @@ def _results(
                 "reason": outcome.reason,
                 **facts,
                 "diagnosis": outcome.diagnosis,
-                "source_image": made.looked.images.get(key) if made else None,
+                "source_image": changes.looked.images.get(key) if changes else None,
                 **({"error": outcome.error} if outcome.error else {}),
             }
         )

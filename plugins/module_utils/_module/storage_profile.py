@@ -98,7 +98,7 @@ class Outcome(t.NamedTuple):
 
 
 Outcomes = dict[str, Outcome]
-# Why an object has to be waited for; `` when it does not.
+# Why an object must be waited for; `` when it does not.
 _Reason = t.Callable[[Profile, Object | None], str]
 
 
@@ -232,7 +232,7 @@ def _not_effective(profile: Profile, stored: Object | None) -> str:
 def _waited(
     task: Task, profiles: t.Mapping[str, Profile], outcomes: Outcomes, reason: _Reason, deadline: float
 ) -> Outcomes:
-    """The outcomes of those profiles that have to be waited for."""
+    """The outcomes of those profiles that must be waited for."""
     waiting = {
         name: profile
         for name, profile in profiles.items()

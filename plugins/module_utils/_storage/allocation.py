@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Object, conditions
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 
 SECONDS = 60
@@ -53,6 +53,11 @@ def filled(volume: Object) -> bool:
 
 def bound(claim: Object | None) -> bool:
     return ((claim or {}).get("status") or {}).get("phase") == "Bound"
+
+
+def judge_bound(claim: Object | None) -> Verdict:
+    """Whether a claim is bound."""
+    return Verdict(REACHED) if bound(claim) else Verdict(WAITING if claim else FAILED)
 
 
 def occupant(claim: Object, pods: t.Iterable[Object]) -> str | None:
@@ -151,17 +156,9 @@ def judge_pod(pod: Object | None) -> Verdict:
     if status.get("phase") == "Failed":
         return Verdict(FAILED, (state.get("terminated") or {}).get("message") or status.get("message") or "it failed")
     waiting = state.get("waiting") or {}
-    unready = next(
-        (
-            each
-            for each in status.get("conditions") or []
-            if each["type"] == "PodScheduled" and each["status"] == "False"
-        ),
-        {},
-    )
-    reason = (
-        waiting.get("message") or unready.get("message") or waiting.get("reason") or status.get("phase") or "Pending"
-    )
+    scheduled = conditions(pod).get("PodScheduled", {})
+    unscheduled = scheduled.get("message") if scheduled.get("status") == "False" else None
+    reason = waiting.get("message") or unscheduled or waiting.get("reason") or status.get("phase") or "Pending"
     if waiting.get("reason") in (
         "ErrImagePull",
         "ImagePullBackOff",

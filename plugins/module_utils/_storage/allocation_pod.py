@@ -17,13 +17,14 @@ from .._kubernetes.client import Connection
 from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.resources import CDI, CDI_CONFIG, CONFIG_NAME, OPERATOR, PERSISTENT_VOLUME_CLAIM, POD
-from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
+from .._kubernetes.verdict import REACHED
 from .._kubernetes.wait import wait_for
 from .allocation import (
     SECONDS,
     Environment,
     bound,
     filled,
+    judge_bound,
     judge_pod,
     measured,
     measuring_pod,
@@ -91,14 +92,12 @@ def _environment(connection: Connection) -> Environment:
 
 def _when_bound(connection: Connection, key: Key) -> Object | None:
     """The claim of a filled volume after some seconds in which it may bind, as populators rebind it; None on errors."""
-
-    def judge(_name: str, claim: Object | None) -> Verdict:
-        return Verdict(REACHED) if bound(claim) else Verdict(WAITING if claim else FAILED)
-
+    namespace, name = key
+    deadline = time.monotonic() + _BOUND_SECONDS
     try:
         return wait_for(
-            connection, PERSISTENT_VOLUME_CLAIM, key[0], [key[1]], judge, time.monotonic() + _BOUND_SECONDS
-        )[key[1]].object
+            connection, PERSISTENT_VOLUME_CLAIM, namespace, [name], lambda _name, claim: judge_bound(claim), deadline
+        )[name].object
     except CdiError:
         return None
 

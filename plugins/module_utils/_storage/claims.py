@@ -108,26 +108,28 @@ def claim_refusal(planned: Planned, claim: Object, settings: Settings, refused: 
     """Why the API server would reject CDI's claim, by its answer to a trial; `` when that is about something else."""
     text = str(refused)
     found = re.search(r"^[^:]*: (.*) \(HTTP \d+\)", text)
-    said = found.group(1) if found else text.rstrip(".")
-    if " cannot create resource " in said or (refused.code not in (403, 422) and "denied the request" not in said):
+    reason = found.group(1) if found else text.rstrip(".")
+    if " cannot create resource " in reason or (refused.code not in (403, 422) and "denied the request" not in reason):
         return ""
-    said = re.sub(r'^(persistentvolumeclaims|PersistentVolumeClaim(\.\S+)?) "[^"]*" is (forbidden|invalid): ', "", said)
-    if "being terminated" in said:
+    reason = re.sub(
+        r'^(persistentvolumeclaims|PersistentVolumeClaim(\.\S+)?) "[^"]*" is (forbidden|invalid): ', "", reason
+    )
+    if "being terminated" in reason:
         return (
             f"namespace {planned.key[0]!r} is being deleted; wait until it no longer exists and create it again, "
             "or use another namespace"
         )
-    if "exceeded quota" in said:
+    if "exceeded quota" in reason:
         if planned.replaces:
             return ""  # The volume that it replaces releases its share.
         remedy = "request less, delete what is no longer required, or have the quota raised"
-        return f"its claim is rejected: {said}; {remedy}"
+        return f"its claim is rejected: {reason}; {remedy}"
     size = f"its claim of {_shown(claimed_bytes(claim))}{_inflated(planned, claim)} is rejected"
-    limit = re.search(r"(maximum|minimum) storage usage per PersistentVolumeClaim is (\w+)", said)
+    limit = re.search(r"(maximum|minimum) storage usage per PersistentVolumeClaim is (\w+)", reason)
     if limit:
         remedy = _within(planned, claim, settings, *limit.groups())
-        return f"{size} by a LimitRange: {said}; {remedy}, or have the LimitRange changed"
-    return f"{size}: {said}; change what is rejected, or ask the administrator of the cluster"
+        return f"{size} by a LimitRange: {reason}; {remedy}, or have the LimitRange changed"
+    return f"{size}: {reason}; change what is rejected, or ask the administrator of the cluster"
 
 
 def _overhead(settings: Settings, planned: Planned) -> float:

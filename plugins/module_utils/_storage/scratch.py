@@ -54,7 +54,7 @@ class Settings:
         return self.config.get("status") or {}
 
     @property
-    def asked_class(self) -> str | None:
+    def requested_class(self) -> str | None:
         return (self.config.get("spec") or {}).get("scratchSpaceStorageClass")
 
     def property_sets(self, class_name: str | None) -> list[Object]:
@@ -156,7 +156,7 @@ def storage_class(settings: Settings, target_class: str | None) -> tuple[str | N
     """
     effective = settings.status.get("scratchSpaceStorageClass")
     old = bool(settings.version) and settings.version < _TARGETS_CLASS_SINCE
-    if effective and effective == settings.asked_class:
+    if effective and effective == settings.requested_class:
         return effective, "It is configured as scratchSpaceStorageClass."
     if effective:
         return (
@@ -229,10 +229,10 @@ def overhead_of(settings: Settings, class_name: str | None) -> float:
 def problems(settings: Settings, scratch_class: str | None) -> list[str]:
     """What keeps the scratch claim from its requested class or from binding; each with the remedy."""
     found = []
-    asked = settings.asked_class
-    if asked and asked != settings.status.get("scratchSpaceStorageClass"):
+    requested = settings.requested_class
+    if requested and requested != settings.status.get("scratchSpaceStorageClass"):
         found.append(
-            f"CDI ignores scratchSpaceStorageClass {asked}, because there is no StorageClass of that name, "
+            f"CDI ignores scratchSpaceStorageClass {requested}, because there is no StorageClass of that name, "
             f"and uses {scratch_class or 'no class'}; correct it with module kubevirt.cdi.cdi_config."
         )
     if settings.config and not scratch_class:

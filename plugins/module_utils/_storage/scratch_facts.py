@@ -72,5 +72,5 @@ def _predicted(spec: Object, claim: Object | None, settings: scratch.Settings) -
 
 
 def _mebibytes(size: int) -> str:
-    """CDI always asks for whole MiB."""
+    """CDI always requests whole MiB."""
     return f"{size // MIB}Mi"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The build cache: what changes a key, what an interrupt leaves behind, who may build."""
+"""The build cache: what changes a key, what an interrupted build leaves, and that only one process builds."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_key_follows_inputs_of_needs() -> None:
     assert key(changed["root"], changed) != same
 
 
-def test_key_of_a_need_ignores_who_needs_it() -> None:
+def test_key_of_a_need_ignores_its_dependents() -> None:
     changed = _chain([], root_input="2")
     assert key(changed["leaf"], changed) == key(_chain([])["leaf"], _chain([]))
 
@@ -73,7 +73,7 @@ def test_key_follows_recipe_files(tmp_path: Path, change: str) -> None:
     assert key(recipe, {"a": recipe}) != before
 
 
-def test_builds_needs_first_and_only_once() -> None:
+def test_needs_are_built_first_and_only_once() -> None:
     log: list[str] = []
     recipes = _chain(log)
     for _attempt in range(2):
@@ -81,7 +81,7 @@ def test_builds_needs_first_and_only_once() -> None:
     assert log == ["leaf", "root"]
 
 
-def test_a_finished_product_does_not_build_its_needs() -> None:
+def test_finished_product_does_not_build_its_needs() -> None:
     log: list[str] = []
     recipes = _chain(log)
     run(recipes, ["root"])
@@ -96,12 +96,12 @@ def test_order_follows_the_table() -> None:
     assert [recipe.name for recipe in in_order(recipes, ["root"])] == ["leaf", "root"]
 
 
-def test_a_failed_build_is_not_taken_for_a_finished_one() -> None:
+def test_failed_build_is_not_finished() -> None:
     attempts: list[str] = []
 
     def build(target: Path, built: Built) -> None:
         attempts.append("try")
-        assert not list(target.iterdir()), "what the first attempt left is still there"
+        assert not list(target.iterdir()), "files of the first attempt remain"
         (target / "half").write_text("half")
         if len(attempts) == 1:
             raise ClusterError("The disk is full: free some space.")
@@ -114,7 +114,7 @@ def test_a_failed_build_is_not_taken_for_a_finished_one() -> None:
     assert (finished_dir(recipes["a"], recipes) / "half").exists()
 
 
-def test_a_killed_build_leaves_no_result_and_no_lock() -> None:
+def test_killed_build_leaves_no_result_and_no_lock() -> None:
     script = """
 import sys, time
 from tests.cluster.build.recipe import Recipe
@@ -137,7 +137,7 @@ run({"a": Recipe("a", (), build)}, ["a"])
     assert [path.name for path in result.iterdir()] == ["result"]
 
 
-def test_a_second_builder_waits_and_finds_the_result() -> None:
+def test_second_builder_waits_and_finds_the_result() -> None:
     log: list[str] = []
     recipes = _chain(log)
     with only_builder():
@@ -151,7 +151,7 @@ def test_a_second_builder_waits_and_finds_the_result() -> None:
     assert log == []
 
 
-def test_the_lock_is_free_after_a_build() -> None:
+def test_lock_is_released_after_a_build() -> None:
     run(_chain([]), ["root"])
     with (builds_dir() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -163,7 +163,7 @@ def test_seconds_are_recorded() -> None:
     assert set(json.loads((builds_dir() / "times.json").read_text())) == {"leaf", "root"}
 
 
-def test_an_unknown_product_is_named() -> None:
+def test_unknown_product_is_named() -> None:
     with pytest.raises(ClusterError, match="kubernets"):
         ensure("kubernets")
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The documents: links that lead somewhere, examples that are valid, and the same versions in all places."""
+"""The documents: links have targets, examples are valid, and versions agree."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def links(document: Path) -> list[str]:
 
 
 def anchors(document: Path) -> set[str]:
-    """As GitHub makes them of headings."""
+    """The anchors of the headings, as on GitHub."""
     titles = re.findall(r"(?m)^#+ (.+)$", re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL))
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -51,14 +51,14 @@ def yaml_blocks(text: str) -> list[Any]:
     return [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
 
 
-def test_every_link_of_the_readme_is_absolute() -> None:
+def test_links_of_the_readme_are_absolute() -> None:
     """Galaxy shows the README without the files around it."""
     assert [link for link in LINK.findall(README) if not link.startswith("https://")] == []
     assert "<img" not in README
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_link_into_this_repository_leads_somewhere(document: Path) -> None:
+def test_links_into_this_repository_have_targets(document: Path) -> None:
     for link in links(document):
         target, _hash, anchor = link.partition("#")
         for prefix in (BLOB, RAW):
@@ -74,20 +74,20 @@ def test_every_link_into_this_repository_leads_somewhere(document: Path) -> None
             assert anchor in anchors(path), f"{document.name}: {link}"
 
 
-def test_every_guide_is_named_in_the_list_of_guides() -> None:
+def test_list_of_guides_is_complete() -> None:
     listed = links(ROOT / "docs" / "README.md")
     assert [guide.name for guide in GUIDES if guide.name not in listed] == []
 
 
-def test_a_guide_on_the_site_links_to_guides_there_and_to_files_in_the_repository() -> None:
+def test_guide_on_the_site_links_to_guides_and_to_files_in_the_repository() -> None:
     kept = "[a](clones.md#x) [d](https://host/x.md) ![e](images/report.png)"
     assert docs.with_absolute_links(f"{kept} [b](../playbooks/site.yml) [c](rbac/tenant.yml#L3)") == (
         f"{kept} [b]({BLOB}playbooks/site.yml) [c]({BLOB}docs/rbac/tenant.yml#L3)"
     )
 
 
-def test_the_readme_begins_with_how_to_install_and_what_is_needed() -> None:
-    """Before anything that a developer needs."""
+def test_readme_begins_with_installation_and_requirements() -> None:
+    """Sections for developers come last."""
     sections = re.findall(r"(?m)^## (.+)$", README)
     assert sections[:2] == ["Install", "Try it"] and sections.index("Develop") > 5
     first = README.partition("## Try it")[0]
@@ -102,7 +102,7 @@ def test_the_readme_begins_with_how_to_install_and_what_is_needed() -> None:
     assert len(first.splitlines()) <= 40
 
 
-def test_the_example_of_the_readme_needs_nothing_but_a_cluster_with_cdi() -> None:
+def test_example_of_the_readme_needs_only_a_cluster_with_cdi() -> None:
     (play,) = yaml_blocks(README)[0]
     assert play["hosts"] == "localhost" and "vars" not in play
     modules = [task["kubevirt.cdi.data_volume"] for task in play["tasks"] if "kubevirt.cdi.data_volume" in task]
@@ -113,7 +113,7 @@ def test_the_example_of_the_readme_needs_nothing_but_a_cluster_with_cdi() -> Non
     assert len(modules) == 2 and "kubevirt.cdi.clone_method" in README.partition("Delete both")[0]
 
 
-def test_the_inventory_of_the_readme_has_only_variables_of_the_roles() -> None:
+def test_inventory_of_the_readme_has_only_role_variables() -> None:
     (inventory,) = (block for block in yaml_blocks(README) if "all" in block)
     assert set(inventory["all"]["vars"]) <= {name for role in ROLES for name in options(role)}
 
@@ -126,14 +126,14 @@ def options(role: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_the_readme_of_a_role_is_made_of_its_argument_specs(role: str) -> None:
+def test_readme_of_a_role_is_generated_from_its_argument_specs(role: str) -> None:
     readme = ROOT / "roles" / role / "README.md"
     assert readme.read_text() == role_readmes.with_table(readme), "run: python -m tests.runner.role_readmes"
     assert all(f"| `{name}` |" in readme.read_text() for name in options(role))
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_the_example_of_a_role_is_valid(role: str) -> None:
+def test_example_of_a_role_is_valid(role: str) -> None:
     ((play,),) = yaml_blocks((ROOT / "roles" / role / "README.md").read_text())
     (used,) = play["roles"]
     assert used["role"] == f"kubevirt.cdi.{role}"
@@ -151,7 +151,7 @@ def assert_declared(given: dict[str, Any], declared: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_has_metadata_for_galaxy(role: str) -> None:
+def test_role_has_metadata_for_galaxy(role: str) -> None:
     galaxy = yaml.safe_load((ROOT / "roles" / role / "meta" / "main.yml").read_text())["galaxy_info"]
     assert galaxy["description"] and galaxy["license"] == "GPL-3.0-or-later"
     assert f">={galaxy['min_ansible_version']}.0" == runtime()["requires_ansible"]
@@ -162,7 +162,7 @@ def runtime() -> dict[str, Any]:
     return found
 
 
-def test_the_versions_are_the_same_in_all_places() -> None:
+def test_versions_agree() -> None:
     core = runtime()["requires_ansible"].removeprefix(">=").removesuffix(".0")
     requirements = (ROOT / "meta" / "ee-requirements.txt").read_text().splitlines()
     assert [requirement.partition(">=")[0] for requirement in requirements] == ["kubernetes", "backports.zstd"]
@@ -186,7 +186,7 @@ def test_the_versions_are_the_same_in_all_places() -> None:
     assert f"{COMBINATIONS[0].python} or newer" in README
 
 
-def test_every_module_with_a_connection_is_in_the_action_group_and_in_the_readme() -> None:
+def test_modules_are_in_the_action_group_and_the_readme() -> None:
     modules = sorted(
         path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if "kubevirt.cdi._auth" in path.read_text()
     )
@@ -195,15 +195,14 @@ def test_every_module_with_a_connection_is_in_the_action_group_and_in_the_readme
     assert [name for name in ROLES if f"`{name}`" not in README] == []
 
 
-def test_contributing_names_only_files_that_there_are() -> None:
-    """Files move, and a guide that names the old ones sends people astray."""
+def test_contributing_names_existing_files() -> None:
     named = set(re.findall(r"`((?:[a-z_]+/)*_?[a-z_*]+\.(?:py|yml|md|txt))`", (ROOT / "CONTRIBUTING.md").read_text()))
     places = [ROOT, ROOT / "plugins", ROOT / "plugins" / "module_utils", ROOT / "roles" / "volumes"]
     assert len(named) > 10
     assert [name for name in named if not any(list(place.glob(name)) for place in places)] == []
 
 
-def test_the_workflow_calls_the_stages_that_there_are() -> None:
+def test_workflow_runs_existing_stages() -> None:
     from tests.runner.stages import ON_REQUEST, STAGES
 
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())
@@ -232,8 +231,8 @@ def test_pre_commit_uses_the_versions_of_the_requirements() -> None:
     assert used == {"ruff-pre-commit": f"v{pinned['ruff']}", "reuse-tool": f"v{pinned['reuse']}"}
 
 
-def test_what_a_stage_leaves_out_is_there() -> None:
-    """pytest says nothing of a deselected test that is renamed, and then runs it."""
+def test_tests_that_a_stage_skips_exist() -> None:
+    """pytest ignores the old name of a renamed test that is deselected, and runs the test."""
     from tests.runner.stages import _NOT_ON_1_61, _ON_1_61
 
     assert all((ROOT / "tests" / "real" / f"{name}.py").is_file() for name in _ON_1_61)

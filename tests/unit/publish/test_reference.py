@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ansible-doc` on the installed collection: no warning, and a sample for each value that is returned."""
+"""`ansible-doc` on the installed collection: no warning, and a sample of each return value."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ansible_doc(installed: Path, kind: str, *arguments: str) -> subprocess.Compl
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_ansible_doc_prints_all_of_them_without_a_warning(installed: Path, kind: str) -> None:
+def test_ansible_doc_prints_no_warning(installed: Path, kind: str) -> None:
     ended = ansible_doc(installed, kind)
     assert ended.returncode == 0 and KINDS[kind]
     assert ended.stderr == ""
@@ -50,21 +50,21 @@ def leaves(values: dict[str, Any], where: str = "") -> Iterator[tuple[str, dict[
 
 
 @pytest.mark.parametrize("kind", ["module", "lookup", "filter"])
-def test_every_returned_value_is_described_and_has_a_sample(installed: Path, kind: str) -> None:
+def test_return_values_have_a_description_and_a_sample(installed: Path, kind: str) -> None:
     documented = json.loads(ansible_doc(installed, kind, "--json").stdout)
     assert len(documented) == len(KINDS[kind])
-    lacking = [
+    missing = [
         f"{plugin}: {name} has no {part}"
         for plugin, texts in documented.items()
         for name, value in leaves(texts["return"] or {})
         for part in ("description", "type", "sample")
         if part not in value
     ]
-    assert not lacking
+    assert not missing
 
 
 @pytest.mark.parametrize("kind", ["module", "lookup", "filter"])
-def test_every_plugin_has_an_example_and_says_since_when_it_is_there(installed: Path, kind: str) -> None:
+def test_plugins_have_an_example_and_version_added(installed: Path, kind: str) -> None:
     for plugin, texts in json.loads(ansible_doc(installed, kind, "--json").stdout).items():
         assert plugin.rpartition(".")[2] in texts["examples"], plugin
         assert texts["doc"]["version_added"], plugin

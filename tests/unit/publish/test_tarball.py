@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a user installs, and what not."""
+"""The contents of the tarball."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import json
 import tarfile
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.runner import tarball
 from tests.runner.tree import copy_checkout
@@ -18,7 +20,7 @@ ROOT_FILES = {
     *("FILES.json", "MANIFEST.json"),
 }
 DIRECTORIES = {"LICENSES", "changelogs", "docs", "meta", "playbooks", "plugins", "roles"}
-# What tests, editors and packaging tools leave behind.
+# Files of tests, editors and packaging tools.
 LEFT_BEHIND = [
     *(
         ".mypy_cache/3.11/cache.json",
@@ -48,7 +50,7 @@ def manifest(built: Path) -> dict[str, Any]:
         return found
 
 
-def test_a_user_gets_the_collection_and_its_documents_and_nothing_else(built: Path) -> None:
+def test_tarball_has_only_the_collection_and_its_documents(built: Path) -> None:
     found = names(built)
     assert {name.partition("/")[0] for name in found} == ROOT_FILES | DIRECTORIES
     assert not [name for name in found if name.startswith(("tests", "extensions", ".")) or "/." in name]
@@ -56,7 +58,7 @@ def test_a_user_gets_the_collection_and_its_documents_and_nothing_else(built: Pa
     assert not [name for name in found if name.startswith(("changelogs/fragments", "docs/docsite/sphinx"))]
 
 
-def test_every_plugin_role_playbook_and_guide_is_in_it(built: Path, pytestconfig: Any) -> None:
+def test_tarball_has_each_plugin_role_playbook_and_guide(built: Path, pytestconfig: pytest.Config) -> None:
     found = names(built)
     for pattern in (
         "plugins/**/*.py",
@@ -71,7 +73,7 @@ def test_every_plugin_role_playbook_and_guide_is_in_it(built: Path, pytestconfig
         assert expected and expected <= found, pattern
 
 
-def test_what_others_left_in_the_tree_stays_out(built: Path, tmp_path: Path) -> None:
+def test_files_of_other_tools_are_left_out(built: Path, tmp_path: Path) -> None:
     tree = tmp_path / "cdi"
     copy_checkout(tree)
     for name in LEFT_BEHIND:
@@ -80,7 +82,7 @@ def test_what_others_left_in_the_tree_stays_out(built: Path, tmp_path: Path) -> 
     assert names(tarball.build(tree, tmp_path)) == names(built)
 
 
-def test_galaxy_takes_the_metadata(built: Path) -> None:
+def test_metadata_meets_the_rules_of_galaxy(built: Path) -> None:
     info = manifest(built)
     assert info["authors"] and all(len(author) <= 64 for author in info["authors"])
     assert len(info["tags"]) <= 20 and {"infrastructure", "storage", "cloud"} <= set(info["tags"])
@@ -92,7 +94,7 @@ def test_galaxy_takes_the_metadata(built: Path) -> None:
     )
 
 
-def test_the_license_is_there_once(built: Path) -> None:
+def test_license_is_included_once(built: Path) -> None:
     with tarfile.open(built) as archive:
         link = archive.getmember("LICENSES/GPL-3.0-or-later.txt")
         text = archive.extractfile("COPYING")

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The roles' interfaces: what is declared is read, what is read is declared, and what a module can do a role offers."""
+"""The interfaces of roles: variables are declared if and only if they are read, and cover the options of modules."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ROLES = Path(__file__).parents[3] / "roles"
 NAMES = sorted(path.name for path in ROLES.iterdir())
 UTILS = "ansible_collections.kubevirt.cdi.plugins.module_utils"
 
-# What Ansible itself gives.
+# Variables and functions of Ansible.
 MAGIC = {"omit", "item", "ansible_check_mode", "ansible_version", "now", "query", "lookup", "dict"}
 MAGIC |= {"ansible_play_hosts_all", "hostvars", "inventory_hostname"}
-# What the report tells of: the results of the roles before it, and what was declared.
-OF_OTHERS = {
+# Variables of other roles: the report shows their results and declarations.
+VARIABLES_OF_OTHER_ROLES = {
     "report": {
         *("_install_result", "_config_result", "_storage_profiles_result"),
         *("_volumes_result", "_volumes_uploads_result", "_volumes_permissions_result"),
@@ -30,7 +30,7 @@ OF_OTHERS = {
     }
 }
 
-# Where a role's option has another name than cdi_ and the module's.
+# Options of roles that are not named cdi_ and the module's option.
 RENAMED = {
     ("install", "cdi"): {"wait_timeout": "cdi_install_wait_timeout"},
     ("config", "cdi_config"): {"wait_timeout": "cdi_config_wait_timeout"},
@@ -52,32 +52,32 @@ RENAMED = {
         "verify_allocation": "cdi_report_verify_allocation",
     },
 }
-# What a role knows by itself.
-BY_THE_ROLE = {("volumes", "data_volume"): {"planned_sources"}}
-# The options of a module that its role does not offer, and why.
-LATER_ROLES_NEED_IT_DONE = {"wait"}
-BELONGS_TO_AN_ITEM = set(importlib.import_module(f"{UTILS}._data_volume.options").VOLUME_OPTIONS) - {"namespace"}
-# The progress file is the action plugin's.
-OF_THE_ACTION = {"progress_file"}
+# Options that a role sets itself.
+SET_BY_THE_ROLE = {("volumes", "data_volume"): {"planned_sources"}}
+# Options of a module that its role does not have, by reason.
+ROLES_ALWAYS_WAIT = {"wait"}
+OPTIONS_OF_ITEMS = set(importlib.import_module(f"{UTILS}._data_volume.options").VOLUME_OPTIONS) - {"namespace"}
+# The action plugin sets the progress file.
+SET_BY_THE_ACTION = {"progress_file"}
 NOT_OFFERED = {
-    ("install", "cdi"): LATER_ROLES_NEED_IT_DONE | OF_THE_ACTION,
-    ("config", "cdi_config"): LATER_ROLES_NEED_IT_DONE,
-    ("storage_profiles", "storage_profile"): LATER_ROLES_NEED_IT_DONE
+    ("install", "cdi"): ROLES_ALWAYS_WAIT | SET_BY_THE_ACTION,
+    ("config", "cdi_config"): ROLES_ALWAYS_WAIT,
+    ("storage_profiles", "storage_profile"): ROLES_ALWAYS_WAIT
     | {"name"}
     | set(importlib.import_module(f"{UTILS}._module.storage_profile").OPTIONS),
-    ("volumes", "data_volume"): {"name"} | BELONGS_TO_AN_ITEM | OF_THE_ACTION,
+    ("volumes", "data_volume"): {"name"} | OPTIONS_OF_ITEMS | SET_BY_THE_ACTION,
     ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "format", "on_failure"}
-    | BELONGS_TO_AN_ITEM
-    | OF_THE_ACTION,
+    | OPTIONS_OF_ITEMS
+    | SET_BY_THE_ACTION,
     ("report", "data_volume_info"): {"name", "on_missing"},
     ("report", "cdi_info"): {"storage_profiles"},
 }
-# Options whose items a text may give, as YAML: the module checks them. A kubeconfig is a path or a dictionary.
-MAY_BE_TEXT = {"cdi_data_volumes", "cdi_uploads", "cdi_kubeconfig"}
-# Every role passes these to its modules, and the lookup reads the variables itself.
+# Options that may be YAML text, because the module checks their items. A kubeconfig is a path or a dictionary.
+MAY_BE_YAML_TEXT = {"cdi_data_volumes", "cdi_uploads", "cdi_kubeconfig"}
+# Each role passes these to its modules; the lookup reads the variables itself.
 CONNECTION = {"kubeconfig", "context", "host", "api_key", "ca_cert"}
-# Action plugins for the roles' own sake.
-OF_ROLES = {"check_variables", "print_report"}
+# Action plugins that only roles use.
+ACTIONS = {"check_variables", "print_report"}
 
 
 def read(role: str, part: str) -> Any:
@@ -101,7 +101,7 @@ def options(role: str) -> dict[str, Any]:
 
 
 def texts(value: Any, key: str = "") -> list[str]:
-    """The template texts in a part of a role; bare conditions become templates."""
+    """The templates in a part of a role. Bare conditions become templates."""
     if isinstance(value, dict):
         return [text for name, item in value.items() for text in texts(item, name)]
     if isinstance(value, list):
@@ -124,23 +124,23 @@ def own_variables(role: str) -> set[str]:
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_a_role_reads_no_variable_that_it_does_not_declare(role: str) -> None:
+def test_role_reads_only_declared_variables(role: str) -> None:
     used = variables([read(role, "tasks/main.yml"), read(role, "vars/main.yml")])
-    assert used - MAGIC - OF_OTHERS.get(role, set()) - own_variables(role) <= set(options(role))
+    assert used - MAGIC - VARIABLES_OF_OTHER_ROLES.get(role, set()) - own_variables(role) <= set(options(role))
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_a_role_reads_every_variable_that_it_declares(role: str) -> None:
+def test_role_reads_each_declared_variable(role: str) -> None:
     assert set(options(role)) <= variables([read(role, "tasks/main.yml"), read(role, "vars/main.yml")])
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_a_roles_private_variables_carry_its_name(role: str) -> None:
+def test_private_variables_have_the_name_of_the_role(role: str) -> None:
     assert all(name.startswith(f"_{role}") for name in own_variables(role))
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_a_roles_options_are_documented_and_have_the_prefix(role: str) -> None:
+def test_options_are_documented_and_have_the_prefix(role: str) -> None:
     main = read(role, "meta/argument_specs.yml")["argument_specs"]["main"]
     assert main["short_description"] and main["description"] and main["version_added"] and main["author"]
     assert "attributes" not in main, "ansible-doc warns about them since 2.17, and shows them no more from 2.20 on"
@@ -153,7 +153,7 @@ def tasks_of_modules() -> list[tuple[str, str, dict[str, Any]]]:
         for role in NAMES
         for task in tasks(role)
         for key, arguments in task.items()
-        if key.startswith("kubevirt.cdi.") and key.rpartition(".")[2] not in OF_ROLES
+        if key.startswith("kubevirt.cdi.") and key.rpartition(".")[2] not in ACTIONS
     ]
 
 
@@ -164,14 +164,18 @@ def spec_of(module: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("role", "module", "arguments"), tasks_of_modules())
-def test_a_role_offers_every_option_of_its_module(role: str, module: str, arguments: dict[str, Any] | None) -> None:
-    # As options of a task, omitted ones would hide the module_defaults of a play.
+def test_role_has_each_option_of_its_modules(role: str, module: str, arguments: dict[str, Any] | None) -> None:
+    # An omitted option of a task would hide the module_defaults of a play.
     assert not CONNECTION & set(arguments or {})
     arguments = arguments or {}
-    arguments = {name: value for name, value in arguments.items() if name not in BY_THE_ROLE.get((role, module), set())}
-    expected = set(spec_of(module)) - NOT_OFFERED.get((role, module), set()) - BY_THE_ROLE.get((role, module), set())
+    arguments = {
+        name: value for name, value in arguments.items() if name not in SET_BY_THE_ROLE.get((role, module), set())
+    }
+    expected = (
+        set(spec_of(module)) - NOT_OFFERED.get((role, module), set()) - SET_BY_THE_ROLE.get((role, module), set())
+    )
     if module in ITEMS:
-        # One item of a list; the role's own options beside it.
+        # The module's options are those of an item of a list.
         assert set(arguments or {}) == expected - {"wait"}
         offered = {name: option for name, option in spec_of(module).items() if name not in COMMON}
         assert_same(options(role)[ITEMS[module]]["options"], offered)
@@ -182,13 +186,13 @@ def test_a_role_offers_every_option_of_its_module(role: str, module: str, argume
         assert_same({name: mine}, {name: spec_of(module)[name]})
 
 
-# Modules for one thing, which their roles run in a loop over this option.
+# Modules that a role runs in a loop over this option.
 ITEMS = {"clone_permission": "cdi_clone_permissions"}
 COMMON = {"wait", "wait_timeout", "force_conflicts"}
 
 
 def assert_same(mine: dict[str, Any], modules: dict[str, Any]) -> None:
-    """Same names, types, choices and suboptions. A default of the module's that the role repeats is the same."""
+    """Compare names, types, choices, suboptions and defaults."""
     assert set(mine) == set(modules)
     for name, option in mine.items():
         if option["type"] == "raw" or name == "namespace":
@@ -205,33 +209,33 @@ def assert_same(mine: dict[str, Any], modules: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_only_lists_that_a_module_checks_may_be_text(role: str) -> None:
-    assert {name for name, option in options(role).items() if option["type"] == "raw"} <= MAY_BE_TEXT
+def test_only_options_that_a_module_checks_may_be_text(role: str) -> None:
+    assert {name for name, option in options(role).items() if option["type"] == "raw"} <= MAY_BE_YAML_TEXT
 
 
-def test_what_later_jobs_are_told_is_documented_and_sets_no_role_option() -> None:
-    """AWX gives artifacts to later jobs as extra variables, which win over everything: one called cdi_version would."""
-    told: dict[str, str] = {}
+def test_artifacts_are_documented_and_are_no_role_options() -> None:
+    """AWX passes artifacts to later jobs as extra variables, which would override a role option of the same name."""
+    published: dict[str, str] = {}
     for role in NAMES:
         for task in tasks(role):
             stats = task.get("ansible.builtin.set_stats")
             if stats:
                 assert stats["per_host"] is False
-                told.update(dict.fromkeys(stats["data"], role))
-                # Several hosts publish by host alone: Ansible would join their texts and add their numbers.
+                published.update(dict.fromkeys(stats["data"], role))
+                # With several hosts, values are grouped by host: Ansible would concatenate strings and add numbers.
                 assert (
                     list(stats["data"]) == ["cdi_artifact_clusters"]
                     or task["when"] == "ansible_play_hosts_all | length == 1"
                 )
-    assert told
-    assert all(name.startswith("cdi_artifact_") for name in told)
-    assert not set(told) & {name for role in NAMES for name in options(role)}
-    for name, role in told.items():
+    assert published
+    assert all(name.startswith("cdi_artifact_") for name in published)
+    assert not set(published) & {name for role in NAMES for name in options(role)}
+    for name, role in published.items():
         documentation = read(role, "meta/argument_specs.yml")["argument_specs"]["main"]["description"]
         assert f"C({name})" in " ".join(documentation)
 
 
-def test_a_variable_means_the_same_in_every_role() -> None:
+def test_variable_has_the_same_meaning_in_each_role() -> None:
     seen: dict[str, dict[str, Any]] = {}
     for role in NAMES:
         for name, option in options(role).items():
@@ -240,7 +244,7 @@ def test_a_variable_means_the_same_in_every_role() -> None:
 
 
 @pytest.mark.parametrize("role", NAMES)
-def test_every_role_takes_the_same_connection_and_checks_the_variables_first(role: str) -> None:
+def test_roles_have_the_same_connection_options_and_check_variables_first(role: str) -> None:
     for name in CONNECTION:
         wanted = AUTH.options[name]["type"]
         assert options(role)[f"cdi_{name}"]["type"] == wanted
@@ -253,7 +257,7 @@ def test_every_role_takes_the_same_connection_and_checks_the_variables_first(rol
     assert "kubevirt.cdi.check_variables" in tasks(role)[0]
 
 
-def test_every_playbook_takes_its_hosts_from_one_variable() -> None:
+def test_playbooks_take_their_hosts_from_one_variable() -> None:
     plays = {path.name: yaml.safe_load(path.read_text()) for path in (ROLES.parent / "playbooks").glob("*.yml")}
     assert len(plays) == 6
     assert {name: play[0]["hosts"] for name, play in plays.items()} == dict.fromkeys(

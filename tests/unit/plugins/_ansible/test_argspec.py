@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Argument specs are put together, and none of their constraints is lost."""
+"""Argument specs are combined without losing constraints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.argspec impo
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import give_empty_options
 
 
-def test_the_constraints_of_both_parts_hold_for_the_whole() -> None:
+def test_a_sum_of_specs_has_the_constraints_of_both() -> None:
     one = ArgumentSpec({"a": {}}, mutually_exclusive=[("a", "b")], required_by={"a": "b"})
     other = ArgumentSpec(
         {"b": {}}, mutually_exclusive=[("b", "c")], required_by={"b": "c"}, required_together=[("a", "c")]
@@ -56,6 +56,6 @@ _OPTIONS["volumes"] = {"type": "list", "elements": "dict", "options": dict(_OPTI
         ),
     ],
 )
-def test_an_option_without_suboptions_is_given_by_its_name_alone(given: Any, meant: Any) -> None:
+def test_a_null_value_selects_an_option_without_suboptions(given: Any, meant: Any) -> None:
     give_empty_options(given, _OPTIONS)
     assert given == meant

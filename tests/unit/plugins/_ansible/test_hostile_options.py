@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever options, variables and kubeconfigs say, a module or the lookup ends with a result or one sentence: no traceback, no secret.
+"""Any options, variables and kubeconfigs lead to a result or one sentence, without a traceback or a secret.
 
-Most servers here answer with a text that quotes the secrets, as proxies and login pages do.
+Most servers in these tests answer with a text that quotes the secrets, as proxies and login pages do.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _no_pauses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Of a server that quotes all secrets in all spellings, in the words of an API, of a page, and of nobody."""
+    """Answers that quote all secrets in all spellings: of an API, of a web page, and of neither."""
     quoted = " ".join(spelling for secret in SECRETS for spelling in spellings(secret).values())
     status = json.dumps(
         {"kind": "Status", "code": 403, "reason": "Forbidden", "message": f"User {quoted} cannot list"}
@@ -81,16 +81,17 @@ def url() -> Iterator[str]:
 
 
 def _secret_urls(scheme: str, place: str) -> list[str]:
-    return [f"{scheme}://ann:{password}@{place}" for password in (PASSWORD, quote(PASSWORD, safe=""))] + [
-        f"ann:{PASSWORD}@{place}"
-    ]
+    passwords = (PASSWORD, quote(PASSWORD, safe=""))
+    return [*(f"{scheme}://ann:{password}@{place}" for password in passwords), f"ann:{PASSWORD}@{place}"]
 
 
 HOSTS = st.sampled_from(
-    ["@url@", "@url@", "@url@/prefix", " @url@\n", "@url@/?token=" + quote(TOKEN)]
-    + ["https://127.0.0.1:1", "https://[", "127.0.0.1:1", "", "ftp://h", "https://h:x"]
-    + _secret_urls("https", "127.0.0.1:1")
-    + _secret_urls("http", "127.0.0.1:x")
+    [
+        *("@url@", "@url@", "@url@/prefix", " @url@\n", "@url@/?token=" + quote(TOKEN)),
+        *("https://127.0.0.1:1", "https://[", "127.0.0.1:1", "", "ftp://h", "https://h:x"),
+        *_secret_urls("https", "127.0.0.1:1"),
+        *_secret_urls("http", "127.0.0.1:x"),
+    ]
 )
 PROXIES = st.sampled_from(
     [
@@ -194,7 +195,7 @@ USERS = st.sampled_from(
 
 @st.composite
 def _kubeconfigs(draw: st.DrawFn) -> Any:
-    """A kubeconfig with one thing in it replaced by anything."""
+    """A kubeconfig with one value replaced by any other."""
     cluster = {"server": draw(HOSTS), "proxy-url": draw(st.none() | PROXIES)}
     content: dict[str, Any] = {
         "clusters": [{"name": "c", "cluster": {key: value for key, value in cluster.items() if value is not None}}],
@@ -237,7 +238,7 @@ UNREAD = ("none", "directory")
 
 
 def _given(kubeconfig: Any, form: str, url: str) -> Any:
-    """What the option holds, after the files are written that it names."""
+    """The value of the option, after its files are written."""
     data = json.loads(json.dumps(kubeconfig).replace("@url@", url))
     text = yaml.safe_dump(data)
     encoded = base64.b64encode(text.encode()).decode()
@@ -263,7 +264,7 @@ def _given(kubeconfig: Any, form: str, url: str) -> Any:
 
 
 def _judge(written: Any, message: str, options: Any, kubeconfig: Any) -> None:
-    """Of the secrets, those count that this task was given: the server says the others, too."""
+    """The secrets of this task. The server also quotes others."""
     assert "Traceback" not in str(written) and "Unexpected " not in message, message
     assert "\n" not in message and len(message) < 2500
     known = [secret for secret in SECRETS if shown_in([options, kubeconfig], [secret])]
@@ -272,7 +273,7 @@ def _judge(written: Any, message: str, options: Any, kubeconfig: Any) -> None:
 
 @given(st.sampled_from(["data_volume_info", "data_volume", "cdi_info"]), OPTIONS, _kubeconfigs(), FORMS, st.booleans())
 @examples(700)
-def test_no_option_ends_a_module_in_a_traceback_or_shows_a_secret(
+def test_options_never_cause_a_traceback_or_show_a_secret_in_a_module(
     url: str, name: str, options: Any, kubeconfig: Any, form: str, by_variables: bool
 ) -> None:
     _secrets._known.clear()
@@ -295,7 +296,7 @@ def test_no_option_ends_a_module_in_a_traceback_or_shows_a_secret(
 
 @given(OPTIONS, _kubeconfigs(), FORMS)
 @examples(200)
-def test_no_option_ends_the_lookup_in_a_traceback_or_shows_a_secret(
+def test_options_never_cause_a_traceback_or_show_a_secret_in_the_lookup(
     url: str, options: Any, kubeconfig: Any, form: str
 ) -> None:
     _secrets._known.clear()
@@ -304,9 +305,9 @@ def test_no_option_ends_the_lookup_in_a_traceback_or_shows_a_secret(
     options = {**json.loads(json.dumps(options).replace("@url@", url)), "kubeconfig": _given(kubeconfig, form, url)}
     lookup = lookup_loader.get("kubevirt.cdi.clone_method")
     try:
-        told = lookup.run(["demo/disk"], {}, **{key: value for key, value in options.items() if value is not None})
+        expected = lookup.run(["demo/disk"], {}, **{key: value for key, value in options.items() if value is not None})
     except AnsibleLookupError as exc:
         assert exc.__cause__ is None and exc.__context__ is None
         _judge(str(exc), str(exc), options, kubeconfig if form not in UNREAD else None)
     else:
-        _judge(told, "", options, kubeconfig)
+        _judge(expected, "", options, kubeconfig)

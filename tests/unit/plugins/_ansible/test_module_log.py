@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What Ansible writes to the log of its host for a module, and returns as its invocation: no secret."""
+"""The log entry and the returned invocation of a module contain no secret."""
 
 from __future__ import annotations
 
@@ -38,16 +38,20 @@ USER = {
     "token": "a-s3cret-token",
     "client-key-data": "a-s3cret-key",
     "username": "ann",
-    # What the text of a dictionary shows in another way must not escape either.
+    # Characters that the text of a dictionary shows differently.
     "password": "a-s3cret\\pass'word\"",
     "exec": {"args": ["--password", "s3cret"], "env": [{"name": "PIN", "value": "s3cret"}]},
 }
 KUBECONFIG = {"users": [{"name": "u", "user": USER}], "clusters": [{"cluster": {"proxy-url": "http://a:s3cret@b"}}]}
 
 
+# Returns the log.
+Logged = Callable[[], str]
+
+
 @pytest.fixture(params=["syslog", "journal"])
-def logged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], str]:
-    """Answers with all that modules have logged."""
+def logged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Logged:
+    """Returns everything that modules have logged."""
     log = tmp_path / "log"
     (tmp_path / "sitecustomize.py").write_text(RECORDER)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{os.environ['PYTHONPATH']}")
@@ -57,29 +61,29 @@ def logged(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def _fails(**options: Any) -> Ran:
-    """A module that ends before any request, because of its name."""
+    """Runs a module that fails before any request because of its name."""
     return run_module("data_volume", {"name": "No_Name", **INVOCATION, **options})
 
 
 @pytest.mark.parametrize("how", ["dictionary", "text", "variable"])
-def test_a_kubeconfig_given_by_its_content_is_not_logged(logged, monkeypatch, how: str) -> None:
+def test_the_content_of_a_kubeconfig_is_not_logged(logged: Logged, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     text = yaml.safe_dump(KUBECONFIG)
     if how == "variable":
         monkeypatch.setenv("K8S_AUTH_KUBECONFIG", json.dumps(KUBECONFIG))
-    given: dict[str, Any] = {"dictionary": {"kubeconfig": KUBECONFIG}, "text": {"kubeconfig": text}}.get(how, {})
-    ran = _fails(**given)
+    kubeconfigs: dict[str, Any] = {"dictionary": KUBECONFIG, "text": text}
+    ran = _fails(**({"kubeconfig": kubeconfigs[how]} if how in kubeconfigs else {}))
     assert "name is 'No_Name'" in ran.result["msg"]
     assert "Invoked with" in logged() and "No_Name" in logged()
     assert "s3cret" not in logged() + ran.output
 
 
-def test_the_path_of_a_kubeconfig_is_logged(logged) -> None:
+def test_the_path_of_a_kubeconfig_is_logged(logged: Logged) -> None:
     ran = _fails(kubeconfig="/home/ann/config:other")
     assert "/home/ann/config:other" in logged()
     assert ran.result["invocation"]["module_args"]["kubeconfig"] == "/home/ann/config:other"
 
 
-def test_urls_are_logged_and_returned_without_what_is_secret_in_them(logged) -> None:
+def test_urls_are_logged_and_returned_without_secrets(logged: Logged) -> None:
     urls = {"host": "ann:s3cret@host:6443", "proxy": "http://ann:p@s3cret@proxy:3128"}
     ran = _fails(**urls, source={"http": {"url": "https://ann:sec@ret@images/disk.raw?X-Amz-Signature=s3cret"}})
     returned = ran.result["invocation"]["module_args"]
@@ -89,8 +93,8 @@ def test_urls_are_logged_and_returned_without_what_is_secret_in_them(logged) -> 
     assert all(secret not in logged() + ran.output for secret in ("s3cret", "ret@"))
 
 
-def test_what_is_secret_inside_an_option_is_not_logged_however_it_is_written(logged) -> None:
-    """Ansible looks for it in a dictionary's text, where a backslash is two, and only once it has masked URLs."""
+def test_secrets_inside_options_are_not_logged_in_any_spelling(logged: Logged) -> None:
+    """Ansible searches the text of a dictionary, where backslashes are doubled, and masks URLs first."""
     http = {"url": "https://host", "extra_headers": ["A: ab@s3cret\\x"]}
     basic = {"basic_auth": "ann:s3@cret", "proxy_basic_auth": "ann:s3cret\\"}
     ran = _fails(source={"http": http}, proxy_headers=basic)
@@ -98,7 +102,7 @@ def test_what_is_secret_inside_an_option_is_not_logged_however_it_is_written(log
     assert all(secret not in logged() + ran.output for secret in ("s3cret", "@cret"))
 
 
-def test_options_that_ansible_refuses_are_returned_without_secrets(logged) -> None:
+def test_refused_options_are_returned_without_secrets(logged: Logged) -> None:
     ran = run_module("cdi_info", {"no_such_option": 1, "kubeconfig": KUBECONFIG, **INVOCATION})
     assert "no_such_option" in ran.result["msg"] and "module_args" in ran.result["invocation"]
     assert "s3cret" not in ran.output

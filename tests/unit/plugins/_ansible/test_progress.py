@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What modules write of their progress, and what the action plugins make of it."""
+"""The progress that modules write, and that action plugins show."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def sent(mebibytes: float, size: float, seconds: float = 1, name: str = "demo/di
     return json.dumps({"object": name, "sent": int(mebibytes * MIB), "size": int(size * MIB), "seconds": seconds})
 
 
-def test_a_thousand_pieces_are_a_few_lines_and_the_last_always(tmp_path: Path) -> None:
+def test_many_pieces_are_few_lines_including_the_last(tmp_path: Path) -> None:
     path, started = tmp_path / "progress", time.monotonic()
     with Progress(str(path)) as progress:
         progress.say("demo/disk", "reading")
@@ -46,7 +46,7 @@ def test_a_thousand_pieces_are_a_few_lines_and_the_last_always(tmp_path: Path) -
     assert "100 %" in (Lines("volume_upload", live=False).shown(json.dumps(lines[-1]), 0.0) or "")
 
 
-def test_a_new_phase_or_reason_is_written_at_once_and_the_same_is_not_repeated(tmp_path: Path) -> None:
+def test_a_new_phase_or_reason_is_written_at_once_and_only_once(tmp_path: Path) -> None:
     path = tmp_path / "progress"
     with Progress(str(path)) as progress:
         for percent in range(100):
@@ -64,7 +64,7 @@ def test_a_new_phase_or_reason_is_written_at_once_and_the_same_is_not_repeated(t
     assert ended["ended"] and ended["phase"] == "Succeeded"
 
 
-def test_volumes_are_told_each_at_its_own_pace(tmp_path: Path) -> None:
+def test_the_interval_applies_to_each_volume_separately(tmp_path: Path) -> None:
     with Progress(str(tmp_path / "progress")) as progress:
         for volume in ("demo/a", "demo/b"):
             progress.sent(volume, 1, 1000, 0.1)
@@ -76,35 +76,35 @@ def test_progress_needs_no_file() -> None:
         progress.say("demo/disk", "reading")
 
 
-def test_a_full_disk_ends_no_task() -> None:
+def test_a_full_disk_does_not_fail_the_task() -> None:
     with Progress("/dev/full") as progress:
         progress.say("demo/disk", "reading")
 
 
-def test_a_progress_file_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CdiError, match="progress_file is .*/nowhere/progress, which cannot be written"):
-        with Progress(str(tmp_path / "nowhere" / "progress")):
-            pass
+def test_a_progress_file_that_cannot_be_created_is_named(tmp_path: Path) -> None:
+    refused = pytest.raises(CdiError, match=r"progress_file is .*/nowhere/progress, which cannot be written")
+    with refused, Progress(str(tmp_path / "nowhere" / "progress")):
+        pass
 
 
 @pytest.mark.parametrize(
-    ("text", "seconds", "told"),
+    ("text", "seconds", "expected"),
     [
-        (NO_NODE, 20.4, "Unschedulable since 20 s: 0/1 nodes are available: 1 Insufficient cpu"),
+        (NO_NODE, 20.4, "Unschedulable for 20 s: 0/1 nodes are available: 1 Insufficient cpu"),
         (NO_NODE, 0.4, NO_NODE),
-        ("ImportScheduled", 5, "ImportScheduled since 5 s"),
+        ("ImportScheduled", 5, "ImportScheduled for 5 s"),
         (
             "its claim has 1Gi of 2Gi, FileSystemResizePending: wait",
             7,
-            "its claim has 1Gi of 2Gi, FileSystemResizePending: wait since 7 s",
+            "its claim has 1Gi of 2Gi, FileSystemResizePending: wait for 7 s",
         ),
     ],
 )
-def test_a_reason_says_since_when(text: str, seconds: float, told: str) -> None:
-    assert lasting(text, seconds) == told
+def test_a_reason_shows_its_duration(text: str, seconds: float, expected: str) -> None:
+    assert lasting(text, seconds) == expected
 
 
-def test_a_transfer_is_a_line_for_each_tenth() -> None:
+def test_a_transfer_prints_a_line_for_each_tenth() -> None:
     lines, shown = Lines("volume_upload", live=False), []
     for each in range(1001):
         shown.append(lines.shown(sent(each, 1000, each / 100), each / 100))
@@ -121,7 +121,7 @@ def test_a_slow_transfer_is_shown_every_half_minute() -> None:
     assert shown == [False, False, False, True, False, True]
 
 
-def test_a_wait_is_a_line_for_each_phase_reason_and_tenth_and_every_half_minute() -> None:
+def test_waiting_prints_a_line_for_each_change_and_every_half_minute() -> None:
     lines = Lines("data_volume", live=False)
     seen = [
         (0.0, state("ImportScheduled")),
@@ -138,15 +138,15 @@ def test_a_wait_is_a_line_for_each_phase_reason_and_tenth_and_every_half_minute(
     ended = json.dumps({**json.loads(state("Succeeded")), "ended": True})
     assert [line for line in [*shown, lines.shown(ended, 41.0), *lines.overdue(99.0)] if line] == [
         "data_volume demo/disk: ImportScheduled",
-        "data_volume demo/disk: ImportScheduled, Unschedulable since 4 s: 0/1 nodes are available: 1 Insufficient cpu",
-        "data_volume demo/disk: ImportScheduled, Unschedulable since 34 s: 0/1 nodes are available: 1 Insufficient cpu",
+        "data_volume demo/disk: ImportScheduled, Unschedulable for 4 s: 0/1 nodes are available: 1 Insufficient cpu",
+        "data_volume demo/disk: ImportScheduled, Unschedulable for 34 s: 0/1 nodes are available: 1 Insufficient cpu",
         "data_volume demo/disk: ImportInProgress, 4 %",
         "data_volume demo/disk: ImportInProgress, 12 %",
         "data_volume demo/disk: Succeeded",
     ]
 
 
-def test_at_a_terminal_all_that_is_under_way_is_one_line() -> None:
+def test_a_terminal_shows_all_objects_in_one_line() -> None:
     lines = Lines("volume_upload", live=True)
     step = json.dumps({"object": "demo/a", "step": "reading"})
     assert lines.shown(step, 0.0) == "volume_upload demo/a: reading"
@@ -155,7 +155,7 @@ def test_at_a_terminal_all_that_is_under_way_is_one_line() -> None:
     assert lines.shown(state("ImportScheduled", NO_NODE, name="demo/c"), 0.0) is None
     assert lines.under_way(20.0) == (
         "demo/a: 30 % of 100 MiB, 60 MiB/s  demo/b: 10 % of 10 MiB, 2 MiB/s  "
-        "demo/c: ImportScheduled, Unschedulable since 20 s: 0/1 nodes are available: 1 Insufficient cpu"
+        "demo/c: ImportScheduled, Unschedulable for 20 s: 0/1 nodes are available: 1 Insufficient cpu"
     )
     assert lines.overdue(99.0) == []
     assert lines.shown(sent(100, 100, 1, "demo/a"), 0.0) == "volume_upload demo/a: 100 % of 100 MiB, 100 MiB/s"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Values of options: each name, label, URL and quantity of every module is looked at, and what is wrong is named with its rule."""
+"""Each name, label, URL and quantity in the options of every module is validated, and refused with the rule."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ _MODULES = {
 
 def _spec(module: str) -> ArgumentSpec:
     found = importlib.import_module(f"ansible_collections.kubevirt.cdi.plugins.module_utils.{_MODULES[module]}")
-    return found.SPEC
+    spec: ArgumentSpec = found.SPEC
+    return spec
 
 
 def _texts(options: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every option that holds a text, a list of texts or a dictionary without options of its own."""
+    """Every option that is a text, a list of texts or a dictionary without suboptions."""
     for name, spec in options.items():
         if spec.get("options") is not None:
             yield from _texts(spec["options"], f"{path}{name}.")
@@ -47,12 +48,12 @@ _ONCE = [entry for entry in ALL if not entry[1].startswith(("data_volumes.", "up
 
 
 @pytest.mark.parametrize(("module", "path"), [entry[:2] for entry in ALL])
-def test_of_every_option_it_is_known_what_it_holds(module: str, path: str) -> None:
+def test_each_option_has_a_kind(module: str, path: str) -> None:
     assert values.kind_of(path) is not None, f"{module}: {path}"
 
 
 def _given(options: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """Values of a whole argument spec with just one option set."""
+    """The values of a whole argument spec with a single option set."""
     name, _dot, rest = path.partition(".")
     spec = options[name]
     if not rest:
@@ -79,7 +80,7 @@ def _of(*kinds: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("module", "path"), _of(values.NAME, values.NAMESPACE, values.URL, values.SIZE, values.PLAIN, values.SEGMENT)
 )
-def test_white_space_around_a_value_is_no_part_of_it(module: str, path: str) -> None:
+def test_white_space_around_a_value_is_stripped(module: str, path: str) -> None:
     good = {values.URL: "https://images/disk", values.SIZE: "32Mi"}.get(values.kind_of(path) or "", "thin")
     spec = _spec(module)
     tidied, _odd = values.tidy(spec.options, _given(spec.options, path, f" {good}\n"), spec.kinds)
@@ -89,13 +90,21 @@ def test_white_space_around_a_value_is_no_part_of_it(module: str, path: str) -> 
 
 
 BAD_NAMES = [
-    ("-x", "starts with '-'"), ("x-", "ends with '-'"), ("a..b", "nothing between two dots"), (".a", "starts with '.'"), ("Ab", "contains 'A'"),
-    ("a_b", "contains '_'"), ("a b", "contains white space"), ("a" * 254, "has 254 characters"), ("a.-b", "'-' next to a dot"), ("ä", "contains 'ä'"),
-]  # fmt: skip
+    ("-x", "starts with '-'"),
+    ("x-", "ends with '-'"),
+    ("a..b", "nothing between two dots"),
+    (".a", "starts with '.'"),
+    ("Ab", "contains 'A'"),
+    ("a_b", "contains '_'"),
+    ("a b", "contains white space"),
+    ("a" * 254, "has 254 characters"),
+    ("a.-b", "'-' next to a dot"),
+    ("ä", "contains 'ä'"),
+]
 
 
 @pytest.mark.parametrize(("module", "path"), _of(values.NAME))
-def test_a_name_that_no_object_can_have_is_refused_with_its_rule(module: str, path: str) -> None:
+def test_an_invalid_name_is_refused_with_the_rule(module: str, path: str) -> None:
     spec = _spec(module)
     for name, rule in BAD_NAMES:
         with pytest.raises(CdiError) as refused:
@@ -118,7 +127,7 @@ def test_a_namespace_is_a_dns_label(module: str, path: str) -> None:
             values.tidy(spec.options, _given(spec.options, path, name), spec.kinds)
 
 
-def test_an_empty_name_is_named() -> None:
+def test_an_empty_name_is_refused() -> None:
     spec = _spec("data_volume")
     with pytest.raises(CdiError, match=r"^name is empty; give a name\.$"):
         values.tidy(spec.options, {"name": ""})
@@ -126,7 +135,7 @@ def test_an_empty_name_is_named() -> None:
         values.tidy(spec.options, {"data_volumes": [{"name": "a"}, {"name": ""}]})
 
 
-def test_what_a_template_leaves_empty_is_not_given_where_empty_means_nothing() -> None:
+def test_an_empty_value_counts_as_not_set_where_empty_has_no_meaning() -> None:
     spec = _spec("data_volume")
     given = {
         "namespace": "",
@@ -142,12 +151,16 @@ def test_what_a_template_leaves_empty_is_not_given_where_empty_means_nothing() -
 
 
 @pytest.mark.parametrize(("module", "path"), _of(values.URL))
-def test_a_url_that_leads_nowhere_is_refused_without_its_secrets(module: str, path: str) -> None:
+def test_an_invalid_url_is_refused_without_its_secrets(module: str, path: str) -> None:
     spec = _spec(module)
     for url, rule in (
-        ("http://u:hunter2@h:99999/x", "port"), ("http://h:0/x?sig=hunter2", "port 0"), ("http://h/a b", "white space"), ("http://h/a\nb", "white space"),
-        ("http://", "no host"), ("http://h:port/", "port"),
-    ):  # fmt: skip
+        ("http://u:hunter2@h:99999/x", "port"),
+        ("http://h:0/x?sig=hunter2", "port 0"),
+        ("http://h/a b", "white space"),
+        ("http://h/a\nb", "white space"),
+        ("http://", "no host"),
+        ("http://h:port/", "port"),
+    ):
         with pytest.raises(CdiError) as refused:
             values.tidy(spec.options, _given(spec.options, path, url), spec.kinds)
         assert rule in str(refused.value) and "hunter2" not in str(refused.value), refused.value
@@ -155,7 +168,7 @@ def test_a_url_that_leads_nowhere_is_refused_without_its_secrets(module: str, pa
 
 @pytest.mark.parametrize(("module", "path"), _of(values.SIZE))
 @pytest.mark.parametrize("size", ["9223372036854775808", "1e30", "8Ei", "10E", "100000000Ti"])
-def test_a_size_above_what_kubernetes_knows_is_refused(module: str, path: str, size: str) -> None:
+def test_a_size_above_the_limit_of_kubernetes_is_refused(module: str, path: str, size: str) -> None:
     spec = _spec(module)
     with pytest.raises(CdiError, match="is not below 8Ei"):
         values.tidy(spec.options, _given(spec.options, path, f"{size} "), spec.kinds)
@@ -175,14 +188,12 @@ def test_a_size_above_what_kubernetes_knows_is_refused(module: str, path: str, s
     ],
 )
 @pytest.mark.parametrize("module", ["data_volume", "volume_upload"])
-def test_a_label_that_the_api_server_refuses_is_named_with_key_and_rule(
-    module: str, labels: dict[str, str], rule: str
-) -> None:
+def test_an_invalid_label_is_refused_with_its_key_and_the_rule(module: str, labels: dict[str, str], rule: str) -> None:
     with pytest.raises(CdiError, match=rule):
         values.tidy(_spec(module).options, {"labels": labels})
 
 
-def test_annotations_take_any_value_and_no_odd_key() -> None:
+def test_annotations_accept_any_value_but_no_invalid_key() -> None:
     options = _spec("data_volume").options
     values.tidy(options, {"annotations": {"example.com/a": "any text, {even} this " * 10}})
     with pytest.raises(CdiError, match="annotations has the key"):
@@ -190,7 +201,7 @@ def test_annotations_take_any_value_and_no_odd_key() -> None:
 
 
 @pytest.mark.parametrize("option", ["labels", "annotations"])
-def test_what_yaml_has_made_of_a_text_is_told(option: str) -> None:
+def test_values_that_yaml_has_converted_cause_a_warning(option: str) -> None:
     tidied, odd = values.tidy(
         _spec("data_volume").options, {option: {"version": 1.1, "oct": 8, "no": False, "right": "1.10"}}
     )
@@ -200,13 +211,13 @@ def test_what_yaml_has_made_of_a_text_is_told(option: str) -> None:
     )
 
 
-def test_the_quantities_of_pods_are_no_larger_than_kubernetes_knows() -> None:
+def test_quantities_of_pods_above_the_limit_of_kubernetes_are_refused() -> None:
     with pytest.raises(CdiError, match=r"pod_resource_requirements\.limits\.memory is '1e30', which is not below"):
         values.tidy(_spec("cdi_config").options, {"pod_resource_requirements": {"limits": {"memory": "1e30"}}})
 
 
 @pytest.mark.parametrize("name", ["cdi.kubevirt.io:clone-sourcer", "Team_A"])
-def test_a_role_has_names_that_others_must_not_have(name: str) -> None:
+def test_rbac_names_may_contain_colons_and_capitals(name: str) -> None:
     spec = _spec("clone_permission")
     assert values.tidy(spec.options, {"name": name}, spec.kinds)[0]["name"] == name
     with pytest.raises(CdiError, match="contains '/'"):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the options of cdi_config ask for, and whether CDI does it."""
+"""The requested configuration of module cdi_config, and whether it is in effect."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def _wanted(**given: Any) -> dict[str, Any]:
     return rules.wanted_spec(_params(**given))
 
 
-def test_config_asks_for_no_more_than_was_given() -> None:
+def test_wanted_spec_has_only_given_options() -> None:
     assert _wanted() == {}
     assert _wanted(preallocation=False) == {"config": {"preallocation": False}}
     assert _wanted(clone_strategy_override="copy") == {"cloneStrategyOverride": "copy"}
@@ -44,12 +44,12 @@ def test_config_asks_for_no_more_than_was_given() -> None:
         ("webhook_pvc_rendering", "", "webhookPvcRendering"),
     ],
 )
-def test_something_empty_removes_a_setting(option: str, empty: Any, field: str) -> None:
+def test_wanted_spec_removes_a_field_for_an_empty_value(option: str, empty: Any, field: str) -> None:
     assert _wanted(**{option: empty}) == {"config": {field: None}}
     assert _wanted(clone_strategy_override="") == {"cloneStrategyOverride": None}
 
 
-def test_a_profile_of_another_type_takes_the_custom_one_away() -> None:
+def test_wanted_spec_removes_the_custom_profile_of_another_type() -> None:
     modern = {"type": "Modern", "old": None, "intermediate": None, "custom": None}
     assert _wanted(tls_security_profile={"type": "Modern"}) == {"config": {"tlsSecurityProfile": modern}}
     custom = {"ciphers": ["A"], "min_tls_version": "VersionTLS12"}
@@ -85,12 +85,12 @@ def test_a_profile_of_another_type_takes_the_custom_one_away() -> None:
         ({"tls_security_profile": {"type": "Old", "custom": {"ciphers": []}}}, "custom and type Old"),
     ],
 )
-def test_bad_values_are_refused(given: dict[str, Any], named: str) -> None:
+def test_check_refuses_invalid_values(given: dict[str, Any], named: str) -> None:
     with pytest.raises(CdiError, match=named.replace("[", r"\[")):
         rules.check(_params(**given))
 
 
-def test_a_refused_proxy_does_not_print_its_password() -> None:
+def test_check_hides_the_password_of_an_invalid_proxy() -> None:
     with pytest.raises(CdiError) as caught:
         rules.check(_params(import_proxy={"http_proxy": "user:very-secret@proxy"}))
     assert "very-secret" not in str(caught.value)
@@ -109,22 +109,22 @@ def test_a_refused_proxy_does_not_print_its_password() -> None:
         {"tls_security_profile": {"type": None, "custom": None}},
     ],
 )
-def test_good_values_are_not_refused(given: dict[str, Any]) -> None:
+def test_check_accepts_valid_values(given: dict[str, Any]) -> None:
     rules.check(_params(**given))
 
 
-def test_a_request_above_its_limit_would_stop_all_workers() -> None:
+def test_resources_are_refused_when_a_request_exceeds_its_limit() -> None:
     rules.refuse_impossible_resources({})
     rules.refuse_impossible_resources({"podResourceRequirements": {"requests": {"cpu": "750m"}}})
     both = {"limits": {"memory": "1Gi"}, "requests": {"memory": "1Gi"}}
     rules.refuse_impossible_resources({"podResourceRequirements": both})
     with pytest.raises(CdiError, match=r"requests.memory is 1Gi, but the limit is 600M.*set limits.memory"):
         rules.refuse_impossible_resources({"podResourceRequirements": {"requests": {"memory": "1Gi"}}})
-    with pytest.raises(CdiError, match="requests.cpu is 100m, but the limit is 50m"):
+    with pytest.raises(CdiError, match=r"requests\.cpu is 100m, but the limit is 50m"):
         rules.refuse_impossible_resources({"podResourceRequirements": {"limits": {"cpu": "50m"}}})
 
 
-def test_classes_are_known_by_the_option_that_names_them() -> None:
+def test_named_classes_have_the_option_that_names_them() -> None:
     given = _params(
         scratch_space_storage_class="fast", filesystem_overhead={"storage_class": {"slow": "0.1", "gone": ""}}
     )
@@ -135,7 +135,7 @@ def test_classes_are_known_by_the_option_that_names_them() -> None:
     assert rules.named_classes(_params()) == {}
 
 
-def test_options_without_effect_are_told() -> None:
+def test_ineffective_options_are_reported() -> None:
     assert "since CDI 1.62" in rules.ineffective_options(_params(data_volume_ttl_seconds=0), "v1.62.0")[0]
     assert rules.ineffective_options(_params(data_volume_ttl_seconds=0), "v1.61.1") == []
     claims = {"claims": [{"name": "a"}]}
@@ -161,7 +161,7 @@ def test_a_value_is_in_effect_when_spec_and_status_have_it() -> None:
     assert len(rules.not_in_effect({"config": asked}, frozen)) == 3
 
 
-def test_what_is_removed_may_come_from_elsewhere() -> None:
+def test_a_removed_value_may_have_a_default_of_cdi() -> None:
     removed = {"config": {"uploadProxyURLOverride": None, "filesystemOverhead": {"global": None}, "importProxy": None}}
     status = {"uploadProxyURL": "x", "filesystemOverhead": {"global": "0.06"}, "importProxy": {"HTTPProxy": ""}}
     found = _config({}, **status)
@@ -171,20 +171,20 @@ def test_what_is_removed_may_come_from_elsewhere() -> None:
     assert rules.not_in_effect({"config": {"preallocation": False}}, _config({"preallocation": False})) == []
 
 
-def test_resource_claims_are_not_waited_for_in_the_status() -> None:
+def test_resource_claims_are_not_expected_in_the_status() -> None:
     asked = {"podResourceRequirements": {"limits": {"cpu": "1"}, "claims": [{"name": "a"}]}}
     done = _config(asked, defaultPodResourceRequirements={"limits": {"cpu": "1000m", "memory": "600M"}})
     assert rules.not_in_effect({"config": asked}, done) == []
 
 
-def test_every_option_is_found_by_its_field() -> None:
+def test_option_of_finds_each_option_by_its_field() -> None:
     assert rules.option_of("uploadProxyURLOverride") == "upload_proxy_url_override"
     assert rules.option_of("unknown") == "unknown"
 
 
-def test_credentials_of_a_proxy_are_not_told() -> None:
-    told = rules.effective_config({"status": {"importProxy": {"HTTPProxy": "http://user:p@w@proxy"}}})
-    assert told["import_proxy"] == {"HTTPProxy": "http://***@proxy"}
+def test_not_in_effect_hides_the_credentials_of_a_proxy() -> None:
+    expected = rules.effective_config({"status": {"importProxy": {"HTTPProxy": "http://user:p@w@proxy"}}})
+    assert expected["import_proxy"] == {"HTTPProxy": "http://***@proxy"}
     assert rules.effective_config(None)["preallocation"] is False
     old, new = ({"importProxy": {"HTTPProxy": f"http://user:{word}@proxy"}} for word in ("old", "new"))
     (line,) = rules.not_in_effect({"config": new}, _config(old, **old))
@@ -195,16 +195,16 @@ def test_credentials_of_a_proxy_are_not_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         ({"upload_proxy_url_override": "ann:s3cret@proxy:x"}, "is '***@proxy:x'"),
         ({"insecure_registries": ["https://ann:s3cret@registry"]}, "has 'https://***@registry'"),
     ],
 )
-def test_what_is_no_url_is_told_without_its_credentials(options: dict[str, Any], told: str) -> None:
+def test_check_hides_credentials_in_an_invalid_url(options: dict[str, Any], expected: str) -> None:
     with pytest.raises(CdiError) as raised:
         rules.check(_params(**options))
-    assert told in str(raised.value) and "s3cret" not in str(raised.value)
+    assert expected in str(raised.value) and "s3cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -216,22 +216,22 @@ def test_what_is_no_url_is_told_without_its_credentials(options: dict[str, Any],
         ("WebhookPVCRendering", "WebhookPvcRendering"),
     ],
 )
-def test_a_misspelt_gate_is_refused_with_the_one_that_is_meant(gate: str, meant: str) -> None:
+def test_a_misspelled_gate_is_refused_with_a_suggestion(gate: str, meant: str) -> None:
     with pytest.raises(CdiError, match=f"feature_gates has '{gate}', which CDI does not know; did you mean '{meant}'"):
         rules.unknown_gates([gate], "v1.65.0")
 
 
-def test_a_gate_of_another_release_is_only_warned_of() -> None:
-    (told,) = rules.unknown_gates(["HonorWaitForFirstConsumer", "SomethingNew"], "v1.65.0")
-    assert told.startswith("feature_gates has 'SomethingNew': CDI v1.65.0 ignores")
+def test_an_unknown_gate_is_a_warning() -> None:
+    (expected,) = rules.unknown_gates(["HonorWaitForFirstConsumer", "SomethingNew"], "v1.65.0")
+    assert expected.startswith("feature_gates has 'SomethingNew': CDI v1.65.0 ignores")
     assert rules.unknown_gates(rules.FEATURE_GATES, "") == []
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("asked", "expected"),
     [(["B"], "feature_gates replaces all feature gates: A is removed; add it"), (["A", "B"], ""), ([], ""), (None, "")],
 )
-def test_what_a_list_of_gates_takes_away_is_told(asked: list[str] | None, told: str) -> None:
+def test_gates_that_a_list_removes_are_a_warning(asked: list[str] | None, expected: str) -> None:
     wanted = _wanted(feature_gates=asked) if asked is not None else {}
-    assert rules.removed_gates(wanted, {"config": {"featureGates": ["A"]}}).startswith(told)
-    assert bool(told) == bool(rules.removed_gates(wanted, {"config": {"featureGates": ["A"]}}))
+    assert rules.removed_gates(wanted, {"config": {"featureGates": ["A"]}}).startswith(expected)
+    assert bool(expected) == bool(rules.removed_gates(wanted, {"config": {"featureGates": ["A"]}}))

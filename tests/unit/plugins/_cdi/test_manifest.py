@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A release manifest is read, checked, and made to pull from another registry."""
+"""Reading and checking a release manifest, and pulling its images from another registry."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ OPERATOR: dict[str, Any] = {
 NAMESPACE = {"kind": "Namespace", "metadata": {"name": "cdi"}}
 
 
-def test_objects_come_in_the_order_of_their_creation_without_a_status() -> None:
+def test_manifest_objects_are_in_order_of_creation_without_a_status() -> None:
     objects = rules.manifest_objects(copy.deepcopy([OPERATOR, None, CRD, NAMESPACE]), "m")
     assert [item["kind"] for item in objects] == ["Namespace", "CustomResourceDefinition", "Deployment"]
     assert "status" not in objects[1] and "creationTimestamp" not in objects[2]["metadata"]
@@ -72,12 +72,12 @@ def test_objects_come_in_the_order_of_their_creation_without_a_status() -> None:
         [CRD, {**OPERATOR, "spec": {"template": {"spec": {"containers": ["text"]}}}}],
     ],
 )
-def test_another_manifest_is_refused(documents: list[Any]) -> None:
+def test_manifest_objects_refuses_other_documents(documents: list[Any]) -> None:
     with pytest.raises(CdiError, match=r"use the cdi-operator.yaml of a release"):
         rules.manifest_objects(copy.deepcopy(documents), "m")
 
 
-def test_a_version_that_the_operator_removed_stays_away() -> None:
+def test_a_version_that_the_operator_removed_is_not_restored() -> None:
     versions = [{"name": "v1alpha1"}, {"name": "v1beta1"}]
     desired = {"kind": "CustomResourceDefinition", "spec": {"versions": versions}}
     stored = {"spec": {"versions": [{"name": "v1beta1"}]}}
@@ -86,7 +86,7 @@ def test_a_version_that_the_operator_removed_stays_away() -> None:
     assert rules.without_removed_version(NAMESPACE, NAMESPACE) == NAMESPACE
 
 
-def test_another_registry_keeps_names_tags_and_digests() -> None:
+def test_pull_from_keeps_names_tags_and_digests() -> None:
     deployment = copy.deepcopy(OPERATOR)
     deployment["spec"]["template"]["spec"]["initContainers"] = [{"image": "quay.io/kubevirt/setup:1"}]
     rules.pull_from(deployment, "registry.example.com:5000/mirror", ["credentials"])
@@ -102,36 +102,36 @@ def test_another_registry_keeps_names_tags_and_digests() -> None:
     }
 
 
-def test_without_a_registry_of_ones_own_nothing_is_changed() -> None:
+def test_pull_from_changes_nothing_without_a_registry() -> None:
     deployment = copy.deepcopy(OPERATOR)
     rules.pull_from(deployment, None, None)
     assert deployment == OPERATOR
 
 
 @pytest.mark.parametrize("registry", ["r.example.com", "10.0.0.1:5000", "r.example.com/a/b-c", "r:5000/x_y"])
-def test_a_registry_is_a_host_with_port_and_path(registry: str) -> None:
+def test_check_registry_accepts_a_host_with_port_and_path(registry: str) -> None:
     rules.check_registry(registry)
 
 
 @pytest.mark.parametrize("registry", ["https://r.example.com", "r.example.com/", "/mirror", "a b", "r:port"])
-def test_anything_else_is_no_registry(registry: str) -> None:
+def test_check_registry_refuses_anything_else(registry: str) -> None:
     with pytest.raises(CdiError, match="image_registry is"):
         rules.check_registry(registry)
 
 
 @pytest.mark.parametrize("version", ["v1.65.0", "1.65.0", "v1.66.0-rc.1"])
-def test_a_release_is_found_with_and_without_its_letter(version: str) -> None:
+def test_release_url_accepts_a_version_with_and_without_v(version: str) -> None:
     assert f"/download/v{version.removeprefix('v')}/cdi-operator.yaml" in rules.release_url(version)
 
 
 @pytest.mark.parametrize("version", ["latest", "v1.65", "", "../v1.65.0"])
-def test_what_is_no_release_is_refused(version: str) -> None:
+def test_release_url_refuses_anything_else(version: str) -> None:
     with pytest.raises(CdiError, match="set it to a release"):
         rules.release_url(version)
 
 
 @pytest.mark.parametrize("checksum", ["0" * 64, "sha256:abc", "md5:" + "0" * 64, "sha256:" + "g" * 64, ""])
-def test_a_checksum_is_a_sha256(checksum: str) -> None:
+def test_check_checksum_requires_a_sha256(checksum: str) -> None:
     with pytest.raises(CdiError, match="64 hexadecimal digits"):
         rules.check_checksum(checksum)
 
@@ -142,7 +142,7 @@ def _written(path: Path) -> tuple[str, str]:
     return str(path), hashlib.sha256(text).hexdigest()
 
 
-def test_a_manifest_is_read_when_its_checksum_is_right(tmp_path: Path) -> None:
+def test_read_manifest_checks_the_checksum(tmp_path: Path) -> None:
     source, digest = _written(tmp_path / "cdi-operator.yaml")
     rules.check_checksum(f"sha256:{digest.upper()}")
     assert len(rules.read_manifest(source, f"sha256:{digest.upper()}")) == 2
@@ -155,10 +155,10 @@ def test_a_manifest_is_read_from_a_url(tmp_path: Path) -> None:
     assert len(rules.read_manifest(f"file://{source}", None)) == 2
 
 
-def test_a_manifest_that_cannot_be_had_is_told(tmp_path: Path) -> None:
+def test_read_manifest_names_a_manifest_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(CdiError, match="does not exist"):
         rules.read_manifest(str(tmp_path / "nothing"), None)
-    with pytest.raises(CdiError, match="cannot be downloaded .Connection refused"):
+    with pytest.raises(CdiError, match=r"cannot be downloaded \(Connection refused"):
         rules.read_manifest("http://127.0.0.1:9/cdi-operator.yaml", None)
     (tmp_path / "broken").write_text("a: [")
     with pytest.raises(CdiError, match="is not YAML"):
@@ -166,7 +166,7 @@ def test_a_manifest_that_cannot_be_had_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         (
             URLError(socket.gaierror(-2, "Name or service not known")),
@@ -189,8 +189,8 @@ def test_a_manifest_that_cannot_be_had_is_told(tmp_path: Path) -> None:
         (http.client.IncompleteRead(b"half"), "(IncompleteRead(4 bytes read)); offline"),
     ],
 )
-def test_a_manifest_that_cannot_be_downloaded_says_why_and_the_way(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+def test_read_manifest_gives_cause_and_remedy_when_a_download_fails(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, expected: str
 ) -> None:
     def fail(*_arguments: Any, **_options: Any) -> None:
         raise error
@@ -198,11 +198,13 @@ def test_a_manifest_that_cannot_be_downloaded_says_why_and_the_way(
     monkeypatch.setattr(urls, "open_url", fail)
     with pytest.raises(CdiError) as raised:
         rules.read_manifest("https://ann:s3cret@host/cdi-operator.yaml?sig=s3cret", None)
-    assert str(raised.value).startswith(f"manifest https://***@host/cdi-operator.yaml?*** cannot be downloaded {told}")
+    assert str(raised.value).startswith(
+        f"manifest https://***@host/cdi-operator.yaml?*** cannot be downloaded {expected}"
+    )
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         (None, "does not exist on the host that runs the task"),
         (b"<html><body>Not found: {</body>", "is not YAML|has an object of kind"),
@@ -210,9 +212,11 @@ def test_a_manifest_that_cannot_be_downloaded_says_why_and_the_way(
         (b"date: 2026-99-99", "is not YAML"),
     ],
 )
-def test_a_file_that_is_no_manifest_is_named(tmp_path: Path, content: bytes | None, told: str) -> None:
+def test_read_manifest_names_a_file_that_is_not_a_manifest(
+    tmp_path: Path, content: bytes | None, expected: str
+) -> None:
     path = tmp_path / "cdi-operator.yaml"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(CdiError, match=f"^manifest {path} ({told})"):
+    with pytest.raises(CdiError, match=f"^manifest {path} ({expected})"):
         rules.read_manifest(str(path), None)

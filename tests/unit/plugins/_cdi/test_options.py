@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What module cdi asks of a CDI object, and what it refuses before it asks anybody."""
+"""The CDI object that module cdi requests, and the options that it refuses before any request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _params(**given: Any) -> dict[str, Any]:
     return {**dict.fromkeys(SPEC.options), "infra": {}, "workload": {}, **given}
 
 
-def test_options_become_the_fields_of_cdi() -> None:
+def test_cr_spec_has_the_fields_of_the_options() -> None:
     patch = {"resource_name": "*", "resource_type": "Deployment", "patch": "{}", "type": "merge"}
     given = _params(
         priority_class="high",
@@ -39,7 +39,7 @@ def test_options_become_the_fields_of_cdi() -> None:
 @pytest.mark.parametrize(
     ("given", "written"), [("45s", "45s"), ("90s", "1m30s"), ("60m", "1h0m0s"), ("1h1s", "1h0m1s")]
 )
-def test_a_duration_is_written_as_the_operator_would_write_it_back(given: str, written: str) -> None:
+def test_cr_spec_writes_durations_as_the_operator_does(given: str, written: str) -> None:
     assert cr_spec(_params(cert_config={"ca": {"duration": given}}))["certConfig"]["ca"]["duration"] == written
 
 
@@ -58,11 +58,11 @@ def test_a_duration_is_written_as_the_operator_would_write_it_back(given: str, w
         ),
     ],
 )
-def test_bad_values_are_refused(given: dict[str, Any], named: str) -> None:
+def test_check_refuses_invalid_values(given: dict[str, Any], named: str) -> None:
     with pytest.raises(CdiError, match=named):
         check(_params(**given))
 
 
-def test_good_values_are_not_refused() -> None:
+def test_check_accepts_valid_values() -> None:
     certificates = {"ca": {"duration": "2h", "renew_before": "1h"}, "client": {"renew_before": "1h"}}
     check(_params(version="v1.65.0", infra={"deployment_replicas": 2}, cert_config=certificates))

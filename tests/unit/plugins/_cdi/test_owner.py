@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What HyperConverged or OLM manages is left to them, and the refusal says where to set it."""
+"""CDI that HyperConverged or OLM manages is not changed, and the error names the field to set there."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def _refusal(owner: Owner, asked: dict[str, Any]) -> str:
         ({"certConfig": {}}, "spec.certConfig"),
     ],
 )
-def test_hyperconverged_has_a_field_for_it(asked: dict[str, Any], field: str) -> None:
+def test_refuse_names_the_field_of_hyperconverged(asked: dict[str, Any], field: str) -> None:
     message = _refusal(HYPERCONVERGED, asked)
     assert f"set on it {field} for" in message and "jsonpatch" not in message
     assert message.startswith("CDI cdi belongs to HyperConverged kubevirt-hyperconverged/kubevirt-hyperconverged,")
 
 
-def test_what_hyperconverged_has_no_field_for_goes_into_its_annotation() -> None:
+def test_refuse_names_the_annotation_when_hyperconverged_has_no_field() -> None:
     message = _refusal(HYPERCONVERGED, {"config": {"preallocation": True, "importProxy": None, "logVerbosity": 1}})
     assert "spec.logVerbosityConfig.cdi" in message
     assert (
@@ -53,7 +53,7 @@ def test_what_hyperconverged_has_no_field_for_goes_into_its_annotation() -> None
     )
 
 
-def test_olm_is_pointed_to_by_label_or_owner() -> None:
+def test_olm_owner_is_found_by_label_or_owner_reference() -> None:
     labels = {"olm.owner": "cdi.v1", "olm.owner.namespace": "cdi", "olm.owner.kind": "ClusterServiceVersion"}
     owner = Owner("ClusterServiceVersion", "cdi", "cdi.v1")
     assert olm_owner({"metadata": {"labels": labels}}) == owner
@@ -64,11 +64,11 @@ def test_olm_is_pointed_to_by_label_or_owner() -> None:
     assert "ClusterServiceVersion cdi/cdi.v1 of the Operator Lifecycle Manager" in _refusal(owner, {})
 
 
-def test_what_nobody_else_manages_is_not_refused() -> None:
+def test_refuse_accepts_cdi_without_an_owner() -> None:
     refuse(None, "cdi", {"config": {"preallocation": True}})
 
 
-def test_the_guide_for_openshift_names_the_fields_of_hyperconverged() -> None:
+def test_the_guide_for_openshift_has_the_fields_of_hyperconverged() -> None:
     guide = (Path(__file__).parents[4] / "docs" / "openshift.md").read_text()
     for path, field in _cdi_owner._HYPERCONVERGED_FIELDS.items():
         assert f"`spec.{field}`" in guide or not path.startswith("config."), field

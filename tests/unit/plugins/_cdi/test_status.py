@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What CDI's status means, and which releases may follow each other."""
+"""The meaning of CDI's status, and downgrades."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_downgrade_is_refused(installed: str, wanted: str) -> None:
         ("v1.66.0-alpha", "v1.66.0-beta.2"),
     ],
 )
-def test_anything_else_is_an_install_or_an_upgrade(installed: str, wanted: str) -> None:
+def test_an_install_or_an_upgrade_is_not_refused(installed: str, wanted: str) -> None:
     rules.refuse_downgrade(installed, wanted)
 
 
@@ -53,22 +53,22 @@ def _cdi(name: str, phase: str) -> dict[str, Any]:
     ("cdis", "name"),
     [
         ([_cdi("a", "Deployed")], "a"),
-        # The only one counts even when its operator is in trouble: CDI goes on working by it.
+        # The only CDI object counts even in phase Error: CDI continues to use it.
         ([_cdi("a", "Error")], "a"),
         ([_cdi("a", "Error"), _cdi("b", "Deployed")], "b"),
         ([_cdi("a", "Deployed"), _cdi("b", "Error")], "a"),
         ([_cdi("a", "Error"), {"metadata": {"name": "b"}}], "b"),
     ],
 )
-def test_of_several_cdi_objects_the_one_that_is_not_in_error_counts(cdis: list[Any], name: str) -> None:
+def test_active_prefers_the_cdi_object_that_is_not_in_error(cdis: list[Any], name: str) -> None:
     assert rules.active(cdis)["metadata"]["name"] == name
 
 
-def test_without_a_cdi_object_none_counts() -> None:
+def test_active_is_empty_without_a_cdi_object() -> None:
     assert rules.active([]) == {}
 
 
-def test_cdi_is_ready_when_all_of_its_status_says_so() -> None:
+def test_cdi_is_ready_when_its_whole_status_is() -> None:
     assert rules.judge_cdi(_status(), "v1").state == REACHED
     assert rules.judge_cdi(_status(), "").state == REACHED
 
@@ -82,20 +82,20 @@ def test_cdi_is_ready_when_all_of_its_status_says_so() -> None:
         {"observedVersion": "v0"},
     ],
 )
-def test_available_alone_is_not_ready(changes: dict[str, Any]) -> None:
+def test_cdi_is_not_ready_when_only_available_is_true(changes: dict[str, Any]) -> None:
     assert rules.judge_cdi(_status(**changes), "v1").state == WAITING
 
 
-def test_another_release_is_not_ready() -> None:
+def test_cdi_is_not_ready_with_another_release() -> None:
     assert rules.judge_cdi(_status(), "v2").state == WAITING
     assert "phase is unset" in rules.judge_cdi(None, "v2").reason
 
 
-def test_conditions_may_be_null() -> None:
+def test_a_condition_is_waited_for_when_conditions_are_null() -> None:
     assert rules.judge_condition({"status": {"conditions": None}}, "Established").state == WAITING
 
 
-def test_a_deployment_is_ready_in_its_newest_generation() -> None:
+def test_a_deployment_is_ready_only_in_its_newest_generation() -> None:
     stored = {"metadata": {"generation": 2}, "spec": {"replicas": 1}}
     ready = {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
     assert rules.judge_deployment({**stored, "status": ready}).state == REACHED
@@ -121,7 +121,7 @@ def _deployments(replicas: int = 1, **images: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_components_are_ready_with_the_images_that_the_operator_was_told() -> None:
+def test_components_are_ready_only_with_the_images_of_the_operator() -> None:
     assert rules.judge_components(_deployments(), ENVIRONMENT, {}).state == REACHED
     stale = rules.judge_components(_deployments(cdi_deployment="old/controller:1"), ENVIRONMENT, {})
     assert stale.reason == "Deployment cdi-deployment: its image is old/controller:1, not r/controller:1 yet"
@@ -129,7 +129,7 @@ def test_components_are_ready_with_the_images_that_the_operator_was_told() -> No
     assert missing.state == WAITING and "cdi-uploadproxy" in missing.reason
 
 
-def test_components_are_ready_in_the_number_that_was_asked_for() -> None:
+def test_components_are_ready_only_with_the_requested_replicas() -> None:
     asked = {"spec": {"infra": {"apiServerReplicas": 2, "deploymentReplicas": 2, "uploadProxyReplicas": 2}}}
     assert rules.judge_components(_deployments(replicas=2), ENVIRONMENT, asked).state == REACHED
     fewer = rules.judge_components(_deployments(), ENVIRONMENT, asked)
@@ -138,16 +138,16 @@ def test_components_are_ready_in_the_number_that_was_asked_for() -> None:
     assert more.reason == "Deployment cdi-apiserver: it has 2 replicas, not 1 yet"
 
 
-def test_what_a_patch_may_have_changed_is_not_judged() -> None:
+def test_patched_components_are_not_compared() -> None:
     patched = {"spec": {"customizeComponents": {"patches": [{"resourceName": "*"}]}}}
     assert rules.judge_components(_deployments(cdi_deployment="mine"), ENVIRONMENT, patched).state == REACHED
 
 
-def test_pods_that_do_not_run_say_why() -> None:
+def test_pods_in_trouble_have_a_reason() -> None:
     waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
     starting = {"state": {"waiting": {"reason": "ContainerCreating"}}}
     unscheduled = [{"type": "PodScheduled", "status": "False", "message": "no node"}]
-    pods = [
+    pods: list[dict[str, Any]] = [
         {"metadata": {"name": "a"}, "status": {"containerStatuses": [waiting]}},
         {"metadata": {"name": "b"}, "status": {"containerStatuses": [starting, {"state": {"running": {}}}]}},
         {"metadata": {"name": "c"}, "status": {"conditions": unscheduled}},
@@ -159,7 +159,7 @@ def test_pods_that_do_not_run_say_why() -> None:
     ]
 
 
-def test_objects_are_named_by_kind_namespace_and_name() -> None:
+def test_title_has_kind_namespace_and_name() -> None:
     named = {"metadata": {"name": "x", "namespace": "n"}}
     assert rules.title(DEPLOYMENT, named) == "Deployment n/x"
     assert rules.title(CDI, {"metadata": {"name": "cdi"}}) == "CDI cdi"

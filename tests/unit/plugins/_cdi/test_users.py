@@ -9,7 +9,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi.users import Consumers, PodUser, Users, users_of
 
 KEY = ("demo", "disk")
-NOBODY = Users()
+UNUSED = Users()
 
 
 def claim(name: str = "disk") -> dict[str, Any]:
@@ -71,20 +71,20 @@ HOTPLUG = pod("hp-volume-abc", owner=("Pod", "virt-launcher-vm-x"))
             Users((PodUser("demo/app"),)),
             id="pod that ends",
         ),
-        pytest.param(Consumers([pod(phase="Succeeded"), pod(phase="Failed")]), NOBODY, id="pods that have ended"),
-        pytest.param(Consumers([pod(namespace="other")]), NOBODY, id="pod of another namespace"),
+        pytest.param(Consumers([pod(phase="Succeeded"), pod(phase="Failed")]), UNUSED, id="pods that have ended"),
+        pytest.param(Consumers([pod(namespace="other")]), UNUSED, id="pod of another namespace"),
         pytest.param(
             Consumers([pod("app", claim("other"), {"name": "tmp", "emptyDir": {}})]),
-            NOBODY,
+            UNUSED,
             id="pod with another claim",
         ),
         pytest.param(
             Consumers([pod("di", {"name": "sk", "ephemeral": {"volumeClaimTemplate": {}}})]),
-            NOBODY,
+            UNUSED,
             id="ephemeral claim of another name",
         ),
         *(
-            pytest.param(Consumers([pod("x", cdi=part)]), NOBODY, id=f"CDI's own {part}")
+            pytest.param(Consumers([pod("x", cdi=part)]), UNUSED, id=f"CDI's own {part}")
             for part in ("importer", "cdi-upload-server", "cdi-populator-prep")
         ),
         pytest.param(
@@ -112,14 +112,14 @@ HOTPLUG = pod("hp-volume-abc", owner=("Pod", "virt-launcher-vm-x"))
             Users(clones=("far/copy",)),
             id="cloned into another namespace",
         ),
-        pytest.param(Consumers([], [], [clone_source(owner="")]), NOBODY, id="a clone source that a user made"),
+        pytest.param(Consumers([], [], [clone_source(owner="")]), UNUSED, id="a clone source that a user made"),
         pytest.param(
-            Consumers([], [], [clone_source(kind="VolumeSnapshot")]), NOBODY, id="a snapshot of the same name is cloned"
+            Consumers([], [], [clone_source(kind="VolumeSnapshot")]), UNUSED, id="a snapshot of the same name is cloned"
         ),
         pytest.param(
-            Consumers([], [], [clone_source(namespace="other")]), NOBODY, id="a claim of another namespace is cloned"
+            Consumers([], [], [clone_source(namespace="other")]), UNUSED, id="a claim of another namespace is cloned"
         ),
-        pytest.param(Consumers([], [], [clone_source(owner="leaves")]), NOBODY, id="the clone goes, too"),
+        pytest.param(Consumers([], [], [clone_source(owner="leaves")]), UNUSED, id="the clone is also removed"),
         pytest.param(
             Consumers([LAUNCHER], [machine("vm", {"name": "d", "dataVolume": {"name": "disk"}})]),
             Users((PodUser("demo/virt-launcher-vm-x", "VirtualMachine demo/vm"),)),
@@ -157,21 +157,21 @@ HOTPLUG = pod("hp-volume-abc", owner=("Pod", "virt-launcher-vm-x"))
         ),
         pytest.param(
             Consumers([], [machine("off", claim("other"), templates=("else",))]),
-            NOBODY,
+            UNUSED,
             id="machine with another claim",
         ),
         pytest.param(
             Consumers([], [machine("off", claim(), deletionTimestamp="2026-01-01T00:00:00Z")]),
-            NOBODY,
+            UNUSED,
             id="machine that goes",
         ),
     ],
 )
-def test_users_are_pods_machines_and_clones_but_not_what_fills_the_claim(seen: Consumers, users: Users) -> None:
+def test_users_are_pods_machines_and_clones_without_what_fills_the_claim(seen: Consumers, users: Users) -> None:
     assert users_of(KEY, seen, {("demo", "leaves")}) == users
 
 
-def test_a_claim_that_is_made_for_a_pod_is_used_by_it() -> None:
+def test_an_ephemeral_claim_is_used_by_its_pod() -> None:
     made_for = pod("app", {"name": "cache", "ephemeral": {"volumeClaimTemplate": {}}})
     assert users_of(("demo", "app-cache"), Consumers([made_for])).pods == (PodUser("demo/app"),)
 
@@ -198,5 +198,5 @@ def test_a_claim_that_is_made_for_a_pod_is_used_by_it() -> None:
         ),
     ],
 )
-def test_the_users_and_what_ends_the_use_are_words_of_a_sentence(users: Users, sentence: str, remedy: str) -> None:
+def test_users_have_a_sentence_and_a_remedy(users: Users, sentence: str, remedy: str) -> None:
     assert (users.sentence, users.remedy) == (sentence, remedy)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the planner is told of a cluster, a DataVolume and its source."""
+"""The facts of a cluster, a DataVolume and its source that the planner uses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def written_by(manager: str) -> list[dict[str, Any]]:
         (written_by("cdi-controller"), None),
     ],
 )
-def test_a_method_that_cdi_recorded_is_not_one_that_somebody_asked_for(managers: Any, forced: str | None) -> None:
+def test_a_method_that_cdi_recorded_is_not_requested(managers: Any, forced: str | None) -> None:
     metadata = {"name": "vm-1", "namespace": "images", "annotations": {METHOD: "copy"}}
     if managers is not None:
         metadata["managedFields"] = managers
@@ -44,7 +44,7 @@ def test_a_method_that_cdi_recorded_is_not_one_that_somebody_asked_for(managers:
     assert target(volume, KNOWN).forced == forced
 
 
-def test_the_settings_of_a_cdi_in_error_hold_as_long_as_it_is_the_only_one() -> None:
+def test_the_settings_of_the_only_cdi_count_when_it_is_in_error() -> None:
     spec = {"cloneStrategyOverride": "copy"}
     broken = {"metadata": {"name": "cdi"}, "spec": spec, "status": {"phase": "Error", "observedVersion": "v1.65.0"}}
     known = cluster([broken], {}, [], [], [], [])
@@ -61,7 +61,7 @@ DEFAULT = {"storageclass.kubernetes.io/is-default-class": "true"}
 FOR_DISKS = {"storageclass.kubevirt.io/is-default-virt-class": "true"}
 
 
-def test_a_storage_class_is_known_by_its_profile_its_driver_and_its_overhead() -> None:
+def test_a_storage_class_has_facts_of_profile_driver_and_overhead() -> None:
     stored = _class("thin", allowVolumeExpansion=True, volumeBindingMode="WaitForFirstConsumer")
     sets = [{"accessModes": ["ReadWriteOnce"], "volumeMode": "Block"}, {"accessModes": ["ReadWriteMany"]}]
     profile = {
@@ -79,13 +79,13 @@ def test_a_storage_class_is_known_by_its_profile_its_driver_and_its_overhead() -
         expansion=True,
         waits_for_consumer=True,
         strategy="copy",
-        strategy_asked=True,
+        strategy_set_by_user=True,
         snapshot_class="thin-snapshots",
         overhead=0.1,
         minimum=1 << 30,
         claim_property_sets=((("ReadWriteOnce",), "Block"), (("ReadWriteMany",), "Filesystem")),
     )
-    # It is there, although its overhead is not listed: CDI takes the global one, not the default class's.
+    # The class exists, but its overhead is not listed: CDI uses the global overhead, not that of the default class.
     assert known.classes["old"] == StorageClass("old", "nfs", csi=False, overhead=0.06)
     assert known.snapshot_classes == (("s", "thin.csi"),)
 
@@ -99,7 +99,7 @@ def test_a_storage_class_is_known_by_its_profile_its_driver_and_its_overhead() -
         ([_class("b", annotations=DEFAULT), _class("a", annotations=DEFAULT)], "a"),
     ],
 )
-def test_of_several_default_classes_the_newest_counts(classes: list[Any], default: str | None) -> None:
+def test_the_newest_default_class_counts(classes: list[Any], default: str | None) -> None:
     found = cluster([], {}, classes, [], [], []).default_class
     assert (found.name if found else None) == default
 
@@ -120,7 +120,7 @@ def test_a_disk_has_a_default_class_of_its_own(spec: dict[str, Any], name: str |
     assert (asked.storage_class.name if asked.storage_class else None) == name
 
 
-def test_a_size_that_is_none_is_left_to_the_api_server() -> None:
+def test_an_invalid_size_is_left_to_the_api_server() -> None:
     spec = {"storage": {"resources": {"requests": {"storage": "much"}}}}
     assert target({"metadata": {"name": "vm-1"}, "spec": spec}, KNOWN).size is None
 
@@ -133,7 +133,7 @@ def _claim(phase: str = "Bound", annotations: dict[str, str] | None = None, **sp
     }
 
 
-def test_a_bound_claim_without_an_owner_can_be_cloned_at_once() -> None:
+def test_a_bound_claim_without_an_owner_is_not_waited_for() -> None:
     source = claim_source(_claim(volumeMode="Block"), None, None, [], KNOWN)
     assert (source.title, source.volume_mode, source.request, source.capacity) == (
         "images/golden",
@@ -167,7 +167,7 @@ def test_a_source_that_is_not_ready_is_waited_for(claim: Any, owner: Any, waits:
         (_claim(storageClassName="gone"), None, ""),
     ],
 )
-def test_the_driver_of_a_claim_is_its_volumes_or_else_its_classes(claim: Any, volume: Any, driver: str) -> None:
+def test_the_driver_of_a_claim_is_that_of_its_volume_or_class(claim: Any, volume: Any, driver: str) -> None:
     known = cluster([], {}, [_class("thin"), _class("standard", "default.csi", annotations=DEFAULT)], [], [], [])
     assert claim_source(claim, volume, None, [], known).driver == driver
 
@@ -176,7 +176,7 @@ def test_the_driver_of_a_claim_is_its_volumes_or_else_its_classes(claim: Any, vo
     ("capacity_then", "size", "known_size"),
     [("2Gi", "1000", 1000), ("1Gi", "1000", None), ("2Gi", "unknown", None), ("?", "1000", None)],
 )
-def test_the_size_of_the_image_is_known_while_the_claim_is_as_large_as_then(
+def test_the_image_size_is_known_while_the_capacity_is_unchanged(
     capacity_then: str, size: str, known_size: int | None
 ) -> None:
     noted = {"cdi.Kubervirt.io/virtualSize": size, "cdi.Kubervirt.io/sourceCapacity": capacity_then}
@@ -192,7 +192,7 @@ def test_the_size_of_the_image_is_known_while_the_claim_is_as_large_as_then(
         ([{"kind": "VirtualMachine", "name": "vm", "controller": True}], None),
     ],
 )
-def test_only_a_data_volume_that_controls_the_claim_has_to_succeed(owners: list[Any], name: str | None) -> None:
+def test_only_the_controlling_data_volume_must_succeed(owners: list[Any], name: str | None) -> None:
     assert owner_name({"metadata": {"ownerReferences": owners}}) == name
 
 
@@ -226,12 +226,12 @@ def _pod(phase: str = "Running", **more: Any) -> dict[str, Any]:
         (_pod(container={}), False),
         (_pod(claim="else"), False),
         (_pod(namespace="else"), False),
-        # CDI's own pod that copies from the claim; one that is only called so is not.
+        # CDI's own pod that copies from the claim, and a pod that only has such a name.
         (_pod(name="x-source-pod", labels={"cdi.kubevirt.io": "cdi-clone-source"}), False),
         (_pod(name="x-source-pod"), True),
     ],
 )
-def test_only_a_pod_that_may_write_keeps_a_clone_waiting(pod: Any, counts: bool) -> None:
+def test_a_clone_waits_only_for_pods_that_may_write(pod: Any, counts: bool) -> None:
     name = pod["metadata"]["name"]
     using = (f"pod images/{name} using PersistentVolumeClaim golden",) if counts else ()
     assert claim_source(_claim(), None, None, [pod], KNOWN).users == using
@@ -246,7 +246,7 @@ def _going(stored: dict[str, Any]) -> dict[str, Any]:
     return {**stored, "metadata": {**stored["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
 
 
-def test_a_claim_that_is_being_deleted_is_no_source() -> None:
+def test_a_claim_that_is_being_deleted_is_not_a_source() -> None:
     assert claim_source(_claim(), None, None, [], KNOWN).problem is None
     assert (
         claim_source(_going(_claim()), None, None, [], KNOWN).problem
@@ -274,9 +274,7 @@ WAITS = ("VolumeSnapshot images/golden to be ready",)
         (_going(_snapshot(READY)), (), "it is being deleted since 2026-01-01T00:00:00Z"),
     ],
 )
-def test_what_is_wrong_with_a_snapshot_is_said_in_the_words_of_cdi(
-    snapshot: Any, waits: Any, problem: str | None
-) -> None:
+def test_the_problem_of_a_snapshot_has_the_words_of_cdi(snapshot: Any, waits: Any, problem: str | None) -> None:
     source = snapshot_source(snapshot, None, KNOWN)
     assert (source.waits, source.problem, source.driver, source.volume_mode) == (waits, problem, None, "Filesystem")
 
@@ -301,7 +299,7 @@ def _data_source(source: dict[str, Any], shown: dict[str, Any] | None = None) ->
         (SOURCE_REF, _data_source({"pvc": {"name": "a", "namespace": "golden"}}), ("pvc", "golden", "a")),
         (SOURCE_REF, _data_source({}), None),
         (SOURCE_REF, {}, None),
-        # One that names another one tells in its status what that one holds.
+        # A DataSource that refers to another DataSource has the source of that in its status.
         (
             SOURCE_REF,
             _data_source({"dataSource": {"name": "b"}}, {"snapshot": {"name": "a", "namespace": "c"}}),
@@ -309,5 +307,5 @@ def _data_source(source: dict[str, Any], shown: dict[str, Any] | None = None) ->
         ),
     ],
 )
-def test_what_a_volume_clones_may_be_named_by_a_data_source(spec: Any, data_sources: Any, reference: Any) -> None:
+def test_a_data_source_may_name_the_source_of_a_clone(spec: Any, data_sources: Any, reference: Any) -> None:
     assert source_reference(spec, "vms", data_sources) == reference

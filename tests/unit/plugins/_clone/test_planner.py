@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""CDI's planner told again: each method, each fallback, what is refused, and the change that would help."""
+"""The plan of a clone: each method, each fallback, each refusal, and the remedy."""
 
 from __future__ import annotations
 
@@ -24,25 +24,28 @@ IMAGE = Source("snapshot", "images/golden", "a.csi", FAST, "Block", GIB, GIB)
 
 
 def _facts(source: Source | None = DISK, target_class: StorageClass | None = FAST, /, **options: Any) -> Facts:
-    of_cluster = {key: options.pop(key) for key in ("override", "snapshot_classes", "version") if key in options}
+    of_cluster: dict[str, Any] = {
+        key: options.pop(key) for key in ("override", "snapshot_classes", "version") if key in options
+    }
     name = target_class.name if target_class else "gone"
-    asked = {"by_storage": True, "size": GIB, "volume_mode": "Block", **options}
+    asked: dict[str, Any] = {"by_storage": True, "size": GIB, "volume_mode": "Block", **options}
     target = Target(storage_class=target_class, class_name=name, **asked)
     classes = tuple(item for item in (FAST, OTHER) if item)
-    return Facts(target, source, **{"snapshot_classes": (("a", "a.csi"),), "classes": classes, **of_cluster})
+    known: dict[str, Any] = {"snapshot_classes": (("a", "a.csi"),), "classes": classes, **of_cluster}
+    return Facts(target, source, **known)
 
 
-def test_a_snapshot_when_the_class_can_take_one() -> None:
+def test_snapshot_is_chosen_when_the_class_supports_it() -> None:
     made = plan(_facts())
     assert made == ("snapshot", "The storage profile of fast has the strategy snapshot.", None, False, None, (), None)
 
 
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
-def test_the_profile_chooses(strategy) -> None:
+def test_the_strategy_of_the_profile_is_chosen(strategy: str) -> None:
     assert plan(_facts(DISK, FAST._replace(strategy=strategy))).method == strategy
 
 
-def test_a_profile_that_says_nothing_means_a_snapshot() -> None:
+def test_snapshot_is_chosen_when_the_profile_has_no_strategy() -> None:
     made = plan(_facts(DISK, FAST._replace(strategy=None)))
     assert (made.method, made.reason) == (
         "snapshot",
@@ -51,37 +54,40 @@ def test_a_profile_that_says_nothing_means_a_snapshot() -> None:
 
 
 @pytest.mark.parametrize(("mode", "doubted"), [("Filesystem", True), ("Block", False)])
-def test_a_copy_of_a_snapshot_tells_where_it_is_restored_to_when_that_may_fail(mode: str, doubted: bool) -> None:
+def test_a_copy_of_a_snapshot_warns_when_its_restore_may_fail(mode: str, doubted: bool) -> None:
     first = FAST._replace(name="block-only", claim_property_sets=((("ReadWriteOnce",), "Block"),))
     made = plan(_facts(IMAGE._replace(volume_mode=mode, storage_class=first), OTHER, volume_mode=mode))
     assert made.method == "copy"
-    told = "restores the snapshot to class block-only, the first class of the driver by name, whose storage profile has no Filesystem volumes"
-    assert (told in made.reason) is doubted
+    warning = (
+        "restores the snapshot to class block-only, the first class of the driver by name, "
+        "whose storage profile has no Filesystem volumes"
+    )
+    assert (warning in made.reason) is doubted
 
 
-def test_a_snapshot_that_cannot_be_cloned_has_to_be_taken_anew() -> None:
+def test_the_remedy_for_a_bad_snapshot_is_to_create_it_again() -> None:
     made = plan(_facts(IMAGE._replace(problem="snapshot has no restore size")))
     assert (made.method, made.error) == (None, "snapshot has no restore size")
     assert made.remedy and made.remedy.startswith("delete the VolumeSnapshot and create it again")
 
 
-def test_nothing_is_predicted_of_a_snapshot_whose_driver_is_not_known_yet() -> None:
+def test_no_method_is_predicted_while_the_driver_is_unknown() -> None:
     made = plan(_facts(IMAGE._replace(driver=None, waits=("VolumeSnapshot images/golden to be ready",))))
     assert (made.method, made.error, made.waits_for) == (None, None, ("VolumeSnapshot images/golden to be ready",))
 
 
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
-def test_the_override_wins_over_the_profile(strategy) -> None:
+def test_the_override_wins_over_the_profile(strategy: str) -> None:
     made = plan(_facts(DISK, FAST._replace(strategy="copy"), override=strategy))
     assert (made.method, made.reason) == (strategy, f"The CDI object's cloneStrategyOverride requests {strategy}.")
 
 
 @pytest.mark.parametrize("strategy", ["snapshot", "csi-clone", "copy"])
-def test_the_annotation_wins_over_all_and_is_not_checked(strategy) -> None:
+def test_the_annotation_wins_over_all_and_is_not_checked(strategy: str) -> None:
     slow = FAST._replace(strategy="copy", expansion=False)
     made = plan(_facts(DISK, slow, override="copy", forced=strategy))
     assert (made.method, made.forced, made.error) == (strategy, True, None)
-    # Seen on the real cluster: CDI goes on to try to expand the claim.
+    # Seen on a real cluster: CDI still tries to expand the claim.
     larger = plan(_facts(DISK, slow, override="copy", forced=strategy, size=2 * GIB))
     assert (larger.method, larger.error) == (strategy, None if strategy == "copy" else model.NO_EXPANSION)
 
@@ -121,7 +127,7 @@ def test_the_annotation_wins_over_all_and_is_not_checked(strategy) -> None:
         ),
     ],
 )
-def test_each_fallback_with_its_reason_and_remedy(facts, message, remedy) -> None:
+def test_each_fallback_has_its_reason_and_remedy(facts: Facts, message: str, remedy: str | None) -> None:
     made = plan(facts)
     assert (made.method, made.fallback_reason, made.error) == ("copy", message, None)
     assert message in made.reason
@@ -129,8 +135,8 @@ def test_each_fallback_with_its_reason_and_remedy(facts, message, remedy) -> Non
         assert made.remedy == remedy
 
 
-def test_a_copy_that_was_chosen_is_no_fallback_and_has_a_remedy() -> None:
-    chosen = plan(_facts(DISK, FAST._replace(strategy="copy", strategy_asked=True)))
+def test_a_chosen_copy_is_not_a_fallback_and_has_a_remedy() -> None:
+    chosen = plan(_facts(DISK, FAST._replace(strategy="copy", strategy_set_by_user=True)))
     assert (chosen.method, chosen.fallback_reason) == ("copy", None)
     assert chosen.remedy == "set clone_strategy of the storage profile fast to snapshot"
     overridden = plan(_facts(override="copy"))
@@ -162,7 +168,7 @@ def test_a_remedy_may_take_two_changes() -> None:
             _facts(DISK, FAST._replace(snapshot_class=None), forced="snapshot", snapshot_classes=()),
             "no compatible volumesnapshotclass",
         ),
-        # What CDI tries, and the driver refuses for ever.
+        # What CDI tries, and the driver always rejects.
         (_facts(DISK._replace(driver="b.csi"), forced="csi-clone"), model.INCOMPATIBLE_PROVISIONERS),
         (_facts(DISK._replace(driver="b.csi"), forced="snapshot"), model.INCOMPATIBLE_PROVISIONERS),
         (_facts(IMAGE._replace(driver="b.csi"), forced="snapshot"), model.INCOMPATIBLE_PROVISIONERS),
@@ -189,18 +195,18 @@ def test_a_remedy_may_take_two_changes() -> None:
         (_facts(forced="snapshot", snapshot_classes=()), 'VolumeSnapshotClass.snapshot.storage.k8s.io "a" not found'),
     ],
 )
-def test_what_cdi_refuses_is_said_in_its_words(facts, error) -> None:
+def test_the_error_of_a_refused_clone_has_the_words_of_cdi(facts: Facts, error: str) -> None:
     assert plan(facts).error == error
 
 
-def test_a_smaller_target_is_told_the_size_that_it_needs() -> None:
+def test_the_remedy_for_a_small_target_is_the_required_size() -> None:
     assert plan(_facts(size=1023 << 20)).remedy == "request at least 1Gi or omit the size"
     by_claim = plan(_facts(size=1023 << 20, by_storage=False))
     assert by_claim.remedy == "request at least 1Gi"
 
 
-def test_a_copy_to_a_file_system_needs_room_for_it() -> None:
-    """CDI tests that after it has chosen, and tells nobody but its log."""
+def test_a_copy_to_a_file_system_requires_its_overhead() -> None:
+    """CDI checks that after its choice, and reports it only in its log."""
     made = plan(_facts(volume_mode="Filesystem", by_storage=False))
     assert (made.method, made.fallback_reason) == ("copy", model.INCOMPATIBLE_MODES)
     assert (
@@ -213,13 +219,13 @@ def test_a_permissive_clone_may_be_smaller() -> None:
     assert plan(_facts(FILES, size=1023 << 20, volume_mode="Filesystem", permissive=True)).error is None
 
 
-def test_a_missing_source_is_waited_for() -> None:
+def test_a_clone_waits_for_a_missing_source() -> None:
     made = plan(_facts(None)._replace(missing="the source pvc images/golden, which does not exist"))
     assert (made.method, made.error) == (None, None)
     assert made.waits_for == ("the source pvc images/golden, which does not exist",)
 
 
-def test_a_consumer_and_a_pod_are_waited_for() -> None:
+def test_a_clone_waits_for_a_consumer_and_for_pods() -> None:
     busy = DISK._replace(users=("pod images/vm using PersistentVolumeClaim golden",))
     made = plan(_facts(busy, FAST._replace(waits_for_consumer=True)))
     assert made.method == "snapshot"
@@ -230,28 +236,28 @@ def test_a_consumer_and_a_pod_are_waited_for() -> None:
     assert plan(_facts(DISK, FAST._replace(waits_for_consumer=True), immediate=True)).waits_for == ()
 
 
-def test_without_a_size_a_disk_of_files_needs_no_expansion() -> None:
+def test_a_filesystem_source_requires_no_expansion_without_a_size() -> None:
     fixed = FAST._replace(expansion=False)
     assert plan(_facts(FILES, fixed, size=None, volume_mode="Filesystem")).method == "snapshot"
-    # What CDI does not know as a disk it takes at its capacity, and adds the file system's overhead; or it has measured the disk.
+    # Without a content type, CDI takes the capacity as the size of the disk, or it has measured the disk.
     for larger in (FILES._replace(measured=False), FILES._replace(image_size=2 * GIB)):
         made = plan(_facts(larger, fixed, size=None, volume_mode="Filesystem"))
         assert (made.method, made.fallback_reason) == ("copy", model.NO_EXPANSION)
 
 
 @pytest.mark.parametrize(("version", "method"), [((1, 61, 1), "snapshot"), ((1, 62, 0), "copy"), ((), "copy")])
-def test_snapshots_are_compared_by_mode_since_1_62(version, method) -> None:
+def test_snapshots_are_compared_by_mode_since_1_62(version: tuple[int, ...], method: str) -> None:
     assert plan(_facts(IMAGE, size=2 * GIB, volume_mode="Filesystem", version=version)).method == method
 
 
 @pytest.mark.parametrize(("version", "refused"), [((1, 63, 1), True), ((1, 64, 0), False)])
-def test_a_request_is_raised_to_the_minimum_since_1_64(version, refused) -> None:
+def test_a_request_is_raised_to_the_minimum_since_1_64(version: tuple[int, ...], refused: bool) -> None:
     made = plan(_facts(DISK, FAST._replace(minimum=4 * GIB), size=1023 << 20, version=version))
     assert bool(made.error) == refused
 
 
-def test_a_named_snapshot_class_has_to_be_there() -> None:
-    """A profile goes on naming the class that it has seen last."""
+def test_a_named_snapshot_class_must_exist() -> None:
+    """A profile keeps the name of a deleted snapshot class."""
     made = plan(_facts(snapshot_classes=(("b", "a.csi"),)))
     assert made.error == 'VolumeSnapshotClass.snapshot.storage.k8s.io "a" not found'
     assert made.remedy == "set snapshot_class of the storage profile fast to b"
@@ -305,10 +311,10 @@ _any = some.builds(
 
 
 @given(_any)
-def test_there_is_a_plan_for_everything(facts) -> None:
+def test_all_facts_have_a_plan(facts: Facts) -> None:
     made = plan(facts)
     assert made.reason
-    assert made.method or made.error or made.waits_for or facts.source.driver is None
+    assert made.method or made.error or made.waits_for or (facts.source and facts.source.driver is None)
     if made.fallback_reason:
         assert made.method == "copy"
     if made.remedy:

@@ -36,11 +36,11 @@ def _owned_by(kind: str) -> dict[str, Any]:
         (_existing(metadata=_owned_by("StatefulSet")), False),
     ],
 )
-def test_a_claim_of_a_deleted_volume_is_terminating(claim: Any, expected: bool) -> None:
+def test_claim_of_a_deleted_volume_is_terminating(claim: Any, expected: bool) -> None:
     assert is_terminating(claim) is expected
 
 
-def test_an_existing_claim_is_adopted_only_with_adopt_claim() -> None:
+def test_existing_claim_is_adopted_only_with_adopt_claim() -> None:
     with pytest.raises(CdiError, match="a PersistentVolumeClaim of its name exists; set adopt_claim=true"):
         refuse_claim(volume(), _existing())
     refuse_claim(volume(adopt_claim=True), _existing())
@@ -62,6 +62,6 @@ def test_an_existing_claim_is_adopted_only_with_adopt_claim() -> None:
         ),
     ],
 )
-def test_a_claim_that_differs_from_the_request_is_not_adopted(storage: Any, difference: str) -> None:
+def test_claim_that_differs_from_the_request_is_not_adopted(storage: Any, difference: str) -> None:
     with pytest.raises(CdiError, match=f"cannot adopt the claim of its name: {difference}; request what the claim has"):
         refuse_claim(volume(adopt_claim=True, storage=storage), _existing())

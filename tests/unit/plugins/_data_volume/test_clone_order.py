@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which clones of a task have to wait for other items of the same task."""
+"""Which clones have to wait for other volumes of the same task."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.refused_volumes import volume
 
 def _volume(name: str, of: str | None = None, **options: Any) -> Volume:
     source = {"pvc": {"name": of, "namespace": None}} if of else {"blank": {}}
-    asked = {"require_clone_method": ["snapshot"] if of else None, "on_drift": "fail", **options}
-    return Volume(volume(name=name, source=source, **asked), stored=None, claim=None)
+    requested = {"require_clone_method": ["snapshot"] if of else None, "on_drift": "fail", **options}
+    return Volume(volume(name=name, source=source, **requested), stored=None, claim=None)
 
 
 def _differs(name: str) -> Volume:
@@ -47,6 +47,6 @@ def _exists(declared: Volume) -> Volume:
         ([_volume("a", of="b"), _differs("b")], "b", "a"),
     ],
 )
-def test_a_clone_with_a_required_method_comes_after_its_source(volumes: list[Volume], first: str, then: str) -> None:
+def test_clone_with_a_required_method_comes_after_its_source(volumes: list[Volume], first: str, then: str) -> None:
     now, later = sources_first(volumes)
     assert ("".join(each.key[1] for each in now), "".join(each.key[1] for each in later)) == (first, then)

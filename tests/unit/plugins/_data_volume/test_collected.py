@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Claims that CDI's garbage collection has left."""
+"""Claims that the garbage collection of CDI left."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _volume(**options: Any) -> dict[str, Any]:
         ({"metadata": {"name": "disk"}}, False),
     ],
 )
-def test_which_claims_are_left_of_volumes(claim: Any, collected: bool) -> None:
+def test_claim_is_collected_only_with_the_mark_and_without_owner(claim: Any, collected: bool) -> None:
     assert rules.is_collected(claim) is collected
 
 
@@ -78,7 +78,7 @@ def test_which_claims_are_left_of_volumes(claim: Any, collected: bool) -> None:
         ({"source": {"upload": {}}}, "VolumeUploadSource", []),
         ({"source": {"snapshot": {"name": "x"}}}, "VolumeCloneSource", []),
         ({"source": None, "source_ref": {"name": "x"}}, "VolumeCloneSource", []),
-        # A class without a CSI driver has no populators: its claims do not tell.
+        # A class without a CSI driver has no populators: its claims do not show the source.
         ({"source": {"upload": {}}}, None, []),
         (
             {"source": {"upload": {}}},
@@ -124,12 +124,14 @@ def test_which_claims_are_left_of_volumes(claim: Any, collected: bool) -> None:
         ({"storage": {**TARGET, "size": None}}, None, []),
     ],
 )
-def test_how_a_claim_differs_from_its_volume(options: dict[str, Any], kind: str | None, lines: list[str]) -> None:
+def test_drift_of_a_collected_volume_names_option_and_both_values(
+    options: dict[str, Any], kind: str | None, lines: list[str]
+) -> None:
     drift = rules.collected_drift(_volume(**options), _claim(kind))
     assert drift.lines == lines and drift.grows_to is None
 
 
-def test_a_claim_grows_when_nothing_else_differs() -> None:
+def test_collected_volume_grows_when_only_the_size_differs() -> None:
     larger = _volume(storage={**TARGET, "size": "2Gi"})
     drift = rules.collected_drift(larger, _claim())
     assert drift.lines == ["storage.size: at most '1088Mi' on the claim, '2Gi' requested"] and drift.grows_to == 2 << 30
@@ -138,7 +140,7 @@ def test_a_claim_grows_when_nothing_else_differs() -> None:
     assert len(both.lines) == 2 and both.grows_to is None
 
 
-def test_a_collected_volume_has_succeeded() -> None:
+def test_collected_volume_has_succeeded() -> None:
     facts = volume_facts(None, _claim())
     assert (facts["phase"], facts["progress"], facts["collected"], facts["data_volume"]) == (
         "Succeeded",
@@ -153,11 +155,11 @@ def test_a_collected_volume_has_succeeded() -> None:
 
 
 @pytest.mark.parametrize("wait_for", [None, "succeeded", "bound"])
-def test_one_that_is_collected_in_a_wait_has_got_where_it_should(wait_for: str | None) -> None:
-    """Of a volume that CDI did not fill success is no proof that its claim is bound, and the claim does not tell what filled it."""
+def test_volume_collected_during_a_wait_is_reached(wait_for: str | None) -> None:
+    """Success of a volume that CDI did not fill does not prove that its claim is bound."""
     assert judge(_volume(wait_for=wait_for), rules.as_volume(_claim())).state == REACHED
 
 
-def test_one_whose_claim_is_not_bound_yet_is_not_bound() -> None:
+def test_collected_volume_is_not_bound_when_its_claim_is_not() -> None:
     claim = {**_claim(None), "status": {"phase": "Pending"}}
     assert judge(_volume(wait_for="bound"), rules.as_volume(claim)).state == WAITING

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The facts of one volume, as both modules tell them."""
+"""The facts of one volume, as both modules return them."""
 
 from __future__ import annotations
 
@@ -35,10 +35,12 @@ CLAIM: dict[str, Any] = {
 SETTINGS = Settings({"status": {"filesystemOverhead": {"global": "0.06"}}}, (1, 65, 0), {}, "thin", "thin")
 
 
-def test_a_filled_volume() -> None:
+def test_facts_of_a_filled_volume() -> None:
     facts = volume_facts(VOLUME, CLAIM, SETTINGS)
-    told = {name: facts[name] for name in ("source", "phase", "size", "capacity", "storage_class_name", "ready_after")}
-    assert told == {
+    reported = {
+        name: facts[name] for name in ("source", "phase", "size", "capacity", "storage_class_name", "ready_after")
+    }
+    assert reported == {
         "source": "http",
         "phase": "Succeeded",
         "size": "64Mi",
@@ -51,20 +53,20 @@ def test_a_filled_volume() -> None:
     assert (scratch["observed"], scratch["left_over"], scratch["problems"]) == (None, None, [])
 
 
-def test_before_there_is_a_claim_it_is_predicted() -> None:
+def test_scratch_claim_is_predicted_without_a_claim() -> None:
     waiting = {**VOLUME, "status": {}}
     facts = volume_facts(waiting, None, SETTINGS)
     assert (facts["capacity"], facts["ready_after"]) == (None, None)
     assert (facts["scratch"]["storage_class_name"], facts["scratch"]["size"]) == ("thin", "68Mi")
 
 
-def test_a_clone_that_leaves_its_size_open_leaves_the_rest_open() -> None:
+def test_clone_without_a_size_has_no_predicted_scratch_size() -> None:
     clone = {"metadata": VOLUME["metadata"], "spec": {"source": {"pvc": {"name": "a"}}, "storage": {"resources": {}}}}
     facts = volume_facts(clone, None, SETTINGS)
     assert (facts["size"], facts["scratch"]["needed"], facts["scratch"]["size"]) == (None, False, None)
 
 
-def test_a_scratch_claim_that_is_there_is_told_as_it_is() -> None:
+def test_existing_scratch_claim_replaces_the_prediction() -> None:
     claim = {
         "metadata": {"name": "prime-u-1-scratch", "namespace": "demo"},
         "spec": {"storageClassName": "other", "resources": {"requests": {"storage": "104857600"}}},
@@ -74,16 +76,16 @@ def test_a_scratch_claim_that_is_there_is_told_as_it_is() -> None:
     assert scratch["left_over"] == "demo/prime-u-1-scratch"
 
 
-def test_without_rights_to_the_configuration_the_rule_remains() -> None:
+def test_scratch_rule_needs_no_right_to_read_the_configuration() -> None:
     scratch = volume_facts(VOLUME, CLAIM, None)["scratch"]
     assert (scratch["needed"], scratch["storage_class_name"], scratch["size"]) == (True, None, None)
 
 
-def test_nothing_is_known_of_a_deleted_volume() -> None:
+def test_deleted_volume_has_no_facts() -> None:
     facts = volume_facts(None, None)
     assert (facts["phase"], facts["source"], facts["scratch"], facts["data_volume"]) == (None, None, None, {})
 
 
-def test_a_volume_that_has_grown_tells_its_new_size() -> None:
+def test_size_is_the_recorded_one_after_growth() -> None:
     grown = {**CLAIM, "metadata": {**CLAIM["metadata"], "annotations": {"kubevirt.cdi/grown-to": "128Mi"}}}
     assert volume_facts(VOLUME, grown)["size"] == "128Mi"

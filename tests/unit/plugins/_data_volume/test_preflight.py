@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps a DataVolume from being filled: the claim that CDI would make, what it names, and what refusals mean."""
+"""What keeps a DataVolume from being filled: its class, its claim, the objects that it names, and refused dry runs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _of_class(planned: Planned, *classes: dict[str, Any], volumes: Any = None) -
     return class_problem(planned, classes, lambda: volumes)
 
 
-def test_the_default_class_is_marked_and_a_missing_one_named_with_its_option() -> None:
+def test_missing_class_is_reported_with_its_option_and_the_default() -> None:
     classes = (_class("plain"), _class("thin", DEFAULT), _class("fast", VIRTUALIZATION))
     assert available(classes) == "fast (default for virtual machines), plain, thin (default)"
     assert (
@@ -79,13 +79,13 @@ def test_the_default_class_is_marked_and_a_missing_one_named_with_its_option() -
         ({"storage": {"size": "1Gi", "storage_class_name": "gone", "selector": {"match_labels": {"a": "b"}}}}, ""),
     ],
 )
-def test_without_a_default_class_one_has_to_be_named(options: dict[str, Any], problem: str) -> None:
+def test_class_is_required_without_a_default(options: dict[str, Any], problem: str) -> None:
     found = _of_class(_planned(**options), _class("plain"))
     assert problem in found and bool(problem) == bool(found)
     assert "the cluster has no storage class; install" in _of_class(_planned())
 
 
-def test_a_default_class_for_virtual_machines_is_none_for_archives() -> None:
+def test_archive_does_not_use_the_default_class_for_virtual_machines() -> None:
     virtualization = _class("fast", VIRTUALIZATION)
     assert _of_class(_planned(), virtualization) == ""
     assert "is the default" in _of_class(_planned(content_type="archive", source={"upload": {}}), virtualization)
@@ -100,7 +100,7 @@ def test_a_default_class_for_virtual_machines_is_none_for_archives() -> None:
         ({"storageClassName": "other"}, False),
     ],
 )
-def test_a_class_without_an_object_has_to_have_a_free_volume(fields: dict[str, Any], fits: bool) -> None:
+def test_class_without_an_object_requires_an_available_volume(fields: dict[str, Any], fits: bool) -> None:
     planned = _planned(storage={"size": "1Gi", "storage_class_name": "manual"})
     held = {"metadata": {"name": "pv"}, "spec": {"storageClassName": "manual", **fields}}
     assert (_of_class(planned, _class("thin", DEFAULT), volumes=[held]) == "") is fits
@@ -136,7 +136,7 @@ def test_a_class_without_an_object_has_to_have_a_free_volume(fields: dict[str, A
         ),
     ],
 )
-def test_the_claim_that_cdi_would_make(
+def test_claim_is_the_one_that_cdi_would_create(
     options: dict[str, Any], settings: Settings, size: int, mode: str, modes: list[str]
 ) -> None:
     claim = claim_of(_planned(labels={"a": 1}, **options), settings)
@@ -149,13 +149,15 @@ def test_the_claim_that_cdi_would_make(
     assert claim["metadata"]["labels"] == {"a": "1", "app": "containerized-data-importer"}
 
 
-def test_the_claim_of_a_clone_depends_on_its_source() -> None:
+def test_claim_of_a_clone_is_unknown_without_its_source() -> None:
     assert (
         claim_of(_planned(source={"pvc": {"name": "golden"}}, storage={"storage_class_name": "thin"}), _settings())
         is None
     )
 
 
+FORBIDDEN = 'persistentvolumeclaims "disk" is forbidden'
+MAXIMUM = "maximum storage usage per PersistentVolumeClaim"
 REFUSALS = [
     (
         'persistentvolumeclaims is forbidden: User "u" cannot create resource "persistentvolumeclaims" in API group ""',
@@ -172,17 +174,17 @@ REFUSALS = [
     ),
     ('admission webhook "x" denied the request: no claims today', 400, "no claims today"),
     (
-        'persistentvolumeclaims "disk" is forbidden: unable to create new content in namespace demo because it is being terminated',
+        f"{FORBIDDEN}: unable to create new content in namespace demo because it is being terminated",
         403,
         "is being deleted",
     ),
     (
-        'persistentvolumeclaims "disk" is forbidden: maximum storage usage per PersistentVolumeClaim is 64Mi, but request is 111149056',
+        f"{FORBIDDEN}: {MAXIMUM} is 64Mi, but request is 111149056",
         403,
-        "by a LimitRange: maximum storage usage per PersistentVolumeClaim is 64Mi, but request is 111149056; request at most storage.size=60Mi",
+        f"by a LimitRange: {MAXIMUM} is 64Mi, but request is 111149056; request at most storage.size=60Mi",
     ),
     (
-        'persistentvolumeclaims "disk" is forbidden: maximum storage usage per PersistentVolumeClaim is 1Mi, but request is 111149056',
+        f"{FORBIDDEN}: {MAXIMUM} is 1Mi, but request is 111149056",
         403,
         "no disk fits into that",
     ),
@@ -190,7 +192,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("said", "code", "problem"), REFUSALS)
-def test_what_a_refused_trial_means(said: str, code: int, problem: str) -> None:
+def test_refused_dry_run_is_explained(said: str, code: int, problem: str) -> None:
     planned, settings = _planned(storage={"size": "100Mi"}), _settings()
     claim = claim_of(planned, settings)
     assert claim is not None
@@ -204,7 +206,7 @@ def test_what_a_refused_trial_means(said: str, code: int, problem: str) -> None:
     assert bool(replaced) == bool(problem and "quota" not in said)
 
 
-def test_every_object_that_is_named_is_looked_for() -> None:
+def test_references_are_all_objects_that_a_volume_names() -> None:
     http = {"url": "http://x/", "secret_ref": "s", "cert_config_map": "c", "secret_extra_headers": ["h1", "h2"]}
     planned = _planned(
         source={"http": http},
@@ -244,7 +246,7 @@ PEM, CRT = {"ca.pem": "-----BEGIN"}, {"a.txt": "", "ca.crt": "-----BEGIN"}
 
 
 @pytest.mark.parametrize(
-    ("version", "stored", "told"),
+    ("version", "stored", "reported"),
     [
         ((1, 61, 1), {"data": CRT}, ""),
         ((1, 61, 1), {"binaryData": CRT}, ""),
@@ -261,19 +263,19 @@ PEM, CRT = {"ca.pem": "-----BEGIN"}, {"a.txt": "", "ca.crt": "-----BEGIN"}
             ": for a registry, CDI only reads keys that end in .crt or .pem, and its keys are a, b.cer",
         ),
         ((1, 65, 0), {"metadata": {}}, "and it has no keys"),
-        ((1, 65, 0), {}, ""),  # Nobody may read it.
+        ((1, 65, 0), {}, ""),  # It cannot be read.
     ],
 )
-def test_keys_from_which_cdi_takes_no_ca_for_a_registry_are_named(
-    version: tuple[int, ...], stored: dict[str, Any], told: str
+def test_config_map_without_a_ca_for_a_registry_is_reported_with_its_keys(
+    version: tuple[int, ...], stored: dict[str, Any], reported: str
 ) -> None:
     registry = {"url": "docker://x/y", "cert_config_map": "c"}
     planned = _planned(source={"registry": registry})
     (reference,) = rules.references(planned)
     found = rules.problem_of_ca(planned, reference, stored, version)
-    assert found.endswith(told) and bool(found) is bool(told)
-    assert not told or found.startswith("ConfigMap 'demo/c' (source.registry.cert_config_map) gives no CA: ")
-    # The node has its own, and from HTTP any key is taken.
+    assert found.endswith(reported) and bool(found) is bool(reported)
+    assert not reported or found.startswith("ConfigMap 'demo/c' (source.registry.cert_config_map) gives no CA: ")
+    # The node has CAs of its own, and for HTTP CDI reads each key.
     for source in (
         {"registry": {**registry, "pull_method": "node"}},
         {"http": {"url": "https://x/", "cert_config_map": "c"}},
@@ -304,13 +306,13 @@ def test_keys_from_which_cdi_takes_no_ca_for_a_registry_are_named(
         ({"storage": {"size": "32Mi"}}, None, ""),
     ],
 )
-def test_a_disk_has_to_fit_into_its_volume(options: dict[str, Any], disk: int | None, problem: str) -> None:
+def test_disk_larger_than_its_volume_is_refused(options: dict[str, Any], disk: int | None, problem: str) -> None:
     planned = _planned(source={"http": {"url": "http://x/"}}, **options)
     found = too_small(planned, _settings(), Image("qcow2", None, disk, None, MIB))
     assert problem in found and bool(problem) == bool(found)
 
 
-def test_a_diagnosis_names_the_classes_when_they_were_read() -> None:
+def test_diagnosis_names_the_classes_when_they_were_read() -> None:
     said = "PVC spec is missing accessMode and no storageClass to choose profile"
     stored = {
         **desired(volume(storage={"size": "1Gi", "storage_class_name": "fats"})),
@@ -319,11 +321,15 @@ def test_a_diagnosis_names_the_classes_when_they_were_read() -> None:
             "conditions": [{"type": "Bound", "status": "False", "reason": "ErrClaimNotValid", "message": said}],
         },
     }
-    told = explain(stored, Evidence())
-    assert told and told["cause"] == "storage_class_missing" and "no storageClass to choose profile" in told["message"]
-    told = explain(stored, Evidence(classes=[_class("thin", DEFAULT)]))
+    reported = explain(stored, Evidence())
     assert (
-        told
-        and told["message"]
+        reported
+        and reported["cause"] == "storage_class_missing"
+        and "no storageClass to choose profile" in reported["message"]
+    )
+    reported = explain(stored, Evidence(classes=[_class("thin", DEFAULT)]))
+    assert (
+        reported
+        and reported["message"]
         == "storage class 'fats' (storage.storage_class_name) does not exist; available: thin (default)"
     )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images on real HTTP servers, looked at before they are imported: what is right, what is refused, and what is no obstacle."""
+"""Images on real HTTP servers, looked at before their import: what is accepted, refused, or no obstacle."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.source_fetch import Request, fetch_all
@@ -32,8 +33,8 @@ def serve() -> Iterator[Callable[[], Server]]:
         yield lambda: stack.enter_context(serving())
 
 
-def look(url: str, content_type: str | None = None, seconds: float = 10, **options: object) -> SourceImage:
-    request = Request(url, **options)  # type: ignore[arg-type]
+def look(url: str, content_type: str | None = None, seconds: float = 10, **options: Any) -> SourceImage:
+    request = Request(url, **options)
     fetched: Fetched = fetch_all([request], seconds)[request]
     if fetched.answer is None:
         return SourceImage(reason=fetched.reason or fetched.refusal, refusal=fetched.refusal)
@@ -52,7 +53,7 @@ def look(url: str, content_type: str | None = None, seconds: float = 10, **optio
         ("disk.raw.gz", gzip.compress(os.urandom(3 * MIB)), "raw", "gz", None),
     ],
 )
-def test_format_and_size_are_told_from_a_part_of_the_image(
+def test_format_and_size_come_from_a_part_of_the_image(
     serve: Callable[[], Server],
     ranges: bool,
     name: str,
@@ -71,6 +72,7 @@ def test_format_and_size_are_told_from_a_part_of_the_image(
 
 
 HTML = b"<!DOCTYPE html><html><head><title>Index of /images</title></head><body>" + b"<a href=x>x</a>" * 100
+TAR = b"disk.img".ljust(257, b"\0") + b"ustar\x0000".ljust(MIB, b"\0")
 REFUSED: dict[str, tuple[tuple[int, dict[str, str], bytes], str]] = {
     "not-there": ((404, {}, b""), "returned 404; correct source.http.url"),
     "gone": ((410, {}, b""), "returned 410; correct source.http.url"),
@@ -83,14 +85,17 @@ REFUSED: dict[str, tuple[tuple[int, dict[str, str], bytes], str]] = {
     "zip": ((200, {}, b"PK\x03\x04".ljust(MIB, b"\1")), "is a zip archive"),
     "bzip2": ((200, {}, b"BZh9".ljust(MIB, b"\1")), "compressed with bzip2"),
     "backing": ((200, {}, qcow2(MIB, 4096)), "needs a backing file"),
-    "tar": ((200, {}, b"disk.img".ljust(257, b"\0") + b"ustar\x0000".ljust(MIB, b"\0")), "is a tar archive, and CDI would store it as a raw disk"),
+    "tar": ((200, {}, TAR), "is a tar archive, and CDI would store it as a raw disk"),
     "loop": ((302, {"Location": "/loop"}, b""), "was redirected 10 times"),
-    "to-a-file": ((302, {"Location": "file:///etc/passwd"}, b""), "redirects to file:///etc/passwd, which is not http or https"),
-}  # fmt: skip
+    "to-a-file": (
+        (302, {"Location": "file:///etc/passwd"}, b""),
+        "redirects to file:///etc/passwd, which is not http or https",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cdi_could_not_import_is_refused_with_its_remedy(serve: Callable[[], Server], name: str) -> None:
+def test_file_that_cdi_cannot_import_is_refused_with_a_remedy(serve: Callable[[], Server], name: str) -> None:
     server = serve()
     answer, words = REFUSED[name]
     server.answers[f"/{name}"] = answer
@@ -99,7 +104,7 @@ def test_what_cdi_could_not_import_is_refused_with_its_remedy(serve: Callable[[]
     assert not found.facts["checked"]
 
 
-def test_an_archive_is_no_disk_and_a_disk_no_archive(serve: Callable[[], Server]) -> None:
+def test_content_type_has_to_match_archive_or_disk(serve: Callable[[], Server]) -> None:
     server = serve()
     server.answers["/tar"] = REFUSED["tar"][0]
     server.files["/disk"] = qcow2(MIB)
@@ -108,14 +113,14 @@ def test_an_archive_is_no_disk_and_a_disk_no_archive(serve: Callable[[], Server]
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
-def test_a_server_in_trouble_is_no_obstacle(serve: Callable[[], Server], status: int) -> None:
+def test_server_error_is_no_obstacle(serve: Callable[[], Server], status: int) -> None:
     server = serve()
     server.answers["/disk"] = (status, {}, b"")
     found = look(f"{server.url}/disk")
     assert not found.refusal and f"returned {status}" in found.reason
 
 
-def test_what_cannot_be_reached_is_no_obstacle_and_not_waited_for(serve: Callable[[], Server]) -> None:
+def test_unreachable_server_is_no_obstacle_and_not_awaited(serve: Callable[[], Server]) -> None:
     with socket.socket() as silent, socket.socket() as closed:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -128,7 +133,7 @@ def test_what_cannot_be_reached_is_no_obstacle_and_not_waited_for(serve: Callabl
         assert time.monotonic() - started < 10
 
 
-def test_a_certificate_is_verified_by_the_given_ca_and_one_that_is_not_trusted_is_no_obstacle(tmp_path: Path) -> None:
+def test_certificate_is_verified_and_an_untrusted_one_is_no_obstacle(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     authority.issue("server", "images", addresses=["127.0.0.1"])
     with serving(tmp_path / "server") as server:
@@ -141,7 +146,7 @@ def test_a_certificate_is_verified_by_the_given_ca_and_one_that_is_not_trusted_i
         assert "certificates cannot be read" in look(url, ca="-----BEGIN CERTIFICATE-----").reason
 
 
-def test_credentials_and_headers_are_sent_to_the_server_and_to_no_other(
+def test_credentials_and_headers_are_sent_only_to_the_server_of_the_url(
     serve: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, other = serve(), serve()
@@ -152,15 +157,13 @@ def test_credentials_and_headers_are_sent_to_the_server_and_to_no_other(
     assert found.image is not None and found.image.format == "qcow2"
     assert first.seen[0][1]["Authorization"].startswith("Basic ") and first.seen[0][1]["X-Token"] == "hunter3"
     assert not any({"Authorization", "X-Token"} & set(headers) for _path, headers in other.seen)
-    # Who knows whether CDI, which sends them again, would be let in.
+    # CDI sends the credentials again, and may be accepted.
     other.password = "other:one"
     found = look(f"{first.url}/moved", credentials=("user", "hunter2"))
     assert not found.refusal and "returned 401" in found.reason
 
 
-def test_what_a_proxy_says_of_a_host_is_no_obstacle(
-    serve: Callable[[], Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refusal_of_a_proxy_is_no_obstacle(serve: Callable[[], Server], monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = serve()
     monkeypatch.setenv("http_proxy", proxy.url)
     monkeypatch.delenv("no_proxy", raising=False)

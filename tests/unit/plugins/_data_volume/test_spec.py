@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What options ask for, what has drifted, and what is said about a clone."""
+"""The DataVolume that options request, drift, and explanations of clones."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import s
 from tests.refused_volumes import volume
 
 
-def test_options_become_the_fields_of_cdi() -> None:
+def test_options_become_fields_of_the_api() -> None:
     source = {"http": {"url": "https://x", "cert_config_map": "ca", "extra_headers": None}, "pvc": None}
-    made = rules.desired(volume(source=source, binding="immediate", preallocation=False, labels={"a": "b"}))
-    assert made["spec"] == {
+    wanted = rules.desired(volume(source=source, binding="immediate", preallocation=False, labels={"a": "b"}))
+    assert wanted["spec"] == {
         "source": {"http": {"url": "https://x", "certConfigMap": "ca"}},
         "storage": {"resources": {"requests": {"storage": "1Gi"}}},
         "preallocation": False,
     }
-    assert made["metadata"]["annotations"] == {"cdi.kubevirt.io/storage.bind.immediate.requested": "true"}
+    assert wanted["metadata"]["annotations"] == {"cdi.kubevirt.io/storage.bind.immediate.requested": "true"}
 
 
-def test_a_source_without_a_namespace_is_in_the_volumes_own() -> None:
-    made = rules.desired(
+def test_source_without_a_namespace_is_in_that_of_the_volume() -> None:
+    wanted = rules.desired(
         volume(
             source={"pvc": {"name": "golden", "namespace": None}}, storage={"size": None, "storage_class_name": "thin"}
         )
     )
-    assert made["spec"]["source"] == {"pvc": {"name": "golden", "namespace": "demo"}}
-    assert made["spec"]["storage"] == {"storageClassName": "thin", "resources": {}}
+    assert wanted["spec"]["source"] == {"pvc": {"name": "golden", "namespace": "demo"}}
+    assert wanted["spec"]["storage"] == {"storageClassName": "thin", "resources": {}}
 
 
-def test_what_cdi_writes_again_in_its_own_way_is_no_drift() -> None:
+def test_values_in_the_spelling_of_cdi_are_no_drift() -> None:
     wanted = rules.desired(volume(storage={"size": "1024Mi"}))
     stored = {
         "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}, "accessModes": []}}
@@ -44,7 +44,7 @@ def test_what_cdi_writes_again_in_its_own_way_is_no_drift() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reported"),
     [
         ({"preallocation": False}, "preallocation: unset on the cluster, false requested"),
         ({"source": {"upload": {}}}, "source.blank: set on the cluster, not requested"),
@@ -63,13 +63,13 @@ def test_what_cdi_writes_again_in_its_own_way_is_no_drift() -> None:
         ),
     ],
 )
-def test_drift_names_the_field_and_both_values(options: dict[str, Any], told: str) -> None:
+def test_drift_names_option_and_both_values(options: dict[str, Any], reported: str) -> None:
     stored = rules.desired(volume())
-    assert told in rules.spec_drift(rules.desired(volume(**options)), stored).lines
+    assert reported in rules.spec_drift(rules.desired(volume(**options)), stored).lines
 
 
 @pytest.mark.parametrize(
-    ("asked", "differs"),
+    ("requested", "differs"),
     [
         ({"storage": {"size": "1Gi", "storage_class_name": "thin", "access_modes": ["ReadWriteOnce"]}}, ""),
         ({"storage": {"size": "1Gi", "volume_mode": "Filesystem"}, "content_type": "kubevirt"}, ""),
@@ -86,16 +86,16 @@ def test_drift_names_the_field_and_both_values(options: dict[str, Any], told: st
         ({"content_type": "archive"}, "content_type: unset on the cluster, 'archive' requested"),
     ],
 )
-def test_to_write_down_what_cdi_has_chosen_is_no_difference(asked: dict[str, Any], differs: str) -> None:
-    """Neither is a volume deleted and made anew for it."""
+def test_requesting_what_cdi_has_chosen_is_no_drift(requested: dict[str, Any], differs: str) -> None:
+    """No volume is recreated for it."""
     stored = rules.desired(volume())
     claim = _claim(**{"storage.preallocation.requested": "false"})
     claim["spec"] = {"accessModes": ["ReadWriteOnce"], "storageClassName": "thin", "volumeMode": "Filesystem"}
-    told = rules.spec_drift(rules.without_chosen(rules.desired(volume(**asked)), stored, claim), stored).lines
-    assert told == ([differs] if differs else [])
+    reported = rules.spec_drift(rules.without_chosen(rules.desired(volume(**requested)), stored, claim), stored).lines
+    assert reported == ([differs] if differs else [])
 
 
-def test_a_field_that_is_no_longer_asked_for_is_drift() -> None:
+def test_field_that_is_no_longer_requested_is_drift() -> None:
     stored = rules.desired(volume(preallocation=True))
     assert rules.spec_drift(rules.desired(volume()), stored).lines == [
         "preallocation: true on the cluster, not requested"
@@ -109,7 +109,7 @@ def _claim(**annotations: str) -> dict[str, Any]:
     return {"metadata": {"annotations": {f"cdi.kubevirt.io/{key}": value for key, value in annotations.items()}}}
 
 
-def test_a_clones_method_is_on_its_claim() -> None:
+def test_clone_method_is_read_from_the_claim() -> None:
     facts = clone_facts(
         CLONE,
         _claim(cloneType="copy", cloneFallbackReason="No compatible volumesnapshotclass found", clonePhase="Succeeded"),
@@ -118,22 +118,22 @@ def test_a_clones_method_is_on_its_claim() -> None:
     assert explain(facts, None, "snapshot", "thin") == "CDI fell back to copy: No compatible volumesnapshotclass found."
 
 
-def test_the_volume_knows_the_method_when_the_claim_was_not_read() -> None:
+def test_clone_method_is_read_from_the_volume_without_a_claim() -> None:
     assert clone_facts({**CLONE, **_claim(cloneType="snapshot")}, None)["method"] == "snapshot"
 
 
-def test_a_volume_that_is_no_clone_has_no_method_whatever_its_annotations_say() -> None:
+def test_volume_that_is_not_a_clone_has_no_clone_method() -> None:
     assert clone_facts({"spec": {"source": {"blank": {}}}}, _claim(cloneType="copy"))["method"] is None
     assert clone_facts(None, None)["method"] is None
 
 
-def test_a_method_that_nobody_chose_or_recorded_is_not_made_up() -> None:
+def test_explanation_needs_a_recorded_or_forced_method() -> None:
     assert explain(clone_facts(CLONE, _claim()), "copy", "copy", "thin") == "CDI has recorded no clone method."
     forced = {**clone_facts(CLONE, _claim(cloneType="copy")), "forced": True}
     assert explain(forced, "copy", "copy", "thin").startswith("The annotation cdi.kubevirt.io/cloneType requested it")
 
 
-def test_a_copy_without_a_reason_is_explained_by_the_settings() -> None:
+def test_copy_without_a_recorded_reason_is_explained_by_the_settings() -> None:
     facts = clone_facts(CLONE, _claim(cloneType="copy"))
     assert "cloneStrategyOverride requests copy" in explain(facts, "copy", "snapshot", "thin")
     assert "storage profile of thin has the strategy copy" in explain(facts, None, "copy", "thin")
@@ -141,7 +141,7 @@ def test_a_copy_without_a_reason_is_explained_by_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "stored", "grows_to"),
+    ("requested", "stored", "grows_to"),
     [
         ({"size": "2Gi"}, {"size": "1Gi"}, 2 << 30),
         ({"size": "1Gi"}, {"size": "2Gi"}, None),
@@ -152,21 +152,21 @@ def test_a_copy_without_a_reason_is_explained_by_the_settings() -> None:
         ({"size": "1024Mi"}, {"size": "1Gi"}, None),
     ],
 )
-def test_nothing_but_a_larger_size_lets_a_volume_grow(asked: Any, stored: Any, grows_to: int | None) -> None:
+def test_volume_grows_only_to_a_larger_size(requested: Any, stored: Any, grows_to: int | None) -> None:
     clone = {"source": {"pvc": {"name": "golden"}}}
     drift = rules.spec_drift(
-        rules.desired(volume(**clone, storage=asked)), rules.desired(volume(**clone, storage=stored))
+        rules.desired(volume(**clone, storage=requested)), rules.desired(volume(**clone, storage=stored))
     )
     assert drift.grows_to == grows_to
 
 
 @pytest.mark.parametrize("stored", ["0.3Gi", "322122548", "322122547200m", "314572.7999Ki"])
-@pytest.mark.parametrize("asked", ["0.3Gi", "322122548", " 0.3Gi "])
-def test_a_size_that_is_no_whole_byte_is_the_next_whole_one_on_both_sides(asked: str, stored: str) -> None:
-    wanted = rules.desired(volume(storage={"size": asked}))
+@pytest.mark.parametrize("requested", ["0.3Gi", "322122548", " 0.3Gi "])
+def test_fractional_size_is_rounded_up_to_whole_bytes(requested: str, stored: str) -> None:
+    wanted = rules.desired(volume(storage={"size": requested}))
     before = {"spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": stored}}}}}
     assert rules.spec_drift(wanted, before) == rules.Drift([])
-    # CDI lets nobody spell it anew.
+    # CDI accepts no other spelling.
     written = rules.without_chosen(wanted, before, None)["spec"]["storage"]["resources"]["requests"]["storage"]
     assert written == stored
 
@@ -176,7 +176,7 @@ FIRST, SECOND = {"previous": "", "current": "one"}, {"previous": "one", "current
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "lines", "restaged"),
+    ("before", "after", "lines", "changes"),
     [
         ({"checkpoints": [FIRST]}, {"checkpoints": [FIRST, SECOND]}, [], True),
         ({"checkpoints": [FIRST]}, {"checkpoints": [FIRST], "final_checkpoint": True}, [], True),
@@ -192,19 +192,19 @@ FIRST, SECOND = {"previous": "", "current": "one"}, {"previous": "one", "current
         ({"checkpoints": [FIRST]}, {"checkpoints": [SECOND], "storage": {"size": "512Mi"}}, ["storage.size: "], True),
     ],
 )
-def test_stages_are_what_cdi_lets_change(before: Any, after: Any, lines: list[str], restaged: bool) -> None:
+def test_stages_may_change_without_drift(before: Any, after: Any, lines: list[str], changes: bool) -> None:
     stored, wanted = (rules.desired(volume(source={"vddk": VDDK}, **options)) for options in (before, after))
     found = rules.spec_drift(wanted, stored).lines
     assert [line.partition(" ")[0] + " " for line in found] == lines
-    assert rules.changes_stages(wanted, stored) is restaged
+    assert rules.changes_stages(wanted, stored) is changes
 
 
-def test_stages_of_a_source_that_has_none_do_not_change() -> None:
+def test_stages_of_a_source_without_stages_are_drift() -> None:
     stored, wanted = (rules.desired(volume(checkpoints=stages)) for stages in ([FIRST], [FIRST, SECOND]))
     assert rules.spec_drift(wanted, stored).lines
 
 
-def test_drift_of_headers_does_not_show_them() -> None:
+def test_drift_hides_headers() -> None:
     stored, wanted = (
         rules.desired(volume(source={"http": {"url": "http://x", "extra_headers": [f"Authorization: {word}"]}}))
         for word in ("first", "second")
@@ -212,7 +212,7 @@ def test_drift_of_headers_does_not_show_them() -> None:
     assert rules.spec_drift(wanted, stored).lines == ["source.http.extra_headers differs"]
 
 
-def test_drift_of_urls_does_not_show_their_secrets() -> None:
+def test_drift_hides_secrets_in_urls() -> None:
     stored, wanted, other = (
         rules.desired(volume(source={"http": {"url": f"https://user:{word}@host/{name}?X-Amz-Signature={word}"}}))
         for word, name in (("s3cret", "a.img"), ("s3c@ret", "a.img"), ("s3cret", "b.img"))
@@ -223,12 +223,12 @@ def test_drift_of_urls_does_not_show_their_secrets() -> None:
     assert not rules.spec_drift(stored, stored).lines
 
 
-def test_labels_and_annotations_are_texts() -> None:
-    made = rules.desired(volume(labels={"on": True, "level": 3}, annotations={"ratio": 0.5, "off": False}))
-    assert made["metadata"]["labels"] == {"on": "true", "level": "3"}
-    assert made["metadata"]["annotations"] == {"ratio": "0.5", "off": "false"}
+def test_labels_and_annotations_are_strings() -> None:
+    wanted = rules.desired(volume(labels={"on": True, "level": 3}, annotations={"ratio": 0.5, "off": False}))
+    assert wanted["metadata"]["labels"] == {"on": "true", "level": "3"}
+    assert wanted["metadata"]["annotations"] == {"ratio": "0.5", "off": "false"}
 
 
-def test_adoption_is_said_to_cdi_in_its_own_word() -> None:
-    made = rules.desired(volume(adopt_claim=True, labels={"a": "b"}))
-    assert made["metadata"]["annotations"] == {"cdi.kubevirt.io/allowClaimAdoption": "true"}
+def test_adopt_claim_becomes_the_annotation_of_cdi() -> None:
+    wanted = rules.desired(volume(adopt_claim=True, labels={"a": "b"}))
+    assert wanted["metadata"]["annotations"] == {"cdi.kubevirt.io/allowClaimAdoption": "true"}

@@ -54,7 +54,7 @@ STAGES = [{"previous": "", "current": "one"}]
 @pytest.mark.parametrize(
     ("volume", "held"),
     [
-        pytest.param(stored(), None, id="wrong class: CDI has made no claim"),
+        pytest.param(stored(), None, id="wrong class: CDI has created no claim"),
         pytest.param(stored(""), None, id="CDI has not looked at it"),
         pytest.param(stored(), claim(), id="no persistent volume yet"),
         pytest.param(stored("WaitForFirstConsumer"), claim(), id="no consumer yet"),
@@ -72,7 +72,9 @@ STAGES = [{"previous": "", "current": "one"}]
             stored("Pending", {}, sourceRef={"kind": "DataSource", "name": "x"}), None, id="missing DataSource"
         ),
         pytest.param(
-            stored("UploadScheduled", {"upload": {}}, progress="N/A"), claim(), id="an upload that nobody could begin"
+            stored("UploadScheduled", {"upload": {}}, progress="N/A"),
+            claim(),
+            id="an upload that no client could begin",
         ),
         pytest.param(stored("ImportScheduled", {"vddk": {}}, checkpoints=STAGES), claim(), id="first stage not begun"),
         pytest.param(
@@ -83,7 +85,7 @@ STAGES = [{"previous": "", "current": "one"}]
         pytest.param(stored("ImportScheduled", conditions=NOT_RUNNING), BOUND, id="its importer does not start"),
     ],
 )
-def test_what_was_never_filled(volume: Any, held: Any) -> None:
+def test_volume_was_never_filled(volume: Any, held: Any) -> None:
     assert never_filled(volume, held)
 
 
@@ -122,13 +124,13 @@ def test_what_was_never_filled(volume: Any, held: Any) -> None:
         pytest.param(stored("Failed", conditions=NOT_RUNNING), BOUND, id="in place, given up"),
         pytest.param(stored("Pending"), claim("Lost"), id="its persistent volume is lost"),
         pytest.param(stored("Pending"), claim("Pending", volume="pv"), id="to be bound to a given persistent volume"),
-        pytest.param(stored("Pending", storage={"volumeName": "pv"}), claim(), id="asks for a given persistent volume"),
+        pytest.param(stored("Pending", storage={"volumeName": "pv"}), claim(), id="names a persistent volume"),
         pytest.param(
             stored("Pending", storage={"selector": {"matchLabels": {}}, "volumeName": "x"}),
             claim(),
-            id="asks for one by labels",
+            id="selects a persistent volume by labels",
         ),
-        pytest.param(stored("Pending"), claim("Bound", owner=None, volume="pv"), id="a claim that somebody else made"),
+        pytest.param(stored("Pending"), claim("Bound", owner=None, volume="pv"), id="a claim of another owner"),
         pytest.param(stored("Pending"), claim(owner="other"), id="a claim of another volume"),
         pytest.param(stored("Pending"), claim(deletionTimestamp=DONE), id="a claim that goes"),
         pytest.param(
@@ -154,5 +156,5 @@ def test_what_was_never_filled(volume: Any, held: Any) -> None:
         pytest.param(stored() | {"spec": {"storage": {"dataSourceRef": {}}}}, claim(), id="filled by others"),
     ],
 )
-def test_in_doubt_it_was_filled(volume: Any, held: Any) -> None:
+def test_volume_was_filled_in_doubt(volume: Any, held: Any) -> None:
     assert not never_filled(volume, held)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a DataVolume has got to, and what is said of one that gets no further."""
+"""The diagnosis of DataVolumes, and the verdicts on them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "gol
 
 
 @pytest.mark.parametrize(
-    ("phase", "noted", "told"),
+    ("phase", "noted", "expected"),
     [
         (
             "UploadReady",
@@ -37,18 +37,16 @@ EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "gol
         ("Succeeded", {"kubevirt.cdi/upload-sha256": "a" * 64}, None),
     ],
 )
-def test_an_upload_that_was_begun_and_not_finished_is_a_problem(
-    phase: str, noted: dict[str, str], told: str | None
-) -> None:
+def test_an_unfinished_upload_is_a_problem(phase: str, noted: dict[str, str], expected: str | None) -> None:
     owner = [{"kind": "DataVolume", "uid": objects.VOLUME}]
     claim = {
         "metadata": {"name": "disk", "uid": objects.CLAIM, "annotations": noted, "ownerReferences": owner},
         "spec": {},
     }
     explained = rules.explain(objects.stored(phase, Running={"status": "True"}), Evidence(claims=[claim]))
-    assert (explained is None) == (told is None)
+    assert (explained is None) == (expected is None)
     if explained:
-        assert explained["cause"] == "upload_unfinished" and told in explained["message"]
+        assert explained["cause"] == "upload_unfinished" and expected in explained["message"]
         assert "run the upload again or delete the volume" in explained["remedy"]
 
 
@@ -75,27 +73,27 @@ def test_an_upload_that_was_begun_and_not_finished_is_a_problem(
         ({}, objects.stored("ImportScheduled", Running={"reason": "Scratch space required"}), WAITING),
     ],
 )
-def test_where_a_volume_has_got_to(options: dict[str, Any], stored: Any, state: str) -> None:
+def test_judge_follows_phase_and_options(options: dict[str, Any], stored: Any, state: str) -> None:
     assert rules.judge(objects.volume(**options), stored).state == state
 
 
-def test_what_cannot_heal_fails_at_once_with_its_remedy() -> None:
+def test_a_problem_that_cannot_heal_fails_at_once() -> None:
     message = "Unable to connect to http data source: expected status code 200, got 404. Status: 404 Not Found"
     stored = objects.stored("ImportInProgress", Running={"reason": "Error", "message": message})
     verdict = rules.judge(objects.volume(), stored)
     assert (verdict.state, verdict.grace) == (FAILED, 0)
-    told = {
+    expected = {
         "phase": "ImportInProgress",
         "cause": "source_not_found",
         "message": f"Error: {message}",
         "remedy": "correct the URL",
         "since": None,
     }
-    assert rules.explain(stored) == told
+    assert rules.explain(stored) == expected
     assert rules.sentence(rules.explain(stored)) == f"phase ImportInProgress, Error: {message}; correct the URL."
 
 
-# What a real CDI v1.65.0 said of volumes that were made to fail.
+# Messages of CDI v1.65.0 about volumes with induced faults.
 @pytest.mark.parametrize(
     ("reason", "message", "cause"),
     [
@@ -110,7 +108,7 @@ def test_what_cannot_heal_fails_at_once_with_its_remedy() -> None:
         ("Error", "DataVolume too small to contain image", "image_too_large"),
     ],
 )
-def test_what_trying_again_cannot_repair_is_a_failure_at_once(reason: str, message: str, cause: str) -> None:
+def test_a_problem_that_a_retry_cannot_fix_fails_at_once(reason: str, message: str, cause: str) -> None:
     stored = objects.stored("ImportInProgress", Running={"reason": reason, "message": message})
     assert objects.cause(stored) == cause
     assert rules.judge(objects.volume(), stored)[::2] == (FAILED, 0)
@@ -125,13 +123,13 @@ def test_what_trying_again_cannot_repair_is_a_failure_at_once(reason: str, messa
         ("PodInitializing", ""),
         ("Completed", ""),
         ("Scratch space required", "scratch space required and none found"),
-        # Said of every volume whose scratch claim is not there yet.
+        # Reported for every volume whose scratch claim does not exist yet.
         ("Unschedulable", "Importer pod cannot be scheduled"),
         ("Error", "expected status code 200, got 503. Status: 503 Service Unavailable"),
         ("ImagePullFailed", "Unable to transfer source data: failed to pull image: unexpected EOF"),
     ],
 )
-def test_what_is_said_of_healthy_volumes_is_no_failure(reason: str, message: str) -> None:
+def test_messages_about_healthy_volumes_are_not_failures(reason: str, message: str) -> None:
     stored = objects.stored("ImportScheduled", Bound=objects.PENDING, Running={"reason": reason, "message": message})
     noise = [
         objects.event(
@@ -150,14 +148,14 @@ def test_what_is_said_of_healthy_volumes_is_no_failure(reason: str, message: str
     assert rules.judge(objects.volume(), stored, objects.around(*noise, pod={"conditions": []})).state == WAITING
 
 
-def test_a_server_that_is_not_reached_has_a_second_chance() -> None:
+def test_an_unreachable_server_fails_at_the_second_attempt() -> None:
     running = {"reason": "Error", "message": "dial tcp: lookup nowhere on 10.0.0.1:53: no such host"}
     assert rules.judge(objects.volume(), objects.stored("ImportInProgress", 0, Running=running)).state == WAITING
     verdict = rules.judge(objects.volume(), objects.stored("ImportInProgress", 1, Running=running))
     assert verdict.state == FAILED and verdict.grace > 0
 
 
-def test_a_worker_that_fails_may_be_started_three_times() -> None:
+def test_a_worker_fails_after_three_restarts() -> None:
     running = {"reason": "Error", "message": "exit status 1"}
     assert rules.judge(objects.volume(), objects.stored("ImportInProgress", 2, Running=running)).state == WAITING
     stored = objects.stored("ImportInProgress", 3, Running=running)
@@ -165,7 +163,7 @@ def test_a_worker_that_fails_may_be_started_three_times() -> None:
     assert objects.cause(stored) == "worker_restarts" and "after 3 restarts" in objects.explained(stored)["message"]
 
 
-def test_a_worker_that_runs_has_overcome_what_was_said_before() -> None:
+def test_a_running_worker_has_no_earlier_problem() -> None:
     stale = {"message": "target PVC disk Pending and [prime-x] : got 404. Status: 404 Not Found"}
     stored = objects.stored("ImportInProgress", 3, Bound=stale, Running={"status": "True", "reason": "Pod is running"})
     assert (
@@ -176,17 +174,17 @@ def test_a_worker_that_runs_has_overcome_what_was_said_before() -> None:
     )
 
 
-def test_a_clone_without_a_worker_is_looked_at_although_it_runs() -> None:
+def test_a_running_clone_without_a_worker_is_diagnosed() -> None:
     stored = objects.stored("CSICloneInProgress", Running={"status": "True", "reason": "Populator is running"})
     in_use = objects.event(objects.CLAIM, "CloneSourceInUse", "pod a/b using PersistentVolumeClaim c")
     assert objects.cause(stored, objects.around(in_use)) == "clone_source_in_use"
 
 
-def test_a_failed_volume_without_a_condition_says_so() -> None:
+def test_a_failed_volume_without_conditions_has_a_diagnosis() -> None:
     assert objects.explained(objects.stored("Failed"))["message"] == "no reason: no message"
 
 
-def test_a_time_out_always_has_something_to_say() -> None:
+def test_a_timeout_always_has_a_reason() -> None:
     found = objects.explained(objects.stored("ImportInProgress"), late=True)
     assert found["cause"] == "unfinished" and "wait_timeout" in found["remedy"]
     assert rules.explain(objects.stored("ImportInProgress")) is None
@@ -194,7 +192,7 @@ def test_a_time_out_always_has_something_to_say() -> None:
     assert objects.explained(objects.stored("PendingPopulation"))["cause"] == "waiting_for_consumer"
 
 
-def test_a_worker_without_memory_tells_that_and_not_its_log() -> None:
+def test_a_worker_without_memory_reports_that_instead_of_its_log() -> None:
     running = {"reason": "OOMKilled", "message": "I1121 importer.go:1] x509: nothing of the kind"}
     found = objects.explained(objects.stored("ImportInProgress", Running=running))
     assert (found["cause"], found["message"]) == (
@@ -210,16 +208,16 @@ def test_a_volume_moves_when_its_phase_or_its_progress_does() -> None:
     assert len(set(states)) == 4 and rules.moved(objects.stored("Pending", 1, Running={"reason": "x"})) == states[1]
 
 
-def test_what_is_told_is_short_on_one_line_and_without_secrets() -> None:
+def test_a_message_is_short_on_one_line_and_without_secrets() -> None:
     message = f"Get\n https://me:p@ss@host/x?token=secret&a=b :  failed {'x' * 1000}"
-    told = objects.explained(objects.stored("ImportInProgress", 3, Running={"reason": "Error", "message": message}))[
-        "message"
-    ]
-    assert told.startswith("Error: Get https://***@host/x?*** : failed x") and len(told) < 600
+    expected = objects.explained(
+        objects.stored("ImportInProgress", 3, Running={"reason": "Error", "message": message})
+    )["message"]
+    assert expected.startswith("Error: Get https://***@host/x?*** : failed x") and len(expected) < 600
 
 
 def test_each_cause_is_documented() -> None:
-    """Plays compare them."""
+    """Playbooks compare them."""
     documented = set(re.findall(r"V\((\w+)\)", data_volume_info.DOCUMENTATION + data_volume_info.RETURN))
     named = {rule.cause for rule in (*WORKER_RULES, *CLAIM_RULES)}
     for module in (rules, _diagnosis_room, _data_volume_wait):

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What events, pods, claims and snapshots around a DataVolume tell of it."""
+"""What events, pods, claims and snapshots add to the diagnosis of a DataVolume."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from tests.unit.plugins._diagnosis import objects
         (objects.event(objects.POD, "Failed", 'Error: secret "s" not found', "Pod"), "secret_missing"),
     ],
 )
-def test_events_tell_what_the_volume_does_not(event: Any, cause: str) -> None:
+def test_events_explain_what_the_volume_does_not(event: Any, cause: str) -> None:
     around = objects.around(event, pod={"conditions": []})
     assert objects.cause(objects.stored("ImportScheduled", Bound=objects.PENDING), around) == cause
 
@@ -61,7 +61,7 @@ def test_events_tell_what_the_volume_does_not(event: Any, cause: str) -> None:
         (objects.owned(objects.PRIME, storageClassName=None), "storage_class_missing"),
         (objects.owned(objects.PRIME, storageClassName=""), "claim_pending"),
         (objects.owned(objects.PRIME, volumeName="pv"), None),
-        # Of a class whose provisioner is no CSI driver CDI fills the claim itself, and not by way of another one.
+        # Without a CSI driver, CDI fills the claim directly, without a prime claim.
         (Evidence(claims=[objects.item(objects.CLAIM, objects.VOLUME, "DataVolume")]), "claim_pending"),
         (
             Evidence(
@@ -77,11 +77,11 @@ def test_events_tell_what_the_volume_does_not(event: Any, cause: str) -> None:
         (objects.snapshot({}), None),
     ],
 )
-def test_pods_claims_and_snapshots_tell_what_the_volume_does_not(around: Any, cause: str | None) -> None:
+def test_related_objects_explain_what_the_volume_does_not(around: Any, cause: str | None) -> None:
     assert objects.cause(objects.stored("ImportScheduled", Bound=objects.PENDING), around) == cause
 
 
-def test_without_a_claim_something_must_have_refused_it() -> None:
+def test_a_missing_claim_is_a_problem() -> None:
     stored = objects.stored("Pending", Bound={"reason": "NotFound"})
     assert objects.cause(stored, Evidence(controllers=[objects.controller(1)])) == "claim_missing"
     made = Evidence(
@@ -93,7 +93,7 @@ def test_without_a_claim_something_must_have_refused_it() -> None:
     assert objects.cause(stored, made) is None
 
 
-def test_only_what_nothing_explains_is_asked_of_the_controller() -> None:
+def test_only_unexplained_volumes_require_the_controller() -> None:
     untouched = {"metadata": {"name": "disk", "uid": objects.VOLUME}}
     assert rules.unexplained(untouched, Evidence())
     assert rules.unexplained(objects.stored("ImportScheduled"), Evidence())
@@ -101,12 +101,12 @@ def test_only_what_nothing_explains_is_asked_of_the_controller() -> None:
     assert not rules.unexplained(refused, Evidence())
 
 
-def test_events_of_others_do_not_count() -> None:
+def test_events_of_other_volumes_do_not_count() -> None:
     around = objects.around(objects.event(objects.OTHER, "ErrExceededQuota", "exceeded quota: q"), prime="Bound")
     assert objects.cause(objects.stored("ImportScheduled", Bound=objects.PENDING), around) is None
 
 
-def test_events_of_a_claim_that_is_bound_by_now_do_not_count() -> None:
+def test_events_of_a_bound_claim_do_not_count() -> None:
     failed = objects.event(objects.PRIME, "ProvisioningFailed", "rpc error: code = Internal desc = once")
     assert (
         objects.cause(objects.stored("ImportScheduled", Bound=objects.PENDING), objects.around(failed, prime="Bound"))
@@ -114,7 +114,7 @@ def test_events_of_a_claim_that_is_bound_by_now_do_not_count() -> None:
     )
 
 
-def test_what_a_bound_claim_lacks_for_its_scratch_space_counts() -> None:
+def test_a_rejected_scratch_claim_of_a_bound_claim_counts() -> None:
     refused = objects.event(
         objects.PRIME,
         "ErrExceededQuota",
@@ -126,14 +126,14 @@ def test_what_a_bound_claim_lacks_for_its_scratch_space_counts() -> None:
     )
 
 
-def test_a_helper_that_is_gone_is_known_by_its_name() -> None:
+def test_a_deleted_helper_is_known_by_its_name() -> None:
     failed = objects.event("", "SnapshotCreationFailed", "driver says no", "VolumeSnapshot")
     failed["involvedObject"]["name"] = f"tmp-snapshot-{objects.CLAIM}"
     assert objects.cause(objects.stored("Pending", Bound=objects.PENDING), objects.around(failed)) == "snapshot_failed"
 
 
 @pytest.mark.parametrize("code", ["DeadlineExceeded", "Unavailable", "Aborted", "Canceled"])
-def test_a_provisioner_that_may_be_at_work_has_not_failed(code: str) -> None:
+def test_a_provisioner_that_continues_has_not_failed(code: str) -> None:
     failed = objects.event(
         objects.PRIME, "ProvisioningFailed", f"rpc error: code = {code} desc = slow", last="00:10:00"
     )
@@ -142,7 +142,7 @@ def test_a_provisioner_that_may_be_at_work_has_not_failed(code: str) -> None:
     assert objects.cause(stored, objects.around(failed)) == "provisioning_failed"
 
 
-def test_what_an_event_has_said_for_long_needs_no_patience() -> None:
+def test_the_duration_of_an_event_shortens_the_grace() -> None:
     once = objects.event(objects.PRIME, "ProvisioningFailed", "rpc error: code = Internal desc = no")
     again = {**once, "lastTimestamp": "2026-01-01T00:00:20Z"}
     stored = objects.stored("ImportScheduled", Bound=objects.PENDING)
@@ -158,7 +158,7 @@ def test_what_an_event_has_said_for_long_needs_no_patience() -> None:
     )
 
 
-def test_a_storage_without_room_has_failed_unless_others_work_and_give_some_back() -> None:
+def test_full_storage_fails_unless_other_helpers_will_release_some() -> None:
     full = objects.event(
         objects.PRIME,
         "ProvisioningFailed",
@@ -177,7 +177,7 @@ def test_a_storage_without_room_has_failed_unless_others_work_and_give_some_back
     )
 
 
-def test_a_quota_that_others_use_for_a_while_is_waited_for() -> None:
+def test_a_quota_that_other_helpers_will_release_is_waited_for() -> None:
     stored = objects.stored("Pending", Bound={"reason": "ErrExceededQuota", "message": "exceeded quota: q"})
     assert rules.judge(objects.volume(), stored).state == WAITING
     assert rules.judge(objects.volume(), stored, objects.around()).state == FAILED
@@ -198,7 +198,7 @@ def test_a_quota_that_others_use_for_a_while_is_waited_for() -> None:
         ("0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/not-ready: }.", WAITING),
     ],
 )
-def test_a_pod_that_no_node_takes(message: str, state: str) -> None:
+def test_an_unschedulable_pod_has_cause_and_grace(message: str, state: str) -> None:
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     stored = objects.stored(
         "ImportScheduled", Bound=objects.PENDING, Running={"reason": "Unschedulable", "message": "cannot"}
@@ -208,7 +208,7 @@ def test_a_pod_that_no_node_takes(message: str, state: str) -> None:
     assert objects.cause(stored, around) == "worker_unschedulable"
 
 
-def test_a_pod_that_no_node_takes_says_since_when_and_what_it_requests() -> None:
+def test_an_unschedulable_pod_reports_its_duration_and_requests() -> None:
     since = datetime.now(timezone.utc) - timedelta(seconds=40)
     condition = {
         "type": "PodScheduled",
@@ -226,32 +226,32 @@ def test_a_pod_that_no_node_takes_says_since_when_and_what_it_requests() -> None
         ]
     }
     stored = objects.stored("ImportScheduled", Bound=objects.PENDING)
-    explained = rules.explain(stored, around)
+    explained = objects.explained(stored, around)
     assert (
         explained["message"]
         == "Unschedulable: 0/1 nodes are available: 1 Insufficient cpu (the pod requests 200m CPU, 60M memory)"
     )
     assert explained["since"] == f"{since:%Y-%m-%dT%H:%M:%SZ}" and 39 < rules.seconds_since(explained) < 60
-    told = rules.judge(objects.volume(), stored, around).reason
+    expected = rules.judge(objects.volume(), stored, around).reason
     assert re.match(
-        r"phase ImportScheduled, Unschedulable since 4\d s: 0/1 nodes .*; free resources on a node for CDI's pods$",
-        told,
-    ), told
+        r"phase ImportScheduled, Unschedulable for 4\d s: 0/1 nodes .*; free resources on a node for CDI's pods$",
+        expected,
+    ), expected
 
 
-def test_a_controller_that_is_down_says_nothing_so_we_do() -> None:
+def test_a_controller_that_is_down_is_reported() -> None:
     untouched = {"metadata": {"name": "disk", "uid": objects.VOLUME}}
     down = Evidence(controllers=[objects.controller(0)])
     assert "Deployment cdi/cdi-deployment" in objects.explained(untouched, down)["message"]
     assert rules.judge(objects.volume(), untouched, down).state == FAILED
     assert objects.cause(untouched, Evidence(controllers=[])) == "controller_down"
     assert objects.cause(untouched, Evidence(controllers=[objects.controller(1)])) is None
-    # Without the right to see it there is a suspicion.
+    # Without the right to list Deployments, it is only possible.
     assert rules.judge(objects.volume(), untouched, Evidence()).state == WAITING
     assert objects.cause(untouched, Evidence()) == "controller_down"
 
 
-def test_a_claim_that_nobody_provisions_is_suspicious() -> None:
+def test_a_claim_without_a_provisioner_is_pending() -> None:
     assert (
         "of storage class thin is not bound"
         in objects.explained(objects.stored("ImportScheduled"), objects.around())["message"]
@@ -259,12 +259,12 @@ def test_a_claim_that_nobody_provisions_is_suspicious() -> None:
     assert rules.judge(objects.volume(), objects.stored("ImportScheduled"), objects.around()).state == WAITING
 
 
-def test_warnings_say_what_the_diagnosis_does_not() -> None:
+def test_warnings_add_to_the_diagnosis() -> None:
     around = objects.around(
         objects.event(objects.CLAIM, "R", "third", last="00:00:03"),
         objects.event(objects.CLAIM, "R", "[prime-x] : second", last="00:00:02"),
         objects.event(objects.PRIME, "R", "second", last="00:00:02"),
-        objects.event(objects.CLAIM, "R", "told", last="00:00:04"),
+        objects.event(objects.CLAIM, "R", "expected", last="00:00:04"),
         objects.event(objects.CLAIM, "R", "zeroth"),
         objects.event(objects.CLAIM, "R", "first", last="00:00:01"),
         objects.event(objects.OTHER, "R", "other"),
@@ -274,18 +274,18 @@ def test_warnings_say_what_the_diagnosis_does_not() -> None:
             'error getting PVC: could not find v1.PersistentVolumeClaim "demo/disk-scratch"',
         ),
     )
-    told = warnings_about(objects.stored("Pending"), around, {"message": "R: told"})
-    assert told == ["R: first", "R: second", "R: third"]
+    expected = warnings_about(objects.stored("Pending"), around, {"message": "R: expected"})
+    assert expected == ["R: first", "R: second", "R: third"]
 
 
-@pytest.mark.parametrize(("phase", "told"), [("Pending", ["FailedMount: no secret"]), ("Running", [])])
-def test_what_kept_a_pod_from_starting_is_no_warning_once_it_runs(phase: str, told: list[str]) -> None:
+@pytest.mark.parametrize(("phase", "expected"), [("Pending", ["FailedMount: no secret"]), ("Running", [])])
+def test_events_before_the_start_are_not_warnings_of_a_running_pod(phase: str, expected: list[str]) -> None:
     around = objects.around(objects.event(objects.POD, "FailedMount", "no secret", kind="Pod"), pod={"phase": phase})
-    assert warnings_about(objects.stored("UploadReady"), around, {"message": ""}) == told
+    assert warnings_about(objects.stored("UploadReady"), around, {"message": ""}) == expected
 
 
-def test_an_event_without_times_needs_all_the_patience() -> None:
-    """The new events API has only eventTime."""
+def test_an_event_without_times_has_the_full_grace() -> None:
+    """The newer events API only has eventTime."""
     failed = objects.event(objects.PRIME, "ProvisioningFailed", "rpc error: code = Internal desc = no")
     failed.update(firstTimestamp=None, lastTimestamp=None, eventTime="2026-01-01T00:00:00.000000Z")
     assert (
@@ -297,7 +297,7 @@ def test_an_event_without_times_needs_all_the_patience() -> None:
 
 
 @pytest.mark.parametrize("said", ["no", "code = ResourceExhausted desc = no space left"])
-def test_a_thousand_volumes_are_diagnosed_in_no_time(said: str) -> None:
+def test_a_thousand_volumes_are_diagnosed_within_two_seconds(said: str) -> None:
     uids = [f"{number:08x}-0000-4000-8000-00000000000{{}}" for number in range(1000)]
     claims = [objects.item(uid.format(1), uid.format(0), "DataVolume") for uid in uids]
     claims += [objects.item(uid.format(2), uid.format(1)) for uid in uids]

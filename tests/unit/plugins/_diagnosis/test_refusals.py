@@ -21,7 +21,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict i
 
 from tests.unit.plugins._diagnosis import objects
 
-# What CDI v1.65.0 says of every pod that the API server refuses, and what it gives its pods unless it is told otherwise.
+# What CDI v1.65.0 reports of every pod that the API server rejects, and its default resources.
 NAME = f"importer-prime-{objects.CLAIM}"
 SAID = f"Error starting pod '{NAME}': For more information, request access to cdi-deploy logs from your sysadmin"
 RESOURCES = {"limits": {"cpu": "750m", "memory": "600M"}, "requests": {"cpu": "100m", "memory": "60M"}}
@@ -53,7 +53,7 @@ def within(volume: dict[str, Any], room: Room, *others: Any) -> Evidence:
 
 
 @pytest.mark.parametrize(
-    ("limit_range", "told"),
+    ("limit_range", "expected"),
     [
         (
             limited("Container", max={"cpu": "500m"}),
@@ -73,11 +73,12 @@ def within(volume: dict[str, Any], room: Room, *others: Any) -> Evidence:
         ),
         (
             limited("Container", maxLimitRequestRatio={"cpu": "2"}),
-            "allows a limit of at most 2 times the request of cpu in a container, and CDI's has a limit of 750m, 7.5 times its request of 100m",
+            "allows a limit of at most 2 times the request of cpu in a container, and CDI's has a limit of 750m, "
+            "7.5 times its request of 100m",
         ),
     ],
 )
-def test_the_limit_range_is_named_with_its_value(limit_range: dict[str, Any], told: str) -> None:
+def test_a_limit_range_is_named_with_its_value(limit_range: dict[str, Any], expected: str) -> None:
     volume = refused()
     around = within(
         volume,
@@ -91,13 +92,13 @@ def test_the_limit_range_is_named_with_its_value(limit_range: dict[str, Any], to
     )
     found = objects.explained(volume, around)
     assert found["cause"] == "limit_range"
-    assert found["message"] == f"CDI's pod is rejected: LimitRange 'demo/small' {told}"
+    assert found["message"] == f"CDI's pod is rejected: LimitRange 'demo/small' {expected}"
     assert "have the LimitRange changed, or set pod_resource_requirements" in found["remedy"]
     assert rules.judge(objects.volume(), volume, around)[::2] == (FAILED, 0)
 
 
 @pytest.mark.parametrize(
-    ("room", "spec", "cause", "told"),
+    ("room", "spec", "cause", "expected"),
     [
         (
             Room(missing_class=True),
@@ -144,21 +145,21 @@ def test_the_limit_range_is_named_with_its_value(limit_range: dict[str, Any], to
         (Room(trial='admission webhook "no.pods" denied the request: not today'), {}, "worker_refused", "not today"),
     ],
 )
-def test_what_else_the_pod_lacks_is_named(room: Room, spec: dict[str, str], cause: str, told: str) -> None:
+def test_other_reasons_of_a_rejected_pod_are_named(room: Room, spec: dict[str, str], cause: str, expected: str) -> None:
     volume = refused(**spec)
     around = within(volume, room)
     found = objects.explained(volume, around)
     assert (
         found["cause"] == cause
         and found["message"].startswith("CDI's pod is rejected: ")
-        and told in found["message"]
+        and expected in found["message"]
         and found["remedy"]
     )
     assert rules.judge(objects.volume(), volume, around)[::2] == (FAILED, 0)
 
 
 @pytest.mark.parametrize(
-    ("used", "hard", "told"),
+    ("used", "hard", "expected"),
     [
         ({"limits.cpu": "0"}, {"limits.cpu": "1m"}, "limits.cpu (hard 1m, used 0, requested 750m)"),
         ({"cpu": "950m"}, {"cpu": "1"}, "cpu (hard 1, used 950m, requested 100m)"),
@@ -176,13 +177,15 @@ def test_what_else_the_pod_lacks_is_named(room: Room, spec: dict[str, str], caus
         ),
     ],
 )
-def test_the_quota_is_named_with_hard_used_and_asked(used: dict[str, str], hard: dict[str, str], told: str) -> None:
+def test_a_quota_is_named_with_hard_used_and_requested(
+    used: dict[str, str], hard: dict[str, str], expected: str
+) -> None:
     volume = refused("ErrExceededQuota")
     around = within(volume, Room(quotas=[quota({"pods": "9"}, {"pods": "99"}), quota(used, hard)]))
     found = objects.explained(volume, around)
     assert (found["cause"], found["message"]) == (
         "quota_exceeded",
-        f"exceeded quota: ResourceQuota 'demo/q' has no room for CDI's pod: {told}",
+        f"exceeded quota: ResourceQuota 'demo/q' has no room for CDI's pod: {expected}",
     )
     assert "raise the namespace's quota" in found["remedy"]
     assert rules.judge(objects.volume(), volume, around).state == FAILED
@@ -220,7 +223,7 @@ def test_the_quota_is_named_with_hard_used_and_asked(used: dict[str, str], hard:
         ),
     ],
 )
-def test_a_quota_of_other_pods_is_not_blamed(scope: dict[str, Any], spec: dict[str, str], counts: bool) -> None:
+def test_a_quota_of_other_pods_is_not_the_cause(scope: dict[str, Any], spec: dict[str, str], counts: bool) -> None:
     volume = refused("ErrExceededQuota", **spec)
     around = within(volume, Room(quotas=[quota({"pods": "1"}, {"pods": "1"}, **scope)]))
     assert ("ResourceQuota" in objects.explained(volume, around)["message"]) == counts
@@ -233,28 +236,31 @@ CLAIM_TEXT = (
 
 
 @pytest.mark.parametrize("prefix", ["", "thin.storageclass.storage.k8s.io/"])
-def test_the_quota_of_a_claim_is_told_in_readable_numbers(prefix: str) -> None:
+def test_a_quota_of_claims_has_readable_sizes(prefix: str) -> None:
     volume = refused("", "")
     around = objects.around(objects.event(objects.CLAIM, "ErrCreatingPVCPrime", CLAIM_TEXT.format(prefix)))
     found = objects.explained(volume, around)
-    told = f"ResourceQuota 'demo/q' has no room for the claim: {prefix}requests.storage (hard 300Mi, used 271.4Mi, requested 135.7Mi)"
-    assert (found["cause"], found["message"]) == ("quota_exceeded", f"exceeded quota: {told}")
+    expected = (
+        "ResourceQuota 'demo/q' has no room for the claim: "
+        f"{prefix}requests.storage (hard 300Mi, used 271.4Mi, requested 135.7Mi)"
+    )
+    assert (found["cause"], found["message"]) == ("quota_exceeded", f"exceeded quota: {expected}")
     assert "room for two or three claims" in found["remedy"]
-    # The claims of others that have ended have given it back, and CDI has not tried again yet.
+    # Other claims have been deleted since, but CDI has not tried again yet.
     now = quota({f"{prefix}requests.storage": "142270792"}, {f"{prefix}requests.storage": "300Mi"})
     around = replace(around, quotas={"demo": [now]})
     assert "has room now" in objects.explained(volume, around)["message"]
     assert rules.judge(objects.volume(), volume, around).state == WAITING
 
 
-def test_a_pod_that_would_be_taken_by_now_is_waited_for() -> None:
+def test_a_pod_that_would_be_accepted_now_is_waited_for() -> None:
     volume = refused("ErrExceededQuota")
     around = within(volume, Room(quotas=[quota({"pods": "0"}, {"pods": "1"})], trial=""))
     assert rules.judge(objects.volume(), volume, around).state == WAITING
     assert "would be accepted now" in objects.explained(volume, around)["message"]
 
 
-def test_who_may_read_nothing_is_told_what_it_can_be() -> None:
+def test_the_possible_causes_are_listed_when_nothing_can_be_read() -> None:
     volume = refused()
     around = objects.around(prime="Bound")
     found = objects.explained(volume, around)
@@ -264,12 +270,12 @@ def test_who_may_read_nothing_is_told_what_it_can_be() -> None:
         and "limits and pod security" in found["remedy"]
     )
     assert rules.judge(objects.volume(), volume, around).state == FAILED
-    # Before anybody has looked nothing is final.
+    # Nothing is final without evidence.
     assert rules.judge(objects.volume(), volume).state == WAITING
 
 
-def test_a_refused_pod_is_found_by_the_words_of_its_claim() -> None:
-    """A claim that CDI fills without a DataVolume has no conditions."""
+def test_a_rejected_pod_is_found_by_the_annotations_of_its_claim() -> None:
+    """A claim without a DataVolume has annotations instead of conditions."""
     claim = objects.item(objects.CLAIM, "", accessModes=["ReadWriteOnce"])
     claim["metadata"].update(namespace="demo", ownerReferences=[])
     prime = objects.item(objects.PRIME, objects.CLAIM, phase="Bound")
@@ -289,7 +295,7 @@ def test_a_refused_pod_is_found_by_the_words_of_its_claim() -> None:
     assert objects.cause(claim, around) == "worker_refused"
 
 
-def test_what_reads_a_source_is_refused_in_the_sources_namespace() -> None:
+def test_a_pod_that_reads_a_source_is_rejected_in_its_namespace() -> None:
     said = SAID.replace(NAME, f"{objects.CLAIM}-source-pod")
     volume = refused(said=said, source={"pvc": {"name": "golden", "namespace": "images"}})
     worker = RelatedObjects(volume, objects.around()).refused(volume)
@@ -300,7 +306,8 @@ def test_what_reads_a_source_is_refused_in_the_sources_namespace() -> None:
     ("answer", "reason"),
     [
         (
-            f'Cannot create pod demo/{NAME}: pods "{NAME}" is forbidden: exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1 (HTTP 403).',
+            f'Cannot create pod demo/{NAME}: pods "{NAME}" is forbidden: '
+            "exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1 (HTTP 403).",
             "exceeded quota: q, requested: pods=1, used: pods=1, limited: pods=1",
         ),
         (
@@ -308,22 +315,24 @@ def test_what_reads_a_source_is_refused_in_the_sources_namespace() -> None:
             'admission webhook "no.pods" denied the request: no',
         ),
         (
-            'Cannot create pod a: pods is forbidden: User "tenant" cannot create resource "pods" in API group "" (HTTP 403).',
+            'Cannot create pod a: pods is forbidden: User "tenant" cannot create resource "pods" '
+            'in API group "" (HTTP 403).',
             None,
         ),
         (f'Cannot create pod a: pods "{NAME}" already exists (HTTP 409).', None),
         (
-            f"Cannot create pod a: pods \"{NAME}\" is forbidden: ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no pods here (HTTP 422).",
+            f'Cannot create pod a: pods "{NAME}" is forbidden: '
+            "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no pods here (HTTP 422).",
             "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no pods here",
         ),
         ("Cannot create pod a: no answer from the server.", None),
     ],
 )
-def test_only_what_is_said_of_the_pod_is_the_reason(answer: str, reason: str | None) -> None:
+def test_refused_because_returns_only_the_reason_of_the_pod(answer: str, reason: str | None) -> None:
     assert refused_because(answer) == reason
 
 
-def test_the_pod_that_is_tried_out_asks_for_what_cdi_asks_for() -> None:
+def test_the_trial_pod_requires_what_pods_of_cdi_require() -> None:
     pod = trial_pod(Worker("demo", NAME, "high", "robot"), RESOURCES)
     assert pod["spec"]["priorityClassName"] == "high" and pod["spec"]["serviceAccountName"] == "robot"
     assert pod["spec"]["containers"][0]["resources"] == RESOURCES

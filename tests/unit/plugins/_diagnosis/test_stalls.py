@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whose fault it is that a volume does not get on: the image's server, a user of the source, or other volumes that are stuck, too."""
+"""What blocks a volume: the image server, a user of the source, or other volumes that are also blocked."""
 
 from __future__ import annotations
 
@@ -18,8 +18,14 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict i
 from tests.unit.plugins._diagnosis import objects
 
 HTTP = "Unable to connect to http data source: expected status code 200, got {0}. Status: {0} Something"
-REGISTRY = "Unable to process data: Failed to read registry image: pinging container registry: received unexpected HTTP status: {0} Something"
-ASKED = "I1129 07:52:46.378431       1 importer.go:108] Starting importer\nI1129 07:52:46.378533       1 importer.go:183] begin import process\n"
+REGISTRY = (
+    "Unable to process data: Failed to read registry image: pinging container registry: "
+    "received unexpected HTTP status: {0} Something"
+)
+ASKED = (
+    "I1129 07:52:46.378431       1 importer.go:108] Starting importer\n"
+    "I1129 07:52:46.378533       1 importer.go:183] begin import process\n"
+)
 CUT = "Unable to process data: Unable to transfer source data to scratch space: failed to pull image: unexpected EOF"
 
 
@@ -43,8 +49,8 @@ def ago(seconds: float) -> str:
         (504, "source_server_failed", 1),
     ],
 )
-def test_the_status_of_the_images_server_is_its_fault(text: str, status: int, cause: str, restarts: int) -> None:
-    """Of a server that may recover the second attempt counts, which CDI makes at once."""
+def test_an_http_status_is_a_problem_of_the_image_server(text: str, status: int, cause: str, restarts: int) -> None:
+    """For a server that may recover, the second attempt counts, which CDI starts at once."""
     running = {"reason": "Error", "message": text.format(status)}
     if restarts:
         assert rules.judge(objects.volume(), objects.stored("ImportInProgress", 0, Running=running)).state == WAITING
@@ -57,7 +63,7 @@ def test_the_status_of_the_images_server_is_its_fault(text: str, status: int, ca
 @pytest.mark.parametrize(
     "said", [CUT, "read tcp 10.0.0.1:1->10.0.0.2:80: read: connection reset by peer", "http2: server sent GOAWAY"]
 )
-def test_an_answer_that_is_cut_twice_makes_no_progress(said: str) -> None:
+def test_a_response_that_ends_early_twice_is_no_progress(said: str) -> None:
     running = {"reason": "ImagePullFailed", "message": said}
     assert rules.judge(objects.volume(), objects.stored("ImportInProgress", 0, Running=running)).state == WAITING
     stored = objects.stored("ImportInProgress", 1, Running=running)
@@ -80,7 +86,7 @@ def importing(**running: str) -> dict[str, Any]:
 
 
 def worker(seconds: float, log: str = ASKED, **last: Any) -> Evidence:
-    """A pod whose container runs for so long."""
+    """A pod whose container has run for so many seconds."""
     state = {"state": {"running": {"startedAt": ago(seconds)}}, **last}
     return replace(objects.around(pod={"phase": "Running", "containerStatuses": [state]}), logs={objects.POD: log})
 
@@ -100,9 +106,7 @@ def worker(seconds: float, log: str = ASKED, **last: Any) -> Evidence:
         (20, "", "N/A", False),
     ],
 )
-def test_an_importer_that_gets_no_answer_is_told_from_one_that_works(
-    seconds: float, log: str, progress: str, silent: bool
-) -> None:
+def test_an_importer_without_a_response_is_silent(seconds: float, log: str, progress: str, silent: bool) -> None:
     stored, around = importing(), worker(seconds, log)
     stored["status"]["progress"] = progress
     assert objects.cause(stored, around) == ("source_silent" if silent else None)
@@ -116,7 +120,7 @@ def test_an_importer_that_gets_no_answer_is_told_from_one_that_works(
         )
 
 
-def test_only_the_log_of_a_worker_that_seems_to_do_nothing_is_asked_for() -> None:
+def test_only_the_log_of_a_silent_worker_is_read() -> None:
     assert len(may_be_silent(importing(), worker(20))) == 1
     assert not may_be_silent(importing(), worker(5))
     blank = {**importing(), "spec": {"source": {"blank": {}}}}
@@ -128,14 +132,14 @@ def test_only_the_log_of_a_worker_that_seems_to_do_nothing_is_asked_for() -> Non
 
 @pytest.mark.parametrize(("seconds", "cause"), [(26, "source_silent"), (1, "worker_out_of_memory")])
 def test_a_redirect_loop_ends_when_the_memory_is_full(seconds: float, cause: str) -> None:
-    """CDI's importer follows redirects without end, and keeps them all."""
+    """CDI's importer follows redirects without a limit, and keeps them in memory."""
     stored = importing(status="False", reason="OOMKilled", message=ASKED)
     ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": ago(seconds + 2), "finishedAt": ago(2)}
     around = objects.around(pod={"phase": "Running", "containerStatuses": [{"state": {"terminated": ended}}]})
     assert objects.cause(stored, around) == cause
 
 
-def test_what_does_not_progress_is_not_told_to_wait_longer() -> None:
+def test_no_progress_is_not_remedied_by_a_longer_wait() -> None:
     stored = objects.stored("ImportInProgress", 2, Running={"status": "True", "reason": "Pod is running"})
     around = worker(3, "", lastState={"terminated": {"exitCode": 1, "reason": "Error", "message": "exit status 1"}})
     found = objects.explained(stored, around, late=True, still=31)
@@ -164,7 +168,7 @@ def user(phase: str = "Running", machine: str = "", *, name: str = "user", reads
 
 
 def detection() -> dict[str, Any]:
-    """CDI's pod that finds out how large the disk in a source is (makeSizeDetectionPodSpec, pvc-clone-controller.go, v1.65.0)."""
+    """CDI's pod that measures the disk of a source (makeSizeDetectionPodSpec, pvc-clone-controller.go, v1.65.0)."""
     pod = user(name="size-detection-golden")
     pod["metadata"]["labels"] = {"app": "containerized-data-importer", "cdi.kubevirt.io": "importer"}
     return pod
@@ -179,7 +183,7 @@ def detection() -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize(
-    ("users", "told"),
+    ("users", "expected"),
     [
         ({}, IN_USE),
         (
@@ -199,20 +203,22 @@ def detection() -> dict[str, Any]:
     ],
 )
 def test_a_clone_waits_for_the_pods_that_use_its_source(
-    running: dict[str, str], users: dict[str, Any], told: str | None
+    running: dict[str, str], users: dict[str, Any], expected: str | None
 ) -> None:
-    """A copy has a pod that runs already: the upload server of its target."""
+    """A copy already has a running pod: the upload server of its target."""
     stored = objects.stored("CloneInProgress", Bound=objects.PENDING, Running=running)
     around = replace(objects.around(objects.event(objects.CLAIM, "CloneSourceInUse", IN_USE)), users=users)
     verdict = rules.judge(objects.volume(), stored, around)
-    assert objects.cause(stored, around) == ("clone_source_in_use" if told else objects.cause(stored, objects.around()))
-    if told:
-        assert verdict.state == FAILED and told in verdict.reason and "snapshot" in verdict.reason
+    assert objects.cause(stored, around) == (
+        "clone_source_in_use" if expected else objects.cause(stored, objects.around())
+    )
+    if expected:
+        assert verdict.state == FAILED and expected in verdict.reason and "snapshot" in verdict.reason
     else:
         assert "in use" not in verdict.reason
 
 
-def test_a_copy_that_has_begun_has_no_user_before_it() -> None:
+def test_a_copy_that_has_started_has_no_user_problem() -> None:
     stored = objects.stored("CloneInProgress", Running={"status": "True", "reason": "Pod is running"})
     stored["status"]["progress"] = "12.0%"
     assert objects.cause(stored, objects.around(objects.event(objects.CLAIM, "CloneSourceInUse", IN_USE))) is None
@@ -221,7 +227,7 @@ def test_a_copy_that_has_begun_has_no_user_before_it() -> None:
 def pod_of_others(
     phase: str, labels: dict[str, str] | None = None, seconds: float = 20, scheduled: bool = True, **container: Any
 ) -> dict[str, Any]:
-    pod = objects.item(objects.SCRATCH, objects.OTHER)
+    pod: dict[str, Any] = objects.item(objects.SCRATCH, objects.OTHER)
     pod["metadata"]["labels"] = labels or {}
     conditions = [{"type": "PodScheduled", "status": str(scheduled)}]
     pod["status"] = {
@@ -234,12 +240,12 @@ def pod_of_others(
 
 
 def claim_of_others(seconds: float, **noted: str) -> dict[str, Any]:
-    claim = objects.item(objects.OTHER, "x")
+    claim: dict[str, Any] = objects.item(objects.OTHER, "x")
     claim["metadata"].update(creationTimestamp=ago(seconds), annotations=noted)
     return claim
 
 
-RUNNING = {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}, "restartCount": 0}
+RUNNING: dict[str, Any] = {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}, "restartCount": 0}
 UPLOAD_SERVER = {"cdi.kubevirt.io": "cdi-upload-server"}
 REFUSED = {"cdi.kubevirt.io/storage.condition.running.reason": "ErrExceededQuota"}
 SENT = {"kubevirt.cdi/upload-sha256": "a"}
@@ -286,13 +292,14 @@ SENT = {"kubevirt.cdi/upload-sha256": "a"}
     [
         (
             "ErrCreatingPVCPrime",
-            "forbidden: exceeded quota: q, requested: requests.storage=1Gi, used: requests.storage=9Gi, limited: requests.storage=9Gi",
+            "forbidden: exceeded quota: q, requested: requests.storage=1Gi, used: requests.storage=9Gi, limited: "
+            "requests.storage=9Gi",
             "quota_exceeded",
         ),
         ("ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool", "storage_full"),
     ],
 )
-def test_what_others_do_not_give_back_is_not_waited_for(
+def test_a_problem_fails_unless_other_helpers_make_progress(
     others: Any, works: bool, reason: str, said: str, cause: str
 ) -> None:
     stored = objects.stored("Pending", Bound=objects.PENDING)
@@ -303,7 +310,7 @@ def test_what_others_do_not_give_back_is_not_waited_for(
     assert rules.judge(objects.volume(), stored, around).state == (WAITING if works else FAILED)
 
 
-def test_others_that_have_warnings_do_not_work() -> None:
+def test_helpers_with_warnings_make_no_progress() -> None:
     stored = objects.stored("Pending", Bound=objects.PENDING)
     full = "rpc error: code = ResourceExhausted desc = no space left in the pool"
     young = claim_of_others(1)
@@ -312,14 +319,14 @@ def test_others_that_have_warnings_do_not_work() -> None:
         objects.event(objects.OTHER, "ProvisioningFailed", full),
     ]
     assert rules.judge(objects.volume(), stored, objects.around(*said, others=[young])).state == FAILED
-    # This is said of every claim.
+    # This is reported for every claim.
     noise = objects.event(
         objects.OTHER, "ProvisioningFailed", "Error saving claim: the object has been modified; please try again"
     )
     assert rules.judge(objects.volume(), stored, objects.around(said[0], noise, others=[young])).state == WAITING
 
 
-def test_a_copy_that_waits_for_its_source_does_not_work() -> None:
+def test_a_copy_that_waits_for_its_source_makes_no_progress() -> None:
     stored = objects.stored("Pending", Bound=objects.PENDING)
     full = objects.event(
         objects.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool"
@@ -335,7 +342,7 @@ def test_a_copy_that_waits_for_its_source_does_not_work() -> None:
 
 
 @pytest.mark.parametrize(("size", "state"), [("100Ti", FAILED), ("2Gi", WAITING)])
-def test_what_others_give_back_has_to_be_worth_the_wait(size: str, state: str) -> None:
+def test_a_much_larger_claim_does_not_wait_for_other_helpers(size: str, state: str) -> None:
     stored = objects.stored("Pending", Bound=objects.PENDING)
     full = objects.event(
         objects.PRIME, "ProvisioningFailed", "rpc error: code = ResourceExhausted desc = no space left in the pool"
@@ -350,9 +357,12 @@ def test_what_others_give_back_has_to_be_worth_the_wait(size: str, state: str) -
     assert rules.judge(objects.volume(), stored, around).state == state
 
 
-def test_what_can_never_fit_does_not_wait_for_others() -> None:
+def test_a_claim_above_the_quota_does_not_wait_for_other_helpers() -> None:
     stored = objects.stored("Pending", Bound=objects.PENDING)
-    never = "forbidden: exceeded quota: q, requested: requests.storage=9Gi, used: requests.storage=0, limited: requests.storage=1Gi"
+    never = (
+        "forbidden: exceeded quota: q, requested: requests.storage=9Gi, "
+        "used: requests.storage=0, limited: requests.storage=1Gi"
+    )
     around = objects.around(objects.event(objects.CLAIM, "ErrCreatingPVCPrime", never))
     around = replace(around, pods=[pod_of_others("Running", **RUNNING)])
     assert rules.judge(objects.volume(), stored, around)[::2] == (FAILED, 0)
@@ -367,7 +377,7 @@ def test_what_can_never_fit_does_not_wait_for_others() -> None:
         (set(), "kubernetes.io/no-provisioner", "claim_pending"),
     ],
 )
-def test_a_class_without_its_driver_is_named(drivers: set[str] | None, provisioner: str, cause: str) -> None:
+def test_a_class_without_its_driver_is_reported(drivers: set[str] | None, provisioner: str, cause: str) -> None:
     stored, around = (
         objects.stored("ImportScheduled", Bound=objects.PENDING),
         replace(

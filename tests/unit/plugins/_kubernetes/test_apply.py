@@ -17,10 +17,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.compare i
     keep_stored_spelling,
     normalise,
 )
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.managed_fields import (
-    owns_unrequested,
-    relinquish_patch,
-)
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.managed_fields import owns_unrequested
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.server_side_apply import relinquish_patch
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import credentials as _credentials
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import renewal as _renewal
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets as _secrets
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.access import Access, Plugin
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.credentials import settle, source_of
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.plugin_source import PluginSource
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import known_secrets
 
 SERVER = "https://cluster.test:6443"
@@ -32,7 +32,6 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(_secrets, "_known", {})
 
 
 def _kubeconfig(user: dict[str, Any] | None = None, *, name: str = "one", **cluster: Any) -> dict[str, Any]:
@@ -95,25 +94,28 @@ def test_a_pods_service_account_is_the_last_way_and_its_token_is_read_again(monk
     (tmp_path / "token").write_text("first\n")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    monkeypatch.setattr(_credentials, "SERVICE_ACCOUNT", str(tmp_path))
-    connection = connect({})
-    assert connection.host == "https://[fd00::1]:443" and connection.namespace == ""
-    assert _sent(connection) == "Bearer first"
+
+    def access(params: dict[str, Any]) -> Access:
+        return settle(params, service_account=str(tmp_path))
+
+    seconds = [0.0]
+    source = source_of(access({}), persist=False, clock=lambda: seconds[-1])
+    assert access({}).host == "https://[fd00::1]:443" and access({}).namespace == ""
+    assert source.current().authorization == "Bearer first"
     (tmp_path / "namespace").write_text("team-a\n")
-    assert connect({}).namespace == "team-a"
+    assert access({}).namespace == "team-a"
     monkeypatch.setenv("POD_NAMESPACE", "team-b")
-    assert connect({}).namespace == "team-b" and connect({"kubeconfig": _kubeconfig()}).namespace == ""
+    assert access({}).namespace == "team-b" and access({"kubeconfig": _kubeconfig()}).namespace == ""
     (tmp_path / "token").write_text("second\n")
-    assert _sent(connection) == "Bearer first"
-    now = _renewal.time.monotonic()
-    monkeypatch.setattr(_renewal.time, "monotonic", lambda: now + 61)
-    assert _sent(connection) == "Bearer second"
+    assert source.current().authorization == "Bearer first"
+    seconds.append(61)
+    assert source.current().authorization == "Bearer second"
     (tmp_path / "token").write_text("")
-    monkeypatch.setattr(_renewal.time, "monotonic", lambda: now + 200)
-    assert _sent(connection) == "Bearer second"
+    seconds.append(200)
+    assert source.current().authorization == "Bearer second"
     (tmp_path / "home" / ".kube").mkdir(parents=True)
     (tmp_path / "home" / ".kube" / "config").write_text(json.dumps(_kubeconfig()))
-    assert connect({}).host == SERVER
+    assert access({}).host == SERVER
     assert _sent(connect({"host": "https://other.test", "kubeconfig": _kubeconfig()})) == f"Bearer {SECRET}"
 
 
@@ -206,7 +208,7 @@ def test_credentials_that_were_rejected_are_renewed_once_for_all_threads(countin
         ),
         (
             _credential(clientKeyData="x", clientCertificateData="y"),
-            "clientCertificateData holds no certificate; give it in PEM format.",
+            "clientCertificateData contains no certificate; give it in PEM format.",
         ),
     ],
 )
@@ -243,10 +245,11 @@ def test_no_part_of_a_secret_is_left_of_what_a_credential_plugin_says_at_length(
     assert not [SECRET[-size:] for size in range(4, 20) if SECRET[-size:] in str(told.value)]
 
 
-def test_a_credential_plugin_that_never_ends_is_given_up(plugin, monkeypatch) -> None:
-    monkeypatch.setattr(_renewal, "_PLUGIN_SECONDS", 0.2)
-    with pytest.raises(CdiError, match="did not end within 0.2 s"):
-        connect({"kubeconfig": _kubeconfig(plugin("import time; time.sleep(60)"))})
+def test_a_credential_plugin_that_never_ends_is_given_up(plugin) -> None:
+    access = settle({"kubeconfig": _kubeconfig(plugin("import time; time.sleep(60)"))})
+    assert isinstance(access.identity, Plugin)
+    with pytest.raises(CdiError, match=r"did not end within 0\.2 s"):
+        PluginSource(access.identity, access, seconds=0.2).current()
 
 
 @pytest.mark.parametrize(

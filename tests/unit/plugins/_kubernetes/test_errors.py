@@ -106,7 +106,7 @@ def test_a_conflict_names_who_has_the_fields() -> None:
     error = api_error("apply", CDI, None, "cdi", 409, _status("Apply failed", "Conflict", causes=causes))
     assert str(error) == (
         "Cannot apply CDI cdi: argocd using cdi.kubevirt.io/v1beta1, kubectl already manages spec.config.preallocation, "
-        "spec.infra with another value; change it there, leave it out here, or take it over with force_conflicts=true."
+        "spec.infra with a different value; change it there, leave it out here, or take it over with force_conflicts=true."
     )
 
 

@@ -175,11 +175,11 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "ca-broken": (
         _config(cluster={"certificate-authority": "broken.crt"}),
-        f"{CLUSTER}.certificate-authority ('{{cwd}}/broken.crt') holds no valid CA certificate; give it in PEM format.",
+        f"{CLUSTER}.certificate-authority ('{{cwd}}/broken.crt') contains no valid CA certificate; give it in PEM format.",
     ),
     "ca-data": (
         _config(cluster={"certificate-authority-data": "YWJj"}),
-        f"{CLUSTER}.certificate-authority-data holds no valid CA certificate; give it in PEM format.",
+        f"{CLUSTER}.certificate-authority-data contains no valid CA certificate; give it in PEM format.",
     ),
     "certificate-alone": (
         _config({"client-certificate": "broken.crt"}),
@@ -192,11 +192,11 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
                 "client-key": "broken.crt",
             }
         ),
-        f"{USER}.client-certificate-data holds no certificate; it seems that certificate and key are swapped.",
+        f"{USER}.client-certificate-data contains no certificate; certificate and key seem to be swapped.",
     ),
     "key-a-text": (
         _config({"client-certificate": "broken.crt", "client-key": "text"}),
-        f"{USER}.client-key ('{{cwd}}/text') holds no private key; give it in PEM format.",
+        f"{USER}.client-key ('{{cwd}}/text') contains no private key; give it in PEM format.",
     ),
     "token-file": (
         _config({"tokenFile": "gone"}),

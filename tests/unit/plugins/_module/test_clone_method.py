@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lookup connects by the options and variables of the modules."""
+"""The lookup connects by the same options and environment variables as the modules."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.kubevirt.cdi.plugins.doc_fragments import _auth, _auth_plugin
@@ -29,7 +30,7 @@ def _named(option: dict[str, Any]) -> set[str]:
     return set(re.findall(r"E\((K8S_AUTH_\w+)\)", str(option["description"])))
 
 
-def test_the_lookup_has_the_options_of_the_modules() -> None:
+def test_lookup_has_the_connection_options_of_the_modules() -> None:
     def types(options: dict[str, Any], below: str) -> dict[str, tuple[Any, Any]]:
         return {name: (option["type"], option.get("elements")) for name, option in _flat(options, below)}
 
@@ -38,19 +39,19 @@ def test_the_lookup_has_the_options_of_the_modules() -> None:
     assert types(OF_LOOKUPS, "suboptions") == of_spec
 
 
-def test_the_lookup_reads_the_variables_of_the_modules() -> None:
+def test_lookup_reads_the_environment_variables_of_the_modules() -> None:
     read = {name: set(option["fallback"][1]) for name, option in _flat(AUTH.options, "options") if "fallback" in option}
-    told = {name: _named(option) for name, option in _flat(OF_MODULES, "suboptions") if _named(option)}
-    assert told == read
+    reported = {name: _named(option) for name, option in _flat(OF_MODULES, "suboptions") if _named(option)}
+    assert reported == read
     of_lookups = {
-        # Ansible reads no variable for a suboption: the lookup itself does, and its description tells of it.
+        # Ansible reads no variable for a suboption. The lookup does, and its description names the variable.
         name: _named(option) if "." in name else {variable["name"] for variable in option.get("env", [])}
         for name, option in _flat(OF_LOOKUPS, "suboptions")
     }
     assert {name: variables for name, variables in of_lookups.items() if variables} == read
 
 
-def test_the_variables_for_the_headers_of_a_proxy_need_no_option(monkeypatch) -> None:
+def test_proxy_headers_are_read_from_the_environment_without_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("K8S_AUTH_PROXY_HEADERS_USER_AGENT", "me")
     checked = ArgumentSpecValidator(AUTH.options).validate({})
     assert checked.validated_parameters["proxy_headers"]["user_agent"] == "me"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The pod that measures a volume: what it may do, where it runs, and what it says."""
+"""The pod that measures a volume: its security, its node, and its result."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _user(name: str = "vm", claim: str = "disk", phase: str = "Running") -> dict
     }
 
 
-def test_the_pod_is_restricted_and_cannot_write() -> None:
+def test_the_measuring_pod_is_restricted_and_read_only() -> None:
     pod = allocation.measuring_pod(_claim(), [], ENVIRONMENT)
     (container,) = pod["spec"]["containers"]
     assert pod["spec"]["securityContext"]["runAsNonRoot"] and pod["spec"]["securityContext"]["runAsUser"] == 107
@@ -47,7 +47,7 @@ def test_the_pod_is_restricted_and_cannot_write() -> None:
     assert container["volumeMounts"][0]["readOnly"] and not pod["spec"]["automountServiceAccountToken"]
 
 
-def test_the_pod_is_run_as_cdi_runs_its_workers_and_goes_with_the_claim() -> None:
+def test_the_measuring_pod_runs_like_a_worker_and_is_owned_by_the_claim() -> None:
     pod = allocation.measuring_pod(_claim(), [], ENVIRONMENT)
     assert pod["spec"]["containers"][0]["image"] == "registry/cdi-cloner:1"
     assert pod["spec"]["imagePullSecrets"] == [{"name": "pull"}]
@@ -55,7 +55,7 @@ def test_the_pod_is_run_as_cdi_runs_its_workers_and_goes_with_the_claim() -> Non
     assert pod["metadata"]["ownerReferences"][0]["uid"] == "u-1"
 
 
-def test_the_pod_runs_where_a_claim_for_one_node_is_in_use() -> None:
+def test_the_measuring_pod_runs_on_the_node_of_a_claim_in_use() -> None:
     users = [_user("other", "other"), _user("ended", phase="Succeeded"), _user()]
     assert allocation.measuring_pod(_claim(), users, ENVIRONMENT)["spec"]["nodeName"] == "node-2"
     assert "nodeName" not in allocation.measuring_pod(_claim(), users[:2], ENVIRONMENT)["spec"]
@@ -63,7 +63,7 @@ def test_the_pod_runs_where_a_claim_for_one_node_is_in_use() -> None:
     assert allocation.occupant(_claim(), users) is None
 
 
-def test_a_pod_that_has_the_claim_for_itself_is_named() -> None:
+def test_occupant_names_the_pod_with_exclusive_use() -> None:
     assert "Pod demo/vm" in (allocation.occupant(_claim("ReadWriteOncePod"), [_user()]) or "")
     assert allocation.occupant(_claim("ReadWriteOncePod"), []) is None
 
@@ -78,11 +78,13 @@ def test_a_pod_that_has_the_claim_for_itself_is_named() -> None:
         (FILLED, _claim(volumeMode="Block"), "block device"),
     ],
 )
-def test_what_cannot_be_measured_is_told(volume: dict[str, Any], claim: dict[str, Any] | None, named: str) -> None:
+def test_obstacle_names_why_a_volume_cannot_be_measured(
+    volume: dict[str, Any], claim: dict[str, Any] | None, named: str
+) -> None:
     assert named in (allocation.obstacle(volume, claim) or "")
 
 
-def test_a_filled_volume_of_files_can_be_measured() -> None:
+def test_a_filled_filesystem_volume_has_no_obstacle() -> None:
     assert allocation.obstacle(FILLED, _claim(volumeMode="Filesystem")) is None
 
 
@@ -90,7 +92,7 @@ def _pod(phase: str, **state: Any) -> dict[str, Any]:
     return {"status": {"phase": phase, "containerStatuses": [{"state": state}]}}
 
 
-def test_an_image_that_cannot_be_pulled_ends_the_wait() -> None:
+def test_a_measuring_pod_fails_when_its_image_cannot_be_pulled() -> None:
     waiting = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
     assert allocation.judge_pod(_pod("Pending", waiting=waiting)) == (FAILED, "Back-off pulling image", 0)
     assert allocation.judge_pod(_pod("Pending", waiting={"reason": "ContainerCreating"})).state == WAITING
@@ -100,7 +102,7 @@ def test_an_image_that_cannot_be_pulled_ends_the_wait() -> None:
     assert allocation.judge_pod(None).state == FAILED
 
 
-def test_what_the_pod_says_is_taken_only_when_it_is_two_numbers() -> None:
+def test_measured_requires_two_numbers() -> None:
     ended = _pod("Succeeded", terminated={"message": "4096 67108864\n"})
     assert allocation.judge_pod(ended).state == REACHED
     assert allocation.measured(ended) == {"allocated_bytes": 4096, "size_bytes": 67108864, "not_measured": None}

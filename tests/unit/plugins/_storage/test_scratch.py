@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Scratch space as CDI's source has it: needed or not, which class, how big, what can be wrong."""
+"""Scratch space by the rules in CDI's source: whether it is required, its class, its size and its problems."""
 
 from __future__ import annotations
 
@@ -59,10 +59,12 @@ def _settings(
         (None, {}, False),
     ],
 )
-def test_what_needs_scratch_space(source: dict[str, Any] | None, more: dict[str, Any], needed: bool | None) -> None:
-    told = scratch.need({**({"source": source} if source else {}), **more})
-    assert told.needed is needed
-    assert told.rule.endswith(".") and told.rule.count(". ") == 0
+def test_need_of_each_source_has_its_rule(
+    source: dict[str, Any] | None, more: dict[str, Any], needed: bool | None
+) -> None:
+    expected = scratch.need({**({"source": source} if source else {}), **more})
+    assert expected.needed is needed
+    assert expected.rule.endswith(".") and expected.rule.count(". ") == 0
 
 
 @pytest.mark.parametrize(
@@ -77,25 +79,25 @@ def test_what_needs_scratch_space(source: dict[str, Any] | None, more: dict[str,
         (_settings(), None, None, "No class"),
     ],
 )
-def test_the_class_and_the_rule_of_the_release(
+def test_storage_class_follows_the_rule_of_the_release(
     settings: scratch.Settings, target: str | None, chosen: str | None, rule: str
 ) -> None:
     assert scratch.storage_class(settings, target)[0] == chosen
     assert rule in scratch.storage_class(settings, target)[1]
 
 
-def test_a_misspelt_class_is_told() -> None:
-    (told,) = scratch.problems(_settings(asked="typo"), "thin")
-    assert "scratchSpaceStorageClass typo" in told and "uses thin" in told
+def test_problems_name_a_misspelled_class() -> None:
+    (expected,) = scratch.problems(_settings(asked="typo"), "thin")
+    assert "scratchSpaceStorageClass typo" in expected and "uses thin" in expected
     assert scratch.problems(_settings(asked="lean", status="lean"), "lean") == []
 
 
-def test_before_1_65_a_misspelt_class_leads_to_the_default_class() -> None:
+def test_a_misspelled_class_means_the_default_class_before_1_65() -> None:
     old = _settings((1, 61, 1), asked="typo", status="default")
     assert "uses default" in scratch.problems(old, "default")[0]
 
 
-def test_a_class_that_cannot_do_filesystem_is_told() -> None:
+def test_problems_name_a_class_without_filesystem() -> None:
     block = _settings(thin=[{"volumeMode": "Block", "accessModes": ["ReadWriteOnce", "ReadWriteMany"]}])
     assert "does not support" in scratch.problems(block, "thin")[0]
     shared = _settings(thin=[{"volumeMode": "Filesystem", "accessModes": ["ReadWriteMany"]}])
@@ -105,11 +107,11 @@ def test_a_class_that_cannot_do_filesystem_is_told() -> None:
     assert scratch.problems(_settings(), "unknown") == []
 
 
-def test_no_class_at_all_is_told() -> None:
+def test_problems_report_a_missing_class() -> None:
     assert "wait for a PersistentVolume" in scratch.problems(_settings(), None)[0]
 
 
-# Requests that CDI itself made on the test cluster, and by hand from createScratchPersistentVolumeClaim.
+# Requests that CDI made on the test cluster, and requests calculated from createScratchPersistentVolumeClaim.
 @pytest.mark.parametrize(
     ("version", "request_bytes", "block", "scratch_class", "mebibytes"),
     [
@@ -120,7 +122,7 @@ def test_no_class_at_all_is_told() -> None:
         ((1, 61, 1), 64 * MEBIBYTE, True, "thin", 69),  # 64 MiB / 0.94 = 68.1 MiB.
     ],
 )
-def test_the_size_of_the_claim(
+def test_claim_bytes_follow_the_rule_of_the_release(
     version: tuple[int, ...], request_bytes: int, block: bool, scratch_class: str, mebibytes: int
 ) -> None:
     size = scratch.claim_bytes(_settings(version), request_bytes, "thin", block, scratch_class)
@@ -138,17 +140,15 @@ def test_the_size_of_the_claim(
         ("", "thin", 0.0),
     ],
 )
-def test_the_overhead_of_a_class_is_the_one_that_cdi_takes(
-    class_name: str | None, default: str | None, overhead: float
-) -> None:
-    """Class `gone` is not there, `new` is not listed yet (GetFilesystemOverheadForStorageClass)."""
+def test_overhead_of_a_class_is_that_of_cdi(class_name: str | None, default: str | None, overhead: float) -> None:
+    """Class `gone` does not exist, `new` is not listed yet (GetFilesystemOverheadForStorageClass)."""
     settings = replace(_settings(), default_class=default)
     settings.config["status"]["filesystemOverhead"]["global"] = "0.1"
     assert scratch.overhead_of(settings, class_name) == overhead
 
 
 @given(st.integers(1, 1 << 50), st.booleans(), st.sampled_from([(1, 61, 1), (1, 63, 0), (1, 65, 0), ()]))
-def test_the_claim_always_has_room_for_the_disk(size: int, block: bool, version: tuple[int, ...]) -> None:
+def test_the_scratch_claim_is_large_enough_for_the_disk(size: int, block: bool, version: tuple[int, ...]) -> None:
     settings = _settings(version)
     spec = {"storage": {"resources": {"requests": {"storage": str(size)}}}}
     target = scratch.target_bytes(settings, spec, "thin", block)
@@ -156,7 +156,7 @@ def test_the_claim_always_has_room_for_the_disk(size: int, block: bool, version:
     assert scratch.claim_bytes(settings, target, "thin", block, "thin") >= size // MEBIBYTE * MEBIBYTE
 
 
-def test_the_mode_of_a_claim_to_come_is_the_profiles_first_that_fits() -> None:
+def test_volume_mode_is_the_first_that_fits_the_profile() -> None:
     sets = [
         {"volumeMode": "Block", "accessModes": ["ReadWriteMany"]},
         {"volumeMode": "Filesystem", "accessModes": ["ReadWriteOnce"]},
@@ -168,7 +168,7 @@ def test_the_mode_of_a_claim_to_come_is_the_profiles_first_that_fits() -> None:
     assert settings.volume_mode({"pvc": {"volumeMode": "Block"}}, "thin") == "Block"
 
 
-def test_the_class_of_a_claim_to_come_is_the_default_for_its_kind() -> None:
+def test_class_of_a_spec_is_the_default_for_its_kind() -> None:
     settings = scratch.Settings(default_class="default", virtualization_class="virtual")
     assert settings.class_of({"storage": {}}) == "virtual"
     assert settings.class_of({"storage": {}, "contentType": "archive"}) == "default"
@@ -185,7 +185,7 @@ def _volume(name: str = "disk", populator: str | None = None, phase: str = "Succ
     }
 
 
-def test_the_name_of_the_claim() -> None:
+def test_claim_name_is_that_of_cdi() -> None:
     claim = {"metadata": {"uid": "u-1"}}
     assert scratch.claim_name(_volume(populator="true"), claim) == "prime-u-1-scratch"
     assert scratch.claim_name(_volume(populator="true"), None) is None
@@ -197,7 +197,7 @@ def test_the_name_of_the_claim() -> None:
 NOW = datetime(2026, 1, 1, 12, 0, 0, tzinfo=timezone.utc)
 
 
-def test_a_claim_is_left_over_a_minute_after_the_end() -> None:
+def test_a_scratch_claim_is_left_over_after_a_minute() -> None:
     there = {"metadata": {"name": "prime-u-1-scratch", "namespace": "demo"}}
     assert scratch.left_over(_volume(ended="2026-01-01T11:58:00Z"), there, NOW)
     assert not scratch.left_over(_volume(ended="2026-01-01T11:59:30Z"), there, NOW)
@@ -210,7 +210,7 @@ def _claim(name: str, uid: str, app: str = "containerized-data-importer", create
     return {"metadata": metadata}
 
 
-def test_a_claim_whose_volume_is_gone_is_named() -> None:
+def test_orphaned_scratch_is_a_claim_without_a_volume() -> None:
     claims = [
         _claim("disk", "u-1"),
         _claim("prime-u-1-scratch", "s-1"),

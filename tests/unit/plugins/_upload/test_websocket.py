@@ -103,14 +103,14 @@ def test_port_forward_through_an_https_proxy_is_refused_with_a_remedy() -> None:
     with pytest.raises(CdiError) as told:
         _open(proxy="https://ann:secret@proxy.test:3128")
     assert str(told.value) == (
-        "proxy is https://proxy.test:3128, and port-forwards go through http and socks proxies only; "
-        "publish the upload proxy and give its URL as upload_proxy_url."
+        "proxy is https://proxy.test:3128, but port-forwards support only http and socks proxies; "
+        "publish the upload proxy and set its URL as upload_proxy_url."
     )
 
 
 def test_missing_package_of_a_socks_proxy_is_named_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "socks", None)
-    with pytest.raises(CdiError, match="the Python package PySocks, which SOCKS proxies need, is missing"):
+    with pytest.raises(CdiError, match="the Python package PySocks, which SOCKS proxies require, is missing"):
         _open(proxy="socks5h://proxy.test")
 
 

@@ -17,8 +17,8 @@ import typing as t
 from .access import Oidc, Pem, basic, is_sendable
 from .answers import loads
 from .errors import CdiError
-from .renewal import Credentials, Source
 from .secrets import remember
+from .source import Credentials, Source
 from .tls import context_of
 
 _LEEWAY_SECONDS = 10

@@ -1,14 +1,19 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""When a volume may grow, and when it has grown."""
+"""When a volume may grow, and when its growth has ended."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import resize as growth
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import growth
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.resize import (
+    GROWN_TO,
+    grown_to,
+    requested_bytes,
+)
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import FAILED, REACHED, WAITING
 
@@ -18,7 +23,7 @@ GIB = 1 << 30
 def _claim(
     request: str = "2Gi", capacity: str | None = "2Gi", grown_to: str | None = None, **status: Any
 ) -> dict[str, Any]:
-    annotations = {growth.GROWN_TO: grown_to} if grown_to else {}
+    annotations = {GROWN_TO: grown_to} if grown_to else {}
     size = {"capacity": {"storage": capacity}} if capacity else {}
     return {
         "metadata": {"annotations": annotations},
@@ -48,7 +53,7 @@ def _condition(kind: str, message: str = "", status: str = "True") -> list[dict[
         (_claim(capacity="1Gi", conditions=_condition("ControllerResizeError", "no space")), WAITING),
         (_claim(capacity="1Gi", allocatedResourceStatuses={"storage": "ControllerResizeInfeasible"}), FAILED),
         (_claim(capacity="1Gi", allocatedResourceStatuses={"storage": "ControllerResizeInProgress"}), WAITING),
-        # A file system that waits for a pod may be that of an earlier growth.
+        # The condition may be that of an earlier growth.
         (
             _claim(
                 capacity="1Gi", allocatedResources={"storage": "2Gi"}, conditions=_condition("FileSystemResizePending")
@@ -83,11 +88,11 @@ def _condition(kind: str, message: str = "", status: str = "True") -> list[dict[
         (_claim("322122548", "0.3Gi"), REACHED),
     ],
 )
-def test_when_a_volume_has_grown(claim: Any, state: str) -> None:
+def test_growth_is_judged_by_capacity_and_conditions(claim: Any, state: str) -> None:
     assert growth.judge_growth(claim).state == state
 
 
-def test_what_keeps_it_from_growing_is_told() -> None:
+def test_verdict_names_why_a_claim_does_not_grow() -> None:
     waiting = growth.judge_growth(_claim(capacity="1Gi", conditions=_condition("ControllerResizeError", "no space")))
     assert (
         waiting.reason
@@ -99,7 +104,7 @@ def test_what_keeps_it_from_growing_is_told() -> None:
     assert failed.reason == "the storage cannot grow it (NodeResizeInfeasible): read-only"
 
 
-def test_a_growth_after_one_that_waits_for_a_pod_is_told_what_to_do() -> None:
+def test_growth_after_one_that_waits_for_a_pod_fails_with_a_remedy() -> None:
     claim = _claim(
         "10Ti", "1Gi", allocatedResources={"storage": "2Gi"}, conditions=_condition("FileSystemResizePending")
     )
@@ -110,13 +115,13 @@ def test_a_growth_after_one_that_waits_for_a_pod_is_told_what_to_do() -> None:
     )
 
 
-def test_what_was_said_of_an_earlier_growth_may_be_taken_back() -> None:
-    infeasible = {"allocatedResourceStatuses": {"storage": "ControllerResizeInfeasible"}}
+def test_failure_of_an_earlier_growth_has_a_grace_period() -> None:
+    infeasible: dict[str, Any] = {"allocatedResourceStatuses": {"storage": "ControllerResizeInfeasible"}}
     assert growth.judge_growth(_claim("2Gi", "1Gi", allocatedResources={"storage": "2Gi"}, **infeasible)).grace == 0
     assert growth.judge_growth(_claim("2Gi", "1Gi", allocatedResources={"storage": "8Ti"}, **infeasible)).grace > 0
 
 
-def test_a_filled_volume_may_grow() -> None:
+def test_filled_volume_may_grow() -> None:
     growth.refuse_growth(_volume(), _claim(), 3 * GIB)
     growth.refuse_growth(_volume("ImportInProgress"), _claim(grown_to="3Gi"), 3 * GIB)
 
@@ -125,17 +130,17 @@ def test_a_filled_volume_may_grow() -> None:
     ("volume", "claim"),
     [(_volume("ImportInProgress"), _claim()), (_volume(), _claim(phase="Pending")), (_volume("Pending"), None)],
 )
-def test_an_unfilled_volume_may_not(volume: dict[str, Any], claim: Any) -> None:
-    with pytest.raises(CdiError, match="DataVolume demo/disk cannot grow to 3Gi in phase .*; wait until it is filled"):
+def test_unfilled_volume_may_not_grow(volume: dict[str, Any], claim: Any) -> None:
+    with pytest.raises(CdiError, match=r"DataVolume demo/disk cannot grow to 3Gi in phase .*; wait until it is filled"):
         growth.refuse_growth(volume, claim, 3 * GIB)
 
 
-def test_what_has_grown_does_not_shrink() -> None:
+def test_grown_volume_does_not_shrink() -> None:
     with pytest.raises(CdiError, match="has grown to 4Gi and cannot shrink to 3Gi; request at least 4Gi"):
         growth.refuse_growth(_volume(), _claim(grown_to="4Gi"), 3 * GIB)
 
 
-def test_a_record_that_is_none_does_not_count() -> None:
-    assert growth.grown_to(_claim(grown_to="much")) is None
-    assert growth.grown_to(_claim(grown_to="0.3Gi")) == 322122548
-    assert growth.requested_bytes({"spec": {}}) == 0
+def test_invalid_record_of_growth_is_ignored() -> None:
+    assert grown_to(_claim(grown_to="much")) is None
+    assert grown_to(_claim(grown_to="0.3Gi")) == 322122548
+    assert requested_bytes({"spec": {}}) == 0
