@@ -43,7 +43,9 @@ def data_volume(phase: str, restarts: int = 0, message: str = "") -> dict[str, A
 
 
 def claim(**annotations: str) -> dict[str, Any]:
-    """A claim with CDI's annotations, by names such as pod_phase, and with those of the collection, by their constants."""
+    """A claim with CDI's annotations, by names such as pod_phase, and with those of the collection, by their
+    constants.
+    """
     annotated = {
         _ANNOTATIONS.get(key, f"cdi.kubevirt.io/storage.{key.replace('_', '.')}"): value
         for key, value in annotations.items()

@@ -194,7 +194,7 @@ def test_created_volume_is_deleted_after_a_failure(upload: Upload, service: Uplo
     assert (
         result["failed"]
         and "(HTTP 400)" in result["msg"]
-        and "which the task had created, was deleted again" in result["msg"]
+        and "which the task created, was deleted again" in result["msg"]
     )
     assert (result["changed"], result["action"], result["data_volume"]) == (False, "unchanged", {})
     assert not service.settled("disk")
@@ -215,7 +215,7 @@ def test_existing_volume_is_kept_after_a_failure(upload: Upload, service: Upload
     upload(name="disk", path=str(image), on_failure="keep")
     result = upload(name="disk", path=str(image))
     assert result["failed"] and (result["changed"], result["action"]) == (True, "begun")
-    assert "was begun and is not finished" in result["msg"] and service.settled("disk")
+    assert "has begun and is not finished" in result["msg"] and service.settled("disk")
 
 
 def test_failed_replacement_reports_that_the_data_are_deleted(

@@ -31,7 +31,7 @@ FAULTS = {
         "", "does not match checksum", "Correct checksum, or the file", {**upload(), "checksum": f"sha256:{'0' * 64}"}
     ),
     "image-too-large": Fault("", "needs 64Mi", "request at least that", upload(size="32Mi")),
-    "claim-takes-no-uploads": Fault("", "takes no uploads", "set the annotation", FILE),
+    "claim-takes-no-uploads": Fault("", "accepts no uploads", "set the annotation", FILE),
     "filled-otherwise": Fault("", "is filled from another source", "give another name", upload()),
     # The storage
     "class-unknown": Fault(

@@ -196,7 +196,7 @@ def test_claim_accepts_an_upload_without_a_data_volume(
         assert ok("volume_upload", path=str(other), overwrite="different", **options)["action"] == "replaced"
         assert digest(namespace, name, 2 * MIB) == hashlib.sha256(other.read_bytes()).hexdigest()
     refused = module("volume_upload", path=str(other), name="plain", namespace=namespace, overwrite="always").result
-    assert refused["failed"] and "takes no uploads" in refused["msg"]
+    assert refused["failed"] and "accepts no uploads" in refused["msg"]
 
 
 def test_uploaded_volume_grows_with_its_data(images: Images, namespace: str, ok: Any, module: Any, digest: Any) -> None:
@@ -204,7 +204,7 @@ def test_uploaded_volume_grows_with_its_data(images: Images, namespace: str, ok:
     assert ok("volume_upload", **upload, storage=THIN)["action"] == "uploaded"
     larger = {**THIN, "size": "128Mi"}
     refused = module("volume_upload", **upload, storage=larger, overwrite="different").result
-    assert refused["failed"] and "to make it grow with its data declare it" in refused["msg"], refused
+    assert refused["failed"] and "to expand it with its data, declare it" in refused["msg"], refused
     declared = {"name": "disk", "namespace": namespace, "source": {"upload": {}}, "storage": larger}
     assert ok("data_volume", **declared, binding="immediate")["drift"] == "growable"
     again = ok("volume_upload", **upload, storage=larger, overwrite="different")

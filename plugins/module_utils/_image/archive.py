@@ -1,7 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is in a tar archive: the room that its members take, what CDI cannot unpack, and the disk that it may only wrap."""
+"""What is in a tar archive: the room that its members take, what CDI cannot unpack, and the disk that it may only
+wrap.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +13,24 @@ import tarfile
 import typing as t
 
 from .._kubernetes.errors import CdiError
+from .._kubernetes.quantity import MIB
 from .compression import Content, TooLarge
 from .kinds import renamed
 
-_MIB = 1024 * 1024
 # A file in a file system: whole blocks, an inode's share; then the file system's own, by ext4's defaults.
 _BLOCK_BYTES = 4096
 _INODE_SHARE_BYTES = 16384
-_HEADROOM_BYTES = 16 * _MIB
-# What tar may not make, or change, in a volume as the user that CDI unpacks by (UnArchiveTar in pkg/util/util.go, v1.65.0).
+_HEADROOM_BYTES = 16 * MIB
+# What tar may not create or change in a volume as the user of CDI's importer (UnArchiveTar in pkg/util/util.go,
+# v1.65.0).
 _REPACK = (
-    "make it anew without it: mkdir files && tar -xf {path} -C files --exclude=lost+found && "
+    "recreate it without the entry: mkdir files && tar -xf {path} -C files --exclude=lost+found && "
     "find files -mindepth 1 -maxdepth 1 -printf '%P\\0' | tar -C files --null -T - -cf {new}"
 )
 
 
 class Archive(t.NamedTuple):
-    """`size`: the room in bytes; `wraps`: which disk or machine image it is, with the remedy, else empty."""
+    """`size`: the space in bytes, None if unknown; `wraps`: which machine image it is, with the remedy, else empty."""
 
     size: int | None
     wraps: str
@@ -49,7 +52,7 @@ def is_tar(head: bytes) -> bool:
 
 
 def inspected(path: str, content: Content) -> Archive:
-    """Reads a packed archive once. Raises CdiError for one that is damaged, or that CDI cannot unpack."""
+    """Reads a compressed archive once. Raises CdiError if it is damaged, or if CDI cannot unpack it."""
     taken, names, obstacle = 0, _Names(), ""
     try:
         # tarfile itself would end with the first of several streams.
@@ -59,15 +62,17 @@ def inspected(path: str, content: Content) -> Archive:
                 obstacle = obstacle or _obstacle(member)
                 names.add(member.name)
                 # tarfile remembers all members, and an archive may have millions.
-                archive.members = []  # type: ignore[attr-defined]
+                vars(archive)["members"] = []
     except TooLarge:
         return Archive(None, "")
     except (tarfile.TarError, ValueError, OverflowError, MemoryError) as exc:
-        raise CdiError(f"{path} is no whole tar archive: {str(exc) or 'a header is damaged'}; make it anew.") from exc
+        raise CdiError(
+            f"{path} is not a complete tar archive: {str(exc) or 'a header is damaged'}; create it again."
+        ) from exc
     wraps = names.wraps(path)
     if obstacle and not wraps:
         remedy = _REPACK.format(path=shlex.quote(path), new=shlex.quote(renamed(path, ".tar")))
-        raise CdiError(f"{path} has {obstacle}, at which CDI's unpacking fails; {remedy}.")
+        raise CdiError(f"{path} has {obstacle}, which CDI cannot unpack; {remedy}.")
     return Archive(taken + taken // 10 + _HEADROOM_BYTES, wraps)
 
 
@@ -80,7 +85,7 @@ def _obstacle(member: tarfile.TarInfo) -> str:
 
 
 class _Names:
-    """Tells by its members' names what an archive is for."""
+    """Recognizes machine images by the names of their members."""
 
     _WRAPPED = (
         ("an OVA", re.compile(r".*\.ovf$"), re.compile(r".*\.(vmdk|vdi|vhdx?|img|qcow2)(\.gz)?$")),
@@ -88,7 +93,7 @@ class _Names:
         ("an XVA of XenServer", re.compile(r"ova\.xml$"), None),
         ("a container image", re.compile(r"(oci-layout|manifest\.json)$"), None),
     )
-    _REMEDIES = {
+    _REMEDIES: t.ClassVar[dict[str, str]] = {
         "an XVA of XenServer": "export the disk as vhd, and give that",
         "a container image": "push it to a registry and import it by module data_volume with source.registry",
     }
@@ -120,5 +125,6 @@ class _Names:
             if not disk:
                 return f"{what}; {self._REMEDIES[what]}"
             name = self._disks[what]
-            return f"{what} with the disk {name}; unpack that with: tar -xf {shlex.quote(path)} {shlex.quote(name)}, and give it as path"
+            command = f"tar -xf {shlex.quote(path)} {shlex.quote(name)}"
+            return f"{what} with the disk {name}; unpack that with: {command}, and give it as path"
         return ""

@@ -24,7 +24,8 @@ PREFIX_BYTES = 64 * 1024
 _WINDOW_BYTES = 8 * MIB
 _PIECE_BYTES = MIB
 _GZIP_MAGIC = b"\x1f\x8b\x08"
-# What was compressed with a larger dictionary or window is not decompressed as a whole: its size comes from its headers.
+# What was compressed with a larger dictionary or window is not decompressed as a whole: its size comes from its
+# headers.
 _LARGEST_XZ_MEMORY_BYTES = 96 * MIB
 _LARGEST_ZSTD_WINDOW_BYTES = 128 * MIB
 # The limit of klauspost/compress, zstd/framedec.go.
@@ -49,8 +50,8 @@ class TooLarge(EOFError):
 class Content:
     """The content of a plain file.
 
-    `is_readable` is false when this Python cannot decompress it. `tail` is the number of bytes behind the end of the compressed data,
-    and is known after `scan`.
+    `is_readable` is false when this Python cannot decompress it. `tail` is the number of bytes behind the end of the
+    compressed data, and is known after `scan`.
     """
 
     compression: str | None = None
@@ -62,7 +63,10 @@ class Content:
         self._file_size = file_size
 
     def scan(self, update: Update) -> None:
-        """Read a compressed file to its end, and pass its bytes as they are to `update`. Raises EOFError for one that is damaged."""
+        """Read a compressed file to its end, and pass its bytes as they are to `update`.
+
+        Raises EOFError for one that is damaged.
+        """
 
     def obstacle(self) -> str:
         """Why CDI cannot decompress a file that other tools can, else empty."""
@@ -81,7 +85,10 @@ class Content:
         return self._file_size
 
     def file(self, *, whole: bool = True) -> t.Any:
-        """A reader from the start, to be used once, which does not seek in compressed data. Not `whole`: only its start will be read."""
+        """A reader from the start, to be used once, which does not seek in compressed data.
+
+        Not `whole`: only its start will be read.
+        """
         return self._file
 
 
@@ -92,7 +99,10 @@ class _Reader:
         self._pieces, self._piece, self._ended = pieces, memoryview(b""), False
 
     def read(self, length: int) -> bytes:
-        """Up to `length` bytes, none at the end. Reading on after that, as tarfile does after a damaged size, raises EOFError."""
+        """Up to `length` bytes, none at the end.
+
+        Reading on after that, as tarfile does after a damaged size, raises EOFError.
+        """
         if self._ended:
             raise EOFError("its content ends too early")
         while not self._piece:
@@ -160,11 +170,16 @@ class _Decompressed(Content):
         raise NotImplementedError
 
     def _next_stream(self, data: bytes) -> bytes:
-        """What follows the end of a stream, from the start of the next one; empty, and `tail` set, when there is none."""
+        """What follows the end of a stream, from the start of the next one; empty, and `tail` set, when there is
+        none.
+        """
         raise NotImplementedError
 
     def _size_by_headers(self) -> int | None:
-        """The number of bytes, None when it stays unknown. Raises _Undeclared when only decompressing would tell, and EOFError."""
+        """The number of bytes, None when it stays unknown.
+
+        Raises _Undeclared when only decompressing would tell, and EOFError.
+        """
         raise _Undeclared
 
     def scan(self, update: Update) -> None:

@@ -1,7 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is read for an upload: a regular file or a block device, opened so that nothing waits for a writer, and known again later."""
+"""What is read for an upload: a regular file or a block device, opened so that nothing waits for a writer, and known
+again later.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ _OTHERS: tuple[tuple[t.Callable[[int], bool], str], ...] = (
 
 
 def open_source(path: str) -> io.FileIO:
-    """Open a file or block device. Raises CdiError for what has no size and no second reading, and for a file that is not there."""
+    """Open a file or block device.
+
+    Raises CdiError for what has no size and no second reading, and for a file that is not there.
+    """
     try:
         _refuse_others(path, os.stat(path).st_mode)
         descriptor = os.open(
@@ -45,7 +50,7 @@ def open_source(path: str) -> io.FileIO:
 
 
 def unreadable(path: str, exc: OSError) -> CdiError:
-    """What an error of the operating system means for the file."""
+    """The error of the operating system, with a remedy."""
     remedy = "run the task as a user who may read it (become)" if isinstance(exc, PermissionError) else "check path"
     return CdiError(
         f"Cannot read {path} on the host that runs the task ({os.uname().nodename}): {exc.strerror or exc}; {remedy}."
@@ -56,7 +61,8 @@ def _refuse_others(path: str, mode: int) -> None:
     what = next((name for test, name in _OTHERS if test(mode)), None)
     if what:
         raise CdiError(
-            f"{path} is {what}, which cannot be uploaded; give a file or a block device. Write what comes from a program into a file first."
+            f"{path} is {what}, which cannot be uploaded; give a file or a block device. Write what comes from a "
+            "program into a file first."
         )
 
 
@@ -68,9 +74,11 @@ def size_of(descriptor: int) -> int:
 
 
 class FileIdentity(t.NamedTuple):
-    """Tells a file that was written to by its times, and costs nothing: hashing again what is sent took as long as sending it.
+    """Tells a file that was written to by its times, and costs nothing: hashing again what is sent took as long as
+    sending it.
 
-    Two writes within one tick of the file system's clock, or into a memory map, have one stamp. The times of a device say nothing.
+    Two writes within one tick of the file system's clock, or into a memory map, have one stamp. The times of a device
+    say nothing.
     """
 
     device: int
@@ -82,7 +90,7 @@ class FileIdentity(t.NamedTuple):
 
     @classmethod
     def of(cls, file: str | int) -> FileIdentity:
-        """The stamp of a path or of an open file's descriptor."""
+        """The identity of a path, or of an open file by its descriptor."""
         if isinstance(file, str):
             with open_source(file) as opened:
                 return cls.of(opened.fileno())

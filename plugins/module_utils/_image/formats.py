@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a disk image or archive is, how large its disk is, and whether it is whole and can be converted by CDI.
+"""The format of a disk image or archive, the size of its disk, and whether it is complete and CDI can convert it.
 
-Formats are told by content, as CDI does (pkg/image/filefmt.go, v1.65.0); names do not count.
+The content determines the format, as in CDI (pkg/image/filefmt.go, v1.65.0); names do not count.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import typing as t
 import uuid
 
 from .._kubernetes.errors import CdiError
+from .._kubernetes.quantity import MIB
 from . import tables
 from . import zstd as _zstd
 from .archive import inspected, is_tar
@@ -23,15 +24,15 @@ from .file import open_source, size_of
 from .kinds import TWICE, kind_of, renamed, unpack_command, unpacked_name
 from .tables import field
 
-MIB = 1024 * 1024
-# CDI reads that much to tell a format, and gives up on a shorter file (pkg/image/filefmt.go, v1.65.0).
+# CDI reads as much to detect a format, and rejects a shorter file (pkg/image/filefmt.go, v1.65.0).
 _SMALLEST_BYTES = 512
 _SECTOR = 512
 _VHDX_METADATA_REGION = uuid.UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le
 _VHDX_VIRTUAL_DISK_SIZE = uuid.UUID("2fa54224-cd1b-4876-b211-5dbed83bf4b8").bytes_le
 _VHDX_FILE_PARAMETERS = uuid.UUID("caa16737-fa36-4d43-b3b6-33f0aa44e76b").bytes_le
 _VHDX_LOGICAL_SECTOR = uuid.UUID("8141bf1d-a96f-4709-ba47-f233a8faab5f").bytes_le
-# Whose VHDs have the size that their geometry tells (QEMU 10.0, block/vpc.c; before, also all creators that QEMU did not know: a smaller size).
+# Whose VHDs have the size that their geometry tells (QEMU 10.0, block/vpc.c; before, also all creators that QEMU did
+# not know: a smaller size).
 _VHD_CHS_CREATORS = (b"vpc ", b"qemu")
 _VHD_LARGEST_GEOMETRY = 65535 * 16 * 255
 # What the incompatible features of a qcow2 that QEMU converts may be: dirty, compression type, extended entries.
@@ -39,12 +40,13 @@ _QCOW2_KNOWN, _QCOW2_CORRUPT, _QCOW2_EXTERNAL = 1 | 8 | 16, 2, 4
 
 
 class Image(t.NamedTuple):
-    """A file to upload. Sizes are bytes; `virtual_size` and `stored_size` are None when only reading all of it would tell.
+    """A file to upload. Sizes are bytes; `virtual_size` and `stored_size` are None when only reading all of it would
+    tell.
 
     `format` is raw, iso, qcow2, vmdk, vdi, vhd, vhdx or tar, and None when this Python cannot decompress the file;
-    `compression` is gz, xz, zst or None. `virtual_size` is the disk's, for tar the room that its members take; `stored_size`
-    is the file's own without compression. `tail` bytes at the file's end follow the compressed data and must not be sent;
-    `wraps` says which machine image a tar archive is, with a remedy, else it is empty.
+    `compression` is gz, xz, zst or None. `virtual_size` is the disk's, for tar the room that its members take;
+    `stored_size` is the file's own without compression. `tail` bytes at the file's end follow the compressed data and
+    must not be sent; `wraps` says which machine image a tar archive is, with a remedy, else it is empty.
     """
 
     format: str | None
@@ -57,7 +59,10 @@ class Image(t.NamedTuple):
 
     @property
     def needed_size(self) -> int | None:
-        """The disk to ask for, in whole MiB. A format that is converted must fit into the scratch space, too, which is as large as the disk."""
+        """The disk to ask for, in whole MiB.
+
+        A format that is converted must fit into the scratch space, too, which is as large as the disk.
+        """
         if self.virtual_size is None:
             return None
         size = max(self.virtual_size, self.stored_size or 0)
@@ -70,9 +75,11 @@ class Image(t.NamedTuple):
 
 
 def inspect(path: str, update: t.Callable[[bytes], t.Any] | None = None, *, insist: bool = False) -> Image:
-    """Tell format and sizes of the file. Raises CdiError for a file that CDI cannot take, OSError for one that cannot be read.
+    """Tell format and sizes of the file. Raises CdiError for a file that CDI cannot take, OSError for one that cannot
+    be read.
 
-    With `update` a packed file is read to its end and unpacked, to see that it is whole, and each piece of the file as it is given to `update`.
+    With `update` a packed file is read to its end and unpacked, to see that it is whole, and each piece of the file as
+    it is given to `update`.
     `insist`: what is (or is packed) in the file is a raw disk, whatever it looks like.
     """
     with open_source(path) as file:
@@ -81,7 +88,7 @@ def inspect(path: str, update: t.Callable[[bytes], t.Any] | None = None, *, insi
             content = content_of(file, file_size)
             return judge(path, content, file_size, update, insist=insist)
         except (EOFError, struct.error) as exc:
-            raise CdiError(f"{path} is cut off or damaged: {exc}; give a whole image.") from exc
+            raise CdiError(f"{path} is cut off or damaged: {exc}; give a complete image.") from exc
 
 
 def judge(
@@ -97,7 +104,8 @@ def judge(
     if obstacle:
         packed = content.compression or ""
         raise CdiError(
-            f"{path} {obstacle}; pack it anew with: {_REPACK[packed].format(path=shlex.quote(path), new=shlex.quote(renamed(path, '.' + packed)))}."
+            f"{path} {obstacle}; pack it anew with: "
+            f"{_REPACK[packed].format(path=shlex.quote(path), new=shlex.quote(renamed(path, '.' + packed)))}."
         )
     if not content.is_readable:
         if update:
@@ -107,13 +115,14 @@ def judge(
     head = content.at(0, PREFIX_BYTES)
     if _zstd.is_skippable(head[:4]):
         raise CdiError(
-            f"{path} begins with a skippable zstd frame, as pzstd writes it, which CDI would store compressed; compress it with zstd instead."
+            f"{path} begins with a skippable zstd frame, as pzstd writes it, which CDI would store compressed; "
+            "compress it with zstd instead."
         )
     if len(head) < _SMALLEST_BYTES:
         kind = kind_of(head, None)
-        looks, remedy = (f" ({kind.name})", kind.remedy_for(path)) if kind else ("", "give a whole image")
+        looks, remedy = (f" ({kind.name})", kind.remedy_for(path)) if kind else ("", "give a complete image")
         raise CdiError(
-            f"{path} holds {len(head)} bytes{looks}, and CDI takes no image below {_SMALLEST_BYTES}; {remedy}."
+            f"{path} holds {len(head)} bytes{looks}, and CDI accepts no image below {_SMALLEST_BYTES}; {remedy}."
         )
     _refuse_kinds(path, content, head, insist)
     if update and content.compression:
@@ -155,7 +164,8 @@ def _refuse_kinds(path: str, content: Content, head: bytes, insist: bool) -> Non
         for compression, magic in TWICE.items():
             if not insist and head[: len(magic)] == magic:
                 raise CdiError(
-                    f"{path} is packed twice ({compression} in {content.compression}), and CDI unpacks it once; unpack the outer with: {unpack}, "
+                    f"{path} is packed twice ({compression} in {content.compression}), and CDI unpacks it once; "
+                    f"unpack the outer with: {unpack}, "
                     f"and give {inner} as path."
                 )
     kind = kind_of(head, content.end())
@@ -187,36 +197,44 @@ def _in_sight(form: _Format, path: str, content: Content) -> int | None:
 
 
 def _made_whole(path: str, *options: str) -> str:
-    return f"with: qemu-img convert {' '.join((*options, '-O', 'qcow2', shlex.quote(path), shlex.quote(renamed(path, '.qcow2'))))}"
+    command = ("qemu-img", "convert", *options, "-O", "qcow2", shlex.quote(path), shlex.quote(renamed(path, ".qcow2")))
+    return f"with: {' '.join(command)}"
 
 
 def _qcow2_size(path: str, content: Content) -> int:
     version = field(content, 4, ">I")
     if version not in (2, 3):
         raise CdiError(
-            f"{path} is a qcow of version {version}, which CDI does not take; convert it {_made_whole(path)}."
+            f"{path} is a qcow of version {version}, which CDI does not accept; convert it {_made_whole(path)}."
         )
     if field(content, 8, ">Q"):
         raise CdiError(
-            f"{path} needs a backing file, and CDI takes no such image; make it whole, with its backing file beside it, {_made_whole(path)}."
+            f"{path} needs a backing file, and CDI accepts no such image; make it self-contained, with its backing "
+            "file beside "
+            f"it, {_made_whole(path)}."
         )
     if field(content, 32, ">I"):
-        source = f"--object secret,id=key,file=PASSPHRASE_FILE --image-opts driver=qcow2,file.filename={shlex.quote(path)},encrypt.key-secret=key"
+        image = f"driver=qcow2,file.filename={shlex.quote(path)},encrypt.key-secret=key"
+        source = f"--object secret,id=key,file=PASSPHRASE_FILE --image-opts {image}"
         command = f"qemu-img convert {source} -O qcow2 {shlex.quote(renamed(path, '.qcow2'))}"
         raise CdiError(f"{path} is encrypted, and CDI cannot convert it; decrypt it with: {command}.")
     features = field(content, 72, ">Q") if version == 3 else 0
     if features & _QCOW2_EXTERNAL:
         raise CdiError(
-            f"{path} keeps its data in an external file, and CDI takes no such image; make it whole, with that file beside it, {_made_whole(path)}."
+            f"{path} keeps its data in an external file, and CDI accepts no such image; make it self-contained, with "
+            "that file "
+            f"beside it, {_made_whole(path)}."
         )
     if features & _QCOW2_CORRUPT:
         raise CdiError(
-            f"{path} is marked as corrupt, and CDI takes no such image; repair it with: qemu-img check -r all {shlex.quote(path)}."
+            f"{path} is marked as corrupt, and CDI accepts no such image; repair it with: qemu-img check -r all "
+            f"{shlex.quote(path)}."
         )
     if features & ~_QCOW2_KNOWN or (features & 8 and field(content, 104, ">B") > 1):
         how = _made_whole(path, "-o", "compat=1.1")
         raise CdiError(
-            f"{path} has features that CDI's QEMU does not know (0x{features:x}); with the QEMU that made it, convert it {how}."
+            f"{path} has features that CDI's QEMU does not know (0x{features:x}); with the QEMU that made it, "
+            f"convert it {how}."
         )
     return int(field(content, 24, ">Q"))
 
@@ -224,19 +242,22 @@ def _qcow2_size(path: str, content: Content) -> int:
 def _vmdk_size(path: str, content: Content) -> int:
     if field(content, 4, "<I") not in (1, 2, 3):
         raise CdiError(
-            f"{path} is a vmdk of version {field(content, 4, '<I')}, which CDI does not take; convert it {_made_whole(path)}."
+            f"{path} is a vmdk of version {field(content, 4, '<I')}, which CDI does not accept; convert it "
+            f"{_made_whole(path)}."
         )
     offset, length = field(content, 28, "<Q"), field(content, 36, "<Q")
     descriptor = content.at(offset * _SECTOR, min(length * _SECTOR, PREFIX_BYTES)) if offset else b""
     if b"createtype" not in descriptor.lower():
         made = shlex.quote(renamed(path, ".qcow2"))
         raise CdiError(
-            f"{path} is an extent of a split vmdk; make one file of all with: qemu-img convert -f vmdk -O qcow2 DESCRIPTOR.vmdk {made}."
+            f"{path} is an extent of a split vmdk; make one file of all with: qemu-img convert -f vmdk -O qcow2 "
+            f"DESCRIPTOR.vmdk {made}."
         )
     parent = re.search(rb"parentcid\s*=\s*(\w+)", descriptor.lower())
     if parent and parent.group(1) != b"ffffffff":
         raise CdiError(
-            f"{path} is a vmdk that needs its parent; make it whole, with its parent beside it, {_made_whole(path)}."
+            f"{path} is a vmdk that needs its parent; make it self-contained, with its parent beside it, "
+            f"{_made_whole(path)}."
         )
     return int(field(content, 12, "<Q")) * _SECTOR
 
@@ -251,7 +272,8 @@ def _vdi_size(path: str, content: Content) -> int:
 def _vhd_size(path: str, content: Content, footer: int = 0) -> int:
     if field(content, footer + 60, ">I") not in (2, 3):
         raise CdiError(
-            f"{path} is a differencing vhd that needs its parent; merge it into its parent with: Merge-VHD (Hyper-V), and give that."
+            f"{path} is a differencing vhd that needs its parent; merge it into its parent with: Merge-VHD "
+            "(Hyper-V), and give that."
         )
     cylinders, heads, sectors = (
         field(content, footer + offset, form) for offset, form in ((56, ">H"), (58, ">B"), (59, ">B"))
@@ -299,11 +321,13 @@ def _vhdx_size(path: str, content: Content) -> int:
     vhdx = _Vhdx.of(content)
     if field(content, vhdx.items[_VHDX_FILE_PARAMETERS] + 4, "<I") & 2:
         raise CdiError(
-            f"{path} is a differencing vhdx that needs its parent; merge it into its parent with: Merge-VHD (Hyper-V), and give that."
+            f"{path} is a differencing vhdx that needs its parent; merge it into its parent with: Merge-VHD "
+            "(Hyper-V), and give that."
         )
     if any(max(headers)[1]):
         raise CdiError(
-            f"{path} has a log that was not replayed, and CDI takes no such image; replay it with: qemu-img check -r all {shlex.quote(path)}."
+            f"{path} has a log that was not replayed, and CDI accepts no such image; replay it with: qemu-img check -r "
+            f"all {shlex.quote(path)}."
         )
     return int(field(content, vhdx.items[_VHDX_VIRTUAL_DISK_SIZE], "<Q"))
 

@@ -1,7 +1,8 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that are certainly no disk, or a disk that CDI does not convert, by their first and last bytes, and what to do with each.
+"""Files that are certainly no disk, or a disk that CDI does not convert, by their first and last bytes, and what to do
+with each.
 
 CDI stores whatever it does not recognise as a raw disk, and reports success.
 """
@@ -18,7 +19,9 @@ _SECTOR = 512
 
 
 class Kind(t.NamedTuple):
-    """What a file is, in words, and the remedy, in which {path} is the file, {raw} a raw disk and {qcow2} an image to make from it."""
+    """What a file is, in words, and the remedy, in which {path} is the file, {raw} a raw disk and {qcow2} an image to
+    make from it.
+    """
 
     name: str
     remedy: str
@@ -33,7 +36,7 @@ class Kind(t.NamedTuple):
 
 
 def renamed(path: str, suffix: str) -> str:
-    """The path of a file that is made from another one: never the same."""
+    """The path of a file that is made from this one: never the same."""
     folder, slash, name = path.rpartition("/")
     stem = name.rpartition(".")[0] or name
     made = stem + suffix
@@ -41,7 +44,7 @@ def renamed(path: str, suffix: str) -> str:
 
 
 def unpack_command(compression: str, path: str) -> str:
-    """Unpacks a file that is packed as CDI unpacks it, too."""
+    """The command that decompresses a file, for the compressions that CDI supports."""
     return f"{_TOOLS[compression]} -dc {shlex.quote(path)} > {shlex.quote(unpacked_name(path))}"
 
 
@@ -76,7 +79,8 @@ def _document(name: str) -> Kind:
 # Unpacked by CDI only when nothing else is packed around it.
 TWICE = {"gz": b"\x1f\x8b\x08", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd"}
 _LUKS = (
-    "decrypt it with: qemu-img convert --object secret,id=key,file=PASSPHRASE_FILE --image-opts driver=luks,file.filename={path},key-secret=key "
+    "decrypt it with: qemu-img convert --object secret,id=key,file=PASSPHRASE_FILE --image-opts "
+    "driver=luks,file.filename={path},key-secret=key "
     "-O qcow2 {qcow2}; a machine can unlock a LUKS partition of a partitioned disk by itself"
 )
 _DELTA = "convert it, with its parents beside it, with: qemu-img convert -O qcow2 {path} {qcow2}"
@@ -244,7 +248,7 @@ _DMG = Kind(
 
 
 def kind_of(head: bytes, end: bytes | None) -> Kind | None:
-    """What a file is that is certainly none of CDI's images, None for what may be a raw disk.
+    """The kind of a file that is certainly not an image for CDI, None for one that may be a raw disk.
 
     `head`: its first bytes, 64 KiB at most; `end`: its last 512, if they are known.
     """
@@ -265,7 +269,7 @@ def _by_magic(head: bytes, magics: tuple[tuple[int, bytes, Kind], ...]) -> Kind 
 
 
 def _has_partitions(head: bytes) -> bool:
-    """Whether it begins as a partitioned or bootable disk does."""
+    """Whether it begins like a partitioned or bootable disk."""
     return head[510:512] == b"\x55\xaa" or head[_SECTOR : _SECTOR + 8] == b"EFI PART" or head[32769:32774] == b"CD001"
 
 
@@ -293,7 +297,9 @@ def _decoded(head: bytes) -> str | None:
 
 
 def _is_lzma(head: bytes) -> bool:
-    """The header of LZMA alone: properties of every known packer, a dictionary of a round size, and the size or that it is not known."""
+    """The header of LZMA alone: properties of every known packer, a dictionary of a round size, and the size or that
+    it is not known.
+    """
     if head[:1] != b"\x5d" or len(head) < 14 or head[13] != 0:
         return False
     dictionary, size = int.from_bytes(head[1:5], "little"), head[5:13]

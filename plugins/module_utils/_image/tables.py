@@ -1,9 +1,11 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether all of a disk image is there: the largest offset that its tables name. QEMU, and so CDI, reads zeros behind a file's end.
+"""Whether all of a disk image is there: the largest offset that its tables name. QEMU, and so CDI, reads zeros behind
+a file's end.
 
-Of a packed image only the tables near its start are read. Each function returns how many bytes the image has to have at least.
+Of a packed image only the tables near its start are read. Each function returns how many bytes the image has to have
+at least.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The headers and indexes of xz files (xz file format 1.2.0): filters, and the size of the content without decompressing it."""
+"""The headers and indexes of xz files (xz file format 1.2.0): filters, and the size of the content without
+decompressing it.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,8 @@ def foreign_filters(descriptor: int) -> list[str]:
 
 
 def indexed_size(descriptor: int, file_size: int) -> int | None:
-    """The bytes of content, by the indexes at the ends of all streams (sections 2.1.2 and 4); None when an index is too large to read.
+    """The bytes of content, by the indexes at the ends of all streams (sections 2.1.2 and 4); None when an index is
+    too large to read.
 
     Raises NoFooter when something else follows the last stream, and EOFError for a file that is cut off or damaged.
     """

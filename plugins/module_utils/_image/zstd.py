@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Zstandard (RFC 8878): the headers of frames and blocks, and the library that decompresses them.
 
-Headers give the size of the content without decompressing it, and what a file requires of its decompressor. Python has a
-library from 3.14 on; older releases need the optional package `backports.zstd`.
+Headers give the size of the content without decompressing it, and what a file requires of its decompressor. Python has
+a library from 3.14 on; older releases need the optional package `backports.zstd`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _LIBRARIES = ("compression.zstd", "backports.zstd")
 
 
 class Frame(t.NamedTuple):
-    """The header of a frame: `window` in bytes, 0 when the content itself is the window; `content_size` in bytes, None when
-    undeclared; `dictionary` by its number, 0 for none; `blocks` is the offset of the first block in the file.
+    """The header of a frame: `window` in bytes, 0 when the content itself is the window; `content_size` in bytes, None
+    when undeclared; `dictionary` by its number, 0 for none; `blocks` is the offset of the first block in the file.
     """
 
     window: int
@@ -43,7 +43,10 @@ def library() -> t.Any:
 
 
 def decompressor(largest_window: int | None) -> t.Any:
-    """A decompressor for one frame. It refuses a window above `largest_window` bytes; by default it accepts all that the library can."""
+    """A decompressor for one frame.
+
+    It refuses a window above `largest_window` bytes; by default it accepts all that the library can.
+    """
     parameter = library().DecompressionParameter.window_log_max
     log = parameter.bounds()[1] if largest_window is None else largest_window.bit_length() - 1
     return library().ZstdDecompressor(options={parameter: log})
@@ -75,7 +78,8 @@ def frame_at(descriptor: int, at: int) -> Frame:
 
 
 def measured(descriptor: int, file_size: int) -> tuple[int | None, int]:
-    """The bytes of content in all frames, None when a frame does not declare them, and the offset at which the last frame ends.
+    """The bytes of content in all frames, None when a frame does not declare them, and the offset at which the last
+    frame ends.
 
     Reads headers only. Raises EOFError for a file that is cut off.
     """

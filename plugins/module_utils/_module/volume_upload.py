@@ -104,7 +104,10 @@ def run(task: Task, outside: Outside = OUTSIDE) -> dict[str, t.Any]:
 
 
 def _read(task: Task) -> list[Outcome]:
-    """The uploads with their targets. If those cannot be read, that is the error of the uploads into their namespace."""
+    """The uploads with their targets.
+
+    If those cannot be read, that is the error of the uploads into their namespace.
+    """
     uploads = [upload_options.stripped(upload) for upload in options_of(task.params, "uploads", task.connection)]
     keys = [(upload["namespace"], upload["name"]) for upload in uploads]
     volumes = find(task, keys, DATA_VOLUME, needed=True)
@@ -208,8 +211,8 @@ def _contains(target: Target, digest: str) -> bool:
 
 
 def _read_file(session: Session, outcome: Outcome) -> t.Generator[Outcome, None, File]:
-    """What the file is, and its digest where that decides. A compressed file that may be sent is decompressed while it is hashed, to
-    verify that it is complete.
+    """What the file is, and its digest where that decides. A compressed file that may be sent is decompressed while it
+    is hashed, to verify that it is complete.
     """
     upload, target = outcome.upload, outcome.target
     path = upload["path"]
@@ -242,7 +245,9 @@ def _inspected(upload: t.Mapping[str, t.Any], update: t.Callable[[bytes], t.Any]
 def _check_before_writing(
     session: Session, outcome: Outcome, file: File, planned: Plan, wanted: Object | None
 ) -> t.Generator[Outcome, None, File]:
-    """Nothing is deleted, created or labelled for a file that is damaged, without permissions, or without a route to CDI. Returns the file."""
+    """Nothing is deleted, created or labelled for a file that is damaged, without permissions, or without a route to
+    CDI. Returns the file.
+    """
 
     def check_all() -> None:
         nonlocal file

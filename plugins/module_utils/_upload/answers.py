@@ -19,9 +19,11 @@ _REMEDIES_OF_ROUTES = {
         (301, 302, 303, 307, 308), "The upload token is for this address only: give the right one as upload_proxy_url."
     ),
     404: "Correct upload_proxy_url: it leads to no upload proxy.",
-    413: "Configure the route to the upload proxy to accept bodies of any size (for an nginx Ingress: proxy-body-size 0).",
+    413: "Configure the route to the upload proxy to accept bodies of any size "
+    "(for an nginx Ingress: proxy-body-size 0).",
 }
-# Since 1.63, CDI reports that the effective image size is larger; before that, the size (uploadserver.go and qemu.go, v1.61.1 and v1.65.0).
+# Since 1.63, CDI reports that the effective image size is larger; before that, the size (uploadserver.go and qemu.go,
+# v1.61.1 and v1.65.0).
 _TOO_LARGE = r"image size (\d+ )?is larger"
 _NO_SPACE = "no space left on device|disk quota exceeded"
 _REQUEST_MORE = "The image needs {needed}; request at least that, or omit the size"
@@ -31,11 +33,13 @@ _REMEDIES = {
     _TOO_LARGE: f"{_REQUEST_MORE}.",
     _NO_SPACE: f"{_REQUEST_MORE}, and free space in the storage if it is full.",
     "image header": "Give a complete image in a format that CDI reads.",
-    SPOILT: "CDI corrupts some files in xz or zst while it inspects their header: decompress the file, or compress it with gzip.",
+    SPOILT: "CDI corrupts some files in xz or zst while it inspects their header: "
+    "decompress the file, or compress it with gzip.",
 }
 # No answer, success, or the upload proxy reports that it got no answer.
 _NO_REFUSAL = (0, 200, 502, 504)
-# The token is refused, or another upload is running: no byte was taken (validateShouldHandleRequest in pkg/uploadserver/uploadserver.go, v1.65.0).
+# The token is refused, or another upload is running: no byte was taken (validateShouldHandleRequest in
+# pkg/uploadserver/uploadserver.go, v1.65.0).
 _NOTHING_TAKEN = (401, 503)
 
 
@@ -57,21 +61,25 @@ class Answer(t.NamedTuple):
 
     @property
     def is_worth_a_retry(self) -> bool:
-        """Whether the same data may be accepted next time: the connection broke, or the server was busy or gone; it did not refuse the image."""
+        """Whether the same data may be accepted next time: the connection broke, or the server was busy or gone; it
+        did not refuse the image.
+        """
         return self.status in (0, 401, 408, 409, 429, 502, 503, 504) or (
             self.status == 500 and bool(re.search(r"unexpected EOF|connection|timeout|reset", self.text))
         )
 
     @property
     def is_busy(self) -> bool:
-        """Whether the upload server still processes what it was sent before, which it reports without a text (validateShouldHandleRequest,
-        uploadserver.go, v1.65.0).
+        """Whether the upload server still processes what it was sent before, which it reports without a text
+        (validateShouldHandleRequest, uploadserver.go, v1.65.0).
         """
         return self.status == 503 and not self.text
 
     @property
     def is_unreached(self) -> bool:
-        """Whether the upload proxy found no upload server at its address, so that nothing was taken (uploadproxy.go, v1.61.1)."""
+        """Whether the upload proxy found no upload server at its address, so that nothing was taken (uploadproxy.go,
+        v1.61.1).
+        """
         return self.status == 502 and "connect: connection refused" in self.text
 
     @property

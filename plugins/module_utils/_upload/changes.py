@@ -38,10 +38,11 @@ def create(session: Session, outcome: Outcome, wanted: Object) -> Outcome:
 
 
 def replace(session: Session, outcome: Outcome, why: str, wanted: Object | None) -> Steps:
-    """Delete the target with its data, as the user requested or because it contains only an unfinished upload, and recreate it.
+    """Delete the target with its data, as the user requested or because it contains only an unfinished upload, and
+    recreate it.
 
-    `wanted` is the new DataVolume, None for a claim that is recreated as it is. A target is not deleted if something else owns or
-    uses it, or if the API server would not allow it to be recreated.
+    `wanted` is the new DataVolume, None for a claim that is recreated as it is. A target is not deleted if something
+    else owns or uses it, or if the API server would not allow it to be recreated.
     """
     target, connection = outcome.target, session.connection
     namespace, name = target.key
@@ -83,8 +84,8 @@ def _try_out(session: Session, resource: Resource, wanted: Object) -> None:
 
 
 def clean_up(session: Session, outcome: Outcome) -> tuple[Outcome, str]:
-    """After a failure, delete the DataVolume that the task created, unless CDI or another client may still fill it. Returns a sentence
-    about what is left.
+    """After a failure, delete the DataVolume that the task created, unless CDI or another client may still fill it.
+    Returns a sentence about what is left.
 
     Each volume that waits for data has a pod that takes up resources of its node.
     """

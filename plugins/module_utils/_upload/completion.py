@@ -1,7 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether CDI has processed the data after the last byte was sent: it may still convert the image, or lose its worker. Pure rules."""
+"""Whether CDI has processed the data after the last byte was sent: it may still convert the image, or lose its worker.
+
+Pure rules.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,10 @@ class _Server(t.NamedTuple):
 
 
 class Completion(t.NamedTuple):
-    """What was seen of a target since its last byte was sent. `was_away`: its upload server was not ready at some time."""
+    """What was seen of a target since its last byte was sent.
+
+    `was_away`: its upload server was not ready at some time.
+    """
 
     is_claim: bool
     restarts: int

@@ -49,10 +49,11 @@ def check(upload: t.Mapping[str, t.Any]) -> None:
     """Refuse options that can never work. Raises CdiError that names the option, its value and the remedy."""
     name = upload["name"]
     if upload["content_type"] == "archive" and upload["format"] == "raw":
-        raise CdiError(f"{name} has content_type=archive and format=raw; omit one of them.")
+        raise CdiError(f"{name} has content_type=archive and format=raw; give one of them.")
     if upload["checksum"] is not None and not _CHECKSUM.fullmatch(upload["checksum"]):
         raise CdiError(
-            f"checksum of {name} is {upload['checksum']!r}; give sha256: and the 64 hexadecimal digits of the file's SHA-256."
+            f"checksum of {name} is {upload['checksum']!r}; give sha256: and the 64 hexadecimal digits of the file's "
+            "SHA-256."
         )
     given = [target for target in TARGETS if upload[target]]
     volume = declared(upload)

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One upload of a task: its options and its target as read, and what became of it. All frozen; steps return new ones."""
+"""One upload of a task: its options and its target as read, and what became of it.
+
+All frozen; steps return new ones.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +22,18 @@ from .plan import ACTION_LABELS, NOTHING
 CREATED, BEGUN, DELETED, EMPTIED = "created", "begun", "deleted", "emptied"
 _LEFT_BEHIND = {
     CREATED: "{what} was created and is empty; run the task again to fill it.",
-    BEGUN: "The upload into {what} has begun and is not finished; run the task again to send the file from its first byte.",
+    BEGUN: "The upload into {what} has begun and is not finished; "
+    "run the task again to send the file from its first byte.",
     DELETED: "{what} was deleted with its data and was not recreated; run the task again to create and fill it.",
     EMPTIED: "{what} was deleted with its data and recreated, and is not filled; run the task again to fill it.",
 }
 
 
 class Target(t.NamedTuple):
-    """The DataVolume and the claim of an upload's name, as last read. A claim without a DataVolume can be a target, too."""
+    """The DataVolume and the claim of an upload's name, as last read.
+
+    A claim without a DataVolume can be a target, too.
+    """
 
     key: Key
     volume: Object | None = None
@@ -74,7 +81,10 @@ class File(t.NamedTuple):
 
 
 class Transfer(t.NamedTuple):
-    """The last attempt to send, and how many attempts before it failed. `may_finish`: CDI may be at work on all of the data."""
+    """The last attempt to send, and how many attempts before it failed.
+
+    `may_finish`: CDI may be at work on all of the data.
+    """
 
     bytes_sent: int = 0
     seconds: float = 0.0
@@ -86,8 +96,8 @@ class Transfer(t.NamedTuple):
 class Outcome(t.NamedTuple):
     """What a task did with one upload, also when an error came later.
 
-    `action` and `changed` say what was done (in check mode, what would be). `digest` is the file's, known or expected. `made` is
-    the uid of a DataVolume that this task created and that is still there.
+    `action` and `changed` say what was done (in check mode, what would be). `digest` is the file's, known or expected.
+    `made` is the uid of a DataVolume that this task created and that is still there.
     """
 
     upload: t.Mapping[str, t.Any]
@@ -134,7 +144,10 @@ Steps = t.Generator[Outcome, None, Outcome]
 
 
 def followed(steps: Steps, outcome: Outcome) -> tuple[Outcome, CdiError | None]:
-    """Run steps that yield an outcome after each write. Returns the last outcome, and the error that ended the steps."""
+    """Run steps that yield an outcome after each write.
+
+    Returns the last outcome, and the error that ended the steps.
+    """
     while True:
         try:
             outcome = next(steps)

@@ -3,13 +3,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an upload has to do with its target. Pure rules.
 
-Two annotations keep a file's SHA-256: `INTENDED` is written before the first byte, with `BEGUN`, the time, and `UPLOADED` when CDI has
-taken the last byte. A populated volume with only `INTENDED` was left by a run that was interrupted while CDI finished: the sender holds
-the last bytes back until it knows that the file has not changed, so CDI can have taken no other file.
+Two annotations keep a file's SHA-256: `INTENDED` is written before the first byte, with `BEGUN`, the time, and
+`UPLOADED` when CDI has taken the last byte. A populated volume with only `INTENDED` was left by a run that was
+interrupted while CDI finished:
+the sender holds the last bytes back until it knows that the file has not changed, so CDI can have taken no other file.
 
-During its life, a target gets the bytes of one file, and `INTENDED` does not change. Otherwise CDI could make a disk from the remains of a
-different file: it clears neither a device nor the files of an archive before it writes (CleanAll in pkg/importer/util.go, UnArchiveTar in
-pkg/util/util.go, v1.65.0).
+During its life, a target gets the bytes of one file, and `INTENDED` does not change. Otherwise CDI could make a disk
+from the remains of a different file: it clears neither a device nor the files of an archive before it writes (CleanAll
+in pkg/importer/util.go, UnArchiveTar in pkg/util/util.go, v1.65.0).
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ ACTION_LABELS = {CREATE: "uploaded", SEND: "uploaded", REPLACE: "replaced", RECO
 
 
 class Plan(t.NamedTuple):
-    """`step` is CREATE, SEND, REPLACE, RECORD or NOTHING; `reason` says why the target has to be replaced, else it is empty."""
+    """`step` is CREATE, SEND, REPLACE, RECORD or NOTHING; `reason` says why the target has to be replaced, else it is
+    empty.
+    """
 
     step: str
     reason: str = ""
@@ -85,7 +88,8 @@ def _plan_empty(
     # A claim that was made a target later may contain older data.
     if remains and volume is None and populated_by_source(t.cast(Object, claim)) is None and not may_replace:
         raise CdiError(
-            f"{what}: {remains}, and perhaps older data; set overwrite=different to delete it with its data and upload the file."
+            f"{what}: {remains}, and perhaps older data; set overwrite=different to delete it with its data and "
+            "upload the file."
         )
     why = "; ".join(filter(None, [*drift.lines, remains]))
     return Plan(REPLACE, why) if why else Plan(SEND)
@@ -98,8 +102,10 @@ def _plan_populated(what: str, upload: t.Mapping[str, t.Any], digest: str, claim
             return Plan(NOTHING) if UPLOADED in annotations_of(claim) else Plan(RECORD)
         if drift.grows_to is not None:
             raise CdiError(
-                f"{what} contains the file, and {drift.lines[0]}; to expand it with its data, declare it with this size and "
-                "source.upload by module kubevirt.cdi.data_volume, or set overwrite=always to delete it with its data and "
+                f"{what} contains the file, and {drift.lines[0]}; to expand it with its data, declare it with this "
+                "size and "
+                "source.upload by module kubevirt.cdi.data_volume, or set overwrite=always to delete it with its "
+                "data and "
                 "upload the file again."
             )
     if recorded == digest:

@@ -1,7 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sends a file into its target until CDI has taken it, and waits for what CDI makes of it. `sending_steps` decides what to do next."""
+"""Sends a file into its target until CDI has taken it, and waits for what CDI makes of it.
+
+`sending_steps` decides what to do next.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,8 @@ def _failure(
         return f"{target.what} was filled by another client during this upload; run the task again to compare."
     if command.name == steps.BUSY:
         return (
-            f"The upload server of {target.title} was busy for {session.timeout} s with an earlier upload ({state.reason}); "
+            f"The upload server of {target.title} was busy for {session.timeout} s with an earlier upload "
+            f"({state.reason}); "
             "wait until the volume is filled, or increase wait_timeout, and run the task again."
         )
     if command.name == steps.REFUSED:
@@ -207,7 +211,8 @@ def _token(session: Session, target: Target) -> str:
     token = (made.get("status") or {}).get("token")
     if not token:
         raise CdiError(
-            f"CDI issued no upload token for {target.title}; check that Deployment {API_SERVER} is running, and run the task again."
+            f"CDI issued no upload token for {target.title}; check that Deployment {API_SERVER} is running, and run "
+            "the task again."
         )
     remember({str(token)})
     return str(token)
@@ -216,7 +221,10 @@ def _token(session: Session, target: Target) -> str:
 def _attempt(
     session: Session, outcome: Outcome, file: File, token: str
 ) -> t.Generator[Outcome, None, tuple[Outcome, Answer]]:
-    """Send once. Raises ApiError when the next attempt would not be allowed, either, and CdiError when the file has changed."""
+    """Send once.
+
+    Raises ApiError when the next attempt would not be allowed, either, and CdiError when the file has changed.
+    """
     route, size, clock = session.route(), file.image.sent_size, session.outside.clock
     source, sent, started = SourceFile(file.path, file.identity, file.digest, size), 0, clock()
 

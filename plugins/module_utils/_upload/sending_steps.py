@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sending until CDI has taken the data, as a state machine: after each event, what to do next. Pure rules.
 
-Each attempt starts from the first byte, because the upload server keeps nothing of a broken one. A server that is busy may process all
-the data of an earlier attempt: it is waited for, and the attempt does not count. Nor does one that did not reach the server yet.
+Each attempt starts from the first byte, because the upload server keeps nothing of a broken one. A server that is busy
+may process all the data of an earlier attempt: it is waited for, and the attempt does not count. Nor does one that did
+not reach the server yet.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ ADDRESS_SECONDS = 15
 class State(t.NamedTuple):
     """What is known between two steps. Times are of a monotonic clock, in seconds; None says that it is not so now.
 
-    `size` is the number of bytes to send, `patience` how many seconds a busy server is waited for. `attempts` counts those that
-    failed. `remains`: the target may contain data of an attempt. `may_be_begun`: the server may have taken a byte of this file,
-    `may_be_taken`: all of them; `may_finish`: CDI may be at work on all of them now.
+    `size` is the number of bytes to send, `patience` how many seconds a busy server is waited for. `attempts` counts
+    those that failed. `remains`: the target may contain data of an attempt. `may_be_begun`: the server may have taken
+    a byte of this file, `may_be_taken`: all of them; `may_finish`: CDI may be at work on all of them now.
     """
 
     size: int
@@ -104,7 +105,10 @@ FILLED_BY_OTHER, FORBIDDEN, BUSY, REFUSED, EXHAUSTED = "filled by another", "for
 
 
 class Command(t.NamedTuple):
-    """`seconds` to pause. `forget`: nothing of the file was taken, so the target must not be recorded as meant for it."""
+    """`seconds` to pause.
+
+    `forget`: nothing of the file was taken, so the target must not be recorded as meant for it.
+    """
 
     name: str
     seconds: int = 0
@@ -166,7 +170,8 @@ def _after_answer(state: State, event: Answered) -> tuple[State, Command]:
         and state.can_replace
         and state.attempts <= state.retries
     ):
-        # What a killed server has written of a raw disk stays, and the next server counts it as used. The target contains nothing else.
+        # What a killed server has written of a raw disk stays, and the next server counts it as used. The target
+        # contains nothing else.
         return state, Command(REPLACE)
     if answer.status != 200 and not answer.is_worth_a_retry:
         return state, Command(REFUSED)

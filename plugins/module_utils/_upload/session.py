@@ -81,7 +81,10 @@ class Session:
             return self._route
 
     def check_rights(self, key: Key) -> None:
-        """Refuse to write if a permission for the rest is missing. Raises CdiError. One request for a namespace, and one for each claim."""
+        """Refuse to write if a permission for the rest is missing.
+
+        Raises CdiError. One request for a namespace, and one for each claim.
+        """
         namespace, name = key
         with self._lock:
             if namespace not in self._allowed:
@@ -108,7 +111,8 @@ class Session:
         if allowed is False:
             what = resource.plural + (f".{resource.group}" if resource.group else "")
             raise CdiError(
-                f'Cannot upload into namespace {namespace}: the account may not {verb} {what} there; grant the verb "{verb}" on {what}.'
+                f"Cannot upload into namespace {namespace}: the account may not {verb} {what} there; "
+                f'grant the verb "{verb}" on {what}.'
             )
 
     def overhead(self, target: t.Mapping[str, t.Any] | None) -> Overhead:

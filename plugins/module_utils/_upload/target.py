@@ -1,7 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The target of an upload as stored: whether it is populated, what it contains, how large it is, and how it is made again. Pure rules."""
+"""The target of an upload as stored: whether it is populated, what it contains, how large it is, and how it is made
+again. Pure rules.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ def recorded_digest(claim: Object | None) -> str | None:
 
 
 def is_upload_claim(claim: Object) -> bool:
-    """Whether CDI accepts uploads for a claim without a DataVolume (upload-populator.go and upload-controller.go, v1.65.0)."""
+    """Whether CDI accepts uploads for a claim without a DataVolume (upload-populator.go and upload-controller.go,
+    v1.65.0).
+    """
     return populated_by_source(claim) is not None or UPLOAD_TARGET in annotations_of(claim)
 
 
@@ -60,8 +64,8 @@ def is_archive_claim(claim: Object) -> bool:
 
 
 def claim_size(claim: Object) -> int:
-    """The bytes of a claim that CDI uses: the whole device, or of a file system at most the request (calculateTargetSize,
-    pkg/importer/data-processor.go, v1.65.0).
+    """The bytes of a claim that CDI uses: the whole device, or of a file system at most the request
+    (calculateTargetSize, pkg/importer/data-processor.go, v1.65.0).
     """
     capacity = ((claim.get("status") or {}).get("capacity") or {}).get("storage")
     asked = int(requested_bytes(claim))

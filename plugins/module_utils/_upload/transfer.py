@@ -1,10 +1,11 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way to CDI's upload proxy, and a file sent on it.
+"""The route to CDI's upload proxy, and sending a file through it.
 
-The certificate is always verified: against the CAs that the user or CDI names and the host of the URL, or against the cluster's own CA
-and the name of CDI's service, the only names that CDI's certificate has (pkg/operator/resources/cert/factory.go, v1.65.0).
+The certificate is always verified: against the CAs that the user or CDI names and the host of the URL, or against the
+cluster's own CA and the name of CDI's service, the only names that CDI's certificate has
+(pkg/operator/resources/cert/factory.go, v1.65.0).
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ class FileChanged(CdiError):
 
 
 class Unreachable(CdiError):
-    """Nothing answers at the proxy's address."""
+    """Nothing answers at the address of the proxy."""
 
 
 class SourceFile(t.NamedTuple):
-    """The file to send, as it was when its digest was taken, and how many of its first bytes are sent."""
+    """The file to send, as it was when its digest was computed, and how many of its first bytes are sent."""
 
     path: str
     identity: FileIdentity
@@ -59,7 +60,7 @@ class SourceFile(t.NamedTuple):
 
 
 class Route(t.NamedTuple):
-    """A way to the proxy: its name for results, its host, how to open a stream with TLS to it, and the path there."""
+    """A route to the proxy: its name for results, its host, a function that opens a TLS stream, and the path."""
 
     name: str
     host: str
@@ -70,9 +71,11 @@ class Route(t.NamedTuple):
 def find_route(
     connection: Connection, url: str | None, ca: str | None, namespace: str | None, warn: t.Callable[[str], None]
 ) -> Route:
-    """The URL that is given, else the one that CDI publishes, else a port-forward. The route has been tried, and of a port-forward may be opened later.
+    """The URL that is given, else the one that CDI publishes, else a port-forward. The route has been tried, and of a
+    port-forward may be opened later.
 
-    Raises CdiError for a certificate that is not trusted, ApiError for a right that is missing, and Unreachable when nothing answers at the URL.
+    Raises CdiError for a certificate that is not trusted, ApiError for a right that is missing, and Unreachable when
+    nothing answers at the URL.
     """
     namespace = namespace or likely_namespace(connection)
     own_ca = _own_ca(connection, namespace, needed=not (url and ca))
@@ -116,12 +119,13 @@ def find_route(
 
 
 def is_forbidden(exc: CdiError) -> bool:
-    """Whether another attempt would not be allowed, either."""
+    """Whether the next attempt would not be allowed either."""
     return isinstance(exc, ApiError) and exc.code in (401, 403)
 
 
 def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
-    shown = f"{'upload_proxy_url' if name == GIVEN else 'The published upload proxy URL (CDIConfig.status.uploadProxyURL)'} is {public_url(url)}"
+    option = "upload_proxy_url" if name == GIVEN else "The published upload proxy URL (CDIConfig.status.uploadProxyURL)"
+    shown = f"{option} is {public_url(url)}"
     try:
         parts = urlsplit(url if "://" in url else f"https://{url}")
         host, port = parts.hostname, parts.port or 443
@@ -140,9 +144,7 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
     def connect(context: ssl.SSLContext) -> TlsStream:
         plain = socket.create_connection((host, port), timeout=_CONNECT_SECONDS)
         plain.settimeout(_HANDSHAKE_SECONDS)
-        plain.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )  # The end of a file must not wait for the answer to what came before.
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         stream = TlsStream(plain, context, host)
         if context is own and service not in stream.names:
             stream.close()
@@ -189,13 +191,17 @@ def _trusting(ca: str, where: str, context: ssl.SSLContext | None = None) -> ssl
 
 def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError, remedy: str) -> str:
     return (
-        f"The certificate of the upload proxy at {where} is not trusted: {exc.verify_message or exc} for {host}, and it is not of the cluster's own CA "
+        f"The certificate of the upload proxy at {where} is not trusted: {exc.verify_message or exc} for {host}, and "
+        "it is not of the cluster's own CA "
         f"({_CA_CONFIG_MAP}); {remedy}."
     )
 
 
 def _own_ca(connection: Connection, namespace: str, *, needed: bool = True) -> str:
-    """The CAs that CDI signs its upload proxy's certificate with. Whoever gives URL and CA needs no right in CDI's namespace."""
+    """The CAs that CDI signs its upload proxy's certificate with.
+
+    Whoever gives URL and CA needs no right in CDI's namespace.
+    """
     found = Reader(connection).read(CONFIG_MAP, namespace, _CA_CONFIG_MAP)
     items = found.unless_forbidden() if needed else found.items
     ca = (items[0].get("data") or {}).get(_CA_KEY) if items else None
@@ -221,9 +227,11 @@ def _ready_pod(connection: Connection, namespace: str) -> str:
 def send(route: Route, token: str, file: SourceFile, patience: float, progress: t.Callable[[int], None]) -> Answer:
     """Send the file, which has to be as stamped, and return the answer; `progress(bytes)` is called after each chunk.
 
-    Without a byte moving for `patience` seconds the connection counts as broken. CDI takes nothing while it writes what it has unpacked,
-    and answers when all is on the disk: a compressed disk of zeros is sent in a moment and written for minutes.
-    The last chunk is held back until the file is known to be the same, so that CDI never takes one that has changed: raises FileChanged.
+    Without a byte moving for `patience` seconds the connection counts as broken. CDI takes nothing while it writes
+    what it has unpacked, and answers when all is on the disk: a compressed disk of zeros is sent in a moment and
+    written for minutes.
+    The last chunk is held back until the file is known to be the same, so that CDI never takes one that has changed:
+    raises FileChanged.
     No answer is followed to another place: the token is for this one.
     """
     with open_source(file.path) as opened:
@@ -255,7 +263,8 @@ def send(route: Route, token: str, file: SourceFile, patience: float, progress: 
 
 
 def _unchanged(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
-    """The file in chunks, each in the place of the one before: the first and the last only when nobody has written to the file since it was stamped.
+    """The file in chunks, each in the place of the one before: the first and the last only when nobody has written to
+    the file since it was stamped.
 
     A device has no stamp: what is sent of it is hashed.
     """
@@ -275,13 +284,16 @@ def _unchanged(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
             or not _is_whole(opened, file, read, digest)
         ):
             raise FileChanged(
-                f"{file.path} changed during the upload, which was aborted; run the task again when nothing writes to the file."
+                f"{file.path} changed during the upload, which was aborted; run the task again when nothing writes "
+                "to the file."
             )
         yield chunk
 
 
 def _is_whole(opened: io.FileIO, file: SourceFile, read: int, digest: t.Any) -> bool:
-    """Whether the last chunk of a device completes what was hashed before; what is not sent of it belongs to that, too."""
+    """Whether the last chunk of a device completes what was hashed before; what is not sent of it belongs to that,
+    too.
+    """
     if digest is None or read < file.sent_size:
         return True
     while more := opened.read(_CHUNK_BYTES):
@@ -299,7 +311,7 @@ def _read_answer(stream: t.Any) -> Answer:
 
 
 def _early_answer(stream: t.Any) -> Answer | None:
-    """What the proxy said before it stopped listening."""
+    """The answer of the proxy before it stopped listening."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         return _read_answer(stream)
     return None

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A pod's port through the API server, and TLS over it or over a socket, as `http.client` needs them.
+"""A port of a pod through the API server, and TLS over it or over a socket, for `http.client`.
 
-The package `kubernetes` can forward ports, too, but moves each byte through a socket pair and a thread of its own, which costs half the speed.
+The package `kubernetes` can forward ports, too, but moves each byte through a socket pair and a thread of its own,
+which costs half the speed.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import struct
 import typing as t
 import zlib
 
-# What kubectl speaks since Kubernetes 1.31, and what came before, whose server unpacks every byte by itself: it reaches half the speed.
+# What kubectl speaks since Kubernetes 1.31, and what came before, whose server unpacks every byte by itself: it
+# reaches half the speed.
 SPDY, CHANNELS = "SPDY/3.1+portforward.k8s.io", "v4.channel.k8s.io"
 SUBPROTOCOLS = [SPDY, CHANNELS]
 _END = None
@@ -27,7 +29,10 @@ _BUSY = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class _Channels:
-    """Each message begins with its channel: one is for data and one for errors. The first message of each holds the port."""
+    """Each message begins with its channel: one is for data and one for errors.
+
+    The first message of each holds the port.
+    """
 
     _DATA = 0
 
@@ -51,7 +56,10 @@ class _Channels:
 
 
 class _Spdy:
-    """SPDY 3.1 as far as Kubernetes has it: a stream for errors and one for data, and no windows. Messages do not keep to its frames."""
+    """SPDY 3.1 as far as Kubernetes has it: a stream for errors and one for data, and no windows.
+
+    Messages do not keep to its frames.
+    """
 
     _ERROR, _DATA = 1, 3
     _SYN_STREAM, _RST_STREAM, _GOAWAY = (0x80030000 | kind for kind in (1, 3, 7))
@@ -119,13 +127,19 @@ class Tunnel:
         self._patience = patience
 
     def sendall(self, data: bytes | memoryview) -> None:
-        """Send less than 16 MiB. Raises ConnectionError when the other side has ended: in SPDY nothing else would stop a sender."""
+        """Send less than 16 MiB.
+
+        Raises ConnectionError when the other side has ended: in SPDY nothing else would stop a sender.
+        """
         if select.select([self._websocket.sock], [], [], 0)[0]:
             self._receive()
         self._send(self._protocol.head(len(data)), data)
 
     def _send(self, *pieces: bytes | memoryview) -> None:
-        """A binary message. It goes to the socket directly and with an empty mask: TLS hides it already, and masking is slow in Python."""
+        """A binary message.
+
+        It goes to the socket directly and with an empty mask: TLS hides it already, and masking is slow in Python.
+        """
         self._transmit(struct.pack(">BBQ4x", 0x82, 0xFF, sum(map(len, pieces))), *pieces)
         self._answer_ping()
 
@@ -147,7 +161,10 @@ class Tunnel:
                     self._receive()
 
     def recv(self, _length: int = 0) -> bytes:
-        """The next bytes, however many came together, empty at the end of the stream. Raises OSError with what the API server says."""
+        """The next bytes, however many came together, empty at the end of the stream.
+
+        Raises OSError with what the API server says.
+        """
         while not self._arrived:
             if not self._receive():
                 self._wait()
@@ -193,7 +210,8 @@ class Tunnel:
 class TlsStream:
     """TLS over a tunnel or a socket; as much of a socket as `http.client` uses.
 
-    An `ssl.SSLSocket` sends each record of 16 KiB by itself, which costs more packets and time than all of a chunk at once.
+    An `ssl.SSLSocket` sends each record of 16 KiB by itself, which costs more packets and time than all of a chunk at
+    once.
     """
 
     def __init__(self, carrier: Tunnel | socket.socket, context: ssl.SSLContext, server_hostname: str) -> None:
@@ -242,7 +260,7 @@ class TlsStream:
                 else:
                     self._incoming.write_eof()
             except ssl.SSLError:
-                with contextlib.suppress(OSError):  # Who has ended the connection does not hear TLS's alert.
+                with contextlib.suppress(OSError):  # A closed connection does not receive TLS's alert.
                     self._flush()
                 raise
             else:

@@ -29,8 +29,8 @@ _ARCHIVE_NAME = re.compile(r"\.(tar|tar\.(gz|xz|zst)|tgz|txz|tzst)$", re.IGNOREC
 def content_type(upload: t.Mapping[str, t.Any], image: Image, *, for_archives: bool = False) -> str | None:
     """`archive`, `kubevirt`, or None if neither is requested.
 
-    Without a request, a tar archive is one if its name says so, or if the target is a volume `for_archives`. Raises CdiError if
-    the file is of the other kind.
+    Without a request, a tar archive is one if its name says so, or if the target is a volume `for_archives`. Raises
+    CdiError if the file is of the other kind.
     """
     requested, name, path = upload["content_type"], upload["name"], upload["path"]
     if image.format is None:  # It cannot be decompressed here.
@@ -59,9 +59,11 @@ def content_type(upload: t.Mapping[str, t.Any], image: Image, *, for_archives: b
 
 
 def wanted_volume(upload: t.Mapping[str, t.Any], image: Image, overhead: Overhead, stored: Object | None) -> Object:
-    """The DataVolume for the image. What is not requested is as in the stored one, whose size is kept if it is large enough.
+    """The DataVolume for the image. What is not requested is as in the stored one, whose size is kept if it is large
+    enough.
 
-    `overhead` is the share of the file system that CDI takes from a claim given by `pvc`. Raises CdiError if no size is known.
+    `overhead` is the share of the file system that CDI takes from a claim given by `pvc`. Raises CdiError if no size
+    is known.
     """
     volume = copy.deepcopy(declared(upload))
     spec = (stored or {}).get("spec") or {}
@@ -116,7 +118,10 @@ def _size(
 def refuse_too_small(
     upload: t.Mapping[str, t.Any], image: Image, size: int, needed: int | None, finding: str, remedy: str
 ) -> None:
-    """Refuse a target of `size` bytes for an image that needs more: CDI would only detect it after all has been sent. Raises CdiError."""
+    """Refuse a target of `size` bytes for an image that needs more:
+
+    CDI would only detect it after all has been sent. Raises CdiError.
+    """
     if needed is not None and size < needed:
         what = f"{upload['path']} ({describe(image)})"
         raise CdiError(f"{upload['name']}: {finding}, but {what} needs {-(-needed // MIB)}Mi; {remedy}.")

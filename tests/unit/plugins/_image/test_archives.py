@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import tarfile
 from pathlib import Path
@@ -98,8 +99,6 @@ def test_an_archive_that_wraps_a_machine_says_which_disk_to_take(
     path = tar(folder / "wrapped.ova", dict.fromkeys(members, b"x" * 1000))
     path = pack(path, compression) if compression else path
     image = inspect(str(path))
-    import re
-
     assert image.format == "tar" and re.match(named, image.wraps), image.wraps
 
 
@@ -131,10 +130,10 @@ def test_every_format_of_tar_is_taken(folder: Path, options: list[str]) -> None:
 def test_what_cdi_cannot_unpack_from_an_archive_is_named(folder: Path, member: str, named: str) -> None:
     path = tar(folder / "obstacle.tar", {"./": b""} if member == "./" else {member: b""})
     with pytest.raises(
-        CdiError, match=f"has {named}.*make it anew without it: mkdir files && tar -xf .* -C files"
+        CdiError, match=f"has {named}.*recreate it without the entry: mkdir files && tar -xf .* -C files"
     ) as refused:
         inspect(str(path))
-    command = str(refused.value).partition("anew without it: ")[2].rstrip(".")
+    command = str(refused.value).partition("without the entry: ")[2].rstrip(".")
     if member == "./":
         with tarfile.open(path, "w") as archive:
             for name, kind in ((".", tarfile.DIRTYPE), ("./.hidden one", tarfile.REGTYPE), ("./dir", tarfile.DIRTYPE)):
@@ -146,7 +145,5 @@ def test_what_cdi_cannot_unpack_from_an_archive_is_named(folder: Path, member: s
         subprocess.run(command, shell=True, check=True, cwd=folder)
         made = folder / "obstacle-new.tar"
         assert inspect(str(made)).format == "tar"
-        assert sorted(tarfile.open(made).getnames()) == [".hidden one", "dir"], "the command helps"
-
-
-# What is read
+        with tarfile.open(made) as archive:
+            assert sorted(archive.getnames()) == [".hidden one", "dir"], "the command helps"

@@ -42,7 +42,7 @@ def test_a_packed_file_that_is_damaged_inside_is_seen_while_it_is_hashed(folder:
     content = bytearray(packed.read_bytes())
     content[len(content) // 2] ^= 1
     packed.write_bytes(content)
-    with pytest.raises(CdiError, match="is cut off or damaged: its (gzip stream|xz stream|zstd frame) is damaged"):
+    with pytest.raises(CdiError, match=r"is cut off or damaged: its (gzip stream|xz stream|zstd frame) is damaged"):
         inspect(str(packed), lambda _data: None)
 
 
@@ -74,9 +74,9 @@ def test_what_is_behind_the_end_of_a_packed_file_is_not_sent(folder: Path, compr
 
 
 def test_the_parts_of_a_file_of_several_streams_are_all_sent(folder: Path) -> None:
-    for compression, pack in (("gz", gzip.compress), ("xz", lzma.compress)):
+    for compression, compress in (("gz", gzip.compress), ("xz", lzma.compress)):
         path = folder / f"parts.{compression}"
-        path.write_bytes(pack(RAW[:200_000]) + pack(RAW[200_000:]) + (bytes(8) if compression == "xz" else b""))
+        path.write_bytes(compress(RAW[:200_000]) + compress(RAW[200_000:]) + (bytes(8) if compression == "xz" else b""))
         image = inspect(str(path), lambda _data: None)
         assert (image.virtual_size, image.tail) == (len(RAW), 0)
 
@@ -96,7 +96,8 @@ def test_the_parts_of_a_file_of_several_streams_are_all_sent(folder: Path) -> No
         (("xz", "--delta", "--x86", "--lzma2"), "the filter delta and x86"),
         (
             ("zstd", "--ultra", "--long=31", "-1"),
-            "with a window of 2048 MiB, and CDI takes at most 512 MiB; pack it anew with: zstd --long=31 -dc .* | zstd > ",
+            "with a window of 2048 MiB, and CDI takes at most 512 MiB; pack it anew with: zstd --long=31 -dc .* | "
+            "zstd > ",
         ),
         (("zstd", "--long=30", "-1"), "with a window of 1024 MiB"),
     ],
@@ -124,7 +125,7 @@ def test_a_dictionary_of_zstd_is_named(folder: Path) -> None:
     )
     path = folder / "with-dictionary"
     path.write_bytes(run("zstd", "-q", "-c", "-D", folder / "dictionary", data=RAW))
-    with pytest.raises(CdiError, match="with the dictionary [0-9]+, which CDI does not have"):
+    with pytest.raises(CdiError, match=r"with the dictionary [0-9]+, which CDI does not have"):
         inspect(str(path))
 
 

@@ -221,13 +221,13 @@ def test_a_file_system_or_partition_table_is_a_disk(folder: Path, form: str) -> 
     path = folder / form
     path.unlink(missing_ok=True)
     run("truncate", "-s", "400M", path)
-    command = {
+    commands: dict[str, list[str | Path]] = {
         "ext4": ["mkfs.ext4", "-q", path],
         "xfs": ["mkfs.xfs", "-q", path],
         "swap": ["mkswap", path],
         "gpt": ["sfdisk", "-q", path],
-    }[form]
-    run(*command, data=b"label: gpt\n,,L\n")
+    }
+    run(*commands[form], data=b"label: gpt\n,,L\n")
     image = inspect(str(path))
     assert (image.format, image.virtual_size) == ("raw", 400 * MIB)
     path.unlink()

@@ -1,7 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The content of a zstd file, compared with the input of the zstd program; damaged files; and a Python without the library."""
+"""The content of a zstd file, compared with the input of the zstd program; damaged files; and a Python without the
+library.
+"""
 
 from __future__ import annotations
 

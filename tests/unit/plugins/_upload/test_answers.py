@@ -25,7 +25,8 @@ from tests.upload_samples import (
         (400, "Saving stream failed: effective image size is larger than the reported available storage", False),
         (
             400,
-            "Saving stream failed: virtual image size 67108864 is larger than the reported available storage 62914560. A larger PVC is required",
+            "Saving stream failed: virtual image size 67108864 is larger than the reported available storage "
+            "62914560. A larger PVC is required",
             False,
         ),
         (500, "Saving stream failed: unable to write to file: write /data/disk.img: no space left on device", False),
@@ -45,7 +46,8 @@ def test_answer_is_worth_a_retry_when_the_image_was_not_refused(status: int, tex
         (
             *(
                 400,
-                "virtual image size 67108864 is larger than the reported available storage 62914560. A larger PVC is required",
+                "virtual image size 67108864 is larger than the reported available storage 62914560. A larger PVC is "
+                "required",
                 "required (HTTP 400)",
             ),
             " The image needs 64Mi; request at least that, or omit the size.",
@@ -56,7 +58,8 @@ def test_answer_is_worth_a_retry_when_the_image_was_not_refused(status: int, tex
                 "unable to write to file: write /scratch/tmpimage: no space left on device",
                 "left on device (HTTP 500)",
             ),
-            " The image needs 64Mi; request at least that, or omit the size, and free space in the storage if it is full.",
+            " The image needs 64Mi; request at least that, or omit the size, and free space in the storage if it is "
+            "full.",
         ),
         (500, "could not process image header", "(HTTP 500)", " Give a complete image in a format that CDI reads."),
         (503, "", "the upload proxy said: Service Unavailable (HTTP 503)", ""),
@@ -66,14 +69,16 @@ def test_answer_is_worth_a_retry_when_the_image_was_not_refused(status: int, tex
                 "to scratch space: failed to pull image: writeMatch: distance out of range",
                 "out of range (HTTP 500)",
             ),
-            " CDI corrupts some files in xz or zst while it inspects their header: decompress the file, or compress it with gzip.",
+            " CDI corrupts some files in xz or zst while it inspects their header: decompress the file, or compress "
+            "it with gzip.",
         ),
         (500, "failed to pull image: input/output error", "input/output error (HTTP 500)", ""),
         (599, "", "the upload proxy said: no reason given (HTTP 599)", ""),
         (0, "Broken pipe", "the connection broke (Broken pipe)", ""),
         (
             *(413, "<html> <head><title>413 Request Entity Too Large", " Too Large (HTTP 413)"),
-            " Configure the route to the upload proxy to accept bodies of any size (for an nginx Ingress: proxy-body-size 0).",
+            " Configure the route to the upload proxy to accept bodies of any size (for an nginx Ingress: "
+            "proxy-body-size 0).",
         ),
         (404, "<html>", "said: Not Found (HTTP 404)", " Correct upload_proxy_url: it leads to no upload proxy."),
     ],

@@ -89,7 +89,7 @@ def test_remains_of_a_different_file_are_replaced_without_consent() -> None:
     assert action == REPLACE and why == f"it has the remains of an unfinished upload of the file with SHA-256 {OTHER}"
     arguments = (DIGEST, data_volume("UploadReady"), samples.claim(INTENDED=OTHER), DIFFERENT)
     assert plan(upload_options(overwrite="different"), *arguments) == (REPLACE, f"spec.x is 1 and not 2; {why}")
-    with pytest.raises(CdiError, match="is empty, but its spec differs: spec.x is 1 and not 2;"):
+    with pytest.raises(CdiError, match=r"is empty, but its spec differs: spec.x is 1 and not 2;"):
         plan(upload_options(), *arguments)
 
 

@@ -107,8 +107,8 @@ class _World:
 def _followed(
     cluster: _Cluster, folder: Path, *answers: tuple[Any, ...], seconds: float = 0.1, timeout: int = 600
 ) -> tuple[Outcome, CdiError | None]:
-    """Send with up to 4 retries. An answer is what happens in an attempt: the bytes sent, the status or the error, the phase of the volume
-    afterwards, and the text.
+    """Send with up to 4 retries. An answer is what happens in an attempt: the bytes sent, the status or the error, the
+    phase of the volume afterwards, and the text.
     """
     path = folder / "disk.raw"
     path.write_bytes(bytes(SIZE))

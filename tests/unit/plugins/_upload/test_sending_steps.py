@@ -101,9 +101,11 @@ ANSWERS = st.tuples(
 def test_upload_ends_and_succeeds_only_after_all_was_sent(
     answers: list[tuple[tuple[int, str], int]], retries: int
 ) -> None:
-    """Whatever the server answers: attempts stay within the limit, and nothing is recorded that was not sent as a whole."""
-    state, event, clock, whole = START._replace(retries=retries), steps.Started(), 0.0, False
-    left, current = iter(answers), event
+    """Whatever the server answers: attempts stay within the limit, and nothing is recorded that was not sent as a
+    whole.
+    """
+    state, clock, whole, left = START._replace(retries=retries), 0.0, False, iter(answers)
+    current: steps.Event = steps.Started()
     while True:
         state, command = steps.next_step(state, current)
         clock += 1 + command.seconds

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A forwarded port over a WebSocket, in both protocols: what is sent, what is understood, and how it ends."""
+"""A forwarded port over a WebSocket, in both protocols: sending, receiving, and the end."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import websocket
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import CHANNELS, SPDY, TlsStream, Tunnel
 
-Ends = Callable[[str], tuple[Tunnel, websocket.WebSocket]]
+Ends = Callable[[str], tuple[Tunnel, Any]]
 FIN = 1 << 24
 
 
 @pytest.fixture
 def ends() -> Iterator[Ends]:
-    """Makes a tunnel that speaks a protocol, and the API server's end of its WebSocket."""
+    """Creates a tunnel with a protocol, and the API server's end of its WebSocket."""
     opened = []
 
-    def make(protocol: str) -> tuple[Tunnel, websocket.WebSocket]:
-        both = []
+    def make(protocol: str) -> tuple[Tunnel, Any]:
+        both: list[Any] = []
         for end in socket.socketpair():
             both.append(websocket.WebSocket(skip_utf8_validation=True))
             both[-1].sock, both[-1].connected = end, True
@@ -51,10 +52,10 @@ def _headers(block: bytes) -> dict[str, str]:
         (length,) = struct.unpack_from(">I", block)
         words.append(block[4 : 4 + length].decode())
         block = block[4 + length :]
-    return dict(zip(words[::2], words[1::2]))
+    return dict(zip(words[::2], words[1::2], strict=True))
 
 
-def test_spdy_opens_a_stream_for_errors_that_is_ours_no_longer_and_one_for_data(ends: Ends) -> None:
+def test_spdy_opens_a_half_closed_stream_for_errors_and_one_for_data(ends: Ends) -> None:
     _tunnel, server = ends(SPDY)
     opening, unpacker = server.recv(), zlib.decompressobj()
     for stream, kind, flags in ((1, "error", FIN), (3, "data", 0)):
@@ -70,7 +71,7 @@ def test_spdy_opens_a_stream_for_errors_that_is_ours_no_longer_and_one_for_data(
     assert opening == b""
 
 
-def test_spdy_keeps_to_its_frames_and_not_to_messages(ends: Ends) -> None:
+def test_spdy_frames_may_span_messages(ends: Ends) -> None:
     tunnel, server = ends(SPDY)
     server.recv()
     tunnel.sendall(b"x" * 70_000)
@@ -93,9 +94,7 @@ def test_spdy_keeps_to_its_frames_and_not_to_messages(ends: Ends) -> None:
     ],
     ids=["no more data", "stream reset", "go away"],
 )
-def test_when_the_other_side_has_ended_its_last_words_are_heard_and_nothing_more_is_sent(
-    ends: Ends, end: bytes
-) -> None:
+def test_last_data_is_received_and_nothing_is_sent_after_the_other_side_ended(ends: Ends, end: bytes) -> None:
     tunnel, server = ends(SPDY)
     server.send_binary(_frame(3, b"refused") + end)
     with pytest.raises(ConnectionError, match="the port-forward ended"):
@@ -103,17 +102,17 @@ def test_when_the_other_side_has_ended_its_last_words_are_heard_and_nothing_more
     assert [tunnel.recv(), tunnel.recv(), tunnel.recv()] == [b"refused", b"", b""]
 
 
-def test_a_sender_that_nobody_reads_hears_of_the_end(ends: Ends) -> None:
-    """Its socket is full: waiting to write alone would wait for ever."""
+def test_blocked_sender_detects_the_end(ends: Ends) -> None:
+    """Its socket is full: waiting only to write would never end."""
     tunnel, server = ends(SPDY)
     threading.Timer(0.05, server.send_binary, [_frame(1, b"", FIN)]).start()
     with pytest.raises(ConnectionError):
         tunnel.sendall(b"x" * 8_000_000)
 
 
-def test_patience_ends_for_a_sender_that_nobody_reads(ends: Ends) -> None:
+def test_blocked_sender_times_out(ends: Ends) -> None:
     tunnel, _server = ends(SPDY)
-    with pytest.raises(TimeoutError, match="no byte moved for 0.2 s"):
+    with pytest.raises(TimeoutError, match=r"no byte moved for 0.2 s"):
         tunnel.sendall(b"x" * 8_000_000)
 
 
@@ -121,7 +120,7 @@ def test_patience_ends_for_a_sender_that_nobody_reads(ends: Ends) -> None:
     ("protocol", "messages"),
     [(SPDY, [_frame(1, b"no such pod")]), (CHANNELS, [b"\0\xfb\x20", b"\1\xfb\x20", b"\1no such pod"])],
 )
-def test_what_the_api_server_says_is_the_error(ends: Ends, protocol: str, messages: list[bytes]) -> None:
+def test_error_is_the_message_of_the_api_server(ends: Ends, protocol: str, messages: list[bytes]) -> None:
     tunnel, server = ends(protocol)
     for message in messages:
         server.send_binary(message)
@@ -132,8 +131,8 @@ def test_what_the_api_server_says_is_the_error(ends: Ends, protocol: str, messag
 @pytest.mark.parametrize(
     "act", [lambda tunnel: tunnel.recv(), lambda tunnel: tunnel.sendall(b"x" * 8_000_000)], ids=["reading", "sending"]
 )
-def test_the_reason_comes_after_the_end_of_the_data(ends: Ends, act: Callable[[Tunnel], None]) -> None:
-    """So containerd ends what nobody listens to, and each frame is a message of its own."""
+def test_reason_is_read_after_the_end_of_the_data(ends: Ends, act: Callable[[Tunnel], None]) -> None:
+    """containerd ends a port without a listener this way. Each frame is a separate message."""
     tunnel, server = ends(SPDY)
     server.send_binary(_frame(3, b"", FIN))
     threading.Timer(0.05, server.send_binary, [_frame(1, b"connection refused")]).start()
@@ -151,14 +150,14 @@ def test_each_channel_begins_with_the_port(ends: Ends) -> None:
 
 
 @pytest.mark.parametrize("protocol", [SPDY, CHANNELS])
-def test_patience_ends_for_a_reader_that_nobody_answers(ends: Ends, protocol: str) -> None:
+def test_reader_without_an_answer_times_out(ends: Ends, protocol: str) -> None:
     tunnel, _server = ends(protocol)
-    with pytest.raises(TimeoutError, match="no byte moved for 0.2 s"):
+    with pytest.raises(TimeoutError, match=r"no byte moved for 0.2 s"):
         tunnel.recv()
 
 
 @pytest.mark.parametrize("end", ["in words", "in silence"])
-def test_a_tunnel_that_ends_in_the_handshake_is_an_error(ends: Ends, end: str) -> None:
+def test_tunnel_fails_when_it_ends_during_the_handshake(ends: Ends, end: str) -> None:
     tunnel, server = ends(SPDY)
     if end == "in words":
         server.send_close()
@@ -170,8 +169,8 @@ def test_a_tunnel_that_ends_in_the_handshake_is_an_error(ends: Ends, end: str) -
 
 @pytest.mark.parametrize("protocol", [SPDY, CHANNELS])
 @pytest.mark.parametrize("when", ["while sending", "while reading", "between"])
-def test_a_ping_is_answered_between_frames(ends: Ends, protocol: str, when: str) -> None:
-    """Inside a frame that is half sent the answer would be taken for a part of the data."""
+def test_ping_is_answered_between_frames(ends: Ends, protocol: str, when: str) -> None:
+    """Inside a half-sent frame, the answer would be taken for a part of the data."""
     tunnel, server = ends(protocol)
     if protocol == SPDY:
         server.recv()
@@ -187,13 +186,13 @@ def test_a_ping_is_answered_between_frames(ends: Ends, protocol: str, when: str)
     if when == "while sending":
         server.ping("are you there")
     frames = [server.recv_frame(), server.recv_frame()]
-    told = {frame.opcode: bytes(frame.data) for frame in frames}
-    assert told[websocket.ABNF.OPCODE_PONG] == b"are you there"
-    assert told[websocket.ABNF.OPCODE_BINARY].endswith(data)
+    received = {frame.opcode: bytes(frame.data) for frame in frames}
+    assert received[websocket.ABNF.OPCODE_PONG] == b"are you there"
+    assert received[websocket.ABNF.OPCODE_BINARY].endswith(data)
     sender.join()
 
 
-def test_messages_in_several_frames_and_pongs_between_them_are_put_together(ends: Ends) -> None:
+def test_fragmented_messages_are_joined(ends: Ends) -> None:
     tunnel, server = ends(CHANNELS)
     server.send_binary(b"\0\xfb\x20")
     server.send_frame(websocket.ABNF.create_frame(b"\0hel", websocket.ABNF.OPCODE_BINARY, 0))

@@ -43,7 +43,9 @@ def test_size_is_taken_from_the_image(image: Image, size: str) -> None:
     [((1, 65, 0), "68Mi"), ((1, 63, 0), "68Mi"), ((1, 62, 0), "69Mi"), ((1, 61, 1), "69Mi"), ((), "69Mi")],
 )
 def test_size_includes_the_file_system_overhead_with_pvc(version: tuple[int, ...], size: str) -> None:
-    """CDI takes it off again: at 6 per cent 64 MiB are usable of 68 MiB, until 1.62 of 69 MiB (GetUsableSpace, pkg/util/util.go, v1.61.1 and v1.65.0)."""
+    """CDI takes it off again: at 6 per cent 64 MiB are usable of 68 MiB, until 1.62 of 69 MiB (GetUsableSpace,
+    pkg/util/util.go, v1.61.1 and v1.65.0).
+    """
     upload = upload_options(pvc=target_options(access_modes=["ReadWriteOnce"]))
     made = wanted_volume(upload, RAW, Overhead(0.06, version), None)
     assert made["spec"]["pvc"]["resources"]["requests"]["storage"] == size
@@ -57,7 +59,7 @@ def test_size_includes_the_file_system_overhead_with_pvc(version: tuple[int, ...
 
 def test_size_is_refused_when_one_mebibyte_too_small() -> None:
     assert wanted_volume(upload_options(storage=target_options(size="64Mi")), RAW, NO_OVERHEAD, None)
-    with pytest.raises(CdiError, match="size is '63Mi', but /disk.raw .raw of 64 MiB. needs 64Mi"):
+    with pytest.raises(CdiError, match=r"size is '63Mi', but /disk.raw .raw of 64 MiB. needs 64Mi"):
         wanted_volume(upload_options(storage=target_options(size="63Mi")), RAW, NO_OVERHEAD, None)
 
 
@@ -67,7 +69,8 @@ def test_size_is_refused_when_one_mebibyte_too_small() -> None:
         (Image("vhdx", "gz", None, None, 5), "because decompressing it requires too much memory or time; {remedy}."),
         (
             Image(None, "zst", None, None, 5),
-            "because it is compressed with zstd and this Python has no decompressor for it; {remedy}, or install one on "
+            "because it is compressed with zstd and this Python has no decompressor for it; {remedy}, or install one "
+            "on "
             "the host that runs the task: pip install backports.zstd.",
         ),
     ],
@@ -143,7 +146,7 @@ def test_content_type_is_archive_when_the_name_says_so(name: str) -> None:
     upload = {**upload_options(), "path": f"/{name}"}
     assert content_type(upload, RAW._replace(format="tar")) == "archive"
     with pytest.raises(
-        CdiError, match="is an OVA.*To unpack the archive itself into the volume, set content_type=archive"
+        CdiError, match=r"is an OVA.*To unpack the archive itself into the volume, set content_type=archive"
     ):
         content_type(upload, RAW._replace(format="tar", wraps="an OVA; unpack it"))
     upload["content_type"] = "archive"

@@ -1,14 +1,14 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the package websocket-client is told for a port-forward, and what becomes of a refusal."""
+"""The options of the package websocket-client for a port-forward, and the errors of a refused one."""
 
 from __future__ import annotations
 
 import json
 import socket
 import sys
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import websocket
@@ -21,7 +21,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.transport
 class _Client:
     """Stands in for `websocket.WebSocket`; `faults` has what all raise."""
 
-    faults: list[Exception] = []
+    faults: ClassVar[list[Exception]] = []
     status = 101
 
     def __init__(self, **_options: Any) -> None:
@@ -89,7 +89,7 @@ FORBIDDEN = 'pods "proxy-1" is forbidden: User "ann" cannot create resource "pod
         (websocket.WebSocketException("broken"), 0, "no WebSocket to https://cluster.test:6443 (broken)."),
     ],
 )
-def test_a_refused_port_forward_says_what_to_grant(
+def test_refused_port_forward_names_the_verbs_to_grant(
     monkeypatch: pytest.MonkeyPatch, refused: Exception, code: int, said: str
 ) -> None:
     monkeypatch.setattr(_Client, "faults", [refused])
@@ -99,7 +99,7 @@ def test_a_refused_port_forward_says_what_to_grant(
     assert told.value.code == code
 
 
-def test_a_port_forward_through_an_https_proxy_is_refused_with_another_way() -> None:
+def test_port_forward_through_an_https_proxy_is_refused_with_a_remedy() -> None:
     with pytest.raises(CdiError) as told:
         _open(proxy="https://ann:secret@proxy.test:3128")
     assert str(told.value) == (
@@ -108,15 +108,15 @@ def test_a_port_forward_through_an_https_proxy_is_refused_with_another_way() -> 
     )
 
 
-def test_what_a_socks_proxy_needs_is_named_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_package_of_a_socks_proxy_is_named_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "socks", None)
     with pytest.raises(CdiError, match="the Python package PySocks, which SOCKS proxies require, is missing"):
         _open(proxy="socks5h://proxy.test")
 
 
 @pytest.mark.parametrize("status", [200, 302])
-def test_an_answer_that_is_no_websocket_is_no_connection(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
-    """Old releases of the package take a redirect for one."""
+def test_answer_that_is_not_a_websocket_is_an_error(monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    """Old releases of the package accept a redirect."""
     monkeypatch.setattr(_Client, "status", status)
     with pytest.raises(ApiError, match=rf"\(the answer is HTTP {status} and not a WebSocket\)"):
         _open()
