@@ -167,7 +167,9 @@ def test_missing_right_to_list_pods_is_named(
     allow(connection, namespace, ("cdi.kubevirt.io", "datavolumes"))
     refused = delete_as_limited(module, namespace).result
     assert refused["failed"] and refused["changed"] is False
-    assert refused["msg"].startswith("Cannot determine whether the data are in use: Cannot list Pod objects in namespace")
+    assert refused["msg"].startswith(
+        "Cannot determine whether the data are in use: Cannot list Pod objects in namespace"
+    )
     assert refused["msg"].endswith('grant the verb "list" on pods, or set when_in_use=delete to delete them anyway.')
     assert delete_as_limited(module, namespace, when_in_use="delete").result["changed"]
 
