@@ -323,7 +323,7 @@ CONNECTION_ERRORS: dict[str, tuple[dict[str, Any], str]] = {
             "proxy-url": "https://127.0.0.1:@tls_proxy@",
         },
         r"the certificate of the proxy https://127\.0\.0\.1:\d+ is not valid \(.*\); "
-        r"add its CA to the system's store, or to ca_cert\.$",
+        r"add its CA to the store of the system, or to ca_cert\.$",
     ),
     "no-tls": (
         {"server": "https://127.0.0.1:@http@", "certificate-authority": "@file:ca.crt@"},
