@@ -161,7 +161,7 @@ FAULTS = {
     ),
     "checked-no-image": Fault(
         "",
-        "CDI takes no image below 512",
+        "CDI accepts no image below 512",
         "list of checksums",
         {**http(f"{HTTP}/disk.raw.sha256"), "check_source": "auto"},
     ),

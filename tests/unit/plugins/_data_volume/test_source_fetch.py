@@ -80,7 +80,7 @@ REFUSED: dict[str, tuple[tuple[int, dict[str, str], bytes], str]] = {
     "forbidden": ((403, {}, b""), "returned 403; give source.http.secret_ref"),
     "no-get": ((405, {}, b""), "returned 405; give the URL of a file"),
     "web-page": ((200, {}, HTML), "is a web page (HTML)"),
-    "small-page": ((200, {}, b"<html><body>It works!</body></html>"), "CDI takes no image below 512"),
+    "small-page": ((200, {}, b"<html><body>It works!</body></html>"), "CDI accepts no image below 512"),
     "nothing": ((200, {}, b""), "holds 0 bytes"),
     "zip": ((200, {}, b"PK\x03\x04".ljust(MIB, b"\1")), "is a zip archive"),
     "bzip2": ((200, {}, b"BZh9".ljust(MIB, b"\1")), "compressed with bzip2"),
