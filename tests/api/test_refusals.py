@@ -105,8 +105,7 @@ FORBIDDEN = 'datavolumes is forbidden: User "u" cannot get resource "datavolumes
 REFUSALS = {
     "401": (
         _status(401, "Unauthorized", "Unauthorized"),
-        "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: "
-        "set a valid api_key",
+        "Unauthorized (HTTP 401); the API server rejected the credentials, which may have expired: set a valid api_key",
     ),
     "403": (_status(403, "Forbidden", FORBIDDEN), 'grant the verb "'),
     "404": ((404, {}, b"404 page not found"), "the cluster does not serve"),
