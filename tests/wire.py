@@ -94,10 +94,10 @@ def counting_proxy(server: str, ca_file: str, tls: ssl.SSLContext | None = None)
             if breaks and not record.late:
                 self._answer(*record.fault)
                 return
+            trouble = record.trouble(self.command, self.path)
             if self.path.partition("?")[0] in record.answers:
                 self._answer(200, {"Content-Type": "application/json"}, record.answers[self.path.partition("?")[0]])
                 return
-            trouble = record.trouble(self.command, self.path)
             if trouble and not self._passes(trouble):
                 return
             path = re.sub(r"\blimit=\d+", f"limit={record.page_size}", self.path) if record.page_size else self.path

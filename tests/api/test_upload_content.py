@@ -80,8 +80,8 @@ def test_block_device_is_uploaded_unless_it_changes(
     device = subprocess.run(setup, check=True, capture_output=True, text=True).stdout.strip()
 
     def change_after_hashing(method: str, path: str) -> str:
-        """The volume is created after the device has been read once."""
-        if method == "PATCH" and "/datavolumes/" in path and "dryRun" not in path:
+        """The token is requested after the device has been read once."""
+        if method == "POST" and "/uploadtokenrequests" in path:
             with open(device, "r+b") as opened:
                 opened.seek(MIB)
                 opened.write(b"changed")

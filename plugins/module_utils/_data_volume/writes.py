@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 from .._ansible.module import Task
@@ -170,4 +169,5 @@ def until_gone(shared: Shared, volume: Volume, resource: Resource) -> None:
 
     namespace, name = volume.key
     shared.task.progress.waits(volume.title, f"{resource.kind} is being deleted")
-    wait_gone(shared.task.connection, resource, namespace, name, max(shared.deadline - time.monotonic(), 0))
+    timeout = shared.task.params["wait_timeout"]
+    wait_gone(shared.task.connection, resource, namespace, name, timeout, shared.deadline)

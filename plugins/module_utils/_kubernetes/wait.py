@@ -211,13 +211,24 @@ def _version(stored: Object | None) -> t.Any:
     return stored["metadata"].get("resourceVersion") if stored else None
 
 
-def wait_gone(connection: Connection, resource: Resource, namespace: str | None, name: str, timeout: float) -> None:
-    """Wait until a deleted object no longer exists. Raises CdiError after `timeout` seconds."""
+def wait_gone(
+    connection: Connection,
+    resource: Resource,
+    namespace: str | None,
+    name: str,
+    timeout: float,
+    deadline: float | None = None,
+) -> None:
+    """Wait until a deleted object no longer exists. Raises CdiError after `timeout` seconds.
+
+    `deadline` (of time.monotonic()) ends the wait earlier, when a part of the timeout has already passed.
+    """
 
     def judge(_name: str, stored: Object | None) -> Verdict:
         return Verdict(REACHED) if stored is None else Verdict(WAITING, "it still exists")
 
-    outcome = wait_for(connection, resource, namespace, [name], judge, time.monotonic() + timeout)[name]
+    ends = time.monotonic() + timeout if deadline is None else deadline
+    outcome = wait_for(connection, resource, namespace, [name], judge, ends)[name]
     if outcome.verdict.state != REACHED:
         held = held_by(connection, resource, outcome.object)
         raise CdiError(f"{target(resource, namespace, name)} was not deleted within {timeout:.0f} s: {held}.")
