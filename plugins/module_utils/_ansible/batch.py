@@ -54,7 +54,7 @@ def options_of(params: dict[str, t.Any], plural: str, connection: Connection | N
     keys = [(item.get("namespace", ""), item["name"]) for item in items]
     twice = next((key for key, times in collections.Counter(keys).items() if times > 1), None)
     if twice:
-        raise CdiError(f"{plural} has {'/'.join(filter(None, twice))} twice; leave one of them out.")
+        raise CdiError(f"{plural} has {'/'.join(filter(None, twice))} twice; remove one of them.")
     return items
 
 
