@@ -61,10 +61,10 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "zip": (lambda p, images: _run("7z", "a", "-tzip", "-bd", "-y", f"{p}", images.iso), "is a zip archive"),
     "luks": (_luks, "encrypted with LUKS"),
     "qed": (lambda p, _images: _run("qemu-img", "create", "-f", "qed", p, "4M"), "is a QED image"),
-    **{f"cut-{form}": (_cut_form(form), "is cut off") for form in _CUT_FORMS},
+    **{f"cut-{form}": (_cut_form(form), "is truncated") for form in _CUT_FORMS},
     "twice": (
         lambda p, images: p.write_bytes(gzip.compress(Path(images.disks["raw-xz"]).read_bytes())),
-        "is packed twice",
+        "is compressed twice",
     ),
     "pipe": (lambda p, _images: os.mkfifo(p), "is a pipe"),
 }

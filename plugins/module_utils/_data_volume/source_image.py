@@ -11,7 +11,7 @@ import typing as t
 
 from .._image.archive import is_tar
 from .._image.compression import PREFIX_BYTES, Content, OutOfSight, content_of
-from .._image.formats import Image, judge
+from .._image.formats import Image, inspect_content
 from .._image.kinds import TWICE
 from .._kubernetes.errors import CdiError
 from .._kubernetes.public import public_url
@@ -113,7 +113,7 @@ def inspect_answer(url: str, answer: Answer, content_type: str | None) -> Source
         content: _Seen = _Unpacked(Answer(_unpacked(answer)), packed) if packed else _Seen(answer)
         head = content.at(0, PREFIX_BYTES)
         size = -1 if answer.size is None else answer.size
-        image = Image("tar", packed, None, None, size) if is_tar(head) else judge(shown, content, size)
+        image = Image("tar", packed, None, None, size) if is_tar(head) else inspect_content(shown, content, size)
     except _Unreadable:
         return SourceImage(
             reason=f"{shown} is compressed with zstd, and this Python has no decompressor for it; "
@@ -122,7 +122,7 @@ def inspect_answer(url: str, answer: Answer, content_type: str | None) -> Source
     except OutOfSight:
         image = Image("raw", packed, None if packed else answer.size, None, -1 if answer.size is None else answer.size)
     except (EOFError, struct.error) as exc:
-        return SourceImage(refusal=f"{shown} is cut off or damaged: {exc}; give a whole image")
+        return SourceImage(refusal=f"{shown} is truncated or damaged: {exc}; use a complete image")
     except CdiError as exc:
         # There is no option for the format of a file on a server.
         return SourceImage(refusal=str(exc).rstrip(".").replace("set format=raw", "set check_source=never"))

@@ -1,9 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is in a tar archive: the room that its members take, what CDI cannot unpack, and the disk that it may only
-wrap.
-"""
+"""Inspects a tar archive: the space for its members, entries that CDI cannot unpack, and a disk image inside it."""
 
 from __future__ import annotations
 
@@ -17,12 +15,12 @@ from .._kubernetes.quantity import MIB
 from .compression import Content, TooLarge
 from .kinds import renamed
 
-# A file in a file system: whole blocks, an inode's share; then the file system's own, by ext4's defaults.
+# The space of a file: whole blocks, and a share of an inode. The headroom is for the file system, by the defaults of
+# ext4.
 _BLOCK_BYTES = 4096
 _INODE_SHARE_BYTES = 16384
 _HEADROOM_BYTES = 16 * MIB
-# What tar may not create or change in a volume as the user of CDI's importer (UnArchiveTar in pkg/util/util.go,
-# v1.65.0).
+# For entries that tar cannot create as the user of CDI's importer (UnArchiveTar in pkg/util/util.go, v1.65.0).
 _REPACK = (
     "recreate it without the entry: mkdir files && tar -xf {path} -C files --exclude=lost+found && "
     "find files -mindepth 1 -maxdepth 1 -printf '%P\\0' | tar -C files --null -T - -cf {new}"
@@ -30,14 +28,14 @@ _REPACK = (
 
 
 class Archive(t.NamedTuple):
-    """`size`: the space in bytes, None if unknown; `wraps`: which machine image it is, with the remedy, else empty."""
+    """`size`: the space in bytes, None if unknown. `wraps`: the kind of machine image, with the remedy, else empty."""
 
     size: int | None
     wraps: str
 
 
 def is_tar(head: bytes) -> bool:
-    """Whether a file begins with the header of a tar archive, be it of the old format, which has no magic."""
+    """Whether a file begins with the header of a tar archive, also of the old format without a magic number."""
     header = head[:512]
     if len(header) < 512 or not header[0]:
         return False
@@ -55,13 +53,13 @@ def inspected(path: str, content: Content) -> Archive:
     """Reads a compressed archive once. Raises CdiError if it is damaged, or if CDI cannot unpack it."""
     taken, names, obstacle = 0, _Names(), ""
     try:
-        # tarfile itself would end with the first of several streams.
+        # tarfile itself would stop after the first of several streams.
         with tarfile.open(fileobj=content.file(), mode="r|" if content.compression else "r:") as archive:
             for member in archive:
                 taken += -(-(member.size if member.isreg() else 0) // _BLOCK_BYTES) * _BLOCK_BYTES + _INODE_SHARE_BYTES
                 obstacle = obstacle or _obstacle(member)
                 names.add(member.name)
-                # tarfile remembers all members, and an archive may have millions.
+                # tarfile keeps all members, and an archive can have millions.
                 vars(archive)["members"] = []
     except TooLarge:
         return Archive(None, "")
@@ -94,7 +92,7 @@ class _Names:
         ("a container image", re.compile(r"(oci-layout|manifest\.json)$"), None),
     )
     _REMEDIES: t.ClassVar[dict[str, str]] = {
-        "an XVA of XenServer": "export the disk as vhd, and give that",
+        "an XVA of XenServer": "export the disk as vhd, and upload that",
         "a container image": "push it to a registry and import it by module data_volume with source.registry",
     }
 
@@ -126,5 +124,5 @@ class _Names:
                 return f"{what}; {self._REMEDIES[what]}"
             name = self._disks[what]
             command = f"tar -xf {shlex.quote(path)} {shlex.quote(name)}"
-            return f"{what} with the disk {name}; unpack that with: {command}, and give it as path"
+            return f"{what} with the disk {name}; unpack that with: {command}, and set it as path"
         return ""

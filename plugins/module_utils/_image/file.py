@@ -1,9 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is read for an upload: a regular file or a block device, opened so that nothing waits for a writer, and known
-again later.
-"""
+"""Opens the file or block device of an upload without blocking, and detects later changes."""
 
 from __future__ import annotations
 
@@ -26,13 +24,12 @@ _OTHERS: tuple[tuple[t.Callable[[int], bool], str], ...] = (
 def open_source(path: str) -> io.FileIO:
     """Open a file or block device.
 
-    Raises CdiError for what has no size and no second reading, and for a file that is not there.
+    Raises CdiError for anything without a size or that cannot be read twice, and for a missing file.
     """
     try:
         _refuse_others(path, os.stat(path).st_mode)
-        descriptor = os.open(
-            path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-        )  # What has become a pipe meanwhile must not block, either.
+        # Do not block if the path has become a pipe since the check.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError as exc:
         hint = "for a URL use module data_volume with source.http" if re.match(r"\w+:/", path) else "check path"
         raise CdiError(
@@ -61,24 +58,23 @@ def _refuse_others(path: str, mode: int) -> None:
     what = next((name for test, name in _OTHERS if test(mode)), None)
     if what:
         raise CdiError(
-            f"{path} is {what}, which cannot be uploaded; give a file or a block device. Write what comes from a "
-            "program into a file first."
+            f"{path} is {what}, which cannot be uploaded; set a file or a block device. "
+            "Write the output of a program to a file first."
         )
 
 
 def size_of(descriptor: int) -> int:
-    """Bytes; the status of a block device has none."""
+    """The size in bytes, also of a block device, whose status has none."""
     size = os.lseek(descriptor, 0, os.SEEK_END)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return size
 
 
 class FileIdentity(t.NamedTuple):
-    """Tells a file that was written to by its times, and costs nothing: hashing again what is sent took as long as
-    sending it.
+    """Detects a changed file by its times, because hashing it again would take as long as sending it.
 
-    Two writes within one tick of the file system's clock, or into a memory map, have one stamp. The times of a device
-    say nothing.
+    Two writes within one tick of the file system's clock, or to a memory map, are not detected. The times of a device
+    do not change.
     """
 
     device: int

@@ -31,21 +31,20 @@ _VHDX_METADATA_REGION = uuid.UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_
 _VHDX_VIRTUAL_DISK_SIZE = uuid.UUID("2fa54224-cd1b-4876-b211-5dbed83bf4b8").bytes_le
 _VHDX_FILE_PARAMETERS = uuid.UUID("caa16737-fa36-4d43-b3b6-33f0aa44e76b").bytes_le
 _VHDX_LOGICAL_SECTOR = uuid.UUID("8141bf1d-a96f-4709-ba47-f233a8faab5f").bytes_le
-# Whose VHDs have the size that their geometry tells (QEMU 10.0, block/vpc.c; before, also all creators that QEMU did
-# not know: a smaller size).
+# Creators of VHDs whose size is that of the geometry (QEMU 10.0, block/vpc.c). Older releases use the geometry also for
+# unknown creators, which gives a smaller size.
 _VHD_CHS_CREATORS = (b"vpc ", b"qemu")
 _VHD_LARGEST_GEOMETRY = 65535 * 16 * 255
-# What the incompatible features of a qcow2 that QEMU converts may be: dirty, compression type, extended entries.
+# Incompatible features of a qcow2 that QEMU converts: dirty, compression type, extended entries.
 _QCOW2_KNOWN, _QCOW2_CORRUPT, _QCOW2_EXTERNAL = 1 | 8 | 16, 2, 4
 
 
 class Image(t.NamedTuple):
-    """A file to upload. Sizes are bytes; `virtual_size` and `stored_size` are None when only reading all of it would
-    tell.
+    """A file to upload. Sizes are bytes; `virtual_size` and `stored_size` are None if the whole file must be read.
 
     `format` is raw, iso, qcow2, vmdk, vdi, vhd, vhdx or tar, and None when this Python cannot decompress the file;
-    `compression` is gz, xz, zst or None. `virtual_size` is the disk's, for tar the room that its members take;
-    `stored_size` is the file's own without compression. `tail` bytes at the file's end follow the compressed data and
+    `compression` is gz, xz, zst or None. `virtual_size` is the size of the disk, for tar the space for its
+    members; `stored_size` is the size without compression. `tail` bytes at the end follow the compressed data and
     must not be sent; `wraps` says which machine image a tar archive is, with a remedy, else it is empty.
     """
 
@@ -59,9 +58,9 @@ class Image(t.NamedTuple):
 
     @property
     def needed_size(self) -> int | None:
-        """The disk to ask for, in whole MiB.
+        """The size of the disk to request, in whole MiB.
 
-        A format that is converted must fit into the scratch space, too, which is as large as the disk.
+        A converted image must also fit into the scratch space, which is as large as the disk.
         """
         if self.virtual_size is None:
             return None
@@ -75,23 +74,22 @@ class Image(t.NamedTuple):
 
 
 def inspect(path: str, update: t.Callable[[bytes], t.Any] | None = None, *, insist: bool = False) -> Image:
-    """Tell format and sizes of the file. Raises CdiError for a file that CDI cannot take, OSError for one that cannot
-    be read.
+    """The format and the sizes of a file.
 
-    With `update` a packed file is read to its end and unpacked, to see that it is whole, and each piece of the file as
-    it is given to `update`.
-    `insist`: what is (or is packed) in the file is a raw disk, whatever it looks like.
+    With `update`, a compressed file is read and decompressed to its end, and each piece of the file is passed to
+    `update`. `insist`: the content is a raw disk, whatever it looks like. Raises CdiError for a file that CDI does not
+    accept, OSError for one that cannot be read.
     """
     with open_source(path) as file:
         file_size = size_of(file.fileno())
         try:
             content = content_of(file, file_size)
-            return judge(path, content, file_size, update, insist=insist)
+            return inspect_content(path, content, file_size, update, insist=insist)
         except (EOFError, struct.error) as exc:
-            raise CdiError(f"{path} is cut off or damaged: {exc}; give a complete image.") from exc
+            raise CdiError(f"{path} is truncated or damaged: {exc}; use a complete image.") from exc
 
 
-def judge(
+def inspect_content(
     path: str,
     content: Content,
     file_size: int,
@@ -99,12 +97,12 @@ def judge(
     *,
     insist: bool = False,
 ) -> Image:
-    """As `inspect`, of content that is read. Raises EOFError and struct.error for what is damaged."""
+    """As `inspect`, for content. Raises EOFError and struct.error for a damaged file."""
     obstacle = content.obstacle()
     if obstacle:
         packed = content.compression or ""
         raise CdiError(
-            f"{path} {obstacle}; pack it anew with: "
+            f"{path} {obstacle}; compress it again with: "
             f"{_REPACK[packed].format(path=shlex.quote(path), new=shlex.quote(renamed(path, '.' + packed)))}."
         )
     if not content.is_readable:
@@ -120,14 +118,14 @@ def judge(
         )
     if len(head) < _SMALLEST_BYTES:
         kind = kind_of(head, None)
-        looks, remedy = (f" ({kind.name})", kind.remedy_for(path)) if kind else ("", "give a complete image")
+        looks, remedy = (f" ({kind.name})", kind.remedy_for(path)) if kind else ("", "use a complete image")
         raise CdiError(
             f"{path} holds {len(head)} bytes{looks}, and CDI accepts no image below {_SMALLEST_BYTES}; {remedy}."
         )
     _refuse_kinds(path, content, head, insist)
     if update and content.compression:
         content.scan(update)
-        _refuse_kinds(path, content, head, insist)  # Of some kinds the end tells.
+        _refuse_kinds(path, content, head, insist)  # Some kinds are recognized by the end.
 
     def image(form: str, disk: int | None, stored: int | None, wraps: str = "") -> Image:
         return Image(form, content.compression, disk, stored, file_size, content.tail, wraps)
@@ -147,7 +145,7 @@ def judge(
         _refuse_cut(path, stored, tables.iso_end(content), "its volume ends at")
         return image("iso", stored, stored)
     if content.compression is None and stored and content.at(stored - _SECTOR, 8) == b"conectix":
-        # CDI sees no VHD without its header at the start, and stores it as it is: a raw disk with the footer behind it.
+        # CDI does not recognize a VHD without a header at its start, and stores a raw disk with the footer after it.
         return image("vhd", _vhd_size(path, content, stored - _SECTOR), stored)
     _refuse_cut(path, stored, tables.gpt_end(content), "its partition table ends at")
     return image("raw", stored, stored)
@@ -157,22 +155,21 @@ _REPACK = {"xz": "xz -dc {path} | xz > {new}", "zst": "zstd --long=31 -dc {path}
 
 
 def _refuse_kinds(path: str, content: Content, head: bytes, insist: bool) -> None:
-    """What is certainly none of CDI's images; with `insist` only what CDI itself refuses."""
+    """Refuse files that are certainly not images for CDI; with `insist`, only those that CDI itself refuses."""
     unpack, inner = "", path
     if content.compression:
         unpack, inner = unpack_command(content.compression, path), unpacked_name(path)
         for compression, magic in TWICE.items():
             if not insist and head[: len(magic)] == magic:
                 raise CdiError(
-                    f"{path} is packed twice ({compression} in {content.compression}), and CDI unpacks it once; "
-                    f"unpack the outer with: {unpack}, "
-                    f"and give {inner} as path."
+                    f"{path} is compressed twice ({compression} in {content.compression}), and CDI decompresses once; "
+                    f"decompress the outer layer with: {unpack}, and set {inner} as path."
                 )
     kind = kind_of(head, content.end())
     if kind and (kind.refused_by_cdi or not insist):
-        first = f"unpack it with: {unpack}; then " if unpack else ""
-        what = f"what is packed in it ({content.compression})" if content.compression else "it"
-        raw = "" if kind.refused_by_cdi else " Only if these very bytes are to be the disk, set format=raw."
+        first = f"decompress it with: {unpack}; then " if unpack else ""
+        what = f"its content ({content.compression})" if content.compression else "it"
+        raw = "" if kind.refused_by_cdi else " If these bytes are the disk, set format=raw."
         raise CdiError(
             f"{path} is not a disk image that CDI accepts: {what} is {kind.name}; {first}{kind.remedy_for(inner)}.{raw}"
         )
@@ -180,11 +177,11 @@ def _refuse_kinds(path: str, content: Content, head: bytes, insist: bool) -> Non
 
 def _refuse_cut(path: str, size: int | None, end: int, what: str) -> None:
     if size is not None and end > size:
-        raise CdiError(f"{path} is cut off: {what} byte {end}, and it has {size}; copy or download it again.")
+        raise CdiError(f"{path} is truncated: {what} byte {end}, and it has {size}; copy or download it again.")
 
 
 def _in_sight(form: _Format, path: str, content: Content) -> int | None:
-    """The size of the disk, and all that its tables name has to be there, as far as both can be read."""
+    """The size of the disk. Refuses a truncated image, as far as its tables can be read."""
     try:
         disk = form.read_size(path, content)
     except OutOfSight:
@@ -192,7 +189,7 @@ def _in_sight(form: _Format, path: str, content: Content) -> int | None:
     try:
         _refuse_cut(path, content.size(exact=False), form.end(content), "its tables point to")
     except OutOfSight:
-        """Far inside a packed image."""
+        """The tables are far inside a compressed image."""
     return disk
 
 

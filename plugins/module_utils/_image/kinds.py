@@ -1,10 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that are certainly no disk, or a disk that CDI does not convert, by their first and last bytes, and what to do
-with each.
+"""Recognizes files that are certainly not a disk, or a disk that CDI does not convert, with the remedy for each.
 
-CDI stores whatever it does not recognise as a raw disk, and reports success.
+CDI stores any file that it does not recognize as a raw disk, and reports success.
 """
 
 from __future__ import annotations
@@ -19,13 +18,11 @@ _SECTOR = 512
 
 
 class Kind(t.NamedTuple):
-    """What a file is, in words, and the remedy, in which {path} is the file, {raw} a raw disk and {qcow2} an image to
-    make from it.
-    """
+    """The kind of a file, and the remedy with {path}, the file, and {raw} and {qcow2}, images to create from it."""
 
     name: str
     remedy: str
-    # QEMU recognises it, and CDI asks QEMU: it refuses these bytes as a raw disk, too.
+    # QEMU recognizes it, so that CDI also refuses it as a raw disk.
     refused_by_cdi: bool = False
 
     def remedy_for(self, path: str) -> str:
@@ -36,7 +33,7 @@ class Kind(t.NamedTuple):
 
 
 def renamed(path: str, suffix: str) -> str:
-    """The path of a file that is made from this one: never the same."""
+    """The path of a file that is created from this one, never the same path."""
     folder, slash, name = path.rpartition("/")
     stem = name.rpartition(".")[0] or name
     made = stem + suffix
@@ -57,7 +54,7 @@ def unpacked_name(path: str) -> str:
 _TOOLS = {"gz": "gzip", "xz": "xz", "zst": "zstd"}
 _CONVERT = "convert it with: qemu-img convert -O qcow2 {path} {qcow2}"
 _ARCHIVE = "unpack it with: {tool} {{path}}; then upload the disk image that is inside"
-_NO_IMAGE = "give the disk image itself"
+_NO_IMAGE = "use the disk image itself"
 
 
 def _archive(name: str, tool: str) -> Kind:
@@ -76,7 +73,7 @@ def _document(name: str) -> Kind:
     return Kind(name, _NO_IMAGE)
 
 
-# Unpacked by CDI only when nothing else is packed around it.
+# CDI decompresses these once.
 TWICE = {"gz": b"\x1f\x8b\x08", "xz": b"\xfd7zXZ\0", "zst": b"\x28\xb5\x2f\xfd"}
 _LUKS = (
     "decrypt it with: qemu-img convert --object secret,id=key,file=PASSPHRASE_FILE --image-opts "
@@ -84,7 +81,7 @@ _LUKS = (
     "-O qcow2 {qcow2}; a machine can unlock a LUKS partition of a partitioned disk by itself"
 )
 _DELTA = "convert it, with its parents beside it, with: qemu-img convert -O qcow2 {path} {qcow2}"
-# Offset, first bytes, kind. What is so short that a boot sector could begin with it stands in `_SHORT`.
+# Offset, bytes, kind. `_SHORT` has those that are so short that a boot sector can begin with them.
 _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"PK\x03\x04", _archive("a zip archive", "unzip")),
     (0, b"PK\x05\x06", _archive("an empty zip archive", "unzip")),
@@ -105,7 +102,7 @@ _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"ZPAQ", _archive("a zpaq archive", "zpaq x")),
     (0, b"7kSt", _archive("a zpaq archive", "zpaq x")),
     (0, b"partclone-image", Kind("a Partclone image", "restore it with: partclone.restore -C -s {path} -O {raw}")),
-    (0, b"d8:announce", Kind("a torrent file", "download what it names, and give that file")),
+    (0, b"d8:announce", Kind("a torrent file", "download the file that it names, and upload that file")),
     (0, b"Cr24", _document("a browser extension")),
     (0, b"BZh", _packed("bzip2", "bzip2 -dc")),
     (0, b"\x04\x22\x4d\x18", _packed("lz4", "lz4 -dc")),
@@ -149,7 +146,7 @@ _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     ),
     (0, b"EVF\x09\x0d\x0a\xff\0", Kind("an EnCase image", "convert it with: ewfexport -t - {path} > {raw}")),
     (0, b"EVF2\r\n\x81\0", Kind("an EnCase image", "convert it with: ewfexport -t - {path} > {raw}")),
-    (0, b"\xce\x24\xb9\xa2", Kind("an Acronis backup", "restore it with the program that made it")),
+    (0, b"\xce\x24\xb9\xa2", Kind("an Acronis backup", "restore it with the program that created it")),
     (0, b"\x00" + b"\xff" * 10 + b"\0", Kind("a raw CD image (bin)", "convert it with: bchunk {path} CUE_FILE {raw}")),
     (
         0,
@@ -164,9 +161,9 @@ _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
     (
         8,
         b"\xac\xcb\xba\xf5\x02\0\0\0",
-        Kind("a ZFS send stream", "receive it into a volume, and give a copy of that volume"),
+        Kind("a ZFS send stream", "receive it into a volume, and upload a copy of that volume"),
     ),
-    (0, b"btrfs-stream\0", Kind("a Btrfs send stream", "receive it into a file system, and give a copy of its disk")),
+    (0, b"btrfs-stream\0", Kind("a Btrfs send stream", "receive it into a file system, and upload a copy of its disk")),
     (0, b"%PDF-", _document("a PDF document")),
     (0, b"{\\rtf", _document("a Rich Text document")),
     (0, b"%!PS", _document("a PostScript document")),
@@ -211,7 +208,7 @@ _MAGICS: tuple[tuple[int, bytes, Kind], ...] = (
         ),
     ),
 )
-# Meant only where there are no partitions.
+# Only for files without partitions.
 _SHORT: tuple[tuple[int, bytes, Kind], ...] = (
     (0, b"\x1f\x9d", _packed("compress", "gzip -dc")),
     (0, b"\x1f\xa0", _packed("compress (SCO)", "gzip -dc")),
@@ -224,13 +221,13 @@ _SHORT: tuple[tuple[int, bytes, Kind], ...] = (
 _LFS = "fetch the file that it stands for with: git lfs pull"
 _WEB_PAGE = Kind(
     "a web page (HTML), perhaps an error page of the server that it was downloaded from",
-    "look into it, and download the image again",
+    "open it, and download the image again",
 )
 _VMDK_DESCRIPTOR = Kind(
     "only the descriptor of a vmdk, without its data",
     "make one file of it, with its extents beside it, with: qemu-img convert -f vmdk -O qcow2 {path} {qcow2}",
 )
-# By what a text begins with, in small letters; an empty one is any text.
+# By the beginning of a text in lower case; an empty pattern matches any text.
 _TEXTS: tuple[tuple[str, Kind], ...] = (
     (r"<!doctype html|<html|<head|<body|<!--.*<html", _WEB_PAGE),
     (r"version https://git-lfs", Kind("a Git LFS pointer", _LFS)),
@@ -248,7 +245,7 @@ _DMG = Kind(
 
 
 def kind_of(head: bytes, end: bytes | None) -> Kind | None:
-    """The kind of a file that is certainly not an image for CDI, None for one that may be a raw disk.
+    """The kind of a file that is certainly not an image for CDI, None for a possible raw disk.
 
     `head`: its first bytes, 64 KiB at most; `end`: its last 512, if they are known.
     """
@@ -269,12 +266,12 @@ def _by_magic(head: bytes, magics: tuple[tuple[int, bytes, Kind], ...]) -> Kind 
 
 
 def _has_partitions(head: bytes) -> bool:
-    """Whether it begins like a partitioned or bootable disk."""
+    """Whether a file begins like a partitioned or bootable disk."""
     return head[510:512] == b"\x55\xaa" or head[_SECTOR : _SECTOR + 8] == b"EFI PART" or head[32769:32774] == b"CD001"
 
 
 def _text(head: bytes) -> Kind | None:
-    """A text as far as it is read: no disk begins with 64 KiB of it, and none is that small."""
+    """The kind of a text. No disk begins with 64 KiB of text, and none is that small."""
     text = _decoded(head)
     if not text or re.search(r"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]", text):
         return None
@@ -287,7 +284,7 @@ def _text(head: bytes) -> Kind | None:
 
 
 def _decoded(head: bytes) -> str | None:
-    """As UTF-8 or, with a byte order mark, UTF-16; what is mostly ASCII may be in an older encoding."""
+    """The text in UTF-8 or, with a byte order mark, UTF-16; in Latin-1 if most bytes are ASCII."""
     encoding = "utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return codecs.getincrementaldecoder(encoding)().decode(head)
@@ -297,9 +294,7 @@ def _decoded(head: bytes) -> str | None:
 
 
 def _is_lzma(head: bytes) -> bool:
-    """The header of LZMA alone: properties of every known packer, a dictionary of a round size, and the size or that
-    it is not known.
-    """
+    """Whether a file begins with a header of LZMA alone: usual properties, a round dictionary size, and a size."""
     if head[:1] != b"\x5d" or len(head) < 14 or head[13] != 0:
         return False
     dictionary, size = int.from_bytes(head[1:5], "little"), head[5:13]

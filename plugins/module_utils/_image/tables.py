@@ -1,10 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whether all of a disk image is there: the largest offset that its tables name. QEMU, and so CDI, reads zeros behind
-a file's end.
+"""Whether a disk image is complete: the largest offset in its tables. QEMU, and therefore CDI, reads zeros after the
+end of a file.
 
-Of a packed image only the tables near its start are read. Each function returns how many bytes the image has to have
+Only tables near the start of a compressed image are read. Each function returns how many bytes the image has to have
 at least.
 """
 
@@ -58,12 +58,12 @@ def _largest(ends: t.Iterator[int]) -> int:
 
 
 def _part(start: int, length: int, place: int, disk: int) -> int:
-    """Where the data of a block end, of the last only as much as belongs to the disk."""
+    """The end of the data of a block. The last block counts only up to the end of the disk."""
     return start + min(length, max(disk - place * length, 0))
 
 
 def qcow2_end(content: Content) -> int:
-    """Through both levels of its tables; snapshots inside have tables of their own, which CDI does not read."""
+    """The end by both levels of tables. CDI does not read the tables of internal snapshots."""
     bits, disk = field(content, 20, ">I"), field(content, 24, ">Q")
     if not 9 <= bits <= 21:
         raise EOFError(f"its clusters have 2^{bits} bytes")
@@ -116,7 +116,7 @@ def vdi_end(content: Content) -> int:
 
 
 def vmdk_end(content: Content) -> int:
-    """A stream-optimized one has its header once more at its end, with the place of its directory."""
+    """The end by the grain tables. A stream-optimized vmdk repeats its header, with the directory, at its end."""
     header = 0
     if field(content, 56, "<Q") == 0xFFFFFFFFFFFFFFFF:
         size = content.size(exact=False)
@@ -151,7 +151,7 @@ def vmdk_end(content: Content) -> int:
 
 
 def vhd_end(content: Content) -> int:
-    """Of a dynamic one; a fixed one has neither table nor header."""
+    """The end of a dynamic vhd, 0 for a fixed one, which has neither tables nor a header."""
     if field(content, 60, ">I") != 3:
         return 0
     header = field(content, 16, ">Q")
@@ -171,7 +171,7 @@ def vhd_end(content: Content) -> int:
 
 
 def vhdx_end(content: Content, regions: t.Mapping[bytes, int], block_bytes: int, sector_bytes: int, disk: int) -> int:
-    """After each chunk of payload blocks comes the block of a bitmap."""
+    """The end by the block table. A bitmap block follows each chunk of payload blocks."""
     table = regions.get(_VHDX_BAT)
     if table is None:
         raise EOFError("its block table is missing")
@@ -189,7 +189,7 @@ def vhdx_end(content: Content, regions: t.Mapping[bytes, int], block_bytes: int,
 
 
 def gpt_end(content: Content) -> int:
-    """A partitioned disk has the table's copy in its last sector."""
+    """The end of a GPT disk, whose last sector has a copy of the partition table."""
     for sector in (512, 4096):
         if content.at(sector, 8) == b"EFI PART":
             return (int(field(content, sector + 32, "<Q")) + 1) * sector
@@ -197,5 +197,5 @@ def gpt_end(content: Content) -> int:
 
 
 def iso_end(content: Content) -> int:
-    """The volume's size in its descriptor, in blocks."""
+    """The end by the volume size in the descriptor."""
     return int(field(content, 32768 + 80, "<I")) * int(field(content, 32768 + 128, "<H"))

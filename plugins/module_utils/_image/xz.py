@@ -55,7 +55,7 @@ def indexed_size(descriptor: int, file_size: int) -> int | None:
     """The bytes of content, by the indexes at the ends of all streams (sections 2.1.2 and 4); None when an index is
     too large to read.
 
-    Raises NoFooter when something else follows the last stream, and EOFError for a file that is cut off or damaged.
+    Raises NoFooter when something else follows the last stream, and EOFError for a file that is truncated or damaged.
     """
     end, total = file_size, 0
     while end > 0:

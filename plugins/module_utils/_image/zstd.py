@@ -81,7 +81,7 @@ def measured(descriptor: int, file_size: int) -> tuple[int | None, int]:
     """The bytes of content in all frames, None when a frame does not declare them, and the offset at which the last
     frame ends.
 
-    Reads headers only. Raises EOFError for a file that is cut off.
+    Reads headers only. Raises EOFError for a file that is truncated.
     """
     total: int | None = 0
     at = 0

@@ -31,8 +31,8 @@ def _patch(path: Path, at: int, new: bytes) -> None:
         ("qcow2", 72, (2).to_bytes(8, "big"), "marked as corrupt.*qemu-img check -r all "),
         ("qcow2", 72, (1 << 40).to_bytes(8, "big"), "features that CDI's QEMU does not know .0x10000000000."),
         ("qcow2", 8, (512).to_bytes(8, "big"), "needs a backing file.*qemu-img convert -O qcow2 "),
-        ("qcow2", 40, (1 << 50).to_bytes(8, "big"), "is cut off"),
-        ("qcow2", 20, (63).to_bytes(4, "big"), "is cut off or damaged"),
+        ("qcow2", 40, (1 << 50).to_bytes(8, "big"), "is truncated"),
+        ("qcow2", 20, (63).to_bytes(4, "big"), "is truncated or damaged"),
         ("vmdk", 4, (9).to_bytes(4, "little"), "is a vmdk of version 9"),
         ("vmdk", 28, bytes(16), "an extent of a split vmdk.*qemu-img convert -f vmdk -O qcow2 DESCRIPTOR.vmdk"),
         ("vhdx", 64 * 1024 + 48, b"\1" * 16, "has a log that was not replayed.*qemu-img check -r all "),
@@ -85,7 +85,7 @@ def test_what_cdi_converts_in_any_case_is_no_raw_disk(folder: Path, kind: str) -
     [
         (
             ["a.ovf", "a.mf", "disk one.vmdk"],
-            "an OVA with the disk disk one.vmdk; unpack that with: tar -xf .* 'disk one.vmdk', and give it as path",
+            "an OVA with the disk disk one.vmdk; unpack that with: tar -xf .* 'disk one.vmdk', and set it as path",
         ),
         (["Vagrantfile", "metadata.json", "box.img"], "a Vagrant box with the disk box.img"),
         (["ova.xml", "Ref:1/00000000"], "an XVA of XenServer; export the disk as vhd"),

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images that are cut off or damaged are seen; no whole one is taken for one."""
+"""Images that are truncated or damaged are seen; no whole one is taken for one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_whole_image_is_taken_and_each_cut_is_seen(folder: Path, disk: Path, k
         path.write_bytes(whole[: int(len(whole) * part)])
         if part >= 0.9 and _is_only_zeros(whole[int(len(whole) * part) :]):
             continue
-        with pytest.raises(CdiError, match="is cut off"):
+        with pytest.raises(CdiError, match="is truncated"):
             inspect(str(path))
     path.unlink()
 
@@ -99,7 +99,7 @@ def test_an_iso_and_a_partitioned_disk_that_are_cut_off_are_refused_unless_raw_i
         (gpt, f"its partition table ends at byte {64 * MIB}, and it has {32 * MIB}"),
     ):
         os.truncate(path, path.stat().st_size // 2)
-        with pytest.raises(CdiError, match=f"is cut off: {named}"):
+        with pytest.raises(CdiError, match=f"is truncated: {named}"):
             inspect(str(path))
         assert inspect(str(path), insist=True).format == "raw"
 

@@ -60,7 +60,7 @@ def others(tmp_path: Path) -> Iterator[dict[str, str]]:
 def test_what_is_neither_file_nor_block_device_is_refused_at_once(others: dict[str, str], name: str, what: str) -> None:
     for read in (inspect, FileIdentity.of):
         with pytest.raises(
-            CdiError, match=f"{others[name]} is {what}, which cannot be uploaded; give a file or a block device"
+            CdiError, match=f"{others[name]} is {what}, which cannot be uploaded; set a file or a block device"
         ):
             read(others[name])
 

@@ -223,13 +223,13 @@ def test_an_archive_needs_room_for_its_members(folder: Path, compression: str, p
         ("pzstd", lambda p: p.write_bytes(_pzstd(os.urandom(5000))), "as pzstd writes it.*with zstd instead"),
         ("too short", lambda p: p.write_bytes(b"x" * 511), "511 bytes"),
         ("empty", lambda p: p.write_bytes(b""), "0 bytes"),
-        ("cut gzip", lambda p: p.write_bytes(gzip.compress(os.urandom(5000))[:2000]), "cut off or damaged"),
-        ("cut xz", lambda p: p.write_bytes(lzma.compress(os.urandom(5000))[:2000]), "cut off or damaged"),
+        ("cut gzip", lambda p: p.write_bytes(gzip.compress(os.urandom(5000))[:2000]), "truncated or damaged"),
+        ("cut xz", lambda p: p.write_bytes(lzma.compress(os.urandom(5000))[:2000]), "truncated or damaged"),
         ("xz without end", lambda p: p.write_bytes(XZ[:-20] + bytes(20)), "is damaged"),
         ("xz index", lambda p: p.write_bytes(_patched(XZ, -23, b"\xff" * 7)), "index is damaged"),
         ("xz footer", lambda p: p.write_bytes(_patched(XZ, -8, b"\xff\xff\0")), "ends too early"),
         ("cut tar", lambda p: p.write_bytes(_tar(b"x" * 5000)[:3000]), "not a complete tar archive"),
-        ("cut tar.gz", lambda p: p.write_bytes(gzip.compress(_tar(os.urandom(5000)))[:3000]), "cut off or damaged"),
+        ("cut tar.gz", lambda p: p.write_bytes(gzip.compress(_tar(os.urandom(5000)))[:3000]), "truncated or damaged"),
         ("cut tar in gz", lambda p: p.write_bytes(gzip.compress(_tar(b"x" * 5000)[:3000])), "content ends too early"),
         (
             "tar with a huge size",
@@ -244,13 +244,13 @@ def test_an_archive_needs_room_for_its_members(folder: Path, compression: str, p
         (
             "huge size in gz",
             lambda p: p.write_bytes(gzip.compress(_resized(b"\x80" + b"\x7f" * 11))),
-            "cut off or damaged",
+            "truncated or damaged",
         ),
         ("vdi parent", lambda p: _damage(p, "vdi", b"\x7f\x10\xda\xbe", 12, b"\4"), "needs its parent"),
         ("vhdx parent", lambda p: _damage(p, "vhdx", b"metadata", 0x10004, b"\2"), "needs its parent"),
         ("vhdx without a size", lambda p: _damage(p, "vhdx", b"metadata", 32, bytes(64)), "have no size"),
-        ("cut qcow2", lambda p: p.write_bytes(b"QFI\xfb\0\0\0\3".ljust(512, b"\0")[:512]), "cut off or damaged"),
-        ("cut vhdx", lambda p: p.write_bytes(b"vhdxfile".ljust(4096, b"\0")), "cut off or damaged"),
+        ("cut qcow2", lambda p: p.write_bytes(b"QFI\xfb\0\0\0\3".ljust(512, b"\0")[:512]), "truncated or damaged"),
+        ("cut vhdx", lambda p: p.write_bytes(b"vhdxfile".ljust(4096, b"\0")), "truncated or damaged"),
     ],
 )
 def test_what_cdi_refuses_is_refused_before_it_is_sent(folder: Path, name: str, make: object, named: str) -> None:

@@ -30,7 +30,7 @@ def test_a_packed_file_that_is_cut_off_is_seen_while_it_is_hashed(
     assert hashed.digest() == hashlib.sha256(whole).digest() and image.tail == 0
     for cut in (1, 9, len(whole) // 3):
         packed.write_bytes(whole[:-cut])
-        with pytest.raises(CdiError, match="is cut off or damaged"):
+        with pytest.raises(CdiError, match="is truncated or damaged"):
             inspect(str(packed), lambda _data: None)
 
 
@@ -42,14 +42,14 @@ def test_a_packed_file_that_is_damaged_inside_is_seen_while_it_is_hashed(folder:
     content = bytearray(packed.read_bytes())
     content[len(content) // 2] ^= 1
     packed.write_bytes(content)
-    with pytest.raises(CdiError, match=r"is cut off or damaged: its (gzip stream|xz stream|zstd frame) is damaged"):
+    with pytest.raises(CdiError, match=r"is truncated or damaged: its (gzip stream|xz stream|zstd frame) is damaged"):
         inspect(str(packed), lambda _data: None)
 
 
 def test_an_image_that_is_cut_off_and_then_packed_is_seen(folder: Path, disk: Path) -> None:
     path = convert(disk, "vmdk-stream", folder / "early-cut")
     path.write_bytes(path.read_bytes()[:-MIB])
-    with pytest.raises(CdiError, match="is cut off"):
+    with pytest.raises(CdiError, match="is truncated"):
         inspect(str(pack(path, "gz")), lambda _data: None)
 
 
@@ -89,14 +89,14 @@ def test_the_parts_of_a_file_of_several_streams_are_all_sent(folder: Path) -> No
     [
         (
             ("xz", "--x86", "--lzma2"),
-            "by xz with the filter x86, and CDI knows only lzma2; pack it anew with: xz -dc .* | xz > ",
+            "by xz with the filter x86, and CDI knows only lzma2; compress it again with: xz -dc .* | xz > ",
         ),
         (("xz", "--arm64", "--lzma2"), "the filter arm64"),
         (("xz", "--delta=dist=4", "--lzma2"), "the filter delta"),
         (("xz", "--delta", "--x86", "--lzma2"), "the filter delta and x86"),
         (
             ("zstd", "--ultra", "--long=31", "-1"),
-            "with a window of 2048 MiB, and CDI takes at most 512 MiB; pack it anew with: zstd --long=31 -dc .* | "
+            "with a window of 2048 MiB, and CDI takes at most 512 MiB; compress it again with: zstd --long=31 -dc .* | "
             "zstd > ",
         ),
         (("zstd", "--long=30", "-1"), "with a window of 1024 MiB"),

@@ -184,7 +184,8 @@ def test_what_is_certainly_no_disk_is_named_with_what_to_do(folder: Path, kind: 
         inspect(str(path), lambda _data: None)
     message = str(refused.value)
     assert message.startswith(f"{path} ") and (
-        not compression or f"unpack it with: {TOOLS[compression]} -dc {path} > {folder}/{kind}.qcow2; then" in message
+        not compression
+        or f"decompress it with: {TOOLS[compression]} -dc {path} > {folder}/{kind}.qcow2; then" in message
     )
     if kind in REFUSED_BY_CDI:
         with pytest.raises(CdiError, match=named) as insisted:
@@ -200,8 +201,8 @@ def test_what_is_certainly_no_disk_is_named_with_what_to_do(folder: Path, kind: 
 def test_what_is_packed_twice_is_named_with_both(folder: Path, inner: str, outer: str) -> None:
     (folder / "twice.img").write_bytes(RAW[:200_000])
     path = pack(pack(folder / "twice.img", inner), outer)
-    remedy = f"unpack the outer with: {TOOLS[outer]} -dc .* and give {folder}/twice.img.{inner} as path"
-    with pytest.raises(CdiError, match=f"is packed twice .{inner} in {outer}., .*{remedy}"):
+    remedy = f"decompress the outer layer with: {TOOLS[outer]} -dc .* and set {folder}/twice.img.{inner} as path"
+    with pytest.raises(CdiError, match=f"is compressed twice .{inner} in {outer}., .*{remedy}"):
         inspect(str(path))
 
 

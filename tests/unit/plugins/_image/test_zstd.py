@@ -157,7 +157,7 @@ def test_without_the_library_only_headers_are_read(folder: Path, disk: Path) -> 
         packed.write_bytes(whole + b"tail")
         assert _inspect_without_library(packed)[5] == 4
         packed.write_bytes(whole[:-1])
-        assert "is cut off or damaged: its zstd frame ends too early" in _inspect_without_library(packed)
+        assert "is truncated or damaged: its zstd frame ends too early" in _inspect_without_library(packed)
 
 
 @pytest.mark.parametrize(
