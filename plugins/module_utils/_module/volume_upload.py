@@ -248,11 +248,12 @@ def _check_before_writing(
     """Nothing is deleted, created or labelled for a file that is damaged, without permissions, or without a route to
     CDI. Returns the file.
     """
+    image = file.image
 
     def check_all() -> None:
-        nonlocal file
+        nonlocal image
         if planned.step == REPLACE and file.image.compression:
-            file = file._replace(image=_inspected(outcome.upload, lambda _data: None))
+            image = _inspected(outcome.upload, lambda _data: None)
         if not session.check_mode:
             session.check_rights(outcome.key)
             session.route()
@@ -262,8 +263,8 @@ def _check_before_writing(
         session.preflight.require(claims, check_all)
     elif planned.step in (CREATE, SEND, REPLACE):
         check_all()
-    yield outcome._replace(image=file.image)
-    return file
+    yield outcome._replace(image=image)
+    return file._replace(image=image)
 
 
 def _wanted(session: Session, outcome: Outcome, image: Image) -> tuple[Object | None, data_volume.Drift]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import typing as t
 import uuid
 
 from .._cdi.users import UserReader
@@ -46,15 +47,13 @@ def replace(session: Session, outcome: Outcome, why: str, wanted: Object | None)
     """
     target, connection = outcome.target, session.connection
     namespace, name = target.key
-    stored = target.stored
-    assert stored is not None
+    stored = t.cast(Object, target.stored)
     refuse_owned(target.resource.kind, stored)
     if outcome.upload["when_in_use"] == "fail":
         UserReader(Reader(connection), session.task.warn, [target.key]).refuse(target.what, target.key)
     claim = recreated_claim(stored) if target.is_claim and not is_collected(stored) else None
     resource = DATA_VOLUME if claim is None else PERSISTENT_VOLUME_CLAIM
-    body = wanted if claim is None else claim
-    assert body is not None
+    body = t.cast(Object, wanted if claim is None else claim)
     _try_out(session, resource, body)
     session.progress.say(target.title, f"replacing it: {why}")
     connection.delete(target.resource, name, namespace, dry_run=session.check_mode, uid=stored["metadata"]["uid"])
