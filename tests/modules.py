@@ -61,7 +61,7 @@ class Ran:
 class RunModule(Protocol):
     """Runs a module on a test's cluster, with its credentials unless the options give others."""
 
-    def __call__(self, name: str, /, *, check: bool = False, **options: Any) -> Ran: ...
+    def __call__(self, module_name: str, /, *, check: bool = False, **options: Any) -> Ran: ...
 
 
 def run_module(name: str, options: dict[str, Any], *, check: bool = False, diff: bool = True) -> Ran:
@@ -136,9 +136,9 @@ def run_task(module: ModuleType, options: dict[str, Any], connection: Connection
     return {**result, "warnings": warnings}
 
 
-def run_on_cluster(name: str, /, *, check: bool = False, **options: Any) -> Ran:
+def run_on_cluster(module_name: str, /, *, check: bool = False, **options: Any) -> Ran:
     """Run a module on the cluster of KUBECONFIG."""
-    return run_module(name, {"kubeconfig": os.environ["KUBECONFIG"], **options}, check=check)
+    return run_module(module_name, {"kubeconfig": os.environ["KUBECONFIG"], **options}, check=check)
 
 
 def official_client() -> Any:

@@ -173,8 +173,8 @@ def module() -> Callable[..., Ran]:
 def ok(module: Callable[..., Ran]) -> Callable[..., dict[str, Any]]:
     """Runs a module that has to succeed, and returns its result."""
 
-    def run(name: str, /, **options: Any) -> dict[str, Any]:
-        result = module(name, **options).result
+    def run(module_name: str, /, **options: Any) -> dict[str, Any]:
+        result = module(module_name, **options).result
         assert not result.get("failed"), result["msg"]
         return result
 

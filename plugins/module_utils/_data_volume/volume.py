@@ -19,7 +19,7 @@ class NotRead:
 
 
 NOT_READ: t.Final = NotRead()
-Read = Object | None | NotRead
+Read: t.TypeAlias = "Object | NotRead | None"
 
 
 def known(read: Read) -> Object | None:

@@ -23,4 +23,4 @@ class Verdict(t.NamedTuple):
     grace: float = 0
 
 
-Judge = t.Callable[[str, dict[str, t.Any] | None], Verdict]
+Judge: t.TypeAlias = "t.Callable[[str, dict[str, t.Any] | None], Verdict]"

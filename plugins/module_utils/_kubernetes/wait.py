@@ -32,7 +32,7 @@ _AT_ONCE_SECONDS = 10.0
 _FRESH_SECONDS = 0.5
 
 # Called after each verdict on an object with its name, the object and the verdict.
-Observe = t.Callable[[str, Object | None, Verdict], None]
+Observe: t.TypeAlias = "t.Callable[[str, Object | None, Verdict], None]"
 
 
 class Outcome(t.NamedTuple):

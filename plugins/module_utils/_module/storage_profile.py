@@ -99,7 +99,7 @@ class Outcome(t.NamedTuple):
 
 Outcomes = dict[str, Outcome]
 # Why an object must be waited for; `` when it does not.
-_Reason = t.Callable[[Profile, Object | None], str]
+_Reason: t.TypeAlias = "t.Callable[[Profile, Object | None], str]"
 
 
 def check(params: dict[str, t.Any]) -> None:

@@ -88,7 +88,7 @@ class Replaced(t.NamedTuple):
     """The target was recreated, and is empty."""
 
 
-Event = Started | Ready | TokenIssued | Answered | Forbidden | Judged | Replaced
+Event: t.TypeAlias = "Started | Ready | TokenIssued | Answered | Forbidden | Judged | Replaced"
 
 # Commands
 WAIT_READY, REQUEST_TOKEN, SEND, WAIT_FINISHED, REPLACE, PAUSE, RECORD = (
