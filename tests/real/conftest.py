@@ -133,18 +133,23 @@ def _install() -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+def _update(known: dict[str, Any], now: dict[str, Any]) -> None:
+    """Take over the new values of known settings. Storage classes of tests that run side by side come and go."""
+    known.update({name: now.get(name) for name in known})
+
+
 @pytest.fixture(autouse=True)
 def settings_stay(request: pytest.FixtureRequest, cdi: dict[str, Any], connection: Connection) -> Iterator[None]:
     """Fail a test that leaves other settings of the cluster behind, whether it declares that it changes them or not."""
     yield
     if _is_for_good(request.node):
-        cdi.update(settings(connection))
+        _update(cdi, settings(connection))
         return
     deadline = time.monotonic() + 60
     # CDI needs some time to restore its objects.
     while (changed := differences(cdi, settings(connection))) and time.monotonic() < deadline:
         time.sleep(0.5)
-    cdi.update(settings(connection))
+    _update(cdi, settings(connection))
     remedy = "restore them"
     if not _is_alone(request.node):
         remedy += ', and mark the test with @pytest.mark.alone("what it changes")'
