@@ -113,7 +113,7 @@ MISTAKES: dict[str, tuple[tuple[str, dict[str, Any]], list[str]]] = {
     ),
     "size-too-large": (
         volume(storage={"size": "9223372036854775808"}),
-        ["storage.size is '9223372036854775808'", "ask for less"],
+        ["storage.size is '9223372036854775808'", "request less"],
     ),
     "size-unreadable": (
         volume(storage={"size": "10 GB"}),
@@ -163,7 +163,7 @@ MISTAKES: dict[str, tuple[tuple[str, dict[str, Any]], list[str]]] = {
     ),
     "upload-above-the-limit": (
         ("volume_upload", {"name": "disk", "path": "FILE", "storage": {"size": "300Mi"}}),
-        ["LimitRange", "storage.size=188Mi at most"],
+        ["LimitRange", "request at most storage.size=188Mi"],
     ),
     "gate-misspelt": (
         config(feature_gates=["HonorWaitForFirstConsumr"]),

@@ -141,7 +141,7 @@ def test_wait_at_a_terminal_is_one_line_that_is_overwritten(namespace: str, tmp_
     assert running.returncode == 0, output
     clear = "\r\x1b[K"
     text = output.decode().replace("\r\n", "\n")
-    assert re.search(rf"{re.escape(clear)}{namespace}/disk: ImportScheduled, Unschedulable since \d s: 0/1", text), text
+    assert re.search(rf"{re.escape(clear)}{namespace}/disk: ImportScheduled, Unschedulable for \d s: 0/1", text), text
     assert f"{namespace}/disk: ImportInProgress, 61 %" in text
     stay = [line.rpartition(clear)[2] for line in text.split("\n")]
     assert not any("ImportScheduled" in line or "ImportInProgress" in line for line in stay), stay

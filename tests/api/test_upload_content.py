@@ -41,7 +41,7 @@ def test_trailing_bytes_of_a_compressed_file_are_not_sent(
     result = upload(name="disk", path=str(path))
     assert result["action"] == "uploaded" and service.received == [len(packed)] and result["bytes_sent"] == len(packed)
     assert result["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert any(f"The last 8 bytes of {path} are behind the end" in warning for warning in result["warnings"])
+    assert any(f"The last 8 bytes of {path} follow the end" in warning for warning in result["warnings"])
     assert not upload(name="disk", path=str(path))["changed"]
 
 

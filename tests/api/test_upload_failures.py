@@ -226,7 +226,7 @@ def test_failed_replacement_reports_that_the_data_are_deleted(
     image.write_bytes(os.urandom(2 * MIB))
     result = upload(name="disk", path=str(image), overwrite="different")
     assert result["failed"] and (result["changed"], result["action"]) == (True, "deleted")
-    assert "The one before it was deleted with its data." in result["msg"] and not service.settled("disk")
+    assert "The previous volume was deleted with its data." in result["msg"] and not service.settled("disk")
 
 
 def test_replacement_that_the_api_server_refuses_deletes_nothing(
