@@ -55,7 +55,7 @@ def test_cluster_starts_again_after_it_was_killed() -> None:
     os.kill(int((FULL.state / "pid").read_text()), signal.SIGKILL)
     lifecycle.wait_until(lambda: not lifecycle.is_up(FULL), 10, "The supervisor outlived its parent", FULL)
     commands.up(FULL)
-    assert all(row["pid"] for row in commands.status(FULL))
+    lifecycle.wait_until(lambda: all(row["pid"] for row in commands.status(FULL)), 20, "A component is down", FULL)
 
 
 def test_down_removes_the_light_cluster(api: Profile) -> None:

@@ -22,11 +22,10 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Stage:
-    """A named command. Stages with a lower `nice` have priority."""
+    """A named command."""
 
     name: str
     command: Sequence[str]
-    nice: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class _Running:
         self._started = time.monotonic()
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                ["nice", f"--adjustment={stage.nice}", *stage.command],
+                stage.command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -49,7 +49,7 @@ _NOT_ON_1_61 = (
 
 
 def run(names: Sequence[str]) -> int:
-    """Run the named stages, or all of `LANES`. The first failure ends the run. Prints times and the slowest tests."""
+    """Run the named stages, or all of `LANES` and `ALONE`. The first failure ends the run. Prints times and the slowest tests."""
     known = {**STAGES, **ON_REQUEST}
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -59,7 +59,11 @@ def run(names: Sequence[str]) -> int:
     if len(names) == 1:
         ended = [_here(names[0], known[names[0]])]
     else:
-        ended = lanes.run(_lanes(names), _results(), lambda text: print(text, flush=True))
+        ended = []
+        for beside in _lanes(names):
+            ended += lanes.run(beside, _results(), lambda text: print(text, flush=True))
+            if ended and ended[-1].code:
+                break
     print(f"\n{'stage':10} {'seconds':>8} {'processor seconds, without clusters':>36}")
     for stage in ended:
         print(f"{stage.name:10} {stage.seconds:8.1f} {stage.processor_seconds:36.1f}")
@@ -86,14 +90,19 @@ def _processor_seconds() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-def _lanes(names: Sequence[str]) -> list[list[lanes.Stage]]:
-    """The lanes with the named stages only. Stages on request run in the second lane, which has the full cluster."""
-    first, second = ([name for name in lane if not names or name in names] for lane in LANES)
+def _lanes(names: Sequence[str]) -> list[list[list[lanes.Stage]]]:
+    """The lanes with the named stages only, and then the stages that run alone.
+
+    Stages on request run in the second lane, which has the full cluster.
+    """
+    first, second, alone = ([name for name in lane if not names or name in names] for lane in (*LANES, ALONE))
     second += [name for name in names if name in ON_REQUEST and name not in second]
     command = (sys.executable, "-m", "tests.runner", "part")
-    # Its tests limit the time in which a cluster starts.
-    nice = {"cluster": -10}
-    return [[lanes.Stage(name, (*command, name), nice.get(name, 0)) for name in lane] for lane in (first, second)]
+
+    def lane(stages: Sequence[str]) -> list[lanes.Stage]:
+        return [lanes.Stage(name, (*command, name)) for name in stages]
+
+    return [[lane(first), lane(second)], [lane(alone)]]
 
 
 def _results() -> Path:
@@ -270,4 +279,6 @@ ON_REQUEST: dict[str, Callable[[], int]] = {
     "versions": versions.run,
 }
 # Those that start clusters of CDI wait for the build, which runs while the others compute.
-LANES = (("checks", "unit", "kubectl", "api"), ("build", "cluster", "molecule", "real"))
+LANES = (("checks", "unit", "kubectl", "api"), ("build", "molecule", "real"))
+# Its tests limit the seconds in which a cluster starts.
+ALONE = ("cluster",)
