@@ -49,7 +49,7 @@ _NOT_ON_1_61 = (
 
 
 def run(names: Sequence[str]) -> int:
-    """Run the named stages, or all of `LANES` and `ALONE`. The first failure ends the run. Prints times and the slowest tests."""
+    """Run the named stages, or all of them. The first failure ends the run. Prints times and the slowest tests."""
     known = {**STAGES, **ON_REQUEST}
     unknown = [name for name in names if name not in known]
     if unknown:
