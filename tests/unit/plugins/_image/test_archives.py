@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Headers that QEMU or CDI would refuse, and archives."""
+"""Headers that QEMU or CDI refuses, and archives."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _patch(path: Path, at: int, new: bytes) -> None:
         ("vhdx", 64 * 1024 + 48, b"\1" * 16, "has a log that was not replayed.*qemu-img check -r all "),
     ],
 )
-def test_a_header_that_qemu_would_refuse_is_named(folder: Path, kind: str, at: int, new: bytes, named: str) -> None:
+def test_header_that_qemu_refuses_is_refused(folder: Path, kind: str, at: int, new: bytes, named: str) -> None:
     path = folder / "patched"
     path.unlink(missing_ok=True)
     run("qemu-img", "create", "-f", kind, path, "8M")
@@ -49,7 +49,7 @@ def test_a_header_that_qemu_would_refuse_is_named(folder: Path, kind: str, at: i
         inspect(str(path))
 
 
-def test_the_extents_of_a_split_vmdk_are_no_disk(folder: Path) -> None:
+def test_extent_of_a_split_vmdk_is_refused(folder: Path) -> None:
     path = folder / "split.vmdk"
     run("qemu-img", "create", "-f", "vmdk", "-o", "subformat=twoGbMaxExtentSparse", path, "3G")
     descriptor = "holds [0-9]+ bytes .only the descriptor of a vmdk, .*qemu-img convert -f vmdk -O qcow2 .*split.vmdk "
@@ -58,8 +58,8 @@ def test_the_extents_of_a_split_vmdk_are_no_disk(folder: Path) -> None:
             inspect(str(folder / name))
 
 
-def test_a_dirty_qcow2_is_taken(folder: Path) -> None:
-    """QEMU reads one that was not closed, it only does not write to it."""
+def test_dirty_qcow2_is_accepted(folder: Path) -> None:
+    """QEMU reads an image that was not closed."""
     path = folder / "dirty"
     run("qemu-img", "create", "-f", "qcow2", "-o", "lazy_refcounts=on", path, "8M")
     _patch(path, 72, (1).to_bytes(8, "big"))
@@ -68,7 +68,7 @@ def test_a_dirty_qcow2_is_taken(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["qcow2", "vdi", "vhdx"])
-def test_what_cdi_converts_in_any_case_is_no_raw_disk(folder: Path, kind: str) -> None:
+def test_convertible_image_is_refused_as_raw(folder: Path, kind: str) -> None:
     path = folder / "insisted"
     path.unlink(missing_ok=True)
     run("qemu-img", "create", "-f", kind, path, "8M")
@@ -93,7 +93,7 @@ def test_what_cdi_converts_in_any_case_is_no_raw_disk(folder: Path, kind: str) -
         (["manifest.json", f"{'a' * 64}/layer.tar"], "a container image"),
     ],
 )
-def test_an_archive_that_wraps_a_machine_says_which_disk_to_take(
+def test_machine_image_in_an_archive_names_its_disk(
     folder: Path, members: list[str], named: str, compression: str | None
 ) -> None:
     path = tar(folder / "wrapped.ova", dict.fromkeys(members, b"x" * 1000))
@@ -102,7 +102,7 @@ def test_an_archive_that_wraps_a_machine_says_which_disk_to_take(
     assert image.format == "tar" and re.match(named, image.wraps), image.wraps
 
 
-def test_an_archive_of_disk_images_alone_wraps_nothing(folder: Path) -> None:
+def test_archive_of_disk_images_is_not_a_machine_image(folder: Path) -> None:
     assert inspect(str(tar(folder / "plain.tar", {"disk.img": b"x" * 1000, "metadata.json": b"{}"}))).wraps == ""
 
 
@@ -110,7 +110,7 @@ def test_an_archive_of_disk_images_alone_wraps_nothing(folder: Path) -> None:
     "options",
     [["--format=v7"], ["--format=ustar"], ["--format=gnu"], ["--format=pax"], ["--format=oldgnu"], ["--sparse"]],
 )
-def test_every_format_of_tar_is_taken(folder: Path, options: list[str]) -> None:
+def test_each_tar_format_is_accepted(folder: Path, options: list[str]) -> None:
     (folder / "tree").mkdir(exist_ok=True)
     (folder / "tree" / "file").write_bytes(os.urandom(100_000))
     path = folder / "any.tar"
@@ -127,7 +127,7 @@ def test_every_format_of_tar_is_taken(folder: Path, options: list[str]) -> None:
         ("./lost+found/", "the entry lost.found"),
     ],
 )
-def test_what_cdi_cannot_unpack_from_an_archive_is_named(folder: Path, member: str, named: str) -> None:
+def test_archive_entry_that_cdi_cannot_unpack_is_named(folder: Path, member: str, named: str) -> None:
     path = tar(folder / "obstacle.tar", {"./": b""} if member == "./" else {member: b""})
     with pytest.raises(
         CdiError, match=f"has {named}.*recreate it without the entry: mkdir files && tar -xf .* -C files"

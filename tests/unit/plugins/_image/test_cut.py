@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Images that are truncated or damaged are seen; no whole one is taken for one."""
+"""Truncated and damaged images are detected, and complete ones are accepted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.image_files import CREATE, MIB, convert, run, tar
 
 
 @pytest.mark.parametrize("kind", CREATE)
-def test_a_whole_image_is_taken_and_each_cut_is_seen(folder: Path, disk: Path, kind: str) -> None:
+def test_complete_image_is_accepted_and_each_truncation_is_detected(folder: Path, disk: Path, kind: str) -> None:
     path = convert(disk, kind, folder / f"whole-{kind}")
     whole = path.read_bytes()
     assert inspect(str(path)).virtual_size in (64 * MIB + 512, None) or kind == "vhd"
@@ -45,7 +45,7 @@ def _is_only_zeros(data: bytes) -> bool:
     sectors=st.integers(1, 20_000),
     writes=st.lists(st.tuples(st.integers(0, 19_999), st.integers(1, 300)), max_size=8),
 )
-def test_no_image_that_qemu_makes_is_taken_for_one_that_is_cut(
+def test_image_made_by_qemu_is_never_reported_as_truncated(
     folder: Path, kind: str, sectors: int, writes: list[tuple[int, int]]
 ) -> None:
     source = folder / "random.img"
@@ -69,7 +69,7 @@ def test_no_image_that_qemu_makes_is_taken_for_one_that_is_cut(
         max_size=8,
     ),
 )
-def test_no_image_that_a_guest_has_written_to_is_taken_for_one_that_is_cut(
+def test_image_written_by_a_guest_is_never_reported_as_truncated(
     folder: Path, kind: str, commands: list[tuple[str, int, int]]
 ) -> None:
     source, target = folder / "guest.img", folder / "guest"
@@ -86,7 +86,7 @@ def test_no_image_that_a_guest_has_written_to_is_taken_for_one_that_is_cut(
     inspect(str(target))
 
 
-def test_an_iso_and_a_partitioned_disk_that_are_cut_off_are_refused_unless_raw_is_insisted_on(folder: Path) -> None:
+def test_truncated_iso_or_gpt_disk_is_refused_unless_the_format_is_raw(folder: Path) -> None:
     (folder / "tree").mkdir(exist_ok=True)
     (folder / "tree" / "file").write_bytes(os.urandom(MIB))
     iso, gpt = folder / "cut.iso", folder / "cut.img"
@@ -125,7 +125,7 @@ def whole_images(folder: Path, disk: Path) -> dict[str, bytes]:
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_no_damage_to_an_image_ends_in_a_traceback(
+def test_damaged_image_never_causes_a_traceback(
     folder: Path, whole_images: dict[str, bytes], data: st.DataObject
 ) -> None:
     kind = data.draw(st.sampled_from(sorted(whole_images)))

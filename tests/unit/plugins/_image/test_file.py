@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a path may name beside a file."""
+"""Paths of other kinds than regular files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors im
 from tests.image_files import MIB, RAW, run
 
 
-def test_a_block_device_is_as_large_as_it_is(folder: Path) -> None:
+def test_size_of_a_block_device_is_read(folder: Path) -> None:
     (folder / "backing").write_bytes(RAW.ljust(4 * MIB))
     device = run("losetup", "--show", "-f", folder / "backing").decode().strip()
     try:
@@ -57,7 +57,7 @@ def others(tmp_path: Path) -> Iterator[dict[str, str]]:
         ("null", "a character device"),
     ],
 )
-def test_what_is_neither_file_nor_block_device_is_refused_at_once(others: dict[str, str], name: str, what: str) -> None:
+def test_other_kinds_of_files_are_refused_at_once(others: dict[str, str], name: str, what: str) -> None:
     for read in (inspect, FileIdentity.of):
         with pytest.raises(
             CdiError, match=f"{others[name]} is {what}, which cannot be uploaded; set a file or a block device"
@@ -65,7 +65,7 @@ def test_what_is_neither_file_nor_block_device_is_refused_at_once(others: dict[s
             read(others[name])
 
 
-def test_a_pipe_is_not_waited_for_although_it_came_in_the_place_of_a_file(
+def test_pipe_that_replaced_a_file_does_not_block(
     others: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     regular = os.stat(__file__)
@@ -84,7 +84,7 @@ def test_a_pipe_is_not_waited_for_although_it_came_in_the_place_of_a_file(
         ("/" + "x" * 300, "File name too long"),
     ],
 )
-def test_a_file_that_cannot_be_opened_is_named_with_its_host(path: str, named: str) -> None:
+def test_unreadable_file_is_named_with_its_host(path: str, named: str) -> None:
     with pytest.raises(CdiError, match=named):
         inspect(path)
 

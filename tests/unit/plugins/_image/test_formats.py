@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What an image is and how large its disk is, compared with what qemu-img says of the same file."""
+"""The format and the size of images, compared with qemu-img."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def _qemu(*arguments: str) -> bytes:
 
 @settings(max_examples=40, deadline=None)
 @given(kind=st.sampled_from(sorted(CREATE)), sectors=st.integers(1, 64 * 2048))
-def test_format_and_disk_are_those_of_qemu(folder: Path, kind: str, sectors: int) -> None:
+def test_format_and_size_equal_those_of_qemu(folder: Path, kind: str, sectors: int) -> None:
     path = folder / "image"
     path.unlink(missing_ok=True)
     _qemu("create", *CREATE[kind], str(path), str(sectors * 512))
     # A fixed VHD has no header, only a footer: neither qemu-img nor CDI see that it is one.
-    told = json.loads(_qemu("info", *(["-f", "vpc"] if kind == "vhd fixed" else []), "--output=json", str(path)))
+    found = json.loads(_qemu("info", *(["-f", "vpc"] if kind == "vhd fixed" else []), "--output=json", str(path)))
     image = inspect(str(path))
-    assert image.format == {"vpc": "vhd"}.get(told["format"], told["format"])
-    assert image.virtual_size == told["virtual-size"]
+    assert image.format == {"vpc": "vhd"}.get(found["format"], found["format"])
+    assert image.virtual_size == found["virtual-size"]
     assert image.needed_size is not None and image.needed_size % MIB == 0
-    assert told["virtual-size"] <= image.needed_size
+    assert found["virtual-size"] <= image.needed_size
 
 
 OLD_QEMU_BY_GEOMETRY = b"vs  ", b"wa\0\0", b"vbox", b"new!"
@@ -69,8 +69,8 @@ OLD_QEMU_BY_GEOMETRY = b"vs  ", b"wa\0\0", b"vbox", b"new!"
 @pytest.mark.parametrize(
     "creator", [b"vpc ", b"qemu", b"qem2", b"win ", b"d2v ", b"tap\0", b"CTXS", *OLD_QEMU_BY_GEOMETRY]
 )
-def test_the_size_of_a_vhd_is_the_one_that_qemu_takes_by_its_creator(folder: Path, creator: bytes) -> None:
-    """Before 10.0 QEMU took the geometry, which is smaller, for creators that it did not know, too."""
+def test_size_of_a_vhd_depends_on_its_creator_as_in_qemu(folder: Path, creator: bytes) -> None:
+    """Before 10.0, QEMU also used the geometry, which is smaller, for unknown creators."""
     path = folder / "creator.vhd"
     _qemu("create", "-f", "vpc", str(path), "30M")
     geometry = json.loads(_qemu("info", "--output=json", str(path)))["virtual-size"]
@@ -79,8 +79,8 @@ def test_the_size_of_a_vhd_is_the_one_that_qemu_takes_by_its_creator(folder: Pat
     path.write_bytes(_patched(unsigned, 64, (0xFFFFFFFF - sum(unsigned[:512])).to_bytes(4, "big")))
     size = inspect(str(path)).virtual_size
     assert size == geometry + (0 if creator in (b"vpc ", b"qemu") else MIB)
-    told = json.loads(_qemu("info", "--output=json", str(path)))["virtual-size"]
-    assert size == told or (creator in OLD_QEMU_BY_GEOMETRY and told == geometry)
+    found = json.loads(_qemu("info", "--output=json", str(path)))["virtual-size"]
+    assert size == found or (creator in OLD_QEMU_BY_GEOMETRY and found == geometry)
 
 
 @settings(max_examples=25, deadline=None)
@@ -89,7 +89,7 @@ def test_the_size_of_a_vhd_is_the_one_that_qemu_takes_by_its_creator(folder: Pat
     compression=st.sampled_from(COMPRESSIONS),
     mib=st.integers(1, 64),
 )
-def test_compression_hides_no_image(folder: Path, kind: str, compression: str, mib: int) -> None:
+def test_image_is_recognized_inside_compression(folder: Path, kind: str, compression: str, mib: int) -> None:
     path = folder / "inner"
     path.unlink(missing_ok=True)
     _qemu("create", *CREATE[kind], str(path), f"{mib}M")
@@ -102,7 +102,7 @@ def test_compression_hides_no_image(folder: Path, kind: str, compression: str, m
     compression=st.sampled_from(COMPRESSIONS),
     pieces=st.lists(st.tuples(st.sampled_from(["zeros", "text", "noise"]), st.integers(1, 300_000)), min_size=1),
 )
-def test_a_compressed_raw_disk_is_as_large_as_what_comes_out(
+def test_size_of_a_compressed_raw_disk_is_that_of_its_content(
     folder: Path, compression: str, pieces: list[tuple[str, int]]
 ) -> None:
     filler = {"zeros": b"\0", "text": b"All work and no play. "}
@@ -116,8 +116,8 @@ def test_a_compressed_raw_disk_is_as_large_as_what_comes_out(
     assert image == Image("raw", compression, len(content), len(content), image.file_size)
 
 
-def test_a_header_that_lies_too_deep_in_a_compressed_file_tells_no_size(folder: Path) -> None:
-    """A VHDX of many small blocks has its size behind their table."""
+def test_header_far_inside_a_compressed_file_gives_no_size(folder: Path) -> None:
+    """A VHDX of many small blocks stores its size after their table."""
     path = folder / "deep.vhdx"
     _qemu("create", "-f", "vhdx", "-o", "block_size=1M", str(path), "1T")
     assert inspect(str(path)).virtual_size == 1 << 40
@@ -126,14 +126,14 @@ def test_a_header_that_lies_too_deep_in_a_compressed_file_tells_no_size(folder: 
     assert image.needed_size is None
 
 
-def test_an_xz_index_that_is_too_large_to_read_tells_no_size(folder: Path) -> None:
+def test_xz_index_too_large_to_read_gives_no_size(folder: Path) -> None:
     path = folder / "many-blocks.xz"
     path.write_bytes(_patched(XZ, -8, b"\xff\xff\xff\x7f"))
     assert inspect(str(path)) == Image("raw", "xz", None, None, path.stat().st_size)
 
 
-def test_several_streams_in_one_file_count_together(folder: Path) -> None:
-    """As pigz and pixz, or plain concatenation, make them."""
+def test_sizes_of_several_streams_are_added(folder: Path) -> None:
+    """As made by pigz, pixz or concatenation."""
     halves = [os.urandom(700_000), b"\0" * 3_000_000]
     frames = b"".join(run("zstd", "-q", data=half) for half in halves)
     for name, content in (
@@ -146,21 +146,21 @@ def test_several_streams_in_one_file_count_together(folder: Path) -> None:
         assert inspect(str(path)).virtual_size == 3_700_000
 
 
-def test_an_iso_is_told_from_a_disk(folder: Path) -> None:
+def test_iso_is_distinguished_from_a_disk(folder: Path) -> None:
     path = folder / "image.iso"
     path.write_bytes(b"\0" * 32768 + b"\x01CD001\x01" + b"\0" * 100_000)
     assert inspect(str(path)).format == "iso"
     assert inspect(str(pack(path, "xz"))).format == "iso"
 
 
-def test_raw_disks_are_rounded_up_to_whole_mebibytes(folder: Path) -> None:
+def test_size_of_a_raw_disk_is_rounded_up_to_mebibytes(folder: Path) -> None:
     path = folder / "raw"
     path.write_bytes(b"\0" * (3 * MIB + 1))
     assert inspect(str(path)).needed_size == 4 * MIB
 
 
-def test_a_converted_image_needs_scratch_space_for_its_own_file(folder: Path) -> None:
-    """Snapshots inside a qcow2 can make it larger than its disk, and scratch space is only as large as the disk."""
+def test_converted_image_requires_scratch_space_for_its_file(folder: Path) -> None:
+    """Internal snapshots can make a qcow2 larger than its disk, which determines the scratch space."""
     path = folder / "snapshots.qcow2"
     _qemu("create", "-f", "qcow2", str(path), "8M")
     for number in range(3):
@@ -181,7 +181,7 @@ MEMBER_BYTES = 101 * 1024
     ids=["whole", "a stream for each member, as eStargz has them", "streams that end within members"],
 )
 @pytest.mark.parametrize("compression", ["", "gz", "xz", "zst"])
-def test_an_archive_needs_room_for_its_members(folder: Path, compression: str, part: int) -> None:
+def test_size_of_an_archive_includes_its_members(folder: Path, compression: str, part: int) -> None:
     content = _tar(*(os.urandom(MEMBER_BYTES - 512) for _number in range(50)))
     compress: dict[str, Callable[[bytes], bytes]] = {
         "": bytes,
@@ -253,7 +253,7 @@ def test_an_archive_needs_room_for_its_members(folder: Path, compression: str, p
         ("cut vhdx", lambda p: p.write_bytes(b"vhdxfile".ljust(4096, b"\0")), "truncated or damaged"),
     ],
 )
-def test_what_cdi_refuses_is_refused_before_it_is_sent(folder: Path, name: str, make: object, named: str) -> None:
+def test_image_that_cdi_refuses_is_refused_first(folder: Path, name: str, make: object, named: str) -> None:
     path = folder / name.replace(" ", "-")
     make(path)  # type: ignore[operator]
     with pytest.raises(CdiError, match=named):
@@ -266,7 +266,7 @@ def _patched(content: bytes, at: int, new: bytes) -> bytes:
 
 
 def _damage(path: Path, form: str, mark: bytes, after: int, new: bytes) -> None:
-    """An image with other bytes at some distance from its first `mark`."""
+    """An image with different bytes at a distance from its first `mark`."""
     _qemu("create", "-f", form, str(path), "1M")
     content = path.read_bytes()
     path.write_bytes(_patched(content, content.index(mark) + after, new))
@@ -283,7 +283,7 @@ def _tar(*contents: bytes) -> bytes:
 
 
 def _resized(size: bytes, kind: bytes = b"0") -> bytes:
-    """An archive whose first header says another size, and kind of member."""
+    """An archive whose first header has a different size and type."""
     header = bytearray(_patched(_patched(_tar(b"x" * 5000), 124, size), 156, kind)[:512])
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
@@ -302,7 +302,7 @@ def _overlay(path: Path, form: str) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(content=st.binary(max_size=2000), head=st.sampled_from(MAGICS))
-def test_no_file_makes_it_fall_over(folder: Path, content: bytes, head: bytes) -> None:
+def test_any_file_leads_to_a_result_or_an_error(folder: Path, content: bytes, head: bytes) -> None:
     path = folder / "anything"
     path.write_bytes((head + content).ljust(600, b"\0"))
     try:
@@ -313,7 +313,7 @@ def test_no_file_makes_it_fall_over(folder: Path, content: bytes, head: bytes) -
         assert image.file_size == path.stat().st_size
 
 
-def test_formats_are_told_by_content_and_not_by_name(folder: Path) -> None:
+def test_content_determines_the_format_not_the_name(folder: Path) -> None:
     path = folder / "liar.qcow2"
     path.write_bytes(os.urandom(10_000))
     assert inspect(str(path)).format == "raw"

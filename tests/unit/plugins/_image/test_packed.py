@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Packed images: cut off, damaged, of several streams, with something behind their end, and packed in unusual ways."""
+"""Compressed images: truncated, damaged, of several streams, with trailing bytes, and with unusual compression."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.image_files import MIB, RAW, convert, pack, run
 
 @pytest.mark.parametrize("inner", ["raw", "qcow2", "vmdk-stream"])
 @pytest.mark.parametrize("compression", ["gz", "xz", "zst"])
-def test_a_packed_file_that_is_cut_off_is_seen_while_it_is_hashed(
+def test_truncated_compressed_file_is_detected_while_hashing(
     folder: Path, disk: Path, compression: str, inner: str
 ) -> None:
     path = disk if inner == "raw" else convert(disk, inner, folder / f"packed-{inner}")
@@ -35,7 +35,7 @@ def test_a_packed_file_that_is_cut_off_is_seen_while_it_is_hashed(
 
 
 @pytest.mark.parametrize("compression", ["gz", "xz", "zst"])
-def test_a_packed_file_that_is_damaged_inside_is_seen_while_it_is_hashed(folder: Path, compression: str) -> None:
+def test_damaged_compressed_file_is_detected_while_hashing(folder: Path, compression: str) -> None:
     path = folder / "damaged.img"
     path.write_bytes(RAW)
     packed = pack(path, compression)
@@ -46,7 +46,7 @@ def test_a_packed_file_that_is_damaged_inside_is_seen_while_it_is_hashed(folder:
         inspect(str(packed), lambda _data: None)
 
 
-def test_an_image_that_is_cut_off_and_then_packed_is_seen(folder: Path, disk: Path) -> None:
+def test_compressed_truncated_image_is_detected(folder: Path, disk: Path) -> None:
     path = convert(disk, "vmdk-stream", folder / "early-cut")
     path.write_bytes(path.read_bytes()[:-MIB])
     with pytest.raises(CdiError, match="is truncated"):
@@ -58,7 +58,7 @@ TAILS = {"zeros": bytes(700_000), "one zero": b"\0", "metadata": b"FWx0 " + os.u
 
 @pytest.mark.parametrize("tail", TAILS)
 @pytest.mark.parametrize("compression", ["gz", "xz", "zst"])
-def test_what_is_behind_the_end_of_a_packed_file_is_not_sent(folder: Path, compression: str, tail: str) -> None:
+def test_bytes_after_the_compressed_data_are_not_sent(folder: Path, compression: str, tail: str) -> None:
     path = folder / "tail.img"
     path.write_bytes(RAW)
     packed = pack(path, compression)
@@ -73,7 +73,7 @@ def test_what_is_behind_the_end_of_a_packed_file_is_not_sent(folder: Path, compr
     assert image.virtual_size == len(RAW)
 
 
-def test_the_parts_of_a_file_of_several_streams_are_all_sent(folder: Path) -> None:
+def test_all_streams_of_a_file_are_sent(folder: Path) -> None:
     for compression, compress in (("gz", gzip.compress), ("xz", lzma.compress)):
         path = folder / f"parts.{compression}"
         path.write_bytes(compress(RAW[:200_000]) + compress(RAW[200_000:]) + (bytes(8) if compression == "xz" else b""))
@@ -102,16 +102,14 @@ def test_the_parts_of_a_file_of_several_streams_are_all_sent(folder: Path) -> No
         (("zstd", "--long=30", "-1"), "with a window of 1024 MiB"),
     ],
 )
-def test_how_it_was_packed_is_named_when_cdi_cannot_unpack_it(
-    folder: Path, command: tuple[str, ...], named: str
-) -> None:
+def test_unsupported_compression_is_named(folder: Path, command: tuple[str, ...], named: str) -> None:
     path = folder / "packed"
     path.write_bytes(run(*command, "-c", data=RAW))
     with pytest.raises(CdiError, match=named):
         inspect(str(path))
 
 
-def test_a_dictionary_of_zstd_is_named(folder: Path) -> None:
+def test_zstd_dictionary_is_named(folder: Path) -> None:
     for number in range(100):
         (folder / f"sample-{number}").write_bytes(b"some words that occur again and again %d" % number * 9)
     run(
@@ -140,7 +138,7 @@ def test_a_dictionary_of_zstd_is_named(folder: Path) -> None:
         ("pigz",),
     ],
 )
-def test_how_else_it_was_packed_does_not_matter(folder: Path, command: tuple[str, ...]) -> None:
+def test_other_ways_of_compression_are_accepted(folder: Path, command: tuple[str, ...]) -> None:
     if command == ("pigz",):
         content = gzip.compress(RAW[:200_000]) + gzip.compress(RAW[200_000:])
     else:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files that people upload by accident, and images that CDI does not convert: each is named, with what to do."""
+"""Files that are uploaded by mistake, and images that CDI does not convert, are named with a remedy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Make = Callable[[Path], object]
 
 
 def _by(*command: str) -> Make:
-    """What a command makes of a raw disk on its standard input."""
+    """The output of a command for a raw disk on its standard input."""
     return lambda path: path.write_bytes(run(*command, data=RAW))
 
 
@@ -172,7 +172,7 @@ def _windows_program() -> bytes:
 
 @pytest.mark.parametrize("compression", [None, "gz", "xz", "zst"])
 @pytest.mark.parametrize("kind", NO_DISK)
-def test_what_is_certainly_no_disk_is_named_with_what_to_do(folder: Path, kind: str, compression: str | None) -> None:
+def test_file_that_is_not_a_disk_is_refused_with_a_remedy(folder: Path, kind: str, compression: str | None) -> None:
     make, named = NO_DISK[kind]
     path = folder / f"{kind}.qcow2"
     if not path.exists():
@@ -192,13 +192,13 @@ def test_what_is_certainly_no_disk_is_named_with_what_to_do(folder: Path, kind: 
             inspect(str(path), lambda _data: None, insist=True)
         assert "format=raw" not in str(insisted.value)
         return
-    told = inspect(str(path), lambda _data: None, insist=True)
-    assert (told.format, told.compression) == ("raw", compression)
+    found = inspect(str(path), lambda _data: None, insist=True)
+    assert (found.format, found.compression) == ("raw", compression)
 
 
 @pytest.mark.parametrize("outer", ["gz", "xz", "zst"])
 @pytest.mark.parametrize("inner", ["gz", "xz", "zst"])
-def test_what_is_packed_twice_is_named_with_both(folder: Path, inner: str, outer: str) -> None:
+def test_file_compressed_twice_names_both_compressions(folder: Path, inner: str, outer: str) -> None:
     (folder / "twice.img").write_bytes(RAW[:200_000])
     path = pack(pack(folder / "twice.img", inner), outer)
     remedy = f"decompress the outer layer with: {TOOLS[outer]} -dc .* and set {folder}/twice.img.{inner} as path"
@@ -207,7 +207,7 @@ def test_what_is_packed_twice_is_named_with_both(folder: Path, inner: str, outer
 
 
 @pytest.mark.parametrize("magic", ["1f8b", "1f9d", "1fa0", "1f1e", "c771", "71c7", "60ea", "2321", "4d5a"])
-def test_a_boot_sector_may_begin_with_anything_short(folder: Path, magic: str) -> None:
+def test_boot_sector_may_begin_with_a_short_magic_number(folder: Path, magic: str) -> None:
     path = folder / "disk"
     run("truncate", "-s", "64M", path)
     run("sfdisk", "-q", path, data=b"label: dos\n,,L\n")
@@ -218,7 +218,7 @@ def test_a_boot_sector_may_begin_with_anything_short(folder: Path, magic: str) -
 
 
 @pytest.mark.parametrize("form", ["ext4", "xfs", "swap", "gpt"])
-def test_a_file_system_or_partition_table_is_a_disk(folder: Path, form: str) -> None:
+def test_file_system_or_partition_table_is_a_disk(folder: Path, form: str) -> None:
     path = folder / form
     path.unlink(missing_ok=True)
     run("truncate", "-s", "400M", path)

@@ -97,7 +97,7 @@ def _take(stream: ssl.SSLSocket, length: int) -> bytes:
     return data
 
 
-def test_a_file_arrives_as_it_is_and_is_answered(server: Server, file: Path) -> None:
+def test_file_arrives_unchanged_and_is_answered(server: Server, file: Path) -> None:
     taken = []
 
     def serve(stream: ssl.SSLSocket) -> None:
@@ -112,7 +112,7 @@ def test_a_file_arrives_as_it_is_and_is_answered(server: Server, file: Path) -> 
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-def test_an_answer_that_ends_the_connection_is_read_to_its_end(server: Server, file: Path, version: str) -> None:
+def test_answer_that_closes_the_connection_is_read_completely(server: Server, file: Path, version: str) -> None:
     """An Ingress that takes no body of this size answers so."""
 
     def serve(stream: ssl.SSLSocket) -> None:
@@ -125,7 +125,7 @@ def test_an_answer_that_ends_the_connection_is_read_to_its_end(server: Server, f
     assert answer == Answer(413, "<p>Too large</p>")
 
 
-def test_a_server_is_given_the_time_that_the_user_gives_to_write_what_it_was_sent(server: Server, file: Path) -> None:
+def test_server_gets_the_timeout_of_the_user_to_write_the_data(server: Server, file: Path) -> None:
     """It answers when all is on the disk."""
 
     def serve(stream: ssl.SSLSocket) -> None:
@@ -151,7 +151,7 @@ def test_server_that_goes_away_gives_no_answer(server: Server, file: Path) -> No
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
-def test_of_a_file_that_has_changed_the_end_is_kept(server: Server, file: Path, when: str) -> None:
+def test_end_of_a_changed_file_is_not_sent(server: Server, file: Path, when: str) -> None:
     taken = []
 
     def serve(stream: ssl.SSLSocket) -> None:
@@ -171,12 +171,12 @@ def test_of_a_file_that_has_changed_the_end_is_kept(server: Server, file: Path, 
     assert sum(map(len, taken)) < (600_000 if when == "meanwhile" else 1000)
 
 
-def test_a_file_that_cannot_be_read_any_more_is_no_broken_connection(file: Path) -> None:
+def test_unreadable_file_is_not_reported_as_a_broken_connection(file: Path) -> None:
     with file.open("ab", buffering=0) as opened, pytest.raises(CdiError, match=f"{file} can no longer be read"):
         next(_unchanged(opened, _source(file)))
 
 
-def test_a_port_that_is_none_is_named_before_anything_is_sent() -> None:
+def test_invalid_port_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(CdiError, match="upload_proxy_url is https://host:abc; correct it: "):
         _by_url("url", "https://host:abc", None, "", NAME)
 
@@ -190,12 +190,12 @@ def test_a_port_that_is_none_is_named_before_anything_is_sent() -> None:
         ("https://host/v1beta1/upload-async", "/v1beta1/upload-async"),
     ],
 )
-def test_a_path_of_the_url_is_kept(certificate: Path, url: str, path: str) -> None:
+def test_path_of_the_url_is_kept(certificate: Path, url: str, path: str) -> None:
     assert _by_url("url", url, None, certificate.read_text(), NAME).path == path
 
 
 @pytest.mark.parametrize("url", ["http://ann:s3cret@host?s3cret", "ann:s3cret@host:abc?s3cret"])
-def test_a_url_that_cannot_be_used_is_named_without_its_secrets(url: str) -> None:
+def test_unusable_url_is_named_without_its_secrets(url: str) -> None:
     with pytest.raises(CdiError, match=r"upload_proxy_url is (http://)?\*\*\*@host(:abc)?\?\*\*\*; ") as raised:
         _by_url("url", url, None, "", NAME)
     assert "s3cret" not in str(raised.value)

@@ -100,7 +100,7 @@ def test_content_type_follows_the_name_when_the_file_cannot_be_decompressed(
     assert content_type(upload, Image(None, "zst", None, None, 5)) == becomes
 
 
-def test_wanted_volume_keeps_what_is_not_requested_but_no_annotations_of_its_previous_life() -> None:
+def test_recreated_volume_keeps_unrequested_fields_but_not_its_old_annotations() -> None:
     stored = data_volume("Succeeded")
     stored["spec"].update(
         preallocation=True, storage={"resources": {"requests": {"storage": "1Gi"}}, "volumeMode": "Block"}
