@@ -200,7 +200,7 @@ def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError, remedy: 
 def _own_ca(connection: Connection, namespace: str, *, needed: bool = True) -> str:
     """The CAs that CDI signs its upload proxy's certificate with.
 
-    Whoever gives URL and CA needs no right in CDI's namespace.
+    With a URL and a CA, no permission in the namespace of CDI is required.
     """
     found = Reader(connection).read(CONFIG_MAP, namespace, _CA_CONFIG_MAP)
     items = found.unless_forbidden() if needed else found.items

@@ -221,15 +221,15 @@ def test_socks_proxy_without_its_package_is_reported(monkeypatch: pytest.MonkeyP
     ],
 )
 def test_bad_options_are_rejected_without_secrets(params: dict[str, Any], named: str) -> None:
-    with pytest.raises(CdiError) as told:
+    with pytest.raises(CdiError) as refused:
         connect({"host": SERVER, "api_key": "x", **params})
-    assert named in str(told.value) and SECRET not in str(told.value) and "\n" not in str(told.value)
+    assert named in str(refused.value) and SECRET not in str(refused.value) and "\n" not in str(refused.value)
 
 
 def test_missing_credentials_are_reported_with_a_remedy() -> None:
-    with pytest.raises(CdiError) as told:
+    with pytest.raises(CdiError) as refused:
         connect({})
-    assert str(told.value) == (
+    assert str(refused.value) == (
         "Cannot load the cluster's credentials: there is no kubeconfig '~/.kube/config'; "
         "give kubeconfig, or host and api_key (or the variables K8S_AUTH_*)."
     )

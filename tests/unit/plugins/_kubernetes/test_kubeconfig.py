@@ -220,9 +220,9 @@ CONTENTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 def _sentence(**params: Any) -> str:
-    with pytest.raises(CdiError) as told:
+    with pytest.raises(CdiError) as refused:
         connect(params)
-    sentence = str(told.value)
+    sentence = str(refused.value)
     assert SECRET not in sentence and "\n" not in sentence
     return sentence
 

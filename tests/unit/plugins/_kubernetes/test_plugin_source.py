@@ -146,18 +146,18 @@ def test_rejected_credentials_are_renewed_once_for_all_threads(counting: Callabl
 def test_failed_plugin_is_reported_with_its_reason(
     plugin: Callable[[str], dict[str, Any]], code: str, named: str
 ) -> None:
-    with pytest.raises(CdiError) as told:
+    with pytest.raises(CdiError) as refused:
         connect({"kubeconfig": _kubeconfig(plugin(code))})
-    said = str(told.value)
+    said = str(refused.value)
     assert said.startswith("the dictionary in kubeconfig, users['one'].exec: the ") and named in said
     assert SECRET not in said and "\n" not in said
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "expected"),
     [("", "is a directory; correct its path."), ("plugin", "is not executable; make it executable with chmod +x.")],
 )
-def test_plugin_that_cannot_run_is_reported(tmp_path: Path, name: str, told: str) -> None:
+def test_plugin_that_cannot_run_is_reported(tmp_path: Path, name: str, expected: str) -> None:
     (tmp_path / "plugin").write_text("#!/bin/sh\n")
     command = str(tmp_path / name) if name else str(tmp_path)
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "Never"}}
@@ -165,7 +165,7 @@ def test_plugin_that_cannot_run_is_reported(tmp_path: Path, name: str, told: str
         connect({"kubeconfig": _kubeconfig(user)})
     assert (
         str(refused.value)
-        == f"the dictionary in kubeconfig, users['one'].exec: the credential plugin {command!r} {told}"
+        == f"the dictionary in kubeconfig, users['one'].exec: the credential plugin {command!r} {expected}"
     )
 
 
@@ -175,9 +175,9 @@ def test_long_output_of_a_plugin_contains_no_part_of_a_secret(
 ) -> None:
     user = plugin(f"import sys; sys.exit(sys.argv[1] + {padding} * '.')")
     user["exec"]["args"].append(f"--password={SECRET}")
-    with pytest.raises(CdiError) as told:
+    with pytest.raises(CdiError) as refused:
         connect({"kubeconfig": _kubeconfig(user)})
-    assert not [SECRET[-size:] for size in range(4, 20) if SECRET[-size:] in str(told.value)]
+    assert not [SECRET[-size:] for size in range(4, 20) if SECRET[-size:] in str(refused.value)]
 
 
 def test_plugin_that_does_not_end_is_stopped(plugin: Callable[[str], dict[str, Any]]) -> None:
@@ -188,13 +188,13 @@ def test_plugin_that_does_not_end_is_stopped(plugin: Callable[[str], dict[str, A
 
 
 @pytest.mark.parametrize(
-    ("hint", "told"),
+    ("hint", "expected"),
     [(None, "install it on the host that runs the task"), ("get it at\n  x.test.", "get it at x.test.")],
 )
-def test_missing_plugin_is_reported_with_its_install_hint(hint: str | None, told: str) -> None:
+def test_missing_plugin_is_reported_with_its_install_hint(hint: str | None, expected: str) -> None:
     user = {
         "exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "no-such-plugin", "installHint": hint}
     }
     with pytest.raises(CdiError) as refused:
         connect({"kubeconfig": _kubeconfig(user)})
-    assert f"the credential plugin 'no-such-plugin' is not installed; {told}" in str(refused.value)
+    assert f"the credential plugin 'no-such-plugin' is not installed; {expected}" in str(refused.value)

@@ -57,7 +57,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(certificate: Path) -> Server:
-    """A route to a server that does what it is told with the one connection that it takes."""
+    """A route to a server that behaves as requested on its only connection."""
 
     def start(serve: Callable[[ssl.SSLSocket], None]) -> Route:
         ours, theirs = socket.socketpair()
@@ -150,7 +150,7 @@ def test_server_that_goes_away_gives_no_answer(server: Server, file: Path) -> No
     assert answer.status == 0 and answer.text
 
 
-@pytest.mark.parametrize("when", ["before", "meanwhile"])
+@pytest.mark.parametrize("when", ["before", "while sending"])
 def test_end_of_a_changed_file_is_not_sent(server: Server, file: Path, when: str) -> None:
     taken = []
 
@@ -168,7 +168,7 @@ def test_end_of_a_changed_file_is_not_sent(server: Server, file: Path, when: str
         change()
     with pytest.raises(FileChanged, match="changed during the upload, which was aborted"):
         send(server(serve), "token", source, 10, change)
-    assert sum(map(len, taken)) < (600_000 if when == "meanwhile" else 1000)
+    assert sum(map(len, taken)) < (600_000 if when == "while sending" else 1000)
 
 
 def test_unreadable_file_is_not_reported_as_a_broken_connection(file: Path) -> None:

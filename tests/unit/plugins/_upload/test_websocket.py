@@ -25,7 +25,7 @@ class _Client:
     status = 101
 
     def __init__(self, **_options: Any) -> None:
-        self.told: dict[str, Any] = {}
+        self.options: dict[str, Any] = {}
 
     def settimeout(self, _seconds: float) -> None:
         pass
@@ -34,7 +34,7 @@ class _Client:
         return self.status
 
     def connect(self, _url: str, **options: Any) -> None:
-        self.told = options
+        self.options = options
         for fault in self.faults:
             raise fault
 
@@ -56,8 +56,8 @@ def _client(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _open(**params: Any) -> dict[str, Any]:
     connection = connect({"host": "https://cluster.test:6443", "api_key": "x", **params})
-    told: dict[str, Any] = connection.websocket(POD, "cdi", "proxy-1", "portforward", "ports=1", ["a"]).told
-    return told
+    opened: dict[str, Any] = connection.websocket(POD, "cdi", "proxy-1", "portforward", "ports=1", ["a"]).options
+    return opened
 
 
 def _refusal(status: int, message: str, reason: str) -> websocket.WebSocketBadStatusException:
@@ -93,16 +93,16 @@ def test_refused_port_forward_names_the_verbs_to_grant(
     monkeypatch: pytest.MonkeyPatch, refused: Exception, code: int, said: str
 ) -> None:
     monkeypatch.setattr(_Client, "faults", [refused])
-    with pytest.raises(ApiError) as told:
+    with pytest.raises(ApiError) as refused:
         _open()
-    assert str(told.value).startswith(f"Cannot portforward to Pod cdi/proxy-1: {said}")
-    assert told.value.code == code
+    assert str(refused.value).startswith(f"Cannot portforward to Pod cdi/proxy-1: {said}")
+    assert refused.value.code == code
 
 
 def test_port_forward_through_an_https_proxy_is_refused_with_a_remedy() -> None:
-    with pytest.raises(CdiError) as told:
+    with pytest.raises(CdiError) as refused:
         _open(proxy="https://ann:secret@proxy.test:3128")
-    assert str(told.value) == (
+    assert str(refused.value) == (
         "proxy is https://proxy.test:3128, but port-forwards support only http and socks proxies; "
         "publish the upload proxy and set its URL as upload_proxy_url."
     )
