@@ -93,10 +93,10 @@ def test_refused_port_forward_names_the_verbs_to_grant(
     monkeypatch: pytest.MonkeyPatch, refused: Exception, code: int, said: str
 ) -> None:
     monkeypatch.setattr(_Client, "faults", [refused])
-    with pytest.raises(ApiError) as refused:
+    with pytest.raises(ApiError) as raised:
         _open()
-    assert str(refused.value).startswith(f"Cannot portforward to Pod cdi/proxy-1: {said}")
-    assert refused.value.code == code
+    assert str(raised.value).startswith(f"Cannot portforward to Pod cdi/proxy-1: {said}")
+    assert raised.value.code == code
 
 
 def test_port_forward_through_an_https_proxy_is_refused_with_a_remedy() -> None:
