@@ -19,7 +19,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import clone_method as _clone_task
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.examples import examples
@@ -288,6 +288,7 @@ def _run(server: Hostile, task: tuple[str, dict[str, Any]], check: bool = False)
 
 
 @given(st.sampled_from(TASKS), st.booleans(), st.lists(_answers(), min_size=1, max_size=3))
+@example(TASKS[0], False, [[b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: 0\x1f\r\n\r\n"]])
 @examples(1200)
 def test_module_survives_any_answer_without_traceback_or_secret(
     server: Hostile, task: Any, check: bool, answers: list[Sequence[bytes]]

@@ -86,5 +86,7 @@ def test_proxy_url_is_parsed(url: str, proxy: Proxy) -> None:
 def test_bad_proxy_url_is_reported_with_its_source(url: str) -> None:
     with pytest.raises(CdiError) as refused:
         proxy_of("the variable HTTPS_PROXY", url)
-    assert str(refused.value).startswith("the variable HTTPS_PROXY is not a valid proxy URL; write it as http://NAME:3128")
+    assert str(refused.value).startswith(
+        "the variable HTTPS_PROXY is not a valid proxy URL; write it as http://NAME:3128"
+    )
     assert "ss" not in str(refused.value).replace("password", "")
