@@ -19,27 +19,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.credentia
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import known_secrets
 
-SERVER = "https://cluster.test:6443"
-SECRET = "a-very-secret-token"
+from tests.unit.plugins._kubernetes.objects import SECRET, SERVER, kubeconfig_of, sent_by
 
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-
-
-def _kubeconfig(user: dict[str, Any] | None = None, *, name: str = "one", **cluster: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": SERVER, **cluster}}],
-        "users": [{"name": name, "user": {"token": SECRET} if user is None else user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-        "current-context": name,
-    }
+pytestmark = pytest.mark.usefixtures("plain_environment")
 
 
 @pytest.fixture
@@ -54,37 +36,31 @@ def write(tmp_path: Path) -> Callable[..., str]:
     return to
 
 
-def _sent(connection: Any) -> str | None:
-    """The Authorization header of the next request."""
-    authorization: str | None = connection.transport._source.current().authorization
-    return authorization
-
-
 def _authorization(**params: Any) -> str | None:
-    return _sent(connect(params))
+    return sent_by(connect(params))
 
 
 def test_host_and_token_need_no_kubeconfig() -> None:
     connection = connect({"host": SERVER, "api_key": f"{SECRET}\n"})
-    assert (connection.host, _sent(connection)) == (SERVER, f"Bearer {SECRET}")
+    assert (connection.host, sent_by(connection)) == (SERVER, f"Bearer {SECRET}")
 
 
 def test_kubeconfig_is_a_path_or_a_dictionary(write: Callable[..., str]) -> None:
-    assert _authorization(kubeconfig=_kubeconfig()) == f"Bearer {SECRET}"
-    assert _authorization(kubeconfig=write(_kubeconfig())) == f"Bearer {SECRET}"
+    assert _authorization(kubeconfig=kubeconfig_of()) == f"Bearer {SECRET}"
+    assert _authorization(kubeconfig=write(kubeconfig_of())) == f"Bearer {SECRET}"
 
 
 def test_path_of_a_kubeconfig_expands_home(
     write: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    write(_kubeconfig())
+    write(kubeconfig_of())
     monkeypatch.setenv("HOME", str(tmp_path))
     assert _authorization(kubeconfig="~/config") == f"Bearer {SECRET}"
 
 
 def test_several_kubeconfigs_are_merged(write: Callable[..., str], tmp_path: Path) -> None:
-    first = write(_kubeconfig(name="one"), "first")
-    second = write({**_kubeconfig(name="two"), "current-context": ""}, "second")
+    first = write(kubeconfig_of(name="one"), "first")
+    second = write({**kubeconfig_of(name="two"), "current-context": ""}, "second")
     paths = f"{first}:{tmp_path / 'missing'}:{second}"
     assert _authorization(kubeconfig=paths, context="two") == f"Bearer {SECRET}"
 
@@ -106,7 +82,7 @@ def test_service_account_of_a_pod_is_the_last_resort_and_its_token_is_read_again
     (tmp_path / "namespace").write_text("team-a\n")
     assert access({}).namespace == "team-a"
     monkeypatch.setenv("POD_NAMESPACE", "team-b")
-    assert access({}).namespace == "team-b" and access({"kubeconfig": _kubeconfig()}).namespace == ""
+    assert access({}).namespace == "team-b" and access({"kubeconfig": kubeconfig_of()}).namespace == ""
     (tmp_path / "token").write_text("second\n")
     assert source.current().authorization == "Bearer first"
     seconds.append(61)
@@ -115,28 +91,28 @@ def test_service_account_of_a_pod_is_the_last_resort_and_its_token_is_read_again
     seconds.append(200)
     assert source.current().authorization == "Bearer second"
     (tmp_path / "home" / ".kube").mkdir(parents=True)
-    (tmp_path / "home" / ".kube" / "config").write_text(json.dumps(_kubeconfig()))
+    (tmp_path / "home" / ".kube" / "config").write_text(json.dumps(kubeconfig_of()))
     assert access({}).host == SERVER
-    assert _sent(connect({"host": "https://other.test", "kubeconfig": _kubeconfig()})) == f"Bearer {SECRET}"
+    assert sent_by(connect({"host": "https://other.test", "kubeconfig": kubeconfig_of()})) == f"Bearer {SECRET}"
 
 
 def test_options_override_the_kubeconfig() -> None:
     other = "https://other.test:6443"
-    connection = connect({"kubeconfig": _kubeconfig(), "host": other, "validate_certs": False})
+    connection = connect({"kubeconfig": kubeconfig_of(), "host": other, "validate_certs": False})
     assert connection.host == other and not connection.verifies_certificates
-    assert _authorization(kubeconfig=_kubeconfig(), api_key="mine") == "Bearer mine"
-    basic = _authorization(kubeconfig=_kubeconfig(), username="ann", password="pw")
+    assert _authorization(kubeconfig=kubeconfig_of(), api_key="mine") == "Bearer mine"
+    basic = _authorization(kubeconfig=kubeconfig_of(), username="ann", password="pw")
     assert basic == "Basic YW5uOnB3"
 
 
 def test_user_name_in_the_kubeconfig_is_basic_authentication() -> None:
-    assert _authorization(kubeconfig=_kubeconfig({"username": "ann", "password": "pw"})) == "Basic YW5uOnB3"
+    assert _authorization(kubeconfig=kubeconfig_of({"username": "ann", "password": "pw"})) == "Basic YW5uOnB3"
 
 
 def test_credentials_of_a_kubeconfig_are_not_sent_without_tls() -> None:
-    assert _authorization(kubeconfig=_kubeconfig({"as": "bob"}, server="http://127.0.0.1:8001")) is None
-    assert _authorization(kubeconfig=_kubeconfig(server="http://127.0.0.1:8001")) is None
-    assert _authorization(kubeconfig=_kubeconfig(server="http://127.0.0.1:8001"), api_key="mine") == "Bearer mine"
+    assert _authorization(kubeconfig=kubeconfig_of({"as": "bob"}, server="http://127.0.0.1:8001")) is None
+    assert _authorization(kubeconfig=kubeconfig_of(server="http://127.0.0.1:8001")) is None
+    assert _authorization(kubeconfig=kubeconfig_of(server="http://127.0.0.1:8001"), api_key="mine") == "Bearer mine"
 
 
 def _pool(**params: Any) -> Any:
@@ -145,22 +121,22 @@ def _pool(**params: Any) -> Any:
 
 
 def test_tls_server_name_of_the_kubeconfig_is_used() -> None:
-    pool = _pool(kubeconfig=_kubeconfig(None, **{"tls-server-name": "kubernetes"}))
+    pool = _pool(kubeconfig=kubeconfig_of(None, **{"tls-server-name": "kubernetes"}))
     assert pool.connection_pool_kw["server_hostname"] == "kubernetes"
 
 
 def test_proxy_comes_from_option_then_kubeconfig_then_environment(
     monkeypatch: pytest.MonkeyPatch, write: Callable[..., str]
 ) -> None:
-    config = _kubeconfig(None, **{"proxy-url": "http://config.test:1"})
+    config = kubeconfig_of(None, **{"proxy-url": "http://config.test:1"})
     monkeypatch.setenv("HTTPS_PROXY", "http://environment.test:2")
     monkeypatch.setenv("HTTP_PROXY", "http://not-for-https.test:3")
     assert _pool(kubeconfig=config, proxy="http://option.test:3").proxy.host == "option.test"
     assert _pool(kubeconfig=write(config)).proxy.host == "config.test"
-    assert _pool(kubeconfig=_kubeconfig()).proxy.host == "environment.test"
+    assert _pool(kubeconfig=kubeconfig_of()).proxy.host == "environment.test"
     assert _pool(kubeconfig=config, no_proxy="other.test,cluster.test").proxy is None
     monkeypatch.setenv("NO_PROXY", "cluster.test")
-    assert _pool(kubeconfig=_kubeconfig()).proxy is None
+    assert _pool(kubeconfig=kubeconfig_of()).proxy is None
     assert _pool(kubeconfig=config).proxy.host == "config.test"
     assert _pool(kubeconfig=config, proxy="http://option.test:3").proxy.host == "option.test"
 
@@ -245,7 +221,7 @@ def test_kubeconfig_variable_without_existing_files_is_reported(monkeypatch: pyt
 
 def test_large_kubeconfig_adds_only_the_secrets_of_the_chosen_user(write: Callable[..., str]) -> None:
     """Until the user is chosen, errors may name all. Searching all output for hundreds would take minutes."""
-    config = _kubeconfig(
+    config = kubeconfig_of(
         {"token": SECRET, "misspelt": "secret-too"}, **{"proxy-url": "http://ann:proxy-secret@proxy.test"}
     )
     config["users"] += [{"name": str(number), "user": {"token": f"secret-of-{number}"}} for number in range(300)]
@@ -273,9 +249,9 @@ def test_empty_options_count_as_not_set(monkeypatch: pytest.MonkeyPatch, tmp_pat
     empty = dict.fromkeys(
         ("host", "context", "username", "password", "client_cert", "proxy", "no_proxy", "impersonate_user"), ""
     )
-    params = {**empty, "kubeconfig": _kubeconfig(), "impersonate_groups": [""], "proxy_headers": {"basic_auth": ""}}
+    params = {**empty, "kubeconfig": kubeconfig_of(), "impersonate_groups": [""], "proxy_headers": {"basic_auth": ""}}
     connection = connect(params)
-    assert (connection.host, _sent(connection)) == (SERVER, f"Bearer {SECRET}")
+    assert (connection.host, sent_by(connection)) == (SERVER, f"Bearer {SECRET}")
     assert connect({"host": SERVER, "api_key": "x", "kubeconfig": " \n", "proxy": "\t"}).host == SERVER
     assert connect({"host": f" {SERVER}\n", "api_key": "x"}).host == SERVER
 

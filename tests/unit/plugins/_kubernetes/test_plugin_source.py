@@ -21,33 +21,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.plugin_source import PluginSource
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import known_secrets
 
-SERVER = "https://cluster.test:6443"
-SECRET = "a-very-secret-token"
+from tests.unit.plugins._kubernetes.objects import SECRET, kubeconfig_of, sent_by
 
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-
-
-def _kubeconfig(user: dict[str, Any] | None = None, *, name: str = "one", **cluster: Any) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": name, "cluster": {"server": SERVER, **cluster}}],
-        "users": [{"name": name, "user": {"token": SECRET} if user is None else user}],
-        "contexts": [{"name": name, "context": {"cluster": name, "user": name}}],
-        "current-context": name,
-    }
-
-
-def _sent(connection: Any) -> str | None:
-    """The Authorization header of the next request."""
-    authorization: str | None = connection.transport._source.current().authorization
-    return authorization
+pytestmark = pytest.mark.usefixtures("plain_environment")
 
 
 @pytest.fixture
@@ -88,24 +64,24 @@ file.write_text(str(count))
 status = dict(token=f"number-{{count}}", expirationTimestamp="{expires}")
 print(json.dumps(dict(apiVersion="client.authentication.k8s.io/v1", kind="ExecCredential", status=status)))
 """
-        return connect({"kubeconfig": _kubeconfig(plugin(code))})
+        return connect({"kubeconfig": kubeconfig_of(plugin(code))})
 
     return make
 
 
 def test_plugin_runs_again_only_when_its_token_has_expired(counting: Callable[[str], Any]) -> None:
     connection = counting("2020-01-01T00:00:00Z")
-    assert [_sent(connection) for _time in range(2)] == ["Bearer number-2", "Bearer number-3"]
+    assert [sent_by(connection) for _time in range(2)] == ["Bearer number-2", "Bearer number-3"]
     soon = datetime.now(timezone.utc) + timedelta(minutes=2)
     connection = counting(soon.strftime("%Y-%m-%dT%H:%M:%SZ"))
-    assert [_sent(connection) for _time in range(2)] == ["Bearer number-4", "Bearer number-4"]
+    assert [sent_by(connection) for _time in range(2)] == ["Bearer number-4", "Bearer number-4"]
 
 
 @pytest.mark.parametrize("never", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
 def test_token_without_an_expiry_is_kept(counting: Callable[[str], Any], never: str) -> None:
     """Go writes the first of them for a time that is not set."""
     connection = counting(never)
-    assert [_sent(connection) for _time in range(2)] == ["Bearer number-1"] * 2
+    assert [sent_by(connection) for _time in range(2)] == ["Bearer number-1"] * 2
 
 
 def test_rejected_credentials_are_renewed_once_for_all_threads(counting: Callable[[str], Any]) -> None:
@@ -147,7 +123,7 @@ def test_failed_plugin_is_reported_with_its_reason(
     plugin: Callable[[str], dict[str, Any]], code: str, named: str
 ) -> None:
     with pytest.raises(CdiError) as refused:
-        connect({"kubeconfig": _kubeconfig(plugin(code))})
+        connect({"kubeconfig": kubeconfig_of(plugin(code))})
     said = str(refused.value)
     assert said.startswith("the dictionary in kubeconfig, users['one'].exec: the ") and named in said
     assert SECRET not in said and "\n" not in said
@@ -162,7 +138,7 @@ def test_plugin_that_cannot_run_is_reported(tmp_path: Path, name: str, expected:
     command = str(tmp_path / name) if name else str(tmp_path)
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "Never"}}
     with pytest.raises(CdiError) as refused:
-        connect({"kubeconfig": _kubeconfig(user)})
+        connect({"kubeconfig": kubeconfig_of(user)})
     assert (
         str(refused.value)
         == f"the dictionary in kubeconfig, users['one'].exec: the credential plugin {command!r} {expected}"
@@ -176,12 +152,12 @@ def test_long_output_of_a_plugin_contains_no_part_of_a_secret(
     user = plugin(f"import sys; sys.exit(sys.argv[1] + {padding} * '.')")
     user["exec"]["args"].append(f"--password={SECRET}")
     with pytest.raises(CdiError) as refused:
-        connect({"kubeconfig": _kubeconfig(user)})
+        connect({"kubeconfig": kubeconfig_of(user)})
     assert not [SECRET[-size:] for size in range(4, 20) if SECRET[-size:] in str(refused.value)]
 
 
 def test_plugin_that_does_not_end_is_stopped(plugin: Callable[[str], dict[str, Any]]) -> None:
-    access = settle({"kubeconfig": _kubeconfig(plugin("import time; time.sleep(60)"))})
+    access = settle({"kubeconfig": kubeconfig_of(plugin("import time; time.sleep(60)"))})
     assert isinstance(access.identity, Plugin)
     with pytest.raises(CdiError, match=r"did not end within 0\.2 s"):
         PluginSource(access.identity, access, seconds=0.2).current()
@@ -196,5 +172,5 @@ def test_missing_plugin_is_reported_with_its_install_hint(hint: str | None, expe
         "exec": {"apiVersion": "client.authentication.k8s.io/v1beta1", "command": "no-such-plugin", "installHint": hint}
     }
     with pytest.raises(CdiError) as refused:
-        connect({"kubeconfig": _kubeconfig(user)})
+        connect({"kubeconfig": kubeconfig_of(user)})
     assert f"the credential plugin 'no-such-plugin' is not installed; {expected}" in str(refused.value)
