@@ -66,9 +66,6 @@ def setup(connection: Connection) -> Iterator[FaultSetup]:
     for claims in range(3):
         setup.namespace_with_quota(claims)
     setup.make_class_elsewhere()
-    for name, fault in FAULTS.items():
-        if name.startswith(("populated-", "annotated-")):
-            _make_claim(setup, name, setup.namespace(fault.namespace))
     yield setup
     setup.remove()
 
@@ -96,6 +93,10 @@ def seen(setup: FaultSetup) -> dict[str, Seen]:
     faults = {name: _at(fault, elsewhere) for name, fault in FAULTS.items()}
     full = {"code": "RESOURCE_EXHAUSTED", "message": "no space left in the pool", "match": setup.namespace("full")}
     with storage_faults(CreateVolume=full):
+        # Not before: the driver would provide their volumes while this process waits for its turn.
+        for name, fault in FAULTS.items():
+            if name.startswith(("populated-", "annotated-")):
+                _make_claim(setup, name, setup.namespace(fault.namespace))
         return setup.all(setup.induce, faults)
 
 
