@@ -40,8 +40,8 @@ from tests.real.clone_setup import (
 from tests.real.objects import Lookup, create, new_namespace, until
 
 _SIZES = {"same": "64Mi", "larger": "96Mi", "smaller": "32Mi", "none": None}
-_OBSERVED_WITHIN = 90.0
-_ENDED_WITHIN = 150.0
+_OBSERVED_WITHIN = 300.0
+_ENDED_WITHIN = 420.0
 # The messages of drivers when a method is forced.
 _WORDS_OF_DRIVERS = {
     model.INCOMPATIBLE_MODES: ("must have the same volume mode", "modifies the mode of the source volume"),
