@@ -175,7 +175,7 @@ FAULTS = {
         "", "is smaller than the source's 64Mi", "request at least 64Mi or omit the size", _clone("source", "32Mi")
     ),
     "clone-source-in-use": Fault("clone_source_in_use", "is in use by pod", "or clone from a snapshot", _clone("used")),
-    "snapshot-fails": Fault("snapshot_failed", "no snapshots today", "copy instead", _clone("source")),
+    "snapshot-fails": Fault("snapshot_failed", "no snapshots today", "or copy: clone_strategy=copy", _clone("source")),
     # What the module refuses before a write
     "claim-refused": Fault("", "is rejected by a LimitRange", "request at most storage.size=94Mi", http(), "limited"),
     "class-empty": Fault(

@@ -143,7 +143,7 @@ FAULTS = {
     "silent-server": Fault(
         "source_silent",
         "no progress for ",
-        "its server does not answer",
+        "its server does not respond",
         http(f"{HTTP}/silent/disk.qcow2"),
         within=_LONGER,
     ),
