@@ -72,11 +72,12 @@ def test_down_removes_the_full_cluster_and_keeps_the_firewall() -> None:
     assert _firewall() == before
 
 
-def test_full_cluster_is_ready_in_thirty_seconds_and_reset_empties_it() -> None:
+def test_full_cluster_is_ready_within_a_minute_and_reset_empties_it() -> None:
+    """Twenty to thirty seconds, of which the import of a GiB of images takes ten to twenty: machines are noisy."""
     commands.down(FULL)
     started = time.monotonic()
     commands.up(FULL)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
     marker = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "left-over"}}
     objects.apply(objects.connect(FULL.kubeconfig), [marker])
     started = time.monotonic()
