@@ -141,9 +141,9 @@ def test_answer_is_cached(wire: Wire, connection: Connection, look_up: LookUp, n
     _clone(connection, namespace, "disk", storage, cloneType="csi-clone", clonePhase="Succeeded")
     look_up(f"{namespace}/disk")
     wire.requests.clear()
-    started = time.perf_counter()
+    started = time.process_time()
     (answer,) = look_up(f"{namespace}/disk")
-    assert time.perf_counter() - started < 0.010
+    assert time.process_time() - started < 0.010
     assert wire.requests == []
     answer["method"] = "changed by the caller"
     assert look_up(f"{namespace}/disk")[0]["method"] == "csi-clone"
