@@ -62,9 +62,9 @@ def _loader(yaml: t.Any) -> t.Any:
             first: [pair for pair in pairs if pair[0] not in unlike]
             for first, pairs in base.yaml_implicit_resolvers.items()
         }
-        loader = type("_Loader", (base,), {"yaml_implicit_resolvers": resolvers})
+        loader: t.Any = type("_Loader", (base,), {"yaml_implicit_resolvers": resolvers})
         number = re.compile(r"^[-+]?(?:0b[01_]+|0x[0-9a-fA-F_]+|0o?[0-7_]+|[0-9][0-9_]*)$")
-        loader.add_implicit_resolver("tag:yaml.org,2002:int", number, list("-+0123456789"))  # type: ignore[attr-defined]
+        loader.add_implicit_resolver("tag:yaml.org,2002:int", number, list("-+0123456789"))
         _loaders["loader"] = loader
     return _loaders["loader"]
 

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Fixtures for unit tests. Ansible finds lookups only if its loader is initialized before the first import."""
+"""Fixtures for unit tests of the plugins."""
 
 from __future__ import annotations
 
@@ -9,18 +9,14 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible.plugins.loader import init_plugin_loader
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets as _secrets
 
 from tests.image_files import MIB
-
-init_plugin_loader()
-
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets as _secrets  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
 def _forgotten() -> None:
-    """Each test is a run of its own: the password of one must not be taken out of the words of the next."""
+    """Each test is a separate run: the password of one is not a secret of the next."""
     _secrets._known.clear()
 
 

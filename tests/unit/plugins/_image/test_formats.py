@@ -253,9 +253,11 @@ def test_size_of_an_archive_includes_its_members(folder: Path, compression: str,
         ("cut vhdx", lambda p: p.write_bytes(b"vhdxfile".ljust(4096, b"\0")), "truncated or damaged"),
     ],
 )
-def test_image_that_cdi_refuses_is_refused_first(folder: Path, name: str, make: object, named: str) -> None:
+def test_image_that_cdi_refuses_is_refused_first(
+    folder: Path, name: str, make: Callable[[Path], object], named: str
+) -> None:
     path = folder / name.replace(" ", "-")
-    make(path)  # type: ignore[operator]
+    make(path)
     with pytest.raises(CdiError, match=named):
         inspect(str(path))
 
