@@ -8,10 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 from hypothesis import settings
 
 from tests.examples import TRIED
 
+# Ansible finds the plugins only if its loader is set up before they are imported, also by conftest files below.
+init_plugin_loader()
 settings.register_profile("busy", deadline=None)
 settings.load_profile("busy")
 
