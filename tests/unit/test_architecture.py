@@ -73,6 +73,7 @@ def imports_of(file: str) -> frozenset[Import]:
     return frozenset(found)
 
 
+@cache
 def files() -> list[str]:
     return sorted(f"{path.parent.name}.{path.stem}" for path in UTILS.glob("_*/*.py"))
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets as _secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.credentials import public_params
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
@@ -38,10 +37,7 @@ def _config(user: Any = None, cluster: Any = None, context: Any = None, **top: A
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTPS_PROXY", "https_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(_secrets, "_known", {})
+def _files(monkeypatch: pytest.MonkeyPatch, plain_environment: None, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     Path("config.d").mkdir()
     Path("broken.crt").write_text(f"-----BEGIN CERTIFICATE-----\n{SECRET}\n-----END CERTIFICATE-----\n")

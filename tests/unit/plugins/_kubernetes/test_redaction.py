@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,12 +32,6 @@ def _kubeconfig(user: Any, **cluster: Any) -> dict[str, Any]:
         "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
         "current-context": "one",
     }
-
-
-@pytest.fixture(autouse=True)
-def _only_this_run(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(_secrets, "_known", {})
-    yield
 
 
 @pytest.mark.parametrize(

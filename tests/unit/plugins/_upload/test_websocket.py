@@ -40,10 +40,7 @@ class _Client:
 
 
 @pytest.fixture(autouse=True)
-def _client(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+def _client(monkeypatch: pytest.MonkeyPatch, plain_environment: None) -> None:
     monkeypatch.setattr(websocket, "WebSocket", _Client)
     carrier = Transport._carrier
 
