@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from tests.sockets import accept_each
+
 _PIECE = 65536
 
 
@@ -36,6 +38,8 @@ def hostile_server(*, context: ssl.SSLContext | None = None) -> Iterator[Hostile
 
     def serve(client: socket.socket) -> None:
         with suppress(OSError, ValueError), client:
+            client.settimeout(30)
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if context:
                 client = context.wrap_socket(client, server_side=True)
             with client:
@@ -53,17 +57,7 @@ def hostile_server(*, context: ssl.SSLContext | None = None) -> Iterator[Hostile
                 # A reset would discard what the client has not read yet.
                 client.shutdown(socket.SHUT_WR)
 
-    def accept() -> None:
-        while True:
-            try:
-                client, _address = listener.accept()
-            except OSError:
-                return
-            client.settimeout(30)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=serve, args=(client,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
+    accept_each(listener, serve)
     try:
         yield server
     finally:

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import socket
 import statistics
 import tempfile
-import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +26,7 @@ from tests.api.upload_service import MIB, Upload, UploadService, running
 from tests.cluster.runtime.profile import first_number
 from tests.light_cluster import light_cluster
 from tests.modules import Ran, RunModule, official_client, run_module, run_task
+from tests.sockets import accept_each, read_head, relay
 from tests.wire import Wire, counting_proxy
 
 # Of a worker's cluster, and of those that its tests start.
@@ -160,9 +159,9 @@ def proxy() -> Iterator[HttpProxy]:
 
     def serve(client: socket.socket) -> None:
         with client:
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += client.recv(65536)
+            head = read_head(client)
+            if not head:
+                return
             found.heads.append(head)
             if b"proxy-authorization: basic yw5uonb3" not in head.lower():
                 client.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
@@ -170,23 +169,9 @@ def proxy() -> Iterator[HttpProxy]:
             host, port = head.split()[1].decode().split(":")
             with socket.create_connection((host, int(port))) as server:
                 client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                ends = {client: server, server: client}
-                while True:
-                    for ready in select.select(list(ends), [], [])[0]:
-                        data = ready.recv(65536)
-                        if not data:
-                            return
-                        ends[ready].sendall(data)
+                relay(client, server)
 
-    def accept() -> None:
-        while True:
-            try:
-                client, _address = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=serve, args=(client,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
+    accept_each(listener, serve)
     yield found
     listener.close()
 

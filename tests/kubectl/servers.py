@@ -9,7 +9,6 @@ import base64
 import contextlib
 import json
 import os
-import select
 import shutil
 import socket
 import ssl
@@ -28,6 +27,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.transport
 from tests.cluster.build.golang import programs
 from tests.cluster.build.scheduler import run
 from tests.cluster.runtime.certificates import Authority
+from tests.sockets import accept_each, read_head, relay
 
 PATH = "/api/v1/namespaces/default"
 SECRET = "planted-secret-0123456789"
@@ -201,12 +201,9 @@ def _proxy(servers: Servers, name: str, context: ssl.SSLContext | None) -> socke
         with contextlib.suppress(OSError, ValueError, IndexError), client:
             if context:
                 client = context.wrap_socket(client, server_side=True)
-            head = b""
-            while b"\r\n\r\n" not in head:
-                received = client.recv(65536)
-                if not received:
-                    return
-                head += received
+            head = read_head(client)
+            if not head:
+                return
             method, target = head.split()[:2]
             lines = [line.lower() for line in head.split(b"\r\n")]
             credentials = next(
@@ -219,29 +216,10 @@ def _proxy(servers: Servers, name: str, context: ssl.SSLContext | None) -> socke
                     client.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 else:
                     server.sendall(head.replace(f"http://{place}".encode(), b"", 1))
-                _pump(client, server)
+                relay(client, server)
 
-    def accept() -> None:
-        while True:
-            try:
-                client, _address = listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=serve, args=(client,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
+    accept_each(listener, serve)
     return listener
-
-
-def _pump(one: socket.socket, two: socket.socket) -> None:
-    ends = {one: two, two: one}
-    while True:
-        pending = [end for end in ends if isinstance(end, ssl.SSLSocket) and end.pending()]
-        for ready in pending or select.select(list(ends), [], [])[0]:
-            data = ready.recv(65536)
-            if not data:
-                return
-            ends[ready].sendall(data)
 
 
 @dataclass(frozen=True)
