@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,6 +29,9 @@ from tests.wire import Wire
 _FINISHED_CLONE_REQUESTS = 4
 # Six for all plans; the claim of the source, its volume, its owner and its pods.
 _PLAN_REQUESTS = 6 + 4
+# Some 0.2 ms for an answer, and 2 ms for a template that loads the plugin again.
+_CALLS_OF_A_CACHED_ANSWER = 1500
+_CALLS_OF_THE_PLUGIN = 9000
 LookUp = Callable[..., list[dict[str, Any]]]
 
 
@@ -141,35 +145,39 @@ def test_answer_is_cached(wire: Wire, connection: Connection, look_up: LookUp, n
     _clone(connection, namespace, "disk", storage, cloneType="csi-clone", clonePhase="Succeeded")
     look_up(f"{namespace}/disk")
     wire.requests.clear()
-    started = time.process_time()
     (answer,) = look_up(f"{namespace}/disk")
-    assert time.process_time() - started < 0.010
     assert wire.requests == []
     answer["method"] = "changed by the caller"
     assert look_up(f"{namespace}/disk")[0]["method"] == "csi-clone"
 
 
-def _least_seconds(ask: Callable[[], Any]) -> float:
-    """The least CPU seconds of five calls, as other processes slow some of them down."""
-    seconds = []
-    for _time in range(5):
-        started = time.thread_time()
+def _calls(ask: Callable[[], Any]) -> int:
+    """How many functions are called in Python: unlike seconds, the same on a busy machine."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
         ask()
-        seconds.append(time.thread_time() - started)
-    return min(seconds)
+    finally:
+        sys.setprofile(None)
+    return calls
 
 
-def test_cached_answers_of_fifty_plans_take_less_than_ten_milliseconds(
+def test_cached_answers_of_fifty_plans_are_cheap(
     wire: Wire, look_up: LookUp, namespace: str, storage: str, source: str
 ) -> None:
     terms = [_planned(namespace, storage, f"planned-{number}") for number in range(50)]
     first = look_up(*terms)
     wire.requests.clear()
-    assert _least_seconds(lambda: look_up(*terms)) < 0.010
+    assert _calls(lambda: look_up(*terms)) < 50 * _CALLS_OF_A_CACHED_ANSWER
     assert (look_up(*terms), wire.requests) == (first, [])
 
 
-def test_cached_answer_of_the_plugin_takes_less_than_ten_milliseconds(
+def test_cached_answer_of_the_plugin_is_cheap(
     wire: Wire, connection: Connection, plugin: LookUp, namespace: str, storage: str
 ) -> None:
     """As for a template: Ansible loads the plugin again, which reads its options."""
@@ -177,7 +185,7 @@ def test_cached_answer_of_the_plugin_takes_less_than_ten_milliseconds(
     (first,) = plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN)
     assert first["method"] == "csi-clone"
     wire.requests.clear()
-    assert _least_seconds(lambda: plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN)) < 0.010
+    assert _calls(lambda: plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN)) < _CALLS_OF_THE_PLUGIN
     assert (plugin(f"{namespace}/disk", host=wire.url, api_key=ADMIN), wire.requests) == ([first], [])
 
 

@@ -35,6 +35,8 @@ from tests.wire import Wire
 
 SERVER, CA = os.environ["KUBEVIRT_CDI_TEST_SERVER"], os.environ["KUBEVIRT_CDI_TEST_CA"]
 VOLUME: dict[str, Any] = {"name": "disk", "source": {"blank": {}}, "storage": {"size": "1Gi"}}
+# A busy machine takes some seconds longer; what is not bounded lasts for a minute or longer.
+_LATE = 20
 PLURAL = f"/{DATA_VOLUME.plural}"
 
 
@@ -175,8 +177,8 @@ def _waited(connection: Connection, namespace: str, seconds: float) -> tuple[str
 
 
 @pytest.mark.parametrize(
-    ("trouble", "most_seconds", "most_requests"),
-    [("held", 20, 6), ("over", 12, 14), ("lost", 12, 14), ("unsent", 12, 14)],
+    ("trouble", "most_requests"),
+    [("held", 6), ("over", 14), ("lost", 14), ("unsent", 14)],
 )
 def test_wait_polls_when_watches_fail(
     wire: Wire,
@@ -184,13 +186,12 @@ def test_wait_polls_when_watches_fail(
     namespace: str,
     succeed_later: Callable[[float], None],
     trouble: str,
-    most_seconds: int,
     most_requests: int,
 ) -> None:
     wire.trouble = _first("GET", trouble, part="watch=true")
     succeed_later(3)
     state, seconds = _waited(connection, namespace, 90)
-    assert state == REACHED and 3 <= seconds < most_seconds and len(wire.requests) <= most_requests
+    assert state == REACHED and 3 <= seconds < 3 + 2 * _LATE and len(wire.requests) <= most_requests
 
 
 @pytest.mark.parametrize("trouble", ["held", "over"])
@@ -199,8 +200,8 @@ def test_wait_reads_the_state_before_it_times_out(
 ) -> None:
     wire.trouble = _first("GET", trouble, part="watch=true")
     succeed_later(5)
-    state, seconds = _waited(connection, namespace, 7)
-    assert state == REACHED and seconds < 9.5
+    state, seconds = _waited(connection, namespace, 10)
+    assert state == REACHED and seconds < 10 + _LATE
 
 
 def test_watch_that_ends_at_once_is_reopened_with_growing_pauses(
@@ -209,7 +210,7 @@ def test_watch_that_ends_at_once_is_reopened_with_growing_pauses(
     wire.trouble = _first("GET", "over", part="watch=true")
     succeed_later(60)
     state, seconds = _waited(connection, namespace, 25)
-    assert state == WAITING and 24.5 <= seconds < 28 and wire.count("GET") <= 14
+    assert state == WAITING and 24.5 <= seconds < 25 + _LATE and wire.count("GET") <= 14
 
 
 def test_timeout_of_a_wait_bounds_a_slow_list(wire: Wire, connection: Connection, namespace: str) -> None:
@@ -217,7 +218,7 @@ def test_timeout_of_a_wait_bounds_a_slow_list(wire: Wire, connection: Connection
     started = time.monotonic()
     with pytest.raises(ApiError, match="no whole answer from the Kubernetes API"):
         _waited(connection, namespace, 4)
-    assert 3 <= time.monotonic() - started < 7
+    assert 3 <= time.monotonic() - started < 4 + _LATE
 
 
 def test_poll_ends_at_its_deadline(wire: Wire, connection: Connection, namespace: str) -> None:
@@ -229,7 +230,7 @@ def test_poll_ends_at_its_deadline(wire: Wire, connection: Connection, namespace
     started = time.monotonic()
     with pytest.raises(ApiError, match="no answer from the Kubernetes API"):
         poll_until(connection, check, started + 3)
-    assert time.monotonic() - started < 7
+    assert time.monotonic() - started < 3 + _LATE
 
 
 def _run_with_short_bounds(module: ModuleType, options: dict[str, Any], **params: Any) -> dict[str, Any]:
@@ -256,7 +257,7 @@ def test_task_ends_when_the_server_does_not_answer(
     result = _run_with_short_bounds(module, options, host=wire.url, api_key=ADMIN)
     seconds = time.monotonic() - started
     assert result["failed"] and result["msg"].endswith(".") and not result.get("changed")
-    assert seconds < 10 and len(wire.requests) <= 3, result["msg"]
+    assert seconds < 8 + _LATE and len(wire.requests) <= 3, result["msg"]
 
 
 def test_task_ends_when_a_proxy_accepts_and_stays_silent() -> None:
@@ -267,7 +268,7 @@ def test_task_ends_when_a_proxy_accepts_and_stays_silent() -> None:
         result = _run_with_short_bounds(data_volume_info, {}, host=SERVER, ca_cert=CA, api_key=ADMIN, proxy=url)
         assert result["failed"] and f"through the proxy {proxy.url} " in result["msg"]
         assert "p-word" not in json.dumps(result)
-        assert time.monotonic() - started < 12 and len(proxy.heads) <= 2
+        assert time.monotonic() - started < 8 + _LATE and len(proxy.heads) <= 2
 
 
 def test_https_to_an_http_port_is_reported() -> None:
@@ -285,7 +286,7 @@ def test_http_to_an_https_port_is_reported() -> None:
     started = time.monotonic()
     with pytest.raises(ApiError, match=r"an HTTP request to an HTTPS server|speaks TLS"):
         connect({"host": SERVER.replace("https:", "http:"), "api_key": ADMIN}).list(DATA_VOLUME)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < _LATE
 
 
 def test_info_module_ends_after_a_minute_without_an_answer() -> None:
@@ -294,4 +295,4 @@ def test_info_module_ends_after_a_minute_without_an_answer() -> None:
         started = time.monotonic()
         result = run_module("data_volume_info", {"host": server.url, "api_key": ADMIN}).result
         assert "no answer from the Kubernetes API" in result["msg"]
-        assert time.monotonic() - started < 75 and len(server.heads) == 1
+        assert time.monotonic() - started < 60 + _LATE and len(server.heads) == 1

@@ -28,6 +28,9 @@ class SetPhase(Protocol):
     def __call__(self, name: str, phase: str, after: float = 0) -> None: ...
 
 
+# A busy machine takes some seconds for what is done at once; a wait that misses it lasts until its timeout.
+_AT_ONCE, _TIMEOUT = 20, 60
+
 BLANK = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
 VERDICTS = {
     "Succeeded": Verdict(REACHED),
@@ -51,6 +54,7 @@ def set_phase(direct: Connection, namespace: str, set_status: SetStatus) -> Iter
 
     yield run
     for timer in timers:
+        timer.cancel()
         timer.join()
 
 
@@ -68,15 +72,15 @@ def _wait(direct: Connection, namespace: str, names: list[str], seconds: float) 
 
 def test_wait_for_a_reached_state_ends_at_once(direct: Connection, namespace: str, set_phase: SetPhase) -> None:
     set_phase("disk", "Succeeded")
-    states, seconds = _wait(direct, namespace, ["disk"], 10)
-    assert states == {"disk": REACHED} and seconds < 1
+    states, seconds = _wait(direct, namespace, ["disk"], _TIMEOUT)
+    assert states == {"disk": REACHED} and seconds < _AT_ONCE
 
 
 def test_change_ends_the_wait_at_once(direct: Connection, namespace: str, set_phase: SetPhase) -> None:
     set_phase("disk", "Pending")
     set_phase("disk", "Succeeded", after=1.0)
-    states, seconds = _wait(direct, namespace, ["disk"], 20)
-    assert states == {"disk": REACHED} and seconds < 3
+    states, seconds = _wait(direct, namespace, ["disk"], _TIMEOUT)
+    assert states == {"disk": REACHED} and seconds < _AT_ONCE
 
 
 def test_failure_of_one_volume_does_not_end_the_wait_for_others(
@@ -85,22 +89,22 @@ def test_failure_of_one_volume_does_not_end_the_wait_for_others(
     set_phase("bad", "Failed")
     set_phase("good", "Pending")
     set_phase("good", "Succeeded", after=1.0)
-    states, _seconds = _wait(direct, namespace, ["bad", "good"], 20)
+    states, _seconds = _wait(direct, namespace, ["bad", "good"], _TIMEOUT)
     assert states == {"bad": FAILED, "good": REACHED}
 
 
 def test_failure_ends_the_wait_at_once(direct: Connection, namespace: str, set_phase: SetPhase) -> None:
     set_phase("disk", "Failed")
-    states, seconds = _wait(direct, namespace, ["disk"], 20)
-    assert states == {"disk": FAILED} and seconds < 1
+    states, seconds = _wait(direct, namespace, ["disk"], _TIMEOUT)
+    assert states == {"disk": FAILED} and seconds < _AT_ONCE
 
 
 def test_failure_with_a_grace_period_counts_when_it_lasts(
     direct: Connection, namespace: str, set_phase: SetPhase
 ) -> None:
     set_phase("disk", "Paused")
-    states, seconds = _wait(direct, namespace, ["disk"], 20)
-    assert states == {"disk": FAILED} and 1 <= seconds < 4
+    states, seconds = _wait(direct, namespace, ["disk"], _TIMEOUT)
+    assert states == {"disk": FAILED} and 1 <= seconds < _AT_ONCE
 
 
 def test_failure_that_ends_within_its_grace_period_does_not_count(
@@ -108,29 +112,29 @@ def test_failure_that_ends_within_its_grace_period_does_not_count(
 ) -> None:
     set_phase("disk", "Paused")
     set_phase("disk", "Succeeded", after=0.5)
-    states, _seconds = _wait(direct, namespace, ["disk"], 20)
+    states, _seconds = _wait(direct, namespace, ["disk"], _TIMEOUT)
     assert states == {"disk": REACHED}
 
 
 def test_wait_ends_at_the_timeout(direct: Connection, namespace: str, set_phase: SetPhase) -> None:
     set_phase("disk", "Pending")
     states, seconds = _wait(direct, namespace, ["disk"], 2)
-    assert states == {"disk": WAITING} and 1.9 <= seconds < 3.1
+    assert states == {"disk": WAITING} and 1.9 <= seconds < 2 + _AT_ONCE
 
 
 def test_grace_period_starts_again_after_a_recovery(direct: Connection, namespace: str, set_phase: SetPhase) -> None:
     set_phase("disk", "Paused")
     for phase, after in (("Pending", 0.4), ("Paused", 2.4), ("Succeeded", 2.9)):
         set_phase("disk", phase, after=after)
-    states, _seconds = _wait(direct, namespace, ["disk"], 20)
+    states, _seconds = _wait(direct, namespace, ["disk"], _TIMEOUT)
     assert states == {"disk": REACHED}
 
 
 def test_failure_that_flickers_counts(direct: Connection, namespace: str, set_phase: SetPhase) -> None:
-    for number in range(12):
+    for number in range(60):
         set_phase("disk", "Paused" if number % 2 else "Pending", after=0.3 * number + 0.01)
-    states, seconds = _wait(direct, namespace, ["disk"], 20)
-    assert states == {"disk": FAILED} and seconds < 3.5
+    states, seconds = _wait(direct, namespace, ["disk"], _TIMEOUT)
+    assert states == {"disk": FAILED} and seconds < 0.3 * 60
 
 
 @pytest.mark.parametrize(
@@ -151,8 +155,8 @@ def test_wait_survives_an_outage_of_some_seconds(
 ) -> None:
     set_phase("disk", "Succeeded")
     wire.faults += faults
-    states, seconds = _wait(connection, namespace, ["disk"], 20)
-    assert states == {"disk": REACHED} and len(faults) <= seconds < len(faults) + 4
+    states, seconds = _wait(connection, namespace, ["disk"], _TIMEOUT)
+    assert states == {"disk": REACHED} and len(faults) <= seconds
     assert len(wire.requests) == len(faults) + 1
 
 
@@ -161,7 +165,7 @@ def test_outage_is_reported_at_the_timeout(namespace: str) -> None:
     started = time.monotonic()
     with pytest.raises(ApiError, match="no answer from the Kubernetes API"):
         _wait(unreachable, namespace, ["disk"], 3)
-    assert 2 <= time.monotonic() - started <= 4
+    assert 2 <= time.monotonic() - started < 3 + _AT_ONCE
 
 
 def test_silent_server_is_reported_at_the_timeout(namespace: str) -> None:
@@ -170,24 +174,24 @@ def test_silent_server_is_reported_at_the_timeout(namespace: str) -> None:
         started = time.monotonic()
         with pytest.raises(ApiError, match="no answer from the Kubernetes API"):
             _wait(mute, namespace, ["disk"], 3)
-        assert 3 <= time.monotonic() - started <= 4
+        assert 3 <= time.monotonic() - started < 3 + _AT_ONCE
 
 
 def test_missing_right_ends_the_wait_at_once(wire: Wire, namespace: str) -> None:
     started = time.monotonic()
     with pytest.raises(ApiError, match='grant the verb "list"'):
-        _wait(connect({"host": wire.url, "api_key": "test-limited-token"}), namespace, ["disk"], 20)
-    assert time.monotonic() - started < 2
+        _wait(connect({"host": wire.url, "api_key": "test-limited-token"}), namespace, ["disk"], _TIMEOUT)
+    assert time.monotonic() - started < _AT_ONCE
 
 
 def test_events_of_other_volumes_do_not_extend_the_timeout(
     direct: Connection, namespace: str, set_phase: SetPhase
 ) -> None:
     set_phase("disk", "Pending")
-    for number in range(40):
+    for number in range(150):
         set_phase("other", f"Phase{number}", after=0.1 * number + 0.05)
     states, seconds = _wait(direct, namespace, ["disk", "another"], 2)
-    assert states["disk"] == WAITING and 1.9 <= seconds < 3
+    assert states["disk"] == WAITING and 1.9 <= seconds < 0.1 * 150
 
 
 Probed = tuple[StallProbe, list[list[str]]]
@@ -210,9 +214,9 @@ def test_stalled_volume_is_probed(direct: Connection, namespace: str, set_phase:
     set_phase("stuck", "Pending")
     set_phase("quick", "Succeeded")
     started = time.monotonic()
-    outcomes = wait_for(direct, DATA_VOLUME, namespace, ["stuck", "quick"], _judge, started + 30, probe)
+    outcomes = wait_for(direct, DATA_VOLUME, namespace, ["stuck", "quick"], _judge, started + _TIMEOUT, probe)
     assert [outcomes[name].verdict.reason for name in ("stuck", "quick")] == ["found by the probe", ""]
-    assert probed == [["stuck"]] and QUIET_SECONDS <= time.monotonic() - started < QUIET_SECONDS + 3
+    assert probed == [["stuck"]] and QUIET_SECONDS <= time.monotonic() - started < QUIET_SECONDS + _AT_ONCE
 
 
 def test_changing_volume_takes_one_watch_and_no_probe(
@@ -223,6 +227,6 @@ def test_changing_volume_takes_one_watch_and_no_probe(
     for number in range(3):
         set_phase("disk", f"Phase{number}", after=2.0 * (number + 1))
     set_phase("disk", "Succeeded", after=8)
-    outcomes = wait_for(connection, DATA_VOLUME, namespace, ["disk"], _judge, time.monotonic() + 30, probe)
+    outcomes = wait_for(connection, DATA_VOLUME, namespace, ["disk"], _judge, time.monotonic() + _TIMEOUT, probe)
     assert outcomes["disk"].verdict.state == REACHED
     assert probed == [] and wire.count("GET", "watch=true") == 1

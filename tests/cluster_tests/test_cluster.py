@@ -34,11 +34,12 @@ def api() -> Iterator[Profile]:
     commands.down(API)
 
 
-def test_light_cluster_is_ready_in_ten_seconds() -> None:
+def test_light_cluster_is_ready_within_half_a_minute() -> None:
+    """Some five seconds on a machine without other work."""
     commands.down(API)
     started = time.monotonic()
     commands.up(API)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     commands.down(API)
 
 
