@@ -38,13 +38,17 @@ def is_up(profile: Profile) -> bool:
     return _init_pid(profile) is not None
 
 
-def start(profile: Profile, stages: Sequence[Stage]) -> None:
-    """Start the supervisor in its namespaces and connect them to the machine's network."""
+def start(profile: Profile, stages: Sequence[Stage], directories: Sequence[str] = ()) -> None:
+    """Start the supervisor in its namespaces and connect them to the machine's network.
+
+    The files of these directories in the cluster's /var/lib are in the state directory.
+    """
     (profile.state / "logs").mkdir(exist_ok=True)
     image, mount_point = pool(profile)
     plan = {
         "address": profile.address,
         "host_address": profile.host_address,
+        "directories": {name: str(profile.state / name) for name in directories},
         "pool": (
             {"image": str(image), "mount_point": str(mount_point), "bytes": POOL_BYTES}
             if profile.name == "full"

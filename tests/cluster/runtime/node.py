@@ -17,14 +17,20 @@ from tests.cluster.versions import PAUSE_IMAGE
 
 NODE_NAME = "node"
 CNI_BINARIES = "/usr/lib/cni"
+# The kubelet's device plugins and KubeVirt use this path, whatever the kubelet's directory is.
+KUBELET_DIRECTORY = Path("/var/lib/kubelet")
+# Names in /var/lib, to which the node's components write.
+DIRECTORIES = ("kubelet", "kubevirt", "kubevirt-node-labeller")
 
 
 def containerd_socket(profile: Profile) -> Path:
     return profile.state / "containerd.sock"
 
 
-def kubelet_directory(profile: Profile) -> Path:
-    return profile.state / "kubelet"
+def labels() -> dict[str, Any]:
+    """The node with the label that KubeVirt's control plane requires. A kubelet may not set it."""
+    metadata = {"name": NODE_NAME, "labels": {"node-role.kubernetes.io/control-plane": ""}}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata}
 
 
 def containerd(profile: Profile, registries: Iterable[str]) -> Component:
@@ -94,7 +100,7 @@ def kubelet(profile: Profile, kubernetes: Path) -> Component:
     options = [
         f"--config={path}",
         f"--kubeconfig={kubeconfig_path(profile, 'kubelet')}",
-        f"--root-dir={kubelet_directory(profile)}",
+        f"--root-dir={KUBELET_DIRECTORY}",
         f"--hostname-override={NODE_NAME}",
         f"--node-ip={profile.address}",
     ]

@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.cluster.csi.faults import faults_file
 from tests.cluster.runtime.component import Component
-from tests.cluster.runtime.node import NODE_NAME, kubelet_directory
+from tests.cluster.runtime.node import KUBELET_DIRECTORY, NODE_NAME
 from tests.cluster.runtime.profile import Profile
 
 POOL_BYTES = 60 << 30  # A sparse file: it takes up only what volumes have written.
@@ -36,7 +36,7 @@ def drivers(profile: Profile) -> list[Component]:
         command = [
             *(sys.executable, "-m", "tests.cluster.csi", "--driver-name", name, *options),
             *("--endpoint", f"unix://{_socket(profile, name)}", "--node-id", NODE_NAME),
-            *("--registration-dir", str(kubelet_directory(profile) / "plugins_registry")),
+            *("--registration-dir", str(KUBELET_DIRECTORY / "plugins_registry")),
             *("--pool", str(pool(profile)[1]), "--faults", str(faults_file(profile.name))),
         ]
         components.append(Component(f"csi-{name.partition('.')[0]}", command))

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.csi.pool import create_pool, remove_pool
+from tests.cluster.runtime.isolation import isolate
 
 _LOOK_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -50,7 +51,7 @@ class Supervisor:
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self._stop)
-        _isolate()
+        isolate(self._plan["directories"])
         _configure_network(self._plan["address"], self._plan["host_address"])
         if self._plan["pool"]:
             create_pool(
@@ -137,13 +138,6 @@ class Supervisor:
                 break
         if self._plan["pool"]:
             remove_pool(Path(self._plan["pool"]["image"]), Path(self._plan["pool"]["mount_point"]))
-
-
-def _isolate() -> None:
-    """Give programs with fixed paths private directories; share mounts of pods inside the cluster only."""
-    _run("mount", "--make-rshared", "/")
-    for directory in ("/run", "/var/log"):
-        _run("mount", "-t", "tmpfs", "kubevirt-cdi-test", directory)
 
 
 def _configure_network(address: str, host_address: str) -> None:
