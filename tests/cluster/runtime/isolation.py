@@ -46,7 +46,7 @@ def _replace_var_lib(without: set[str]) -> None:
     machine.mkdir()
     mount("--rbind", str(_VAR_LIB), str(machine))
     mount("--make-rprivate", str(machine))
-    mount("-t", "tmpfs", _SOURCE, str(_VAR_LIB))
+    mount("-t", "tmpfs", "-o", "mode=755", _SOURCE, str(_VAR_LIB))
     for entry in machine.iterdir():
         if entry.name in without:
             continue

@@ -48,7 +48,7 @@ def start(profile: Profile, stages: Sequence[Stage], directories: Sequence[str] 
     plan = {
         "address": profile.address,
         "host_address": profile.host_address,
-        "directories": {name: str(profile.state / name) for name in directories},
+        "directories": {name: str(profile.state / "var-lib" / name) for name in directories},
         "pool": (
             {"image": str(image), "mount_point": str(mount_point), "bytes": POOL_BYTES}
             if profile.name == "full"

@@ -17,10 +17,10 @@ from tests.cluster.versions import PAUSE_IMAGE
 
 NODE_NAME = "node"
 CNI_BINARIES = "/usr/lib/cni"
-# The kubelet's device plugins and KubeVirt use this path, whatever the kubelet's directory is.
+# Device plugins and KubeVirt use this path, whatever the kubelet's own directory is.
 KUBELET_DIRECTORY = Path("/var/lib/kubelet")
-# Names in /var/lib, to which the node's components write.
-DIRECTORIES = ("kubelet", "kubevirt", "kubevirt-node-labeller")
+# Names in /var/lib, to which the node's components and pods write.
+DIRECTORIES = ("cni", "kubelet", "kubevirt", "kubevirt-node-labeller")
 
 
 def containerd_socket(profile: Profile) -> Path:
