@@ -35,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
         if name == "up":
             text = f"also prepare an extra: {KUBEVIRT}, which tests install from its release manifest"
             command.add_argument("--with", dest="extras", action="append", default=[], metavar="EXTRA", help=text)
+            command.add_argument("--nodes", type=int, default=1, help="1 or 2 (default: 1)")
         if name == "logs":
             command.add_argument("name", help="the name of a component, as shown by status")
         if name == "env":
@@ -67,7 +68,7 @@ def _run(options: argparse.Namespace, profile: Profile) -> None:
         with commands.log_file(profile, options.name).open() as log:
             shutil.copyfileobj(log, sys.stdout)
     elif options.command == "up":
-        commands.up(profile, from_options(profile, options.extras))
+        commands.up(profile, from_options(profile, options.extras, options.nodes))
     else:
         {"down": commands.down, "reset": commands.reset}[options.command](profile)
 

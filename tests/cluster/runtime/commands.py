@@ -29,6 +29,7 @@ from tests.cluster.runtime.fixtures_registry import REGISTRY_PORT, push_containe
 from tests.cluster.runtime.imported import forget_images, import_images
 from tests.cluster.runtime.lifecycle import Stage
 from tests.cluster.runtime.profile import Profile
+from tests.cluster.runtime.second_node import second_node
 from tests.cluster.versions import VERSIONS
 
 PRODUCTS = {
@@ -65,7 +66,7 @@ def up(profile: Profile, extras: Extras | None = None) -> None:
     built = time.monotonic()
     save(profile, extras)
     try:
-        _start(profile, products)
+        _start(profile, products, extras.nodes)
     except BaseException:
         lifecycle.stop(profile)
         raise
@@ -89,14 +90,17 @@ def reset(profile: Profile) -> None:
 def _clear(profile: Profile) -> None:
     """End the cluster, or clean up after one that ended with its machine."""
     lifecycle.stop(profile)
-    lifecycle.remove_state(profile, keep=["containerd"])
+    lifecycle.remove_state(profile, keep=[f"containerd{suffix}" for suffix in node.SUFFIXES])
 
 
 def status(profile: Profile) -> list[dict[str, Any]]:
     """One row for each component: name, pid (inside the cluster), up_seconds, restarts."""
     if not lifecycle.is_up(profile):
         raise ClusterError(f"The {profile.name} cluster is not up: run `up --profile {profile.name}`.")
-    rows = json.loads((profile.state / "status.json").read_text())
+    rows: dict[str, Any] = {}
+    for suffix in node.SUFFIXES:
+        if (file := profile.state / f"status{suffix}.json").exists():
+            rows |= json.loads(file.read_text())
     return [
         {
             "name": name,
@@ -144,7 +148,7 @@ def log_file(profile: Profile, name: str) -> Path:
     return path
 
 
-def _start(profile: Profile, products: dict[str, Path]) -> None:
+def _start(profile: Profile, products: dict[str, Path], node_count: int) -> None:
     make_certificates(profile)
     kubernetes = products["kubernetes"]
     first = [control_plane.etcd(profile, products["etcd"]), control_plane.api_server(profile, kubernetes)]
@@ -167,27 +171,34 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
         *registry_components(profile.state, profile.address),
         *object_store_components(profile.state, profile.address, products["versitygw"]),
     ]
+    nodes = [node.first(profile), node.second(profile)][:node_count]
     second = [
         *control_plane.controllers(profile, kubernetes),
-        node.kubelet(profile, kubernetes),
+        node.kubelet(nodes[0], kubernetes),
         node.kube_proxy(profile, kubernetes),
         node.coredns(profile, products["coredns"]),
     ]
     # The sidecars exit while the CRDs of snapshots are missing; the supervisor restarts them.
-    third = [*storage.drivers(profile), *storage.sidecars(profile, products)]
+    third = [*storage.drivers(nodes[0]), *storage.sidecars(profile, products)]
+    for other in nodes[1:]:
+        components = [node.containerd(other, registries), node.kubelet(other, kubernetes), *storage.drivers(other)]
+        third.append(second_node(other, components))
     lifecycle.start(
         profile,
-        [Stage([node.containerd(profile, registries), *fixtures, *first], waits=True), Stage([*second, *third])],
+        [Stage([node.containerd(nodes[0], registries), *fixtures, *first], waits=True), Stage([*second, *third])],
         node.DIRECTORIES,
     )
-    import_images(profile, [products[name] for name in ("images", "kubevirt-images") if name in products])
+    archives = [products[name] for name in ("images", "kubevirt-images") if name in products]
+    for each in nodes:
+        import_images(each, archives)
+        forget_images(each, registries)
     objects.wait_for_server(profile.kubeconfig, 60)
     _apply_definitions(profile, products, with_cdi=False)
     objects.apply(objects.connect(profile.kubeconfig), storage.objects())
     push_container_disks(registry, profile.state / "images")
     fill_object_store(profile.address, profile.state / "images")
-    forget_images(profile, registries)
-    objects.wait_for_node(profile.kubeconfig, node.NODE_NAME, 60)
+    for each in nodes:
+        objects.wait_for_node(profile.kubeconfig, each.name, 60)
     objects.apply(objects.connect(profile.kubeconfig), [node.labels()])
 
 

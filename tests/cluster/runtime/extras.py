@@ -16,24 +16,28 @@ KUBEVIRT = "kubevirt"
 
 @dataclass(frozen=True)
 class Extras:
-    """`kubevirt`: the images of KubeVirt and of a guest are in containerd."""
+    """`kubevirt`: the images of KubeVirt and of a guest are in containerd. `nodes`: one or two."""
 
     kubevirt: bool = False
+    nodes: int = 1
 
     def covers(self, wanted: Extras) -> bool:
         """Whether a cluster with these has all that is wanted."""
-        return self.kubevirt or not wanted.kubevirt
+        return self.kubevirt >= wanted.kubevirt and self.nodes >= wanted.nodes
 
     def option(self) -> str:
         """As options of `up`."""
-        return f" --with {KUBEVIRT}" if self.kubevirt else ""
+        kubevirt = f" --with {KUBEVIRT}" if self.kubevirt else ""
+        return kubevirt + (f" --nodes {self.nodes}" if self.nodes > 1 else "")
 
 
-def from_options(profile: Profile, names: list[str]) -> Extras:
-    """Raises ClusterError for unknown names, and for a profile that cannot have them."""
+def from_options(profile: Profile, names: list[str], nodes: int) -> Extras:
+    """Raises ClusterError for unknown names, another number of nodes, and a profile that cannot have them."""
     if unknown := [name for name in names if name != KUBEVIRT]:
         raise ClusterError(f"There is no extra {unknown[0]!r}: use --with {KUBEVIRT}.")
-    extras = Extras(kubevirt=bool(names))
+    if nodes not in (1, 2):
+        raise ClusterError(f"--nodes is {nodes}: use 1 or 2.")
+    extras = Extras(kubevirt=bool(names), nodes=nodes)
     if profile.name != "full" and extras != Extras():
         raise ClusterError(f"The {profile.name} cluster runs no pods: use{extras.option()} with --profile full.")
     return extras

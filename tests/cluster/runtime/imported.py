@@ -13,34 +13,34 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
-from tests.cluster.runtime import lifecycle, node
-from tests.cluster.runtime.profile import Profile
+from tests.cluster.runtime import lifecycle
+from tests.cluster.runtime.node import Node
 
 
-def import_images(profile: Profile, archives: Iterable[Path]) -> None:
+def import_images(node: Node, archives: Iterable[Path]) -> None:
     """Import the images of each archive, unless an earlier start did: a reset keeps them.
 
     Each image also gets the name NAME@DIGEST, as if it had been pulled: the target of a migration requires it.
     """
-    mark = profile.state / "containerd" / "imported"
+    mark = node.file("containerd") / "imported"
     done = mark.read_text().split("\n") if mark.exists() else []
-    lifecycle.wait_until(node.containerd_socket(profile).exists, 20, "containerd does not start", profile)
+    lifecycle.wait_until(node.containerd_socket.exists, 20, "containerd does not start", node.profile)
     for archive in archives:
         if str(archive) in done:
             continue
-        _ctr(profile, "import", str(archive))
+        _ctr(node, "import", str(archive))
         for name, digest in _names(archive).items():
-            _ctr(profile, "tag", "--force", name, f"{name.rpartition(':')[0]}@{digest}")
+            _ctr(node, "tag", "--force", name, f"{name.rpartition(':')[0]}@{digest}")
         done.append(str(archive))
         mark.write_text("\n".join(done))
 
 
-def forget_images(profile: Profile, registries: tuple[str, ...]) -> None:
+def forget_images(node: Node, registries: tuple[str, ...]) -> None:
     """Remove images pulled by an earlier start: its registries had the same addresses and tags, but other disks."""
-    names = _ctr(profile, "ls", "--quiet").split()
+    names = _ctr(node, "ls", "--quiet").split()
     stale = [name for name in names if name.startswith(tuple(f"{registry}/" for registry in registries))]
     if stale:
-        _ctr(profile, "rm", *stale)
+        _ctr(node, "rm", *stale)
 
 
 def _names(archive: Path) -> dict[str, str]:
@@ -53,10 +53,10 @@ def _names(archive: Path) -> dict[str, str]:
     return {entry["annotations"]["io.containerd.image.name"]: entry["digest"] for entry in manifests}
 
 
-def _ctr(profile: Profile, *arguments: str) -> str:
+def _ctr(node: Node, *arguments: str) -> str:
     ended = subprocess.run(
         [
-            *(shutil.which("ctr") or "ctr", "--address", str(node.containerd_socket(profile))),
+            *(shutil.which("ctr") or "ctr", "--address", str(node.containerd_socket)),
             *("--namespace", "k8s.io", "images", *arguments),
         ],
         check=False,
@@ -65,6 +65,6 @@ def _ctr(profile: Profile, *arguments: str) -> str:
     )
     if ended.returncode:
         raise ClusterError(
-            f"containerd refuses `images {arguments[0]}` ({ended.stderr.strip()}): see `logs containerd`."
+            f"containerd refuses `images {arguments[0]}` ({ended.stderr.strip()}): see `logs containerd{node.suffix}`."
         )
     return ended.stdout

@@ -6,19 +6,26 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from tests.cluster.csi import devices
 
 _VAR_LIB = Path("/var/lib")
 _SOURCE = "kubevirt-cdi-test"
 
 
-def isolate(directories: Mapping[str, str]) -> None:
+def isolate(directories: Mapping[str, str], leave: Sequence[str] = ()) -> None:
     """Share mounts of pods inside the cluster only, and give programs with fixed paths private directories.
+
+    First, leave the mounts of another node at and below these paths, which would otherwise keep its volumes in use.
 
     `directories` has for names in /var/lib the directories that hold their files. The machine's own /var/lib stays
     unchanged: it gets neither these directories nor those that components create, such as /var/lib/cni.
     """
+    for mounted in reversed(devices.mounts()):
+        if any(mounted.target.is_relative_to(path) for path in leave):
+            subprocess.run(["umount", "--lazy", str(mounted.target)], check=True, stdin=subprocess.DEVNULL)
     mount("--make-rshared", "/")
     for directory in ("/run", "/var/log"):
         mount("-t", "tmpfs", _SOURCE, directory)
