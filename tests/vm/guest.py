@@ -26,7 +26,7 @@ _BOOT_SECONDS = 180
 @dataclass(frozen=True)
 class Report:
     """What the guest sees at one time: the properties of each disk, and the contents of each file on an ISO 9660
-    disk, both by the serial of the disk or, without one, its name in the guest."""
+    disk, both by the serial of the disk or, without one, its name in the guest. Linux shows no serial of a cdrom."""
 
     number: int
     disks: dict[str, dict[str, Any]]
