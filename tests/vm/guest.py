@@ -97,10 +97,12 @@ def _key(disk: dict[str, Any]) -> str:
 def template(disks: list[dict[str, Any]], volumes: list[dict[str, Any]]) -> dict[str, Any]:
     """The template of a machine that boots the guest's kernel without a disk."""
     boot = {"image": GUEST_IMAGE, "kernelPath": "/boot/vmlinuz", "initrdPath": "/boot/initrd"}
+    # Neither graphics, nor the pod's network: its default needs a network interface that not every kernel has.
+    devices = {"autoattachGraphicsDevice": False, "autoattachPodInterface": False, "disks": disks}
     domain = {
         "cpu": {"cores": 1},
         "memory": {"guest": "192Mi"},
-        "devices": {"autoattachGraphicsDevice": False, "disks": disks},
+        "devices": devices,
         "firmware": {"kernelBoot": {"container": boot, "kernelArgs": "console=ttyS0 quiet"}},
     }
     return {"spec": {"terminationGracePeriodSeconds": 0, "domain": domain, "volumes": volumes}}
