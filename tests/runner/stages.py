@@ -34,9 +34,6 @@ _SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
 # In the order of tests/real/conftest.py.
 _IN_ORDER = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 
-# Ends a cluster with KubeVirt.
-_OF_STAGE_VM = "tests/cluster_tests/test_kubevirt.py"
-
 _SLOWEST = 20
 # Stage `cluster` starts and ends clusters whose numbers begin here, after those of the clusters of `api`.
 _OWN_NUMBERS = 18
@@ -171,7 +168,7 @@ def _cluster() -> int:
             "XDG_STATE_HOME": state,
         }
         try:
-            return _pytest("cluster", f"--ignore={_OF_STAGE_VM}", "tests/cluster_tests", more=own)
+            return _pytest("cluster", "tests/cluster_tests", more=own)
         finally:
             _call([sys.executable, "-m", "tests.cluster", "down"], environment(own))
 
@@ -232,7 +229,7 @@ def _vm() -> int:
         commands.down(PROFILES["full"])
     commands.up(PROFILES["full"], wanted)
     more = commands.environment(PROFILES["full"])
-    return _pytest("vm", "tests/vm", more=more) or _pytest("vm-down", _OF_STAGE_VM, more=more)
+    return _pytest("vm", "tests/vm", more=more) or _pytest("vm-down", "tests/vm/down.py", more=more)
 
 
 def _coverage() -> int:

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The test cluster with KubeVirt, a machine that runs, and a second node cleans up as well.
+"""A cluster with KubeVirt, a machine that runs and a second node leaves nothing on the machine.
 
-Stage `vm` runs it after its other tests, on the cluster that these leave.
+The name keeps pytest from collecting it with the other tests, because it ends their cluster. Stage `vm` runs it last.
 """
 
 from __future__ import annotations
