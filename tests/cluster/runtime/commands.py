@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +190,9 @@ def _start(profile: Profile, products: dict[str, Path], node_count: int) -> None
         node.DIRECTORIES,
     )
     archives = [products[name] for name in ("images", "kubevirt-images") if name in products]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda each: import_images(each, archives), nodes))
     for each in nodes:
-        import_images(each, archives)
         forget_images(each, registries)
     objects.wait_for_server(profile.kubeconfig, 60)
     _apply_definitions(profile, products, with_cdi=False)

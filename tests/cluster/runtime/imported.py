@@ -15,22 +15,23 @@ from pathlib import Path
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import lifecycle
 from tests.cluster.runtime.node import Node
+from tests.cluster.versions import GUEST_IMAGE
 
 
 def import_images(node: Node, archives: Iterable[Path]) -> None:
     """Import the images of each archive, unless an earlier start did: a reset keeps them.
 
-    Each image also gets the name NAME@DIGEST, as if it had been pulled: the target of a migration requires it.
+    The guest also gets the name NAME@DIGEST, as if it had been pulled: the target of a migration requires it.
     """
     mark = node.file("containerd") / "imported"
     done = mark.read_text().split("\n") if mark.exists() else []
-    lifecycle.wait_until(node.containerd_socket.exists, 20, "containerd does not start", node.profile)
+    lifecycle.wait_until(node.containerd_socket.exists, 60, "containerd does not start", node.profile)
     for archive in archives:
         if str(archive) in done:
             continue
         _ctr(node, "import", str(archive))
-        for name, digest in _names(archive).items():
-            _ctr(node, "tag", "--force", name, f"{name.rpartition(':')[0]}@{digest}")
+        if digest := _digests(archive).get(GUEST_IMAGE):
+            _ctr(node, "tag", "--force", GUEST_IMAGE, f"{GUEST_IMAGE.rpartition(':')[0]}@{digest}")
         done.append(str(archive))
         mark.write_text("\n".join(done))
 
@@ -43,8 +44,8 @@ def forget_images(node: Node, registries: tuple[str, ...]) -> None:
         _ctr(node, "rm", *stale)
 
 
-def _names(archive: Path) -> dict[str, str]:
-    """The names of the images in an archive, with the digests of their manifests."""
+def _digests(archive: Path) -> dict[str, str]:
+    """The digests of the images in an archive, by their names."""
     with tarfile.open(archive) as layout:
         index = layout.extractfile("./index.json")
         if index is None:
