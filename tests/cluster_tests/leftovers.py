@@ -42,6 +42,6 @@ def firewall() -> str:
     )
 
 
-def node_files() -> set[Path]:
-    """Files of nodes in the machine's /var/lib. Clusters of other checkouts can have some there."""
-    return {path for name in DIRECTORIES for path in Path("/var/lib", name).rglob("*")}
+def node_directories() -> set[str]:
+    """Directories of nodes in the machine's /var/lib. Programs of the machine itself can have some there."""
+    return {name for name in DIRECTORIES if Path("/var/lib", name).exists()}

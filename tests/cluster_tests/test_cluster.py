@@ -18,7 +18,7 @@ import pytest
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import commands, lifecycle, machine, objects
 from tests.cluster.runtime.profile import PROFILES, Profile
-from tests.cluster_tests.leftovers import assert_nothing_left, firewall, node_files
+from tests.cluster_tests.leftovers import assert_nothing_left, firewall, node_directories
 
 API = PROFILES["api"]
 FULL = PROFILES["full"]
@@ -64,13 +64,13 @@ def test_down_removes_the_light_cluster(api: Profile) -> None:
 
 
 def test_down_removes_the_full_cluster_and_keeps_thefirewall() -> None:
-    before, files = firewall(), node_files()
+    before, directories = firewall(), node_directories()
     commands.up(FULL)
     assert firewall() == before
     commands.down(FULL)
     assert_nothing_left(FULL)
     assert firewall() == before
-    assert node_files() <= files
+    assert node_directories() <= directories
 
 
 def test_full_cluster_is_ready_within_a_minute_and_reset_empties_it() -> None:

@@ -15,7 +15,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 
 from tests.cluster.runtime import commands
 from tests.cluster.runtime.profile import PROFILES
-from tests.cluster_tests.leftovers import assert_nothing_left, firewall, node_files
+from tests.cluster_tests.leftovers import assert_nothing_left, firewall, node_directories
 from tests.real.objects import create
 from tests.vm.guest import Guest
 from tests.vm.kubevirt_setup import install_kubevirt
@@ -24,7 +24,7 @@ FULL = PROFILES["full"]
 
 
 def test_down_ends_a_running_machine_and_leaves_nothing() -> None:
-    before, files = firewall(), node_files()
+    before, directories = firewall(), node_directories()
     connection = connect({"kubeconfig": os.environ["KUBECONFIG"]})
     install_kubevirt(connection)
     create(connection, NAMESPACE, "running")
@@ -37,4 +37,4 @@ def test_down_ends_a_running_machine_and_leaves_nothing() -> None:
     commands.down(FULL)
     assert_nothing_left(FULL)
     assert firewall() == before
-    assert node_files() <= files
+    assert node_directories() <= directories
