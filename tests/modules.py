@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any, Protocol
 from unittest import mock
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task, run
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 
@@ -100,8 +100,12 @@ def _as_json(arguments: dict[str, Any]) -> bytes:
     return json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
 
 
+def no_sleep(_seconds: float) -> None:
+    """For requests that are sent again at once."""
+
+
 def run_in_process(name: str, options: dict[str, Any], *, check: bool = False) -> Ran:
-    """Run module `name` in this process, for tests that run it some thousand times.
+    """Run module `name` in this process, for tests that run it some thousand times. Requests are repeated at once.
 
     It must return a result or an error, and write nothing else to its standard output.
     """
@@ -120,7 +124,7 @@ def run_in_process(name: str, options: dict[str, Any], *, check: bool = False) -
         stack.enter_context(contextlib.redirect_stdout(printed))
         stack.enter_context(contextlib.redirect_stderr(complaints))
         with contextlib.suppress(SystemExit):
-            module.main()
+            run(module.SPEC, module.run, getattr(module, "check", None), sleep=no_sleep)
     result = json.loads(printed.getvalue())
     result.pop("_ansible_new_secrets", None)
     return Ran(result, json.dumps(result, ensure_ascii=False) + complaints.getvalue())

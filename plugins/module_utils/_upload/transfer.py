@@ -86,7 +86,7 @@ def find_route(
         url, published = status.get("uploadProxyURL"), status.get("uploadProxyURL")
         ca = ca or status.get("uploadProxyCA")
     if url:
-        route = _by_url(PUBLISHED if published else GIVEN, url, ca, own_ca, service)
+        route = route_by_url(PUBLISHED if published else GIVEN, url, ca, own_ca, service)
         try:
             route.open().close()
             return route
@@ -123,7 +123,7 @@ def is_forbidden(exc: CdiError) -> bool:
     return isinstance(exc, ApiError) and exc.code in (401, 403)
 
 
-def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
+def route_by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
     option = "upload_proxy_url" if name == GIVEN else "The published upload proxy URL (CDIConfig.status.uploadProxyURL)"
     shown = f"{option} is {public_url(url)}"
     try:
@@ -235,7 +235,7 @@ def send(route: Route, token: str, file: SourceFile, patience: float, progress: 
     No answer is followed to another place: the token is for this one.
     """
     with open_source(file.path) as opened:
-        chunks = _unchanged(opened, file)
+        chunks = unchanged_chunks(opened, file)
         stream = route.open()
         stream.settimeout(patience)
         client = http.client.HTTPConnection(route.host)
@@ -262,7 +262,7 @@ def send(route: Route, token: str, file: SourceFile, patience: float, progress: 
             stream.close()
 
 
-def _unchanged(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
+def unchanged_chunks(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
     """The file in chunks, each in the place of the one before: the first and the last only when nobody has written to
     the file since it was stamped.
 
