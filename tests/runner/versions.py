@@ -29,24 +29,25 @@ _ENDS = ("29.0.0", "37.0.2")
 
 @dataclass(frozen=True)
 class Combination:
-    """Versions that are tested together."""
+    """Versions that are tested together. `more` are other packages with their versions."""
 
     python: str
     ansible_core: str
     kubernetes: str
+    more: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"Python {self.python}, ansible-core {self.ansible_core}, kubernetes {self.kubernetes}"
 
     @property
     def venv(self) -> Path:
-        return cache_dir() / "versions" / f"{self.python}-{self.ansible_core}-{self.kubernetes}"
+        return cache_dir() / "versions" / "-".join((self.python, self.ansible_core, self.kubernetes, *self.more))
 
 
 # Every maintained ansible-core, and the releases of the client that break something: 36.0.0 and 36.0.1 drop the
-# Authorization header, 37 has newly generated code.
+# Authorization header, 37 has newly generated code. Enterprise Linux 9 and Debian 12 have websocket-client 1.2.3.
 COMBINATIONS = (
-    Combination("3.10", "2.16.19", "29.0.0"),
+    Combination("3.10", "2.16.19", "29.0.0", ("websocket-client==1.2.3",)),
     Combination("3.10", "2.17.14", "35.0.0"),
     Combination("3.11", "2.18.19", "29.0.0"),
     Combination("3.11", "2.19.14", "36.0.3"),
@@ -95,7 +96,8 @@ def _venv(combination: Combination, interpreter: str) -> Path:
     if not mark.exists():
         shutil.rmtree(combination.venv, ignore_errors=True)
         subprocess.run([interpreter, "-m", "venv", str(combination.venv)], check=True)
-        packages = [f"ansible-core=={combination.ansible_core}", f"kubernetes=={combination.kubernetes}", *_TOOLS]
+        packages = [f"ansible-core=={combination.ansible_core}", f"kubernetes=={combination.kubernetes}"]
+        packages += [*combination.more, *_TOOLS]
         subprocess.run([combination.venv / "bin" / "pip", "install", "--quiet", *packages], check=True)
         mark.touch()
     return combination.venv

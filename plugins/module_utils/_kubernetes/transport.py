@@ -172,13 +172,12 @@ class Transport:
         opened.settimeout(ANSWER_TIMEOUT_SECONDS)
         carrier.settimeout(ANSWER_TIMEOUT_SECONDS)
         url = self.host.replace("http", "ws", 1) + path
+        # The package would follow redirects with all headers.
+        options = {"subprotocols": subprotocols, "suppress_origin": True, "redirect_limit": 0}
         try:
-            # The package would follow redirects with all headers. Old releases treat a redirect as a connection.
-            opened.connect(
-                url, socket=carrier, header=headers, subprotocols=subprotocols, suppress_origin=True, redirect_limit=0
-            )
-            if opened.getstatus() != 101:
-                raise websocket.WebSocketException(f"the answer is HTTP {opened.getstatus()} and not a WebSocket")
+            status = _handshake(opened, url, socket=carrier, header=headers, **options)
+            if status != 101:
+                raise websocket.WebSocketException(f"the answer is HTTP {status} and not a WebSocket")
         except BaseException:
             carrier.close()
             raise
@@ -249,6 +248,23 @@ class Transport:
         return (
             f"no answer from the Kubernetes API at {self.place} ({shown}); check {checked} and that the API server runs"
         )
+
+
+def _handshake(opened: t.Any, url: str, **options: t.Any) -> int:
+    """Open the WebSocket, and return the status of the answer if that is no error. Raises WebSocketException."""
+    import websocket
+
+    try:
+        opened.connect(url, **options)
+    except websocket.WebSocketException as exc:
+        # A redirect is an error of release 1.9.2, and a connection for older ones.
+        status = getattr(exc, "status_code", opened.getstatus())
+        if status is None or status >= 400:
+            raise
+        return int(status)
+    except (LookupError, ValueError) as exc:
+        raise websocket.WebSocketException(f"the answer is not HTTP: {exc}") from exc
+    return int(opened.getstatus())
 
 
 def _chain(exc: BaseException) -> list[BaseException]:
