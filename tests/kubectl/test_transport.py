@@ -31,6 +31,7 @@ from tests.cluster.runtime.certificates import Authority
 from tests.hostile import hostile_server
 from tests.kubectl.cases import config
 from tests.kubectl.servers import HERE, Servers
+from tests.modules import no_sleep
 
 
 @pytest.fixture(autouse=True)
@@ -46,11 +47,7 @@ def _connect(
     servers: Servers, user: Any, cluster: Any = None, clock: Callable[[], float] = time.monotonic, **params: Any
 ) -> Connection:
     kubeconfig = json.loads(servers.text(json.dumps(config(cluster, user))))
-    return connect({"kubeconfig": kubeconfig, **params}, clock=clock, sleep=no_pause)
-
-
-def no_pause(_seconds: float) -> None:
-    """Instead of the pause before a request is sent again."""
+    return connect({"kubeconfig": kubeconfig, **params}, clock=clock, sleep=no_sleep)
 
 
 def _sent(servers: Servers) -> list[str]:

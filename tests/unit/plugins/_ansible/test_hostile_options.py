@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 from urllib.parse import quote
 
 import pytest
@@ -283,7 +281,9 @@ def test_options_never_cause_a_traceback_or_show_a_secret_in_a_module(
         if name == "data_volume"
         else {}
     )
-    with mock.patch.dict(os.environ, variables):
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in variables.items():
+            patch.setenv(variable, value)
         ran = run_in_process(name, {**options, **more})
     assert "Unsupported parameters" not in ran.result.get("msg", "")
     _judge([ran.result, ran.output], ran.result.get("msg", ""), given, kubeconfig if form not in UNREAD else None)
