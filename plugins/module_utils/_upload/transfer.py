@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from .._cdi.installation import likely_namespace
 from .._cdi.names import COMPONENT, UPLOAD_PROXY
 from .._image.file import FileIdentity, open_source
+from .._kubernetes.answers import short
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.public import public_url
@@ -257,7 +258,7 @@ def send(route: Route, token: str, file: SourceFile, patience: float, progress: 
         except OSError as exc:
             return _early_answer(stream) or Answer(0, str(exc) or type(exc).__name__)
         except http.client.HTTPException as exc:
-            return Answer(0, str(exc) or type(exc).__name__)
+            return Answer(0, short(str(exc)) or type(exc).__name__)
         finally:
             stream.close()
 

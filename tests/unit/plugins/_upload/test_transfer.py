@@ -125,6 +125,18 @@ def test_answer_that_closes_the_connection_is_read_completely(server: Server, fi
     assert answer == Answer(413, "<p>Too large</p>")
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_answer_that_is_not_http_is_reported_on_one_line(server: Server, file: Path, early: bool) -> None:
+    def serve(stream: ssl.SSLSocket) -> None:
+        if not early:
+            _take(stream, 600_000)
+        stream.sendall(b"SSH-2.0-OpenSSH_9.6 " + b"x" * 999 + b"\r\n")
+
+    answer = send(server(serve), "token", _source(file), 10, lambda _sent: None)
+    assert answer.status == 0 and "\n" not in answer.text and len(answer.text) < 300
+    assert early or answer.text.startswith("SSH-2.0-OpenSSH_9.6 xxx")
+
+
 def test_server_gets_the_timeout_of_the_user_to_write_the_data(server: Server, file: Path) -> None:
     """It answers when all is on the disk."""
 
