@@ -29,8 +29,8 @@ from tests.wire import Wire
 _FINISHED_CLONE_REQUESTS = 4
 # Six for all plans; the claim of the source, its volume, its owner and its pods.
 _PLAN_REQUESTS = 6 + 4
-# Some 0.2 ms for an answer, and 2 ms for a template that loads the plugin again.
-_CALLS_OF_A_CACHED_ANSWER = 1500
+# However many secrets are known; some 50 µs for an answer, and 2 ms for a template that loads the plugin again.
+_CALLS_OF_A_CACHED_ANSWER = 250
 _CALLS_OF_THE_PLUGIN = 9000
 LookUp = Callable[..., list[dict[str, Any]]]
 
