@@ -17,7 +17,7 @@ from tests.cluster.runtime.profile import PROFILES
 from tests.runner.tree import ROOT, environment
 
 # The last release of hypothesis for Python 3.10.
-_TOOLS = ("hypothesis==6.168.5", "pytest==9.2.0")
+_TOOLS = ("backports.zstd==1.8.0", "hypothesis==6.168.5", "pytest==9.2.0")
 _TESTS = (
     "tests/unit/plugins",
     *(f"tests/api/test_{name}.py" for name in ("clone_method", "clone_method_options", "connection", "secrets")),
@@ -41,7 +41,7 @@ class Combination:
 
     @property
     def venv(self) -> Path:
-        return cache_dir() / "versions" / "-".join((self.python, self.ansible_core, self.kubernetes, *self.more))
+        return cache_dir() / "versions" / f"{self.python}-{self.ansible_core}-{self.kubernetes}"
 
 
 # Every maintained ansible-core, and the releases of the client that break something: 36.0.0 and 36.0.1 drop the
@@ -92,12 +92,13 @@ def _interpreter(version: str) -> str | None:
 
 def _venv(combination: Combination, interpreter: str) -> Path:
     """The venv of a combination, created once. An incomplete one is created again."""
+    packages = [f"ansible-core=={combination.ansible_core}", f"kubernetes=={combination.kubernetes}"]
+    packages += [*combination.more, *_TOOLS]
     mark = combination.venv / "made"
     if not mark.exists():
         shutil.rmtree(combination.venv, ignore_errors=True)
         subprocess.run([interpreter, "-m", "venv", str(combination.venv)], check=True)
-        packages = [f"ansible-core=={combination.ansible_core}", f"kubernetes=={combination.kubernetes}"]
-        packages += [*combination.more, *_TOOLS]
+    if not mark.exists() or mark.read_text().split() != packages:
         subprocess.run([combination.venv / "bin" / "pip", "install", "--quiet", *packages], check=True)
-        mark.touch()
+        mark.write_text("\n".join(packages))
     return combination.venv
