@@ -124,6 +124,11 @@ def is_forbidden(exc: CdiError) -> bool:
 
 
 def route_by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
+    """The route to a URL, which is not opened yet. `name` is GIVEN or PUBLISHED.
+
+    `ca` and `own_ca` are PEM: the CAs for the host of the URL, and those for the name of CDI's `service`. Raises
+    CdiError if the URL or a CA cannot be used.
+    """
     option = "upload_proxy_url" if name == GIVEN else "The published upload proxy URL (CDIConfig.status.uploadProxyURL)"
     shown = f"{option} is {public_url(url)}"
     try:
@@ -200,8 +205,8 @@ def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError, remedy: 
 def _own_ca(connection: Connection, namespace: str, *, needed: bool = True) -> str:
     """The CAs with which CDI signs the certificate of its upload proxy. Raises CdiError if they cannot be read.
 
-    If they are not `needed`, the result is then an empty text: with a URL and its CA, no permission in CDI's namespace
-    is required.
+    If they are not `needed`, the result is an empty text instead: with a URL and its CA, no permission in CDI's
+    namespace is required.
     """
     found = Reader(connection).read(CONFIG_MAP, namespace, _CA_CONFIG_MAP)
     items = found.unless_forbidden() if needed else found.items
@@ -226,7 +231,7 @@ def _ready_pod(connection: Connection, namespace: str) -> str:
 
 
 def send(route: Route, token: str, file: SourceFile, patience: float, progress: t.Callable[[int], None]) -> Answer:
-    """Send the file, and return the proxy's answer. `progress` gets the number of bytes sent after each chunk.
+    """Send the file, and return the proxy's answer. After each chunk, `progress` gets the number of bytes sent so far.
 
     The connection counts as broken when no byte moves for `patience` seconds. CDI reads nothing while it writes
     decompressed data, and answers when all data are on the disk: a compressed disk of zeros is sent in a moment, and
