@@ -59,11 +59,7 @@ def run(names: Sequence[str]) -> int:
     if len(names) == 1:
         ended = [_here(names[0], known[names[0]])]
     else:
-        ended = []
-        for beside in _lanes(names):
-            ended += lanes.run(beside, _results(), lambda text: print(text, flush=True))
-            if ended and ended[-1].code:
-                break
+        ended = lanes.run(_lanes(names), _results(), lambda text: print(text, flush=True))
     print(f"\n{'stage':10} {'seconds':>8} {'processor seconds, without clusters':>36}")
     for stage in ended:
         print(f"{stage.name:10} {stage.seconds:8.1f} {stage.processor_seconds:36.1f}")
@@ -90,19 +86,12 @@ def _processor_seconds() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-def _lanes(names: Sequence[str]) -> list[list[list[lanes.Stage]]]:
-    """The lanes with the named stages only, and then the stages that run alone.
-
-    Stages on request run in the second lane, which has the full cluster.
-    """
-    first, second, alone = ([name for name in lane if not names or name in names] for lane in (*LANES, ALONE))
+def _lanes(names: Sequence[str]) -> list[list[lanes.Stage]]:
+    """The lanes with the named stages only; stages on request run in the second lane, which has the full cluster."""
+    first, second = ([name for name in lane if not names or name in names] for lane in LANES)
     second += [name for name in names if name in ON_REQUEST and name not in second]
     command = (sys.executable, "-m", "tests.runner", "part")
-
-    def lane(stages: Sequence[str]) -> list[lanes.Stage]:
-        return [lanes.Stage(name, (*command, name)) for name in stages]
-
-    return [[lane(first), lane(second)], [lane(alone)]]
+    return [[lanes.Stage(name, (*command, name)) for name in lane] for lane in (first, second)]
 
 
 def _results() -> Path:
@@ -279,6 +268,4 @@ ON_REQUEST: dict[str, Callable[[], int]] = {
     "versions": versions.run,
 }
 # Those that start clusters of CDI wait for the build, which runs while the others compute.
-LANES = (("checks", "unit", "kubectl", "api"), ("build", "molecule", "real"))
-# Its tests limit the seconds in which a cluster starts.
-ALONE = ("cluster",)
+LANES = (("checks", "unit", "kubectl", "api", "cluster"), ("build", "molecule", "real"))
