@@ -86,7 +86,7 @@ def dedicated_thread_needs_virtio(disk: Disk, _machine: Machine) -> Sentences:
 
 def pci_address_needs_virtio(disk: Disk, _machine: Machine) -> Sentences:
     address = disk.options["pci_address"]
-    if not address:
+    if not address or disk.type != "disk":
         return
     if disk.bus != VIRTIO:
         bus = f"bus={disk.bus!r}" if disk.bus else "no bus"
@@ -258,5 +258,5 @@ DEVICE_RULES: t.Final = (
     Rule(block_size_needs_a_medium, START, f"{_CONVERTER} Convert_v1_BlockSize_To_api_BlockIO"),
     Rule(hotpluggable_volume_is_persistent, CLIENT, "api/core/v1/schema.go VolumeSource"),
     Rule(hotplug_needs_a_bus, START, _HOTPLUG),
-    Rule(memory_dump_has_no_device, API, "pkg/virt-api/webhooks/validating-webhook/admitters/vmi-create-admitter.go"),
+    Rule(memory_dump_has_no_device, CLIENT, "pkg/storage/memorydump/memorydump.go"),
 )

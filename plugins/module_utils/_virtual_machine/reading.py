@@ -80,6 +80,20 @@ def _give_empty_sources(entry: dict[str, t.Any]) -> None:
         give_empty_options(template, SOURCES["data_volume_template"]["options"])
 
 
+def _without_nulls(values: Options, options: Options) -> Options:
+    """The values without options that are null, which are not set. Ansible would refuse null where it has choices."""
+    kept = {}
+    for option, value in values.items():
+        below = (options.get(option) or {}).get("options") or {}
+        if below and isinstance(value, dict):
+            value = _without_nulls(value, below)
+        elif below and isinstance(value, list):
+            value = [_without_nulls(item, below) if isinstance(item, dict) else item for item in value]
+        if value is not None:
+            kept[option] = value
+    return kept
+
+
 def _not_texts(entry: dict[str, t.Any]) -> list[str]:
     """Texts of cloud-init that are structures. Ansible would write them in Python's syntax, and cloud-init fails."""
     found = []
@@ -116,14 +130,15 @@ def _not_dictionaries(values: Options, options: Options, path: str = "") -> list
 def _checked(values: Options, options: Options, title: str) -> tuple[Options, list[str]]:
     """The values with defaults and without surrounding white space, and a sentence for each problem."""
     start = f"{title}: " if title else ""
-    found = [f"{title or 'vm_disks'} {sentence}" for sentence in _not_dictionaries(values, options)]
+    values = _without_nulls(values, options)
+    found = [f"{title or 'The machine'} {sentence}" for sentence in _not_dictionaries(values, options)]
     if found:
         return _defaults(options), found
     found = [
         sentence if sentence.endswith((".", "?")) else f"{sentence}."
-        for sentence in unknown_options(dict(values), options, title or "vm_disks")
+        for sentence in unknown_options(values, options, title or "options")
     ]
-    checked = ArgumentSpecValidator(dict(options)).validate(dict(values))
+    checked = ArgumentSpecValidator(dict(options)).validate(values)
     for error in checked.errors:
         if not isinstance(error, UnsupportedError):  # Unknown options are in the list already, with suggestions.
             found.append(f"{start}{' '.join(redact_urls(str(error)).split())}.")

@@ -37,7 +37,7 @@ def volume_has_one_source(disk: Disk, _machine: Machine) -> Sentences:
 def lun_needs_a_persistent_volume(disk: Disk, _machine: Machine) -> Sentences:
     if disk.type == "lun" and disk.source not in (None, *PERSISTENT):
         yield (
-            f"has type='lun' and {disk.source}, but a LUN is a block device: use {', '.join(PERSISTENT[:-1])} or "
+            f"has type='lun' and {disk.source}, but a LUN is a block device; use {', '.join(PERSISTENT[:-1])} or "
             f"{PERSISTENT[-1]} with volume_mode=Block, or set type=disk"
         )
 
