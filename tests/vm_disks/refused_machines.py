@@ -16,6 +16,12 @@ MACHINES: list[Spec] = [
         "Disks 'd' and 'e' have boot_order=1",
     ),
     Spec(
+        "serials-equal-in-20-characters",
+        [disk(serial="A" * 20 + "B"), disk(name="e", serial="A" * 20 + "C")],
+        "serials_are_unique",
+        f"serial='{'A' * 20}' in the guest",
+    ),
+    Spec(
         "serials-equal",
         [disk(serial="A"), disk(name="e", serial="A")],
         "serials_are_unique",

@@ -78,6 +78,7 @@ VALID: list[Spec] = [
     Spec("pci-address", [disk(pci_address="0000:81:01.0")]),
     Spec("boot-orders", [disk(boot_order=2), disk(name="e", boot_order=1)]),
     Spec("serial", [disk(serial="A_b.c+d-9")]),
+    Spec("serials-on-scsi", [disk(bus="scsi", serial="A" * 21), disk(name="e", bus="scsi", serial="A" * 22)]),
     Spec("tag", [disk(tag="data")]),
     Spec("cache-none-and-native-io", [disk(cache="none", io="native")]),
     Spec("cache-writethrough", [disk(cache="writethrough", io="threads")]),

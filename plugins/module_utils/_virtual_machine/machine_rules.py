@@ -13,6 +13,8 @@ from .machine import CLOUD_INIT, MEMORY_DUMP, PERSISTENT, VIRTIO, Disk, Machine
 from .rule import API, CLIENT, IGNORED, START, Rule, Sentences
 
 _MOST_DISKS = 256
+# Characters of a serial that a virtio disk has room for (VIRTIO_BLK_ID_BYTES of the virtio specification).
+_VIRTIO_SERIAL = 20
 _POOL = "supplementalPool"
 # The CRD has a signed 32-bit number.
 _MOST_THREADS = 2**31 - 1
@@ -32,10 +34,15 @@ def boot_orders_are_unique(machine: Machine) -> Sentences:
 
 def serials_are_unique(machine: Machine) -> Sentences:
     """The guest finds a disk by its serial: a link in /dev/disk/by-id leads to one disk only."""
-    serials = [(disk.options["serial"], disk.name) for disk in machine.devices if disk.options["serial"]]
+    serials = [(_serial_in_guest(disk, machine), disk.name) for disk in machine.devices if disk.options["serial"]]
     for serial in _twice(serial for serial, _name in serials):
         names = [name for each, name in serials if each == serial]
-        yield f"Disks {_listed(names)} have serial={serial!r}; give each disk a different serial"
+        yield f"Disks {_listed(names)} have serial={serial!r} in the guest; give each disk a different serial"
+
+
+def _serial_in_guest(disk: Disk, machine: Machine) -> str:
+    serial = str(disk.options["serial"])
+    return serial[:_VIRTIO_SERIAL] if machine.bus_of(disk) == VIRTIO else serial
 
 
 def disks_are_not_too_many(machine: Machine) -> Sentences:
@@ -220,7 +227,7 @@ _CRD = "pkg/virt-operator/resource/generate/components/validations_generated.go"
 MACHINE_RULES: t.Final = (
     Rule(names_are_unique, API, f"{_CREATE} validateVolumes; pkg/storage/admitters/disks.go validateDiskName"),
     Rule(boot_orders_are_unique, API, f"{_CREATE} validateBootOrder"),
-    Rule(serials_are_unique, IGNORED, "systemd rules.d/60-persistent-storage.rules"),
+    Rule(serials_are_unique, IGNORED, "systemd rules.d/60-persistent-storage.rules; virtio 1.2, 5.2.6"),
     Rule(disks_are_not_too_many, API, _CRD),
     Rule(single_volumes_are_single, API, f"{_CREATE} validateVolumes"),
     Rule(cloud_init_is_single, START, "pkg/cloud-init/cloud-init.go ReadCloudInitVolumeDataSource"),

@@ -96,7 +96,10 @@ def test_threads_follow_policy_and_cpus(
 
 
 def test_pool_spreads_each_virtio_disk_over_all_threads() -> None:
-    pool = {"io_threads_policy": "supplementalPool", "io_threads": {"supplemental_pool_thread_count": 3}}
+    pool: dict[str, Any] = {
+        "io_threads_policy": "supplementalPool",
+        "io_threads": {"supplemental_pool_thread_count": 3},
+    }
     found = assigned("vsv", **pool)
     assert [each.threads for each in found.disks] == [(1, 2, 3), (), (1, 2, 3)]
     assert found.count == 3 and "not pinned" in found.explanation

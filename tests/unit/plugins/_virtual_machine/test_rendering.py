@@ -17,7 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rule
 
 from tests.refused_volumes import volume
 from tests.vm_disks.spec import ALL_GATES, CLAIM, FIELD, IMAGE, Entry, Spec, disk
-from tests.vm_specs import VALID
+from tests.vm_disks.valid import VALID
 
 
 def rendered(disks: list[Entry], **options: Any) -> Entry:

@@ -14,7 +14,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.read
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rules import RULES, checked, problems
 
 from tests.vm_disks.spec import ALL_GATES, CDROM, CLAIM, Spec, disk
-from tests.vm_specs import REFUSED, SPECS, VALID
+from tests.vm_disks.valid import VALID
+from tests.vm_specs import REFUSED, SPECS
 
 STAGES = (rule.CLIENT, rule.API, rule.INSTANCE, rule.START, rule.IGNORED)
 
