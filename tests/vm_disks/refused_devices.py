@@ -185,6 +185,6 @@ DEVICES: list[Spec] = [
         "set bus=virtio or bus=scsi",
     ),
     Spec(
-        "memory-dump-with-a-bus", [disk(memory_dump={"claim_name": "m"})], "memory_dump_has_no_device", "leave bus out"
+        "memory-dump-with-a-bus", [disk(memory_dump={"claim_name": "d"})], "memory_dump_has_no_device", "leave bus out"
     ),
 ]

@@ -151,6 +151,12 @@ VOLUMES: list[Spec] = [
         "read_only_claim_has_a_read_only_disk",
         "set read_only=true on the disk",
     ),
+    Spec(
+        "memory-dump-with-another-name",
+        [{"name": "d", "memory_dump": {"claim_name": "dump"}}],
+        "memory_dump_has_the_name_of_its_claim",
+        "set its name to 'dump'",
+    ),
     Spec("long-name-of-a-container-disk", [disk(name="n" * 58, **IMAGE)], "names_in_pod_fit", "use at most 57"),
     Spec(
         "long-name-of-a-secret-reference",
@@ -175,6 +181,16 @@ VOLUMES: list[Spec] = [
         [template(storage={"size": "1Gi"})],
         "template_has_one_source_and_target",
         "exactly one source",
+    ),
+    Spec(
+        "template-with-an-empty-source",
+        [
+            template(
+                source={}, storage={"size": "1Gi", "data_source_ref": {"kind": "PersistentVolumeClaim", "name": "a"}}
+            )
+        ],
+        "template_has_one_source_and_target",
+        "or leave source out",
     ),
     Spec(
         "template-with-two-sources",

@@ -38,8 +38,14 @@ class Spec(NamedTuple):
 
     @property
     def fragment(self) -> Entry:
-        """The part of a VirtualMachine's spec, also of a refused spec."""
-        return render(read(self.disks, self.options).machine)
+        """The part of a VirtualMachine's spec, also of a refused spec. The filter renders one source of a disk only."""
+        whole = render(read(self.disks, self.options).machine)
+        for each in self.disks:
+            for source in [source for source in SOURCES if source in each][1:]:
+                alone = {key: value for key, value in each.items() if key not in SOURCES or key == source}
+                (volume,) = render(read([alone], self.options).machine)["template"]["spec"]["volumes"]
+                next(v for v in whole["template"]["spec"]["volumes"] if v["name"] == volume["name"]).update(volume)
+        return whole
 
     @property
     def stage(self) -> str:

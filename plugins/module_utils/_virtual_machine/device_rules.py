@@ -9,7 +9,7 @@ import re
 import typing as t
 
 from .._data_volume.spec import value_text
-from .machine import OVERLAYS, PERSISTENT, SATA, SCSI, USB, VIRTIO, Disk, Machine
+from .machine import MEMORY_DUMP, OVERLAYS, PERSISTENT, SATA, SCSI, USB, VIRTIO, Disk, Machine
 from .options import DEVICE_OPTIONS, TARGET_OPTIONS
 from .rule import API, CLIENT, IGNORED, INSTANCE, START, Rule, Sentences
 
@@ -207,7 +207,7 @@ def block_size_needs_a_medium(disk: Disk, _machine: Machine) -> Sentences:
 
 
 def hotpluggable_volume_is_persistent(disk: Disk, _machine: Machine) -> Sentences:
-    if disk.options["hotpluggable"] and disk.source not in PERSISTENT:
+    if disk.options["hotpluggable"] and disk.source not in (*PERSISTENT, MEMORY_DUMP):
         has = disk.source or "no volume"
         yield (
             f"has hotpluggable=true and {has}, but KubeVirt plugs only {', '.join(PERSISTENT[:-1])} and "
@@ -218,7 +218,7 @@ def hotpluggable_volume_is_persistent(disk: Disk, _machine: Machine) -> Sentence
 def hotplug_needs_a_bus(disk: Disk, machine: Machine) -> Sentences:
     """A drive of a CD-ROM stays, only its medium is plugged."""
     bus = machine.bus_of(disk)
-    if disk.options["hotpluggable"] and disk.type == "disk" and bus not in (VIRTIO, SCSI):
+    if disk.options["hotpluggable"] and disk.has_device and disk.type == "disk" and bus not in (VIRTIO, SCSI):
         what = f"bus={bus!r}" if disk.bus else f"no bus, for which {machine.architecture} has {bus}"
         yield f"has hotpluggable=true and {what}, which cannot be plugged; set bus=virtio or bus=scsi"
 

@@ -36,9 +36,9 @@ class Cpus:
 
     @property
     def counted(self) -> int:
-        """The number that `auto` doubles. Parts of a CPU are rounded up."""
-        quantity = self.request if self.request is not None else self.limit
-        return 1 if quantity is None else math.ceil(parse(quantity))
+        """The number that `auto` doubles. Parts of a CPU are rounded up, and KubeVirt replaces a request of 0."""
+        given = [parse(quantity) for quantity in (self.request, self.limit) if quantity is not None]
+        return math.ceil(next(filter(None, given), 0)) if given else 1
 
 
 @dataclass(frozen=True)

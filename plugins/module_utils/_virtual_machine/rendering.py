@@ -12,7 +12,7 @@ import typing as t
 
 from .._ansible.fields import field_name, to_fields
 from .._data_volume.spec import desired
-from .machine import PERSISTENT, Disk, Machine
+from .machine import MEMORY_DUMP, PERSISTENT, Disk, Machine
 from .options import DEVICE_OPTIONS, MACHINE_OPTIONS, SOURCES, TARGET_OPTIONS
 from .volume_rules import template_volume
 
@@ -60,7 +60,7 @@ def _volume(disk: Disk, source: str) -> Object:
         field, volume = "dataVolume", {"name": disk.volume["name"]}
     else:
         field, volume = field_name(source), to_fields(disk.volume, SOURCES[source]["options"])
-    if source in PERSISTENT and disk.options["hotpluggable"] is not None:
+    if source in (*PERSISTENT, MEMORY_DUMP) and disk.options["hotpluggable"] is not None:
         volume["hotpluggable"] = disk.options["hotpluggable"]
     return {"name": disk.name, field: volume}
 

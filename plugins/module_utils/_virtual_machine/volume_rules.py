@@ -13,7 +13,7 @@ import typing as t
 from .._data_volume.validation import check as check_data_volume
 from .._kubernetes.errors import CdiError
 from .._kubernetes.quantity import MIB, parse
-from .machine import CLOUD_INIT, PERSISTENT, VIRTIO, Disk, Machine
+from .machine import CLOUD_INIT, MEMORY_DUMP, PERSISTENT, VIRTIO, Disk, Machine
 from .options import SOURCES, TEMPLATE_OPTIONS
 from .rule import API, CLIENT, IGNORED, START, Rule, Sentences
 
@@ -184,6 +184,13 @@ def read_only_claim_has_a_read_only_disk(disk: Disk, _machine: Machine) -> Sente
         )
 
 
+def memory_dump_has_the_name_of_its_claim(disk: Disk, _machine: Machine) -> Sentences:
+    """KubeVirt finds the volume by that name, and removes it from the next instance, in which it would be a disk."""
+    if disk.source == MEMORY_DUMP and disk.name != disk.volume["claim_name"]:
+        claim = disk.volume["claim_name"]
+        yield f"has memory_dump.claim_name={claim!r}, by which KubeVirt finds the volume; set its name to {claim!r}"
+
+
 def names_in_pod_fit(disk: Disk, _machine: Machine) -> Sentences:
     added = {}
     if disk.source == "container_disk":
@@ -215,7 +222,10 @@ def _lacks_parts(disk: Disk) -> bool:
     if disk.source != "data_volume_template":
         return False
     targets = [disk.volume[option] for option in ("storage", "pvc") if disk.volume[option]]
-    sources = [value for value in (disk.volume["source"] or {}).values() if value is not None]
+    source = disk.volume["source"]
+    sources = [value for value in (source or {}).values() if value is not None]
+    if source is not None and not sources:
+        return True
     sources += [disk.volume["source_ref"]] if disk.volume["source_ref"] else []
     sources += [target[option] for target in targets for option in ("data_source", "data_source_ref") if target[option]]
     return len(targets) != 1 or len(sources) != 1
@@ -289,6 +299,7 @@ VOLUME_RULES: t.Final = (
     Rule(sysprep_reference_has_an_effect, IGNORED, "pkg/virt-controller/services/template.go sysprepVolumeSource"),
     Rule(downward_api_fields_have_one_reference, START, "Kubernetes pkg/apis/core/validation/validation.go"),
     Rule(read_only_claim_has_a_read_only_disk, START, f"{_RENDERER} handlePVCVolume"),
+    Rule(memory_dump_has_the_name_of_its_claim, START, "pkg/storage/memorydump/memorydump.go"),
     Rule(names_in_pod_fit, START, f"pkg/container-disk/container-disk.go toContainerName; {_RENDERER}"),
     Rule(template_has_one_source_and_target, API, _TEMPLATE),
     Rule(template_is_a_valid_volume, START, "CDI pkg/apiserver/webhooks/datavolume-validate.go, v1.65.0"),

@@ -76,6 +76,9 @@ def test_threads_are_those_of_kubevirts_own_table(policy: str, cpus: str, count:
         ("vvvvv", {"io_threads_policy": "auto"}, Cpus(limit="2"), 4, [1, 2, 3, 4, 1]),
         ("vvvvv", {"io_threads_policy": "auto"}, Cpus(request="1500m"), 4, [1, 2, 3, 4, 1]),
         ("vvvvv", {"io_threads_policy": "auto"}, Cpus(), 2, [1, 2, 1, 2, 1]),
+        ("vvvvv", {"io_threads_policy": "auto"}, Cpus(request="0"), 1, [1, 1, 1, 1, 1]),
+        # KubeVirt replaces a request of 0 by the limit.
+        ("vvvvv", {"io_threads_policy": "auto"}, Cpus(request="0", limit="2"), 4, [1, 2, 3, 4, 1]),
         # The isolated CPU of the emulator has room for one thread.
         (
             "vvv",

@@ -74,7 +74,7 @@ SOURCE_FIELDS: list[tuple[Entry, Entry]] = [
         },
     ),
     ({"sysprep": {"secret": {"name": "s"}}}, {"sysprep": {"secret": {"name": "s"}}}),
-    ({"memory_dump": {"claim_name": "m"}}, {"memoryDump": {"claimName": "m"}}),
+    ({"memory_dump": {"claim_name": "d"}}, {"memoryDump": {"claimName": "d"}}),
 ]
 
 
@@ -167,9 +167,11 @@ def test_the_lists_are_there_if_they_are_empty() -> None:
 
 
 def test_an_empty_drive_has_no_volume_and_a_memory_dump_no_disk() -> None:
-    spec = spec_of([{"name": "cd", "type": "cdrom"}, {"name": "dump", "memory_dump": {"claim_name": "m"}}])
+    spec = spec_of(
+        [{"name": "cd", "type": "cdrom"}, {"name": "dump", "memory_dump": {"claim_name": "dump"}, "hotpluggable": True}]
+    )
     assert spec["domain"]["devices"]["disks"] == [{"name": "cd", "cdrom": {}}]
-    assert spec["volumes"] == [{"name": "dump", "memoryDump": {"claimName": "m"}}]
+    assert spec["volumes"] == [{"name": "dump", "memoryDump": {"claimName": "dump", "hotpluggable": True}}]
 
 
 @pytest.mark.parametrize("hotpluggable", [True, False])
