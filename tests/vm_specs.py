@@ -4,7 +4,7 @@
 """Disks of virtual machines, right and wrong, with the verdict of filter vm_disks on each.
 
 The unit tests compare the verdict with the filter. On a cluster with KubeVirt, the same specs are compared with the
-dry run of the API server: `accepted_by_api` and `accepted_as_instance` say what it answers.
+dry run of the API server: `accepted_by_api` and `accepted_as_instance` are what it answers with the gates of a spec.
 """
 
 from __future__ import annotations
