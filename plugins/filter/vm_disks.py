@@ -82,6 +82,8 @@ options:
     description:
       - The enabled feature gates of KubeVirt, from C(spec.configuration.developerConfiguration.featureGates) of its
         C(KubeVirt) object. A disk that needs another gate is refused.
+      - From KubeVirt 1.9 on, gates in beta are enabled unless they are disabled. Add V(DeclarativeHotplugVolumes) to
+        the list there.
       - Without this option, feature gates are not checked.
     type: list
     elements: str

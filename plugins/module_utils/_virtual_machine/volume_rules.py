@@ -12,6 +12,7 @@ import typing as t
 
 from .._data_volume.validation import check as check_data_volume
 from .._kubernetes.errors import CdiError
+from .._kubernetes.public import public_url
 from .._kubernetes.quantity import MIB, parse
 from .machine import CLOUD_INIT, MEMORY_DUMP, PERSISTENT, VIRTIO, Disk, Machine
 from .options import SOURCES, TEMPLATE_OPTIONS
@@ -72,8 +73,8 @@ def image_has_a_name(disk: Disk, _machine: Machine) -> Sentences:
         yield "has an empty container_disk.image; give REGISTRY/NAME:TAG"
     elif "://" in image or any(character.isspace() for character in image):
         yield (
-            f"has container_disk.image={image!r}; give REGISTRY/NAME:TAG without a scheme and without white space "
-            "(docker:// is for source.registry of a DataVolume)"
+            f"has container_disk.image={public_url(image)!r}; give REGISTRY/NAME:TAG without a scheme and without white "
+            "space (docker:// is for source.registry of a DataVolume)"
         )
 
 

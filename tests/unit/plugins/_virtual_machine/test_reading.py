@@ -103,6 +103,7 @@ def test_texts_of_cloud_init_keep_their_white_space() -> None:
         {"cloud_init_no_cloud": {"user_data": SECRET, "userdata": SECRET}},
         {"cloud_init_no_cloud": {"user_data": SECRET}, "persistent_volume_claim": {"claim_name": "c"}},
         {"cloud_init_no_cloud": {"user_data": SECRET, "secret_ref": {"name": "Not a name"}}},
+        {"container_disk": {"image": f"docker://user:{SECRET}@registry/a:1"}},
         {
             "data_volume_template": {
                 "name": "t",
