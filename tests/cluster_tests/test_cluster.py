@@ -34,12 +34,12 @@ def api() -> Iterator[Profile]:
     commands.down(API)
 
 
-def test_light_cluster_is_ready_within_half_a_minute() -> None:
-    """Some five seconds on a machine without other work."""
+def test_light_cluster_is_ready_within_a_minute() -> None:
+    """Some five seconds on a machine without other work, on which other stages run."""
     commands.down(API)
     started = time.monotonic()
     commands.up(API)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
     commands.down(API)
 
 
@@ -73,17 +73,17 @@ def test_down_removes_the_full_cluster_and_keeps_the_firewall() -> None:
     assert _firewall() == before
 
 
-def test_full_cluster_is_ready_within_a_minute_and_reset_empties_it() -> None:
-    """Twenty to thirty seconds, of which the import of a GiB of images takes ten to twenty: machines are noisy."""
+def test_full_cluster_is_ready_within_two_minutes_and_reset_empties_it() -> None:
+    """Twenty to thirty seconds on a machine without other work, of which ten to twenty import a GiB of images."""
     commands.down(FULL)
     started = time.monotonic()
     commands.up(FULL)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 120
     marker = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "left-over"}}
     objects.apply(objects.connect(FULL.kubeconfig), [marker])
     started = time.monotonic()
     commands.reset(FULL)
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 60
     namespaces = (
         objects.connect(FULL.kubeconfig).resources.get(api_version="v1", kind="Namespace").get().to_dict()["items"]
     )

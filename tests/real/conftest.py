@@ -34,10 +34,12 @@ collect_ignore = [] if RELEASE == "v1.61.1" else ["test_release_1_61.py", "test_
 
 _Made = TypeVar("_Made")
 
-# The slowest files, which start first: the processes of pytest-xdist then end at about the same time.
+# The slowest files, which start first: the processes of pytest-xdist then end at about the same time. The files with
+# faults of the storage take turns: a process that ends one of them starts the next one.
 _LONGEST = (
-    *("test_uploads.py", "test_scratch.py", "test_clone_plan.py", "test_upload_interruptions.py"),
-    *("test_clone_methods.py", "test_clone_obstacles.py", "test_upload_files.py"),
+    *("test_faults.py", "test_uploads.py", "test_upload_files.py", "test_upload_interruptions.py"),
+    *("test_faults_of_uploads.py", "test_scratch.py", "test_faults_beside_others.py", "test_clone_plan.py"),
+    *("test_clone_obstacles.py", "test_volume_changes.py", "test_volumes.py"),
 )
 
 

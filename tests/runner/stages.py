@@ -37,9 +37,9 @@ _SLOWEST = 20
 # Stage `cluster` starts and ends clusters whose numbers begin here, after those of the clusters of `api`.
 _OWN_NUMBERS = 18
 
-_ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61", "test_release_1_61_collected")
+ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61", "test_release_1_61_collected")
 # These depend on the collection or on the speed of the cluster, and not on the release of CDI.
-_NOT_ON_1_61 = (
+NOT_ON_1_61 = (
     "test_clone_methods.py::test_c12_c13_copy_needs_two_pods_and_is_slowest",
     "test_uploads.py::test_progress_of_parallel_uploads_is_printed_without_secrets",
     "test_uploads.py::test_terminal_shows_progress_in_one_line",
@@ -59,11 +59,7 @@ def run(names: Sequence[str]) -> int:
     if len(names) == 1:
         ended = [_here(names[0], known[names[0]])]
     else:
-        ended = []
-        for beside in _lanes(names):
-            ended += lanes.run(beside, _results(), lambda text: print(text, flush=True))
-            if ended and ended[-1].code:
-                break
+        ended = lanes.run(_lanes(names), _results(), lambda text: print(text, flush=True))
     print(f"\n{'stage':10} {'seconds':>8} {'processor seconds, without clusters':>36}")
     for stage in ended:
         print(f"{stage.name:10} {stage.seconds:8.1f} {stage.processor_seconds:36.1f}")
@@ -90,19 +86,12 @@ def _processor_seconds() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-def _lanes(names: Sequence[str]) -> list[list[list[lanes.Stage]]]:
-    """The lanes with the named stages only, and then the stages that run alone.
-
-    Stages on request run in the second lane, which has the full cluster.
-    """
-    first, second, alone = ([name for name in lane if not names or name in names] for lane in (*LANES, ALONE))
+def _lanes(names: Sequence[str]) -> list[list[lanes.Stage]]:
+    """The lanes with the named stages only; stages on request run in the second lane, which has the full cluster."""
+    first, second = ([name for name in lane if not names or name in names] for lane in LANES)
     second += [name for name in names if name in ON_REQUEST and name not in second]
     command = (sys.executable, "-m", "tests.runner", "part")
-
-    def lane(stages: Sequence[str]) -> list[lanes.Stage]:
-        return [lanes.Stage(name, (*command, name)) for name in stages]
-
-    return [[lane(first), lane(second)], [lane(alone)]]
+    return [[lanes.Stage(name, (*command, name)) for name in lane] for lane in (first, second)]
 
 
 def _results() -> Path:
@@ -213,8 +202,8 @@ def _real_1_61() -> int:
         print("skipped: this stage resets the cluster, and KUBECONFIG names another cluster than the test cluster")
         return 0
     commands.reset(PROFILES["full"])
-    files = [f"tests/real/{name}.py" for name in _ON_1_61]
-    others = [f"--deselect=tests/real/{name}" for name in _NOT_ON_1_61]
+    files = [f"tests/real/{name}.py" for name in ON_1_61]
+    others = [f"--deselect=tests/real/{name}" for name in NOT_ON_1_61]
     return _pytest("real-1.61", *files, *others, more=cluster.environment | {"KUBEVIRT_CDI_TEST_RELEASE": "v1.61.1"})
 
 
@@ -279,6 +268,4 @@ ON_REQUEST: dict[str, Callable[[], int]] = {
     "versions": versions.run,
 }
 # Those that start clusters of CDI wait for the build, which runs while the others compute.
-LANES = (("checks", "unit", "kubectl", "api"), ("build", "molecule", "real"))
-# Its tests limit the seconds in which a cluster starts.
-ALONE = ("cluster",)
+LANES = (("checks", "unit", "kubectl", "api", "cluster"), ("build", "molecule", "real"))

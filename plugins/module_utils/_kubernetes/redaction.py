@@ -40,15 +40,14 @@ class _Spelling:
     """One spelling of a value. Each match of the pattern contains `needle`. `run`: hide all the base64 around it."""
 
     def __init__(self, needle: str, pattern: str, *, run: bool = False) -> None:
-        self._needle, self._text, self._run = needle, pattern, run
+        self.needle, self._text, self._run = needle, pattern, run
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile(self._text)
 
     def hidden_in(self, text: str) -> str:
-        if self._needle not in text:
-            return text
+        """A text that contains `needle`, with `***` for each match."""
         if not self._run:
             return self._pattern.sub(HIDDEN, text)
         shown, end = [], 0
@@ -78,7 +77,8 @@ def redacted(value: t.Any) -> t.Any:
 
 def _hide(text: str, spellings: tuple[_Spelling, ...]) -> str:
     for spelling in spellings:
-        text = spelling.hidden_in(text)
+        if spelling.needle in text:
+            text = spelling.hidden_in(text)
     return text
 
 
