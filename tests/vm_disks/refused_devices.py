@@ -118,9 +118,11 @@ DEVICES: list[Spec] = [
         "dedicated-thread-without-a-bus",
         [{"name": "d", **CLAIM, "dedicated_io_thread": True}],
         "default_bus_suits",
-        "amd64 has sata",
+        "amd64 uses sata",
     ),
-    Spec("read-only-without-a-bus", [{"name": "d", **CLAIM, "read_only": True}], "default_bus_suits", "amd64 has sata"),
+    Spec(
+        "read-only-without-a-bus", [{"name": "d", **CLAIM, "read_only": True}], "default_bus_suits", "amd64 uses sata"
+    ),
     Spec(
         "block-size-without-a-bus",
         [{"name": "d", **CLAIM, "block_size": {"custom": {"logical": 4096, "physical": 4096}}}],

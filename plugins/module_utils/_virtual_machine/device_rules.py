@@ -136,7 +136,7 @@ def default_bus_suits(disk: Disk, machine: Machine) -> Sentences:
     if disk.bus or not disk.has_device:
         return
     bus = machine.bus_of(disk)
-    default = f"no bus, for which {machine.architecture} has {bus}"
+    default = f"no bus, so that {machine.architecture} uses {bus}"
     custom = (disk.options["block_size"] or {}).get("custom") or {}
     if disk.type == "cdrom" and bus == VIRTIO:
         yield f"has type='cdrom' and {default}, which has no CD-ROM drives; set bus=scsi"
@@ -219,7 +219,7 @@ def hotplug_needs_a_bus(disk: Disk, machine: Machine) -> Sentences:
     """A drive of a CD-ROM stays, only its medium is plugged."""
     bus = machine.bus_of(disk)
     if disk.options["hotpluggable"] and disk.has_device and disk.type == "disk" and bus not in (VIRTIO, SCSI):
-        what = f"bus={bus!r}" if disk.bus else f"no bus, for which {machine.architecture} has {bus}"
+        what = f"bus={bus!r}" if disk.bus else f"no bus, so that {machine.architecture} uses {bus}"
         yield f"has hotpluggable=true and {what}, which cannot be plugged; set bus=virtio or bus=scsi"
 
 

@@ -47,9 +47,9 @@ def metrics_need_a_virtio_disk(disk: Disk, _machine: Machine) -> Sentences:
     if disk.source != "downward_metrics":
         return
     if disk.type == "cdrom":
-        yield f"has downward_metrics and type={disk.type!r}; set type=disk and bus=virtio"
+        yield f"has downward_metrics and type={disk.type!r}, but the metrics need a disk; set type=disk and bus=virtio"
     elif disk.type == "disk" and disk.bus not in (None, VIRTIO):
-        yield f"has downward_metrics and bus={disk.bus!r}; set bus=virtio"
+        yield f"has downward_metrics and bus={disk.bus!r}, but the metrics need a virtio disk; set bus=virtio"
 
 
 def path_in_image_is_absolute(disk: Disk, _machine: Machine) -> Sentences:
@@ -73,8 +73,8 @@ def image_has_a_name(disk: Disk, _machine: Machine) -> Sentences:
         yield "has an empty container_disk.image; give REGISTRY/NAME:TAG"
     elif "://" in image or any(character.isspace() for character in image):
         yield (
-            f"has container_disk.image={public_url(image)!r}; give REGISTRY/NAME:TAG without a scheme and without white "
-            "space (docker:// is for source.registry of a DataVolume)"
+            f"has container_disk.image={public_url(image)!r}; give REGISTRY/NAME:TAG without a scheme or white space "
+            "(docker:// is for source.registry of a DataVolume)"
         )
 
 
