@@ -12,6 +12,7 @@ import copy
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.validation import check_type_bool, check_type_int
 from ansible.module_utils.errors import UnsupportedError
 
 from .._ansible.module import give_empty_options
@@ -27,6 +28,10 @@ _FLOPPY = (
     "use type=cdrom or type=disk."
 )
 _KINDS_OF_VALUES = {dict: "a dictionary", list: "a list", str: "a text", int: "a number", bool: "true or false"}
+_SCALARS: dict[str, tuple[t.Callable[[t.Any], t.Any], str]] = {
+    "int": (check_type_int, "a whole number"),
+    "bool": (check_type_bool, "true or false"),
+}
 _EXPECTED = "give a list of dictionaries, each with the name of a disk and its volume"
 
 
@@ -109,17 +114,20 @@ def _not_texts(entry: dict[str, t.Any]) -> list[str]:
     return found
 
 
-def _not_dictionaries(values: Options, options: Options, path: str = "") -> list[str]:
-    """Options with suboptions that have another value. Ansible would read `key=value` in a text as a dictionary."""
+def _wrong_types(values: Options, options: Options, path: str = "") -> list[str]:
+    """Values of another type than the option. Ansible would read `key=value` in a text as a dictionary."""
     found = []
     for option, spec in options.items():
         value, below, where = values.get(option), spec.get("options"), path + option
-        if value is None or below is None:
+        if value is None:
+            continue
+        if below is None:
+            found += _not_converted(where, value, spec["type"])
             continue
         items = value if spec["type"] == "list" and isinstance(value, list) else [value]
         for item in items:
             if isinstance(item, dict):
-                found += _not_dictionaries(item, below, f"{where}.")
+                found += _wrong_types(item, below, f"{where}.")
             else:
                 known = f" with {', '.join(below)}" if below else ""
                 kind = _KINDS_OF_VALUES.get(type(item), "not a dictionary")
@@ -127,11 +135,23 @@ def _not_dictionaries(values: Options, options: Options, path: str = "") -> list
     return found
 
 
+def _not_converted(where: str, value: t.Any, type_name: str) -> list[str]:
+    """A sentence for a value that is not a number or a boolean, in any of the spellings that Ansible reads."""
+    if type_name not in _SCALARS:
+        return []
+    convert, meaning = _SCALARS[type_name]
+    try:
+        convert(value)
+    except (TypeError, ValueError, OverflowError):
+        return [f"has {where}={redact_urls(repr(value))}, which is not {meaning}; correct it."]
+    return []
+
+
 def _checked(values: Options, options: Options, title: str) -> tuple[Options, list[str]]:
     """The values with defaults and without surrounding white space, and a sentence for each problem."""
     start = f"{title}: " if title else ""
     values = _without_nulls(values, options)
-    found = [f"{title or 'The machine'} {sentence}" for sentence in _not_dictionaries(values, options)]
+    found = [f"{title or 'The machine'} {sentence}" for sentence in _wrong_types(values, options)]
     if found:
         return _defaults(options), found
     found = [

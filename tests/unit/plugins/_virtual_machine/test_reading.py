@@ -44,11 +44,10 @@ SECRET = "hunter2-hunter2"
         ([disk(container_path={"path": "/a"})], {}, "Disk 'd': unknown option 'container_path'"),
         ([disk(bus="ide")], {}, "Disk 'd': value of bus must be one of: virtio, scsi, sata, usb, got: ide."),
         ([disk(cache="unsafe")], {}, "Disk 'd': value of cache must be one of: none, writethrough, writeback"),
-        (
-            [disk(boot_order="first")],
-            {},
-            "Disk 'd': argument 'boot_order' is of type str and we were unable",
-        ),
+        ([disk(boot_order="first")], {}, "Disk 'd' has boot_order='first', which is not a whole number; correct it."),
+        ([disk(shareable="often")], {}, "Disk 'd' has shareable='often', which is not true or false; correct it."),
+        ([disk(block_size={"custom": {"logical": []}})], {}, "has block_size.custom.logical=[], which is not a whole"),
+        ([disk()], {"block_multi_queue": 4}, "The machine has block_multi_queue=4, which is not true or false"),
         ([disk(persistent_volume_claim="data")], {}, "Disk 'd' has persistent_volume_claim, which is a text; give a"),
         (
             [disk(cloud_init_no_cloud={"secret_ref": "s"})],
