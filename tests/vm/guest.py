@@ -10,10 +10,12 @@ import json
 import os
 from dataclasses import dataclass
 from typing import Any
+from xml.etree import ElementTree
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import POD, VIRTUAL_MACHINE, Resource
 from kubernetes import client, config
+from kubernetes.stream import stream
 
 from tests.cluster.versions import GUEST_IMAGE
 from tests.real.objects import create, existing, until
@@ -41,10 +43,15 @@ class Guest:
         self._core = client.CoreV1Api(config.new_client_from_config(os.environ["KUBECONFIG"]))
 
     def create(
-        self, disks: list[dict[str, Any]], volumes: list[dict[str, Any]], templates: list[dict[str, Any]] | None = None
+        self,
+        disks: list[dict[str, Any]],
+        volumes: list[dict[str, Any]],
+        templates: list[dict[str, Any]] | None = None,
+        **domain: Any,
     ) -> None:
-        """Create the machine and start it. `templates` are its dataVolumeTemplates."""
-        spec = {"dataVolumeTemplates": templates or [], "runStrategy": "Always", "template": template(disks, volumes)}
+        """Create the machine and start it. `templates` are its dataVolumeTemplates, `domain` fields of its domain."""
+        machine = template(disks, volumes, **domain)
+        spec = {"dataVolumeTemplates": templates or [], "runStrategy": "Always", "template": machine}
         create(self.connection, VIRTUAL_MACHINE, self.name, self.namespace, spec=spec)
 
     def delete(self) -> None:
@@ -54,6 +61,19 @@ class Guest:
 
     def instance(self) -> dict[str, Any]:
         return existing(self.connection, INSTANCE, self.name, self.namespace)
+
+    def domain(self) -> ElementTree.Element:
+        """The domain that libvirt runs. The instance must be running."""
+        text = stream(
+            self._core.connect_get_namespaced_pod_exec,
+            self.pods()[-1]["metadata"]["name"],
+            self.namespace,
+            container="compute",
+            command=["virsh", "dumpxml", f"{self.namespace}_{self.name}"],
+            stdout=True,
+            stderr=True,
+        )
+        return ElementTree.fromstring(text)
 
     def pods(self) -> list[dict[str, Any]]:
         """The pods of virt-launcher, the oldest first."""
@@ -94,15 +114,16 @@ def _key(disk: dict[str, Any]) -> str:
     return str(disk["serial"] or disk["name"])
 
 
-def template(disks: list[dict[str, Any]], volumes: list[dict[str, Any]]) -> dict[str, Any]:
-    """The template of a machine that boots the guest's kernel without a disk."""
+def template(disks: list[dict[str, Any]], volumes: list[dict[str, Any]], **domain: Any) -> dict[str, Any]:
+    """The template of a machine that boots the guest's kernel without a disk. `domain` adds to its domain."""
     boot = {"image": GUEST_IMAGE, "kernelPath": "/boot/vmlinuz", "initrdPath": "/boot/initrd"}
     # Neither graphics, nor the pod's network: its default needs a network interface that not every kernel has.
     devices = {"autoattachGraphicsDevice": False, "autoattachPodInterface": False, "disks": disks}
-    domain = {
+    whole = {
         "cpu": {"cores": 1},
         "memory": {"guest": "192Mi"},
         "devices": devices,
         "firmware": {"kernelBoot": {"container": boot, "kernelArgs": "console=ttyS0 quiet"}},
+        **domain,
     }
-    return {"spec": {"terminationGracePeriodSeconds": 0, "domain": domain, "volumes": volumes}}
+    return {"spec": {"terminationGracePeriodSeconds": 0, "domain": whole, "volumes": volumes}}
