@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
@@ -12,6 +14,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import re
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 
 from tests.api.objects import (
+    ADMIN,
     LIMITED,
     SetStatus,
     allow,
@@ -23,6 +26,7 @@ from tests.api.objects import (
     stop_pod,
 )
 from tests.modules import Ran, RunModule
+from tests.playing import play
 from tests.wire import Wire
 
 NAMES = ["copy", "disk", "hot", "spare"]
@@ -224,3 +228,40 @@ def test_machines_are_unknown_if_the_discovery_is_also_forbidden(
     found = find(token=LIMITED)
     assert users(found)["spare"] == {"in_use": None, "pods": [], "virtual_machines": None, "clones": []}
     assert found.result["not_readable"] == [FORBIDDEN[1].format(namespace, LIMITED_USER, namespace)]
+
+
+def report(wire: Wire, folder: Path, namespace: str, token: str, **variables: Any) -> tuple[str, dict[str, Any]]:
+    """The output of role report, and its JSON file."""
+    path = folder / "report.json"
+    played = play(
+        "kubevirt.cdi.report",
+        variables={"cdi_report_namespaces": [namespace], "cdi_report_json": str(path), **variables},
+        environment={"K8S_AUTH_HOST": wire.url, "K8S_AUTH_API_KEY": token},
+    )
+    assert played.code == 0, played.output
+    return played.output, json.loads(path.read_text())
+
+
+def test_report_shows_users_on_request(
+    wire: Wire, direct: Connection, namespace: str, volumes: None, kubevirt: None, tmp_path: Path
+) -> None:
+    create_machine(direct, namespace, "off", {"dataVolume": {"name": "copy"}})
+    output, found = report(wire, tmp_path, namespace, ADMIN, cdi_report_find_users=True)
+    assert output.count("    used by: nobody") == 3
+    assert output.count("    used by: VirtualMachine off (stopped)") == 1
+    assert {volume["name"]: volume["users"] for volume in found["volumes"]} == {
+        **dict.fromkeys(NAMES, UNUSED),
+        "copy": MACHINE_OFF,
+    }
+    output, found = report(wire, tmp_path, namespace, ADMIN)
+    assert "used by" not in output and [volume["users"] for volume in found["volumes"]] == [None] * 4
+
+
+def test_report_lists_the_rights_that_users_require(
+    wire: Wire, direct: Connection, namespace: str, volumes: None, kubevirt: None, tmp_path: Path
+) -> None:
+    as_limited(direct, namespace, ("", "pods"))
+    output, found = report(wire, tmp_path, namespace, LIMITED, cdi_report_find_users=True)
+    expected = [text.format(namespace, LIMITED_USER, namespace) for text in FORBIDDEN[1:]]
+    assert [text for text in found["not_readable"] if "looked for" in text] == expected
+    assert output.count("    used by: unknown") == 4 and "nobody" not in output

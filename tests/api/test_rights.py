@@ -102,8 +102,11 @@ def test_tenant_declares_clones_and_deletes_volumes_and_reports(
     assert "changed=1 " in output and f"{team}/vm" in output
     missing = 'CDI objects cannot be read: grant the verb "list" on cdis.cdi.kubevirt.io.'
     assert (f"NOT READABLE: {missing}" in output) is not whole
+    output = run(wire, "kubevirt.cdi.report", me, cdi_report_namespaces=[team], cdi_report_find_users=True)
+    assert output.count("used by: nobody") == 2 and "not looked for" not in output, output
     absent = [{"name": volume["name"], "state": "absent"} for volume in volumes]
-    assert "changed=1 " in run(wire, "kubevirt.cdi.volumes", me, cdi_namespace=team, cdi_data_volumes=absent)
+    output = run(wire, "kubevirt.cdi.volumes", me, cdi_namespace=team, cdi_data_volumes=absent)
+    assert "changed=1 " in output and "not looked for" not in output, output
     assert "changed=0 " in run(wire, "kubevirt.cdi.report", me, cdi_report_namespaces=[team])
 
 
