@@ -9,8 +9,8 @@ module: data_volume_info
 short_description: Get information about DataVolumes
 version_added: 1.0.0
 description:
-  - Returns the state of DataVolumes and their claims, how they were cloned, whether preallocation was applied, and the
-    scratch space that they need or needed.
+  - Returns the state of DataVolumes and their claims, how they were cloned, whether preallocation was applied, the
+    scratch space that they need or needed, and, on request, what uses them.
   - Costs two requests for any number of filled volumes, up to six more if scratch space may be needed, and some more if
     volumes are not filled. On a cluster without CDI, the module returns no volumes and does not fail.
   - O(find_users=true) costs three more requests for any number of volumes.
@@ -99,12 +99,9 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ used.data_volumes | selectattr('users.in_use', 'false') | map(attribute='name') | list }}"
 
-- name: Print the volumes of stopped virtual machines
-  ansible.builtin.debug:
-    msg: "{{ item.0.name }} is a disk of {{ item.1.name }}"
-  loop: "{{ used.data_volumes | subelements('users.virtual_machines', skip_missing=true) | rejectattr('1.running') }}"
-  loop_control:
-    label: "{{ item.0.name }}"
+- name: Fail unless the volumes are known to be unused
+  ansible.builtin.assert:
+    that: used.data_volumes | rejectattr('users.in_use', 'false') | length == 0
 
 - name: Print the scratch claims that were left behind
   ansible.builtin.debug:
@@ -342,7 +339,7 @@ data_volumes:
           type: str
           sample: "2026-01-31T12:00:00Z"
     users:
-      description: Result of O(find_users=true), otherwise null. Also null if pods cannot be listed.
+      description: Result of O(find_users=true), null otherwise. A list of users is null if their kind cannot be listed.
       returned: success
       type: dict
       contains:
@@ -372,9 +369,8 @@ data_volumes:
               type: str
               sample: VirtualMachine/vm-1
         virtual_machines:
-          description:
-            - The VirtualMachines that use the volume or have it in their template, in the namespace of the volume. Null
-              if VirtualMachines cannot be listed.
+          description: The VirtualMachines that use the volume or have it in their template, in the namespace of the
+            volume.
           returned: success
           type: list
           elements: dict
@@ -385,14 +381,14 @@ data_volumes:
               type: str
               sample: vm-1
             running:
-              description: Whether the VirtualMachine runs. If it runs and none of RV(data_volumes[].users.pods) belongs
-                to it, the volume is not attached yet.
+              description:
+                - Whether the VirtualMachine runs. Null if pods cannot be listed.
+                - If it runs and none of RV(data_volumes[].users.pods) belongs to it, the volume is not attached yet.
               returned: success
               type: bool
               sample: true
         clones:
-          description: Namespace and name of the DataVolumes that CDI currently clones from the volume. Null if
-            VolumeCloneSources cannot be listed.
+          description: Namespace and name of the DataVolumes that CDI currently clones from the volume.
           returned: success
           type: list
           elements: str

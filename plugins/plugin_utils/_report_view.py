@@ -142,25 +142,28 @@ def scratch(facts: Facts | None) -> str:
 
 
 def used_by(facts: Facts | None) -> list[str]:
-    """Who uses a volume, or that nobody does. Empty if the report did not look for users, or may not list pods."""
+    """Who uses a volume, or that nobody does. Empty if the report did not look for users."""
     if not facts:
         return []
-    pods, machines, clones = facts["pods"], facts["virtual_machines"], facts["clones"]
+    lists = [facts["pods"], facts["virtual_machines"], facts["clones"]]
+    pods, machines, clones = ([] if users is None else users for users in lists)
     attached = {pod["machine"] for pod in pods if pod["machine"]}
-    named = {f"VirtualMachine/{machine['name']}" for machine in machines or []}
-    users = [f"VirtualMachine {machine['name']} ({_state(machine, attached)})" for machine in machines or []]
+    named = {f"VirtualMachine/{machine['name']}" for machine in machines}
+    users = [f"VirtualMachine {machine['name']}{_state(machine, attached)}" for machine in machines]
     users += [machine.replace("/", " ", 1) for machine in sorted(attached - named)]
     users += [f"pod {pod['name']}" for pod in pods if not pod["machine"]]
-    users += [f"clone to {clone}" for clone in clones or []]
+    users += [f"clone to {clone}" for clone in clones]
     if not users:
         return ["nobody" if facts["in_use"] is False else "unknown"]
-    return [*users, *(["possibly others"] if machines is None or clones is None else [])]
+    return [*users, *(["possibly others"] if None in lists else [])]
 
 
 def _state(machine: Facts, attached: set[str]) -> str:
+    if machine["running"] is None:
+        return ""
     if not machine["running"]:
-        return "stopped"
-    return "running" if f"VirtualMachine/{machine['name']}" in attached else "running, not attached"
+        return " (not running)"
+    return " (running)" if f"VirtualMachine/{machine['name']}" in attached else " (running, not attached)"
 
 
 def setting(value: t.Any) -> str:

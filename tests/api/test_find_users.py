@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+import yaml
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.modules import data_volume_info
 
 from tests.api.objects import (
     ADMIN,
@@ -26,7 +29,7 @@ from tests.api.objects import (
     stop_pod,
 )
 from tests.modules import Ran, RunModule
-from tests.playing import play
+from tests.playing import play, write_play
 from tests.wire import Wire
 
 NAMES = ["copy", "disk", "hot", "spare"]
@@ -42,6 +45,7 @@ FORBIDDEN = [
     'namespace "{}" (HTTP 403); grant the verb "list" on volumeclonesources.cdi.kubevirt.io.',
 ]
 LIMITED_USER = 'User "token-limited" cannot list resource'
+FIND = "Find the users of the volumes of a namespace"
 UNUSED = {"in_use": False, "pods": [], "virtual_machines": [], "clones": []}
 MACHINE_OFF = {"in_use": True, "pods": [], "virtual_machines": [{"name": "off", "running": False}], "clones": []}
 
@@ -191,7 +195,7 @@ def test_each_missing_right_is_reported_once(
 ) -> None:
     as_limited(direct, namespace)
     found = find(token=LIMITED)
-    assert users(found) == dict.fromkeys(NAMES)
+    assert users(found) == dict.fromkeys(NAMES, dict.fromkeys(UNUSED))
     expected = [text.format(namespace, LIMITED_USER, namespace) for text in FORBIDDEN]
     assert found.result["not_readable"] == expected
     assert [warning for warning in found.warnings if "not looked for" in warning] == expected
@@ -230,13 +234,17 @@ def test_machines_are_unknown_if_the_discovery_is_also_forbidden(
     assert found.result["not_readable"] == [FORBIDDEN[1].format(namespace, LIMITED_USER, namespace)]
 
 
+def environment(wire: Wire, token: str) -> dict[str, str]:
+    return {"K8S_AUTH_HOST": wire.url, "K8S_AUTH_API_KEY": token}
+
+
 def report(wire: Wire, folder: Path, namespace: str, token: str, **variables: Any) -> tuple[str, dict[str, Any]]:
     """The output of role report, and its JSON file."""
     path = folder / "report.json"
     played = play(
         "kubevirt.cdi.report",
         variables={"cdi_report_namespaces": [namespace], "cdi_report_json": str(path), **variables},
-        environment={"K8S_AUTH_HOST": wire.url, "K8S_AUTH_API_KEY": token},
+        environment=environment(wire, token),
     )
     assert played.code == 0, played.output
     return played.output, json.loads(path.read_text())
@@ -248,7 +256,7 @@ def test_report_shows_users_on_request(
     create_machine(direct, namespace, "off", {"dataVolume": {"name": "copy"}})
     output, found = report(wire, tmp_path, namespace, ADMIN, cdi_report_find_users=True)
     assert output.count("    used by: nobody") == 3
-    assert output.count("    used by: VirtualMachine off (stopped)") == 1
+    assert output.count("    used by: VirtualMachine off (not running)") == 1
     assert {volume["name"]: volume["users"] for volume in found["volumes"]} == {
         **dict.fromkeys(NAMES, UNUSED),
         "copy": MACHINE_OFF,
@@ -265,3 +273,19 @@ def test_report_lists_the_rights_that_users_require(
     expected = [text.format(namespace, LIMITED_USER, namespace) for text in FORBIDDEN[1:]]
     assert [text for text in found["not_readable"] if "looked for" in text] == expected
     assert output.count("    used by: unknown") == 4 and "nobody" not in output
+
+
+def test_examples_find_unused_volumes(
+    wire: Wire, direct: Connection, namespace: str, volumes: None, kubevirt: None, tmp_path: Path
+) -> None:
+    """Also where users are unknown."""
+    examples = yaml.safe_load(data_volume_info.EXAMPLES.replace("namespace: images", f"namespace: {namespace}"))
+    find, show, check = examples[(first := [task["name"] for task in examples].index(FIND)) : first + 3]
+    start_pod(direct, namespace)
+    create_machine(direct, namespace, "off", {"dataVolume": {"name": "copy"}})
+    played = play(write_play(tmp_path, [find, show]), environment=environment(wire, ADMIN))
+    assert played.code == 0 and re.search(r'"msg": \[\s+"hot",\s+"spare"\s+\]', played.output), played.output
+    as_limited(direct, namespace)
+    played = play(write_play(tmp_path, [find, show, check]), environment=environment(wire, LIMITED))
+    assert played.code == 2 and '"msg": []' in played.output and "Assertion failed" in played.output, played.output
+    stop_pod(direct, namespace)

@@ -14,7 +14,14 @@ from typing import Any, Protocol
 import pytest
 import yaml
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, NAMESPACE, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    DATA_VOLUME,
+    NAMESPACE,
+    POD,
+    VIRTUAL_MACHINE,
+    VOLUME_CLONE_SOURCE,
+    Resource,
+)
 
 from tests.api.objects import ADMIN, body
 from tests.modules import RunModule
@@ -163,6 +170,19 @@ def test_uploader_creates_and_lists_volumes(wire: Wire, connection: Connection, 
     spec = {"source": {"upload": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
     uploader.apply(DATA_VOLUME, body(DATA_VOLUME, "disk", metadata={"namespace": team}, spec=spec), dry_run=False)
     assert [volume["metadata"]["name"] for volume in uploader.list(DATA_VOLUME, team)[0]] == ["disk"]
+
+
+@pytest.mark.parametrize("name", ["administrator", "tenant", "uploader"])
+def test_accounts_that_delete_data_may_list_its_users(name: str) -> None:
+    own = [content for content in manifest(name) if content["metadata"].get("namespace") != "cdi"]
+    rules = [rule for content in own for rule in content.get("rules", [])]
+    for kind in (POD, VIRTUAL_MACHINE, VOLUME_CLONE_SOURCE):
+        assert any(
+            kind.group in rule["apiGroups"]
+            and {kind.plural, "*"} & set(rule["resources"])
+            and {"list", "*"} & set(rule["verbs"])
+            for rule in rules
+        ), kind.plural
 
 
 def test_cluster_wide_rights_are_those_of_the_guide() -> None:

@@ -152,24 +152,24 @@ def users_of(key: Key, seen: Consumers, leaving: t.Collection[Key] = ()) -> User
     return Users(others, tuple(each for each in seen.machines_of.get(key, []) if each not in attached), cloned)
 
 
-def user_facts(key: Key, seen: Consumers) -> Object | None:
-    """The users of the claim `key` as module data_volume_info returns them. None if pods are unseen; users of any other
-    unseen kind are None."""
-    if POD in seen.unseen:
-        return None
+def user_facts(key: Key, seen: Consumers) -> Object:
+    """The users of the claim `key` as module data_volume_info returns them. Those of an unseen kind are None."""
     users = users_of(key, seen)
     pods = sorted(users.pods)
     attached = {pod.machine for pod in pods if pod.machine and pod.machine.kind == VIRTUAL_MACHINE.kind}
     machines = [
-        {"name": each.name, "running": each in attached or (each.namespace, each.name) in seen.running}
+        {
+            "name": each.name,
+            "running": None if POD in seen.unseen else each in attached or (each.namespace, each.name) in seen.running,
+        }
         for each in sorted({*attached, *users.machines})
+    ]
+    named = [
+        {"name": pod.name, "machine": f"{pod.machine.kind}/{pod.machine.name}" if pod.machine else None} for pod in pods
     ]
     return {
         "in_use": True if users else None if seen.unseen else False,
-        "pods": [
-            {"name": pod.name, "machine": f"{pod.machine.kind}/{pod.machine.name}" if pod.machine else None}
-            for pod in pods
-        ],
+        "pods": None if POD in seen.unseen else named,
         "virtual_machines": None if VIRTUAL_MACHINE in seen.unseen else machines,
         "clones": None if VOLUME_CLONE_SOURCE in seen.unseen else list(users.clones),
     }
@@ -249,7 +249,7 @@ class UserReader:
         """The users of the claim `key`. Raises CdiError when pods cannot be listed."""
         return users_of(key, self._consumers(key[0], pods_required=True), self._leaving)
 
-    def facts(self, key: Key) -> Object | None:
+    def facts(self, key: Key) -> Object:
         """The users of the claim `key` for a result, see `user_facts`."""
         return user_facts(key, self._consumers(key[0]))
 

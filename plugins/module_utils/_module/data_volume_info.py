@@ -102,7 +102,7 @@ def run(task: Task) -> dict[str, t.Any]:
     }
 
 
-def _users(task: Task, keys: list[Key]) -> tuple[dict[Key, Object | None], list[str]]:
+def _users(task: Task, keys: list[Key]) -> tuple[dict[Key, Object], list[str]]:
     """The users of each volume if the task looks for them, and which of them the user may not list."""
     not_readable: list[str] = []
 

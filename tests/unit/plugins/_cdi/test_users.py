@@ -270,7 +270,16 @@ def facts_of(in_use: bool | None = True, **more: Any) -> dict[str, Any]:
             facts_of(pods=[APP], virtual_machines=None, clones=None),
             id="a pod, and unknown others",
         ),
-        pytest.param(Consumers([], [machine("vm", ROOT)], unseen={POD}), None, id="unknown pods"),
+        pytest.param(
+            Consumers([], [machine("vm", ROOT)], unseen={POD}),
+            facts_of(pods=None, virtual_machines=[{"name": "vm", "running": None}]),
+            id="a machine, and unknown pods",
+        ),
+        pytest.param(
+            Consumers(unseen={POD, VIRTUAL_MACHINE, VOLUME_CLONE_SOURCE}),
+            {"in_use": None, "pods": None, "virtual_machines": None, "clones": None},
+            id="nothing is known",
+        ),
     ],
 )
 def test_facts_have_all_users_and_are_null_where_these_are_unknown(seen: Consumers, facts: Any) -> None:

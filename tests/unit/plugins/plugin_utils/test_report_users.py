@@ -34,7 +34,12 @@ def machine(name: str = "vm-1", *, running: bool = True) -> dict[str, Any]:
         (users(pods=[{"name": "app", "machine": None}]), ["pod app"]),
         (users(pods=[{"name": "app", "machine": None}], clones=None), ["pod app", "possibly others"]),
         (users(pods=[LAUNCHER], virtual_machines=[machine()]), ["VirtualMachine vm-1 (running)"]),
-        (users(virtual_machines=[machine(running=False)]), ["VirtualMachine vm-1 (stopped)"]),
+        (users(virtual_machines=[machine(running=False)]), ["VirtualMachine vm-1 (not running)"]),
+        (
+            users(pods=None, virtual_machines=[{"name": "vm-1", "running": None}]),
+            ["VirtualMachine vm-1", "possibly others"],
+        ),
+        (users(None, pods=None), ["unknown"]),
         (users(virtual_machines=[machine()]), ["VirtualMachine vm-1 (running, not attached)"]),
         (
             users(
@@ -48,7 +53,7 @@ def machine(name: str = "vm-1", *, running: bool = True) -> dict[str, Any]:
                 clones=["images/vm-2"],
             ),
             [
-                "VirtualMachine vm-0 (stopped)",
+                "VirtualMachine vm-0 (not running)",
                 "VirtualMachine vm-1 (running)",
                 "VirtualMachineInstance alone",
                 "pod backup",
