@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
-from unittest import mock
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task, run
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 
@@ -84,43 +83,50 @@ def run_module(name: str, options: dict[str, Any], *, check: bool = False, diff:
 
 def _run_here(name: str, arguments: bytes, environment: dict[str, str], working_directory: str, folder: str) -> None:
     """Turn this process into that of a module, with its output in files of `folder`."""
-    from ansible.module_utils import basic
-
     for number, file in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(Path(folder) / file, os.O_WRONLY | os.O_CREAT), number)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(working_directory)
-    basic._ANSIBLE_ARGS = arguments
-    basic._ANSIBLE_PROFILE = "legacy"
+    _give(arguments)
     importlib.import_module(f"{_MODULES}.{name}").main()
+
+
+def _give(arguments: bytes) -> None:
+    """Set the input of the modules of this process, as Ansible does."""
+    from ansible.module_utils import basic
+
+    basic._ANSIBLE_ARGS = arguments
+    # Since ansible-core 2.19.
+    basic._ANSIBLE_PROFILE = "legacy"
 
 
 def _as_json(arguments: dict[str, Any]) -> bytes:
     return json.dumps({"ANSIBLE_MODULE_ARGS": arguments}).encode()
 
 
+def no_sleep(_seconds: float) -> None:
+    """For requests that are sent again at once."""
+
+
 def run_in_process(name: str, options: dict[str, Any], *, check: bool = False) -> Ran:
-    """Run module `name` in this process, for tests that run it some thousand times.
+    """Run module `name` in this process, for tests that run it some thousand times. Requests are repeated at once.
 
     It must return a result or an error, and write nothing else to its standard output.
     """
-    from ansible.module_utils import basic
     from ansible.module_utils.common import warnings
 
     module = importlib.import_module(f"{_MODULES}.{name}")
-    arguments = _as_json({**options, "_ansible_check_mode": check, "_ansible_diff": True})
+    _give(_as_json({**options, "_ansible_check_mode": check, "_ansible_diff": True}))
     # Warnings of earlier modules, which had other secrets.
     warnings._global_warnings.clear()
     printed, complaints = io.StringIO(), io.StringIO()
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.object(basic, "_ANSIBLE_ARGS", arguments))
-        # Exists since ansible-core 2.19.
-        stack.enter_context(mock.patch.object(basic, "_ANSIBLE_PROFILE", "legacy", create=True))
-        stack.enter_context(contextlib.redirect_stdout(printed))
-        stack.enter_context(contextlib.redirect_stderr(complaints))
-        with contextlib.suppress(SystemExit):
-            module.main()
+    with (
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(complaints),
+        contextlib.suppress(SystemExit),
+    ):
+        run(module.SPEC, module.run, getattr(module, "check", None), sleep=no_sleep)
     result = json.loads(printed.getvalue())
     result.pop("_ansible_new_secrets", None)
     return Ran(result, json.dumps(result, ensure_ascii=False) + complaints.getvalue())

@@ -173,10 +173,13 @@ from ansible.plugins.lookup import LookupBase
 from ansible.utils.display import Display
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.argspec import AUTH
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_method import look_up
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_method import MEMORY, look_up
 
 
 class LookupModule(LookupBase):
+    # Ansible creates a plugin for each call; the memory is that of the process.
+    memory = MEMORY
+
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[dict[str, Any]]:
         self.set_options(var_options=self._templated(variables or {}), direct=kwargs)
         options = {option: self._option(option) for option in AUTH.options}
@@ -189,7 +192,11 @@ class LookupModule(LookupBase):
         message = ""
         try:
             return look_up(
-                {**options, **headers.validated_parameters}, terms, self.get_option("on_missing"), Display().warning
+                {**options, **headers.validated_parameters},
+                terms,
+                self.get_option("on_missing"),
+                Display().warning,
+                self.memory,
             )
         except CdiError as exc:
             message = str(exc)

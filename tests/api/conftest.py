@@ -25,7 +25,7 @@ from tests.api.objects import ADMIN, HttpProxy, SetStatus, body, custom_resource
 from tests.api.upload_service import MIB, Upload, UploadService, running
 from tests.cluster.runtime.profile import first_number
 from tests.light_cluster import light_cluster
-from tests.modules import Ran, RunModule, official_client, run_module, run_task
+from tests.modules import Ran, RunModule, no_sleep, official_client, run_module, run_task
 from tests.sockets import accept_each, read_head, relay
 from tests.wire import Wire, counting_proxy
 
@@ -209,7 +209,7 @@ def upload(wire: Wire, namespace: str, service: UploadService) -> Upload:
     }
 
     def run(**options: Any) -> dict[str, Any]:
-        connection = connect({"host": wire.url, "api_key": ADMIN})
+        connection = connect({"host": wire.url, "api_key": ADMIN}, sleep=no_sleep)
         return run_task(volume_upload, {**defaults, **options}, connection)
 
     return run

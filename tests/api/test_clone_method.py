@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +20,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     STORAGE_PROFILE,
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import clone_method
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_method import SECONDS_KEPT, Memory
 
 from tests.api.objects import ADMIN, LIMITED, body, patch_status
 from tests.wire import Wire
@@ -81,9 +81,17 @@ def _clone(connection: Connection, namespace: str, name: str, storage: str, **an
 
 
 @pytest.fixture
-def look_up(wire: Wire) -> LookUp:
+def seconds() -> list[float]:
+    """The clock of `look_up` shows the last of them."""
+    return [0.0]
+
+
+@pytest.fixture
+def look_up(wire: Wire, seconds: list[float]) -> LookUp:
+    memory = Memory(clock=lambda: seconds[-1])
+
     def ask(*terms: Any, token: str = ADMIN) -> list[dict[str, Any]]:
-        return clone_method.look_up({"host": wire.url, "api_key": token}, list(terms))
+        return clone_method.look_up({"host": wire.url, "api_key": token}, list(terms), memory=memory)
 
     return ask
 
@@ -199,7 +207,7 @@ def test_planned_clone_reports_that_preallocation_is_ignored(
 
 
 def test_progress_of_a_clone_is_seen_in_the_same_process(
-    connection: Connection, look_up: LookUp, namespace: str, storage: str, source: str
+    connection: Connection, look_up: LookUp, seconds: list[float], namespace: str, storage: str, source: str
 ) -> None:
     """A task that waits in a loop runs the lookup in one process, and must not get a cached answer for ever."""
     _clone(connection, namespace, "disk", storage, cloneType="csi-clone", clonePhase="Pending")
@@ -207,7 +215,8 @@ def test_progress_of_a_clone_is_seen_in_the_same_process(
     assert (first["observed"], first["phase"]) == (True, "Pending")
     done = {"metadata": {"annotations": {"cdi.kubevirt.io/clonePhase": "Succeeded"}}}
     connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, done, dry_run=False)
-    time.sleep(clone_method._SECONDS_KEPT + 0.1)
+    assert look_up(f"{namespace}/disk")[0]["phase"] == "Pending"
+    seconds.append(SECONDS_KEPT + 0.1)
     assert look_up(f"{namespace}/disk")[0]["phase"] == "Succeeded"
 
 

@@ -34,10 +34,9 @@ FAULTS: dict[str, list[Fault]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_item_reports_its_state_whatever_request_fails(
-    wire: Wire, upload: Upload, service: UploadService, image: Path, fault: str, monkeypatch: pytest.MonkeyPatch
+    wire: Wire, upload: Upload, service: UploadService, image: Path, fault: str
 ) -> None:
     """Three files: for one a volume is created, one is uploaded already, and one is refused."""
-    monkeypatch.setattr("time.sleep", lambda _seconds: None)
     assert upload(name="filled", path=str(image))["changed"]
     wire.requests.clear()
     uploads = [

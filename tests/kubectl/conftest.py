@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import forget
 
 from tests.kubectl.servers import Servers, kubectl, running
 
@@ -25,4 +25,4 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
 @pytest.fixture(autouse=True)
 def no_known_secrets() -> None:
     """Start without the secrets of earlier tests, which would be redacted in messages of this one."""
-    secrets._known.clear()
+    forget()

@@ -9,7 +9,10 @@ import base64
 import http.server
 import json
 import os
+import signal
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -28,6 +31,7 @@ from tests.cluster.runtime.certificates import Authority
 from tests.hostile import hostile_server
 from tests.kubectl.cases import config
 from tests.kubectl.servers import HERE, Servers
+from tests.modules import no_sleep
 
 
 @pytest.fixture(autouse=True)
@@ -43,11 +47,7 @@ def _connect(
     servers: Servers, user: Any, cluster: Any = None, clock: Callable[[], float] = time.monotonic, **params: Any
 ) -> Connection:
     kubeconfig = json.loads(servers.text(json.dumps(config(cluster, user))))
-    return connect({"kubeconfig": kubeconfig, **params}, clock=clock, sleep=no_pause)
-
-
-def no_pause(_seconds: float) -> None:
-    """Instead of the pause before a request is sent again."""
+    return connect({"kubeconfig": kubeconfig, **params}, clock=clock, sleep=no_sleep)
 
 
 def _sent(servers: Servers) -> list[str]:
@@ -242,16 +242,24 @@ def oidc_kubeconfig(servers: Servers, provider: dict[str, str]) -> dict[str, Any
     return content
 
 
-def test_no_key_remains_in_a_temporary_file(servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    connection = _connect(
-        servers, {"client-certificate-data": "@data:admin.crt@", "client-key-data": "@data:admin.key@"}
-    )
-    assert (
-        connection.get(NAMESPACE, "default")
-        and servers.seen[0]["certificate"] == "admin"
-        and os.listdir(tmp_path) == []
-    )
+# Reads a kubeconfig from its standard input, sends a request, and is killed.
+_KILLED = """
+import json, os, signal, sys
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import NAMESPACE
+
+connect({"kubeconfig": json.load(sys.stdin)}).get(NAMESPACE, "default")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_no_key_remains_in_a_temporary_file(servers: Servers, tmp_path: Path) -> None:
+    user = {"client-certificate-data": "@data:admin.crt@", "client-key-data": "@data:admin.key@"}
+    kubeconfig = servers.text(json.dumps(config(None, user)))
+    variables = {**os.environ, "TMPDIR": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", _KILLED], input=kubeconfig, text=True, env=variables, check=False)
+    assert ended.returncode == -signal.SIGKILL and servers.seen[0]["certificate"] == "admin"
+    assert os.listdir(tmp_path) == []
 
 
 def test_port_forward_uses_proxy_certificate_and_impersonation(servers: Servers) -> None:

@@ -37,9 +37,9 @@ _SLOWEST = 20
 # Stage `cluster` starts and ends clusters whose numbers begin here, after those of the clusters of `api`.
 _OWN_NUMBERS = 18
 
-_ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61", "test_release_1_61_collected")
+ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61", "test_release_1_61_collected")
 # These depend on the collection or on the speed of the cluster, and not on the release of CDI.
-_NOT_ON_1_61 = (
+NOT_ON_1_61 = (
     "test_clone_methods.py::test_c12_c13_copy_needs_two_pods_and_is_slowest",
     "test_uploads.py::test_progress_of_parallel_uploads_is_printed_without_secrets",
     "test_uploads.py::test_terminal_shows_progress_in_one_line",
@@ -202,8 +202,8 @@ def _real_1_61() -> int:
         print("skipped: this stage resets the cluster, and KUBECONFIG names another cluster than the test cluster")
         return 0
     commands.reset(PROFILES["full"])
-    files = [f"tests/real/{name}.py" for name in _ON_1_61]
-    others = [f"--deselect=tests/real/{name}" for name in _NOT_ON_1_61]
+    files = [f"tests/real/{name}.py" for name in ON_1_61]
+    others = [f"--deselect=tests/real/{name}" for name in NOT_ON_1_61]
     return _pytest("real-1.61", *files, *others, more=cluster.environment | {"KUBEVIRT_CDI_TEST_RELEASE": "v1.61.1"})
 
 

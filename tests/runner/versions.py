@@ -17,7 +17,7 @@ from tests.cluster.runtime.profile import PROFILES
 from tests.runner.tree import ROOT, environment
 
 # The last release of hypothesis for Python 3.10.
-_TOOLS = ("hypothesis==6.168.5", "pytest==9.2.0")
+_TOOLS = ("backports.zstd==1.8.0", "hypothesis==6.168.5", "pytest==9.2.0")
 _TESTS = (
     "tests/unit/plugins",
     *(f"tests/api/test_{name}.py" for name in ("clone_method", "clone_method_options", "connection", "secrets")),
@@ -29,11 +29,12 @@ _ENDS = ("29.0.0", "37.0.2")
 
 @dataclass(frozen=True)
 class Combination:
-    """Versions that are tested together."""
+    """Versions that are tested together. `more` are other packages with their versions."""
 
     python: str
     ansible_core: str
     kubernetes: str
+    more: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"Python {self.python}, ansible-core {self.ansible_core}, kubernetes {self.kubernetes}"
@@ -44,9 +45,9 @@ class Combination:
 
 
 # Every maintained ansible-core, and the releases of the client that break something: 36.0.0 and 36.0.1 drop the
-# Authorization header, 37 has newly generated code.
+# Authorization header, 37 has newly generated code. Enterprise Linux 9 and Debian 12 have websocket-client 1.2.3.
 COMBINATIONS = (
-    Combination("3.10", "2.16.19", "29.0.0"),
+    Combination("3.10", "2.16.19", "29.0.0", ("websocket-client==1.2.3",)),
     Combination("3.10", "2.17.14", "35.0.0"),
     Combination("3.11", "2.18.19", "29.0.0"),
     Combination("3.11", "2.19.14", "36.0.3"),
@@ -91,11 +92,13 @@ def _interpreter(version: str) -> str | None:
 
 def _venv(combination: Combination, interpreter: str) -> Path:
     """The venv of a combination, created once. An incomplete one is created again."""
+    packages = [f"ansible-core=={combination.ansible_core}", f"kubernetes=={combination.kubernetes}"]
+    packages += [*combination.more, *_TOOLS]
     mark = combination.venv / "made"
     if not mark.exists():
         shutil.rmtree(combination.venv, ignore_errors=True)
         subprocess.run([interpreter, "-m", "venv", str(combination.venv)], check=True)
-        packages = [f"ansible-core=={combination.ansible_core}", f"kubernetes=={combination.kubernetes}", *_TOOLS]
+    if not mark.exists() or mark.read_text().split() != packages:
         subprocess.run([combination.venv / "bin" / "pip", "install", "--quiet", *packages], check=True)
-        mark.touch()
+        mark.write_text("\n".join(packages))
     return combination.venv

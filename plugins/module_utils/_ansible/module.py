@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 import typing as t
 
@@ -13,7 +14,7 @@ from ansible.module_utils.basic import AnsibleModule
 from .._kubernetes.credentials import public_params
 from .._kubernetes.errors import CdiError, unexpected
 from .._kubernetes.redaction import SHORT, redact, redacted
-from .._kubernetes.secrets import known_secrets, remember_options
+from .._kubernetes.secrets import forget, known_secrets, remember_options
 from .argspec import AUTH, ArgumentSpec
 from .progress import SILENT, Progress
 from .values import tidy
@@ -83,8 +84,13 @@ def run(
     spec: ArgumentSpec,
     function: t.Callable[[Task], dict[str, t.Any]],
     check: t.Callable[[dict[str, t.Any]], None] | None = None,
+    sleep: t.Callable[[float], None] = time.sleep,
 ) -> None:
-    """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before any request."""
+    """Run a module: `function(task)` returns its result. `check(params)` refuses bad values before any request.
+
+    `sleep` pauses before a request is sent again.
+    """
+    forget()
     whole = AUTH + spec
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
@@ -96,7 +102,7 @@ def run(
             check(module.params)
         from .._kubernetes.client import UNVERIFIED, connect
 
-        connection = connect(module.params, module.warn)
+        connection = connect(module.params, module.warn, sleep=sleep)
         if not connection.verifies_certificates:
             module.warn(UNVERIFIED)
         with Progress(module.params.get("progress_file")) as progress:

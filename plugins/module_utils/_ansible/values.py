@@ -23,7 +23,7 @@ NAME, NAMESPACE, SEGMENT, URL, SIZE = "name", "namespace", "segment", "url", "si
 LABELS, ANNOTATIONS, LABEL_KEY, LABEL_VALUE = "labels", "annotations", "label_key", "label_value"
 QUANTITIES, PLAIN, FREE = "quantities", "plain", "free"
 # By the name of the option, or by the last two parts of its path where the name is ambiguous.
-_KINDS: dict[str, str] = {
+KINDS: dict[str, str] = {
     **dict.fromkeys(
         (
             "name",
@@ -134,12 +134,12 @@ def tidy(
     option, the value and the remedy.
     """
     warnings: list[str] = []
-    return _tidy(options, values, "", {**_KINDS, **(kinds or {})}, warnings), warnings
+    return _tidy(options, values, "", {**KINDS, **(kinds or {})}, warnings), warnings
 
 
 def kind_of(path: str, kinds: t.Mapping[str, str] | None = None) -> str | None:
     """The kind of an option, None if it is not known."""
-    known = kinds or _KINDS
+    known = kinds or KINDS
     plain = re.sub(r"\[\d+\]", "", path)
     two = ".".join(plain.split(".")[-2:])
     return known.get(two) or known.get(two.rpartition(".")[2])

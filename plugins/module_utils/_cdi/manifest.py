@@ -13,6 +13,7 @@ import socket
 import ssl
 import typing as t
 
+from .._kubernetes.answers import short
 from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.resources import MANIFEST_KINDS, OPERATOR
@@ -101,9 +102,9 @@ def why_not_downloaded(exc: BaseException) -> tuple[str, str]:
     """The cause of a failed download in a few words, and the remedy."""
     code, reason = getattr(exc, "code", None), getattr(exc, "reason", None)
     if code:
-        return f"the server answers HTTP {code} {reason or ''}".rstrip(), _REMEDIES.get(code, _OFFLINE)
+        return f"the server answers HTTP {code} {short(str(reason or ''))}".rstrip(), _REMEDIES.get(code, _OFFLINE)
     if isinstance(reason, str) or isinstance(exc, (ValueError, http.client.InvalidURL)):
-        return str(reason or exc).rstrip("."), "correct manifest"
+        return short(str(reason or exc)), "correct manifest"
     cause = reason if isinstance(reason, BaseException) else exc
     if isinstance(cause, socket.gaierror):
         return "the name does not resolve", _OFFLINE
@@ -114,7 +115,7 @@ def why_not_downloaded(exc: BaseException) -> tuple[str, str]:
         )
     if isinstance(cause, TimeoutError):
         return f"no answer within {_DOWNLOAD_SECONDS} s", _OFFLINE
-    return str(getattr(cause, "strerror", None) or cause or type(cause).__name__).rstrip("."), _OFFLINE
+    return short(str(getattr(cause, "strerror", None) or cause or type(cause).__name__)), _OFFLINE
 
 
 def manifest_objects(documents: t.Iterable[t.Any], source: str) -> list[Object]:

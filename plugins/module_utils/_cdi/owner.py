@@ -16,10 +16,10 @@ from .._kubernetes.resources import HYPER_CONVERGED
 
 _HYPERCONVERGED_CDI = "cdi-kubevirt-hyperconverged"
 _HYPERCONVERGED_NAME = "kubevirt-hyperconverged"
-_JSON_PATCH = "containerizeddataimporter.kubevirt.io/jsonpatch"
+JSON_PATCH = "containerizeddataimporter.kubevirt.io/jsonpatch"
 # CDI.spec to HyperConverged.spec (kubevirt/hyperconverged-cluster-operator, controllers/handlers/cdi.go and
 # api/v1beta1).
-_HYPERCONVERGED_FIELDS = {
+HYPERCONVERGED_FIELDS = {
     "certConfig": "certConfig",
     "config.filesystemOverhead": "filesystemOverhead",
     "config.insecureRegistries": "storageImport.insecureRegistries",
@@ -85,8 +85,8 @@ def refuse(owner: Owner | None, cdi: str, requested: t.Mapping[str, t.Any]) -> N
         )
     fields, operations = [], []
     for path, value in _flat(requested):
-        if path in _HYPERCONVERGED_FIELDS:
-            fields.append(f"spec.{_HYPERCONVERGED_FIELDS[path]} for {path}")
+        if path in HYPERCONVERGED_FIELDS:
+            fields.append(f"spec.{HYPERCONVERGED_FIELDS[path]} for {path}")
         else:
             operation: dict[str, t.Any] = {
                 "op": "remove" if value is None else "add",
@@ -95,7 +95,7 @@ def refuse(owner: Owner | None, cdi: str, requested: t.Mapping[str, t.Any]) -> N
             operations.append(operation if value is None else {**operation, "value": value})
     remedies = [f"set on it {', '.join(fields)}"] if fields else []
     if operations:
-        remedies.append(f"add to its annotation {_JSON_PATCH}: {json.dumps(operations)}")
+        remedies.append(f"add to its annotation {JSON_PATCH}: {json.dumps(operations)}")
     raise CdiError(
         f"CDI {cdi} belongs to {owner}, which installs, upgrades and removes it and reverts direct changes; "
         f"{'; '.join(remedies) or 'change that object'}."

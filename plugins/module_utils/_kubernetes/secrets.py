@@ -43,6 +43,8 @@ _PUBLIC_KEYS = frozenset(
         *("command", "apiVersion", "interactiveMode", "installHint", "provideClusterInfo", "expiry", "args", "env"),
     )
 )
+# Fields of a cluster that may be written without a scheme.
+_ADDRESSES = ("server", "proxy-url")
 _SECRET_OPTIONS = frozenset(("api_key", "password", *SECRET_FIELDS))
 _SECRET_NAME = re.compile("token|passw|pwd|secret|key|credential|signature|^sig$|pin$", re.IGNORECASE)
 # Flags and variables of credential plugins with public values.
@@ -64,8 +66,13 @@ _MOST_VALUES = 1_000_000
 _MOST_OTHERS = 100
 
 
+def forget() -> None:
+    """Begin a run: what earlier runs of this process used is not a secret of this one."""
+    _known.clear()
+
+
 def remember(values: t.Iterable[str]) -> None:
-    """Add these values to `known_secrets` until the process ends."""
+    """Add these values to `known_secrets` until the run ends."""
     _known.update((value, True) for value in values if value and value.strip())
 
 
@@ -230,6 +237,8 @@ def _below(value: t.Any, of_user: bool) -> set[str]:
             found |= _of_variables(item)
         elif of_user and key in _PUBLIC_KEYS:
             continue
+        elif key in _ADDRESSES and isinstance(item, str) and not of_user:
+            found |= _of_user(user_of(item))
         else:
             # Also for a user outside the list of users, because only users have these fields.
             found |= _below(

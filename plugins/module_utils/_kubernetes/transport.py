@@ -50,7 +50,7 @@ def open_transport(params: Params, clock: t.Callable[[], float] = time.monotonic
 class Transport:
     """Sends requests with the credentials of this run. A 401 renews them once, and the rejected request is sent again.
 
-    Raises errors of urllib3 and websocket-client, and CdiError if there are no credentials.
+    `source` has the credentials. Raises errors of urllib3 and websocket-client, and CdiError if there are none.
     """
 
     def __init__(self, access: Access, source: Source) -> None:
@@ -59,7 +59,7 @@ class Transport:
         self.host, self.namespace = access.host, access.namespace
         self.verifies_certificates = access.verify
         self._access = access
-        self._source = source
+        self.source = source
         self._urllib3 = urllib3
         self._pools: dict[tuple[str, str], t.Any] = {}
         if not self.verifies_certificates:
@@ -69,7 +69,7 @@ class Transport:
 
     def request(self, method: str, path: str, headers: t.Mapping[str, str], **options: t.Any) -> t.Any:
         """A response of urllib3, whose `request` takes the `options`. Redirects would send the token to other hosts."""
-        credentials = self._source.current()
+        credentials = self.source.current()
         response = self._request(credentials, method, path, headers, options)
         if response.status == 401:
             other = self._renewed(credentials)
@@ -90,7 +90,7 @@ class Transport:
 
     def _renewed(self, rejected: Credentials) -> Credentials:
         try:
-            return self._source.renewed(rejected)
+            return self.source.renewed(rejected)
         except CdiError as exc:
             raise ApiError(
                 f"The API server rejected the credentials (HTTP 401), and they cannot be renewed: {exc}",
@@ -151,7 +151,7 @@ class Transport:
         """Open a WebSocket of package `websocket-client` with the credentials, TLS and proxy of requests."""
         import websocket
 
-        credentials = self._source.current()
+        credentials = self.source.current()
         try:
             return self._websocket(credentials, path, subprotocols)
         except websocket.WebSocketBadStatusException as exc:
@@ -172,13 +172,12 @@ class Transport:
         opened.settimeout(ANSWER_TIMEOUT_SECONDS)
         carrier.settimeout(ANSWER_TIMEOUT_SECONDS)
         url = self.host.replace("http", "ws", 1) + path
+        # The package would follow redirects with all headers.
+        options = {"subprotocols": subprotocols, "suppress_origin": True, "redirect_limit": 0}
         try:
-            # The package would follow redirects with all headers. Old releases treat a redirect as a connection.
-            opened.connect(
-                url, socket=carrier, header=headers, subprotocols=subprotocols, suppress_origin=True, redirect_limit=0
-            )
-            if opened.getstatus() != 101:
-                raise websocket.WebSocketException(f"the answer is HTTP {opened.getstatus()} and not a WebSocket")
+            status = _handshake(opened, url, socket=carrier, header=headers, **options)
+            if status != 101:
+                raise websocket.WebSocketException(f"the answer is HTTP {status} and not a WebSocket")
         except BaseException:
             carrier.close()
             raise
@@ -249,6 +248,23 @@ class Transport:
         return (
             f"no answer from the Kubernetes API at {self.place} ({shown}); check {checked} and that the API server runs"
         )
+
+
+def _handshake(opened: t.Any, url: str, **options: t.Any) -> int:
+    """Open the WebSocket, and return the status of the answer if that is no error. Raises WebSocketException."""
+    import websocket
+
+    try:
+        opened.connect(url, **options)
+    except websocket.WebSocketException as exc:
+        # A redirect is an error of release 1.9.2, and a connection for older ones.
+        status = getattr(exc, "status_code", opened.getstatus())
+        if status is None or status >= 400:
+            raise
+        return int(status)
+    except (LookupError, ValueError) as exc:
+        raise websocket.WebSocketException(f"the answer is not HTTP: {exc}") from exc
+    return int(opened.getstatus())
 
 
 def _chain(exc: BaseException) -> list[BaseException]:

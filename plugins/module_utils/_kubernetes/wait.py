@@ -53,6 +53,15 @@ class StallProbe(t.NamedTuple):
     probe: t.Callable[[dict[str, Object | None], float], dict[str, Verdict]]
 
 
+class _Scope(t.NamedTuple):
+    """What is read and watched: all objects of a kind in a namespace, or those of a field selector."""
+
+    connection: Connection
+    resource: Resource
+    namespace: str | None
+    selector: str
+
+
 class _Watched:
     """One awaited object."""
 
@@ -258,15 +267,16 @@ def wait_for(
     """
     wait, watching = _Wait(names, judge, deadline, probe, observe), _Watching()
     selector = f"metadata.name={next(iter(names))}" if len(names) == 1 else ""
+    scope = _Scope(connection, resource, namespace, selector)
     version = ""
     while True:
         watches = False
         try:
-            version = _read(connection, resource, namespace, selector, wait, watching, first=not version)
+            version = _read(scope, wait, watching, first=not version)
             watches = True
             while wait.remaining() > 0 and watching.silent_for() > 0:
                 wait.probe()
-                version, seconds = _watch(connection, resource, namespace, selector, wait, watching, version)
+                version, seconds = _watch(scope, wait, watching, version)
                 if seconds:
                     time.sleep(max(min(seconds, wait.remaining()), 0.0))
                     break
@@ -285,17 +295,9 @@ def wait_for(
             time.sleep(max(min(seconds, wait.left() - _PAUSE_SECONDS), 0.0))
 
 
-def _read(
-    connection: Connection,
-    resource: Resource,
-    namespace: str | None,
-    selector: str,
-    wait: _Wait,
-    watching: _Watching,
-    *,
-    first: bool,
-) -> str:
+def _read(scope: _Scope, wait: _Wait, watching: _Watching, *, first: bool) -> str:
     """Update all objects by one LIST, and return its version."""
+    connection, resource, namespace, selector = scope
     started = time.monotonic()
     items, version = connection.list(
         resource, namespace, field_selector=selector, within_seconds=watching.most_seconds(wait.left())
@@ -307,16 +309,9 @@ def _read(
     return version
 
 
-def _watch(
-    connection: Connection,
-    resource: Resource,
-    namespace: str | None,
-    selector: str,
-    wait: _Wait,
-    watching: _Watching,
-    version: str,
-) -> tuple[str, float]:
+def _watch(scope: _Scope, wait: _Wait, watching: _Watching, version: str) -> tuple[str, float]:
     """One watch until something else is due. Returns its last version, and the seconds before the next watch."""
+    connection, resource, namespace, selector = scope
     opened = time.monotonic()
     quiet = min(wait.pause(), watching.silent_for())
     requested = wait.remaining()

@@ -10,6 +10,7 @@ import json
 import os
 import time
 import typing as t
+from dataclasses import dataclass, field
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
@@ -37,13 +38,27 @@ from .._kubernetes.resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, S
 from .._kubernetes.secrets import remember, secrets_of_options
 
 # A task that repeats a lookup gets the same answer, but a loop that waits for a different one must end.
-_SECONDS_KEPT = 2.0
-_SECONDS_KEPT_WHEN_FINISHED = 60.0
+SECONDS_KEPT = 2.0
+SECONDS_KEPT_WHEN_FINISHED = 60.0
+_NEVER: tuple[float, dict[str, t.Any]] = (float("-inf"), {})
 _NO_VOLUME = "There is no such volume."
 _EXPECTED = "write namespace/name, or give a DataVolume as module data_volume takes it."
 
-_connections: dict[str, Connection] = {}
-_answers: dict[tuple[str, str], tuple[float, dict[str, t.Any]]] = {}
+
+@dataclass(frozen=True)
+class Memory:
+    """What a process keeps between lookups: connections by their options, and answers with the time of their end.
+
+    `connect` opens a connection from options, and passes warnings to a function. `clock` has monotonic seconds.
+    """
+
+    connect: t.Callable[[dict[str, t.Any], t.Callable[[str], None]], Connection] = connect
+    clock: t.Callable[[], float] = time.monotonic
+    connections: dict[str, Connection] = field(default_factory=dict)
+    answers: dict[tuple[str, str], tuple[float, dict[str, t.Any]]] = field(default_factory=dict)
+
+
+MEMORY = Memory()
 
 
 def _no_warning(_text: str) -> None:
@@ -51,7 +66,11 @@ def _no_warning(_text: str) -> None:
 
 
 def look_up(
-    params: dict[str, t.Any], terms: list[t.Any], on_missing: str = SKIP, warn: t.Callable[[str], None] = _no_warning
+    params: dict[str, t.Any],
+    terms: list[t.Any],
+    on_missing: str = SKIP,
+    warn: t.Callable[[str], None] = _no_warning,
+    memory: Memory = MEMORY,
 ) -> list[dict[str, t.Any]]:
     """The facts of each term: `namespace/name`, or the options of a DataVolume as module data_volume takes them.
 
@@ -61,7 +80,7 @@ def look_up(
     """
     remember(secrets_of_options(terms))
     try:
-        return t.cast("list[dict[str, t.Any]]", redacted(_look_up(params, terms, on_missing, warn)))
+        return t.cast("list[dict[str, t.Any]]", redacted(_look_up(params, terms, on_missing, warn, memory)))
     except CdiError:
         raise
     except Exception as exc:
@@ -70,30 +89,30 @@ def look_up(
 
 
 def _look_up(
-    params: dict[str, t.Any], terms: list[t.Any], on_missing: str, warn: t.Callable[[str], None]
+    params: dict[str, t.Any], terms: list[t.Any], on_missing: str, warn: t.Callable[[str], None], memory: Memory
 ) -> list[dict[str, t.Any]]:
     # A process that Ansible forks must not use the TLS connections of its parent.
     mark = f"{os.getpid()} {json.dumps(params, sort_keys=True, default=str)}"
     texts = [json.dumps(term, sort_keys=True, default=str) for term in terms]
-    now = time.monotonic()
+    now = memory.clock()
     by_text = dict(zip(texts, terms, strict=True))
-    missing = {text: term for text, term in by_text.items() if _answers.get((mark, text), (0.0, {}))[0] < now}
+    missing = {text: term for text, term in by_text.items() if memory.answers.get((mark, text), _NEVER)[0] < now}
     if missing:
         declared = [_declared(term) for term in missing.values()]
-        if mark not in _connections:
-            _connections[mark] = connect(params, warn)
-            if not _connections[mark].verifies_certificates:
+        if mark not in memory.connections:
+            memory.connections[mark] = memory.connect(params, warn)
+            if not memory.connections[mark].verifies_certificates:
                 warn(UNVERIFIED)
-        wanted = [_wanted(volume, _connections[mark]) for volume in declared]
-        for text, answer in zip(missing, _answer(Reader(_connections[mark]), wanted), strict=True):
+        wanted = [_wanted(volume, memory.connections[mark]) for volume in declared]
+        for text, answer in zip(missing, _answer(Reader(memory.connections[mark]), wanted), strict=True):
             finished = answer["observed"] and answer["phase"] == "Succeeded"
-            seconds = _SECONDS_KEPT_WHEN_FINISHED if finished else _SECONDS_KEPT
-            _answers[mark, text] = time.monotonic() + seconds, answer
-    answers = [copy.deepcopy(_answers[mark, text][1]) for text in texts]
+            seconds = SECONDS_KEPT_WHEN_FINISHED if finished else SECONDS_KEPT
+            memory.answers[mark, text] = memory.clock() + seconds, answer
+    answers = [copy.deepcopy(memory.answers[mark, text][1]) for text in texts]
     if on_missing != SKIP:
         named = zip(answers, terms, strict=True)
         absent = [answer for answer, term in named if isinstance(term, str) and not answer["exists"]]
-        report_missing(_why_missing(_connections[mark], absent), on_missing, warn)
+        report_missing(_why_missing(memory.connections[mark], absent), on_missing, warn)
     return answers
 
 

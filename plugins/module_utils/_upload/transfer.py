@@ -1,11 +1,11 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The route to CDI's upload proxy, and sending a file through it.
+"""Finds a route to CDI's upload proxy, and sends a file through it.
 
-The certificate is always verified: against the CAs that the user or CDI names and the host of the URL, or against the
-cluster's own CA and the name of CDI's service, the only names that CDI's certificate has
-(pkg/operator/resources/cert/factory.go, v1.65.0).
+The proxy's certificate is always verified. It must be for the host of the URL and issued by a CA of the machine, the
+user or CDI's configuration, or for CDI's service and issued by the cluster's own CA: CDI's certificate has only the
+names of that service (pkg/operator/resources/cert/factory.go, v1.65.0).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from .._cdi.installation import likely_namespace
 from .._cdi.names import COMPONENT, UPLOAD_PROXY
 from .._image.file import FileIdentity, open_source
+from .._kubernetes.answers import short
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.public import public_url
@@ -36,22 +37,22 @@ _CA_CONFIG_MAP, _CA_KEY = "cdi-uploadproxy-signer-bundle", "ca-bundle.crt"
 _POD_LABEL = f"{COMPONENT}={UPLOAD_PROXY}"
 _POD_PORT = 8443
 _PATH = "/v1beta1/upload-async"
-# Fits into a processor's cache on its whole way, and becomes few large packets.
+# Small enough for a processor's cache, and large enough for few packets.
 _CHUNK_BYTES = 256 * 1024
 _CONNECT_SECONDS = 10
 _HANDSHAKE_SECONDS = 30
 
 
 class FileChanged(CdiError):
-    """The file is no longer the one whose digest was taken."""
+    """The file changed after its digest was computed."""
 
 
 class Unreachable(CdiError):
-    """Nothing answers at the address of the proxy."""
+    """The upload proxy does not answer at its address."""
 
 
 class SourceFile(t.NamedTuple):
-    """The file to send, as it was when its digest was computed, and how many of its first bytes are sent."""
+    """The file to send, as it was when its digest was computed. Only its first `sent_size` bytes are sent."""
 
     path: str
     identity: FileIdentity
@@ -71,11 +72,10 @@ class Route(t.NamedTuple):
 def find_route(
     connection: Connection, url: str | None, ca: str | None, namespace: str | None, warn: t.Callable[[str], None]
 ) -> Route:
-    """The URL that is given, else the one that CDI publishes, else a port-forward. The route has been tried, and of a
-    port-forward may be opened later.
+    """The route by the given `url`, else by the URL that CDI publishes, else by a port-forward. It is tried once.
 
-    Raises CdiError for a certificate that is not trusted, ApiError for a right that is missing, and Unreachable when
-    nothing answers at the URL.
+    A port-forward that does not work yet is also returned. Raises CdiError if a certificate is not trusted, ApiError if
+    a permission is missing, and Unreachable if nothing answers at the given URL.
     """
     namespace = namespace or likely_namespace(connection)
     own_ca = _own_ca(connection, namespace, needed=not (url and ca))
@@ -86,7 +86,7 @@ def find_route(
         url, published = status.get("uploadProxyURL"), status.get("uploadProxyURL")
         ca = ca or status.get("uploadProxyCA")
     if url:
-        route = _by_url(PUBLISHED if published else GIVEN, url, ca, own_ca, service)
+        route = route_by_url(PUBLISHED if published else GIVEN, url, ca, own_ca, service)
         try:
             route.open().close()
             return route
@@ -119,11 +119,16 @@ def find_route(
 
 
 def is_forbidden(exc: CdiError) -> bool:
-    """Whether the next attempt would not be allowed either."""
+    """Whether the API server rejected the credentials or refused permission, so that a retry cannot succeed."""
     return isinstance(exc, ApiError) and exc.code in (401, 403)
 
 
-def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
+def route_by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> Route:
+    """The route to a URL, which is not opened yet. `name` is GIVEN or PUBLISHED.
+
+    `ca` and `own_ca` are PEM: the CAs for the host of the URL, and those for the name of CDI's `service`. Raises
+    CdiError if the URL or a CA cannot be used.
+    """
     option = "upload_proxy_url" if name == GIVEN else "The published upload proxy URL (CDIConfig.status.uploadProxyURL)"
     shown = f"{option} is {public_url(url)}"
     try:
@@ -177,7 +182,7 @@ def _by_url(name: str, url: str, ca: str | None, own_ca: str, service: str) -> R
 
 
 def _trusting(ca: str, where: str, context: ssl.SSLContext | None = None) -> ssl.SSLContext:
-    """A context that trusts these CAs."""
+    """A context that trusts only these CAs, or `context` with these CAs added. Raises CdiError."""
     try:
         if context is None:
             return ssl.create_default_context(cadata=ca)
@@ -198,9 +203,10 @@ def _distrust(where: str, host: str, exc: ssl.SSLCertVerificationError, remedy: 
 
 
 def _own_ca(connection: Connection, namespace: str, *, needed: bool = True) -> str:
-    """The CAs that CDI signs its upload proxy's certificate with.
+    """The CAs with which CDI signs the certificate of its upload proxy. Raises CdiError if they cannot be read.
 
-    With a URL and a CA, no permission in the namespace of CDI is required.
+    If they are not `needed`, the result is an empty text instead: with a URL and its CA, no permission in CDI's
+    namespace is required.
     """
     found = Reader(connection).read(CONFIG_MAP, namespace, _CA_CONFIG_MAP)
     items = found.unless_forbidden() if needed else found.items
@@ -225,17 +231,17 @@ def _ready_pod(connection: Connection, namespace: str) -> str:
 
 
 def send(route: Route, token: str, file: SourceFile, patience: float, progress: t.Callable[[int], None]) -> Answer:
-    """Send the file, which has to be as stamped, and return the answer; `progress(bytes)` is called after each chunk.
+    """Send the file, and return the proxy's answer. After each chunk, `progress` gets the number of bytes sent so far.
 
-    Without a byte moving for `patience` seconds the connection counts as broken. CDI takes nothing while it writes
-    what it has unpacked, and answers when all is on the disk: a compressed disk of zeros is sent in a moment and
-    written for minutes.
-    The last chunk is held back until the file is known to be the same, so that CDI never takes one that has changed:
-    raises FileChanged.
-    No answer is followed to another place: the token is for this one.
+    The connection counts as broken when no byte moves for `patience` seconds. CDI reads nothing while it writes
+    decompressed data, and answers when all data are on the disk: a compressed disk of zeros is sent in a moment, and
+    writing it takes minutes.
+
+    Raises FileChanged if the file has changed since its digest was computed. The last chunk is then not sent, so CDI
+    never accepts such a file. Redirects are not followed, because the token is only for this proxy.
     """
     with open_source(file.path) as opened:
-        chunks = _unchanged(opened, file)
+        chunks = unchanged_chunks(opened, file)
         stream = route.open()
         stream.settimeout(patience)
         client = http.client.HTTPConnection(route.host)
@@ -257,16 +263,16 @@ def send(route: Route, token: str, file: SourceFile, patience: float, progress: 
         except OSError as exc:
             return _early_answer(stream) or Answer(0, str(exc) or type(exc).__name__)
         except http.client.HTTPException as exc:
-            return Answer(0, str(exc) or type(exc).__name__)
+            return Answer(0, short(str(exc)) or type(exc).__name__)
         finally:
             stream.close()
 
 
-def _unchanged(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
-    """The file in chunks, each in the place of the one before: the first and the last only when nobody has written to
-    the file since it was stamped.
+def unchanged_chunks(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
+    """The file in chunks. All share one buffer: a chunk is valid until the next one is read.
 
-    A device has no stamp: what is sent of it is hashed.
+    Raises FileChanged instead of the first or the last chunk if the file has changed. The identity of a device does not
+    show changes, so its content is hashed again.
     """
     buffer, read, sent_size = memoryview(bytearray(_CHUNK_BYTES)), 0, file.sent_size
     digest = hashlib.sha256() if file.identity.is_device else None
@@ -291,9 +297,7 @@ def _unchanged(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
 
 
 def _is_whole(opened: io.FileIO, file: SourceFile, read: int, digest: t.Any) -> bool:
-    """Whether the last chunk of a device completes what was hashed before; what is not sent of it belongs to that,
-    too.
-    """
+    """Whether the digest of a device, which includes the bytes that are not sent, is the same after the last chunk."""
     if digest is None or read < file.sent_size:
         return True
     while more := opened.read(_CHUNK_BYTES):
@@ -302,7 +306,7 @@ def _is_whole(opened: io.FileIO, file: SourceFile, read: int, digest: t.Any) -> 
 
 
 def _read_answer(stream: t.Any) -> Answer:
-    """By itself: a connection would close a stream that the server ends before its answer is read."""
+    """Read the answer without HTTPConnection, which closes the stream if the server ends the connection first."""
     answer = http.client.HTTPResponse(stream, method="POST")
     answer.begin()
     if 300 <= answer.status < 400:
@@ -311,7 +315,7 @@ def _read_answer(stream: t.Any) -> Answer:
 
 
 def _early_answer(stream: t.Any) -> Answer | None:
-    """The answer of the proxy before it stopped listening."""
+    """The answer that the proxy sent before it closed the connection, if any."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         return _read_answer(stream)
     return None

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets as _secrets
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import forget
 
 from tests.image_files import MIB
 
@@ -17,7 +17,7 @@ from tests.image_files import MIB
 @pytest.fixture(autouse=True)
 def _forgotten() -> None:
     """Each test is a separate run: the password of one is not a secret of the next."""
-    _secrets._known.clear()
+    forget()
 
 
 @pytest.fixture

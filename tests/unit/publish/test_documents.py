@@ -233,8 +233,8 @@ def test_pre_commit_uses_the_versions_of_the_requirements() -> None:
 
 def test_tests_that_a_stage_skips_exist() -> None:
     """pytest ignores the old name of a renamed test that is deselected, and runs the test."""
-    from tests.runner.stages import _NOT_ON_1_61, _ON_1_61
+    from tests.runner.stages import NOT_ON_1_61, ON_1_61
 
-    assert all((ROOT / "tests" / "real" / f"{name}.py").is_file() for name in _ON_1_61)
-    for file, _colons, name in (each.partition("::") for each in _NOT_ON_1_61):
+    assert all((ROOT / "tests" / "real" / f"{name}.py").is_file() for name in ON_1_61)
+    for file, _colons, name in (each.partition("::") for each in NOT_ON_1_61):
         assert f"def {name}(" in (ROOT / "tests" / "real" / file).read_text()

@@ -10,27 +10,25 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 from urllib.parse import quote
 
 import pytest
 import yaml
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import exchange as _exchange
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets as _secrets
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import transport as _transport
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import clone_method as _clone_task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import forget
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_method import Memory
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.hostile import hostile_server, http
-from tests.modules import run_in_process
+from tests.modules import no_sleep, run_in_process
 from tests.spellings import shown_in, spellings
 
 TOKEN, PASSWORD, KEY, ARGUMENT = "planted-T0ken/+x==", "S3c/ret?P@w-rd", "planted-k3y\"'\\&%", "planted-Argum3nt-ü"
@@ -48,17 +46,13 @@ PLAIN = (
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _no_pauses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _no_kubeconfig_and_no_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in PLAIN:
             patch.delenv(name, raising=False)
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         patch.chdir(tmp_path_factory.mktemp("here"))
         Path("config.d").mkdir()
-        patch.setattr(_exchange, "_FIRST_PAUSE_SECONDS", 0.0)
-        patch.setattr(_exchange, "RETRY_AFTER_MAX_SECONDS", 0.0)
-        patch.setattr(_exchange, "CONNECT_TIMEOUT_SECONDS", 1.0)
-        patch.setattr(_transport, "CONNECT_TIMEOUT_SECONDS", 1.0)
         yield
 
 
@@ -276,7 +270,6 @@ def _judge(written: Any, message: str, options: Any, kubeconfig: Any) -> None:
 def test_options_never_cause_a_traceback_or_show_a_secret_in_a_module(
     url: str, name: str, options: Any, kubeconfig: Any, form: str, by_variables: bool
 ) -> None:
-    _secrets._known.clear()
     options = {**json.loads(json.dumps(options).replace("@url@", url)), "kubeconfig": _given(kubeconfig, form, url)}
     given, variables = options, {}
     if by_variables:
@@ -288,7 +281,9 @@ def test_options_never_cause_a_traceback_or_show_a_secret_in_a_module(
         if name == "data_volume"
         else {}
     )
-    with mock.patch.dict(os.environ, variables):
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, value in variables.items():
+            patch.setenv(variable, value)
         ran = run_in_process(name, {**options, **more})
     assert "Unsupported parameters" not in ran.result.get("msg", "")
     _judge([ran.result, ran.output], ran.result.get("msg", ""), given, kubeconfig if form not in UNREAD else None)
@@ -299,11 +294,11 @@ def test_options_never_cause_a_traceback_or_show_a_secret_in_a_module(
 def test_options_never_cause_a_traceback_or_show_a_secret_in_the_lookup(
     url: str, options: Any, kubeconfig: Any, form: str
 ) -> None:
-    _secrets._known.clear()
-    # Another process would have none: the files of this one change.
-    _clone_task._connections.clear()
+    forget()
     options = {**json.loads(json.dumps(options).replace("@url@", url)), "kubeconfig": _given(kubeconfig, form, url)}
     lookup = lookup_loader.get("kubevirt.cdi.clone_method")
+    # Another process would have none: the files of this one change.
+    lookup.memory = Memory(partial(connect, sleep=no_sleep))
     try:
         expected = lookup.run(["demo/disk"], {}, **{key: value for key, value in options.items() if value is not None})
     except AnsibleLookupError as exc:

@@ -69,7 +69,7 @@ def _leaf(given: Any) -> Any:
 
 
 def _of(*kinds: str) -> list[tuple[str, str]]:
-    known = {module: {**values._KINDS, **_spec(module).kinds} for module in _MODULES}
+    known = {module: {**values.KINDS, **_spec(module).kinds} for module in _MODULES}
     return [
         (module, path)
         for module, path, spec in _ONCE

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import http.client
 import socket
+import ssl
 from email.message import Message
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 
 import pytest
 import yaml
-from ansible.module_utils import urls
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import manifest as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+
+from tests.cluster.runtime.certificates import Authority
+from tests.hostile import hostile_server, http
 
 DIGEST = "@sha256:" + "0" * 64
 CRD: dict[str, Any] = {
@@ -186,21 +189,80 @@ def test_read_manifest_names_a_manifest_that_cannot_be_read(tmp_path: Path) -> N
             "(the server answers HTTP 403 Forbidden); set manifest to a URL that requires no login",
         ),
         (HTTPError("https://host/x", 502, "", Message(), None), "(the server answers HTTP 502); offline"),
-        (http.client.IncompleteRead(b"half"), "(IncompleteRead(4 bytes read)); offline"),
+        (IncompleteRead(b"half"), "(IncompleteRead(4 bytes read)); offline"),
     ],
 )
-def test_read_manifest_gives_cause_and_remedy_when_a_download_fails(
-    monkeypatch: pytest.MonkeyPatch, error: Exception, expected: str
-) -> None:
-    def fail(*_arguments: Any, **_options: Any) -> None:
-        raise error
+def test_failed_download_has_a_cause_and_a_remedy(error: Exception, expected: str) -> None:
+    why, remedy = rules.why_not_downloaded(error)
+    assert f"({why}); {remedy}.".startswith(expected)
 
-    monkeypatch.setattr(urls, "open_url", fail)
+
+OFFLINE = "offline, download it elsewhere and set manifest to its path; behind a proxy, set HTTPS_PROXY."
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", "the server answers HTTP 404 Not Found); correct version or manifest."),
+        (
+            b"HTTP/1.1 403 Forbidden\r\n\r\n",
+            "the server answers HTTP 403 Forbidden); set manifest to a URL that requires no login, or to a path.",
+        ),
+        (
+            b"HTTP/1.1 404 " + b"x" * 999 + b"\r\n\r\n",
+            f"the server answers HTTP 404 {'x' * 100} ... {'x' * 100}); correct version or manifest.",
+        ),
+        (b"HTTP/1.1 502\r\n\r\n", f"the server answers HTTP 502); {OFFLINE}"),
+        (http(200, b"half", length=9), f"IncompleteRead(4 bytes read, 5 more expected)); {OFFLINE}"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", f"SSH-2.0-OpenSSH_9.6); {OFFLINE}"),
+    ],
+)
+@pytest.mark.usefixtures("plain_environment")
+def test_read_manifest_gives_cause_and_remedy_when_a_server_refuses(answer: bytes, expected: str) -> None:
+    with hostile_server() as server:
+        server.answer = lambda _number, _head: [answer]
+        with pytest.raises(CdiError) as raised:
+            rules.read_manifest(f"{server.url.replace('://', '://ann:s3cret@')}/cdi-operator.yaml?sig=s3cret", None)
+    place = server.url.replace("://", "://***@")
+    assert str(raised.value) == f"manifest {place}/cdi-operator.yaml?*** cannot be downloaded ({expected}"
+    assert server.heads[0].startswith(b"GET /cdi-operator.yaml?sig=s3cret ")
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("https://cluster.invalid/x", f"the name does not resolve); {OFFLINE}"),
+        ("https://127.0.0.1:9/x", f"Connection refused); {OFFLINE}"),
+        ("ftpx://host/x", "unknown url type: ftpx); correct manifest."),
+        ("https://[::1/x", "Invalid IPv6 URL); correct manifest."),
+    ],
+)
+@pytest.mark.usefixtures("plain_environment")
+def test_read_manifest_gives_cause_and_remedy_when_no_server_answers(source: str, expected: str) -> None:
     with pytest.raises(CdiError) as raised:
-        rules.read_manifest("https://ann:s3cret@host/cdi-operator.yaml?sig=s3cret", None)
-    assert str(raised.value).startswith(
-        f"manifest https://***@host/cdi-operator.yaml?*** cannot be downloaded {expected}"
-    )
+        rules.read_manifest(source, None)
+    assert str(raised.value) == f"manifest {source} cannot be downloaded ({expected}"
+
+
+@pytest.mark.usefixtures("plain_environment")
+def test_manifest_of_an_untrusted_server_is_refused(tmp_path: Path) -> None:
+    Authority(tmp_path).issue("server", "server", addresses=["127.0.0.1"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    with (
+        hostile_server(context=context) as server,
+        pytest.raises(CdiError, match=r"the certificate of the server is not trusted: .*; make this host trust its CA"),
+    ):
+        rules.read_manifest(f"{server.url}/cdi-operator.yaml", None)
+    assert server.heads == []
+
+
+@pytest.mark.usefixtures("plain_environment")
+def test_manifest_is_downloaded_and_checked(tmp_path: Path) -> None:
+    path, digest = _written(tmp_path / "cdi-operator.yaml")
+    with hostile_server() as server:
+        server.answer = lambda _number, _head: [http(200, Path(path).read_bytes())]
+        assert len(rules.read_manifest(f"{server.url}/cdi-operator.yaml", f"sha256:{digest}")) == 2
 
 
 @pytest.mark.parametrize(

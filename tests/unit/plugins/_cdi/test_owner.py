@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import owner as _cdi_owner
+from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import owner as rules
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi.owner import Owner, olm_owner, refuse
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 
@@ -70,6 +70,6 @@ def test_refuse_accepts_cdi_without_an_owner() -> None:
 
 def test_the_guide_for_openshift_has_the_fields_of_hyperconverged() -> None:
     guide = (Path(__file__).parents[4] / "docs" / "openshift.md").read_text()
-    for path, field in _cdi_owner._HYPERCONVERGED_FIELDS.items():
+    for path, field in rules.HYPERCONVERGED_FIELDS.items():
         assert f"`spec.{field}`" in guide or not path.startswith("config."), field
-    assert _cdi_owner._JSON_PATCH in guide
+    assert rules.JSON_PATCH in guide

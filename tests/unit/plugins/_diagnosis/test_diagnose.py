@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import wait as _data_volume_wait
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume import wait
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import diagnose as rules
-from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import refusals as _diagnosis_room
+from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis import refusals
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.evidence import Evidence
 from ansible_collections.kubevirt.cdi.plugins.module_utils._diagnosis.rules import CLAIM_RULES, WORKER_RULES
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import FAILED, REACHED, WAITING
@@ -220,7 +220,7 @@ def test_each_cause_is_documented() -> None:
     """Playbooks compare them."""
     documented = set(re.findall(r"V\((\w+)\)", data_volume_info.DOCUMENTATION + data_volume_info.RETURN))
     named = {rule.cause for rule in (*WORKER_RULES, *CLAIM_RULES)}
-    for module in (rules, _diagnosis_room, _data_volume_wait):
+    for module in (rules, refusals, wait):
         source = Path(str(module.__file__)).read_text(encoding="utf-8")
         named |= set(re.findall(r'(?:Diagnosis|Refusal)\(\s*"(\w+)"', source)) | set(
             re.findall(r'"?cause"?[=:] ?"(\w+)"', source)

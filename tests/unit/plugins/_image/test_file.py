@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,14 +66,23 @@ def test_other_kinds_of_files_are_refused_at_once(others: dict[str, str], name: 
             read(others[name])
 
 
-def test_pipe_that_replaced_a_file_does_not_block(
-    others: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    regular = os.stat(__file__)
-    monkeypatch.setattr(os, "stat", lambda *_arguments, **_options: regular)
-    assert stat.S_ISREG(os.stat(others["pipe"]).st_mode)
-    with pytest.raises(CdiError, match="is a pipe"):
-        inspect(others["pipe"])
+def test_pipe_that_replaces_a_file_after_the_check_does_not_block(others: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(RAW)
+    checked: list[bool] = []
+
+    def replace(_frame: object, event: str, function: object) -> None:
+        if event == "c_call" and function is os.open:
+            checked.append(stat.S_ISREG(os.stat(path).st_mode))
+            os.replace(others["pipe"], path)
+
+    sys.setprofile(replace)
+    try:
+        with pytest.raises(CdiError, match="is a pipe"):
+            inspect(str(path))
+    finally:
+        sys.setprofile(None)
+    assert checked == [True]
 
 
 @pytest.mark.parametrize(

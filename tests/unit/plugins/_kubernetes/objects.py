@@ -24,5 +24,5 @@ def kubeconfig_of(user: dict[str, Any] | None = None, *, name: str = "one", **cl
 
 def sent_by(connection: Any) -> str | None:
     """The Authorization header of the next request."""
-    authorization: str | None = connection.transport._source.current().authorization
+    authorization: str | None = connection.transport.source.current().authorization
     return authorization

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,9 +17,12 @@ import yaml
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.access import Access
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.credentials import settle, source_of
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import known_secrets
 
+from tests.cluster.runtime.certificates import Authority
+from tests.hostile import hostile_server, http
 from tests.unit.plugins._kubernetes.objects import SECRET, SERVER, kubeconfig_of, sent_by
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
@@ -115,14 +119,23 @@ def test_credentials_of_a_kubeconfig_are_not_sent_without_tls() -> None:
     assert _authorization(kubeconfig=kubeconfig_of(server="http://127.0.0.1:8001"), api_key="mine") == "Bearer mine"
 
 
-def _pool(**params: Any) -> Any:
-    transport = connect(params).transport
-    return transport._pool(transport._source.current())
+def test_tls_server_name_of_the_kubeconfig_is_used(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.issue("server", "server", addresses=["kubernetes"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    pod = {"kind": "Pod", "metadata": {"name": "one", "uid": "1"}}
+    with hostile_server(context=context) as server:
+        server.answer = lambda _number, _head: [http(200, json.dumps(pod).encode())]
+        cluster = {"server": server.url, "certificate-authority": str(tmp_path / "ca.crt")}
+        named = kubeconfig_of(None, **cluster, **{"tls-server-name": "kubernetes"})
+        assert connect({"kubeconfig": named}).get(POD, "one", "demo") == pod
+        with pytest.raises(ApiError, match="is for other names"):
+            connect({"kubeconfig": kubeconfig_of(None, **cluster)}).get(POD, "one", "demo")
 
 
-def test_tls_server_name_of_the_kubeconfig_is_used() -> None:
-    pool = _pool(kubeconfig=kubeconfig_of(None, **{"tls-server-name": "kubernetes"}))
-    assert pool.connection_pool_kw["server_hostname"] == "kubernetes"
+def _place(**params: Any) -> str:
+    return connect(params).transport.place
 
 
 def test_proxy_comes_from_option_then_kubeconfig_then_environment(
@@ -131,22 +144,31 @@ def test_proxy_comes_from_option_then_kubeconfig_then_environment(
     config = kubeconfig_of(None, **{"proxy-url": "http://config.test:1"})
     monkeypatch.setenv("HTTPS_PROXY", "http://environment.test:2")
     monkeypatch.setenv("HTTP_PROXY", "http://not-for-https.test:3")
-    assert _pool(kubeconfig=config, proxy="http://option.test:3").proxy.host == "option.test"
-    assert _pool(kubeconfig=write(config)).proxy.host == "config.test"
-    assert _pool(kubeconfig=kubeconfig_of()).proxy.host == "environment.test"
-    assert _pool(kubeconfig=config, no_proxy="other.test,cluster.test").proxy is None
+    through = f"{SERVER} through the proxy http://"
+    assert _place(kubeconfig=config, proxy="http://option.test:3") == f"{through}option.test:3"
+    assert _place(kubeconfig=write(config)) == f"{through}config.test:1"
+    assert _place(kubeconfig=kubeconfig_of()) == f"{through}environment.test:2"
+    assert _place(kubeconfig=config, no_proxy="other.test,cluster.test") == SERVER
     monkeypatch.setenv("NO_PROXY", "cluster.test")
-    assert _pool(kubeconfig=kubeconfig_of()).proxy is None
-    assert _pool(kubeconfig=config).proxy.host == "config.test"
-    assert _pool(kubeconfig=config, proxy="http://option.test:3").proxy.host == "option.test"
+    assert _place(kubeconfig=kubeconfig_of()) == SERVER
+    assert _place(kubeconfig=config) == f"{through}config.test:1"
+    assert _place(kubeconfig=config, proxy="http://option.test:3") == f"{through}option.test:3"
 
 
-def test_credentials_in_a_proxy_url_are_sent_as_a_header() -> None:
-    pool = _pool(host=SERVER, api_key="x", proxy="http://ann:p%40w@proxy.test:3128")
-    assert pool.proxy_headers == {"proxy-authorization": "Basic YW5uOnBAdw=="} and "p@w" in known_secrets()
-    assert "ann" not in pool.proxy.url
-    given = _pool(host=SERVER, api_key="x", proxy="http://a:b@p.test:1", proxy_headers={"proxy_basic_auth": "ann:p@w"})
-    assert given.proxy_headers == {"proxy-authorization": "Basic YW5uOnBAdw=="}
+@pytest.mark.parametrize(
+    ("login", "options"), [("ann:p%40w", {}), ("a:b", {"proxy_headers": {"proxy_basic_auth": "ann:p@w"}})]
+)
+@pytest.mark.parametrize("host", [SERVER, "http://cluster.test"])
+def test_credentials_of_a_proxy_are_sent_as_a_header(host: str, login: str, options: dict[str, Any]) -> None:
+    with hostile_server() as proxy:
+        proxy.answer = lambda _number, _head: [http(407, b"")]
+        url = proxy.url.replace("://", f"://{login}@")
+        connection = connect({"host": host, "api_key": "x", "proxy": url, **options})
+        with pytest.raises(ApiError, match="407"):
+            connection.get(POD, "one", "demo")
+    (head,) = proxy.heads
+    assert b"proxy-authorization: basic yw5uonbadw==" in head.lower().split(b"\r\n") and b"ann" not in head
+    assert connection.transport.place == f"{host} through the proxy {proxy.url}" and "p@w" in known_secrets()
 
 
 def test_socks_proxy_without_its_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

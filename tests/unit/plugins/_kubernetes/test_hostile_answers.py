@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.loader import lookup_loader
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import exchange as _exchange
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets as _secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
-from ansible_collections.kubevirt.cdi.plugins.module_utils._module import clone_method as _clone_task
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import forget
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_method import Memory
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.hostile import Hostile, chunked, hostile_server, http
-from tests.modules import Ran, run_in_process
+from tests.modules import Ran, no_sleep, run_in_process
 from tests.spellings import shown_in, spellings
 
 TOKEN, PASSWORD, HEADER, SIGNATURE = "planted-T0ken/+x==", "S3c/ret?P@w-rd", "planted;H3ader-1", "planted-S1gnature0"
@@ -54,12 +54,10 @@ TASKS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _no_pauses() -> Iterator[None]:
+def _no_kubeconfig_and_no_proxy() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("KUBECONFIG", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "K8S_AUTH_KUBECONFIG"):
             patch.delenv(name, raising=False)
-        patch.setattr(_exchange, "_FIRST_PAUSE_SECONDS", 0.0)
-        patch.setattr(_exchange, "RETRY_AFTER_MAX_SECONDS", 0.0)
         yield
 
 
@@ -282,7 +280,6 @@ def _judge(output: Any, message: str, given: Any) -> None:
 
 
 def _run(server: Hostile, task: tuple[str, dict[str, Any]], check: bool = False) -> Ran:
-    _secrets._known.clear()
     name, options = task
     return run_in_process(name, {"host": server.url, "api_key": TOKEN, **options}, check=check)
 
@@ -308,10 +305,10 @@ def test_lookup_survives_any_answer_without_traceback_or_secret(
 ) -> None:
     first = len(server.heads)
     server.answer = lambda number, _head: answers[min(number - first, len(answers) - 1)]
-    _secrets._known.clear()
-    # A connection that is kept has its secrets from the time when it was made.
-    _clone_task._connections.clear()
+    forget()
     lookup = lookup_loader.get("kubevirt.cdi.clone_method")
+    # A connection that is kept has its secrets from the time when it was made.
+    lookup.memory = Memory(partial(connect, sleep=no_sleep))
     try:
         found = lookup.run(
             [{"name": "disk", "namespace": "demo", "source": IMPORT, "storage": {"size": "1Gi"}}],

@@ -85,7 +85,7 @@ def test_token_without_an_expiry_is_kept(counting: Callable[[str], Any], never: 
 
 
 def test_rejected_credentials_are_renewed_once_for_all_threads(counting: Callable[[str], Any]) -> None:
-    source = counting("2099-01-01T00:00:00Z").transport._source
+    source = counting("2099-01-01T00:00:00Z").transport.source
     rejected = source.current()
     with ThreadPoolExecutor(8) as threads:
         renewed = set(threads.map(lambda _number: source.renewed(rejected), range(16)))

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import secrets as _secrets
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.redaction import redact, redacted
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import (
+    forget,
     remember,
     secrets_of,
     secrets_of_options,
@@ -52,6 +52,12 @@ def _kubeconfig(user: Any, **cluster: Any) -> dict[str, Any]:
 def test_every_scalar_of_a_user_that_does_not_identify_it_is_secret(user: Any, known: set[str]) -> None:
     assert secrets_of(_kubeconfig(user)) == known
     assert secrets_of_options({"kubeconfig": _kubeconfig(user)}) == known
+
+
+@pytest.mark.parametrize("field", ["server", "proxy-url"])
+def test_password_in_an_address_without_a_scheme_is_secret(field: str) -> None:
+    assert secrets_of(_kubeconfig({}, **{field: "ann:S3c/ret?P@w-rd@127.0.0.1:1"})) >= {"S3c/ret?P@w-rd"}
+    assert secrets_of(_kubeconfig({}, **{field: "cluster.test:6443/path@2"})) == set()
 
 
 def test_user_below_a_misspelt_key_is_secret() -> None:
@@ -156,7 +162,7 @@ def test_every_spelling_of_a_secret_is_redacted(secret: str) -> None:
 @given(SECRETS, st.sampled_from(sorted(spellings("x"))))
 @examples(200)
 def test_every_spelling_of_any_secret_is_redacted(secret: str, name: str) -> None:
-    _secrets._known.clear()
+    forget()
     remember([secret])
     spelling = spellings(secret)[name]
     shown = redacted({"a": [f"before {spelling} after"], spelling: 1})

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import _by_url
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import route_by_url
 
 
 @pytest.mark.parametrize("url", ["http://proxy.example.com", "ftp://x"])
 def test_route_requires_https(url: str) -> None:
     with pytest.raises(CdiError, match="give an https URL"):
-        _by_url("url", url, None, "", "cdi-uploadproxy.cdi.svc")
+        route_by_url("url", url, None, "", "cdi-uploadproxy.cdi.svc")
 
 
 def test_route_names_an_unreadable_ca() -> None:
     with pytest.raises(CdiError, match="upload_proxy_ca"):
-        _by_url("url", "proxy.example.com", "no certificate", "", "cdi-uploadproxy.cdi.svc")
+        route_by_url("url", "proxy.example.com", "no certificate", "", "cdi-uploadproxy.cdi.svc")

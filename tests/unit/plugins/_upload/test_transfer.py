@@ -24,9 +24,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer impo
     FileChanged,
     Route,
     SourceFile,
-    _by_url,
-    _unchanged,
+    route_by_url,
     send,
+    unchanged_chunks,
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import TlsStream
 from cryptography import x509
@@ -125,6 +125,18 @@ def test_answer_that_closes_the_connection_is_read_completely(server: Server, fi
     assert answer == Answer(413, "<p>Too large</p>")
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_answer_that_is_not_http_is_reported_on_one_line(server: Server, file: Path, early: bool) -> None:
+    def serve(stream: ssl.SSLSocket) -> None:
+        if not early:
+            _take(stream, 600_000)
+        stream.sendall(b"SSH-2.0-OpenSSH_9.6 " + b"x" * 999 + b"\r\n")
+
+    answer = send(server(serve), "token", _source(file), 10, lambda _sent: None)
+    assert answer.status == 0 and "\n" not in answer.text and len(answer.text) < 300
+    assert early or answer.text.startswith("SSH-2.0-OpenSSH_9.6 xxx")
+
+
 def test_server_gets_the_timeout_of_the_user_to_write_the_data(server: Server, file: Path) -> None:
     """It answers when all is on the disk."""
 
@@ -173,12 +185,12 @@ def test_end_of_a_changed_file_is_not_sent(server: Server, file: Path, when: str
 
 def test_unreadable_file_is_not_reported_as_a_broken_connection(file: Path) -> None:
     with file.open("ab", buffering=0) as opened, pytest.raises(CdiError, match=f"{file} can no longer be read"):
-        next(_unchanged(opened, _source(file)))
+        next(unchanged_chunks(opened, _source(file)))
 
 
 def test_invalid_port_is_refused_before_anything_is_sent() -> None:
     with pytest.raises(CdiError, match="upload_proxy_url is https://host:abc; correct it: "):
-        _by_url("url", "https://host:abc", None, "", NAME)
+        route_by_url("url", "https://host:abc", None, "", NAME)
 
 
 @pytest.mark.parametrize(
@@ -191,11 +203,11 @@ def test_invalid_port_is_refused_before_anything_is_sent() -> None:
     ],
 )
 def test_path_of_the_url_is_kept(certificate: Path, url: str, path: str) -> None:
-    assert _by_url("url", url, None, certificate.read_text(), NAME).path == path
+    assert route_by_url("url", url, None, certificate.read_text(), NAME).path == path
 
 
 @pytest.mark.parametrize("url", ["http://ann:s3cret@host?s3cret", "ann:s3cret@host:abc?s3cret"])
 def test_unusable_url_is_named_without_its_secrets(url: str) -> None:
     with pytest.raises(CdiError, match=r"upload_proxy_url is (http://)?\*\*\*@host(:abc)?\?\*\*\*; ") as raised:
-        _by_url("url", url, None, "", NAME)
+        route_by_url("url", url, None, "", NAME)
     assert "s3cret" not in str(raised.value)
