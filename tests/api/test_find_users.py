@@ -208,7 +208,7 @@ def test_forbidden_machines_and_clones_are_null_and_make_no_volume_unused(
     start_pod(direct, namespace)
     create_machine(direct, namespace, "off", {"dataVolume": {"name": "spare"}})
     found = find(token=LIMITED)
-    unknown = {"in_use": None, "pods": [], "virtual_machines": None, "clones": None}
+    unknown: dict[str, Any] = {"in_use": None, "pods": [], "virtual_machines": None, "clones": None}
     used = {**unknown, "in_use": True, "pods": [{"name": "app", "machine": None}]}
     assert users(found) == {**dict.fromkeys(NAMES, unknown), "disk": used}
     assert found.result["not_readable"] == [text.format(namespace, LIMITED_USER, namespace) for text in FORBIDDEN[1:]]
