@@ -13,6 +13,7 @@ import sys
 
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import commands
+from tests.cluster.runtime.extras import KUBEVIRT, from_options
 from tests.cluster.runtime.profile import PROFILES, Profile, profile_named
 
 
@@ -31,6 +32,10 @@ def main(arguments: list[str] | None = None) -> int:
     }.items():
         command = subparsers.add_parser(name, help=text, description=text)
         command.add_argument("--profile", default="full", help=f"{' or '.join(PROFILES)} (default: full)")
+        if name == "up":
+            text = f"also prepare an extra: {KUBEVIRT}, which tests install from its release manifest"
+            command.add_argument("--with", dest="extras", action="append", default=[], metavar="EXTRA", help=text)
+            command.add_argument("--nodes", type=int, default=1, help="1 or 2 (default: 1)")
         if name == "logs":
             command.add_argument("name", help="the name of a component, as shown by status")
         if name == "env":
@@ -62,8 +67,10 @@ def _run(options: argparse.Namespace, profile: Profile) -> None:
     elif options.command == "logs":
         with commands.log_file(profile, options.name).open() as log:
             shutil.copyfileobj(log, sys.stdout)
+    elif options.command == "up":
+        commands.up(profile, from_options(profile, options.extras, options.nodes))
     else:
-        {"up": commands.up, "down": commands.down, "reset": commands.reset}[options.command](profile)
+        {"down": commands.down, "reset": commands.reset}[options.command](profile)
 
 
 if __name__ == "__main__":

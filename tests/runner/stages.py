@@ -19,6 +19,7 @@ from xml.etree import ElementTree
 from tests.cluster.build import ensure
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import commands, machine
+from tests.cluster.runtime.extras import Extras, saved
 from tests.cluster.runtime.profile import PROFILES, first_number
 from tests.cluster.target import Target, target
 from tests.runner import checks, docs, lanes, versions
@@ -207,6 +208,19 @@ def _real_1_61() -> int:
     return _pytest("real-1.61", *files, *others, more=cluster.environment | {"KUBEVIRT_CDI_TEST_RELEASE": "v1.61.1"})
 
 
+def _vm() -> int:
+    """Virtual machines on a real KubeVirt, which the tests install. Restarts a test cluster without its images."""
+    if os.environ.get("KUBECONFIG", str(PROFILES["full"].kubeconfig)) != str(PROFILES["full"].kubeconfig):
+        print("skipped: this stage installs KubeVirt, and KUBECONFIG names another cluster than the test cluster")
+        return 0
+    wanted = Extras(kubevirt=True, nodes=2)
+    if not saved(PROFILES["full"]).covers(wanted):
+        commands.down(PROFILES["full"])
+    commands.up(PROFILES["full"], wanted)
+    more = commands.environment(PROFILES["full"])
+    return _pytest("vm", "tests/vm", more=more) or _pytest("vm-down", "tests/vm/down.py", more=more)
+
+
 def _coverage() -> int:
     """Print the branches of the plugins that the tests without a node do not cover."""
     commands.up(PROFILES["api"])
@@ -266,6 +280,7 @@ ON_REQUEST: dict[str, Callable[[], int]] = {
     "docs": docs.run,
     "real-1.61": _real_1_61,
     "versions": versions.run,
+    "vm": _vm,
 }
 # Those that start clusters of CDI wait for the build, which runs while the others compute.
 LANES = (("checks", "unit", "kubectl", "api", "cluster"), ("build", "molecule", "real"))

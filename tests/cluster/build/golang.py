@@ -41,16 +41,19 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
 
 
-def _run(module: str, *arguments: str) -> str:
+def _run(module: str, *arguments: str, cgo: bool = False) -> str:
     """Run Go in one of the pinned modules; what it compiles is kept for every later build."""
-    env = {"CGO_ENABLED": "0", "GOCACHE": str(cache_dir() / "go-build")}
+    env = {"CGO_ENABLED": str(int(cgo)), "GOCACHE": str(cache_dir() / "go-build")}
     return output([go(), *arguments], cwd=MODULES / module, env=env)
 
 
-def compile_programs(module: str, target: Path, *packages: str, ldflags: str = "") -> None:
+def compile_programs(
+    module: str, target: Path, *packages: str, ldflags: str = "", tags: str = "", cgo: bool = False
+) -> None:
     """Build the programs of these packages into the directory, or the one program into the file, `target`."""
-    options = ["-buildvcs=false", "-mod=readonly", "-trimpath", "-ldflags", f"-s -w {ldflags}".strip()]
-    _run(module, "build", *options, "-o", str(target), *packages)
+    options = ["-buildvcs=false", "-mod=readonly", "-trimpath", "-tags", tags]
+    options += ["-ldflags", f"-s -w {ldflags}".strip()]
+    _run(module, "build", *options, "-o", str(target), *packages, cgo=cgo)
 
 
 def module_dir(module: str, dependency: str) -> Path:
@@ -59,20 +62,21 @@ def module_dir(module: str, dependency: str) -> Path:
     return Path(directory)
 
 
-def fetcher(module: str, *packages: str) -> Callable[[], None]:
+def fetcher(module: str, *packages: str, tags: str = "", cgo: bool = False) -> Callable[[], None]:
     """Downloads exactly the modules that these packages compile from."""
 
     def fetch() -> None:
-        _run(module, "list", "-deps", "-buildvcs=false", "-mod=readonly", *packages)
+        _run(module, "list", "-deps", "-buildvcs=false", "-mod=readonly", "-tags", tags, *packages, cgo=cgo)
 
     return fetch
 
 
-def programs(name: str, module: str, *packages: str) -> Recipe:
-    """A recipe for the programs of these packages of a pinned module."""
+def programs(name: str, module: str, *packages: str, ldflags: str = "", tags: str = "", cgo: bool = False) -> Recipe:
+    """A recipe for the programs of these packages of a pinned module; `cgo` requires a C compiler."""
 
     def build(target: Path, _built: Built) -> None:
-        compile_programs(module, target, *packages)
+        compile_programs(module, target, *packages, ldflags=ldflags, tags=tags, cgo=cgo)
 
-    inputs: tuple[Path | str, ...] = (Path(__file__), MODULES / module, MODULES / "libnbd", *packages)
-    return Recipe(name, inputs, build, fetch=fetcher(module, *packages))
+    files = (Path(__file__), MODULES / module, MODULES / "libnbd")
+    inputs: tuple[Path | str, ...] = (*files, *packages, ldflags, tags, str(cgo))
+    return Recipe(name, inputs, build, fetch=fetcher(module, *packages, tags=tags, cgo=cgo))

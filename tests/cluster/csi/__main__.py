@@ -43,6 +43,9 @@ def arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--pool", type=Path, required=True, help="an XFS file system with reflink; see pool.create_pool"
     )
+    parser.add_argument(
+        "--node-only", action="store_true", help="mount volumes that a driver on another node manages in the same pool"
+    )
     parser.add_argument("--faults", type=Path, help="JSON file of faults; see faults.py")
     parsed = parser.parse_args(argv)
     parsed.features = frozenset(filter(None, parsed.features.split(",")))
@@ -84,16 +87,14 @@ def serve(options: argparse.Namespace) -> NoReturn:
     faults = FaultFile(options.faults) if options.faults else None
     if faults:
         faults.read()
-    state = State(options.pool / options.driver_name)
+    state = State(options.pool / options.driver_name, manages=not options.node_only)
     node = Node(state, options.node_id, options.features)
-    for mount_point in node.thaw_all():
+    for mount_point in () if options.node_only else node.thaw_all():
         log.warning("%s was left frozen by a driver that was killed", mount_point)
     driver = grpc.server(ThreadPoolExecutor(max_workers=32), interceptors=[Interceptor(faults)])
-    services = {
-        "Identity": Identity(options.driver_name, options.features),
-        "Controller": Controller(state, options.pool, options.features),
-        "Node": node,
-    }
+    services = {"Identity": Identity(options.driver_name, options.features), "Node": node}
+    if not options.node_only:
+        services["Controller"] = Controller(state, options.pool, options.features)
     driver.add_generic_rpc_handlers([handler(csi, name, service) for name, service in services.items()])
     servers = [(driver, options.socket)]
     if options.registration_socket:

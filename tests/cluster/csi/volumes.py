@@ -1,7 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The records of volumes and snapshots: a JSON file beside each image, read at each start of the driver."""
+"""The records of volumes and snapshots: a JSON file beside each image.
+
+The driver that manages them reads them at each start. Another one in the same pool reads a record when it needs it.
+"""
 
 from __future__ import annotations
 
@@ -54,12 +57,15 @@ def new_id() -> str:
 class Store(Generic[Record]):
     """All records of one kind in a directory. A record exists when its JSON file exists."""
 
-    def __init__(self, directory: Path, kind: type[Record]) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, kind: type[Record], *, manages: bool) -> None:
+        self.directory, self._manages = directory, manages
+        self._kind: type[Record] = kind
         directory.mkdir(parents=True, exist_ok=True)
         self._records: dict[str, Record] = {}
+        if not manages:
+            return
         for file in directory.glob("*.json"):
-            record = kind(**json.loads(file.read_text(encoding="utf-8")))
+            record = self._read(file)
             self._records[record.id] = record
         for file in directory.iterdir():
             if file.stem not in self._records or file.suffix == ".partial":
@@ -71,7 +77,15 @@ class Store(Generic[Record]):
 
     def get(self, record_id: str) -> Record | None:
         """The record with that id."""
-        return self._records.get(record_id)
+        if self._manages:
+            return self._records.get(record_id)
+        try:
+            return self._read(self.directory / f"{record_id}.json")
+        except FileNotFoundError:
+            return None
+
+    def _read(self, file: Path) -> Record:
+        return self._kind(**json.loads(file.read_text(encoding="utf-8")))
 
     def named(self, name: str) -> Record | None:
         """The record that a caller created with that name."""
@@ -99,9 +113,9 @@ class Store(Generic[Record]):
 class State:
     """The volumes and snapshots of a driver, and the locks that keep concurrent calls off the same object."""
 
-    def __init__(self, directory: Path) -> None:
-        self.volumes = Store(directory / "volumes", Volume)
-        self.snapshots = Store(directory / "snapshots", Snapshot)
+    def __init__(self, directory: Path, *, manages: bool) -> None:
+        self.volumes = Store(directory / "volumes", Volume, manages=manages)
+        self.snapshots = Store(directory / "snapshots", Snapshot, manages=manages)
         self._locks: dict[str, threading.Lock] = {}
 
     @contextmanager

@@ -27,6 +27,7 @@ _CLIENTS = {
     "kube-scheduler": ("system:kube-scheduler", ""),
     "kube-proxy": ("system:kube-proxy", ""),
     "kubelet": ("system:node:node", "system:nodes"),
+    "kubelet-node2": ("system:node:node2", "system:nodes"),
     "apiserver-kubelet-client": ("kube-apiserver-kubelet-client", "system:masters"),
     "front-proxy-client": ("front-proxy-client", ""),
     "etcd-client": ("etcd-client", ""),
@@ -95,10 +96,11 @@ def make_certificates(profile: Profile) -> None:
     )
     authority.issue("etcd", "etcd", addresses=["127.0.0.1"])
     authority.issue("kubelet-server", "node", addresses=[profile.address, "node"])
+    authority.issue("kubelet-server-node2", "node2", addresses=[profile.second_address, "node2"])
     authority.issue("http", "http", addresses=[profile.address])
     key = ec.generate_private_key(ec.SECP256R1())
     _write_key(profile.certificates / "service-account.key", key)
-    for client in ("admin", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet"):
+    for client in ("admin", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubelet", "kubelet-node2"):
         write_kubeconfig(profile, client, kubeconfig_path(profile, client))
 
 

@@ -6,10 +6,9 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from tests.cluster.csi.faults import clear_faults
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import control_plane, lifecycle, machine, node, objects, storage
 from tests.cluster.runtime.certificates import make_certificates
+from tests.cluster.runtime.extras import Extras, save, saved
 from tests.cluster.runtime.fixtures_http import HTTP_PORT, HTTPS_PORT, PRIVATE_REGISTRY_PORT, http_components
 from tests.cluster.runtime.fixtures_images import make_images
 from tests.cluster.runtime.fixtures_objects import (
@@ -27,8 +27,10 @@ from tests.cluster.runtime.fixtures_objects import (
     object_store_components,
 )
 from tests.cluster.runtime.fixtures_registry import REGISTRY_PORT, push_container_disks, registry_components
+from tests.cluster.runtime.imported import forget_images, import_images
 from tests.cluster.runtime.lifecycle import Stage
 from tests.cluster.runtime.profile import Profile
+from tests.cluster.runtime.second_node import second_node
 from tests.cluster.versions import VERSIONS
 
 PRODUCTS = {
@@ -38,22 +40,34 @@ PRODUCTS = {
         *("csi-provisioner", "csi-snapshotter", "csi-resizer", "snapshot-controller", "versitygw"),
     ),
 }
+KUBEVIRT_PRODUCTS = ("kubevirt-images", "kubevirt-manifest")
 
 
-def up(profile: Profile) -> None:
-    """Build missing programs, start the cluster and wait until it is usable. A running cluster stays unchanged."""
+def up(profile: Profile, extras: Extras | None = None) -> None:
+    """Build missing programs, start the cluster and wait until it is usable. A running cluster stays unchanged.
+
+    Raises ClusterError when the running cluster has not the `extras`.
+    """
+    extras = extras or Extras()
     if lifecycle.is_up(profile):
+        if not saved(profile).covers(extras):
+            raise ClusterError(
+                f"The {profile.name} cluster is up without what{extras.option()} adds: run `down` first."
+            )
         print(f"The {profile.name} cluster is up.", file=sys.stderr)
         return
     machine.check_machine(profile)
     _clear(profile)
     machine.check_address(profile)
     machine.install_packages()
+    if extras.kubevirt:
+        machine.install_compiler()
     started = time.monotonic()
-    products = ensure(*PRODUCTS[profile.name])
+    products = ensure(*PRODUCTS[profile.name], *(KUBEVIRT_PRODUCTS if extras.kubevirt else ()))
     built = time.monotonic()
+    save(profile, extras)
     try:
-        _start(profile, products)
+        _start(profile, products, extras.nodes)
     except BaseException:
         lifecycle.stop(profile)
         raise
@@ -68,22 +82,26 @@ def down(profile: Profile) -> None:
 
 
 def reset(profile: Profile) -> None:
-    """Empty the cluster: end it and start a new one. Only the imported images are kept."""
+    """Empty the cluster: end it and start a new one with the same extras. Only the imported images are kept."""
+    extras = saved(profile)
     _clear(profile)
-    up(profile)
+    up(profile, extras)
 
 
 def _clear(profile: Profile) -> None:
     """End the cluster, or clean up after one that ended with its machine."""
     lifecycle.stop(profile)
-    lifecycle.remove_state(profile, keep=["containerd"])
+    lifecycle.remove_state(profile, keep=[f"containerd{suffix}" for suffix in node.SUFFIXES])
 
 
 def status(profile: Profile) -> list[dict[str, Any]]:
     """One row for each component: name, pid (inside the cluster), up_seconds, restarts."""
     if not lifecycle.is_up(profile):
         raise ClusterError(f"The {profile.name} cluster is not up: run `up --profile {profile.name}`.")
-    rows = json.loads((profile.state / "status.json").read_text())
+    rows: dict[str, Any] = {}
+    for suffix in node.SUFFIXES:
+        if (file := profile.state / f"status{suffix}.json").exists():
+            rows |= json.loads(file.read_text())
     return [
         {
             "name": name,
@@ -116,6 +134,8 @@ def environment(profile: Profile) -> dict[str, str]:
             "KUBEVIRT_CDI_TEST_OBJECTS_TLS": f"https://{profile.address}:{OBJECTS_TLS_PORT}",
             "KUBEVIRT_CDI_TEST_IMAGES": str(profile.state / "images"),
         }
+    if saved(profile).kubevirt:
+        variables["KUBEVIRT_CDI_TEST_KUBEVIRT_MANIFEST"] = str(ensure("kubevirt-manifest")["kubevirt-manifest"])
     return variables
 
 
@@ -129,7 +149,7 @@ def log_file(profile: Profile, name: str) -> Path:
     return path
 
 
-def _start(profile: Profile, products: dict[str, Path]) -> None:
+def _start(profile: Profile, products: dict[str, Path], node_count: int) -> None:
     make_certificates(profile)
     kubernetes = products["kubernetes"]
     first = [control_plane.etcd(profile, products["etcd"]), control_plane.api_server(profile, kubernetes)]
@@ -152,26 +172,36 @@ def _start(profile: Profile, products: dict[str, Path]) -> None:
         *registry_components(profile.state, profile.address),
         *object_store_components(profile.state, profile.address, products["versitygw"]),
     ]
+    nodes = [node.first(profile), node.second(profile)][:node_count]
     second = [
         *control_plane.controllers(profile, kubernetes),
-        node.kubelet(profile, kubernetes),
+        node.kubelet(nodes[0], kubernetes),
         node.kube_proxy(profile, kubernetes),
         node.coredns(profile, products["coredns"]),
     ]
     # The sidecars exit while the CRDs of snapshots are missing; the supervisor restarts them.
-    third = [*storage.drivers(profile), *storage.sidecars(profile, products)]
+    third = [*storage.drivers(nodes[0]), *storage.sidecars(profile, products)]
+    for other in nodes[1:]:
+        components = [node.containerd(other, registries), node.kubelet(other, kubernetes), *storage.drivers(other)]
+        third.append(second_node(other, components))
     lifecycle.start(
         profile,
-        [Stage([node.containerd(profile, registries), *fixtures, *first], waits=True), Stage([*second, *third])],
+        [Stage([node.containerd(nodes[0], registries), *fixtures, *first], waits=True), Stage([*second, *third])],
+        node.DIRECTORIES,
     )
-    _import_images(profile, products["images"])
+    archives = [products[name] for name in ("images", "kubevirt-images") if name in products]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda each: import_images(each, archives), nodes))
+    for each in nodes:
+        forget_images(each, registries)
     objects.wait_for_server(profile.kubeconfig, 60)
     _apply_definitions(profile, products, with_cdi=False)
     objects.apply(objects.connect(profile.kubeconfig), storage.objects())
     push_container_disks(registry, profile.state / "images")
     fill_object_store(profile.address, profile.state / "images")
-    _forget_images(profile, registries)
-    objects.wait_for_node(profile.kubeconfig, node.NODE_NAME, 60)
+    for each in nodes:
+        objects.wait_for_node(profile.kubeconfig, each.name, 60)
+    objects.apply(objects.connect(profile.kubeconfig), [node.labels()])
 
 
 def _apply_definitions(profile: Profile, products: dict[str, Path], *, with_cdi: bool) -> None:
@@ -182,38 +212,3 @@ def _apply_definitions(profile: Profile, products: dict[str, Path], *, with_cdi:
     cluster = objects.connect(profile.kubeconfig)
     objects.apply(cluster, definitions)
     objects.wait_established(cluster, [definition["metadata"]["name"] for definition in definitions])
-
-
-def _import_images(profile: Profile, archive: Path) -> None:
-    """Import the images, unless an earlier start did: a reset keeps them."""
-    mark = profile.state / "containerd" / "imported"
-    if mark.exists() and mark.read_text() == str(archive):
-        return
-    lifecycle.wait_until(node.containerd_socket(profile).exists, 20, "containerd does not start", profile)
-    _ctr_images(profile, "import", str(archive))
-    mark.write_text(str(archive))
-
-
-def _forget_images(profile: Profile, registries: tuple[str, ...]) -> None:
-    """Remove images pulled by an earlier start: its registries had the same addresses and tags, but other disks."""
-    names = _ctr_images(profile, "ls", "--quiet").split()
-    stale = [name for name in names if name.startswith(tuple(f"{registry}/" for registry in registries))]
-    if stale:
-        _ctr_images(profile, "rm", *stale)
-
-
-def _ctr_images(profile: Profile, *arguments: str) -> str:
-    ended = subprocess.run(
-        [
-            *(shutil.which("ctr") or "ctr", "--address", str(node.containerd_socket(profile))),
-            *("--namespace", "k8s.io", "images", *arguments),
-        ],
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    if ended.returncode:
-        raise ClusterError(
-            f"containerd refuses `images {arguments[0]}` ({ended.stderr.strip()}): see `logs containerd`."
-        )
-    return ended.stdout

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.cluster.errors import ClusterError
+from tests.cluster.runtime import node
 from tests.cluster.runtime.component import Component
 from tests.cluster.runtime.profile import Profile
 from tests.cluster.runtime.storage import POOL_BYTES, pool
@@ -38,18 +39,22 @@ def is_up(profile: Profile) -> bool:
     return _init_pid(profile) is not None
 
 
-def start(profile: Profile, stages: Sequence[Stage]) -> None:
-    """Start the supervisor in its namespaces and connect them to the machine's network."""
+def start(profile: Profile, stages: Sequence[Stage], directories: Sequence[str] = ()) -> None:
+    """Start the supervisor in its namespaces and connect them to the machine's network.
+
+    The files of these directories in the cluster's /var/lib are in the state directory.
+    """
     (profile.state / "logs").mkdir(exist_ok=True)
     image, mount_point = pool(profile)
+    storage = {"image": str(image), "mount_point": str(mount_point), "bytes": POOL_BYTES}
     plan = {
         "address": profile.address,
-        "host_address": profile.host_address,
-        "pool": (
-            {"image": str(image), "mount_point": str(mount_point), "bytes": POOL_BYTES}
-            if profile.name == "full"
-            else None
-        ),
+        "gateway": profile.host_address,
+        "leave": [],
+        "directories": {name: str(profile.state / "var-lib" / name) for name in directories},
+        "pool": storage if profile.name == "full" else None,
+        "logs": str(profile.state / "logs"),
+        "status": str(profile.state / "status.json"),
         "stages": [
             {
                 "components": [asdict(component) for component in stage.components],
@@ -58,23 +63,14 @@ def start(profile: Profile, stages: Sequence[Stage]) -> None:
             for stage in stages
         ],
     }
-    (profile.state / "plan.json").write_text(json.dumps(plan, indent=1))
+    file = profile.state / "plan.json"
+    file.write_text(json.dumps(plan, indent=1))
     if profile.name == "full":
-        for controller in _cgroup_hierarchies():
-            (controller / profile.cgroup).mkdir(exist_ok=True)
-    namespaces = [
-        "--net",
-        "--mount",
-        "--pid",
-        "--fork",
-        "--kill-child=SIGKILL",
-        "--mount-proc",
-        "--propagation",
-        "private",
-    ]
+        for group in _cgroups(profile):
+            group.mkdir(exist_ok=True)
     with (profile.state / "logs" / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
-            ["unshare", *namespaces, sys.executable, "-m", "tests.cluster.runtime.supervisor", str(profile.state)],
+            supervisor(file),
             cwd=Path(__file__).parents[3],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -87,7 +83,15 @@ def start(profile: Profile, stages: Sequence[Stage]) -> None:
     ip("address", "add", f"{profile.host_address}/30", "dev", profile.interface)
     ip("link", "set", profile.interface, "up")
     if profile.name == "full":
-        ip("route", "add", profile.service_range, "via", profile.address)
+        for network in (profile.service_range, profile.second_network):
+            ip("route", "add", network, "via", profile.address)
+
+
+def supervisor(plan: Path) -> list[str]:
+    """The command that runs a supervisor in namespaces of its own. It ends with its parent."""
+    namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
+    program = [sys.executable, "-m", "tests.cluster.runtime.supervisor", str(plan)]
+    return ["unshare", *namespaces, "--propagation", "private", *program]
 
 
 def stop(profile: Profile) -> None:
@@ -103,8 +107,8 @@ def stop(profile: Profile) -> None:
         # The interface goes with its namespace, which the kernel may still be removing.
         subprocess.run(["ip", "link", "delete", profile.interface], check=False, stderr=subprocess.DEVNULL)
     wait_until(lambda: not _loop_devices(profile), 10, f"Loop devices still hold files below {profile.state}", profile)
-    for controller in _cgroup_hierarchies():
-        _remove_cgroup(controller / profile.cgroup)
+    for group in _cgroups(profile):
+        _remove_cgroup(group)
 
 
 def remove_state(profile: Profile, keep: Sequence[str] = ()) -> None:
@@ -157,8 +161,10 @@ def _init_pid(profile: Profile) -> int | None:
     return None
 
 
-def _cgroup_hierarchies() -> list[Path]:
-    return [entry for entry in _CGROUPS.iterdir() if entry.is_dir() and not entry.is_symlink()]
+def _cgroups(profile: Profile) -> list[Path]:
+    """The cgroups of the nodes, in each hierarchy."""
+    hierarchies = [entry for entry in _CGROUPS.iterdir() if entry.is_dir() and not entry.is_symlink()]
+    return [entry / f"{profile.cgroup}{suffix}" for entry in hierarchies for suffix in node.SUFFIXES]
 
 
 def _remove_cgroup(group: Path) -> None:

@@ -41,6 +41,8 @@ _PROGRAMS = {
     "/usr/bin/zstd": "zstd",
     "/usr/bin/socat": "socat",
 }
+# Of KubeVirt's programs, two call C.
+_COMPILER = {"/usr/bin/gcc": "gcc", "/usr/include/stdlib.h": "libc6-dev"}
 # Programs that create the files for the tests of uploads.
 _FILE_TOOLS = {
     "/usr/bin/7z": "p7zip-full",
@@ -99,6 +101,11 @@ def check_address(profile: Profile) -> None:
 def install_packages() -> None:
     """Install the programs that the cluster needs, without starting a service of the machine."""
     _install(_PROGRAMS)
+
+
+def install_compiler() -> None:
+    """Install what the build of KubeVirt needs in addition."""
+    _install(_COMPILER)
 
 
 def install_file_tools() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from tests.cluster.errors import ClusterError
 from tests.cluster.paths import state_dir
 
-POD_RANGE = "10.244.0.0/24"
+# Of the pods of all nodes.
+POD_RANGE = "10.244.0.0/23"
 API_PORT = 6443
 
 
@@ -35,6 +36,19 @@ class Profile:
     def address(self) -> str:
         """The node's address: the inner end of the veth pair."""
         return f"10.203.{self.number}.2"
+
+    @property
+    def second_network(self) -> str:
+        """Of the veth pair between the nodes: the end at the first node, then the second node."""
+        return f"10.203.{self.number}.4/30"
+
+    @property
+    def second_gateway(self) -> str:
+        return f"10.203.{self.number}.5"
+
+    @property
+    def second_address(self) -> str:
+        return f"10.203.{self.number}.6"
 
     @property
     def service_range(self) -> str:

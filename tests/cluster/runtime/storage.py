@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.cluster.csi.faults import faults_file
 from tests.cluster.runtime.component import Component
-from tests.cluster.runtime.node import NODE_NAME, kubelet_directory
+from tests.cluster.runtime.node import KUBELET_DIRECTORY, Node, first
 from tests.cluster.runtime.profile import Profile
 
 POOL_BYTES = 60 << 30  # A sparse file: it takes up only what volumes have written.
@@ -29,17 +29,20 @@ def pool(profile: Profile) -> tuple[Path, Path]:
     return profile.state / "pool.img", profile.state / "pool"
 
 
-def drivers(profile: Profile) -> list[Component]:
-    components = []
+def drivers(node: Node) -> list[Component]:
+    """The drivers on a node. Those on the second node only mount volumes, which those on the first one manage."""
+    profile, components = node.profile, []
     for name, features in _DRIVERS.items():
         options = ["--features", features] if features else []
+        if node != first(profile):
+            options.append("--node-only")
         command = [
             *(sys.executable, "-m", "tests.cluster.csi", "--driver-name", name, *options),
-            *("--endpoint", f"unix://{_socket(profile, name)}", "--node-id", NODE_NAME),
-            *("--registration-dir", str(kubelet_directory(profile) / "plugins_registry")),
+            *("--endpoint", f"unix://{_socket(node, name)}", "--node-id", node.name),
+            *("--registration-dir", str(KUBELET_DIRECTORY / "plugins_registry")),
             *("--pool", str(pool(profile)[1]), "--faults", str(faults_file(profile.name))),
         ]
-        components.append(Component(f"csi-{name.partition('.')[0]}", command))
+        components.append(Component(f"csi-{name.partition('.')[0]}{node.suffix}", command))
     return components
 
 
@@ -49,7 +52,7 @@ def sidecars(profile: Profile, binaries: Mapping[str, Path]) -> list[Component]:
     for driver, names in _SIDECARS.items():
         for name in names:
             options = [
-                f"--csi-address=unix://{_socket(profile, driver)}",
+                f"--csi-address=unix://{_socket(first(profile), driver)}",
                 f"--kubeconfig={profile.kubeconfig}",
                 *_SWIFT,
             ]
@@ -114,5 +117,5 @@ def _storage_class(
     }
 
 
-def _socket(profile: Profile, driver: str) -> Path:
-    return profile.state / f"{driver.partition('.')[0]}.sock"
+def _socket(node: Node, driver: str) -> Path:
+    return node.file(driver.partition(".")[0], ".sock")

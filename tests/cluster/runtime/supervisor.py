@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The first process inside a cluster's namespaces: starts the components in order and restarts those that end.
 
-`lifecycle.start` runs it as `python -m tests.cluster.runtime.supervisor STATE_DIRECTORY`; do not run it manually.
+`lifecycle.start` and `second_node` run it as `python -m tests.cluster.runtime.supervisor PLAN`; do not run it manually.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cluster.csi.pool import create_pool, remove_pool
+from tests.cluster.runtime.isolation import isolate
 
 _LOOK_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -44,16 +45,15 @@ class Running:
 
 
 class Supervisor:
-    def __init__(self, state: Path) -> None:
-        self._state = state
-        self._plan: dict[str, Any] = json.loads((state / "plan.json").read_text())
+    def __init__(self, plan: Path) -> None:
+        self._plan: dict[str, Any] = json.loads(plan.read_text())
         self._running: list[Running] = []
         self._stopping = False
 
     def run(self) -> None:
         signal.signal(signal.SIGTERM, self._stop)
-        _isolate()
-        _configure_network(self._plan["address"], self._plan["host_address"])
+        isolate(self._plan["directories"], self._plan["leave"])
+        _configure_network(self._plan["address"], self._plan["gateway"])
         if self._plan["pool"]:
             create_pool(
                 Path(self._plan["pool"]["image"]), Path(self._plan["pool"]["mount_point"]), self._plan["pool"]["bytes"]
@@ -97,7 +97,7 @@ class Supervisor:
         return all(component.pid for component in self._running)
 
     def _start(self, component: Running) -> None:
-        with (self._state / "logs" / f"{component.name}.log").open("ab") as log:
+        with Path(self._plan["logs"], f"{component.name}.log").open("ab") as log:
             component.pid = subprocess.Popen(
                 component.command,
                 env=os.environ | _GARBAGE | component.environment,
@@ -114,9 +114,10 @@ class Supervisor:
             component.name: {"pid": component.pid, "started": component.started, "restarts": component.restarts}
             for component in self._running
         }
-        partial = self._state / "status.partial"
+        status = Path(self._plan["status"])
+        partial = status.with_suffix(".partial")
         partial.write_text(json.dumps(rows))
-        partial.rename(self._state / "status.json")
+        partial.rename(status)
 
     def _ready(self, probe: dict[str, str] | None) -> bool:
         if not probe:
@@ -141,20 +142,13 @@ class Supervisor:
             remove_pool(Path(self._plan["pool"]["image"]), Path(self._plan["pool"]["mount_point"]))
 
 
-def _isolate() -> None:
-    """Give programs with fixed paths private directories; share mounts of pods inside the cluster only."""
-    _run("mount", "--make-rshared", "/")
-    for directory in ("/run", "/var/log"):
-        _run("mount", "-t", "tmpfs", "kubevirt-cdi-test", directory)
-
-
-def _configure_network(address: str, host_address: str) -> None:
+def _configure_network(address: str, gateway: str) -> None:
     while not Path("/proc/net/dev").read_text().count("eth0:"):
         time.sleep(0.02)
     _run("ip", "link", "set", "lo", "up")
     _run("ip", "address", "add", f"{address}/30", "dev", "eth0")
     _run("ip", "link", "set", "eth0", "up")
-    _run("ip", "route", "add", "default", "via", host_address)
+    _run("ip", "route", "add", "default", "via", gateway)
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
 
 

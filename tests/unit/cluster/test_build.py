@@ -187,6 +187,7 @@ def test_recipes_come_after_their_needs() -> None:
         ("sidecars", "github.com/kubernetes-csi/external-resizer/v2", VERSIONS.csi_resizer),
         ("sidecars", "github.com/kubernetes-csi/csi-test/v5", VERSIONS.csi_test),
         ("versitygw", "github.com/versity/versitygw", VERSIONS.versitygw),
+        ("kubevirt", "kubevirt.io/kubevirt", VERSIONS.kubevirt),
         *((f"cdi-v{version}", "kubevirt.io/containerized-data-importer", version) for version in VERSIONS.cdi),
     ],
 )

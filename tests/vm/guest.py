@@ -1,0 +1,108 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Virtual machines with the guest of the test cluster, which reports the disks that it sees on its console."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import POD, VIRTUAL_MACHINE, Resource
+from kubernetes import client, config
+
+from tests.cluster.versions import GUEST_IMAGE
+from tests.real.objects import create, existing, until
+
+INSTANCE = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", True)
+# Some 25 s on a machine without other work.
+_BOOT_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the guest sees at one time: the properties of each disk, and the contents of each file on an ISO 9660
+    disk, both by the serial of the disk or, without one, its name in the guest. Linux shows no serial of a cdrom."""
+
+    number: int
+    disks: dict[str, dict[str, Any]]
+    files: dict[str, dict[str, bytes]]
+
+
+class Guest:
+    """A virtual machine. Each start has its own pod with its own console."""
+
+    def __init__(self, connection: Connection, namespace: str, name: str) -> None:
+        self.connection, self.namespace, self.name = connection, namespace, name
+        self._core = client.CoreV1Api(config.new_client_from_config(os.environ["KUBECONFIG"]))
+
+    def create(
+        self, disks: list[dict[str, Any]], volumes: list[dict[str, Any]], templates: list[dict[str, Any]] | None = None
+    ) -> None:
+        """Create the machine and start it. `templates` are its dataVolumeTemplates."""
+        spec = {"dataVolumeTemplates": templates or [], "runStrategy": "Always", "template": template(disks, volumes)}
+        create(self.connection, VIRTUAL_MACHINE, self.name, self.namespace, spec=spec)
+
+    def delete(self) -> None:
+        """Delete the machine and wait until its pods are gone, so that its volumes can be deleted."""
+        self.connection.delete(VIRTUAL_MACHINE, self.name, self.namespace, dry_run=False)
+        until(lambda: not self.pods(), 60, f"The pods of {self.name} remain")
+
+    def instance(self) -> dict[str, Any]:
+        return existing(self.connection, INSTANCE, self.name, self.namespace)
+
+    def pods(self) -> list[dict[str, Any]]:
+        """The pods of virt-launcher, the oldest first."""
+        found, _version = self.connection.list(POD, self.namespace, label_selector=f"vm.kubevirt.io/name={self.name}")
+        return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+    def lines(self, word: str) -> list[dict[str, Any]]:
+        """The lines of the console that begin with this word, of the newest pod."""
+        pods = self.pods()
+        if not pods:
+            return []
+        try:
+            text = self._core.read_namespaced_pod_log(
+                pods[-1]["metadata"]["name"], self.namespace, container="guest-console-log"
+            )
+        except client.ApiException:
+            return []  # The container has not started.
+        found = [line.partition("{") for line in text.splitlines() if line.startswith(f"{word} {{")]
+        return [json.loads("{" + rest) for _word, _brace, rest in found]
+
+    def report(self, number: int = 1, seconds: float = _BOOT_SECONDS) -> Report:
+        """The report with that number; the first is that of the start."""
+        until(
+            lambda: number in [line["report"] for line in self.lines("report")],
+            seconds,
+            f"The guest of {self.name} has not sent report {number}",
+        )
+        disks = {disk["name"]: disk for disk in self.lines("disk") if disk["report"] == number}
+        files: dict[str, dict[str, bytes]] = {}
+        for line in self.lines("file"):
+            if line["report"] == number:
+                content = files.setdefault(_key(disks[line["disk"]]), {})
+                content[line["path"]] = base64.b64decode(line["base64"])
+        return Report(number, {_key(disk): disk for disk in disks.values()}, files)
+
+
+def _key(disk: dict[str, Any]) -> str:
+    return str(disk["serial"] or disk["name"])
+
+
+def template(disks: list[dict[str, Any]], volumes: list[dict[str, Any]]) -> dict[str, Any]:
+    """The template of a machine that boots the guest's kernel without a disk."""
+    boot = {"image": GUEST_IMAGE, "kernelPath": "/boot/vmlinuz", "initrdPath": "/boot/initrd"}
+    # Neither graphics, nor the pod's network: its default needs a network interface that not every kernel has.
+    devices = {"autoattachGraphicsDevice": False, "autoattachPodInterface": False, "disks": disks}
+    domain = {
+        "cpu": {"cores": 1},
+        "memory": {"guest": "192Mi"},
+        "devices": devices,
+        "firmware": {"kernelBoot": {"container": boot, "kernelArgs": "console=ttyS0 quiet"}},
+    }
+    return {"spec": {"terminationGracePeriodSeconds": 0, "domain": domain, "volumes": volumes}}

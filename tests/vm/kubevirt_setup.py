@@ -1,0 +1,78 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Installs KubeVirt from its release manifest, as small and as quick to start as it allows."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
+
+from tests.cluster.runtime import objects
+from tests.real.objects import until
+
+NAMESPACE = "kubevirt"
+KUBEVIRT = Resource("kubevirt.io", "v1", "kubevirts", "KubeVirt", True)
+FEATURE_GATES = ["HotplugVolumes", "HostDisk", "Snapshot"]
+# The probes of the release wait 5 or 15 s, and then look every 10 or 20 s.
+_PROBE = {"initialDelaySeconds": 1, "periodSeconds": 1}
+_COMPONENTS = {"virt-api": "Deployment", "virt-controller": "Deployment", "virt-handler": "DaemonSet"}
+_DEPLOYED_SECONDS = 300
+
+
+def install_kubevirt(connection: Connection) -> None:
+    """Install KubeVirt and wait until it is deployed. An installed one stays unchanged, unless its settings differ."""
+    cluster = objects.connect(Path(os.environ["KUBECONFIG"]))
+    manifest = objects.load([Path(os.environ["KUBEVIRT_CDI_TEST_KUBEVIRT_MANIFEST"])])
+    for item in manifest:
+        if item["kind"] == "Deployment":
+            item["spec"]["replicas"] = 1
+            item["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] |= _PROBE
+    objects.apply(cluster, manifest)
+    objects.wait_established(cluster, ["kubevirts.kubevirt.io"])
+    objects.apply(cluster, [kubevirt()])
+
+    def deployed() -> bool:
+        status = (connection.get(KUBEVIRT, "kubevirt", NAMESPACE) or {}).get("status", {})
+        generation = status.get("observedGeneration"), status.get("phase")
+        available = {each["type"]: each["status"] for each in status.get("conditions", [])}.get("Available")
+        return generation[1] == "Deployed" and available == "True"
+
+    until(deployed, _DEPLOYED_SECONDS, "KubeVirt is not deployed")
+
+
+def kubevirt() -> dict[str, Any]:
+    """The KubeVirt object: software emulation, migrations, and the feature gates that the tests need."""
+    probes = [
+        _patch(name, kind, {"containers": [{"name": name, "readinessProbe": _PROBE}]})
+        for name, kind in _COMPONENTS.items()
+    ]
+    # Without it, the labels of the node offer a CPU of KVM, which no node can run, and no migration finds its target.
+    emulated = {"name": "virt-launcher", "env": [{"name": "HYPERVISOR_DEVICE", "value": "none"}]}
+    return {
+        "apiVersion": KUBEVIRT.api_version,
+        "kind": KUBEVIRT.kind,
+        "metadata": {"name": "kubevirt", "namespace": NAMESPACE},
+        "spec": {
+            "imagePullPolicy": "IfNotPresent",
+            "infra": {"replicas": 1},
+            "configuration": {
+                "developerConfiguration": {"useEmulation": True, "featureGates": FEATURE_GATES},
+                "vmRolloutStrategy": "LiveUpdate",
+            },
+            "workloadUpdateStrategy": {"workloadUpdateMethods": ["LiveMigrate"]},
+            "customizeComponents": {
+                "patches": [*probes, _patch("virt-handler", "DaemonSet", {"initContainers": [emulated]})]
+            },
+        },
+    }
+
+
+def _patch(name: str, kind: str, pod: dict[str, Any]) -> dict[str, str]:
+    patch = json.dumps({"spec": {"template": {"spec": pod}}})
+    return {"resourceName": name, "resourceType": kind, "type": "strategic", "patch": patch}
