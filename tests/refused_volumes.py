@@ -61,6 +61,14 @@ BY_CDI: list[tuple[Options, str]] = [
         "has pvc.access_modes=['ReadWriteOnce', 'ReadWriteMany']; give exactly one",
     ),
     ({"source": None}, "needs exactly one source (http, "),
+    ({"source": {}}, "has an empty source; give one of http, "),
+    (
+        {
+            "source": {},
+            "storage": {"size": "1Gi", "data_source_ref": {"kind": "PersistentVolumeClaim", "name": "a"}},
+        },
+        "or leave source out",
+    ),
     ({"source": {"blank": {}, "upload": {}}}, "and has source.blank and source.upload"),
     ({"source_ref": {"name": "golden"}}, "and has source.blank and source_ref"),
     (

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
-# Fields that do not follow the rule (staging/src/kubevirt.io/containerized-data-importer-api/.../types.go, v1.65.0).
+# Fields that do not follow the rule: CDI's (staging/src/kubevirt.io/containerized-data-importer-api/.../types.go,
+# v1.65.0) and KubeVirt's (staging/src/kubevirt.io/api/core/v1/schema.go, v1.8.2).
 _SPELLINGS = {
     "data_volume_ttl_seconds": "dataVolumeTTLSeconds",
+    "dedicated_io_thread": "dedicatedIOThread",
+    "downward_api": "downwardAPI",
     "http_proxy": "HTTPProxy",
     "https_proxy": "HTTPSProxy",
     "init_image_url": "initImageURL",

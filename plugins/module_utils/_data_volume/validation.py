@@ -112,6 +112,8 @@ def _population(volume: Volume) -> str:
     option = "storage" if volume["storage"] else "pvc"
     populators = [kind for kind in ("data_source", "data_source_ref") if volume[option][kind]]
     given = [*(f"source.{kind}" for kind in SOURCES if (volume["source"] or {}).get(kind) is not None)]
+    if volume["source"] is not None and not given:
+        return f"has an empty source; give one of {', '.join(SOURCES)}, or leave source out"
     given += ["source_ref"] if volume["source_ref"] else []
     given += [f"{option}.{kind}" for kind in populators]
     if len(given) != 1:

@@ -1,0 +1,44 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a rule is: its check, where KubeVirt itself would report the problem, and the source of the fact."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .machine import Disk, Machine
+
+# The release of KubeVirt whose source the rules cite.
+RELEASE = "v1.8.2"
+
+# Where KubeVirt reports what a rule refuses, from early to never.
+CLIENT = "client"  # Nowhere: the request has no form in the API.
+API = "api"  # The API server or the webhook refuses the VirtualMachine.
+INSTANCE = "instance"  # The VirtualMachine is accepted; the webhook refuses its instance when the machine starts.
+START = "start"  # The instance is accepted; its pod is not created, or the machine does not start in it.
+IGNORED = "ignored"  # The machine runs, and what was requested has no effect.
+
+Sentences = t.Iterator[str]
+
+
+class Rule(t.NamedTuple):
+    """A rule of one disk or of all disks. `check` yields a sentence for each problem, without the name of a disk.
+
+    `source` is the file in kubevirt.io/kubevirt, RELEASE, with the function, and for other projects their name.
+    """
+
+    check: t.Callable[[Disk, Machine], Sentences] | t.Callable[[Machine], Sentences]
+    stage: str
+    source: str
+
+    @property
+    def name(self) -> str:
+        return self.check.__name__
+
+
+class Problem(t.NamedTuple):
+    """A sentence for the user, and the rule that it comes from."""
+
+    rule: Rule
+    sentence: str
