@@ -33,7 +33,8 @@ options:
         without a volume is an empty drive.
       - C(data_volume_template) has C(name) and the options of O(kubevirt.cdi.data_volume#module:data_volumes) that
         describe the volume, for example C(source), C(source_ref), C(storage), C(preallocation), C(labels) and
-        C(binding). KubeVirt creates the DataVolume with the machine, and deletes it with the machine.
+        C(binding). KubeVirt creates the DataVolume with the machine, and deletes it with the machine. The source of a
+        clone without a namespace is in the namespace of the machine.
       - C(bus) is V(virtio), V(scsi), V(sata) or V(usb). Without it, KubeVirt uses V(sata) on amd64 and V(virtio) on
         other architectures.
       - C(serial) is the serial number by which the guest finds the disk, only for C(type=disk).
@@ -67,11 +68,6 @@ options:
     description:
       - The CPU request or limit of the machine, or its number of vCPUs. Only checked. The CPUs belong to the rest of
         the machine, and are not rendered.
-    type: str
-  namespace:
-    description:
-      - Namespace of the machine. It is the default of C(source.pvc.namespace) and C(source.snapshot.namespace) in
-        C(data_volume_template).
     type: str
   architecture:
     description: Architecture of the machine, which decides the default bus and the buses that exist.

@@ -211,12 +211,6 @@ VOLUMES: list[Spec] = [
         "starts with http",
     ),
     Spec(
-        "template-clone-without-a-namespace",
-        [template(source={"pvc": {"name": "g"}}, storage={"size": "1Gi"})],
-        "template_source_has_a_namespace",
-        "give source.pvc.namespace",
-    ),
-    Spec(
         "template-with-a-checksum",
         [template(source={"http": {"url": "http://a/b", "checksum": f"md5:{'0' * 32}"}}, storage={"size": "1Gi"})],
         "template_options_have_an_effect",

@@ -27,10 +27,14 @@ VALID: list[Spec] = [
     Spec("claim-without-a-bus", [{"name": "d", **CLAIM}]),
     Spec("data-volume", [disk(data_volume={"name": "d"})]),
     Spec("data-volume-template", [template(**BLANK)]),
+    Spec("template-clone-without-a-namespace", [template(source={"pvc": {"name": "golden"}}, storage={"size": "2Gi"})]),
     Spec(
-        "template-with-a-clone-of-the-namespace",
-        [template(source={"pvc": {"name": "golden"}}, storage={"size": "2Gi"})],
-        options={"namespace": "default"},
+        "template-clone-of-a-snapshot-without-a-namespace",
+        [template(source={"snapshot": {"name": "golden"}}, storage={"size": "2Gi"})],
+    ),
+    Spec(
+        "template-clone-with-a-namespace",
+        [template(source={"pvc": {"name": "golden", "namespace": "default"}}, storage={"size": "2Gi"})],
     ),
     Spec(
         "template-with-a-data-source",

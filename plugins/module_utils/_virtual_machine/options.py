@@ -139,7 +139,7 @@ MACHINE_OPTIONS: Options = {
     "io_threads": _dict({"supplemental_pool_thread_count": {"type": "int"}}),
     "block_multi_queue": {"type": "bool"},
     # These are not rendered: they belong to the rest of the machine, and the rules need them.
-    **_text("cpus", "namespace"),
+    **_text("cpus"),
     "architecture": {**_choice("amd64", "arm64", "s390x"), "default": "amd64"},
     "feature_gates": {"type": "list", "elements": "str"},
 }

@@ -35,7 +35,7 @@ def render(machine: Machine) -> Object:
     if machine.options["block_multi_queue"] is not None:
         devices["blockMultiQueue"] = machine.options["block_multi_queue"]
     return {
-        "dataVolumeTemplates": [_template(disk, machine) for disk in machine.disks if disk.source == _TEMPLATE],
+        "dataVolumeTemplates": [_template(disk) for disk in machine.disks if disk.source == _TEMPLATE],
         "template": {
             "spec": {
                 "domain": {**domain, "devices": devices},
@@ -65,8 +65,8 @@ def _volume(disk: Disk, source: str) -> Object:
     return {"name": disk.name, field: volume}
 
 
-def _template(disk: Disk, machine: Machine) -> Object:
+def _template(disk: Disk) -> Object:
     """The DataVolume that module data_volume would apply. KubeVirt puts it into the namespace of the machine."""
-    volume = desired(template_volume(disk, machine))
-    metadata = {key: value for key, value in volume["metadata"].items() if value and key != "namespace"}
+    volume = desired(template_volume(disk))
+    metadata = {key: value for key, value in volume["metadata"].items() if value}
     return {"metadata": metadata, "spec": volume["spec"]}

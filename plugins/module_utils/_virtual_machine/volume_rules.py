@@ -206,17 +206,17 @@ def names_in_pod_fit(disk: Disk, _machine: Machine) -> Sentences:
             )
 
 
-def template_has_one_source_and_target(disk: Disk, machine: Machine) -> Sentences:
+def template_has_one_source_and_target(disk: Disk, _machine: Machine) -> Sentences:
     if disk.source == "data_volume_template" and not disk.volume["name"]:
         yield "has an empty data_volume_template.name; give the name of the DataVolume"
     elif _lacks_parts(disk):
-        yield from _as_data_volume(disk, machine)
+        yield from _as_data_volume(disk)
 
 
-def template_is_a_valid_volume(disk: Disk, machine: Machine) -> Sentences:
+def template_is_a_valid_volume(disk: Disk, _machine: Machine) -> Sentences:
     """CDI refuses such a DataVolume when KubeVirt creates it."""
     if disk.source == "data_volume_template" and disk.volume["name"] and not _lacks_parts(disk):
-        yield from _as_data_volume(disk, machine)
+        yield from _as_data_volume(disk)
 
 
 def _lacks_parts(disk: Disk) -> bool:
@@ -232,24 +232,13 @@ def _lacks_parts(disk: Disk) -> bool:
     return len(targets) != 1 or len(sources) != 1
 
 
-def _as_data_volume(disk: Disk, machine: Machine) -> Sentences:
+def _as_data_volume(disk: Disk) -> Sentences:
     """The rules of module data_volume, as far as a template has the options."""
     try:
         # KubeVirt does not inspect the image: a template always needs a size.
-        check_data_volume(template_volume(disk, machine) | {"check_source": "never"})
+        check_data_volume(template_volume(disk) | {"check_source": "never"})
     except CdiError as exc:
         yield f"has an invalid data_volume_template: {str(exc).rstrip('.')}"
-
-
-def template_source_has_a_namespace(disk: Disk, machine: Machine) -> Sentences:
-    """CDI's own webhook does not fill it in: KubeVirt's CRD requires it."""
-    source = (disk.volume.get("source") or {}) if disk.source == "data_volume_template" else {}
-    for kind in ("pvc", "snapshot"):
-        if source.get(kind) and not source[kind]["namespace"] and not machine.options["namespace"]:
-            yield (
-                f"has data_volume_template.source.{kind} without a namespace; give source.{kind}.namespace, or pass "
-                "the namespace of the machine as namespace"
-            )
 
 
 def template_options_have_an_effect(disk: Disk, _machine: Machine) -> Sentences:
@@ -264,12 +253,15 @@ def template_options_have_an_effect(disk: Disk, _machine: Machine) -> Sentences:
             )
 
 
-def template_volume(disk: Disk, machine: Machine) -> dict[str, t.Any]:
-    """The options of module data_volume for the template of a disk."""
+def template_volume(disk: Disk) -> dict[str, t.Any]:
+    """The options of module data_volume for the template of a disk.
+
+    KubeVirt puts the volume, and a source without a namespace, into that of the machine (pkg/storage/types/dv.go).
+    """
     options = {option: disk.volume[option] for option in TEMPLATE_OPTIONS}
     return {
         **options,
-        "namespace": machine.options["namespace"],
+        "namespace": None,
         "state": "present",
         "on_drift": "fail",
         "keep_claim": False,
@@ -304,6 +296,5 @@ VOLUME_RULES: t.Final = (
     Rule(names_in_pod_fit, START, f"pkg/container-disk/container-disk.go toContainerName; {_RENDERER}"),
     Rule(template_has_one_source_and_target, API, _TEMPLATE),
     Rule(template_is_a_valid_volume, START, "CDI pkg/apiserver/webhooks/datavolume-validate.go, v1.65.0"),
-    Rule(template_source_has_a_namespace, API, _CRD),
     Rule(template_options_have_an_effect, CLIENT, _CRD),
 )

@@ -154,7 +154,7 @@ def test_threads_and_queues_are_fields_of_the_domain() -> None:
 
 
 def test_what_only_the_rules_need_is_not_rendered() -> None:
-    options = {"cpus": "2", "namespace": "demo", "architecture": "s390x", "feature_gates": []}
+    options = {"cpus": "2", "architecture": "s390x", "feature_gates": []}
     assert rendered([disk()], **options) == rendered([disk()])
     assert spec_of([disk()])["domain"] == {"devices": {"disks": [{"name": "d", "disk": {"bus": "virtio"}}]}}
 
@@ -193,8 +193,8 @@ def test_a_template_is_the_volume_that_module_data_volume_applies() -> None:
         "preallocation": True,
         "priority_class_name": "high",
     }
-    found = rendered([disk(data_volume_template={"name": "web", **options})], namespace="demo")
-    applied = desired(volume(name="web", namespace="demo", **options))
+    found = rendered([disk(data_volume_template={"name": "web", **options})])
+    applied = desired(volume(name="web", namespace=None, **options))
     assert found["dataVolumeTemplates"] == [
         {
             "metadata": {key: applied["metadata"][key] for key in ("name", "labels", "annotations")},
@@ -202,7 +202,7 @@ def test_a_template_is_the_volume_that_module_data_volume_applies() -> None:
         }
     ]
     assert found["template"]["spec"]["volumes"] == [{"name": "d", "dataVolume": {"name": "web"}}]
-    assert found["dataVolumeTemplates"][0]["spec"]["source"] == {"pvc": {"name": "golden", "namespace": "demo"}}
+    assert found["dataVolumeTemplates"][0]["spec"]["source"] == {"pvc": {"name": "golden"}}
 
 
 def test_a_template_has_the_options_of_the_module_that_describe_the_volume() -> None:
