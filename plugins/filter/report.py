@@ -124,6 +124,7 @@ _value:
         - The C(source) of an upload contains the name of the file that this run uploaded, or found uploaded, and the
           start of its SHA-256.
         - C(declared) reports whether this run declares the volume. It is null if the run declares none.
+        - C(users) are the RV(kubevirt.cdi.data_volume_info#module:data_volumes[].users).
         - C(problem) has a C(cause), which is a cause of
           RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis), V(clone) or V(error), a C(message) and a
           C(remedy), which may be null. It is null for a volume without a problem.
@@ -144,6 +145,11 @@ _value:
           preallocation: {requested: true, applied: true, supported: true, ignored: null}
           allocation: null
           scratch: {needed: false}
+          users:
+            in_use: true
+            pods: [{name: virt-launcher-vm-1-x7k2p, machine: VirtualMachine/vm-1}]
+            virtual_machines: [{name: vm-1, running: true}]
+            clones: []
           size: 10Gi
           capacity: 11Gi
           storage_class_name: fast

@@ -9,10 +9,11 @@ module: data_volume_info
 short_description: Get information about DataVolumes
 version_added: 1.0.0
 description:
-  - Returns the state of DataVolumes and their claims, how they were cloned, whether preallocation was applied, and the
-    scratch space that they need or needed.
+  - Returns the state of DataVolumes and their claims, how they were cloned, whether preallocation was applied, the
+    scratch space that they need or needed, and, on request, what uses them.
   - Costs two requests for any number of filled volumes, up to six more if scratch space may be needed, and some more if
     volumes are not filled. On a cluster without CDI, the module returns no volumes and does not fail.
+  - O(find_users=true) costs three more requests for any number of volumes.
 author:
   - kubevirt.cdi contributors (@kubevirt)
 extends_documentation_fragment:
@@ -40,6 +41,16 @@ options:
       - Requires permission to list the Deployments and the CDI objects of the cluster, and to create, list, watch and
         delete pods in the namespaces of the volumes.
       - Nothing is measured in check mode.
+    type: bool
+    default: false
+  find_users:
+    description:
+      - Whether to find the pods, VirtualMachines and clones that use each volume.
+      - CDI's own pods that fill a volume are not users of it. Neither are objects that only refer to a volume, for
+        example a DataSource or a VolumeSnapshot.
+      - Requires permission to list pods, C(virtualmachines.kubevirt.io) and C(volumeclonesources.cdi.kubevirt.io), in
+        the namespace O(namespace), or in all namespaces if it is omitted. A missing permission is a warning, and is
+        listed in RV(not_readable).
     type: bool
     default: false
   on_missing:
@@ -77,6 +88,20 @@ EXAMPLES = r"""
     or allocation.allocated_bytes | default(0, true) < allocation.size_bytes | default(1, true)
   vars:
     allocation: "{{ proof.data_volumes[0].allocation }}"
+
+- name: Find the users of the volumes of a namespace
+  kubevirt.cdi.data_volume_info:
+    namespace: images
+    find_users: true
+  register: used
+
+- name: Print the volumes that nothing uses
+  ansible.builtin.debug:
+    msg: "{{ used.data_volumes | selectattr('users.in_use', 'false') | map(attribute='name') | list }}"
+
+- name: Fail unless the volumes are known to be unused
+  ansible.builtin.assert:
+    that: used.data_volumes | rejectattr('users.in_use', 'false') | length == 0
 
 - name: Print the scratch claims that were left behind
   ansible.builtin.debug:
@@ -313,6 +338,61 @@ data_volumes:
           returned: success
           type: str
           sample: "2026-01-31T12:00:00Z"
+    users:
+      description: Result of O(find_users=true), null otherwise. A list of users is null if their kind cannot be listed.
+      returned: success
+      type: dict
+      contains:
+        in_use:
+          description: Whether anything uses the volume. Null if no user was found, but not all kinds of users can be
+            listed.
+          returned: success
+          type: bool
+          sample: true
+        pods:
+          description: The pods that use the volume and have not ended, in the namespace of the volume.
+          returned: success
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: Name of the pod.
+              returned: success
+              type: str
+              sample: virt-launcher-vm-1-x7k2p
+            machine:
+              description:
+                - Kind and name of the VirtualMachine that the pod runs for, or of the VirtualMachineInstance if no
+                  VirtualMachine is found. Null for any other pod.
+                - A hotplugged volume is used by the attachment pod of the machine.
+              returned: success
+              type: str
+              sample: VirtualMachine/vm-1
+        virtual_machines:
+          description: The VirtualMachines that use the volume or have it in their template, in the namespace of the
+            volume.
+          returned: success
+          type: list
+          elements: dict
+          contains:
+            name:
+              description: Name of the VirtualMachine.
+              returned: success
+              type: str
+              sample: vm-1
+            running:
+              description:
+                - Whether the VirtualMachine runs. Null if pods cannot be listed.
+                - If it runs and none of RV(data_volumes[].users.pods) belongs to it, the volume is not attached yet.
+              returned: success
+              type: bool
+              sample: true
+        clones:
+          description: Namespace and name of the DataVolumes that CDI currently clones from the volume.
+          returned: success
+          type: list
+          elements: str
+          sample: [images/vm-2]
     collected:
       description:
         - Whether CDI before 1.62 deleted the DataVolume after it had succeeded (C(dataVolumeTTLSeconds)). The claim
@@ -334,6 +414,16 @@ scratch_without_volume:
   type: list
   elements: str
   sample: []
+not_readable:
+  description: The users of volumes that cannot be listed, one sentence per kind with the missing permission. Empty with
+    O(find_users=false).
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - "Pods that use the data were not looked for: Cannot list Pod objects in namespace images: pods is forbidden: User
+      \"me\" cannot list resource \"pods\" in API group \"\" in the namespace \"images\" (HTTP 403); grant the verb
+      \"list\" on pods."
 """
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module

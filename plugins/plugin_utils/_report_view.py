@@ -66,7 +66,12 @@ def page(report: Facts, template: str) -> str:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters.update(
-        duration=duration, preallocation=preallocation, allocation=allocation, scratch=scratch, setting=setting
+        duration=duration,
+        preallocation=preallocation,
+        allocation=allocation,
+        scratch=scratch,
+        setting=setting,
+        used_by=used_by,
     )
     environment.filters.update(
         mood=phase_mood, shade=method_mood, awaited=_WAITING.get, problem=problem_text, breakable=breakable
@@ -134,6 +139,31 @@ def scratch(facts: Facts | None) -> str:
     if facts.get("needed") is None:
         return "-"
     return " ".join(filter(None, (facts.get("storage_class_name"), facts.get("size")))) or "needed"
+
+
+def used_by(facts: Facts | None) -> list[str]:
+    """Who uses a volume, or that nobody does. Empty if the report did not look for users."""
+    if not facts:
+        return []
+    lists = [facts["pods"], facts["virtual_machines"], facts["clones"]]
+    pods, machines, clones = ([] if users is None else users for users in lists)
+    attached = {pod["machine"] for pod in pods if pod["machine"]}
+    named = {f"VirtualMachine/{machine['name']}" for machine in machines}
+    users = [f"VirtualMachine {machine['name']}{_state(machine, attached)}" for machine in machines]
+    users += [machine.replace("/", " ", 1) for machine in sorted(attached - named)]
+    users += [f"pod {pod['name']}" for pod in pods if not pod["machine"]]
+    users += [f"clone to {clone}" for clone in clones]
+    if not users:
+        return ["nobody" if facts["in_use"] is False else "unknown"]
+    return [*users, *(["possibly others"] if None in lists else [])]
+
+
+def _state(machine: Facts, attached: set[str]) -> str:
+    if machine["running"] is None:
+        return ""
+    if not machine["running"]:
+        return " (not running)"
+    return " (running)" if f"VirtualMachine/{machine['name']}" in attached else " (running, not attached)"
 
 
 def setting(value: t.Any) -> str:
@@ -302,6 +332,7 @@ def sentences(volume: Facts) -> list[str]:
         ("preallocation", prealloc.get("ignored")),
         *(("scratch", problem) for problem in space.get("problems") or []),
         ("scratch", f"{space['left_over']} was left behind; delete it." if space.get("left_over") else None),
+        ("used by", ", ".join(used_by(volume["users"]))),
     )
     return [f"{what}: {sentence}" for what, sentence in said if sentence]
 

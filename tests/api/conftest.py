@@ -152,6 +152,13 @@ def hyperconverged(no_cdi: Connection) -> Iterator[None]:
 
 
 @pytest.fixture
+def kubevirt(direct: Connection) -> Iterator[None]:
+    """The kind VirtualMachine, without KubeVirt."""
+    with custom_resource(direct, resources.VIRTUAL_MACHINE):
+        yield
+
+
+@pytest.fixture
 def proxy() -> Iterator[HttpProxy]:
     """A proxy that requires the credentials ann:pw."""
     listener = socket.create_server(("127.0.0.1", 0))

@@ -15,6 +15,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import re
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
+from kubernetes import client
+
+from tests.modules import official_client
 
 ADMIN = "test-admin-token"
 LIMITED = "test-limited-token"
@@ -104,3 +107,34 @@ def custom_resource(direct: Connection, resource: Resource) -> Iterator[None]:
     direct.delete(kind, name, dry_run=False)
     while direct.get(kind, name) or served():
         time.sleep(0.1)
+
+
+def start_pod(connection: Connection, namespace: str, name: str = "app", claim: str = "disk", **metadata: Any) -> None:
+    """Create a pod that mounts a claim. No kubelet starts it."""
+    if connection.get(resources.SERVICE_ACCOUNT, "default", namespace) is None:
+        connection.create(resources.SERVICE_ACCOUNT, {"metadata": {"name": "default"}}, namespace, dry_run=False)
+    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": claim}}]
+    containers = [{"name": "c", "image": "none", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]
+    pod = {"metadata": {"name": name, **metadata}, "spec": {"volumes": volumes, "containers": containers}}
+    connection.create(resources.POD, pod, namespace, dry_run=False)
+
+
+def stop_pod(connection: Connection, namespace: str, name: str = "app") -> None:
+    client.CoreV1Api(official_client()).delete_namespaced_pod(name, namespace, grace_period_seconds=0)
+
+
+def allow(connection: Connection, namespace: str, *rules: tuple[str, str]) -> None:
+    """Allow the limited user all verbs on these kinds (group, plural) of a namespace."""
+    role = {
+        "metadata": {"name": "some"},
+        "rules": [{"apiGroups": [group], "resources": [plural], "verbs": ["*"]} for group, plural in rules],
+    }
+    connection.create(resources.ROLE, role, namespace, dry_run=False)
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "some"}
+    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "token-limited"}
+    connection.create(
+        resources.ROLE_BINDING,
+        {"metadata": {"name": "some"}, "roleRef": reference, "subjects": [subject]},
+        namespace,
+        dry_run=False,
+    )

@@ -14,7 +14,14 @@ from typing import Any, Protocol
 import pytest
 import yaml
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, NAMESPACE, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    DATA_VOLUME,
+    NAMESPACE,
+    POD,
+    VIRTUAL_MACHINE,
+    VOLUME_CLONE_SOURCE,
+    Resource,
+)
 
 from tests.api.objects import ADMIN, body
 from tests.modules import RunModule
@@ -102,8 +109,11 @@ def test_tenant_declares_clones_and_deletes_volumes_and_reports(
     assert "changed=1 " in output and f"{team}/vm" in output
     missing = 'CDI objects cannot be read: grant the verb "list" on cdis.cdi.kubevirt.io.'
     assert (f"NOT READABLE: {missing}" in output) is not whole
+    output = run(wire, "kubevirt.cdi.report", me, cdi_report_namespaces=[team], cdi_report_find_users=True)
+    assert output.count("used by: nobody") == 2 and "not looked for" not in output, output
     absent = [{"name": volume["name"], "state": "absent"} for volume in volumes]
-    assert "changed=1 " in run(wire, "kubevirt.cdi.volumes", me, cdi_namespace=team, cdi_data_volumes=absent)
+    output = run(wire, "kubevirt.cdi.volumes", me, cdi_namespace=team, cdi_data_volumes=absent)
+    assert "changed=1 " in output and "not looked for" not in output, output
     assert "changed=0 " in run(wire, "kubevirt.cdi.report", me, cdi_report_namespaces=[team])
 
 
@@ -160,6 +170,19 @@ def test_uploader_creates_and_lists_volumes(wire: Wire, connection: Connection, 
     spec = {"source": {"upload": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
     uploader.apply(DATA_VOLUME, body(DATA_VOLUME, "disk", metadata={"namespace": team}, spec=spec), dry_run=False)
     assert [volume["metadata"]["name"] for volume in uploader.list(DATA_VOLUME, team)[0]] == ["disk"]
+
+
+@pytest.mark.parametrize("name", ["administrator", "tenant", "uploader"])
+def test_accounts_that_delete_data_may_list_its_users(name: str) -> None:
+    own = [content for content in manifest(name) if content["metadata"].get("namespace") != "cdi"]
+    rules = [rule for content in own for rule in content.get("rules", [])]
+    for kind in (POD, VIRTUAL_MACHINE, VOLUME_CLONE_SOURCE):
+        assert any(
+            kind.group in rule["apiGroups"]
+            and {kind.plural, "*"} & set(rule["resources"])
+            and {"list", "*"} & set(rule["verbs"])
+            for rule in rules
+        ), kind.plural
 
 
 def test_cluster_wide_rights_are_those_of_the_guide() -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,17 +12,12 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
-    POD,
-    ROLE,
-    ROLE_BINDING,
-    SERVICE_ACCOUNT,
     VIRTUAL_MACHINE,
     VOLUME_CLONE_SOURCE,
 )
-from kubernetes import client
 
-from tests.api.objects import LIMITED, SetStatus, body, custom_resource, fetch, owner_reference
-from tests.modules import Ran, RunModule, official_client
+from tests.api.objects import LIMITED, SetStatus, allow, body, fetch, owner_reference, start_pod, stop_pod
+from tests.modules import Ran, RunModule
 from tests.wire import Wire
 
 BLANK: dict[str, Any] = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
@@ -39,26 +33,6 @@ def disk(connection: Connection, module: RunModule, namespace: str, set_status: 
     module("data_volume", name="disk", namespace=namespace, wait=False, **BLANK)
     set_status(namespace, "disk")
     return f"{namespace}/disk"
-
-
-@pytest.fixture
-def kubevirt(direct: Connection) -> Iterator[None]:
-    """The kind VirtualMachine, without KubeVirt."""
-    with custom_resource(direct, VIRTUAL_MACHINE):
-        yield
-
-
-def start_pod(connection: Connection, namespace: str, name: str = "app") -> None:
-    if connection.get(SERVICE_ACCOUNT, "default", namespace) is None:
-        connection.create(SERVICE_ACCOUNT, {"metadata": {"name": "default"}}, namespace, dry_run=False)
-    volumes = [{"name": "data", "persistentVolumeClaim": {"claimName": "disk"}}]
-    containers = [{"name": "c", "image": "none", "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]
-    body = {"metadata": {"name": name}, "spec": {"volumes": volumes, "containers": containers}}
-    connection.create(POD, body, namespace, dry_run=False)
-
-
-def stop_pod(connection: Connection, namespace: str, name: str = "app") -> None:
-    client.CoreV1Api(official_client()).delete_namespaced_pod(name, namespace, grace_period_seconds=0)
 
 
 @pytest.mark.parametrize("check", [True, False])
@@ -138,23 +112,6 @@ def test_source_of_a_running_clone_is_deleted_only_with_it(
     assert f"is in use by the clone to DataVolume {namespace}/copy" in refused["msg"]
     both = [{"name": name, "state": "absent"} for name in ("copy", "disk")]
     assert "msg" not in module("data_volume", namespace=namespace, data_volumes=both, wait=False).result
-
-
-def allow(connection: Connection, namespace: str, *rules: tuple[str, str]) -> None:
-    """Allow the limited user all verbs on these kinds (group, plural) of a namespace."""
-    role = {
-        "metadata": {"name": "some"},
-        "rules": [{"apiGroups": [group], "resources": [plural], "verbs": ["*"]} for group, plural in rules],
-    }
-    connection.create(ROLE, role, namespace, dry_run=False)
-    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "some"}
-    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "token-limited"}
-    connection.create(
-        ROLE_BINDING,
-        {"metadata": {"name": "some"}, "roleRef": reference, "subjects": [subject]},
-        namespace,
-        dry_run=False,
-    )
 
 
 def delete_as_limited(module: RunModule, namespace: str, **options: Any) -> Ran:

@@ -164,7 +164,7 @@ def test_page_shows_each_volume_and_loads_nothing(report: Report, view: str) -> 
       const spans = [...document.querySelectorAll("table.volumes td > span")];
       const cells = spans.filter((span) => span.getClientRects().length);
       const empty = cells.filter((cell) => cell.textContent.trim() === "").length;
-      document.body.dataset.empty = window.innerWidth > 900 ? 0 : empty;
+      document.body.dataset.empty = window.innerWidth > 1050 ? 0 : empty;
     """
     dom, complaints = _browse(report.page, view, measure)
     assert complaints == ""

@@ -17,7 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 from kubernetes import client, config
 from kubernetes.stream import stream
 
-from tests.cluster.versions import GUEST_IMAGE
+from tests.cluster.versions import GUEST_IMAGE, HELPER_IMAGE
 from tests.real.objects import create, existing, until
 
 INSTANCE = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", True)
@@ -53,6 +53,12 @@ class Guest:
         machine = template(disks, volumes, **domain)
         spec = {"dataVolumeTemplates": templates or [], "runStrategy": "Always", "template": machine}
         create(self.connection, VIRTUAL_MACHINE, self.name, self.namespace, spec=spec)
+
+    def stop(self) -> None:
+        """Stop the machine, as by switching it off, and wait until it has ended."""
+        body = {"spec": {"runStrategy": "Halted"}}
+        self.connection.merge(VIRTUAL_MACHINE, self.name, self.namespace, body, dry_run=False)
+        until(lambda: not self.pods(), 60, f"The pods of {self.name} remain")
 
     def delete(self) -> None:
         """Delete the machine and wait until its pods are gone, so that its volumes can be deleted."""
@@ -127,3 +133,28 @@ def template(disks: list[dict[str, Any]], volumes: list[dict[str, Any]], **domai
         **domain,
     }
     return {"spec": {"terminationGracePeriodSeconds": 0, "domain": whole, "volumes": volumes}}
+
+
+def blank(name: str, size: str = "64Mi", **storage: Any) -> dict[str, Any]:
+    """A DataVolume without content, as an element of dataVolumeTemplates."""
+    storage = {"resources": {"requests": {"storage": size}}, **storage}
+    return {"metadata": {"name": name}, "spec": {"source": {"blank": {}}, "storage": storage}}
+
+
+def written(connection: Connection, namespace: str, claim: str) -> list[str]:
+    """The lines that guests wrote into the sectors of a claim with a disk image, read in a pod."""
+    mount = {"name": "volume", "mountPath": "/volume"}
+    command = ["sh", "-c", "tr -d '\\000' < /volume/disk.img"]
+    container = {"name": "read", "image": HELPER_IMAGE, "command": command, "volumeMounts": [mount]}
+    volumes = [{"name": "volume", "persistentVolumeClaim": {"claimName": claim}}]
+    spec = {"restartPolicy": "Never", "containers": [container], "volumes": volumes}
+    create(connection, POD, f"read-{claim}", namespace, spec=spec)
+
+    def phase() -> str:
+        return str(existing(connection, POD, f"read-{claim}", namespace)["status"]["phase"])
+
+    until(lambda: phase() in ("Succeeded", "Failed"), 60, f"Claim {claim} is not read")
+    core = client.CoreV1Api(config.new_client_from_config(os.environ["KUBECONFIG"]))
+    log = str(core.read_namespaced_pod_log(f"read-{claim}", namespace))
+    assert phase() == "Succeeded", log
+    return log.splitlines()

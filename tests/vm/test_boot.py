@@ -10,17 +10,13 @@ from collections.abc import Callable
 
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.runtime.fixtures_registry import CONTAINER_DISK
-from tests.vm.guest import Guest
+from tests.vm.guest import Guest, blank
 
 CONTAINER_DISK_IMAGE = f"{os.environ['KUBEVIRT_CDI_TEST_REGISTRY']}/{':'.join(CONTAINER_DISK)}"
 USER_DATA = "#cloud-config\nhostname: guest\n"
 
 
 def test_guest_sees_each_disk_of_the_machine(start: Callable[..., Guest]) -> None:
-    blank = {
-        "metadata": {"name": "data"},
-        "spec": {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "64Mi"}}}},
-    }
     guest = start(
         "machine",
         disks=[
@@ -33,7 +29,7 @@ def test_guest_sees_each_disk_of_the_machine(start: Callable[..., Guest]) -> Non
             {"name": "system", "containerDisk": {"image": CONTAINER_DISK_IMAGE}},
             {"name": "init", "cloudInitNoCloud": {"userData": USER_DATA}},
         ],
-        templates=[blank],
+        templates=[blank("data")],
     )
     report = guest.report()
     assert set(report.disks) == {"DATA1", "SYSTEM", "sr0"}

@@ -40,6 +40,7 @@ class Api:
         self._warn = warn
         self._warned: set[str] = set()
         self._discovered: dict[str, bool | None] = {}
+        self._hidden: set[str] = set()
 
     def until(self, deadline: float) -> Api:
         """The same, with requests that end at `deadline` (of time.monotonic()). The last one still has a second."""
@@ -138,6 +139,10 @@ class Api:
             return self._discovery(path, lambda value: names_in(value, "resources", "name"), resource.plural) or False
         return found
 
+    def lacks(self, resource: Resource) -> bool:
+        """Whether the API's discovery shows that it does not have this kind. Every API server has the core group."""
+        return bool(resource.group) and self.serves(resource) is False and not self._hidden
+
     def _discovery(self, path: str, names: t.Callable[[t.Any], list[str] | None], name: str) -> bool | None:
         key = f"{path} {name}"
         if key not in self._discovered:
@@ -148,6 +153,7 @@ class Api:
             found = names(value_of(answer)) if answer.status == 200 else None
             # For a user who may not read it, the API server answers with a Status.
             refused = answer.status in (401, 403) and bool(read_status(answer.body))
+            self._hidden.update([path] * refused)
             self._discovered[key] = name in found if found is not None else False if refused else None
         return self._discovered[key]
 

@@ -69,9 +69,9 @@ class Connection:
         bounded._api = self._api.until(deadline)
         return bounded
 
-    def serves(self, resource: Resource) -> bool | None:
-        """Whether the API server's discovery has this kind; None where there is no such API."""
-        return self._api.serves(resource)
+    def lacks(self, resource: Resource) -> bool:
+        """Whether the API server's discovery shows that it does not serve this kind."""
+        return self._api.lacks(resource)
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """The stored object, None when there is none. Raises NotServed when the kind is unknown."""

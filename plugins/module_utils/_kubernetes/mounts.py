@@ -21,9 +21,13 @@ def first_few(parts: list[str], last: str = ", ") -> str:
     return last.join(shown)
 
 
+def has_ended(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in _ENDED
+
+
 def is_mounted(pod: Object, claim: str) -> bool:
     """Whether a pod in the claim's namespace uses it and has not ended."""
-    return (pod.get("status") or {}).get("phase") not in _ENDED and claim in claims_of(pod)
+    return not has_ended(pod) and claim in claims_of(pod)
 
 
 def claims_of(pod: Object) -> set[str]:

@@ -141,15 +141,17 @@ class Reader:
 
     def warn_if_forbidden(
         self, resource: Resource, namespace: str | None, what: str, warn: t.Callable[[str], None]
-    ) -> None:
+    ) -> bool:
         """Warn, once for each kind, that `what` (a clause) could not be read. At most two requests more.
 
-        A user without any right on an API group also gets 403 for kinds that are not served: no warning.
+        A user without any right on an API group also gets 403 for kinds that are not served: no warning, and False.
         """
         refusal = self.refusal(resource, namespace)
-        if refusal and resource not in self._warned and self.connection.serves(resource) is not False:
+        forbidden = bool(refusal) and not self.connection.lacks(resource)
+        if forbidden and resource not in self._warned:
             self._warned.add(resource)
             warn(f"{what}: {refusal}")
+        return forbidden
 
     def _request(
         self, resource: Resource, namespace: str | None, name: str, label_selector: str, field_selector: str

@@ -10,6 +10,7 @@ import typing as t
 from .._ansible.argspec import ArgumentSpec
 from .._ansible.missing import ON_MISSING, SKIP, missing_namespace, report_missing
 from .._ansible.module import Task
+from .._cdi.users import UserReader
 from .._data_volume.collected import as_volume, is_collected
 from .._data_volume.facts import volume_facts
 from .._diagnosis.diagnose import explain
@@ -17,6 +18,7 @@ from .._diagnosis.evidence_reader import EvidenceReader
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import NotServed
 from .._kubernetes.objects import Object
+from .._kubernetes.reader import Key, Reader
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from .._storage.allocation_pod import measure
 from .._storage.scratch import orphaned_scratch
@@ -29,6 +31,7 @@ SPEC = ArgumentSpec(
         "namespace": {"type": "str"},
         "label_selectors": {"type": "list", "elements": "str", "default": []},
         "verify_allocation": {"type": "bool", "default": False},
+        "find_users": {"type": "bool", "default": False},
         **ON_MISSING.options,
     },
     required_by={"name": ["namespace"]},
@@ -43,6 +46,8 @@ def run(task: Task) -> dict[str, t.Any]:
     profiles for volumes that are not filled, the storage classes for volumes without a class, and the scratch claim of
     a volume that is given by its name. For volumes that have not succeeded: Warning events, CDI's pods and claims, and
     CDI's controller if these explain nothing.
+
+    With `find_users`, three LISTs for the users of any number of volumes.
     """
     connection, namespace, name = task.connection, task.params["namespace"], task.params["name"]
     field_selector = f"metadata.name={name}" if name else ""
@@ -65,6 +70,8 @@ def run(task: Task) -> dict[str, t.Any]:
         report_missing(_missing(connection, namespace, name), task.params["on_missing"], task.warn)
     seen = look_for(connection, namespace, pairs, None if name else items)
     settings = read_settings(connection, pairs)
+    # Before a pod measures the volumes: it would count as a user.
+    users, not_readable = _users(task, [_key(pair.volume) for pair in [*pairs, *left]])
     allocated = measure(task, [*pairs, *left]) if task.params["verify_allocation"] else {}
     unfinished = [volume for volume in volumes if (volume.get("status") or {}).get("phase") != "Succeeded"]
     around = (
@@ -84,13 +91,29 @@ def run(task: Task) -> dict[str, t.Any]:
                 allocated.get(key),
             ),
             "diagnosis": None if key in collected else explain(pair.volume, around),
+            "users": users.get(key),
         }
 
     return {
         "changed": False,
         "data_volumes": [facts(pair) for pair in sorted([*pairs, *left], key=lambda pair: _key(pair.volume))],
         "scratch_without_volume": ["/".join(key) for key in orphaned_scratch(items)],
+        "not_readable": not_readable,
     }
+
+
+def _users(task: Task, keys: list[Key]) -> tuple[dict[Key, Object], list[str]]:
+    """The users of each volume if the task looks for them, and which of them the user may not list."""
+    not_readable: list[str] = []
+
+    def warn(text: str) -> None:
+        not_readable.append(text)
+        task.warn(text)
+
+    if not task.params["find_users"]:
+        return {}, []
+    reader = UserReader(Reader(task.connection), warn, all_namespaces=not task.params["namespace"])
+    return {key: reader.facts(key) for key in keys}, not_readable
 
 
 def _collected(task: Task, volumes: list[Object], claims: list[Object]) -> list[VolumeAndClaim]:
@@ -114,5 +137,5 @@ def _missing(connection: Connection, namespace: str, name: str | None) -> list[s
     return [f"DataVolume '{namespace}/{name}' does not exist; correct its name, or create it."] if name else []
 
 
-def _key(stored: Object) -> tuple[str, str]:
+def _key(stored: Object) -> Key:
     return stored["metadata"]["namespace"], stored["metadata"]["name"]

@@ -34,6 +34,7 @@ def _build(target: Path, built: Built) -> None:
     for name in ("bin", "dev", "mnt", "modules", "proc", "sys"):
         (root / name).mkdir(parents=True)
     shutil.copy2(unpacked / "usr/bin/busybox", root / "bin/busybox")
+    (root / "bin/sh").symlink_to("busybox")
     modules = _modules(unpacked)
     for name, content in modules.items():
         (root / f"modules/{name}.ko").write_bytes(content)

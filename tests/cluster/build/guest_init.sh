@@ -1,4 +1,4 @@
-#!/bin/busybox sh
+#!/bin/sh
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -10,7 +10,7 @@
 #   beat {...}    each second for each disk whose serial begins with DATA
 # On such a disk, sector 0 has the number of times that a guest started with it, and sector N has beat N of the last
 # guest. A beat is printed when it is on the disk.
-/bin/busybox --install -s /bin
+/bin/busybox --install -s /bin 2>/dev/null
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
@@ -18,7 +18,7 @@ while read -r module; do insmod "/modules/$module.ko"; done < /modules/order
 
 # The first line of a file without characters that JSON has to escape.
 value() {
-    head -n 1 "$1" 2>/dev/null | tr -d '\000-\037"\\\\' | sed 's/^ *//; s/ *$//'
+    head -n 1 "$1" 2>/dev/null | tr -d '\000-\037\\"' | sed 's/^ *//; s/ *$//'
 }
 
 # virtio has a file with the serial, SCSI and SATA have page 80 of the vital product data, after four bytes.
@@ -26,7 +26,7 @@ serial() {
     if [ -f "$1/serial" ]; then
         value "$1/serial"
     elif [ -f "$1/device/vpd_pg80" ]; then
-        tail -c +5 "$1/device/vpd_pg80" | tr -d '\000-\037"\\\\' | sed 's/^ *//; s/ *$//'
+        tail -c +5 "$1/device/vpd_pg80" | tr -d '\000-\037\\"' | sed 's/^ *//; s/ *$//'
     fi
 }
 
@@ -56,7 +56,7 @@ report() {
         path=/sys/block/$name
         printf 'disk {"report": %d, "name": "%s", "serial": "%s", "bytes": %d, "read_only": %d, "queues": %d,' \
             "$number" "$name" "$(serial "$path")" "$(($(cat "$path/size") * 512))" "$(cat "$path/ro")" \
-            "$(ls "$path/mq" | wc -l)"
+            "$(find "$path/mq" -mindepth 1 -maxdepth 1 | wc -l)"
         printf ' "block_size": %d, "cache": "%s", "model": "%s"}\n' \
             "$(cat "$path/queue/logical_block_size")" "$(value "$path/queue/write_cache")" "$(value "$path/device/model")"
         files "$name"

@@ -50,6 +50,7 @@ RENAMED = {
         "namespace": "cdi_report_namespaces",
         "label_selectors": "cdi_report_label_selectors",
         "verify_allocation": "cdi_report_verify_allocation",
+        "find_users": "cdi_report_find_users",
     },
 }
 # Options that a role sets itself.

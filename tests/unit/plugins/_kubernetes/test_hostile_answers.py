@@ -33,7 +33,7 @@ URL = f"http://me:{quote(PASSWORD, safe='')}@images.test/disk.raw?X-Amz-Signatur
 IMPORT = {"http": {"url": URL, "extra_headers": [f"Authorization: Bearer {HEADER}"]}}
 TASKS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("data_volume_info", {"namespace": "demo"}),
-    ("data_volume_info", {"name": "disk", "namespace": "demo"}),
+    ("data_volume_info", {"name": "disk", "namespace": "demo", "find_users": True}),
     ("data_volume", {"name": "disk", "namespace": "demo", "source": IMPORT, "storage": {"size": "1Gi"}, "wait": False}),
     ("data_volume", {"name": "disk", "namespace": "demo", "state": "absent", "wait": False}),
     (

@@ -58,6 +58,12 @@ def everything_is(text: str) -> dict[str, Any]:
         storage_class_name=text,
         diagnosis=ill(text),
         preallocation={"requested": True, "applied": False, "ignored": text},
+        users={
+            "in_use": True,
+            "pods": [{"name": text, "machine": None}, {"name": text, "machine": text}],
+            "virtual_machines": [{"name": text, "running": True}],
+            "clones": [text],
+        },
     )
     volume["namespace"] = text
     volume["data_volume"]["spec"]["source"] = {"http": {"url": text}}
