@@ -92,8 +92,9 @@ FAULTS = {
     "driver-missing": Fault(
         "provisioner_missing", f"no storage driver '{NO_DRIVER}'", "install the driver", {"storage_class": "no-driver"}
     ),
+    # CDI starts the pod of the target, and reports the use of the source 6 to 10 s after the claim was created.
     "copy-of-a-used-claim": Fault(
-        "clone_source_in_use", "golden' is in use by pod ", "or clone from a snapshot", _copy()
+        "clone_source_in_use", "golden' is in use by pod ", "or clone from a snapshot", _copy(), within=25
     ),
     # Created without the module, which would refuse missing objects.
     "priority-class-missing": Fault(
