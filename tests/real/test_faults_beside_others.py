@@ -94,7 +94,7 @@ FAULTS = {
     ),
     # CDI starts the pod of the target, and reports the use of the source 6 to 10 s after the claim was created.
     "copy-of-a-used-claim": Fault(
-        "clone_source_in_use", "golden' is in use by pod ", "or clone from a snapshot", _copy(), within=25
+        "clone_source_in_use", "golden' is in use by pod ", "or clone from a snapshot", _copy(), within=_LONGER
     ),
     # Created without the module, which would refuse missing objects.
     "priority-class-missing": Fault(
