@@ -13,12 +13,10 @@ import typing as t
 
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import CdiError, NotServed
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Key, Object
 from .._kubernetes.resources import Resource
 from .module import Task
 from .values import namespace_problem
-
-Key = tuple[str, str]
 
 
 class _Keyed(t.Protocol):

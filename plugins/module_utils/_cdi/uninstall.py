@@ -16,7 +16,7 @@ from .._kubernetes.client import Connection
 from .._kubernetes.compare import diff_of
 from .._kubernetes.errors import CdiError, target
 from .._kubernetes.mounts import held_by
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Object, key_of
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
@@ -171,10 +171,7 @@ def _refuse_in_use(reader: UserReader, data: list[Known], claims: list[Object]) 
     known = [(resource, item) for resource, item in data if resource is DATA_VOLUME] + [
         (PERSISTENT_VOLUME_CLAIM, claim) for claim in claims
     ]
-    keys = {
-        (item["metadata"]["namespace"], item["metadata"]["name"]): title(resource, item)
-        for resource, item in reversed(known)
-    }
+    keys = {key_of(item): title(resource, item) for resource, item in reversed(known)}
     # Clones between volumes that all go do not count.
     used = {keys[key]: users for key in sorted(keys) if (users := reader.users(key)._replace(clones=()))}
     if used:

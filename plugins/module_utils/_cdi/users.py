@@ -12,7 +12,7 @@ from collections import defaultdict
 
 from .._kubernetes.errors import CdiError
 from .._kubernetes.mounts import claims_of, first_few, has_ended
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Key, Object, key_of
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import POD, VIRTUAL_MACHINE, VOLUME_CLONE_SOURCE, Resource
 from .names import APP, APP_NAME, COMPONENT, PREFIX
@@ -30,8 +30,6 @@ _UNSEEN = {
     VIRTUAL_MACHINE: "Stopped virtual machines that use the data",
     VOLUME_CLONE_SOURCE: "Clones that read the data",
 }
-
-Key = tuple[str, str]
 
 
 class Machine(t.NamedTuple):
@@ -106,8 +104,8 @@ class Consumers:
         unseen: t.Iterable[Resource] = (),
     ) -> None:
         self.unseen = frozenset(unseen)
-        self.pods = {_key(pod): pod for pod in pods}
-        self.machines = {_key(machine): machine for machine in machines}
+        self.pods = {key_of(pod): pod for pod in pods}
+        self.machines = {key_of(machine): machine for machine in machines}
         self.running = {
             (namespace, _owner(pod)[1])
             for (namespace, _name), pod in self.pods.items()
@@ -142,12 +140,12 @@ def users_of(key: Key, seen: Consumers, leaving: t.Collection[Key] = ()) -> User
     count."""
     using = seen.pods_of.get(key, [])
     readers = [pod for pod in using if component(pod) == _CLONER]
-    others = tuple(PodUser(*_key(pod), seen.machine_of(pod)) for pod in using if pod not in readers)
+    others = tuple(PodUser(*key_of(pod), seen.machine_of(pod)) for pod in using if pod not in readers)
     clones = seen.clones_of.get(key, set())
     cloned = tuple(sorted("/".join(clone) for clone in clones if clone not in set(leaving)))
     if not clones:
         # A copy that no populator makes has nothing but its pod.
-        others += tuple(PodUser(*_key(pod)) for pod in readers)
+        others += tuple(PodUser(*key_of(pod)) for pod in readers)
     attached = {pod.machine for pod in others}
     return Users(others, tuple(each for each in seen.machines_of.get(key, []) if each not in attached), cloned)
 
@@ -180,10 +178,6 @@ def component(pod: Object) -> str | None:
     labels = pod["metadata"].get("labels") or {}
     component = labels.get(COMPONENT) if labels.get(APP) == APP_NAME else None
     return None if component is None else str(component)
-
-
-def _key(stored: Object) -> Key:
-    return stored["metadata"]["namespace"], stored["metadata"]["name"]
 
 
 def _is_user(pod: Object) -> bool:

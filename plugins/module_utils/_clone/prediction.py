@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import typing as t
 
-from .._kubernetes.objects import Object
-from .._kubernetes.reader import Key, Reader
+from .._kubernetes.objects import Key, Object
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,

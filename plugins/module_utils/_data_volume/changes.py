@@ -11,13 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from .._ansible.module import Task
 from .._cdi.status import active
 from .._cdi.users import UserReader
+from .._kubernetes.objects import Key
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI
 from .clone_order import clones_of, errors_of_skipped, in_order, source_claim, sources_first
 from .drift import is_settled, needs_release
 from .preflight_volumes import LookedBefore, create_namespaces, look_before_writing
 from .reconcile import ensure
-from .volume import Key, Outcome, Outcomes, Volume, unfailed, with_errors
+from .volume import Outcome, Outcomes, Volume, unfailed, with_errors
 from .wait_order import wait_filled
 from .writes import Collected, Shared
 

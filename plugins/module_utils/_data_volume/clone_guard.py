@@ -15,14 +15,14 @@ from .._clone.prediction import Prediction, predict
 from .._diagnosis.rules import LASTING
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Key, Object
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import VOLUME_SNAPSHOT
 from .._kubernetes.verdict import REACHED, WAITING, Verdict
 from .._kubernetes.wait import poll_until
 from . import spec as rules
 from .clone_order import may_grow
-from .volume import Key, Volume
+from .volume import Volume
 
 # A VolumeSnapshot has to be in error for this long before that counts.
 _SNAPSHOT_HEALS_SECONDS = LASTING * 2

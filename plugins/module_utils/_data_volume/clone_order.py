@@ -10,12 +10,12 @@ import typing as t
 from .._cdi.names import CHECK_STATIC_VOLUME, PRE_POPULATED
 from .._cdi.phases import phase_of
 from .._clone.record import is_clone, source_reference
-from .._kubernetes.objects import annotations_of
+from .._kubernetes.objects import Key, annotations_of
 from . import spec as rules
 from .claim_adoption import is_terminating
 from .drift import drift_of
 from .resize import grown_to
-from .volume import Key, Outcomes, Volume, known
+from .volume import Outcomes, Volume, known
 
 # CDI does not fill volumes with these annotations, or gives them a claim that already exists.
 _NOT_CLONED = (PRE_POPULATED, CHECK_STATIC_VOLUME)

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._ansible.module import Task
 from .._kubernetes.errors import ApiError, CdiError
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Key, Object
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
@@ -39,7 +39,6 @@ if t.TYPE_CHECKING:
     from .._image.formats import Image
 
 
-Key = tuple[str, str]
 Errors = dict[Key, str]
 
 _PARALLEL = 8

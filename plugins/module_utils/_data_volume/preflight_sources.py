@@ -10,13 +10,14 @@ import binascii
 import typing as t
 
 from .._kubernetes.errors import CdiError
+from .._kubernetes.objects import Key
 from .._kubernetes.quantity import MIB
 from .._kubernetes.resources import CONFIG_MAP, SECRET
 from .preflight import Preflight
 from .source_fetch import Request, fetch_all
 from .source_image import SourceImage, inspect_answer
 from .source_size import http_source, is_sizeless, with_size
-from .volume import Key, Volume
+from .volume import Volume
 
 
 class LookedAt(t.NamedTuple):

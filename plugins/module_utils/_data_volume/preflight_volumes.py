@@ -9,12 +9,13 @@ import typing as t
 
 from .._ansible.batch import default_namespace
 from .._ansible.module import Task
+from .._kubernetes.objects import Key
 from .._kubernetes.reader import Reader
 from . import spec as rules
 from .clone_order import will_be_created
 from .drift import drift_of
 from .unfilled import never_filled
-from .volume import Key, NotRead, Outcomes, Volume, unfailed, with_errors
+from .volume import NotRead, Outcomes, Volume, unfailed, with_errors
 
 if t.TYPE_CHECKING:
     from .._storage.scratch import Settings

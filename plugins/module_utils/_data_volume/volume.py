@@ -8,10 +8,8 @@ from __future__ import annotations
 import typing as t
 
 from .._cdi.phases import reached
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Key, Object
 from .collected import is_collected
-
-Key = tuple[str, str]
 
 
 class NotRead:

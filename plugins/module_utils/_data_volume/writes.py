@@ -12,14 +12,14 @@ from .._cdi.status import release as release_numbers
 from .._cdi.users import UserReader
 from .._kubernetes.apply import patch, write
 from .._kubernetes.errors import ApiError, CdiError
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Key, Object
 from .._kubernetes.resources import CDI_CONFIG, CONFIG_NAME, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
 from .._storage.scratch import Settings, target_bytes
 from . import resize as growth
 from .claim_adoption import is_terminating, refuse_claim
 from .collected import is_collected, will_be_collected
 from .validation import needs_newer
-from .volume import NOT_READ, Key, Outcome, Volume, known
+from .volume import NOT_READ, Outcome, Volume, known
 
 
 class Shared(t.NamedTuple):

@@ -11,8 +11,15 @@ from datetime import datetime
 
 Object = dict[str, t.Any]
 Objects = list[Object]
+# Namespace and name of an object.
+Key = tuple[str, str]
 
 _RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)")
+
+
+def key_of(stored: Object) -> Key:
+    """The key of a namespaced object."""
+    return stored["metadata"]["namespace"], stored["metadata"]["name"]
 
 
 def conditions(stored: Object | None) -> dict[str, Object]:

@@ -10,10 +10,8 @@ import typing as t
 
 from .client import Connection
 from .errors import ApiError, NotServed
-from .objects import Object
+from .objects import Key, Object
 from .resources import CDI, CDI_CONFIG, STORAGE_CLASS, STORAGE_PROFILE, Resource
-
-Key = tuple[str, str]
 
 _SETTINGS = (CDI, CDI_CONFIG, STORAGE_CLASS, STORAGE_PROFILE)
 

@@ -30,9 +30,9 @@ from .._data_volume.preallocation import preallocation_facts
 from .._data_volume.validation import check as check_volume
 from .._kubernetes.client import UNVERIFIED, Connection, connect
 from .._kubernetes.errors import CdiError, unexpected
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Key, Object
 from .._kubernetes.public import public_url
-from .._kubernetes.reader import Key, Reader
+from .._kubernetes.reader import Reader
 from .._kubernetes.redaction import redacted
 from .._kubernetes.resources import CDI, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, STORAGE_PROFILE
 from .._kubernetes.secrets import remember, secrets_of_options

@@ -30,7 +30,7 @@ from .._storage.scratch_facts import ObservedScratch, VolumeAndClaim
 
 if t.TYPE_CHECKING:
     from .._data_volume.changes import Changes
-    from .._data_volume.volume import Key
+    from .._kubernetes.objects import Key
     from .._storage.scratch import Settings
 
 

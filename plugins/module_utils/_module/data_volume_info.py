@@ -17,8 +17,8 @@ from .._diagnosis.diagnose import explain
 from .._diagnosis.evidence_reader import EvidenceReader
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import NotServed
-from .._kubernetes.objects import Object
-from .._kubernetes.reader import Key, Reader
+from .._kubernetes.objects import Key, Object, key_of
+from .._kubernetes.reader import Reader
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from .._storage.allocation_pod import measure
 from .._storage.scratch import orphaned_scratch
@@ -62,16 +62,16 @@ def run(task: Task) -> dict[str, t.Any]:
     except NotServed as exc:
         report_missing([str(exc)], task.params["on_missing"], task.warn)
         volumes, items = [], []
-    claims = {_key(claim): claim for claim in items}
-    pairs = [VolumeAndClaim(volume, claims.get(_key(volume))) for volume in volumes]
+    claims = {key_of(claim): claim for claim in items}
+    pairs = [VolumeAndClaim(volume, claims.get(key_of(volume))) for volume in volumes]
     left = _collected(task, volumes, items)
-    collected = {_key(pair.volume) for pair in left}
+    collected = {key_of(pair.volume) for pair in left}
     if not volumes and not left and namespace and task.params["on_missing"] != SKIP:
         report_missing(_missing(connection, namespace, name), task.params["on_missing"], task.warn)
     seen = look_for(connection, namespace, pairs, None if name else items)
     settings = read_settings(connection, pairs)
     # Before a pod measures the volumes: it would count as a user.
-    users, not_readable = _users(task, [_key(pair.volume) for pair in [*pairs, *left]])
+    users, not_readable = _users(task, [key_of(pair.volume) for pair in [*pairs, *left]])
     allocated = measure(task, [*pairs, *left]) if task.params["verify_allocation"] else {}
     unfinished = [volume for volume in volumes if (volume.get("status") or {}).get("phase") != "Succeeded"]
     around = (
@@ -79,7 +79,7 @@ def run(task: Task) -> dict[str, t.Any]:
     )
 
     def facts(pair: VolumeAndClaim) -> dict[str, t.Any]:
-        key = _key(pair.volume)
+        key = key_of(pair.volume)
         return {
             "name": key[1],
             "namespace": key[0],
@@ -96,7 +96,7 @@ def run(task: Task) -> dict[str, t.Any]:
 
     return {
         "changed": False,
-        "data_volumes": [facts(pair) for pair in sorted([*pairs, *left], key=lambda pair: _key(pair.volume))],
+        "data_volumes": [facts(pair) for pair in sorted([*pairs, *left], key=lambda pair: key_of(pair.volume))],
         "scratch_without_volume": ["/".join(key) for key in orphaned_scratch(items)],
         "not_readable": not_readable,
     }
@@ -118,14 +118,14 @@ def _users(task: Task, keys: list[Key]) -> tuple[dict[Key, Object], list[str]]:
 
 def _collected(task: Task, volumes: list[Object], claims: list[Object]) -> list[VolumeAndClaim]:
     """Volumes that CDI deleted after they had succeeded. Their claims have their labels."""
-    there = set(map(_key, volumes))
-    left = [claim for claim in claims if is_collected(claim) and _key(claim) not in there]
+    there = set(map(key_of, volumes))
+    left = [claim for claim in claims if is_collected(claim) and key_of(claim) not in there]
     if left and task.params["label_selectors"]:
         some = task.connection.list(
             PERSISTENT_VOLUME_CLAIM, task.params["namespace"], label_selector=",".join(task.params["label_selectors"])
         )[0]
-        selected = set(map(_key, some))
-        left = [claim for claim in left if _key(claim) in selected]
+        selected = set(map(key_of, some))
+        left = [claim for claim in left if key_of(claim) in selected]
     return [VolumeAndClaim(as_volume(claim), claim) for claim in left]
 
 
@@ -135,7 +135,3 @@ def _missing(connection: Connection, namespace: str, name: str | None) -> list[s
     if gone:
         return [gone]
     return [f"DataVolume '{namespace}/{name}' does not exist; correct its name, or create it."] if name else []
-
-
-def _key(stored: Object) -> Key:
-    return stored["metadata"]["namespace"], stored["metadata"]["name"]

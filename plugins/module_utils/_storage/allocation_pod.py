@@ -15,7 +15,7 @@ from .._cdi.manifest import operator_environment
 from .._cdi.status import active
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import CdiError
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Key, Object, key_of
 from .._kubernetes.resources import CDI, CDI_CONFIG, CONFIG_NAME, OPERATOR, PERSISTENT_VOLUME_CLAIM, POD
 from .._kubernetes.verdict import REACHED
 from .._kubernetes.wait import wait_for
@@ -36,7 +36,6 @@ from .scratch_facts import VolumeAndClaim
 
 _PARALLEL = 8
 _BOUND_SECONDS = 10
-Key = tuple[str, str]
 
 
 def measure(task: Task, pairs: t.Iterable[VolumeAndClaim]) -> dict[Key, dict[str, t.Any]]:
@@ -49,7 +48,7 @@ def measure(task: Task, pairs: t.Iterable[VolumeAndClaim]) -> dict[Key, dict[str
     found: dict[Key, dict[str, t.Any]] = {}
     claims: dict[Key, Object] = {}
     for volume, claim in pairs:
-        key = (volume["metadata"]["namespace"], volume["metadata"]["name"])
+        key = key_of(volume)
         if not task.check_mode and filled(volume) and not bound(claim):
             claim = _when_bound(connection, key)
         reason = "Check mode starts no pod." if task.check_mode else obstacle(volume, claim)

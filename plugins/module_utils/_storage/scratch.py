@@ -16,11 +16,9 @@ from datetime import datetime, timezone
 from urllib.parse import urlsplit
 
 from .._cdi.names import APP, APP_NAME, USE_POPULATOR
-from .._kubernetes.objects import Object, annotations_of, conditions, timestamp
+from .._kubernetes.objects import Key, Object, annotations_of, conditions, timestamp
 from .._kubernetes.quantity import MIB, parse
 from .overhead import required_space, usable_space
-
-Key = tuple[str, str]
 
 _SUFFIX = "-scratch"
 _PACKED = (".gz", ".xz", ".zst")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .._kubernetes.client import Connection
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Key, Object, key_of
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import (
     CDI,
@@ -67,7 +67,7 @@ def predicted_problems(settings: Settings | None, pairs: t.Iterable[VolumeAndCla
     for pair in may_need(pairs) if settings else []:
         facts = scratch_facts(pair.volume, pair.claim, settings, ObservedScratch())
         for problem in facts["problems"]:
-            first.setdefault(problem, "/".join(_key(pair.volume)))
+            first.setdefault(problem, "/".join(key_of(pair.volume)))
     return [f"DataVolume {title} needs scratch space: {problem}" for problem, title in first.items()]
 
 
@@ -76,20 +76,20 @@ def look_for(
     namespace: str | None,
     pairs: t.Iterable[VolumeAndClaim],
     claims: t.Iterable[Object] | None = None,
-) -> dict[tuple[str, str], ObservedScratch]:
+) -> dict[Key, ObservedScratch]:
     """The observed scratch claim of each volume that may require one, by the namespace and name of the volume.
 
     `claims`: all claims; without them, each scratch claim is read by its name. The events of a deleted claim exist for
     an hour: one LIST. No request when no volume can require scratch space.
     """
-    scratch = {_key(pair.volume): claim_name(pair.volume, pair.claim) for pair in may_need(pairs)}
+    scratch = {key_of(pair.volume): claim_name(pair.volume, pair.claim) for pair in may_need(pairs)}
     if not scratch:
         return {}
     reader = Reader(connection)
     if claims is None:
         read = [reader.try_read(PERSISTENT_VOLUME_CLAIM, key[0], name) for key, name in scratch.items() if name]
         claims = [claim for found in read for claim in found.items]
-    there = {_key(claim): claim for claim in claims}
+    there = {key_of(claim): claim for claim in claims}
     events = reader.try_read(
         EVENT, namespace, field_selector=f"involvedObject.kind={PERSISTENT_VOLUME_CLAIM.kind}"
     ).items
@@ -99,7 +99,3 @@ def look_for(
         mark = (key[0], name or "")
         seen[key] = ObservedScratch(there.get(mark), True if mark in there or mark in were else None)
     return seen
-
-
-def _key(stored: Object) -> tuple[str, str]:
-    return stored["metadata"]["namespace"], stored["metadata"]["name"]

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import typing as t
 
-from .._data_volume.volume import NOT_READ, Key, Read, known
+from .._data_volume.volume import NOT_READ, Read, known
 from .._image.file import FileIdentity
 from .._image.formats import Image
 from .._kubernetes.errors import CdiError
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Key, Object
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
 from .plan import ACTION_LABELS, NOTHING
 

@@ -14,10 +14,9 @@ from .._ansible.module import Task
 from .._cdi.status import active, release
 from .._data_volume import resize as growth
 from .._data_volume.preflight import Preflight
-from .._data_volume.volume import Key
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
-from .._kubernetes.objects import Object
+from .._kubernetes.objects import Key, Object
 from .._kubernetes.resources import (
     CDI,
     CDI_CONFIG,
