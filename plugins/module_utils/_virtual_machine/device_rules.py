@@ -9,11 +9,11 @@ import re
 import typing as t
 
 from .._data_volume.spec import value_text
-from .machine import MEMORY_DUMP, OVERLAYS, PERSISTENT, SATA, SCSI, USB, VIRTIO, Disk, Machine
+from .machine import LONGEST_NAME, MEMORY_DUMP, OVERLAYS, PERSISTENT, SATA, SCSI, USB, VIRTIO, Disk, Machine
 from .options import DEVICE_OPTIONS, TARGET_OPTIONS
-from .rule import API, CLIENT, IGNORED, INSTANCE, START, Rule, Sentences
+from .rule import API, CLIENT, IGNORED, INSTANCE, START, Rule, Sentences, listed
 
-_LONGEST_NAME, _LONGEST_SERIAL = 63, 256
+_LONGEST_SERIAL = 256
 _SMALLEST_BLOCK, _LARGEST_BLOCK = 512, 2 << 20
 _PCI_ADDRESS = re.compile(r"[\da-fA-F]{4}:[\da-fA-F]{2}:[\da-fA-F]{2}\.[0-7]")
 _DIRECT_IO = "none"
@@ -24,8 +24,8 @@ def name_is_a_label(disk: Disk, _machine: Machine) -> Sentences:
     name = disk.name
     if not name:
         yield "has an empty name; give one, for example root"
-    elif len(name) > _LONGEST_NAME:
-        yield f"has a name of {len(name)} characters; use at most {_LONGEST_NAME}"
+    elif len(name) > LONGEST_NAME:
+        yield f"has a name of {len(name)} characters; use at most {LONGEST_NAME}"
     elif not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", name):
         yield (
             "has a name that is not a DNS label; use lower case letters, digits and '-', "
@@ -210,8 +210,8 @@ def hotpluggable_volume_is_persistent(disk: Disk, _machine: Machine) -> Sentence
     if disk.options["hotpluggable"] and disk.source not in (*PERSISTENT, MEMORY_DUMP):
         has = disk.source or "no volume"
         yield (
-            f"has hotpluggable=true and {has}, but KubeVirt plugs only {', '.join(PERSISTENT[:-1])} and "
-            f"{PERSISTENT[-1]}; leave hotpluggable out"
+            f"has hotpluggable=true and {has}, but KubeVirt plugs only {listed(PERSISTENT, 'and')}; "
+            "leave hotpluggable out"
         )
 
 

@@ -21,6 +21,8 @@ PERSISTENT = ("persistent_volume_claim", "data_volume", "data_volume_template")
 OVERLAYS = ("container_disk", "ephemeral", "empty_disk")
 CLOUD_INIT = ("cloud_init_no_cloud", "cloud_init_config_drive")
 MEMORY_DUMP = "memory_dump"
+# Of a DNS label, which the name of a disk is.
+LONGEST_NAME = 63
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import typing as t
 
 from .._kubernetes.quantity import parse
 from .machine import CLOUD_INIT, MEMORY_DUMP, PERSISTENT, VIRTIO, Disk, Machine
-from .rule import API, CLIENT, IGNORED, START, Rule, Sentences
+from .rule import API, CLIENT, IGNORED, START, Rule, Sentences, listed
 
 _MOST_DISKS = 256
 # Characters of a serial that a virtio disk has room for (VIRTIO_BLK_ID_BYTES of the virtio specification).
@@ -217,7 +217,7 @@ def _twice(values: t.Iterable[t.Any]) -> list[t.Any]:
 
 
 def _listed(names: list[str]) -> str:
-    return f"{', '.join(map(repr, names[:-1]))} and {names[-1]!r}" if len(names) > 1 else repr(names[0])
+    return listed([repr(name) for name in names], "and")
 
 
 _CREATE = "pkg/virt-api/webhooks/validating-webhook/admitters/vmi-create-admitter.go"

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import typing as t
 
-from .machine import Disk, Machine
-
 # The release of KubeVirt whose source the rules cite.
 RELEASE = "v1.8.2"
 
@@ -22,13 +20,20 @@ IGNORED = "ignored"  # The machine runs, and what was requested has no effect.
 Sentences = t.Iterator[str]
 
 
+def listed(texts: t.Sequence[str], last: str) -> str:
+    """Several texts as a part of a sentence, with `last` ("and" or "or") before the last one."""
+    return f"{', '.join(texts[:-1])} {last} {texts[-1]}" if len(texts) > 1 else texts[0]
+
+
 class Rule(t.NamedTuple):
-    """A rule of one disk or of all disks. `check` yields a sentence for each problem, without the name of a disk.
+    """A rule of one disk, whose `check` takes the Disk and the Machine, or of all disks: it takes the Machine.
+
+    `check` yields a sentence for each problem; that of one disk follows the disk's name.
 
     `source` is the file in kubevirt.io/kubevirt, RELEASE, with the function, and for other projects their name.
     """
 
-    check: t.Callable[[Disk, Machine], Sentences] | t.Callable[[Machine], Sentences]
+    check: t.Callable[..., Sentences]
     stage: str
     source: str
 

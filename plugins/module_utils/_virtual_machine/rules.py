@@ -28,12 +28,12 @@ def problems(machine: Machine, *, of_disks_only: bool = False) -> list[Problem]:
         Problem(rule, f"{disk.title} {sentence}")
         for disk in machine.disks
         for rule in DISK_RULES
-        for sentence in _of_disk(rule)(disk, machine)
+        for sentence in rule.check(disk, machine)
     ]
     if of_disks_only or any(len(disk.sources) > 1 for disk in machine.disks):
         return found
     return found + [
-        Problem(rule, sentence) for rule in (*MACHINE_RULES, *GATE_RULES) for sentence in _of_machine(rule)(machine)
+        Problem(rule, sentence) for rule in (*MACHINE_RULES, *GATE_RULES) for sentence in rule.check(machine)
     ]
 
 
@@ -45,10 +45,3 @@ def checked(disks: t.Any, options: Options) -> Machine:
     if sentences:
         raise CdiError(" ".join(sentences))
     return reading.machine
-
-
-def _of_disk(rule: Rule) -> t.Callable[..., t.Iterator[str]]:
-    return t.cast("t.Callable[..., t.Iterator[str]]", rule.check)
-
-
-_of_machine = _of_disk

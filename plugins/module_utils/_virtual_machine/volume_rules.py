@@ -14,12 +14,11 @@ from .._data_volume.validation import check as check_data_volume
 from .._kubernetes.errors import CdiError
 from .._kubernetes.public import public_url
 from .._kubernetes.quantity import MIB, parse
-from .machine import CLOUD_INIT, MEMORY_DUMP, PERSISTENT, VIRTIO, Disk, Machine
+from .machine import CLOUD_INIT, LONGEST_NAME, MEMORY_DUMP, PERSISTENT, VIRTIO, Disk, Machine
 from .options import SOURCES, TEMPLATE_OPTIONS
-from .rule import API, CLIENT, IGNORED, START, Rule, Sentences
+from .rule import API, CLIENT, IGNORED, START, Rule, Sentences, listed
 
 _LONGEST_CLOUD_INIT = 2048
-_LONGEST_NAME = 63
 # What KubeVirt adds to the name of a disk for a container or a volume of the pod, and which option leads to it.
 _CONTAINER_PREFIX = "volume"
 _SECRET_SUFFIXES = {"secret_ref": "-udata", "network_data_secret_ref": "-ndata"}
@@ -38,8 +37,8 @@ def volume_has_one_source(disk: Disk, _machine: Machine) -> Sentences:
 def lun_needs_a_persistent_volume(disk: Disk, _machine: Machine) -> Sentences:
     if disk.type == "lun" and disk.source not in (None, *PERSISTENT):
         yield (
-            f"has type='lun' and {disk.source}, but a LUN is a block device; use {', '.join(PERSISTENT[:-1])} or "
-            f"{PERSISTENT[-1]} with volume_mode=Block, or set type=disk"
+            f"has type='lun' and {disk.source}, but a LUN is a block device; use {listed(PERSISTENT, 'or')} "
+            "with volume_mode=Block, or set type=disk"
         )
 
 
@@ -199,10 +198,10 @@ def names_in_pod_fit(disk: Disk, _machine: Machine) -> Sentences:
     if disk.source in CLOUD_INIT:
         added = {option: suffix for option, suffix in _SECRET_SUFFIXES.items() if disk.volume[option]}
     for option, text in added.items():
-        if len(disk.name) <= _LONGEST_NAME < len(disk.name) + len(text):
+        if len(disk.name) <= LONGEST_NAME < len(disk.name) + len(text):
             yield (
                 f"has {option} and a name of {len(disk.name)} characters, to which KubeVirt adds {text!r} in the pod; "
-                f"use at most {_LONGEST_NAME - len(text)}"
+                f"use at most {LONGEST_NAME - len(text)}"
             )
 
 
