@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from tests.sockets import accept_each
+from tests.sockets import accept_each, read_head
 
 _PIECE = 65536
 
@@ -68,13 +68,7 @@ def hostile_server(*, context: ssl.SSLContext | None = None) -> Iterator[Hostile
 
 def _request(client: socket.socket) -> bytes:
     """Read a request with its body, and return its head."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = client.recv(_PIECE)
-        if not piece:
-            return b""
-        data += piece
-    head, _end, body = data.partition(b"\r\n\r\n")
+    head, _end, body = read_head(client).partition(b"\r\n\r\n")
     sizes = [int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
     while sizes and len(body) < sizes[0]:
         piece = client.recv(_PIECE)

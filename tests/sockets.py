@@ -29,7 +29,7 @@ def accept_each(listener: socket.socket, serve: Callable[[socket.socket], None])
 
 
 def read_head(client: socket.socket) -> bytes:
-    """The head of a request without a body, empty if the client closes the connection before its end."""
+    """The head of a request, and what follows in its last piece; empty if the client closes the connection earlier."""
     head = b""
     while b"\r\n\r\n" not in head:
         received = client.recv(_PIECE)

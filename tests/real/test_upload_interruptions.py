@@ -24,11 +24,11 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     POD,
     UPLOAD_TOKEN_REQUEST,
 )
-from kubernetes import client, config
+from kubernetes import client
 
 from tests.cluster.digests import digests
 from tests.cluster.runtime.control_plane import ADMIN_TOKEN
-from tests.modules import run_module
+from tests.modules import official_client, run_module
 from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, aged, module_process, when_sent
 from tests.rotation import KINDS, rotating
 from tests.wire import counting_proxy
@@ -44,7 +44,7 @@ def test_upload_continues_after_its_server_is_killed(
     images: Images, namespace: str, ok: Any, digest: Any, connection: Connection, tmp_path: Path
 ) -> None:
     progress = tmp_path / "progress"
-    core = client.CoreV1Api(config.new_client_from_config(KUBECONFIG))
+    core = client.CoreV1Api(official_client())
     killed: list[str] = []
 
     def kill() -> None:

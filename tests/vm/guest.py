@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import POD, VIRTUAL_MACHINE, Resource
-from kubernetes import client, config
+from kubernetes import client
 from kubernetes.stream import stream
 
 from tests.cluster.versions import GUEST_IMAGE, HELPER_IMAGE
+from tests.modules import official_client
 from tests.real.objects import create, existing, until
 
 INSTANCE = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", True)
@@ -40,7 +40,7 @@ class Guest:
 
     def __init__(self, connection: Connection, namespace: str, name: str) -> None:
         self.connection, self.namespace, self.name = connection, namespace, name
-        self._core = client.CoreV1Api(config.new_client_from_config(os.environ["KUBECONFIG"]))
+        self._core = client.CoreV1Api(official_client())
 
     def create(
         self,
@@ -58,11 +58,14 @@ class Guest:
         """Stop the machine, as by switching it off, and wait until it has ended."""
         body = {"spec": {"runStrategy": "Halted"}}
         self.connection.merge(VIRTUAL_MACHINE, self.name, self.namespace, body, dry_run=False)
-        until(lambda: not self.pods(), 60, f"The pods of {self.name} remain")
+        self._wait_for_end()
 
     def delete(self) -> None:
         """Delete the machine and wait until its pods are gone, so that its volumes can be deleted."""
         self.connection.delete(VIRTUAL_MACHINE, self.name, self.namespace, dry_run=False)
+        self._wait_for_end()
+
+    def _wait_for_end(self) -> None:
         until(lambda: not self.pods(), 60, f"The pods of {self.name} remain")
 
     def instance(self) -> dict[str, Any]:
@@ -154,7 +157,6 @@ def written(connection: Connection, namespace: str, claim: str) -> list[str]:
         return str(existing(connection, POD, f"read-{claim}", namespace)["status"]["phase"])
 
     until(lambda: phase() in ("Succeeded", "Failed"), 60, f"Claim {claim} is not read")
-    core = client.CoreV1Api(config.new_client_from_config(os.environ["KUBECONFIG"]))
-    log = str(core.read_namespaced_pod_log(f"read-{claim}", namespace))
+    log = str(client.CoreV1Api(official_client()).read_namespaced_pod_log(f"read-{claim}", namespace))
     assert phase() == "Succeeded", log
     return log.splitlines()

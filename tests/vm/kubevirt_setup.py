@@ -39,9 +39,8 @@ def install_kubevirt(connection: Connection) -> None:
 
     def deployed() -> bool:
         status = (connection.get(KUBEVIRT, "kubevirt", NAMESPACE) or {}).get("status", {})
-        generation = status.get("observedGeneration"), status.get("phase")
         available = {each["type"]: each["status"] for each in status.get("conditions", [])}.get("Available")
-        return generation[1] == "Deployed" and available == "True"
+        return status.get("phase") == "Deployed" and available == "True"
 
     until(deployed, _DEPLOYED_SECONDS, "KubeVirt is not deployed")
 

@@ -16,10 +16,10 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.read
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rules import problems
 
 from tests.vm.guest import INSTANCE
+from tests.vm.kubevirt_setup import KUBEVIRT
 from tests.vm_disks.spec import Spec
 from tests.vm_specs import SPECS
 
-KUBEVIRT = Resource("kubevirt.io", "v1", "kubevirts", "KubeVirt", True)
 TRIED = [spec for spec in SPECS if spec.has_api_form]
 
 
