@@ -15,6 +15,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from tests.cdi_setup import connection, install_cdi, module, namespace, ok
 from tests.vm.guest import Guest
 from tests.vm.kubevirt_setup import install_kubevirt
+from tests.vm_disks.spec import NO_OPTIONS, Entry
 
 __all__ = ["connection", "module", "namespace", "ok"]
 
@@ -30,13 +31,13 @@ def kubevirt(connection: Connection) -> None:
 
 @pytest.fixture
 def start(connection: Connection, namespace: str) -> Iterator[Callable[..., Guest]]:
-    """Starts machines with the guest that reports its disks; they end with the test."""
+    """Starts machines with the guest that reports its disks, as Guest.create; they end with the test."""
     guests: list[Guest] = []
 
-    def run(name: str, **spec: Any) -> Guest:
+    def run(name: str, disks: list[Entry], options: Entry = NO_OPTIONS, **more: Any) -> Guest:
         guest = Guest(connection, namespace, name)
         guests.append(guest)
-        guest.create(**spec)
+        guest.create(disks, options, **more)
         return guest
 
     yield run

@@ -29,10 +29,7 @@ def test_down_ends_a_running_machine_and_leaves_nothing() -> None:
     install_kubevirt(connection)
     create(connection, NAMESPACE, "running")
     guest = Guest(connection, "running", "machine")
-    guest.create(
-        disks=[{"name": "data", "serial": "DATA1", "disk": {"bus": "virtio"}}],
-        volumes=[{"name": "data", "emptyDisk": {"capacity": "16Mi"}}],
-    )
+    guest.create([{"name": "data", "serial": "DATA1", "bus": "virtio", "empty_disk": {"capacity": "16Mi"}}])
     assert guest.report().disks["DATA1"]["bytes"] == 16 << 20
     commands.down(FULL)
     assert_nothing_left(FULL)

@@ -7,22 +7,36 @@ from __future__ import annotations
 
 import base64
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import POD, VIRTUAL_MACHINE, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import POD, VIRTUAL_MACHINE
+from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rendering import render
+from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rules import checked
 from kubernetes import client
 from kubernetes.stream import stream
 
-from tests.cluster.versions import GUEST_IMAGE, HELPER_IMAGE
+from tests.cluster.versions import GUEST_IMAGE
 from tests.modules import official_client
-from tests.real.objects import create, existing, until
+from tests.real.objects import create, existing
+from tests.vm.state import INSTANCE, state_of
+from tests.vm_disks.spec import NO_OPTIONS, Entry
 
-INSTANCE = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", True)
-# Some 25 s on a machine without other work.
-_BOOT_SECONDS = 180
+# The disk with the guest, from which a machine boots, and its serial.
+BOOT = "BOOT"
+BOOT_DISK: Entry = {
+    "name": "boot",
+    "container_disk": {"image": GUEST_IMAGE},
+    "bus": "virtio",
+    "serial": BOOT,
+    "boot_order": 1,
+}
+# A machine boots in some 20 s, and in minutes when others use all processors.
+_SECONDS = 900
 
 
 @dataclass(frozen=True)
@@ -42,23 +56,27 @@ class Guest:
         self.connection, self.namespace, self.name = connection, namespace, name
         self._core = client.CoreV1Api(official_client())
 
-    def create(
-        self,
-        disks: list[dict[str, Any]],
-        volumes: list[dict[str, Any]],
-        templates: list[dict[str, Any]] | None = None,
-        **domain: Any,
-    ) -> None:
-        """Create the machine and start it. `templates` are its dataVolumeTemplates, `domain` fields of its domain."""
-        machine = template(disks, volumes, **domain)
-        spec = {"dataVolumeTemplates": templates or [], "runStrategy": "Always", "template": machine}
-        create(self.connection, VIRTUAL_MACHINE, self.name, self.namespace, spec=spec)
+    def create(self, disks: list[Entry], options: Entry = NO_OPTIONS, *, boots: bool = True, **domain: Any) -> None:
+        """Create a machine with the disks of filter vm_disks and start it. `domain` adds to its domain.
+
+        Without `boots`, it has no disk with the guest but those in `disks`.
+        """
+        fragment = render(checked([*disks, *([BOOT_DISK] if boots else [])], options))
+        create(self.connection, VIRTUAL_MACHINE, self.name, self.namespace, spec=machine(fragment, **domain))
+
+    def set_running(self, *, running: bool) -> None:
+        body = {"spec": {"runStrategy": "Always" if running else "Halted"}}
+        self.connection.merge(VIRTUAL_MACHINE, self.name, self.namespace, body, dry_run=False)
 
     def stop(self) -> None:
         """Stop the machine, as by switching it off, and wait until it has ended."""
-        body = {"spec": {"runStrategy": "Halted"}}
-        self.connection.merge(VIRTUAL_MACHINE, self.name, self.namespace, body, dry_run=False)
+        self.set_running(running=False)
         self._wait_for_end()
+
+    def restart(self) -> None:
+        """Stop the machine and start it again."""
+        self.stop()
+        self.set_running(running=True)
 
     def delete(self) -> None:
         """Delete the machine and wait until its pods are gone, so that its volumes can be deleted."""
@@ -66,10 +84,31 @@ class Guest:
         self._wait_for_end()
 
     def _wait_for_end(self) -> None:
-        until(lambda: not self.pods(), 60, f"The pods of {self.name} remain")
+        self.until(
+            lambda: not self.pods() and self.connection.get(INSTANCE, self.name, self.namespace) is None,
+            "has not ended",
+        )
+
+    def until(self, check: Callable[[], Any], sentence: str) -> Any:
+        """The first true result of `check`. `sentence` follows the name of the machine in an AssertionError, which
+        shows the state of the machine."""
+        deadline = time.monotonic() + _SECONDS
+        while True:
+            result = check()
+            if result:
+                return result
+            if time.monotonic() > deadline:
+                state = state_of(self.connection, self.namespace)
+                raise AssertionError(f"Machine {self.name} {sentence} after {_SECONDS} s:\n{state}\n{self.console()}")
+            time.sleep(1)
 
     def instance(self) -> dict[str, Any]:
         return existing(self.connection, INSTANCE, self.name, self.namespace)
+
+    def phase(self) -> str:
+        """The phase of the instance, empty if there is none."""
+        found = self.connection.get(INSTANCE, self.name, self.namespace) or {}
+        return str((found.get("status") or {}).get("phase", ""))
 
     def domain(self) -> ElementTree.Element:
         """The domain that libvirt runs. The instance must be running."""
@@ -89,27 +128,37 @@ class Guest:
         found, _version = self.connection.list(POD, self.namespace, label_selector=f"vm.kubevirt.io/name={self.name}")
         return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
 
-    def lines(self, word: str) -> list[dict[str, Any]]:
-        """The lines of the console that begin with this word, of the newest pod."""
+    def console(self) -> str:
+        """What the newest pod has printed, empty before it has started."""
         pods = self.pods()
         if not pods:
-            return []
+            return ""
         try:
-            text = self._core.read_namespaced_pod_log(
-                pods[-1]["metadata"]["name"], self.namespace, container="guest-console-log"
+            return str(
+                self._core.read_namespaced_pod_log(
+                    pods[-1]["metadata"]["name"], self.namespace, container="guest-console-log"
+                )
             )
         except client.ApiException:
-            return []  # The container has not started.
-        found = [line.partition("{") for line in text.splitlines() if line.startswith(f"{word} {{")]
-        return [json.loads("{" + rest) for _word, _brace, rest in found]
+            return ""
 
-    def report(self, number: int = 1, seconds: float = _BOOT_SECONDS) -> Report:
+    def lines(self, word: str) -> list[dict[str, Any]]:
+        """The lines of the console that begin with this word."""
+        found = [line.partition("{") for line in self.console().splitlines() if line.startswith(f"{word} {{")]
+        return [json.loads("{" + rest) for _word, _brace, rest in found if rest.endswith("}")]
+
+    def beat(self, serial: str = "DATA1", after: int = 0) -> dict[str, Any]:
+        """The last beat that the guest wrote to this disk, which is later than number `after`."""
+
+        def newest() -> dict[str, Any] | None:
+            found = [line for line in self.lines("beat") if line["serial"] == serial]
+            return found[-1] if found and found[-1]["beats"] > after else None
+
+        return dict(self.until(newest, f"has not written beat {after + 1} to {serial}"))
+
+    def report(self, number: int = 1) -> Report:
         """The report with that number; the first is that of the start."""
-        until(
-            lambda: number in [line["report"] for line in self.lines("report")],
-            seconds,
-            f"The guest of {self.name} has not sent report {number}",
-        )
+        self.until(lambda: number in [line["report"] for line in self.lines("report")], f"has not sent report {number}")
         disks = {disk["name"]: disk for disk in self.lines("disk") if disk["report"] == number}
         files: dict[str, dict[str, bytes]] = {}
         for line in self.lines("file"):
@@ -118,45 +167,28 @@ class Guest:
                 content[line["path"]] = base64.b64decode(line["base64"])
         return Report(number, {_key(disk): disk for disk in disks.values()}, files)
 
+    def sums(self) -> dict[str, str]:
+        """The digests of the disks that the guest has read, by their serials."""
+        return {line["serial"]: line["sha256"] for line in self.lines("sum")}
+
 
 def _key(disk: dict[str, Any]) -> str:
     return str(disk["serial"] or disk["name"])
 
 
-def template(disks: list[dict[str, Any]], volumes: list[dict[str, Any]], **domain: Any) -> dict[str, Any]:
-    """The template of a machine that boots the guest's kernel without a disk. `domain` adds to its domain."""
-    boot = {"image": GUEST_IMAGE, "kernelPath": "/boot/vmlinuz", "initrdPath": "/boot/initrd"}
+def machine(fragment: dict[str, Any], **domain: Any) -> dict[str, Any]:
+    """The spec of a machine that runs, with a part of it that filter vm_disks has rendered. `domain` adds to its
+    domain."""
+    template = fragment["template"]["spec"]
+    rendered = template["domain"]
     # Neither graphics, nor the pod's network: its default needs a network interface that not every kernel has.
-    devices = {"autoattachGraphicsDevice": False, "autoattachPodInterface": False, "disks": disks}
-    whole = {
-        "cpu": {"cores": 1},
-        "memory": {"guest": "192Mi"},
-        "devices": devices,
-        "firmware": {"kernelBoot": {"container": boot, "kernelArgs": "console=ttyS0 quiet"}},
-        **domain,
-    }
-    return {"spec": {"terminationGracePeriodSeconds": 0, "domain": whole, "volumes": volumes}}
+    devices = {"autoattachGraphicsDevice": False, "autoattachPodInterface": False, **rendered["devices"]}
+    whole = {"cpu": {"cores": 1}, "memory": {"guest": "192Mi"}, **rendered, "devices": devices, **domain}
+    spec = {"terminationGracePeriodSeconds": 0, **template, "domain": whole}
+    return {"runStrategy": "Always", **fragment, "template": {"spec": spec}}
 
 
-def blank(name: str, size: str = "64Mi", **storage: Any) -> dict[str, Any]:
-    """A DataVolume without content, as an element of dataVolumeTemplates."""
-    storage = {"resources": {"requests": {"storage": size}}, **storage}
-    return {"metadata": {"name": name}, "spec": {"source": {"blank": {}}, "storage": storage}}
-
-
-def written(connection: Connection, namespace: str, claim: str) -> list[str]:
-    """The lines that guests wrote into the sectors of a claim with a disk image, read in a pod."""
-    mount = {"name": "volume", "mountPath": "/volume"}
-    command = ["sh", "-c", "tr -d '\\000' < /volume/disk.img"]
-    container = {"name": "read", "image": HELPER_IMAGE, "command": command, "volumeMounts": [mount]}
-    volumes = [{"name": "volume", "persistentVolumeClaim": {"claimName": claim}}]
-    spec = {"restartPolicy": "Never", "containers": [container], "volumes": volumes}
-    create(connection, POD, f"read-{claim}", namespace, spec=spec)
-
-    def phase() -> str:
-        return str(existing(connection, POD, f"read-{claim}", namespace)["status"]["phase"])
-
-    until(lambda: phase() in ("Succeeded", "Failed"), 60, f"Claim {claim} is not read")
-    log = str(client.CoreV1Api(official_client()).read_namespaced_pod_log(f"read-{claim}", namespace))
-    assert phase() == "Succeeded", log
-    return log.splitlines()
+def blank(name: str, size: str = "64Mi", **storage: Any) -> Entry:
+    """A volume without content that KubeVirt creates with the machine, as a part of a disk."""
+    volume = {"name": name, "source": {"blank": {}}, "storage": {"size": size, **storage}}
+    return {"data_volume_template": volume}

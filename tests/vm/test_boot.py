@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.runtime.fixtures_registry import CONTAINER_DISK
-from tests.vm.guest import Guest, blank
+from tests.vm.guest import BOOT, Guest, blank
 
 CONTAINER_DISK_IMAGE = f"{os.environ['KUBEVIRT_CDI_TEST_REGISTRY']}/{':'.join(CONTAINER_DISK)}"
 USER_DATA = "#cloud-config\nhostname: guest\n"
@@ -19,20 +19,14 @@ USER_DATA = "#cloud-config\nhostname: guest\n"
 def test_guest_sees_each_disk_of_the_machine(start: Callable[..., Guest]) -> None:
     guest = start(
         "machine",
-        disks=[
-            {"name": "data", "serial": "DATA1", "disk": {"bus": "virtio"}},
-            {"name": "system", "serial": "SYSTEM", "disk": {"bus": "virtio"}},
-            {"name": "init", "cdrom": {"bus": "sata"}},
+        [
+            {"name": "data", "serial": "DATA1", "bus": "virtio", **blank("data")},
+            {"name": "system", "serial": "SYSTEM", "bus": "virtio", "container_disk": {"image": CONTAINER_DISK_IMAGE}},
+            {"name": "init", "type": "cdrom", "bus": "sata", "cloud_init_no_cloud": {"user_data": USER_DATA}},
         ],
-        volumes=[
-            {"name": "data", "dataVolume": {"name": "data"}},
-            {"name": "system", "containerDisk": {"image": CONTAINER_DISK_IMAGE}},
-            {"name": "init", "cloudInitNoCloud": {"userData": USER_DATA}},
-        ],
-        templates=[blank("data")],
     )
     report = guest.report()
-    assert set(report.disks) == {"DATA1", "SYSTEM", "sr0"}
+    assert set(report.disks) == {"DATA1", "SYSTEM", "sr0", BOOT}
     assert report.disks["DATA1"]["bytes"] == 64 << 20
     assert report.disks["SYSTEM"]["bytes"] == DISK_BYTES
     assert report.disks["sr0"]["read_only"] == 1

@@ -15,8 +15,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine impo
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.reading import read
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rules import problems
 
-from tests.vm.guest import INSTANCE
 from tests.vm.kubevirt_setup import KUBEVIRT
+from tests.vm.state import INSTANCE
 from tests.vm_disks.spec import Spec
 from tests.vm_specs import SPECS
 

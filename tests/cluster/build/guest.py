@@ -1,7 +1,11 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A virtual machine for tests: Debian's kernel, and an initramfs whose only program reports the disks that it sees."""
+"""A virtual machine for tests: Debian's kernel, and an initramfs whose only program reports the disks that it sees.
+
+The machine boots from an image with ISOLINUX, as a hard disk or as a CD-ROM. KubeVirt could also boot the kernel from a
+container, but the pods that it moves a machine to can then hang when they end.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +26,25 @@ _MODULES = (
     *("nls_utf8", "nls_ascii"),
 )
 _INIT = Path(__file__).with_name("guest_init.sh")
+# From the Debian packages isolinux and syslinux-common.
+_BOOT_SECTOR = Path("/usr/lib/ISOLINUX/isohdpfx.bin")
+_BOOT_FILES = (Path("/usr/lib/ISOLINUX/isolinux.bin"), Path("/usr/lib/syslinux/modules/bios/ldlinux.c32"))
+_BOOT_MENU = """default guest
+label guest
+linux /vmlinuz
+initrd /initrd
+append console=ttyS0 quiet
+"""
 
 
 def _build(target: Path, built: Built) -> None:
-    """Fill `target` with vmlinuz and initrd."""
-    unpacked, root = target / "unpacked", target / "root"
+    """Fill `target` with guest.iso."""
+    unpacked, root, disk = target / "unpacked", target / "root", target / "disk"
+    disk.mkdir()
     for package in (built["kubevirt-base"] / "guest").glob("*.deb"):
         if package.name.startswith(("linux-image-", "busybox-static")):
             output(["dpkg-deb", "--extract", str(package), str(unpacked)], cwd=target)
-    shutil.copyfile(next((unpacked / "boot").glob("vmlinuz-*")), target / "vmlinuz")
+    shutil.copyfile(next((unpacked / "boot").glob("vmlinuz-*")), disk / "vmlinuz")
     for name in ("bin", "dev", "mnt", "modules", "proc", "sys"):
         (root / name).mkdir(parents=True)
     shutil.copy2(unpacked / "usr/bin/busybox", root / "bin/busybox")
@@ -43,8 +57,17 @@ def _build(target: Path, built: Built) -> None:
     (root / "init").chmod(0o755)
     # The guest's own program packs the archive: not every machine has cpio.
     output(["sh", "-c", "find . | bin/busybox cpio -o -H newc > ../archive"], cwd=root)
-    (target / "initrd").write_bytes(gzip.compress((target / "archive").read_bytes(), mtime=0))
-    for directory in (unpacked, root):
+    (disk / "initrd").write_bytes(gzip.compress((target / "archive").read_bytes(), mtime=0))
+    for file in _BOOT_FILES:
+        shutil.copyfile(file, disk / file.name)
+    (disk / "isolinux.cfg").write_text(_BOOT_MENU)
+    boot = ("-no-emul-boot", "-boot-load-size", "4", "-boot-info-table", "-isohybrid-mbr", str(_BOOT_SECTOR))
+    image = str(target / "guest.iso")
+    output(
+        ["xorriso", "-as", "mkisofs", "-o", image, "-b", "isolinux.bin", "-c", "boot.cat", *boot, str(disk)],
+        cwd=target,
+    )
+    for directory in (unpacked, root, disk):
         shutil.rmtree(directory)
     (target / "archive").unlink()
 

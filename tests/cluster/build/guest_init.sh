@@ -8,8 +8,9 @@
 #   file {...}    each small file on a disk with an ISO 9660 file system, in base64
 #   report {...}  the end of a report; a new one follows when a disk appears, disappears or changes its size
 #   beat {...}    each second for each disk whose serial begins with DATA
-# On such a disk, sector 0 has the number of times that a guest started with it, and sector N has beat N of the last
-# guest. A beat is printed when it is on the disk.
+#   sum {...}     the SHA-256 digest of each disk whose serial begins with SUM, before the report
+# On a disk of beats, sector 0 has the number of times that a guest started with it, and sector N has beat N of the last
+# guest. A beat is printed when it is on the disk. A guest reboots once if the serial of such a disk ends with REBOOT.
 /bin/busybox --install -s /bin 2>/dev/null
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -28,6 +29,17 @@ serial() {
     elif [ -f "$1/device/vpd_pg80" ]; then
         tail -c +5 "$1/device/vpd_pg80" | tr -d '\000-\037\\"' | sed 's/^ *//; s/ *$//'
     fi
+}
+
+# Whether a disk refuses a write, for which only disks are tried that the kernel takes for read-only.
+refuses() {
+    [ "$(cat "/sys/block/$1/ro")" = 1 ] && ! dd if=/dev/zero of="/dev/$1" bs=2048 count=1 conv=notrunc,fsync 2>/dev/null
+}
+
+sum() {
+    case $2 in
+    SUM*) printf 'sum {"serial": "%s", "sha256": "%s"}\n' "$2" "$(sha256sum "/dev/$1" | cut -d ' ' -f 1)" ;;
+    esac
 }
 
 disks() {
@@ -53,9 +65,11 @@ files() {
 report() {
     number=$((number + 1))
     for name in $(disks); do
-        path=/sys/block/$name
+        path=/sys/block/$name serial=$(serial "/sys/block/$name")
+        sum "$name" "$serial"
+        refuses "$name" && read_only=1 || read_only=0
         printf 'disk {"report": %d, "name": "%s", "serial": "%s", "bytes": %d, "read_only": %d, "queues": %d,' \
-            "$number" "$name" "$(serial "$path")" "$(($(cat "$path/size") * 512))" "$(cat "$path/ro")" \
+            "$number" "$name" "$serial" "$(($(cat "$path/size") * 512))" "$read_only" \
             "$(find "$path/mq" -mindepth 1 -maxdepth 1 | wc -l)"
         printf ' "block_size": %d, "cache": "%s", "model": "%s"}\n' \
             "$(cat "$path/queue/logical_block_size")" "$(value "$path/queue/write_cache")" "$(value "$path/device/model")"
@@ -85,6 +99,7 @@ beat() {
         write "$name" "$beats" "beat $beats" || continue
         eval "boots_$key=$boots beats_$key=$beats"
         printf 'beat {"disk": "%s", "serial": "%s", "boots": %d, "beats": %d}\n' "$name" "$serial" "$boots" "$beats"
+        case $serial in *REBOOT) [ "$boots" = 1 ] && [ "$beats" = 3 ] && reboot -f ;; esac
     done
 }
 

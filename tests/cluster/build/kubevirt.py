@@ -91,10 +91,7 @@ def _build_images(target: Path, built: Built) -> None:
         layer = layout.add_layer(files, _CAPABILITIES)
         config = PATH | {"Entrypoint": [f"/usr/bin/{component}"], "User": user}
         layout.add_image(kubevirt_image(component, VERSIONS.kubevirt), [base, layer], config)
-    guest = built["guest"]
-    layout.add_image(
-        GUEST_IMAGE, [layout.add_layer({f"boot/{name}": guest / name for name in ("vmlinuz", "initrd")})], {}
-    )
+    layout.add_image(GUEST_IMAGE, [layout.add_layer({"disk/guest.iso": built["guest"] / "guest.iso"})], {})
     layout.write(target / "images.tar")
 
 

@@ -61,7 +61,7 @@ def up(profile: Profile, extras: Extras | None = None) -> None:
     machine.check_address(profile)
     machine.install_packages()
     if extras.kubevirt:
-        machine.install_compiler()
+        machine.install_kubevirt_tools()
     started = time.monotonic()
     products = ensure(*PRODUCTS[profile.name], *(KUBEVIRT_PRODUCTS if extras.kubevirt else ()))
     built = time.monotonic()

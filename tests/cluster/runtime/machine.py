@@ -41,8 +41,14 @@ _PROGRAMS = {
     "/usr/bin/zstd": "zstd",
     "/usr/bin/socat": "socat",
 }
-# Of KubeVirt's programs, two call C.
-_COMPILER = {"/usr/bin/gcc": "gcc", "/usr/include/stdlib.h": "libc6-dev"}
+# Of KubeVirt's programs, two call C. The guest for tests boots from an ISO image.
+_KUBEVIRT = {
+    "/usr/bin/gcc": "gcc",
+    "/usr/bin/xorriso": "xorriso",
+    "/usr/include/stdlib.h": "libc6-dev",
+    "/usr/lib/ISOLINUX/isolinux.bin": "isolinux",
+    "/usr/lib/syslinux/modules/bios/ldlinux.c32": "syslinux-common",
+}
 # Programs that create the files for the tests of uploads.
 _FILE_TOOLS = {
     "/usr/bin/7z": "p7zip-full",
@@ -103,9 +109,9 @@ def install_packages() -> None:
     _install(_PROGRAMS)
 
 
-def install_compiler() -> None:
+def install_kubevirt_tools() -> None:
     """Install what the build of KubeVirt needs in addition."""
-    _install(_COMPILER)
+    _install(_KUBEVIRT)
 
 
 def install_file_tools() -> None:
