@@ -8,9 +8,9 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from xml.etree import ElementTree
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
@@ -35,6 +35,8 @@ BOOT_DISK: Entry = {
     "serial": BOOT,
     "boot_order": 1,
 }
+# The first words of the lines of guest_init.sh.
+_WORDS = ("beat", "disk", "file", "report", "sum")
 # A machine boots in some 20 s, and in minutes when others use all processors.
 _SECONDS = 900
 
@@ -44,7 +46,6 @@ class Report:
     """What the guest sees at one time: the properties of each disk, and the contents of each file on an ISO 9660
     disk, both by the serial of the disk or, without one, its name in the guest. Linux shows no serial of a cdrom."""
 
-    number: int
     disks: dict[str, dict[str, Any]]
     files: dict[str, dict[str, bytes]]
 
@@ -64,6 +65,11 @@ class Guest:
         fragment = render(checked([*disks, *([BOOT_DISK] if boots else [])], options))
         create(self.connection, VIRTUAL_MACHINE, self.name, self.namespace, spec=machine(fragment, **domain))
 
+    def create_instance(self, disks: list[Entry], options: Entry = NO_OPTIONS, **domain: Any) -> None:
+        """Create an instance without a machine, otherwise as `create`."""
+        spec = machine(render(checked([*disks, BOOT_DISK], options)), **domain)["template"]["spec"]
+        create(self.connection, INSTANCE, self.name, self.namespace, spec=spec)
+
     def set_running(self, *, running: bool) -> None:
         body = {"spec": {"runStrategy": "Always" if running else "Halted"}}
         self.connection.merge(VIRTUAL_MACHINE, self.name, self.namespace, body, dry_run=False)
@@ -79,8 +85,9 @@ class Guest:
         self.set_running(running=True)
 
     def delete(self) -> None:
-        """Delete the machine and wait until its pods are gone, so that its volumes can be deleted."""
-        self.connection.delete(VIRTUAL_MACHINE, self.name, self.namespace, dry_run=False)
+        """Delete the machine and its instance and wait until its pods are gone, so that its volumes can be deleted."""
+        for resource in (VIRTUAL_MACHINE, INSTANCE):
+            self.connection.delete(resource, self.name, self.namespace, dry_run=False)
         self._wait_for_end()
 
     def _wait_for_end(self) -> None:
@@ -142,10 +149,20 @@ class Guest:
         except client.ApiException:
             return ""
 
+    def _printed(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The first word and the object of each whole line of the guest's program."""
+        for line in self.console().splitlines():
+            word, brace, rest = line.partition(" {")
+            if word in _WORDS and brace and rest.endswith("}"):
+                yield word, json.loads("{" + rest)
+
     def lines(self, word: str) -> list[dict[str, Any]]:
         """The lines of the console that begin with this word."""
-        found = [line.partition("{") for line in self.console().splitlines() if line.startswith(f"{word} {{")]
-        return [json.loads("{" + rest) for _word, _brace, rest in found if rest.endswith("}")]
+        return [line for first, line in self._printed() if first == word]
+
+    def boots(self, serial: str) -> list[int]:
+        """The numbers of boots in the beats of this disk, each once."""
+        return list(dict.fromkeys(line["boots"] for line in self.lines("beat") if line["serial"] == serial))
 
     def beat(self, serial: str = "DATA1", after: int = 0) -> dict[str, Any]:
         """The last beat that the guest wrote to this disk, which is later than number `after`."""
@@ -156,16 +173,30 @@ class Guest:
 
         return dict(self.until(newest, f"has not written beat {after + 1} to {serial}"))
 
-    def report(self, number: int = 1) -> Report:
-        """The report with that number; the first is that of the start."""
-        self.until(lambda: number in [line["report"] for line in self.lines("report")], f"has not sent report {number}")
-        disks = {disk["name"]: disk for disk in self.lines("disk") if disk["report"] == number}
-        files: dict[str, dict[str, bytes]] = {}
-        for line in self.lines("file"):
-            if line["report"] == number:
+    def reports(self) -> list[Report]:
+        """The complete reports of the newest pod. Their numbers begin again when the guest reboots."""
+        found, disks, files = [], dict[str, dict[str, Any]](), dict[str, dict[str, bytes]]()
+        for word, line in self._printed():
+            if word == "disk":
+                disks[line["name"]] = line
+            elif word == "file":
                 content = files.setdefault(_key(disks[line["disk"]]), {})
                 content[line["path"]] = base64.b64decode(line["base64"])
-        return Report(number, {_key(disk): disk for disk in disks.values()}, files)
+            elif word == "report":
+                found.append(Report({_key(disk): disk for disk in disks.values()}, files))
+                disks, files = {}, {}
+        return found
+
+    def report(self, *present: str, absent: Sequence[str] = ()) -> Report:
+        """The newest report, once it has all of these disks and none of `absent`."""
+
+        def newest() -> Report | None:
+            for found in reversed(self.reports()):
+                return found if {*present} <= {*found.disks} and not {*absent} & {*found.disks} else None
+            return None
+
+        sentence = f"reports no disks {', '.join(present)} without {', '.join(absent) or 'others'}"
+        return cast(Report, self.until(newest, sentence))
 
     def sums(self) -> dict[str, str]:
         """The digests of the disks that the guest has read, by their serials."""

@@ -18,11 +18,11 @@ from tests.real.objects import until
 
 NAMESPACE = "kubevirt"
 KUBEVIRT = Resource("kubevirt.io", "v1", "kubevirts", "KubeVirt", True)
-FEATURE_GATES = ["HotplugVolumes", "HostDisk", "Snapshot"]
+FEATURE_GATES = ["DownwardMetrics", "HotplugVolumes", "HostDisk", "Snapshot"]
 # The probes of the release wait 5 or 15 s, look every 10 or 20 s, and give up a component after three times.
 _PROBE = {"initialDelaySeconds": 1, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 60}
 _COMPONENTS = {"virt-api": "Deployment", "virt-controller": "Deployment", "virt-handler": "DaemonSet"}
-_DEPLOYED_SECONDS = 300
+_DEPLOYED_SECONDS = 1200
 
 
 def install_kubevirt(connection: Connection) -> None:

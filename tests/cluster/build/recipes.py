@@ -93,6 +93,7 @@ PRODUCTS = {
     "csi-resizer": Product("sidecars", "csi-resizer"),
     "csi-sanity": Product("sidecars", "csi-sanity"),
     "versitygw": Product("versitygw", "versitygw"),
+    "guest": Product("guest", "guest.iso"),
     "kubevirt-manifest": Product("kubevirt-manifest", "kubevirt-operator.yaml"),
     "kubevirt-images": Product("kubevirt-images", "images.tar"),
 }

@@ -135,7 +135,9 @@ def environment(profile: Profile) -> dict[str, str]:
             "KUBEVIRT_CDI_TEST_IMAGES": str(profile.state / "images"),
         }
     if saved(profile).kubevirt:
-        variables["KUBEVIRT_CDI_TEST_KUBEVIRT_MANIFEST"] = str(ensure("kubevirt-manifest")["kubevirt-manifest"])
+        built = ensure("guest", "kubevirt-manifest")
+        variables["KUBEVIRT_CDI_TEST_GUEST"] = str(built["guest"])
+        variables["KUBEVIRT_CDI_TEST_KUBEVIRT_MANIFEST"] = str(built["kubevirt-manifest"])
     return variables
 
 
