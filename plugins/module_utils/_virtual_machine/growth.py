@@ -71,7 +71,7 @@ def _growth(reader: Reader, entry: Entry, typed: str, key: Key) -> tuple[Growth 
         shown = phase if bound else (claim.get("status") or {}).get("phase") or "Pending"
         return None, f"{title} and cannot grow to {typed} in phase {shown}; wait until it is filled."
     requested = size if volume is None else _with_overhead(reader, volume, claim, typed)
-    return Growth(entry.name, claim, requested, size, typed, volume is not None), ""
+    return Growth(entry.name, claim, requested, like(has, typed), typed, volume is not None), ""
 
 
 def _asked(volume: Object | None) -> int | None:
@@ -98,7 +98,8 @@ def _with_overhead(reader: Reader, volume: Object, claim: Object, typed: str) ->
 def grow(connection: Connection, growth: Growth, *, check_mode: bool) -> None:
     """Request the larger size. Raises CdiError when the storage class does not allow it."""
     metadata = growth.claim["metadata"]
-    values: dict[str, t.Any] = {"spec": {"resources": {"requests": {"storage": str(growth.requested)}}}}
+    size = str(growth.requested) if growth.has_data_volume else growth.typed
+    values: dict[str, t.Any] = {"spec": {"resources": {"requests": {"storage": size}}}}
     if growth.has_data_volume:
         values["metadata"] = {"annotations": {GROWN_TO: growth.typed}}
     try:

@@ -14,12 +14,12 @@ from .plan import Change, Declared, Plan, runs
 
 
 class Growth(t.NamedTuple):
-    """A claim of a disk that shall grow to `requested` bytes. `size` and `typed` are those of the disk."""
+    """A claim that shall grow to `requested` bytes, so that its disk grows from `before` to `typed`."""
 
     disk: str
     claim: Object
     requested: int
-    size: int
+    before: str
     typed: str
     has_data_volume: bool
 

@@ -143,7 +143,18 @@ def grow_claims(task: Task, outcome: Outcome) -> Outcome:
     for growth in outcome.growths:
         grow(task.connection, growth, check_mode=task.check_mode)
         outcome = outcome.did(growth.disk, outcome.done.get(growth.disk, GROWN))
+        sizes = {"before": growth.before, "after": growth.typed}
+        diff = {
+            side: {**(outcome.diff.get(side) or {}), "sizes": {**_sizes_of(outcome, side), growth.disk: size}}
+            for side, size in sizes.items()
+        }
+        outcome = outcome._replace(diff=diff)
     return outcome
+
+
+def _sizes_of(outcome: Outcome, side: str) -> dict[str, str]:
+    """The sizes in one side of the diff so far."""
+    return (outcome.diff.get(side) or {}).get("sizes") or {}
 
 
 def delete_volumes(task: Task, outcome: Outcome, users: UserReader, deadline: float) -> Outcome:
