@@ -37,8 +37,8 @@ options:
     type: str
   disks: &disks
     description:
-      - The disks of the machine. The options are those of the filter P(kubevirt.cdi.vm_disks#filter), and O(disks[].state),
-        O(disks[].size) and O(disks[].delete_volume).
+      - The disks of the machine. The options are those of the filter P(kubevirt.cdi.vm_disks#filter), and
+        O(disks[].state), O(disks[].size) and O(disks[].delete_volume).
       - An entry declares the disk as a whole. An option that is left out resets its field, except for
         O(disks[].bus) and O(disks[].hotpluggable), which keep the stored value.
       - Required with O(name).
@@ -182,16 +182,16 @@ options:
             required: true
             labels: &labels
               description:
-                - Labels of the DataVolume. Other labels are kept. A label that the task set earlier and that is no longer listed
-                  is removed.
+                - Labels of the DataVolume. Other labels are kept. A label that the task set earlier and that is no
+                  longer listed is removed.
                 - CDI copies them to the claim only when it creates the claim.
-                - Quote values that YAML reads as numbers or booleans, because YAML does not preserve their spelling (V(1.10)
-                  becomes 1.1). The task warns about such values.
+                - Quote values that YAML reads as numbers or booleans, because YAML does not preserve their spelling
+                  (V(1.10) becomes 1.1). The task warns about such values.
               type: dict
             annotations: &annotations
               description:
-                - Annotations of the DataVolume. Other annotations are kept. An annotation that the task set earlier and that is
-                  no longer listed is removed.
+                - Annotations of the DataVolume. Other annotations are kept. An annotation that the task set earlier and
+                  that is no longer listed is removed.
                 - CDI copies them to the claim only when it creates the claim. Quote values as described for C(labels).
               type: dict
             source: &source
@@ -207,15 +207,15 @@ options:
                       type: str
                       required: true
                     secret_ref: &secret_ref
-                      description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the namespace of the
-                        volume.
+                      description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the
+                        namespace of the volume.
                       type: str
                     cert_config_map: &cert_config_map
                       description: Name of a ConfigMap with the CA of the server, in the namespace of the volume.
                       type: str
                     checksum:
-                      description: Algorithm (V(md5), V(sha1), V(sha256), V(sha512)) and digest that the file must have, for
-                        example V(sha256:...). Requires CDI 1.65 or newer.
+                      description: Algorithm (V(md5), V(sha1), V(sha256), V(sha512)) and digest that the file must have,
+                        for example V(sha256:...). Requires CDI 1.65 or newer.
                       type: str
                     extra_headers:
                       description: Headers of the request. They are not included in results, but prefer
@@ -258,12 +258,12 @@ options:
                       choices: [pod, node]
                     secret_ref: *secret_ref
                     cert_config_map:
-                      description: Name of a ConfigMap with the CA of the server, in the namespace of the volume. Its key must end
-                        in C(.crt), or since CDI 1.65 in C(.pem).
+                      description: Name of a ConfigMap with the CA of the server, in the namespace of the volume. Its
+                        key must end in C(.crt), or since CDI 1.65 in C(.pem).
                       type: str
                     platform:
-                      description: Platform of the image, if the URL refers to an index of several images. Requires CDI 1.63 or
-                        newer.
+                      description: Platform of the image, if the URL refers to an index of several images. Requires CDI
+                        1.63 or newer.
                       type: dict
                       suboptions:
                         architecture:
@@ -305,8 +305,8 @@ options:
                       type: str
                       required: true
                     secret_ref: &required_secret_ref
-                      description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the namespace of the
-                        volume.
+                      description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the
+                        namespace of the volume.
                       type: str
                       required: true
                     cert_config_map: *cert_config_map
@@ -358,24 +358,25 @@ options:
                   description: Namespace. If omitted, the namespace of the volume is used.
                   type: str
             storage: &storage
-              description: The volume, completed by CDI from the storage profile of its storage class. CDI chooses a value for
-                each omitted suboption.
+              description: The volume, completed by CDI from the storage profile of its storage class. CDI chooses a
+                value for each omitted suboption.
               type: dict
               suboptions:
                 size: &size
                   description:
                     - Size of the disk, for example V(10Gi).
                     - CDI adds the file system overhead with C(storage), but not with C(pvc).
-                    - It can be omitted from C(storage) for a clone, and for a disk image of C(source.http) whose size can be
-                      determined (see C(check_source)). It is required if the size is only known after unpacking the whole image,
-                      such as a compressed raw disk.
+                    - It can be omitted from C(storage) for a clone, and for a disk image of C(source.http) whose size
+                      can be determined (see C(check_source)). It is required if the size is only known after unpacking
+                      the whole image, such as a compressed raw disk.
                   type: str
                 storage_class_name: &storage_class_name
                   description:
-                    - Storage class. It must exist. If omitted, a default storage class must exist. Neither is required if an
-                      available PersistentVolume has the class, or if C(storage.volume_name) or C(storage.selector) selects one.
-                    - An empty string requests a PersistentVolume without a storage class, which is not the same as omitting the
-                      option.
+                    - Storage class. It must exist. If omitted, a default storage class must exist. Neither is required
+                      if an available PersistentVolume has the class, or if C(storage.volume_name) or
+                      C(storage.selector) selects one.
+                    - An empty string requests a PersistentVolume without a storage class, which is not the same as
+                      omitting the option.
                   type: str
                 volume_name: &volume_name
                   description: Name of the PersistentVolume to bind.
@@ -415,8 +416,8 @@ options:
                           type: list
                           elements: str
                 data_source: &data_source
-                  description: Like C(data_source_ref), but Kubernetes drops it if it is neither a PersistentVolumeClaim nor a
-                    VolumeSnapshot.
+                  description: Like C(data_source_ref), but Kubernetes drops it if it is neither a PersistentVolumeClaim
+                    nor a VolumeSnapshot.
                   type: dict
                   suboptions: &populator
                     kind:
@@ -433,10 +434,10 @@ options:
                       type: str
                 data_source_ref: &data_source_ref
                   description:
-                    - The object from which the storage driver or another volume populator, instead of CDI, fills the volume.
-                      Mutually exclusive with C(source).
-                    - The object is in the namespace of the volume. Unless it is a VolumeSnapshot, the storage class must belong
-                      to a CSI driver.
+                    - The object from which the storage driver or another volume populator, instead of CDI, fills the
+                      volume. Mutually exclusive with C(source).
+                    - The object is in the namespace of the volume. Unless it is a VolumeSnapshot, the storage class
+                      must belong to a CSI driver.
                   type: dict
                   suboptions: *populator
             pvc: &pvc
@@ -459,7 +460,8 @@ options:
               type: str
               choices: [kubevirt, archive]
             preallocation: &preallocation
-              description: Whether to allocate the whole size at once. If omitted, the configuration of the cluster applies.
+              description: Whether to allocate the whole size at once. If omitted, the configuration of the cluster
+                applies.
               type: bool
             priority_class_name: &priority_class_name
               description: Priority class of the worker pods.
@@ -468,8 +470,8 @@ options:
               description: Service account of the worker pods. Requires CDI 1.65 or newer.
               type: str
             checkpoints: &checkpoints
-              description: Stages of a multi-stage import, which C(source.vddk) and C(source.imageio) support. More stages can be
-                added later.
+              description: Stages of a multi-stage import, which C(source.vddk) and C(source.imageio) support. More
+                stages can be added later.
               type: list
               elements: dict
               suboptions:
@@ -486,18 +488,18 @@ options:
               type: bool
             binding: &binding
               description:
-                - If the storage class delays binding until a pod uses the claim, V(wait_for_consumer) leaves the volume waiting
-                  for that pod, and the task succeeds.
+                - If the storage class delays binding until a pod uses the claim, V(wait_for_consumer) leaves the volume
+                  waiting for that pod, and the task succeeds.
                 - V(immediate) makes CDI bind and fill the volume at once.
               type: str
               choices: [immediate, wait_for_consumer]
               default: wait_for_consumer
             adopt_claim: &adopt_claim
               description:
-                - Whether an existing claim with the name of the volume becomes the claim of the volume, B(together with the data
-                  that it contains). Nothing is imported.
-                - Its size, storage class and volume mode must match the options. Its data is not inspected, and is deleted with
-                  the volume.
+                - Whether an existing claim with the name of the volume becomes the claim of the volume, B(together with
+                  the data that it contains). Nothing is imported.
+                - Its size, storage class and volume mode must match the options. Its data is not inspected, and is
+                  deleted with the volume.
               type: bool
               default: false
       container_disk:
@@ -908,7 +910,8 @@ message:
     filled yet. Empty if there is nothing to say.
   returned: when O(name) was given
   type: str
-  sample: Restart VirtualMachine demo/web to change disk 'root' (KubeVirt does not change the device of an attached disk).
+  sample: Restart VirtualMachine demo/web to change disk 'root' (KubeVirt does not change the device of an attached
+    disk).
 error:
   description: Why the machine does not have its disks as declared.
   returned: when O(name) was given and the task failed

@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 
-from tests.api.objects import SetStatus, body, fetch, patch_status, start_pod
+from tests.api.objects import SetStatus, body, fetch, start_pod
 from tests.api.virt_controller import Machines, create_claim, create_volume, device, volume
 from tests.modules import RunModule
 from tests.wire import Wire
@@ -108,7 +108,7 @@ def test_disk_is_attached_changed_and_detached_by_one_patch_each(
 def test_lists_that_are_missing_are_created(
     machines: Machines, module: RunModule, direct: Connection, namespace: str
 ) -> None:
-    spec = {"template": {"spec": {"domain": {"devices": {}}}}}
+    spec: dict[str, Any] = {"template": {"spec": {"domain": {"devices": {}}}}}
     direct.create(
         resources.VIRTUAL_MACHINE, body(resources.VIRTUAL_MACHINE, "web", spec=spec), namespace, dry_run=False
     )
@@ -286,7 +286,12 @@ def test_claim_grows_with_the_overhead_of_its_volume(
     create_claim(direct, namespace, "plain")
     machines.create("web", DATA_DISK)
     plain = {"name": "plain", "persistent_volume_claim": {"claim_name": "plain"}, "bus": "virtio", "size": "3Gi"}
-    options = {"name": "web", "namespace": namespace, "disks": [{**DATA, "size": "2Gi"}, plain], "wait": False}
+    options: dict[str, Any] = {
+        "name": "web",
+        "namespace": namespace,
+        "disks": [{**DATA, "size": "2Gi"}, plain],
+        "wait": False,
+    }
     result = module("vm_disks", **options).result
     assert [each["action"] for each in result["disks"]] == ["grown", "attached"]
     claims = {name: fetch(direct, resources.PERSISTENT_VOLUME_CLAIM, name, namespace) for name in ("data", "plain")}
@@ -297,7 +302,7 @@ def test_claim_grows_with_the_overhead_of_its_volume(
     smaller = module("vm_disks", **{**options, "disks": [{**DATA, "size": "512Mi"}]})
     assert smaller.refusal == (
         f"VirtualMachine {namespace}/web: Disk 'data': DataVolume 'data' has 2Gi and cannot shrink to 512Mi; set size "
-        "2Gi or more."
+        "to 2Gi or more."
     )
 
 
@@ -306,7 +311,7 @@ def test_detached_volume_is_deleted_if_nothing_uses_it(
 ) -> None:
     machines.create("web", ROOT_DISK, DATA_DISK)
     machines.create("other", DATA_DISK)
-    options = {
+    options: dict[str, Any] = {
         "name": "web",
         "namespace": namespace,
         "disks": [{"name": "data", "state": "absent", "delete_volume": True}],

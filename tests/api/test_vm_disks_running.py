@@ -85,7 +85,7 @@ def test_disk_stays_after_a_restart_and_the_second_run_is_unchanged(
 ) -> None:
     enable(direct, namespace, DECLARATIVE)
     machines.create("web", ROOT_DISK, running=True)
-    options = {"name": "web", "namespace": namespace, "disks": [DATA]}
+    options: dict[str, Any] = {"name": "web", "namespace": namespace, "disks": [DATA]}
     with controlling(lambda: machines.plug("web")):
         assert module("vm_disks", **options).result["changed"]
     machines.stop("web")
@@ -127,7 +127,7 @@ def test_template_changes_and_a_restart_is_required_without_a_gate(
 ) -> None:
     machines.create("web", ROOT_DISK, running=True)
     condition = {"type": "RestartRequired", "status": "True", "message": "a non-live-updatable field was changed"}
-    options = {"name": "web", "namespace": namespace, "disks": [DATA]}
+    options: dict[str, Any] = {"name": "web", "namespace": namespace, "disks": [DATA]}
 
     def notice() -> None:
         generation = machines.get("web")["metadata"]["generation"]
@@ -204,7 +204,8 @@ def test_refusal_by_the_controller_ends_the_wait(
     machines.change("web", status=status)
     ran = module("vm_disks", name="web", namespace=namespace, disks=[DATA], wait_timeout=120)
     assert ran.refusal == (
-        f"The disks of running VirtualMachine {namespace}/web cannot become as declared: KubeVirt refuses it: {message}."
+        f"The disks of running VirtualMachine {namespace}/web cannot become as declared: KubeVirt refuses it: "
+        f"{message}."
     )
 
 

@@ -154,8 +154,8 @@ def _deletions(looked: Looked, outcome: Outcome) -> tuple[list[Deletion], list[s
         deletion = Deletion(entry.name, volume, stored)
         if change.restart:
             refusals.append(
-                f"Disk {entry.name!r} cannot be detached while the machine runs ({change.restart}), so {deletion.title} "
-                "cannot be deleted; stop the machine, or leave delete_volume out."
+                f"Disk {entry.name!r} cannot be detached while the machine runs ({change.restart}), so "
+                f"{deletion.title} cannot be deleted; stop the machine, or leave delete_volume out."
             )
         else:
             refusals += refuse_users(deletion, looked.users, key, but=target.key[1])
