@@ -23,6 +23,8 @@ from kubernetes import client
 
 from tests.api.objects import ADMIN, HttpProxy, SetStatus, body, custom_resource, patch_status
 from tests.api.upload_service import MIB, Upload, UploadService, running
+from tests.api.virt_controller import Machines
+from tests.api.virt_controller import kubevirt as kubevirt_object
 from tests.cluster.runtime.profile import first_number
 from tests.light_cluster import light_cluster
 from tests.modules import Ran, RunModule, no_sleep, official_client, run_module, run_task
@@ -156,6 +158,24 @@ def kubevirt(direct: Connection) -> Iterator[None]:
     """The kind VirtualMachine, without KubeVirt."""
     with custom_resource(direct, resources.VIRTUAL_MACHINE):
         yield
+
+
+@pytest.fixture(scope="module")
+def kinds() -> Iterator[Connection]:
+    """KubeVirt's kinds, without KubeVirt."""
+    direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
+    with contextlib.ExitStack() as stack:
+        for kind in (resources.VIRTUAL_MACHINE, resources.VIRTUAL_MACHINE_INSTANCE, resources.KUBEVIRT):
+            stack.enter_context(custom_resource(direct, kind))
+        yield direct
+
+
+@pytest.fixture
+def machines(kinds: Connection, namespace: str) -> Iterator[Machines]:
+    """Machines of the namespace, and a KubeVirt object without feature gates."""
+    kinds.create(resources.KUBEVIRT, kubevirt_object(), namespace, dry_run=False)
+    yield Machines(kinds, namespace)
+    kinds.delete(resources.KUBEVIRT, "kubevirt", namespace, dry_run=False)
 
 
 @pytest.fixture

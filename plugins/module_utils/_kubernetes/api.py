@@ -16,13 +16,13 @@ from urllib.parse import urlencode
 from .answers import Answer, names_in, object_in, read_status, short, value_of
 from .errors import ApiError, WatchExpired, api_error, foreign_answer, not_served, target
 from .exchange import LEAST_SECONDS, Exchange, NoAnswer, Request
-from .objects import Object
+from .objects import Object, Objects
 from .resources import Resource
 
 _MOST_WARNINGS = 20
 # Status codes of a refusal that something in front of the API server may have written: the code says enough.
 _REFUSED = (401, 403, 407, 413, 429)
-_WRITES = ("POST", "PATCH", "DELETE")
+_WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
 class Api:
@@ -70,7 +70,7 @@ class Api:
         *,
         subresource: str = "",
         query: t.Mapping[str, str] | None = None,
-        body: Object | None = None,
+        body: Object | Objects | None = None,
         content_type: str = "application/json",
         within_seconds: float | None = None,
         repeatable: bool = True,

@@ -178,6 +178,29 @@ class Connection:
                 raise
             return found
 
+    def json_patch(
+        self, resource: Resource, name: str, namespace: str | None, operations: Objects, *, dry_run: bool
+    ) -> Object:
+        """JSON patch (RFC 6902). It is not repeated after a lost answer: its tests would fail on its own effect."""
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else ""}
+        return self._api.object(
+            "patch",
+            "PATCH",
+            resource,
+            namespace,
+            name,
+            query=query,
+            body=operations,
+            content_type="application/json-patch+json",
+            repeatable=False,
+        )
+
+    def request_subresource(
+        self, resource: Resource, name: str, namespace: str | None, subresource: str, body: Object
+    ) -> None:
+        """PUT to a subresource that carries out a request, and whose answer has no object."""
+        self._api.send("update", "PUT", resource, namespace, name, subresource=subresource, body=body, repeatable=False)
+
     def create(self, resource: Resource, body: Object, namespace: str | None = None, *, dry_run: bool) -> Object:
         """POST an object that must not exist yet, or that the API server answers without storing it.
 

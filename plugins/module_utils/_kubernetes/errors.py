@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
 class CdiError(Exception):
     """A sentence for the user, without secrets. `result` has facts that the task returns with it."""
 
-    def __init__(self, message: str, **result: t.Any) -> None:
+    def __init__(self, message: str, /, **result: t.Any) -> None:
         super().__init__(redact(message))
         self.result = result
 

@@ -52,6 +52,12 @@ DATA_IMPORT_CRON = Resource(_CDI, "v1beta1", "dataimportcrons", "DataImportCron"
 HYPER_CONVERGED = Resource("hco.kubevirt.io", "v1beta1", "hyperconvergeds", "HyperConverged", True)
 VOLUME_CLONE_SOURCE = Resource(_CDI, "v1beta1", "volumeclonesources", "VolumeCloneSource", True)
 VIRTUAL_MACHINE = Resource("kubevirt.io", "v1", "virtualmachines", "VirtualMachine", True)
+VIRTUAL_MACHINE_INSTANCE = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", True)
+# Served by KubeVirt's API server, which plugs volumes by subresources of these.
+INSTANCE_SUBRESOURCE = Resource(
+    "subresources.kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", True
+)
+KUBEVIRT = Resource("kubevirt.io", "v1", "kubevirts", "KubeVirt", True)
 PERSISTENT_VOLUME_CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
 PERSISTENT_VOLUME = Resource("", "v1", "persistentvolumes", "PersistentVolume", False)
 STORAGE_CLASS = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", False)

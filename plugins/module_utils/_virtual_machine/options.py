@@ -134,6 +134,13 @@ _DISK: Options = {
     **_text("pci_address"),
 }
 DISK_OPTIONS: Options = {**_DISK, **DEVICE_OPTIONS, **SOURCES}
+# An entry of module vm_disks, for a machine that exists.
+ENTRY_OPTIONS: Options = {
+    **DISK_OPTIONS,
+    "state": {**_choice("present", "absent"), "default": "present"},
+    **_text("size"),
+    "delete_volume": {"type": "bool", "default": False},
+}
 MACHINE_OPTIONS: Options = {
     "io_threads_policy": _choice("shared", "auto", "supplementalPool"),
     "io_threads": _dict({"supplemental_pool_thread_count": {"type": "int"}}),

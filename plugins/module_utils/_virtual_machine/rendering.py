@@ -18,9 +18,9 @@ from .volume_rules import template_volume
 
 Object = dict[str, t.Any]
 
-_TEMPLATE = "data_volume_template"
+TEMPLATE = "data_volume_template"
 # The target's field for read_only is not readOnly.
-_TARGET_FIELDS = {"read_only": "readonly"}
+TARGET_FIELDS = {"read_only": "readonly"}
 
 
 def render(machine: Machine) -> Object:
@@ -31,32 +31,33 @@ def render(machine: Machine) -> Object:
     domain = to_fields(
         {option: machine.options[option] for option in ("io_threads_policy", "io_threads")}, MACHINE_OPTIONS
     )
-    devices: Object = {"disks": [_disk(disk) for disk in machine.devices]}
+    devices: Object = {"disks": [disk_element(disk) for disk in machine.devices]}
     if machine.options["block_multi_queue"] is not None:
         devices["blockMultiQueue"] = machine.options["block_multi_queue"]
     return {
-        "dataVolumeTemplates": [_template(disk) for disk in machine.disks if disk.source == _TEMPLATE],
+        "dataVolumeTemplates": [template_element(disk) for disk in machine.disks if disk.source == TEMPLATE],
         "template": {
             "spec": {
                 "domain": {**domain, "devices": devices},
-                "volumes": [_volume(disk, disk.source) for disk in machine.disks if disk.source],
+                "volumes": [volume_element(disk, disk.source) for disk in machine.disks if disk.source],
             }
         },
     }
 
 
-def _disk(disk: Disk) -> Object:
+def disk_element(disk: Disk) -> Object:
+    """The element of `domain.devices.disks`."""
     target = {
-        _TARGET_FIELDS.get(option, field_name(option)): disk.options[option]
+        TARGET_FIELDS.get(option, field_name(option)): disk.options[option]
         for option in TARGET_OPTIONS
         if disk.options[option] is not None
     }
     return {"name": disk.name, disk.type: target, **to_fields(disk.options, DEVICE_OPTIONS)}
 
 
-def _volume(disk: Disk, source: str) -> Object:
-    """A template is referred to as the DataVolume that KubeVirt makes of it."""
-    if source == _TEMPLATE:
+def volume_element(disk: Disk, source: str) -> Object:
+    """The element of `volumes`. A template is referred to as the DataVolume that KubeVirt makes of it."""
+    if source == TEMPLATE:
         field, volume = "dataVolume", {"name": disk.volume["name"]}
     else:
         field, volume = field_name(source), to_fields(disk.volume, SOURCES[source]["options"])
@@ -65,8 +66,11 @@ def _volume(disk: Disk, source: str) -> Object:
     return {"name": disk.name, field: volume}
 
 
-def _template(disk: Disk) -> Object:
-    """The DataVolume that module data_volume would apply. KubeVirt puts it into the namespace of the machine."""
+def template_element(disk: Disk) -> Object:
+    """The element of `dataVolumeTemplates`: the DataVolume that module data_volume would apply.
+
+    KubeVirt puts it into the namespace of the machine.
+    """
     volume = desired(template_volume(disk))
     metadata = {key: value for key, value in volume["metadata"].items() if value}
     return {"metadata": metadata, "spec": volume["spec"]}

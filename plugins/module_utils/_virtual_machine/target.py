@@ -1,0 +1,125 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One machine of a task: what is declared, what was read, and what became of it. Frozen: steps return new ones."""
+
+from __future__ import annotations
+
+import typing as t
+
+from .._kubernetes.objects import Key, Object
+from .attachment import Expected
+from .gates import IMPERATIVE
+from .plan import Change, Declared, Plan, runs
+
+
+class Growth(t.NamedTuple):
+    """A claim that shall grow to `requested` bytes, so that its disk grows from `before` to `typed`."""
+
+    disk: str
+    claim: Object
+    requested: int
+    before: str
+    typed: str
+    has_data_volume: bool
+
+
+class Deletion(t.NamedTuple):
+    """A volume to delete once its disk is detached: its DataVolume if it has one, and its claim."""
+
+    disk: str
+    data_volume: Object | None
+    claim: Object | None
+
+    @property
+    def title(self) -> str:
+        kind = "DataVolume" if self.data_volume is not None else "PersistentVolumeClaim"
+        metadata = (self.data_volume or self.claim or {})["metadata"]
+        return f"{kind} {metadata['namespace']}/{metadata['name']}"
+
+
+class Target(t.NamedTuple):
+    """A machine with the disks that are declared for it. `machine` and `instance` are None if they do not exist."""
+
+    key: Key
+    declared: Declared
+    machine: Object | None = None
+    instance: Object | None = None
+
+    @property
+    def title(self) -> str:
+        return "/".join(self.key)
+
+    @property
+    def stored(self) -> Object:
+        """The machine, of which the caller knows that it exists."""
+        return t.cast(Object, self.machine)
+
+    @property
+    def running(self) -> bool:
+        return runs(self.instance)
+
+
+class Outcome(t.NamedTuple):
+    """What a task does with a machine, also when an error followed.
+
+    `done`: what happened to disks, by their names. `unplanned`: the plan is empty, because nothing was read.
+    """
+
+    target: Target
+    plan: Plan = ()
+    way: str = ""
+    growths: tuple[Growth, ...] = ()
+    deletions: tuple[Deletion, ...] = ()
+    changed: bool = False
+    done: t.Mapping[str, str] = {}
+    diff: t.Mapping[str, t.Any] = {}
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+    @property
+    def key(self) -> Key:
+        return self.target.key
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to do, also not in the running instance."""
+        return not (self.growths or self.deletions or any(each.writes or each.hot for each in self.plan))
+
+    def did(self, name: str, what: str) -> Outcome:
+        return self._replace(changed=True, done={**self.done, name: what})
+
+
+Outcomes = dict[Key, Outcome]
+
+
+def unfailed(outcomes: Outcomes) -> list[Outcome]:
+    return [outcome for outcome in outcomes.values() if not outcome.error]
+
+
+def with_error(outcome: Outcome, error: str) -> Outcome:
+    """The outcome with this error, unless it has one."""
+    return outcome if outcome.error or not error else outcome._replace(error=error)
+
+
+def expected(outcome: Outcome, *, replaced: bool = False) -> Expected:
+    """What the instance shall have after the first requests, or with `replaced` after the last ones.
+
+    Where KubeVirt plugs on request, a volume that replaces another one is requested when that is detached.
+    """
+    hot = [change for change in outcome.plan if change.hot]
+    later = [change for change in hot if change.replaces and outcome.way == IMPERATIVE]
+    attached = later if replaced else [change for change in hot if change.plugs and change not in later]
+    detached = (
+        [] if replaced else [change for change in hot if change.unplugs and (not change.plugs or change in later)]
+    )
+    return Expected(
+        {change.name: change.wanted for change in attached},
+        [change.name for change in detached],
+        {growth.disk: growth.requested for growth in outcome.growths} if outcome.target.running else {},
+    )
+
+
+def replacements(outcome: Outcome) -> list[Change]:
+    """Volumes that are requested when another one of their name is detached."""
+    return [change for change in outcome.plan if change.replaces] if outcome.way == IMPERATIVE else []
