@@ -14,7 +14,8 @@ from typing import Any, cast
 from xml.etree import ElementTree
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import POD, VIRTUAL_MACHINE
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import POD, VIRTUAL_MACHINE, Resource
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rendering import render
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rules import checked
 from kubernetes import client
@@ -63,12 +64,26 @@ class Guest:
         Without `boots`, it has no disk with the guest but those in `disks`.
         """
         fragment = render(checked([*disks, *([BOOT_DISK] if boots else [])], options))
-        create(self.connection, VIRTUAL_MACHINE, self.name, self.namespace, spec=machine(fragment, **domain))
+        self.post(VIRTUAL_MACHINE, machine(fragment, **domain))
 
     def create_instance(self, disks: list[Entry], options: Entry = NO_OPTIONS, **domain: Any) -> None:
         """Create an instance without a machine, otherwise as `create`."""
         spec = machine(render(checked([*disks, BOOT_DISK], options)), **domain)["template"]["spec"]
-        create(self.connection, INSTANCE, self.name, self.namespace, spec=spec)
+        self.post(INSTANCE, spec)
+
+    def post(self, resource: Resource, spec: dict[str, Any]) -> None:
+        """Create the object of the machine, again if KubeVirt's webhook did not answer in time."""
+
+        def created() -> bool:
+            try:
+                create(self.connection, resource, self.name, self.namespace, spec=spec)
+            except ApiError as error:
+                if "failed calling webhook" not in str(error):
+                    raise
+                return False
+            return True
+
+        self.until(created, "is not accepted")
 
     def set_running(self, *, running: bool) -> None:
         body = {"spec": {"runStrategy": "Always" if running else "Halted"}}

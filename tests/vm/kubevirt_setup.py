@@ -45,6 +45,18 @@ def install_kubevirt(connection: Connection) -> None:
     until(deployed, _DEPLOYED_SECONDS, "KubeVirt is not deployed")
 
 
+def enable_gates(connection: Connection, gates: list[str]) -> None:
+    """Enable these feature gates and no others, and wait until KubeVirt uses them."""
+    configuration = {"developerConfiguration": {"featureGates": gates}}
+    connection.merge(KUBEVIRT, "kubevirt", NAMESPACE, {"spec": {"configuration": configuration}}, dry_run=False)
+
+    def observed() -> bool:
+        found = connection.get(KUBEVIRT, "kubevirt", NAMESPACE) or {}
+        return bool(found["status"].get("observedGeneration") == found["metadata"]["generation"])
+
+    until(observed, _DEPLOYED_SECONDS, "KubeVirt does not use the feature gates")
+
+
 def kubevirt() -> dict[str, Any]:
     """The KubeVirt object: software emulation, migrations, and the feature gates that the tests need."""
     probes = [
