@@ -123,11 +123,13 @@ def complaints(connection: Connection) -> Iterator[dict[str, str]]:
             create(connection, PERSISTENT_VOLUME_CLAIM, name, namespace, spec=spec)
         found = {}
         for first in range(0, len(ROWS), _AT_ONCE):
-            guests = {row: Guest(connection, namespace, row.rule.replace("_", "-")) for row in ROWS[first:][:_AT_ONCE]}
-            for row, guest in guests.items():
+            guests = [
+                (row, Guest(connection, namespace, row.rule.replace("_", "-"))) for row in ROWS[first:][:_AT_ONCE]
+            ]
+            for row, guest in guests:
                 spec = machine(Spec(row.rule, row.disks).fragment, memory={"guest": "64Mi"})
                 guest.post(VIRTUAL_MACHINE, spec)
-            for row, guest in guests.items():
+            for row, guest in guests:
                 found[row.rule] = guest.until(partial(_reported, guest, row.reported), "does not fail as expected")
                 guest.delete()
         yield found

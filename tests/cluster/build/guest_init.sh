@@ -8,7 +8,7 @@
 #   file {...}    each small file on a disk with an ISO 9660 file system, in base64
 #   report {...}  the end of a report; a new one follows when a disk appears, disappears or changes its size
 #   beat {...}    each second for each disk whose serial begins with DATA
-#   sum {...}     the SHA-256 digest of each disk whose serial begins with SUM, before the report
+#   sum {...}     the SHA-256 digest of the first 16 MiB of each disk whose serial begins with SUM, before the report
 # On a disk of beats, sector 0 has the number of times that a guest started with it, and sector N has beat N of the last
 # guest. A beat is printed when it is on the disk. A guest reboots once if the serial of such a disk ends with REBOOT.
 /bin/busybox --install -s /bin 2>/dev/null
@@ -38,7 +38,7 @@ refuses() {
 
 sum() {
     case $2 in
-    SUM*) printf 'sum {"serial": "%s", "sha256": "%s"}\n' "$2" "$(sha256sum "/dev/$1" | cut -d ' ' -f 1)" ;;
+    SUM*) printf 'sum {"serial": "%s", "sha256": "%s"}\n' "$2" "$(head -c 16777216 "/dev/$1" | sha256sum | cut -c 1-64)" ;;
     esac
 }
 
