@@ -21,7 +21,10 @@ KUBEVIRT = Resource("kubevirt.io", "v1", "kubevirts", "KubeVirt", True)
 FEATURE_GATES = ["DownwardMetrics", "HotplugVolumes", "HostDisk", "Snapshot"]
 # The probes of the release wait 5 or 15 s, look every 10 or 20 s, and give up a component after three times.
 _PROBE = {"initialDelaySeconds": 1, "periodSeconds": 1, "timeoutSeconds": 10, "failureThreshold": 60}
+# On a machine with too few processors for a while, a component that is killed only makes it worse.
+_PATIENCE = {"periodSeconds": 60, "timeoutSeconds": 60, "failureThreshold": 30}
 _COMPONENTS = {"virt-api": "Deployment", "virt-controller": "Deployment", "virt-handler": "DaemonSet"}
+_WITH_LIVENESS_PROBE = ("virt-controller", "virt-handler")
 _DEPLOYED_SECONDS = 1200
 
 
@@ -32,7 +35,9 @@ def install_kubevirt(connection: Connection) -> None:
     for item in manifest:
         if item["kind"] == "Deployment":
             item["spec"]["replicas"] = 1
-            item["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] |= _PROBE
+            (container,) = item["spec"]["template"]["spec"]["containers"]
+            container["readinessProbe"] |= _PROBE
+            container["livenessProbe"] |= _PATIENCE
     objects.apply(cluster, manifest)
     objects.wait_established(cluster, ["kubevirts.kubevirt.io"])
     objects.apply(cluster, [kubevirt()])
@@ -60,8 +65,7 @@ def enable_gates(connection: Connection, gates: list[str]) -> None:
 def kubevirt() -> dict[str, Any]:
     """The KubeVirt object: software emulation, migrations, and the feature gates that the tests need."""
     probes = [
-        _patch(name, kind, {"containers": [{"name": name, "readinessProbe": _PROBE}]})
-        for name, kind in _COMPONENTS.items()
+        _patch(name, kind, {"containers": [{"name": name, **_probes(name)}]}) for name, kind in _COMPONENTS.items()
     ]
     # Without it, the labels of the node offer a CPU of KVM, which no node can run, and no migration finds its target.
     emulated = {"name": "virt-launcher", "env": [{"name": "HYPERVISOR_DEVICE", "value": "none"}]}
@@ -82,6 +86,10 @@ def kubevirt() -> dict[str, Any]:
             },
         },
     }
+
+
+def _probes(name: str) -> dict[str, Any]:
+    return {"readinessProbe": _PROBE, **({"livenessProbe": _PATIENCE} if name in _WITH_LIVENESS_PROBE else {})}
 
 
 def _patch(name: str, kind: str, pod: dict[str, Any]) -> dict[str, str]:
