@@ -16,7 +16,6 @@ from typing import Any, cast
 from xml.etree import ElementTree
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import POD, VIRTUAL_MACHINE, Resource
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rendering import render
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rules import checked
@@ -26,6 +25,7 @@ from kubernetes.stream import stream
 from tests.cluster.versions import GUEST_IMAGE
 from tests.modules import official_client
 from tests.real.objects import create, existing
+from tests.vm.kubevirt_setup import accepted
 from tests.vm.state import INSTANCE, state_of
 from tests.vm_disks.spec import NO_OPTIONS, Entry
 
@@ -77,20 +77,21 @@ class Guest:
     def post(self, resource: Resource, spec: dict[str, Any]) -> None:
         """Create the object of the machine, again if KubeVirt's webhook did not answer in time."""
 
-        def created() -> bool:
-            try:
-                create(self.connection, resource, self.name, self.namespace, spec=spec)
-            except ApiError as error:
-                if "failed calling webhook" not in str(error):
-                    raise
-                return False
-            return True
+        def write() -> None:
+            create(self.connection, resource, self.name, self.namespace, spec=spec)
 
-        self.until(created, "is not accepted")
+        self.until(lambda: accepted(write), "is not accepted")
 
     def set_running(self, *, running: bool) -> None:
-        body = {"spec": {"runStrategy": "Always" if running else "Halted"}}
-        self.connection.merge(VIRTUAL_MACHINE, self.name, self.namespace, body, dry_run=False)
+        self.merge({"spec": {"runStrategy": "Always" if running else "Halted"}})
+
+    def merge(self, body: dict[str, Any]) -> None:
+        """Change the machine by a merge patch."""
+
+        def write() -> None:
+            self.connection.merge(VIRTUAL_MACHINE, self.name, self.namespace, body, dry_run=False)
+
+        self.until(lambda: accepted(write), "is not changed")
 
     def stop(self) -> None:
         """Stop the machine, as by switching it off, and wait until it has ended."""

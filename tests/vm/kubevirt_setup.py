@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import Resource
+from kubernetes.dynamic.exceptions import DynamicApiError
 
 from tests.cluster.runtime import objects
 from tests.real.objects import until
@@ -40,7 +43,7 @@ def install_kubevirt(connection: Connection) -> None:
             container["livenessProbe"] |= _PATIENCE
     objects.apply(cluster, manifest)
     objects.wait_established(cluster, ["kubevirts.kubevirt.io"])
-    objects.apply(cluster, [kubevirt()])
+    until(lambda: accepted(lambda: objects.apply(cluster, [kubevirt()])), _DEPLOYED_SECONDS, "KubeVirt is not accepted")
 
     def deployed() -> bool:
         status = (connection.get(KUBEVIRT, "kubevirt", NAMESPACE) or {}).get("status", {})
@@ -50,10 +53,26 @@ def install_kubevirt(connection: Connection) -> None:
     until(deployed, _DEPLOYED_SECONDS, "KubeVirt is not deployed")
 
 
+def accepted(write: Callable[[], Any]) -> bool:
+    """Whether a webhook of KubeVirt answered to this write in time, which it does not on a busy machine."""
+    try:
+        write()
+    except (ApiError, DynamicApiError) as error:
+        if "failed calling webhook" not in str(error):
+            raise
+        return False
+    return True
+
+
 def enable_gates(connection: Connection, gates: list[str]) -> None:
     """Enable these feature gates and no others, and wait until KubeVirt uses them."""
     configuration = {"developerConfiguration": {"featureGates": gates}}
-    connection.merge(KUBEVIRT, "kubevirt", NAMESPACE, {"spec": {"configuration": configuration}}, dry_run=False)
+    body = {"spec": {"configuration": configuration}}
+
+    def merge() -> None:
+        connection.merge(KUBEVIRT, "kubevirt", NAMESPACE, body, dry_run=False)
+
+    until(lambda: accepted(merge), _DEPLOYED_SECONDS, "The feature gates are not accepted")
 
     def observed() -> bool:
         found = connection.get(KUBEVIRT, "kubevirt", NAMESPACE) or {}

@@ -20,6 +20,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rule
 from tests.real.objects import create, existing
 from tests.vm.claims import written
 from tests.vm.guest import Guest, blank
+from tests.vm.kubevirt_setup import accepted
 from tests.vm_disks.spec import NO_OPTIONS, Entry
 
 DATA: Entry = {"name": "data", "serial": "DATA1", "bus": "virtio"}
@@ -33,7 +34,11 @@ def test_machine_moves_to_the_other_node_while_its_guest_writes(
     guest.report()
     source = guest.instance()["status"]["nodeName"]
     before = guest.beat()
-    create(connection, MIGRATION, "move", guest.namespace, spec={"vmiName": "machine"})
+
+    def move() -> None:
+        create(connection, MIGRATION, "move", guest.namespace, spec={"vmiName": "machine"})
+
+    guest.until(lambda: accepted(move), "is not to be moved")
 
     def phase() -> Any:
         found = existing(connection, MIGRATION, "move", guest.namespace).get("status", {}).get("phase")
@@ -64,7 +69,7 @@ def test_machine_moves_to_another_volume_and_loses_no_write(
         "dataVolumeTemplates": [],
         "template": {"spec": {"volumes": volumes}},
     }
-    connection.merge(VIRTUAL_MACHINE, "machine", guest.namespace, {"spec": change}, dry_run=False)
+    guest.merge({"spec": change})
 
     def moved() -> bool:
         instance = guest.instance()
