@@ -198,7 +198,7 @@ class Guest:
         for word, line in self._printed():
             if word == "disk":
                 disks[line["name"]] = line
-            elif word == "file":
+            elif word == "file" and not line["path"].startswith(".."):  # The kubelet's own copies.
                 content = files.setdefault(_key(disks[line["disk"]]), {})
                 content[line["path"]] = base64.b64decode(line["base64"])
             elif word == "report":
