@@ -66,6 +66,18 @@ MACHINES: list[Spec] = [
         "the claim 'data'",
     ),
     Spec(
+        "ephemeral-twice-over-a-claim",
+        [disk(ephemeral=CLAIM), disk(name="e", ephemeral=CLAIM)],
+        "claims_are_used_once",
+        "only one disk of a machine can use",
+    ),
+    Spec(
+        "claim-shared-by-two-disks",
+        [disk(name=name, shareable=True, cache="none", **CLAIM) for name in "de"],
+        "claims_are_used_once",
+        "only one disk of a machine can use",
+    ),
+    Spec(
         "templates-equal",
         [template(**BLANK), {**template(**BLANK), "name": "e"}],
         "templates_are_unique",

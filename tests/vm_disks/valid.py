@@ -44,7 +44,6 @@ VALID: list[Spec] = [
     Spec("container-disk-with-a-path", [disk(container_disk={"image": "quay.io/a/b:1", "path": "/custom/disk.qcow2"})]),
     Spec("container-disk-with-a-policy", [disk(container_disk={"image": "a@sha256:0", "image_pull_policy": "Never"})]),
     Spec("ephemeral", [disk(ephemeral=CLAIM)]),
-    Spec("ephemeral-twice-over-a-claim", [disk(ephemeral=CLAIM), disk(name="e", ephemeral=CLAIM)]),
     Spec("empty-disk", [disk(**EMPTY)]),
     Spec("empty-disk-of-1-mebibyte", [disk(empty_disk={"capacity": "1Mi"})]),
     Spec("host-disk", [disk(host_disk={"path": "/data/d.img", "type": "Disk"})], options=ALL_GATES),

@@ -216,7 +216,7 @@ def hotpluggable_volume_is_persistent(disk: Disk, _machine: Machine) -> Sentence
 
 
 def hotplug_needs_a_bus(disk: Disk, machine: Machine) -> Sentences:
-    """A drive of a CD-ROM stays, only its medium is plugged."""
+    """A machine starts with such a disk, and then cannot detach it. A drive of a CD-ROM stays, its medium is plugged."""
     bus = machine.bus_of(disk)
     if disk.options["hotpluggable"] and disk.has_device and disk.type == "disk" and bus not in (VIRTIO, SCSI):
         what = f"bus={bus!r}" if disk.bus else f"no bus, so that {machine.architecture} uses {bus}"
@@ -257,6 +257,6 @@ DEVICE_RULES: t.Final = (
     Rule(cdrom_is_read_only, IGNORED, "libvirt src/conf/domain_postparse.c virDomainDiskDefPostParse"),
     Rule(block_size_needs_a_medium, START, f"{_CONVERTER} Convert_v1_BlockSize_To_api_BlockIO"),
     Rule(hotpluggable_volume_is_persistent, CLIENT, "api/core/v1/schema.go VolumeSource"),
-    Rule(hotplug_needs_a_bus, START, _HOTPLUG),
+    Rule(hotplug_needs_a_bus, IGNORED, _HOTPLUG),
     Rule(memory_dump_has_no_device, CLIENT, "pkg/storage/memorydump/memorydump.go"),
 )

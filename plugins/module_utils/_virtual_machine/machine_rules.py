@@ -68,17 +68,18 @@ def cloud_init_is_single(machine: Machine) -> Sentences:
 
 
 def claims_are_used_once(machine: Machine) -> Sentences:
-    """QEMU locks the image of a disk, unless all of its users only read it or share it."""
+    """The pod of a machine with a claim twice never starts, also if all of its disks only read it or share it: the
+    kubelet mounts a claim as one volume of a pod, and waits for the other."""
     users = collections.defaultdict(list)
     for disk in machine.disks:
         if disk.claim:
             users[disk.claim].append(disk)
     for claim, disks in users.items():
         templates = [disk for disk in disks if disk.source == "data_volume_template"]
-        if len(disks) > 1 and len(templates) < 2 and not all(map(_shares, disks)):
+        if len(disks) > 1 and len(templates) < 2:
             yield (
                 f"Disks {_listed([disk.name for disk in disks])} use the claim {claim!r}, "
-                "which only one disk of a machine can write; give each disk a claim of its own"
+                "which only one disk of a machine can use; give each disk a claim of its own"
             )
 
 
@@ -203,11 +204,6 @@ def _with(machine: Machine, source: str) -> list[str]:
     return [disk.name for disk in machine.disks if disk.source == source]
 
 
-def _shares(disk: Disk) -> bool:
-    only_reads = disk.options["read_only"] or disk.type == "cdrom" or disk.source == "ephemeral"
-    return bool(disk.options["shareable"] or only_reads)
-
-
 def _pool_size(machine: Machine) -> int | None:
     return t.cast("int | None", (machine.options["io_threads"] or {}).get("supplemental_pool_thread_count"))
 
@@ -231,7 +227,7 @@ MACHINE_RULES: t.Final = (
     Rule(disks_are_not_too_many, API, _CRD),
     Rule(single_volumes_are_single, API, f"{_CREATE} validateVolumes"),
     Rule(cloud_init_is_single, START, "pkg/cloud-init/cloud-init.go ReadCloudInitVolumeDataSource"),
-    Rule(claims_are_used_once, START, "QEMU block.c bdrv_check_perm, block/file-posix.c raw_check_lock_bytes"),
+    Rule(claims_are_used_once, START, "Kubernetes pkg/kubelet/volumemanager, v1.34"),
     Rule(templates_are_unique, START, "pkg/virt-controller/watch/vm/vm.go handleDataVolumes"),
     Rule(threads_need_virtio, IGNORED, f"{_CONVERTER} assignDiskIOThread, Convert_v1_Disk_To_api_Disk"),
     Rule(pool_has_threads, API, f"{_CREATE} validateIOThreadsPolicy"),
