@@ -21,8 +21,9 @@ from tests.vm_disks.spec import Entry
 
 GUEST_ISO = Path(os.environ["KUBEVIRT_CDI_TEST_GUEST"])
 MIB = 1 << 20
-FILE: Entry = {"name": "file", "bus": "virtio", "serial": "DATAFILE", "data_volume": {"name": "file"}}
-DEVICE: Entry = {"name": "device", "bus": "virtio", "serial": "DATADEVICE", "data_volume": {"name": "device"}}
+# Not virtio: KubeVirt 1.8.2 leaves no free PCI slot in a machine without a network interface.
+FILE: Entry = {"name": "file", "bus": "scsi", "serial": "DATAFILE", "data_volume": {"name": "file"}}
+DEVICE: Entry = {"name": "device", "bus": "scsi", "serial": "DATADEVICE", "data_volume": {"name": "device"}}
 DRIVE: Entry = {"name": "drive", "type": "cdrom", "bus": "sata"}
 FULL_DRIVE: Entry = {**DRIVE, "persistent_volume_claim": {"claim_name": "iso"}}
 NO_DISKS: list[Entry] = []
