@@ -1,9 +1,9 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Builds the programs that the benchmarks compare with: kubernetes.core from PyPI, virtctl and kubectl from Go modules.
+"""Other tools: kubernetes.core and kubevirt.core from PyPI, virtctl and kubectl from Go modules.
 
-The cache keeps them. Only the benchmarks need them.
+The cache keeps them. Only the benchmarks, and tests of virtual machines, need them.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from tests.cluster.build.golang import programs
 from tests.cluster.build.recipe import Built, Recipe
 from tests.cluster.build.scheduler import run
 
-# The last release for Python 3.11; it contains kubernetes.core 6.2.0.
+# The last release for Python 3.11; it contains kubernetes.core 6.2.0 and kubevirt.core 2.2.3.
 ANSIBLE_PACKAGE = "ansible==12.3.0"
-_COLLECTIONS = "ansible_collections/kubernetes/core/"
+_COLLECTIONS = ("ansible_collections/kubernetes/core/", "ansible_collections/kubevirt/core/")
 
 
 def _unpack_collections(target: Path, _built: Built) -> None:
@@ -35,14 +35,14 @@ def _unpack_collections(target: Path, _built: Built) -> None:
 _RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe("peer-collections", (ANSIBLE_PACKAGE,), _unpack_collections, compiles=False),
+        Recipe("peer-collections", (ANSIBLE_PACKAGE, *_COLLECTIONS), _unpack_collections, compiles=False),
         programs("peer-programs", "peers", ".", "tool"),
     )
 }
 
 
-def kubernetes_core() -> Path:
-    """The collections path of kubernetes.core."""
+def peer_collections() -> Path:
+    """The collections path of kubernetes.core and kubevirt.core."""
     return run(_RECIPES, ["peer-collections"])["peer-collections"]
 
 

@@ -19,7 +19,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, NAMESPACE
 
 from tests.benchmarks.measure import Cost, cost_of, play
-from tests.benchmarks.peers import kubernetes_core
+from tests.benchmarks.peers import peer_collections
 from tests.wire import Wire, counting_proxy
 
 TOKEN = "test-admin-token"
@@ -123,7 +123,7 @@ def test_hundred_unchanged_volumes_cost_three_requests_and_a_twentieth_of_a_loop
     theirs_options = {**connection, "state": "present", "definition": definition}
     task = {"kubernetes.core.k8s": theirs_options, "loop": "{{ volumes }}"}
     wire.requests.clear()
-    theirs = play(tmp_path, [task], collections=kubernetes_core(), volumes=volumes)
+    theirs = play(tmp_path, [task], collections=peer_collections(), volumes=volumes)
     assert _changed(theirs) == 0 and len(wire.requests) >= MANY
     ratio = theirs.seconds / ours.seconds
     figure("", "loop of kubernetes.core.k8s", f"{theirs.seconds:.1f} s", _requests(wire))

@@ -36,7 +36,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.benchmarks.measure import Cost, cost_of, play
-from tests.benchmarks.peers import kubernetes_core, program
+from tests.benchmarks.peers import peer_collections, program
 from tests.real.conftest import KUBECONFIG
 
 SIZE_MIB = 1024
@@ -297,7 +297,7 @@ def test_clones_per_minute_of_a_loop_that_waits_for_each(
     namespace, rate = clones
     names = [f"each-{number}" for number in range(CLONES)]
     task = {"kubernetes.core.k8s": {**_clone(namespace), **READY}, "loop": names}
-    theirs = play(tmp_path, [task], collections=kubernetes_core())
+    theirs = play(tmp_path, [task], collections=peer_collections())
     _show(figure, "loop of kubernetes.core.k8s that waits for each", rate, theirs, len(names))
     assert rate >= OF_A_LOOP_AT_LEAST * _per_minute(len(names), theirs)
 
@@ -313,7 +313,7 @@ def test_clones_per_minute_of_a_loop_that_creates_and_one_that_waits(
         {"kubernetes.core.k8s": _clone(namespace), "loop": names},
         {"kubernetes.core.k8s_info": {**look, "namespace": namespace, **READY}, "loop": names},
     ]
-    theirs = play(tmp_path, tasks, collections=kubernetes_core())
+    theirs = play(tmp_path, tasks, collections=peer_collections())
     _show(figure, "loop of kubernetes.core.k8s that creates, and one that waits", rate, theirs, len(names))
 
 

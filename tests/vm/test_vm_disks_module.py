@@ -21,9 +21,9 @@ from tests.vm_disks.spec import Entry
 
 GUEST_ISO = Path(os.environ["KUBEVIRT_CDI_TEST_GUEST"])
 MIB = 1 << 20
-# Not virtio: KubeVirt 1.8.2 leaves no free PCI slot in a machine without a network interface.
-FILE: Entry = {"name": "file", "bus": "scsi", "serial": "DATAFILE", "data_volume": {"name": "file"}}
-DEVICE: Entry = {"name": "device", "bus": "scsi", "serial": "DATADEVICE", "data_volume": {"name": "device"}}
+# In lower case, because KubeVirt 1.8.2 converts serials of disks that it attaches while a machine runs. Not virtio: KubeVirt 1.8.2 leaves no free PCI slot in a machine without a network interface.
+FILE: Entry = {"name": "file", "bus": "scsi", "serial": "datafile", "data_volume": {"name": "file"}}
+DEVICE: Entry = {"name": "device", "bus": "scsi", "serial": "datadevice", "data_volume": {"name": "device"}}
 DRIVE: Entry = {"name": "drive", "type": "cdrom", "bus": "sata"}
 FULL_DRIVE: Entry = {**DRIVE, "persistent_volume_claim": {"claim_name": "iso"}}
 NO_DISKS: list[Entry] = []
@@ -76,19 +76,19 @@ def test_plugged_disks_keep_their_data_over_a_restart_and_are_unplugged(
     guest = start("machine", NO_DISKS)
     guest.report()
     assert actions(declare(guest, FILE, DEVICE)) == {"file": "attached", "device": "attached"}
-    guest.report("DATAFILE", "DATADEVICE")
-    before = {serial: guest.beat(serial) for serial in ("DATAFILE", "DATADEVICE")}
+    guest.report("datafile", "datadevice")
+    before = {serial: guest.beat(serial) for serial in ("datafile", "datadevice")}
     grown = declare(guest, {**DEVICE, "size": "48Mi"})
     assert actions(grown) == {"device": "grown"}
-    guest.until(lambda: guest.reports()[-1].disks["DATADEVICE"]["bytes"] >= 48 * MIB, "does not see the larger disk")
+    guest.until(lambda: guest.reports()[-1].disks["datadevice"]["bytes"] >= 48 * MIB, "does not see the larger disk")
     guest.restart()
-    guest.report("DATAFILE", "DATADEVICE")
+    guest.report("datafile", "datadevice")
     for serial in before:
         assert (before[serial]["boots"], guest.beat(serial)["boots"]) == (1, 2)
     assert not declare(guest, FILE, {**DEVICE, "size": "48Mi"})["changed"]
     assert actions(declare(guest, {"name": "file", "state": "absent"})) == {"file": "detached"}
-    guest.report("DATADEVICE", absent=["DATAFILE"])
-    last = [line["beats"] for line in guest.lines("beat") if line["serial"] == "DATAFILE"][-1]
+    guest.report("datadevice", absent=["datafile"])
+    last = [line["beats"] for line in guest.lines("beat") if line["serial"] == "datafile"][-1]
     found = written(connection, namespace, "file")
     assert found[0] == "boots 2"
     assert f"beat {last}" in found
@@ -105,11 +105,11 @@ def test_media_and_disks_are_changed_by_the_template_alone(
         guest = start("machine", [DRIVE])
         guest.report("sr0")
         assert actions(declare(guest, FULL_DRIVE, FILE)) == {"drive": "inserted", "file": "attached"}
-        guest.report("DATAFILE")
+        guest.report("datafile")
         guest.until(lambda: "isolinux.cfg" in guest.reports()[-1].files.get("sr0", {}), "does not see the medium")
-        guest.beat("DATAFILE")
+        guest.beat("datafile")
         assert actions(declare(guest, DRIVE)) == {"drive": "ejected"}
         guest.until(lambda: "sr0" not in guest.reports()[-1].files, "still sees the medium")
         assert actions(declare(guest, {"name": "file", "state": "absent"})) == {"file": "detached"}
-        guest.report("sr0", absent=["DATAFILE"])
+        guest.report("sr0", absent=["datafile"])
     assert written(connection, namespace, "file")[0] == "boots 1"

@@ -7,7 +7,7 @@
 #   disk {...}    each disk, with the number of the report
 #   file {...}    each small file on a disk with an ISO 9660 file system, in base64
 #   report {...}  the end of a report; a new one follows when a disk appears, disappears or changes its size
-#   beat {...}    each second for each disk whose serial begins with DATA
+#   beat {...}    each second for each disk whose serial begins with DATA, in any case
 #   sum {...}     the SHA-256 digest of the first 16 MiB of each disk whose serial begins with SUM, before the report
 # On a disk of beats, sector 0 has the number of times that a guest started with it, and sector N has beat N of the last
 # guest. A beat is printed when it is on the disk. A guest reboots once if the serial of such a disk ends with REBOOT.
@@ -87,7 +87,7 @@ write() {
 beat() {
     for name in $(disks); do
         serial=$(serial "/sys/block/$name")
-        case $serial in DATA*) ;; *) continue ;; esac
+        case $serial in [Dd][Aa][Tt][Aa]*) ;; *) continue ;; esac
         key=$(echo "$serial" | tr -c 'A-Za-z0-9\n' _)
         eval "boots=\$boots_$key beats=\$beats_$key"
         if [ -z "$boots" ]; then
