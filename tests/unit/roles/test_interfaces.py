@@ -70,11 +70,12 @@ NOT_OFFERED = {
     ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "format", "on_failure"}
     | OPTIONS_OF_ITEMS
     | SET_BY_THE_ACTION,
+    ("volumes", "vm_disks"): {"name", "disks", "purge"} | SET_BY_THE_ACTION,
     ("report", "data_volume_info"): {"name", "on_missing"},
     ("report", "cdi_info"): {"storage_profiles"},
 }
 # Options that may be YAML text, because the module checks their items. A kubeconfig is a path or a dictionary.
-MAY_BE_YAML_TEXT = {"cdi_data_volumes", "cdi_uploads", "cdi_kubeconfig"}
+MAY_BE_YAML_TEXT = {"cdi_data_volumes", "cdi_uploads", "cdi_virtual_machine_disks", "cdi_kubeconfig"}
 # Each role passes these to its modules; the lookup reads the variables itself.
 CONNECTION = {"kubeconfig", "context", "host", "api_key", "ca_cert"}
 # Action plugins that only roles use.
