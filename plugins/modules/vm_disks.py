@@ -713,7 +713,7 @@ options:
       - The task does not wait in check mode.
   wait_timeout:
     description: Maximum time to wait, in seconds. The error then reports what each disk waits for.
-    default: 300
+    default: 600
 notes:
   - C(disks) and C(volumes) of a machine are lists without keys, so that no two clients can own one disk each by
     server-side apply. A client that applies the whole list removes disks that it does not list. Declare the same disks

@@ -46,6 +46,11 @@ RENAMED = {
         "wait_timeout": "cdi_uploads_wait_timeout",
         "cdi_namespace": "cdi_operator_namespace",
     },
+    ("volumes", "vm_disks"): {
+        "machines": "cdi_virtual_machine_disks",
+        "wait": "cdi_volumes_wait",
+        "wait_timeout": "cdi_volumes_wait_timeout",
+    },
     ("report", "data_volume_info"): {
         "namespace": "cdi_report_namespaces",
         "label_selectors": "cdi_report_label_selectors",
