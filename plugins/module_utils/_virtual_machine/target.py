@@ -13,6 +13,9 @@ from .gates import IMPERATIVE
 from .plan import Change, Declared, Plan, runs
 
 
+_RUNNING = "Running"
+
+
 class Growth(t.NamedTuple):
     """A claim that shall grow to `requested` bytes, so that its disk grows from `before` to `typed`."""
 
@@ -58,6 +61,15 @@ class Target(t.NamedTuple):
     @property
     def running(self) -> bool:
         return runs(self.instance)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether KubeVirt accepts requests for the instance."""
+        return has_started(self.instance)
+
+
+def has_started(instance: Object | None) -> bool:
+    return ((instance or {}).get("status") or {}).get("phase") == _RUNNING
 
 
 class Outcome(t.NamedTuple):

@@ -115,6 +115,8 @@ def request_replacements(task: Task, outcome: Outcome) -> Outcome:
 def _requested(task: Task, outcome: Outcome, change: Change, subresource: str) -> Outcome:
     """pkg/virt-api/rest/volumes.go, v1.8.2: the requests for the instance, because the template is written already."""
     target = outcome.target
+    if task.check_mode and not target.has_started:
+        return outcome.did(change.name, change.action or "")
     namespace, name = target.key
     body: Object = {"name": change.name}
     if subresource == _PLUG:
