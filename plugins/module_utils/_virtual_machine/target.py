@@ -12,7 +12,6 @@ from .attachment import Expected
 from .gates import IMPERATIVE
 from .plan import Change, Declared, Plan, runs
 
-
 _RUNNING = "Running"
 
 
@@ -75,7 +74,7 @@ def has_started(instance: Object | None) -> bool:
 class Outcome(t.NamedTuple):
     """What a task does with a machine, also when an error followed.
 
-    `done`: what happened to disks, by their names. `unplanned`: the plan is empty, because nothing was read.
+    `done`: what happened to disks, by their names. `notes`: what the result says beside that.
     """
 
     target: Target

@@ -43,8 +43,8 @@ def running(*elements: Element, phase: str = "Running", **status: Any) -> Object
     return instance(*elements, status={"phase": phase, "volumeStatus": volumes})
 
 
-POD = {"hotplugVolume": {"attachPodName": "hp-1"}}
-CAPACITY = {"persistentVolumeClaimInfo": {"capacity": {"storage": "1Gi"}}}
+POD: dict[str, Any] = {"hotplugVolume": {"attachPodName": "hp-1"}}
+CAPACITY: dict[str, Any] = {"persistentVolumeClaimInfo": {"capacity": {"storage": "1Gi"}}}
 VERDICTS: dict[str, tuple[Expected, Object | None, str, str]] = {
     "no instance": (ATTACHED, None, FAILED, "the machine stopped before; run the task again"),
     "ended": (ATTACHED, running(phase="Failed"), FAILED, "the machine stopped before; run the task again"),

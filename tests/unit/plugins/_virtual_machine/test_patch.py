@@ -14,7 +14,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.patc
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.plan import Declared, plan
 
-from tests.unit.plugins._virtual_machine.disks import claim, disk, entry, machine, named, patched, volume
+from tests.unit.plugins._virtual_machine.disks import Object, claim, disk, entry, machine, named, patched, volume
 
 COLD = Element(disk(), volume())
 ABSENT = entry(state="absent")
@@ -45,7 +45,7 @@ def test_patch_touches_only_its_own_elements() -> None:
 
 def test_conflict_names_the_disk_and_the_manager() -> None:
     before, theirs = machine(COLD), machine(Element(disk(cache="none"), volume()))
-    fields = {"f:spec": {"f:template": {"f:spec": {"f:domain": {"f:devices": {"f:disks": {}}}}}}}
+    fields: Object = {"f:spec": {"f:template": {"f:spec": {"f:domain": {"f:devices": {"f:disks": {}}}}}}}
     theirs["metadata"]["managedFields"] = [{"manager": "argocd", "operation": "Update", "fieldsV1": fields}]
     changes = plan(Declared((ABSENT,)), before, None, OFF)
     assert conflict(changes, before, theirs) == "disk 'data' was changed by argocd while the task ran"
