@@ -26,6 +26,7 @@ VARIABLES_OF_OTHER_ROLES = {
     "report": {
         *("_install_result", "_config_result", "_storage_profiles_result"),
         *("_volumes_result", "_volumes_uploads_result", "_volumes_permissions_result"),
+        "_volumes_machines_result",
         *("_volumes_plans", "_volumes_uploads_declared", "_volumes_uploads_plans", "_volumes_namespaces"),
     }
 }
