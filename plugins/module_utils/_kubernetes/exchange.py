@@ -52,7 +52,8 @@ class Request(t.NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"Accept": "application/json", "Content-Type": self.content_type}
+        """As client-go: subresources of KubeVirt that answer without a body refuse JSON alone (406)."""
+        return {"Accept": "application/json, */*", "Content-Type": self.content_type}
 
 
 class NoAnswer(Exception):
