@@ -16,6 +16,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.kubevirt.cdi.plugins.filter import vm_disks
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import vm_disks as vm_disks_shell
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.options import (
     DISK_OPTIONS,
     MACHINE_OPTIONS,
@@ -99,10 +100,10 @@ MODULE_TASKS = module_tasks([*BLOCKS, yaml.safe_load(vm_disks_module.EXAMPLES)])
 
 @pytest.mark.parametrize("task", MODULE_TASKS, ids=lambda task: str(task["name"]))
 def test_a_task_with_the_module_is_accepted(task: dict[str, Any]) -> None:
-    spec = vm_disks_module.SPEC
+    spec = vm_disks_shell.SPEC
     validated = ArgumentSpecValidator(spec.options, **spec.constraints).validate(task["kubevirt.cdi.vm_disks"])
     assert validated.error_messages == []
-    vm_disks_module.check(validated.validated_parameters)
+    vm_disks_shell.check(validated.validated_parameters)
 
 
 def test_the_guide_and_the_module_have_tasks_with_the_module() -> None:
