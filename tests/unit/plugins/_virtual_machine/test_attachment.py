@@ -87,6 +87,28 @@ VERDICTS: dict[str, tuple[Expected, Object | None, str, str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("message", "state", "reason"),
+    [
+        (
+            "server error. command SyncVMI failed: internal error: No more available PCI slots",
+            FAILED,
+            "disk 'data' is not attached (not yet known to the instance): No more available PCI slots; set bus=scsi, "
+            "or give the machine a network interface, with which KubeVirt keeps slots free, and restart it",
+        ),
+        (
+            "failed to open /data.",
+            WAITING,
+            "disk 'data' is not attached (not yet known to the instance); virt-handler reports: failed to open /data",
+        ),
+    ],
+)
+def test_failure_of_the_domain_is_part_of_the_reason(message: str, state: str, reason: str) -> None:
+    there = running()
+    there["status"]["conditions"] = [{"type": "Synchronized", "status": "False", "message": message}]
+    assert judge(ATTACHED, there)[:2] == (state, reason)
+
+
 @pytest.mark.parametrize("case", VERDICTS.values(), ids=list(VERDICTS))
 def test_verdict_on_a_running_instance(case: tuple[Expected, Object | None, str, str]) -> None:
     expected, there, state, reason = case
