@@ -100,7 +100,8 @@ options:
         description: Number of the disk in the order of boot devices, from 1.
         type: int
       serial:
-        description: Serial number by which the guest finds the disk. Only for C(type=disk).
+        description: Serial number by which the guest finds the disk. Only for C(type=disk). KubeVirt 1.8 converts that
+          of a disk that is attached while the machine runs to lower case, until the machine restarts.
         type: str
       tag:
         description: Tag of the device.
@@ -744,7 +745,7 @@ EXAMPLES = r"""
       - name: data
         data_volume: {name: web-data}
         bus: virtio
-        serial: DATA
+        serial: data
 
 - name: Let it grow, also while the machine runs
   kubevirt.cdi.vm_disks:
@@ -754,7 +755,7 @@ EXAMPLES = r"""
       - name: data
         data_volume: {name: web-data}
         bus: virtio
-        serial: DATA
+        serial: data
         size: 100Gi
 
 - name: Eject the installation medium, and boot from the disk

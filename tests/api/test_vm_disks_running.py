@@ -86,9 +86,13 @@ def test_disk_stays_after_a_restart_and_the_second_run_is_unchanged(
 ) -> None:
     enable(direct, namespace, DECLARATIVE)
     machines.create("web", ROOT_DISK, running=True)
-    options: dict[str, Any] = {"name": "web", "namespace": namespace, "disks": [DATA]}
+    options: dict[str, Any] = {"name": "web", "namespace": namespace, "disks": [{**DATA, "serial": "Data"}]}
     with controlling(lambda: machines.plug("web")):
-        assert module("vm_disks", **options).result["changed"]
+        attached = module("vm_disks", **options)
+    assert attached.result["changed"] and attached.warnings == [
+        f"Disk 'data' of VirtualMachine {namespace}/web has serial='Data', which is 'data' in the guest until the "
+        "machine restarts, because it is attached while the machine runs; give it a serial in lower case."
+    ]
     machines.stop("web")
     assert not module("vm_disks", **options).result["changed"]
     machines.start("web")
