@@ -119,7 +119,7 @@ def _checked(task: Task, outcome: Outcome, looked: Looked) -> Outcome:
     for change in outcome.plan:
         serial = str((change.wanted.device or {}).get("serial") or "")
         if change.plugs and change.wanted.target == "disk" and serial != serial.lower():
-            # pkg/virt-launcher/virtwrap/manager.go attachDisks writes the XML of the disk in lower case, v1.8.2.
+            # pkg/virt-launcher/virtwrap/manager.go syncDisks attaches the XML of the disk in lower case, v1.8.2.
             task.warn(
                 f"Disk {change.name!r} of VirtualMachine {target.title} has serial={serial!r}, which is "
                 f"{serial.lower()!r} in the guest until the machine restarts, because it is attached while the machine "
