@@ -100,7 +100,8 @@ options:
         description: Number of the disk in the order of boot devices, from 1.
         type: int
       serial:
-        description: Serial number by which the guest finds the disk. Only for C(type=disk).
+        description: Serial number by which the guest finds the disk. Only for C(type=disk). KubeVirt 1.8 converts that
+          of a disk that is attached while the machine runs to lower case, until the machine restarts.
         type: str
       tag:
         description: Tag of the device.
@@ -180,328 +181,328 @@ options:
             description: Name of the DataVolume.
             type: str
             required: true
-            labels: &labels
-              description:
-                - Labels of the DataVolume. Other labels are kept. A label that the task set earlier and that is no
-                  longer listed is removed.
-                - CDI copies them to the claim only when it creates the claim.
-                - Quote values that YAML reads as numbers or booleans, because YAML does not preserve their spelling
-                  (V(1.10) becomes 1.1). The task warns about such values.
-              type: dict
-            annotations: &annotations
-              description:
-                - Annotations of the DataVolume. Other annotations are kept. An annotation that the task set earlier and
-                  that is no longer listed is removed.
-                - CDI copies them to the claim only when it creates the claim. Quote values as described for C(labels).
-              type: dict
-            source: &source
-              description: Source of the data. Exactly one suboption must be set.
-              type: dict
-              suboptions:
-                http:
-                  description: A file on an HTTP server.
-                  type: dict
-                  suboptions:
-                    url:
-                      description: URL of the file.
-                      type: str
-                      required: true
-                    secret_ref: &secret_ref
-                      description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the
-                        namespace of the volume.
-                      type: str
-                    cert_config_map: &cert_config_map
-                      description: Name of a ConfigMap with the CA of the server, in the namespace of the volume.
-                      type: str
-                    checksum:
-                      description: Algorithm (V(md5), V(sha1), V(sha256), V(sha512)) and digest that the file must have,
-                        for example V(sha256:...). Requires CDI 1.65 or newer.
-                      type: str
-                    extra_headers:
-                      description: Headers of the request. They are not included in results, but prefer
-                        C(source.http.secret_extra_headers) for secret values.
-                      type: list
-                      elements: str
-                    secret_extra_headers:
-                      description: Names of Secrets that contain headers of the request.
-                      type: list
-                      elements: str
-                s3:
-                  description: An object in S3 storage.
-                  type: dict
-                  suboptions:
-                    url: &url
-                      description: HTTP URL of the object, for example V(https://s3.example.com/bucket/disk.qcow2).
-                      type: str
-                      required: true
-                    secret_ref: *secret_ref
-                    cert_config_map: *cert_config_map
-                gcs:
-                  description: An object in Google Cloud Storage.
-                  type: dict
-                  suboptions:
-                    url: *url
-                    secret_ref: *secret_ref
-                registry:
-                  description: A containerDisk in a registry.
-                  type: dict
-                  suboptions:
-                    url:
-                      description: URL of the image, which begins with C(docker://) or C(oci-archive://).
-                      type: str
-                    image_stream:
-                      description: Name of an ImageStream. Requires C(source.registry.pull_method=node).
-                      type: str
-                    pull_method:
-                      description: Whether a pod of CDI or the container runtime of the node pulls the image.
-                      type: str
-                      choices: [pod, node]
-                    secret_ref: *secret_ref
-                    cert_config_map:
-                      description: Name of a ConfigMap with the CA of the server, in the namespace of the volume. Its
-                        key must end in C(.crt), or since CDI 1.65 in C(.pem).
-                      type: str
-                    platform:
-                      description: Platform of the image, if the URL refers to an index of several images. Requires CDI
-                        1.63 or newer.
-                      type: dict
-                      suboptions:
-                        architecture:
-                          description: Architecture, for example V(arm64).
-                          type: str
-                pvc:
-                  description: A claim to clone.
-                  type: dict
-                  suboptions: &reference
-                    name:
-                      description: Name.
-                      type: str
-                      required: true
-                    namespace:
-                      description: Namespace. If omitted, the namespace of the volume is used.
-                      type: str
-                snapshot:
-                  description: A VolumeSnapshot to clone.
-                  type: dict
-                  suboptions: *reference
-                blank:
-                  description: An empty disk. It has no suboptions, so specify C({}) or nothing as its value.
-                  type: dict
-                  suboptions: {}
-                upload:
-                  description: Data that a client uploads. It has no suboptions, like C(source.blank).
-                  type: dict
-                  suboptions: {}
-                imageio:
-                  description: A disk of an oVirt virtual machine.
-                  type: dict
-                  suboptions:
-                    url:
-                      description: URL of the oVirt engine.
-                      type: str
-                      required: true
-                    disk_id:
-                      description: ID of the disk.
-                      type: str
-                      required: true
-                    secret_ref: &required_secret_ref
-                      description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the
-                        namespace of the volume.
-                      type: str
-                      required: true
-                    cert_config_map: *cert_config_map
-                    insecure_skip_verify:
-                      description: Whether to skip the verification of the server's certificate. Required without
-                        C(source.imageio.cert_config_map). Requires CDI 1.64 or newer.
-                      type: bool
-                vddk:
-                  description: A disk of a vSphere virtual machine.
-                  type: dict
-                  suboptions:
-                    url:
-                      description: URL of the vCenter or ESXi host.
-                      type: str
-                      required: true
-                    uuid:
-                      description: UUID of the virtual machine.
-                      type: str
-                      required: true
-                    backing_file:
-                      description: Path of the disk.
-                      type: str
-                      required: true
-                    thumbprint:
-                      description: Thumbprint of the certificate of the host.
-                      type: str
-                      required: true
-                    secret_ref: *required_secret_ref
-                    init_image_url:
-                      description: Image that contains the VDDK library.
-                      type: str
-                    extra_args:
-                      description: Name of a ConfigMap with additional arguments. Requires CDI 1.63 or newer.
-                      type: str
-            source_ref: &source_ref
-              description: An existing DataSource that defines the source of the data, instead of C(source).
-              type: dict
-              suboptions:
-                kind:
-                  description: Kind of the object.
-                  type: str
-                  choices: [DataSource]
-                  default: DataSource
-                name:
-                  description: Name.
-                  type: str
-                  required: true
-                namespace:
-                  description: Namespace. If omitted, the namespace of the volume is used.
-                  type: str
-            storage: &storage
-              description: The volume, completed by CDI from the storage profile of its storage class. CDI chooses a
-                value for each omitted suboption.
-              type: dict
-              suboptions:
-                size: &size
-                  description:
-                    - Size of the disk, for example V(10Gi).
-                    - CDI adds the file system overhead with C(storage), but not with C(pvc).
-                    - It can be omitted from C(storage) for a clone, and for a disk image of C(source.http) whose size
-                      can be determined (see C(check_source)). It is required if the size is only known after unpacking
-                      the whole image, such as a compressed raw disk.
-                  type: str
-                storage_class_name: &storage_class_name
-                  description:
-                    - Storage class. It must exist. If omitted, a default storage class must exist. Neither is required
-                      if an available PersistentVolume has the class, or if C(storage.volume_name) or
-                      C(storage.selector) selects one.
-                    - An empty string requests a PersistentVolume without a storage class, which is not the same as
-                      omitting the option.
-                  type: str
-                volume_name: &volume_name
-                  description: Name of the PersistentVolume to bind.
-                  type: str
-                access_modes: &access_modes
-                  description: Access modes. Exactly one is required with C(pvc).
-                  type: list
-                  elements: str
-                  choices: [ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod]
-                volume_mode: &volume_mode
-                  description: Volume mode.
-                  type: str
-                  choices: [Filesystem, Block]
-                selector: &selector
-                  description: Selects the PersistentVolumes that can be bound, by their labels.
-                  type: dict
-                  suboptions:
-                    match_labels:
-                      description: Required labels and their values.
-                      type: dict
-                    match_expressions:
-                      description: Further requirements for the labels.
-                      type: list
-                      elements: dict
-                      suboptions:
-                        key:
-                          description: Key of the label.
-                          type: str
-                          required: true
-                        operator:
-                          description: Relation between the key and the values.
-                          type: str
-                          required: true
-                          choices: [In, NotIn, Exists, DoesNotExist]
-                        values:
-                          description: Values for V(In) and V(NotIn).
-                          type: list
-                          elements: str
-                data_source: &data_source
-                  description: Like C(data_source_ref), but Kubernetes drops it if it is neither a PersistentVolumeClaim
-                    nor a VolumeSnapshot.
-                  type: dict
-                  suboptions: &populator
-                    kind:
-                      description: Kind of the object.
-                      type: str
-                      required: true
-                    name:
-                      description: Name of the object.
-                      type: str
-                      required: true
-                    api_group:
-                      description: API group of the object, for example V(snapshot.storage.k8s.io). Omit it only for a
-                        PersistentVolumeClaim.
-                      type: str
-                data_source_ref: &data_source_ref
-                  description:
-                    - The object from which the storage driver or another volume populator, instead of CDI, fills the
-                      volume. Mutually exclusive with C(source).
-                    - The object is in the namespace of the volume. Unless it is a VolumeSnapshot, the storage class
-                      must belong to a CSI driver.
-                  type: dict
-                  suboptions: *populator
-            pvc: &pvc
-              description: The exact claim to create, instead of C(storage).
-              type: dict
-              suboptions:
-                size: *size
-                storage_class_name: *storage_class_name
-                volume_name: *volume_name
-                access_modes: *access_modes
-                volume_mode: *volume_mode
-                selector: *selector
-                data_source: *data_source
-                data_source_ref: *data_source_ref
-                volume_attributes_class_name:
-                  description: Name of the VolumeAttributesClass.
-                  type: str
-            content_type: &content_type
-              description: Whether the data is a disk (V(kubevirt), the default of CDI) or a tar archive.
-              type: str
-              choices: [kubevirt, archive]
-            preallocation: &preallocation
-              description: Whether to allocate the whole size at once. If omitted, the configuration of the cluster
-                applies.
-              type: bool
-            priority_class_name: &priority_class_name
-              description: Priority class of the worker pods.
-              type: str
-            service_account_name: &service_account_name
-              description: Service account of the worker pods. Requires CDI 1.65 or newer.
-              type: str
-            checkpoints: &checkpoints
-              description: Stages of a multi-stage import, which C(source.vddk) and C(source.imageio) support. More
-                stages can be added later.
-              type: list
-              elements: dict
-              suboptions:
-                previous:
-                  description: The previous checkpoint, empty for the first stage.
-                  type: str
-                  required: true
-                current:
-                  description: The checkpoint of this stage.
-                  type: str
-                  required: true
-            final_checkpoint: &final_checkpoint
-              description: Whether the last of C(checkpoints) completes the import.
-              type: bool
-            binding: &binding
-              description:
-                - If the storage class delays binding until a pod uses the claim, V(wait_for_consumer) leaves the volume
-                  waiting for that pod, and the task succeeds.
-                - V(immediate) makes CDI bind and fill the volume at once.
-              type: str
-              choices: [immediate, wait_for_consumer]
-              default: wait_for_consumer
-            adopt_claim: &adopt_claim
-              description:
-                - Whether an existing claim with the name of the volume becomes the claim of the volume, B(together with
-                  the data that it contains). Nothing is imported.
-                - Its size, storage class and volume mode must match the options. Its data is not inspected, and is
-                  deleted with the volume.
-              type: bool
-              default: false
+          labels: &labels
+            description:
+              - Labels of the DataVolume. Other labels are kept. A label that the task set earlier and that is no
+                longer listed is removed.
+              - CDI copies them to the claim only when it creates the claim.
+              - Quote values that YAML reads as numbers or booleans, because YAML does not preserve their spelling
+                (V(1.10) becomes 1.1). The task warns about such values.
+            type: dict
+          annotations: &annotations
+            description:
+              - Annotations of the DataVolume. Other annotations are kept. An annotation that the task set earlier and
+                that is no longer listed is removed.
+              - CDI copies them to the claim only when it creates the claim. Quote values as described for C(labels).
+            type: dict
+          source: &source
+            description: Source of the data. Exactly one suboption must be set.
+            type: dict
+            suboptions:
+              http:
+                description: A file on an HTTP server.
+                type: dict
+                suboptions:
+                  url:
+                    description: URL of the file.
+                    type: str
+                    required: true
+                  secret_ref: &secret_ref
+                    description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the
+                      namespace of the volume.
+                    type: str
+                  cert_config_map: &cert_config_map
+                    description: Name of a ConfigMap with the CA of the server, in the namespace of the volume.
+                    type: str
+                  checksum:
+                    description: Algorithm (V(md5), V(sha1), V(sha256), V(sha512)) and digest that the file must have,
+                      for example V(sha256:...). Requires CDI 1.65 or newer.
+                    type: str
+                  extra_headers:
+                    description: Headers of the request. They are not included in results, but prefer
+                      C(source.http.secret_extra_headers) for secret values.
+                    type: list
+                    elements: str
+                  secret_extra_headers:
+                    description: Names of Secrets that contain headers of the request.
+                    type: list
+                    elements: str
+              s3:
+                description: An object in S3 storage.
+                type: dict
+                suboptions:
+                  url: &url
+                    description: HTTP URL of the object, for example V(https://s3.example.com/bucket/disk.qcow2).
+                    type: str
+                    required: true
+                  secret_ref: *secret_ref
+                  cert_config_map: *cert_config_map
+              gcs:
+                description: An object in Google Cloud Storage.
+                type: dict
+                suboptions:
+                  url: *url
+                  secret_ref: *secret_ref
+              registry:
+                description: A containerDisk in a registry.
+                type: dict
+                suboptions:
+                  url:
+                    description: URL of the image, which begins with C(docker://) or C(oci-archive://).
+                    type: str
+                  image_stream:
+                    description: Name of an ImageStream. Requires C(source.registry.pull_method=node).
+                    type: str
+                  pull_method:
+                    description: Whether a pod of CDI or the container runtime of the node pulls the image.
+                    type: str
+                    choices: [pod, node]
+                  secret_ref: *secret_ref
+                  cert_config_map:
+                    description: Name of a ConfigMap with the CA of the server, in the namespace of the volume. Its
+                      key must end in C(.crt), or since CDI 1.65 in C(.pem).
+                    type: str
+                  platform:
+                    description: Platform of the image, if the URL refers to an index of several images. Requires CDI
+                      1.63 or newer.
+                    type: dict
+                    suboptions:
+                      architecture:
+                        description: Architecture, for example V(arm64).
+                        type: str
+              pvc:
+                description: A claim to clone.
+                type: dict
+                suboptions: &reference
+                  name:
+                    description: Name.
+                    type: str
+                    required: true
+                  namespace:
+                    description: Namespace. If omitted, the namespace of the volume is used.
+                    type: str
+              snapshot:
+                description: A VolumeSnapshot to clone.
+                type: dict
+                suboptions: *reference
+              blank:
+                description: An empty disk. It has no suboptions, so specify C({}) or nothing as its value.
+                type: dict
+                suboptions: {}
+              upload:
+                description: Data that a client uploads. It has no suboptions, like C(source.blank).
+                type: dict
+                suboptions: {}
+              imageio:
+                description: A disk of an oVirt virtual machine.
+                type: dict
+                suboptions:
+                  url:
+                    description: URL of the oVirt engine.
+                    type: str
+                    required: true
+                  disk_id:
+                    description: ID of the disk.
+                    type: str
+                    required: true
+                  secret_ref: &required_secret_ref
+                    description: Name of a Secret with the credentials (C(accessKeyId), C(secretKey)), in the
+                      namespace of the volume.
+                    type: str
+                    required: true
+                  cert_config_map: *cert_config_map
+                  insecure_skip_verify:
+                    description: Whether to skip the verification of the server's certificate. Required without
+                      C(source.imageio.cert_config_map). Requires CDI 1.64 or newer.
+                    type: bool
+              vddk:
+                description: A disk of a vSphere virtual machine.
+                type: dict
+                suboptions:
+                  url:
+                    description: URL of the vCenter or ESXi host.
+                    type: str
+                    required: true
+                  uuid:
+                    description: UUID of the virtual machine.
+                    type: str
+                    required: true
+                  backing_file:
+                    description: Path of the disk.
+                    type: str
+                    required: true
+                  thumbprint:
+                    description: Thumbprint of the certificate of the host.
+                    type: str
+                    required: true
+                  secret_ref: *required_secret_ref
+                  init_image_url:
+                    description: Image that contains the VDDK library.
+                    type: str
+                  extra_args:
+                    description: Name of a ConfigMap with additional arguments. Requires CDI 1.63 or newer.
+                    type: str
+          source_ref: &source_ref
+            description: An existing DataSource that defines the source of the data, instead of C(source).
+            type: dict
+            suboptions:
+              kind:
+                description: Kind of the object.
+                type: str
+                choices: [DataSource]
+                default: DataSource
+              name:
+                description: Name.
+                type: str
+                required: true
+              namespace:
+                description: Namespace. If omitted, the namespace of the volume is used.
+                type: str
+          storage: &storage
+            description: The volume, completed by CDI from the storage profile of its storage class. CDI chooses a
+              value for each omitted suboption.
+            type: dict
+            suboptions:
+              size: &size
+                description:
+                  - Size of the disk, for example V(10Gi).
+                  - CDI adds the file system overhead with C(storage), but not with C(pvc).
+                  - It can be omitted from C(storage) for a clone, and for a disk image of C(source.http) whose size
+                    can be determined (see C(check_source)). It is required if the size is only known after unpacking
+                    the whole image, such as a compressed raw disk.
+                type: str
+              storage_class_name: &storage_class_name
+                description:
+                  - Storage class. It must exist. If omitted, a default storage class must exist. Neither is required
+                    if an available PersistentVolume has the class, or if C(storage.volume_name) or
+                    C(storage.selector) selects one.
+                  - An empty string requests a PersistentVolume without a storage class, which is not the same as
+                    omitting the option.
+                type: str
+              volume_name: &volume_name
+                description: Name of the PersistentVolume to bind.
+                type: str
+              access_modes: &access_modes
+                description: Access modes. Exactly one is required with C(pvc).
+                type: list
+                elements: str
+                choices: [ReadWriteOnce, ReadOnlyMany, ReadWriteMany, ReadWriteOncePod]
+              volume_mode: &volume_mode
+                description: Volume mode.
+                type: str
+                choices: [Filesystem, Block]
+              selector: &selector
+                description: Selects the PersistentVolumes that can be bound, by their labels.
+                type: dict
+                suboptions:
+                  match_labels:
+                    description: Required labels and their values.
+                    type: dict
+                  match_expressions:
+                    description: Further requirements for the labels.
+                    type: list
+                    elements: dict
+                    suboptions:
+                      key:
+                        description: Key of the label.
+                        type: str
+                        required: true
+                      operator:
+                        description: Relation between the key and the values.
+                        type: str
+                        required: true
+                        choices: [In, NotIn, Exists, DoesNotExist]
+                      values:
+                        description: Values for V(In) and V(NotIn).
+                        type: list
+                        elements: str
+              data_source: &data_source
+                description: Like C(data_source_ref), but Kubernetes drops it if it is neither a PersistentVolumeClaim
+                  nor a VolumeSnapshot.
+                type: dict
+                suboptions: &populator
+                  kind:
+                    description: Kind of the object.
+                    type: str
+                    required: true
+                  name:
+                    description: Name of the object.
+                    type: str
+                    required: true
+                  api_group:
+                    description: API group of the object, for example V(snapshot.storage.k8s.io). Omit it only for a
+                      PersistentVolumeClaim.
+                    type: str
+              data_source_ref: &data_source_ref
+                description:
+                  - The object from which the storage driver or another volume populator, instead of CDI, fills the
+                    volume. Mutually exclusive with C(source).
+                  - The object is in the namespace of the volume. Unless it is a VolumeSnapshot, the storage class
+                    must belong to a CSI driver.
+                type: dict
+                suboptions: *populator
+          pvc: &pvc
+            description: The exact claim to create, instead of C(storage).
+            type: dict
+            suboptions:
+              size: *size
+              storage_class_name: *storage_class_name
+              volume_name: *volume_name
+              access_modes: *access_modes
+              volume_mode: *volume_mode
+              selector: *selector
+              data_source: *data_source
+              data_source_ref: *data_source_ref
+              volume_attributes_class_name:
+                description: Name of the VolumeAttributesClass.
+                type: str
+          content_type: &content_type
+            description: Whether the data is a disk (V(kubevirt), the default of CDI) or a tar archive.
+            type: str
+            choices: [kubevirt, archive]
+          preallocation: &preallocation
+            description: Whether to allocate the whole size at once. If omitted, the configuration of the cluster
+              applies.
+            type: bool
+          priority_class_name: &priority_class_name
+            description: Priority class of the worker pods.
+            type: str
+          service_account_name: &service_account_name
+            description: Service account of the worker pods. Requires CDI 1.65 or newer.
+            type: str
+          checkpoints: &checkpoints
+            description: Stages of a multi-stage import, which C(source.vddk) and C(source.imageio) support. More
+              stages can be added later.
+            type: list
+            elements: dict
+            suboptions:
+              previous:
+                description: The previous checkpoint, empty for the first stage.
+                type: str
+                required: true
+              current:
+                description: The checkpoint of this stage.
+                type: str
+                required: true
+          final_checkpoint: &final_checkpoint
+            description: Whether the last of C(checkpoints) completes the import.
+            type: bool
+          binding: &binding
+            description:
+              - If the storage class delays binding until a pod uses the claim, V(wait_for_consumer) leaves the volume
+                waiting for that pod, and the task succeeds.
+              - V(immediate) makes CDI bind and fill the volume at once.
+            type: str
+            choices: [immediate, wait_for_consumer]
+            default: wait_for_consumer
+          adopt_claim: &adopt_claim
+            description:
+              - Whether an existing claim with the name of the volume becomes the claim of the volume, B(together with
+                the data that it contains). Nothing is imported.
+              - Its size, storage class and volume mode must match the options. Its data is not inspected, and is
+                deleted with the volume.
+            type: bool
+            default: false
       container_disk:
         description: A disk image in a container image. Changes are lost when the instance ends.
         type: dict
@@ -713,7 +714,7 @@ options:
       - The task does not wait in check mode.
   wait_timeout:
     description: Maximum time to wait, in seconds. The error then reports what each disk waits for.
-    default: 300
+    default: 600
 notes:
   - C(disks) and C(volumes) of a machine are lists without keys, so that no two clients can own one disk each by
     server-side apply. A client that applies the whole list removes disks that it does not list. Declare the same disks
@@ -744,7 +745,7 @@ EXAMPLES = r"""
       - name: data
         data_volume: {name: web-data}
         bus: virtio
-        serial: DATA
+        serial: data
 
 - name: Let it grow, also while the machine runs
   kubevirt.cdi.vm_disks:
@@ -754,7 +755,7 @@ EXAMPLES = r"""
       - name: data
         data_volume: {name: web-data}
         bus: virtio
-        serial: DATA
+        serial: data
         size: 100Gi
 
 - name: Eject the installation medium, and boot from the disk

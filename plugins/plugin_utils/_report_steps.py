@@ -29,8 +29,9 @@ _ASKED_AS = {
     "log_verbosity": "logVerbosity",
     "tls_security_profile": "tlsSecurityProfile",
 }
-# The tasks of role volumes that take a list, and where their results have it.
+# The tasks of role volumes that take a list of volumes, and where their results have it.
 LISTS = (("uploads", "uploads"), ("volumes", "data_volumes"))
+_LISTS = {**dict(LISTS), "virtual_machine_disks": "machines"}
 
 
 def configuration(info: Facts) -> list[Facts]:
@@ -77,7 +78,7 @@ def steps_of(results: Facts, check_mode: bool) -> list[Facts]:
 
 def _items(step: str, result: Facts) -> list[Facts]:
     """The result of each item of a list or a loop, with a title, and an error if it failed."""
-    listed = result.get(dict(LISTS).get(step, step))
+    listed = result.get(_LISTS.get(step, step))
     if isinstance(listed, list):
         return [{"title": "/".join(filter(None, (item.get("namespace"), item["name"]))), **item} for item in listed]
     rounds = [each for each in result.get("results") or [] if isinstance(each.get("item"), dict)]
@@ -132,6 +133,14 @@ def _volumes(_result: Facts, items: list[Facts], would: str) -> str:
     return _counted(items, "volume", lambda item: f"{would}{_done(item)}")
 
 
+def _machines(_result: Facts, items: list[Facts], would: str) -> str:
+    text = _counted(items, "virtual machine", lambda _item: f"{would}changed")
+    waiting = [
+        f"{item['title']} ({', '.join(item['restart_required'])})" for item in items if item.get("restart_required")
+    ]
+    return f"{text} A restart is required: {'; '.join(waiting)}." if waiting else text
+
+
 def _done(item: Facts) -> str:
     """The kind of change. For a deleted volume, module data_volume returns no DataVolume."""
     return "created or changed" if item.get("data_volume") else "deleted"
@@ -181,4 +190,5 @@ _STEPS: dict[str, t.Callable[[Facts, list[Facts], str], str]] = {
     "clone_permissions": _permissions,
     "uploads": _uploads,
     "volumes": _volumes,
+    "virtual_machine_disks": _machines,
 }

@@ -20,7 +20,7 @@ from ..module_utils._ansible.argspec import AUTH
 from ..module_utils._ansible.spelling import unknown_options
 from ..module_utils._kubernetes.errors import CdiError
 from ..module_utils._kubernetes.public import redact_urls
-from ..module_utils._module import data_volume, volume_upload
+from ..module_utils._module import data_volume, vm_disks, volume_upload
 
 Spec = dict[str, t.Any]
 
@@ -30,7 +30,11 @@ _PREFIX, _LOOKUP_PREFIX, _ARTIFACT_PREFIX = "cdi_", "kubevirt_cdi_", "cdi_artifa
 _PLAYBOOK_VARIABLES: Spec = {"cdi_hosts": {"type": "raw"}}
 _VERY_SIMILAR, _SIMILAR = 0.85, 0.7
 # Lists that may be YAML text: the modules that take their items, and the options of these.
-_ITEMS = {"cdi_data_volumes": ("data_volumes", data_volume), "cdi_uploads": ("uploads", volume_upload)}
+_ITEMS = {
+    "cdi_data_volumes": ("data_volumes", data_volume),
+    "cdi_uploads": ("uploads", volume_upload),
+    "cdi_virtual_machine_disks": ("machines", vm_disks),
+}
 
 
 def is_ours(name: str) -> bool:

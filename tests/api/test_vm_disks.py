@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 
 from tests.api.objects import SetStatus, body, fetch, start_pod
 from tests.api.virt_controller import Machines, create_claim, create_volume, device, volume
@@ -301,8 +302,8 @@ def test_claim_grows_with_the_overhead_of_its_volume(
     assert not module("vm_disks", **options).result["changed"]
     smaller = module("vm_disks", **{**options, "disks": [{**DATA, "size": "512Mi"}]})
     assert smaller.refusal == (
-        f"VirtualMachine {namespace}/web: Disk 'data': DataVolume 'data' has 2Gi and cannot shrink to 512Mi; set size "
-        "to 2Gi or more."
+        f"VirtualMachine {namespace}/web: Disk 'data': DataVolume 'data' has 2048Mi and cannot shrink to 512Mi; set "
+        "size to 2048Mi or more."
     )
 
 
@@ -330,3 +331,27 @@ def test_detached_volume_is_deleted_if_nothing_uses_it(
     assert (result["changed"], result["message"]) == (True, f"DataVolume {namespace}/data was deleted.")
     assert direct.get(resources.DATA_VOLUME, "data", namespace) is None
     assert not module("vm_disks", **options).result["changed"]
+
+
+def test_two_managers_share_a_machine(
+    machines: Machines, module: RunModule, direct: Connection, namespace: str, data: None
+) -> None:
+    """Server-side apply gives the whole lists to one manager: the other one declares the same disks."""
+
+    def apply(*disks: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        devices, volumes = [each for each, _volume in disks], [each for _device, each in disks]
+        spec = {"domain": {"cpu": {"cores": 2}, "devices": {"disks": devices}}, "volumes": volumes}
+        whole = body(resources.VIRTUAL_MACHINE, "web", spec={"template": {"spec": spec}})
+        whole["metadata"]["namespace"] = namespace
+        direct.apply(resources.VIRTUAL_MACHINE, whole, dry_run=False, manager="argocd-controller")
+
+    apply(ROOT_DISK)
+    options: dict[str, Any] = {"name": "web", "namespace": namespace, "disks": [DATA]}
+    assert module("vm_disks", **options).result["changed"]
+    with pytest.raises(ApiError, match=r"kubevirt\.cdi using .* already manages .*volumes"):
+        apply(ROOT_DISK)
+    apply(ROOT_DISK, DATA_DISK)
+    assert not module("vm_disks", **options).result["changed"]
+    apply(ROOT_DISK, DATA_DISK)
+    assert machines.template("web")["domain"]["cpu"] == {"cores": 2}
+    assert machines.volumes("web") == [ROOT_DISK[1], DATA_DISK[1]]

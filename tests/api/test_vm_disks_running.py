@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 
-from tests.api.objects import SetStatus
+from tests.api.objects import ADMIN, LIMITED, SetStatus, allow
 from tests.api.virt_controller import (
     DECLARATIVE,
     IMPERATIVE,
@@ -25,6 +25,7 @@ from tests.api.virt_controller import (
     volume,
 )
 from tests.modules import RunModule
+from tests.playing import play, write_play
 from tests.wire import Wire
 
 ROOT_DISK = (device("root"), volume("root"))
@@ -85,9 +86,13 @@ def test_disk_stays_after_a_restart_and_the_second_run_is_unchanged(
 ) -> None:
     enable(direct, namespace, DECLARATIVE)
     machines.create("web", ROOT_DISK, running=True)
-    options: dict[str, Any] = {"name": "web", "namespace": namespace, "disks": [DATA]}
+    options: dict[str, Any] = {"name": "web", "namespace": namespace, "disks": [{**DATA, "serial": "Data"}]}
     with controlling(lambda: machines.plug("web")):
-        assert module("vm_disks", **options).result["changed"]
+        attached = module("vm_disks", **options)
+    assert attached.result["changed"] and attached.warnings == [
+        f"Disk 'data' of VirtualMachine {namespace}/web has serial='Data', which is 'data' in the guest until the "
+        "machine restarts, because it is attached while the machine runs; give it a serial in lower case."
+    ]
     machines.stop("web")
     assert not module("vm_disks", **options).result["changed"]
     machines.start("web")
@@ -231,3 +236,36 @@ def test_volume_that_would_be_migrated_is_refused(
     ran = module("vm_disks", name="web", namespace=namespace, disks=[disk])
     assert "would get another volume, and updateVolumesStrategy of the machine is Migration" in ran.refusal
     assert wire.writes() == []
+
+
+def test_tenant_who_cannot_read_the_feature_gates_plugs_by_the_answer_of_a_dry_run(
+    machines: Machines, module: RunModule, wire: Wire, direct: Connection, namespace: str
+) -> None:
+    machines.create("web", ROOT_DISK, running=True)
+    kubevirt_io = [("kubevirt.io", kind) for kind in ("virtualmachines", "virtualmachineinstances")]
+    cdi = [("cdi.kubevirt.io", kind) for kind in ("datavolumes", "volumeclonesources")]
+    allow(direct, namespace, ("", "pods"), ("", "persistentvolumeclaims"), *kubevirt_io, *cdi)
+    answer = {"kind": "Status", "code": 400, "reason": "BadRequest", "message": f"VMI {namespace}/web is owned by a VM"}
+    wire.fault = (400, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+    wire.trouble = lambda method, _path: "fault" if method == "PUT" else ""
+    with controlling(lambda: machines.plug("web")):
+        result = module("vm_disks", name="web", namespace=namespace, disks=[DATA], token=LIMITED).result
+    assert (result.get("msg"), actions(result), result["restart_required"]) == (None, {"data": "attached"}, [])
+    assert wire.count("PUT") == 1
+
+
+def test_role_declares_disks_after_their_volumes(
+    machines: Machines, wire: Wire, direct: Connection, namespace: str, tmp_path: Path
+) -> None:
+    machines.create("web", ROOT_DISK)
+    variables = {
+        "cdi_namespace": namespace,
+        "cdi_host": wire.url,
+        "cdi_api_key": ADMIN,
+        "cdi_virtual_machine_disks": f"- name: web\n  disks: {json.dumps([DATA])}\n",
+    }
+    written = write_play(tmp_path, [{"ansible.builtin.import_role": {"name": "kubevirt.cdi.volumes"}}])
+    first, second = (play(written, variables=variables) for _run in range(2))
+    assert "changed=1" in first.output and "changed=0" in second.output, first.output
+    assert first.artifacts["cdi_artifact_restart_required"] == {f"{namespace}/web": []}
+    assert machines.volumes("web") == [ROOT_DISK[1], volume("data")]

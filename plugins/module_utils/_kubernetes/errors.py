@@ -82,6 +82,9 @@ _REMEDIES_FOR_WORDS = {
     "cannot impersonate resource": 'grant the verb "impersonate" on it to the user that connects, '
     "or leave out impersonate_user",
     "being terminated": "wait until the namespace is deleted and create it again, or use a different one",
+    # The names of KubeVirt's webhooks begin like this.
+    'failed calling webhook "virtualmachine': "check that KubeVirt's API server runs (Deployment virt-api in its "
+    "namespace), or run the task again",
     "failed calling webhook": "check that CDI's API server runs (Deployment cdi-apiserver in CDI's namespace), "
     "or run the task again",
     "exceeded quota": "raise the namespace's quota, or delete what is no longer needed",

@@ -53,7 +53,7 @@ SPEC = (
         mutually_exclusive=[("name", "machines"), ("disks", "machines"), ("purge", "machines")],
         required_by={"name": ["disks"]},
     )
-    + wait_spec(300)
+    + wait_spec(600)
     + PROGRESS
 )
 

@@ -18,6 +18,12 @@ from .elements import Element, elements_of, volume_runs
 from .plan import runs
 
 _READY = "Ready"
+# Of libvirt. KubeVirt keeps free PCI slots only in machines with a network interface
+# (pkg/virt-launcher/virtwrap/manager.go allocateHotplugPorts, v1.8.2).
+_NO_SLOTS = "No more available PCI slots"
+_SLOTS_REMEDY = (
+    "set bus=scsi, or give the machine a network interface, with which KubeVirt keeps slots free, and restart it"
+)
 # How long virt-controller may repeat a failed change of the instance before it counts.
 _GRACE = 8.0
 
@@ -59,7 +65,20 @@ def judge(expected: Expected, instance: Object | None) -> Verdict:
             waits.append(f"disk {name!r} has a claim of {rough(capacity)}, and grows to {rough(size)}")
     if waits and (instance.get("status") or {}).get("phase") != "Running":
         waits.append(f"the instance is {(instance.get('status') or {}).get('phase') or 'Pending'}")
-    return Verdict(WAITING, "; ".join(waits)) if waits else Verdict(REACHED)
+    if not waits:
+        return Verdict(REACHED)
+    failed = _not_synchronized(instance)
+    if _NO_SLOTS in failed:
+        return Verdict(FAILED, f"{'; '.join(waits)}: {_NO_SLOTS}; {_SLOTS_REMEDY}", _GRACE)
+    return Verdict(WAITING, "; ".join([*waits, *([f"virt-handler reports: {failed}"] if failed else [])]))
+
+
+def _not_synchronized(instance: Object) -> str:
+    """Why virt-handler cannot bring the domain to the state of the instance; `` if it can."""
+    condition = conditions(instance).get("Synchronized") or {}
+    if condition.get("status") != "False":
+        return ""
+    return " ".join(str(condition.get("message") or condition.get("reason") or "").split()).rstrip(".")
 
 
 def capacity_of(instance: Object, name: str) -> int:

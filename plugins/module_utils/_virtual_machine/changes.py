@@ -30,7 +30,7 @@ def apply_changes(task: Task, outcomes: Outcomes, deadline: float) -> Outcomes:
     """Make all machines as declared, those with an error excepted."""
     outcomes, looked = look(task, outcomes)
     waits = bool(task.params["wait"] and not task.check_mode)
-    if waits:
+    if not task.check_mode:
         outcomes = _only(outcomes, _is_requested, lambda some: wait_until_running(task, some, deadline))
 
     def write(outcome: Outcome) -> Outcome:

@@ -230,6 +230,8 @@ def _read(value: Object, options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     found: dict[str, t.Any] = {}
     for option, spec in options.items():
         item, below = value.get(field_name(option)), spec.get("options")
+        if below and item is None and spec.get("required"):
+            item = [] if spec["type"] == "list" else {}
         if below and isinstance(item, list):
             item = [_read(each, below) for each in item]
         elif below and isinstance(item, dict):

@@ -116,6 +116,15 @@ def _checked(task: Task, outcome: Outcome, looked: Looked) -> Outcome:
         return with_error(outcome, str(exc))
     if sentences:
         return with_error(outcome, f"VirtualMachine {target.title}: {' '.join(sentences)}")
+    for change in outcome.plan:
+        serial = str((change.wanted.device or {}).get("serial") or "")
+        if change.plugs and change.wanted.target == "disk" and serial != serial.lower():
+            # pkg/virt-launcher/virtwrap/manager.go syncDisks attaches the XML of the disk in lower case, v1.8.2.
+            task.warn(
+                f"Disk {change.name!r} of VirtualMachine {target.title} has serial={serial!r}, which is "
+                f"{serial.lower()!r} in the guest until the machine restarts, because it is attached while the machine "
+                "runs; give it a serial in lower case."
+            )
     return outcome._replace(deletions=tuple(deletions), notes=tuple(note for note in notes if note))
 
 

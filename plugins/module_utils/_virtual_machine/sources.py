@@ -16,6 +16,7 @@ from .plan import Change
 from .rule import listed
 
 _SHARED_MODES = ("ReadWriteMany", "ReadOnlyMany")
+_ONE_POD = "ReadWriteOncePod"
 _CREATE = "create it with module kubevirt.cdi.data_volume"
 
 
@@ -73,13 +74,17 @@ def problems_of_source(change: Change, source: Source, machine: Key) -> t.Iterat
 
 
 def _is_shared(change: Change, spec: Object) -> bool:
-    """QEMU locks the image of a disk unless all of its users share it or only read it."""
-    if not set(spec.get("accessModes") or []).intersection(_SHARED_MODES):
-        return False
+    """QEMU locks the image of a disk unless all of its users share it or only read it.
+
+    Pods on one node can share a claim of mode ReadWriteOnce, which the machine waits for.
+    """
+    modes = set(spec.get("accessModes") or [])
     device = change.wanted.device or {}
     target = device.get(change.wanted.target or "") or {}
     only_reads = target.get("readonly") or change.wanted.target == "cdrom" or change.wanted.source == "ephemeral"
-    return bool(device.get("shareable") or only_reads)
+    if only_reads:
+        return modes != {_ONE_POD}
+    return bool(device.get("shareable") and modes.intersection(_SHARED_MODES))
 
 
 def phase_of(source: Source) -> str | None:

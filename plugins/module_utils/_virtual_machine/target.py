@@ -12,6 +12,8 @@ from .attachment import Expected
 from .gates import IMPERATIVE
 from .plan import Change, Declared, Plan, runs
 
+_RUNNING = "Running"
+
 
 class Growth(t.NamedTuple):
     """A claim that shall grow to `requested` bytes, so that its disk grows from `before` to `typed`."""
@@ -59,11 +61,20 @@ class Target(t.NamedTuple):
     def running(self) -> bool:
         return runs(self.instance)
 
+    @property
+    def has_started(self) -> bool:
+        """Whether KubeVirt accepts requests for the instance."""
+        return has_started(self.instance)
+
+
+def has_started(instance: Object | None) -> bool:
+    return ((instance or {}).get("status") or {}).get("phase") == _RUNNING
+
 
 class Outcome(t.NamedTuple):
     """What a task does with a machine, also when an error followed.
 
-    `done`: what happened to disks, by their names. `unplanned`: the plan is empty, because nothing was read.
+    `done`: what happened to disks, by their names. `notes`: what the result says beside that.
     """
 
     target: Target

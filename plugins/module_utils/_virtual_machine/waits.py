@@ -18,9 +18,8 @@ from .._kubernetes.resources import PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE, VI
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import StallProbe, wait_for
 from .attachment import Expected, failure, judge, moved
-from .target import Outcome, Outcomes, with_error
+from .target import Outcome, Outcomes, has_started, with_error
 
-_RUNNING = "Running"
 _CONDITION_SECONDS = 10.0
 
 
@@ -80,7 +79,9 @@ def _wait(
         outcome = waiting[name]
         if instance is not None:
             outcome = outcome._replace(target=outcome.target._replace(instance=instance))
-        if verdict.state != REACHED:
+        if verdict.state == REACHED:
+            outcome = outcome._replace(notes=())  # The volumes are filled.
+        else:
             late = f"are not as declared after {task.params['wait_timeout']} s"
             how = "cannot become as declared" if verdict.state == FAILED else late
             notes = "".join(f"; {note}" for note in outcome.notes)
@@ -94,13 +95,13 @@ def _wait(
 def wait_until_running(task: Task, outcomes: Outcomes, deadline: float) -> Outcomes:
     """Wait for instances that are about to start: KubeVirt accepts requests for those that run."""
     for namespace, some in by_namespace([each for each in outcomes.values() if not each.error]):
-        starting = {each.key[1]: each for each in some if not _has_started(each.target.instance)}
+        starting = {each.key[1]: each for each in some if not has_started(each.target.instance)}
         if not starting:
             continue
 
         def judged(_name: str, instance: Object | None) -> Verdict:
             verdict = judge(Expected(), instance)
-            if verdict.state == FAILED or _has_started(instance):
+            if verdict.state == FAILED or has_started(instance):
                 return verdict
             return Verdict(WAITING, "it starts")
 
@@ -118,10 +119,6 @@ def wait_until_running(task: Task, outcomes: Outcomes, deadline: float) -> Outco
                 target = outcome.target._replace(instance=instance)
                 outcomes = {**outcomes, outcome.key: outcome._replace(target=target)}
     return outcomes
-
-
-def _has_started(instance: Object | None) -> bool:
-    return ((instance or {}).get("status") or {}).get("phase") == _RUNNING
 
 
 def wait_for_claims(task: Task, outcomes: Outcomes, deadline: float) -> Outcomes:

@@ -9,7 +9,7 @@ import typing as t
 
 from .._kubernetes.objects import Object
 from .elements import NOTHING, elements_of, options_of, template_spec
-from .io_threads import Assignment, Cpus, assign
+from .io_threads import POOL, Assignment, Cpus, assign
 from .machine import DEFAULT_BUS, Disk, Machine, Options
 from .options import MACHINE_OPTIONS
 from .plan import Declared, Plan
@@ -93,8 +93,10 @@ def _options(machine: Object, gates: t.Collection[str] | None) -> Options:
     counts += ["1"] if (machine.get("spec") or {}).get("instancetype") else []
     architecture = spec.get("architecture")
     size = (domain.get("ioThreads") or {}).get("supplementalPoolThreadCount")
+    policy = domain.get("ioThreadsPolicy") or None
     return {
-        "io_threads_policy": domain.get("ioThreadsPolicy") or None,
+        # Without the number of its threads, a pool has none.
+        "io_threads_policy": None if policy == POOL and size is None else policy,
         "io_threads": None if size is None else {"supplemental_pool_thread_count": size},
         "block_multi_queue": (domain.get("devices") or {}).get("blockMultiQueue"),
         "cpus": next((str(count) for count in counts if count), None),

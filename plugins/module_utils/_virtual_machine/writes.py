@@ -47,7 +47,7 @@ def write_template(task: Task, outcome: Outcome) -> Outcome:
     """
     target, lost = outcome.target, False
     namespace, name = target.key
-    for _try in range(_TRIES):
+    for attempt in range(1, _TRIES + 1):
         operations = json_patch(target.stored, outcome.plan)
         if not operations:
             return _written(outcome, outcome) if lost else outcome
@@ -57,6 +57,8 @@ def write_template(task: Task, outcome: Outcome) -> Outcome:
             if exc.code not in (_CONFLICT, _FAILED_TEST) and not exc.lost:
                 raise
             lost = exc.lost
+            if lost and attempt == _TRIES:
+                raise
             outcome = _planned_again(task, outcome, exc)
             target = outcome.target
             continue
@@ -113,6 +115,8 @@ def request_replacements(task: Task, outcome: Outcome) -> Outcome:
 def _requested(task: Task, outcome: Outcome, change: Change, subresource: str) -> Outcome:
     """pkg/virt-api/rest/volumes.go, v1.8.2: the requests for the instance, because the template is written already."""
     target = outcome.target
+    if task.check_mode and not target.has_started:
+        return outcome.did(change.name, change.action or "")
     namespace, name = target.key
     body: Object = {"name": change.name}
     if subresource == _PLUG:

@@ -26,6 +26,7 @@ VARIABLES_OF_OTHER_ROLES = {
     "report": {
         *("_install_result", "_config_result", "_storage_profiles_result"),
         *("_volumes_result", "_volumes_uploads_result", "_volumes_permissions_result"),
+        "_volumes_machines_result",
         *("_volumes_plans", "_volumes_uploads_declared", "_volumes_uploads_plans", "_volumes_namespaces"),
     }
 }
@@ -45,6 +46,11 @@ RENAMED = {
         "retries": "cdi_uploads_retries",
         "wait_timeout": "cdi_uploads_wait_timeout",
         "cdi_namespace": "cdi_operator_namespace",
+    },
+    ("volumes", "vm_disks"): {
+        "machines": "cdi_virtual_machine_disks",
+        "wait": "cdi_volumes_wait",
+        "wait_timeout": "cdi_volumes_wait_timeout",
     },
     ("report", "data_volume_info"): {
         "namespace": "cdi_report_namespaces",
@@ -70,11 +76,12 @@ NOT_OFFERED = {
     ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "format", "on_failure"}
     | OPTIONS_OF_ITEMS
     | SET_BY_THE_ACTION,
+    ("volumes", "vm_disks"): {"name", "disks", "purge"} | SET_BY_THE_ACTION,
     ("report", "data_volume_info"): {"name", "on_missing"},
     ("report", "cdi_info"): {"storage_profiles"},
 }
 # Options that may be YAML text, because the module checks their items. A kubeconfig is a path or a dictionary.
-MAY_BE_YAML_TEXT = {"cdi_data_volumes", "cdi_uploads", "cdi_kubeconfig"}
+MAY_BE_YAML_TEXT = {"cdi_data_volumes", "cdi_uploads", "cdi_virtual_machine_disks", "cdi_kubeconfig"}
 # Each role passes these to its modules; the lookup reads the variables itself.
 CONNECTION = {"kubeconfig", "context", "host", "api_key", "ca_cert"}
 # Action plugins that only roles use.

@@ -12,15 +12,18 @@ from typing import Any
 import ansible.template
 import pytest
 import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible_collections.kubevirt.cdi.plugins.filter import vm_disks
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import vm_disks as vm_disks_shell
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.options import (
     DISK_OPTIONS,
     MACHINE_OPTIONS,
     SOURCES,
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rules import checked
+from ansible_collections.kubevirt.cdi.plugins.modules import vm_disks as vm_disks_module
 
 GUIDE = (Path(__file__).parents[4] / "docs" / "virtual-machine-disks.md").read_text()
 BLOCKS = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)]
@@ -81,3 +84,27 @@ def test_the_documentation_names_each_option() -> None:
         )
     text = " ".join(documented["options"]["_input"]["description"])
     assert [option for option in DISK_OPTIONS if f"C({option})" not in text] == []
+
+
+def module_tasks(value: Any) -> list[dict[str, Any]]:
+    """The tasks with module vm_disks, also in plays."""
+    if isinstance(value, list):
+        return [task for item in value for task in module_tasks(item)]
+    if not isinstance(value, dict):
+        return []
+    return [value] if "kubevirt.cdi.vm_disks" in value else module_tasks(value.get("tasks"))
+
+
+MODULE_TASKS = module_tasks([*BLOCKS, yaml.safe_load(vm_disks_module.EXAMPLES)])
+
+
+@pytest.mark.parametrize("task", MODULE_TASKS, ids=lambda task: str(task["name"]))
+def test_a_task_with_the_module_is_accepted(task: dict[str, Any]) -> None:
+    spec = vm_disks_shell.SPEC
+    validated = ArgumentSpecValidator(spec.options, **spec.constraints).validate(task["kubevirt.cdi.vm_disks"])
+    assert validated.error_messages == []
+    vm_disks_shell.check(validated.validated_parameters)
+
+
+def test_the_guide_and_the_module_have_tasks_with_the_module() -> None:
+    assert len(MODULE_TASKS) == 9

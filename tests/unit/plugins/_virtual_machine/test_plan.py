@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.elements import Element, same, settled
@@ -18,9 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.gate
     enabled_gates,
     way_of,
 )
-from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.machine import Disk
-from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.options import ENTRY_OPTIONS
-from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.patch import conflict, difference, json_patch
+from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.patch import json_patch
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.plan import (
     Change,
     Declared,
@@ -29,48 +26,19 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.plan
     starts_migration,
 )
 
-Object = dict[str, Any]
-
-
-def entry(name: str = "data", **options: Any) -> Entry:
-    values = {option: spec.get("default") for option, spec in ENTRY_OPTIONS.items()}
-    return Entry(Disk({**values, "name": name, **options}))
-
-
-def claim(name: str = "data", **more: Any) -> Object:
-    return {"persistent_volume_claim": {"claim_name": name, "read_only": None}, **more}
-
-
-def disk(bus: str = "virtio", **more: Any) -> Object:
-    return {"name": "data", "disk": {"bus": bus}, **more}
-
-
-def cdrom(**more: Any) -> Object:
-    return {"name": "data", "cdrom": {"bus": "sata"}, **more}
-
-
-def volume(claim_name: str = "data", **more: Any) -> Object:
-    return {"name": "data", "persistentVolumeClaim": {"claimName": claim_name, **more}}
-
-
-def hot(claim_name: str = "data") -> Object:
-    return volume(claim_name, hotpluggable=True)
-
-
-def spec_of(*elements: Element) -> Object:
-    return {
-        "domain": {"devices": {"disks": [each.device for each in elements if each.device]}},
-        "volumes": [each.volume for each in elements if each.volume],
-    }
-
-
-def machine(*elements: Element, **spec: Any) -> Object:
-    metadata = {"name": "web", "namespace": "demo", "uid": "1"}
-    return {"metadata": metadata, "spec": {"template": {"spec": spec_of(*elements)}, **spec}}
-
-
-def instance(*elements: Element, **fields: Any) -> Object:
-    return {"metadata": {"name": "web"}, "spec": spec_of(*elements), "status": {"phase": "Running"}, **fields}
+from tests.unit.plugins._virtual_machine.disks import (
+    Object,
+    cdrom,
+    claim,
+    disk,
+    entry,
+    hot,
+    instance,
+    machine,
+    named,
+    patched,
+    volume,
+)
 
 
 class Case(NamedTuple):
@@ -255,55 +223,6 @@ def test_second_plan_after_the_patch_writes_nothing(case: Case) -> None:
     assert [change.restart for change in second] == [change.restart for change in first]
 
 
-def patched(stored: Object, operations: list[Object]) -> Object:
-    """The object after a JSON patch (RFC 6902), as far as `json_patch` uses it."""
-    result = copy.deepcopy(stored)
-    for operation in operations:
-        *path, last = operation["path"].split("/")[1:]
-        place: Any = result
-        for part in path:
-            place = place[int(part)] if isinstance(place, list) else place.setdefault(part, {})
-        key: Any = last if not isinstance(place, list) else len(place) if last == "-" else int(last)
-        if operation["op"] == "test":
-            there = place.get(key) if isinstance(place, dict) else place[key]
-            assert there == operation["value"] or not (there or operation["value"])
-        elif operation["op"] == "remove":
-            del place[key]
-        elif operation["op"] == "add" and isinstance(place, list):
-            place.insert(key, operation["value"])
-        else:
-            place[key] = operation["value"]
-    return result
-
-
-def named(name: str, element: Element) -> Element:
-    device, there = element
-    return Element(device and {**device, "name": name}, there and {**there, "name": name})
-
-
-def test_patch_touches_only_its_own_elements() -> None:
-    disks = [named(name, Element(disk(), volume(name))) for name in "abcde"]
-    stored = machine(*disks)
-    declared = Declared((entry("b", state="absent"), entry("d", state="absent"), entry("c", bus="scsi", **claim("c"))))
-    operations = json_patch(stored, plan(declared, stored, None, OFF))
-    volumes, devices = "/spec/template/spec/volumes/", "/spec/template/spec/domain/devices/disks/"
-    assert [(each["op"], each["path"]) for each in operations] == [
-        ("test", f"{volumes}1"),
-        ("test", f"{volumes}3"),
-        ("remove", f"{volumes}3"),
-        ("remove", f"{volumes}1"),
-        ("test", f"{devices}1"),
-        ("test", f"{devices}2"),
-        ("test", f"{devices}3"),
-        ("replace", f"{devices}2"),
-        ("remove", f"{devices}3"),
-        ("remove", f"{devices}1"),
-    ]
-    after = patched(stored, operations)["spec"]["template"]["spec"]
-    assert [each["name"] for each in after["volumes"]] == ["a", "c", "e"]
-    assert after["domain"]["devices"]["disks"][1]["disk"] == {"bus": "scsi"}
-
-
 def test_purge_removes_other_disks_but_no_volume_without_a_device() -> None:
     files = Element(None, {"name": "files", "persistentVolumeClaim": {"claimName": "files"}})
     stored = machine(COLD, named("other", COLD), files)
@@ -386,20 +305,3 @@ def test_ended_instance_counts_as_stopped(phase: str) -> None:
     ended = instance(COLD, status={"phase": phase})
     (change,) = plan(Declared((ABSENT,)), machine(COLD), ended, OFF)
     assert (change.running, change.restart) == (None, "")
-
-
-def test_conflict_names_the_disk_and_the_manager() -> None:
-    before, theirs = machine(COLD), machine(Element(disk(cache="none"), volume()))
-    fields = {"f:spec": {"f:template": {"f:spec": {"f:domain": {"f:devices": {"f:disks": {}}}}}}}
-    theirs["metadata"]["managedFields"] = [{"manager": "argocd", "operation": "Update", "fieldsV1": fields}]
-    changes = plan(Declared((ABSENT,)), before, None, OFF)
-    assert conflict(changes, before, theirs) == "disk 'data' was changed by argocd while the task ran"
-    assert conflict(changes, before, machine()) == "", "they have removed it as well"
-    assert conflict(changes, before, machine(COLD, named("other", COLD))) == ""
-
-
-def test_diff_hides_texts_of_cloud_init() -> None:
-    texts = {"user_data": "password: geheim", "secret_ref": None, "network_data_secret_ref": None}
-    texts |= dict.fromkeys(("user_data_base64", "network_data", "network_data_base64"))
-    changes = plan(Declared((entry(bus="virtio", cloud_init_no_cloud=texts),)), machine(), None, OFF)
-    assert "geheim" not in str(difference(changes))

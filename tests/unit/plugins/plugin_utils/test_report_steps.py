@@ -111,3 +111,21 @@ def test_an_upload_into_a_claim_without_a_data_volume_is_reported() -> None:
     sent = {"name": "a", "namespace": "images", "changed": True, "data_volume": {}, "persistent_volume_claim": {}}
     (step,) = build(facts(results={"uploads": {"uploads": [sent]}}))["steps"]
     assert step["text"] == "1 upload sent: images/a."
+
+
+def test_machines_show_their_changes_and_the_disks_that_need_a_restart() -> None:
+    def machine(name: str, **more: Any) -> dict[str, Any]:
+        return {"name": name, "namespace": "demo", "changed": True, "restart_required": [], **more}
+
+    machines = [
+        machine("web"),
+        machine("db", restart_required=["root", "data"]),
+        machine("old", changed=False),
+        machine("ill", changed=False, error="E."),
+    ]
+    (step,) = build(facts(results={"virtual_machine_disks": {"machines": machines, "failed": True}}))["steps"]
+    assert step["text"] == (
+        "1 virtual machine failed: demo/ill; 2 virtual machines changed: demo/web, demo/db; 1 virtual machine as "
+        "declared. A restart is required: demo/db (root, data)."
+    )
+    assert (step["failed"], step["message"]) == (True, "E.")
