@@ -109,7 +109,7 @@ def _phases_before_import(guest: Guest) -> set[str]:
         phase = guest.phase()
         # Read after the instance: what is not filled now was not filled then.
         volume = existing(guest.connection, DATA_VOLUME, "late", guest.namespace)
-        if volume["status"]["phase"] == "Succeeded":
+        if volume.get("status", {}).get("phase") == "Succeeded":
             return True
         phases.add(phase)
         return False
