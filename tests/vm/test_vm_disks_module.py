@@ -21,7 +21,8 @@ from tests.vm_disks.spec import Entry
 
 GUEST_ISO = Path(os.environ["KUBEVIRT_CDI_TEST_GUEST"])
 MIB = 1 << 20
-# In lower case, because KubeVirt 1.8.2 converts serials of disks that it attaches while a machine runs. Not virtio: KubeVirt 1.8.2 leaves no free PCI slot in a machine without a network interface.
+# In lower case, because KubeVirt 1.8.2 converts serials of disks that it attaches while a machine runs. Not virtio:
+# it leaves no free PCI slot in a machine without a network interface.
 FILE: Entry = {"name": "file", "bus": "scsi", "serial": "datafile", "data_volume": {"name": "file"}}
 DEVICE: Entry = {"name": "device", "bus": "scsi", "serial": "datadevice", "data_volume": {"name": "device"}}
 DRIVE: Entry = {"name": "drive", "type": "cdrom", "bus": "sata"}

@@ -216,7 +216,7 @@ def hotpluggable_volume_is_persistent(disk: Disk, _machine: Machine) -> Sentence
 
 
 def hotplug_needs_a_bus(disk: Disk, machine: Machine) -> Sentences:
-    """A machine starts with such a disk, and then cannot detach it. A drive of a CD-ROM stays, its medium is plugged."""
+    """A machine starts with such a disk, but cannot detach it. A drive of a CD-ROM stays, its medium is plugged."""
     bus = machine.bus_of(disk)
     if disk.options["hotpluggable"] and disk.has_device and disk.type == "disk" and bus not in (VIRTIO, SCSI):
         what = f"bus={bus!r}" if disk.bus else f"no bus, so that {machine.architecture} uses {bus}"
