@@ -24,8 +24,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 from kubernetes import client
 
+from tests.cluster.build.disk_images import DISK_BYTES
 from tests.cluster.digests import digests
-from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.versions import HELPER_IMAGE
 from tests.modules import official_client, run_on_cluster
 from tests.real.objects import create, until

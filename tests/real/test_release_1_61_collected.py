@@ -24,8 +24,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     POD,
 )
 
+from tests.cluster.build.disk_images import DISK_BYTES
 from tests.cluster.runtime.control_plane import ADMIN_TOKEN
-from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.modules import run_module, run_on_cluster
 from tests.real.objects import Lookup, Module, Ok, Results, existing, new_namespace, until
 from tests.real.scratch_setup import cdi_config

@@ -20,8 +20,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 from kubernetes import client
 
+from tests.cluster.build.disk_images import DISK_BYTES
 from tests.cluster.digests import digests
-from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.modules import Ran, official_client, run_on_cluster
 from tests.real.clone_setup import warnings_about
 from tests.real.objects import create, until
