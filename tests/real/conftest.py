@@ -116,7 +116,7 @@ def settings_stay(request: pytest.FixtureRequest, cdi: dict[str, Any], connectio
     if _is_for_good(request.node):
         _update(cdi, settings(connection))
         return
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     # CDI needs some time to restore its objects.
     while (changed := differences(cdi, settings(connection))) and time.monotonic() < deadline:
         time.sleep(0.5)
