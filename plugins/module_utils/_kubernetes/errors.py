@@ -67,6 +67,9 @@ def unexpected(exc: Exception) -> str:
     )
 
 
+# The beginning of messages of urllib3.
+_OBJECT_SHOWN = re.compile(r"^(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)): ")
+
 REMEDIES = {
     401: "the API server rejected the credentials, which may have expired: "
     "set a valid api_key, client certificate or kubeconfig",
@@ -174,3 +177,22 @@ def conflict_sentence(verb: str, what: str, causes: list[dict[str, str]]) -> str
         f"Cannot {verb} {what}: {', '.join(owners)} already manages {', '.join(fields)} with a different value; "
         "change it there, leave it out here, or take it over with force_conflicts=true."
     )
+
+
+def wrapped(exc: BaseException) -> list[BaseException]:
+    """An error and the errors that it wraps, from the outside in."""
+    chain = [exc]
+    while True:
+        inner = getattr(chain[-1], "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = next((each for each in reversed(chain[-1].args) if isinstance(each, BaseException)), None)
+        if inner is None:
+            inner = getattr(chain[-1], "original_error", None)
+        if not isinstance(inner, BaseException) or inner in chain:
+            return chain
+        chain.append(inner)
+
+
+def without_object(exc: BaseException) -> str:
+    """The text of an error of urllib3, without the connection at its beginning."""
+    return _OBJECT_SHOWN.sub("", str(exc))

@@ -9,14 +9,13 @@ the rest of a module.
 
 from __future__ import annotations
 
-import re
 import ssl
 import time
 import typing as t
 
 from .access import Access, Params, Pem
 from .credentials import settle, source_of
-from .errors import ApiError, CdiError
+from .errors import ApiError, CdiError, without_object, wrapped
 from .source import Credentials, Source
 from .tls import context_of
 
@@ -26,9 +25,6 @@ ANSWER_TIMEOUT_SECONDS = 60
 _HOST_MISMATCH = (62, 64)
 # The errors for a certificate that is not valid yet, and for an expired one.
 _OUT_OF_TIME = (9, 10)
-
-# The beginning of messages of urllib3.
-_OBJECT_SHOWN = re.compile(r"^(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)): ")
 
 
 def open_transport(params: Params, clock: t.Callable[[], float] = time.monotonic) -> Transport:
@@ -215,8 +211,8 @@ class Transport:
 
     def unreachable(self, exc: BaseException) -> str:
         """Why there is no answer, with a remedy, from the errors that urllib3 wrapped."""
-        of_proxy = any(isinstance(each, self._urllib3.exceptions.ProxyError) for each in _chain(exc))
-        cause = _chain(exc)[-1]
+        of_proxy = any(isinstance(each, self._urllib3.exceptions.ProxyError) for each in wrapped(exc))
+        cause = wrapped(exc)[-1]
         proxy = self._access.proxy
         if isinstance(cause, ssl.SSLCertVerificationError):
             if of_proxy and proxy:
@@ -237,7 +233,7 @@ class Transport:
                 else "set its CA as ca_cert"
             )
             return f"the certificate of {self.host} is not valid ({cause.verify_message}); {remedy}"
-        shown = _OBJECT_SHOWN.sub("", str(cause))
+        shown = without_object(cause)
         if isinstance(cause, ssl.SSLError) and cause.reason in (
             "WRONG_VERSION_NUMBER",
             "HTTP_REQUEST",
@@ -265,17 +261,3 @@ def _handshake(opened: t.Any, url: str, **options: t.Any) -> int:
     except (LookupError, ValueError) as exc:
         raise websocket.WebSocketException(f"the answer is not HTTP: {exc}") from exc
     return int(opened.getstatus())
-
-
-def _chain(exc: BaseException) -> list[BaseException]:
-    """An error and the errors that it wraps, from the outside in."""
-    chain = [exc]
-    while True:
-        inner = getattr(chain[-1], "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = next((each for each in reversed(chain[-1].args) if isinstance(each, BaseException)), None)
-        if inner is None:
-            inner = getattr(chain[-1], "original_error", None)
-        if not isinstance(inner, BaseException) or inner in chain:
-            return chain
-        chain.append(inner)
