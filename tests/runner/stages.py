@@ -38,7 +38,7 @@ _IN_ORDER = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 
 _SLOWEST = 20
 # The numbers of further clusters, after those of `api`: the clusters that stage `cluster` starts and ends, and the
-# cluster of the third lane.
+# second full cluster.
 _OWN_NUMBER = 18
 _SECOND_NUMBER = 20
 
@@ -97,19 +97,19 @@ def _processor_seconds() -> float:
 def plan(names: Sequence[str]) -> list[list[lanes.Stage]]:
     """The lanes with the named stages only; stages on request run in the second lane, which has the full cluster.
 
-    The third lane has a full cluster of its own. On another cluster than ours, its stages follow those of the second.
+    Some stages of the third lane use a second full cluster. On another cluster than ours, they follow those of the
+    second lane.
     """
     first, second, third = ([name for name in lane if not names or name in names] for lane in LANES)
     second += [name for name in names if name in ON_REQUEST and name not in second]
-    if given():
-        second, third = second + third, []
+    chosen = [first, second + third, []] if given() else [first, second, third]
     command = (sys.executable, "-m", "tests.runner", "part")
-    chosen: tuple[tuple[list[str], dict[str, str]], ...] = ((first, {}), (second, {}), (third, _second_cluster()))
-    return [[lanes.Stage(name, (*command, name), variables) for name in lane] for lane, variables in chosen]
+    variables = dict.fromkeys(() if given() else ON_SECOND, _second_cluster())
+    return [[lanes.Stage(name, (*command, name), variables.get(name, {})) for name in lane] for lane in chosen]
 
 
 def _second_cluster() -> dict[str, str]:
-    """The variables that select the cluster of the third lane, also when the environment has those of the first one."""
+    """The variables that select the second cluster, also when the environment has those of the first one."""
     unset = {"KUBECONFIG": "", "KUBEVIRT_CDI_TEST_KUBECONFIG": ""}
     return _other_cluster(_SECOND_NUMBER, state_dir("second")) | unset
 
@@ -314,4 +314,6 @@ ON_REQUEST: dict[str, Callable[[], int]] = {
 }
 # Those of the second lane wait for the build, which runs while the others compute; a stage of another lane waits for
 # the products that it needs. The first lane mostly computes, and the others mostly wait for CDI.
-LANES = (("checks", "unit", "kubectl", "api", "cluster"), ("build", "real"), ("molecule", "settings"))
+LANES = (("checks", "unit", "kubectl", "api"), ("build", "real"), ("molecule", "settings", "cluster"))
+# Beside `real`, which uses the first full cluster.
+ON_SECOND = ("molecule", "settings")

@@ -142,13 +142,13 @@ def _planned(*names: str) -> list[list[tuple[str, str | None]]]:
     return [[(stage.name, stage.variables.get("KUBEVIRT_CDI_TEST_NUMBER")) for stage in lane] for lane in plan(names)]
 
 
-def test_stages_of_the_third_lane_use_a_second_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stages_beside_the_first_full_cluster_use_a_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBEVIRT_CDI_TEST_NUMBER", "250")
     monkeypatch.setenv("KUBECONFIG", str(PROFILES["full"].kubeconfig))
-    assert _planned("real", "settings", "vm", "unit") == [
+    assert _planned("real", "cluster", "settings", "vm", "unit") == [
         [("unit", None)],
         [("real", None), ("vm", None)],
-        [("settings", "16")],
+        [("settings", "16"), ("cluster", None)],
     ]
     (stage,) = plan(["settings"])[2]
     assert given() is None and not {"KUBECONFIG": True, **stage.variables}["KUBECONFIG"]
