@@ -38,10 +38,7 @@ class Played(NamedTuple):
 def play(
     *arguments: str | Path, variables: dict[str, Any] | None = None, environment: dict[str, str] | None = None
 ) -> Played:
-    """Run ansible-playbook. Only arguments, variables and `environment` select the cluster.
-
-    Pipelining saves a third of the processor time of a task. Other tests run playbooks without it.
-    """
+    """Run ansible-playbook. Only arguments, variables and `environment` select the cluster."""
     base = {name: value for name, value in os.environ.items() if not _CONNECTION.match(name)}
     command = ["ansible-playbook", *map(str, arguments)]
     if variables is not None:
@@ -49,8 +46,7 @@ def play(
     ended = subprocess.run(
         command,
         env=base
-        | {"ANSIBLE_SHOW_CUSTOM_STATS": "true", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "true"}
-        | {"KUBECONFIG": "/nowhere"}
+        | {"ANSIBLE_SHOW_CUSTOM_STATS": "true", "ANSIBLE_NOCOLOR": "1", "KUBECONFIG": "/nowhere"}
         | (environment or {}),
         capture_output=True,
         text=True,
