@@ -66,7 +66,7 @@ class Guest:
         self._wait_for_end()
 
     def _wait_for_end(self) -> None:
-        until(lambda: not self.pods(), 60, f"The pods of {self.name} remain")
+        until(lambda: not self.pods(), 180, f"The pods of {self.name} remain")
 
     def instance(self) -> dict[str, Any]:
         return existing(self.connection, INSTANCE, self.name, self.namespace)
@@ -156,7 +156,7 @@ def written(connection: Connection, namespace: str, claim: str) -> list[str]:
     def phase() -> str:
         return str(existing(connection, POD, f"read-{claim}", namespace)["status"]["phase"])
 
-    until(lambda: phase() in ("Succeeded", "Failed"), 60, f"Claim {claim} is not read")
+    until(lambda: phase() in ("Succeeded", "Failed"), 180, f"Claim {claim} is not read")
     log = str(client.CoreV1Api(official_client()).read_namespaced_pod_log(f"read-{claim}", namespace))
     assert phase() == "Succeeded", log
     return log.splitlines()

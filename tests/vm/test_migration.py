@@ -33,7 +33,7 @@ def test_machine_moves_to_the_other_node_while_its_guest_writes(
     )
     guest.report()
     source = guest.instance()["status"]["nodeName"]
-    before = until(lambda: guest.lines("beat"), 30, "The guest writes nothing")[-1]
+    before = until(lambda: guest.lines("beat"), 180, "The guest writes nothing")[-1]
     create(connection, MIGRATION, "move", guest.namespace, spec={"vmiName": "machine"})
 
     def phase() -> Any:
@@ -43,7 +43,7 @@ def test_machine_moves_to_the_other_node_while_its_guest_writes(
 
     until(lambda: phase() == "Succeeded", 180, "The machine has not moved")
     assert guest.instance()["status"]["nodeName"] != source
-    after = until(lambda: guest.lines("beat"), 30, "The guest writes nothing on the other node")[-1]
+    after = until(lambda: guest.lines("beat"), 180, "The guest writes nothing on the other node")[-1]
     assert after["boots"] == before["boots"] == 1, "The guest started again"
     assert after["beats"] > before["beats"]
 
@@ -59,7 +59,7 @@ def test_machine_moves_to_another_volume_and_loses_no_write(
     )
     guest.report()
     create(connection, DATA_VOLUME, "target", guest.namespace, spec=blank("target")["spec"])
-    before = until(lambda: guest.lines("beat"), 30, "The guest writes nothing")[-1]
+    before = until(lambda: guest.lines("beat"), 180, "The guest writes nothing")[-1]
     template = {"spec": {"volumes": [{"name": "data", "dataVolume": {"name": "target"}}]}}
     change = {"updateVolumesStrategy": "Migration", "dataVolumeTemplates": [], "template": template}
     connection.merge(VIRTUAL_MACHINE, "machine", guest.namespace, {"spec": change}, dry_run=False)
@@ -72,7 +72,7 @@ def test_machine_moves_to_another_volume_and_loses_no_write(
         return bool(state.get("completed")) and names == ["target"]
 
     until(moved, 240, "The machine has not moved to the target")
-    until(lambda: guest.lines("beat"), 30, "The guest writes nothing to the target")
+    until(lambda: guest.lines("beat"), 180, "The guest writes nothing to the target")
     time.sleep(3)
     after = guest.lines("beat")[-1]
     assert after["boots"] == before["boots"] == 1, "The guest started again"
