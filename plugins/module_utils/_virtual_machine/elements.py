@@ -33,7 +33,7 @@ _QUANTITIES = ("capacity", "divisor")
 # What the instance has beside the template: defaults, and what a preference sets (pkg/defaults, pkg/instancetype/
 # preference/apply/disk.go, v1.8.2).
 _SET_ON_DEVICE = ("cache", "io", "dedicatedIOThread", "blockSize")
-_SET_ON_TARGET = ("bus", "readonly")
+_SET_ON_TARGET = ("bus", "readonly", "tray")
 _SET_ON_VOLUME = (_HOTPLUGGABLE, "imagePullPolicy")
 
 
