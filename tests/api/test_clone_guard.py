@@ -183,7 +183,7 @@ def test_wait_for_a_snapshot_in_error_ends_at_wait_timeout(
     module: RunModule, namespace: str, set_snapshot_error: Callable[[dict[str, Any] | None], None]
 ) -> None:
     result = module("data_volume", namespace=namespace, wait_timeout=1, **OF_SNAPSHOT).result
-    assert result["failed"] and "snapshot in error state" in result["msg"] and result["duration"] < 4
+    assert result["failed"] and "snapshot in error state" in result["msg"] and result["duration"] < 8
 
 
 @pytest.mark.parametrize("exists", [True, False])
@@ -210,8 +210,8 @@ def test_clone_fails_when_its_source_fails(
     assert "msg" not in module("data_volume", wait=False, **first).result
     running = {"type": "Running", "status": "False", "reason": "Error", "message": "expected status code 200, got 404"}
     set_status(namespace, "golden", "ImportInProgress", restartCount=1, conditions=[running])
-    result = module("data_volume", wait_timeout=60, **options).result
-    assert result["failed"] and result["duration"] < 15
+    result = module("data_volume", wait_timeout=300, **options).result
+    assert result["failed"] and result["duration"] < 150
     errors = {item["name"]: item["error"] for item in result["data_volumes"]}
     assert errors["golden"].startswith(
         f"DataVolume {namespace}/golden failed: phase ImportInProgress, Error: expected status code 200, got 404"
@@ -250,10 +250,10 @@ def test_clone_fails_when_its_source_in_another_namespace_fails(
     set_status(other, "golden", "Failed")
     result = module(
         "data_volume",
-        wait_timeout=60,
+        wait_timeout=300,
         data_volumes=[clone | {"storage": {"size": "1Gi", "access_modes": ["ReadWriteOnce"]}}, golden],
     ).result
-    assert result["failed"] and result["duration"] < 15
+    assert result["failed"] and result["duration"] < 150
     assert result["data_volumes"][0]["error"].startswith(
         f"DataVolume {namespace}/clone cannot be cloned because its source failed; fix the source first: "
         f"DataVolume {other}/golden failed: "

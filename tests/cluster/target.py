@@ -20,10 +20,18 @@ class Target:
     environment: dict[str, str]
 
 
-def target() -> Target:
-    """The cluster of KUBEVIRT_CDI_TEST_KUBECONFIG or KUBECONFIG; without them the test cluster, which is started."""
+def given() -> str | None:
+    """The kubeconfig of KUBEVIRT_CDI_TEST_KUBECONFIG or KUBECONFIG, unless it is that of the test cluster."""
     kubeconfig = os.environ.get("KUBEVIRT_CDI_TEST_KUBECONFIG") or os.environ.get("KUBECONFIG")
-    if kubeconfig and kubeconfig != str(PROFILES["full"].kubeconfig):
+    return kubeconfig if kubeconfig and kubeconfig != str(PROFILES["full"].kubeconfig) else None
+
+
+def target(*, empty: bool = False) -> Target:
+    """The given cluster, or the test cluster, which is started; if it has to be `empty`, a new one."""
+    if kubeconfig := given():
         return Target(False, {"KUBECONFIG": kubeconfig, "K8S_AUTH_KUBECONFIG": kubeconfig})
-    commands.up(PROFILES["full"])
+    if empty:
+        commands.reset(PROFILES["full"])
+    else:
+        commands.up(PROFILES["full"])
     return Target(True, commands.environment(PROFILES["full"]))

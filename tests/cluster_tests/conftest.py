@@ -13,9 +13,19 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.csi.pool import create_pool, remove_pool
+from tests.cluster.runtime import commands
+from tests.cluster.runtime.profile import PROFILES
 from tests.cluster_tests.csi_driver import Driver
+from tests.cluster_tests.leftovers import Untouched, firewall, node_directories
 
 _POOL_BYTES = 40 << 30  # a sparse file; the default volume of csi-sanity has 10 GiB
+
+
+@pytest.fixture(scope="session")
+def untouched() -> Untouched:
+    """The machine before the first start of the full cluster."""
+    commands.down(PROFILES["full"])
+    return Untouched(firewall(), node_directories())
 
 
 @pytest.fixture

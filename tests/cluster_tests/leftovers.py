@@ -9,9 +9,17 @@ import json
 import socket
 import subprocess
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.cluster.runtime.node import DIRECTORIES
 from tests.cluster.runtime.profile import Profile
+
+
+class Untouched(NamedTuple):
+    """The firewall and the directories of nodes on a machine before a cluster starts."""
+
+    firewall: str
+    node_directories: set[str]
 
 
 def assert_nothing_left(profile: Profile) -> None:

@@ -18,7 +18,7 @@ import pytest
 from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import commands, lifecycle, machine, objects
 from tests.cluster.runtime.profile import PROFILES, Profile
-from tests.cluster_tests.leftovers import assert_nothing_left, firewall, node_directories
+from tests.cluster_tests.leftovers import Untouched, assert_nothing_left, firewall
 
 API = PROFILES["api"]
 FULL = PROFILES["full"]
@@ -33,12 +33,12 @@ def api() -> Iterator[Profile]:
     commands.down(API)
 
 
-def test_light_cluster_is_ready_within_a_minute() -> None:
+def test_light_cluster_is_ready_within_two_minutes() -> None:
     """Some five seconds on a machine without other work, on which other stages run."""
     commands.down(API)
     started = time.monotonic()
     commands.up(API)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 120
     commands.down(API)
 
 
@@ -46,16 +46,8 @@ def test_component_restarts_when_it_ends(api: Profile) -> None:
     supervisor = int((api.state / "pid").read_text())
     etcd = next(pid for pid in _descendants(supervisor) if b"/server" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(etcd, signal.SIGKILL)
-    lifecycle.wait_until(lambda: _restarts(api, "etcd") == 1, 20, "etcd was not restarted", api)
+    lifecycle.wait_until(lambda: _restarts(api, "etcd") == 1, 120, "etcd was not restarted", api)
     assert _restarts(api, "kube-apiserver") in (0, 1)
-
-
-def test_cluster_starts_again_after_it_was_killed() -> None:
-    commands.up(FULL)
-    os.kill(int((FULL.state / "pid").read_text()), signal.SIGKILL)
-    lifecycle.wait_until(lambda: not lifecycle.is_up(FULL), 10, "The supervisor outlived its parent", FULL)
-    commands.up(FULL)
-    lifecycle.wait_until(lambda: all(row["pid"] for row in commands.status(FULL)), 20, "A component is down", FULL)
 
 
 def test_down_removes_the_light_cluster(api: Profile) -> None:
@@ -63,31 +55,30 @@ def test_down_removes_the_light_cluster(api: Profile) -> None:
     assert_nothing_left(api)
 
 
-def test_down_removes_the_full_cluster_and_keeps_thefirewall() -> None:
-    before, directories = firewall(), node_directories()
-    commands.up(FULL)
-    assert firewall() == before
-    commands.down(FULL)
-    assert_nothing_left(FULL)
-    assert firewall() == before
-    assert node_directories() <= directories
-
-
-def test_full_cluster_is_ready_within_two_minutes_and_reset_empties_it() -> None:
+def test_full_cluster_is_ready_within_five_minutes_and_reset_empties_it(untouched: Untouched) -> None:
     """Twenty to thirty seconds on a machine without other work, of which ten to twenty import a GiB of images."""
-    commands.down(FULL)
     started = time.monotonic()
     commands.up(FULL)
-    assert time.monotonic() - started < 120
+    assert time.monotonic() - started < 300
+    assert firewall() == untouched.firewall
     marker = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "left-over"}}
     objects.apply(objects.connect(FULL.kubeconfig), [marker])
     started = time.monotonic()
     commands.reset(FULL)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 300
     namespaces = (
         objects.connect(FULL.kubeconfig).resources.get(api_version="v1", kind="Namespace").get().to_dict()["items"]
     )
     assert "left-over" not in {item["metadata"]["name"] for item in namespaces}
+
+
+def test_cluster_starts_again_after_it_was_killed() -> None:
+    """The tests of other files use this cluster. test_removal.py ends it."""
+    commands.up(FULL)
+    os.kill(int((FULL.state / "pid").read_text()), signal.SIGKILL)
+    lifecycle.wait_until(lambda: not lifecycle.is_up(FULL), 120, "The supervisor outlived its parent", FULL)
+    commands.up(FULL)
+    lifecycle.wait_until(lambda: all(row["pid"] for row in commands.status(FULL)), 120, "A component is down", FULL)
 
 
 @pytest.mark.parametrize(

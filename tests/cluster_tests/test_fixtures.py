@@ -18,9 +18,9 @@ from urllib.error import HTTPError
 
 import pytest
 
+from tests.cluster.build.disk_images import DISK_BYTES
 from tests.cluster.runtime import commands
 from tests.cluster.runtime.fixtures_http import PASSWORD, USER
-from tests.cluster.runtime.fixtures_images import DISK_BYTES
 from tests.cluster.runtime.fixtures_objects import (
     ACCESS_KEY,
     OBJECT,

@@ -50,23 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start with the files that have tests that run alone, and in each file with these tests.
-
-    Later, each of them would wait until the tests beside it end, and the others wait for it. Tests with a `setup` keep
-    their places: other tests can run while it is made. Tests that change the cluster for good are the last ones.
-    """
-    last = {item for item in items if _is_for_good(item)}
-    first = {item for item in items if _is_alone(item) and "setup" not in getattr(item, "fixturenames", ())} - last
-    files = {item.path for item in first}
-    items.sort(
-        key=lambda item: (
-            item in last,
-            item.path not in files,
-            *(item.path.name != name for name in _LONGEST),
-            item.path,
-            item not in first,
-        )
-    )
+    """Start with the slowest files. Tests that change the cluster for good are the last ones."""
+    items.sort(key=lambda item: (_is_for_good(item), *(item.path.name != name for name in _LONGEST), item.path))
 
 
 def _is_for_good(item: pytest.Item) -> bool:
@@ -131,7 +116,7 @@ def settings_stay(request: pytest.FixtureRequest, cdi: dict[str, Any], connectio
     if _is_for_good(request.node):
         _update(cdi, settings(connection))
         return
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     # CDI needs some time to restore its objects.
     while (changed := differences(cdi, settings(connection))) and time.monotonic() < deadline:
         time.sleep(0.5)

@@ -130,7 +130,7 @@ def test_unfilled_volume_is_not_recreated_while_a_pod_waits_for_it(
     refused = module("data_volume", name="disk", namespace=namespace, **larger).result
     assert refused["failed"] and "cannot grow to 128Mi in phase PendingPopulation" in refused["msg"], refused["msg"]
     connection.delete(POD, "app", namespace, dry_run=False)
-    until(lambda: connection.get(POD, "app", namespace) is None, 60, "the pod still exists")
+    until(lambda: connection.get(POD, "app", namespace) is None, 180, "the pod still exists")
     assert module("data_volume", name="disk", namespace=namespace, **larger).result["drift"] == "unfilled"
 
 
@@ -141,7 +141,7 @@ def test_clone_fails_immediately_with_its_source_in_the_same_task(module: Module
     ]
     started = time.monotonic()
     result = module("data_volume", namespace=namespace, data_volumes=volumes, wait_timeout=300).result
-    assert result["failed"] and time.monotonic() - started < 90
+    assert result["failed"] and time.monotonic() - started < 150
     clone, golden = result["data_volumes"]
     assert "404" in golden["error"] and "404" in clone["error"] and "its source failed" in clone["error"], clone[
         "error"
@@ -157,9 +157,9 @@ def test_task_waits_until_the_volume_has_grown(connection: Connection, module: M
     # This size is not a whole number of bytes.
     assert not ok("data_volume", **grown("0.3Gi"))["changed"]
     # The file system has not grown, because no pod has used it.
-    second = module("data_volume", **grown("10Ti"), wait_timeout=60).result
+    second = module("data_volume", **grown("10Ti"), wait_timeout=300).result
     claim = existing(connection, PERSISTENT_VOLUME_CLAIM, "disk", namespace)
-    assert second["failed"] and second["duration"] < 45, (second, claim["status"])
+    assert second["failed"] and second["duration"] < 150, (second, claim["status"])
     assert "Growth of DataVolume" in second["msg"] and "requests" in second["msg"], second["msg"]
     again = module("data_volume", **grown("10Ti"), wait_timeout=60).result
     assert again["failed"] and not again["changed"]

@@ -51,7 +51,7 @@ def _cdi(connection: Connection, spec: dict[str, Any], before: dict[str, Any], m
 
     def put(patch: dict[str, Any], limit: str) -> None:
         connection.merge(CDI, name, None, {"spec": patch}, dry_run=False)
-        until(lambda: _limit(connection) == limit, 30, f"CDIConfig does not have the limit {limit}")
+        until(lambda: _limit(connection) == limit, 180, f"CDIConfig does not have the limit {limit}")
 
     try:
         put(spec, memory)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The stages of the tests, which run in two lanes side by side."""
+"""The stages of the tests, which run in lanes side by side."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from xml.etree import ElementTree
 
 from tests.cluster.build import ensure
 from tests.cluster.errors import ClusterError
+from tests.cluster.paths import state_dir
 from tests.cluster.runtime import commands, machine
 from tests.cluster.runtime.extras import Extras, saved
 from tests.cluster.runtime.profile import PROFILES, first_number
-from tests.cluster.target import Target, target
+from tests.cluster.target import Target, given, target
 from tests.runner import checks, docs, lanes, versions
 from tests.runner.tree import ROOT, checkout_dir, environment
 
-# Variables of the test cluster that stages `molecule` and `real` need; for another cluster, set them.
+# Variables of the test cluster that stages `molecule`, `settings` and `real` need; for another cluster, set them.
 _FIXTURES = ("KUBEVIRT_CDI_TEST_HTTP", "KUBEVIRT_CDI_TEST_IMAGES", "KUBEVIRT_CDI_TEST_MANIFESTS")
 
+_DOWN = (sys.executable, "-m", "tests.cluster", "down")
 _PYTEST = (sys.executable, "-m", "pytest", "--import-mode=importlib", "-p", "no:cacheprovider")
 # The tests of a file run in one process. Most of them wait more than they compute.
 _SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
@@ -35,8 +37,10 @@ _SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
 _IN_ORDER = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 
 _SLOWEST = 20
-# Stage `cluster` starts and ends clusters whose numbers begin here, after those of the clusters of `api`.
-_OWN_NUMBERS = 18
+# The numbers of further clusters, after those of `api`: the clusters that stage `cluster` starts and ends, and the
+# second full cluster.
+_OWN_NUMBER = 18
+_SECOND_NUMBER = 20
 
 ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61", "test_release_1_61_collected")
 # These depend on the collection or on the speed of the cluster, and not on the release of CDI.
@@ -60,7 +64,10 @@ def run(names: Sequence[str]) -> int:
     if len(names) == 1:
         ended = [_here(names[0], known[names[0]])]
     else:
-        ended = lanes.run(_lanes(names), _results(), lambda text: print(text, flush=True))
+        try:
+            ended = lanes.run(plan(names), _results(), lambda text: print(text, flush=True))
+        finally:
+            _call(_DOWN, environment(_second_cluster()))
     print(f"\n{'stage':10} {'seconds':>8} {'processor seconds, without clusters':>36}")
     for stage in ended:
         print(f"{stage.name:10} {stage.seconds:8.1f} {stage.processor_seconds:36.1f}")
@@ -87,12 +94,32 @@ def _processor_seconds() -> float:
     return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
-def _lanes(names: Sequence[str]) -> list[list[lanes.Stage]]:
-    """The lanes with the named stages only; stages on request run in the second lane, which has the full cluster."""
-    first, second = ([name for name in lane if not names or name in names] for lane in LANES)
+def plan(names: Sequence[str]) -> list[list[lanes.Stage]]:
+    """The lanes with the named stages only; stages on request run in the second lane, which has the full cluster.
+
+    Some stages of the third lane use a second full cluster. On another cluster than ours, they follow those of the
+    second lane.
+    """
+    first, second, third = ([name for name in lane if not names or name in names] for lane in LANES)
     second += [name for name in names if name in ON_REQUEST and name not in second]
+    chosen = [first, second + third, []] if given() else [first, second, third]
     command = (sys.executable, "-m", "tests.runner", "part")
-    return [[lanes.Stage(name, (*command, name)) for name in lane] for lane in (first, second)]
+    variables = dict.fromkeys(() if given() else ON_SECOND, _second_cluster())
+    return [[lanes.Stage(name, (*command, name), variables.get(name, {})) for name in lane] for lane in chosen]
+
+
+def _second_cluster() -> dict[str, str]:
+    """The variables that select the second cluster, also when the environment has those of the first one."""
+    unset = {"KUBECONFIG": "", "KUBEVIRT_CDI_TEST_KUBECONFIG": ""}
+    return _other_cluster(_SECOND_NUMBER, state_dir("second")) | unset
+
+
+def _other_cluster(number: int, state: Path) -> dict[str, str]:
+    """The variables that select another test cluster than that of `tests/run cluster`."""
+    return {
+        "KUBEVIRT_CDI_TEST_NUMBER": str((first_number() + number - 1) % 254 + 1),
+        "XDG_STATE_HOME": str(state),
+    }
 
 
 def _results() -> Path:
@@ -152,26 +179,21 @@ def _api() -> int:
 def _cluster() -> int:
     """The test cluster: its storage, fixtures and cleanup, on clusters that no other stage uses."""
     with tempfile.TemporaryDirectory(prefix="kubevirt-cdi-") as state:
-        own = {
-            "KUBEVIRT_CDI_TEST_NUMBER": str((first_number() + _OWN_NUMBERS - 1) % 254 + 1),
-            "XDG_STATE_HOME": state,
-        }
+        own = _other_cluster(_OWN_NUMBER, Path(state))
         try:
             return _pytest("cluster", "tests/cluster_tests", more=own)
         finally:
-            _call([sys.executable, "-m", "tests.cluster", "down"], environment(own))
+            _call(_DOWN, environment(own))
 
 
 def _molecule() -> int:
-    """Scenarios on the full cluster, which is reset first, so that check mode also runs on an empty cluster.
+    """Scenarios on the full cluster, which is emptied first, so that check mode also runs on an empty cluster.
 
     `upgrade` is the first and leaves an empty cluster for the others. It removes CDI with all volumes, and never runs
     on another cluster than ours. The state that molecule keeps is deleted after the run: after an interrupted run,
     molecule would skip the preparation of a scenario.
     """
-    cluster = target()
-    if cluster.own:
-        commands.reset(PROFILES["full"])
+    cluster = target(empty=True)
     if not _has_fixtures(cluster):
         return 0
     with tempfile.TemporaryDirectory() as home:
@@ -184,13 +206,21 @@ def _molecule() -> int:
     return 0
 
 
+def _settings() -> int:
+    """The claims whose tests change settings that the whole cluster shares: one test at a time."""
+    cluster = target()
+    if not _has_fixtures(cluster):
+        return 0
+    return _pytest("settings", "-m", "alone", "tests/real", more=cluster.environment)
+
+
 def _real() -> int:
-    """Each claim about a real CDI as a named test."""
+    """Each other claim about a real CDI as a named test."""
     cluster = target()
     if not _has_fixtures(cluster):
         return 0
     machine.install_browser()
-    return _pytest("real", *_IN_ORDER, "tests/real", more=cluster.environment)
+    return _pytest("real", *_IN_ORDER, "-m", "not alone", "tests/real", more=cluster.environment)
 
 
 def _real_1_61() -> int:
@@ -198,11 +228,10 @@ def _real_1_61() -> int:
 
     It resets the cluster, because CDI cannot be downgraded. The last test upgrades CDI.
     """
-    cluster = target()
+    cluster = target(empty=True)
     if not cluster.own:
         print("skipped: this stage resets the cluster, and KUBECONFIG names another cluster than the test cluster")
         return 0
-    commands.reset(PROFILES["full"])
     files = [f"tests/real/{name}.py" for name in ON_1_61]
     others = [f"--deselect=tests/real/{name}" for name in NOT_ON_1_61]
     return _pytest("real-1.61", *files, *others, more=cluster.environment | {"KUBEVIRT_CDI_TEST_RELEASE": "v1.61.1"})
@@ -210,7 +239,7 @@ def _real_1_61() -> int:
 
 def _vm() -> int:
     """Virtual machines on a real KubeVirt, which the tests install. Restarts a test cluster without its images."""
-    if os.environ.get("KUBECONFIG", str(PROFILES["full"].kubeconfig)) != str(PROFILES["full"].kubeconfig):
+    if given():
         print("skipped: this stage installs KubeVirt, and KUBECONFIG names another cluster than the test cluster")
         return 0
     wanted = Extras(kubevirt=True, nodes=2)
@@ -270,6 +299,7 @@ STAGES: dict[str, Callable[[], int]] = {
     "api": _api,
     "cluster": _cluster,
     "molecule": _molecule,
+    "settings": _settings,
     "real": _real,
 }
 # Not part of all tests: these take long, or need programs that no other stage needs.
@@ -282,5 +312,8 @@ ON_REQUEST: dict[str, Callable[[], int]] = {
     "versions": versions.run,
     "vm": _vm,
 }
-# Those that start clusters of CDI wait for the build, which runs while the others compute.
-LANES = (("checks", "unit", "kubectl", "api", "cluster"), ("build", "molecule", "real"))
+# Those of the second lane wait for the build, which runs while the others compute; a stage of another lane waits for
+# the products that it needs. The first lane mostly computes, and the others mostly wait for CDI.
+LANES = (("checks", "unit", "kubectl", "api"), ("build", "real"), ("molecule", "settings", "cluster"))
+# Beside `real`, which uses the first full cluster.
+ON_SECOND = ("molecule", "settings")

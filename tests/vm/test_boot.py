@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from tests.cluster.runtime.fixtures_images import DISK_BYTES
+from tests.cluster.build.disk_images import DISK_BYTES
 from tests.cluster.runtime.fixtures_registry import CONTAINER_DISK
 from tests.vm.guest import BOOT, Guest, blank
 

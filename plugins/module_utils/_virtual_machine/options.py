@@ -33,7 +33,8 @@ def _choice(*choices: str) -> Options:
 
 
 def _dict(options: Options, *, required: bool = False) -> Options:
-    return {"type": "dict", "options": options, **({"required": True} if required else {})}
+    """References to Secrets are no secrets themselves."""
+    return {"type": "dict", "options": options, "no_log": False, **({"required": True} if required else {})}
 
 
 _CLAIM: Options = {**_required("claim_name"), **_flags("read_only")}

@@ -9,7 +9,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.build import cdi, debian, guest, images, kubevirt, kubevirt_base
+from tests.cluster.build import cdi, debian, disk_images, guest, images, kubevirt, kubevirt_base
 from tests.cluster.build.golang import MODULES, compile_programs, fetcher, module_dir, programs
 from tests.cluster.build.recipe import Built, Recipe
 from tests.cluster.versions import VERSIONS
@@ -61,6 +61,7 @@ _ALL = (
     programs("csi-provisioner", "csi-provisioner", "tool"),
     programs("sidecars", "sidecars", "tool"),
     programs("versitygw", "versitygw", "tool"),
+    disk_images.DISK_IMAGES,
     kubevirt_base.BASE,
     guest.GUEST,
     kubevirt.PROGRAMS,
@@ -94,6 +95,7 @@ PRODUCTS = {
     "csi-sanity": Product("sidecars", "csi-sanity"),
     "versitygw": Product("versitygw", "versitygw"),
     "guest": Product("guest", "guest.iso"),
+    "disk-images": Product("disk-images"),
     "kubevirt-manifest": Product("kubevirt-manifest", "kubevirt-operator.yaml"),
     "kubevirt-images": Product("kubevirt-images", "images.tar"),
 }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,6 @@ from tests.cluster.runtime import control_plane, lifecycle, machine, node, objec
 from tests.cluster.runtime.certificates import make_certificates
 from tests.cluster.runtime.extras import Extras, save, saved
 from tests.cluster.runtime.fixtures_http import HTTP_PORT, HTTPS_PORT, PRIVATE_REGISTRY_PORT, http_components
-from tests.cluster.runtime.fixtures_images import make_images
 from tests.cluster.runtime.fixtures_objects import (
     OBJECTS_PORT,
     OBJECTS_TLS_PORT,
@@ -37,7 +37,7 @@ PRODUCTS = {
     "api": ("kubernetes", "etcd", "cdi-manifests", "crds-snapshot"),
     "full": (
         *("kubernetes", "etcd", "coredns", "cdi-manifests", "crds-snapshot", "images", "protos"),
-        *("csi-provisioner", "csi-snapshotter", "csi-resizer", "snapshot-controller", "versitygw"),
+        *("csi-provisioner", "csi-snapshotter", "csi-resizer", "snapshot-controller", "versitygw", "disk-images"),
     ),
 }
 KUBEVIRT_PRODUCTS = ("kubevirt-images", "kubevirt-manifest")
@@ -166,7 +166,8 @@ def _start(profile: Profile, products: dict[str, Path], node_count: int) -> None
         return
     registry = f"{profile.address}:{REGISTRY_PORT}"
     registries = (registry, f"{profile.address}:{PRIVATE_REGISTRY_PORT}")
-    make_images(profile.state / "images")
+    # Copies, because tests add files.
+    shutil.copytree(products["disk-images"], profile.state / "images", dirs_exist_ok=True)
     clear_faults(profile.name)
     pki = profile.certificates
     fixtures = [

@@ -130,7 +130,7 @@ def test_unreachable_server_is_no_obstacle_and_not_awaited(serve: Callable[[], S
         for url in (*places, serve().url.replace("http", "https")):
             found = look(url, seconds=1)
             assert not found.refusal and found.reason and found.image is None, found
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 60
 
 
 def test_certificate_is_verified_and_an_untrusted_one_is_no_obstacle(tmp_path: Path) -> None:

@@ -158,6 +158,15 @@ CASES = {
         "changed",
         "its volume was attached when the machine started, and not as hotpluggable",
     ),
+    "insert into a drive with its defaults": Case(
+        INSERT,
+        DRIVE,
+        Element({"name": "data", "cdrom": {"bus": "sata", "readonly": True, "tray": "closed"}}),
+        DECLARATIVE,
+        "inserted",
+        hot=True,
+        wanted=MEDIUM,
+    ),
     "insert": Case(INSERT, DRIVE, DRIVE, DECLARATIVE, "inserted", hot=True, wanted=MEDIUM),
     "insert on request": Case(
         INSERT,

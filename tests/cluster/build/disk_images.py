@@ -14,15 +14,15 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from tests.cluster.build.recipe import Built, Recipe
 from tests.cluster.errors import ClusterError
 
 DISK_BYTES = 64 << 20
 _RANDOM_BYTES = 8 << 20  # Incompressible: enough for slow and broken transfers.
 
 
-def make_images(directory: Path) -> None:
+def _make_images(directory: Path, _built: Built) -> None:
     """Write disk.raw (ext4 with files), disk.qcow2, both with .gz, .xz and .zst, disk.tar, and NAME.sha256 for each."""
-    directory.mkdir(parents=True, exist_ok=True)
     raw = directory / "disk.raw"
     with tempfile.TemporaryDirectory() as content:
         shutil.copytree("/usr/share/common-licenses", Path(content) / "licenses")
@@ -52,3 +52,6 @@ def _run(*command: str) -> None:
         raise ClusterError(
             f"`{command[0]}` cannot create {command[-1]} ({ended.stderr.strip()}): free some disk space and try again."
         )
+
+
+DISK_IMAGES = Recipe("disk-images", (Path(__file__),), _make_images)
