@@ -84,6 +84,11 @@ class Access(t.NamedTuple):
     identity: str | TokenFile | Plugin | Oidc | None = None
     namespace: str = ""
 
+    @property
+    def place(self) -> str:
+        """The API server, and the proxy in front of it."""
+        return f"{self.host} through the proxy {self.proxy.url}" if self.proxy else self.host
+
 
 def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t.Mapping[str, str]) -> Access | None:
     """The access to the chosen cluster; None when neither the choice nor the options name one.

@@ -11,7 +11,7 @@ import typing as t
 
 from .answers import list_in, object_in, read_status, short, value_of
 from .api import Api
-from .errors import ApiError, WatchExpired, api_error, foreign_answer, target
+from .errors import ApiError, WatchExpired, target
 from .exchange import ANSWER_TIMEOUT_SECONDS, Exchange
 from .objects import Object, Objects
 from .resources import FIELD_MANAGER, POD, SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST, Resource
@@ -130,6 +130,8 @@ class Connection:
         answer = self._api.send("list", "GET", resource, namespace, None, query=query, within_seconds=within_seconds)
         page = list_in(value_of(answer), resource.kind)
         if page is None:
+            from .refusals import foreign_answer
+
             raise foreign_answer("list", resource, namespace, None, answer, self.host)
         return page
 
@@ -262,6 +264,8 @@ class Connection:
                 raise
             return
         if not read_status(answer.body) and object_in(value_of(answer), resource.kind) is None:
+            from .refusals import foreign_answer
+
             raise foreign_answer("delete", resource, namespace, name, answer, self.host)
 
     def watch(
@@ -299,6 +303,8 @@ class Connection:
     ) -> t.Any:
         """Open a WebSocket (of package `websocket-client`) to a subresource, with credentials, TLS and proxy."""
         import websocket
+
+        from .refusals import api_error
 
         verb = f"{subresource} to"
         try:

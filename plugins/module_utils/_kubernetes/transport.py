@@ -9,8 +9,6 @@ the rest of a module.
 
 from __future__ import annotations
 
-import re
-import ssl
 import time
 import typing as t
 
@@ -22,13 +20,6 @@ from .tls import context_of
 
 CONNECT_TIMEOUT_SECONDS = 10
 ANSWER_TIMEOUT_SECONDS = 60
-# The errors of OpenSSL for a certificate with a different host name or address.
-_HOST_MISMATCH = (62, 64)
-# The errors for a certificate that is not valid yet, and for an expired one.
-_OUT_OF_TIME = (9, 10)
-
-# The beginning of messages of urllib3.
-_OBJECT_SHOWN = re.compile(r"^(<[^>]*>|HTTPS?Connection(Pool)?\([^)]*\)): ")
 
 
 def open_transport(params: Params, clock: t.Callable[[], float] = time.monotonic) -> Transport:
@@ -58,7 +49,7 @@ class Transport:
 
         self.host, self.namespace = access.host, access.namespace
         self.verifies_certificates = access.verify
-        self._access = access
+        self.access = access
         self.source = source
         self._urllib3 = urllib3
         self._pools: dict[tuple[str, str], t.Any] = {}
@@ -100,7 +91,7 @@ class Transport:
 
     def _headers(self, credentials: Credentials) -> list[tuple[str, str]]:
         """Headers for impersonation, which can be repeated, and authorization, in UTF-8 for http.client's Latin-1."""
-        headers = [*self._access.headers]
+        headers = [*self.access.headers]
         if credentials.authorization:
             headers.append(("Authorization", credentials.authorization))
         return [(name, value.encode().decode("latin-1")) for name, value in headers]
@@ -115,7 +106,7 @@ class Transport:
         return self._pools[mark]
 
     def _new_pool(self, credentials: Credentials) -> t.Any:
-        access, urllib3 = self._access, self._urllib3
+        access, urllib3 = self.access, self._urllib3
         certificate, key = access.certificate, access.key
         if credentials.certificate:
             source = getattr(access.identity, "source", "")
@@ -167,7 +158,9 @@ class Transport:
         try:
             carrier = self._carrier(credentials)
         except (self._urllib3.exceptions.HTTPError, OSError) as exc:
-            raise websocket.WebSocketException(self.unreachable(exc)) from exc
+            from .failures import unreachable
+
+            raise websocket.WebSocketException(unreachable(self.access, exc)) from exc
         opened: t.Any = websocket.WebSocket(skip_utf8_validation=True)
         opened.settimeout(ANSWER_TIMEOUT_SECONDS)
         carrier.settimeout(ANSWER_TIMEOUT_SECONDS)
@@ -185,7 +178,7 @@ class Transport:
 
     def _carrier(self, credentials: Credentials) -> t.Any:
         """A socket to the API server, through proxy and TLS, as urllib3 opens one for a request."""
-        proxy = self._access.proxy
+        proxy = self.access.proxy
         if proxy and proxy.scheme == "https":
             # A socket of TLS within TLS does not report whether there is data to read.
             raise CdiError(
@@ -202,52 +195,10 @@ class Transport:
             parts = urlsplit(self.host)
             host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
             connection.set_tunnel(
-                host, parts.port or (443 if parts.scheme == "https" else 80), headers=dict(self._access.proxy_headers)
+                host, parts.port or (443 if parts.scheme == "https" else 80), headers=dict(self.access.proxy_headers)
             )
         connection.connect()
         return connection.sock
-
-    @property
-    def place(self) -> str:
-        """The API server, and the proxy in front of it."""
-        proxy = self._access.proxy
-        return f"{self.host} through the proxy {proxy.url}" if proxy else self.host
-
-    def unreachable(self, exc: BaseException) -> str:
-        """Why there is no answer, with a remedy, from the errors that urllib3 wrapped."""
-        of_proxy = any(isinstance(each, self._urllib3.exceptions.ProxyError) for each in _chain(exc))
-        cause = _chain(exc)[-1]
-        proxy = self._access.proxy
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            if of_proxy and proxy:
-                return (
-                    f"the certificate of the proxy {proxy.url} is not valid ({cause.verify_message}); "
-                    "add its CA to the store of the system, or to ca_cert"
-                )
-            if cause.verify_code in _HOST_MISMATCH:
-                name = self._access.server_name
-                named = f", requested as {name!r}," if name else ""
-                return (
-                    f"the certificate of {self.host}{named} is for other names ({cause.verify_message}); "
-                    "use a name of the certificate in host, or set tls-server-name in the kubeconfig to one"
-                )
-            remedy = (
-                "renew it, or correct the clock of the host that runs the task"
-                if cause.verify_code in _OUT_OF_TIME
-                else "set its CA as ca_cert"
-            )
-            return f"the certificate of {self.host} is not valid ({cause.verify_message}); {remedy}"
-        shown = _OBJECT_SHOWN.sub("", str(cause))
-        if isinstance(cause, ssl.SSLError) and cause.reason in (
-            "WRONG_VERSION_NUMBER",
-            "HTTP_REQUEST",
-            "RECORD_LAYER_FAILURE",
-        ):
-            return f"{self.place} does not speak TLS ({cause.reason}); check the port, or write host as http://"
-        checked = f"host, {proxy.source}" if proxy else "host, proxy"
-        return (
-            f"no answer from the Kubernetes API at {self.place} ({shown}); check {checked} and that the API server runs"
-        )
 
 
 def _handshake(opened: t.Any, url: str, **options: t.Any) -> int:
@@ -265,17 +216,3 @@ def _handshake(opened: t.Any, url: str, **options: t.Any) -> int:
     except (LookupError, ValueError) as exc:
         raise websocket.WebSocketException(f"the answer is not HTTP: {exc}") from exc
     return int(opened.getstatus())
-
-
-def _chain(exc: BaseException) -> list[BaseException]:
-    """An error and the errors that it wraps, from the outside in."""
-    chain = [exc]
-    while True:
-        inner = getattr(chain[-1], "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = next((each for each in reversed(chain[-1].args) if isinstance(each, BaseException)), None)
-        if inner is None:
-            inner = getattr(chain[-1], "original_error", None)
-        if not isinstance(inner, BaseException) or inner in chain:
-            return chain
-        chain.append(inner)
