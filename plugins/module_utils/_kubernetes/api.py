@@ -62,6 +62,15 @@ class Api:
             raise error
         return stored
 
+    def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        """The stored object, None when there is none. Raises NotServed when the kind is unknown."""
+        try:
+            return self.object("get", "GET", resource, namespace, name)
+        except ApiError as exc:
+            if exc.not_found:
+                return None
+            raise
+
     def send(
         self,
         verb: str,

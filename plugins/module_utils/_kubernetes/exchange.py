@@ -117,8 +117,9 @@ class Exchange:
             for response in opened:
                 _shut(response)
             what = "no whole answer" if opened else "no answer"
-            words = f"{what} from the Kubernetes API at {self._transport.access.place} within {max(seconds, LEAST_SECONDS):.0f} s"
-            raise NoAnswer(f"{words}; check host, proxy and that the API server runs", sent=True, late=True) from None
+            words = f"{what} from the Kubernetes API at {self._transport.access.place}"
+            late = f"{words} within {max(seconds, LEAST_SECONDS):.0f} s"
+            raise NoAnswer(f"{late}; check host, proxy and that the API server runs", sent=True, late=True) from None
         if isinstance(answer, Exception):
             from .failures import no_answer
 
