@@ -202,10 +202,12 @@ class Connection:
         import websocket
 
         from .refusals import api_error
+        from .websockets import open_websocket
 
         verb = f"{subresource} to"
         try:
-            return self.transport.websocket(f"{resource.path(namespace, name)}/{subresource}?{query}", subprotocols)
+            path = f"{resource.path(namespace, name)}/{subresource}?{query}"
+            return open_websocket(self.transport, path, subprotocols)
         except websocket.WebSocketBadStatusException as exc:
             # The API server also requires `create` for this GET. Old releases of the package drop the body.
             right = f'"get" and "create" on {resource.plural}/{subresource}'
