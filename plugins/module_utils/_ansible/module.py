@@ -80,6 +80,14 @@ class Task(t.NamedTuple):
     progress: Progress = SILENT
 
 
+class LocalTask(t.NamedTuple):
+    """The input of the function of a module that sends nothing to a Kubernetes cluster."""
+
+    params: dict[str, t.Any]
+    check_mode: bool
+    progress: Progress
+
+
 def run(
     spec: ArgumentSpec,
     function: t.Callable[[Task], dict[str, t.Any]],
@@ -90,8 +98,35 @@ def run(
 
     `sleep` pauses before a request is sent again.
     """
+
+    def on_cluster(module: _Module, progress: Progress) -> dict[str, t.Any]:
+        from .._kubernetes.client import UNVERIFIED, connect
+
+        connection = connect(module.params, module.warn, sleep=sleep)
+        if not connection.verifies_certificates:
+            module.warn(UNVERIFIED)
+        return function(Task(module.params, connection, module.check_mode, module.warn, progress))
+
+    _answer(spec, AUTH + spec, on_cluster, check)
+
+
+def run_without_cluster(spec: ArgumentSpec, function: t.Callable[[LocalTask], dict[str, t.Any]]) -> None:
+    """Run a module that has no connection options."""
+
+    def here(module: _Module, progress: Progress) -> dict[str, t.Any]:
+        return function(LocalTask(module.params, module.check_mode, progress))
+
+    _answer(spec, spec, here)
+
+
+def _answer(
+    spec: ArgumentSpec,
+    whole: ArgumentSpec,
+    function: t.Callable[[_Module, Progress], dict[str, t.Any]],
+    check: t.Callable[[dict[str, t.Any]], None] | None = None,
+) -> None:
+    """Run a module with the options `whole`, of which those of `spec` are its own, and return its result."""
     forget()
-    whole = AUTH + spec
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
         remember_options(module.params)
@@ -100,13 +135,8 @@ def run(
             module.warn(sentence)
         if check:
             check(module.params)
-        from .._kubernetes.client import UNVERIFIED, connect
-
-        connection = connect(module.params, module.warn, sleep=sleep)
-        if not connection.verifies_certificates:
-            module.warn(UNVERIFIED)
         with Progress(module.params.get("progress_file")) as progress:
-            result = function(Task(module.params, connection, module.check_mode, module.warn, progress))
+            result = function(module, progress)
         end: t.Callable[..., t.NoReturn] = module.exit_json
     except CdiError as exc:
         result = {"msg": str(exc), **exc.result}

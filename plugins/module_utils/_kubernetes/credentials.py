@@ -139,9 +139,11 @@ def _why(exc: OSError) -> str:
 
 def public_params(params: Params) -> dict[str, t.Any]:
     """A module's options for the log of its host and for its result. Of a kubeconfig, only the path is shown."""
+    public: dict[str, t.Any] = without_secrets(params)
     kubeconfig = params.get("kubeconfig")
-    hidden = kubeconfig and (not isinstance(kubeconfig, str) or is_content(kubeconfig))
-    return {**without_secrets(params), "kubeconfig": "***" if hidden else kubeconfig}
+    if kubeconfig and (not isinstance(kubeconfig, str) or is_content(kubeconfig)):
+        public["kubeconfig"] = "***"
+    return public
 
 
 def _load(given: Params) -> Kubeconfig:

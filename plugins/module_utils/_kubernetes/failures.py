@@ -55,8 +55,8 @@ def unreachable(access: Access, exc: BaseException) -> str:
     """Why there is no answer, with a remedy, from the errors that urllib3 wrapped."""
     from urllib3 import exceptions
 
-    of_proxy = any(isinstance(each, exceptions.ProxyError) for each in _chain(exc))
-    cause = _chain(exc)[-1]
+    of_proxy = any(isinstance(each, exceptions.ProxyError) for each in wrapped(exc))
+    cause = wrapped(exc)[-1]
     proxy = access.proxy
     if isinstance(cause, ssl.SSLCertVerificationError):
         if of_proxy and proxy:
@@ -77,7 +77,7 @@ def unreachable(access: Access, exc: BaseException) -> str:
             else "set its CA as ca_cert"
         )
         return f"the certificate of {access.host} is not valid ({cause.verify_message}); {remedy}"
-    shown = _OBJECT_SHOWN.sub("", str(cause))
+    shown = without_object(cause)
     if isinstance(cause, ssl.SSLError) and cause.reason in (
         "WRONG_VERSION_NUMBER",
         "HTTP_REQUEST",
@@ -90,7 +90,7 @@ def unreachable(access: Access, exc: BaseException) -> str:
     )
 
 
-def _chain(exc: BaseException) -> list[BaseException]:
+def wrapped(exc: BaseException) -> list[BaseException]:
     """An error and the errors that it wraps, from the outside in."""
     chain = [exc]
     while True:
@@ -102,6 +102,11 @@ def _chain(exc: BaseException) -> list[BaseException]:
         if not isinstance(inner, BaseException) or inner in chain:
             return chain
         chain.append(inner)
+
+
+def without_object(exc: BaseException) -> str:
+    """The text of an error of urllib3, without the connection at its beginning."""
+    return _OBJECT_SHOWN.sub("", str(exc))
 
 
 def _causes(exc: BaseException) -> t.Iterator[BaseException]:

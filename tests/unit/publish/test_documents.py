@@ -165,7 +165,11 @@ def runtime() -> dict[str, Any]:
 def test_versions_agree() -> None:
     core = runtime()["requires_ansible"].removeprefix(">=").removesuffix(".0")
     requirements = (ROOT / "meta" / "ee-requirements.txt").read_text().splitlines()
-    assert [requirement.partition(">=")[0] for requirement in requirements] == ["kubernetes", "backports.zstd"]
+    assert [requirement.partition(">=")[0] for requirement in requirements] == [
+        "kubernetes",
+        "backports.zstd",
+        "python-dxf",
+    ]
     client = requirements[0].partition(">=")[2].partition(".")[0]
     environment = yaml.safe_load((ROOT / "meta" / "execution-environment.yml").read_text())
     assert environment == {"version": 1, "dependencies": {"python": "meta/ee-requirements.txt"}}
