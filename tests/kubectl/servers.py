@@ -22,6 +22,7 @@ from typing import Any
 
 import urllib3
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.failures import unreachable
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.transport import open_transport
 
 from tests.cluster.build.golang import programs
@@ -314,7 +315,7 @@ def by_connection(case: Case, servers: Servers, home: Path) -> Outcome:
                 answer = transport.request("GET", PATH, {"Accept": "application/json"}, retries=False, timeout=10)
                 succeeded, message = answer.status == 200, ""
             except urllib3.exceptions.HTTPError as exc:
-                succeeded, message = False, transport.unreachable(exc)
+                succeeded, message = False, unreachable(transport.access, exc)
         except CdiError as exc:
             succeeded, message = False, str(exc)
     return Outcome(succeeded, list(servers.seen), list(servers.proxied), message)

@@ -173,7 +173,8 @@ def test_drift_is_found_from_the_claim(declare: Ok, connection: Connection, plac
     assert "storage.storage_class_name: 'thin' on the claim, 'plain' requested" in refused["msg"]
     assert "on_drift=recreate" in refused["msg"]
     refused = declare({**VOLUMES[0], "source": {"upload": {}}})
-    assert refused["failed"] and "source is VolumeImportSource" in refused["msg"]
+    assert refused["failed"]
+    assert "source: 'VolumeImportSource' on the claim, 'VolumeUploadSource' requested" in refused["msg"]
     claim = existing(connection, PERSISTENT_VOLUME_CLAIM, "golden", place)
     assert claim["spec"]["storageClassName"] == "thin"
 

@@ -31,8 +31,9 @@ from .._storage.claims import Planned
 from .._storage.classes import class_problem
 from . import facts as facts_of
 from .model import Facts, Plan, Source
-from .record import data_source_key, is_clone, source_reference
+from .record import is_clone
 from .remedy import plan
+from .source import data_source_key, source_reference
 
 _NEEDED = (CDI, STORAGE_CLASS, STORAGE_PROFILE, CSI_DRIVER, VOLUME_SNAPSHOT_CLASS)
 _NEEDED_OF_SOURCE = {"pvc": (PERSISTENT_VOLUME_CLAIM,), "snapshot": (VOLUME_SNAPSHOT, VOLUME_SNAPSHOT_CONTENT)}

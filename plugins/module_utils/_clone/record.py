@@ -63,29 +63,6 @@ def is_clone(volume: Object | None, claim: Object | None) -> bool:
     return source.get("kind") == "VolumeCloneSource" or CLONE_REQUEST in annotations_of(claim)
 
 
-def source_reference(
-    spec: Object, namespace: str, data_sources: t.Mapping[tuple[str, str], Object]
-) -> tuple[str, str, str] | None:
-    """Kind (`pvc` or `snapshot`), namespace and name of what a DataVolume clones; None if it is not a clone, or its
-    DataSource has no source yet."""
-    source = spec.get("source") or {}
-    reference = data_source_key(spec, namespace)
-    if reference:
-        stored = data_sources.get(reference, {})
-        source = (stored.get("spec") or {}).get("source") or {}
-        if "dataSource" in source:
-            source = (stored.get("status") or {}).get("source") or {}
-    for kind in ("pvc", "snapshot"):
-        if source.get(kind):
-            return kind, source[kind].get("namespace") or namespace, source[kind]["name"]
-    return None
-
-
-def data_source_key(spec: Object, namespace: str) -> tuple[str, str] | None:
-    reference = spec.get("sourceRef")
-    return (reference.get("namespace") or namespace, reference["name"]) if reference else None
-
-
 def explain(facts: dict[str, t.Any], override: str | None, strategy: str | None, storage_class: str | None) -> str:
     """One sentence on why CDI chose the method. `strategy` is the storage profile's, `override` the CDI object's."""
     method = facts["method"]

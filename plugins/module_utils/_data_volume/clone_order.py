@@ -9,7 +9,8 @@ import typing as t
 
 from .._cdi.names import CHECK_STATIC_VOLUME, PRE_POPULATED
 from .._cdi.phases import phase_of
-from .._clone.record import is_clone, source_reference
+from .._clone.record import is_clone
+from .._clone.source import source_reference
 from .._kubernetes.objects import Key, annotations_of
 from . import spec as rules
 from .claim_adoption import is_terminating

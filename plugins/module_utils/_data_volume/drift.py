@@ -13,7 +13,6 @@ from .._kubernetes.compare import differs
 from .._kubernetes.managed_fields import owns_unrequested
 from .._kubernetes.objects import Object, annotations_of, conditions
 from . import spec as rules
-from .collected import collected_drift
 from .resize import grown_to
 from .volume import NotRead, Volume, known
 
@@ -28,6 +27,8 @@ def wanted_of(volume: Volume) -> Object:
 def drift_of(volume: Volume) -> rules.Drift:
     """How the stored volume, or the claim that is left of it, differs from the declared one."""
     if volume.collected:
+        from .collected import collected_drift
+
         return collected_drift(volume.options, t.cast(Object, volume.claim))
     return rules.spec_drift(wanted_of(volume), t.cast(Object, volume.stored))
 

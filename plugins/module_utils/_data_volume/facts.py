@@ -10,11 +10,13 @@ import typing as t
 from .._clone.record import clone_facts
 from .._kubernetes.compare import for_result
 from .._kubernetes.objects import Object, annotations_of, conditions, timestamp
-from .._storage import scratch
 from .._storage.scratch_facts import ObservedScratch, scratch_facts
-from .collected import as_volume, is_collected
+from .._storage.scratch_need import asked_size, source_kind
 from .preallocation import preallocation_facts
 from .resize import GROWN_TO
+
+if t.TYPE_CHECKING:
+    from .._storage.scratch import Settings
 
 _NO_SCRATCH = ObservedScratch()
 
@@ -22,7 +24,7 @@ _NO_SCRATCH = ObservedScratch()
 def volume_facts(
     volume: Object | None,
     claim: Object | None,
-    settings: scratch.Settings | None = None,
+    settings: Settings | None = None,
     seen: ObservedScratch = _NO_SCRATCH,
     allocation: Object | None = None,
 ) -> dict[str, t.Any]:
@@ -30,18 +32,22 @@ def volume_facts(
 
     Without `settings` the scratch claim is not predicted.
     """
-    collected = volume is None and is_collected(claim)
-    known = as_volume(t.cast(Object, claim)) if collected else volume
+    known, collected = volume, False
+    if volume is None and claim is not None:
+        from .collected import as_volume, is_collected
+
+        collected = is_collected(claim)
+        known = as_volume(claim) if collected else None
     status = (known or {}).get("status") or {}
     spec = (known or {}).get("spec") or {}
     claimed = (claim or {}).get("spec") or {}
     return {
-        "source": scratch.source_kind(spec),
+        "source": source_kind(spec),
         "phase": status.get("phase"),
         "progress": status.get("progress"),
         "restarts": status.get("restartCount", 0),
         # CDI accepts no other size in a spec: the size that a volume grew to is noted on its claim.
-        "size": annotations_of(claim).get(GROWN_TO) or (None if collected else scratch.asked_size(spec)),
+        "size": annotations_of(claim).get(GROWN_TO) or (None if collected else asked_size(spec)),
         "capacity": (((claim or {}).get("status") or {}).get("capacity") or {}).get("storage"),
         "storage_class_name": claimed.get("storageClassName"),
         "volume_mode": claimed.get("volumeMode"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._storage.scratch import asked_size
+from .._storage.scratch_need import asked_size
 from .volume import Volume
 
 

@@ -9,7 +9,6 @@ import typing as t
 
 from .._cdi.phases import reached
 from .._kubernetes.objects import Key, Object
-from .collected import is_collected
 
 
 class NotRead:
@@ -55,7 +54,11 @@ class Volume(t.NamedTuple):
     @property
     def collected(self) -> bool:
         """Whether CDI deleted the DataVolume after it had succeeded, and left its claim."""
-        return self.stored is None and is_collected(known(self.claim))
+        if self.stored is not None:
+            return False
+        from .collected import is_collected
+
+        return is_collected(known(self.claim))
 
     @property
     def terminating(self) -> bool:

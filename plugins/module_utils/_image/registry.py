@@ -12,7 +12,8 @@ import ssl
 import typing as t
 
 from .._kubernetes.answers import Answer, short, value_of
-from .._kubernetes.errors import CdiError, without_object, wrapped
+from .._kubernetes.errors import CdiError
+from .._kubernetes.failures import without_object, wrapped
 from .._kubernetes.secrets import remember
 from .container_disk import ContainerDisk, digest_of
 

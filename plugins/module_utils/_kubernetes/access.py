@@ -27,10 +27,13 @@ from .entries import (
     refuse,
 )
 from .errors import CdiError
-from .proxy import Proxy, address_of, environment_proxy, excluded, proxy_of
 from .public import public_url
 
+if t.TYPE_CHECKING:
+    from .proxy import Proxy
+
 Params = t.Mapping[str, t.Any]
+_PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 
 
 class Pem(t.NamedTuple):
@@ -83,6 +86,11 @@ class Access(t.NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     identity: str | TokenFile | Plugin | Oidc | None = None
     namespace: str = ""
+
+    @property
+    def place(self) -> str:
+        """The API server, and the proxy in front of it."""
+        return f"{self.host} through the proxy {self.proxy.url}" if self.proxy else self.host
 
 
 def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t.Mapping[str, str]) -> Access | None:
@@ -320,20 +328,10 @@ def _cluster_info(cluster: Cluster) -> dict[str, t.Any]:
 def _proxy(
     params: Params, cluster: Entry, host: str, environment: t.Mapping[str, str]
 ) -> tuple[Proxy | None, tuple[tuple[str, str], ...]]:
-    """The proxy of the option, else of the kubeconfig, else of the environment.
-
-    NO_PROXY only applies to that of the environment, the option no_proxy to all.
-    """
-    target, no_proxy = address_of(host), params.get("no_proxy")
-    proxy: Proxy | None
-    if params.get("proxy"):
-        proxy = proxy_of("proxy", params["proxy"])
-    elif cluster.value.proxy_url:
-        proxy = proxy_of(cluster.where("clusters", "proxy-url"), cluster.value.proxy_url)
-    else:
-        proxy = environment_proxy(target, {**environment, "NO_PROXY": no_proxy} if no_proxy else environment)
-    if proxy and no_proxy and excluded(target, no_proxy):
-        proxy = None
+    """The proxy, and the headers that it gets."""
+    proxy = None
+    if params.get("proxy") or cluster.value.proxy_url or any(map(environment.get, _PROXY_VARIABLES)):
+        proxy = _chosen_proxy(params, cluster, host, environment)
     given = params.get("proxy_headers") or {}
     headers = {}
     if proxy and (proxy.username or proxy.password):
@@ -344,3 +342,21 @@ def _proxy(
     if given.get("user_agent"):
         headers["user-agent"] = given["user_agent"]
     return proxy, tuple(headers.items())
+
+
+def _chosen_proxy(params: Params, cluster: Entry, host: str, environment: t.Mapping[str, str]) -> Proxy | None:
+    """The proxy of the option, else of the kubeconfig, else of the environment.
+
+    NO_PROXY only applies to that of the environment, the option no_proxy to all.
+    """
+    from .proxy import address_of, environment_proxy, excluded, proxy_of
+
+    target, no_proxy = address_of(host), params.get("no_proxy")
+    proxy: Proxy | None
+    if params.get("proxy"):
+        proxy = proxy_of("proxy", params["proxy"])
+    elif cluster.value.proxy_url:
+        proxy = proxy_of(cluster.where("clusters", "proxy-url"), cluster.value.proxy_url)
+    else:
+        proxy = environment_proxy(target, {**environment, "NO_PROXY": no_proxy} if no_proxy else environment)
+    return None if proxy and no_proxy and excluded(target, no_proxy) else proxy

@@ -1,26 +1,22 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Recognizes the answers of a Kubernetes API, and describes other answers. Pure rules.
+"""Recognizes the answers of a Kubernetes API; refusals.py describes the others. Pure rules.
 
 Only a Status of the API means that an object does not exist: a wrong path, a login page or a proxy also answers 404.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import typing as t
 
-from .public import public_url
 from .redaction import redact
 
 # No list of 500 objects is larger.
 MOST_BYTES = 256 * 1024 * 1024
-_SHORT, MOST_WORDS, _BEGINNING = 200, 600, 4096
-_TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1", re.IGNORECASE | re.DOTALL)
-_MARKUP = re.compile(r"<[^>]*>")
+_SHORT, MOST_WORDS = 200, 600
 # Characters that move a cursor or hide text.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 
@@ -49,6 +45,14 @@ class Answer(t.NamedTuple):
     headers: t.Any
     body: bytes
     cut: bool = False
+
+
+class NoAnswer(Exception):
+    """No whole answer. `sent`: the server may have the request. `final`: a retry cannot succeed. `late`: time-out."""
+
+    def __init__(self, words: str, *, sent: bool, final: bool = False, late: bool = False) -> None:
+        super().__init__(words)
+        self.sent, self.final, self.late = sent, final, late
 
 
 def loads(body: bytes) -> t.Any:
@@ -179,59 +183,3 @@ def short(text: str, most: int = _SHORT) -> str:
         return line
     # An API server quotes the request first, and explains the error at the end.
     return f"{line[: most // 2].rstrip()} ... {line[-most // 2 :].lstrip()}"
-
-
-def message_of(status: dict[str, t.Any], code: int, body: bytes) -> str:
-    """The reason in an answer: message of a Status, title of a page, a short text, or the meaning of the code."""
-    if status.get("message"):
-        return short(status["message"], MOST_WORDS)
-    # Redacted before it is cut: the cut may go through a secret.
-    text = redact(body.decode("utf-8", "replace"))[:_BEGINNING]
-    if _is_page(text):
-        import html  # Few answers need it.
-
-        title = _TITLE.search(text)
-        text = html.unescape(_MARKUP.sub(" ", title.group(2))) if title else ""
-    return short(text) or http.client.responses.get(code, "no message")
-
-
-def _is_page(text: str) -> bool:
-    return bool(re.match(r"\s*(<!doctype|<html|<head|<\?xml|<!--|<body)", text, re.IGNORECASE)) or "</" in text
-
-
-def what_it_is(answer: Answer) -> str:
-    """What an answer is that is not from a Kubernetes API."""
-    if answer.cut:
-        return "more than 256 MiB"
-    if not answer.body.strip():
-        return "nothing"
-    try:
-        loads(answer.body)
-        return "JSON that is not a Kubernetes object"
-    except ValueError:
-        text = answer.body[:4096].decode("utf-8", "replace")
-    if _is_page(text):
-        return "an HTML page"
-    begins = text.lstrip()[:1]
-    return "damaged or incomplete JSON" if begins and begins in "{[" else "text that is not JSON"
-
-
-def foreign(answer: Answer, url: str) -> str:
-    """The middle of the sentence on an answer that is not from a Kubernetes API: what came, and what to check."""
-    shown = public_url(url)
-    if 300 <= answer.status <= 399:
-        location = short(public_url(answer.headers.get("Location") or ""))
-        where = f" to {location}" if location else ""
-        return (
-            f"{shown} redirects{where} (HTTP {answer.status}), and redirects are not followed; "
-            "give the URL of the Kubernetes API itself as host, not that of a login page or a dashboard"
-        )
-    if 200 <= answer.status <= 299:
-        return (
-            f"{shown} did not answer as a Kubernetes API but with {what_it_is(answer)} (HTTP {answer.status}); "
-            "check that host is the URL of the Kubernetes API, not of a login page or a dashboard"
-        )
-    return (
-        f"{shown} is not a Kubernetes API: {message_of({}, answer.status, answer.body)} (HTTP {answer.status}); "
-        "check host, also its path, and proxy"
-    )

@@ -13,9 +13,9 @@ import time
 import typing as t
 from urllib.parse import urlencode
 
-from .answers import Answer, names_in, object_in, read_status, short, value_of
-from .errors import ApiError, WatchExpired, api_error, foreign_answer, not_served, target
-from .exchange import LEAST_SECONDS, Exchange, NoAnswer, Request
+from .answers import Answer, NoAnswer, names_in, object_in, read_status, short, value_of
+from .errors import ApiError, WatchExpired, target
+from .exchange import LEAST_SECONDS, Exchange, Request
 from .objects import Object, Objects
 from .resources import Resource
 
@@ -54,11 +54,22 @@ class Api:
         answer = self.send(verb, method, resource, namespace, name, **options)
         stored = object_in(value_of(answer), resource.kind)
         if stored is None:
+            from .refusals import foreign_answer
+
             error = foreign_answer(verb, resource, namespace, name, answer, self.host)
             # A proxy may have answered after the API server had written.
             error.lost = method in _WRITES
             raise error
         return stored
+
+    def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
+        """The stored object, None when there is none. Raises NotServed when the kind is unknown."""
+        try:
+            return self.object("get", "GET", resource, namespace, name)
+        except ApiError as exc:
+            if exc.not_found:
+                return None
+            raise
 
     def send(
         self,
@@ -108,6 +119,8 @@ class Api:
         self._show_warnings(answer)
         if 200 <= answer.status <= 299:
             return
+        from .refusals import api_error, foreign_answer
+
         status = read_status(answer.body)
         if answer.status == 410 and status and verb in ("list", "watch"):
             raise WatchExpired
@@ -127,6 +140,8 @@ class Api:
 
         An API server answers so, in plain text, for a kind that it does not serve. A wrong path is answered likewise.
         """
+        from .refusals import foreign_answer, not_served
+
         if resource.group and self.serves(resource) is False:
             return not_served(verb, resource, namespace, name)
         return foreign_answer(verb, resource, namespace, name, answer, self.host)

@@ -9,19 +9,13 @@ import copy
 import time
 import typing as t
 
-from .answers import list_in, object_in, read_status, short, value_of
 from .api import Api
-from .errors import ApiError, WatchExpired, api_error, foreign_answer, target
+from .errors import ApiError, target
 from .exchange import ANSWER_TIMEOUT_SECONDS, Exchange
 from .objects import Object, Objects
-from .resources import FIELD_MANAGER, POD, SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST, Resource
+from .resources import FIELD_MANAGER, POD, Resource
 from .transport import Transport, open_transport
 
-PAGE_SIZE = 500
-# POST requests that the API server answers without storing an object.
-_ANSWERED_ONLY = (SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST)
-_CREATE_ATTEMPTS = 3
-_EXPIRED_LISTS = 5
 _LEAST_OF_A_TASK_SECONDS = 15.0
 
 UNVERIFIED = "The API server's certificate is not verified: set validate_certs to true and give ca_cert."
@@ -75,12 +69,7 @@ class Connection:
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object | None:
         """The stored object, None when there is none. Raises NotServed when the kind is unknown."""
-        try:
-            return self._api.object("get", "GET", resource, namespace, name)
-        except ApiError as exc:
-            if exc.not_found:
-                return None
-            raise
+        return self._api.get(resource, name, namespace)
 
     def list(
         self,
@@ -91,47 +80,20 @@ class Connection:
         field_selector: str = "",
         within_seconds: float | None = None,
     ) -> tuple[Objects, str]:
-        """All objects of one namespace or of the cluster, page by page, and the resource version of the list.
+        """All objects of one namespace or of the cluster, and the resource version of the list.
 
         With `within_seconds`, no request is repeated, and an answer that takes longer raises ApiError.
         """
-        query = {"limit": str(PAGE_SIZE), "labelSelector": label_selector, "fieldSelector": field_selector}
-        items: Objects = []
-        expired = 0
-        while True:
-            try:
-                page = self._page(resource, namespace, query, within_seconds)
-            except WatchExpired as exc:
-                if "continue" not in query or expired >= _EXPIRED_LISTS:
-                    raise ApiError(
-                        f"Cannot list {target(resource, namespace, None)}: the list expired on {self.host} (HTTP 410); "
-                        "run the task again.",
-                        410,
-                    ) from exc
-                expired += 1
-                # With many objects or a slow server, the version of the first page is no longer kept: start again.
-                items = []
-                del query["continue"]
-                continue
-            items += page["items"]
-            if not page["metadata"].get("continue"):
-                return items, page["metadata"]["resourceVersion"]
-            if page["metadata"]["continue"] == query.get("continue"):
-                raise ApiError(
-                    f"Cannot list {target(resource, namespace, None)}: {self.host} repeats the same page; "
-                    "check the proxies on the way.",
-                    200,
-                )
-            query["continue"] = page["metadata"]["continue"]
+        from .listing import list_all
 
-    def _page(
-        self, resource: Resource, namespace: str | None, query: t.Mapping[str, str], within_seconds: float | None
-    ) -> Object:
-        answer = self._api.send("list", "GET", resource, namespace, None, query=query, within_seconds=within_seconds)
-        page = list_in(value_of(answer), resource.kind)
-        if page is None:
-            raise foreign_answer("list", resource, namespace, None, answer, self.host)
-        return page
+        return list_all(
+            self._api,
+            resource,
+            namespace,
+            label_selector=label_selector,
+            field_selector=field_selector,
+            within_seconds=within_seconds,
+        )
 
     def apply(
         self, resource: Resource, body: Object, *, dry_run: bool, force: bool = False, manager: str = ""
@@ -156,27 +118,9 @@ class Connection:
 
     def merge(self, resource: Resource, name: str, namespace: str | None, body: Object, *, dry_run: bool) -> Object:
         """JSON merge patch: null removes a key. The API server rejects unknown fields, it does not prune them."""
-        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else ""}
-        try:
-            return self._api.object(
-                "patch",
-                "PATCH",
-                resource,
-                namespace,
-                name,
-                query=query,
-                body=body,
-                content_type="application/merge-patch+json",
-            )
-        except ApiError as exc:
-            if dry_run or not exc.lost:
-                raise
-            from .merge_patch import changes_nothing
+        from .writes import merge
 
-            found = self.what_became(exc, resource, name, namespace)
-            if found is None or not changes_nothing(body, found):
-                raise
-            return found
+        return merge(self._api, resource, name, namespace, body, dry_run=dry_run)
 
     def json_patch(
         self, resource: Resource, name: str, namespace: str | None, operations: Objects, *, dry_run: bool
@@ -206,43 +150,15 @@ class Connection:
 
         After a lost answer, the object is read, and sent again only if it does not exist.
         """
-        query = {"fieldManager": FIELD_MANAGER, "dryRun": "All" if dry_run else ""}
-        stored = not dry_run and resource not in _ANSWERED_ONLY
-        lost = False
-        for attempt in range(_CREATE_ATTEMPTS):
-            try:
-                return self._api.object(
-                    "create", "POST", resource, namespace, None, query=query, body=body, repeatable=not stored
-                )
-            except ApiError as exc:
-                if not stored or not (exc.lost or (lost and exc.reason == "AlreadyExists")):
-                    raise
-                lost = True
-                found = self.what_became(exc, resource, body["metadata"].get("name"), namespace)
-                if found is not None and any(
-                    entry.get("manager") == FIELD_MANAGER for entry in found["metadata"].get("managedFields") or []
-                ):
-                    return found
-                if found is not None or exc.code == 500 or attempt == _CREATE_ATTEMPTS - 1:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+        from .writes import create
+
+        return create(self._api, resource, body, namespace, dry_run=dry_run)
 
     def what_became(self, lost: ApiError, resource: Resource, name: str | None, namespace: str | None) -> Object | None:
         """The object after a lost answer to a write. Raises ApiError with result `changed` if it cannot be read."""
-        try:
-            if name:
-                return self.get(resource, name, namespace)
-            unread = "it has no name yet, so it cannot be read"
-        except ApiError as exc:
-            unread = f"reading it also failed ({short(str(exc))})"
-        error = ApiError(
-            f"{str(lost).rstrip('.')}; it may have been written, but {unread}.",
-            lost.code,
-            lost.reason,
-            final=lost.final,
-        )
-        error.result["changed"] = True
-        raise error from lost
+        from .writes import what_became
+
+        return what_became(self._api, lost, resource, name, namespace)
 
     def delete(
         self,
@@ -259,33 +175,18 @@ class Connection:
 
         `uid` and `version` are preconditions: only this object, only in this version.
         """
-        body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
-        preconditions = {"uid": uid, "resourceVersion": version}
-        if uid or version:
-            body["preconditions"] = {key: value for key, value in preconditions.items() if value}
-        if dry_run:
-            body["dryRun"] = ["All"]  # With a body, the API server ignores the query.
-        query = {"dryRun": "All" if dry_run else ""}
-        try:
-            # Without the uid, a repeated request could delete an object that was created after the first request.
-            answer = self._api.send(
-                "delete", "DELETE", resource, namespace, name, query=query, body=body, repeatable=bool(uid) or dry_run
-            )
-        except ApiError as exc:
-            if exc.not_found:
-                return
-            if dry_run or not (exc.lost or (uid and exc.code == 409)):
-                raise
-            found = self.what_became(exc, resource, name, namespace)
-            if (
-                found is not None
-                and not found["metadata"].get("deletionTimestamp")
-                and found["metadata"].get("uid") == (uid or found["metadata"].get("uid"))
-            ):
-                raise
-            return
-        if not read_status(answer.body) and object_in(value_of(answer), resource.kind) is None:
-            raise foreign_answer("delete", resource, namespace, name, answer, self.host)
+        from .writes import delete
+
+        delete(
+            self._api,
+            resource,
+            name,
+            namespace,
+            dry_run=dry_run,
+            propagation=propagation,
+            uid=uid,
+            version=version,
+        )
 
     def watch(
         self,
@@ -323,9 +224,13 @@ class Connection:
         """Open a WebSocket (of package `websocket-client`) to a subresource, with credentials, TLS and proxy."""
         import websocket
 
+        from .refusals import api_error
+        from .websockets import open_websocket
+
         verb = f"{subresource} to"
         try:
-            return self.transport.websocket(f"{resource.path(namespace, name)}/{subresource}?{query}", subprotocols)
+            path = f"{resource.path(namespace, name)}/{subresource}?{query}"
+            return open_websocket(self.transport, path, subprotocols)
         except websocket.WebSocketBadStatusException as exc:
             # The API server also requires `create` for this GET. Old releases of the package drop the body.
             right = f'"get" and "create" on {resource.plural}/{subresource}'

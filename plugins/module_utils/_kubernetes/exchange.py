@@ -10,16 +10,14 @@ has a thread of its own, which is abandoned when the time is up.
 from __future__ import annotations
 
 import contextlib
-import http.client
 import logging
 import queue
 import socket
-import ssl
 import threading
 import time
 import typing as t
 
-from .answers import MOST_BYTES, MOST_WORDS, Answer, read_status, short
+from .answers import MOST_BYTES, Answer, NoAnswer, read_status
 from .transport import CONNECT_TIMEOUT_SECONDS, Transport
 
 # The API server itself gives up on a request after 60 s.
@@ -34,8 +32,6 @@ _OVERLOADED = (429, 502, 503, 504)
 _CHUNK = 65536
 # How many chunks of a watch may wait to be read.
 _QUEUED_CHUNKS = 64
-# The other end does not speak TLS (the names of OpenSSL 1.1 and 3): a retry cannot succeed.
-_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "PACKET_LENGTH_TOO_LONG")
 
 _THREAD = "kubevirt.cdi exchange"
 _LOGGERS = ("urllib3.connection", "urllib3.connectionpool", "urllib3.response")
@@ -54,14 +50,6 @@ class Request(t.NamedTuple):
     def headers(self) -> dict[str, str]:
         """As client-go: subresources of KubeVirt that answer without a body refuse JSON alone (406)."""
         return {"Accept": "application/json, */*", "Content-Type": self.content_type}
-
-
-class NoAnswer(Exception):
-    """No whole answer. `sent`: the server may have the request. `final`: a retry cannot succeed. `late`: time-out."""
-
-    def __init__(self, words: str, *, sent: bool, final: bool = False, late: bool = False) -> None:
-        super().__init__(words)
-        self.sent, self.final, self.late = sent, final, late
 
 
 class Exchange:
@@ -130,12 +118,13 @@ class Exchange:
             for response in opened:
                 _shut(response)
             what = "no whole answer" if opened else "no answer"
-            words = (
-                f"{what} from the Kubernetes API at {self._transport.place} within {max(seconds, LEAST_SECONDS):.0f} s"
-            )
-            raise NoAnswer(f"{words}; check host, proxy and that the API server runs", sent=True, late=True) from None
+            words = f"{what} from the Kubernetes API at {self._transport.access.place}"
+            late = f"{words} within {max(seconds, LEAST_SECONDS):.0f} s"
+            raise NoAnswer(f"{late}; check host, proxy and that the API server runs", sent=True, late=True) from None
         if isinstance(answer, Exception):
-            raise self._no_answer(answer) from answer
+            from .failures import no_answer
+
+            raise no_answer(self._transport.access, answer) from answer
         self._used = True
         return answer
 
@@ -169,7 +158,9 @@ class Exchange:
                     yield None
                     continue
                 if isinstance(piece, Exception):
-                    raise self._no_answer(piece) from piece
+                    from .failures import no_answer
+
+                    raise no_answer(self._transport.access, piece) from piece
                 if piece == b"":
                     return
                 yield piece
@@ -191,31 +182,6 @@ class Exchange:
         return self._transport.request(
             request.method, request.path, request.headers, body=request.body, timeout=timeout, **options
         )
-
-    def _no_answer(self, exc: Exception) -> NoAnswer:
-        """The sentence for what urllib3, TLS or the socket raised."""
-        errors = self._urllib3.exceptions
-        known = (errors.HTTPError, http.client.HTTPException, OSError, ValueError)
-        if not isinstance(exc, known):
-            raise exc
-        causes = list(_causes(exc))
-        other = _other_protocol(causes)
-        if other:
-            return NoAnswer(f"{self._transport.host} {other}", sent=False, final=True)
-        cut = next((cause for cause in causes if isinstance(cause, http.client.IncompleteRead)), None)
-        if cut is not None:
-            return NoAnswer(
-                f"the answer from {self._transport.host} was cut off; "
-                "check the proxies on the way, and that the API server runs",
-                sent=True,
-            )
-        final = any(_is_final(cause) for cause in causes)
-        unsent = final or any(
-            isinstance(cause, (errors.NewConnectionError, errors.ConnectTimeoutError, errors.ProxyError))
-            for cause in causes
-        )
-        late = any(isinstance(cause, (errors.TimeoutError, socket.timeout)) for cause in causes)
-        return NoAnswer(short(self._transport.unreachable(exc), MOST_WORDS), sent=not unsent, final=final, late=late)
 
 
 def pause_before_next(request: Request, attempt: int, event: Answer | NoAnswer) -> float | None:
@@ -291,40 +257,3 @@ def _shut(response: t.Any) -> None:
         response.connection.sock.shutdown(socket.SHUT_RDWR)
     with contextlib.suppress(Exception):
         response.close()
-
-
-def _causes(exc: BaseException) -> t.Iterator[BaseException]:
-    """The error and the errors that it wraps."""
-    seen: set[int] = set()
-    waiting: list[t.Any] = [exc]
-    while waiting:
-        each = waiting.pop()
-        if not isinstance(each, BaseException) or id(each) in seen:
-            continue
-        seen.add(id(each))
-        yield each
-        waiting += [getattr(each, "reason", None), each.__cause__, each.__context__, *each.args]
-
-
-def _other_protocol(causes: t.Iterable[BaseException]) -> str:
-    """What the other end speaks instead of HTTP; empty when it may be HTTP."""
-    for cause in causes:
-        # A server that closes the connection without an answer may be restarting.
-        if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, http.client.RemoteDisconnected):
-            begins = str(cause.args[0] if cause.args else "").lstrip("'\"b")
-            if begins.startswith(("\x15\x03", "\x16\x03", "\\x15\\x03")):
-                return "speaks TLS; write host with https://"
-            return f"does not speak HTTP (it sent: {short(begins, 60)}); check host and its port"
-    return ""
-
-
-def _is_final(cause: BaseException) -> bool:
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return True
-    if isinstance(cause, ssl.SSLError) and not isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
-        words = str(cause.reason or cause).upper().replace(" ", "_")
-        return "ALERT" in words or any(word in words for word in _NO_TLS)
-    # The proxy's answer to CONNECT: http.client puts it into the error's text.
-    return isinstance(cause, OSError) and str(cause).startswith(
-        ("Tunnel connection failed: 4", "Tunnel connection failed: 3")
-    )

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sends requests to an API server, and opens WebSockets: TLS, proxies and credentials.
+"""Sends requests to an API server: TLS, proxies and credentials.
 
 Connections are pooled by urllib3. Nothing of the package `kubernetes` is loaded, because its models take more time than
 the rest of a module.
@@ -9,22 +9,17 @@ the rest of a module.
 
 from __future__ import annotations
 
-import ssl
 import time
 import typing as t
 
 from .access import Access, Params, Pem
 from .credentials import settle, source_of
-from .errors import ApiError, CdiError, without_object, wrapped
+from .errors import ApiError, CdiError
 from .source import Credentials, Source
 from .tls import context_of
 
 CONNECT_TIMEOUT_SECONDS = 10
 ANSWER_TIMEOUT_SECONDS = 60
-# The errors of OpenSSL for a certificate with a different host name or address.
-_HOST_MISMATCH = (62, 64)
-# The errors for a certificate that is not valid yet, and for an expired one.
-_OUT_OF_TIME = (9, 10)
 
 
 def open_transport(params: Params, clock: t.Callable[[], float] = time.monotonic) -> Transport:
@@ -46,7 +41,7 @@ def open_transport(params: Params, clock: t.Callable[[], float] = time.monotonic
 class Transport:
     """Sends requests with the credentials of this run. A 401 renews them once, and the rejected request is sent again.
 
-    `source` has the credentials. Raises errors of urllib3 and websocket-client, and CdiError if there are none.
+    `source` has the credentials. Raises errors of urllib3, and CdiError if there are none.
     """
 
     def __init__(self, access: Access, source: Source) -> None:
@@ -54,21 +49,21 @@ class Transport:
 
         self.host, self.namespace = access.host, access.namespace
         self.verifies_certificates = access.verify
-        self._access = access
+        self.access = access
         self.source = source
         self._urllib3 = urllib3
         self._pools: dict[tuple[str, str], t.Any] = {}
         if not self.verifies_certificates:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         # Fails now, before anything is written, if certificates, plugins or proxies cannot be used.
-        self._pool(source.current())
+        self.pool_of(source.current())
 
     def request(self, method: str, path: str, headers: t.Mapping[str, str], **options: t.Any) -> t.Any:
         """A response of urllib3, whose `request` takes the `options`. Redirects would send the token to other hosts."""
         credentials = self.source.current()
         response = self._request(credentials, method, path, headers, options)
         if response.status == 401:
-            other = self._renewed(credentials)
+            other = self.renewed(credentials)
             if other != credentials:
                 response.drain_conn()
                 response.release_conn()
@@ -80,11 +75,11 @@ class Transport:
     ) -> t.Any:
         from urllib3._collections import HTTPHeaderDict  # Public only since urllib3 2.
 
-        sent = HTTPHeaderDict(self._headers(credentials))
+        sent = HTTPHeaderDict(self.headers_of(credentials))
         sent.update(headers)
-        return self._pool(credentials).request(method, self.host + path, headers=sent, redirect=False, **options)
+        return self.pool_of(credentials).request(method, self.host + path, headers=sent, redirect=False, **options)
 
-    def _renewed(self, rejected: Credentials) -> Credentials:
+    def renewed(self, rejected: Credentials) -> Credentials:
         try:
             return self.source.renewed(rejected)
         except CdiError as exc:
@@ -94,14 +89,14 @@ class Transport:
                 "Unauthorized",
             ) from exc
 
-    def _headers(self, credentials: Credentials) -> list[tuple[str, str]]:
+    def headers_of(self, credentials: Credentials) -> list[tuple[str, str]]:
         """Headers for impersonation, which can be repeated, and authorization, in UTF-8 for http.client's Latin-1."""
-        headers = [*self._access.headers]
+        headers = [*self.access.headers]
         if credentials.authorization:
             headers.append(("Authorization", credentials.authorization))
         return [(name, value.encode().decode("latin-1")) for name, value in headers]
 
-    def _pool(self, credentials: Credentials) -> t.Any:
+    def pool_of(self, credentials: Credentials) -> t.Any:
         """The connection pool for this client certificate. A connection stays with the certificate that opened it."""
         mark = (credentials.certificate, credentials.key)
         if mark not in self._pools:
@@ -111,7 +106,7 @@ class Transport:
         return self._pools[mark]
 
     def _new_pool(self, credentials: Credentials) -> t.Any:
-        access, urllib3 = self._access, self._urllib3
+        access, urllib3 = self.access, self._urllib3
         certificate, key = access.certificate, access.key
         if credentials.certificate:
             source = getattr(access.identity, "source", "")
@@ -142,122 +137,3 @@ class Transport:
             # The certificate of a proxy can be from an authority of the system, even if that of the API server is not.
             options["proxy_ssl_context"] = context_of(verify=access.verify, ca=access.ca, system_too=True)
         return urllib3.ProxyManager(proxy.url, proxy_headers=dict(access.proxy_headers), **options)
-
-    def websocket(self, path: str, subprotocols: t.Sequence[str]) -> t.Any:
-        """Open a WebSocket of package `websocket-client` with the credentials, TLS and proxy of requests."""
-        import websocket
-
-        credentials = self.source.current()
-        try:
-            return self._websocket(credentials, path, subprotocols)
-        except websocket.WebSocketBadStatusException as exc:
-            other = self._renewed(credentials) if exc.status_code == 401 else credentials
-            if other == credentials:
-                raise
-        return self._websocket(other, path, subprotocols)
-
-    def _websocket(self, credentials: Credentials, path: str, subprotocols: t.Sequence[str]) -> t.Any:
-        import websocket
-
-        headers = [f"{name}: {value}" for name, value in self._headers(credentials)]
-        try:
-            carrier = self._carrier(credentials)
-        except (self._urllib3.exceptions.HTTPError, OSError) as exc:
-            raise websocket.WebSocketException(self.unreachable(exc)) from exc
-        opened: t.Any = websocket.WebSocket(skip_utf8_validation=True)
-        opened.settimeout(ANSWER_TIMEOUT_SECONDS)
-        carrier.settimeout(ANSWER_TIMEOUT_SECONDS)
-        url = self.host.replace("http", "ws", 1) + path
-        # The package would follow redirects with all headers.
-        options = {"subprotocols": subprotocols, "suppress_origin": True, "redirect_limit": 0}
-        try:
-            status = _handshake(opened, url, socket=carrier, header=headers, **options)
-            if status != 101:
-                raise websocket.WebSocketException(f"the answer is HTTP {status} and not a WebSocket")
-        except BaseException:
-            carrier.close()
-            raise
-        return opened
-
-    def _carrier(self, credentials: Credentials) -> t.Any:
-        """A socket to the API server, through proxy and TLS, as urllib3 opens one for a request."""
-        proxy = self._access.proxy
-        if proxy and proxy.scheme == "https":
-            # A socket of TLS within TLS does not report whether there is data to read.
-            raise CdiError(
-                f"{proxy.source} is {proxy.url}, but port-forwards support only http and socks proxies; "
-                "publish the upload proxy and set its URL as upload_proxy_url."
-            )
-        from urllib.parse import urlsplit
-
-        manager = self._pool(credentials)
-        pool = manager.connection_from_url(self.host)
-        connection = pool._new_conn()
-        connection.timeout = CONNECT_TIMEOUT_SECONDS
-        if proxy and proxy.scheme == "http":
-            parts = urlsplit(self.host)
-            host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-            connection.set_tunnel(
-                host, parts.port or (443 if parts.scheme == "https" else 80), headers=dict(self._access.proxy_headers)
-            )
-        connection.connect()
-        return connection.sock
-
-    @property
-    def place(self) -> str:
-        """The API server, and the proxy in front of it."""
-        proxy = self._access.proxy
-        return f"{self.host} through the proxy {proxy.url}" if proxy else self.host
-
-    def unreachable(self, exc: BaseException) -> str:
-        """Why there is no answer, with a remedy, from the errors that urllib3 wrapped."""
-        of_proxy = any(isinstance(each, self._urllib3.exceptions.ProxyError) for each in wrapped(exc))
-        cause = wrapped(exc)[-1]
-        proxy = self._access.proxy
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            if of_proxy and proxy:
-                return (
-                    f"the certificate of the proxy {proxy.url} is not valid ({cause.verify_message}); "
-                    "add its CA to the store of the system, or to ca_cert"
-                )
-            if cause.verify_code in _HOST_MISMATCH:
-                name = self._access.server_name
-                named = f", requested as {name!r}," if name else ""
-                return (
-                    f"the certificate of {self.host}{named} is for other names ({cause.verify_message}); "
-                    "use a name of the certificate in host, or set tls-server-name in the kubeconfig to one"
-                )
-            remedy = (
-                "renew it, or correct the clock of the host that runs the task"
-                if cause.verify_code in _OUT_OF_TIME
-                else "set its CA as ca_cert"
-            )
-            return f"the certificate of {self.host} is not valid ({cause.verify_message}); {remedy}"
-        shown = without_object(cause)
-        if isinstance(cause, ssl.SSLError) and cause.reason in (
-            "WRONG_VERSION_NUMBER",
-            "HTTP_REQUEST",
-            "RECORD_LAYER_FAILURE",
-        ):
-            return f"{self.place} does not speak TLS ({cause.reason}); check the port, or write host as http://"
-        checked = f"host, {proxy.source}" if proxy else "host, proxy"
-        return (
-            f"no answer from the Kubernetes API at {self.place} ({shown}); check {checked} and that the API server runs"
-        )
-
-
-def _handshake(opened: t.Any, url: str, **options: t.Any) -> int:
-    """Open the WebSocket, and return the status of the answer if that is no error. Raises WebSocketException."""
-    import websocket
-
-    try:
-        opened.connect(url, **options)
-    except websocket.WebSocketException as exc:
-        # A redirect is an error of release 1.9.2, and a connection for older ones.
-        status = getattr(exc, "status_code", opened.getstatus())
-        if status is None or status >= 400:
-            raise
-        return int(status)
-    except (LookupError, ValueError) as exc:
-        raise websocket.WebSocketException(f"the answer is not HTTP: {exc}") from exc
-    return int(opened.getstatus())

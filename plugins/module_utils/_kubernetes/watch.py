@@ -10,11 +10,12 @@ import math
 import time
 import typing as t
 
-from .answers import Answer, event_in, loads
+from .answers import Answer, NoAnswer, event_in, loads
 from .api import Api, with_query
-from .errors import ApiError, WatchExpired, api_error, foreign_answer, target
-from .exchange import NoAnswer, Request
+from .errors import ApiError, WatchExpired, target
+from .exchange import Request
 from .objects import Object
+from .refusals import api_error, foreign_answer
 from .resources import Resource
 
 # Longer than any object. No line of a watch is longer.

@@ -14,7 +14,6 @@ import typing as t
 from .._ansible.argspec import CREATE_NAMESPACE, FORCE_CONFLICTS, PROGRESS, ArgumentSpec, wait_spec
 from .._ansible.batch import by_namespace, find, options_of
 from .._ansible.module import Task
-from .._data_volume.collected import as_volume
 from .._data_volume.drift import is_settled, needs_claim
 from .._data_volume.facts import volume_facts
 from .._data_volume.options import VOLUME_OPTIONS
@@ -170,7 +169,11 @@ def _read_settings(
 def _pair(volume: Volume) -> VolumeAndClaim:
     """The DataVolume, or what is left of it, and its claim."""
     claim = known(volume.claim)
-    return VolumeAndClaim(as_volume(claim) if claim and volume.collected else volume.data_volume or {}, claim)
+    if claim is None or not volume.collected:
+        return VolumeAndClaim(volume.data_volume or {}, claim)
+    from .._data_volume.collected import as_volume
+
+    return VolumeAndClaim(as_volume(claim), claim)
 
 
 def _observed_scratch(task: Task, outcomes: Outcomes) -> dict[Key, ObservedScratch]:

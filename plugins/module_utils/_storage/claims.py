@@ -15,7 +15,8 @@ from .._kubernetes.objects import Object, annotations_of
 from .._kubernetes.quantity import MIB, parse, short
 from .._kubernetes.resources import PERSISTENT_VOLUME_CLAIM
 from .overhead import required_space, usable_space
-from .scratch import Settings, asked_size, overhead_of, target_bytes
+from .scratch import Settings, overhead_of, target_bytes
+from .scratch_need import asked_size
 
 if t.TYPE_CHECKING:
     from .._image.formats import Image

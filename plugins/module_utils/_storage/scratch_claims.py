@@ -20,8 +20,9 @@ from .._kubernetes.resources import (
     STORAGE_PROFILE,
 )
 from .classes import cluster_settings
-from .scratch import Settings, claim_name, need
+from .scratch import Settings, claim_name
 from .scratch_facts import ObservedScratch, VolumeAndClaim, scratch_facts
+from .scratch_need import need
 
 
 def may_need(pairs: t.Iterable[VolumeAndClaim]) -> list[VolumeAndClaim]:

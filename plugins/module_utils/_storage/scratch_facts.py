@@ -9,7 +9,10 @@ import typing as t
 
 from .._kubernetes.objects import Object
 from .._kubernetes.quantity import MIB, parse
-from . import scratch
+from .scratch_need import need
+
+if t.TYPE_CHECKING:
+    from .scratch import Settings
 
 
 class VolumeAndClaim(t.NamedTuple):
@@ -27,10 +30,10 @@ class ObservedScratch(t.NamedTuple):
 
 
 def scratch_facts(
-    volume: Object, claim: Object | None, settings: scratch.Settings | None, seen: ObservedScratch
+    volume: Object, claim: Object | None, settings: Settings | None, seen: ObservedScratch
 ) -> dict[str, t.Any]:
     spec = volume.get("spec") or {}
-    needed, rule = scratch.need(spec)
+    needed, rule = need(spec)
     facts: dict[str, t.Any] = {
         "needed": needed,
         "rule": rule,
@@ -44,26 +47,32 @@ def scratch_facts(
     if seen.claim:
         facts["storage_class_name"] = seen.claim["spec"].get("storageClassName")
         facts["size"] = _mebibytes(int(parse(seen.claim["spec"]["resources"]["requests"]["storage"])))
-        if scratch.left_over(volume, seen.claim):
+        from .scratch import left_over
+
+        if left_over(volume, seen.claim):
             facts["left_over"] = "/".join((seen.claim["metadata"]["namespace"], seen.claim["metadata"]["name"]))
     elif settings and needed is not False:
         facts.update(_predicted(spec, claim, settings))
     if settings and needed is not False and (volume.get("status") or {}).get("phase") != "Succeeded":
-        facts["problems"] = scratch.problems(settings, facts["storage_class_name"])
+        from .scratch import problems
+
+        facts["problems"] = problems(settings, facts["storage_class_name"])
     return facts
 
 
-def _predicted(spec: Object, claim: Object | None, settings: scratch.Settings) -> dict[str, t.Any]:
+def _predicted(spec: Object, claim: Object | None, settings: Settings) -> dict[str, t.Any]:
     """Class and size of the scratch claim that CDI would create now for the target's claim, existing or planned."""
+    from .scratch import claim_bytes, storage_class, target_bytes
+
     claimed = (claim or {}).get("spec") or {}
     target_class = claimed.get("storageClassName") or settings.class_of(spec)
     block = claimed.get("volumeMode", settings.volume_mode(spec, target_class)) == "Block"
     if claim:
         request: int | None = int(parse(claim["spec"]["resources"]["requests"]["storage"]))
     else:
-        request = scratch.target_bytes(settings, spec, target_class, block)
-    scratch_class, rule = scratch.storage_class(settings, target_class)
-    size = None if request is None else scratch.claim_bytes(settings, request, target_class, block, scratch_class)
+        request = target_bytes(settings, spec, target_class, block)
+    scratch_class, rule = storage_class(settings, target_class)
+    size = None if request is None else claim_bytes(settings, request, target_class, block, scratch_class)
     return {
         "storage_class_name": scratch_class,
         "storage_class_rule": rule,

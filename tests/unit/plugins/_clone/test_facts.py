@@ -18,7 +18,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.facts import (
     target,
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.model import StorageClass
-from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.record import source_reference
+from ansible_collections.kubevirt.cdi.plugins.module_utils._clone.source import source_reference
 
 SOURCE_REF = {"sourceRef": {"kind": "DataSource", "name": "fedora", "namespace": "images"}}
 KNOWN = Cluster({}, None, None, None, (), (1, 65, 0), True)

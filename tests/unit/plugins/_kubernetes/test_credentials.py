@@ -135,7 +135,7 @@ def test_tls_server_name_of_the_kubeconfig_is_used(tmp_path: Path) -> None:
 
 
 def _place(**params: Any) -> str:
-    return connect(params).transport.place
+    return connect(params).transport.access.place
 
 
 def test_proxy_comes_from_option_then_kubeconfig_then_environment(
@@ -168,7 +168,7 @@ def test_credentials_of_a_proxy_are_sent_as_a_header(host: str, login: str, opti
             connection.get(POD, "one", "demo")
     (head,) = proxy.heads
     assert b"proxy-authorization: basic yw5uonbadw==" in head.lower().split(b"\r\n") and b"ann" not in head
-    assert connection.transport.place == f"{host} through the proxy {proxy.url}" and "p@w" in known_secrets()
+    assert connection.transport.access.place == f"{host} through the proxy {proxy.url}" and "p@w" in known_secrets()
 
 
 def test_socks_proxy_without_its_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

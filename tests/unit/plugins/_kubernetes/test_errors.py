@@ -9,12 +9,8 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import (
-    NotServed,
-    api_error,
-    not_served,
-    target,
-)
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import NotServed, target
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.refusals import api_error, not_served
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     CDI,
     DATA_VOLUME,

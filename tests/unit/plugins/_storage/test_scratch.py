@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._storage import scratch
+from ansible_collections.kubevirt.cdi.plugins.module_utils._storage.scratch_need import need
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,7 +63,7 @@ def _settings(
 def test_need_of_each_source_has_its_rule(
     source: dict[str, Any] | None, more: dict[str, Any], needed: bool | None
 ) -> None:
-    expected = scratch.need({**({"source": source} if source else {}), **more})
+    expected = need({**({"source": source} if source else {}), **more})
     assert expected.needed is needed
     assert expected.rule.endswith(".") and expected.rule.count(". ") == 0
 
