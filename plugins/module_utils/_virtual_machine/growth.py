@@ -21,7 +21,8 @@ from .._kubernetes.objects import Key, Object, Objects
 from .._kubernetes.quantity import like, whole_bytes
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI, CDI_CONFIG, CONFIG_NAME, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
-from .._storage.scratch import Settings, asked_size, target_bytes
+from .._storage.scratch import Settings, target_bytes
+from .._storage.scratch_need import asked_size
 from .machine import PERSISTENT
 from .plan import Entry
 from .rendering import TEMPLATE
