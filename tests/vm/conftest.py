@@ -15,7 +15,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from tests.cdi_setup import connection, install_cdi, module, namespace, ok
 from tests.vm.guest import Guest
 from tests.vm.kubevirt_setup import install_kubevirt
-from tests.vm_disks.spec import NO_OPTIONS, Entry
+from tests.vm_disks.spec import Entry
 
 __all__ = ["connection", "module", "namespace", "ok"]
 
@@ -34,7 +34,7 @@ def start(connection: Connection, namespace: str) -> Iterator[Callable[..., Gues
     """Starts machines with the guest that reports its disks, as Guest.create; they end with the test."""
     guests: list[Guest] = []
 
-    def run(name: str, disks: list[Entry], options: Entry = NO_OPTIONS, **more: Any) -> Guest:
+    def run(name: str, disks: list[Entry], options: Entry | None = None, **more: Any) -> Guest:
         guest = Guest(connection, namespace, name)
         guests.append(guest)
         guest.create(disks, options, **more)

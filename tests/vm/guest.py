@@ -27,7 +27,7 @@ from tests.modules import official_client
 from tests.real.objects import create, existing
 from tests.vm.kubevirt_setup import accepted
 from tests.vm.state import INSTANCE, state_of
-from tests.vm_disks.spec import NO_OPTIONS, Entry
+from tests.vm_disks.spec import Entry
 
 # The disk with the guest, from which a machine boots, and its serial.
 BOOT = "BOOT"
@@ -61,17 +61,17 @@ class Guest:
         self.connection, self.namespace, self.name = connection, namespace, name
         self._core = client.CoreV1Api(official_client())
 
-    def create(self, disks: list[Entry], options: Entry = NO_OPTIONS, *, boots: bool = True, **domain: Any) -> None:
+    def create(self, disks: list[Entry], options: Entry | None = None, *, boots: bool = True, **domain: Any) -> None:
         """Create a machine with the disks of filter vm_disks and start it. `domain` adds to its domain.
 
         Without `boots`, it has no disk with the guest but those in `disks`.
         """
-        fragment = render(checked([*disks, *([BOOT_DISK] if boots else [])], options))
+        fragment = render(checked([*disks, *([BOOT_DISK] if boots else [])], options or {}))
         self.post(VIRTUAL_MACHINE, machine(fragment, **domain))
 
-    def create_instance(self, disks: list[Entry], options: Entry = NO_OPTIONS, **domain: Any) -> None:
+    def create_instance(self, disks: list[Entry], options: Entry | None = None, **domain: Any) -> None:
         """Create an instance without a machine, otherwise as `create`."""
-        spec = machine(render(checked([*disks, BOOT_DISK], options)), **domain)["template"]["spec"]
+        spec = machine(render(checked([*disks, BOOT_DISK], options or {})), **domain)["template"]["spec"]
         self.post(INSTANCE, spec)
 
     def post(self, resource: Resource, spec: dict[str, Any]) -> None:
