@@ -97,15 +97,17 @@ def _processor_seconds() -> float:
 def plan(names: Sequence[str]) -> list[list[lanes.Stage]]:
     """The lanes with the named stages only; stages on request run in the second lane, which has the full cluster.
 
-    Some stages of the third lane use a second full cluster. On another cluster than ours, they follow those of the
-    second lane.
+    A stage of the first lane uses a second full cluster. On another cluster than ours, it follows those of the second
+    lane.
     """
-    first, second, third = ([name for name in lane if not names or name in names] for lane in LANES)
+    first, second = ([name for name in lane if not names or name in names] for lane in LANES)
     second += [name for name in names if name in ON_REQUEST and name not in second]
-    chosen = [first, second + third, []] if given() else [first, second, third]
+    if given():
+        second += [name for name in first if name in ON_SECOND]
+        first = [name for name in first if name not in ON_SECOND]
     command = (sys.executable, "-m", "tests.runner", "part")
     variables = dict.fromkeys(() if given() else ON_SECOND, _second_cluster())
-    return [[lanes.Stage(name, (*command, name), variables.get(name, {})) for name in lane] for lane in chosen]
+    return [[lanes.Stage(name, (*command, name), variables.get(name, {})) for name in lane] for lane in (first, second)]
 
 
 def _second_cluster() -> dict[str, str]:
@@ -312,8 +314,7 @@ ON_REQUEST: dict[str, Callable[[], int]] = {
     "versions": versions.run,
     "vm": _vm,
 }
-# Those of the second lane wait for the build, which runs while the others compute; a stage of another lane waits for
-# the products that it needs. The first lane mostly computes, and the others mostly wait for CDI.
-LANES = (("checks", "unit", "kubectl", "api"), ("build", "real"), ("molecule", "settings", "cluster"))
+# Those of the second lane wait for the build, which runs while the others compute.
+LANES = (("checks", "unit", "kubectl", "api", "settings"), ("build", "molecule", "real", "cluster"))
 # Beside `real`, which uses the first full cluster.
-ON_SECOND = ("molecule", "settings")
+ON_SECOND = ("settings",)

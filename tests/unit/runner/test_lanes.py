@@ -146,11 +146,10 @@ def test_stages_beside_the_first_full_cluster_use_a_second_one(monkeypatch: pyte
     monkeypatch.setenv("KUBEVIRT_CDI_TEST_NUMBER", "250")
     monkeypatch.setenv("KUBECONFIG", str(PROFILES["full"].kubeconfig))
     assert _planned("real", "cluster", "settings", "vm", "unit") == [
-        [("unit", None)],
-        [("real", None), ("vm", None)],
-        [("settings", "16"), ("cluster", None)],
+        [("unit", None), ("settings", "16")],
+        [("real", None), ("cluster", None), ("vm", None)],
     ]
-    (stage,) = plan(["settings"])[2]
+    (stage,) = plan(["settings"])[0]
     assert given() is None and not {"KUBECONFIG": True, **stage.variables}["KUBECONFIG"]
 
 
@@ -159,8 +158,7 @@ def test_stages_on_a_given_cluster_follow_one_another(monkeypatch: pytest.Monkey
     monkeypatch.setenv(variable, "/given")
     assert _planned("molecule", "settings", "real") == [
         [],
-        [("real", None), ("molecule", None), ("settings", None)],
-        [],
+        [("molecule", None), ("real", None), ("settings", None)],
     ]
 
 
