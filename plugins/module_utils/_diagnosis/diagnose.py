@@ -184,6 +184,8 @@ def diagnose(stored: Object, evidence: Evidence | None = None, still: float = 0)
     if running.get("status") == "True" and running.get("reason") != _NO_WORKER:
         return beside_a_pod(stored, evidence, related, of_claim, still) if evidence and related else None
     of_worker = [stated(running), *([*related.conditions(), *related.pods()] if related else ())]
+    if related:
+        of_worker = [statement for statement in of_worker if not related.is_past_refusal(statement.text)]
     diagnosis = first_match(of_worker, WORKER_RULES, restarts) or first_match(of_claim, CLAIM_RULES, restarts)
     if diagnosis and diagnosis.cause == CLASS_MISSING and evidence:
         diagnosis = _class_missing(diagnosis, stored, evidence.classes)

@@ -193,6 +193,7 @@ class RelatedObjects:
         spec, metadata = stored.get("spec") or {}, stored["metadata"]
         texts = [condition.get("message") or "" for condition in (stored.get("status") or {}).get("conditions") or ()]
         texts += [statement.text for statement in self.conditions()]
+        texts = [text for text in texts if not self.is_past_refusal(text)]
         name = next((found.group(1) for text in texts if (found := _REFUSED_POD.search(text))), None)
         if name is None:
             return None
@@ -209,6 +210,12 @@ class RelatedObjects:
             if abroad
             else spec.get("serviceAccountName") or next((each[_ACCOUNT] for each in named if each.get(_ACCOUNT)), ""),
         )
+
+    def is_past_refusal(self, text: str) -> bool:
+        """Whether CDI reports an error for a pod that exists. It does so also when its own cache lacks the pod and it
+        creates it again (HandleFailedPod in pkg/controller/common/util.go, v1.65.0)."""
+        found = _REFUSED_POD.search(text)
+        return found is not None and any(pod["metadata"]["name"] == found.group(1) for pod in self._found["pod"])
 
     def conditions(self) -> t.Iterator[Statement]:
         """What CDI records on claims about pods that the API server rejects."""

@@ -247,8 +247,10 @@ def _tried(worker: Worker, reason: str) -> Refusal | None:
 
 
 def refused_because(text: str) -> str | None:
-    """The API server's reason to reject a trial pod; None when it rejects the trial itself."""
-    if " cannot create resource " in text or "already exists" in text:
+    """The API server's reason to reject a trial pod, `` when the pod exists; None when it rejects the trial itself."""
+    if "already exists" in text:
+        return ""
+    if " cannot create resource " in text:
         return None
     found = re.search(r'pods "[^"]*" is forbidden: (.*?) \(HTTP \d+\)', text) or re.search(
         r": (admission webhook .*?|.*denied.*?) \(HTTP \d+\)", text

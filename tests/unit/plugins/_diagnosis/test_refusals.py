@@ -302,6 +302,33 @@ def test_a_pod_that_reads_a_source_is_rejected_in_its_namespace() -> None:
     assert worker and worker.namespace == "images"
 
 
+@pytest.mark.parametrize("of_claim", [False, True])
+def test_a_pod_that_exists_was_not_refused(of_claim: bool) -> None:
+    """CDI reports any error of a creation in these words, also that the pod exists: its cache can be behind."""
+    unschedulable = {
+        "type": "PodScheduled",
+        "status": "False",
+        "reason": "Unschedulable",
+        "message": "Insufficient cpu",
+    }
+    noted = {
+        "cdi.kubevirt.io/storage.condition.running": "false",
+        "cdi.kubevirt.io/storage.condition.running.reason": "ErrStartingPod",
+        "cdi.kubevirt.io/storage.condition.running.message": SAID,
+    }
+    for pod, expected in (({"conditions": [unschedulable]}, "worker_unschedulable"), ({"phase": "Running"}, None)):
+        evidence = objects.around(pod=pod, prime="Bound")
+        evidence.pods[0]["metadata"]["name"] = NAME
+        volume = refused()
+        if of_claim:
+            volume["status"]["conditions"][-1].update(reason="Pod is not running", message="")
+            evidence.claims[0]["metadata"]["annotations"] = noted
+        assert RelatedObjects(volume, evidence).refused(volume) is None
+        assert objects.cause(volume, evidence) == expected
+        evidence.pods[0]["metadata"]["name"] = "another"
+        assert objects.cause(volume, evidence) == "worker_refused"
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -319,7 +346,7 @@ def test_a_pod_that_reads_a_source_is_rejected_in_its_namespace() -> None:
             'in API group "" (HTTP 403).',
             None,
         ),
-        (f'Cannot create pod a: pods "{NAME}" already exists (HTTP 409).', None),
+        (f'Cannot create pod a: pods "{NAME}" already exists (HTTP 409).', ""),
         (
             f'Cannot create pod a: pods "{NAME}" is forbidden: '
             "ValidatingAdmissionPolicy 'x' with binding 'x' denied request: no pods here (HTTP 422).",
