@@ -229,7 +229,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "claim of another disk": (
         {"name": "x", "persistent_volume_claim": {"claim_name": "root"}, "bus": "virtio"},
-        "Disks 'root' and 'x' use the claim 'root', which only one disk of a machine can write; give each disk a claim "
+        "Disks 'root' and 'x' use the claim 'root', which only one disk of a machine can use; give each disk a claim "
         "of its own.",
     ),
 }
