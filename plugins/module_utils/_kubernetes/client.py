@@ -126,18 +126,9 @@ class Connection:
         self, resource: Resource, name: str, namespace: str | None, operations: Objects, *, dry_run: bool
     ) -> Object:
         """JSON patch (RFC 6902). It is not repeated after a lost answer: its tests would fail on its own effect."""
-        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else ""}
-        return self._api.object(
-            "patch",
-            "PATCH",
-            resource,
-            namespace,
-            name,
-            query=query,
-            body=operations,
-            content_type="application/json-patch+json",
-            repeatable=False,
-        )
+        from .writes import json_patch
+
+        return json_patch(self._api, resource, name, namespace, operations, dry_run=dry_run)
 
     def request_subresource(
         self, resource: Resource, name: str, namespace: str | None, subresource: str, body: Object

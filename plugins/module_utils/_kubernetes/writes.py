@@ -9,7 +9,7 @@ from .answers import object_in, read_status, short, value_of
 from .api import Api
 from .errors import ApiError
 from .merge_patch import changes_nothing
-from .objects import Object
+from .objects import Object, Objects
 from .refusals import foreign_answer
 from .resources import FIELD_MANAGER, SELF_SUBJECT_ACCESS_REVIEW, UPLOAD_TOKEN_REQUEST, Resource
 
@@ -20,7 +20,6 @@ _CREATE_ATTEMPTS = 3
 
 def merge(api: Api, resource: Resource, name: str, namespace: str | None, body: Object, *, dry_run: bool) -> Object:
     """JSON merge patch: null removes a key. The API server rejects unknown fields, it does not prune them."""
-    query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else ""}
     try:
         return api.object(
             "patch",
@@ -28,7 +27,7 @@ def merge(api: Api, resource: Resource, name: str, namespace: str | None, body: 
             resource,
             namespace,
             name,
-            query=query,
+            query=_patch_query(dry_run=dry_run),
             body=body,
             content_type="application/merge-patch+json",
         )
@@ -39,6 +38,27 @@ def merge(api: Api, resource: Resource, name: str, namespace: str | None, body: 
         if found is None or not changes_nothing(body, found):
             raise
         return found
+
+
+def json_patch(
+    api: Api, resource: Resource, name: str, namespace: str | None, operations: Objects, *, dry_run: bool
+) -> Object:
+    """JSON patch (RFC 6902). It is not repeated after a lost answer: its tests would fail on its own effect."""
+    return api.object(
+        "patch",
+        "PATCH",
+        resource,
+        namespace,
+        name,
+        query=_patch_query(dry_run=dry_run),
+        body=operations,
+        content_type="application/json-patch+json",
+        repeatable=False,
+    )
+
+
+def _patch_query(*, dry_run: bool) -> dict[str, str]:
+    return {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "dryRun": "All" if dry_run else ""}
 
 
 def create(api: Api, resource: Resource, body: Object, namespace: str | None, *, dry_run: bool) -> Object:
