@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._ansible.steps import in_steps
 from .._cdi.names import BIND_IMMEDIATELY
 from .._kubernetes.apply import patch
 from .._kubernetes.compare import diff_of
@@ -22,7 +23,6 @@ from .writes import (
     Shared,
     create,
     grow_claim,
-    in_steps,
     raise_if_collected,
     read_claim,
     refuse_recreation,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
+from .._ansible.steps import in_steps
 from .._kubernetes.compare import diff_of
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
@@ -14,7 +15,7 @@ from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from . import spec as rules
 from .drift import drift_of
 from .volume import Outcome
-from .writes import Shared, create, grow_claim, in_steps, refuse_recreation, until_gone
+from .writes import Shared, create, grow_claim, refuse_recreation, until_gone
 
 
 def ensure_collected(shared: Shared, outcome: Outcome) -> Outcome:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .._ansible.module import Task
+from .._ansible.steps import in_steps
 from .._cdi.status import release as release_numbers
 from .._cdi.users import UserReader
 from .._kubernetes.apply import patch, write
@@ -35,29 +36,12 @@ class Shared(t.NamedTuple):
     refusals: t.Mapping[Key, str]
 
 
-Step = t.Callable[[Outcome], Outcome]
-
-
 class Collected(Exception):
     """CDI deleted the DataVolume, which had succeeded, after it was read: `outcome` has the claim that it left."""
 
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.volume.title)
         self.outcome = outcome
-
-
-def in_steps(outcome: Outcome, *steps: Step) -> Outcome:
-    """Each step gets the outcome of the one before. An error ends them; the outcome keeps what was done before it."""
-    for step in steps:
-        if outcome.error:
-            break
-        try:
-            outcome = step(outcome)
-        except CdiError as exc:
-            # What may have been written counts as written.
-            changed = outcome.changed or bool(exc.result.get("changed"))
-            outcome = outcome._replace(error=str(exc), changed=changed)
-    return outcome
 
 
 def write_volume(shared: Shared, outcome: Outcome, wanted: Object) -> Outcome:

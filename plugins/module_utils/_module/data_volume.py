@@ -35,7 +35,6 @@ if t.TYPE_CHECKING:
 
 # No clone was created for a volume with one of these.
 _NOT_CLONED = ("none", "metadata", "growable")
-_MOST_ERRORS = 3
 _ITEM_OPTIONS = {"name": {"type": "str", "required": True}, **VOLUME_OPTIONS}
 SPEC = (
     ArgumentSpec(
@@ -98,7 +97,9 @@ def run(task: Task) -> dict[str, t.Any]:
     facts["changed"] = changed
     errors = [outcome.error for outcome in outcomes.values()]
     if any(errors):
-        raise CdiError(_summary(errors), **facts)
+        from .._ansible.steps import summary
+
+        raise CdiError(summary(errors, "DataVolume", "data_volumes"), **facts)
     return facts
 
 
@@ -139,15 +140,6 @@ def _wait(task: Task, outcomes: Outcomes, deadline: float) -> Outcomes:
     from .._data_volume.wait_order import wait_until_done
 
     return wait_until_done(task, outcomes, deadline)
-
-
-def _summary(errors: list[str]) -> str:
-    """The different errors of the volumes; of many the first, and how many there are."""
-    different = list(dict.fromkeys(filter(None, errors)))
-    if len(different) <= _MOST_ERRORS:
-        return " ".join(different)
-    first, failed = " ".join(different[:_MOST_ERRORS]), len(list(filter(None, errors)))
-    return f"{failed} of {len(errors)} DataVolumes failed: {first} The error of each is in data_volumes."
 
 
 def _read_settings(

@@ -29,7 +29,6 @@ from .._virtual_machine.results import machine_facts
 from .._virtual_machine.target import Outcome, Outcomes, Target, with_error
 from .._virtual_machine.whole import problems_of_entries
 
-_MOST_ERRORS = 3
 _DISKS: dict[str, t.Any] = {
     "disks": {"type": "list", "elements": "dict", "options": ENTRY_OPTIONS},
     "purge": {"type": "bool", "default": False},
@@ -60,26 +59,28 @@ SPEC = (
 
 def check(params: dict[str, t.Any]) -> None:
     for options in options_of(params, "machines"):
-        _checked(options)
+        _check(options)
 
 
-def _checked(options: t.Mapping[str, t.Any]) -> Declared:
-    """The declared disks of a machine. Raises CdiError with a sentence for each problem."""
-    entries = tuple(Entry(Disk(disk)) for disk in options["disks"] or [])
-    declared = Declared(entries, bool(options["purge"]))
+def _declared(options: t.Mapping[str, t.Any]) -> Declared:
+    return Declared(tuple(Entry(Disk(disk)) for disk in options["disks"] or []), bool(options["purge"]))
+
+
+def _check(options: t.Mapping[str, t.Any]) -> None:
+    """Refuse what is wrong with the entries of a machine. Raises CdiError with a sentence for each problem."""
+    declared = _declared(options)
     sentences = problems_of_entries(declared)
-    counts = collections.Counter(entry.name for entry in entries)
+    counts = collections.Counter(entry.name for entry in declared.entries)
     sentences += [
         f"Disk {name!r} is listed twice; give each disk a different name."
         for name, count in counts.items()
         if count > 1
     ]
-    for entry in entries:
+    for entry in declared.entries:
         sentences += _problems_of_state(entry)
     if sentences:
         title = "/".join(filter(None, (options["namespace"], options["name"])))
         raise CdiError(f"VirtualMachine {title}: {' '.join(sentences)}")
-    return declared
 
 
 def _problems_of_state(entry: Entry) -> t.Iterator[str]:
@@ -97,7 +98,7 @@ def run(task: Task) -> dict[str, t.Any]:
     started = time.monotonic()
     deadline = started + task.params["wait_timeout"]
     options = options_of(task.params, "machines", task.connection)
-    outcomes = _read(task, [Target((each["namespace"], each["name"]), _checked(each)) for each in options])
+    outcomes = _read(task, [Target((each["namespace"], each["name"]), _declared(each)) for each in options])
     if not all(outcome.is_settled for outcome in outcomes.values()) or _has_waiting(outcomes):
         from .._virtual_machine.changes import apply_changes
 
@@ -109,9 +110,11 @@ def run(task: Task) -> dict[str, t.Any]:
     else:
         facts |= {"machines": results, "diff": [_titled(each) for each in outcomes.values() if each.diff]}
     facts["changed"] = any(outcome.changed for outcome in outcomes.values())
-    errors = [outcome.error for outcome in outcomes.values() if outcome.error]
-    if errors:
-        raise CdiError(_summary(errors, len(outcomes)), **facts)
+    errors = [outcome.error for outcome in outcomes.values()]
+    if any(errors):
+        from .._ansible.steps import summary
+
+        raise CdiError(summary(errors, "machine", "machines"), **facts)
     return facts
 
 
@@ -128,15 +131,6 @@ def _has_waiting(outcomes: Outcomes) -> bool:
 def _titled(outcome: Outcome) -> dict[str, t.Any]:
     title = outcome.target.title
     return {"before_header": title, "after_header": title, **outcome.diff}
-
-
-def _summary(errors: list[str], machines: int) -> str:
-    """The different errors of the machines; of many the first, and how many there are."""
-    different = list(dict.fromkeys(errors))
-    if len(different) <= _MOST_ERRORS:
-        return " ".join(different)
-    first = " ".join(different[:_MOST_ERRORS])
-    return f"{len(errors)} of {machines} machines failed: {first} The error of each is in machines."
 
 
 def _read(task: Task, targets: list[Target]) -> Outcomes:

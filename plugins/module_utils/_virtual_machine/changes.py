@@ -9,6 +9,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 
 from .._ansible.module import Task
+from .._ansible.steps import in_steps
 from .gates import IMPERATIVE
 from .looked import look
 from .target import Outcome, Outcomes, expected, replacements, unfailed
@@ -16,7 +17,6 @@ from .waits import read_conditions, wait_for_claims, wait_for_disks, wait_until_
 from .writes import (
     delete_volumes,
     grow_claims,
-    in_steps,
     note_hot_changes,
     request_changes,
     request_replacements,

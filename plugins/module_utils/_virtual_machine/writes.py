@@ -24,21 +24,6 @@ _CONFLICT, _FAILED_TEST = 409, 422
 _PLUG, _UNPLUG = "addvolume", "removevolume"
 _SUBRESOURCES = "subresources.kubevirt.io"
 
-Step = t.Callable[[Outcome], Outcome]
-
-
-def in_steps(outcome: Outcome, *steps: Step) -> Outcome:
-    """Each step gets the outcome of the one before. An error ends them; the outcome keeps what was done before it."""
-    for step in steps:
-        if outcome.error:
-            break
-        try:
-            outcome = step(outcome)
-        except CdiError as exc:
-            changed = outcome.changed or bool(exc.result.get("changed"))
-            outcome = outcome._replace(error=str(exc), changed=changed)
-    return outcome
-
 
 def write_template(task: Task, outcome: Outcome) -> Outcome:
     """Bring the template to the planned state. What other clients change at the same time is kept.

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.steps import in_steps
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.volume import (
     NOT_READ,
     Outcome,
@@ -13,7 +14,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.volume i
     known,
     with_errors,
 )
-from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.writes import Collected, in_steps
+from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.writes import Collected
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 
 from tests.refused_volumes import volume
