@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of CDI and of the cluster: a task reports each within 15 s, with its remedy."""
+"""Faults of CDI and of the cluster: a task reports each with its remedy, before it times out."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.real.clone_setup import without_default_class
-from tests.real.fault_setup import LIMIT_SECONDS, Fault, FaultSetup, Seen, blank, check, http, upload
+from tests.real.fault_setup import Fault, FaultSetup, Seen, blank, check, http, upload
 from tests.real.objects import until
 
 pytestmark = pytest.mark.alone("removes memory, nodes, the default class and components from CDI")
 
 _NAMESPACE = "cdi"
+_QUICK_SECONDS = 15
 
 FAULTS = {
     "worker-out-of-memory": Fault("worker_out_of_memory", "OOMKilled", "raise pod_resource_requirements", http()),
@@ -99,7 +100,7 @@ def _refused_at_once(connection: Connection) -> bool:
     try:
         connection.create(DATA_VOLUME, volume, "default", dry_run=True)
     except ApiError:
-        return time.monotonic() - started < LIMIT_SECONDS
+        return time.monotonic() - started < _QUICK_SECONDS
     return False
 
 
@@ -131,8 +132,8 @@ def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_reported_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
-    check(FAULTS[name], seen[name])
+def test_fault_is_reported_with_its_remedy(name: str, seen: dict[str, Seen], record_property: Any) -> None:
+    check(FAULTS[name], seen[name], record_property)
 
 
 def test_restarted_controller_fills_the_missed_volume(seen: dict[str, Seen], connection: Connection, ok: Any) -> None:

@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
 from tests.cluster.build import ensure
 from tests.cluster.errors import ClusterError
@@ -23,7 +22,7 @@ from tests.cluster.runtime import commands, machine
 from tests.cluster.runtime.extras import Extras, saved
 from tests.cluster.runtime.profile import PROFILES, first_number
 from tests.cluster.target import Target, given, target
-from tests.runner import checks, docs, lanes, versions
+from tests.runner import checks, docs, figures, lanes, versions
 from tests.runner.tree import ROOT, checkout_dir, environment
 
 # Variables of the test cluster that stages `molecule`, `settings` and `real` need; for another cluster, set them.
@@ -36,7 +35,6 @@ _SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
 # In the order of tests/real/conftest.py.
 _IN_ORDER = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
 
-_SLOWEST = 20
 # The numbers of further clusters, after those of `api`: the clusters that stage `cluster` starts and ends, and the
 # second full cluster.
 _OWN_NUMBER = 18
@@ -71,7 +69,7 @@ def run(names: Sequence[str]) -> int:
     print(f"\n{'stage':10} {'seconds':>8} {'processor seconds, without clusters':>36}")
     for stage in ended:
         print(f"{stage.name:10} {stage.seconds:8.1f} {stage.processor_seconds:36.1f}")
-    for line in slowest(_results()):
+    for line in (*figures.slowest(_results()), *figures.times_to_report(_results())):
         print(line)
     failed = ended[-1]
     if failed.code:
@@ -127,19 +125,6 @@ def _other_cluster(number: int, state: Path) -> dict[str, str]:
 def _results() -> Path:
     """For each stage its output, `STAGE.log`, and the times of its tests in the format of JUnit, `STAGE.xml`."""
     return checkout_dir() / "results"
-
-
-def slowest(results: Path) -> list[str]:
-    """The slowest tests of all stages, as lines."""
-    cases = [
-        (float(case.get("time", 0)), path.stem, f"{case.get('classname')}::{case.get('name')}")
-        for path in results.glob("*.xml")
-        for case in ElementTree.parse(path).iter("testcase")
-    ]
-    slowest = sorted(cases, reverse=True)[:_SLOWEST]
-    return [f"\nThe {len(slowest)} slowest tests:"] * bool(slowest) + [
-        f"{seconds:7.1f} s {stage:8} {name}" for seconds, stage, name in slowest
-    ]
 
 
 def run_pytest(arguments: Sequence[str]) -> int:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.cluster.runtime.profile import PROFILES
 from tests.cluster.target import given
-from tests.runner import lanes, stages
+from tests.runner import lanes
 from tests.runner.lanes import Stage
 from tests.runner.stages import LANES, STAGES, plan
 from tests.runner.tree import ROOT
@@ -160,17 +160,3 @@ def test_stages_on_a_given_cluster_follow_one_another(monkeypatch: pytest.Monkey
         [],
         [("molecule", None), ("real", None), ("settings", None)],
     ]
-
-
-def test_the_slowest_tests_are_those_of_all_stages(tmp_path: Path) -> None:
-    for stage, seconds in {"unit": 1.5, "real": 100}.items():
-        cases = "".join(
-            f'<testcase classname="tests.{stage}.test_x" name="test_{number}" time="{seconds + number / 100}"/>'
-            for number in range(15)
-        )
-        (tmp_path / f"{stage}.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
-    head, *lines = stages.slowest(tmp_path)
-    assert head == "\nThe 20 slowest tests:" and len(lines) == 20
-    assert lines[0] == "  100.1 s real     tests.real.test_x::test_14"
-    assert lines[15] == "    1.6 s unit     tests.unit.test_x::test_14"
-    assert stages.slowest(tmp_path / "nothing") == []
