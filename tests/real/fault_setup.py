@@ -141,7 +141,7 @@ class FaultSetup:
         def running() -> bool:
             return bool(existing(self._connection, POD, "user", namespace)["status"]["phase"] == "Running")
 
-        until(running, 180, "pod user does not run")
+        until(running, 300, "pod user does not run")
 
     def make_class_elsewhere(self) -> None:
         """Create the class `elsewhere`, whose only volume is on a node that does not exist."""

@@ -268,7 +268,7 @@ SUSPICIOUS = {
 }
 HEALTHY = {
     # 9 MiB at 1 MiB/s, two times.
-    "slow-server": Fault("", "", "", {**http(f"{HTTP}/slow/disk.qcow2"), "wait_timeout": 120}),
+    "slow-server": Fault("", "", "", {**http(f"{HTTP}/slow/disk.qcow2"), "wait_timeout": 300}),
 }
 
 

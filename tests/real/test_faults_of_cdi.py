@@ -52,7 +52,7 @@ def _cdi(connection: Connection, spec: dict[str, Any], before: dict[str, Any], m
 
     def put(patch: dict[str, Any], limit: str) -> None:
         connection.merge(CDI, name, None, {"spec": patch}, dry_run=False)
-        until(lambda: _limit(connection) == limit, 180, f"CDIConfig does not have the limit {limit}")
+        until(lambda: _limit(connection) == limit, 300, f"CDIConfig does not have the limit {limit}")
 
     try:
         put(spec, memory)
@@ -72,7 +72,7 @@ def _down(connection: Connection, name: str) -> Iterator[None]:
 
     def scale(replicas: int) -> None:
         connection.merge(DEPLOYMENT, name, _NAMESPACE, {"spec": {"replicas": replicas}}, dry_run=False)
-        until(lambda: _pods(connection, name) == [True] * replicas, 90, f"{name} does not have {replicas} pods")
+        until(lambda: _pods(connection, name) == [True] * replicas, 300, f"{name} does not have {replicas} pods")
 
     scale(0)
     try:
@@ -125,7 +125,7 @@ def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
         with _down(connection, "cdi-deployment"):
             declare("controller-down", "controller-down-for-an-upload")
         with _down(connection, "cdi-apiserver"):
-            until(lambda: _refused_at_once(connection), 90, "the webhook still answers")
+            until(lambda: _refused_at_once(connection), 300, "the webhook still answers")
             declare("webhook-down")
     yield results
     setup.remove()
@@ -140,6 +140,6 @@ def test_restarted_controller_fills_the_missed_volume(seen: dict[str, Seen], con
     namespace = seen["controller-down"].result["namespace"]
     assert not seen["controller-down"].result["data_volume"].get("status")
     assert (
-        ok("data_volume", name="controller-down", namespace=namespace, wait_timeout=90, **blank())["phase"]
+        ok("data_volume", name="controller-down", namespace=namespace, wait_timeout=300, **blank())["phase"]
         == "Succeeded"
     )

@@ -78,7 +78,7 @@ except KeyboardInterrupt:
 
 def _has_ended(pid: str) -> bool:
     """Gone, or no more than its exit code, within some time."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
