@@ -57,6 +57,9 @@ VIRTUAL_MACHINE_INSTANCE = Resource("kubevirt.io", "v1", "virtualmachineinstance
 INSTANCE_SUBRESOURCE = Resource(
     "subresources.kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", True
 )
+INSTANCE_MIGRATION = Resource(
+    "kubevirt.io", "v1", "virtualmachineinstancemigrations", "VirtualMachineInstanceMigration", True
+)
 KUBEVIRT = Resource("kubevirt.io", "v1", "kubevirts", "KubeVirt", True)
 PERSISTENT_VOLUME_CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
 PERSISTENT_VOLUME = Resource("", "v1", "persistentvolumes", "PersistentVolume", False)
@@ -68,6 +71,7 @@ VOLUME_SNAPSHOT_CONTENT = Resource(
 )
 VOLUME_SNAPSHOT_CLASS = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", "VolumeSnapshotClass", False)
 POD = Resource("", "v1", "pods", "Pod", True)
+NODE = Resource("", "v1", "nodes", "Node", False)
 SECRET = Resource("", "v1", "secrets", "Secret", True)
 SERVICE_ACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount", True)
 INGRESS = Resource("networking.k8s.io", "v1", "ingresses", "Ingress", True)

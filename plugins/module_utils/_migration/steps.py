@@ -1,0 +1,272 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps of a move: create the targets, change the machine, wait, verify, delete the sources; or go back."""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+
+from .._ansible.module import Task
+from .._ansible.steps import in_steps
+from .._kubernetes.errors import ApiError, CdiError
+from .._kubernetes.objects import Object, annotations_of
+from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE
+from .._storage.allocation_pod import measure
+from .._storage.scratch_facts import VolumeAndClaim
+from .following import refused
+from .goal import LIVE, MOVED_FROM, Goal, is_preallocated, mode_of
+from .looked import Looked, checked, look
+from .machine import DONE, INTERRUPTED, MOVING, NEEDED, Unit, is_running
+from .outcome import ABORTED, DELETED, MOVED, STARTED, Outcome
+from .patch import Switch, switch
+from .selection import Seen, leftovers
+from .targets import Declare, create_targets, delete, mark_begun, remove_stale
+from .waits import wait_for_disks, wait_for_release
+
+_CONFLICT, _FAILED_TEST = 409, 422
+
+
+class Order(t.NamedTuple):
+    """What a task is to do: option values, and the time of time.monotonic() at which it ends."""
+
+    goal: Goal
+    method: str
+    parallel: int
+    waits: bool
+    deletes: bool
+    deadline: float
+
+
+def move(task: Task, order: Order, seen: Seen, units: t.Sequence[Unit], declare: Declare) -> list[Outcome]:
+    """Move the volumes of all units, `parallel` units at a time."""
+    if all(item.state == DONE and not (order.deletes and item.origin) for unit in units for item in unit.items):
+        return [Outcome(unit) for unit in units]
+    looked = look(task, units)
+    outcomes = [checked(unit, order.goal, order.method, looked) for unit in units]
+
+    def run(outcome: Outcome) -> Outcome:
+        return in_steps(
+            outcome,
+            lambda so_far: _begin(task, so_far, order, seen, looked, declare),
+            lambda so_far: _finish(task, so_far, order),
+        )
+
+    with ThreadPoolExecutor(order.parallel) as pool:
+        return list(pool.map(run, outcomes))
+
+
+def _begin(task: Task, outcome: Outcome, order: Order, seen: Seen, looked: Looked, declare: Declare) -> Outcome:
+    """Everything up to the change of the machine. A copy for a stopped machine has ended before it is changed."""
+    needed = outcome.unit.in_state(NEEDED)
+    if not needed:
+        return outcome
+    task.progress.say(outcome.unit.title, f"creating {', '.join(item.target for item in needed)}")
+    outcome = in_steps(
+        outcome,
+        lambda so_far: remove_stale(task, so_far, seen, order.deadline),
+        lambda so_far: create_targets(task, so_far, order.goal, looked, declare),
+        lambda so_far: _switched(task, so_far),
+    )
+    if outcome.error:
+        return outcome
+    action = STARTED if outcome.method == LIVE else MOVED
+    for item in needed:
+        outcome = outcome.did(item.name, action)
+    sides = {"before": {item.name: item.name for item in needed}, "after": {item.name: item.target for item in needed}}
+    return outcome._replace(diff={side: {"volumes": claims} for side, claims in sides.items()})
+
+
+def _switched(task: Task, outcome: Outcome) -> Outcome:
+    """Make the template of the machine name the targets."""
+    unit, live = outcome.unit, outcome.method == LIVE
+    if unit.machine is None:
+        return outcome
+    needed = unit.in_state(NEEDED)
+    machine = _still(task, unit)
+    if live and not task.check_mode:
+        outcome = mark_begun(task, outcome)
+    operations = switch(machine, {item.disk: Switch(item.target) for item in needed}, live=live)
+    _patch(task, unit, operations)
+    outcome = outcome._replace(changed=True, expected={item.disk: item.target for item in needed} if live else {})
+    if not live and not task.check_mode:
+        _require_stopped(task, unit, "was started while its volumes were switched")
+    return outcome
+
+
+def _still(task: Task, unit: Unit) -> Object:
+    """The machine as it is now. Raises CdiError if it was started or changed since its volumes were looked at."""
+    before = t.cast(Object, unit.machine)
+    machine = task.connection.get(VIRTUAL_MACHINE, unit.machine_name, unit.namespace)
+    if machine is None or machine["metadata"].get("uid") != before["metadata"].get("uid"):
+        raise CdiError(f"{unit.title} was deleted while its volumes were copied.")
+    if not unit.running:
+        _require_stopped(
+            task, unit, "was started while its volumes were copied, so that the copies may miss its writes"
+        )
+        if machine["metadata"].get("generation") != before["metadata"].get("generation"):
+            raise CdiError(
+                f"{unit.title} was changed while its volumes were copied, so that the copies may miss its writes; "
+                "run the task again."
+            )
+    return machine
+
+
+def _require_stopped(task: Task, unit: Unit, why: str) -> None:
+    if is_running(task.connection.get(VIRTUAL_MACHINE_INSTANCE, unit.machine_name, unit.namespace)):
+        raise CdiError(f"{unit.title} {why}; stop it, and run the task again.")
+
+
+def _patch(task: Task, unit: Unit, operations: list[Object]) -> None:
+    if not operations:
+        return
+    try:
+        task.connection.json_patch(
+            VIRTUAL_MACHINE, unit.machine_name, unit.namespace, operations, dry_run=task.check_mode
+        )
+    except ApiError as exc:
+        if exc.code not in (_CONFLICT, _FAILED_TEST):
+            raise
+        raise CdiError(
+            f"{unit.title} was changed by another client while its volumes were about to be switched: {exc} Run the "
+            "task again."
+        ) from exc
+
+
+def _finish(task: Task, outcome: Outcome, order: Order) -> Outcome:
+    """Wait for what KubeVirt moves, verify it, and delete the sources if that is requested."""
+    unit = outcome.unit
+    moving = {item.disk: item.name for item in unit.in_state(MOVING) if item.disk}
+    outcome = outcome._replace(expected={**moving, **outcome.expected})
+    if task.check_mode:
+        return _predict_deletion(outcome, order)
+    if not order.waits:
+        return outcome
+    if outcome.expected:
+        outcome = wait_for_disks(task, outcome, order.deadline)
+        if outcome.error:
+            return _gone_back(task, outcome)
+        for item in unit.items:
+            if item.disk in outcome.expected:
+                done = {**outcome.done, item.name: MOVED} if item.state == NEEDED else outcome.done
+                outcome = outcome._replace(done=done)
+    return in_steps(
+        outcome,
+        lambda so_far: _verified(task, so_far),
+        lambda so_far: _without_sources(task, so_far, order) if order.deletes else so_far,
+    )
+
+
+def _gone_back(task: Task, outcome: Outcome) -> Outcome:
+    """If KubeVirt refused the change, the template names the sources again, so that the next start has its data."""
+    unit = outcome.unit
+    machine = task.connection.get(VIRTUAL_MACHINE, unit.machine_name, unit.namespace)
+    instance = task.connection.get(VIRTUAL_MACHINE_INSTANCE, unit.machine_name, unit.namespace)
+    if machine is None or not refused(machine, instance, outcome.expected):
+        return outcome
+    switches = {item.disk: Switch(item.name, item.volume is not None) for item in unit.in_state(NEEDED)}
+    _patch(task, unit, switch(machine, switches, live=False))
+    return outcome._replace(error=f"{outcome.error} Its template names the sources again.")
+
+
+def _verified(task: Task, outcome: Outcome) -> Outcome:
+    """Count the allocated bytes of what was moved and is to be preallocated: an annotation is no proof."""
+    unit = outcome.unit
+    moved = [item for item in unit.items if outcome.done.get(item.name) == MOVED or item.state == MOVING]
+    pairs = []
+    for item in moved:
+        claim = task.connection.get(PERSISTENT_VOLUME_CLAIM, item.target, unit.namespace)
+        volume = task.connection.get(DATA_VOLUME, item.target, unit.namespace)
+        if claim and volume and is_preallocated(claim, volume) and mode_of(claim) == "Filesystem":
+            pairs.append(VolumeAndClaim(volume, claim))
+    if not pairs:
+        return outcome
+    found = {key[1]: facts for key, facts in measure(task, pairs).items()}
+    outcome = outcome._replace(allocations=found)
+    lost = [
+        f"volume {name!r} has only {facts['allocated_bytes']} of {facts['size_bytes']} bytes allocated"
+        for name, facts in found.items()
+        if facts["allocated_bytes"] is not None and facts["allocated_bytes"] < facts["size_bytes"]
+    ]
+    if not lost:
+        return outcome
+    return outcome._replace(
+        error=f"{unit.title} runs on its new volumes, but {' and '.join(lost)}: the copy made holes of its zeros, and "
+        "the preallocation is lost; stop the machine and run the task with method=offline."
+    )
+
+
+def _without_sources(task: Task, outcome: Outcome, order: Order) -> Outcome:
+    unit = outcome.unit
+    for item in unit.items:
+        if item.state == NEEDED:
+            claim, volume = item.claim, item.volume
+        elif item.origin is not None and item.state in (DONE, MOVING):
+            claim, volume = item.origin, item.origin_volume
+        else:
+            continue
+        wait_for_release(task, unit, claim["metadata"]["name"])
+        delete(task, (unit.namespace, claim["metadata"]["name"]), volume, claim, order.deadline)
+        outcome = outcome.did(item.name, DELETED)
+    return outcome
+
+
+def _predict_deletion(outcome: Outcome, order: Order) -> Outcome:
+    for item in outcome.unit.items if order.deletes else ():
+        if item.state == NEEDED or item.origin is not None:
+            outcome = outcome.did(item.name, DELETED)
+    return outcome
+
+
+def abort(task: Task, order: Order, seen: Seen, units: t.Sequence[Unit]) -> list[Outcome]:
+    """Go back to the sources of all moves that have not ended, and delete their targets."""
+
+    def run(unit: Unit) -> Outcome:
+        return in_steps(
+            Outcome(unit, LIVE if unit.machine else None),
+            lambda so_far: _reverted(task, so_far, order),
+            lambda so_far: _without_targets(task, so_far, seen, order),
+        )
+
+    with ThreadPoolExecutor(order.parallel) as pool:
+        return list(pool.map(run, units))
+
+
+def _reverted(task: Task, outcome: Outcome, order: Order) -> Outcome:
+    unit = outcome.unit
+    back = unit.in_state(MOVING, INTERRUPTED)
+    if not back or unit.machine is None:
+        return outcome
+    gone = [item.moved_from for item in back if item.origin is None]
+    if gone:
+        raise CdiError(
+            f"{unit.title} cannot go back to {' and '.join(gone)}, which no longer exists; wait until the "
+            "move has ended."
+        )
+    switches = {item.disk: Switch(item.moved_from, item.origin_volume is not None) for item in back}
+    forward = {item.disk: Switch(item.name) for item in back}
+    _patch(task, unit, switch(unit.machine, switches, live=False))
+    for item in back:
+        outcome = outcome.did(item.name, ABORTED)
+    if task.check_mode or not unit.running:
+        return outcome
+    outcome = outcome._replace(expected={disk: each.claim for disk, each in switches.items()})
+    outcome = wait_for_disks(task, outcome, order.deadline, back=True)
+    if outcome.error.endswith("had ended already."):
+        machine = t.cast(Object, task.connection.get(VIRTUAL_MACHINE, unit.machine_name, unit.namespace))
+        _patch(task, unit, switch(machine, forward, live=True))
+    return outcome
+
+
+def _without_targets(task: Task, outcome: Outcome, seen: Seen, order: Order) -> Outcome:
+    unit = outcome.unit
+    names = [item.name for item in unit.in_state(MOVING, INTERRUPTED)]
+    if task.check_mode and names:
+        return outcome  # The template still names them.
+    for name in [*names, *leftovers(seen, unit)]:
+        wait_for_release(task, unit, name)
+        delete(task, (unit.namespace, name), seen.volumes.get(name), seen.claims.get(name), order.deadline)
+        source = annotations_of(seen.claims.get(name)).get(MOVED_FROM, "")
+        outcome = outcome.did(name if name in names else source, ABORTED)
+    return outcome
