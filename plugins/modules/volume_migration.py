@@ -9,9 +9,9 @@ module: volume_migration
 short_description: Move volumes to another storage class, mode, size or preallocation
 version_added: 1.0.0
 description:
-  - Moves the volumes of virtual machines, or volumes that no machine uses, to new volumes. The volumes of a machine that
-    runs are moved by KubeVirt's volume migration, without an interruption of its guest. Volumes of a machine that is
-    stopped, or of no machine, are copied by CDI.
+  - Moves the volumes of virtual machines, or volumes that no machine uses, to new volumes. The volumes of a machine
+    that runs are moved by KubeVirt's volume migration, without an interruption of its guest. Volumes of a machine that
+    is stopped, or of no machine, are copied by CDI.
   - A move creates the target volumes, changes the volumes in the machine's template, waits, and reads which volumes the
     running machine uses. The name of a target is that of its source and a digest.
   - Everything is checked before the first write. What keeps a volume from being moved is reported in one sentence for
@@ -28,8 +28,8 @@ extends_documentation_fragment:
   - kubevirt.cdi._progress
 options:
   namespace:
-    description: Namespace of the volumes and machines. If omitted, the namespace of the kubeconfig's context is used, as
-      with C(kubectl).
+    description: Namespace of the volumes and machines. If omitted, the namespace of the kubeconfig's context is used,
+      as with C(kubectl).
     type: str
   names:
     description:
@@ -69,8 +69,8 @@ options:
           - Whether all space of the volumes is allocated.
           - A live move keeps the preallocation only if the claim of the source had the annotation
             C(cdi.kubevirt.io/storage.thick-provisioned) with the value C(true) when the machine started. Otherwise, the
-            copy makes holes of zeros, and the move is refused. Set the annotation when you create a volume that is to be
-            preallocated later.
+            copy makes holes of zeros, and the move is refused. Set the annotation when you create a volume that is to
+            be preallocated later.
           - After the move, the allocated bytes of volumes in mode C(Filesystem) are counted, and the task fails if some
             are missing.
         type: bool
@@ -93,8 +93,8 @@ options:
     default: 2
   when_done:
     description:
-      - Whether the source volumes are kept or deleted with their data when their targets are in use. Sources that others
-        use are not deleted, and the task fails.
+      - Whether the source volumes are kept or deleted with their data when their targets are in use. Sources that
+        others use are not deleted, and the task fails.
       - Sources of an earlier task are also deleted.
       - Only used with O(state=finished).
     type: str
@@ -105,8 +105,8 @@ options:
       - V(present) starts the moves, and does not wait until KubeVirt has carried them out. Copies of volumes that no
         running machine uses are waited for.
       - V(finished) also waits until all machines run on their new volumes.
-      - V(aborted) goes back to the source volumes of all moves that are not finished, and deletes their targets. That is
-        also what to do when a machine was stopped in the middle of a live move.
+      - V(aborted) goes back to the source volumes of all moves that are not finished, and deletes their targets. That
+        is also what to do when a machine was stopped in the middle of a live move.
     type: str
     choices: [present, finished, aborted]
     default: finished
@@ -120,10 +120,10 @@ options:
 notes:
   - Live moves require two nodes, and KubeVirt with C(LiveMigrate) in C(workloadUpdateStrategy).
   - KubeVirt reports no transferred bytes. The progress is that of the phases of a migration.
-  - Requires C(get), C(list), C(watch), C(create), C(patch) and C(delete) on datavolumes, C(list), C(watch), C(create) and
-    C(patch) on persistentvolumeclaims, C(list) on pods, and for machines C(get), C(list) and C(patch) on virtualmachines
-    and C(get), C(list) and C(watch) on virtualmachineinstances and virtualmachineinstancemigrations. C(list) on nodes
-    and on kubevirts is used if it is granted.
+  - Requires C(get), C(list), C(watch), C(create), C(patch) and C(delete) on datavolumes, C(list), C(watch), C(create)
+    and C(patch) on persistentvolumeclaims, C(list) on pods, and for machines C(get), C(list) and C(patch) on
+    virtualmachines and C(get), C(list) and C(watch) on virtualmachineinstances and virtualmachineinstancemigrations.
+    C(list) on nodes and on kubevirts is used if it is granted.
   - The rules are those of KubeVirt 1.8.
 seealso:
   - module: kubevirt.cdi.data_volume
@@ -207,8 +207,8 @@ volumes:
       elements: str
       sample: ["preallocation: false, true requested"]
     action:
-      description: What the task has done, or would do in check mode. V(started), V(moved), V(source_deleted) (the source
-        was deleted, also after it was moved) or V(aborted). Null if nothing.
+      description: What the task has done, or would do in check mode. V(started), V(moved), V(source_deleted) (the
+        source was deleted, also after it was moved) or V(aborted). Null if nothing.
       type: str
       sample: moved
     changed:
@@ -263,8 +263,8 @@ volumes:
       description: Why the volumes of the machine were not moved.
       returned: when it failed
       type: str
-      sample: "VirtualMachine demo/web runs on node node1, and no other node can run machines, which a live move needs; add
-        or uncordon one."
+      sample: "VirtualMachine demo/web runs on node node1, and no other node can run machines, which a live move needs;
+        add or uncordon one."
 duration:
   description: Seconds that the task has taken.
   returned: always

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The narrowest patch of a machine that replaces the volumes of its disks. Pure rules.
 
-`volumes` and `dataVolumeTemplates` are atomic lists in KubeVirt's API. The patch tests the elements that it replaces, so that
-a change of these by another client makes it fail.
+`volumes` and `dataVolumeTemplates` are atomic lists in KubeVirt's API. The patch tests the elements that it replaces,
+so that a change of these by another client makes it fail.
 """
 
 from __future__ import annotations

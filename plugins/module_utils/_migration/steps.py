@@ -140,7 +140,7 @@ def _finish(task: Task, outcome: Outcome, order: Order) -> Outcome:
     moving = {item.disk: item.name for item in unit.in_state(MOVING) if item.disk}
     outcome = outcome._replace(expected={**moving, **outcome.expected})
     if task.check_mode:
-        return _predict_deletion(outcome, order)
+        return _predicted(outcome, order)
     if not order.waits:
         return outcome
     if outcome.expected:
@@ -212,9 +212,12 @@ def _without_sources(task: Task, outcome: Outcome, order: Order) -> Outcome:
     return outcome
 
 
-def _predict_deletion(outcome: Outcome, order: Order) -> Outcome:
-    for item in outcome.unit.items if order.deletes else ():
-        if item.state == NEEDED or item.origin is not None:
+def _predicted(outcome: Outcome, order: Order) -> Outcome:
+    """What waiting and deleting would add in a run that is no check."""
+    for item in outcome.unit.items:
+        if item.state == NEEDED and order.waits:
+            outcome = outcome.did(item.name, MOVED)
+        if order.deletes and (item.state == NEEDED or item.origin is not None):
             outcome = outcome.did(item.name, DELETED)
     return outcome
 
