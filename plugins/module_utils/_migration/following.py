@@ -43,6 +43,13 @@ def judge(claims: t.Mapping[str, str], instance: Object | None) -> Verdict:
     return Verdict(WAITING, "KubeVirt copies the volumes" if attempt else "KubeVirt schedules the migration")
 
 
+def judge_begun(claims: t.Mapping[str, str], instance: Object | None) -> Verdict:
+    """Whether KubeVirt has begun to move the volumes of an instance to these claims, or has moved them."""
+    verdict, moving = judge(claims, instance), migrated_volumes(instance)
+    begun = all(moving.get(disk, ("", ""))[1] == claim for disk, claim in claims.items())
+    return Verdict(REACHED) if begun and verdict.state == WAITING else verdict
+
+
 def refused(machine: Object | None, instance: Object | None, claims: t.Mapping[str, str]) -> str:
     """Why KubeVirt will not move the volumes of a machine whose template names them; empty while it may."""
     restart = conditions(machine).get(RESTART_REQUIRED, {})

@@ -24,7 +24,7 @@ from .._storage.scratch import Settings, overhead_of
 MOVED_FROM = "kubevirt.cdi/moved-from"
 # The name of the first claim of a chain of moves, from which all its targets have their names.
 MOVED_FROM_FIRST = "kubevirt.cdi/moved-from-first"
-# On the claim of a target: KubeVirt may have written to it. A copy never begins on such a claim.
+# On the claim of a target, until its move has ended: KubeVirt may have written to it, or not yet.
 BEGUN = "kubevirt.cdi/move-begun"
 LIVE: t.Final = "live"
 OFFLINE: t.Final = "offline"

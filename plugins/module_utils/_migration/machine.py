@@ -9,7 +9,7 @@ import typing as t
 
 from .._kubernetes.objects import Key, Object, annotations_of, conditions
 from .._virtual_machine.elements import Element, elements_of, template_spec
-from .goal import MOVED_FROM
+from .goal import BEGUN, MOVED_FROM
 
 # A volume that is as requested.
 DONE: t.Final = "done"
@@ -17,7 +17,7 @@ DONE: t.Final = "done"
 NEEDED: t.Final = "needed"
 # KubeVirt moves it, or CDI copies it.
 MOVING: t.Final = "moving"
-# The machine ended while KubeVirt moved it: the template names a target whose copy is not whole.
+# The machine ended while KubeVirt moved it, or before: the template names a target whose copy is not whole.
 INTERRUPTED: t.Final = "interrupted"
 
 MANUAL_RECOVERY = "ManualRecoveryRequired"
@@ -121,6 +121,15 @@ def is_interrupted(machine: Object, instance: Object | None) -> bool:
     return conditions(machine).get(MANUAL_RECOVERY, {}).get("status") == "True"
 
 
+def has_begun(machine: Object | None, disk: str, claim: str) -> bool:
+    """Whether KubeVirt has recorded that it moves or has moved a disk to this claim."""
+    state = (((machine or {}).get("status") or {}).get("volumeUpdateState") or {}).get("volumeMigrationState") or {}
+    return any(
+        each.get("volumeName") == disk and (each.get("destinationPVCInfo") or {}).get("claimName") == claim
+        for each in state.get("migratedVolumes") or []
+    )
+
+
 def state_of(machine: Object, instance: Object | None, disk: str, claim: Object, lacks: t.Collection[str]) -> str:
     """How far the move of a disk is, whose claim in the template is `claim`."""
     name = claim["metadata"]["name"]
@@ -129,6 +138,8 @@ def state_of(machine: Object, instance: Object | None, disk: str, claim: Object,
         return INTERRUPTED
     if came and is_running(instance) and not runs_on(instance, disk, name):
         return MOVING
+    if annotations_of(claim).get(BEGUN) and not has_begun(machine, disk, name):
+        return INTERRUPTED
     return NEEDED if lacks else DONE
 
 

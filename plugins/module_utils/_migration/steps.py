@@ -18,11 +18,11 @@ from .._storage.scratch_facts import VolumeAndClaim
 from .following import refused
 from .goal import LIVE, MOVED_FROM, Goal, is_preallocated, mode_of
 from .looked import Looked, checked, look
-from .machine import DONE, INTERRUPTED, MOVING, NEEDED, Unit, is_running
+from .machine import DONE, INTERRUPTED, MOVING, NEEDED, Unit, has_begun, is_running
 from .outcome import ABORTED, DELETED, MOVED, STARTED, Outcome
 from .patch import Switch, switch
 from .selection import Seen, leftovers
-from .targets import Declare, create_targets, delete, mark_begun, remove_stale
+from .targets import Declare, create_targets, delete, mark_begun, remove_stale, unmark
 from .waits import wait_for_disks, wait_for_release
 
 _CONFLICT, _FAILED_TEST = 409, 422
@@ -101,7 +101,12 @@ def _still(task: Task, unit: Unit) -> Object:
     machine = task.connection.get(VIRTUAL_MACHINE, unit.machine_name, unit.namespace)
     if machine is None or machine["metadata"].get("uid") != before["metadata"].get("uid"):
         raise CdiError(f"{unit.title} was deleted while its volumes were copied.")
-    if not unit.running:
+    if unit.running:
+        instance = task.connection.get(VIRTUAL_MACHINE_INSTANCE, unit.machine_name, unit.namespace)
+        before_start = t.cast(Object, unit.instance)["metadata"].get("uid")
+        if instance is None or not is_running(instance) or instance["metadata"].get("uid") != before_start:
+            raise CdiError(f"{unit.title} ended while the targets of its volumes were created; run the task again.")
+    else:
         _require_stopped(
             task, unit, "was started while its volumes were copied, so that the copies may miss its writes"
         )
@@ -141,12 +146,18 @@ def _finish(task: Task, outcome: Outcome, order: Order) -> Outcome:
     outcome = outcome._replace(expected={**moving, **outcome.expected})
     if task.check_mode:
         return _predicted(outcome, order)
+    if outcome.expected:
+        # Until KubeVirt has begun, a machine that is stopped would start from an empty target.
+        outcome = wait_for_disks(task, outcome, order.deadline, begun=True)
+        if outcome.error:
+            return _gone_back(task, outcome)
     if not order.waits:
         return outcome
     if outcome.expected:
         outcome = wait_for_disks(task, outcome, order.deadline)
         if outcome.error:
-            return _gone_back(task, outcome)
+            return outcome
+        unmark(task, outcome)
         for item in unit.items:
             if item.disk in outcome.expected:
                 done = {**outcome.done, item.name: MOVED} if item.state == NEEDED else outcome.done
@@ -159,13 +170,21 @@ def _finish(task: Task, outcome: Outcome, order: Order) -> Outcome:
 
 
 def _gone_back(task: Task, outcome: Outcome) -> Outcome:
-    """If KubeVirt refused the change, the template names the sources again, so that the next start has its data."""
+    """If KubeVirt has not begun, the template names the sources again, so that the next start has the data."""
     unit = outcome.unit
     machine = task.connection.get(VIRTUAL_MACHINE, unit.machine_name, unit.namespace)
     instance = task.connection.get(VIRTUAL_MACHINE_INSTANCE, unit.machine_name, unit.namespace)
-    if machine is None or not refused(machine, instance, outcome.expected):
+    ended = not is_running(instance) and not any(
+        has_begun(machine, disk, claim) for disk, claim in outcome.expected.items()
+    )
+    if machine is None or not (ended or refused(machine, instance, outcome.expected)):
         return outcome
     switches = {item.disk: Switch(item.name, item.volume is not None) for item in unit.in_state(NEEDED)}
+    switches |= {
+        item.disk: Switch(item.moved_from, item.origin_volume is not None)
+        for item in unit.in_state(MOVING)
+        if item.origin is not None
+    }
     _patch(task, unit, switch(machine, switches, live=False))
     return outcome._replace(error=f"{outcome.error} Its template names the sources again.")
 

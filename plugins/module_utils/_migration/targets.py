@@ -58,6 +58,13 @@ def mark_begun(task: Task, outcome: Outcome) -> Outcome:
     return outcome
 
 
+def unmark(task: Task, outcome: Outcome) -> None:
+    """The targets have all data."""
+    for claim in outcome.expected.values():
+        body: Object = {"metadata": {"annotations": {BEGUN: None}}}
+        task.connection.merge(PERSISTENT_VOLUME_CLAIM, claim, outcome.unit.namespace, body, dry_run=False)
+
+
 def remove_stale(task: Task, outcome: Outcome, seen: Seen, deadline: float) -> Outcome:
     """Delete targets of earlier runs that must not be used again.
 

@@ -15,7 +15,7 @@ from .._kubernetes.objects import Object
 from .._kubernetes.resources import INSTANCE_MIGRATION, POD, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import StallProbe, poll_until, wait_for
-from .following import goes_back, judge, migration_facts, moved, newest, percent, refused
+from .following import goes_back, judge, judge_begun, migration_facts, moved, newest, percent, refused
 from .machine import Unit
 from .outcome import Outcome
 
@@ -23,8 +23,13 @@ from .outcome import Outcome
 _RELEASE_SECONDS = 120.0
 
 
-def wait_for_disks(task: Task, outcome: Outcome, deadline: float, *, back: bool = False) -> Outcome:
-    """Wait until the domain runs on the expected claims. With `back`, a move is being cancelled."""
+def wait_for_disks(
+    task: Task, outcome: Outcome, deadline: float, *, back: bool = False, begun: bool = False
+) -> Outcome:
+    """Wait until the domain runs on the expected claims, or with `begun` until KubeVirt moves them there.
+
+    With `back`, a move is being cancelled.
+    """
     unit, expected = outcome.unit, outcome.expected
     known: dict[str, Object | None] = {"migration": None}
     found: dict[str, Verdict] = {}
@@ -32,7 +37,7 @@ def wait_for_disks(task: Task, outcome: Outcome, deadline: float, *, back: bool 
     def judged(_name: str, instance: Object | None) -> Verdict:
         if back and goes_back(expected, instance):
             return Verdict(FAILED, "its move had ended already")
-        verdict = judge(expected, instance)
+        verdict = (judge_begun if begun else judge)(expected, instance)
         return found.get("refusal", verdict) if verdict.state == WAITING else verdict
 
     def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
@@ -48,7 +53,7 @@ def wait_for_disks(task: Task, outcome: Outcome, deadline: float, *, back: bool 
 
     def show(_name: str, _instance: Object | None, verdict: Verdict) -> None:
         phase = ((known["migration"] or {}).get("status") or {}).get("phase") or "Pending"
-        if verdict.state == REACHED:
+        if verdict.state == REACHED and not begun:
             task.progress.ends(unit.title, "moved back" if back else "moved")
         else:
             task.progress.waits(unit.title, phase, percent(known["migration"]), verdict.reason)
@@ -64,6 +69,8 @@ def wait_for_disks(task: Task, outcome: Outcome, deadline: float, *, back: bool 
         observe=show,
     )
     verdict, instance = ended[unit.machine_name]
+    if begun and verdict.state == REACHED:
+        return outcome._replace(unit=unit._replace(instance=instance))
     migrations, _version = task.connection.list(INSTANCE_MIGRATION, unit.namespace)
     facts = migration_facts(newest(migrations, unit.machine_name), instance)
     outcome = outcome._replace(unit=unit._replace(instance=instance), migration=facts)
