@@ -15,16 +15,19 @@ from .._kubernetes.objects import Object, annotations_of
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE
 from .._storage.allocation_pod import measure
 from .._storage.scratch_facts import VolumeAndClaim
+from .._virtual_machine.elements import template_spec
 from .following import refused
 from .goal import LIVE, MOVED_FROM, Goal, is_preallocated, mode_of
 from .looked import Looked, checked, look
-from .machine import DONE, INTERRUPTED, MOVING, NEEDED, Unit, has_begun, is_running
+from .machine import DONE, INTERRUPTED, MOVING, NEEDED, Unit, claims_of_spec, has_begun, is_running
 from .outcome import ABORTED, DELETED, MOVED, STARTED, Outcome
 from .patch import Switch, switch
 from .selection import Seen, leftovers
 from .targets import Declare, create_targets, delete, mark_begun, remove_stale, unmark
 from .waits import wait_for_disks, wait_for_release
 
+# The webhooks of a busy KubeVirt do not always answer, and other clients change the machine.
+_TRIES = 5
 _CONFLICT, _FAILED_TEST = 409, 422
 
 
@@ -84,19 +87,18 @@ def _switched(task: Task, outcome: Outcome) -> Outcome:
     if unit.machine is None:
         return outcome
     needed = unit.in_state(NEEDED)
-    machine = _still(task, unit)
+    _require_same(task, unit)
     if live and not task.check_mode:
         outcome = mark_begun(task, outcome)
-    operations = switch(machine, {item.disk: Switch(item.target) for item in needed}, live=live)
-    _patch(task, unit, operations)
+    _write(task, unit, {item.disk: Switch(item.target) for item in needed}, live=live)
     outcome = outcome._replace(changed=True, expected={item.disk: item.target for item in needed} if live else {})
     if not live and not task.check_mode:
         _require_stopped(task, unit, "was started while its volumes were switched")
     return outcome
 
 
-def _still(task: Task, unit: Unit) -> Object:
-    """The machine as it is now. Raises CdiError if it was started or changed since its volumes were looked at."""
+def _require_same(task: Task, unit: Unit) -> None:
+    """Raises CdiError if the machine was started, stopped or changed since its volumes were looked at."""
     before = t.cast(Object, unit.machine)
     machine = task.connection.get(VIRTUAL_MACHINE, unit.machine_name, unit.namespace)
     if machine is None or machine["metadata"].get("uid") != before["metadata"].get("uid"):
@@ -115,7 +117,6 @@ def _still(task: Task, unit: Unit) -> Object:
                 f"{unit.title} was changed while its volumes were copied, so that the copies may miss its writes; "
                 "run the task again."
             )
-    return machine
 
 
 def _require_stopped(task: Task, unit: Unit, why: str) -> None:
@@ -123,20 +124,31 @@ def _require_stopped(task: Task, unit: Unit, why: str) -> None:
         raise CdiError(f"{unit.title} {why}; stop it, and run the task again.")
 
 
-def _patch(task: Task, unit: Unit, operations: list[Object]) -> None:
-    if not operations:
-        return
-    try:
-        task.connection.json_patch(
-            VIRTUAL_MACHINE, unit.machine_name, unit.namespace, operations, dry_run=task.check_mode
-        )
-    except ApiError as exc:
-        if exc.code not in (_CONFLICT, _FAILED_TEST):
-            raise
-        raise CdiError(
-            f"{unit.title} was changed by another client while its volumes were about to be switched: {exc} Run the "
-            "task again."
-        ) from exc
+def _write(task: Task, unit: Unit, switches: t.Mapping[str, Switch], *, live: bool) -> None:
+    """Give disks other claims in the template. What other clients change at the same time is kept.
+
+    Raises CdiError when they give the same disks other claims.
+    """
+    before = claims_of_spec(template_spec(t.cast(Object, unit.machine)))
+    for attempt in range(1, _TRIES + 1):
+        machine = task.connection.get(VIRTUAL_MACHINE, unit.machine_name, unit.namespace)
+        claims = claims_of_spec(template_spec(machine or {}))
+        others = [disk for disk, wanted in switches.items() if claims.get(disk) not in (before[disk], wanted.claim)]
+        if machine is None or others:
+            what = f"disks {' and '.join(map(repr, others))} were" if machine else "it was"
+            raise CdiError(f"{unit.title}: {what} changed by another client; run the task again.")
+        operations = switch(machine, switches, live=live)
+        if not operations:
+            return
+        try:
+            task.connection.json_patch(
+                VIRTUAL_MACHINE, unit.machine_name, unit.namespace, operations, dry_run=task.check_mode
+            )
+        except ApiError as exc:
+            if attempt == _TRIES or not (exc.lost or exc.code in (_CONFLICT, _FAILED_TEST)):
+                raise
+        else:
+            return
 
 
 def _finish(task: Task, outcome: Outcome, order: Order) -> Outcome:
@@ -185,7 +197,8 @@ def _gone_back(task: Task, outcome: Outcome) -> Outcome:
         for item in unit.in_state(MOVING)
         if item.origin is not None
     }
-    _patch(task, unit, switch(machine, switches, live=False))
+    named = unit._replace(machine=machine)
+    _write(task, named, switches, live=False)
     return outcome._replace(error=f"{outcome.error} Its template names the sources again.")
 
 
@@ -268,7 +281,7 @@ def _reverted(task: Task, outcome: Outcome, order: Order) -> Outcome:
         )
     switches = {item.disk: Switch(item.moved_from, item.origin_volume is not None) for item in back}
     forward = {item.disk: Switch(item.name) for item in back}
-    _patch(task, unit, switch(unit.machine, switches, live=False))
+    _write(task, unit, switches, live=False)
     for item in back:
         outcome = outcome.did(item.name, ABORTED)
     if task.check_mode or not unit.running:
@@ -277,7 +290,7 @@ def _reverted(task: Task, outcome: Outcome, order: Order) -> Outcome:
     outcome = wait_for_disks(task, outcome, order.deadline, back=True)
     if outcome.error.endswith("had ended already."):
         machine = t.cast(Object, task.connection.get(VIRTUAL_MACHINE, unit.machine_name, unit.namespace))
-        _patch(task, unit, switch(machine, forward, live=True))
+        _write(task, unit._replace(machine=machine), forward, live=True)
     return outcome
 
 

@@ -60,7 +60,7 @@ def filesystem() -> Object:
 
 def annotated_at(time: str) -> Object:
     found = claim(annotations=THICK)
-    fields = {"f:metadata": {"f:annotations": {f"f:{name}": {} for name in THICK}}}
+    fields: Object = {"f:metadata": {"f:annotations": {f"f:{name}": {} for name in THICK}}}
     found["metadata"]["managedFields"] = [{"fieldsV1": fields, "time": time}]
     return found
 
