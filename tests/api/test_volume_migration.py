@@ -42,13 +42,14 @@ class Controllers:
         """CDI creates and fills the claims of all DataVolumes. Those of deleted ones are collected."""
         volumes = self.direct.list(resources.DATA_VOLUME, self.namespace)[0]
         owners = {each["metadata"]["uid"] for each in volumes}
+        names = {each["metadata"]["name"] for each in volumes}
         for claim in self.direct.list(resources.PERSISTENT_VOLUME_CLAIM, self.namespace)[0]:
             metadata = claim["metadata"]
-            if not {each["uid"] for each in metadata.get("ownerReferences", [])} <= owners:
-                name = metadata["name"]
-                self.direct.delete(
-                    resources.PERSISTENT_VOLUME_CLAIM, name, self.namespace, dry_run=False, uid=metadata["uid"]
-                )
+            if metadata["name"] in names and {each["uid"] for each in metadata.get("ownerReferences", [])} <= owners:
+                continue
+            kind, place = resources.PERSISTENT_VOLUME_CLAIM, (metadata["name"], self.namespace)
+            self.direct.merge(kind, *place, {"metadata": {"finalizers": None}}, dry_run=False)
+            self.direct.delete(kind, *place, dry_run=False, uid=metadata["uid"])
         for each in volumes:
             name, spec = each["metadata"]["name"], each["spec"]
             if self.direct.get(resources.PERSISTENT_VOLUME_CLAIM, name, self.namespace) is None:
