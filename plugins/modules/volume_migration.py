@@ -16,8 +16,8 @@ description:
     running machine uses. The name of a target is that of its source and a digest.
   - Everything is checked before the first write. What keeps a volume from being moved is reported in one sentence for
     each cause.
-  - A task that was interrupted can be run again at any time. It goes on with a move that KubeVirt or CDI still carries
-    out, and it begins anew where data may have changed.
+  - A task that was interrupted can be run again at any time. It continues a move that KubeVirt or CDI still carries
+    out, and it copies again what may have changed.
   - The template of a machine keeps C(updateVolumesStrategy=Migration) after a live move.
 author:
   - kubevirt.cdi contributors (@kubevirt)

@@ -77,9 +77,12 @@ def migration_facts(migration: Object | None, instance: Object | None) -> dict[s
     if migration is None and not attempt:
         return None
     begun, ended = timestamp(attempt.get("startTimestamp")), timestamp(attempt.get("endTimestamp"))
+    phase = None if migration is None else (migration.get("status") or {}).get("phase") or "Pending"
+    if attempt.get("completed") and not attempt.get("failed"):
+        phase = "Succeeded"  # The instance shows it before the VirtualMachineInstanceMigration does.
     return {
         "name": None if migration is None else migration["metadata"]["name"],
-        "phase": None if migration is None else (migration.get("status") or {}).get("phase") or "Pending",
+        "phase": phase,
         "source_node": attempt.get("sourceNode"),
         "target_node": attempt.get("targetNode"),
         "seconds": round((ended - begun).total_seconds(), 1) if begun and ended else None,

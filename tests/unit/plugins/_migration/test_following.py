@@ -102,5 +102,8 @@ def test_newest_migration_is_shown() -> None:
         "seconds": 3.0,
         "failure": None,
     }
+    running = {**(found or {}), "status": {"phase": "Running"}}
+    (late,) = [migration_facts(running, instance(TARGET, migrationState={**state, **times}))]
+    assert late and late["phase"] == "Succeeded", "The migration is updated after the instance"
     assert migration_facts(None, instance(SOURCE)) is None
     assert [percent(each) for each in (None, listed[2], found)] == [0, pytest.approx(83.3, abs=0.1), 100]
