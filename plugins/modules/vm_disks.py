@@ -932,7 +932,7 @@ duration:
   sample: 4.2
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.main import run as run_module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.vm_disks import SPEC, check, run
 
 
