@@ -56,7 +56,7 @@ def needs_gates(outcome: Outcome) -> bool:
     return any(change.writes or change.hot or change.restart for change in outcome.plan)
 
 
-def look(task: Task, outcomes: Outcomes) -> tuple[Outcomes, Looked]:
+def look(task: Task, outcomes: Outcomes, deadline: float) -> tuple[Outcomes, Looked]:
     """Plan all machines by the feature gates, and refuse what cannot work: an error for each machine."""
     reader = Reader(task.connection)
     users = UserReader(Reader(task.connection), task.warn)
@@ -67,6 +67,12 @@ def look(task: Task, outcomes: Outcomes) -> tuple[Outcomes, Looked]:
     checked = {}
     for key, outcome in {**outcomes, **planned_again}.items():
         checked[key] = outcome if outcome.error else _checked(task, outcome, looked)
+    adding = [each for each in unfailed(checked) if any(change.added_template for change in each.plan)]
+    if adding:
+        from .template_checks import problems_of_templates
+
+        for key, problem in problems_of_templates(task, reader, adding, deadline).items():
+            checked[key] = with_error(checked[key], f"VirtualMachine {checked[key].target.title}: {problem}")
     return checked, looked
 
 
