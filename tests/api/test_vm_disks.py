@@ -15,7 +15,6 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors im
 
 from tests.api.objects import SetStatus, body, fetch, start_pod
 from tests.api.virt_controller import Machines, create_claim, create_volume, device, volume
-from tests.image_server import qcow2, serving
 from tests.modules import RunModule
 from tests.wire import Wire
 
@@ -253,60 +252,6 @@ def test_disk_that_cannot_work_is_refused_before_any_write(
     web, other = ran.result["machines"]
     assert (web["changed"], other["changed"], "error" in other) == (False, True, False)
     assert [path for _method, path in wire.writes() if "/web" in path] == []
-
-
-@pytest.mark.parametrize(
-    ("source", "storage", "sentence"),
-    [
-        (
-            {"http": {"url": "IMAGES/large.qcow2"}},
-            {"size": "32Mi"},
-            "Cannot create DataVolume NAMESPACE/made: storage.size is 32Mi, and the image holds a disk of 64Mi "
-            "(qcow2); request at least 64Mi.",
-        ),
-        (
-            {"pvc": {"name": "data"}},
-            {"size": "512Mi", "access_modes": ["ReadWriteOnce"]},
-            "DataVolume NAMESPACE/made cannot be cloned: 512Mi, which a claim of 512Mi has ",
-        ),
-        (
-            {"pvc": {"name": "none"}},
-            {"size": "1Gi"},
-            "Cannot create DataVolume NAMESPACE/made: PersistentVolumeClaim 'NAMESPACE/none' (source.pvc) does not ",
-        ),
-        (
-            {"blank": {}},
-            {"size": "1Gi", "storage_class_name": "none"},
-            "Cannot create DataVolume NAMESPACE/made: storage class 'none' (storage.storage_class_name) does not exist",
-        ),
-    ],
-    ids=["image is larger", "source of clone is larger", "missing source", "missing class"],
-)
-def test_template_whose_volume_cannot_be_filled_is_refused_before_any_write(
-    machines: Machines,
-    module: RunModule,
-    wire: Wire,
-    namespace: str,
-    data: None,
-    source: dict[str, Any],
-    storage: dict[str, Any],
-    sentence: str,
-) -> None:
-    machines.create("web", ROOT_DISK)
-    with serving() as images:
-        images.files["/large.qcow2"] = qcow2(64 << 20)
-        given = json.loads(json.dumps(source).replace("IMAGES", images.url))
-        template = {"name": "made", "source": given, "storage": storage}
-        disk = {"name": "made", "bus": "virtio", "data_volume_template": template}
-        ran = module("vm_disks", name="web", namespace=namespace, disks=[disk])
-        assert ran.refusal.startswith(f"VirtualMachine {namespace}/web: {sentence.replace('NAMESPACE', namespace)}")
-        assert wire.writes() == []
-        checked = module("vm_disks", check=True, name="web", namespace=namespace, disks=[disk])
-    if given == {"pvc": {"name": "none"}}:
-        # An earlier task may be the one that creates it.
-        assert checked.result["changed"] and "/none' (source.pvc) does not exist" in checked.warnings[0]
-    else:
-        assert checked.refusal == ran.refusal
 
 
 def test_claim_that_a_pod_uses_is_refused(

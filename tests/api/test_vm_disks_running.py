@@ -133,8 +133,10 @@ def test_purge_unplugs_what_only_the_instance_has(
 ) -> None:
     enable(direct, namespace, IMPERATIVE)
     machines.create("web", ROOT_DISK, running=True)
-    extra = {"volumes": [ROOT_DISK[1], volume("data", hotpluggable=True)]}
-    extra["domain"] = {"devices": {"disks": [ROOT_DISK[0], device("data")]}}
+    extra = {
+        "volumes": [ROOT_DISK[1], volume("data", hotpluggable=True)],
+        "domain": {"devices": {"disks": [ROOT_DISK[0], device("data")]}},
+    }
     machines.change("web", resources.VIRTUAL_MACHINE_INSTANCE, spec=extra)
     path = f"/apis/subresources.kubevirt.io/v1/namespaces/{namespace}/virtualmachineinstances/web/removevolume"
     wire.answers[path] = b""

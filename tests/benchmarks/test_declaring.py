@@ -170,8 +170,8 @@ def test_fifty_unchanged_machines_cost_three_requests_and_a_twentieth_of_a_loop(
         machines.append({"name": f"machine-{number}", "disks": disks})
     rendered = [render(checked(machine["disks"], {}))["template"]["spec"] for machine in machines]
     for machine, template in zip(machines, rendered, strict=True):
-        disks = zip(template["domain"]["devices"]["disks"], template["volumes"], strict=True)
-        kubevirt.create(machine["name"], *disks, runStrategy="Always")
+        pairs = zip(template["domain"]["devices"]["disks"], template["volumes"], strict=True)
+        kubevirt.create(str(machine["name"]), *pairs, runStrategy="Always")
     connection = {"host": wire.url, "api_key": TOKEN}
     options = {**connection, "namespace": namespace, "machines": "{{ machines }}"}
     wire.requests.clear()

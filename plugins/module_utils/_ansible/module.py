@@ -46,7 +46,7 @@ class _Module(AnsibleModule):
             # shows all of them: a secret could be anywhere.
             self.params = {name: value for name, value in self.params.items() if name.startswith("_ansible_")}
 
-    def fail_json(self, msg: str, **options: t.Any) -> t.NoReturn:
+    def fail_json(self, msg: str, **options: t.Any) -> t.Any:
         """Ansible refuses a task without its required options before it returns to the caller."""
         super().fail_json(self.wrong_types or msg, **options)
 
