@@ -134,8 +134,8 @@ def request_growth(task: Task, claim: Object, size: str, grown_to: str | None, t
         if "can be resized" not in str(exc):
             raise
         raise CdiError(
-            f"{title} cannot grow to {grown_to or size}: the storage class {claim['spec'].get('storageClassName')!r} "
-            f"of its claim does not allow it; set allowVolumeExpansion on the class if its driver can{instead}."
+            f"{title} cannot grow to {grown_to or size}: its storage class {claim['spec'].get('storageClassName')!r} "
+            f"does not allow it; set allowVolumeExpansion on the class if its driver can{instead}."
         ) from exc
 
 

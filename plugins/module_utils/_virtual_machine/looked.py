@@ -186,13 +186,5 @@ def refuse_users(deletion: Deletion, users: UserReader, key: Key, but: str = "")
             f"{deletion.title} was not deleted, because whether its data are in use is not known; grant the verb "
             '"list" on pods and virtualmachines.kubevirt.io, or leave delete_volume out.'
         )
-    own = {f"VirtualMachine/{but}", f"VirtualMachineInstance/{but}"}
-    users_found = [f"pod {each['name']}" for each in facts["pods"] if each["machine"] not in own]
-    users_found += [f"VirtualMachine {each['name']}" for each in facts["virtual_machines"] if each["name"] != but]
-    users_found += [f"the clone to DataVolume {each}" for each in facts["clones"] or []]
-    if not users_found:
-        return []
-    return [
-        f"{deletion.title} is in use by {', '.join(users_found)}, so it is not deleted; end that use, or leave "
-        f"delete_volume of disk {deletion.disk!r} out."
-    ]
+    found = users.users(key).without(but)
+    return [found.refusal(deletion.title, f"leave delete_volume of disk {deletion.disk!r} out")] if found else []
