@@ -71,4 +71,6 @@ def start(connection: Connection, namespace: str) -> Iterator[Callable[..., Gues
 
     yield run
     for guest in guests:
+        guest.begin_to_delete()
+    for guest in guests:
         guest.delete()
