@@ -688,7 +688,8 @@ options:
   purge: &purge
     description:
       - Whether to detach all disks of the machine that are not in O(disks), except for the volumes of memory dumps and
-        file systems.
+        file systems. These are the disks of the template, and those that only the running instance has, for example
+        after C(virtctl addvolume) without C(--persist).
     type: bool
     default: false
   machines:

@@ -36,7 +36,7 @@ def machine_facts(outcome: Outcome) -> dict[str, t.Any]:
         facts["disks"] = [
             _disk(outcome, name, element, restart.get(name), threads) for name, element in elements_of(spec).items()
         ]
-        gone = [name for name in outcome.done if name not in elements_of(spec)]
+        gone = [name for name in {**outcome.done, **restart} if name not in elements_of(spec)]
         facts["disks"] += [_disk(outcome, name, Element(), restart.get(name), threads) for name in gone]
         facts["io_threads"] = {"policy": threads.policy, "count": threads.count, "explanation": threads.explanation}
         facts["restart_required"] = list(restart)
