@@ -33,7 +33,7 @@ from tests.vm_disks.spec import Entry, Spec, disk, template
 HTTP, REGISTRY = os.environ["KUBEVIRT_CDI_TEST_HTTP"], os.environ["KUBEVIRT_CDI_TEST_REGISTRY"]
 NODE = Resource("", "v1", "nodes", "Node", False)
 # The faults are there at once, but a machine comes to them in minutes when others use all processors.
-_SECONDS = 900
+_SECONDS = 240
 _AT_ONCE = 6
 _PAUSE = 1.0
 EMPTY: Entry = {"empty_disk": {"capacity": "1Mi"}}

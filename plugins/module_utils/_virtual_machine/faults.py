@@ -59,7 +59,7 @@ def diagnose(
     of_machine = _condition(machine, "Failure", "True")
     found = matched(of_machine) if of_machine else None
     found = found or _volume(attached or disks, templates_of(machine or {}), around)
-    texts = [text for text in _statements(instance, around) if text]
+    texts = [text for text in _statements(machine, instance, around) if text]
     found = found or next(filter(None, map(matched, texts)), None)
     found = found or _agent(instance, around)
     if found is None and (texts or of_machine):
@@ -90,18 +90,17 @@ def _condition(stored: Object | None, kind: str, status: str) -> str:
     return _tidy(": ".join(filter(None, ("" if " " in reason else reason, condition.get("message")))))
 
 
-def _statements(instance: Object | None, around: Surroundings) -> t.Iterator[str]:
+def _statements(machine: Object | None, instance: Object | None, around: Surroundings) -> t.Iterator[str]:
     """What conditions, events and pods say about an instance that should run."""
     yield _condition(instance, "Synchronized", "False")
     yield _condition(instance, "PodScheduled", "False")
     pods = _pods_of(instance, around)
-    starting = instance["metadata"].get("uid") if instance is not None and phase_of(instance) != _STARTED else ""
     waiting = {pod["metadata"]["uid"] for pod in pods if (pod.get("status") or {}).get("phase") == "Pending"}
     for event in around.evidence.events:
-        about = event["involvedObject"].get("uid", "")
-        if about and about == starting and event.get("reason") == "SyncFailed":
+        about = event["involvedObject"]
+        if event.get("reason") == "SyncFailed" and _is_about(about, machine, instance):
             yield _tidy(event.get("message") or "")
-        elif about in waiting:
+        elif about.get("uid", "") in waiting:
             yield _tidy(f"{event.get('reason')}: {event.get('message') or ''}")
     for pod in pods:
         status = pod.get("status") or {}
@@ -110,6 +109,16 @@ def _statements(instance: Object | None, around: Surroundings) -> t.Iterator[str
             if state.get("message"):
                 yield _tidy(f"{state.get('reason')}: {state['message']}")
         yield _condition(pod, "PodScheduled", "False")
+
+
+def _is_about(about: Object, machine: Object | None, instance: Object | None) -> bool:
+    """Whether an event is about an instance that starts, or about an earlier one if the machine fails to start again
+    and again."""
+    if phase_of(instance) == _STARTED or about.get("kind") != "VirtualMachineInstance":
+        return False
+    if ((machine or {}).get("status") or {}).get("startFailure"):
+        return bool(about.get("name") == (machine or {})["metadata"]["name"])
+    return instance is not None and bool(about.get("uid") == instance["metadata"].get("uid", ""))
 
 
 def _pods_of(instance: Object | None, around: Surroundings) -> list[Object]:
