@@ -716,8 +716,8 @@ options:
         waiting.
       - The task does not wait in check mode.
   wait_timeout:
-    description: Maximum time to wait, in seconds. The error then reports what each disk waits for. A problem that cannot
-      heal by itself ends the task within seconds.
+    description: Maximum time to wait, in seconds. The error then reports what each disk waits for. A problem that
+      cannot heal by itself ends the task within seconds.
     default: 600
 notes:
   - C(disks) and C(volumes) of a machine are lists without keys, so that no two clients can own one disk each by
@@ -726,8 +726,8 @@ notes:
   - Requires C(get), C(list), C(watch) and C(patch) on virtualmachines, and C(get), C(list) and C(watch) on
     virtualmachineinstances. With the feature gate C(HotplugVolumes), also C(update) on
     virtualmachineinstances/addvolume and virtualmachineinstances/removevolume in C(subresources.kubevirt.io).
-  - To find why a machine does not run, the task lists the DataVolumes, claims, pods and events of its namespace, and the
-    pods of C(virt-handler) in all namespaces. What the user may not list is left out.
+  - To find why a machine does not run, the task lists the DataVolumes, claims, pods and events of its namespace, and
+    the pods of C(virt-handler) in all namespaces. What the user may not list is left out.
   - The rules are those of KubeVirt 1.8.
 seealso:
   - plugin: kubevirt.cdi.vm_disks
@@ -913,8 +913,8 @@ restart_required:
   elements: str
   sample: [root]
 message:
-  description: What needs a restart and why, what KubeVirt's condition RestartRequired says, which volumes are not filled
-    yet, and why the machine does not run. Empty if there is nothing to say.
+  description: What needs a restart and why, what KubeVirt's condition RestartRequired says, which volumes are not
+    filled yet, and why the machine does not run. Empty if there is nothing to say.
   returned: when O(name) was given
   type: str
   sample: Restart VirtualMachine demo/web to change disk 'root' (KubeVirt does not change the device of an attached
@@ -933,13 +933,13 @@ diagnosis:
       description:
         - What the problem is. V(claim_missing), V(claim_pending), V(claim_in_use), V(wrong_volume_mode),
           V(volume_read_only), V(volume_elsewhere), V(volume_full) and V(mount_failed) concern the claim of a disk.
-        - V(clone_not_permitted) and V(data_volume_refused) concern a DataVolume that KubeVirt creates, V(volume_filling)
-          one that CDI fills without a known problem. The causes of one with a problem are those of
+        - V(clone_not_permitted) and V(data_volume_refused) concern a DataVolume that KubeVirt creates,
+          V(volume_filling) one that CDI fills without a known problem. The causes of one with a problem are those of
           RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis.cause).
         - V(image_pull_failed), V(image_architecture), V(image_without_disk), V(image_not_readable) and
           V(reference_missing) (a Secret or ConfigMap) concern other volumes.
-        - V(quota_exceeded), V(pod_refused), V(unschedulable), V(agent_down) and V(disk_not_supported) concern the machine.
-          V(not_synchronized) is any other problem that KubeVirt reports.
+        - V(quota_exceeded), V(pod_refused), V(unschedulable), V(agent_down) and V(disk_not_supported) concern the
+          machine. V(not_synchronized) is any other problem that KubeVirt reports.
       type: str
       sample: image_pull_failed
     message:

@@ -17,6 +17,10 @@ CLAIM_MISSING, CLAIM_PENDING, NOT_SYNCHRONIZED = "claim_missing", "claim_pending
 VOLUME_FILLING = "volume_filling"
 
 
+_READ_ONLY = "the volume of disk {disk!r} is mounted read-only, and the disk is writable"
+_READ_ONLY_REMEDY = "set read_only=true for the disk, or read_only=false for its claim"
+
+
 class FaultRule(t.NamedTuple):
     """`words` is a regular expression. Its named groups can be used in `message`, which is the text if it is empty,
     and in `remedy`. For `grace` see Diagnosis."""
@@ -67,8 +71,8 @@ FAULT_RULES: t.Final = (
     FaultRule(
         r'(?s)"(?P<image>[^"]+)".*no match for platform',
         "image_architecture",
-        "container image {image!r} is not made for the architecture of the node",
-        "use an image for this architecture (module kubevirt.cdi.container_disk, option architecture)",
+        "the index of container image {image!r} has no image for the architecture of the node",
+        "use an image with a part for this architecture, or without an index of architectures",
         LASTING * 2,
     ),
     FaultRule(
@@ -146,8 +150,14 @@ FAULT_RULES: t.Final = (
     FaultRule(
         r"vmi-disks/(?P<disk>[^/']+)/[^']*': Read-only file system",
         "volume_read_only",
-        "the volume of disk {disk!r} is mounted read-only, and the disk is writable",
-        "set read_only=true for the disk, or read_only=false for its claim",
+        _READ_ONLY,
+        _READ_ONLY_REMEDY,
+    ),
+    FaultRule(
+        "Failed to change ownership of HostDisk dir (?P<disk>[^,]+),.*read-only file system",
+        "volume_read_only",
+        _READ_ONLY,
+        _READ_ONLY_REMEDY,
     ),
     FaultRule(
         r"vmi-disks/(?P<disk>[^/']+)/[^']*': Permission denied",

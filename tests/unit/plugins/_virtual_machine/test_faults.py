@@ -101,7 +101,7 @@ CASES = {
     ),
     "architecture of an image": Case(
         "image_architecture",
-        "container image 'registry:5000/a:1' is not made for the architecture of the node",
+        "the index of container image 'registry:5000/a:1' has no image for the architecture of the node",
         {"Synchronized": f'{PULL}failed to unpack image "registry:5000/a:1": no match for platform in manifest'},
         phase="Scheduling",
     ),
@@ -166,6 +166,11 @@ CASES = {
         "volume_read_only",
         "the volume of disk 'data' is mounted read-only, and the disk is writable",
         events=(f"{QEMU}-blockdev {{}}: Could not open '{FILE}': Read-only file system')\"",),
+    ),
+    "read-only claim with an image of another user": Case(
+        "volume_read_only",
+        "the volume of disk 'data' is mounted read-only, and the disk is writable",
+        events=("Failed to change ownership of HostDisk dir data, chown /proc/self/fd/29: read-only file system",),
     ),
     "image that QEMU must not read": Case(
         "image_not_readable",
