@@ -920,8 +920,8 @@ message:
   sample: Restart VirtualMachine demo/web to change disk 'root' (KubeVirt does not change the device of an attached
     disk).
 diagnosis:
-  description: Why the machine does not run although it should, or why the running instance does not attach its disks.
-    Null if it runs, if it is stopped, or if no problem is known.
+  description: Why the machine does not run although it should, or why the running instance does not attach its disks
+    or boot. Null if it runs, if it is stopped, or if no problem is known.
   returned: when O(name) was given
   type: dict
   contains:
@@ -936,10 +936,12 @@ diagnosis:
         - V(clone_not_permitted) and V(data_volume_refused) concern a DataVolume that KubeVirt creates,
           V(volume_filling) one that CDI fills without a known problem. The causes of one with a problem are those of
           RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis.cause).
-        - V(image_pull_failed), V(image_architecture), V(image_without_disk), V(image_not_readable) and
-          V(reference_missing) (a Secret or ConfigMap) concern other volumes.
+        - V(image_pull_failed), V(image_architecture), V(image_without_disk), V(image_not_readable),
+          V(secret_missing) and V(config_map_missing) concern other volumes.
         - V(quota_exceeded), V(pod_refused), V(unschedulable), V(agent_down) and V(disk_not_supported) concern the
           machine. V(not_synchronized) is any other problem that KubeVirt reports.
+        - V(nothing_to_boot) is found on the console of a machine that runs, if its firmware prints there
+          (C(firmware.bootloader.bios.useSerial)).
       type: str
       sample: image_pull_failed
     message:

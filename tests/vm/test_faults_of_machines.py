@@ -81,9 +81,9 @@ FAULTS = {
     ),
     "importing": Fault(
         "volume_filling",
-        "disk 'd' waits for DataVolume 'slow' (phase ImportInProgress",
+        "disk 'd' waits for DataVolume of its template 'slow' (phase ",
         "wait until CDI has filled it",
-        volume("slow"),
+        made("slow", {"http": {"url": f"{HTTP}/slow/disk.raw"}}, size="128Mi"),
     ),
     "not-uploaded": Fault(
         "waiting_for_upload", "waits for DataVolume 'upload' (phase UploadReady)", "volume_upload", volume("upload")
@@ -127,9 +127,6 @@ FAULTS = {
     "wrong-mode": Fault(
         "wrong_volume_mode", "volumeMode=Filesystem", "set type=disk", volume("file", type="lun", bus="scsi")
     ),
-    "used-by-a-machine": Fault(
-        "claim_in_use", "disk 'd' is in use by another machine", "stop the other machine", volume("used"), _TOGETHER
-    ),
     "used-by-a-pod": Fault("claim_in_use", "ReadWriteOncePod", "stop that pod", claim("single")),
     "read-only": Fault(
         "volume_read_only", "disk 'd' is mounted read-only", "set read_only=true", claim("locked", read_only=True)
@@ -149,17 +146,27 @@ FAULTS = {
     "machine-architecture": Fault(
         "unschedulable", "node affinity/selector", "correct architecture", disk(**EMPTY), {"architecture": "arm64"}
     ),
+    "nothing-to-boot": Fault(
+        "nothing_to_boot",
+        "finds nothing to boot (Boot failed: not a bootable disk)",
+        "fill the disk",
+        made("empty", {"blank": {}}),
+        {"domain": {"firmware": {"bootloader": {"bios": {"useSerial": True}}}}},
+    ),
     "secret-missing": Fault(
-        "reference_missing",
-        "secret 'nothing' of the volume 'd-udata' does not exist",
+        "secret_missing",
+        "Secret 'nothing' of volume 'd-udata' does not exist",
         "create it",
         disk(cloud_init_no_cloud={"secret_ref": {"name": "nothing"}}),
     ),
     "config-map-missing": Fault(
-        "reference_missing",
-        "configmap 'nothing' of the volume 'd' does not exist",
+        "config_map_missing",
+        "ConfigMap 'nothing' of volume 'd' does not exist",
         "create it",
         disk(config_map={"name": "nothing"}),
+    ),
+    "used-by-a-machine": Fault(
+        "claim_in_use", "disk 'd' is in use by another machine", "stop the other machine", volume("used"), _TOGETHER
     ),
 }
 
@@ -199,9 +206,9 @@ def places(connection: Connection) -> Iterator[Places]:
         for name, kind in (("claims", "persistentvolumeclaims"), ("pods", "pods")):
             create(connection, RESOURCE_QUOTA, "quota", places.names[name], spec={"hard": {kind: "0"}})
         sources: dict[str, Entry] = {name: {"blank": {}} for name in ("file", "used", "locked")}
-        sources |= {"upload": {"upload": {}}, "slow": {"http": {"url": f"{HTTP}/slow/disk.raw"}}}
+        sources["upload"] = {"upload": {}}
         for name, source in sources.items():
-            storage = {"resources": {"requests": {"storage": "128Mi" if name == "slow" else "32Mi"}}}
+            storage: Entry = {"resources": {"requests": {"storage": "32Mi"}}}
             storage |= {"volumeMode": "Filesystem", "accessModes": ["ReadWriteOnce"]}
             create(connection, DATA_VOLUME, name, main, spec={"source": source, "storage": storage})
         blank = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "32Mi"}}}}
@@ -240,9 +247,10 @@ def reports(connection: Connection, places: Places) -> Iterator[dict[str, Report
     """What vm_disks reports of each machine, once its cause is the expected one."""
     user = Guest(connection, places.names["main"], "user")
     user.post(VIRTUAL_MACHINE, _spec(volume("used"), _TOGETHER))
-    user.until(lambda: user.phase() == "Running", "does not run")
     guests = {name: Guest(connection, places.names[fault.namespace], name) for name, fault in FAULTS.items()}
     for name, guest in guests.items():
+        if name == "used-by-a-machine":
+            user.until(lambda: user.phase() == "Running", "does not run")
         guest.post(VIRTUAL_MACHINE, _spec(places.filled(FAULTS[name].disk), FAULTS[name].fields))
     yield _reported(connection, guests)
     for guest in [*guests.values(), user]:
@@ -250,8 +258,10 @@ def reports(connection: Connection, places: Places) -> Iterator[dict[str, Report
 
 
 def _spec(entry: Entry, fields: Entry) -> dict[str, Any]:
-    spec = machine(Spec("fault", [entry, BOOT_DISK]).fragment, memory={"guest": "64Mi"})
-    spec["template"]["spec"] |= fields
+    domain = fields.get("domain", {})
+    disks = [entry] if domain else [entry, BOOT_DISK]
+    spec = machine(Spec("fault", disks).fragment, memory={"guest": "64Mi"}, **domain)
+    spec["template"]["spec"] |= {key: value for key, value in fields.items() if key != "domain"}
     return spec
 
 
@@ -267,7 +277,7 @@ def _reported(connection: Connection, guests: dict[str, Guest]) -> dict[str, Rep
         for result in ran.result["machines"]:
             name, diagnosis = result["name"], result["diagnosis"]
             if name not in found and diagnosis and diagnosis["cause"] == FAULTS[name].cause:
-                warnings = [text for text in ran.warnings if f"/{name} does not run" in text]
+                warnings = [text for text in ran.warnings if f"/{name} does not " in text]
                 found[name] = Report(diagnosis, warnings, now - created, now - started)
         if now - created > _SECONDS:
             missing = {each["name"]: each["diagnosis"] for each in ran.result["machines"] if each["name"] not in found}

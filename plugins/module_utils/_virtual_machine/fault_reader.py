@@ -8,24 +8,28 @@ Six LISTs for any number of machines, and what their DataVolumes leave open. Wha
 
 from __future__ import annotations
 
+import time
 import typing as t
 
 from .._ansible.batch import by_namespace
 from .._ansible.module import Task
 from .._diagnosis.evidence_reader import EvidenceReader
 from .._kubernetes.client import Connection
+from .._kubernetes.errors import ApiError
 from .._kubernetes.objects import Object, conditions
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, POD
 from .elements import elements_of, template_spec
 from .fault_rules import VOLUME_FILLING
-from .faults import Surroundings, diagnose
+from .faults import Surroundings, boots_nothing, diagnose
 from .results import does_not_run
 from .target import Outcomes, unfailed
 
 _SECONDS = 10.0
 _PODS = "kubevirt.io in (virt-launcher, hotplug-disk)"
 _AGENTS = "kubevirt.io=virt-handler"
+# The container of virt-launcher's pod that prints the serial console.
+_CONSOLE = "guest-console-log"
 
 
 class FaultReader:
@@ -76,7 +80,33 @@ def diagnosed(task: Task, outcomes: Outcomes) -> Outcomes:
             outcome = found[outcome.key] = outcome._replace(diagnosis=problem)
             if problem and problem.cause != VOLUME_FILLING:
                 task.warn(does_not_run(outcome))
-    return {**outcomes, **found}
+    return {**outcomes, **found, **_booted(task, outcomes)}
+
+
+def _booted(task: Task, outcomes: Outcomes) -> Outcomes:
+    """The outcomes of machines whose firmware reports that it finds nothing to boot."""
+    found = {}
+    reader = Reader(task.connection, within_seconds=_SECONDS)
+    for outcome in unfailed(outcomes):
+        if outcome.target.prints_firmware:
+            namespace, name = outcome.key
+            pods = reader.try_read(
+                POD, namespace, label_selector=f"kubevirt.io=virt-launcher,vm.kubevirt.io/name={name}"
+            )
+            problem = next(filter(None, (boots_nothing(_console(task, pod)) for pod in pods.items)), None)
+            if problem:
+                outcome = found[outcome.key] = outcome._replace(diagnosis=problem)
+                task.warn(does_not_run(outcome))
+    return found
+
+
+def _console(task: Task, pod: Object) -> str:
+    """The last lines of the console of a machine; `` if they cannot be read."""
+    connection = task.connection.until(time.monotonic() + _SECONDS)
+    try:
+        return connection.log(pod["metadata"]["namespace"], pod["metadata"]["name"], container=_CONSOLE)
+    except ApiError:
+        return ""
 
 
 def _by_name(items: t.Iterable[Object], wanted: t.Collection[str]) -> dict[str, Object]:

@@ -14,7 +14,7 @@ import typing as t
 from .._diagnosis.rules import LASTING, Diagnosis
 
 CLAIM_MISSING, CLAIM_PENDING, NOT_SYNCHRONIZED = "claim_missing", "claim_pending", "not_synchronized"
-VOLUME_FILLING = "volume_filling"
+VOLUME_FILLING, NOTHING_TO_BOOT = "volume_filling", "nothing_to_boot"
 
 
 _READ_ONLY = "the volume of disk {disk!r} is mounted read-only, and the disk is writable"
@@ -123,9 +123,15 @@ FAULT_RULES: t.Final = (
         "(label kubevirt.io/schedulable=true)",
     ),
     FaultRule(
-        r'for volume "(?P<volume>[^"]+)" : (?P<kind>secret|configmap) "(?P<name>[^"]+)" not found',
-        "reference_missing",
-        "{kind} {name!r} of the volume {volume!r} does not exist",
+        r'for volume "(?P<volume>[^"]+)" : secret "(?P<name>[^"]+)" not found',
+        "secret_missing",
+        "Secret {name!r} of volume {volume!r} does not exist",
+        "create it in the namespace of the machine, or correct its name",
+    ),
+    FaultRule(
+        r'for volume "(?P<volume>[^"]+)" : configmap "(?P<name>[^"]+)" not found',
+        "config_map_missing",
+        "ConfigMap {name!r} of volume {volume!r} does not exist",
         "create it in the namespace of the machine, or correct its name",
     ),
     FaultRule(

@@ -20,7 +20,7 @@ from .._kubernetes.objects import Object, conditions
 from .._kubernetes.public import redact_urls
 from .._kubernetes.verdict import FAILED, WAITING, Verdict
 from .elements import Element, elements_of, template_spec, templates_of
-from .fault_rules import CLAIM_MISSING, CLAIM_PENDING, NOT_SYNCHRONIZED, VOLUME_FILLING, matched
+from .fault_rules import CLAIM_MISSING, CLAIM_PENDING, NOT_SYNCHRONIZED, NOTHING_TO_BOOT, VOLUME_FILLING, matched
 from .target import phase_of
 
 _STARTED, _TAKEN_OVER = "Running", ("Scheduled", "Running")
@@ -72,6 +72,21 @@ def diagnose(
             None,
         )
     return _refined(found, disks, around) if found else None
+
+
+def boots_nothing(console: str) -> Diagnosis | None:
+    """The problem of a machine that has started, by the last lines of its console: SeaBIOS gives up on its disks."""
+    lines = [line.strip() for line in console.splitlines() if line.strip()]
+    if not lines or not lines[-1].startswith("No bootable device"):
+        return None
+    failed = next((line for line in reversed(lines) if line.startswith("Boot failed")), lines[-1])
+    return Diagnosis(
+        NOTHING_TO_BOOT,
+        f"its firmware finds nothing to boot ({failed}): the disk is empty, or its image is for another "
+        "architecture or for EFI",
+        "fill the disk that has the first boot_order with a bootable image, or set firmware.bootloader.efi",
+        None,
+    )
 
 
 def verdict_of(found: Diagnosis) -> Verdict:

@@ -46,9 +46,10 @@ def machine_facts(outcome: Outcome) -> dict[str, t.Any]:
 
 
 def does_not_run(outcome: Outcome) -> str:
-    """Why a machine does not run, `` if it does or if nothing is known."""
+    """Why a machine does not run or boot, `` if it does or if nothing is known."""
     found = outcome.diagnosis
-    return f"VirtualMachine {outcome.target.title} does not run: {found.message}; {found.remedy}." if found else ""
+    what = "does not boot" if outcome.target.has_started else "does not run"
+    return f"VirtualMachine {outcome.target.title} {what}: {found.message}; {found.remedy}." if found else ""
 
 
 def _diagnosis(outcome: Outcome) -> dict[str, t.Any] | None:

@@ -73,6 +73,13 @@ class Target(t.NamedTuple):
         return has_started(self.instance)
 
     @property
+    def prints_firmware(self) -> bool:
+        """Whether the firmware of the instance, which has started, prints on the console what it boots."""
+        firmware = (((self.instance or {}).get("spec") or {}).get("domain") or {}).get("firmware") or {}
+        bios = (firmware.get("bootloader") or {}).get("bios") or {}
+        return self.has_started and bool(bios.get("useSerial"))
+
+    @property
     def is_late(self) -> bool:
         """Whether the machine should run, and does not."""
         if self.machine is None or self.machine["metadata"].get("deletionTimestamp"):

@@ -15,6 +15,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict i
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.elements import Element
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.faults import (
     Surroundings,
+    boots_nothing,
     diagnose,
     verdict_of,
 )
@@ -133,9 +134,15 @@ CASES = {
         phase="Scheduling",
     ),
     "Secret": Case(
-        "reference_missing",
-        "secret 'nothing' of the volume 'data-udata' does not exist",
+        "secret_missing",
+        "Secret 'nothing' of volume 'data-udata' does not exist",
         pod_events=('FailedMount: MountVolume.SetUp failed for volume "data-udata" : secret "nothing" not found',),
+        phase="Scheduling",
+    ),
+    "ConfigMap": Case(
+        "config_map_missing",
+        "ConfigMap 'nothing' of volume 'data' does not exist",
+        pod_events=('FailedMount: MountVolume.SetUp failed for volume "data" : configmap "nothing" not found',),
         phase="Scheduling",
     ),
     "mount": Case(
@@ -346,8 +353,9 @@ def test_only_volumes_that_are_attached_matter_to_a_machine_that_runs() -> None:
 
 def test_unbound_claim_has_the_reason_of_its_storage() -> None:
     case = CASES["unbound claim"]
-    claim = {"metadata": {"name": "nothing", "uid": "pvc"}, "spec": {"accessModes": ["ReadWriteOnce"]}, "status": {}}
-    claim["spec"] |= {"storageClassName": "none", "resources": {"requests": {"storage": "1Gi"}}}
+    spec: Object = {"accessModes": ["ReadWriteOnce"], "storageClassName": "none"}
+    spec["resources"] = {"requests": {"storage": "1Gi"}}
+    claim = {"metadata": {"name": "nothing", "uid": "pvc"}, "spec": spec, "status": {}}
     about = {"kind": "PersistentVolumeClaim", "uid": "pvc", "name": "nothing"}
     message = 'storageclass.storage.k8s.io "none" not found'
     warning = {"metadata": {"uid": "e"}, "reason": "ProvisioningFailed", "message": message, "involvedObject": about}
@@ -355,6 +363,37 @@ def test_unbound_claim_has_the_reason_of_its_storage() -> None:
     found = diagnose(machine(DATA), instance(case), seen)
     assert found and found.cause == "storage_class_missing"
     assert found.message == f"claim 'nothing' of disk 'data' is not bound: ProvisioningFailed: {message}"
+
+
+BOOT = "\x1bc\x1b[?7lSeaBIOS (version 1.16.3)\nBooting from Hard Disk...\nBoot failed: not a bootable disk\n"
+
+
+@pytest.mark.parametrize(
+    ("console", "message"),
+    [
+        (
+            f"{BOOT}\r\nNo bootable device.\r\n",
+            "its firmware finds nothing to boot (Boot failed: not a bootable disk): the disk is empty, or its image is "
+            "for another architecture or for EFI",
+        ),
+        (BOOT, ""),
+        (f"{BOOT}\nNo bootable device.\nBooting from DVD/CD...\nlogin:", ""),
+        ("", ""),
+    ],
+)
+def test_firmware_that_finds_nothing_to_boot(console: str, message: str) -> None:
+    found = boots_nothing(console)
+    assert (found.message if found else "") == message
+
+
+@pytest.mark.parametrize(
+    ("phase", "serial", "prints"), [("Running", True, True), ("Scheduled", True, False), ("Running", False, False)]
+)
+def test_firmware_is_only_heard_if_it_prints_on_the_console(phase: str, serial: bool, prints: bool) -> None:
+    there = instance(Case("", "", phase=phase))
+    there["spec"]["domain"]["firmware"] = {"bootloader": {"bios": {"useSerial": serial}}}
+    assert Target(("demo", "web"), Declared((), False), machine(DATA), there).prints_firmware == prints
+    assert not Target(("demo", "web"), Declared((), False), machine(DATA), instance(Case("", ""))).prints_firmware
 
 
 STOPPED: dict[str, Any] = {"status": {"phase": "Succeeded"}}
