@@ -939,7 +939,8 @@ diagnosis:
         - V(image_pull_failed), V(image_architecture), V(image_without_disk), V(image_not_readable),
           V(secret_missing) and V(config_map_missing) concern other volumes.
         - V(quota_exceeded), V(pod_refused), V(unschedulable), V(agent_down) and V(disk_not_supported) concern the
-          machine. V(not_synchronized) is any other problem that KubeVirt reports.
+          machine. V(not_synchronized) is any other problem that KubeVirt reports,
+          and V(not_processed) that it has reported nothing.
         - V(nothing_to_boot) is found on the console of a machine that runs, if its firmware prints there
           (C(firmware.bootloader.bios.useSerial)).
       type: str

@@ -32,7 +32,7 @@ class FaultRule(t.NamedTuple):
     grace: float | None = LASTING
 
 
-# The first rule that matches counts.
+# The first rule that matches any text counts.
 FAULT_RULES: t.Final = (
     # pkg/virt-controller/watch/vm/vm.go authorizeDataVolume: KubeVirt asks as the service account of the machine.
     FaultRule(
@@ -186,12 +186,13 @@ FAULT_RULES: t.Final = (
 )
 
 
-def matched(text: str) -> Diagnosis | None:
-    """What a text means; None without a rule for it."""
+def matched(texts: t.Sequence[str]) -> Diagnosis | None:
+    """What the texts about one machine mean; None without a rule for any of them."""
     for rule in FAULT_RULES:
-        found = re.search(rule.words, text)
-        if found:
-            groups = {key: value or "" for key, value in found.groupdict().items()}
-            message = rule.message.format(**groups) if rule.message else text
-            return Diagnosis(rule.cause, message, rule.remedy.format(**groups), rule.grace)
+        for text in texts:
+            found = re.search(rule.words, text)
+            if found:
+                groups = {key: value or "" for key, value in found.groupdict().items()}
+                message = rule.message.format(**groups) if rule.message else text
+                return Diagnosis(rule.cause, message, rule.remedy.format(**groups), rule.grace)
     return None

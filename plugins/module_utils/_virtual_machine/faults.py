@@ -15,6 +15,7 @@ import typing as t
 from .._diagnosis.diagnose import diagnose as diagnose_volume
 from .._diagnosis.diagnose import explain
 from .._diagnosis.evidence import Evidence
+from .._diagnosis.helpers import age
 from .._diagnosis.rules import LASTING, Diagnosis
 from .._kubernetes.objects import Object, conditions
 from .._kubernetes.public import redact_urls
@@ -29,6 +30,8 @@ _LAUNCHER = re.compile(r"Message='(.*)'\)\"?$", re.DOTALL)
 # What follows from another problem of the same instance, which an event has reported before.
 _SYMPTOM = re.compile("still not ready after one minute|server error|Synchronizing with the Domain failed")
 _MOST_CHARACTERS = 500
+# A machine without a condition for so long is not processed.
+_UNPROCESSED_SECONDS = 15.0
 
 
 class Surroundings(t.NamedTuple):
@@ -57,11 +60,10 @@ def diagnose(
     """The problem of a machine that does not run yet, or of the disks that it shall attach; None if none is known."""
     disks = elements_of((instance or {}).get("spec") or template_spec(machine or {}))
     of_machine = _condition(machine, "Failure", "True")
-    found = matched(of_machine) if of_machine else None
+    found = matched([of_machine])
     found = found or _volume(attached or disks, templates_of(machine or {}), around)
     texts = [text for text in _statements(machine, instance, around) if text]
-    found = found or next(filter(None, map(matched, texts)), None)
-    found = found or _agent(instance, around)
+    found = found or matched(texts) or _agent(instance, around)
     if found is None and (texts or of_machine):
         causes = [text for text in texts if not _SYMPTOM.search(text)]
         text = (causes or texts or [of_machine])[0]
@@ -71,7 +73,7 @@ def diagnose(
             "correct what the message names; the events of the VirtualMachineInstance have more",
             None,
         )
-    return _refined(found, disks, around) if found else None
+    return _refined(found, disks, around) if found else _unprocessed(machine, instance)
 
 
 def boots_nothing(console: str) -> Diagnosis | None:
@@ -190,6 +192,21 @@ def _agent(instance: Object | None, around: Surroundings) -> Diagnosis | None:
         "there",
         "ask an administrator to check DaemonSet virt-handler and the node, or let the machine run on another node",
         LASTING,
+    )
+
+
+def _unprocessed(machine: Object | None, instance: Object | None) -> Diagnosis | None:
+    """The problem of a machine about which KubeVirt says nothing."""
+    if machine is None or instance is not None or conditions(machine):
+        return None
+    seconds = age(machine["metadata"].get("creationTimestamp"))
+    if seconds < _UNPROCESSED_SECONDS:
+        return None
+    return Diagnosis(
+        "not_processed",
+        f"KubeVirt has not processed it for {seconds:.0f} s",
+        "ask an administrator to check that Deployments virt-controller and virt-api run and answer in time",
+        None,
     )
 
 

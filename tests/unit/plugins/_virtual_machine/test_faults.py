@@ -136,7 +136,10 @@ CASES = {
     "Secret": Case(
         "secret_missing",
         "Secret 'nothing' of volume 'data-udata' does not exist",
-        pod_events=('FailedMount: MountVolume.SetUp failed for volume "data-udata" : secret "nothing" not found',),
+        pod_events=(
+            'FailedMount: MountVolume.SetUp failed for volume "data-udata" : failed to sync secret cache: timed out',
+            'FailedMount: MountVolume.SetUp failed for volume "data-udata" : secret "nothing" not found',
+        ),
         phase="Scheduling",
     ),
     "ConfigMap": Case(
@@ -259,6 +262,22 @@ def test_machine_that_starts_as_expected_has_no_diagnosis() -> None:
     case = Case("", "")
     assert diagnose(machine(DATA), instance(case), around(case)) is None
     assert diagnose(machine(DATA), None) is None
+
+
+@pytest.mark.parametrize(
+    ("created", "status", "cause"),
+    [
+        ("2026-01-01T00:00:00Z", {}, "not_processed"),
+        ("2026-01-01T00:00:00Z", {"conditions": [{"type": "Ready", "status": "False"}]}, ""),
+        ("9999-01-01T00:00:00Z", {}, ""),
+    ],
+)
+def test_machine_about_which_kubevirt_says_nothing(created: str, status: Object, cause: str) -> None:
+    there = {**machine(DATA), "status": status}
+    there["metadata"] = {**there["metadata"], "creationTimestamp": created}
+    found = diagnose(there, None)
+    assert (found.cause if found else "") == cause
+    assert not found or verdict_of(found).state == WAITING
 
 
 def test_events_of_an_earlier_instance_count_only_if_the_machine_fails_again_and_again() -> None:
