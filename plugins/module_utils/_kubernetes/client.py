@@ -202,9 +202,8 @@ class Connection:
             field_selector=field_selector,
         )
 
-    def log(self, namespace: str, pod: str, lines: int = 5) -> str:
-        """The last lines of a pod's log."""
-        answer = self._api.send(
-            "get the log of", "GET", POD, namespace, pod, subresource="log", query={"tailLines": str(lines)}
-        )
+    def log(self, namespace: str, pod: str, lines: int = 5, container: str = "") -> str:
+        """The last lines of the log of a pod, which has one container unless it is named."""
+        query = {"tailLines": str(lines), **({"container": container} if container else {})}
+        answer = self._api.send("get the log of", "GET", POD, namespace, pod, subresource="log", query=query)
         return answer.body.decode(errors="replace")
