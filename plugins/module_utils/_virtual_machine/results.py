@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from .attachment import capacity_of, restart_condition, status_of
-from .elements import Element, elements_of, template_spec
+from .elements import NOTHING, Element, elements_of, template_spec
 from .io_threads import Assignment
 from .rule import listed
 from .sources import volume_title
@@ -37,8 +37,9 @@ def machine_facts(outcome: Outcome) -> dict[str, t.Any]:
         facts["disks"] = [
             _disk(outcome, name, element, restart.get(name), threads) for name, element in elements_of(spec).items()
         ]
-        gone = [name for name in {**outcome.done, **restart} if name not in elements_of(spec)]
-        facts["disks"] += [_disk(outcome, name, Element(), restart.get(name), threads) for name in gone]
+        staying = [change.name for change in outcome.plan if change.restart and change.wanted == NOTHING]
+        gone = [name for name in dict.fromkeys([*outcome.done, *staying]) if name not in elements_of(spec)]
+        facts["disks"] += [_disk(outcome, name, NOTHING, restart.get(name), threads) for name in gone]
         facts["io_threads"] = {"policy": threads.policy, "count": threads.count, "explanation": threads.explanation}
         facts["restart_required"] = list(restart)
         facts["message"] = _message(outcome, restart)
