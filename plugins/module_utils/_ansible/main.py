@@ -39,8 +39,9 @@ def compile_once(archive: str) -> None:
         del sys.path_importer_cache[path]
 
 
-if isinstance(__loader__, zipimport.zipimporter):
-    compile_once(__loader__.archive)
+_LOADER = __spec__.loader
+if isinstance(_LOADER, zipimport.zipimporter):
+    compile_once(_LOADER.archive)
 
 
 def run(
