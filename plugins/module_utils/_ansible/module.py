@@ -42,8 +42,7 @@ class _Module(AnsibleModule):
         wrong = wrong_types(self.argument_spec, self.params)
         self.wrong_types = " ".join(f"{option} is {problem}." for option, problem in wrong)
         if wrong:
-            # Ansible refuses some of them without the names of their options, fails for others with a traceback, and
-            # shows all of them: a secret could be anywhere.
+            # Ansible refuses some without naming their options, fails for others, and shows all: also secrets.
             self.params = {name: value for name, value in self.params.items() if name.startswith("_ansible_")}
 
     def fail_json(self, msg: str, **options: t.Any) -> t.Any:

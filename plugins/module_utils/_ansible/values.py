@@ -136,11 +136,10 @@ _MAKE_TEXT = "quote it, write it as a block of text (|), or convert it with filt
 
 
 def wrong_types(options: Options, values: t.Any, path: str = "", *, strict: bool = False) -> list[tuple[str, str]]:
-    """The options with a value of another type, each with what it is instead and the remedy.
+    """The options with a value of another type than in the argument spec `options`, with what it is and the remedy.
 
     Ansible writes a structure in the place of a text in the syntax of Python, and does not name an option that is no
-    dictionary. `options` is the argument spec of `values`, which were not converted yet. A text with a dictionary in
-    JSON or as `key=value` is one for modules, and not with `strict`.
+    dictionary. With `strict`, a text with a dictionary, in JSON or as `key=value`, is not one.
     """
     found: list[tuple[str, str]] = []
     for option, value in values.items() if isinstance(values, dict) else ():
@@ -148,10 +147,10 @@ def wrong_types(options: Options, values: t.Any, path: str = "", *, strict: bool
         if spec is None or value is None:
             continue
         several = spec.get("type") == "list"
+        listed = several and isinstance(value, list)
         if several and isinstance(value, dict):
             found.append((path + option, "a dictionary; give a list"))
             continue
-        listed = several and isinstance(value, list)
         for number, item in enumerate(value if listed else [value]):
             where = f"{path}{option}[{number}]" if listed else path + option
             kind = spec.get("elements") if several else spec.get("type")
