@@ -103,7 +103,7 @@ def run(task: Task) -> dict[str, t.Any]:
         from .._virtual_machine.changes import apply_changes
 
         outcomes = apply_changes(task, outcomes, deadline)
-    if any(outcome.target.is_late or outcome.target.prints_firmware for outcome in unfailed(outcomes)):
+    if any(outcome.target.needs_look for outcome in unfailed(outcomes)):
         from .._virtual_machine.fault_reader import diagnosed
 
         outcomes = diagnosed(task, outcomes)

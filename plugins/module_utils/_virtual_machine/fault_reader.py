@@ -69,14 +69,15 @@ def claims_of(*stored: t.Iterable[Object | None]) -> set[str]:
 
 
 def diagnosed(task: Task, outcomes: Outcomes) -> Outcomes:
-    """The outcomes with why machines do not run that should. Nothing is read if all do."""
-    late = [each for each in unfailed(outcomes) if each.target.is_late]
+    """The outcomes with why machines do not run that should, or do not attach disks. Nothing is read if all do."""
+    late = [each for each in unfailed(outcomes) if each.target.is_late or each.target.unattached]
     found = {}
     for namespace, some in by_namespace(late):
-        names = claims_of(outcome.target.machine for outcome in some)
+        names = claims_of(stored for outcome in some for stored in (outcome.target.machine, outcome.target.instance))
         around = FaultReader(task.connection, namespace).read(names)
         for outcome in some:
-            problem = diagnose(outcome.target.machine, outcome.target.instance, around)
+            target = outcome.target
+            problem = diagnose(target.machine, target.instance, around, target.unattached)
             outcome = found[outcome.key] = outcome._replace(diagnosis=problem)
             if problem and problem.cause != VOLUME_FILLING:
                 task.warn(does_not_run(outcome))

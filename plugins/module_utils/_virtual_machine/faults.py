@@ -188,8 +188,7 @@ def _agent(instance: Object | None, around: Surroundings) -> Diagnosis | None:
         return None
     return Diagnosis(
         "agent_down",
-        f"virt-handler of KubeVirt does not run on node {node!r}, and nobody else starts machines or attaches disks "
-        "there",
+        f"virt-handler of KubeVirt, which starts machines and attaches disks, does not run on node {node!r}",
         "ask an administrator to check DaemonSet virt-handler and the node, or let the machine run on another node",
         LASTING,
     )

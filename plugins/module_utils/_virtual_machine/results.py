@@ -47,9 +47,11 @@ def machine_facts(outcome: Outcome) -> dict[str, t.Any]:
 
 
 def does_not_run(outcome: Outcome) -> str:
-    """Why a machine does not run or boot, `` if it does or if nothing is known."""
+    """Why a machine does not run, boot or attach its disks, `` if nothing is known."""
     found = outcome.diagnosis
-    what = "does not boot" if outcome.target.has_started else "does not run"
+    what = "does not run"
+    if found and outcome.target.has_started:
+        what = "does not boot" if found.cause == "nothing_to_boot" else "does not attach its disks"
     return f"VirtualMachine {outcome.target.title} {what}: {found.message}; {found.remedy}." if found else ""
 
 

@@ -9,6 +9,7 @@ import typing as t
 
 from .._kubernetes.objects import Key, Object
 from .attachment import Expected
+from .elements import Element, elements_of
 from .gates import IMPERATIVE
 from .plan import Change, Declared, Plan, runs
 
@@ -71,6 +72,21 @@ class Target(t.NamedTuple):
     def has_started(self) -> bool:
         """Whether KubeVirt accepts requests for the instance."""
         return has_started(self.instance)
+
+    @property
+    def unattached(self) -> dict[str, Element]:
+        """The disks that a started instance shall attach, and has not attached yet."""
+        if self.instance is None or not self.has_started:
+            return {}
+        found = (self.instance.get("status") or {}).get("volumeStatus") or []
+        waiting = {each["name"] for each in found if "hotplugVolume" in each and each.get("phase") != "Ready"}
+        disks = elements_of(self.instance.get("spec")).items()
+        return {name: disk for name, disk in disks if name in waiting and disk.volume is not None}
+
+    @property
+    def needs_look(self) -> bool:
+        """Whether there may be a problem with the machine that only other objects explain."""
+        return self.is_late or self.prints_firmware or bool(self.unattached)
 
     @property
     def prints_firmware(self) -> bool:

@@ -415,6 +415,22 @@ def test_firmware_is_only_heard_if_it_prints_on_the_console(phase: str, serial: 
     assert not Target(("demo", "web"), Declared((), False), machine(DATA), instance(Case("", ""))).prints_firmware
 
 
+def test_disk_is_unattached_until_its_volume_is_ready() -> None:
+    there = instance(Case("", "", phase="Running"))
+    target = Target(("demo", "web"), Declared((), False), machine(DATA), there)
+    for status, names in (
+        ([], []),
+        ([{"name": "data", "phase": "Pending", "hotplugVolume": {}}], ["data"]),
+        ([{"name": "data", "phase": "Ready", "hotplugVolume": {}}], []),
+        # A disk of the start of the machine has no phase, and one that is detached is not in the spec any more.
+        ([{"name": "data"}], []),
+        ([{"name": "gone", "phase": "Detaching", "hotplugVolume": {}}], []),
+    ):
+        there["status"]["volumeStatus"] = status
+        assert list(target.unattached) == names
+        assert target.needs_look == bool(names)
+
+
 STOPPED: dict[str, Any] = {"status": {"phase": "Succeeded"}}
 
 
