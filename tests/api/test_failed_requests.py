@@ -10,21 +10,23 @@ import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
     NAMESPACE,
+    PERSISTENT_VOLUME_CLAIM,
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import data_volume
-from kubernetes import client, watch
+from kubernetes import client
 
-from tests.api.objects import ADMIN, body, owner_reference
+from tests.api.objects import ADMIN, owner_reference
 from tests.modules import official_client, run_task
 from tests.wire import Wire, counting_proxy
 
@@ -54,8 +56,6 @@ FAULTS = {
     "cut-late": ((0, {}, b""), True),
 }
 AT_ONCE = 3
-# The volume that ends the controller of a run.
-LAST = "last"
 
 
 @cache
@@ -67,8 +67,8 @@ def controller() -> client.ApiClient:
 @contextmanager
 def fill_volumes(direct: Connection, namespace: str) -> Iterator[None]:
     """Fill volumes and delete the claims of deleted ones, as CDI and Kubernetes do."""
-    kind, core, volumes = DATA_VOLUME, client.CoreV1Api(controller()), client.CustomObjectsApi(controller())
-    names = (kind.group, kind.version, namespace, kind.plural)
+    core, volumes = client.CoreV1Api(controller()), client.CustomObjectsApi(controller())
+    stopped = threading.Event()
 
     def fill(volume: dict[str, Any]) -> None:
         name = volume["metadata"]["name"]
@@ -87,29 +87,36 @@ def fill_volumes(direct: Connection, namespace: str) -> Iterator[None]:
         core.patch_namespaced_persistent_volume_claim_status(
             name, namespace, {"status": {"phase": "Bound", "capacity": storage}}
         )
-        volumes.patch_namespaced_custom_object_status(*names, name, {"status": {"phase": "Succeeded"}})
+        kind = DATA_VOLUME
+        volumes.patch_namespaced_custom_object_status(
+            kind.group, kind.version, namespace, kind.plural, name, {"status": {"phase": "Succeeded"}}
+        )
 
-    def empty(volume: dict[str, Any]) -> None:
-        name = volume["metadata"]["name"]
-        core.patch_namespaced_persistent_volume_claim(name, namespace, {"metadata": {"finalizers": None}})
-        core.delete_namespaced_persistent_volume_claim(name, namespace)
+    def reconcile() -> None:
+        volumes_by_name = {item["metadata"]["name"]: item for item in direct.list(DATA_VOLUME, namespace)[0]}
+        claims = {
+            item["metadata"]["name"]: item["metadata"]["ownerReferences"][0]["uid"]
+            for item in direct.list(PERSISTENT_VOLUME_CLAIM, namespace)[0]
+        }
+        for name in claims.keys() - volumes_by_name.keys():
+            core.patch_namespaced_persistent_volume_claim(name, namespace, {"metadata": {"finalizers": None}})
+            core.delete_namespaced_persistent_volume_claim(name, namespace)
+        for name in volumes_by_name.keys() - claims.keys():
+            fill(volumes_by_name[name])
 
-    def follow() -> None:
-        steps = {"ADDED": fill, "DELETED": empty}
-        for event in watch.Watch().stream(volumes.list_namespaced_custom_object, *names):
-            if event["object"]["metadata"]["name"] == LAST:
-                return
-            # A volume may be deleted between two requests.
-            with suppress(client.ApiException):
-                steps.get(event["type"], lambda _volume: None)(event["object"])
+    def loop() -> None:
+        while not stopped.wait(0.1):
+            try:
+                reconcile()
+            except (ApiError, client.ApiException):
+                continue  # A volume was deleted between two requests.
 
-    thread = threading.Thread(target=follow)
+    thread = threading.Thread(target=loop)
     thread.start()
     try:
         yield
     finally:
-        spec = {"source": {"blank": {}}, "storage": {"resources": {"requests": {"storage": "1Gi"}}}}
-        direct.create(DATA_VOLUME, body(DATA_VOLUME, LAST, spec=spec), namespace, dry_run=False)
+        stopped.set()
         thread.join()
 
 
