@@ -181,7 +181,7 @@ def tenant(connection: Connection, namespace: str) -> None:
 
 @pytest.mark.usefixtures("tenant")
 def test_forbidden_objects_are_not_checked(module: RunModule, namespace: str) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     options: dict[str, Any] = {
         "source": {"http": {**IMAGE, "secret_ref": "unknown"}},
         "storage": {**SIZE, "storage_class_name": "unknown"},
@@ -221,7 +221,7 @@ def test_admission_policy_that_refuses_the_claim_is_named(
     binding = {"policyName": namespace, "validationActions": ["Deny"], "matchResources": selector}
     admission.create_validating_admission_policy_binding({"metadata": {"name": namespace}, "spec": binding})
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:  # Until the API server enforces the policy.
             ran = module(
                 "data_volume", name="disk", namespace=namespace, source={"blank": {}}, storage=SIZE, check=True

@@ -147,7 +147,7 @@ class UploadService:
     def remove(self, name: str) -> None:
         """Delete a volume, and wait until its claim is gone."""
         self._connection.delete(DATA_VOLUME, name, self._namespace, dry_run=False)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while self._connection.get(PERSISTENT_VOLUME_CLAIM, name, self._namespace):
             assert time.monotonic() < deadline, name
             time.sleep(0.05)

@@ -46,7 +46,7 @@ def test_component_restarts_when_it_ends(api: Profile) -> None:
     supervisor = int((api.state / "pid").read_text())
     etcd = next(pid for pid in _descendants(supervisor) if b"/server" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(etcd, signal.SIGKILL)
-    lifecycle.wait_until(lambda: _restarts(api, "etcd") == 1, 120, "etcd was not restarted", api)
+    lifecycle.wait_until(lambda: _restarts(api, "etcd") == 1, 300, "etcd was not restarted", api)
     assert _restarts(api, "kube-apiserver") in (0, 1)
 
 
@@ -76,9 +76,9 @@ def test_cluster_starts_again_after_it_was_killed() -> None:
     """The tests of other files use this cluster. test_removal.py ends it."""
     commands.up(FULL)
     os.kill(int((FULL.state / "pid").read_text()), signal.SIGKILL)
-    lifecycle.wait_until(lambda: not lifecycle.is_up(FULL), 120, "The supervisor outlived its parent", FULL)
+    lifecycle.wait_until(lambda: not lifecycle.is_up(FULL), 300, "The supervisor outlived its parent", FULL)
     commands.up(FULL)
-    lifecycle.wait_until(lambda: all(row["pid"] for row in commands.status(FULL)), 120, "A component is down", FULL)
+    lifecycle.wait_until(lambda: all(row["pid"] for row in commands.status(FULL)), 300, "A component is down", FULL)
 
 
 @pytest.mark.parametrize(

@@ -68,13 +68,13 @@ class StorageClasses:
         spec: dict[str, Any] = {"claimPropertySets": BOTH_MODES[::-1] if block_first else BOTH_MODES}
         spec |= {"cloneStrategy": strategy} if strategy else {}
         spec |= {"snapshotClass": snapshot_class} if snapshot_class else {}
-        until(lambda: self._connection.get(STORAGE_PROFILE, full), 180, f"{full} has no storage profile")
+        until(lambda: self._connection.get(STORAGE_PROFILE, full), 300, f"{full} has no storage profile")
         self._connection.merge(STORAGE_PROFILE, full, None, {"spec": spec}, dry_run=False)
         return full
 
     def wait(self) -> None:
         """Wait until the status of all profiles agrees with their specs."""
-        until(lambda: all(map(self._in_effect, self._made)), 180, "the profiles are not in effect")
+        until(lambda: all(map(self._in_effect, self._made)), 300, "the profiles are not in effect")
 
     def _in_effect(self, name: str) -> bool:
         stored = self._connection.get(STORAGE_PROFILE, name) or {}
@@ -93,7 +93,7 @@ def snapshot(connection: Connection, namespace: str, name: str, claim: str) -> N
     create(connection, VOLUME_SNAPSHOT, name, namespace, spec=spec)
     until(
         lambda: ((connection.get(VOLUME_SNAPSHOT, name, namespace) or {}).get("status") or {}).get("readyToUse"),
-        180,
+        300,
         f"VolumeSnapshot {name} is not ready",
     )
 

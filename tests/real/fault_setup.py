@@ -1,7 +1,10 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Makes volumes fail, each in its own task, and measures how long the task takes to report it."""
+"""Makes volumes fail, each in its own task, and measures how long the task takes to report it.
+
+How long that takes on an idle cluster is a figure that the run prints, and no test: other tests use the processors.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,7 @@ from tests.cluster.csi.faults import clear_faults, set_faults
 from tests.modules import run_module
 from tests.real.objects import create, create_pod, existing, until
 from tests.real.settings import LOCK
+from tests.runner.figures import SECONDS_TO_REPORT
 
 HTTP = os.environ["KUBEVIRT_CDI_TEST_HTTP"]
 HTTPS = os.environ["KUBEVIRT_CDI_TEST_HTTPS"]
@@ -41,18 +45,15 @@ STORAGE = {
     "access_modes": ["ReadWriteOnce"],
     "volume_mode": "Filesystem",
 }
-# A task must report the fault within so many seconds.
-LIMIT_SECONDS = 15
-# Without a report, it would wait for so many seconds.
-_TIME_OUT_SECONDS = 60
+# Without a report, a task waits for so many seconds. A busy CDI may do nothing for a minute.
+_TIME_OUT_SECONDS = 300
 # More concurrent tasks would wait for the two processors instead of CDI.
 _AT_ONCE = 4
-_LOOKS_ALONE = 2
 
 
 @dataclass
 class Fault:
-    """A volume that fails. Its error contains `words` and `remedy`, and appears `within` so many seconds.
+    """A volume that fails. Its error contains `words` and `remedy`, and appears before the task times out.
 
     Without a `cause`, the module refuses the volume, or it is an upload: both results have no diagnosis.
     """
@@ -63,17 +64,15 @@ class Fault:
     options: dict[str, Any]
     namespace: str = "main"
     connection: dict[str, Any] = field(default_factory=dict)
-    within: float = LIMIT_SECONDS
 
 
 @dataclass
 class Seen:
-    """The result of a task, and its seconds; `slower` has earlier results of the same task that took longer."""
+    """The result of a task, and its seconds."""
 
     result: dict[str, Any]
     output: str
     seconds: float
-    slower: list[Seen] = field(default_factory=list)
 
 
 def http(url: str = f"{HTTP}/disk.qcow2", **source: Any) -> dict[str, Any]:
@@ -142,7 +141,7 @@ class FaultSetup:
         def running() -> bool:
             return bool(existing(self._connection, POD, "user", namespace)["status"]["phase"] == "Running")
 
-        until(running, 180, "pod user does not run")
+        until(running, 300, "pod user does not run")
 
     def make_class_elsewhere(self) -> None:
         """Create the class `elsewhere`, whose only volume is on a node that does not exist."""
@@ -181,28 +180,19 @@ class FaultSetup:
         for fault in faults.values():
             self.namespace(fault.namespace)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            seen = dict(zip(faults, pool.map(lambda item: step(*item), faults.items()), strict=True))
-        for name, fault in faults.items():
-            # Sometimes CDI and the binder of claims conflict for 15 s, and other tests use the processors. Then a
-            # further run without other tests counts.
-            for _look in range(_LOOKS_ALONE):
-                if (fault.cause or "path" in fault.options) and seen[name].seconds >= fault.within:
-                    with LOCK.held(alone=True):
-                        looks = [seen[name], *seen[name].slower, step(name, fault)]
-                    seen[name], *seen[name].slower = sorted(looks, key=lambda each: each.seconds)
-        return seen
+            return dict(zip(faults, pool.map(lambda item: step(*item), faults.items()), strict=True))
 
 
-def check(fault: Fault, seen: Seen) -> None:
-    """The task failed in time and reported cause and remedy, also in earlier runs that took longer."""
-    for look in [*seen.slower, seen]:
-        assert look.result.get("failed"), look.result
-        message = look.result["msg"]
-        print(f"{look.seconds:.1f} s: {message}")
-        assert fault.words in message and fault.remedy in message, message
-        assert "\n" not in message and "Traceback" not in look.output
-        if fault.cause:
-            diagnosis = look.result["diagnosis"]
-            assert diagnosis["cause"] == fault.cause, diagnosis
-            assert fault.words in diagnosis["message"] and fault.remedy in diagnosis["remedy"], diagnosis
-    assert seen.seconds < fault.within
+def check(fault: Fault, seen: Seen, record_property: Callable[[str, object], None]) -> None:
+    """The task failed before its time-out, and reported cause and remedy."""
+    record_property(SECONDS_TO_REPORT, round(seen.seconds, 1))
+    assert seen.result.get("failed"), seen.result
+    message = seen.result["msg"]
+    assert fault.words in message and fault.remedy in message, message
+    assert "\n" not in message and "Traceback" not in seen.output
+    seconds = fault.options.get("wait_timeout", _TIME_OUT_SECONDS)
+    assert (f" after {seconds} s" in message) == ("wait_timeout" in fault.options), message
+    if fault.cause:
+        diagnosis = seen.result["diagnosis"]
+        assert diagnosis["cause"] == fault.cause, diagnosis
+        assert fault.words in diagnosis["message"] and fault.remedy in diagnosis["remedy"], diagnosis

@@ -73,7 +73,7 @@ def clones(setup: CloneSetup) -> dict[str, dict[str, Any]]:
             "of-snapshot-other-driver", "plain", "device", "snapshot", requested={"size": None, "volume_mode": "Block"}
         ),
     ]
-    result = run("data_volume", data_volumes=volumes, wait_timeout=240)
+    result = run("data_volume", data_volumes=volumes, wait_timeout=300)
     assert not result.get("failed"), result["msg"]
     return {item["name"]: item for item in result["data_volumes"]}
 
@@ -224,7 +224,7 @@ def test_c12_c13_copy_needs_two_pods_and_is_slowest(
                 stored = connection.get(DATA_VOLUME, clone["name"], setup.namespace) or {}
                 return (stored.get("status") or {}).get("phase") == "Succeeded"
 
-            until(succeeded, 90, f"{clone['name']} is not Succeeded")
+            until(succeeded, 300, f"{clone['name']} is not Succeeded")
             ended = time.monotonic()
             seconds[name].append(ended - started)
             (answer,) = lookup(f"{setup.namespace}/{clone['name']}")

@@ -97,7 +97,7 @@ def test_c06_source_in_use_delays_the_clone_and_its_pod_is_reported(
     volumes.append(setup.clone("of-busy-device", "snapshot", **of_device))
     using = [f"pod {setup.namespace}/writer using PersistentVolumeClaim busy"] * 3
     using.append(f"pod {setup.namespace}/user using PersistentVolumeClaim busy-device")
-    ran = run_on_cluster("data_volume", data_volumes=volumes, wait_timeout=30)
+    ran = run_on_cluster("data_volume", data_volumes=volumes, wait_timeout=60)
     late = ran.result
     assert late["failed"]
     assert [len([warning for warning in ran.warnings if pod in warning]) for pod in using] == [3, 3, 3, 1]
@@ -137,7 +137,7 @@ def test_c07_deleted_snapshot_class_is_an_error_without_a_fallback(
         error = f'VolumeSnapshotClass.snapshot.storage.k8s.io "{gone}" not found'
         assert error in refused["msg"], refused
         _post(connection, clone)
-        answer = until(lambda: _with_error(lookup(f"{setup.namespace}/of-gone")), 180, "no error")
+        answer = until(lambda: _with_error(lookup(f"{setup.namespace}/of-gone")), 300, "no error")
         assert error in answer["error"]
     finally:
         connection.delete(DATA_VOLUME, "of-gone", setup.namespace, dry_run=False)
@@ -186,7 +186,7 @@ def test_c19_smaller_target_is_refused_before_the_write(
     assert connection.get(DATA_VOLUME, "smaller", setup.namespace) is None
     # CDI accepts it, and reports the error in an event.
     _post(connection, clone)
-    until(lambda: "CloneValidationFailed" in warnings_about(connection, setup.namespace, "smaller"), 180, "no event")
+    until(lambda: "CloneValidationFailed" in warnings_about(connection, setup.namespace, "smaller"), 300, "no event")
     assert TOO_SMALL in str(warnings_about(connection, setup.namespace, "smaller"))
     connection.delete(DATA_VOLUME, "smaller", setup.namespace, dry_run=False)
 
@@ -211,8 +211,8 @@ def test_c19_copy_without_space_is_refused_because_cdi_retries_for_ever(
     )
     assert refused["msg"].endswith("; set volume_mode=Block.")
     _post(connection, {**clone, "storage": clone["pvc"]})
-    until(lambda: _phase(connection, setup, "no-room") == "CloneInProgress", 180, "the clone does not start")
-    until(lambda: TOO_SMALL in str(warnings_about(connection, setup.namespace, "no-room")), 180, "no event")
+    until(lambda: _phase(connection, setup, "no-room") == "CloneInProgress", 300, "the clone does not start")
+    until(lambda: TOO_SMALL in str(warnings_about(connection, setup.namespace, "no-room")), 300, "no event")
     assert _phase(connection, setup, "no-room") == "CloneInProgress"
     connection.delete(DATA_VOLUME, "no-room", setup.namespace, dry_run=False)
 
@@ -224,7 +224,7 @@ def test_c19_permissive_clone_can_be_smaller(setup: CloneSetup) -> None:
         "requested": {"size": "96Mi"},
     }
     volumes = [setup.clone(f"permissive-{name}", name, **permissive) for name in ("snapshot", "csi", "copy")]
-    result = run("data_volume", data_volumes=volumes, wait_timeout=120)
+    result = run("data_volume", data_volumes=volumes, wait_timeout=300)
     assert not result.get("failed"), result["msg"]
     assert [item["clone"]["method"] for item in result["data_volumes"]] == ["snapshot", "csi-clone", "copy"]
     predicted = [item["clone"]["predicted"]["method"] for item in result["data_volumes"]]

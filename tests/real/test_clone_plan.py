@@ -160,7 +160,7 @@ def _wait_succeeded(connection: Connection, namespace: str, names: list[str]) ->
         phases = {item["metadata"]["name"]: (item.get("status") or {}).get("phase") for item in items}
         return all(phases[name] == "Succeeded" for name in names)
 
-    until(succeeded, 120, f"{', '.join(names)} are not Succeeded")
+    until(succeeded, 300, f"{', '.join(names)} are not Succeeded")
 
 
 def _cases(setup: CloneSetup) -> list[Case]:

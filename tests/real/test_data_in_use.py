@@ -46,7 +46,7 @@ def mount(connection: Connection, namespace: str, name: str, claim: str) -> None
     def running() -> bool:
         return bool(existing(connection, POD, name, namespace)["status"]["phase"] == "Running")
 
-    until(running, 120, f"pod {name} does not run")
+    until(running, 300, f"pod {name} does not run")
 
 
 def uids(connection: Connection, namespace: str, name: str) -> list[str]:
@@ -130,7 +130,7 @@ def test_unfilled_volume_is_not_recreated_while_a_pod_waits_for_it(
     refused = module("data_volume", name="disk", namespace=namespace, **larger).result
     assert refused["failed"] and "cannot grow to 128Mi in phase PendingPopulation" in refused["msg"], refused["msg"]
     connection.delete(POD, "app", namespace, dry_run=False)
-    until(lambda: connection.get(POD, "app", namespace) is None, 180, "the pod still exists")
+    until(lambda: connection.get(POD, "app", namespace) is None, 300, "the pod still exists")
     assert module("data_volume", name="disk", namespace=namespace, **larger).result["drift"] == "unfilled"
 
 
@@ -159,7 +159,7 @@ def test_task_waits_until_the_volume_has_grown(connection: Connection, module: M
     # The file system has not grown, because no pod has used it.
     second = module("data_volume", **grown("10Ti"), wait_timeout=300).result
     claim = existing(connection, PERSISTENT_VOLUME_CLAIM, "disk", namespace)
-    assert second["failed"] and second["duration"] < 150, (second, claim["status"])
+    assert second["failed"] and "after 300 s" not in second["msg"], (second, claim["status"])
     assert "Growth of DataVolume" in second["msg"] and "requests" in second["msg"], second["msg"]
     again = module("data_volume", **grown("10Ti"), wait_timeout=60).result
     assert again["failed"] and not again["changed"]

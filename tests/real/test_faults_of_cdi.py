@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Faults of CDI and of the cluster: a task reports each within 15 s, with its remedy."""
+"""Faults of CDI and of the cluster: a task reports each with its remedy, before it times out."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.real.clone_setup import without_default_class
-from tests.real.fault_setup import LIMIT_SECONDS, Fault, FaultSetup, Seen, blank, check, http, upload
+from tests.real.fault_setup import Fault, FaultSetup, Seen, blank, check, http, upload
 from tests.real.objects import until
 
 pytestmark = pytest.mark.alone("removes memory, nodes, the default class and components from CDI")
 
 _NAMESPACE = "cdi"
+_QUICK_SECONDS = 15
 
 FAULTS = {
     "worker-out-of-memory": Fault("worker_out_of_memory", "OOMKilled", "raise pod_resource_requirements", http()),
@@ -51,7 +52,7 @@ def _cdi(connection: Connection, spec: dict[str, Any], before: dict[str, Any], m
 
     def put(patch: dict[str, Any], limit: str) -> None:
         connection.merge(CDI, name, None, {"spec": patch}, dry_run=False)
-        until(lambda: _limit(connection) == limit, 180, f"CDIConfig does not have the limit {limit}")
+        until(lambda: _limit(connection) == limit, 300, f"CDIConfig does not have the limit {limit}")
 
     try:
         put(spec, memory)
@@ -71,7 +72,7 @@ def _down(connection: Connection, name: str) -> Iterator[None]:
 
     def scale(replicas: int) -> None:
         connection.merge(DEPLOYMENT, name, _NAMESPACE, {"spec": {"replicas": replicas}}, dry_run=False)
-        until(lambda: _pods(connection, name) == [True] * replicas, 90, f"{name} does not have {replicas} pods")
+        until(lambda: _pods(connection, name) == [True] * replicas, 300, f"{name} does not have {replicas} pods")
 
     scale(0)
     try:
@@ -99,7 +100,7 @@ def _refused_at_once(connection: Connection) -> bool:
     try:
         connection.create(DATA_VOLUME, volume, "default", dry_run=True)
     except ApiError:
-        return time.monotonic() - started < LIMIT_SECONDS
+        return time.monotonic() - started < _QUICK_SECONDS
     return False
 
 
@@ -124,21 +125,21 @@ def seen(connection: Connection) -> Iterator[dict[str, Seen]]:
         with _down(connection, "cdi-deployment"):
             declare("controller-down", "controller-down-for-an-upload")
         with _down(connection, "cdi-apiserver"):
-            until(lambda: _refused_at_once(connection), 90, "the webhook still answers")
+            until(lambda: _refused_at_once(connection), 300, "the webhook still answers")
             declare("webhook-down")
     yield results
     setup.remove()
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_fault_is_reported_in_time_with_its_remedy(name: str, seen: dict[str, Seen]) -> None:
-    check(FAULTS[name], seen[name])
+def test_fault_is_reported_with_its_remedy(name: str, seen: dict[str, Seen], record_property: Any) -> None:
+    check(FAULTS[name], seen[name], record_property)
 
 
 def test_restarted_controller_fills_the_missed_volume(seen: dict[str, Seen], connection: Connection, ok: Any) -> None:
     namespace = seen["controller-down"].result["namespace"]
     assert not seen["controller-down"].result["data_volume"].get("status")
     assert (
-        ok("data_volume", name="controller-down", namespace=namespace, wait_timeout=90, **blank())["phase"]
+        ok("data_volume", name="controller-down", namespace=namespace, wait_timeout=300, **blank())["phase"]
         == "Succeeded"
     )

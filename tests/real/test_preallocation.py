@@ -94,7 +94,7 @@ def filled(connection: Connection) -> Iterator[Filled]:
 def by_default(connection: Connection) -> dict[str, Any]:
     """Volumes without the option and with `false`, while the cluster's default is on; it is off before and after."""
     with namespace_with_credentials(connection) as namespace, cdi_config(connection, preallocation=None):
-        until(lambda: not effective(connection).get("preallocation"), 180, "preallocation stays on")
+        until(lambda: not effective(connection).get("preallocation"), 300, "preallocation stays on")
         before = run_on_cluster("cdi_info").result
         first = run_on_cluster("cdi_config", preallocation=True).result
         second = run_on_cluster("cdi_config", preallocation=True).result
@@ -286,7 +286,7 @@ def test_measuring_pods_are_deleted(connection: Connection, filled: Filled) -> N
         pods, _version = connection.list(POD, filled.namespace)
         return [each["metadata"]["name"] for each in pods if each["metadata"]["name"].startswith("kubevirt-cdi-")]
 
-    until(lambda: not left(), 180, "measuring pods are left")
+    until(lambda: not left(), 300, "measuring pods are left")
 
 
 def test_p1_first_write_is_measured(connection: Connection, filled: Filled, capsys: Any) -> None:
@@ -315,6 +315,6 @@ def _first_write(connection: Connection, namespace: str, name: str) -> float:
         statuses = ((connection.get(POD, pod, namespace) or {}).get("status") or {}).get("containerStatuses") or [{}]
         return ((statuses[0].get("state") or {}).get("terminated") or {}).get("message")
 
-    message = until(result, 180, "dd has not ended")
+    message = until(result, 300, "dd has not ended")
     (seconds,) = re.findall(r"([\d.e-]+) s,", message)
     return 48 / float(seconds)

@@ -69,12 +69,12 @@ def test_scratch_space_uses_the_default_class_then_the_class_of_the_target(conne
         watch = ScratchWatch(own).start()
         until(
             lambda: effective(connection).get("scratchSpaceStorageClass") == "thin",
-            180,
+            300,
             "the default class is not in effect",
         )
         by_default = ok("data_volume", name="by-default", namespace=own, **volume)
         with without_default_class(connection):
-            until(lambda: "scratchSpaceStorageClass" not in effective(connection), 180, "a class is in effect")
+            until(lambda: "scratchSpaceStorageClass" not in effective(connection), 300, "a class is in effect")
             by_target = ok("data_volume", name="by-target", namespace=own, **volume)
         seen = {name: watch.of(connection, name) for name in ("by-default", "by-target")}
     classes = {name: claim["spec"]["storageClassName"] for name, claim in seen.items() if claim}

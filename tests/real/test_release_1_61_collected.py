@@ -104,7 +104,7 @@ def test_volume_that_is_collected_during_the_wait_has_succeeded(
     assert methods == {"by-snapshot": "snapshot", "by-csi": "csi-clone", "by-copy": "copy"}
     sent = ok("volume_upload", **upload)
     assert (sent["action"], sent["phase"]) == ("uploaded", "Succeeded")
-    until(lambda: all(_is_collected(connection, place, name) for name in ALL), 180, "not all DataVolumes are collected")
+    until(lambda: all(_is_collected(connection, place, name) for name in ALL), 300, "not all DataVolumes are collected")
 
 
 def test_second_run_changes_nothing(declare: Ok, ok: Ok, upload: dict[str, Any]) -> None:
@@ -220,7 +220,7 @@ def test_collected_volume_without_expansion_is_recreated_on_request(
     assert (made["changed"], made["drift"], made["phase"]) == (True, "recreate", "Succeeded")
     claim = existing(connection, PERSISTENT_VOLUME_CLAIM, "by-csi", place)
     assert parse(claim["spec"]["resources"]["requests"]["storage"]) >= 192 << 20
-    until(lambda: _is_collected(connection, place, "by-csi"), 180, "the new DataVolume is not collected")
+    until(lambda: _is_collected(connection, place, "by-csi"), 300, "the new DataVolume is not collected")
     assert not declare({**larger, "on_drift": "recreate"})["changed"]
 
 
@@ -233,7 +233,7 @@ def test_collected_volume_is_recreated_on_request(declare: Ok, connection: Conne
     assert not made.get("failed"), made
     assert (made["drift"], made["phase"]) == ("recreate", "Succeeded")
     assert _uid(connection, place, "blank") != before
-    until(lambda: _is_collected(connection, place, "blank"), 180, "the new DataVolume is not collected")
+    until(lambda: _is_collected(connection, place, "blank"), 300, "the new DataVolume is not collected")
     assert not declare(other)["changed"]
 
 
@@ -245,7 +245,7 @@ def test_collected_upload_is_replaced_on_request(
     assert refused["failed"] and "overwrite=different" in refused["msg"]
     replaced = ok("volume_upload", **other, overwrite="different")
     assert (replaced["action"], replaced["phase"]) == ("replaced", "Succeeded")
-    until(lambda: _is_collected(connection, place, "uploaded"), 180, "the new DataVolume is not collected")
+    until(lambda: _is_collected(connection, place, "uploaded"), 300, "the new DataVolume is not collected")
     assert ok("volume_upload", **other)["action"] == "unchanged"
 
 
@@ -256,7 +256,7 @@ def test_collected_volume_is_cloned(
     assert not made.get("failed"), made
     assert (made["changed"], made["phase"], made["clone"]["method"]) == (True, "Succeeded", "snapshot")
     assert digest(place, "of-collected", DISK_BYTES) == (IMAGES / "disk.raw.sha256").read_text().split()[0]
-    until(lambda: _is_collected(connection, place, "of-collected"), 180, "the clone is not collected")
+    until(lambda: _is_collected(connection, place, "of-collected"), 300, "the clone is not collected")
     assert not declare({**CLONES[0], "name": "of-collected"})["changed"]
 
 
@@ -319,11 +319,11 @@ def late(connection: Connection, place: str, images: Images) -> dict[str, dict[s
         "storage": {"storage_class_name": "thin"},
     }
     with cdi_config(connection, dataVolumeTTLSeconds=3600):
-        until(lambda: ttl() == 3600, 180, "the setting is not in effect")
+        until(lambda: ttl() == 3600, 300, "the setting is not in effect")
         made = run_on_cluster("data_volume", namespace=place, data_volumes=list(named.values())).result
         assert not made.get("failed") and not any(item["collected"] for item in made["data_volumes"]), made
         assert not run_on_cluster("volume_upload", namespace=place, **sent).result.get("failed")
-    until(lambda: ttl() == 0, 180, "the setting is not in effect")
+    until(lambda: ttl() == 0, 300, "the setting is not in effect")
     return {**named, "late-upload": {**sent, "path": images.iso, "overwrite": "different"}}
 
 
@@ -362,7 +362,7 @@ def test_volume_that_is_collected_before_the_write_is_no_error(
             # CDI reconciles a volume when it changes.
             touched = {"metadata": {"annotations": {"tests/touched": "true"}}}
             connection.merge(DATA_VOLUME, name, place, touched, dry_run=False)
-            until(lambda: _is_collected(connection, place, name), 180, "CDI does not collect the volume")
+            until(lambda: _is_collected(connection, place, name), 300, "CDI does not collect the volume")
         return ""
 
     module_name = "volume_upload" if name == "late-upload" else "data_volume"

@@ -55,7 +55,7 @@ def report(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Report:
         source=missing,
         storage=THIN,
         check_source="never",
-        wait_timeout=120,
+        wait_timeout=300,
     ).result
     assert failing["failed"] and failing["diagnosis"], failing
     variables = {

@@ -141,19 +141,19 @@ def test_s5_scratch_claim_is_deleted_after_completion(connection: Connection, ma
     kept = [matrix.watch.of(connection, name) for name in ("upload-raw", "upload-qcow2")]
     assert all(kept)
     retained = {scratch["metadata"]["name"] for scratch in kept if scratch}
-    until(lambda: set(left()) == retained, 180, f"scratch claims are left: {left()}")
+    until(lambda: set(left()) == retained, 300, f"scratch claims are left: {left()}")
 
 
 def test_s6_scratch_claim_is_deleted_with_its_volume(connection: Connection, ok: Any, namespace: str) -> None:
     watch = ScratchWatch(namespace).start()
     slow = {"http": {"url": f"{HTTP}/slow/disk.raw"}}
     ok("data_volume", name="slow", namespace=namespace, source=slow, storage=SIZE, wait=False)
-    until(lambda: watch.seen, 180, "no scratch claim")
+    until(lambda: watch.seen, 300, "no scratch claim")
     (volume,) = ok("data_volume_info", namespace=namespace)["data_volumes"]
     scratch = volume["scratch"]
     assert scratch["observed"] and scratch["size"] == "68Mi" and scratch["left_over"] is None
     ok("data_volume", name="slow", namespace=namespace, state="absent")
-    until(lambda: watch.gone >= set(watch.seen), 180, "the scratch claim still exists")
+    until(lambda: watch.gone >= set(watch.seen), 300, "the scratch claim still exists")
 
 
 def test_s14_registry_needs_scratch_space_unless_the_node_pulls(connection: Connection, matrix: Matrix) -> None:
@@ -249,7 +249,7 @@ def test_s21_archive_is_refused_for_a_block_volume(connection: Connection, modul
     spec = {"source": {"http": block["source"]["http"]}, "contentType": "archive", "storage": storage}
     create(connection, DATA_VOLUME, "archive-block", matrix.namespace, spec=spec)
     message = "ContentType Archive cannot have block volumeMode"
-    until(lambda: message in str(warnings_about(connection, matrix.namespace, "archive-block")), 180, "no event")
+    until(lambda: message in str(warnings_about(connection, matrix.namespace, "archive-block")), 300, "no event")
     connection.delete(DATA_VOLUME, "archive-block", matrix.namespace, dry_run=False)
 
 

@@ -75,7 +75,7 @@ def evidence(connection: Connection) -> Evidence:
         warnings: dict[str, list[str]] = {}
 
         def make(name: str, wait: bool = True, **more: Any) -> dict[str, Any]:
-            volume = {"name": name, "namespace": namespace, "source": _IMAGE, "wait": wait, "wait_timeout": 120, **more}
+            volume = {"name": name, "namespace": namespace, "source": _IMAGE, "wait": wait, "wait_timeout": 300, **more}
             ran = run_on_cluster("data_volume", **volume)
             warnings.setdefault(name, ran.warnings)
             assert not ran.result.get("failed"), ran.result["msg"]
@@ -85,10 +85,10 @@ def evidence(connection: Connection) -> Evidence:
             config = connection.get(CDI_CONFIG, "config") or {}
             return str(config["spec"].get("scratchSpaceStorageClass"))
 
-        until(lambda: effective(connection).get("scratchSpaceStorageClass") == "thin", 180, "not in effect")
+        until(lambda: effective(connection).get("scratchSpaceStorageClass") == "thin", 300, "not in effect")
         edit = {"spec": {"scratchSpaceStorageClass": "plain"}}
         edited = connection.merge(CDI_CONFIG, "config", None, edit, dry_run=False)
-        until(lambda: spec_class() == "thin", 180, "the edit of CDIConfig stays")
+        until(lambda: spec_class() == "thin", 300, "the edit of CDIConfig stays")
         reverted = (str(edited["spec"]["scratchSpaceStorageClass"]), spec_class())
 
         configured = run_on_cluster("cdi_config", scratch_space_storage_class="plain").result
@@ -96,7 +96,7 @@ def evidence(connection: Connection) -> Evidence:
         refused = run_on_cluster("cdi_config", scratch_space_storage_class="no-such-class").result
         plain = {**SIZE, "storage_class_name": "plain"}
         with cdi_config(connection, scratchSpaceStorageClass="no-such-class"):
-            until(lambda: "scratchSpaceStorageClass" not in effective(connection), 180, "the class stays in effect")
+            until(lambda: "scratchSpaceStorageClass" not in effective(connection), 300, "the class stays in effect")
             ignored = effective(connection)
             misspelled = make("misspelled", storage=plain)
             block = {"size": "64Mi", "storage_class_name": "block-only", "volume_mode": "Block"}
@@ -113,10 +113,10 @@ def evidence(connection: Connection) -> Evidence:
                     "data_volume", name="classless", namespace=namespace, source=_IMAGE, **classless
                 ).result
                 with static_volumes(connection, namespace, 2):
-                    filled = until(lambda: _filled(namespace, "classless"), 120, "it is not filled")
+                    filled = until(lambda: _filled(namespace, "classless"), 300, "it is not filled")
                     names = ("configured", "misspelled", "no-default", "classless", "stuck")
                     claims = {name: watch.of(connection, name) for name in names}
-                    until(lambda: watch.of(connection, "stuck"), 180, "no scratch claim of stuck")
+                    until(lambda: watch.of(connection, "stuck"), 300, "no scratch claim of stuck")
                     stuck = _stuck(connection, watch)
         classes = {name: claim["spec"].get("storageClassName") if claim else None for name, claim in claims.items()}
     return Evidence(classes, reverted, configured, refused, ignored, misspelled, warnings, stuck, pending, filled)

@@ -27,10 +27,10 @@ def test_changed_settings_are_found_and_restored_ones_are_not(connection: Connec
     with cdi_config(connection, preallocation=True):
         until(
             lambda: _changed(connection, cdi) == {"CDI", "CDIConfig", "CDIConfig status"},
-            180,
+            300,
             "the change of preallocation is not found",
         )
-    until(lambda: not _changed(connection, cdi), 180, "the restored preallocation counts as a change")
+    until(lambda: not _changed(connection, cdi), 300, "the restored preallocation counts as a change")
     with without_default_class(connection):
         assert _changed(connection, cdi) == {"StorageClass thin"}
     before = existing(connection, STORAGE_PROFILE, "thin")["spec"].get("cloneStrategy")
@@ -39,7 +39,7 @@ def test_changed_settings_are_found_and_restored_ones_are_not(connection: Connec
         assert _changed(connection, cdi) == {"StorageProfile thin"}
     finally:
         connection.merge(STORAGE_PROFILE, "thin", None, {"spec": {"cloneStrategy": before}}, dry_run=False)
-    until(lambda: not _changed(connection, cdi), 180, "the restored profile counts as a change")
+    until(lambda: not _changed(connection, cdi), 300, "the restored profile counts as a change")
 
 
 def test_new_storage_class_is_not_a_change(connection: Connection, cdi: dict[str, Any]) -> None:

@@ -131,7 +131,7 @@ def test_failed_uploads_leave_no_volumes_and_pods(
         )
         return _pods(connection, namespace) + volumes + claims
 
-    until(lambda: not left(), 180, "volumes or pods are left")
+    until(lambda: not left(), 300, "volumes or pods are left")
     kept = module(
         "volume_upload", name="disk", namespace=namespace, path=str(path), storage=THIN, retries=1, on_failure="keep"
     ).result

@@ -162,7 +162,7 @@ def test_externally_filled_volume_is_ready_when_it_is_bound(golden: str) -> None
         "storage": {**STORAGE, "size": "64Mi", "data_source_ref": SNAPSHOT_REFERENCE},
     }
     assert declare(golden, **small)["phase"] == "Succeeded"
-    result = declare(golden, wait_for="bound", wait_timeout=30, **small)
+    result = declare(golden, wait_for="bound", wait_timeout=120, **small)
     assert result["failed"] and "is less than the size" in result["msg"], result.get("msg")
 
 

@@ -90,7 +90,7 @@ class Images:
         return str(path)
 
 
-def when_sent(progress: Path, reached: int | str, seconds: float = 120) -> None:
+def when_sent(progress: Path, reached: int | str, seconds: float = 300) -> None:
     """Wait until the progress file has reached a percentage or a step."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -11,8 +11,8 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 # An interrupted stage stops its clusters within this time.
@@ -22,11 +22,10 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Stage:
-    """A named command, with variables that are added to its environment."""
+    """A named command."""
 
     name: str
     command: Sequence[str]
-    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,6 @@ class _Running:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **stage.variables},
                 process_group=0,
             )
 

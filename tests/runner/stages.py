@@ -14,16 +14,14 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
 from tests.cluster.build import ensure
 from tests.cluster.errors import ClusterError
-from tests.cluster.paths import state_dir
 from tests.cluster.runtime import commands, machine
 from tests.cluster.runtime.extras import Extras, saved
 from tests.cluster.runtime.profile import PROFILES, first_number
 from tests.cluster.target import Target, given, target
-from tests.runner import checks, docs, lanes, versions
+from tests.runner import checks, docs, figures, lanes, versions
 from tests.runner.tree import ROOT, checkout_dir, environment
 
 # Variables of the test cluster that stages `molecule`, `settings` and `real` need; for another cluster, set them.
@@ -35,12 +33,11 @@ _PYTEST = (sys.executable, "-m", "pytest", "--import-mode=importlib", "-p", "no:
 _SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
 # In the order of tests/real/conftest.py.
 _IN_ORDER = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
+# In the order of tests/vm/conftest.py. A machine that boots takes a processor.
+_TWO_AT_ONCE = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
 
-_SLOWEST = 20
-# The numbers of further clusters, after those of `api`: the clusters that stage `cluster` starts and ends, and the
-# second full cluster.
+# The number of the clusters that stage `cluster` starts and ends, after those of `api`.
 _OWN_NUMBER = 18
-_SECOND_NUMBER = 20
 
 ON_1_61 = ("test_clone_methods", "test_scratch", "test_uploads", "test_release_1_61", "test_release_1_61_collected")
 # These depend on the collection or on the speed of the cluster, and not on the release of CDI.
@@ -64,14 +61,11 @@ def run(names: Sequence[str]) -> int:
     if len(names) == 1:
         ended = [_here(names[0], known[names[0]])]
     else:
-        try:
-            ended = lanes.run(plan(names), _results(), lambda text: print(text, flush=True))
-        finally:
-            _call(_DOWN, environment(_second_cluster()))
+        ended = lanes.run(plan(names), _results(), lambda text: print(text, flush=True))
     print(f"\n{'stage':10} {'seconds':>8} {'processor seconds, without clusters':>36}")
     for stage in ended:
         print(f"{stage.name:10} {stage.seconds:8.1f} {stage.processor_seconds:36.1f}")
-    for line in slowest(_results()):
+    for line in (*figures.slowest(_results()), *figures.times_to_report(_results())):
         print(line)
     failed = ended[-1]
     if failed.code:
@@ -95,25 +89,11 @@ def _processor_seconds() -> float:
 
 
 def plan(names: Sequence[str]) -> list[list[lanes.Stage]]:
-    """The lanes with the named stages only; stages on request run in the second lane, which has the full cluster.
-
-    A stage of the first lane uses a second full cluster. On another cluster than ours, it follows those of the second
-    lane.
-    """
+    """The lanes with the named stages only; stages on request run in the second lane, which has the full cluster."""
     first, second = ([name for name in lane if not names or name in names] for lane in LANES)
     second += [name for name in names if name in ON_REQUEST and name not in second]
-    if given():
-        second += [name for name in first if name in ON_SECOND]
-        first = [name for name in first if name not in ON_SECOND]
     command = (sys.executable, "-m", "tests.runner", "part")
-    variables = dict.fromkeys(() if given() else ON_SECOND, _second_cluster())
-    return [[lanes.Stage(name, (*command, name), variables.get(name, {})) for name in lane] for lane in (first, second)]
-
-
-def _second_cluster() -> dict[str, str]:
-    """The variables that select the second cluster, also when the environment has those of the first one."""
-    unset = {"KUBECONFIG": "", "KUBEVIRT_CDI_TEST_KUBECONFIG": ""}
-    return _other_cluster(_SECOND_NUMBER, state_dir("second")) | unset
+    return [[lanes.Stage(name, (*command, name)) for name in lane] for lane in (first, second)]
 
 
 def _other_cluster(number: int, state: Path) -> dict[str, str]:
@@ -127,19 +107,6 @@ def _other_cluster(number: int, state: Path) -> dict[str, str]:
 def _results() -> Path:
     """For each stage its output, `STAGE.log`, and the times of its tests in the format of JUnit, `STAGE.xml`."""
     return checkout_dir() / "results"
-
-
-def slowest(results: Path) -> list[str]:
-    """The slowest tests of all stages, as lines."""
-    cases = [
-        (float(case.get("time", 0)), path.stem, f"{case.get('classname')}::{case.get('name')}")
-        for path in results.glob("*.xml")
-        for case in ElementTree.parse(path).iter("testcase")
-    ]
-    slowest = sorted(cases, reverse=True)[:_SLOWEST]
-    return [f"\nThe {len(slowest)} slowest tests:"] * bool(slowest) + [
-        f"{seconds:7.1f} s {stage:8} {name}" for seconds, stage, name in slowest
-    ]
 
 
 def run_pytest(arguments: Sequence[str]) -> int:
@@ -208,14 +175,6 @@ def _molecule() -> int:
     return 0
 
 
-def _settings() -> int:
-    """The claims whose tests change settings that the whole cluster shares: one test at a time."""
-    cluster = target()
-    if not _has_fixtures(cluster):
-        return 0
-    return _pytest("settings", "-m", "alone", "tests/real", more=cluster.environment)
-
-
 def _real() -> int:
     """Each other claim about a real CDI as a named test."""
     cluster = target()
@@ -223,6 +182,14 @@ def _real() -> int:
         return 0
     machine.install_browser()
     return _pytest("real", *_IN_ORDER, "-m", "not alone", "tests/real", more=cluster.environment)
+
+
+def _settings() -> int:
+    """The claims whose tests change settings that the whole cluster shares: one test at a time, after stage `real`."""
+    cluster = target()
+    if not _has_fixtures(cluster):
+        return 0
+    return _pytest("settings", "-m", "alone", "tests/real", more=cluster.environment)
 
 
 def _real_1_61() -> int:
@@ -249,7 +216,7 @@ def _vm() -> int:
         commands.down(PROFILES["full"])
     commands.up(PROFILES["full"], wanted)
     more = commands.environment(PROFILES["full"])
-    return _pytest("vm", "tests/vm", more=more) or _pytest("vm-down", "tests/vm/down.py", more=more)
+    return _pytest("vm", *_TWO_AT_ONCE, "tests/vm", more=more) or _pytest("vm-down", "tests/vm/down.py", more=more)
 
 
 def _coverage() -> int:
@@ -301,8 +268,8 @@ STAGES: dict[str, Callable[[], int]] = {
     "api": _api,
     "cluster": _cluster,
     "molecule": _molecule,
-    "settings": _settings,
     "real": _real,
+    "settings": _settings,
 }
 # Not part of all tests: these take long, or need programs that no other stage needs.
 ON_REQUEST: dict[str, Callable[[], int]] = {
@@ -315,6 +282,4 @@ ON_REQUEST: dict[str, Callable[[], int]] = {
     "vm": _vm,
 }
 # Those of the second lane wait for the build, which runs while the others compute.
-LANES = (("checks", "unit", "kubectl", "api", "settings"), ("build", "molecule", "real", "cluster"))
-# Beside `real`, which uses the first full cluster.
-ON_SECOND = ("settings",)
+LANES = (("checks", "unit", "kubectl", "api", "cluster"), ("build", "molecule", "real", "settings"))

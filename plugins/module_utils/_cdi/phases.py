@@ -45,3 +45,19 @@ def is_unproven(stored: Object) -> bool:
     (external-population-controller.go, v1.65.0)."""
     by_others = not {"source", "sourceRef"} & set(stored.get("spec") or {"source": None})
     return by_others and conditions(stored).get("Bound", {}).get("status") != "True"
+
+
+def is_of_earlier_claim(stored: Object, claim: Object | None) -> bool:
+    """Whether the success of a DataVolume is that of a claim of the same name that was deleted before.
+
+    CDI reads DataVolumes and claims from caches that are updated independently. When a volume was deleted and created
+    again, it may take the old claim, which was filled, for that of the new DataVolume, and report Succeeded until it
+    learns of the deletion (updateStatus, pkg/controller/datavolume/controller-base.go, v1.65.0).
+    """
+    is_bound = conditions(stored).get("Bound", {}).get("status") == "True"
+    if phase_of(stored) != "Succeeded" and not is_bound:
+        return False
+    if claim is None or (is_bound and (claim.get("status") or {}).get("phase") != "Bound"):
+        return True
+    owners = claim["metadata"].get("ownerReferences") or []
+    return not any(owner["uid"] == stored["metadata"]["uid"] for owner in owners)

@@ -18,7 +18,7 @@ from . import spec as rules
 from .drift import binds_now, paused_since, wanted_of
 from .growth import refuse_growth
 from .unfilled import never_filled
-from .volume import NOT_READ, NotRead, Outcome, Volume
+from .volume import NOT_READ, RECREATE, UNFILLED, NotRead, Outcome, Volume
 from .writes import (
     Shared,
     create,
@@ -124,7 +124,7 @@ def _recreate(shared: Shared, outcome: Outcome, reason: str, unfilled: bool = Fa
     refuse_recreation(shared, volume)
 
     def note_deletion(so_far: Outcome) -> Outcome:
-        drift = "unfilled" if unfilled else "recreate"
+        drift = UNFILLED if unfilled else RECREATE
         return so_far._replace(drift=drift, reason=f"deleted and not created again, because {reason}")
 
     def await_deletion(so_far: Outcome) -> Outcome:

@@ -14,7 +14,7 @@ from .._kubernetes.objects import Object
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM
 from . import spec as rules
 from .drift import drift_of
-from .volume import Outcome
+from .volume import RECREATE, Outcome
 from .writes import Shared, create, grow_claim, refuse_recreation, until_gone
 
 
@@ -56,7 +56,7 @@ def _recreate(shared: Shared, outcome: Outcome, reason: str) -> Outcome:
     refuse_recreation(shared, volume)
 
     def create_again(so_far: Outcome) -> Outcome:
-        so_far = so_far._replace(drift="recreate", reason=f"deleted and not created again, because {reason}")
+        so_far = so_far._replace(drift=RECREATE, reason=f"deleted and not created again, because {reason}")
         return in_steps(so_far, send, note_creation)
 
     def send(so_far: Outcome) -> Outcome:

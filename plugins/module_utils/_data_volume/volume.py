@@ -17,6 +17,9 @@ class NotRead:
 
 NOT_READ: t.Final = NotRead()
 Read: t.TypeAlias = "Object | NotRead | None"
+# The `drift` of a volume that was deleted and created again, because it differed or because it was never filled.
+RECREATE, UNFILLED = "recreate", "unfilled"
+RECREATED = (RECREATE, UNFILLED)
 
 
 def known(read: Read) -> Object | None:

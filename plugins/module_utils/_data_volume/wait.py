@@ -9,6 +9,7 @@ import time
 import typing as t
 
 from .._ansible.module import Task
+from .._cdi.phases import is_of_earlier_claim
 from .._diagnosis import diagnose as diagnosis
 from .._diagnosis.evidence import Evidence, warnings_about
 from .._diagnosis.evidence_reader import EvidenceReader
@@ -20,7 +21,7 @@ from .._kubernetes.wait import StallProbe, wait_for
 from .clone_order import source_claim
 from .collected import as_volume, is_collected
 from .drift import paused_since
-from .volume import Outcome, Outcomes
+from .volume import RECREATED, Outcome, Outcomes
 
 _Diagnosis = t.Mapping[str, t.Any]
 
@@ -131,6 +132,10 @@ class VolumeJudge:
         verdict = diagnosis.judge(outcome.volume.options, stored, around, still)
         if outcome.paused_at is not None and paused_since(stored) == outcome.paused_at:
             verdict = Verdict(WAITING, "the import of its next stage has not begun")
+        if stored and verdict.state == REACHED and outcome.drift in RECREATED:
+            claim = self._claims[name] = self._read_claim(name)
+            if not is_collected(claim) and is_of_earlier_claim(stored, claim):
+                verdict = Verdict(WAITING, "CDI still reports the state of the deleted volume")
         source = self._verdicts.get(self.sources.get(name, ""))
         if verdict.state == WAITING and source and source.state == FAILED:
             verdict = source  # The final error names it.

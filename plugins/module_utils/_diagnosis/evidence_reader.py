@@ -133,13 +133,16 @@ class EvidenceReader:
         }
 
     def _rooms(self, workers: t.Sequence[Worker], seconds: float) -> dict[Worker, Room]:
-        """What limits the rejected pods in their namespaces, read once for pods that differ only in their names."""
+        """What limits the rejected pods in their namespaces, read once for pods that differ only in their names.
+
+        Of further pods it is unknown.
+        """
         rooms: dict[tuple[str, ...], Room] = {}
         for worker in workers:
             key = (worker.namespace, *worker[2:])
             if key not in rooms and len(rooms) < _MOST_READ:
                 rooms[key] = self._room(worker, seconds)
-        return {worker: rooms[key] for worker in workers if (key := (worker.namespace, *worker[2:])) in rooms}
+        return {worker: rooms.get((worker.namespace, *worker[2:]), Room()) for worker in workers}
 
     def _room(self, worker: Worker, seconds: float) -> Room:
         missing_class = bool(worker.priority_class) and self._is_missing(PRIORITY_CLASS, worker.priority_class)

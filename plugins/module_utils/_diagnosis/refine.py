@@ -89,7 +89,9 @@ def refined(
     never = False
     if diagnosis.cause in (WORKER_REFUSED, QUOTA_EXCEEDED):
         worker = related.refused(stored)
-        refusal = why_refused(worker, evidence.rooms[worker]) if worker and worker in evidence.rooms else None
+        if worker and worker not in evidence.rooms:
+            return diagnosis._replace(grace=None)  # The evidence is older than the rejection.
+        refusal = why_refused(worker, evidence.rooms[worker]) if worker else None
         namespace = stored["metadata"].get("namespace") or ""
         refusal = refusal or quota_in(diagnosis.message, namespace, evidence.quotas.get(namespace))
         if refusal:

@@ -29,6 +29,7 @@ _REFUSED = f"{_POD} is rejected"
 _RETRIES = "CDI tries again at increasing intervals"
 _TRIES_AGAIN = "wait, or delete the volume and declare it again"
 _NAME_ANOTHER = "create it, or delete the volume and declare it with one that exists"
+_COUNTING_REMEDY = "wait until the quota controller (kube-controller-manager) has counted what the namespace uses"
 _POLICY_REMEDY = "make the policy or webhook accept CDI's pods"
 # In the words of the quota plugin of the API server (k8s.io/apiserver,
 # pkg/admission/plugin/resourcequota/controller.go,
@@ -241,6 +242,8 @@ def _tried(worker: Worker, reason: str) -> Refusal | None:
         return Refusal("pod_security", message, "have the pod security level of the namespace changed")
     if "usage per " in reason or " ratio per " in reason:
         return Refusal("limit_range", message, _LIMITS_REMEDY)
+    if "status unknown for quota" in reason:
+        return Refusal(QUOTA_EXCEEDED, message, _COUNTING_REMEDY, past=True)
     if "failed quota" in reason:
         return Refusal(QUOTA_EXCEEDED, message, "set pod_resource_requirements (module kubevirt.cdi.cdi_config)", True)
     return Refusal("worker_refused", message, _POLICY_REMEDY)

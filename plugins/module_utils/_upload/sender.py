@@ -12,6 +12,7 @@ import datetime
 import typing as t
 
 from .._cdi.names import API_SERVER, BIND_IMMEDIATELY
+from .._cdi.phases import is_of_earlier_claim
 from .._data_volume.collected import as_volume, is_collected
 from .._diagnosis import diagnose as diagnosis
 from .._diagnosis.evidence import Evidence, warnings_about
@@ -21,7 +22,7 @@ from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object, annotations_of
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, UPLOAD_TOKEN_REQUEST
 from .._kubernetes.secrets import remember
-from .._kubernetes.verdict import FAILED, REACHED, Verdict
+from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import Outcome as Waited
 from .._kubernetes.wait import StallProbe
 from . import outcome as results
@@ -147,7 +148,14 @@ def _wait_ready(session: Session, outcome: Outcome, file: File) -> t.Generator[O
 
     def judge(_name: str, stored: Object | None, evidence: Evidence | None = None) -> Verdict:
         evidence = evidence or probed.get(name)
-        return judge_claim_ready(stored, evidence) if target.is_claim else diagnosis.judge(volume, stored, evidence)
+        if target.is_claim:
+            return judge_claim_ready(stored, evidence)
+        verdict = diagnosis.judge(volume, stored, evidence)
+        if stored and verdict.state == REACHED and outcome.made == stored["metadata"]["uid"]:
+            claim = session.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
+            if is_of_earlier_claim(stored, claim):
+                return Verdict(WAITING, "CDI still reports the state of the deleted volume")
+        return verdict
 
     reader = EvidenceReader(session.connection, namespace)
 

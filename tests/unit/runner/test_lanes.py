@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.runtime.profile import PROFILES
-from tests.cluster.target import given
-from tests.runner import lanes, stages
+from tests.runner import lanes
 from tests.runner.lanes import Stage
 from tests.runner.stages import LANES, STAGES, plan
 from tests.runner.tree import ROOT
@@ -80,7 +78,7 @@ except KeyboardInterrupt:
 
 def _has_ended(pid: str) -> bool:
     """Gone, or no more than its exit code, within some time."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
@@ -122,55 +120,10 @@ lanes.run([[stage]], pathlib.Path({str(tmp_path)!r}), print)
     assert running.returncode and note == "cleaned up" and _has_ended(child)
 
 
-def test_a_stage_has_its_variables_beside_those_of_the_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KUBECONFIG", "/first")
-    monkeypatch.setenv("OTHER", "kept")
-    script = "import os; print(os.environ['KUBECONFIG'] or 'unset', os.environ['OTHER'])"
-    stages_of_lane = [_python("a", script), Stage("b", (sys.executable, "-c", script), {"KUBECONFIG": ""})]
-    _ended, said = _run(tmp_path, stages_of_lane)
-    assert [text.splitlines()[1] for text in said if "ended" in text] == ["/first kept", "unset kept"]
-
-
 def test_every_stage_is_in_one_lane() -> None:
     assert sorted(name for lane in LANES for name in lane) == sorted([*STAGES, "build"])
 
 
-def _planned(*names: str) -> list[list[tuple[str, str | None]]]:
-    """The names of the stages in each lane, with the number of the cluster of their own that they use."""
-    return [[(stage.name, stage.variables.get("KUBEVIRT_CDI_TEST_NUMBER")) for stage in lane] for lane in plan(names)]
-
-
-def test_stages_beside_the_first_full_cluster_use_a_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBEVIRT_CDI_TEST_NUMBER", "250")
-    monkeypatch.setenv("KUBECONFIG", str(PROFILES["full"].kubeconfig))
-    assert _planned("real", "cluster", "settings", "vm", "unit") == [
-        [("unit", None), ("settings", "16")],
-        [("real", None), ("cluster", None), ("vm", None)],
-    ]
-    (stage,) = plan(["settings"])[0]
-    assert given() is None and not {"KUBECONFIG": True, **stage.variables}["KUBECONFIG"]
-
-
-@pytest.mark.parametrize("variable", ["KUBECONFIG", "KUBEVIRT_CDI_TEST_KUBECONFIG"])
-def test_stages_on_a_given_cluster_follow_one_another(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
-    monkeypatch.setenv(variable, "/given")
-    assert _planned("molecule", "settings", "real") == [
-        [],
-        [("molecule", None), ("real", None), ("settings", None)],
-    ]
-
-
-def test_the_slowest_tests_are_those_of_all_stages(tmp_path: Path) -> None:
-    for stage, seconds in {"unit": 1.5, "real": 100}.items():
-        cases = "".join(
-            f'<testcase classname="tests.{stage}.test_x" name="test_{number}" time="{seconds + number / 100}"/>'
-            for number in range(15)
-        )
-        (tmp_path / f"{stage}.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
-    head, *lines = stages.slowest(tmp_path)
-    assert head == "\nThe 20 slowest tests:" and len(lines) == 20
-    assert lines[0] == "  100.1 s real     tests.real.test_x::test_14"
-    assert lines[15] == "    1.6 s unit     tests.unit.test_x::test_14"
-    assert stages.slowest(tmp_path / "nothing") == []
+def test_a_run_of_some_stages_has_only_those_in_their_lanes() -> None:
+    planned = [[stage.name for stage in lane] for lane in plan(["settings", "real", "vm", "unit"])]
+    assert planned == [["unit"], ["real", "settings", "vm"]]

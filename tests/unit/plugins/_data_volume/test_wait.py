@@ -90,6 +90,34 @@ def test_pause_before_the_stages_changed_does_not_count() -> None:
     assert judge.update("disk", _stored("Paused", moment="2026-01-01T00:00:09Z")).state == REACHED
 
 
+@pytest.mark.parametrize("drift", ["recreate", "unfilled"])
+@pytest.mark.parametrize(
+    "claim",
+    [
+        None,
+        {"metadata": {}, "status": {"phase": "Pending"}},
+        {"metadata": {"ownerReferences": [{"uid": "old"}]}, "status": {"phase": "Bound"}},
+        {"metadata": {"ownerReferences": [{"uid": "new"}]}, "status": {"phase": "Pending"}},
+    ],
+)
+def test_recreated_volume_is_not_filled_while_cdi_reports_the_state_of_the_old_claim(drift: str, claim: Any) -> None:
+    stored = _stored("Succeeded")
+    stored["metadata"]["uid"] = "new"
+    stored["status"]["conditions"] = [{"type": "Bound", "status": "True"}]
+    outcome = _awaited()._replace(drift=drift)
+    own = {"metadata": {"ownerReferences": [{"uid": "new"}]}, "status": {"phase": "Bound"}}
+    assert _judge(outcome, claim=claim).update("disk", stored).state == WAITING
+    assert _judge(outcome, claim=own).update("disk", stored).state == REACHED
+
+
+def test_claim_of_a_volume_that_was_not_recreated_is_not_read() -> None:
+    def read(_name: str) -> None:
+        raise AssertionError("one request for each volume")
+
+    outcome = _awaited()
+    assert VolumeJudge({"disk": outcome}, read, Clock()).update("disk", _stored("Succeeded")).state == REACHED
+
+
 def test_evidence_of_a_probe_holds_until_the_next_one() -> None:
     judge = _judge(_awaited())
     message = 'persistentvolumeclaims "prime" is forbidden: exceeded quota: q'

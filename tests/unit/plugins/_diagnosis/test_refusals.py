@@ -260,9 +260,17 @@ def test_a_pod_that_would_be_accepted_now_is_waited_for() -> None:
     assert "would be accepted now" in objects.explained(volume, around)["message"]
 
 
+def test_a_pod_is_waited_for_until_the_use_of_its_namespace_is_counted() -> None:
+    volume = refused("ErrExceededQuota")
+    around = within(volume, Room(trial="status unknown for quota: q, resources: pods"))
+    assert rules.judge(objects.volume(), volume, around).state == WAITING
+    found = objects.explained(volume, around)
+    assert found["cause"] == "quota_exceeded" and "wait until the quota controller" in found["remedy"]
+
+
 def test_the_possible_causes_are_listed_when_nothing_can_be_read() -> None:
     volume = refused()
-    around = objects.around(prime="Bound")
+    around = within(volume, Room())
     found = objects.explained(volume, around)
     assert (
         found["cause"] == "worker_refused"
@@ -270,8 +278,9 @@ def test_the_possible_causes_are_listed_when_nothing_can_be_read() -> None:
         and "limits and pod security" in found["remedy"]
     )
     assert rules.judge(objects.volume(), volume, around).state == FAILED
-    # Nothing is final without evidence.
+    # Nothing is final without evidence, or with evidence that was read before the pod was rejected.
     assert rules.judge(objects.volume(), volume).state == WAITING
+    assert rules.judge(objects.volume(), volume, objects.around(prime="Bound")).state == WAITING
 
 
 def test_a_rejected_pod_is_found_by_the_annotations_of_its_claim() -> None:

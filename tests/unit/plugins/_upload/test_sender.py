@@ -18,7 +18,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._image.formats import
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.redaction import redact
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import REACHED, Verdict
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.verdict import REACHED, WAITING, Verdict
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.wait import Outcome as Waited
 from ansible_collections.kubevirt.cdi.plugins.module_utils._storage.overhead import NO_OVERHEAD, Overhead
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.answers import Answer
@@ -49,17 +49,22 @@ class _Cluster:
         self.annotations: dict[str, str] = {}
         self.tokens = 0
         self.recreated = 0
+        # Whether CDI has yet to learn that the volume was deleted, and reports what it knew of the old claim.
+        self.behind = False
 
-    def get(self, resource: Any, name: str, namespace: str) -> dict[str, Any]:
+    def get(self, resource: Any, name: str, namespace: str) -> Any:
         metadata = {"name": name, "namespace": namespace, "uid": f"uid-{self.recreated}"}
         if resource is DATA_VOLUME:
-            return {"metadata": metadata, "spec": {"source": {"upload": {}}}, "status": {"phase": self.phase}}
-        return {"metadata": {**metadata, "annotations": dict(self.annotations)}}
+            phase = "Succeeded" if self.behind else self.phase
+            return {"metadata": metadata, "spec": {"source": {"upload": {}}}, "status": {"phase": phase}}
+        owner = {"kind": "DataVolume", "uid": metadata["uid"]}
+        claim = {"metadata": {**metadata, "annotations": dict(self.annotations), "ownerReferences": [owner]}}
+        return None if self.behind else claim
 
     def list(self, *_what: Any, **_options: Any) -> Any:
         return [], "1"
 
-    def merge(self, resource: Any, name: str, namespace: str, body: dict[str, Any], **_options: Any) -> dict[str, Any]:
+    def merge(self, resource: Any, name: str, namespace: str, body: dict[str, Any], **_options: Any) -> Any:
         annotations = {**self.annotations, **body["metadata"]["annotations"]}
         self.annotations = {key: value for key, value in annotations.items() if value is not None}
         return self.get(resource, name, namespace)
@@ -68,7 +73,7 @@ class _Cluster:
         self.tokens += 1
         return {"status": {"token": f"upload-token-{self.tokens}"}}
 
-    def apply(self, resource: Any, body: dict[str, Any], **_options: Any) -> dict[str, Any]:
+    def apply(self, resource: Any, body: dict[str, Any], **_options: Any) -> Any:
         return self.get(resource, body["metadata"]["name"], "demo")
 
     def delete(self, _resource: Any, _name: str, _namespace: str, **_options: Any) -> None:
@@ -93,8 +98,13 @@ class _World:
             raise status
         return Answer(status, *(text or [""]))
 
-    def wait_for(self, _connection: Any, kind: Any, namespace: str, names: Any, *_rest: Any) -> dict[str, Waited]:
-        return {name: Waited(Verdict(REACHED), self._cluster.get(kind, name, namespace)) for name in names}
+    def wait_for(
+        self, _connection: Any, kind: Any, namespace: str, names: list[str], judge: Any, *_rest: Any
+    ) -> dict[str, Waited]:
+        (name,) = names
+        if self._cluster.behind and judge(name, self._cluster.get(kind, name, namespace)).state == WAITING:
+            self._cluster.behind = False
+        return {name: Waited(Verdict(REACHED), self._cluster.get(kind, name, namespace))}
 
     @property
     def outside(self) -> Outside:
@@ -159,6 +169,18 @@ def test_volume_full_of_a_broken_upload_is_recreated(cluster: _Cluster, tmp_path
     answers = (10, 0, "UploadReady"), (10, 400, "UploadReady", FULL), (SIZE, 200, "Succeeded")
     outcome = _send(cluster, tmp_path, *answers)
     assert outcome.transfer.retries == 2 and cluster.recreated == 1 and outcome.made == "uid-1"
+
+
+def test_recreated_volume_is_sent_when_cdi_still_reports_the_success_of_the_old_one(tmp_path: Path) -> None:
+    class Behind(_Cluster):
+        def delete(self, *what: Any, **options: Any) -> None:
+            super().delete(*what, **options)
+            self.behind = True
+
+    cluster = Behind()
+    answers = (10, 0, "UploadReady"), (10, 400, "UploadReady", FULL), (SIZE, 200, "Succeeded")
+    outcome = _send(cluster, tmp_path, *answers)
+    assert outcome.transfer.bytes_sent == SIZE and cluster.annotations[UPLOADED] == DIGEST
 
 
 @pytest.mark.parametrize("intended", [None, DIGEST])
