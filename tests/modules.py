@@ -22,17 +22,21 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 
 from tests.refused_volumes import completed
+from tests.runner.tree import ROOT
 
-_MODULES = "ansible_collections.kubevirt.cdi.plugins.modules"
+_PLUGINS = "ansible_collections.kubevirt.cdi.plugins"
+_MODULES = f"{_PLUGINS}.modules"
+
+
+def _names(folder: str) -> list[str]:
+    """The names of all Python modules in this folder of the plugins."""
+    paths = sorted((ROOT / "plugins" / folder).rglob("*.py"))
+    return [".".join((_PLUGINS, *path.relative_to(ROOT / "plugins").with_suffix("").parts)) for path in paths]
+
+
 # Imports what modules need once, and then forks for each run: an import takes twenty times as long as a run.
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    [
-        __name__,
-        "ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client",
-        *(f"{_MODULES}.{name}" for name in ("cdi", "cdi_config", "cdi_info", "data_volume", "volume_upload")),
-    ]
-)
+_FORKS.set_forkserver_preload([__name__, "urllib3", *_names("module_utils"), *_names("modules")])
 
 
 @dataclass

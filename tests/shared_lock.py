@@ -1,14 +1,19 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A lock between processes, which many share or one holds alone."""
+"""A lock between processes, which many share or one holds alone, and what one process does for all of them."""
 
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+import os
+import pickle
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+_Made = TypeVar("_Made")
 
 
 class SharedLock:
@@ -57,3 +62,18 @@ class SharedLock:
             self.release()
         else:
             self.take(alone=alone)
+
+
+def once(folder: Path, name: str, make: Callable[[], _Made]) -> _Made:
+    """The result of `make`, which one process of pytest-xdist calls for all of them. `folder` is that of this one."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with (folder / f"{name}.pickle").open("a+b") as stored:
+        fcntl.flock(stored, fcntl.LOCK_EX)
+        stored.seek(0)
+        content = stored.read()
+        if not content:
+            content = pickle.dumps(make())
+            stored.write(content)
+    made: _Made = pickle.loads(content)
+    return made

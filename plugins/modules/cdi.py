@@ -291,7 +291,7 @@ version:
       sample: v1.65.0
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.main import run as run_module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi.options import SPEC, check
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.cdi import run
 

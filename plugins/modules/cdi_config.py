@@ -213,7 +213,7 @@ effective:
   sample: {preallocation: true, scratch_space_storage_class: cheap}
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.main import run as run_module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi.config import SPEC, check
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.cdi_config import run
 

@@ -261,7 +261,7 @@ storage_profiles:
       sample: fast
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.main import run as run_module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.cdi_info import SPEC, run
 
 

@@ -94,7 +94,7 @@ role_binding:
     subjects: [{kind: Group, name: team-a}]
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.main import run as run_module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.clone_permission import SPEC, check, run
 
 

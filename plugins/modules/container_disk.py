@@ -139,7 +139,7 @@ file_size:
   sample: 331350016
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run_without_cluster
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.main import run_without_cluster
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.container_disk import SPEC, run
 
 

@@ -922,7 +922,7 @@ data_volumes:
   sample: [{name: golden, namespace: images, changed: true, phase: Succeeded}]
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.main import run as run_module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.data_volume import SPEC, check, run
 
 

@@ -426,7 +426,7 @@ not_readable:
       \"list\" on pods."
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.main import run as run_module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.data_volume_info import SPEC, run
 
 

@@ -139,7 +139,7 @@ storage_profiles:
         use one of: fast, slow."
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.main import run as run_module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.storage_profile import SPEC, check, run
 
 

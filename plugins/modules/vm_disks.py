@@ -19,6 +19,9 @@ description:
   - Only the declared disks are written, by a JSON patch that tests what it replaces. Disks of other clients are kept,
     and a disk that another client changes at the same time is a conflict, which the task reports.
   - Detaching a disk keeps its volume and its data, unless C(delete_volume=true).
+  - If a machine should run and does not, the task finds the cause, also if it has nothing to change, and with
+    C(disks=[]). It is in RV(diagnosis), in RV(message), and in a warning. The task fails only if it has to attach disks
+    to the machine.
   - With many machines, the task reads them by one list for each namespace. See O(machines).
 author:
   - kubevirt.cdi contributors (@kubevirt)
@@ -688,7 +691,8 @@ options:
   purge: &purge
     description:
       - Whether to detach all disks of the machine that are not in O(disks), except for the volumes of memory dumps and
-        file systems.
+        file systems. These are the disks of the template, and those that only the running instance has, for example
+        after C(virtctl addvolume) without C(--persist).
     type: bool
     default: false
   machines:
@@ -713,7 +717,8 @@ options:
         waiting.
       - The task does not wait in check mode.
   wait_timeout:
-    description: Maximum time to wait, in seconds. The error then reports what each disk waits for.
+    description: Maximum time to wait, in seconds. The error then reports what each disk waits for. A problem that
+      cannot heal by itself ends the task within seconds.
     default: 600
 notes:
   - C(disks) and C(volumes) of a machine are lists without keys, so that no two clients can own one disk each by
@@ -722,6 +727,8 @@ notes:
   - Requires C(get), C(list), C(watch) and C(patch) on virtualmachines, and C(get), C(list) and C(watch) on
     virtualmachineinstances. With the feature gate C(HotplugVolumes), also C(update) on
     virtualmachineinstances/addvolume and virtualmachineinstances/removevolume in C(subresources.kubevirt.io).
+  - To find why a machine does not run, the task lists the DataVolumes, claims, pods and events of its namespace, and
+    the pods of C(virt-handler) in all namespaces. What the user may not list is left out.
   - The rules are those of KubeVirt 1.8.
 seealso:
   - plugin: kubevirt.cdi.vm_disks
@@ -907,12 +914,50 @@ restart_required:
   elements: str
   sample: [root]
 message:
-  description: What needs a restart and why, what KubeVirt's condition RestartRequired says, and which volumes are not
-    filled yet. Empty if there is nothing to say.
+  description: What needs a restart and why, what KubeVirt's condition RestartRequired says, which volumes are not
+    filled yet, and why the machine does not run. Empty if there is nothing to say.
   returned: when O(name) was given
   type: str
   sample: Restart VirtualMachine demo/web to change disk 'root' (KubeVirt does not change the device of an attached
     disk).
+diagnosis:
+  description: Why the machine does not run although it should, or why the running instance does not attach its disks
+    or boot. Null if it runs, if it is stopped, or if no problem is known.
+  returned: when O(name) was given
+  type: dict
+  contains:
+    phase:
+      description: Phase of the instance, empty if there is none.
+      type: str
+      sample: Scheduling
+    cause:
+      description:
+        - What the problem is. V(claim_missing), V(claim_pending), V(claim_in_use), V(wrong_volume_mode),
+          V(volume_read_only), V(volume_elsewhere), V(volume_full) and V(mount_failed) concern the claim of a disk.
+        - V(clone_not_permitted) and V(data_volume_refused) concern a DataVolume that KubeVirt creates,
+          V(volume_filling) one that CDI fills without a known problem. The causes of one with a problem are those of
+          RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis.cause).
+        - V(image_pull_failed), V(image_architecture), V(image_without_disk), V(image_not_readable),
+          V(secret_missing) and V(config_map_missing) concern other volumes.
+        - V(quota_exceeded), V(pod_refused), V(unschedulable), V(agent_down) and V(disk_not_supported) concern the
+          machine. V(not_synchronized) is any other problem that KubeVirt reports,
+          and V(not_processed) that it has reported nothing.
+        - V(nothing_to_boot) is found on the console of a machine that runs, if its firmware prints there
+          (C(firmware.bootloader.bios.useSerial)).
+      type: str
+      sample: image_pull_failed
+    message:
+      description: What is wrong, with the disk or the object.
+      type: str
+      sample: claim 'web-data' of disk 'data' does not exist; KubeVirt waits for it
+    remedy:
+      description: What to do.
+      type: str
+      sample: create it with module kubevirt.cdi.data_volume, or correct the name
+    since:
+      description: When the problem began, null if that is unknown.
+      type: str
+      sample: "2026-01-01T00:00:00Z"
 error:
   description: Why the machine does not have its disks as declared.
   returned: when O(name) was given and the task failed
@@ -932,7 +977,7 @@ duration:
   sample: 4.2
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.main import run as run_module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.vm_disks import SPEC, check, run
 
 

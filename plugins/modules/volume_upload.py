@@ -446,7 +446,7 @@ uploads:
   sample: [{name: debian-12, namespace: images, changed: true, action: uploaded}]
 """
 
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import run as run_module
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.main import run as run_module
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module.volume_upload import SPEC, check, run
 
 

@@ -17,6 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import ex
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CDI, DATA_VOLUME, NAMESPACE, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.websockets import open_websocket
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import SUBPROTOCOLS
 
 from tests.api.objects import ADMIN, HttpProxy, body, kubeconfig
@@ -196,5 +197,5 @@ def test_websocket_uses_the_proxy_and_credentials_of_requests(proxy: HttpProxy, 
     connection = connect({**params, "proxy": f"http://ann:pw@{address}"} if proxied else params)
     connection.get(NAMESPACE, "default")
     with pytest.raises(ApiError, match='pods "nothing" not found'):
-        connection.websocket(POD, namespace, "nothing", "portforward", "ports=8443", SUBPROTOCOLS)
+        open_websocket(connection.transport, POD, namespace, "nothing", "portforward", "ports=8443", SUBPROTOCOLS)
     assert len(heads) == (2 if proxied else 0)

@@ -89,7 +89,12 @@ FOR_CHANGES = {
     "_storage.scratch_claims",
 }
 RENEWED = {"_kubernetes.file_source", "_kubernetes.oidc_source", "_kubernetes.plugin_source"}
-KUBECONFIG = {"_kubernetes.kubeconfig", "_kubernetes.kubeconfig_file"}
+KUBECONFIG = {
+    "_kubernetes.environment",
+    "_kubernetes.kubeconfig",
+    "_kubernetes.kubeconfig_file",
+    "_kubernetes.kubeconfig_secrets",
+}
 
 
 @pytest.mark.parametrize(("given", "unused"), [("options", RENEWED | KUBECONFIG), ("kubeconfig", RENEWED)])

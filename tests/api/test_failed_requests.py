@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -57,10 +58,16 @@ FAULTS = {
 AT_ONCE = 3
 
 
+@cache
+def controller() -> client.ApiClient:
+    """The client of what fills volumes, whose connections all runs share."""
+    return official_client()
+
+
 @contextmanager
 def fill_volumes(direct: Connection, namespace: str) -> Iterator[None]:
     """Fill volumes and delete the claims of deleted ones, as CDI and Kubernetes do."""
-    core, volumes = client.CoreV1Api(official_client()), client.CustomObjectsApi(official_client())
+    core, volumes = client.CoreV1Api(controller()), client.CustomObjectsApi(controller())
     stopped = threading.Event()
 
     def fill(volume: dict[str, Any]) -> None:

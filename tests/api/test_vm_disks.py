@@ -320,8 +320,9 @@ def test_detached_volume_is_deleted_if_nothing_uses_it(
     }
     refused = module("vm_disks", **options)
     assert refused.refusal == (
-        f"VirtualMachine {namespace}/web: DataVolume {namespace}/data is in use by VirtualMachine other, so it is not "
-        "deleted; end that use, or leave delete_volume of disk 'data' out."
+        f"VirtualMachine {namespace}/web: DataVolume {namespace}/data is in use by VirtualMachine {namespace}/other "
+        f"(in its template), so it was not deleted; remove the volume from VirtualMachine {namespace}/other, or leave "
+        "delete_volume of disk 'data' out."
     )
     assert wire.writes() == []
     direct.delete(resources.VIRTUAL_MACHINE, "other", namespace, dry_run=False)

@@ -30,6 +30,7 @@ from tests.wire import Wire
 
 ROOT_DISK = (device("root"), volume("root"))
 DATA = {"name": "data", "data_volume": {"name": "data"}, "bus": "virtio"}
+ROOT = {"name": "root", "data_volume": {"name": "root"}, "bus": "virtio"}
 HOT = (device("data"), volume("data", hotpluggable=True))
 DRIVE = {"name": "drive", "type": "cdrom", "bus": "sata"}
 DRIVE_DEVICE = device("drive", cdrom={"bus": "sata"})
@@ -125,6 +126,32 @@ def test_disks_are_plugged_on_request(
         ).result
         assert (actions(removed), wire.count("PUT", "/removevolume")) == ({"data": "detached"}, 1)
     assert machines.instance("web")["spec"]["volumes"] == [ROOT_DISK[1]]
+
+
+def test_purge_unplugs_what_only_the_instance_has(
+    machines: Machines, module: RunModule, wire: Wire, direct: Connection, namespace: str
+) -> None:
+    enable(direct, namespace, IMPERATIVE)
+    machines.create("web", ROOT_DISK, running=True)
+    extra = {
+        "volumes": [ROOT_DISK[1], volume("data", hotpluggable=True)],
+        "domain": {"devices": {"disks": [ROOT_DISK[0], device("data")]}},
+    }
+    machines.change("web", resources.VIRTUAL_MACHINE_INSTANCE, spec=extra)
+    path = f"/apis/subresources.kubevirt.io/v1/namespaces/{namespace}/virtualmachineinstances/web/removevolume"
+    wire.answers[path] = b""
+    options: dict[str, Any] = {"name": "web", "namespace": namespace, "disks": [ROOT]}
+    assert not module("vm_disks", **options).result["changed"]
+    predicted = module("vm_disks", check=True, purge=True, **options).result
+    # The dry run of the removal.
+    assert (actions(predicted), wire.count("PUT", "/removevolume")) == ({"data": "detached"}, 1)
+    wire.requests.clear()
+    with controlling(lambda: machines.plug("web") if wire.count("PUT", "/removevolume") else None):
+        purged = module("vm_disks", purge=True, **options).result
+    assert (actions(purged), purged["restart_required"]) == ({"data": "detached"}, [])
+    assert [method for method, _path in wire.writes()] == ["PUT"]
+    assert machines.instance("web")["spec"]["volumes"] == [ROOT_DISK[1]]
+    assert not module("vm_disks", purge=True, **options).result["changed"]
 
 
 def test_template_changes_and_a_restart_is_required_without_a_gate(

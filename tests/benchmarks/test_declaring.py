@@ -1,7 +1,8 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cost of declaring DataVolumes, compared with a loop of kubernetes.core.k8s on the same API server."""
+"""The cost of declaring DataVolumes and disks of machines, compared with loops of the modules of kubernetes.core and
+kubevirt.core on the same API server."""
 
 from __future__ import annotations
 
@@ -16,8 +17,17 @@ from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, NAMESPACE
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    DATA_VOLUME,
+    NAMESPACE,
+    VIRTUAL_MACHINE,
+    VIRTUAL_MACHINE_INSTANCE,
+)
+from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rendering import render
+from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rules import checked
 
+from tests.api.objects import custom_resource
+from tests.api.virt_controller import Machines
 from tests.benchmarks.measure import Cost, cost_of, play
 from tests.benchmarks.peers import peer_collections
 from tests.wire import Wire, counting_proxy
@@ -26,6 +36,7 @@ TOKEN = "test-admin-token"
 FASTER_AT_LEAST = 20
 PEAK_MIB_AT_1000 = 160
 MANY = 100
+MACHINES = 50
 TASKS, ROUNDS = 20, 5
 SLOWER_THAN_PING_AT_MOST = 1.6
 
@@ -46,6 +57,14 @@ def namespace() -> Iterator[str]:
     for volume in direct.list(DATA_VOLUME, name)[0]:
         direct.delete(DATA_VOLUME, volume["metadata"]["name"], name, dry_run=False)
     direct.delete(NAMESPACE, name, dry_run=False)
+
+
+@pytest.fixture
+def kubevirt(namespace: str) -> Iterator[Machines]:
+    """KubeVirt's kinds, without KubeVirt."""
+    direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
+    with custom_resource(direct, VIRTUAL_MACHINE), custom_resource(direct, VIRTUAL_MACHINE_INSTANCE):
+        yield Machines(direct, namespace)
 
 
 def _volumes(count: int) -> list[dict[str, Any]]:
@@ -132,6 +151,42 @@ def test_hundred_unchanged_volumes_cost_three_requests_and_a_twentieth_of_a_loop
     assert _changed(theirs) == 0 and len(wire.requests) >= MANY
     ratio = theirs.seconds / ours.seconds
     figure("", "loop of kubernetes.core.k8s", f"{theirs.seconds:.1f} s", _requests(wire))
+    figure("", "", f"{ratio:.0f} times the time")
+    assert ratio >= FASTER_AT_LEAST
+
+
+def test_fifty_unchanged_machines_cost_three_requests_and_a_twentieth_of_a_loop(
+    kubevirt: Machines, wire: Wire, namespace: str, figure: Callable[..., None], tmp_path: Path
+) -> None:
+    """Both declare the same disks of machines that exist."""
+    machines = []
+    for number in range(MACHINES):
+        disks: list[dict[str, Any]] = [
+            {"name": "root", "bus": "virtio", "boot_order": 1, "data_volume": {"name": f"root-{number}"}},
+            {"name": "data", "bus": "virtio", "serial": "data", "persistent_volume_claim": {"claim_name": "data"}},
+            {"name": "scratch", "bus": "scsi", "cache": "none", "empty_disk": {"capacity": "1Gi"}},
+            {"name": "init", "type": "cdrom", "bus": "sata", "cloud_init_no_cloud": {"user_data": "#cloud-config"}},
+        ]
+        machines.append({"name": f"machine-{number}", "disks": disks})
+    rendered = [render(checked(machine["disks"], {}))["template"]["spec"] for machine in machines]
+    for machine, template in zip(machines, rendered, strict=True):
+        pairs = zip(template["domain"]["devices"]["disks"], template["volumes"], strict=True)
+        kubevirt.create(str(machine["name"]), *pairs, runStrategy="Always")
+    connection = {"host": wire.url, "api_key": TOKEN}
+    options = {**connection, "namespace": namespace, "machines": "{{ machines }}"}
+    wire.requests.clear()
+    ours = play(tmp_path, [{"kubevirt.cdi.vm_disks": options}], machines=machines)
+    assert _changed(ours) == 0 and len(wire.requests) <= 3 and not wire.discoveries()
+    title = f"{MACHINES} unchanged machines with 4 disks"
+    figure(title, "kubevirt.cdi.vm_disks", f"{ours.seconds:.1f} s", _requests(wire))
+
+    item = {"name": "{{ item.0.name }}", "namespace": namespace, "run_strategy": "Always", "spec": "{{ item.1 }}"}
+    task = {"kubevirt.core.kubevirt_vm": {**connection, **item}, "loop": "{{ machines | zip(rendered) }}"}
+    wire.requests.clear()
+    theirs = play(tmp_path, [task], collections=peer_collections(), machines=machines, rendered=rendered)
+    assert _changed(theirs) == 0 and len(wire.requests) >= MACHINES
+    ratio = theirs.seconds / ours.seconds
+    figure("", "loop of kubevirt.core.kubevirt_vm", f"{theirs.seconds:.1f} s", _requests(wire))
     figure("", "", f"{ratio:.0f} times the time")
     assert ratio >= FASTER_AT_LEAST
 

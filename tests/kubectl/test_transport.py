@@ -26,6 +26,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import NAMESPACE, POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import known_secrets
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.websockets import open_websocket
 
 from tests.cluster.runtime.certificates import Authority
 from tests.hostile import hostile_server
@@ -183,7 +184,7 @@ def test_watch_and_port_forward_use_the_renewed_token(servers: Servers, plugin: 
         list(connection.watch(NAMESPACE, None, "1", timeout_seconds=1, quiet_seconds=1))
     servers.reject.append("Bearer number-2")
     with pytest.raises(ApiError):
-        connection.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
+        open_websocket(connection.transport, POD, "cdi", "one", "portforward", "ports=1", ["a"])
     assert _sent(servers) == [f"Bearer number-{number}" for number in (1, 2, 2, 3)]
 
 
@@ -276,7 +277,7 @@ def test_port_forward_uses_proxy_certificate_and_impersonation(servers: Servers)
     }
     connection = _connect(servers, user, {**cluster, "proxy-url": "http://ann:p%40w@127.0.0.1:@proxy@"})
     with pytest.raises(ApiError):
-        connection.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
+        open_websocket(connection.transport, POD, "cdi", "one", "portforward", "ports=1", ["a"])
     assert servers.seen[0]["certificate"] == "admin" and servers.proxied == [
         f"proxy {HERE}:{servers.https} basic yw5uonbadw=="
     ]
@@ -287,7 +288,7 @@ def test_port_forward_uses_proxy_certificate_and_impersonation(servers: Servers)
     ]
     plain = _connect(servers, {}, {"server": f"http://{HERE}:@http@", "proxy-url": "http://127.0.0.1:@proxy@"})
     with pytest.raises(ApiError):
-        plain.websocket(POD, "cdi", "one", "portforward", "ports=1", ["a"])
+        open_websocket(plain.transport, POD, "cdi", "one", "portforward", "ports=1", ["a"])
     assert servers.proxied[1:] == [f"proxy {HERE}:{servers.http}"] and servers.seen[1]["server"] == "http"
 
 

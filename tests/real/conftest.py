@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pickle
 import time
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
@@ -19,6 +17,7 @@ from tests.cdi_setup import connection, install_cdi, module, namespace, ok
 from tests.cluster.digests import digests
 from tests.real.settings import LOCK, differences, settings
 from tests.real.uploads import SERVICE, Images
+from tests.shared_lock import once
 
 __all__ = ["connection", "module", "namespace", "ok"]
 
@@ -29,8 +28,6 @@ MANIFEST = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/{RELEASE}/cdi-operator.
 # Of the other release, which cannot follow a newer one.
 collect_ignore = [] if RELEASE == "v1.61.1" else ["test_release_1_61.py", "test_release_1_61_collected.py"]
 
-
-_Made = TypeVar("_Made")
 
 # The slowest files, which start first: the processes of pytest-xdist then end at about the same time. The files with
 # faults of the storage take turns: a process that ends one of them starts the next one.
@@ -85,23 +82,7 @@ def cdi(tmp_path_factory: pytest.TempPathFactory, connection: Connection) -> dic
         install_cdi(MANIFEST)
         return settings(connection)
 
-    return _once(tmp_path_factory, "settings", install)
-
-
-def _once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[], _Made]) -> _Made:
-    """The result of `make`, which one process of pytest-xdist calls for all of them."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    with (folder / f"{name}.pickle").open("a+b") as stored:
-        fcntl.flock(stored, fcntl.LOCK_EX)
-        stored.seek(0)
-        content = stored.read()
-        if not content:
-            content = pickle.dumps(make())
-            stored.write(content)
-    made: _Made = pickle.loads(content)
-    return made
+    return once(tmp_path_factory.getbasetemp(), "settings", install)
 
 
 def _update(known: dict[str, Any], now: dict[str, Any]) -> None:
@@ -154,7 +135,7 @@ def digest() -> Callable[..., str]:
 @pytest.fixture(scope="session")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Images:
     """Files to upload."""
-    return _once(tmp_path_factory, "images", lambda: Images(tmp_path_factory.mktemp("images")))
+    return once(tmp_path_factory.getbasetemp(), "images", lambda: Images(tmp_path_factory.mktemp("images")))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image.file import FileIdentity
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CONFIG_MAP, POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.websockets import open_websocket
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import SourceFile, find_route, send
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import CHANNELS, SPDY, TlsStream, Tunnel
 
@@ -27,7 +28,9 @@ _CA = "cdi-uploadproxy-signer-bundle"
 @pytest.mark.parametrize("protocol", [SPDY, CHANNELS])
 def test_proxy_is_reachable_by_both_protocols(connection: Connection, protocol: str) -> None:
     pods, _version = connection.list(POD, "cdi", label_selector="cdi.kubevirt.io=cdi-uploadproxy")
-    websocket = connection.websocket(POD, "cdi", pods[0]["metadata"]["name"], "portforward", "ports=8443", [protocol])
+    websocket = open_websocket(
+        connection.transport, POD, "cdi", pods[0]["metadata"]["name"], "portforward", "ports=8443", [protocol]
+    )
     assert websocket.subprotocol == protocol.lower()
     context = ssl.create_default_context(cadata=existing(connection, CONFIG_MAP, _CA, "cdi")["data"]["ca-bundle.crt"])
     client = http.client.HTTPConnection("cdi-uploadproxy.cdi.svc")

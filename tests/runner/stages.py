@@ -33,6 +33,8 @@ _PYTEST = (sys.executable, "-m", "pytest", "--import-mode=importlib", "-p", "no:
 _SIDE_BY_SIDE = ("--numprocesses=3", "--dist=loadfile")
 # In the order of tests/real/conftest.py.
 _IN_ORDER = ("--numprocesses=4", "--dist=loadfile", "--no-loadscope-reorder")
+# In the order of tests/vm/conftest.py. A machine that boots takes a processor.
+_TWO_AT_ONCE = ("--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
 
 # The number of the clusters that stage `cluster` starts and ends, after those of `api`.
 _OWN_NUMBER = 18
@@ -214,7 +216,7 @@ def _vm() -> int:
         commands.down(PROFILES["full"])
     commands.up(PROFILES["full"], wanted)
     more = commands.environment(PROFILES["full"])
-    return _pytest("vm", "tests/vm", more=more) or _pytest("vm-down", "tests/vm/down.py", more=more)
+    return _pytest("vm", *_TWO_AT_ONCE, "tests/vm", more=more) or _pytest("vm-down", "tests/vm/down.py", more=more)
 
 
 def _coverage() -> int:

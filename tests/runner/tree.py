@@ -51,10 +51,17 @@ def copy_checkout(target: Path) -> None:
 
 
 def environment(more: dict[str, str]) -> dict[str, str]:
-    """The environment for processes that use the collection from this checkout, with the variables of `more`."""
+    """The environment for processes that use the collection from this checkout, with the variables of `more`.
+
+    Their bytecode is kept outside the checkout, also where the environment forbids to write it: each stage has several
+    processes that import the tests.
+    """
     path = str(collections_path())
-    return (
-        os.environ
-        | {"ANSIBLE_COLLECTIONS_PATH": path, "PYTHONPATH": f"{path}:{ROOT}", "ANSIBLE_LOCALHOST_WARNING": "false"}
-        | more
-    )
+    ours = {
+        "ANSIBLE_COLLECTIONS_PATH": path,
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+        "PYTHONDONTWRITEBYTECODE": "",
+        "PYTHONPATH": f"{path}:{ROOT}",
+        "PYTHONPYCACHEPREFIX": str(cache_dir() / "bytecode"),
+    }
+    return os.environ | ours | more

@@ -105,9 +105,13 @@ class Guest:
 
     def delete(self) -> None:
         """Delete the machine and its instance and wait until its pods are gone, so that its volumes can be deleted."""
+        self.begin_to_delete()
+        self._wait_for_end()
+
+    def begin_to_delete(self) -> None:
+        """Delete the machine and its instance without waiting."""
         for resource in (VIRTUAL_MACHINE, INSTANCE):
             self.connection.delete(resource, self.name, self.namespace, dry_run=False)
-        self._wait_for_end()
 
     def _wait_for_end(self) -> None:
         self.until(

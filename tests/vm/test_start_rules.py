@@ -129,6 +129,8 @@ def complaints(connection: Connection) -> Iterator[dict[str, str]]:
                 guest.post(VIRTUAL_MACHINE, spec)
             for row, guest in guests:
                 found[row.rule] = guest.until(partial(_reported, guest, row.reported), "does not fail as expected")
+                guest.begin_to_delete()
+            for _row, guest in guests:
                 guest.delete()
         yield found
 

@@ -5,28 +5,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import INSTANCE_SUBRESOURCE
 
 from tests.modules import run_on_cluster
 from tests.vm.claims import written
-from tests.vm.guest import Guest
-from tests.vm.kubevirt_setup import FEATURE_GATES, enable_gates
+from tests.vm.guest import BOOT_DISK, Guest
 from tests.vm_disks.spec import Entry
 
-GUEST_ISO = Path(os.environ["KUBEVIRT_CDI_TEST_GUEST"])
 MIB = 1 << 20
 # In lower case, because KubeVirt 1.8.2 converts serials of disks that it attaches while a machine runs. Not virtio:
 # it leaves no free PCI slot in a machine without a network interface.
 FILE: Entry = {"name": "file", "bus": "scsi", "serial": "datafile", "data_volume": {"name": "file"}}
 DEVICE: Entry = {"name": "device", "bus": "scsi", "serial": "datadevice", "data_volume": {"name": "device"}}
-DRIVE: Entry = {"name": "drive", "type": "cdrom", "bus": "sata"}
-FULL_DRIVE: Entry = {**DRIVE, "persistent_volume_claim": {"claim_name": "iso"}}
 NO_DISKS: list[Entry] = []
 
 
@@ -45,29 +39,28 @@ def run(module_name: str, /, **options: Any) -> dict[str, Any]:
     return result
 
 
-def declare(guest: Guest, *disks: Entry) -> dict[str, Any]:
+def declare(guest: Guest, *disks: Entry, purge: bool = False) -> dict[str, Any]:
     """The result of vm_disks. It must not require a restart, and a second run must change nothing."""
-    result = run("vm_disks", name=guest.name, namespace=guest.namespace, disks=list(disks))
+    options: dict[str, Any] = {"name": guest.name, "namespace": guest.namespace, "disks": list(disks), "purge": purge}
+    result = run("vm_disks", **options)
     assert result["restart_required"] == [], result
-    again = run("vm_disks", name=guest.name, namespace=guest.namespace, disks=list(disks))
+    again = run("vm_disks", **options)
     assert not again["changed"], again
     return result
 
 
+def attach_to_instance_alone(guest: Guest, claim: str) -> None:
+    """As `virtctl addvolume` without `--persist`."""
+    body = {
+        "name": claim,
+        "disk": {"name": claim, "serial": f"data{claim}", "disk": {"bus": "scsi"}},
+        "volumeSource": {"persistentVolumeClaim": {"claimName": claim, "hotpluggable": True}},
+    }
+    guest.connection.request_subresource(INSTANCE_SUBRESOURCE, guest.name, guest.namespace, "addvolume", body)
+
+
 def actions(result: dict[str, Any]) -> dict[str, str]:
     return {each["name"]: each["action"] for each in result["disks"] if each["action"]}
-
-
-@contextmanager
-def only_declarative(connection: Connection) -> Iterator[None]:
-    """KubeVirt plugs volumes by the template of a machine alone."""
-    enable_gates(
-        connection, ["DeclarativeHotplugVolumes" if gate == "HotplugVolumes" else gate for gate in FEATURE_GATES]
-    )
-    try:
-        yield
-    finally:
-        enable_gates(connection, FEATURE_GATES)
 
 
 def test_plugged_disks_keep_their_data_over_a_restart_and_are_unplugged(
@@ -93,24 +86,9 @@ def test_plugged_disks_keep_their_data_over_a_restart_and_are_unplugged(
     found = written(connection, namespace, "file")
     assert found[0] == "boots 2"
     assert f"beat {last}" in found
+    attach_to_instance_alone(guest, "file")
+    guest.until(lambda: "datafile" in guest.reports()[-1].disks, "does not see the disk of its instance")
+    assert actions(declare(guest, BOOT_DISK, {**DEVICE, "size": "48Mi"}, purge=True)) == {"file": "detached"}
+    guest.until(lambda: "datafile" not in guest.reports()[-1].disks, "still sees the disk of its instance")
     guest.stop()
     assert written(connection, namespace, "device")[0] == "boots 2"
-
-
-def test_media_and_disks_are_changed_by_the_template_alone(
-    start: Callable[..., Guest], connection: Connection, namespace: str
-) -> None:
-    make_volumes(namespace)
-    run("volume_upload", namespace=namespace, name="iso", path=str(GUEST_ISO), storage={"size": "64Mi"})
-    with only_declarative(connection):
-        guest = start("machine", [DRIVE])
-        guest.report("sr0")
-        assert actions(declare(guest, FULL_DRIVE, FILE)) == {"drive": "inserted", "file": "attached"}
-        guest.report("datafile")
-        guest.until(lambda: "isolinux.cfg" in guest.reports()[-1].files.get("sr0", {}), "does not see the medium")
-        guest.beat("datafile")
-        assert actions(declare(guest, DRIVE)) == {"drive": "ejected"}
-        guest.until(lambda: "sr0" not in guest.reports()[-1].files, "still sees the medium")
-        assert actions(declare(guest, {"name": "file", "state": "absent"})) == {"file": "detached"}
-        guest.report("sr0", absent=["datafile"])
-    assert written(connection, namespace, "file")[0] == "boots 1"

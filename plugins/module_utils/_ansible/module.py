@@ -17,7 +17,7 @@ from .._kubernetes.redaction import SHORT, redact, redacted
 from .._kubernetes.secrets import forget, known_secrets, remember_options
 from .argspec import AUTH, ArgumentSpec
 from .progress import SILENT, Progress
-from .values import tidy
+from .values import tidy, wrong_types
 
 if t.TYPE_CHECKING:
     from .._kubernetes.client import Connection
@@ -34,10 +34,20 @@ class _Module(AnsibleModule):
     """
 
     params: dict[str, t.Any]
+    wrong_types: str
 
     def _load_params(self) -> None:
         super()._load_params()
         give_empty_options(self.params, self.argument_spec)
+        wrong = wrong_types(self.argument_spec, self.params)
+        self.wrong_types = " ".join(f"{option} is {problem}." for option, problem in wrong)
+        if wrong:
+            # Ansible refuses some without naming their options, fails for others, and shows all: also secrets.
+            self.params = {name: value for name, value in self.params.items() if name.startswith("_ansible_")}
+
+    def fail_json(self, msg: str, **options: t.Any) -> t.Any:
+        """Ansible refuses a task without its required options before it returns to the caller."""
+        super().fail_json(self.wrong_types or msg, **options)
 
     def _log_invocation(self) -> None:
         params = self.params
@@ -130,6 +140,8 @@ def _answer(
     module = _Module(argument_spec=whole.options, supports_check_mode=True, **whole.constraints)
     try:
         remember_options(module.params)
+        if module.wrong_types:
+            raise CdiError(module.wrong_types)
         module.params, odd = tidy(spec.options, module.params, spec.kinds)
         for sentence in odd:
             module.warn(sentence)

@@ -17,6 +17,7 @@ from .._kubernetes.answers import short
 from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.resources import MANIFEST_KINDS, OPERATOR
+from .status import operator_environment
 
 CUSTOM_RESOURCE_DEFINITION_NAME = "cdis.cdi.kubevirt.io"
 RELEASE_URL = "https://github.com/kubevirt/containerized-data-importer/releases/download/{version}/cdi-operator.yaml"
@@ -147,12 +148,6 @@ def manifest_objects(documents: t.Iterable[t.Any], source: str) -> list[Object]:
 def operator_deployment(objects: t.Iterable[Object]) -> Object:
     """The operator's Deployment in a checked manifest."""
     return next(item for item in objects if item["kind"] == "Deployment" and item["metadata"]["name"] == OPERATOR)
-
-
-def operator_environment(deployment: Object) -> dict[str, str]:
-    """The operator's environment variables: OPERATOR_VERSION, and an image for each component."""
-    (container, *_others) = deployment["spec"]["template"]["spec"]["containers"]
-    return {entry["name"]: str(entry.get("value", "")) for entry in container.get("env", [])}
 
 
 def pull_from(deployment: Object, registry: str | None, secrets: list[str] | None) -> None:

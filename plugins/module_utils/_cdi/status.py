@@ -145,3 +145,9 @@ def judge_condition(stored: Object | None, kind: str) -> Verdict:
     if condition.get("status") == "True":
         return Verdict(REACHED)
     return Verdict(WAITING, condition.get("message") or f"{kind} is {condition.get('status', 'not reported')}")
+
+
+def operator_environment(deployment: Object) -> dict[str, str]:
+    """The operator's environment variables: OPERATOR_VERSION, and an image for each component."""
+    (container, *_others) = deployment["spec"]["template"]["spec"]["containers"]
+    return {entry["name"]: str(entry.get("value", "")) for entry in container.get("env", [])}

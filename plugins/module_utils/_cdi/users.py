@@ -79,6 +79,15 @@ class Users(t.NamedTuple):
             ]
         )
 
+    def refusal(self, title: str, instead: str) -> str:
+        """Why the data of `title` (`DataVolume demo/disk`) were not deleted, with `instead` as another remedy."""
+        return f"{title} is in use by {self.sentence}, so it was not deleted; {self.remedy}, or {instead}."
+
+    def without(self, machine: str) -> Users:
+        """Those that are not a machine of this name, which is in the namespace of the claim."""
+        pods = tuple(pod for pod in self.pods if pod.machine is None or pod.machine.name != machine)
+        return self._replace(pods=pods, machines=tuple(each for each in self.machines if each.name != machine))
+
     @property
     def remedy(self) -> str:
         """How to end the use: `stop VirtualMachine demo/vm`."""
@@ -255,10 +264,7 @@ class UserReader:
         """Raise CdiError when the claim of `title` (`DataVolume demo/disk`), whose data would be deleted, is in use."""
         users = self.users(key)
         if users:
-            raise CdiError(
-                f"{title} is in use by {users.sentence}, so it was not deleted; "
-                f"{users.remedy}, or set when_in_use=delete to delete it anyway."
-            )
+            raise CdiError(users.refusal(title, "set when_in_use=delete to delete it anyway"))
 
     def _consumers(self, namespace: str, *, pods_required: bool = False) -> Consumers:
         place = None if self._all else namespace

@@ -165,7 +165,7 @@ class Preflight:
         problem = rules.problem_of_absent(reference, exists, [other["metadata"]["name"] for other in others])
         if not self._task.check_mode:
             problems[key] = problem
-        elif reference.is_source:
+        elif reference.is_source and "planned_sources" in self._task.params:
             is_claim = reference.resource == PERSISTENT_VOLUME_CLAIM
             problems[key] = problem + (
                 "; if an earlier task creates it, name it in planned_sources" if is_claim else ""

@@ -11,7 +11,7 @@ from .._ansible.module import Task
 from .._ansible.steps import in_steps
 from .._cdi.status import release as release_numbers
 from .._cdi.users import UserReader
-from .._kubernetes.apply import patch, write
+from .._kubernetes.apply import Change, patch, write
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Key, Object
 from .._kubernetes.resources import CDI_CONFIG, CONFIG_NAME, DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
@@ -110,22 +110,33 @@ def grow_claim(shared: Shared, outcome: Outcome, wanted: Object, size: int) -> O
     needed = target_bytes(settings, wanted["spec"], class_name, block) or 0
     if growth.requested_bytes(claim) >= needed:
         return outcome
-    values = {
-        "metadata": {"annotations": {growth.GROWN_TO: volume.typed_size}},
-        "spec": {"resources": {"requests": {"storage": str(needed)}}},
-    }
-    try:
-        change = patch(task.connection, PERSISTENT_VOLUME_CLAIM, claim, values, check_mode=task.check_mode)
-    except ApiError as exc:
-        if "can be resized" in str(exc):
-            raise CdiError(
-                f"DataVolume {volume.title} cannot grow to {volume.typed_size}: its storage class {class_name!r} does "
-                "not allow it; set allowVolumeExpansion on the class if its driver can, or set on_drift=recreate to "
-                "delete the volume with its data and create it again."
-            ) from exc
-        raise
+    change = request_growth(
+        task,
+        claim,
+        str(needed),
+        volume.typed_size,
+        f"DataVolume {volume.title}",
+        ", or set on_drift=recreate to delete the volume with its data and create it again",
+    )
     diff = {side: {"claim": value} for side, value in change.diff.items()}
     return outcome.with_volume(claim=change.object)._replace(drift="growable", changed=True, diff=diff)
+
+
+def request_growth(task: Task, claim: Object, size: str, grown_to: str | None, title: str, instead: str = "") -> Change:
+    """Request `size` for a claim, and record what its volume grows to. Raises CdiError when its class does not allow
+    it: `title` is what grows, and `instead` what else can be done."""
+    values: Object = {"spec": {"resources": {"requests": {"storage": size}}}}
+    if grown_to:
+        values["metadata"] = {"annotations": {growth.GROWN_TO: grown_to}}
+    try:
+        return patch(task.connection, PERSISTENT_VOLUME_CLAIM, claim, values, check_mode=task.check_mode)
+    except ApiError as exc:
+        if "can be resized" not in str(exc):
+            raise
+        raise CdiError(
+            f"{title} cannot grow to {grown_to or size}: its storage class {claim['spec'].get('storageClassName')!r} "
+            f"does not allow it; set allowVolumeExpansion on the class if its driver can{instead}."
+        ) from exc
 
 
 def raise_if_collected(shared: Shared, outcome: Outcome) -> None:

@@ -14,15 +14,12 @@ import typing as t
 from urllib.parse import urlsplit
 
 from .entries import (
-    NO_KUBECONFIG,
     AuthProvider,
     Choice,
     Cluster,
-    Context,
     Entry,
     Exec,
     Kubeconfig,
-    Origin,
     User,
     refuse,
 )
@@ -142,22 +139,6 @@ def access_of(params: Params, config: Kubeconfig, choice: Choice, environment: t
         identity=_identity(user, cluster),
         namespace=choice.context.value.namespace,
     )
-
-
-def in_cluster_access(
-    params: Params, host: str, port: str, token: str, ca: str, namespace: str, environment: t.Mapping[str, str]
-) -> Access:
-    """A pod's service account. `token` and `ca` are paths; `ca` may be empty (client-go v0.34.4, `rest/config.go`)."""
-    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    cluster = Cluster(server=server, certificate_authority=ca)
-    user = User(token_file=token)
-    choice = Choice(_entry(Context(namespace=namespace)), _entry(cluster), _entry(user))
-    # Never None: the choice names a server.
-    return t.cast(Access, access_of(params, NO_KUBECONFIG, choice, environment))
-
-
-def _entry(value: t.Any) -> Entry:
-    return Entry("the pod's service account", Origin(), value)
 
 
 def _with_cluster_options(entry: Entry, params: Params) -> Entry:

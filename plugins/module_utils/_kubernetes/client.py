@@ -10,7 +10,7 @@ import time
 import typing as t
 
 from .api import Api
-from .errors import ApiError, target
+from .errors import ApiError
 from .exchange import ANSWER_TIMEOUT_SECONDS, Exchange
 from .objects import Object, Objects
 from .resources import FIELD_MANAGER, POD, Resource
@@ -202,33 +202,8 @@ class Connection:
             field_selector=field_selector,
         )
 
-    def log(self, namespace: str, pod: str, lines: int = 5) -> str:
-        """The last lines of a pod's log."""
-        answer = self._api.send(
-            "get the log of", "GET", POD, namespace, pod, subresource="log", query={"tailLines": str(lines)}
-        )
+    def log(self, namespace: str, pod: str, lines: int = 5, container: str = "") -> str:
+        """The last lines of the log of a pod, which has one container unless it is named."""
+        query = {"tailLines": str(lines), **({"container": container} if container else {})}
+        answer = self._api.send("get the log of", "GET", POD, namespace, pod, subresource="log", query=query)
         return answer.body.decode(errors="replace")
-
-    def websocket(
-        self, resource: Resource, namespace: str, name: str, subresource: str, query: str, subprotocols: t.Sequence[str]
-    ) -> t.Any:
-        """Open a WebSocket (of package `websocket-client`) to a subresource, with credentials, TLS and proxy."""
-        import websocket
-
-        from .refusals import api_error
-        from .websockets import open_websocket
-
-        verb = f"{subresource} to"
-        try:
-            path = f"{resource.path(namespace, name)}/{subresource}?{query}"
-            return open_websocket(self.transport, path, subprotocols)
-        except websocket.WebSocketBadStatusException as exc:
-            # The API server also requires `create` for this GET. Old releases of the package drop the body.
-            right = f'"get" and "create" on {resource.plural}/{subresource}'
-            raise api_error(
-                verb, resource, namespace, name, exc.status_code, getattr(exc, "resp_body", None) or b"", right
-            ) from exc
-        except (websocket.WebSocketException, OSError) as exc:
-            raise ApiError(
-                f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {self.host} ({exc}).", 0
-            ) from exc

@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 import typing as t
 
-from .access import Access, Oidc, Params, Plugin, TokenFile, access_of, check_host, in_cluster_access
-from .entries import NO_CHOICE, NO_KUBECONFIG, Choice, Kubeconfig, Origin
-from .errors import CdiError
+from .access import Access, Oidc, Params, Plugin, TokenFile, access_of, check_host
+from .entries import NO_CHOICE, NO_KUBECONFIG, Choice, Kubeconfig
+from .errors import CdiError, why_unreadable
 from .public import without_secrets
-from .secrets import decoded_content, is_content, remember, remember_for_now, remember_options, secrets_of, settle_on
+from .secrets import remember, remember_options, settle_on
 from .source import Source
 
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _FILES = ("client_cert", "client_key", "ca_cert")
-_REMEDY = "give kubeconfig, or host and api_key (or the variables K8S_AUTH_*)"
 
 
 def settle(params: Params, service_account: str = SERVICE_ACCOUNT) -> Access:
@@ -31,20 +30,15 @@ def settle(params: Params, service_account: str = SERVICE_ACCOUNT) -> Access:
     _check(given)
     config = _load(given)
     choice = _choose(config, given.get("context") or "")
-    settle_on(secrets_of([choice.user.raw, choice.cluster.raw]))
-    for entry, kind, fields in (
-        (choice.user, "users", ("client_certificate", "client_key")),
-        (choice.cluster, "clusters", ("certificate_authority",)),
-    ):
-        for field in fields:
-            path = getattr(entry.value, field)
-            if path:
-                _must_be_readable(entry.where(kind, field.replace("_", "-")), path)
     access = access_of(given, config, choice, os.environ)
     if access is None and not given.get("kubeconfig"):
-        access = _in_cluster(given, service_account)
+        from .environment import in_cluster_access
+
+        access = in_cluster_access(given, service_account)
     if access is None and not config.origins:
-        raise CdiError(_nothing_given())
+        from .environment import nothing_given
+
+        raise CdiError(nothing_given())
     if access is None:
         from .kubeconfig import missing
 
@@ -54,12 +48,34 @@ def settle(params: Params, service_account: str = SERVICE_ACCOUNT) -> Access:
     return access
 
 
+def _load(given: Params) -> Kubeconfig:
+    """The kubeconfig that applies; empty if the options are enough."""
+    enough = given.get("host") and any(map(given.get, ("api_key", "username", "client_cert")))
+    if enough and given.get("kubeconfig") is None and not given.get("context"):
+        return NO_KUBECONFIG
+    from .environment import load
+
+    return load(given.get("kubeconfig"))
+
+
 def _choose(config: Kubeconfig, context: str) -> Choice:
+    """The entries of the context. From now on, only their secrets are those of the run."""
     if not config.origins and not context:
         return NO_CHOICE
     from .kubeconfig import choose
+    from .kubeconfig_secrets import secrets_of
 
-    return choose(config, context)
+    choice = choose(config, context)
+    settle_on(secrets_of([choice.user.raw, choice.cluster.raw]))
+    for entry, kind, fields in (
+        (choice.user, "users", ("client_certificate", "client_key")),
+        (choice.cluster, "clusters", ("certificate_authority",)),
+    ):
+        for field in fields:
+            path = getattr(entry.value, field)
+            if path:
+                _must_be_readable(entry.where(kind, field.replace("_", "-")), path)
+    return choice
 
 
 def source_of(access: Access, *, persist: bool, clock: t.Callable[[], float]) -> Source:
@@ -126,121 +142,18 @@ def _must_be_readable(what: str, path: str) -> None:
         with open(path, "rb"):
             pass
     except OSError as exc:
-        raise CdiError(f"{what} {path!r} {_why(exc)}; give the path of a PEM file.") from exc
+        raise CdiError(f"{what} {path!r} {why_unreadable(exc)}; give the path of a PEM file.") from exc
     except ValueError as exc:
         raise CdiError(f"{what} is not a path; give the path of a PEM file.") from exc
-
-
-def _why(exc: OSError) -> str:
-    if isinstance(exc, FileNotFoundError):
-        return "does not exist"
-    return "is a directory" if isinstance(exc, IsADirectoryError) else f"cannot be read ({exc.strerror})"
 
 
 def public_params(params: Params) -> dict[str, t.Any]:
     """A module's options for the log of its host and for its result. Of a kubeconfig, only the path is shown."""
     public: dict[str, t.Any] = without_secrets(params)
     kubeconfig = params.get("kubeconfig")
-    if kubeconfig and (not isinstance(kubeconfig, str) or is_content(kubeconfig)):
-        public["kubeconfig"] = "***"
+    if kubeconfig:
+        from .kubeconfig_secrets import is_content
+
+        if not isinstance(kubeconfig, str) or is_content(kubeconfig):
+            public["kubeconfig"] = "***"
     return public
-
-
-def _load(given: Params) -> Kubeconfig:
-    """The kubeconfig of the option, else of KUBECONFIG or the home directory; empty if the options are enough."""
-    kubeconfig = given.get("kubeconfig")
-    if isinstance(kubeconfig, dict):
-        from .kubeconfig_file import read
-
-        return read(kubeconfig, Origin())
-    if kubeconfig is not None:
-        return _load_files(_paths(kubeconfig), "kubeconfig", must_exist=True)
-    if given.get("host") and any(map(given.get, ("api_key", "username", "client_cert"))) and not given.get("context"):
-        return NO_KUBECONFIG
-    if os.environ.get("KUBECONFIG"):
-        return _load_files(os.environ["KUBECONFIG"].split(os.pathsep), "the variable KUBECONFIG", must_exist=False)
-    return _load_files([os.path.expanduser("~/.kube/config")], "", must_exist=False)
-
-
-def _paths(kubeconfig: t.Any) -> list[str]:
-    """One path, or several separated by colons, as in kubectl's variable KUBECONFIG."""
-    if not isinstance(kubeconfig, str):
-        raise CdiError(
-            f"kubeconfig is a {type(kubeconfig).__name__}; "
-            "set it to a path, to several paths separated by colons, or to a dictionary."
-        )
-    if is_content(kubeconfig):
-        encoded = "base64 text" if decoded_content(kubeconfig) else "text"
-        filters = "filters b64decode and from_yaml" if decoded_content(kubeconfig) else "filter from_yaml"
-        raise CdiError(
-            f"kubeconfig is the {encoded} of a kubeconfig and not a path; "
-            f"set it to the path, or convert the text to a dictionary with the {filters}."
-        )
-    paths = kubeconfig.split(os.pathsep)
-    return [path if os.path.isfile(path) else os.path.expanduser(os.path.expandvars(path.strip())) for path in paths]
-
-
-def _load_files(paths: list[str], source: str, must_exist: bool) -> Kubeconfig:
-    """The files merged as in kubectl: an empty file is an empty kubeconfig, and some of several may be missing."""
-    from .kubeconfig import merge
-    from .kubeconfig_file import parse, read
-
-    configs = []
-    existing = [path for path in dict.fromkeys(paths) if path]
-    for path in existing:
-        try:
-            with open(path, "rb") as file:
-                text = file.read()
-        except FileNotFoundError:
-            continue
-        except OSError as exc:
-            raise CdiError(f"kubeconfig {path!r} {_why(exc)}; give the path of a kubeconfig.") from exc
-        except ValueError as exc:
-            raise CdiError(f"{source} contains a character that no path has; give the path of a kubeconfig.") from exc
-        content = parse(text, Origin(path))
-        remember_for_now(secrets_of(content))
-        configs.append(read(content, Origin(path)))
-    if must_exist and not configs:
-        raise CdiError(_none_exists(source, existing))
-    return merge(configs)
-
-
-def _none_exists(source: str, paths: list[str]) -> str:
-    named = ", ".join(map(repr, paths))
-    if not paths:
-        return f"{source} names no file; give the path of a kubeconfig."
-    if len(paths) == 1:
-        return f"{source} file {named} does not exist; give the path of a kubeconfig."
-    return f"none of the files of {source} exists ({named}); give the path of a kubeconfig."
-
-
-def _nothing_given() -> str:
-    """Why nothing leads to a cluster, when there is no kubeconfig either."""
-    variable = os.environ.get("KUBECONFIG")
-    if variable:
-        paths = [path for path in dict.fromkeys(variable.split(os.pathsep)) if path]
-        missing_files = _none_exists("the variable KUBECONFIG", paths).partition(";")[0]
-    else:
-        missing_files = "there is no kubeconfig '~/.kube/config'"
-    return f"Cannot load the cluster's credentials: {missing_files}; {_REMEDY}."
-
-
-def _in_cluster(given: Params, service_account: str) -> Access | None:
-    """The service account of this pod, if it is one. As in kubectl, it is the last resort."""
-    host, port = (os.environ.get(f"KUBERNETES_SERVICE_{name}") for name in ("HOST", "PORT"))
-    token, ca = f"{service_account}/token", f"{service_account}/ca.crt"
-    if not (host and port and os.path.isfile(token)) or given.get("context"):
-        return None
-    namespace = _pods_namespace(service_account)
-    return in_cluster_access(given, host, port, token, ca if os.path.isfile(ca) else "", namespace, os.environ)
-
-
-def _pods_namespace(service_account: str) -> str:
-    """POD_NAMESPACE, else that of the service account (client-go v0.34.4, `tools/clientcmd/client_config.go`)."""
-    if os.environ.get("POD_NAMESPACE"):
-        return os.environ["POD_NAMESPACE"]
-    try:
-        with open(f"{service_account}/namespace", encoding="utf-8") as file:
-            return file.read().strip()
-    except (OSError, ValueError):
-        return ""

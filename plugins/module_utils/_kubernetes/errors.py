@@ -66,6 +66,13 @@ def unexpected(exc: Exception) -> str:
     )
 
 
+def why_unreadable(exc: OSError) -> str:
+    """`does not exist`, `is a directory` or `cannot be read (Permission denied)`."""
+    if isinstance(exc, FileNotFoundError):
+        return "does not exist"
+    return "is a directory" if isinstance(exc, IsADirectoryError) else f"cannot be read ({exc.strerror})"
+
+
 def target(resource: Resource, namespace: str | None, name: str | None) -> str:
     """`DataVolume demo/disk`, `CDI cdi` or `DataVolumes in demo`."""
     if name:

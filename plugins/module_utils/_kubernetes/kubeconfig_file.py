@@ -17,7 +17,7 @@ import typing as t
 
 from .entries import AuthProvider, Cluster, Context, Entry, Exec, Kubeconfig, Origin, User, refuse
 from .errors import CdiError
-from .secrets import expands
+from .kubeconfig_secrets import expands
 
 EXEC_EXTENSION = "client.authentication.k8s.io/exec"
 # tools/clientcmd/api/v1/defaults.go: newer versions require the field.

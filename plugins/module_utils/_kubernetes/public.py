@@ -1,12 +1,16 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Redacts URLs (user, password, and the query, which can be a signature), headers and tokens. Pure rules."""
+"""Finds and redacts secrets in URLs (user, password, and the query, which can be a signature), headers and tokens.
+
+Pure rules.
+"""
 
 from __future__ import annotations
 
 import re
 import typing as t
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 # A password can contain @ and ?, and also / if the text before it cannot be a host with a port.
 _USERS = (
@@ -33,6 +37,10 @@ SECRET_ANNOTATIONS = (
     "cdi.kubevirt.io/storage.extended.clone.token",
     "kubectl.kubernetes.io/last-applied-configuration",
 )
+# Names of fields, flags, variables and query parameters whose value is a secret.
+SECRET_NAME = re.compile("token|passw|pwd|secret|key|credential|signature|^sig$|pin$", re.IGNORECASE)
+# The least characters of a possible secret: with a name, and in a place that also holds plain words.
+SHORTEST, LONG = 4, 16
 _HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
 
 
@@ -64,6 +72,45 @@ def user_of(url: t.Any) -> str:
     """User and password in a URL as written, else an empty text."""
     found = _USER_OF_URL.match(url) if isinstance(url, str) else None
     return found.group(2) if found else ""
+
+
+def secrets_of_url(url: t.Any) -> set[str]:
+    """User, password and query values of a URL, as written and decoded."""
+    if not isinstance(url, str) or "://" not in url:
+        return set()
+    found = secrets_of_user(user_of(url))
+    try:
+        query = parse_qsl(urlsplit(url).query, keep_blank_values=False)
+    except ValueError:
+        query = []
+    found.update(
+        value for name, value in query if len(value) >= LONG or (len(value) >= SHORTEST and SECRET_NAME.search(name))
+    )
+    return found
+
+
+def secrets_of_user(user: str) -> set[str]:
+    """The secrets in `user:password`. A parser may read a part as host, path or query if it is not encoded."""
+    _name, colon, password = user.partition(":")
+    if not colon:
+        # A token without a user.
+        return {user, unquote(user)} if len(user) >= LONG else set()
+    pieces = {piece for piece in re.split("[/?#@]", password) if len(piece) >= SHORTEST and not piece.isdigit()}
+    return {password, unquote(password), *pieces} - {""}
+
+
+def texts_in(value: t.Any) -> t.Iterator[str]:
+    """All texts and numbers in plain data, as texts."""
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from texts_in(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from texts_in(item)
+    elif isinstance(value, str):
+        yield value
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
 
 
 def _hidden(_text: str) -> str:

@@ -14,11 +14,10 @@ import re
 import typing as t
 from functools import cached_property, lru_cache
 
-from .public import redact_urls
+from .public import SHORTEST, redact_urls
 from .secrets import known_secrets
 
 HIDDEN = "***"
-SHORTEST = 4
 SHORT = 8
 # For a value inside a longer base64 text: fewer characters would match by chance.
 _LEAST_BASE64 = 8

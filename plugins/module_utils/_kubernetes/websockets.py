@@ -8,14 +8,44 @@ from __future__ import annotations
 import typing as t
 from urllib.parse import urlsplit
 
-from .errors import CdiError
+from .errors import ApiError, CdiError, target
 from .failures import unreachable
+from .refusals import api_error
+from .resources import Resource
 from .source import Credentials
 from .transport import ANSWER_TIMEOUT_SECONDS, CONNECT_TIMEOUT_SECONDS, Transport
 
 
-def open_websocket(transport: Transport, path: str, subprotocols: t.Sequence[str]) -> t.Any:
-    """Open a WebSocket of package `websocket-client` with the credentials, TLS and proxy of requests."""
+def open_websocket(
+    transport: Transport,
+    resource: Resource,
+    namespace: str,
+    name: str,
+    subresource: str,
+    query: str,
+    subprotocols: t.Sequence[str],
+) -> t.Any:
+    """Open a WebSocket (of package `websocket-client`) to a subresource, with credentials, TLS and proxy."""
+    import websocket
+
+    verb = f"{subresource} to"
+    try:
+        path = f"{resource.path(namespace, name)}/{subresource}?{query}"
+        return _accepted(transport, path, subprotocols)
+    except websocket.WebSocketBadStatusException as exc:
+        # The API server also requires `create` for this GET. Old releases of the package drop the body.
+        right = f'"get" and "create" on {resource.plural}/{subresource}'
+        raise api_error(
+            verb, resource, namespace, name, exc.status_code, getattr(exc, "resp_body", None) or b"", right
+        ) from exc
+    except (websocket.WebSocketException, OSError) as exc:
+        raise ApiError(
+            f"Cannot {verb} {target(resource, namespace, name)}: no WebSocket to {transport.host} ({exc}).", 0
+        ) from exc
+
+
+def _accepted(transport: Transport, path: str, subprotocols: t.Sequence[str]) -> t.Any:
+    """Rejected credentials are renewed once."""
     import websocket
 
     credentials = transport.source.current()

@@ -14,7 +14,6 @@ from .._cdi.installation import find_operator, namespace_of
 from .._cdi.manifest import (
     CUSTOM_RESOURCE_DEFINITION_NAME,
     operator_deployment,
-    operator_environment,
     pull_from,
     read_manifest,
     release_url,
@@ -54,7 +53,7 @@ def run(task: Task) -> dict[str, t.Any]:
         )
     installed = ((before or {}).get("status") or {}).get("observedVersion") or None
     changes: dict[str, Change] = {}
-    to = operator_environment(operator_deployment(objects)).get("OPERATOR_VERSION") if objects else None
+    to = rules.operator_environment(operator_deployment(objects)).get("OPERATOR_VERSION") if objects else None
     try:
         if objects:
             stored: Object | None = _install(task, objects, spec, before, operator, installed, changes)
@@ -98,7 +97,7 @@ def _install(
     connection, params = task.connection, task.params
     deadline = time.monotonic() + params["wait_timeout"]
     deployment = operator_deployment(objects)
-    namespace, environment = deployment["metadata"]["namespace"], operator_environment(deployment)
+    namespace, environment = deployment["metadata"]["namespace"], rules.operator_environment(deployment)
     runs_in = namespace_of(operator) or namespace
     if runs_in != namespace:
         raise CdiError(

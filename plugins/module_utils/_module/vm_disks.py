@@ -26,7 +26,7 @@ from .._virtual_machine.machine import PERSISTENT, Disk
 from .._virtual_machine.options import ENTRY_OPTIONS, KINDS
 from .._virtual_machine.plan import Declared, Entry
 from .._virtual_machine.results import machine_facts
-from .._virtual_machine.target import Outcome, Outcomes, Target, with_error
+from .._virtual_machine.target import Outcome, Outcomes, Target, unfailed, with_error
 from .._virtual_machine.whole import problems_of_entries
 
 _DISKS: dict[str, t.Any] = {
@@ -103,6 +103,10 @@ def run(task: Task) -> dict[str, t.Any]:
         from .._virtual_machine.changes import apply_changes
 
         outcomes = apply_changes(task, outcomes, deadline)
+    if any(outcome.target.needs_look for outcome in unfailed(outcomes)):
+        from .._virtual_machine.fault_reader import diagnosed
+
+        outcomes = diagnosed(task, outcomes)
     results = [machine_facts(outcome) for outcome in outcomes.values()]
     facts: dict[str, t.Any] = {"duration": round(time.monotonic() - started, 1)}
     if task.params["machines"] is None:

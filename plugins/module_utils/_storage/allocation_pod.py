@@ -11,8 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._ansible.module import Task
 from .._cdi.installation import read_operator
-from .._cdi.manifest import operator_environment
-from .._cdi.status import active
+from .._cdi.status import active, operator_environment
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Key, Object, key_of

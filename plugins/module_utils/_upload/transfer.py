@@ -29,6 +29,7 @@ from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.public import public_url
 from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI_CONFIG, CONFIG_MAP, CONFIG_NAME, POD
+from .._kubernetes.websockets import open_websocket
 from .answers import Answer
 from .tunnel import SUBPROTOCOLS, TlsStream, Tunnel
 
@@ -98,7 +99,9 @@ def find_route(
 
     def forward() -> TlsStream:
         name = _ready_pod(connection, namespace)
-        opened = connection.websocket(POD, namespace, name, "portforward", f"ports={_POD_PORT}", SUBPROTOCOLS)
+        opened = open_websocket(
+            connection.transport, POD, namespace, name, "portforward", f"ports={_POD_PORT}", SUBPROTOCOLS
+        )
         try:
             return TlsStream(Tunnel(opened, _POD_PORT, _HANDSHAKE_SECONDS), context, service)
         except ssl.SSLCertVerificationError as exc:

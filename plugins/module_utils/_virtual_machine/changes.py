@@ -28,7 +28,7 @@ _PARALLEL_WRITES = 10
 
 def apply_changes(task: Task, outcomes: Outcomes, deadline: float) -> Outcomes:
     """Make all machines as declared, those with an error excepted."""
-    outcomes, looked = look(task, outcomes)
+    outcomes, looked = look(task, outcomes, deadline)
     waits = bool(task.params["wait"] and not task.check_mode)
     if not task.check_mode:
         outcomes = _only(outcomes, _is_requested, lambda some: wait_until_running(task, some, deadline))

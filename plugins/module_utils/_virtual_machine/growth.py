@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds the disks that are smaller than declared, and makes their claims grow as module data_volume does.
+"""Finds the disks that are smaller than declared.
 
 A claim that grows while it is attached grows in the guest too: virt-handler sees its new capacity, and QEMU resizes the
 disk (pkg/virt-handler/vm.go, v1.8.2; the feature gate ExpandDisks is always on since 1.8).
@@ -10,13 +10,10 @@ disk (pkg/virt-handler/vm.go, v1.8.2; the feature gate ExpandDisks is always on 
 from __future__ import annotations
 
 import copy
-import typing as t
 
 from .._cdi.status import active
 from .._cdi.status import release as release_numbers
-from .._data_volume.resize import GROWN_TO, grown_to, requested_bytes
-from .._kubernetes.client import Connection
-from .._kubernetes.errors import ApiError, CdiError
+from .._data_volume.resize import grown_to, requested_bytes
 from .._kubernetes.objects import Key, Object, Objects
 from .._kubernetes.quantity import like, whole_bytes
 from .._kubernetes.reader import Reader
@@ -94,22 +91,3 @@ def _with_overhead(reader: Reader, volume: Object, claim: Object, typed: str) ->
     settings = Settings(config, release_numbers(release))
     block = claim["spec"].get("volumeMode") == "Block"
     return target_bytes(settings, spec, claim["spec"].get("storageClassName"), block) or whole_bytes(typed)
-
-
-def grow(connection: Connection, growth: Growth, *, check_mode: bool) -> None:
-    """Request the larger size. Raises CdiError when the storage class does not allow it."""
-    metadata = growth.claim["metadata"]
-    size = str(growth.requested) if growth.has_data_volume else growth.typed
-    values: dict[str, t.Any] = {"spec": {"resources": {"requests": {"storage": size}}}}
-    if growth.has_data_volume:
-        values["metadata"] = {"annotations": {GROWN_TO: growth.typed}}
-    try:
-        connection.merge(PERSISTENT_VOLUME_CLAIM, metadata["name"], metadata["namespace"], values, dry_run=check_mode)
-    except ApiError as exc:
-        if "can be resized" not in str(exc):
-            raise
-        raise CdiError(
-            f"Disk {growth.disk!r} cannot grow to {growth.typed}: the storage class "
-            f"{growth.claim['spec'].get('storageClassName')!r} of claim {metadata['name']!r} does not allow it; set "
-            "allowVolumeExpansion on the class if its driver can."
-        ) from exc

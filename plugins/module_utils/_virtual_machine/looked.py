@@ -56,7 +56,7 @@ def needs_gates(outcome: Outcome) -> bool:
     return any(change.writes or change.hot or change.restart for change in outcome.plan)
 
 
-def look(task: Task, outcomes: Outcomes) -> tuple[Outcomes, Looked]:
+def look(task: Task, outcomes: Outcomes, deadline: float) -> tuple[Outcomes, Looked]:
     """Plan all machines by the feature gates, and refuse what cannot work: an error for each machine."""
     reader = Reader(task.connection)
     users = UserReader(Reader(task.connection), task.warn)
@@ -67,6 +67,12 @@ def look(task: Task, outcomes: Outcomes) -> tuple[Outcomes, Looked]:
     checked = {}
     for key, outcome in {**outcomes, **planned_again}.items():
         checked[key] = outcome if outcome.error else _checked(task, outcome, looked)
+    adding = [each for each in unfailed(checked) if any(change.added_template for change in each.plan)]
+    if adding:
+        from .template_checks import problems_of_templates
+
+        for key, problem in problems_of_templates(task, reader, adding, deadline).items():
+            checked[key] = with_error(checked[key], f"VirtualMachine {checked[key].target.title}: {problem}")
     return checked, looked
 
 
@@ -180,13 +186,5 @@ def refuse_users(deletion: Deletion, users: UserReader, key: Key, but: str = "")
             f"{deletion.title} was not deleted, because whether its data are in use is not known; grant the verb "
             '"list" on pods and virtualmachines.kubevirt.io, or leave delete_volume out.'
         )
-    own = {f"VirtualMachine/{but}", f"VirtualMachineInstance/{but}"}
-    users_found = [f"pod {each['name']}" for each in facts["pods"] if each["machine"] not in own]
-    users_found += [f"VirtualMachine {each['name']}" for each in facts["virtual_machines"] if each["name"] != but]
-    users_found += [f"the clone to DataVolume {each}" for each in facts["clones"] or []]
-    if not users_found:
-        return []
-    return [
-        f"{deletion.title} is in use by {', '.join(users_found)}, so it is not deleted; end that use, or leave "
-        f"delete_volume of disk {deletion.disk!r} out."
-    ]
+    found = users.users(key).without(but)
+    return [found.refusal(deletion.title, f"leave delete_volume of disk {deletion.disk!r} out")] if found else []

@@ -157,7 +157,7 @@ def plan(declared: Declared, machine: Object, instance: Object | None, way: str)
     ]
     changes += [
         _removed(name, stored.get(name, NOTHING), _running(running, name), why_off)
-        for name in _removed_names(declared, stored)
+        for name in _removed_names(declared, stored, running or {})
     ]
     return _with_removed_templates(changes, stored, templates)
 
@@ -166,12 +166,17 @@ def _running(running: t.Mapping[str, Element] | None, name: str) -> Element | No
     return None if running is None else running.get(name, NOTHING)
 
 
-def _removed_names(declared: Declared, stored: t.Mapping[str, Element]) -> list[str]:
-    """Only an entry removes a volume without a device: KubeVirt adds memory dumps, and file systems have volumes."""
+def _removed_names(declared: Declared, stored: t.Mapping[str, Element], running: t.Mapping[str, Element]) -> list[str]:
+    """Only an entry removes a volume without a device: KubeVirt adds memory dumps, and file systems have volumes.
+
+    The instance has more disks than the template when they were attached to it alone (virtctl addvolume without
+    --persist), or removed from the template since it started.
+    """
     names = [entry.name for entry in declared.entries if not entry.present]
     listed = {entry.name for entry in declared.entries}
     if declared.purge:
-        names += [name for name, disk in stored.items() if name not in listed and disk.device is not None]
+        disks = {name: disk for side in (running, stored) for name, disk in side.items() if disk.device is not None}
+        names += [name for name in disks if name not in listed]
     return names
 
 

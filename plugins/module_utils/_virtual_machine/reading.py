@@ -12,26 +12,20 @@ import copy
 import typing as t
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.common.validation import check_type_bool, check_type_int
 from ansible.module_utils.errors import UnsupportedError
 
 from .._ansible.module import give_empty_options
 from .._ansible.spelling import unknown_options
-from .._ansible.values import tidy
+from .._ansible.values import tidy, wrong_types
 from .._kubernetes.errors import CdiError
 from .._kubernetes.public import redact_urls
-from .machine import CLOUD_INIT, Disk, Machine, Options
-from .options import CLOUD_INIT_TEXTS, DISK_OPTIONS, KINDS, MACHINE_OPTIONS, SOURCES
+from .machine import Disk, Machine, Options
+from .options import DISK_OPTIONS, KINDS, MACHINE_OPTIONS, SOURCES
 
 _FLOPPY = (
     "has type='floppy'; KubeVirt rejects floppy disks since 0.16 and later removed them from its API: "
     "use type=cdrom or type=disk."
 )
-_KINDS_OF_VALUES = {dict: "a dictionary", list: "a list", str: "a text", int: "a number", bool: "true or false"}
-_SCALARS: dict[str, tuple[t.Callable[[t.Any], t.Any], str]] = {
-    "int": (check_type_int, "a whole number"),
-    "bool": (check_type_bool, "true or false"),
-}
 _EXPECTED = "give a list of dictionaries, each with the name of a disk and its volume"
 
 
@@ -69,9 +63,6 @@ def _disk(entry: dict[str, t.Any], number: int) -> tuple[Disk | None, list[str]]
         return None, [f"{title} {_FLOPPY}"]
     entry = copy.deepcopy(entry)
     _give_empty_sources(entry)
-    texts = [f"{title} {problem}" for problem in _not_texts(entry)]
-    if texts:
-        return None, texts
     values, problems = _checked(entry, DISK_OPTIONS, title)
     return (None, problems) if problems else (Disk(values), [])
 
@@ -99,59 +90,12 @@ def _without_nulls(values: Options, options: Options) -> Options:
     return kept
 
 
-def _not_texts(entry: dict[str, t.Any]) -> list[str]:
-    """Texts of cloud-init that are structures. Ansible would write them in Python's syntax, and cloud-init fails."""
-    found = []
-    for source in CLOUD_INIT:
-        given = entry.get(source)
-        for option in CLOUD_INIT_TEXTS if isinstance(given, dict) else ():
-            value = t.cast("dict[str, t.Any]", given).get(option)
-            if value is not None and not isinstance(value, str):
-                found.append(
-                    f"has {source}.{option}, which is {_KINDS_OF_VALUES.get(type(value), 'not a text')}; "
-                    "write it as a block of text (|), or convert it with filter to_nice_yaml."
-                )
-    return found
-
-
-def _wrong_types(values: Options, options: Options, path: str = "") -> list[str]:
-    """Values of another type than the option. Ansible would read `key=value` in a text as a dictionary."""
-    found = []
-    for option, spec in options.items():
-        value, below, where = values.get(option), spec.get("options"), path + option
-        if value is None:
-            continue
-        if below is None:
-            found += _not_converted(where, value, spec["type"])
-            continue
-        items = value if spec["type"] == "list" and isinstance(value, list) else [value]
-        for item in items:
-            if isinstance(item, dict):
-                found += _wrong_types(item, below, f"{where}.")
-            else:
-                known = f" with {', '.join(below)}" if below else ""
-                kind = _KINDS_OF_VALUES.get(type(item), "not a dictionary")
-                found.append(f"has {where}, which is {kind}; give a dictionary{known}.")
-    return found
-
-
-def _not_converted(where: str, value: t.Any, type_name: str) -> list[str]:
-    """A sentence for a value that is not a number or a boolean, in any of the spellings that Ansible reads."""
-    if type_name not in _SCALARS:
-        return []
-    convert, meaning = _SCALARS[type_name]
-    try:
-        convert(value)
-    except (TypeError, ValueError, OverflowError):
-        return [f"has {where}={redact_urls(repr(value))}, which is not {meaning}; correct it."]
-    return []
-
-
 def _checked(values: Options, options: Options, title: str) -> tuple[Options, list[str]]:
     """The values with defaults and without surrounding white space, and a sentence for each problem."""
     start = f"{title}: " if title else ""
     values = _without_nulls(values, options)
-    found = [f"{title or 'The machine'} {sentence}" for sentence in _wrong_types(values, options)]
+    wrong = wrong_types(options, values, strict=True)
+    found = [f"{title or 'The machine'} has {where}, which is {problem}." for where, problem in wrong]
     if found:
         return _defaults(options), found
     found = [

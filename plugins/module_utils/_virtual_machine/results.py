@@ -8,11 +8,11 @@ from __future__ import annotations
 import typing as t
 
 from .attachment import capacity_of, restart_condition, status_of
-from .elements import Element, elements_of, template_spec
+from .elements import NOTHING, Element, elements_of, template_spec
 from .io_threads import Assignment
 from .rule import listed
 from .sources import volume_title
-from .target import Outcome
+from .target import Outcome, phase_of
 from .whole import threads_of
 
 
@@ -28,6 +28,7 @@ def machine_facts(outcome: Outcome) -> dict[str, t.Any]:
         "io_threads": None,
         "restart_required": [],
         "message": "",
+        "diagnosis": _diagnosis(outcome),
     }
     if target.machine is not None:
         restart = {change.name: change.restart for change in outcome.plan if change.restart}
@@ -36,12 +37,30 @@ def machine_facts(outcome: Outcome) -> dict[str, t.Any]:
         facts["disks"] = [
             _disk(outcome, name, element, restart.get(name), threads) for name, element in elements_of(spec).items()
         ]
-        gone = [name for name in outcome.done if name not in elements_of(spec)]
-        facts["disks"] += [_disk(outcome, name, Element(), restart.get(name), threads) for name in gone]
+        staying = [change.name for change in outcome.plan if change.restart and change.wanted == NOTHING]
+        gone = [name for name in dict.fromkeys([*outcome.done, *staying]) if name not in elements_of(spec)]
+        facts["disks"] += [_disk(outcome, name, NOTHING, restart.get(name), threads) for name in gone]
         facts["io_threads"] = {"policy": threads.policy, "count": threads.count, "explanation": threads.explanation}
         facts["restart_required"] = list(restart)
         facts["message"] = _message(outcome, restart)
     return {**facts, **({"error": outcome.error} if outcome.error else {})}
+
+
+def does_not_run(outcome: Outcome) -> str:
+    """Why a machine does not run, boot or attach its disks, `` if nothing is known."""
+    found = outcome.diagnosis
+    what = "does not run"
+    if found and outcome.target.has_started:
+        what = "does not boot" if found.cause == "nothing_to_boot" else "does not attach its disks"
+    return f"VirtualMachine {outcome.target.title} {what}: {found.message}; {found.remedy}." if found else ""
+
+
+def _diagnosis(outcome: Outcome) -> dict[str, t.Any] | None:
+    found = outcome.diagnosis
+    if found is None:
+        return None
+    said = {"cause": found.cause, "message": found.message, "remedy": found.remedy}
+    return {"phase": phase_of(outcome.target.instance), **said, "since": found.since or None}
 
 
 def _disk(outcome: Outcome, name: str, element: Element, restart: str | None, threads: Assignment) -> dict[str, t.Any]:
@@ -73,4 +92,5 @@ def _message(outcome: Outcome, restart: t.Mapping[str, str]) -> str:
     if condition:
         sentences.append(f"KubeVirt's condition RestartRequired says: {condition.rstrip('.')}.")
     sentences += [f"{note}." for note in outcome.notes]
+    sentences += [does_not_run(outcome)] if outcome.diagnosis and not outcome.error else []
     return " ".join(sentences)

@@ -8,15 +8,19 @@ Pure rules: what was read goes in, sentences come out.
 
 from __future__ import annotations
 
+import re
 import typing as t
 
-from .._kubernetes.objects import Key, Object
+from .._kubernetes.objects import Key, Object, conditions
+from .._storage.scratch_need import asked_size
 from .elements import SOURCE_FIELDS, Element, same
 from .plan import Change
 from .rule import listed
 
 _SHARED_MODES = ("ReadWriteMany", "ReadOnlyMany")
 _ONE_POD = "ReadWriteOncePod"
+# Of CDI's importer and upload server (pkg/image/validate.go, pkg/importer/data-processor.go, v1.65.0).
+_TOO_SMALL = "too small to contain image|larger than the reported available"
 _CREATE = "create it with module kubevirt.cdi.data_volume"
 
 
@@ -49,6 +53,7 @@ def problems_of_source(change: Change, source: Source, machine: Key) -> t.Iterat
     stored = [each for each in (source.data_volume, source.claim) if each is not None]
     if any(each["metadata"].get("deletionTimestamp") for each in stored):
         yield f"{disk} uses {title}, which is being deleted; wait until it is gone, and {_CREATE}."
+    yield from _too_small(disk, title, source)
     if phase_of(source) == "Failed":
         yield f"{disk} uses {title}, which CDI could not fill (phase Failed); correct its source, or create it again."
     spec = (source.claim or {}).get("spec") or {}
@@ -71,6 +76,18 @@ def problems_of_source(change: Change, source: Source, machine: Key) -> t.Iterat
             f"{disk} uses {title} ({', '.join(modes)}), which is in use by {listed(users, 'and')}; "
             f"stop that first{shared}, or use another volume."
         )
+
+
+def _too_small(disk: str, title: str, source: Source) -> t.Iterator[str]:
+    """CDI tries again for ever. Condition Running has the error of its pod, also the quota that the size exceeds."""
+    reported = conditions(source.data_volume).get("Running") or {}
+    if phase_of(source) == "Succeeded" or not re.search(_TOO_SMALL, str(reported.get("message"))):
+        return
+    size = asked_size((source.data_volume or {}).get("spec") or {})
+    yield (
+        f"{disk} uses {title}{f' of {size}' if size else ''}, which is smaller than its image: "
+        f"{' '.join(str(reported['message']).split()).rstrip('.')}; create it again with a larger size."
+    )
 
 
 def _is_shared(change: Change, spec: Object) -> bool:

@@ -9,10 +9,17 @@ import typing as t
 
 from .._kubernetes.objects import Key, Object
 from .attachment import Expected
+from .elements import Element, elements_of
 from .gates import IMPERATIVE
 from .plan import Change, Declared, Plan, runs
 
+if t.TYPE_CHECKING:
+    # A task that changes nothing does not need it.
+    from .._diagnosis.rules import Diagnosis
+
 _RUNNING = "Running"
+# Run strategies with which KubeVirt starts a machine without a request.
+_STARTS = ("Always", "RerunOnFailure", "Once")
 
 
 class Growth(t.NamedTuple):
@@ -66,15 +73,55 @@ class Target(t.NamedTuple):
         """Whether KubeVirt accepts requests for the instance."""
         return has_started(self.instance)
 
+    @property
+    def unattached(self) -> dict[str, Element]:
+        """The disks that a started instance shall attach, and has not attached yet."""
+        if self.instance is None or not self.has_started:
+            return {}
+        found = (self.instance.get("status") or {}).get("volumeStatus") or []
+        waiting = {each["name"] for each in found if "hotplugVolume" in each and each.get("phase") != "Ready"}
+        disks = elements_of(self.instance.get("spec")).items()
+        return {name: disk for name, disk in disks if name in waiting and disk.volume is not None}
+
+    @property
+    def needs_look(self) -> bool:
+        """Whether there may be a problem with the machine that only other objects explain."""
+        return self.is_late or self.prints_firmware or bool(self.unattached)
+
+    @property
+    def prints_firmware(self) -> bool:
+        """Whether the firmware of the instance, which has started, prints on the console what it boots."""
+        firmware = (((self.instance or {}).get("spec") or {}).get("domain") or {}).get("firmware") or {}
+        bios = (firmware.get("bootloader") or {}).get("bios") or {}
+        return self.has_started and bool(bios.get("useSerial"))
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the machine should run, and does not."""
+        if self.machine is None or self.machine["metadata"].get("deletionTimestamp"):
+            return False
+        if self.running:
+            return not self.has_started
+        if self.instance is not None and phase_of(self.instance) != "Failed":
+            return False  # It stops, or has ended by itself.
+        spec = self.machine.get("spec") or {}
+        return (spec.get("runStrategy") or ("Always" if spec.get("running") else "")) in _STARTS
+
+
+def phase_of(instance: Object | None) -> str:
+    """The phase of an instance, empty without one."""
+    return str(((instance or {}).get("status") or {}).get("phase") or "")
+
 
 def has_started(instance: Object | None) -> bool:
-    return ((instance or {}).get("status") or {}).get("phase") == _RUNNING
+    return phase_of(instance) == _RUNNING
 
 
 class Outcome(t.NamedTuple):
     """What a task does with a machine, also when an error followed.
 
-    `done`: what happened to disks, by their names. `notes`: what the result says beside that.
+    `done`: what happened to disks, by their names. `notes`: what the result says beside that. `diagnosis`: why the
+    machine does not run, or does not attach its disks.
     """
 
     target: Target
@@ -87,6 +134,7 @@ class Outcome(t.NamedTuple):
     diff: t.Mapping[str, t.Any] = {}
     notes: tuple[str, ...] = ()
     error: str = ""
+    diagnosis: Diagnosis | None = None
 
     @property
     def key(self) -> Key:

@@ -12,12 +12,16 @@ import typing as t
 from .._ansible.batch import by_namespace
 from .._ansible.module import Task
 from .._data_volume.growth import judge_growth
+from .._diagnosis.rules import Diagnosis
 from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.resources import PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import StallProbe, wait_for
 from .attachment import Expected, failure, judge, moved
+from .fault_reader import FaultReader, claims_of
+from .fault_rules import NOT_SYNCHRONIZED
+from .faults import diagnose, verdict_of
 from .target import Outcome, Outcomes, has_started, with_error
 
 _CONDITION_SECONDS = 10.0
@@ -39,6 +43,8 @@ def _wait(
     task: Task, namespace: str, waiting: dict[str, Outcome], expected: dict[str, Expected], deadline: float
 ) -> Outcomes:
     refused: dict[str, Verdict] = {}
+    known: dict[str, Diagnosis] = {}
+    faults = FaultReader(task.connection, namespace)
 
     def judged(name: str, instance: Object | None) -> Verdict:
         verdict = judge(expected[name], instance)
@@ -51,6 +57,16 @@ def _wait(
             found = failure(machine)
             if found:
                 refused[machine["metadata"]["name"]] = found
+        claims = {each.claim for name in quiet for each in expected[name].attached.values()}
+        around = faults.read({claim for claim in claims if claim} | claims_of(quiet.values()), seconds)
+        known.clear()
+        for name, instance in quiet.items():
+            problem = diagnose(None, instance, around, expected[name].attached)
+            if problem and problem.cause != NOT_SYNCHRONIZED and name not in refused:
+                known[name] = problem
+                waits, why = judge(expected[name], instance), verdict_of(problem)
+                if waits.state == WAITING:
+                    refused[name] = why._replace(reason=f"{waits.reason}; {why.reason}")
         return {name: judged(name, instance) for name, instance in quiet.items()}
 
     def show(name: str, instance: Object | None, verdict: Verdict) -> None:
@@ -82,6 +98,7 @@ def _wait(
         if verdict.state == REACHED:
             outcome = outcome._replace(notes=())  # The volumes are filled.
         else:
+            outcome = outcome._replace(diagnosis=known.get(name))
             late = f"are not as declared after {task.params['wait_timeout']} s"
             how = "cannot become as declared" if verdict.state == FAILED else late
             notes = "".join(f"; {note}" for note in outcome.notes)
@@ -96,29 +113,54 @@ def wait_until_running(task: Task, outcomes: Outcomes, deadline: float) -> Outco
     """Wait for instances that are about to start: KubeVirt accepts requests for those that run."""
     for namespace, some in by_namespace([each for each in outcomes.values() if not each.error]):
         starting = {each.key[1]: each for each in some if not has_started(each.target.instance)}
-        if not starting:
-            continue
-
-        def judged(_name: str, instance: Object | None) -> Verdict:
-            verdict = judge(Expected(), instance)
-            if verdict.state == FAILED or has_started(instance):
-                return verdict
-            return Verdict(WAITING, "it starts")
-
-        try:
-            ended = wait_for(task.connection, VIRTUAL_MACHINE_INSTANCE, namespace, list(starting), judged, deadline)
-        except CdiError as exc:
-            outcomes |= {each.key: with_error(each, str(exc)) for each in starting.values()}
-            continue
-        for name, (verdict, instance) in ended.items():
-            outcome = starting[name]
-            if verdict.state != REACHED:
-                error = f"VirtualMachine {outcome.target.title} does not run: {verdict.reason}."
-                outcomes = {**outcomes, outcome.key: with_error(outcome, error)}
-            else:
-                target = outcome.target._replace(instance=instance)
-                outcomes = {**outcomes, outcome.key: outcome._replace(target=target)}
+        if starting:
+            outcomes = {**outcomes, **_wait_for_start(task, namespace, starting, deadline)}
     return outcomes
+
+
+def _wait_for_start(task: Task, namespace: str, starting: dict[str, Outcome], deadline: float) -> Outcomes:
+    known: dict[str, Diagnosis] = {}
+    faults = FaultReader(task.connection, namespace)
+
+    def judged(name: str, instance: Object | None) -> Verdict:
+        verdict = judge(Expected(), instance)
+        if has_started(instance):
+            return verdict
+        why = verdict_of(known[name]) if name in known else None
+        if verdict.state == FAILED:
+            return verdict._replace(reason=why.reason) if why else verdict
+        return why or Verdict(WAITING, "it starts")
+
+    def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:
+        around = faults.read(claims_of(quiet.values()), seconds)
+        for name, instance in quiet.items():
+            found = diagnose(starting[name].target.machine, instance, around)
+            known.pop(name, None)
+            known.update({name: found} if found else {})
+        return {name: judged(name, instance) for name, instance in quiet.items()}
+
+    try:
+        ended = wait_for(
+            task.connection,
+            VIRTUAL_MACHINE_INSTANCE,
+            namespace,
+            list(starting),
+            judged,
+            deadline,
+            StallProbe(moved, probe),
+        )
+    except CdiError as exc:
+        return {each.key: with_error(each, str(exc)) for each in starting.values()}
+    results = {}
+    for name, (verdict, instance) in ended.items():
+        outcome = starting[name]
+        if verdict.state == REACHED:
+            outcome = outcome._replace(target=outcome.target._replace(instance=instance))
+        else:
+            error = f"VirtualMachine {outcome.target.title} does not run: {verdict.reason}."
+            outcome = with_error(outcome._replace(diagnosis=known.get(name)), error)
+        results[outcome.key] = outcome
+    return results
 
 
 def wait_for_claims(task: Task, outcomes: Outcomes, deadline: float) -> Outcomes:

@@ -9,10 +9,10 @@ import typing as t
 
 from .._ansible.module import Task
 from .._cdi.users import UserReader
+from .._data_volume.writes import request_growth
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.resources import DATA_VOLUME, INSTANCE_SUBRESOURCE, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE
-from .growth import grow
 from .looked import planned, refuse_users
 from .patch import conflict, difference, json_patch, touched
 from .plan import GROWN, Change
@@ -130,7 +130,8 @@ def note_hot_changes(outcome: Outcome) -> Outcome:
 
 def grow_claims(task: Task, outcome: Outcome) -> Outcome:
     for growth in outcome.growths:
-        grow(task.connection, growth, check_mode=task.check_mode)
+        size, grown_to = (str(growth.requested), growth.typed) if growth.has_data_volume else (growth.typed, None)
+        request_growth(task, growth.claim, size, grown_to, f"Disk {growth.disk!r}")
         outcome = outcome.did(growth.disk, outcome.done.get(growth.disk, GROWN))
         sizes = {"before": growth.before, "after": growth.typed}
         diff = {

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible import values
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.argspec import ArgumentSpec
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._module import container_disk, vm_disks
 
 _MODULES = {
     "cdi": "_cdi.options",
@@ -60,6 +62,30 @@ def _given(options: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         return {name: [value] if spec.get("type") == "list" else value}
     below = _given(spec["options"], rest, value)
     return {name: [below] if spec["type"] == "list" else below}
+
+
+# Also of the modules whose kinds are checked by rules of their own.
+TEXTS = [
+    (module, path, spec)
+    for module, options in {
+        **{module: _spec(module).options for module in _MODULES},
+        "vm_disks": vm_disks.SPEC.options,
+        "container_disk": container_disk.SPEC.options,
+    }.items()
+    for path, spec in _texts(options)
+    if "str" in (spec["type"], spec.get("elements")) or spec["type"] == "path"
+]
+NOT_TEXTS = [({"password": "hidden"}, "a dictionary"), (["hidden"], "a list"), (True, "true or false")]
+
+
+@pytest.mark.parametrize(("module", "path"), [entry[:2] for entry in TEXTS])
+def test_text_with_a_structure_or_a_boolean_is_refused(module: str, path: str) -> None:
+    options = {"vm_disks": vm_disks.SPEC, "container_disk": container_disk.SPEC}.get(module) or _spec(module)
+    for value, what in NOT_TEXTS:
+        ((found, problem),) = values.wrong_types(options.options, _given(options.options, path, value))
+        assert re.sub(r"\[\d+\]", "", found) == path
+        assert problem.startswith(f"{what}, not a text; quote it") and "hidden" not in problem
+    assert values.wrong_types(options.options, _given(options.options, path, "text")) == []
 
 
 def _leaf(given: Any) -> Any:

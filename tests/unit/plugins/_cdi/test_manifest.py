@@ -18,6 +18,7 @@ from urllib.error import HTTPError, URLError
 import pytest
 import yaml
 from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi import manifest as rules
+from ansible_collections.kubevirt.cdi.plugins.module_utils._cdi.status import operator_environment
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 
 from tests.cluster.runtime.certificates import Authority
@@ -57,7 +58,7 @@ def test_manifest_objects_are_in_order_of_creation_without_a_status() -> None:
     objects = rules.manifest_objects(copy.deepcopy([OPERATOR, None, CRD, NAMESPACE]), "m")
     assert [item["kind"] for item in objects] == ["Namespace", "CustomResourceDefinition", "Deployment"]
     assert "status" not in objects[1] and "creationTimestamp" not in objects[2]["metadata"]
-    assert rules.operator_environment(rules.operator_deployment(objects))["OPERATOR_VERSION"] == "v1.65.0"
+    assert operator_environment(rules.operator_deployment(objects))["OPERATOR_VERSION"] == "v1.65.0"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +98,7 @@ def test_pull_from_keeps_names_tags_and_digests() -> None:
     assert pod["containers"][0]["image"] == "registry.example.com:5000/mirror/cdi-operator:v1.65.0"
     assert pod["initContainers"][0]["image"] == "registry.example.com:5000/mirror/setup:1"
     assert pod["imagePullSecrets"] == [{"name": "credentials"}]
-    assert rules.operator_environment(deployment) == {
+    assert operator_environment(deployment) == {
         "OPERATOR_VERSION": "v1.65.0",
         "IMPORTER_IMAGE": "registry.example.com:5000/mirror/cdi-importer" + DIGEST,
         "UPLOAD_SERVER_IMAGE": "registry.example.com:5000/mirror/cdi-uploadserver:v1.65.0",

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.kubeconfig_secrets import secrets_of
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.redaction import redact, redacted
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.secrets import (
     forget,
     remember,
-    secrets_of,
     secrets_of_options,
 )
 from hypothesis import given

@@ -15,6 +15,7 @@ import websocket
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError, CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import POD
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.websockets import open_websocket
 
 from tests.hostile import Hostile, hostile_server, http
 
@@ -30,7 +31,9 @@ def server() -> Iterator[Hostile]:
 
 
 def _open(**params: Any) -> Any:
-    return connect({"api_key": "x", **params}).websocket(POD, "cdi", "proxy-1", "portforward", "ports=1", ["a"])
+    return open_websocket(
+        connect({"api_key": "x", **params}).transport, POD, "cdi", "proxy-1", "portforward", "ports=1", ["a"]
+    )
 
 
 def _refusal(status: int, message: str, reason: str) -> bytes:

@@ -159,6 +159,14 @@ def stored(kind: str = "claim", phase: str = "", modes: tuple[str, ...] = ("Read
     return {"metadata": {"name": "data", **more}, "spec": spec if kind == "claim" else {}, "status": status}
 
 
+def too_small(phase: str = "ImportInProgress") -> Object:
+    """A DataVolume whose image does not fit. CDI tries again for ever."""
+    message = "DataVolume too small to contain image"
+    running = {"type": "Running", "status": "False", "reason": "Error", "message": message}
+    spec = {"storage": {"resources": {"requests": {"storage": "32Mi"}}}}
+    return {**stored("volume"), "spec": spec, "status": {"phase": phase, "conditions": [running]}}
+
+
 NO_USERS: dict[str, Any] = {"pods": [], "virtual_machines": [], "clones": []}
 OTHER: dict[str, Any] = {**NO_USERS, "virtual_machines": [{"name": "other", "running": True}]}
 IN_USE = (
@@ -193,6 +201,15 @@ SOURCES: dict[str, tuple[Change, Source, list[str]]] = {
             "again."
         ],
     ),
+    "smaller than its image": (
+        attach(volume()),
+        Source(stored(), too_small(), NO_USERS),
+        [
+            "Disk 'data' uses claim 'data' of 32Mi, which is smaller than its image: DataVolume too small to contain "
+            "image; create it again with a larger size."
+        ],
+    ),
+    "grew after such an error": (attach(volume()), Source(stored(), too_small("Succeeded"), NO_USERS), []),
     "in use, not shared": (attach(volume()), Source(stored(modes=("ReadWriteMany",)), None, OTHER), [IN_USE]),
     "in use, shared": (
         attach(volume(), disk(shareable=True)),

@@ -239,6 +239,29 @@ def test_purge_removes_other_disks_but_no_volume_without_a_device() -> None:
     assert [(change.name, change.action) for change in changes] == [("data", None), ("other", "detached")]
 
 
+@pytest.mark.parametrize(
+    ("running", "way", "expected"),
+    [
+        (Element(disk(), hot("other")), IMPERATIVE, ("detached", True, "")),
+        (Element(disk(), hot("other")), DECLARATIVE, ("detached", True, "")),
+        (Element(disk(), hot("other")), OFF, (None, False, "HotplugVolumes of KubeVirt are off")),
+        (Element(disk(), volume("other")), IMPERATIVE, (None, False, "and not as hotpluggable")),
+        (Element(cdrom(), hot("other")), DECLARATIVE, (None, False, "a CD-ROM drive cannot be removed")),
+    ],
+)
+def test_purge_removes_disks_that_only_the_instance_has(
+    running: Element, way: str, expected: tuple[str | None, bool, str]
+) -> None:
+    files = Element(None, {"name": "files", "persistentVolumeClaim": {"claimName": "files"}})
+    there = instance(COLD, named("other", running), files)
+    kept, removed = plan(Declared((ATTACH,), purge=True), machine(COLD, files), there, way)
+    action, is_hot, why = expected
+    assert (kept.action, removed.name, removed.action, removed.hot) == (None, "other", action, is_hot)
+    assert why in removed.restart and bool(why) == bool(removed.restart)
+    assert json_patch(machine(COLD, files), (kept, removed)) == []
+    assert [each.name for each in plan(Declared((ATTACH,)), machine(COLD, files), there, way)] == ["data"]
+
+
 def test_template_is_removed_with_its_last_reference() -> None:
     made = {"name": "data", "dataVolume": {"name": "made"}}
     template = {"metadata": {"name": "made"}, "spec": {}}

@@ -16,7 +16,10 @@ from ansible.template import Templar
 from ansible_collections.kubevirt.cdi.plugins.filter.vm_disks import vm_disks
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.machine import Machine
-from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.options import DISK_OPTIONS
+from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.options import (
+    CLOUD_INIT_TEXTS,
+    DISK_OPTIONS,
+)
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.reading import read
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rendering import render
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rules import checked
@@ -24,7 +27,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.vm_disks.spec import CLAIM, Entry, Spec, disk
+from tests.modules import run_in_process
+from tests.vm_disks.spec import CLAIM, Entry, Spec, disk, template
 from tests.vm_disks.valid import VALID
 
 SECRET = "hunter2-hunter2"
@@ -67,6 +71,66 @@ def test_data_that_is_not_disks_is_refused(disks: Any, options: Entry, expected:
     with pytest.raises(CdiError) as raised:
         checked(disks, options)
     assert expected in str(raised.value)
+
+
+# A value of a wrong type, and words about it: of the filter, and of the module where they differ.
+STRUCTURE = ", not a text; quote it, write it as a block of text (|), or convert it with filter to_nice_yaml."
+WRONG_TYPES: list[tuple[Entry, str, str]] = [
+    (
+        {source: {option: value}},
+        f"Disk 'd' has {source}.{option}, which is {what}{STRUCTURE}",
+        f"disks[0].{source}.{option} is {what}{STRUCTURE}",
+    )
+    for source in ("cloud_init_no_cloud", "cloud_init_config_drive")
+    for option in CLOUD_INIT_TEXTS
+    for value, what in [({"password": SECRET}, "a dictionary"), ([SECRET], "a list"), (True, "true or false")]
+]
+WRONG_TYPES += [
+    ({**CLAIM, "serial": True}, f"serial, which is true or false{STRUCTURE}", "disks[0].serial is true or false"),
+    ({**CLAIM, "tag": [SECRET]}, f"tag, which is a list{STRUCTURE}", f"disks[0].tag is a list{STRUCTURE}"),
+    ({"empty_disk": {"capacity": {}}}, "empty_disk.capacity, which is a dictionary", "capacity is a dictionary"),
+    (
+        template(source={"http": {"url": "http://a/b", "extra_headers": [{"X": SECRET}]}}),
+        "data_volume_template.source.http.extra_headers[0], which is a dictionary",
+        "data_volume_template.source.http.extra_headers[0] is a dictionary",
+    ),
+    (
+        template(source={"http": {"url": {"a": SECRET}}}),
+        "data_volume_template.source.http.url, which is a dictionary",
+        "data_volume_template.source.http.url is a dictionary",
+    ),
+    ({**CLAIM, "boot_order": "a"}, "boot_order='a', which is not a", "disks[0].boot_order='a' is not a whole number;"),
+    ({**CLAIM, "boot_order": [1]}, "boot_order=[1], which is not a", "disks[0].boot_order=[1] is not a whole number;"),
+    ({**CLAIM, "shareable": {}}, "shareable={}, which is not true", "disks[0].shareable={} is not true or false;"),
+    ({**CLAIM, "bus": ["virtio"]}, "value of bus must be one of", "value of bus must be one of"),
+    (
+        {"cloud_init_no_cloud": [SECRET]},
+        "Disk 'd' has cloud_init_no_cloud, which is a list; give a dictionary with secret_ref, ",
+        "disks[0].cloud_init_no_cloud is a list; give a dictionary with secret_ref, ",
+    ),
+    (
+        {"cloud_init_no_cloud": {"secret_ref": [SECRET]}},
+        "has cloud_init_no_cloud.secret_ref, which is a list; give a dictionary with name.",
+        "disks[0].cloud_init_no_cloud.secret_ref is a list; give a dictionary with name.",
+    ),
+    (
+        {"downward_api": {"fields": {"path": "a"}}},
+        "has downward_api.fields, which is a dictionary; give a list.",
+        "disks[0].downward_api.fields is a dictionary; give a list.",
+    ),
+    ({"config_map": 3}, "config_map, which is a number; give a", "disks[0].config_map is a number; give a dictionary"),
+]
+
+
+@pytest.mark.parametrize(("entry", "of_filter", "of_module"), WRONG_TYPES)
+def test_value_of_a_wrong_type_is_refused_by_filter_and_module(entry: Entry, of_filter: str, of_module: str) -> None:
+    whole = {"name": "d", "bus": "virtio", **entry}
+    with pytest.raises(CdiError) as raised:
+        checked([whole], {})
+    assert of_filter in str(raised.value) and SECRET not in str(raised.value)
+    # It is refused before a connection is opened.
+    ran = run_in_process("vm_disks", {"name": "web", "namespace": "demo", "disks": [whole]})
+    assert of_module in ran.refusal and SECRET not in ran.output
 
 
 def test_null_means_not_set() -> None:
