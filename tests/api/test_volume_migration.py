@@ -33,7 +33,7 @@ class Controllers:
         self.moves, self.refuses = True, False
 
     def step(self) -> None:
-        with contextlib.suppress(ApiError):  # A write of the module came between.
+        with contextlib.suppress(ApiError, AssertionError):  # A write of the module came between.
             self.fill()
             for machine in self.direct.list(resources.VIRTUAL_MACHINE, self.namespace)[0]:
                 self.move(machine["metadata"]["name"])

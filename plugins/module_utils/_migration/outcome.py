@@ -16,7 +16,7 @@ STARTED, MOVED, DELETED, ABORTED = "started", "moved", "source_deleted", "aborte
 
 class Outcome(t.NamedTuple):
     """What became of a unit. `done`: what happened to volumes, by the names of their claims. `expected`: the claim that
-    each disk shall run on, where that is not so yet."""
+    each disk shall run on, where that is not so yet. `ended`: the domain runs on them."""
 
     unit: Unit
     method: str | None = None
@@ -27,6 +27,7 @@ class Outcome(t.NamedTuple):
     allocations: t.Mapping[str, t.Mapping[str, t.Any]] = {}
     migration: t.Mapping[str, t.Any] | None = None
     diff: t.Mapping[str, t.Any] = {}
+    ended: bool = False
     error: str = ""
 
     @property
@@ -69,7 +70,7 @@ def _state(outcome: Outcome, item: Item, aborted: bool) -> str:
     action = outcome.done.get(item.name)
     if aborted:
         return "aborted"
-    if action in (MOVED, DELETED):
+    if action in (MOVED, DELETED) or (outcome.ended and item.state == MOVING):
         return "finished"
     if action == STARTED:
         return "started"

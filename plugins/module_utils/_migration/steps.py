@@ -169,6 +169,7 @@ def _finish(task: Task, outcome: Outcome, order: Order) -> Outcome:
         outcome = wait_for_disks(task, outcome, order.deadline)
         if outcome.error:
             return outcome
+        outcome = outcome._replace(ended=True)
         unmark(task, outcome)
         for item in unit.items:
             if item.disk in outcome.expected:
