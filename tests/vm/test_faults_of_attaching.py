@@ -62,12 +62,15 @@ REFUSALS = {
 
 
 def attach(guest: Guest, entry: Entry) -> tuple[dict[str, Any], float]:
-    """The result of a task that attaches a disk, and the seconds that it took."""
+    """The result of a task that attaches a disk, and the seconds that it took. A webhook of KubeVirt that does not
+    answer in time, as on a busy machine, is no fault of these tests."""
     started = time.monotonic()
     options = {"name": "d", "bus": "scsi", **entry}
     ran = run_on_cluster("vm_disks", name=guest.name, namespace=guest.namespace, disks=[options], wait_timeout=_SECONDS)
     seconds = time.monotonic() - started
     print(f"{seconds:.1f} s: {ran.result.get('msg') or 'attached'}")
+    if "failed calling webhook" in str(ran.result.get("msg")):
+        return attach(guest, entry)
     return ran.result, seconds
 
 
@@ -103,6 +106,15 @@ def test_faults_of_disks_that_are_not_attached(
     late, _seconds = attach(guest, {"data_volume": {"name": "missing"}})
     assert late.get("failed") and late["diagnosis"]["cause"] == "source_not_found", late
     assert "disk 'd' waits for DataVolume 'missing'" in late["msg"] and "correct the URL" in late["msg"], late["msg"]
+    # It would keep KubeVirt from attaching other disks.
+    blocked, _seconds = attach(guest, {"name": "data", "data_volume": {"name": "data"}})
+    assert blocked.get("failed") and blocked["diagnosis"]["cause"] == "source_not_found", blocked
+    assert "KubeVirt attaches no disk while disk 'd' waits" in blocked["msg"], blocked["msg"]
+    for name in ("d", "data"):
+        run_on_cluster(
+            "vm_disks", name=guest.name, namespace=namespace, disks=[{"name": name, "state": "absent"}], wait=False
+        )
+    guest.until(lambda: not {"d", "data"} & set(_phases(guest)), "does not detach the disks")
     with _without_agent(connection, guest.instance()["status"]["nodeName"]):
         result, _seconds = attach(guest, {"name": "data", "data_volume": {"name": "data"}})
         assert result.get("failed") and result["diagnosis"]["cause"] == "agent_down", result
@@ -112,7 +124,7 @@ def test_faults_of_disks_that_are_not_attached(
         assert "DaemonSet virt-handler" in result["msg"], result["msg"]
         again, _seconds = attach(guest, {"name": "data", "data_volume": {"name": "data"}})
         # It is declared now, so that the task only warns.
-        assert not again.get("failed") and again["diagnosis"]["cause"] in ("agent_down", "source_not_found"), again
+        assert not again.get("failed") and again["diagnosis"]["cause"] == "agent_down", again
     # KubeVirt continues by itself when the agent runs again.
     guest.until(lambda: _phases(guest).get("data") == "Ready", "does not attach the disk")
 
