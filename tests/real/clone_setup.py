@@ -162,11 +162,11 @@ def run(module_name: str, /, **options: Any) -> dict[str, Any]:
     return run_on_cluster(module_name, **options).result
 
 
-def warnings_about(connection: Connection, namespace: str, name: str) -> dict[str, str]:
-    """The messages of the warning events about a volume and its claim, by their reasons."""
+def warnings_about(connection: Connection, namespace: str, name: str) -> list[tuple[str, str]]:
+    """The reasons and messages of the warning events about a volume and its claim. One reason has several messages."""
     events = connection.list(EVENT, namespace)[0]
     mine = [event for event in events if event["involvedObject"]["name"] == name and event["type"] == "Warning"]
-    return {event["reason"]: event["message"] for event in mine}
+    return [(event["reason"], event["message"]) for event in mine]
 
 
 @contextlib.contextmanager

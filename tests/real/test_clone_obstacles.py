@@ -186,7 +186,9 @@ def test_c19_smaller_target_is_refused_before_the_write(
     assert connection.get(DATA_VOLUME, "smaller", setup.namespace) is None
     # CDI accepts it, and reports the error in an event.
     _post(connection, clone)
-    until(lambda: "CloneValidationFailed" in warnings_about(connection, setup.namespace, "smaller"), 300, "no event")
+    until(
+        lambda: "CloneValidationFailed" in str(warnings_about(connection, setup.namespace, "smaller")), 300, "no event"
+    )
     assert TOO_SMALL in str(warnings_about(connection, setup.namespace, "smaller"))
     connection.delete(DATA_VOLUME, "smaller", setup.namespace, dry_run=False)
 
