@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What KubeVirt v1.8.2, Kubernetes v1.34 and QEMU 10 have reported of machines that do not run."""
+"""What KubeVirt v1.8.2, Kubernetes v1.34 and QEMU 10 report of machines that do not run."""
 
 from __future__ import annotations
 
@@ -103,6 +103,13 @@ CASES = {
         {"PodScheduled": f"Unschedulable: {NODES}2 node(s) didn't match Pod's node affinity/selector. no new claims"},
         phase="Scheduling",
     ),
+    # The words of the scheduler's plugin volumebinding.
+    "zone of a volume": Case(
+        "volume_elsewhere",
+        "2 node(s) had volume node affinity conflict",
+        {"PodScheduled": f"Unschedulable: {NODES}2 node(s) had volume node affinity conflict. no new claims"},
+        phase="Scheduling",
+    ),
     "memory": Case(
         "unschedulable",
         "2 Insufficient memory",
@@ -177,6 +184,16 @@ CASES = {
         "image_not_readable",
         "QEMU must not read the image of disk 'data'",
         events=(f"{QEMU}-blockdev {{}}: Could not open '{FILE}': Permission denied')\"",),
+    ),
+    # The words of KubeVirt's pkg/host-disk/host-disk.go.
+    "claim without room for its image": Case(
+        "volume_full",
+        "unable to create /disks/data/disk.img, not enough space",
+        {
+            "Synchronized": "Synchronizing with the Domain failed.: unable to create /disks/data/disk.img, not enough "
+            "space, demanded size 67108864 B is bigger than available space 60000000 B, also after taking 10 % "
+            "toleration into account"
+        },
     ),
     "container image without a disk": Case(
         "image_without_disk",
