@@ -24,6 +24,9 @@ from tests.cluster.runtime.profile import Profile
 from tests.cluster.runtime.storage import POOL_BYTES, pool
 
 _CGROUPS = Path("/sys/fs/cgroup")
+# All pods of a node together share the processors with each single process of the tests. With 16 times the usual share
+# (of version 1 and of version 2 of cgroups), CDI keeps up with its events also when all processors are busy.
+_SHARES = {"cpu.shares": 16 * 1024, "cpu.weight": 16 * 100}
 _END_SECONDS = 30.0
 
 
@@ -68,6 +71,9 @@ def start(profile: Profile, stages: Sequence[Stage], directories: Sequence[str] 
     if profile.name == "full":
         for group in _cgroups(profile):
             group.mkdir(exist_ok=True)
+            for name, share in _SHARES.items():
+                if (group / name).exists():
+                    (group / name).write_text(str(share))
     with (profile.state / "logs" / "supervisor.log").open("ab") as log:
         process = subprocess.Popen(
             supervisor(file),
@@ -78,7 +84,7 @@ def start(profile: Profile, stages: Sequence[Stage], directories: Sequence[str] 
             start_new_session=True,
         )
     (profile.state / "pid").write_text(str(process.pid))
-    wait_until(lambda: _init_pid(profile) is not None, 10, "The cluster's namespaces did not start", profile)
+    wait_until(lambda: _init_pid(profile) is not None, 60, "The cluster's namespaces did not start", profile)
     ip("link", "add", profile.interface, "type", "veth", "peer", "name", "eth0", "netns", str(_init_pid(profile)))
     ip("address", "add", f"{profile.host_address}/30", "dev", profile.interface)
     ip("link", "set", profile.interface, "up")
@@ -106,7 +112,7 @@ def stop(profile: Profile) -> None:
     if Path("/sys/class/net", profile.interface).exists():
         # The interface goes with its namespace, which the kernel may still be removing.
         subprocess.run(["ip", "link", "delete", profile.interface], check=False, stderr=subprocess.DEVNULL)
-    wait_until(lambda: not _loop_devices(profile), 10, f"Loop devices still hold files below {profile.state}", profile)
+    wait_until(lambda: not _loop_devices(profile), 60, f"Loop devices still hold files below {profile.state}", profile)
     for group in _cgroups(profile):
         _remove_cgroup(group)
 
