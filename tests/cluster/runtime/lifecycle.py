@@ -24,8 +24,10 @@ from tests.cluster.runtime.profile import Profile
 from tests.cluster.runtime.storage import POOL_BYTES, pool
 
 _CGROUPS = Path("/sys/fs/cgroup")
-# All pods of a node together share the processors with each single process of the tests. With 16 times the usual share
-# (of version 1 and of version 2 of cgroups), CDI keeps up with its events also when all processors are busy.
+# A cluster's pods are a group and its control plane is another; each shares the processors with every single process of
+# the tests. With 16 times the usual share (of version 1 and of version 2 of cgroups), CDI keeps up with its events,
+# which it sends one by one, also when all processors are busy.
+_CONTROL_PLANE = "-control-plane"
 _SHARES = {"cpu.shares": 16 * 1024, "cpu.weight": 16 * 100}
 _END_SECONDS = 30.0
 
@@ -82,6 +84,7 @@ def start(profile: Profile, stages: Sequence[Stage], directories: Sequence[str] 
             stdout=log,
             stderr=log,
             start_new_session=True,
+            preexec_fn=lambda: _join(profile),
         )
     (profile.state / "pid").write_text(str(process.pid))
     wait_until(lambda: _init_pid(profile) is not None, 60, "The cluster's namespaces did not start", profile)
@@ -168,9 +171,17 @@ def _init_pid(profile: Profile) -> int | None:
 
 
 def _cgroups(profile: Profile) -> list[Path]:
-    """The cgroups of the nodes, in each hierarchy."""
+    """The cgroups of the nodes and of the control plane, in each hierarchy."""
     hierarchies = [entry for entry in _CGROUPS.iterdir() if entry.is_dir() and not entry.is_symlink()]
-    return [entry / f"{profile.cgroup}{suffix}" for entry in hierarchies for suffix in node.SUFFIXES]
+    suffixes = (*node.SUFFIXES, _CONTROL_PLANE)
+    return [entry / f"{profile.cgroup}{suffix}" for entry in hierarchies for suffix in suffixes]
+
+
+def _join(profile: Profile) -> None:
+    """Move this process, and so its children, to the control plane's group of processes that share processors."""
+    for group in _cgroups(profile):
+        if group.name.endswith(_CONTROL_PLANE) and any((group / name).exists() for name in _SHARES):
+            (group / "cgroup.procs").write_text("0")
 
 
 def _remove_cgroup(group: Path) -> None:
