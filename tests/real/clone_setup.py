@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -19,8 +20,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
     VOLUME_SNAPSHOT,
     VOLUME_SNAPSHOT_CLASS,
 )
+from kubernetes import client
 
-from tests.modules import run_on_cluster
+from tests.modules import official_client, run_on_cluster
 from tests.real.objects import create, new_namespace, until
 from tests.real.settings import LOCK
 
@@ -162,11 +164,24 @@ def run(module_name: str, /, **options: Any) -> dict[str, Any]:
     return run_on_cluster(module_name, **options).result
 
 
-def warnings_about(connection: Connection, namespace: str, name: str) -> dict[str, str]:
-    """The messages of the warning events about a volume and its claim, by their reasons."""
+def warnings_about(connection: Connection, namespace: str, name: str) -> list[tuple[str, str]]:
+    """The reasons and messages of the warning events about a volume and its claim. One reason has several messages."""
     events = connection.list(EVENT, namespace)[0]
     mine = [event for event in events if event["involvedObject"]["name"] == name and event["type"] == "Warning"]
-    return {event["reason"]: event["message"] for event in mine}
+    return [(event["reason"], event["message"]) for event in mine]
+
+
+def logged_warnings(seconds: int) -> list[dict[str, Any]]:
+    """The warnings that CDI's controller logged in the last seconds, with `object`, `reason` and `msg`.
+
+    It logs each event, also those that its client then drops: those after 25 on one object in some minutes (client-go,
+    tools/record/events_cache.go), which a clone that CDI tries again and again has.
+    """
+    core = client.CoreV1Api(official_client())
+    (pod,) = core.list_pod_for_all_namespaces(label_selector="cdi.kubevirt.io=cdi-deployment").items
+    log = core.read_namespaced_pod_log(pod.metadata.name, pod.metadata.namespace, since_seconds=seconds)
+    events = [json.loads(line) for line in log.splitlines() if line.startswith("{") and '"logger":"events"' in line]
+    return [event for event in events if event["type"] == "Warning"]
 
 
 @contextlib.contextmanager

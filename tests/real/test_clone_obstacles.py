@@ -26,6 +26,7 @@ from tests.real.clone_setup import (
     THIN,
     CloneSetup,
     StorageClasses,
+    logged_warnings,
     make_snapshot_class,
     run,
     sources_to_clone,
@@ -186,7 +187,9 @@ def test_c19_smaller_target_is_refused_before_the_write(
     assert connection.get(DATA_VOLUME, "smaller", setup.namespace) is None
     # CDI accepts it, and reports the error in an event.
     _post(connection, clone)
-    until(lambda: "CloneValidationFailed" in warnings_about(connection, setup.namespace, "smaller"), 300, "no event")
+    until(
+        lambda: "CloneValidationFailed" in str(warnings_about(connection, setup.namespace, "smaller")), 300, "no event"
+    )
     assert TOO_SMALL in str(warnings_about(connection, setup.namespace, "smaller"))
     connection.delete(DATA_VOLUME, "smaller", setup.namespace, dry_run=False)
 
@@ -212,7 +215,12 @@ def test_c19_copy_without_space_is_refused_because_cdi_retries_for_ever(
     assert refused["msg"].endswith("; set volume_mode=Block.")
     _post(connection, {**clone, "storage": clone["pvc"]})
     until(lambda: _phase(connection, setup, "no-room") == "CloneInProgress", 300, "the clone does not start")
-    until(lambda: TOO_SMALL in str(warnings_about(connection, setup.namespace, "no-room")), 300, "no event")
+
+    def reported() -> bool:
+        claim = {"kind": "PersistentVolumeClaim", "namespace": setup.namespace, "name": "no-room"}
+        return any(claim.items() <= each["object"].items() and TOO_SMALL in each["msg"] for each in logged_warnings(9))
+
+    until(reported, 300, "CDI does not report that the claim is too small")
     assert _phase(connection, setup, "no-room") == "CloneInProgress"
     connection.delete(DATA_VOLUME, "no-room", setup.namespace, dry_run=False)
 

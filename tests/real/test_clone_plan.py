@@ -33,6 +33,7 @@ from tests.real.clone_setup import (
     PLAIN,
     THIN,
     StorageClasses,
+    logged_warnings,
     make_snapshot_class,
     override,
     snapshot,
@@ -348,6 +349,9 @@ def _warnings(connection: Connection, namespace: str) -> dict[str, list[str]]:
     for event in connection.list(EVENT, namespace)[0]:
         if event["type"] == "Warning" and event["reason"] not in _NO_ERRORS:
             found.setdefault(event["involvedObject"]["name"], []).append(event.get("message") or "")
+    for event in logged_warnings(9):
+        if event["object"].get("namespace") == namespace and event["reason"] not in _NO_ERRORS:
+            found.setdefault(event["object"]["name"], []).append(event["msg"])
     return found
 
 

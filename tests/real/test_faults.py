@@ -99,8 +99,11 @@ FAULTS = {
     "registry-image-missing": Fault(
         "source_not_found", "manifest unknown", "correct the URL", _registry("nothing:1", cert_config_map="ca")
     ),
-    "node-image-missing": Fault(
-        "image_pull_failed", "nothing:1", "correct the name of the image", _registry("nothing:1", pull_method="node")
+    "node-distrusts-the-registry": Fault(
+        "image_pull_failed",
+        "nothing:1",
+        "runtime of the nodes to trust the registry's CA",
+        _registry("nothing:1", pull_method="node"),
     ),
     # The pods that CDI starts
     "secret-missing": Fault(
@@ -125,7 +128,7 @@ FAULTS = {
     "class-unknown": Fault(
         "",
         "storage class 'nothing' (storage.storage_class_name) does not exist",
-        "available: block-only",
+        "thin (default)",
         blank(storage_class_name="nothing"),
     ),
     "class-unknown-to-the-profile": Fault(

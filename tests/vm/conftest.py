@@ -24,12 +24,12 @@ __all__ = ["connection", "module", "namespace", "ok"]
 _CDI = f"{os.environ['KUBEVIRT_CDI_TEST_MANIFESTS']}/v1.65.0/cdi-operator.yaml"
 
 
-# The slowest files, which start first. The last one changes settings of KubeVirt, for which it waits for all others.
+# The slowest files, which start first. The last ones change what all machines use, and wait for all others.
 _LONGEST = (
     *("test_disks_in_the_guest.py", "test_io_threads.py", "test_start_rules.py", "test_instance_in_the_guest.py"),
-    *("test_vm_disks_module.py", "test_migration.py"),
+    *("test_faults_of_machines.py", "test_vm_disks_module.py", "test_migration.py"),
 )
-_LAST = "test_vm_disks_media.py"
+_LAST = ("test_faults_of_attaching.py", "test_vm_disks_media.py")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -37,7 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: (item.path.name == _LAST, *(item.path.name != name for name in _LONGEST), item.path))
+    items.sort(key=lambda item: (item.path.name in _LAST, *(item.path.name != name for name in _LONGEST), item.path))
 
 
 @pytest.hookimpl(wrapper=True)

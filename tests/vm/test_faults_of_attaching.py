@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
@@ -32,6 +33,7 @@ NODE = Resource("", "v1", "nodes", "Node", False)
 # KubeVirt's DaemonSet virt-handler selects nodes by it.
 _OS = "kubernetes.io/os"
 _SECONDS = 300
+_TRIES = 5
 NO_DISKS: list[Entry] = []
 
 
@@ -61,14 +63,20 @@ REFUSALS = {
 }
 
 
-def attach(guest: Guest, entry: Entry) -> tuple[dict[str, Any], float]:
-    """The result of a task that attaches a disk, and the seconds that it took."""
-    started = time.monotonic()
+def attach(guest: Guest, entry: Entry) -> dict[str, Any]:
+    """The result of a task that attaches a disk. A webhook of KubeVirt that does not answer in time, as on a busy
+    machine, is no fault of these tests."""
     options = {"name": "d", "bus": "scsi", **entry}
-    ran = run_on_cluster("vm_disks", name=guest.name, namespace=guest.namespace, disks=[options], wait_timeout=_SECONDS)
-    seconds = time.monotonic() - started
+    for _try in range(_TRIES):
+        started = time.monotonic()
+        ran = run_on_cluster(
+            "vm_disks", name=guest.name, namespace=guest.namespace, disks=[options], wait_timeout=_SECONDS
+        )
+        seconds = time.monotonic() - started
+        if "failed calling webhook" not in str(ran.result.get("msg")):
+            break
     print(f"{seconds:.1f} s: {ran.result.get('msg') or 'attached'}")
-    return ran.result, seconds
+    return ran.result
 
 
 def blank(connection: Connection, namespace: str, name: str, **source: Any) -> None:
@@ -77,6 +85,7 @@ def blank(connection: Connection, namespace: str, name: str, **source: Any) -> N
     create(connection, DATA_VOLUME, name, namespace, spec=spec)
 
 
+@pytest.mark.alone("the agent of a node")
 def test_faults_of_disks_that_are_not_attached(
     start: Callable[..., Guest], connection: Connection, namespace: str
 ) -> None:
@@ -96,23 +105,32 @@ def test_faults_of_disks_that_are_not_attached(
     guest.until(lambda: guest.phase() == "Running", "does not run")
     before = existing(connection, VIRTUAL_MACHINE, guest.name, namespace)["spec"]
     for name, refusal in REFUSALS.items():
-        result, _seconds = attach(guest, refusal.disk)
+        result = attach(guest, refusal.disk)
         assert result.get("failed"), name
         assert refusal.words in result["msg"] and refusal.remedy in result["msg"], result["msg"]
     assert existing(connection, VIRTUAL_MACHINE, guest.name, namespace)["spec"] == before
-    late, _seconds = attach(guest, {"data_volume": {"name": "missing"}})
+    late = attach(guest, {"data_volume": {"name": "missing"}})
     assert late.get("failed") and late["diagnosis"]["cause"] == "source_not_found", late
     assert "disk 'd' waits for DataVolume 'missing'" in late["msg"] and "correct the URL" in late["msg"], late["msg"]
+    # It would keep KubeVirt from attaching other disks.
+    blocked = attach(guest, {"name": "data", "data_volume": {"name": "data"}})
+    assert blocked.get("failed") and blocked["diagnosis"]["cause"] == "source_not_found", blocked
+    assert "KubeVirt attaches no disk while disk 'd' waits" in blocked["msg"], blocked["msg"]
+    for name in ("d", "data"):
+        run_on_cluster(
+            "vm_disks", name=guest.name, namespace=namespace, disks=[{"name": name, "state": "absent"}], wait=False
+        )
+    guest.until(lambda: not {"d", "data"} & set(_phases(guest)), "does not detach the disks")
     with _without_agent(connection, guest.instance()["status"]["nodeName"]):
-        result, _seconds = attach(guest, {"name": "data", "data_volume": {"name": "data"}})
+        result = attach(guest, {"name": "data", "data_volume": {"name": "data"}})
         assert result.get("failed") and result["diagnosis"]["cause"] == "agent_down", result
         assert "virt-handler of KubeVirt, which starts machines and attaches disks, does not run on" in result["msg"], (
             result["msg"]
         )
         assert "DaemonSet virt-handler" in result["msg"], result["msg"]
-        again, _seconds = attach(guest, {"name": "data", "data_volume": {"name": "data"}})
+        again = attach(guest, {"name": "data", "data_volume": {"name": "data"}})
         # It is declared now, so that the task only warns.
-        assert not again.get("failed") and again["diagnosis"]["cause"] in ("agent_down", "source_not_found"), again
+        assert not again.get("failed") and again["diagnosis"]["cause"] == "agent_down", again
     # KubeVirt continues by itself when the agent runs again.
     guest.until(lambda: _phases(guest).get("data") == "Ready", "does not attach the disk")
 

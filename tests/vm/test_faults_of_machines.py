@@ -35,7 +35,7 @@ from tests.vm_disks.spec import Entry, Spec, disk, template
 HTTP, REGISTRY = os.environ["KUBEVIRT_CDI_TEST_HTTP"], os.environ["KUBEVIRT_CDI_TEST_REGISTRY"]
 NODE = Resource("", "v1", "nodes", "Node", False)
 # The faults are there at once, but a machine comes to them in minutes when others use all processors.
-_SECONDS = 400
+_SECONDS = 900
 _PAUSE = 1.0
 _MANIFEST, _INDEX = (f"application/vnd.oci.image.{kind}.v1+json" for kind in ("manifest", "index"))
 EMPTY: Entry = {"empty_disk": {"capacity": "1Mi"}}

@@ -17,7 +17,7 @@ from .._kubernetes.redaction import SHORT, redact, redacted
 from .._kubernetes.secrets import forget, known_secrets, remember_options
 from .argspec import AUTH, ArgumentSpec
 from .progress import SILENT, Progress
-from .values import tidy, wrong_types
+from .values import tidy
 
 if t.TYPE_CHECKING:
     from .._kubernetes.client import Connection
@@ -34,16 +34,19 @@ class _Module(AnsibleModule):
     """
 
     params: dict[str, t.Any]
-    wrong_types: str
+    wrong_types = ""
 
     def _load_params(self) -> None:
         super()._load_params()
         give_empty_options(self.params, self.argument_spec)
-        wrong = wrong_types(self.argument_spec, self.params)
-        self.wrong_types = " ".join(f"{option} is {problem}." for option, problem in wrong)
-        if wrong:
+        if not _fits({"type": "dict", "options": self.argument_spec}, self.params):
+            from .types import wrong_types
+
+            wrong = wrong_types(self.argument_spec, self.params)
+            self.wrong_types = " ".join(f"{option} is {problem}." for option, problem in wrong)
             # Ansible refuses some without naming their options, fails for others, and shows all: also secrets.
-            self.params = {name: value for name, value in self.params.items() if name.startswith("_ansible_")}
+            kept = "_ansible_" if wrong else ""
+            self.params = {name: value for name, value in self.params.items() if name.startswith(kept)}
 
     def fail_json(self, msg: str, **options: t.Any) -> t.Any:
         """Ansible refuses a task without its required options before it returns to the caller."""
@@ -64,6 +67,18 @@ class _Module(AnsibleModule):
             remember_options(self.params)  # The options may have been refused before they were registered.
         _hide(self, known_secrets())
         super()._return_formatted(redacted({"invocation": {"module_args": public_params(self.params)}, **kwargs}))
+
+
+def _fits(spec: t.Mapping[str, t.Any], value: t.Any) -> bool:
+    """Whether a value surely has the type of its option. Only others are judged by `types`."""
+    kind = spec.get("type")
+    if kind == "list" and isinstance(value, list):
+        return all(_fits({**spec, "type": spec.get("elements")}, item) for item in value)
+    if kind == "dict" and isinstance(value, dict):
+        return all(_fits((spec.get("options") or {}).get(name, {}), item) for name, item in value.items())
+    if value is None or kind in (None, "raw"):
+        return True
+    return isinstance(value, int) if kind in ("bool", "int") else isinstance(value, str) and kind in ("path", "str")
 
 
 def give_empty_options(values: t.Any, options: t.Mapping[str, t.Any]) -> None:

@@ -10,6 +10,8 @@ import typing as t
 from .._kubernetes.objects import Object, conditions
 
 NEEDS_CONSUMER = ("WaitForFirstConsumer", "PendingPopulation")
+# Why a volume is waited for of which `is_of_earlier_claim` holds.
+OF_EARLIER_CLAIM = "CDI still reports the state of the deleted volume"
 
 
 def goal(volume: t.Mapping[str, t.Any]) -> str:

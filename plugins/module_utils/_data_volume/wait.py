@@ -9,7 +9,7 @@ import time
 import typing as t
 
 from .._ansible.module import Task
-from .._cdi.phases import is_of_earlier_claim
+from .._cdi.phases import OF_EARLIER_CLAIM, is_of_earlier_claim
 from .._diagnosis import diagnose as diagnosis
 from .._diagnosis.evidence import Evidence, warnings_about
 from .._diagnosis.evidence_reader import EvidenceReader
@@ -135,7 +135,7 @@ class VolumeJudge:
         if stored and verdict.state == REACHED and outcome.drift in RECREATED:
             claim = self._claims[name] = self._read_claim(name)
             if not is_collected(claim) and is_of_earlier_claim(stored, claim):
-                verdict = Verdict(WAITING, "CDI still reports the state of the deleted volume")
+                verdict = Verdict(WAITING, OF_EARLIER_CLAIM)
         source = self._verdicts.get(self.sources.get(name, ""))
         if verdict.state == WAITING and source and source.state == FAILED:
             verdict = source  # The final error names it.

@@ -22,7 +22,9 @@ from .rules import (
     CLAIM_PENDING,
     CLAIM_RULES,
     CLONE_SOURCE_IN_USE,
+    IMAGE_PULL_FAILED,
     LASTING,
+    PULL_RULES,
     STORAGE_FULL,
     UNSHARED,
     WORKER_REFUSED,
@@ -104,6 +106,9 @@ def refined(
     if diagnosis.cause in _SHARED and not never:
         waits = related.others_work() and not (diagnosis.cause == STORAGE_FULL and related.outsizes_others())
         return diagnosis._replace(grace=None if waits else max(diagnosis.grace or 0.0, UNSHARED))
+    if diagnosis.cause == IMAGE_PULL_FAILED:
+        # CDI names the image, and the kubelet the reason.
+        return first_match(related.pods(), PULL_RULES, 0) or diagnosis
     if diagnosis.cause == CLONE_SOURCE_IN_USE:
         return _in_use(diagnosis, evidence)
     if diagnosis.cause == CLAIM_PENDING and evidence.drivers is not None:

@@ -24,8 +24,7 @@ CLASS_MISSING, CLAIM_PENDING, CLONE_SOURCE_IN_USE = "storage_class_missing", "cl
 CLAIM_MISSING = "claim_missing"
 WORKER_REFUSED, STORAGE_FULL, TRANSFER_BROKEN = "worker_refused", "storage_full", "transfer_broken"
 # Annotations of the claim of an upload: the SHA-256 of the file that is being sent and its start, and the SHA-256 of
-# the
-# file that CDI has stored.
+# the file that CDI has stored.
 INTENDED, BEGUN, UPLOADED = "kubevirt.cdi/upload-sha256", "kubevirt.cdi/upload-begun", "kubevirt.cdi/uploaded-sha256"
 
 
@@ -52,8 +51,54 @@ class Rule(t.NamedTuple):
     restarts: int = 0
 
 
+IMAGE_PULL_FAILED = "image_pull_failed"
+# What the kubelet reports of an image that a node does not pull, in which the options for CDI's pods have no part.
+_PULL = r"(?s)^(?:ErrImagePull|ImagePullBackOff|Failed: Failed to pull image)\b.*"
+PULL_RULES = (
+    Rule(
+        _PULL + "server gave HTTP response to HTTPS client",
+        IMAGE_PULL_FAILED,
+        "configure the container runtime of the nodes for a registry without TLS, or set pull_method=pod and add the "
+        "registry to insecure_registries (module kubevirt.cdi.cdi_config)",
+        LASTING * 2,
+    ),
+    Rule(
+        _PULL + "(?:x509:|failed to verify certificate)",
+        IMAGE_PULL_FAILED,
+        "configure the container runtime of the nodes to trust the registry's CA, or set pull_method=pod and "
+        "cert_config_map to a ConfigMap with the CA (under a key that ends in .crt)",
+        LASTING * 2,
+    ),
+    Rule(
+        _PULL + "(?:40[13] |[Uu]nauthorized|authorization failed|[Dd]enied|authentication required|toomanyrequests)",
+        IMAGE_PULL_FAILED,
+        "correct the name of the image, or set image_pull_secrets (module kubevirt.cdi.cdi_config) to a Secret of the "
+        "volume's namespace with access to the registry",
+        LASTING * 2,
+    ),
+    Rule(
+        _PULL + "(?:no such host|server misbehaving)",
+        IMAGE_PULL_FAILED,
+        "correct the registry in the name of the image, or add it to the DNS that the nodes use",
+        LASTING * 2,
+    ),
+    Rule(
+        _PULL + "(?:connection refused|no route to host|network is unreachable|i/o timeout|TLS handshake timeout)",
+        IMAGE_PULL_FAILED,
+        "check that the registry runs at this address and port, and that the nodes can reach it",
+        LASTING * 2,
+    ),
+    Rule(
+        _PULL + "(?:not found|manifest unknown|name unknown|NotFound)",
+        IMAGE_PULL_FAILED,
+        "correct the name of the image",
+        LASTING * 2,
+    ),
+)
+
 # For pods that fetch, copy or receive data. The first rule that matches counts.
 WORKER_RULES = (
+    *PULL_RULES,
     Rule(
         "got 404|404 Not Found|NoSuchKey|NoSuchBucket|manifest unknown|name unknown",
         "source_not_found",
@@ -158,7 +203,7 @@ WORKER_RULES = (
     Rule(
         "^(ErrImagePull|ImagePullBackOff|InvalidImageName"
         "|ImagePullFailed: failed to pull image|Failed: Failed to pull image)",
-        "image_pull_failed",
+        IMAGE_PULL_FAILED,
         "correct the name of the image, or make it available to the node",
         LASTING * 2,
     ),

@@ -47,6 +47,8 @@ def available(classes: t.Sequence[Object]) -> str:
     defaults = ((DEFAULT_VIRTUALIZATION_CLASS, " (default for virtual machines)"), (DEFAULT_CLASS, " (default)"))
     marks = {default_class(classes, annotation): mark for annotation, mark in defaults}
     names = sorted(item["metadata"]["name"] for item in classes)
+    if len(names) > _NAMED_CLASSES:
+        names.sort(key=lambda name: name not in marks)  # Of many classes, the defaults are listed first.
     more = f" and {len(names) - _NAMED_CLASSES} more" if len(names) > _NAMED_CLASSES else ""
     return (", ".join(name + marks.get(name, "") for name in names[:_NAMED_CLASSES]) or "none") + more
 

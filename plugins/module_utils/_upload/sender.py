@@ -12,7 +12,7 @@ import datetime
 import typing as t
 
 from .._cdi.names import API_SERVER, BIND_IMMEDIATELY
-from .._cdi.phases import is_of_earlier_claim
+from .._cdi.phases import OF_EARLIER_CLAIM, is_of_earlier_claim
 from .._data_volume.collected import as_volume, is_collected
 from .._diagnosis import diagnose as diagnosis
 from .._diagnosis.evidence import Evidence, warnings_about
@@ -154,7 +154,7 @@ def _wait_ready(session: Session, outcome: Outcome, file: File) -> t.Generator[O
         if stored and verdict.state == REACHED and outcome.made == stored["metadata"]["uid"]:
             claim = session.connection.get(PERSISTENT_VOLUME_CLAIM, name, namespace)
             if is_of_earlier_claim(stored, claim):
-                return Verdict(WAITING, "CDI still reports the state of the deleted volume")
+                return Verdict(WAITING, OF_EARLIER_CLAIM)
         return verdict
 
     reader = EvidenceReader(session.connection, namespace)

@@ -61,7 +61,12 @@ def diagnose(
     disks = elements_of((instance or {}).get("spec") or template_spec(machine or {}))
     of_machine = _condition(machine, "Failure", "True")
     found = matched([of_machine])
-    found = found or _volume(attached or disks, templates_of(machine or {}), around)
+    templates = templates_of(machine or {})
+    found = found or _volume(attached or disks, templates, around)
+    if found is None and attached:
+        found = _blocked(
+            _volume({name: each for name, each in disks.items() if each.is_hotpluggable}, templates, around)
+        )
     texts = [text for text in _statements(machine, instance, around) if text]
     found = found or matched(texts) or _agent(instance, around)
     if found is None and (texts or of_machine):
@@ -179,6 +184,12 @@ def _volume(
         known = diagnose_volume(stored, around.evidence)
         return Diagnosis(found["cause"], message, found["remedy"], known and known.grace, found["since"] or "")
     return None
+
+
+def _blocked(found: Diagnosis | None) -> Diagnosis | None:
+    """The problem of another disk: KubeVirt attaches none before the volumes of all of them are ready
+    (pkg/virt-controller/watch/vmi/volume-hotplug.go podVolumesMatchesReadyVolumes, v1.8.2)."""
+    return found and found._replace(message=f"KubeVirt attaches no disk while {found.message}")
 
 
 def _agent(instance: Object | None, around: Surroundings) -> Diagnosis | None:

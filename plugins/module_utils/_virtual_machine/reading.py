@@ -16,7 +16,8 @@ from ansible.module_utils.errors import UnsupportedError
 
 from .._ansible.module import give_empty_options
 from .._ansible.spelling import unknown_options
-from .._ansible.values import tidy, wrong_types
+from .._ansible.types import wrong_types
+from .._ansible.values import tidy
 from .._kubernetes.errors import CdiError
 from .._kubernetes.public import redact_urls
 from .machine import Disk, Machine, Options

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible import values
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible import types, values
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.argspec import ArgumentSpec
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._module import container_disk, vm_disks
@@ -82,10 +82,10 @@ NOT_TEXTS = [({"password": "hidden"}, "a dictionary"), (["hidden"], "a list"), (
 def test_text_with_a_structure_or_a_boolean_is_refused(module: str, path: str) -> None:
     options = {"vm_disks": vm_disks.SPEC, "container_disk": container_disk.SPEC}.get(module) or _spec(module)
     for value, what in NOT_TEXTS:
-        ((found, problem),) = values.wrong_types(options.options, _given(options.options, path, value))
+        ((found, problem),) = types.wrong_types(options.options, _given(options.options, path, value))
         assert re.sub(r"\[\d+\]", "", found) == path
         assert problem.startswith(f"{what}, not a text; quote it") and "hidden" not in problem
-    assert values.wrong_types(options.options, _given(options.options, path, "text")) == []
+    assert types.wrong_types(options.options, _given(options.options, path, "text")) == []
 
 
 def _leaf(given: Any) -> Any:

@@ -307,3 +307,43 @@ def test_a_thousand_volumes_are_diagnosed_within_two_seconds(said: str) -> None:
     for uid in uids:
         assert objects.cause({"metadata": {"uid": uid.format(0)}, "status": {"phase": "Pending"}}, around)
     assert time.process_time() - started < 2
+
+
+_PULLING = 'ErrImagePull: failed to pull and unpack image "registry:5000/a:1": failed to resolve reference: '
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        (
+            'Head "https://registry:5000/v2/a/manifests/1": x509: certificate signed by unknown authority',
+            "runtime of the nodes to trust the registry's CA, or set pull_method=pod and cert_config_map",
+        ),
+        (
+            "failed to do request: http: server gave HTTP response to HTTPS client",
+            "runtime of the nodes for a registry without TLS, or set pull_method=pod and add",
+        ),
+        (
+            "unexpected status from HEAD request: 401 Unauthorized",
+            "image_pull_secrets (module kubevirt.cdi.cdi_config)",
+        ),
+        ("pull access denied, repository does not exist or may require authorization", "image_pull_secrets"),
+        ("dial tcp: lookup registry on 10.0.0.10:53: no such host", "the DNS that the nodes use"),
+        ("dial tcp 10.0.0.1:5000: connect: connection refused", "that the nodes can reach it"),
+        ("registry:5000/a:1: not found", "correct the name of the image"),
+    ],
+)
+def test_image_that_a_node_does_not_pull_is_explained_by_the_kubelet(reason: str, remedy: str) -> None:
+    """CDI names only the image. What makes CDI's own pods trust a registry does nothing for a node."""
+    running = {"reason": "ImagePullFailed", "message": "failed to pull image: registry:5000/a:1"}
+    for waiting in (
+        {"reason": "ErrImagePull", "message": _PULLING.partition(": ")[2] + reason},
+        {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "registry:5000/a:1": {_PULLING}{reason}'},
+    ):
+        around = objects.around(pod={"containerStatuses": [{"state": {"waiting": waiting}}]})
+        for by_cdi in (running, {}):
+            found = objects.explained(objects.stored("ImportScheduled", Bound=objects.PENDING, Running=by_cdi), around)
+            assert found["cause"] == "image_pull_failed"
+            assert reason[-20:] in found["message"]
+            assert remedy in found["remedy"]
+            assert "set cert_config_map" not in found["remedy"]

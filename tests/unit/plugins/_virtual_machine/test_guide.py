@@ -107,4 +107,4 @@ def test_a_task_with_the_module_is_accepted(task: dict[str, Any]) -> None:
 
 
 def test_the_guide_and_the_module_have_tasks_with_the_module() -> None:
-    assert len(MODULE_TASKS) == 9
+    assert len(MODULE_TASKS) == 10
