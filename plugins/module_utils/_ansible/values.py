@@ -27,6 +27,7 @@ KINDS: dict[str, str] = {
     **dict.fromkeys(
         (
             "name",
+            "names",
             "secret_ref",
             "cert_config_map",
             "secret_extra_headers",
