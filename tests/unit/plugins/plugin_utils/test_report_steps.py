@@ -189,6 +189,7 @@ def test_page_shows_what_was_moved_and_what_may_share_blocks() -> None:
         )
     )
     assert [volume["depends_on"] for volume in report["volumes"]] == [source, source, [], None]
+    assert [line for line in view.lines(report) if "moved" in line] == ["    moved from: web-root"]
     page = view.page(report, TEMPLATE)
     assert page.count("<small>can share blocks with its source</small>") == 1
     assert page.count("<small>moved from web-root</small>") == 1
