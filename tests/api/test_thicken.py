@@ -13,16 +13,31 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 
-from tests.api.objects import ADMIN, SetStatus, body, fetch
-from tests.api.test_volume_migration import Controllers, create_source
-from tests.api.virt_controller import Machines, controlling, device, volume
+from tests.api.objects import ADMIN, SetStatus, body, fetch, patch_status
+from tests.api.test_volume_migration import Controllers
+from tests.api.virt_controller import Machines, controlling, create_volume, device, volume
 from tests.modules import RunModule
 from tests.playing import play, write_play
 from tests.wire import Wire
 
 DISK = (device("data"), volume("data", "web-data"))
 THICK = "cdi.kubevirt.io/storage.thick-provisioned"
-THIN_VOLUMES = "- name: web-data\n  source: {pvc: {name: golden}}\n  storage: {size: 1Gi, storage_class_name: thin}"
+METHOD = "cdi.kubevirt.io/cloneType"
+# As from a survey.
+THIN_VOLUMES = "- {{name: web-data, source: {{pvc: {{name: golden}}}}, storage: {{size: 1Gi, storage_class_name: {}}}}}"
+
+
+class Cloning(Controllers):
+    """CDI also records its method on a clone."""
+
+    def fill(self) -> None:
+        for each in self.direct.list(resources.DATA_VOLUME, self.namespace)[0]:
+            if "pvc" in each["spec"].get("source", {}) and METHOD not in each["metadata"].get("annotations", {}):
+                recorded = {"metadata": {"annotations": {METHOD: "csi-clone"}}}
+                self.direct.merge(
+                    resources.DATA_VOLUME, each["metadata"]["name"], self.namespace, recorded, dry_run=False
+                )
+        super().fill()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,12 +52,40 @@ def nodes(kinds: Connection) -> Iterator[None]:
 
 
 @pytest.fixture
-def controllers(machines: Machines, direct: Connection, namespace: str, set_status: SetStatus) -> Iterator[None]:
+def storage(direct: Connection, namespace: str) -> Iterator[str]:
+    """A storage class whose driver clones."""
+    provisioner = f"{namespace}.example.com"
+    sets = [{"accessModes": ["ReadWriteOnce"], "volumeMode": "Filesystem"}]
+    objects = (
+        (resources.STORAGE_CLASS, body(resources.STORAGE_CLASS, namespace, provisioner=provisioner)),
+        (resources.CSI_DRIVER, body(resources.CSI_DRIVER, provisioner, spec={})),
+        (resources.STORAGE_PROFILE, body(resources.STORAGE_PROFILE, namespace, spec={})),
+    )
+    for resource, content in objects:
+        direct.create(resource, content, dry_run=False)
+    status = {"cloneStrategy": "csi-clone", "claimPropertySets": sets}
+    patch_status(direct, resources.STORAGE_PROFILE, namespace, None, status)
+    yield namespace
+    for resource, content in objects:
+        direct.delete(resource, content["metadata"]["name"], dry_run=False)
+
+
+def create_source(direct: Connection, namespace: str, set_status: SetStatus, name: str) -> None:
+    """A filled volume in the storage class of the namespace."""
+    create_volume(direct, namespace, set_status, name, storageClassName=namespace, volumeMode="Filesystem")
+    status = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
+    patch_status(direct, resources.PERSISTENT_VOLUME_CLAIM, name, namespace, status)
+
+
+@pytest.fixture
+def controllers(
+    machines: Machines, direct: Connection, namespace: str, set_status: SetStatus, storage: str
+) -> Iterator[None]:
     """A filled volume `golden`, and controllers that act until the test ends."""
     methods = {"workloadUpdateStrategy": {"workloadUpdateMethods": ["LiveMigrate"]}}
     direct.merge(resources.KUBEVIRT, "kubevirt", namespace, {"spec": methods}, dry_run=False)
     create_source(direct, namespace, set_status, "golden")
-    with controlling(Controllers(machines).step):
+    with controlling(Cloning(machines).step):
         yield
 
 
@@ -73,7 +116,7 @@ def test_thin_volume_becomes_thick_and_is_not_declared_again(
         "cdi_namespace": namespace,
         "cdi_host": wire.url,
         "cdi_api_key": ADMIN,
-        "cdi_thin_volumes": THIN_VOLUMES,
+        "cdi_thin_volumes": THIN_VOLUMES.format(namespace),
     }
     thin = play(write_play(tmp_path, [role("thin")]), variables=common)
     assert "changed=1 " in thin.output, thin.output
