@@ -35,24 +35,31 @@ class Controllers:
     def step(self) -> None:
         with contextlib.suppress(ApiError, AssertionError):  # A write of the module came between.
             self.fill()
-            for machine in self.direct.list(resources.VIRTUAL_MACHINE, self.namespace)[0]:
-                self.move(machine["metadata"]["name"])
+        machines = self.direct.list(resources.VIRTUAL_MACHINE, self.namespace)[0]
+        instances = self.direct.list(resources.VIRTUAL_MACHINE_INSTANCE, self.namespace)[0]
+        running = {each["metadata"]["name"]: each for each in instances}
+        for machine in machines:
+            if machine["metadata"]["name"] in running:
+                with contextlib.suppress(ApiError, AssertionError):
+                    self.move(machine, running[machine["metadata"]["name"]])
 
     def fill(self) -> None:
-        """CDI creates and fills the claims of all DataVolumes. Those of deleted ones are collected."""
+        """CDI creates and fills the claims of targets. Those of deleted DataVolumes are collected."""
         volumes = self.direct.list(resources.DATA_VOLUME, self.namespace)[0]
         owners = {each["metadata"]["uid"] for each in volumes}
         names = {each["metadata"]["name"] for each in volumes}
-        for claim in self.direct.list(resources.PERSISTENT_VOLUME_CLAIM, self.namespace)[0]:
+        claims = self.direct.list(resources.PERSISTENT_VOLUME_CLAIM, self.namespace)[0]
+        for claim in claims:
             metadata = claim["metadata"]
             if metadata["name"] in names and {each["uid"] for each in metadata.get("ownerReferences", [])} <= owners:
                 continue
             kind, place = resources.PERSISTENT_VOLUME_CLAIM, (metadata["name"], self.namespace)
             self.direct.merge(kind, *place, {"metadata": {"finalizers": None}}, dry_run=False)
             self.direct.delete(kind, *place, dry_run=False, uid=metadata["uid"])
+        filled = {claim["metadata"]["name"] for claim in claims}
         for each in volumes:
             name, spec = each["metadata"]["name"], each["spec"]
-            if self.direct.get(resources.PERSISTENT_VOLUME_CLAIM, name, self.namespace) is None:
+            if name not in filled and "kubevirt.cdi/moved-from" in each["metadata"].get("annotations", {}):
                 annotations = dict(each["metadata"].get("annotations", {}))
                 if spec.get("preallocation"):
                     annotations["cdi.kubevirt.io/storage.preallocation"] = "true"
@@ -65,12 +72,11 @@ class Controllers:
                 patch_status(self.direct, resources.PERSISTENT_VOLUME_CLAIM, name, self.namespace, status)
                 patch_status(self.direct, resources.DATA_VOLUME, name, self.namespace, {"phase": "Succeeded"})
 
-    def move(self, name: str) -> None:
+    def move(self, machine: dict[str, Any], instance: dict[str, Any]) -> None:
         """pkg/virt-controller/watch/volume-migration and pkg/virt-handler/migration-target.go, v1.8.2, in two steps."""
-        machine = self.machines.get(name)
-        instance = self.direct.get(resources.VIRTUAL_MACHINE_INSTANCE, name, self.namespace)
-        if instance is None or machine["spec"].get("updateVolumesStrategy") != "Migration":
+        if machine["spec"].get("updateVolumesStrategy") != "Migration":
             return
+        name = machine["metadata"]["name"]
         wanted = machine["spec"]["template"]["spec"]["volumes"]
         moving = instance["status"].get("migratedVolumes") or []
         kind = resources.VIRTUAL_MACHINE_INSTANCE
