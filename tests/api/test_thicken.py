@@ -28,16 +28,23 @@ THIN_VOLUMES = "- {{name: web-data, source: {{pvc: {{name: golden}}}}, storage: 
 
 
 class Cloning(Controllers):
-    """CDI also records its method on a clone."""
+    """CDI also fills clones, and records its method on them."""
 
     def fill(self) -> None:
         for each in self.direct.list(resources.DATA_VOLUME, self.namespace)[0]:
-            if "pvc" in each["spec"].get("source", {}) and METHOD not in each["metadata"].get("annotations", {}):
+            if _is_clone(each) and METHOD not in each["metadata"].get("annotations", {}):
                 recorded = {"metadata": {"annotations": {METHOD: "csi-clone"}}}
                 self.direct.merge(
                     resources.DATA_VOLUME, each["metadata"]["name"], self.namespace, recorded, dry_run=False
                 )
         super().fill()
+
+    def fills(self, data_volume: dict[str, Any]) -> bool:
+        return _is_clone(data_volume) or super().fills(data_volume)
+
+
+def _is_clone(data_volume: dict[str, Any]) -> bool:
+    return "pvc" in data_volume["spec"].get("source", {})
 
 
 @pytest.fixture(scope="module", autouse=True)

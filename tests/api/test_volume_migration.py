@@ -59,7 +59,7 @@ class Controllers:
         filled = {claim["metadata"]["name"] for claim in claims}
         for each in volumes:
             name, spec = each["metadata"]["name"], each["spec"]
-            if name not in filled and "kubevirt.cdi/moved-from" in each["metadata"].get("annotations", {}):
+            if name not in filled and self.fills(each):
                 annotations = dict(each["metadata"].get("annotations", {}))
                 if spec.get("preallocation"):
                     annotations["cdi.kubevirt.io/storage.preallocation"] = "true"
@@ -71,6 +71,10 @@ class Controllers:
                 status = {"phase": "Bound", "capacity": target["resources"]["requests"]}
                 patch_status(self.direct, resources.PERSISTENT_VOLUME_CLAIM, name, self.namespace, status)
                 patch_status(self.direct, resources.DATA_VOLUME, name, self.namespace, {"phase": "Succeeded"})
+
+    def fills(self, data_volume: dict[str, Any]) -> bool:
+        """Whether the simulated CDI fills this DataVolume."""
+        return "kubevirt.cdi/moved-from" in data_volume["metadata"].get("annotations", {})
 
     def move(self, machine: dict[str, Any], instance: dict[str, Any]) -> None:
         """pkg/virt-controller/watch/volume-migration and pkg/virt-handler/migration-target.go, v1.8.2, in two steps."""
