@@ -64,7 +64,7 @@ def shared_blocks(unit: Unit, users: t.Mapping[str, str]) -> t.Iterator[str]:
     """What keeps both methods from a volume."""
     for item in unit.items:
         title = f"Volume {item.name!r}"
-        if item.claim["metadata"].get("deletionTimestamp"):
+        if item.claim["metadata"].get("deletionTimestamp") and not unit.running:
             yield f"{title} is being deleted; restore it from a backup, or leave it out."
         phase = (item.claim.get("status") or {}).get("phase")
         if phase != "Bound":

@@ -49,7 +49,10 @@ def goal_of(options: t.Mapping[str, t.Any] | None) -> Goal:
 
 
 def lacks(goal: Goal, claim: Object, volume: Object | None) -> list[str]:
-    """What a claim differs in from the goal, as `preallocation: false, true requested`; empty when it is reached."""
+    """What a claim differs in from the goal, as `preallocation: false, true requested`; empty when it is reached.
+
+    A claim that is being deleted is lost when its machine stops: until then, a live move rescues its data.
+    """
     spec = claim["spec"]
     has = {
         "storage_class_name": spec.get("storageClassName"),
@@ -62,6 +65,8 @@ def lacks(goal: Goal, claim: Object, volume: Object | None) -> list[str]:
         for name, wanted in goal._asdict().items()
         if name in has and wanted is not None and wanted != has[name]
     ]
+    if claim["metadata"].get("deletionTimestamp"):
+        found.append("it is being deleted")
     if goal.size is not None and whole_bytes(goal.size) > capacity_of(claim):
         found.append(f"size: {short(capacity_of(claim))}, {goal.size} requested")
     return found

@@ -24,7 +24,7 @@ from .outcome import ABORTED, DELETED, MOVED, STARTED, Outcome
 from .patch import Switch, switch
 from .selection import Seen, leftovers
 from .targets import Declare, create_targets, delete, mark_begun, remove_stale, unmark
-from .waits import wait_for_disks, wait_for_release
+from .waits import release, wait_for_disks
 
 # The webhooks of a busy KubeVirt do not always answer, and other clients change the machine.
 _TRIES = 5
@@ -210,6 +210,8 @@ def _verified(task: Task, outcome: Outcome) -> Outcome:
     pairs = []
     for item in moved:
         claim = task.connection.get(PERSISTENT_VOLUME_CLAIM, item.target, unit.namespace)
+        if claim is None or claim["metadata"].get("deletionTimestamp"):
+            return outcome._replace(error=_lost(outcome, item.target))
         volume = task.connection.get(DATA_VOLUME, item.target, unit.namespace)
         if claim and volume and is_preallocated(claim, volume) and mode_of(claim) == "Filesystem":
             pairs.append(VolumeAndClaim(volume, claim))
@@ -230,6 +232,16 @@ def _verified(task: Task, outcome: Outcome) -> Outcome:
     )
 
 
+def _lost(outcome: Outcome, target: str) -> str:
+    """Somebody has deleted a target. Kubernetes keeps its data as long as a pod uses it."""
+    if outcome.unit.running:
+        return (
+            f"{outcome.unit.title} runs on volume {target!r}, which another client is deleting, and its data are lost "
+            "when the machine stops; run the task again now, which moves them to a new volume."
+        )
+    return f"Volume {target!r} was deleted by another client after its data were copied; run the task again."
+
+
 def _without_sources(task: Task, outcome: Outcome, order: Order) -> Outcome:
     unit = outcome.unit
     for item in unit.items:
@@ -239,7 +251,7 @@ def _without_sources(task: Task, outcome: Outcome, order: Order) -> Outcome:
             claim, volume = item.origin, item.origin_volume
         else:
             continue
-        wait_for_release(task, unit, claim["metadata"]["name"])
+        release(task, unit, claim["metadata"]["name"])
         delete(task, (unit.namespace, claim["metadata"]["name"]), volume, claim, order.deadline)
         outcome = outcome.did(item.name, DELETED)
     return outcome
@@ -301,7 +313,7 @@ def _without_targets(task: Task, outcome: Outcome, seen: Seen, order: Order) -> 
     if task.check_mode and names:
         return outcome  # The template still names them.
     for name in [*names, *leftovers(seen, unit)]:
-        wait_for_release(task, unit, name)
+        release(task, unit, name)
         delete(task, (unit.namespace, name), seen.volumes.get(name), seen.claims.get(name), order.deadline)
         source = annotations_of(seen.claims.get(name)).get(MOVED_FROM, "")
         outcome = outcome.did(name if name in names else source, ABORTED)

@@ -87,23 +87,32 @@ def wait_for_disks(
     )
 
 
-def wait_for_release(task: Task, unit: Unit, claim: str) -> None:
-    """Wait until no pod of the unit's machine uses a claim any more. Other pods are not waited for."""
-    if task.check_mode:
-        return
+def release(task: Task, unit: Unit, claim: str) -> None:
+    """Wait until no pod of the unit's machine uses a claim, and delete those that have ended.
+
+    KubeVirt keeps the pod that a machine has left until the machine ends, and Kubernetes deletes no claim of which a
+    pod exists. Other pods are neither waited for nor deleted.
+    """
     uid = ((unit.instance or {}).get("metadata") or {}).get("uid")
+    if task.check_mode or uid is None:
+        return
+    ended: list[Object] = []
 
     def released(connection: t.Any) -> Verdict:
         pods, _version = connection.list(POD, unit.namespace)
-        its = [
+        owned = [
             pod
             for pod in pods
             if claim in claims_of(pod)
-            and not has_ended(pod)
             and uid in (owner.get("uid") for owner in pod["metadata"].get("ownerReferences") or [])
         ]
-        return Verdict(WAITING, its[0]["metadata"]["name"]) if its else Verdict(REACHED)
+        ended[:] = [pod for pod in owned if has_ended(pod)]
+        active = [pod["metadata"]["name"] for pod in owned if not has_ended(pod)]
+        return Verdict(WAITING, active[0]) if active else Verdict(REACHED)
 
     verdict = poll_until(task.connection, released, time.monotonic() + _RELEASE_SECONDS)
     if verdict.state != REACHED:
         raise CdiError(f"Volume {unit.namespace}/{claim} is still in use by pod {verdict.reason}; run the task again.")
+    for pod in ended:
+        metadata = pod["metadata"]
+        task.connection.delete(POD, metadata["name"], unit.namespace, dry_run=False, uid=metadata["uid"])
