@@ -212,7 +212,7 @@ volumes:
       type: str
       sample: moved
     changed:
-      description: Whether the task has changed the volume.
+      description: Whether the task has changed the volume, or created its target.
       type: bool
       sample: true
     migration:

@@ -10,10 +10,10 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    DATA_VOLUME,
     PERSISTENT_VOLUME_CLAIM,
     POD,
     VIRTUAL_MACHINE,
@@ -82,7 +82,8 @@ def test_killed_task_and_controllers_and_a_restart_lose_nothing(
             connection.delete(POD, pod["metadata"]["name"], KUBEVIRT, dry_run=False)
     ended = module("volume_migration", **options, to=BLOCK).result
     assert not ended.get("failed"), ended["msg"]
-    assert (ended["volumes"][0]["state"], ended["volumes"][0]["target"]) == ("finished", claim_of(connection, namespace))
+    (volume,) = ended["volumes"]
+    assert (volume["state"], volume["target"]) == ("finished", claim_of(connection, namespace))
     middle = guest.beat(after=before["beats"] + 3)
     assert middle["boots"] == 1, "The guest started again"
 
@@ -96,7 +97,7 @@ def test_killed_task_and_controllers_and_a_restart_lose_nothing(
     assert "Run the task with state=aborted" in refused
     aborted = module("volume_migration", **options, state="aborted").result
     assert aborted["volumes"][0]["state"] == "aborted"
-    assert claim_of(connection, namespace) == ended["volumes"][0]["target"]
+    assert claim_of(connection, namespace) == volume["target"]
     assert connection.get(PERSISTENT_VOLUME_CLAIM, begun["target"], namespace) is None
     is_whole(written(connection, namespace, claim_of(connection, namespace)), middle["beats"])
     guest.set_running(running=True)
@@ -110,3 +111,31 @@ def test_killed_task_and_controllers_and_a_restart_lose_nothing(
     assert last["boots"] == 2
     guest.stop()
     is_whole(written(connection, namespace, claim_of(connection, namespace)), last["beats"])
+
+
+def test_target_that_is_deleted_is_left_for_a_new_one(
+    start: Callable[..., Guest], module: Callable[..., Ran], ok: Ok, connection: Connection, namespace: str
+) -> None:
+    """Kubernetes keeps the data of a deleted claim only until the machine ends."""
+    thin(ok, namespace)
+    slow(connection, namespace)
+    guest = start("machine", [DATA])
+    guest.report()
+    before = guest.beat()
+    options = {"namespace": namespace, "machines": ["machine"], "wait_timeout": 900, "to": BLOCK}
+    begun = module("volume_migration", **options, state="present").result["volumes"][0]
+    in_the_middle(guest)
+    connection.delete(DATA_VOLUME, begun["target"], namespace, dry_run=False)
+    connection.delete(POLICY, namespace, dry_run=False)
+
+    reported = module("volume_migration", **options)
+    assert f"runs on volume '{begun['target']}', which another client is deleting" in reported.refusal
+    moved = module("volume_migration", **options).result
+    assert not moved.get("failed"), moved["msg"]
+    (volume,) = moved["volumes"]
+    assert volume["differs"] == ["it is being deleted"]
+    assert volume["target"] == claim_of(connection, namespace) != begun["target"]
+    after = guest.beat(after=before["beats"] + 3)
+    assert after["boots"] == 1, "The guest started again"
+    guest.stop()
+    is_whole(written(connection, namespace, volume["target"]), after["beats"])

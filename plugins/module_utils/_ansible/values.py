@@ -28,6 +28,7 @@ KINDS: dict[str, str] = {
         (
             "name",
             "names",
+            "machines",
             "secret_ref",
             "cert_config_map",
             "secret_extra_headers",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from .._kubernetes.objects import Object, annotations_of
 
-# On a target and its claim: the name of the first claim of a chain of moves.
+# On a target and its claim: the name of the first claim of a chain of moves. All its targets are named after it.
 MOVED_FROM_FIRST = "kubevirt.cdi/moved-from-first"
 
 

@@ -36,7 +36,7 @@ class Resource(t.NamedTuple):
 # The name under which the API server records which fields we set.
 FIELD_MANAGER = "kubevirt.cdi"
 
-_CDI, _KUBEVIRT = "cdi.kubevirt.io", "kubevirt.io"
+_CDI, _KUBEVIRT, _SNAPSHOT = "cdi.kubevirt.io", "kubevirt.io", "snapshot.storage.k8s.io"
 
 CDI = Resource(_CDI, "v1beta1", "cdis", "CDI", False)
 CDI_CONFIG = Resource(_CDI, "v1beta1", "cdiconfigs", "CDIConfig", False)
@@ -63,11 +63,9 @@ PERSISTENT_VOLUME_CLAIM = Resource("", "v1", "persistentvolumeclaims", "Persiste
 PERSISTENT_VOLUME = Resource("", "v1", "persistentvolumes", "PersistentVolume", False)
 STORAGE_CLASS = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", False)
 CSI_DRIVER = Resource("storage.k8s.io", "v1", "csidrivers", "CSIDriver", False)
-VOLUME_SNAPSHOT = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshots", "VolumeSnapshot", True)
-VOLUME_SNAPSHOT_CONTENT = Resource(
-    "snapshot.storage.k8s.io", "v1", "volumesnapshotcontents", "VolumeSnapshotContent", False
-)
-VOLUME_SNAPSHOT_CLASS = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", "VolumeSnapshotClass", False)
+VOLUME_SNAPSHOT = Resource(_SNAPSHOT, "v1", "volumesnapshots", "VolumeSnapshot", True)
+VOLUME_SNAPSHOT_CONTENT = Resource(_SNAPSHOT, "v1", "volumesnapshotcontents", "VolumeSnapshotContent", False)
+VOLUME_SNAPSHOT_CLASS = Resource(_SNAPSHOT, "v1", "volumesnapshotclasses", "VolumeSnapshotClass", False)
 POD = Resource("", "v1", "pods", "Pod", True)
 NODE = Resource("", "v1", "nodes", "Node", False)
 SECRET = Resource("", "v1", "secrets", "Secret", True)

@@ -14,6 +14,7 @@ import json
 import typing as t
 
 from .._cdi.names import METHOD
+from .._data_volume.moved import MOVED_FROM_FIRST
 from .._data_volume.preallocation import preallocation_facts
 from .._kubernetes.objects import Object, annotations_of
 from .._kubernetes.quantity import MIB, parse, short, whole_bytes
@@ -22,8 +23,6 @@ from .._storage.scratch import Settings, overhead_of
 
 # On a target and its claim: the name of the claim that it replaces.
 MOVED_FROM = "kubevirt.cdi/moved-from"
-# The name of the first claim of a chain of moves, from which all its targets have their names.
-MOVED_FROM_FIRST = "kubevirt.cdi/moved-from-first"
 # On the claim of a target, until its move has ended: KubeVirt may have written to it, or not yet.
 BEGUN = "kubevirt.cdi/move-begun"
 LIVE: t.Final = "live"

@@ -59,7 +59,7 @@ def _result(outcome: Outcome, item: Item) -> dict[str, t.Any]:
         "reason": outcome.reason if moves and not aborted else "",
         "differs": list(item.lacks),
         "action": outcome.done.get(item.name),
-        "changed": item.name in outcome.done,
+        "changed": item.name in outcome.done or (outcome.changed and item.state == NEEDED),
         "migration": dict(outcome.migration) if outcome.migration and outcome.method == LIVE else None,
         "allocation": dict(allocation) if allocation else None,
         **({"error": outcome.error} if outcome.error else {}),

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import typing as t
 
+from .._data_volume.moved import MOVED_FROM_FIRST
 from .._kubernetes.objects import Object, Objects, annotations_of
 from .._virtual_machine.elements import template_spec
-from .goal import MOVED_FROM, MOVED_FROM_FIRST, Goal, lacks, target_name
+from .goal import MOVED_FROM, Goal, lacks, target_name
 from .machine import DONE, MOVING, NEEDED, Item, Unit, claims_of_spec, state_of
 
 

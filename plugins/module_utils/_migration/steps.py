@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from .._ansible.module import Task
 from .._ansible.steps import in_steps
+from .._data_volume.preallocation import APPLIED
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object, annotations_of
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE
@@ -219,16 +220,20 @@ def _verified(task: Task, outcome: Outcome) -> Outcome:
         return outcome
     found = {key[1]: facts for key, facts in measure(task, pairs).items()}
     outcome = outcome._replace(allocations=found)
-    lost = [
-        f"volume {name!r} has only {facts['allocated_bytes']} of {facts['size_bytes']} bytes allocated"
+    lost = {
+        name: f"volume {name!r} has only {facts['allocated_bytes']} of {facts['size_bytes']} bytes allocated"
         for name, facts in found.items()
         if facts["allocated_bytes"] is not None and facts["allocated_bytes"] < facts["size_bytes"]
-    ]
+    }
+    for name in lost:
+        # The claim no longer records what is not so, and the next run copies it.
+        body: Object = {"metadata": {"annotations": {APPLIED: None}}}
+        task.connection.merge(PERSISTENT_VOLUME_CLAIM, name, unit.namespace, body, dry_run=False)
     if not lost:
         return outcome
     return outcome._replace(
-        error=f"{unit.title} runs on its new volumes, but {' and '.join(lost)}: the copy made holes of its zeros, and "
-        "the preallocation is lost; stop the machine and run the task with method=offline."
+        error=f"{unit.title} uses its new volumes, but {' and '.join(lost.values())}: the copy made holes of its "
+        "zeros, and the preallocation is lost; stop the machine and run the task again, which copies them."
     )
 
 

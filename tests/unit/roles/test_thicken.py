@@ -14,17 +14,19 @@ from tests.playing import play, write_play
 from tests.runner.tree import ROOT
 
 ROLE = ROOT / "roles" / "thicken"
-NEEDED = {"name": "root", "namespace": "demo", "target": "root-1", "state": "needed", "error": "No second node."}
-DONE = {"name": "data", "namespace": "demo", "target": "data-1", "state": "finished"}
+NEEDED = {"name": "root", "namespace": "demo", "target": "root-1", "state": "needed", "changed": False}
+REFUSED = {**NEEDED, "error": "No second node."}
+DONE = {"name": "data", "namespace": "demo", "target": "data-1", "state": "finished", "changed": False}
 ANOTHER = {"kind": "PersistentVolumeClaim", "namespace": "images", "name": "golden", "reason": "It shares blocks."}
 # The result of module volume_migration, cdi_thicken_if_possible, and what is refused without a failure.
 MOVES: list[tuple[dict[str, Any], Any, dict[str, str]]] = [
-    ({"changed": False, "volumes": [NEEDED]}, "yes", {"demo/root": "No second node."}),
-    ({"changed": False, "volumes": [DONE, NEEDED]}, True, {"demo/root": "No second node."}),
-    ({"changed": False, "volumes": [NEEDED]}, False, {}),
-    ({"changed": True, "volumes": [NEEDED]}, True, {}),
-    ({"changed": False, "volumes": [{**NEEDED, "state": "interrupted"}, NEEDED]}, True, {}),
-    ({"changed": False, "volumes": [{**NEEDED, "state": "started"}]}, True, {}),
+    ({"changed": False, "volumes": [REFUSED]}, "yes", {"demo/root": "No second node."}),
+    ({"changed": False, "volumes": [DONE, REFUSED]}, True, {"demo/root": "No second node."}),
+    ({"changed": False, "volumes": [REFUSED]}, False, {}),
+    ({"changed": True, "volumes": [{**DONE, "changed": True}, REFUSED]}, True, {"demo/root": "No second node."}),
+    ({"changed": True, "volumes": [{**REFUSED, "changed": True}]}, True, {}),
+    ({"changed": False, "volumes": [{**REFUSED, "state": "interrupted"}, REFUSED]}, True, {}),
+    ({"changed": False, "volumes": [{**REFUSED, "state": "started"}]}, True, {}),
     ({"changed": False, "volumes": []}, True, {}),
     ({"changed": False, "msg": "Unauthorized"}, True, {}),
 ]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._migration.blocks import Surroundings, choose
-from ansible_collections.kubevirt.cdi.plugins.module_utils._migration.goal import Goal
+from ansible_collections.kubevirt.cdi.plugins.module_utils._migration.goal import Goal, lacks
 
 from tests.unit.plugins._migration.moves import START, THICK, claim, instance, machine, migrated, unit, volume
 
@@ -102,7 +102,6 @@ BLOCKS: list[tuple[Object, str]] = [
         {"goal": Goal(preallocation=True), "stored": annotated_at(LATE)},
         "was annotated as thick-provisioned after VirtualMachine demo/web had started",
     ),
-    ({"stored": being_deleted()}, "is being deleted"),
     ({"stored": {**claim(), "status": {"phase": "Pending"}}}, "is not bound (its claim is Pending)"),
     ({"users": {"source": "pod demo/backup"}}, "is also in use by pod demo/backup"),
 ]
@@ -135,12 +134,20 @@ def test_block_is_one_sentence_with_a_remedy(fields: Object, sentence: str) -> N
             "stored": claim(annotations={"cdi.kubevirt.io/storage.preallocation": "true"}),
         },
         {"goal": Goal(preallocation=False)},
+        {"stored": being_deleted()},
         {"instance": instance(DATA, migrationState={"completed": True})},
         {"instance": instance(DATA, {"name": "cd", "containerDisk": {"image": "x"}})},
     ],
 )
 def test_volume_is_moved_live(fields: Object) -> None:
     assert refusals(**fields) == ()
+
+
+def test_claim_that_is_being_deleted_is_left_by_a_live_move_and_not_copied() -> None:
+    """Kubernetes keeps its data until the machine ends."""
+    assert lacks(Goal(volume_mode="Filesystem"), being_deleted(), None) == ["it is being deleted"]
+    (found,) = choose("auto", unit(being_deleted(), instance=None), Goal(volume_mode="Block"), AROUND, {}).refusals
+    assert found == "Volume 'source' is being deleted; restore it from a backup, or leave it out."
 
 
 def test_failed_fill_is_a_block() -> None:
