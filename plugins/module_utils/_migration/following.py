@@ -40,6 +40,9 @@ def judge(claims: t.Mapping[str, str], instance: Object | None) -> Verdict:
         return Verdict(WAITING, str(change["message"]).rstrip("."))
     if not migrated_volumes(instance):
         return Verdict(WAITING, "KubeVirt has not begun")
+    if attempt.get("targetNodeDomainReadyTimestamp"):
+        # virt-handler of the source writes the end, at its next resync when it has missed the event (v1.8.2).
+        return Verdict(WAITING, "the guest runs on the new volumes, and KubeVirt has not recorded it yet")
     return Verdict(WAITING, "KubeVirt copies the volumes" if attempt else "KubeVirt schedules the migration")
 
 

@@ -25,6 +25,7 @@ Object = dict[str, Any]
 CLAIMS = {"data": "target"}
 SOURCE, TARGET = volume("data", "source"), volume("data", "target")
 MOVES = {"migratedVolumes": [migrated()]}
+READY = {"migrationUid": "1", "targetNodeDomainReadyTimestamp": "2026-01-01T10:00:00Z"}
 FAILURE = {"failed": True, "failureReason": "no space left."}
 NO_VOLUME = {"conditions": [{"type": "VolumesChange", "status": "False", "message": "no DataVolume target."}]}
 REFUSED = {"conditions": [{"type": "RestartRequired", "status": "True", "message": "invalid volumes: luns."}]}
@@ -39,6 +40,7 @@ REFUSED = {"conditions": [{"type": "RestartRequired", "status": "True", "message
         (instance(SOURCE, **NO_VOLUME), WAITING, "no DataVolume target"),
         (instance(TARGET, **MOVES), WAITING, "KubeVirt schedules the migration"),
         (instance(TARGET, **MOVES, migrationState={"migrationUid": "1"}), WAITING, "KubeVirt copies the volumes"),
+        (instance(TARGET, **MOVES, migrationState=READY), WAITING, "the guest runs on the new volumes"),
         (
             instance(TARGET, **MOVES, migrationState=FAILURE),
             WAITING,
