@@ -40,7 +40,11 @@ REFUSED = {"conditions": [{"type": "RestartRequired", "status": "True", "message
         (instance(SOURCE, **NO_VOLUME), WAITING, "no DataVolume target"),
         (instance(TARGET, **MOVES), WAITING, "KubeVirt schedules the migration"),
         (instance(TARGET, **MOVES, migrationState={"migrationUid": "1"}), WAITING, "KubeVirt copies the volumes"),
-        (instance(TARGET, **MOVES, migrationState=READY), WAITING, "the guest runs on the new volumes"),
+        (
+            instance(TARGET, **MOVES, migrationState=READY),
+            WAITING,
+            "the guest runs on the new volumes, and KubeVirt has not recorded it yet",
+        ),
         (
             instance(TARGET, **MOVES, migrationState=FAILURE),
             WAITING,
