@@ -283,4 +283,4 @@ ON_REQUEST: dict[str, Callable[[], int]] = {
     "vm": _vm,
 }
 # Those of the second lane wait for the build, which runs while the others compute.
-LANES = (("checks", "unit", "kubectl", "api", "cluster"), ("build", "molecule", "real", "settings"))
+LANES = (("checks", "unit", "kubectl", "api"), ("build", "molecule", "real", "settings", "cluster"))

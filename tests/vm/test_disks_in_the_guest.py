@@ -68,7 +68,8 @@ class Seen(NamedTuple):
     """What was seen of the machine. Two numbers are those of the first and of the second start.
 
     `early` has the phases of the instance while the volume of its template was not filled, `base` the digest of the
-    claim under the ephemeral disk before and after the first start, and `left` the DataVolumes after the deletion.
+    claim under the ephemeral disk before and after the first start, `filled_files` what is on a claim that CDI filled,
+    `new_files` what is on one that KubeVirt did, and `left` the DataVolumes after the deletion.
     """
 
     early: set[str]
@@ -76,6 +77,7 @@ class Seen(NamedTuple):
     sums: dict[str, str]
     boots: tuple[dict[str, list[int]], dict[str, list[int]]]
     base: tuple[str, str]
+    filled_files: list[str]
     new_files: list[str]
     left: set[str]
 
@@ -86,7 +88,7 @@ def seen(connection: Connection) -> Iterator[Seen]:
     with new_namespace(connection) as namespace:
         guest = Guest(connection, namespace, "machine")
         _make_volumes(connection, namespace)
-        before = digest(connection, namespace, "base")
+        before, filled_files = digest(connection, namespace, "base"), files(connection, namespace, "installer")
         guest.create(DISKS, boots=False)
         early = _phases_before_import(guest)
         report = guest.report("ROOT", "INIT", "DATAKEPT", "DATANEW", "DATACOPY", MEMORY, "SUM1", "sr0")
@@ -98,7 +100,7 @@ def seen(connection: Connection) -> Iterator[Seen]:
         second = _boots(guest)
         guest.delete()
         guest.until(lambda: _volumes(guest) == {"installer", "root", "kept", "base"}, "has not deleted its volume")
-        yield Seen(early, report, sums, (first, second), (before, after), new_files, _volumes(guest))
+        yield Seen(early, report, sums, (first, second), (before, after), filled_files, new_files, _volumes(guest))
 
 
 def _make_volumes(connection: Connection, namespace: str) -> None:
@@ -161,6 +163,12 @@ def test_d9_guest_reads_no_cloud_data_of_a_secret(seen: Seen) -> None:
 
 def test_d11_data_of_a_claim_survive_a_restart(seen: Seen) -> None:
     assert [boots["DATAKEPT"] for boots in seen.boots] == [[1, 2], [3, 4]]
+
+
+def test_d12_d14_volume_that_cdi_filled_has_one_image_of_user_107(seen: Seen) -> None:
+    (line,) = [line for line in seen.filled_files if "lost+found" not in line]
+    name, _size, user, group = line.split()
+    assert (name, user, group) == ("/volume/disk.img", "107", "107")
 
 
 def test_d15_image_is_created_on_an_empty_claim(seen: Seen) -> None:
