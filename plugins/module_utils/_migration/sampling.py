@@ -26,14 +26,22 @@ _DELETION_SECONDS = 5.0
 _PARALLEL = 8
 
 
-def sampled(connection: Connection, outcome: Outcome, move: t.Callable[[Outcome], Outcome]) -> Outcome:
-    """The outcome of `move` with the growth of its targets: samples taken beside it, and one if it has ended."""
+def sampled(
+    connection: Connection,
+    outcome: Outcome,
+    move: t.Callable[[Outcome], Outcome],
+    pause: t.Callable[[float], float] = seconds_to_next,
+) -> Outcome:
+    """The outcome of `move` with the growth of its targets: samples taken beside it, and one if it has ended.
+
+    `pause` returns the seconds to the next sample.
+    """
     targets = [item.target for item in outcome.unit.in_state(NEEDED, MOVING)]
     if outcome.error or not targets:
         return move(outcome)
     sampler = _Sampler(connection, outcome.unit.namespace, targets)
     ended = threading.Event()
-    beside = threading.Thread(target=sampler.sample_until, args=(ended,), daemon=True)
+    beside = threading.Thread(target=sampler.sample_until, args=(ended, pause), daemon=True)
     beside.start()
     try:
         outcome = move(outcome)
@@ -52,8 +60,8 @@ class _Sampler:
         self._environment: Environment | None = None
         self.growth = {target: Growth() for target in targets}
 
-    def sample_until(self, ended: threading.Event) -> None:
-        while not ended.wait(seconds_to_next(self._elapsed())):
+    def sample_until(self, ended: threading.Event, pause: t.Callable[[float], float]) -> None:
+        while not ended.wait(pause(self._elapsed())):
             self._try(self.growth, ended=False)
 
     def sample_end(self, measured: t.Mapping[str, t.Mapping[str, t.Any]]) -> None:

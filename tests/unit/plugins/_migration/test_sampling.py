@@ -62,3 +62,25 @@ def test_error_of_a_move_ends_the_sampling() -> None:
 )
 def test_unit_that_does_not_move_is_not_sampled(outcome: Outcome) -> None:
     assert sampled(NONE, outcome, lambda same: same).growth == {}
+
+
+class Refusing:
+    """A connection that refuses everything, and counts how often it was used."""
+
+    def __init__(self) -> None:
+        self.uses = threading.Semaphore(0)
+
+    def until(self, _deadline: float) -> Connection:
+        self.uses.release()
+        raise CdiError("It is refused.")
+
+
+def test_samples_are_taken_again_and_again_beside_the_move() -> None:
+    refusing = Refusing()
+
+    def move(outcome: Outcome) -> Outcome:
+        assert all(refusing.uses.acquire(timeout=60) for _sample in range(3))
+        return outcome
+
+    found = sampled(cast(Connection, refusing), ON, move, lambda _elapsed: 0.0)
+    assert found.growth["target"].missing == "It is refused."
