@@ -21,7 +21,7 @@ from tests.modules import RunModule
 from tests.wire import Wire
 
 __all__ = ["nodes"]  # A fixture that each test uses.
-PLAIN = {"storage_class_name": "plain"}
+PLAIN = {"storage_class_name": "plain", "access_modes": ["ReadWriteOnce"]}
 NOT_PULLED = {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
 MEASURED = {"state": {"terminated": {"exitCode": 0, "message": "4096 67108864\n"}}}
 
