@@ -29,8 +29,8 @@ def drawn(*pairs: tuple[float, int]) -> list[tuple[float, float]]:
     """The points of the line."""
     svg = ElementTree.fromstring(growth_chart({"title": "demo/web", "samples": samples(*pairs)}))
     (line,) = svg.iter("polyline")
-    points = [tuple(map(float, point.split(","))) for point in line.attrib["points"].split()]
-    return [(x, y) for x, y in points]
+    points = [point.split(",") for point in line.attrib["points"].split()]
+    return [(float(x), float(y)) for x, y in points]
 
 
 @pytest.mark.parametrize(
