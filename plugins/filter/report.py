@@ -97,7 +97,8 @@ _value:
     steps:
       description:
         - What each step of the run did or would do. Failed steps are first.
-        - C(role) is the role, or the task of role C(volumes), which is V(clone_permissions), V(uploads) or V(volumes).
+        - C(role) is the role, or the task of role C(volumes), which is V(clone_permissions), V(uploads), V(volumes) or
+          V(virtual_machine_disks), or of role C(thicken), which is V(thin_volumes), V(thick_volumes) or V(proof).
           C(message) is the error, or null.
       type: list
       elements: dict
@@ -124,6 +125,7 @@ _value:
         - The C(source) of an upload contains the name of the file that this run uploaded, or found uploaded, and the
           start of its SHA-256.
         - C(declared) reports whether this run declares the volume. It is null if the run declares none.
+        - C(depends_on) and C(moved_from) are those of RV(kubevirt.cdi.data_volume_info#module:data_volumes).
         - C(users) are the RV(kubevirt.cdi.data_volume_info#module:data_volumes[].users).
         - C(problem) has a C(cause), which is a cause of
           RV(kubevirt.cdi.data_volume_info#module:data_volumes[].diagnosis), V(clone) or V(error), a C(message) and a
@@ -145,6 +147,8 @@ _value:
           preallocation: {requested: true, applied: true, supported: true, ignored: null}
           allocation: null
           scratch: {needed: false}
+          depends_on: []
+          moved_from: null
           users:
             in_use: true
             pods: [{name: virt-launcher-vm-1-x7k2p, machine: VirtualMachine/vm-1}]

@@ -12,8 +12,9 @@ description:
   - Fails if a variable that begins with C(cdi_) belongs to no role of this collection, and suggests the closest name.
     The prefix is reserved for the roles.
   - Fails if the value of a variable of any role is not valid for the role or its module. This includes the items of
-    O(kubevirt.cdi.volumes#role:main:cdi_data_volumes), O(kubevirt.cdi.volumes#role:main:cdi_uploads) and
-    O(kubevirt.cdi.volumes#role:main:cdi_virtual_machine_disks).
+    O(kubevirt.cdi.volumes#role:main:cdi_data_volumes), O(kubevirt.cdi.volumes#role:main:cdi_uploads),
+    O(kubevirt.cdi.volumes#role:main:cdi_virtual_machine_disks) and
+    O(kubevirt.cdi.thicken#role:main:cdi_thin_volumes).
   - Each role runs this module as its first task, so that a mistake in the variables of a later role ends the run before
     the first change.
   - Registered results and the artifacts C(cdi_artifact_*) are exempt.

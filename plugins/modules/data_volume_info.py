@@ -10,7 +10,7 @@ short_description: Get information about DataVolumes
 version_added: 1.0.0
 description:
   - Returns the state of DataVolumes and their claims, how they were cloned, whether preallocation was applied, the
-    scratch space that they need or needed, and, on request, what uses them.
+    scratch space that they need or needed, what they still depend on, and, on request, what uses them.
   - Costs two requests for any number of filled volumes, up to six more if scratch space may be needed, and some more if
     volumes are not filled. On a cluster without CDI, the module returns no volumes and does not fail.
   - O(find_users=true) costs three more requests for any number of volumes.
@@ -23,6 +23,10 @@ options:
   name:
     description: Return only the DataVolume with this name. Requires O(namespace).
     type: str
+  names:
+    description: Return only the DataVolumes with these names. Requires O(namespace). Mutually exclusive with O(name).
+    type: list
+    elements: str
   namespace:
     description: Return only DataVolumes in this namespace.
     type: str
@@ -55,7 +59,8 @@ options:
     default: false
   on_missing:
     description:
-      - What to do when the DataVolume O(name), the namespace O(namespace), or CDI itself does not exist.
+      - What to do when the DataVolume O(name), one of O(names), the namespace O(namespace), or CDI itself does not
+        exist.
       - V(skip) returns what exists, V(warn) additionally shows a warning, and V(error) fails. A namespace without
         DataVolumes does not count as missing.
     type: str
@@ -88,6 +93,14 @@ EXAMPLES = r"""
     or allocation.allocated_bytes | default(0, true) < allocation.size_bytes | default(1, true)
   vars:
     allocation: "{{ proof.data_volumes[0].allocation }}"
+
+- name: Fail unless the source of a clone can be deleted
+  kubevirt.cdi.data_volume_info:
+    names: [vm-1, vm-2]
+    namespace: images
+    on_missing: error
+  register: clones
+  failed_when: clones is failed or clones.data_volumes | map(attribute='depends_on') | flatten | length > 0
 
 - name: Find the users of the volumes of a namespace
   kubevirt.cdi.data_volume_info:
@@ -292,6 +305,45 @@ data_volumes:
       returned: success
       type: int
       sample: 42
+    depends_on:
+      description:
+        - What the volume still depends on, as far as the API shows it. Empty for a volume that is independent.
+        - A volume that is not filled depends on its source. A clone by V(snapshot) or V(csi-clone) can share blocks
+          with its source until the storage driver separates them. The API does not report whether it has, so that such
+          a clone is always listed. A full copy is independent.
+        - Sources outside the cluster are not listed.
+      returned: success
+      type: list
+      elements: dict
+      contains:
+        kind:
+          description: Kind of the object, for example V(PersistentVolumeClaim), V(VolumeSnapshot) or V(DataSource).
+          returned: success
+          type: str
+          sample: PersistentVolumeClaim
+        namespace:
+          description: Namespace of the object.
+          returned: success
+          type: str
+          sample: images
+        name:
+          description: Name of the object, which may have been deleted.
+          returned: success
+          type: str
+          sample: golden
+        reason:
+          description: Why the volume depends on it.
+          returned: success
+          type: str
+          sample: A snapshot clone can share blocks with its source until the storage driver separates them, and the API
+            does not report whether it has.
+    moved_from:
+      description:
+        - Name of the volume that M(kubevirt.cdi.volume_migration) moves or has moved to this one, of the first one
+          after several moves. Null for a volume that was not moved.
+      returned: success
+      type: str
+      sample: web-root
     diagnosis:
       description: The problem of a volume that has not succeeded. Null if no problem is known. A volume that makes
         progress has no problem.
@@ -409,7 +461,7 @@ data_volumes:
 scratch_without_volume:
   description:
     - Scratch claims whose volume was deleted at least a minute ago, as namespace and name.
-    - Empty with O(name).
+    - Empty with O(name) or O(names).
   returned: success
   type: list
   elements: str

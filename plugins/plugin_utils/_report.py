@@ -237,6 +237,8 @@ def _volume(found: Facts, clone: Facts | None, tried: Facts | None, uploaded: st
         "preallocation": found.get("preallocation"),
         "allocation": found.get("allocation"),
         "scratch": found.get("scratch"),
+        "depends_on": found.get("depends_on"),
+        "moved_from": found.get("moved_from"),
         "users": found.get("users"),
         # The spec of an expanded volume still has the original size.
         "size": found.get("size") or ((target.get("resources") or {}).get("requests") or {}).get("storage"),

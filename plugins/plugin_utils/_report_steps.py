@@ -29,9 +29,9 @@ _ASKED_AS = {
     "log_verbosity": "logVerbosity",
     "tls_security_profile": "tlsSecurityProfile",
 }
-# The tasks of role volumes that take a list of volumes, and where their results have it.
-LISTS = (("uploads", "uploads"), ("volumes", "data_volumes"))
-_LISTS = {**dict(LISTS), "virtual_machine_disks": "machines"}
+# The tasks of roles volumes and thicken that declare a list of volumes, and where their results have it.
+LISTS = (("uploads", "uploads"), ("volumes", "data_volumes"), ("thin_volumes", "data_volumes"))
+_LISTS = {**dict(LISTS), "virtual_machine_disks": "machines", "thick_volumes": "volumes"}
 
 
 def configuration(info: Facts) -> list[Facts]:
@@ -65,7 +65,8 @@ def steps_of(results: Facts, check_mode: bool) -> list[Facts]:
         result = results.get(step) or {}
         items = _items(step, result)
         errors = [str(item["error"]) for item in items if item.get("error")]
-        failed = bool(result.get("failed") or errors)
+        # A role may continue after the error of a task.
+        failed = bool(result.get("failed") or (errors and result.get("failed_when_result") is not False))
         text = make(result, items, would)
         if text or failed:
             message = redact_urls(" ".join(errors) or str(result.get("msg") or "no message")) if failed else None
@@ -141,6 +142,16 @@ def _machines(_result: Facts, items: list[Facts], would: str) -> str:
     return f"{text} A restart is required: {'; '.join(waiting)}." if waiting else text
 
 
+def _moves(result: Facts, items: list[Facts], would: str) -> str:
+    if result.get("failed_when_result") is not False:
+        return _counted(items, "volume", lambda _item: f"{would}moved")
+    thin = [item for item in items if item.get("error")]
+    text = _counted([item for item in items if not item.get("error")], "volume", lambda _item: f"{would}moved")
+    names, reasons = ", ".join(item["title"] for item in thin), dict.fromkeys(str(item["error"]) for item in thin)
+    stays = f"{_count(len(thin), 'volume')} not moved: {names}. {' '.join(reasons)}" if thin else ""
+    return " ".join(filter(None, (text, stays)))
+
+
 def _done(item: Facts) -> str:
     """The kind of change. For a deleted volume, module data_volume returns no DataVolume."""
     return "created or changed" if item.get("data_volume") else "deleted"
@@ -191,4 +202,8 @@ _STEPS: dict[str, t.Callable[[Facts, list[Facts], str], str]] = {
     "uploads": _uploads,
     "volumes": _volumes,
     "virtual_machine_disks": _machines,
+    "thin_volumes": _volumes,
+    "thick_volumes": _moves,
+    # Only in the report when it fails.
+    "proof": lambda _result, _items, _would: "",
 }

@@ -327,6 +327,7 @@ def sentences(volume: Facts) -> list[str]:
         ("problem", problem_text(volume["problem"]) if volume["problem"] else None),
         ("declared", "not by this run" if volume["problem"] and volume["declared"] is False else None),
         ("phase", _WAITING.get(volume["phase"]) if volume["phase"] != PLANNED else None),
+        ("moved from", volume["moved_from"]),
         ("clone", volume["reason"]),
         ("faster", volume["remedy"]),
         ("preallocation", prealloc.get("ignored")),

@@ -32,6 +32,7 @@ _VERY_SIMILAR, _SIMILAR = 0.85, 0.7
 # Lists that may be YAML text: the modules that take their items, and the options of these.
 _ITEMS = {
     "cdi_data_volumes": ("data_volumes", data_volume),
+    "cdi_thin_volumes": ("data_volumes", data_volume),
     "cdi_uploads": ("uploads", volume_upload),
     "cdi_virtual_machine_disks": ("machines", vm_disks),
 }
@@ -45,7 +46,8 @@ def is_ours(name: str) -> bool:
 def known_variables() -> Spec:
     """The options of all roles, which mean the same in each role, and the other variables with our prefixes."""
     options: Spec = dict(_PLAYBOOK_VARIABLES)
-    for path in sorted(_ROLES.glob("*/meta/argument_specs.yml")):
+    # Of names that are equally similar to an unknown one, the first is suggested: of role volumes, which is used most.
+    for path in sorted(_ROLES.glob("*/meta/argument_specs.yml"), reverse=True):
         options.update(yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]["options"])
     options.update({f"{_LOOKUP_PREFIX}{name}": {"type": "raw"} for name in AUTH.options})
     return options

@@ -165,7 +165,12 @@ def kinds() -> Iterator[Connection]:
     """KubeVirt's kinds, without KubeVirt."""
     direct = connect({"kubeconfig": os.environ["KUBECONFIG"]})
     with contextlib.ExitStack() as stack:
-        for kind in (resources.VIRTUAL_MACHINE, resources.VIRTUAL_MACHINE_INSTANCE, resources.KUBEVIRT):
+        for kind in (
+            resources.VIRTUAL_MACHINE,
+            resources.VIRTUAL_MACHINE_INSTANCE,
+            resources.INSTANCE_MIGRATION,
+            resources.KUBEVIRT,
+        ):
             stack.enter_context(custom_resource(direct, kind))
         yield direct
 

@@ -68,7 +68,8 @@ class Machines:
         devices = [copy.deepcopy(each) for each, _volume in disks if each]
         volumes = [copy.deepcopy(each) for _device, each in disks if each]
         template = {"domain": {"devices": {"disks": devices}}, "volumes": volumes}
-        whole = body(resources.VIRTUAL_MACHINE, name, spec={"template": {"spec": template}, **spec})
+        metadata = spec.pop("metadata", {})
+        whole = body(resources.VIRTUAL_MACHINE, name, metadata=metadata, spec={"template": {"spec": template}, **spec})
         self.direct.create(resources.VIRTUAL_MACHINE, whole, self.namespace, dry_run=False)
         if running:
             self.start(name)

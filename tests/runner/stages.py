@@ -244,7 +244,8 @@ def _benchmarks() -> int:
     cluster = target()
     if code or not _has_fixtures(cluster):
         return code
-    return _pytest("moving", "tests/benchmarks/test_moving.py", more=cluster.environment)
+    files = [f"tests/benchmarks/test_{name}.py" for name in ("moving", "thin_start")]
+    return _pytest("moving", *files, more=cluster.environment)
 
 
 def _has_fixtures(cluster: Target) -> bool:

@@ -29,6 +29,11 @@ def digest(connection: Connection, namespace: str, claim: str) -> str:
     return _read(connection, namespace, claim, "sha256sum < $DISK").split()[0]
 
 
+def blocks(connection: Connection, namespace: str, claim: str) -> int:
+    """The allocated blocks, of 512 bytes each, of the image on the claim."""
+    return int(_read(connection, namespace, claim, "stat -c %b $DISK"))
+
+
 def files(connection: Connection, namespace: str, claim: str) -> list[str]:
     """For each file on the volume of a claim: its name, size, user and group."""
     return _read(connection, namespace, claim, "stat -c '%n %s %u %g' /volume/*").splitlines()

@@ -27,6 +27,8 @@ KINDS: dict[str, str] = {
     **dict.fromkeys(
         (
             "name",
+            "names",
+            "machines",
             "secret_ref",
             "cert_config_map",
             "secret_extra_headers",

@@ -13,7 +13,7 @@ from .._kubernetes.objects import Object, annotations_of
 
 # On the claim: what was requested, by the volume or by CDI's configuration.
 REQUESTED = f"{PREFIX}storage.preallocation.requested"
-_APPLIED = f"{PREFIX}storage.preallocation"
+APPLIED = f"{PREFIX}storage.preallocation"
 _ARCHIVE = "CDI does not preallocate archives"
 _THIN = "A {method} clone shares blocks with its source, and CDI does not preallocate it"
 
@@ -33,7 +33,7 @@ def preallocation_facts(
     recorded = annotations_of(claim)
     spec = (volume or {}).get("spec") or {}
     requested = recorded[REQUESTED] == "true" if REQUESTED in recorded else spec.get("preallocation")
-    applied = None if claim is None else recorded.get(_APPLIED) == "true" and requested is not False
+    applied = None if claim is None else recorded.get(APPLIED) == "true" and requested is not False
     supported, reason = _support(volume, claim, spec, predicted_method)
     return {
         "requested": requested,

@@ -36,7 +36,7 @@ class Resource(t.NamedTuple):
 # The name under which the API server records which fields we set.
 FIELD_MANAGER = "kubevirt.cdi"
 
-_CDI = "cdi.kubevirt.io"
+_CDI, _KUBEVIRT, _SNAPSHOT = "cdi.kubevirt.io", "kubevirt.io", "snapshot.storage.k8s.io"
 
 CDI = Resource(_CDI, "v1beta1", "cdis", "CDI", False)
 CDI_CONFIG = Resource(_CDI, "v1beta1", "cdiconfigs", "CDIConfig", False)
@@ -51,23 +51,23 @@ UPLOAD_TOKEN_REQUEST = Resource("upload.cdi.kubevirt.io", "v1beta1", "uploadtoke
 DATA_IMPORT_CRON = Resource(_CDI, "v1beta1", "dataimportcrons", "DataImportCron", True)
 HYPER_CONVERGED = Resource("hco.kubevirt.io", "v1beta1", "hyperconvergeds", "HyperConverged", True)
 VOLUME_CLONE_SOURCE = Resource(_CDI, "v1beta1", "volumeclonesources", "VolumeCloneSource", True)
-VIRTUAL_MACHINE = Resource("kubevirt.io", "v1", "virtualmachines", "VirtualMachine", True)
-VIRTUAL_MACHINE_INSTANCE = Resource("kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", True)
+VIRTUAL_MACHINE = Resource(_KUBEVIRT, "v1", "virtualmachines", "VirtualMachine", True)
+VIRTUAL_MACHINE_INSTANCE = Resource(_KUBEVIRT, "v1", "virtualmachineinstances", "VirtualMachineInstance", True)
 # Served by KubeVirt's API server, which plugs volumes by subresources of these.
-INSTANCE_SUBRESOURCE = Resource(
-    "subresources.kubevirt.io", "v1", "virtualmachineinstances", "VirtualMachineInstance", True
+INSTANCE_SUBRESOURCE = VIRTUAL_MACHINE_INSTANCE._replace(group="subresources.kubevirt.io")
+INSTANCE_MIGRATION = Resource(
+    _KUBEVIRT, "v1", "virtualmachineinstancemigrations", "VirtualMachineInstanceMigration", True
 )
-KUBEVIRT = Resource("kubevirt.io", "v1", "kubevirts", "KubeVirt", True)
+KUBEVIRT = Resource(_KUBEVIRT, "v1", "kubevirts", "KubeVirt", True)
 PERSISTENT_VOLUME_CLAIM = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", True)
 PERSISTENT_VOLUME = Resource("", "v1", "persistentvolumes", "PersistentVolume", False)
 STORAGE_CLASS = Resource("storage.k8s.io", "v1", "storageclasses", "StorageClass", False)
 CSI_DRIVER = Resource("storage.k8s.io", "v1", "csidrivers", "CSIDriver", False)
-VOLUME_SNAPSHOT = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshots", "VolumeSnapshot", True)
-VOLUME_SNAPSHOT_CONTENT = Resource(
-    "snapshot.storage.k8s.io", "v1", "volumesnapshotcontents", "VolumeSnapshotContent", False
-)
-VOLUME_SNAPSHOT_CLASS = Resource("snapshot.storage.k8s.io", "v1", "volumesnapshotclasses", "VolumeSnapshotClass", False)
+VOLUME_SNAPSHOT = Resource(_SNAPSHOT, "v1", "volumesnapshots", "VolumeSnapshot", True)
+VOLUME_SNAPSHOT_CONTENT = Resource(_SNAPSHOT, "v1", "volumesnapshotcontents", "VolumeSnapshotContent", False)
+VOLUME_SNAPSHOT_CLASS = Resource(_SNAPSHOT, "v1", "volumesnapshotclasses", "VolumeSnapshotClass", False)
 POD = Resource("", "v1", "pods", "Pod", True)
+NODE = Resource("", "v1", "nodes", "Node", False)
 SECRET = Resource("", "v1", "secrets", "Secret", True)
 SERVICE_ACCOUNT = Resource("", "v1", "serviceaccounts", "ServiceAccount", True)
 INGRESS = Resource("networking.k8s.io", "v1", "ingresses", "Ingress", True)

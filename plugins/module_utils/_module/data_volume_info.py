@@ -11,8 +11,10 @@ from .._ansible.argspec import ArgumentSpec
 from .._ansible.missing import ON_MISSING, SKIP, missing_namespace, report_missing
 from .._ansible.module import Task
 from .._cdi.users import UserReader
+from .._clone.dependence import depends_on
 from .._data_volume.collected import as_volume, is_collected
 from .._data_volume.facts import volume_facts
+from .._data_volume.moved import moved_from
 from .._diagnosis.diagnose import explain
 from .._diagnosis.evidence_reader import EvidenceReader
 from .._kubernetes.client import Connection
@@ -28,13 +30,15 @@ from .._storage.scratch_facts import ObservedScratch, VolumeAndClaim
 SPEC = ArgumentSpec(
     {
         "name": {"type": "str"},
+        "names": {"type": "list", "elements": "str"},
         "namespace": {"type": "str"},
         "label_selectors": {"type": "list", "elements": "str", "default": []},
         "verify_allocation": {"type": "bool", "default": False},
         "find_users": {"type": "bool", "default": False},
         **ON_MISSING.options,
     },
-    required_by={"name": ["namespace"]},
+    required_by={"name": ["namespace"], "names": ["namespace"]},
+    mutually_exclusive=[("name", "names")],
 )
 
 
@@ -50,6 +54,7 @@ def run(task: Task) -> dict[str, t.Any]:
     With `find_users`, three LISTs for the users of any number of volumes.
     """
     connection, namespace, name = task.connection, task.params["namespace"], task.params["name"]
+    names = {name} if name else None if task.params["names"] is None else set(task.params["names"])
     field_selector = f"metadata.name={name}" if name else ""
     try:
         volumes, _version = connection.list(
@@ -63,11 +68,13 @@ def run(task: Task) -> dict[str, t.Any]:
         report_missing([str(exc)], task.params["on_missing"], task.warn)
         volumes, items = [], []
     claims = {key_of(claim): claim for claim in items}
+    left = [pair for pair in _collected(task, volumes, items) if names is None or key_of(pair.volume)[1] in names]
+    volumes = [volume for volume in volumes if names is None or key_of(volume)[1] in names]
     pairs = [VolumeAndClaim(volume, claims.get(key_of(volume))) for volume in volumes]
-    left = _collected(task, volumes, items)
     collected = {key_of(pair.volume) for pair in left}
-    if not volumes and not left and namespace and task.params["on_missing"] != SKIP:
-        report_missing(_missing(connection, namespace, name), task.params["on_missing"], task.warn)
+    missing = sorted((names or set()) - {key_of(pair.volume)[1] for pair in [*pairs, *left]})
+    if namespace and task.params["on_missing"] != SKIP and (missing or not [*pairs, *left]):
+        report_missing(_missing(connection, namespace, missing), task.params["on_missing"], task.warn)
     seen = look_for(connection, namespace, pairs, None if name else items)
     settings = read_settings(connection, pairs)
     # Before a pod measures the volumes: it would count as a user.
@@ -90,6 +97,8 @@ def run(task: Task) -> dict[str, t.Any]:
                 seen.get(key, ObservedScratch()),
                 allocated.get(key),
             ),
+            "depends_on": depends_on(None if key in collected else pair.volume, pair.claim),
+            "moved_from": moved_from(pair.volume, pair.claim),
             "diagnosis": None if key in collected else explain(pair.volume, around),
             "users": users.get(key),
         }
@@ -97,7 +106,7 @@ def run(task: Task) -> dict[str, t.Any]:
     return {
         "changed": False,
         "data_volumes": [facts(pair) for pair in sorted([*pairs, *left], key=lambda pair: key_of(pair.volume))],
-        "scratch_without_volume": ["/".join(key) for key in orphaned_scratch(items)],
+        "scratch_without_volume": ["/".join(key) for key in orphaned_scratch(items)] if names is None else [],
         "not_readable": not_readable,
     }
 
@@ -129,9 +138,9 @@ def _collected(task: Task, volumes: list[Object], claims: list[Object]) -> list[
     return [VolumeAndClaim(as_volume(claim), claim) for claim in left]
 
 
-def _missing(connection: Connection, namespace: str, name: str | None) -> list[str]:
-    """What is missing: the namespace, or the DataVolume of the name. A namespace may have no DataVolume."""
+def _missing(connection: Connection, namespace: str, names: list[str]) -> list[str]:
+    """What is missing: the namespace, or DataVolumes of these names. A namespace may have no DataVolume."""
     gone = missing_namespace(connection, namespace)
     if gone:
         return [gone]
-    return [f"DataVolume '{namespace}/{name}' does not exist; correct its name, or create it."] if name else []
+    return [f"DataVolume '{namespace}/{name}' does not exist; correct its name, or create it." for name in names]

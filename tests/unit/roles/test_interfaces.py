@@ -28,6 +28,7 @@ VARIABLES_OF_OTHER_ROLES = {
         *("_volumes_result", "_volumes_uploads_result", "_volumes_permissions_result"),
         "_volumes_machines_result",
         *("_volumes_plans", "_volumes_uploads_declared", "_volumes_uploads_plans", "_volumes_namespaces"),
+        *("_thicken_thin_result", "_thicken_result", "_thicken_check", "_thicken_plans", "_thicken_namespaces"),
     }
 }
 
@@ -52,6 +53,18 @@ RENAMED = {
         "wait": "cdi_volumes_wait",
         "wait_timeout": "cdi_volumes_wait_timeout",
     },
+    ("thicken", "data_volume"): {
+        "data_volumes": "cdi_thin_volumes",
+        "wait": "cdi_thicken_wait",
+        "wait_timeout": "cdi_thin_wait_timeout",
+    },
+    ("thicken", "volume_migration"): {
+        "names": "cdi_thicken_volumes",
+        **{
+            name: f"cdi_thicken_{name}"
+            for name in ("machines", "label_selectors", "parallel", "when_done", "wait", "wait_timeout")
+        },
+    },
     ("report", "data_volume_info"): {
         "namespace": "cdi_report_namespaces",
         "label_selectors": "cdi_report_label_selectors",
@@ -60,7 +73,11 @@ RENAMED = {
     },
 }
 # Options that a role sets itself.
-SET_BY_THE_ROLE = {("volumes", "data_volume"): {"planned_sources"}}
+SET_BY_THE_ROLE = {
+    ("volumes", "data_volume"): {"planned_sources"},
+    ("thicken", "data_volume_info"): {"names", "verify_allocation"},
+    ("thicken", "volume_migration"): {"to"},
+}
 # Options of a module that its role does not have, by reason.
 ROLES_ALWAYS_WAIT = {"wait"}
 OPTIONS_OF_ITEMS = set(importlib.import_module(f"{UTILS}._data_volume.options").VOLUME_OPTIONS) - {"namespace"}
@@ -77,11 +94,17 @@ NOT_OFFERED = {
     | OPTIONS_OF_ITEMS
     | SET_BY_THE_ACTION,
     ("volumes", "vm_disks"): {"name", "disks", "purge"} | SET_BY_THE_ACTION,
-    ("report", "data_volume_info"): {"name", "on_missing"},
+    ("thicken", "data_volume"): {"name", "planned_sources", "verify_allocation"} | OPTIONS_OF_ITEMS | SET_BY_THE_ACTION,
+    ("thicken", "data_volume_info"): {"name", "label_selectors", "find_users", "on_missing"},
+    ("thicken", "volume_migration"): {"method", "state"} | SET_BY_THE_ACTION,
+    ("report", "data_volume_info"): {"name", "names", "on_missing"},
     ("report", "cdi_info"): {"storage_profiles"},
 }
 # Options that may be YAML text, because the module checks their items. A kubeconfig is a path or a dictionary.
-MAY_BE_YAML_TEXT = {"cdi_data_volumes", "cdi_uploads", "cdi_virtual_machine_disks", "cdi_kubeconfig"}
+MAY_BE_YAML_TEXT = {
+    *("cdi_data_volumes", "cdi_uploads", "cdi_virtual_machine_disks", "cdi_thin_volumes"),
+    "cdi_kubeconfig",
+}
 # Each role passes these to its modules; the lookup reads the variables itself.
 CONNECTION = {"kubeconfig", "context", "host", "api_key", "ca_cert"}
 # Action plugins that only roles use.
@@ -267,7 +290,7 @@ def test_roles_have_the_same_connection_options_and_check_variables_first(role: 
 
 def test_playbooks_take_their_hosts_from_one_variable() -> None:
     plays = {path.name: yaml.safe_load(path.read_text()) for path in (ROLES.parent / "playbooks").glob("*.yml")}
-    assert len(plays) == 6
+    assert len(plays) == 7
     assert {name: play[0]["hosts"] for name, play in plays.items()} == dict.fromkeys(
         plays, "{{ cdi_hosts | default('localhost') }}"
     )

@@ -24,6 +24,7 @@ _MODULES = {
     "data_volume": "_module.data_volume",
     "data_volume_info": "_module.data_volume_info",
     "storage_profile": "_module.storage_profile",
+    "volume_migration": "_module.volume_migration",
     "volume_upload": "_module.volume_upload",
 }
 

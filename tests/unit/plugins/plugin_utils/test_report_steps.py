@@ -129,3 +129,67 @@ def test_machines_show_their_changes_and_the_disks_that_need_a_restart() -> None
         "declared. A restart is required: demo/db (root, data)."
     )
     assert (step["failed"], step["message"]) == (True, "E.")
+
+
+def moved(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "namespace": "demo", "target": f"{name}-3f9a1c", "state": "finished", "changed": True, **more}
+
+
+REFUSED = "VirtualMachine demo/db runs on node one."
+
+
+@pytest.mark.parametrize(
+    ("result", "text", "failed"),
+    [
+        ({}, "1 volume moved: demo/root; 1 volume as declared.", False),
+        (
+            {"failed": True, "failed_when_result": True},
+            "1 volume failed: demo/db; 1 volume moved: demo/root; 1 volume as declared.",
+            True,
+        ),
+        (
+            {"failed": False, "failed_when_result": False},
+            f"1 volume moved: demo/root; 1 volume as declared. 1 volume not moved: demo/db. {REFUSED}",
+            False,
+        ),
+    ],
+)
+def test_moves_show_volumes_that_stay_thin(result: dict[str, Any], text: str, failed: bool) -> None:
+    volumes = [moved("root"), moved("data", changed=False)]
+    if result:
+        volumes.append(moved("db", changed=False, state="needed", error=REFUSED))
+    (step,) = build(facts(results={"thick_volumes": {**result, "volumes": volumes}}))["steps"]
+    assert (step["role"], step["text"], step["failed"]) == ("thick_volumes", text, failed)
+
+
+def test_thin_volumes_are_declared_volumes() -> None:
+    thin = {**found("web-root"), "changed": True}
+    report = build(facts(thin, results={"thin_volumes": {"data_volumes": [thin]}}))
+    assert [step["text"] for step in report["steps"]] == ["1 volume created or changed: images/web-root."]
+    assert report["summary"]["declared"] == 1
+
+
+def test_proof_is_only_shown_when_it_fails() -> None:
+    item = {"key": "demo/root", "value": {}}
+    ended = {"item": item, "failed": True, "msg": "Volume demo/root is not thick."}
+    skipped = {"item": item, "skipped": True}
+    assert build(facts(results={"proof": {"results": [skipped]}}))["steps"] == []
+    (step,) = build(facts(results={"proof": {"failed": True, "results": [skipped, ended]}}))["steps"]
+    assert (step["text"], step["failed"]) == ("Volume demo/root is not thick.", True)
+
+
+def test_page_shows_what_was_moved_and_what_may_share_blocks() -> None:
+    source = [{"kind": "PersistentVolumeClaim", "namespace": "images", "name": "golden", "reason": "R."}]
+    report = build(
+        facts(
+            found("a", depends_on=source),
+            found("b", depends_on=source, phase="CloneInProgress"),
+            found("c", depends_on=[], moved_from="web-root"),
+            found("d"),
+        )
+    )
+    assert [volume["depends_on"] for volume in report["volumes"]] == [source, source, [], None]
+    assert [line for line in view.lines(report) if "moved" in line] == ["    moved from: web-root"]
+    page = view.page(report, TEMPLATE)
+    assert page.count("<small>can share blocks with its source</small>") == 1
+    assert page.count("<small>moved from web-root</small>") == 1
