@@ -87,7 +87,7 @@ def test_volume_in_use_is_refused_and_moved_to_a_block_device_afterwards(
         "volume_migration", namespace=namespace, names=["base"], to={"volume_mode": "Block"}
     ).refusal
     assert "Volume 'base' is also in use by pod" in refused
-    assert _claims(connection, namespace) == {"base"}
+    assert [each["metadata"]["name"] for each in connection.list(DATA_VOLUME, namespace)[0]] == ["base"]
     connection.delete(POD, "reader", namespace, dry_run=False)
     until(lambda: connection.get(POD, "reader", namespace) is None, 300, "the pod is not deleted")
 
