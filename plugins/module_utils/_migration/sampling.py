@@ -21,7 +21,7 @@ from .machine import MOVING, NEEDED
 from .outcome import Outcome
 
 # A sample that takes longer is left out, and its pod deleted, so that the task does not wait long for it at its end.
-_MOST_SECONDS = 10.0
+_MOST_SECONDS = 30.0
 _DELETION_SECONDS = 5.0
 _PARALLEL = 8
 
