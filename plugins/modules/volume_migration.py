@@ -96,7 +96,7 @@ options:
       - Whether to sample the allocated bytes of the new volumes every 10 seconds and at the end of each move, and to
         return them as RV(volumes[].growth).
       - Each sample of a volume is measured by a pod that lives for some seconds, on the node where the volume is in
-        use. Nothing that goes wrong with it affects a move. A sample that takes more than 10 seconds is left out.
+        use. Nothing that goes wrong with it affects a move. A sample that takes more than 30 seconds is left out.
       - Volumes in mode C(Block) are not sampled.
     type: bool
     default: false
