@@ -45,10 +45,11 @@ class Controllers:
 
     def fill(self) -> None:
         """CDI creates and fills the claims of targets. Those of deleted DataVolumes are collected."""
+        # In this order: a volume that a test creates is there before its claim.
+        claims = self.direct.list(resources.PERSISTENT_VOLUME_CLAIM, self.namespace)[0]
         volumes = self.direct.list(resources.DATA_VOLUME, self.namespace)[0]
         owners = {each["metadata"]["uid"] for each in volumes}
         names = {each["metadata"]["name"] for each in volumes}
-        claims = self.direct.list(resources.PERSISTENT_VOLUME_CLAIM, self.namespace)[0]
         for claim in claims:
             metadata = claim["metadata"]
             if metadata["name"] in names and {each["uid"] for each in metadata.get("ownerReferences", [])} <= owners:
@@ -333,7 +334,7 @@ def test_machines_are_moved_side_by_side_and_report_each(
             disks.append((device(disk, **more), volume(disk, f"{disk}-{number}")))
         machines.create(f"web-{number}", *disks, metadata={"labels": {"tier": "web"}}, running=True)
     ran = module(
-        "volume_migration", namespace=namespace, label_selectors=["tier=web"], to=BLOCK, parallel=4, wait_timeout=120
+        "volume_migration", namespace=namespace, label_selectors=["tier=web"], to=BLOCK, parallel=2, wait_timeout=300
     )
     assert "Disk 'root' is shareable" in ran.refusal
     found = ran.result["volumes"]
