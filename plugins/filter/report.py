@@ -100,9 +100,17 @@ _value:
         - C(role) is the role, or the task of role C(volumes), which is V(clone_permissions), V(uploads), V(volumes) or
           V(virtual_machine_disks), or of role C(thicken), which is V(thin_volumes), V(thick_volumes) or V(proof).
           C(message) is the error, or null.
+        - C(growth) has the RV(kubevirt.cdi.volume_migration#module:volumes[].growth) of each volume that was sampled,
+          as C(title) and C(samples).
       type: list
       elements: dict
-      sample: [{role: install, text: CDI v1.65.0 is as declared., changed: false, failed: false, message: null}]
+      sample:
+        - role: install
+          text: CDI v1.65.0 is as declared.
+          changed: false
+          failed: false
+          message: null
+          growth: []
     summary:
       description: Number of volumes in total, by phase and by clone method, number of volumes that this run declared,
         number of copies that could be faster, number of volumes with a problem, and the failed steps.

@@ -91,6 +91,15 @@ options:
         moved at once.
     type: int
     default: 2
+  sample_growth:
+    description:
+      - Whether to sample the allocated bytes of the new volumes every 10 seconds and at the end of each move, and to
+        return them as RV(volumes[].growth).
+      - Each sample of a volume is measured by a pod that lives for some seconds, on the node where the volume is in
+        use. Nothing that goes wrong with it affects a move. A sample that takes more than 30 seconds is left out.
+      - Volumes in mode C(Block) are not sampled.
+    type: bool
+    default: false
   when_done:
     description:
       - Whether the source volumes are kept or deleted with their data when their targets are in use. Sources that
@@ -124,6 +133,8 @@ notes:
     and C(patch) on persistentvolumeclaims, C(list) on pods, and for machines C(get), C(list) and C(patch) on
     virtualmachines and C(get), C(list) and C(watch) on virtualmachineinstances and virtualmachineinstancemigrations.
     C(list) on nodes and on kubevirts is used if it is granted.
+  - With O(sample_growth=true), also requires C(create), C(watch) and C(delete) on pods, and C(list) on the deployments
+    and CDI objects of the cluster. If one of them is not granted, the samples are left out.
   - The rules are those of KubeVirt 1.8.
 seealso:
   - module: kubevirt.cdi.data_volume
@@ -146,6 +157,22 @@ EXAMPLES = r"""
       preallocation: true
     parallel: 2
     when_done: delete_source
+
+- name: Move the volumes of a machine, and sample how they grow
+  kubevirt.cdi.volume_migration:
+    namespace: demo
+    machines: [web]
+    to:
+      storage_class_name: fast
+    sample_growth: true
+  register: moved
+
+- name: Print the samples of each volume
+  ansible.builtin.debug:
+    msg: "{{ item.growth }}"
+  loop: "{{ moved.volumes }}"
+  loop_control:
+    label: "{{ item.name }}"
 
 - name: Copy a volume that no machine uses to a block device
   kubevirt.cdi.volume_migration:
@@ -259,6 +286,24 @@ volumes:
           description: Why they were not counted, null if they were.
           type: str
           sample: null
+    growth:
+      description: The allocated bytes of the new volume over time, oldest sample first. Empty without
+        O(sample_growth=true).
+      type: list
+      elements: dict
+      contains:
+        seconds:
+          description: Seconds since the task began to move the volumes of the machine, or to wait for their move.
+          type: float
+          sample: 21.4
+        allocated_bytes:
+          description: Allocated bytes at that time.
+          type: int
+          sample: 33554432
+    not_sampled:
+      description: Why the last sample that is missing could not be taken, null if none is missing.
+      type: str
+      sample: null
     error:
       description: Why the volumes of the machine were not moved.
       returned: when it failed

@@ -72,9 +72,21 @@ def steps_of(results: Facts, check_mode: bool) -> list[Facts]:
             message = redact_urls(" ".join(errors) or str(result.get("msg") or "no message")) if failed else None
             changed = bool(result.get("changed") or any(item.get("changed") for item in items))
             steps.append(
-                {"role": step, "text": text or f"{message}", "changed": changed, "failed": failed, "message": message}
+                {
+                    "role": step,
+                    "text": text or f"{message}",
+                    "changed": changed,
+                    "failed": failed,
+                    "message": message,
+                    "growth": [{"title": item["title"], "samples": item["growth"]} for item in items if _grew(item)],
+                }
             )
     return sorted(steps, key=lambda each: not each["failed"])
+
+
+def _grew(item: Facts) -> bool:
+    """Whether the allocated bytes of a volume were sampled while it was moved."""
+    return bool(item.get("growth"))
 
 
 def _items(step: str, result: Facts) -> list[Facts]:

@@ -13,6 +13,7 @@ import typing as t
 
 from jinja2 import Environment, StrictUndefined
 
+from ._growth_chart import growth_chart
 from ._report import MISSING, PLANNED, SKIPPED, in_trouble
 from ._report_steps import Facts
 
@@ -72,6 +73,7 @@ def page(report: Facts, template: str) -> str:
         scratch=scratch,
         setting=setting,
         used_by=used_by,
+        growth_chart=growth_chart,
     )
     environment.filters.update(
         mood=phase_mood, shade=method_mood, awaited=_WAITING.get, problem=problem_text, breakable=breakable

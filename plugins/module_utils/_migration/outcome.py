@@ -9,6 +9,7 @@ import typing as t
 
 from .._kubernetes.objects import Key, annotations_of
 from .goal import LIVE, MOVED_FROM
+from .growth import Growth
 from .machine import MOVING, NEEDED, Item, Unit
 
 STARTED, MOVED, DELETED, ABORTED = "started", "moved", "source_deleted", "aborted"
@@ -16,7 +17,8 @@ STARTED, MOVED, DELETED, ABORTED = "started", "moved", "source_deleted", "aborte
 
 class Outcome(t.NamedTuple):
     """What became of a unit. `done`: what happened to volumes, by the names of their claims. `expected`: the claim that
-    each disk shall run on, where that is not so yet. `ended`: the domain runs on them."""
+    each disk shall run on, where that is not so yet. `growth`: the samples of targets, if they were requested. `ended`:
+    the domain runs on them."""
 
     unit: Unit
     method: str | None = None
@@ -25,6 +27,7 @@ class Outcome(t.NamedTuple):
     done: t.Mapping[str, str] = {}
     expected: t.Mapping[str, str] = {}
     allocations: t.Mapping[str, t.Mapping[str, t.Any]] = {}
+    growth: t.Mapping[str, Growth] = {}
     migration: t.Mapping[str, t.Any] | None = None
     diff: t.Mapping[str, t.Any] = {}
     ended: bool = False
@@ -47,7 +50,7 @@ def _result(outcome: Outcome, item: Item) -> dict[str, t.Any]:
     aborted = outcome.done.get(item.name) == ABORTED
     moves = item.state in (NEEDED, MOVING)
     source = item.name if item.state == NEEDED else annotations_of(item.claim).get(MOVED_FROM) or item.name
-    allocation = outcome.allocations.get(item.target)
+    allocation, growth = outcome.allocations.get(item.target), outcome.growth.get(item.target, Growth())
     return {
         "name": source,
         "namespace": unit.namespace,
@@ -62,6 +65,8 @@ def _result(outcome: Outcome, item: Item) -> dict[str, t.Any]:
         "changed": item.name in outcome.done or (outcome.changed and item.state == NEEDED),
         "migration": dict(outcome.migration) if outcome.migration and outcome.method == LIVE else None,
         "allocation": dict(allocation) if allocation else None,
+        "growth": list(growth.samples),
+        "not_sampled": growth.missing,
         **({"error": outcome.error} if outcome.error else {}),
     }
 

@@ -23,6 +23,7 @@ from .looked import Looked, checked, look
 from .machine import DONE, INTERRUPTED, MOVING, NEEDED, Unit, claims_of_spec, has_begun, is_running
 from .outcome import ABORTED, DELETED, MOVED, STARTED, Outcome
 from .patch import Switch, switch
+from .sampling import sampled
 from .selection import Seen, leftovers
 from .targets import Declare, create_targets, delete, mark_begun, remove_stale, unmark
 from .waits import release, wait_for_disks
@@ -40,6 +41,7 @@ class Order(t.NamedTuple):
     parallel: int
     waits: bool
     deletes: bool
+    samples: bool
     deadline: float
 
 
@@ -50,12 +52,19 @@ def move(task: Task, order: Order, seen: Seen, units: t.Sequence[Unit], declare:
     looked = look(task, units)
     outcomes = [checked(unit, order.goal, order.method, looked) for unit in units]
 
-    def run(outcome: Outcome) -> Outcome:
+    def moved(outcome: Outcome) -> Outcome:
         return in_steps(
             outcome,
             lambda so_far: _begin(task, so_far, order, seen, looked, declare),
             lambda so_far: _finish(task, so_far, order),
         )
+
+    def run(outcome: Outcome) -> Outcome:
+        samples = order.samples and not task.check_mode
+        outcome = sampled(task.connection, outcome, moved) if samples else moved(outcome)
+        if not order.deletes or not order.waits or task.check_mode:
+            return outcome
+        return in_steps(outcome, lambda so_far: _without_sources(task, so_far, order))
 
     with ThreadPoolExecutor(order.parallel) as pool:
         return list(pool.map(run, outcomes))
@@ -153,7 +162,7 @@ def _write(task: Task, unit: Unit, switches: t.Mapping[str, Switch], *, live: bo
 
 
 def _finish(task: Task, outcome: Outcome, order: Order) -> Outcome:
-    """Wait for what KubeVirt moves, verify it, and delete the sources if that is requested."""
+    """Wait for what KubeVirt moves, and verify it."""
     unit = outcome.unit
     moving = {item.disk: item.name for item in unit.in_state(MOVING) if item.disk}
     outcome = outcome._replace(expected={**moving, **outcome.expected})
@@ -176,11 +185,7 @@ def _finish(task: Task, outcome: Outcome, order: Order) -> Outcome:
             if item.disk in outcome.expected:
                 done = {**outcome.done, item.name: MOVED} if item.state == NEEDED else outcome.done
                 outcome = outcome._replace(done=done)
-    return in_steps(
-        outcome,
-        lambda so_far: _verified(task, so_far),
-        lambda so_far: _without_sources(task, so_far, order) if order.deletes else so_far,
-    )
+    return in_steps(outcome, lambda so_far: _verified(task, so_far))
 
 
 def _gone_back(task: Task, outcome: Outcome) -> Outcome:

@@ -38,6 +38,7 @@ SPEC = (
             "to": {"type": "dict", "options": _TO},
             "method": {"type": "str", "choices": ["auto", "live", "offline"], "default": "auto"},
             "parallel": {"type": "int", "default": 2},
+            "sample_growth": {"type": "bool", "default": False},
             "when_done": {"type": "str", "choices": ["keep_source", "delete_source"], "default": "keep_source"},
             "state": {"type": "str", "choices": ["present", "finished", "aborted"], "default": "finished"},
         },
@@ -78,6 +79,7 @@ def run(task: Task) -> dict[str, t.Any]:
         params["parallel"],
         params["state"] == "finished" and params["wait"],
         params["when_done"] == "delete_source" and params["state"] == "finished",
+        params["sample_growth"],
         started + params["wait_timeout"],
     )
     if params["state"] == "aborted":

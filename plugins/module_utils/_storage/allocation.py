@@ -11,6 +11,7 @@ from .._kubernetes.objects import Object, conditions
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 
 SECONDS = 60
+_PREFIX = "kubevirt-cdi-allocation-"
 _QEMU = 107  # The user and group of CDI's workers and of the images that they write (pkg/common/common.go, v1.65.0).
 _ENDED = ("Succeeded", "Failed")
 # For a disk image, its blocks are counted; for an archive, all files of the volume. The cloner's image has bash, stat
@@ -25,7 +26,7 @@ else
     echo "${allocated%%[!0-9]*} ${size%%[!0-9]*}"
 fi > /dev/termination-log 2>&1
 """
-_BLOCK = "A block device does not show which blocks its storage has allocated; query the storage."
+BLOCK: t.Final = "A block device does not show which blocks its storage has allocated; query the storage."
 
 
 class Environment(t.NamedTuple):
@@ -44,7 +45,7 @@ def obstacle(volume: Object, claim: Object | None) -> str | None:
         return "The volume is not filled."
     if claim is None or not bound(claim):
         return "The claim is not bound."
-    return _BLOCK if claim["spec"].get("volumeMode") == "Block" else None
+    return BLOCK if claim["spec"].get("volumeMode") == "Block" else None
 
 
 def filled(volume: Object) -> bool:
@@ -83,6 +84,11 @@ def using(pods: t.Iterable[Object], claim_name: str) -> list[Object]:
     return [pod for pod in pods if (pod.get("status") or {}).get("phase") not in _ENDED and mounts(pod)]
 
 
+def is_measuring(pod: Object) -> bool:
+    """Whether this is a pod of `measuring_pod`."""
+    return str(pod["metadata"].get("generateName") or "") == _PREFIX
+
+
 def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environment) -> Object:
     """A pod that mounts the claim read-only, is deleted with it, and runs on the node where it is in use."""
     metadata = claim["metadata"]
@@ -92,7 +98,7 @@ def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environ
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "generateName": "kubevirt-cdi-allocation-",
+            "generateName": _PREFIX,
             "namespace": metadata["namespace"],
             "labels": {"app.kubernetes.io/managed-by": "kubevirt.cdi"},
             # A sidecar would keep the pod from ending, as with CDI's own workers.

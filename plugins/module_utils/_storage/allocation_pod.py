@@ -57,25 +57,25 @@ def measure(task: Task, pairs: t.Iterable[VolumeAndClaim]) -> dict[Key, dict[str
             claims[key] = claim
     try:
         pods = {namespace: connection.list(POD, namespace)[0] for namespace in sorted({key[0] for key in claims})}
-        environment = _environment(connection) if claims else None
+        environment = read_environment(connection) if claims else None
     except CdiError as exc:
         return {**found, **{key: not_measured(str(exc)) for key in claims}}
     with ThreadPoolExecutor(_PARALLEL) as pool:
         results = pool.map(
-            lambda key: _measure(connection, claims[key], pods[key[0]], t.cast(Environment, environment)), claims
+            lambda key: measure_claim(connection, claims[key], pods[key[0]], t.cast(Environment, environment)), claims
         )
         return {**found, **dict(zip(claims, results, strict=True))}
 
 
-def _environment(connection: Connection) -> Environment:
+def read_environment(connection: Connection) -> Environment:
     """Three requests: the operator's Deployment has the image, the CDI object the placement, CDIConfig the pull
     secrets."""
     operator = read_operator(connection)
     variables = operator_environment(operator) if operator else {}
     if not variables.get("CLONER_IMAGE"):
         raise CdiError(
-            f"verify_allocation takes the image of its pod from Deployment {OPERATOR}, "
-            "and there is none with CLONER_IMAGE; install CDI first."
+            f"The pod that measures volumes has the image that Deployment {OPERATOR} names as CLONER_IMAGE, "
+            "and there is none; install CDI first."
         )
     cdis, _version = connection.list(CDI)
     spec = active(cdis).get("spec") or {}
@@ -100,7 +100,13 @@ def _when_bound(connection: Connection, key: Key) -> Object | None:
         return None
 
 
-def _measure(connection: Connection, claim: Object, users: list[Object], environment: Environment) -> dict[str, t.Any]:
+def measure_claim(
+    connection: Connection, claim: Object, users: list[Object], environment: Environment, seconds: float = SECONDS
+) -> dict[str, t.Any]:
+    """Measure one bound claim, which takes at most `seconds`, by a pod on the node of `users`.
+
+    Nothing that goes wrong is an error: it is `not_measured`.
+    """
     namespace = claim["metadata"]["namespace"]
     occupied = occupant(claim, users)
     if occupied:
@@ -110,7 +116,7 @@ def _measure(connection: Connection, claim: Object, users: list[Object], environ
         name = pod["metadata"]["name"]
         try:
             outcome = wait_for(
-                connection, POD, namespace, [name], lambda _name, pod: judge_pod(pod), time.monotonic() + SECONDS
+                connection, POD, namespace, [name], lambda _name, pod: judge_pod(pod), time.monotonic() + seconds
             )[name]
         finally:
             connection.delete(POD, name, namespace, dry_run=False, uid=pod["metadata"].get("uid"))

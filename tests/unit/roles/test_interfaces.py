@@ -62,7 +62,15 @@ RENAMED = {
         "names": "cdi_thicken_volumes",
         **{
             name: f"cdi_thicken_{name}"
-            for name in ("machines", "label_selectors", "parallel", "when_done", "wait", "wait_timeout")
+            for name in (
+                "machines",
+                "label_selectors",
+                "parallel",
+                "sample_growth",
+                "when_done",
+                "wait",
+                "wait_timeout",
+            )
         },
     },
     ("report", "data_volume_info"): {
