@@ -13,8 +13,9 @@ import typing as t
 from .._kubernetes.objects import Object
 from .model import COPY, CSI_CLONE, SNAPSHOT
 from .record import clone_facts, is_clone
+from .source import data_source_key, source_reference
 
-_CLAIM, _SNAPSHOT = "PersistentVolumeClaim", "VolumeSnapshot"
+_KINDS = {"pvc": "PersistentVolumeClaim", "snapshot": "VolumeSnapshot"}
 _NOT_FILLED = "The volume is not filled yet."
 _SHARES = (
     "{what} can share blocks with its source until the storage driver separates them, and the API does not report "
@@ -32,7 +33,7 @@ class Source(t.NamedTuple):
     """An object of the cluster from which a volume is filled."""
 
     kind: str
-    namespace: str | None
+    namespace: str
     name: str
 
 
@@ -51,7 +52,7 @@ def depends_on(volume: Object | None, claim: Object | None) -> list[dict[str, st
         if method == COPY:
             return []
         reason = _BY_METHOD.get(method, _BY_METHOD[None])
-    elif source.kind in (_CLAIM, _SNAPSHOT):
+    elif source.kind in _KINDS.values():
         reason = _RESTORED
     else:
         return []  # A populator has filled it.
@@ -60,23 +61,22 @@ def depends_on(volume: Object | None, claim: Object | None) -> list[dict[str, st
 
 def _source(volume: Object | None, claim: Object | None) -> Source | None:
     stored = volume if volume is not None else claim or {}
-    own = (stored.get("metadata") or {}).get("namespace")
+    own = (stored.get("metadata") or {}).get("namespace") or ""
     spec = stored.get("spec") or {}
     if volume is None:
         if is_clone(None, claim) and not spec.get("dataSourceRef"):
             return None  # Without a populator, CDI always copies.
         return _referred(spec, own)
-    source = spec.get("source") or {}
-    for name, kind in (("pvc", _CLAIM), ("snapshot", _SNAPSHOT)):
-        if source.get(name):
-            return Source(kind, source[name].get("namespace") or own, source[name]["name"])
-    reference = spec.get("sourceRef")
+    cloned, reference = source_reference(spec, own, {}), data_source_key(spec, own)
     if reference:
-        return Source(reference.get("kind") or "DataSource", reference.get("namespace") or own, reference["name"])
-    return None if source else _referred(spec.get("storage") or spec.get("pvc") or {}, own)
+        return Source(spec["sourceRef"].get("kind") or "DataSource", *reference)
+    if cloned:
+        kind, namespace, name = cloned
+        return Source(_KINDS[kind], namespace, name)
+    return None if spec.get("source") else _referred(spec.get("storage") or spec.get("pvc") or {}, own)
 
 
-def _referred(spec: Object, namespace: str | None) -> Source | None:
+def _referred(spec: Object, namespace: str) -> Source | None:
     """The data source in the spec of a claim."""
     reference = spec.get("dataSourceRef") or spec.get("dataSource") or {}
     if not reference.get("name"):

@@ -9,12 +9,12 @@ ValidateVolumesUpdateMigration), watch/vm/vm.go (handleVolumeUpdateRequest), wat
 
 from __future__ import annotations
 
-import re
 import typing as t
 
 from .._kubernetes.objects import Object, Objects, annotations_of, conditions, timestamp
 from .._virtual_machine.elements import Element, elements_of
-from .goal import LIVE, OFFLINE, Goal, is_preallocated
+from .._virtual_machine.gates import enabled_gates, release_of
+from .goal import LIVE, OFFLINE, Goal
 from .machine import RESTART_REQUIRED, Unit, attempt_of, is_movable, migrated_volumes, phase_of
 
 AUTO: t.Final = "auto"
@@ -25,6 +25,8 @@ _SCHEDULABLE = "kubevirt.io/schedulable"
 _HOST_MODEL = "host-model-cpu.node.kubevirt.io/"
 _MIGRATES_MODEL = "cpu-model-migration.node.kubevirt.io/"
 _HOST_MODELS = (None, "", "host-model")
+# Parts of the names of the annotations of a claim that KubeVirt takes for preallocated, if their value is "true".
+_THICK_MARKS = ("/storage.preallocation", "/storage.thick-provisioned")
 
 
 class Surroundings(t.NamedTuple):
@@ -93,10 +95,8 @@ def _of_kubevirt(kubevirt: Object | None) -> t.Iterator[str]:
         return
     spec = kubevirt.get("spec") or {}
     configuration = spec.get("configuration") or {}
-    gates = set((configuration.get("developerConfiguration") or {}).get("featureGates") or [])
-    found = re.match(r"v?(\d+)\.(\d+)", str((kubevirt.get("status") or {}).get("observedKubeVirtVersion") or ""))
-    release = tuple(map(int, found.groups())) if found else _WITHOUT_GATES
-    if release < _WITHOUT_GATES and not gates >= _GATES:
+    release = release_of(kubevirt) or _WITHOUT_GATES
+    if release < _WITHOUT_GATES and not enabled_gates(kubevirt) >= _GATES:
         yield (
             f"KubeVirt {'.'.join(map(str, release))} moves volumes only with the feature gates "
             f"{' and '.join(sorted(_GATES))}; enable them, or upgrade to 1.5."
@@ -215,10 +215,11 @@ def trap(unit: Unit, goal: Goal) -> t.Iterator[str]:
 
 def is_thick(claim: Object) -> bool:
     """Whether KubeVirt takes a claim for preallocated."""
-    marks = ("/storage.preallocation", "/storage.thick-provisioned")
-    return is_preallocated(claim, None) or any(
-        value == "true" and any(mark in name for mark in marks) for name, value in annotations_of(claim).items()
-    )
+    return any(value == "true" and _is_mark(name) for name, value in annotations_of(claim).items())
+
+
+def _is_mark(annotation: str) -> bool:
+    return any(mark in annotation for mark in _THICK_MARKS)
 
 
 def _annotated_at(claim: Object) -> t.Any:
@@ -226,7 +227,7 @@ def _annotated_at(claim: Object) -> t.Any:
     times = []
     for entry in claim["metadata"].get("managedFields") or []:
         fields = ((entry.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations") or {}
-        if any("/storage.preallocation" in name or "/storage.thick-provisioned" in name for name in fields):
+        if any(map(_is_mark, fields)):
             times.append(timestamp(entry.get("time")))
     return min(filter(None, times), default=None)
 

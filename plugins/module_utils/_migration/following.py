@@ -49,7 +49,7 @@ def judge(claims: t.Mapping[str, str], instance: Object | None) -> Verdict:
 def judge_begun(claims: t.Mapping[str, str], instance: Object | None) -> Verdict:
     """Whether KubeVirt has begun to move the volumes of an instance to these claims, or has moved them."""
     verdict, moving = judge(claims, instance), migrated_volumes(instance)
-    begun = all(moving.get(disk, ("", ""))[1] == claim for disk, claim in claims.items())
+    begun = all(moving.get(disk) == claim for disk, claim in claims.items())
     return Verdict(REACHED) if begun and verdict.state == WAITING else verdict
 
 
@@ -65,7 +65,7 @@ def refused(machine: Object | None, instance: Object | None, claims: t.Mapping[s
 def goes_back(claims: t.Mapping[str, str], instance: Object | None) -> bool:
     """Whether KubeVirt moves volumes to these claims, from which they came: their first move had ended already."""
     moving = migrated_volumes(instance)
-    return any(moving.get(disk, ("", ""))[1] == claim for disk, claim in claims.items())
+    return any(moving.get(disk) == claim for disk, claim in claims.items())
 
 
 def newest(migrations: Objects, name: str) -> Object | None:

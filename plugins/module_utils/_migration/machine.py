@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from .._kubernetes.objects import Key, Object, annotations_of, conditions
+from .._kubernetes.objects import Key, Object, Objects, annotations_of, conditions
 from .._virtual_machine.elements import Element, elements_of, template_spec
 from .goal import BEGUN, MOVED_FROM
 
@@ -102,15 +102,15 @@ def is_movable(element: Element) -> bool:
     return element.source in ("dataVolume", "persistentVolumeClaim")
 
 
-def migrated_volumes(instance: Object | None) -> dict[str, tuple[str, str]]:
-    """Source and target of the volumes that KubeVirt is moving, by the names of their disks."""
-    found = ((instance or {}).get("status") or {}).get("migratedVolumes") or []
+def migrated_volumes(instance: Object | None) -> dict[str, str]:
+    """The targets of the volumes that KubeVirt is moving, by the names of their disks."""
+    return _targets(((instance or {}).get("status") or {}).get("migratedVolumes"))
+
+
+def _targets(migrated: Objects | None) -> dict[str, str]:
     return {
-        str(each.get("volumeName")): (
-            str((each.get("sourcePVCInfo") or {}).get("claimName") or ""),
-            str((each.get("destinationPVCInfo") or {}).get("claimName") or ""),
-        )
-        for each in found
+        str(each.get("volumeName")): str((each.get("destinationPVCInfo") or {}).get("claimName") or "")
+        for each in migrated or []
     }
 
 
@@ -124,10 +124,7 @@ def is_interrupted(machine: Object, instance: Object | None) -> bool:
 def has_begun(machine: Object | None, disk: str, claim: str) -> bool:
     """Whether KubeVirt has recorded that it moves or has moved a disk to this claim."""
     state = (((machine or {}).get("status") or {}).get("volumeUpdateState") or {}).get("volumeMigrationState") or {}
-    return any(
-        each.get("volumeName") == disk and (each.get("destinationPVCInfo") or {}).get("claimName") == claim
-        for each in state.get("migratedVolumes") or []
-    )
+    return _targets(state.get("migratedVolumes")).get(disk) == claim
 
 
 def state_of(machine: Object, instance: Object | None, disk: str, claim: Object, lacks: t.Collection[str]) -> str:

@@ -34,15 +34,16 @@ def enabled_gates(kubevirt: Object) -> frozenset[str]:
     The order is that of pkg/virt-config/featuregate/feature-gates.go IsEnabled, v1.9.0.
     """
     configuration = ((kubevirt.get("spec") or {}).get("configuration") or {}).get("developerConfiguration") or {}
-    release = _release(kubevirt)
+    release = release_of(kubevirt) or (0,)
     default = {gate for gate, since in _ENABLED_SINCE.items() if release >= since}
     disabled = set(configuration.get("disabledFeatureGates") or []).difference(_ALWAYS)
     return frozenset((default - disabled) | set(configuration.get("featureGates") or []))
 
 
-def _release(kubevirt: Object) -> tuple[int, ...]:
+def release_of(kubevirt: Object) -> tuple[int, ...] | None:
+    """Major and minor number of the release that runs, None if the KubeVirt object does not show it."""
     found = re.match(r"v?(\d+)\.(\d+)", str((kubevirt.get("status") or {}).get("observedKubeVirtVersion") or ""))
-    return tuple(map(int, found.groups())) if found else (0,)
+    return tuple(map(int, found.groups())) if found else None
 
 
 def way_of(gates: t.Collection[str]) -> str:
