@@ -17,11 +17,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.completion import completed
 from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.module import Task, run
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 
-from tests.refused_volumes import completed
 from tests.runner.tree import ROOT
 
 _PLUGINS = "ansible_collections.kubevirt.cdi.plugins"

@@ -7,21 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.kubevirt.cdi.plugins.module_utils._ansible.completion import completed
 from ansible_collections.kubevirt.cdi.plugins.module_utils._data_volume.options import VOLUME_OPTIONS
 
 Options = dict[str, Any]
-
-
-def completed(values: Options, options: Options) -> Options:
-    """Option values as a module receives them: with defaults, and None for options that are not given."""
-    whole: Options = {}
-    for name, spec in options.items():
-        value = values.get(name, spec.get("default"))
-        below = spec.get("options")
-        if value is not None and below is not None:
-            value = [completed(item, below) for item in value] if spec["type"] == "list" else completed(value, below)
-        whole[name] = value
-    return whole
 
 
 def volume(**options: Any) -> Options:

@@ -14,9 +14,10 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import re
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import ApiError
 
+from tests.api.moving_volumes import Controllers, acting, create_source, nodes
 from tests.api.objects import SetStatus, body, patch_status
-from tests.api.test_volume_migration import DATA, Controllers, create_source, nodes, run
-from tests.api.virt_controller import Machines, controlling
+from tests.api.test_volume_migration import DATA, run
+from tests.api.virt_controller import Machines
 from tests.modules import RunModule
 from tests.wire import Wire
 
@@ -61,11 +62,9 @@ def operator(direct: Connection, namespace: str) -> Iterator[None]:
 def kubelet(
     machines: Machines, direct: Connection, namespace: str, set_status: SetStatus, operator: None
 ) -> Iterator[Kubelet]:
-    methods = {"workloadUpdateStrategy": {"workloadUpdateMethods": ["LiveMigrate"]}}
-    direct.merge(resources.KUBEVIRT, "kubevirt", namespace, {"spec": methods}, dry_run=False)
     create_source(direct, namespace, set_status, "source")
     found = Kubelet(machines)
-    with controlling(found.step):
+    with acting(found):
         yield found
 
 

@@ -13,13 +13,14 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes import resources
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 
+from tests.api.moving_volumes import Controllers, acting, create_source, nodes
 from tests.api.objects import ADMIN, SetStatus, body, fetch, patch_status
-from tests.api.test_volume_migration import Controllers
-from tests.api.virt_controller import Machines, controlling, create_volume, device, volume
+from tests.api.virt_controller import Machines, device, volume
 from tests.modules import RunModule
 from tests.playing import play, write_play
 from tests.wire import Wire
 
+__all__ = ["nodes"]  # A fixture that each test uses.
 DISK = (device("data"), volume("data", "web-data"))
 THICK = "cdi.kubevirt.io/storage.thick-provisioned"
 METHOD = "cdi.kubevirt.io/cloneType"
@@ -47,17 +48,6 @@ def _is_clone(data_volume: dict[str, Any]) -> bool:
     return "pvc" in data_volume["spec"].get("source", {})
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nodes(kinds: Connection) -> Iterator[None]:
-    """Two nodes that can run machines."""
-    for name in ("one", "two"):
-        node = body(resources.NODE, name, metadata={"labels": {"kubevirt.io/schedulable": "true"}})
-        kinds.create(resources.NODE, node, dry_run=False)
-    yield
-    for name in ("one", "two"):
-        kinds.delete(resources.NODE, name, dry_run=False)
-
-
 @pytest.fixture
 def storage(direct: Connection, namespace: str) -> Iterator[str]:
     """A storage class whose driver clones."""
@@ -77,22 +67,13 @@ def storage(direct: Connection, namespace: str) -> Iterator[str]:
         direct.delete(resource, content["metadata"]["name"], dry_run=False)
 
 
-def create_source(direct: Connection, namespace: str, set_status: SetStatus, name: str) -> None:
-    """A filled volume in the storage class of the namespace."""
-    create_volume(direct, namespace, set_status, name, storageClassName=namespace, volumeMode="Filesystem")
-    status = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
-    patch_status(direct, resources.PERSISTENT_VOLUME_CLAIM, name, namespace, status)
-
-
 @pytest.fixture
 def controllers(
     machines: Machines, direct: Connection, namespace: str, set_status: SetStatus, storage: str
 ) -> Iterator[None]:
     """A filled volume `golden`, and controllers that act until the test ends."""
-    methods = {"workloadUpdateStrategy": {"workloadUpdateMethods": ["LiveMigrate"]}}
-    direct.merge(resources.KUBEVIRT, "kubevirt", namespace, {"spec": methods}, dry_run=False)
-    create_source(direct, namespace, set_status, "golden")
-    with controlling(Cloning(machines).step):
+    create_source(direct, namespace, set_status, "golden", namespace)
+    with acting(Cloning(machines)):
         yield
 
 
@@ -146,7 +127,7 @@ def test_thin_volume_becomes_thick_and_is_not_declared_again(
     assert direct.get(resources.DATA_VOLUME, "web-data", namespace) is None
 
     # The second run of both states, and a machine that cannot be moved.
-    create_source(direct, namespace, set_status, "db-data")
+    create_source(direct, namespace, set_status, "db-data", namespace)
     machines.create("db", (device("data", shareable=True), volume("data", "db-data")))
     start(machines, "db")
     tasks = [role("thin"), role("thick"), role("thick", machines="db", if_possible="yes")]
@@ -160,7 +141,7 @@ def test_thin_volume_becomes_thick_and_is_not_declared_again(
 def test_names_select_volumes_and_missing_ones_are_reported(
     controllers: None, module: RunModule, namespace: str, set_status: SetStatus, direct: Connection
 ) -> None:
-    create_source(direct, namespace, set_status, "other")
+    create_source(direct, namespace, set_status, "other", namespace)
     found = module("data_volume_info", namespace=namespace, names=["golden"]).result["data_volumes"]
     assert [each["name"] for each in found] == ["golden"]
     assert module("data_volume_info", namespace=namespace, names=[]).result["data_volumes"] == []

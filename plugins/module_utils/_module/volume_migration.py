@@ -110,6 +110,7 @@ def _facts(outcomes: list[Outcome], started: float) -> dict[str, t.Any]:
 
 def _declare(task: Task, wanted: list[dict[str, t.Any]], deadline: float) -> None:
     """Create the targets as module data_volume does, with its preflight, and wait for them."""
+    from .._ansible.completion import completed
     from . import data_volume
 
     options = {
@@ -117,15 +118,4 @@ def _declare(task: Task, wanted: list[dict[str, t.Any]], deadline: float) -> Non
         "wait": True,
         "wait_timeout": max(int(deadline - time.monotonic()), 1),
     }
-    data_volume.run(task._replace(params=_completed({**task.params, **options}, data_volume.SPEC.options)))
-
-
-def _completed(values: t.Mapping[str, t.Any], options: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Option values as a module receives them: with defaults, and None for options that are not given."""
-    whole: dict[str, t.Any] = {}
-    for name, spec in options.items():
-        value, below = values.get(name, spec.get("default")), spec.get("options")
-        if value is not None and below is not None:
-            value = [_completed(each, below) for each in value] if spec["type"] == "list" else _completed(value, below)
-        whole[name] = value
-    return whole
+    data_volume.run(task._replace(params=completed({**task.params, **options}, data_volume.SPEC.options)))
