@@ -11,8 +11,8 @@ from typing import Any
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
+    INSTANCE_MIGRATION,
     VIRTUAL_MACHINE,
-    Resource,
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rendering import render
 from ansible_collections.kubevirt.cdi.plugins.module_utils._virtual_machine.rules import checked
@@ -24,7 +24,6 @@ from tests.vm.kubevirt_setup import accepted
 from tests.vm_disks.spec import NO_OPTIONS, Entry
 
 DATA: Entry = {"name": "data", "serial": "DATA1", "bus": "virtio"}
-MIGRATION = Resource("kubevirt.io", "v1", "virtualmachineinstancemigrations", "VirtualMachineInstanceMigration", True)
 
 
 def test_machine_moves_to_the_other_node_while_its_guest_writes(
@@ -36,12 +35,12 @@ def test_machine_moves_to_the_other_node_while_its_guest_writes(
     before = guest.beat()
 
     def move() -> None:
-        create(connection, MIGRATION, "move", guest.namespace, spec={"vmiName": "machine"})
+        create(connection, INSTANCE_MIGRATION, "move", guest.namespace, spec={"vmiName": "machine"})
 
     guest.until(lambda: accepted(move), "is not to be moved")
 
     def phase() -> Any:
-        found = existing(connection, MIGRATION, "move", guest.namespace).get("status", {}).get("phase")
+        found = existing(connection, INSTANCE_MIGRATION, "move", guest.namespace).get("status", {}).get("phase")
         assert found != "Failed", guest.instance()["status"].get("migrationState")
         return found
 

@@ -54,47 +54,36 @@ class Rule(t.NamedTuple):
 IMAGE_PULL_FAILED = "image_pull_failed"
 # What the kubelet reports of an image that a node does not pull, in which the options for CDI's pods have no part.
 _PULL = r"(?s)^(?:ErrImagePull|ImagePullBackOff|Failed: Failed to pull image)\b.*"
-PULL_RULES = (
-    Rule(
-        _PULL + "server gave HTTP response to HTTPS client",
-        IMAGE_PULL_FAILED,
+_PULL_REASONS = (
+    (
+        "server gave HTTP response to HTTPS client",
         "configure the container runtime of the nodes for a registry without TLS, or set pull_method=pod and add the "
         "registry to insecure_registries (module kubevirt.cdi.cdi_config)",
-        LASTING * 2,
     ),
-    Rule(
-        _PULL + "(?:x509:|failed to verify certificate)",
-        IMAGE_PULL_FAILED,
+    (
+        "(?:x509:|failed to verify certificate)",
         "configure the container runtime of the nodes to trust the registry's CA, or set pull_method=pod and "
         "cert_config_map to a ConfigMap with the CA (under a key that ends in .crt)",
-        LASTING * 2,
     ),
-    Rule(
-        _PULL + "(?:40[13] |[Uu]nauthorized|authorization failed|[Dd]enied|authentication required|toomanyrequests)",
-        IMAGE_PULL_FAILED,
+    (
+        "(?:40[13] |[Uu]nauthorized|authorization failed|[Dd]enied|authentication required|toomanyrequests)",
         "correct the name of the image, or set image_pull_secrets (module kubevirt.cdi.cdi_config) to a Secret of the "
         "volume's namespace with access to the registry",
-        LASTING * 2,
     ),
-    Rule(
-        _PULL + "(?:no such host|server misbehaving)",
-        IMAGE_PULL_FAILED,
+    (
+        "(?:no such host|server misbehaving)",
         "correct the registry in the name of the image, or add it to the DNS that the nodes use",
-        LASTING * 2,
     ),
-    Rule(
-        _PULL + "(?:connection refused|no route to host|network is unreachable|i/o timeout|TLS handshake timeout)",
-        IMAGE_PULL_FAILED,
+    (
+        "(?:connection refused|no route to host|network is unreachable|i/o timeout|TLS handshake timeout)",
         "check that the registry runs at this address and port, and that the nodes can reach it",
-        LASTING * 2,
     ),
-    Rule(
-        _PULL + "(?:not found|manifest unknown|name unknown|NotFound)",
-        IMAGE_PULL_FAILED,
+    (
+        "(?:not found|manifest unknown|name unknown|NotFound)",
         "correct the name of the image",
-        LASTING * 2,
     ),
 )
+PULL_RULES = tuple(Rule(_PULL + words, IMAGE_PULL_FAILED, remedy, LASTING * 2) for words, remedy in _PULL_REASONS)
 
 # For pods that fetch, copy or receive data. The first rule that matches counts.
 WORKER_RULES = (
