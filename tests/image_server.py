@@ -9,6 +9,7 @@ import base64
 import re
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ class Server:
     seen: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     ranges: bool = True
     password: str = ""
+    delay: float = 0
 
 
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
@@ -42,6 +44,7 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             server.seen.append((self.path, dict(self.headers)))
+            time.sleep(server.delay)
             right = "Basic " + base64.b64encode(server.password.encode()).decode()
             if server.password and self.headers.get("Authorization") != right:
                 self._send(401, {}, b"who are you")

@@ -383,9 +383,10 @@ options:
     default: wait_for_consumer
   check_source: &check_source
     description:
-      - Whether to inspect the image of O(source.http) before a volume is created for it, also in check mode. For at
-        most 3 seconds, the host that runs the task downloads the first bytes, with the CA, credentials and headers of
-        the source if it can read them.
+      - Whether to inspect the image of O(source.http) before a volume is created for it, also in check mode. The host
+        that runs the task downloads the first bytes, with the CA, credentials and headers of the source if it can read
+        them. It waits for a slow server for at most 10 seconds, or for 30 seconds if the task needs the answer because
+        the volume has no size or O(check_source=always).
       - An image that does not exist (404), requires authorization (401, 403), is not a disk image (a web page), has a
         format that CDI cannot read, or does not fit into the volume is refused. RV(source_image) reports format and
         size.

@@ -150,6 +150,23 @@ def test_credentials_of_a_secret_are_used_but_not_shown(
     assert ran.result["changed"] and ran.result["source_image"]["format"] == "qcow2" and "hunter2" not in ran.output
 
 
+@pytest.mark.parametrize(
+    ("options", "checked"),
+    [
+        ({}, True),
+        ({"storage": {"size": "1Gi"}, "check_source": "always"}, True),
+        ({"storage": {"size": "1Gi"}}, False),
+    ],
+)
+def test_slow_server_is_awaited_if_the_task_needs_its_answer(
+    module: RunModule, namespace: str, images: Server, options: dict[str, Any], checked: bool
+) -> None:
+    images.delay = 11
+    result = module("data_volume", namespace=namespace, **_import(f"{images.url}/disk.qcow2", **options)).result
+    assert result["changed"] and result["source_image"]["checked"] == checked, result
+    assert ("did not answer in time" in str(result["source_image"]["reason"])) == (not checked)
+
+
 def test_recreated_volume_gets_the_size_of_the_current_image(module: RunModule, namespace: str, images: Server) -> None:
     images.files["/larger.qcow2"] = qcow2(128 * MIB)
     module("data_volume", namespace=namespace, **_import(f"{images.url}/disk.qcow2"))

@@ -19,6 +19,9 @@ from .source_image import SourceImage, inspect_answer
 from .source_size import http_source, is_sizeless, with_size
 from .volume import Volume
 
+# The task fails without the answer, or goes on without it.
+_SECONDS_IF_NEEDED, _SECONDS = 30.0, 10.0
+
 
 class LookedAt(t.NamedTuple):
     """A volume with the size that its image gives, what is known of the image, and why the volume cannot be created."""
@@ -42,7 +45,12 @@ def look_at_sources(checks: Preflight, volumes: t.Sequence[Volume]) -> dict[Key,
             requests[volume.key] = _request(checks, volume)
         except CdiError as exc:
             found[volume.key] = SourceImage(reason=str(exc).rstrip("."))
-    fetched = fetch_all(set(requests.values()))
+    patience: dict[Request, float] = {}
+    for volume in looked:
+        if volume.key in requests:
+            request = requests[volume.key]
+            patience[request] = max(patience.get(request, 0), _seconds(volume))
+    fetched = fetch_all(patience)
     for volume in looked:
         if volume.key in requests:
             answer = fetched[requests[volume.key]]
@@ -52,6 +60,10 @@ def look_at_sources(checks: Preflight, volumes: t.Sequence[Volume]) -> dict[Key,
                 else SourceImage(reason=answer.reason or answer.refusal, refusal=answer.refusal)
             )
     return {volume.key: _looked_at(volume, found[volume.key]) for volume in looked}
+
+
+def _seconds(volume: Volume) -> float:
+    return _SECONDS_IF_NEEDED if is_sizeless(volume) or volume.options["check_source"] == "always" else _SECONDS
 
 
 def _looked_at(volume: Volume, found: SourceImage) -> LookedAt:

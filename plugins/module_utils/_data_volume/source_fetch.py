@@ -19,7 +19,8 @@ from .._kubernetes.public import public_url
 from .._kubernetes.quantity import MIB
 from .source_image import Answer, Fetched
 
-SECONDS = 3.0
+# A host that drops packets is recognized by the connection, a slow server by its answer.
+_CONNECT_SECONDS = 5.0
 _HEAD_BYTES = MIB
 # The metadata region of a VHDX, with its size, begins at 2 or 3 MiB.
 _VHDX_BYTES = 4 * MIB
@@ -54,22 +55,24 @@ class _Stopped(Exception):
         self.outcome = Fetched(reason=reason, refusal=refusal)
 
 
-def fetch_all(requests: t.Collection[Request], seconds: float = SECONDS) -> dict[Request, Fetched]:
-    """Send all requests at once, and return after `seconds` at the latest, with a reason where no answer came."""
+def fetch_all(requests: t.Mapping[Request, float]) -> dict[Request, Fetched]:
+    """Send all requests at once, and wait for each as many seconds as it maps to. A missing answer has a reason."""
     found: dict[Request, Fetched] = {}
-    deadline = time.monotonic() + seconds
+    start = time.monotonic()
 
     def fetch_into(request: Request) -> None:
-        found[request] = fetch(request, deadline)
+        found[request] = fetch(request, start + requests[request])
 
     # Not a pool: at the interpreter's end that waits for a name server that does not answer.
-    threads = [threading.Thread(target=fetch_into, args=(request,), daemon=True) for request in requests]
-    for thread in threads:
+    threads = {request: threading.Thread(target=fetch_into, args=(request,), daemon=True) for request in requests}
+    for thread in threads.values():
         thread.start()
-    for thread in threads:
-        thread.join(max(deadline + 0.5 - time.monotonic(), 0))
-    late = Fetched(reason=f"no answer within {seconds:g} s")
-    return {request: found.get(request, late) for request in requests}
+    for request, thread in threads.items():
+        thread.join(max(start + requests[request] + 0.5 - time.monotonic(), 0))
+    return {
+        request: found.get(request) or Fetched(reason=f"no answer within {seconds:g} s")
+        for request, seconds in requests.items()
+    }
 
 
 def fetch(request: Request, deadline: float) -> Fetched:
@@ -98,6 +101,8 @@ def fetch(request: Request, deadline: float) -> Fetched:
         return Fetched(answer._replace(end=last.head) if last.partial else answer)
     except _Stopped as exc:
         return exc.outcome
+    except urllib3.exceptions.ReadTimeoutError:
+        return Fetched(reason=f"{public_url(request.url)} did not answer in time")
     except (urllib3.exceptions.HTTPError, OSError, ValueError) as exc:
         return Fetched(
             reason=f"{public_url(request.url)} cannot be reached from the host that runs the task ({_cause(exc)})"
@@ -120,7 +125,7 @@ def _get(urllib3: t.Any, request: Request, context: ssl.SSLContext, wanted: str,
     for _redirect in range(_MOST_REDIRECTS + 1):
         left = deadline - time.monotonic()
         if left <= 0:
-            raise _Stopped("no answer in time")
+            raise _Stopped(f"{public_url(request.url)} did not answer in time")
         at_home = _place(url) == own
         proxied, pool = _pool(urllib3, url, context)
         response = pool.request(
@@ -130,7 +135,7 @@ def _get(urllib3: t.Any, request: Request, context: ssl.SSLContext, wanted: str,
             redirect=False,
             retries=False,
             preload_content=False,
-            timeout=urllib3.Timeout(total=left),
+            timeout=urllib3.Timeout(connect=min(left, _CONNECT_SECONDS), read=left),
         )
         try:
             if response.status in _REDIRECTS and response.headers.get("Location"):

@@ -35,7 +35,7 @@ def serve() -> Iterator[Callable[[], Server]]:
 
 def look(url: str, content_type: str | None = None, seconds: float = 10, **options: Any) -> SourceImage:
     request = Request(url, **options)
-    fetched: Fetched = fetch_all([request], seconds)[request]
+    fetched: Fetched = fetch_all({request: seconds})[request]
     if fetched.answer is None:
         return SourceImage(reason=fetched.reason or fetched.refusal, refusal=fetched.refusal)
     return inspect_answer(url, fetched.answer, content_type)
