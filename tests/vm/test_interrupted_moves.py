@@ -9,8 +9,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
+import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
@@ -33,14 +35,27 @@ BLOCK, FILESYSTEM = {"volume_mode": "Block"}, {"volume_mode": "Filesystem"}
 _PROGRAM = "import json, sys; from tests.modules import run_in_process; run_in_process(*json.loads(sys.argv[1]))"
 
 
-def slow(connection: Connection, namespace: str) -> None:
-    """Machines of the namespace migrate so slowly that a move has a middle."""
+@pytest.fixture
+def slow(connection: Connection, namespace: str) -> Iterator[ExitStack]:
+    """Machines of the namespace migrate so slowly that a move has a middle, until it is closed."""
     spec = {
         "selectors": {"namespaceSelector": {"kubernetes.io/metadata.name": namespace}},
         "bandwidthPerMigration": "2Mi",
         "completionTimeoutPerGiB": 6000,
     }
     create(connection, POLICY, namespace, spec=spec)
+    with ExitStack() as stack:
+        stack.callback(connection.delete, POLICY, namespace, dry_run=False)
+        yield stack
+
+
+@pytest.fixture
+def guest(start: Callable[..., Guest], ok: Ok, namespace: str) -> Guest:
+    """A machine whose guest writes beats to a thin volume."""
+    thin(ok, namespace)
+    started = start("machine", [DATA])
+    started.report()
+    return started
 
 
 def in_the_middle(guest: Guest) -> None:
@@ -62,13 +77,9 @@ def claim_of(connection: Connection, namespace: str) -> str:
 
 
 def test_killed_task_and_controllers_and_a_restart_lose_nothing(
-    start: Callable[..., Guest], module: Callable[..., Ran], ok: Ok, connection: Connection, namespace: str
+    guest: Guest, slow: ExitStack, module: Callable[..., Ran], connection: Connection, namespace: str
 ) -> None:
     """F11: the seed's step 8, a restart in the middle; and the ends of Ansible, virt-controller and virt-handler."""
-    thin(ok, namespace)
-    slow(connection, namespace)
-    guest = start("machine", [DATA])
-    guest.report()
     before = guest.beat()
     options = {"namespace": namespace, "machines": ["machine"], "wait_timeout": 900}
 
@@ -104,7 +115,7 @@ def test_killed_task_and_controllers_and_a_restart_lose_nothing(
     again = guest.beat(after=middle["beats"])
     assert again["boots"] == 2
 
-    connection.delete(POLICY, namespace, dry_run=False)
+    slow.close()
     moved = module("volume_migration", **options, to=FILESYSTEM).result
     assert not moved.get("failed"), moved["msg"]
     last = guest.beat(after=again["beats"] + 1)
@@ -114,19 +125,15 @@ def test_killed_task_and_controllers_and_a_restart_lose_nothing(
 
 
 def test_target_that_is_deleted_is_left_for_a_new_one(
-    start: Callable[..., Guest], module: Callable[..., Ran], ok: Ok, connection: Connection, namespace: str
+    guest: Guest, slow: ExitStack, module: Callable[..., Ran], connection: Connection, namespace: str
 ) -> None:
     """Kubernetes keeps the data of a deleted claim only until the machine ends."""
-    thin(ok, namespace)
-    slow(connection, namespace)
-    guest = start("machine", [DATA])
-    guest.report()
     before = guest.beat()
     options = {"namespace": namespace, "machines": ["machine"], "wait_timeout": 900, "to": BLOCK}
     begun = module("volume_migration", **options, state="present").result["volumes"][0]
     in_the_middle(guest)
     connection.delete(DATA_VOLUME, begun["target"], namespace, dry_run=False)
-    connection.delete(POLICY, namespace, dry_run=False)
+    slow.close()
 
     reported = module("volume_migration", **options)
     assert f"runs on volume '{begun['target']}', which another client is deleting" in reported.refusal
