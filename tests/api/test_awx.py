@@ -57,12 +57,12 @@ def test_question_is_complete_and_names_a_role_variable(question: dict[str, Any]
     assert KEYS <= set(question) <= KEYS | {"min", "max", "choices"}
     assert question["type"] in TYPES
     option = known_variables()[question["variable"]]
-    expected = {"int": {"integer"}, "float": {"float"}, "bool": {"multiplechoice"}}.get(
-        option["type"], {"text", "textarea"}
-    )
+    types = {"int": {"integer"}, "float": {"float"}, "bool": {"multiplechoice"}}
+    expected = {"multiplechoice"} if "choices" in option else types.get(option["type"], {"text", "textarea"})
     assert question["type"] in expected
     if question["type"] == "multiplechoice":
-        assert question["choices"] and question["default"] in question["choices"]
+        assert set(question["choices"]) == set(option.get("choices", ("no", "yes")))
+        assert question["default"] in question["choices"]
     # An empty answer to a question of another type than text is an error.
     assert question["required"] or question["type"] in ("text", "textarea")
 

@@ -15,6 +15,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 
 from tests.api.moving_volumes import Controllers, acting, create_source, nodes
 from tests.api.objects import ADMIN, SetStatus, body, fetch, patch_status
+from tests.api.test_awx import TEMPLATES
 from tests.api.virt_controller import Machines, device, volume
 from tests.modules import RunModule
 from tests.playing import play, write_play
@@ -24,7 +25,7 @@ __all__ = ["nodes"]  # A fixture that each test uses.
 DISK = (device("data"), volume("data", "web-data"))
 THICK = "cdi.kubevirt.io/storage.thick-provisioned"
 METHOD = "cdi.kubevirt.io/cloneType"
-# As from a survey.
+(SURVEY,) = [template["survey"] for template in TEMPLATES if template["playbook"] == "thicken.yml"]
 THIN_VOLUMES = "- {{name: web-data, source: {{pvc: {{name: golden}}}}, storage: {{size: 1Gi, storage_class_name: {}}}}}"
 
 
@@ -117,8 +118,9 @@ def test_thin_volume_becomes_thick_and_is_not_declared_again(
 
     machines.create("web", DISK)
     start(machines, "web")
+    answers = {question["variable"]: question["default"] for question in SURVEY}
     variables = {**common, "cdi_thicken_when_done": "delete_source"}
-    thick = play("kubevirt.cdi.thicken", variables=variables)
+    thick = play("kubevirt.cdi.thicken", variables={**answers, **variables})
     assert thick.code == 0 and "changed=1 " in thick.output, thick.output
     proof = thick.artifacts["cdi_artifact_thick"][f"{namespace}/web-data"]
     assert (proof["depends_on"], proof["allocated_bytes"]) == ([], None) and proof["not_measured"]
