@@ -37,7 +37,7 @@ class Kubelet(Controllers):
         for pod in self.direct.list(resources.POD, self.namespace)[0]:
             name = pod["metadata"]["name"]
             whole = {"name": "allocation", "ready": False, "restartCount": 0, "image": "", "imageID": ""}
-            status = {"phase": "Succeeded" if self.container == MEASURED else "Pending"}
+            status = {"phase": "Succeeded" if "terminated" in self.container["state"] else "Pending"}
             with contextlib.suppress(ApiError, AssertionError):  # The module has deleted it.
                 statuses = [{**whole, **self.container}]
                 patch_status(

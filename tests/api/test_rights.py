@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,6 +38,7 @@ KINDS = {
     "ClusterRole": Resource(RBAC, "v1", "clusterroles", "ClusterRole", False),
     "ClusterRoleBinding": Resource(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", False),
 }
+OPTIONAL = {"kubevirt-cdi-reader", "kubevirt-cdi-tenant-pods"}
 VOLUME = {"source": {"blank": {}}, "storage": {"size": "1Gi"}}
 
 
@@ -58,35 +58,32 @@ def acting_as(wire: Wire, namespace: str, account: str) -> dict[str, str]:
 
 
 class Apply(Protocol):
-    """Applies manifests, or their objects of some kinds, in a namespace of the test's own, and returns its name."""
+    """Applies manifests, with or without their optional objects, in the namespace of the test, and returns its name."""
 
-    def __call__(self, *names: str, only: tuple[str, ...] = ()) -> str: ...
+    def __call__(self, *names: str, whole: bool = True) -> str: ...
 
 
 @pytest.fixture
-def applied(direct: Connection) -> Iterator[Apply]:
+def applied(direct: Connection, namespace: str) -> Iterator[Apply]:
     """Skips objects in CDI's namespace, which no controller empties here, and deletes the others after the test."""
-    team = f"team-{uuid.uuid4().hex[:6]}"
     created: list[tuple[Resource, str, str | None]] = []
 
-    def apply(*names: str, only: tuple[str, ...] = ()) -> str:
-        direct.apply(NAMESPACE, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": team}}, dry_run=False)
+    def apply(*names: str, whole: bool = True) -> str:
         for name in names:
             for content in yaml.safe_load(
-                yaml.safe_dump(manifest(name)).replace("team-a", team).replace("automation", team)
+                yaml.safe_dump(manifest(name)).replace("team-a", namespace).replace("automation", namespace)
             ):
-                if (only and content["kind"] not in only) or content["metadata"].get("namespace") == "cdi":
-                    continue
                 resource, metadata = KINDS[content["kind"]], content["metadata"]
+                if (metadata["name"] in OPTIONAL and not whole) or metadata.get("namespace") == "cdi":
+                    continue
                 direct.apply(resource, content, dry_run=False)
-                if team not in (metadata["name"], metadata.get("namespace")):
+                if namespace not in (metadata["name"], metadata.get("namespace")):
                     created.append((resource, metadata["name"], metadata.get("namespace")))
-        return team
+        return namespace
 
     yield apply
-    for resource, name, namespace in reversed(created):
-        direct.delete(resource, name, namespace, dry_run=False)
-    direct.delete(NAMESPACE, team, dry_run=False)
+    for resource, name, inside in reversed(created):
+        direct.delete(resource, name, inside, dry_run=False)
 
 
 def declare(team: str, environment: dict[str, str], volumes: list[dict[str, Any]], **variables: Any) -> str:
@@ -99,11 +96,11 @@ def declare(team: str, environment: dict[str, str], volumes: list[dict[str, Any]
     return played.output
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["with the optional part", "with only a Role"])
+@pytest.mark.parametrize("whole", [True, False], ids=["with the optional parts", "without them"])
 def test_tenant_declares_clones_and_deletes_volumes_and_reports(
     wire: Wire, applied: Apply, no_cdi: Connection, whole: bool
 ) -> None:
-    team = applied("tenant", only=() if whole else ("ServiceAccount", "Role", "RoleBinding"))
+    team = applied("tenant", whole=whole)
     me = acting_as(wire, team, "cdi-tenant")
     volumes: list[dict[str, Any]] = [
         {"name": "golden", **VOLUME},
@@ -120,7 +117,7 @@ def test_tenant_declares_clones_and_deletes_volumes_and_reports(
 
 
 def test_tenant_reads_which_right_a_report_of_all_namespaces_needs(wire: Wire, applied: Apply) -> None:
-    team = applied("tenant", only=("ServiceAccount", "Role", "RoleBinding"))
+    team = applied("tenant", whole=False)
     played = play("kubevirt.cdi.report", environment=acting_as(wire, team, "cdi-tenant"))
     assert played.code == 2 and 'grant the verb "list" on datavolumes.cdi.kubevirt.io' in played.output.replace(
         '\\"', '"'
@@ -128,7 +125,7 @@ def test_tenant_reads_which_right_a_report_of_all_namespaces_needs(wire: Wire, a
 
 
 def test_cdi_info_names_forbidden_objects(wire: Wire, module: RunModule, no_cdi: Connection, applied: Apply) -> None:
-    team = applied("tenant", only=("ServiceAccount", "Role", "RoleBinding"))
+    team = applied("tenant", whole=False)
     me = acting_as(wire, team, "cdi-tenant")
     info = module(
         "cdi_info", impersonate_user=me["K8S_AUTH_IMPERSONATE_USER"], impersonate_groups=["system:authenticated"]
@@ -165,7 +162,7 @@ def test_administrator_installs_configures_and_removes_cdi(
 
 def test_uploader_creates_and_lists_volumes(wire: Wire, connection: Connection, applied: Apply) -> None:
     """The upload API is not served here, so that no token can be requested."""
-    team = applied("uploader", only=("ServiceAccount", "Role", "RoleBinding"))
+    team = applied("uploader")
     me = acting_as(wire, team, "cdi-uploader")
     params = {"host": wire.url, "api_key": ADMIN, "impersonate_user": me["K8S_AUTH_IMPERSONATE_USER"]}
     uploader = connect({**params, "impersonate_groups": me["K8S_AUTH_IMPERSONATE_GROUPS"].split(",")})
