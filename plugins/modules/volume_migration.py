@@ -131,10 +131,12 @@ notes:
   - KubeVirt reports no transferred bytes. The progress is that of the phases of a migration.
   - Requires C(get), C(list), C(watch), C(create), C(patch) and C(delete) on datavolumes, C(list), C(watch), C(create)
     and C(patch) on persistentvolumeclaims, C(list) on pods, and for machines C(get), C(list) and C(patch) on
-    virtualmachines and C(get), C(list) and C(watch) on virtualmachineinstances and virtualmachineinstancemigrations.
-    C(list) on nodes and on kubevirts is used if it is granted.
-  - With O(sample_growth=true), also requires C(create), C(watch) and C(delete) on pods, and C(list) on the deployments
-    and CDI objects of the cluster. If one of them is not granted, the samples are left out.
+    virtualmachines, C(get), C(list) and C(watch) on virtualmachineinstances and C(list) on
+    virtualmachineinstancemigrations. C(list) on nodes and on kubevirts is used if it is granted.
+  - After a live move, C(delete) on pods is required to delete volumes, because KubeVirt keeps a pod that uses them.
+  - To count allocated bytes, with O(sample_growth=true) or O(to.preallocation=true), C(create), C(watch) and C(delete)
+    on pods, and C(list) on the deployment C(cdi-operator) and on the CDI objects of the cluster are used. If one of
+    them is not granted, the bytes are not counted.
   - The rules are those of KubeVirt 1.8.
 seealso:
   - module: kubevirt.cdi.data_volume

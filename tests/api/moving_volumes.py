@@ -23,7 +23,7 @@ class Controllers:
 
     def __init__(self, machines: Machines) -> None:
         self.machines, self.direct, self.namespace = machines, machines.direct, machines.namespace
-        self.moves, self.refuses = True, False
+        self.moves, self.refuses, self.fails = True, False, ""
 
     def step(self) -> None:
         with contextlib.suppress(ApiError, AssertionError):  # A write of the module came between.
@@ -88,6 +88,10 @@ class Controllers:
             self.machines.change(name, kind, spec={"volumes": wanted}, status={"migratedVolumes": migrated})
             state = {"volumeMigrationState": {"migratedVolumes": migrated}} if migrated else None
             self.machines.change(name, status={"volumeUpdateState": state})
+        elif moving and self.fails:
+            uid = instance["metadata"]["resourceVersion"]
+            failed = {"migrationUid": uid, "failed": True, "failureReason": self.fails}
+            self.machines.change(name, kind, status={"migrationState": failed})
         elif moving and self.moves:
             migration = body(resources.INSTANCE_MIGRATION, f"{name}-{instance['metadata']['resourceVersion']}")
             migration |= {"spec": {"vmiName": name}, "status": {"phase": "Succeeded"}}

@@ -134,6 +134,20 @@ def test_change_that_kubevirt_refuses_is_taken_back(
     assert machines.volumes("web") == [DATA[1]]
 
 
+def test_move_into_full_storage_names_the_remedy_and_goes_on_when_there_is_room(
+    controllers: Controllers, machines: Machines, module: RunModule, namespace: str
+) -> None:
+    machines.create("web", DATA, running=True)
+    controllers.fails = "migration of disk vda failed: No space left on device"
+    full = module("volume_migration", namespace=namespace, machines=["web"], to=BLOCK, wait_timeout=60)
+    (volume,) = full.result["volumes"]
+    assert f"the storage of volume '{volume['target']}' has no space left ({controllers.fails})" in full.refusal
+    assert "make room, and run the task again, or run it with state=aborted" in full.refusal
+    assert volume["state"] == "started"
+    controllers.fails = ""
+    assert run(module, namespace, to=BLOCK)["volumes"][0]["state"] == "finished"
+
+
 def test_trap_of_preallocation_is_seen_before_a_write(
     controllers: Controllers, machines: Machines, module: RunModule, wire: Wire, direct: Connection, namespace: str
 ) -> None:

@@ -22,6 +22,7 @@ from .machine import (
     runs_on,
 )
 
+_NO_SPACE = "No space left on device"
 _STEPS = ("Pending", "Scheduling", "Scheduled", "PreparingTarget", "TargetReady", "Running", "Succeeded")
 
 
@@ -51,6 +52,25 @@ def judge_begun(claims: t.Mapping[str, str], instance: Object | None) -> Verdict
     verdict, moving = judge(claims, instance), migrated_volumes(instance)
     begun = all(moving.get(disk) == claim for disk, claim in claims.items())
     return Verdict(REACHED) if begun and verdict.state == WAITING else verdict
+
+
+def without_room(claims: t.Mapping[str, str], instance: Object | None, earlier: t.Any) -> str:
+    """Why the newest attempt failed, if the storage of a target has no space left; empty otherwise.
+
+    `earlier`: the migrationUid of an attempt that had failed before, since when there may be room. QEMU reports ENOSPC
+    of a target, which ends the copy and not the guest, and libvirt repeats its text (src/qemu/qemu_migration.c
+    qemuMigrationNBDReportMirrorError, 9.0.0).
+    """
+    attempt = attempt_of(instance)
+    why = str(attempt.get("failureReason") or "")
+    if not attempt.get("failed") or attempt.get("migrationUid") == earlier or _NO_SPACE not in why:
+        return ""
+    names = " or ".join(repr(claim) for claim in claims.values())
+    return (
+        f"the storage of volume {names} has no space left ({why.rstrip('.')}). The guest goes on with the old volumes, "
+        "and KubeVirt tries the move again; make room, and run the task again, or run it with state=aborted and then "
+        "with another storage class"
+    )
 
 
 def refused(machine: Object | None, instance: Object | None, claims: t.Mapping[str, str]) -> str:

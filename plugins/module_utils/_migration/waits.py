@@ -15,8 +15,8 @@ from .._kubernetes.objects import Object
 from .._kubernetes.resources import INSTANCE_MIGRATION, POD, VIRTUAL_MACHINE, VIRTUAL_MACHINE_INSTANCE
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 from .._kubernetes.wait import StallProbe, poll_until, wait_for
-from .following import goes_back, judge, judge_begun, migration_facts, moved, newest, percent, refused
-from .machine import Unit
+from .following import goes_back, judge, judge_begun, migration_facts, moved, newest, percent, refused, without_room
+from .machine import Unit, attempt_of
 from .outcome import Outcome
 
 # The pod of a source ends some seconds after its domain has left it.
@@ -33,11 +33,15 @@ def wait_for_disks(
     unit, expected = outcome.unit, outcome.expected
     known: dict[str, Object | None] = {"migration": None}
     found: dict[str, Verdict] = {}
+    earlier = attempt_of(unit.instance).get("migrationUid")
 
     def judged(_name: str, instance: Object | None) -> Verdict:
         if back and goes_back(expected, instance):
             return Verdict(FAILED, "its move had ended already")
         verdict = (judge_begun if begun else judge)(expected, instance)
+        full = "" if back else without_room(expected, instance, earlier)
+        if verdict.state == WAITING and full:
+            return Verdict(FAILED, full)
         return found.get("refusal", verdict) if verdict.state == WAITING else verdict
 
     def probe(quiet: dict[str, Object | None], seconds: float) -> dict[str, Verdict]:

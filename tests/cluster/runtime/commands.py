@@ -160,9 +160,8 @@ def _start(profile: Profile, products: dict[str, Path], node_count: int) -> None
         objects.wait_for_server(profile.kubeconfig, 60)
         _apply_definitions(profile, products, with_cdi=True)
         # Storage classes exist, one of them the default, as on any cluster. No driver provisions volumes.
-        objects.apply(
-            objects.connect(profile.kubeconfig), [item for item in storage.objects() if item["kind"] == "StorageClass"]
-        )
+        classes = [item for item in storage.objects(profile) if item["kind"] == "StorageClass"]
+        objects.apply(objects.connect(profile.kubeconfig), classes)
         return
     registry = f"{profile.address}:{REGISTRY_PORT}"
     registries = (registry, f"{profile.address}:{PRIVATE_REGISTRY_PORT}")
@@ -199,7 +198,7 @@ def _start(profile: Profile, products: dict[str, Path], node_count: int) -> None
         forget_images(each, registries)
     objects.wait_for_server(profile.kubeconfig, 60)
     _apply_definitions(profile, products, with_cdi=False)
-    objects.apply(objects.connect(profile.kubeconfig), storage.objects())
+    objects.apply(objects.connect(profile.kubeconfig), storage.objects(profile))
     push_container_disks(registry, profile.state / "images")
     fill_object_store(profile.address, profile.state / "images")
     for each in nodes:

@@ -21,7 +21,7 @@ from tests.cluster.errors import ClusterError
 from tests.cluster.runtime import node
 from tests.cluster.runtime.component import Component
 from tests.cluster.runtime.profile import Profile
-from tests.cluster.runtime.storage import POOL_BYTES, pool
+from tests.cluster.runtime.storage import pools
 
 _CGROUPS = Path("/sys/fs/cgroup")
 # A cluster's pods are a group and its control plane is another; each shares the processors with every single process of
@@ -50,14 +50,16 @@ def start(profile: Profile, stages: Sequence[Stage], directories: Sequence[str] 
     The files of these directories in the cluster's /var/lib are in the state directory.
     """
     (profile.state / "logs").mkdir(exist_ok=True)
-    image, mount_point = pool(profile)
-    storage = {"image": str(image), "mount_point": str(mount_point), "bytes": POOL_BYTES}
+    storage = [
+        {"image": str(pool.image), "mount_point": str(pool.mount_point), "bytes": pool.size_bytes}
+        for pool in pools(profile)
+    ]
     plan = {
         "address": profile.address,
         "gateway": profile.host_address,
         "leave": [],
         "directories": {name: str(profile.state / "var-lib" / name) for name in directories},
-        "pool": storage if profile.name == "full" else None,
+        "pools": storage if profile.name == "full" else [],
         "logs": str(profile.state / "logs"),
         "status": str(profile.state / "status.json"),
         "stages": [

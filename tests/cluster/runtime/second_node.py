@@ -26,7 +26,7 @@ _INTERFACE = "node2"
 def second_node(node: Node, components: Sequence[Component]) -> Component:
     """The component of the first supervisor that runs the second one, which runs these components."""
     state = node.profile.state
-    # Directories of the first node. The pool stays: the volumes of both nodes are in it.
+    # Directories of the first node. The pools stay: the volumes of both nodes are in them.
     leave = ["/run", "/var/log", *(f"/var/lib/{name}" for name in DIRECTORIES)]
     leave.append(str(first(node.profile).file("containerd-run")))
     plan = {
@@ -35,7 +35,7 @@ def second_node(node: Node, components: Sequence[Component]) -> Component:
         "pods": node.pods,
         "leave": leave,
         "directories": {name: str(node.file("var-lib") / name) for name in DIRECTORIES},
-        "pool": None,
+        "pools": [],
         "logs": str(state / "logs"),
         "status": str(node.file("status", ".json")),
         "stages": [{"components": [asdict(component) for component in components], "ready": None}],

@@ -7,32 +7,57 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.cluster.csi.faults import faults_file
 from tests.cluster.runtime.component import Component
+from tests.cluster.runtime.extras import saved
 from tests.cluster.runtime.node import KUBELET_DIRECTORY, Node, first
 from tests.cluster.runtime.profile import Profile
 
-POOL_BYTES = 60 << 30  # A sparse file: it takes up only what volumes have written.
 THIN = "thin.csi.kubevirt-cdi.test"
 PLAIN = "plain.csi.kubevirt-cdi.test"
-_DRIVERS = {THIN: "snapshot,clone,expand", PLAIN: ""}
+SMALL = "small.csi.kubevirt-cdi.test"
 # The default of 5 requests a second delays the events of many failures by a minute.
 _SWIFT = ("--kube-api-qps=50", "--kube-api-burst=100")
-_SIDECARS = {THIN: ("csi-provisioner", "csi-snapshotter", "csi-resizer"), PLAIN: ("csi-provisioner",)}
+_SIDECARS = {
+    THIN: ("csi-provisioner", "csi-snapshotter", "csi-resizer"),
+    PLAIN: ("csi-provisioner",),
+    SMALL: ("csi-provisioner",),
+}
 
 
-def pool(profile: Profile) -> tuple[Path, Path]:
-    """The pool's image file and where it is mounted."""
-    return profile.state / "pool.img", profile.state / "pool"
+@dataclass(frozen=True)
+class Pool:
+    """A sparse file, which takes up only what volumes have written, and where it is mounted."""
+
+    image: Path
+    mount_point: Path
+    size_bytes: int
+
+
+def _drivers(profile: Profile) -> dict[str, str]:
+    """The drivers of a cluster with their features."""
+    return {THIN: "snapshot,clone,expand", PLAIN: "", **({SMALL: ""} if saved(profile).kubevirt else {})}
+
+
+def _pool(profile: Profile, driver: str) -> Pool:
+    # Volumes can fill the small one. XFS needs 300 MiB.
+    name, size_bytes = ("small-pool", 320 << 20) if driver == SMALL else ("pool", 60 << 30)
+    return Pool(profile.state / f"{name}.img", profile.state / name, size_bytes)
+
+
+def pools(profile: Profile) -> list[Pool]:
+    """The pools of all drivers."""
+    return list(dict.fromkeys(_pool(profile, name) for name in _drivers(profile)))
 
 
 def drivers(node: Node) -> list[Component]:
     """The drivers on a node. Those on the second node only mount volumes, which those on the first one manage."""
     profile, components = node.profile, []
-    for name, features in _DRIVERS.items():
+    for name, features in _drivers(profile).items():
         options = ["--features", features] if features else []
         if node != first(profile):
             options.append("--node-only")
@@ -40,7 +65,7 @@ def drivers(node: Node) -> list[Component]:
             *(sys.executable, "-m", "tests.cluster.csi", "--driver-name", name, *options),
             *("--endpoint", f"unix://{_socket(node, name)}", "--node-id", node.name),
             *("--registration-dir", str(KUBELET_DIRECTORY / "plugins_registry")),
-            *("--pool", str(pool(profile)[1]), "--faults", str(faults_file(profile.name))),
+            *("--pool", str(_pool(profile, name).mount_point), "--faults", str(faults_file(profile.name))),
         ]
         components.append(Component(f"csi-{name.partition('.')[0]}{node.suffix}", command))
     return components
@@ -49,8 +74,8 @@ def drivers(node: Node) -> list[Component]:
 def sidecars(profile: Profile, binaries: Mapping[str, Path]) -> list[Component]:
     """The sidecars that call the drivers. Each one exits when its driver ends, and is restarted."""
     components = []
-    for driver, names in _SIDECARS.items():
-        for name in names:
+    for driver in _drivers(profile):
+        for name in _SIDECARS[driver]:
             options = [
                 f"--csi-address=unix://{_socket(first(profile), driver)}",
                 f"--kubeconfig={profile.kubeconfig}",
@@ -68,15 +93,17 @@ def sidecars(profile: Profile, binaries: Mapping[str, Path]) -> list[Component]:
     return [*components, Component("snapshot-controller", controller)]
 
 
-def objects() -> list[dict[str, Any]]:
+def objects(profile: Profile) -> list[dict[str, Any]]:
     """CSIDriver, StorageClass and VolumeSnapshotClass objects."""
+    names = _drivers(profile)
     return [
-        *(_csi_driver(name) for name in _DRIVERS),
+        *(_csi_driver(name) for name in names),
         _storage_class("thin", THIN, default=True),
         _storage_class("thin-wffc", THIN, binding="WaitForFirstConsumer"),
         _storage_class("thin-fixed", THIN, expansion=False),
         _storage_class("plain", PLAIN, expansion=False),
         _storage_class("block-only", THIN, parameters={"volumeModes": "Block"}),
+        *([_storage_class("small", SMALL, expansion=False)] if SMALL in names else []),
         {
             "apiVersion": "snapshot.storage.k8s.io/v1",
             "kind": "VolumeSnapshotClass",

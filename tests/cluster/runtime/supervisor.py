@@ -54,10 +54,8 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._stop)
         isolate(self._plan["directories"], self._plan["leave"])
         _configure_network(self._plan["address"], self._plan["gateway"])
-        if self._plan["pool"]:
-            create_pool(
-                Path(self._plan["pool"]["image"]), Path(self._plan["pool"]["mount_point"]), self._plan["pool"]["bytes"]
-            )
+        for pool in self._plan["pools"]:
+            create_pool(Path(pool["image"]), Path(pool["mount_point"]), pool["bytes"])
         for stage in self._plan["stages"]:
             self._running += [Running(**component) for component in stage["components"]]
             while not self._stopping and not (self._restart_ended() and self._ready(stage["ready"])):
@@ -138,8 +136,8 @@ class Supervisor:
                 os.waitpid(-1, 0)
             except ChildProcessError:
                 break
-        if self._plan["pool"]:
-            remove_pool(Path(self._plan["pool"]["image"]), Path(self._plan["pool"]["mount_point"]))
+        for pool in self._plan["pools"]:
+            remove_pool(Path(pool["image"]), Path(pool["mount_point"]))
 
 
 def _configure_network(address: str, gateway: str) -> None:

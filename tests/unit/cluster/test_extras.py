@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cluster.errors import ClusterError
+from tests.cluster.runtime import storage
 from tests.cluster.runtime.extras import Extras, from_options, save, saved
 from tests.cluster.runtime.profile import PROFILES, Profile
 
@@ -32,6 +33,20 @@ def full(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Profile:
 )
 def test_cluster_with_kubevirt_covers_less_than_two_nodes(wanted: Extras, covered: bool) -> None:
     assert Extras(kubevirt=True).covers(wanted) is covered
+
+
+@pytest.mark.parametrize(("kubevirt", "more"), [(False, []), (True, ["small"])])
+def test_cluster_with_kubevirt_has_a_class_with_a_small_pool_of_its_own(
+    full: Profile, kubevirt: bool, more: list[str]
+) -> None:
+    save(full, Extras(kubevirt=kubevirt))
+    found = storage.objects(full)
+    classes = {item["metadata"]["name"]: item["provisioner"] for item in found if item["kind"] == "StorageClass"}
+    others = {"thin", "thin-wffc", "thin-fixed", "plain", "block-only"}
+    assert classes.keys() - others == set(more) and others <= classes.keys()
+    drivers = {item["metadata"]["name"] for item in found if item["kind"] == "CSIDriver"}
+    assert drivers == set(classes.values())
+    assert len(storage.pools(full)) == 1 + len(more)
 
 
 def test_plain_cluster_does_not_cover_kubevirt() -> None:

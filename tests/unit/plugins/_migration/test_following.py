@@ -17,6 +17,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._migration.following 
     newest,
     percent,
     refused,
+    without_room,
 )
 
 from tests.unit.plugins._migration.moves import instance, machine, migrated, volume
@@ -27,6 +28,11 @@ SOURCE, TARGET = volume("data", "source"), volume("data", "target")
 MOVES = {"migratedVolumes": [migrated()]}
 READY = {"migrationUid": "1", "targetNodeDomainReadyTimestamp": "2026-01-01T10:00:00Z"}
 FAILURE = {"failed": True, "failureReason": "no space left."}
+FULL = {
+    "migrationUid": "2",
+    "failed": True,
+    "failureReason": "migration of disk vda failed: No space left on device.",
+}
 NO_VOLUME = {"conditions": [{"type": "VolumesChange", "status": "False", "message": "no DataVolume target."}]}
 REFUSED = {"conditions": [{"type": "RestartRequired", "status": "True", "message": "invalid volumes: luns."}]}
 
@@ -63,6 +69,24 @@ def test_move_has_ended_when_the_domain_uses_the_target(found: Object | None, st
 )
 def test_move_has_begun_when_the_instance_names_it(found: Object | None, state: str) -> None:
     assert judge_begun(CLAIMS, found).state == state
+
+
+@pytest.mark.parametrize(
+    ("attempt", "full"),
+    [
+        ({}, False),
+        (FULL, True),
+        ({**FULL, "migrationUid": "1"}, False),
+        ({**FULL, "failed": False}, False),
+        ({**FULL, "failureReason": "Guest agent error"}, False),
+        ({**FULL, "failureReason": None}, False),
+    ],
+    ids=["no attempt", "full", "full before the task", "under way", "another failure", "no reason"],
+)
+def test_attempt_that_failed_for_want_of_space_names_the_target_and_the_remedy(attempt: Object, full: bool) -> None:
+    found = without_room(CLAIMS, instance(TARGET, **MOVES, migrationState=attempt), "1")
+    assert bool(found) is full
+    assert not full or "'target' has no space left (migration of disk vda failed: No space left on device)" in found
 
 
 @pytest.mark.parametrize(
