@@ -8,6 +8,8 @@
 #   file {...}    each small file on a disk with an ISO 9660 file system, in base64
 #   report {...}  the end of a report; a new one follows when a disk appears, disappears or changes its size
 #   beat {...}    each second for each disk whose serial begins with DATA, in any case
+#   speed {...}   each second for a disk whose serial begins with SPEED: in how many hundredths of a second 8 MiB were
+#                 written to a place of it, which are numbered from 0, one place after the other
 #   sum {...}     the SHA-256 digest of the first 16 MiB of each disk whose serial begins with SUM, before the report
 # On a disk of beats, sector 0 has the number of times that a guest started with it, and sector N has beat N of the last
 # guest. A beat is printed when it is on the disk. A guest reboots once if the serial of such a disk ends with REBOOT.
@@ -103,7 +105,22 @@ beat() {
     done
 }
 
+# What is written has no zeros, for which storage may need no space.
+speed() {
+    for name in $(disks); do
+        serial=$(serial "/sys/block/$name")
+        case $serial in SPEED*) ;; *) continue ;; esac
+        [ -f /noise ] || head -c 8388608 /dev/urandom > /noise
+        begun=$(tr -d . < /proc/uptime | cut -d ' ' -f 1)
+        dd if=/noise of="/dev/$name" bs=1048576 seek=$((place * 8)) conv=notrunc,fsync 2>/dev/null || continue
+        ended=$(tr -d . < /proc/uptime | cut -d ' ' -f 1)
+        printf 'speed {"serial": "%s", "place": %d, "hundredths": %d}\n' "$serial" "$place" "$((ended - begun))"
+        place=$(((place + 1) % ($(cat "/sys/block/$name/size") / 16384)))
+    done
+}
+
 number=0
+place=0
 seen=
 while true; do
     now=$(state)
@@ -112,5 +129,6 @@ while true; do
         report
     fi
     beat
+    speed
     sleep 1
 done
