@@ -21,7 +21,7 @@ from .stream import Stream, joined, matched
 
 # Deflate, without a name and a time, from an unknown operating system.
 _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
-# In a stored block, which can have 65535 bytes. This size divides pieces, so it does not matter how a run is divided.
+# Of a stored block, at most 65535. They divide a block of the disk, so the layout does not depend on the pieces.
 _STORED_BYTES = BLOCK_BYTES // 2
 # The kind of the block, the size and its complement. The member ends with an empty one, the CRC-32 and the size.
 _STORED, _END = struct.Struct("<BHH"), struct.Struct("<BHHII")

@@ -56,6 +56,13 @@ def test_converted_image_has_the_bytes_of_the_disk(folder: Path) -> None:
     assert target.read_bytes() == made.content() + bytes(-made.size % 512)
 
 
+def test_image_has_no_errors_after_it_was_written_to(folder: Path) -> None:
+    image = written(disk(100, 10), folder / "used.qcow2")
+    run("qemu-io", "-f", "qcow2", "-c", f"write 0 {100 * BLOCK_BYTES}", image)
+    assert b"No errors were found" in run("qemu-img", "check", image)
+    assert image.stat().st_size < 110 * BLOCK_BYTES
+
+
 def test_image_is_one_of_version_3_without_features(folder: Path) -> None:
     found = info(written(DISKS["alternating"], folder / "features.qcow2"))
     assert (found["format"], found["cluster-size"]) == ("qcow2", BLOCK_BYTES)

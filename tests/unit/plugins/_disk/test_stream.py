@@ -97,6 +97,7 @@ MISMATCHES = {
     "blocks behind the end": [FIRST, SECOND, LAST._replace(data=BLOCK * 2)],
     "a smaller disk": [FIRST, SECOND, LAST._replace(data=LAST.data[:-1])],
     "a part of a block": [FIRST._replace(data=FIRST.data[:-1]), SECOND, LAST],
+    "no first byte": [Piece(FIRST.offset + 1, FIRST.data[1:]), SECOND, LAST],
     "an offset in a block": [FIRST._replace(offset=FIRST.offset + 1), SECOND, LAST],
 }
 
@@ -107,12 +108,6 @@ def test_pieces_that_differ_from_the_survey_end_the_stream_early(make: Make, nam
     stream, pieces = make(SURVEYED.survey()), MISMATCHES[name]
     part = received(stream, pieces, Mismatch)
     assert b"".join(stream.chunks(SURVEYED.pieces())).startswith(part) and len(part) < stream.length
-
-
-@STREAMS
-def test_nothing_is_read_before_the_first_chunk_is_taken(make: Make) -> None:
-    stream = make(SURVEYED.survey())
-    assert received(stream, changed_at_the_end([]), Changed) in b"".join(stream.chunks(SURVEYED.pieces()))
 
 
 @STREAMS
