@@ -19,8 +19,9 @@ from .compression import Content, OutOfSight
 
 _SECTOR = 512
 _PART_BYTES = 1024 * 1024
-_COMPRESSED = 1 << 62
-_QCOW2_OFFSET = 0x00FFFFFFFFFFFE00
+# Of an entry in a qcow2's tables.
+QCOW2_COMPRESSED = 1 << 62
+QCOW2_OFFSET = 0x00FFFFFFFFFFFE00
 _VHDX_BAT = b"\x66\x77\xc2\x2d\x23\xf6\x00\x42\x9d\x64\x11\x5e\x9b\xfd\x4a\x08"
 # The states of a payload block that has data (MS-VHDX 2.5.1.1).
 _VHDX_PRESENT = (6, 7)
@@ -35,7 +36,7 @@ def field(content: Content, offset: int, form: str) -> t.Any:
     return value
 
 
-def _numbers(content: Content, offset: int, count: int, code: str) -> t.Iterator[tuple[int, int]]:
+def numbers(content: Content, offset: int, count: int, code: str) -> t.Iterator[tuple[int, int]]:
     """The entries of a table with their places, by `array`'s code; small letters are little-endian. Raises EOFError."""
     kind = {"q": "Q", "i": "I"}.get(code, code)
     size, first = array.array(kind).itemsize, 0
@@ -62,45 +63,84 @@ def _part(start: int, length: int, place: int, disk: int) -> int:
     return start + min(length, max(disk - place * length, 0))
 
 
+class Qcow2(t.NamedTuple):
+    """What the header of a qcow2 says about its tables (QEMU 10.0, docs/interop/qcow2.rst).
+
+    The first table is at offset `table`, and has `entries` that the disk needs, for a table of the second level each.
+    `disk` is the size of the disk in bytes. With `is_extended`, an entry of the second level has a second word.
+    """
+
+    version: int
+    cluster_bits: int
+    disk: int
+    table: int
+    entries: int
+    is_extended: bool
+
+    @classmethod
+    def of(cls, content: Content) -> Qcow2:
+        """Raises EOFError."""
+        bits, disk = field(content, 20, ">I"), field(content, 24, ">Q")
+        if not 9 <= bits <= 21:
+            raise EOFError(f"its clusters have 2^{bits} bytes")
+        version = field(content, 4, ">I")
+        header = cls(version, bits, disk, 0, 0, version == 3 and bool(field(content, 72, ">Q") & 16))
+        if header.is_extended and header.cluster < 32 * _SECTOR:
+            raise EOFError(f"its clusters have {header.cluster} bytes, which are too few for 32 parts")
+        count, table = field(content, 36, ">I"), field(content, 40, ">Q")
+        needed = -(-disk // (header.clusters_per_table * header.cluster))
+        if count < needed:
+            raise EOFError(f"its table has {count} entries, and its disk of {disk} bytes needs {needed}")
+        return header._replace(table=table, entries=needed)
+
+    @property
+    def cluster(self) -> int:
+        """The bytes of a cluster, and of a table of the second level."""
+        return 1 << self.cluster_bits
+
+    @property
+    def clusters_per_table(self) -> int:
+        return self.cluster // (16 if self.is_extended else 8)
+
+    def tables(self, content: Content) -> t.Iterator[tuple[int, int]]:
+        """The tables of the second level: the number of the first cluster in each, and its offset. Raises EOFError."""
+        for number, entry in numbers(content, self.table, self.entries, "Q"):
+            if start := entry & QCOW2_OFFSET:
+                yield number * self.clusters_per_table, start
+
+    def compressed(self, entry: int) -> tuple[int, int]:
+        """Where a compressed cluster begins, and where the last sector ends that it touches."""
+        size_shift = 62 - (self.cluster_bits - 8)
+        start = entry & ((1 << size_shift) - 1)
+        sectors = ((entry & (QCOW2_COMPRESSED - 1)) >> size_shift) + 1
+        return start, (start & -_SECTOR) + sectors * _SECTOR
+
+
 def qcow2_end(content: Content) -> int:
     """The end by both levels of tables. CDI does not read the tables of internal snapshots."""
-    bits, disk = field(content, 20, ">I"), field(content, 24, ">Q")
-    if not 9 <= bits <= 21:
-        raise EOFError(f"its clusters have 2^{bits} bytes")
-    version, cluster = field(content, 4, ">I"), 1 << bits
-    extended = version == 3 and bool(field(content, 72, ">Q") & 16)
-    entry_bytes = 16 if extended else 8
-    per_table = cluster // entry_bytes
-    count, table = field(content, 36, ">I"), field(content, 40, ">Q")
-    needed = -(-disk // (per_table * cluster))
-    if count < needed:
-        raise EOFError(f"its table has {count} entries, and its disk of {disk} bytes needs {needed}")
+    header = Qcow2.of(content)
 
     def ends() -> t.Iterator[int]:
         yield field(content, 48, ">Q") + 1
-        for number, first in _numbers(content, table, needed, "Q"):
-            start = first & _QCOW2_OFFSET
-            if start:
-                yield start + cluster
-                yield from _qcow2_clusters(content, start, number * per_table, bits, disk, extended)
+        for first, table in header.tables(content):
+            yield table + header.cluster
+            yield from _qcow2_clusters(content, header, table, first)
 
     return _largest(ends())
 
 
-def _qcow2_clusters(content: Content, table: int, place: int, bits: int, disk: int, extended: bool) -> t.Iterator[int]:
-    cluster, size_shift = 1 << bits, 62 - (bits - 8)
-    for number, entry in _numbers(content, table, cluster // 8, "Q"):
-        if not entry or (extended and number % 2):
+def _qcow2_clusters(content: Content, header: Qcow2, table: int, first: int) -> t.Iterator[int]:
+    for number, entry in numbers(content, table, header.cluster // 8, "Q"):
+        if not entry or (header.is_extended and number % 2):
             continue  # Of an extended entry the second word only says which parts are allocated.
-        if entry & _COMPRESSED:
-            # So many sectors are touched, and the last of them has at least one byte.
-            start = entry & ((1 << size_shift) - 1)
-            yield (start & -_SECTOR) + (((entry & (_COMPRESSED - 1)) >> size_shift) * _SECTOR) + 1
-        elif start := entry & _QCOW2_OFFSET:
-            if extended:
+        if entry & QCOW2_COMPRESSED:
+            _start, end = header.compressed(entry)
+            yield end - _SECTOR + 1  # The last sector has at least one byte.
+        elif start := entry & QCOW2_OFFSET:
+            if header.is_extended:
                 yield start + 1
             elif not entry & 1:  # It reads as zeros.
-                yield _part(start, cluster, place + number, disk)
+                yield _part(start, header.cluster, first + number, header.disk)
 
 
 def vdi_end(content: Content) -> int:
@@ -110,7 +150,7 @@ def vdi_end(content: Content) -> int:
         raise EOFError(f"its map has {count} blocks of {size} bytes for a disk of {disk} bytes")
     return _largest(
         _part(first + block * size, size, place, disk)
-        for place, block in _numbers(content, blocks, count, "i")
+        for place, block in numbers(content, blocks, count, "i")
         if block < 0xFFFFFFFE
     )
 
@@ -136,10 +176,10 @@ def vmdk_end(content: Content) -> int:
     compressed = bool(field(content, header + 8, "<I") & 1 << 16)
 
     def ends() -> t.Iterator[int]:
-        for number, table in _numbers(content, directory, tables, "i"):
+        for number, table in numbers(content, directory, tables, "i"):
             if table:
                 yield (table * _SECTOR) + 4 * per_table
-                for place, start in _numbers(content, table * _SECTOR, per_table, "i"):
+                for place, start in numbers(content, table * _SECTOR, per_table, "i"):
                     if start > 1:  # One that is 1 reads as zeros.
                         yield (
                             start * _SECTOR + 1
@@ -166,7 +206,7 @@ def vhd_end(content: Content) -> int:
         raise EOFError(f"its blocks have {size} bytes")
     bitmap = -(-size // _SECTOR // 8 // _SECTOR) * _SECTOR or _SECTOR
     return _largest(
-        block * _SECTOR + bitmap + size for _place, block in _numbers(content, table, count, "I") if block != 0xFFFFFFFF
+        block * _SECTOR + bitmap + size for _place, block in numbers(content, table, count, "I") if block != 0xFFFFFFFF
     )
 
 
@@ -182,7 +222,7 @@ def vhdx_end(content: Content, regions: t.Mapping[bytes, int], block_bytes: int,
     count = blocks + max(blocks - 1, 0) // chunk
     ends = (
         _part(entry >> 20 << 20, block_bytes, place - place // (chunk + 1), disk)
-        for place, entry in _numbers(content, table, count, "q")
+        for place, entry in numbers(content, table, count, "q")
         if entry & 7 in _VHDX_PRESENT and place % (chunk + 1) != chunk
     )
     return _largest(ends)
