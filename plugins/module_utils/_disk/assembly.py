@@ -22,6 +22,9 @@ def assembled(parts: t.Iterable[tuple[int, bytes]], size: int) -> t.Iterator[Pie
             # It is in a later block, so that the held ones are complete.
             yield from non_zero(start, _padded(start, held, size))
             held.clear()
+        if not held and len(data) <= PIECE_BYTES and (offset | len(data)) % BLOCK_BYTES == 0:
+            yield from non_zero(offset, data)  # Not copied, because most data come like this.
+            continue
         if not held:
             start = offset - offset % BLOCK_BYTES
         held += bytes(offset - start - len(held))

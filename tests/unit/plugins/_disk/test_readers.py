@@ -62,8 +62,8 @@ _EXTENTS = st.lists(
 )
 
 
-@examples(40)
 @given(kind=st.sampled_from(KINDS), sectors=st.integers(1, 12_000), extents=_EXTENTS)
+@examples(40)
 def test_any_disk_is_read_as_it_was_converted(folder: Path, kind: str, sectors: int, extents: list[Extent]) -> None:
     # Empty files and texts are refused before.
     source = write(folder / "any", sectors * 512, [*extents, Extent(0, 512, "noise")])
@@ -86,7 +86,6 @@ _OPTIONS = (
 _COMMANDS = ("write -s", "write -s", "write -z", "write -z -u", "discard", "write -c -s")
 
 
-@examples(40)
 @given(
     options=st.sampled_from(_OPTIONS),
     sectors=st.integers(1, 12_000),
@@ -94,6 +93,7 @@ _COMMANDS = ("write -s", "write -s", "write -z", "write -z -u", "discard", "writ
         st.tuples(st.sampled_from(_COMMANDS), st.integers(0, 11_999), st.integers(1, 600)), min_size=1, max_size=8
     ),
 )
+@examples(40)
 def test_disk_that_a_guest_has_written_is_read_as_by_qemu(
     folder: Path, options: str, sectors: int, commands: list[tuple[str, int, int]]
 ) -> None:
@@ -129,11 +129,11 @@ def _change(path: Path, noise: Path, commands: list[tuple[str, int, int]]) -> No
     subprocess.run(["qemu-io", "-t", "unsafe", "-f", "qcow2", *words, path], check=False, capture_output=True)
 
 
-@examples(200)
 @given(
     size=st.integers(1, 300_000),
     lengths=st.lists(st.tuples(st.integers(0, 70_000), st.integers(1, 140_000)), max_size=6),
 )
+@examples(200)
 def test_parts_of_any_length_are_joined_to_blocks(size: int, lengths: list[tuple[int, int]]) -> None:
     content, parts, place = bytearray(size), [], 0
     for number, (gap, length) in enumerate(lengths):

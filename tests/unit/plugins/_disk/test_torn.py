@@ -198,8 +198,8 @@ def test_packed_disk_may_be_followed_by_other_bytes(folder: Path, whole: Path, k
     assert read(path, inspect(str(path), lambda _data: None)) == (whole / "raw").read_bytes()
 
 
-@examples(200)
 @given(data=st.data())
+@examples(200)
 def test_any_damage_gives_a_disk_or_an_error(folder: Path, whole: Path, data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from([*QCOW2, *PACKED]))
     content, path = bytearray((whole / kind).read_bytes()), folder / "any"
