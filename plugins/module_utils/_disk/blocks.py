@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The content of a virtual disk as its blocks that are not zero, and the digest of that content.
 
-The digest does not depend on the format of the file. It is the SHA-256 of these bytes: for each block of 64 KiB that has
-a byte other than zero, in ascending order, its number as 8 bytes (big-endian) and its content, and at the end the size
-of the disk in bytes as 8 bytes. The last block of a disk can be shorter.
+The digest does not depend on the format of the file. It is the SHA-256 of these bytes: for each block of 64 KiB that
+has a byte other than zero, in ascending order, its number as 8 bytes (big-endian) and its content, and at the end the
+size of the disk in bytes as 8 bytes. The last block of a disk can be shorter.
 """
 
 from __future__ import annotations
@@ -60,16 +60,20 @@ class Run(t.NamedTuple):
     """Adjacent blocks, by their numbers: all have data, or all are zero."""
 
     first: int
-    count: int
+    blocks: int
     has_data: bool
 
 
 class Survey(t.NamedTuple):
-    """A disk that was read once. `has_data` has a byte for each block, which is 1 if the block has data, else 0."""
+    """A disk that was read once. `has_data` has a byte for each block, which is 1 if the block has data, else 0.
+
+    `content_sha256` is the SHA-256 of all bytes of the disk, empty if it was not computed.
+    """
 
     size: int
     has_data: bytes
     digest: str
+    content_sha256: str = ""
 
     @property
     def data_bytes(self) -> int:
@@ -89,28 +93,69 @@ class Survey(t.NamedTuple):
 
 
 class Surveyor:
-    """Makes a survey of the pieces that pass."""
+    """Makes a survey of the pieces of a disk, or of its content from start to end, whichever is given.
 
-    def __init__(self, size: int) -> None:
-        self._size, self._digest = size, hashlib.sha256()
-        self._has_data = bytearray(-(-size // BLOCK_BYTES))
+    `with_content`: with the SHA-256 of all bytes, for which zeros are hashed, too.
+    """
+
+    def __init__(self, *, with_content: bool = False) -> None:
+        self._digest, self._has_data = hashlib.sha256(), bytearray()
+        self._content, self._hashed = hashlib.sha256() if with_content else None, 0
+        self._whole_bytes, self._rest = 0, b""
 
     def add(self, piece: Piece) -> None:
         first = piece.offset // BLOCK_BYTES
+        self._extend(first)
+        self._hash_content(piece.offset, piece.data)
         for number, place in enumerate(range(0, len(piece.data), BLOCK_BYTES), first):
             self._digest.update(number.to_bytes(8, "big"))
             self._digest.update(piece.data[place : place + BLOCK_BYTES])
-            self._has_data[number] = 1
+            self._has_data.append(1)
 
-    def survey(self) -> Survey:
+    @property
+    def fed(self) -> int:
+        """How many bytes were fed."""
+        return self._whole_bytes + len(self._rest)
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the content."""
+        data = self._rest + data
+        whole = len(data) - len(data) % BLOCK_BYTES
+        self._rest = data[whole:]
+        self._add_all(data[:whole])
+
+    def _add_all(self, data: bytes) -> None:
+        for piece in non_zero(self._whole_bytes, data):
+            self.add(piece)
+        self._whole_bytes += len(data)
+
+    def _hash_content(self, offset: int, data: bytes) -> None:
+        """The zeros before the data, and the data."""
+        if self._content is None:
+            return
+        for place in range(self._hashed, offset, BLOCK_BYTES):
+            self._content.update(_ZEROS[: offset - place])
+        self._content.update(data)
+        self._hashed = offset + len(data)
+
+    def _extend(self, blocks: int) -> None:
+        self._has_data.extend(bytes(max(blocks - len(self._has_data), 0)))
+
+    def survey(self, size: int) -> Survey:
+        """The survey of a disk of `size` bytes, after its last piece."""
+        self._add_all(self._rest)
+        self._rest = b""
+        self._extend(-(-size // BLOCK_BYTES))
         digest = self._digest.copy()
-        digest.update(self._size.to_bytes(8, "big"))
-        return Survey(self._size, bytes(self._has_data), digest.hexdigest())
+        digest.update(size.to_bytes(8, "big"))
+        self._hash_content(size, b"")
+        content = self._content.hexdigest() if self._content else ""
+        return Survey(size, bytes(self._has_data), digest.hexdigest(), content)
 
 
-def surveyed(disk: Disk) -> Survey:
+def surveyed(disk: Disk, *, with_content: bool = False) -> Survey:
     """Read the disk once."""
-    surveyor = Surveyor(disk.size)
+    surveyor = Surveyor(with_content=with_content)
     for piece in disk.pieces():
         surveyor.add(piece)
-    return surveyor.survey()
+    return surveyor.survey(disk.size)

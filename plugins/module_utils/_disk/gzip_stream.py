@@ -42,7 +42,7 @@ def _runs(survey: Survey) -> t.Iterator[tuple[Run, int]]:
     """The runs, each with its size in bytes."""
     for run in survey.runs():
         start = run.first * BLOCK_BYTES
-        yield run, min(start + run.count * BLOCK_BYTES, survey.size) - start
+        yield run, min(start + run.blocks * BLOCK_BYTES, survey.size) - start
 
 
 def _parts(survey: Survey, pieces: t.Iterator[Piece]) -> t.Iterator[bytes]:

@@ -17,11 +17,14 @@ from .packed import Packed
 from .qcow2 import Qcow2
 from .raw import Raw
 
+# Of a larger disk, the map of its blocks would take up too much memory (1 byte for 64 KiB).
+_LARGEST_BYTES = 2 << 40
+
 
 @contextlib.contextmanager
 def open_disk(path: str, image: Image) -> t.Iterator[Disk | None]:
     """The disk in a file, whose inspection gave `image`. None for what is sent as it is: other formats than raw and
-    qcow2, a qcow2 that is compressed as a whole, and what this Python cannot decompress.
+    qcow2, a qcow2 that is compressed as a whole, what this Python cannot decompress, and disks above 2 TiB.
 
     Raises CdiError for a file that cannot be opened, EOFError for one that is damaged.
     """
@@ -30,10 +33,12 @@ def open_disk(path: str, image: Image) -> t.Iterator[Disk | None]:
 
 
 def _disk(file: io.FileIO, image: Image) -> Disk | None:
+    if image.virtual_size is None or image.virtual_size > _LARGEST_BYTES:
+        return None
     if image.format == "qcow2" and not image.compression:
         qcow2 = Qcow2(file)
         return qcow2 if qcow2.is_readable else None
-    if image.format != "raw" or image.virtual_size is None:
+    if image.format != "raw":
         return None
     if not image.compression:
         return Raw(file.fileno(), image.virtual_size)

@@ -94,3 +94,11 @@ def test_without_the_library_zstd_is_not_read(folder: Path, kind: str, found: st
     path = make(write(folder / "disk", MIB, [Extent(0, 4096, "noise")]), kind, folder / kind)
     insist = ["raw"] if kind == "zst" else []
     assert run(sys.executable, "-c", _WITHOUT_LIBRARY, path, *insist).decode().strip() == found
+
+
+def test_disk_that_is_too_large_for_a_map_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "disk.raw"
+    with path.open("wb") as file:
+        file.truncate(3 << 40)
+    with open_disk(str(path), inspect(str(path))) as disk:
+        assert disk is None
