@@ -35,6 +35,10 @@ _END_BYTES = 512
 Update = t.Callable[[bytes], t.Any]
 
 
+def ignore(_data: bytes) -> None:
+    """Nothing is done with these bytes."""
+
+
 class OutOfSight(Exception):
     """These bytes of a compressed file are too far from its start to be read."""
 
@@ -62,10 +66,11 @@ class Content:
         self._file = file
         self._file_size = file_size
 
-    def scan(self, update: Update) -> None:
-        """Read a compressed file to its end, and pass its bytes as they are to `update`.
+    def scan(self, update: Update, feed: Update = ignore) -> None:
+        """Read a compressed file to its end, and pass its bytes as they are to `update`, and its content to `feed`.
 
-        Raises EOFError for one that is damaged.
+        Not all of the content is passed if decompressing it requires too much memory. Raises EOFError for a damaged
+        file.
         """
 
     def obstacle(self) -> str:
@@ -182,20 +187,21 @@ class _Decompressed(Content):
         """
         raise _Undeclared
 
-    def scan(self, update: Update) -> None:
+    def scan(self, update: Update, feed: Update = ignore) -> None:
         self._file.seek(0)
         self._update = update
         try:
-            self._count()
+            self._count(feed)
             while self._read(_PIECE_BYTES):
                 """What is behind the end belongs to the file, and to its digest."""
         finally:
             self._update = None
 
-    def _count(self) -> None:
+    def _count(self, feed: Update = ignore) -> None:
         size, end = 0, b""
         try:
             for piece in self._pieces():
+                feed(piece)
                 size += len(piece)
                 end = (end + piece[-_END_BYTES:])[-_END_BYTES:]
         except TooLarge:
@@ -338,9 +344,9 @@ class _Zstandard(_Decompressed):
     def _decompressor(self, whole: bool) -> _Decompressor:
         return t.cast(_Decompressor, zstd.decompressor(_LARGEST_ZSTD_WINDOW_BYTES if whole else None))
 
-    def _count(self) -> None:
+    def _count(self, feed: Update = ignore) -> None:
         if self.is_readable:
-            super()._count()
+            super()._count(feed)
         else:
             with contextlib.suppress(_Undeclared):
                 self._counted = self._size_by_headers()

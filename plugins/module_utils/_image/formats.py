@@ -19,7 +19,7 @@ from .._kubernetes.quantity import MIB
 from . import tables
 from . import zstd as _zstd
 from .archive import inspected, is_tar
-from .compression import PREFIX_BYTES, Content, OutOfSight, content_of
+from .compression import PREFIX_BYTES, Content, OutOfSight, Update, content_of, ignore
 from .file import open_source, size_of
 from .kinds import TWICE, kind_of, renamed, unpack_command, unpacked_name
 from .tables import field
@@ -73,18 +73,18 @@ class Image(t.NamedTuple):
         return self.file_size - self.tail
 
 
-def inspect(path: str, update: t.Callable[[bytes], t.Any] | None = None, *, insist: bool = False) -> Image:
+def inspect(path: str, update: Update | None = None, feed: Update = ignore, *, insist: bool = False) -> Image:
     """The format and the sizes of a file.
 
-    With `update`, a compressed file is read and decompressed to its end, and each piece of the file is passed to
-    `update`. `insist`: the content is a raw disk, whatever it looks like. Raises CdiError for a file that CDI does not
-    accept, OSError for one that cannot be read.
+    With `update`, a compressed file is read and decompressed to its end. Each piece of the file is passed to `update`,
+    and each piece of its content to `feed`. `insist`: the content is a raw disk, whatever it looks like. Raises
+    CdiError for a file that CDI does not accept, OSError for one that cannot be read.
     """
     with open_source(path) as file:
         file_size = size_of(file.fileno())
         try:
             content = content_of(file, file_size)
-            return inspect_content(path, content, file_size, update, insist=insist)
+            return inspect_content(path, content, file_size, update, feed, insist=insist)
         except (EOFError, struct.error) as exc:
             raise CdiError(f"{path} is truncated or damaged: {exc}; use a complete image.") from exc
 
@@ -93,7 +93,8 @@ def inspect_content(
     path: str,
     content: Content,
     file_size: int,
-    update: t.Callable[[bytes], t.Any] | None = None,
+    update: Update | None = None,
+    feed: Update = ignore,
     *,
     insist: bool = False,
 ) -> Image:
@@ -107,7 +108,7 @@ def inspect_content(
         )
     if not content.is_readable:
         if update:
-            content.scan(update)
+            content.scan(update, feed)
         disk = content.size(exact=False) if insist else None
         return Image("raw" if insist else None, content.compression, disk, disk, file_size, content.tail)
     head = content.at(0, PREFIX_BYTES)
@@ -124,7 +125,7 @@ def inspect_content(
         )
     _refuse_kinds(path, content, head, insist)
     if update and content.compression:
-        content.scan(update)
+        content.scan(update, feed)
         _refuse_kinds(path, content, head, insist)  # Some kinds are recognized by the end.
 
     def image(form: str, disk: int | None, stored: int | None, wraps: str = "") -> Image:
