@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many bytes of a volume are allocated: the pod that measures them, and its result. Pure rules."""
+"""Short-lived pods that read volumes, as those of CDI do, and how many bytes of a volume are allocated. Pure rules."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from .._kubernetes.objects import Object, conditions
 from .._kubernetes.verdict import FAILED, REACHED, WAITING, Verdict
 
 SECONDS = 60
-_PREFIX = "kubevirt-cdi-allocation-"
+VOLUME: t.Final = "/volume"
 _QEMU = 107  # The user and group of CDI's workers and of the images that they write (pkg/common/common.go, v1.65.0).
+_PREFIX = "kubevirt-cdi-allocation-"
 _ENDED = ("Succeeded", "Failed")
 # For a disk image, its blocks are counted; for an archive, all files of the volume. The cloner's image has bash, stat
 # and du for its own use.
-COMMAND = """
+SCRIPT = """
 set -o pipefail
 if [ -e disk.img ]; then
   stat --format='%b %B %s' disk.img | { read -r blocks unit size; echo "$((blocks * unit)) $size"; }
@@ -37,6 +38,21 @@ class Environment(t.NamedTuple):
     pull_policy: str
     pull_secrets: list[Object]
     placement: Object
+
+
+class Job(t.NamedTuple):
+    """What a pod does: the start of its name, a script of bash in the directory of the volume, for so many seconds at
+    most, with these limits. What it writes to /dev/termination-log is its result.
+    """
+
+    prefix: str
+    script: str
+    seconds: int
+    cpu: str
+    memory: str
+
+
+_JOB = Job(_PREFIX, SCRIPT, SECONDS, cpu="250m", memory="64Mi")
 
 
 def obstacle(volume: Object, claim: Object | None) -> str | None:
@@ -90,15 +106,27 @@ def is_measuring(pod: Object) -> bool:
 
 
 def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environment) -> Object:
-    """A pod that mounts the claim read-only, is deleted with it, and runs on the node where it is in use."""
+    """A pod that measures the claim, on the node where it is in use."""
     metadata = claim["metadata"]
     nodes = [pod["spec"]["nodeName"] for pod in using(users, metadata["name"]) if pod["spec"].get("nodeName")]
     shared = {"ReadOnlyMany", "ReadWriteMany"} & set(claim["spec"].get("accessModes", []))
+    return volume_pod(claim, environment, _JOB, nodes[0] if nodes and not shared else None)
+
+
+def volume_pod(claim: Object, environment: Environment, job: Job, node: str | None = None) -> Object:
+    """A pod that mounts the claim read-only and is deleted with it. A block device is the file VOLUME."""
+    metadata = claim["metadata"]
+    is_block = claim["spec"].get("volumeMode") == "Block"
+    mounted: Object = (
+        {"volumeDevices": [{"name": "volume", "devicePath": VOLUME}]}
+        if is_block
+        else {"workingDir": VOLUME, "volumeMounts": [{"name": "volume", "mountPath": VOLUME, "readOnly": True}]}
+    )
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "generateName": _PREFIX,
+            "generateName": job.prefix,
             "namespace": metadata["namespace"],
             "labels": {"app.kubernetes.io/managed-by": "kubevirt.cdi"},
             # A sidecar would keep the pod from ending, as with CDI's own workers.
@@ -109,7 +137,7 @@ def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environ
         },
         "spec": {
             "restartPolicy": "Never",
-            "activeDeadlineSeconds": SECONDS,
+            "activeDeadlineSeconds": job.seconds,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 0,
@@ -125,14 +153,13 @@ def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environ
                 for key in ("nodeSelector", "affinity", "tolerations")
                 if environment.placement.get(key)
             },
-            **({"nodeName": nodes[0]} if nodes and not shared else {}),
+            **({"nodeName": node} if node else {}),
             "containers": [
                 {
-                    "name": "allocation",
+                    "name": "reader",
                     "image": environment.image,
                     "imagePullPolicy": environment.pull_policy,
-                    "command": ["/bin/bash", "-c", COMMAND],
-                    "workingDir": "/volume",
+                    "command": ["/bin/bash", "-c", job.script],
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
                         "readOnlyRootFilesystem": True,
@@ -140,9 +167,9 @@ def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environ
                     },
                     "resources": {
                         "requests": {"cpu": "10m", "memory": "32Mi"},
-                        "limits": {"cpu": "250m", "memory": "64Mi"},
+                        "limits": {"cpu": job.cpu, "memory": job.memory},
                     },
-                    "volumeMounts": [{"name": "volume", "mountPath": "/volume", "readOnly": True}],
+                    **mounted,
                 }
             ],
             "volumes": [{"name": "volume", "persistentVolumeClaim": {"claimName": metadata["name"]}}],
@@ -151,7 +178,7 @@ def measuring_pod(claim: Object, users: t.Iterable[Object], environment: Environ
 
 
 def judge_pod(pod: Object | None) -> Verdict:
-    """Whether a measuring pod has ended, or cannot."""
+    """Whether such a pod has ended, or cannot."""
     if pod is None:
         return Verdict(FAILED, "it was deleted")
     status = pod.get("status") or {}
@@ -176,12 +203,17 @@ def judge_pod(pod: Object | None) -> Verdict:
     return Verdict(WAITING, reason)
 
 
+def message_of(pod: Object) -> str:
+    """What a pod that has ended wrote to its termination log."""
+    message = pod["status"]["containerStatuses"][0]["state"]["terminated"].get("message") or ""
+    return str(message).strip()
+
+
 def measured(pod: Object) -> dict[str, t.Any]:
     """What a pod that has ended measured: `allocated_bytes`, `size_bytes`, `not_measured`."""
-    message = pod["status"]["containerStatuses"][0]["state"]["terminated"].get("message") or ""
-    allocated, _space, size = message.strip().partition(" ")
+    allocated, _space, size = message_of(pod).partition(" ")
     if not (allocated.isdecimal() and size.isdecimal()):
-        return not_measured(f"The measuring pod reported {message.strip()!r}.")
+        return not_measured(f"The measuring pod reported {message_of(pod)!r}.")
     return {"allocated_bytes": int(allocated), "size_bytes": int(size), "not_measured": None}
 
 

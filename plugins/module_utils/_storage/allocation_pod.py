@@ -17,7 +17,7 @@ from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Key, Object, key_of
 from .._kubernetes.resources import CDI, CDI_CONFIG, CONFIG_NAME, OPERATOR, PERSISTENT_VOLUME_CLAIM, POD
 from .._kubernetes.verdict import REACHED
-from .._kubernetes.wait import wait_for
+from .._kubernetes.wait import Outcome, wait_for
 from .allocation import (
     SECONDS,
     Environment,
@@ -112,16 +112,21 @@ def measure_claim(
     if occupied:
         return not_measured(occupied)
     try:
-        pod = connection.create(POD, measuring_pod(claim, users, environment), namespace, dry_run=False)
-        name = pod["metadata"]["name"]
-        try:
-            outcome = wait_for(
-                connection, POD, namespace, [name], lambda _name, pod: judge_pod(pod), time.monotonic() + seconds
-            )[name]
-        finally:
-            connection.delete(POD, name, namespace, dry_run=False, uid=pod["metadata"].get("uid"))
+        outcome, name = run_to_end(connection, measuring_pod(claim, users, environment), seconds)
     except CdiError as exc:
         return not_measured(str(exc))
     if outcome.verdict.state != REACHED:
         return not_measured(f"Pod {namespace}/{name} did not measure it: {outcome.verdict.reason}")
     return measured(t.cast(Object, outcome.object))
+
+
+def run_to_end(connection: Connection, pod: Object, seconds: float) -> tuple[Outcome, str]:
+    """Create a pod, wait for its end, and delete it. Returns what became of it, and its name. Raises CdiError."""
+    namespace = pod["metadata"]["namespace"]
+    made = connection.create(POD, pod, namespace, dry_run=False)
+    name = made["metadata"]["name"]
+    deadline = time.monotonic() + seconds
+    try:
+        return wait_for(connection, POD, namespace, [name], lambda _name, pod: judge_pod(pod), deadline)[name], name
+    finally:
+        connection.delete(POD, name, namespace, dry_run=False, uid=made["metadata"].get("uid"))

@@ -111,7 +111,7 @@ def test_measured_requires_two_numbers() -> None:
 
 
 def _run(directory: Path) -> str:
-    command = allocation.COMMAND.replace("/dev/termination-log", str(directory.parent / "said"))
+    command = allocation.SCRIPT.replace("/dev/termination-log", str(directory.parent / "said"))
     subprocess.run(["bash", "-c", command], cwd=directory, check=True)
     return (directory.parent / "said").read_text()
 
