@@ -46,6 +46,20 @@ def run(*command: str | Path, data: bytes | None = None, cwd: Path | None = None
     return subprocess.run([str(part) for part in command], check=True, capture_output=True, input=data, cwd=cwd).stdout
 
 
+def luks(path: Path, size: str) -> None:
+    """Make a LUKS disk. QEMU measures the CPU time of a calculation for it, which fails now and then on a busy machine
+    (crypto/pbkdf.c, 7.2).
+    """
+    options = ("--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10")
+    for attempts_left in reversed(range(10)):
+        try:
+            run("qemu-img", "create", "-f", "luks", *options, path, size)
+            return
+        except subprocess.CalledProcessError:
+            if not attempts_left:
+                raise
+
+
 def pack(path: Path, compression: str) -> Path:
     packed = path.with_name(f"{path.name}.{compression}")
     packed.write_bytes(run(TOOLS[compression], "-1", "-c", path))

@@ -10,13 +10,14 @@ import os
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image.formats import inspect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 
-from tests.image_files import MIB, RAW, TOOLS, pack, run
+from tests.image_files import MIB, RAW, TOOLS, luks, pack, run
 
 Make = Callable[[Path], object]
 
@@ -67,21 +68,6 @@ def _database(path: Path) -> None:
 
     with sqlite3.connect(path) as database:
         database.execute("create table t (a)")
-
-
-def _luks(path: Path) -> None:
-    run(
-        "qemu-img",
-        "create",
-        "-f",
-        "luks",
-        "--object",
-        "secret,id=s,data=x",
-        "-o",
-        "key-secret=s,iter-time=10",
-        path,
-        "2M",
-    )
 
 
 def _git_pack(path: Path) -> None:
@@ -144,7 +130,7 @@ NO_DISK: dict[str, tuple[Make, str]] = {
     "wim": (_is(b"MSWIM\0\0\0"), "is a Windows imaging file"),
     "openssl": (_by("openssl", "enc", "-aes-256-cbc", "-pbkdf2", "-k", "x"), "is encrypted with openssl"),
     "git-pack": (_git_pack, "is a Git pack"),
-    "luks": (_luks, "encrypted with LUKS, which CDI does not decrypt; .*driver=luks"),
+    "luks": (partial(luks, size="2M"), "encrypted with LUKS, which CDI does not decrypt; .*driver=luks"),
     "parallels": (_qemu("-f", "parallels"), "is a Parallels disk.*qemu-img convert -O qcow2 "),
     "qed": (_qemu("-f", "qed"), "is a QED image.*qemu-img convert -O qcow2 "),
     "cowd": (_is(b"COWD\1\0\0\0"), "COWD.*qemu-img convert -f vmdk -O qcow2 "),
