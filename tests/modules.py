@@ -136,11 +136,13 @@ def run_in_process(name: str, options: dict[str, Any], *, check: bool = False) -
     return Ran(result, json.dumps(result, ensure_ascii=False) + complaints.getvalue())
 
 
-def run_task(module: ModuleType, options: dict[str, Any], connection: Connection) -> dict[str, Any]:
+def run_task(
+    module: ModuleType, options: dict[str, Any], connection: Connection, *, check: bool = False
+) -> dict[str, Any]:
     """The result, error and warnings of a module's `run` on this connection, in this process."""
     warnings: list[str] = []
     try:
-        result = module.run(Task(completed(options, module.SPEC.options), connection, False, warnings.append))
+        result = module.run(Task(completed(options, module.SPEC.options), connection, check, warnings.append))
     except CdiError as exc:
         result = {"failed": True, "msg": str(exc), **exc.result}
     return {**result, "warnings": warnings}

@@ -25,7 +25,7 @@ def upload_options(**options: Any) -> dict[str, Any]:
     """The options of an upload, None where not given."""
     none = dict.fromkeys([*OPTIONS, "checksum"])
     given = {"name": "disk", "namespace": "demo", "path": "/disk.raw", "overwrite": "never", "content_type": None}
-    return {**none, **given, "when_in_use": "fail", "on_failure": "delete", **options}
+    return {**none, **given, "when_in_use": "fail", "on_failure": "delete", "verify_content": False, **options}
 
 
 def target_options(**options: Any) -> dict[str, Any]:

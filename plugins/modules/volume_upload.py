@@ -11,8 +11,10 @@ version_added: 1.0.0
 description:
   - Uploads a file to a DataVolume, which is created if it does not exist, or to an existing claim that accepts uploads,
     and waits until CDI has converted it to a disk. With O(uploads), one task uploads any number of files.
-  - The SHA-256 digest of the file is recorded on the claim. If a volume already contains the file, it is not changed,
-    and no data is sent.
+  - The digest of the file is recorded on the claim. If a volume already contains the file, it is not changed, and no
+    data is sent. The digest of a raw disk, also in gz, xz or zst, and of a qcow2 image is that of the disk in it
+    (RV(digest)), so that the same disk in another format is not sent again.
+  - Zeros are not sent. See O(encoding).
   - The file is a disk image (raw, ISO, qcow2, vmdk, vhd, vhdx or vdi), optionally compressed with gz, xz or zst, or a
     tar archive. The format is determined by the first bytes, not by the file name. The only exception is a tar archive
     whose name does not have an archive suffix, which requires O(content_type).
@@ -57,6 +59,8 @@ notes:
     pods, VirtualMachines and VolumeCloneSources. The same permissions are required to recreate what an unfinished
     upload of another file or a previous attempt left behind. O(on_failure=delete) requires C(delete) on DataVolumes.
     Missing permissions are detected before anything is created or deleted.
+  - O(verify_content) requires C(get), C(list), C(watch), C(create) and C(delete) on pods of the namespace, C(list) on
+    Deployments of all namespaces and on CDI objects, and C(get) on CDIConfigs.
 options:
   path:
     description: Path of the file or block device, on the host that runs the task. Required with O(name).
@@ -90,6 +94,28 @@ options:
     type: str
     choices: [auto, raw]
     default: auto
+  encoding: &encoding
+    description:
+      - What is sent for a raw disk, also in gz, xz or zst, and for a qcow2 image. Other images and archives are sent as
+        they are. The volume has the same content in each case.
+      - V(file) sends the file as it is.
+      - V(raw_gz) sends the disk as a gzip stream in which zeros take up almost no space. CDI writes it directly to the
+        volume, without scratch space, but decompresses all zeros.
+      - V(qcow2) sends the disk as a qcow2 image without the blocks that are zero. CDI stores it in the scratch space,
+        and converts it to a disk.
+      - V(auto) chooses by the format of the file and the share of zeros. RV(encoding) and RV(encoding_reason) report
+        the choice, also in check mode.
+    type: str
+    choices: [auto, file, raw_gz, qcow2]
+    default: auto
+  verify_content: &verify_content
+    description:
+      - Whether to verify, after an upload, that the volume contains the disk that was sent. A short-lived pod in the
+        namespace of the volume, with the image of CDI's cloner, computes the SHA-256 of the disk.
+      - This reads the whole disk, also its zeros. A volume that is not changed is not verified again.
+      - This is an error for archives and images that are not read as disks (see O(encoding)).
+    type: bool
+    default: false
   overwrite: &overwrite
     description:
       - What to do with a volume that is already filled.
@@ -201,6 +227,8 @@ options:
       namespace: *namespace
       checksum: *checksum
       format: *format
+      encoding: *encoding
+      verify_content: *verify_content
       overwrite: *overwrite
       when_in_use: *when_in_use
       on_failure: *on_failure
@@ -306,6 +334,22 @@ EXAMPLES = r"""
       - path: /images/appliance.vmdk
         name: appliance
 
+- name: Upload all qcow2 images of a directory to volumes with the names of the files
+  kubevirt.cdi.volume_upload:
+    namespace: images
+    uploads: "{{ dict(names | zip(files)) | dict2items(key_name='name', value_name='path') }}"
+  vars:
+    files: "{{ query('ansible.builtin.fileglob', '/images/*.qcow2') }}"
+    names: "{{ files | map('basename') | map('splitext') | map('first') }}"
+
+- name: Upload to slow storage without its scratch space, and verify the content of the volume
+  kubevirt.cdi.volume_upload:
+    path: /images/appliance.qcow2
+    name: appliance
+    namespace: images
+    encoding: raw_gz
+    verify_content: true
+
 - name: Upload through an Ingress with its own certificate
   kubevirt.cdi.volume_upload:
     path: /images/debian-12.qcow2
@@ -341,11 +385,32 @@ reason:
   returned: when O(name) was given
   type: str
   sample: ""
+digest:
+  description:
+    - The digest that is recorded on the claim, empty if the task failed before it was known.
+    - C(disk:) and the digest of the disk, if the file is a raw disk, also in gz, xz or zst, or a qcow2 image. It is the
+      SHA-256 of the blocks of 64 KiB that are not zero, each after its number, and of the size of the disk (the numbers
+      and the size as 8 bytes, big-endian).
+    - Otherwise, and with O(checksum), the SHA-256 of the file. A volume for which the SHA-256 is recorded keeps it.
+  returned: when O(name) was given
+  type: str
+  sample: disk:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 sha256:
-  description: SHA-256 digest of the file, empty if the task failed before it was known.
+  description: SHA-256 of the file, null if it was not computed.
   returned: when O(name) was given
   type: str
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+encoding:
+  description: What was sent, V(file), V(raw_gz) or V(qcow2) (see O(encoding)), or would be sent in check mode. Null if
+    nothing had to be sent.
+  returned: when O(name) was given
+  type: str
+  sample: qcow2
+encoding_reason:
+  description: Why it was chosen, null if nothing had to be sent.
+  returned: when O(name) was given
+  type: str
+  sample: 1024 MiB of 8192 MiB are not zero
 format:
   description: Format of the image or archive, null if the file was not read.
   returned: when O(name) was given
@@ -367,9 +432,13 @@ file_size:
   returned: when O(name) was given
   type: int
   sample: 648806400
+content_sha256:
+  description: SHA-256 of the disk in the volume, if it was verified (see O(verify_content)), otherwise null.
+  returned: when O(name) was given
+  type: str
+  sample: 330b62421a747d9fd3f4a4f1c0c4d2d4e7d8c2fcd0b0b0b3c6a7a9c2b0c1d2e3
 bytes_sent:
-  description: Bytes sent by the last attempt. Fewer than RV(file_size) if bytes after the end of a compressed file are
-    omitted.
+  description: Bytes sent by the last attempt, in the encoding that was sent (RV(encoding)).
   returned: when O(name) was given
   type: int
   sample: 648806400

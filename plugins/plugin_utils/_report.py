@@ -196,14 +196,18 @@ def _uploaded(items: list[Facts], files: list[Facts]) -> dict[str, str]:
     texts = {}
     for number, item in enumerate(items):
         held = annotations_of(item.get("persistent_volume_claim")).get(UPLOADED)
-        digest = held if item.get("error") else item.get("sha256")
+        digest = held if item.get("error") else item.get("digest")
         path = (
             "" if item.get("error") or number >= len(files) else files[number].get("path") or files[number].get("src")
         )
-        texts[_title(item)] = " ".join(
-            filter(None, (os.path.basename(path or ""), f"sha256:{digest[:_DIGEST_DIGITS]}" if digest else ""))
-        )
+        texts[_title(item)] = " ".join(filter(None, (os.path.basename(path or ""), _short_digest(digest or ""))))
     return texts
+
+
+def _short_digest(digest: str) -> str:
+    """The start of the digest of a file, or of the disk in it, which has a prefix."""
+    kind, _colon, digits = digest.rpartition(":")
+    return f"{kind or 'sha256'}:{digits[:_DIGEST_DIGITS]}" if digits else ""
 
 
 def _phase(item: Facts) -> str:

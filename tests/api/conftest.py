@@ -233,8 +233,8 @@ def upload(wire: Wire, namespace: str, service: UploadService) -> Upload:
         "parallel": 1,
     }
 
-    def run(**options: Any) -> dict[str, Any]:
+    def run(*, check: bool = False, **options: Any) -> dict[str, Any]:
         connection = connect({"host": wire.url, "api_key": ADMIN}, sleep=no_sleep)
-        return run_task(volume_upload, {**defaults, **options}, connection)
+        return run_task(volume_upload, {**defaults, **options}, connection, check=check)
 
     return run

@@ -48,17 +48,19 @@ def ca_bundle(data: dict[str, str]) -> bytes:
 
 
 class UploadService:
-    """`proxy_url` receives uploads, answers them with `status` and `headers`, and fills the volume.
+    """`proxy_url` receives uploads, answers them with `statuses`, then `status`, and `headers`, and fills the volume.
 
-    `received` has the number of bytes of each upload, `tokens` their credentials.
+    `received` has the number of bytes of each upload, `tokens` their credentials, `body` the bytes of the last one.
     """
 
     def __init__(self, connection: Connection, namespace: str, folder: Path) -> None:
         self._connection, self._namespace = connection, namespace
         self.status = 200
+        self.statuses: list[int] = []
         self.headers: dict[str, str] = {}
         self.received: list[int] = []
         self.tokens: list[str] = []
+        self.body = b""
         self._stopped = threading.Event()
         self.ca, path = _certificate(folder)
         service = self
@@ -68,14 +70,13 @@ class UploadService:
 
             def do_POST(self) -> None:
                 length = int(self.headers["Content-Length"])
-                read = 0
-                while read < length and (data := self.rfile.read(min(65536, length - read))):
-                    read += len(data)
-                service.received.append(read)
+                service.body = self.rfile.read(length)
+                service.received.append(len(service.body))
                 service.tokens.append(self.headers["Authorization"])
-                if service.status == 200:
+                status = service.statuses.pop(0) if service.statuses else service.status
+                if status == 200:
                     service.fill()
-                self.send_response(service.status)
+                self.send_response(status)
                 for name, value in {**service.headers, "Content-Length": "0"}.items():
                     self.send_header(name, value)
                 self.end_headers()

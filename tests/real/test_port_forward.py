@@ -14,7 +14,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._image.file import Fi
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import CONFIG_MAP, POD
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.websockets import open_websocket
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import SourceFile, find_route, send
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.source import SourceFile
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import find_route, send
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import CHANNELS, SPDY, TlsStream, Tunnel
 
 from tests.cluster.versions import HELPER_IMAGE

@@ -11,7 +11,6 @@ import hashlib
 import io
 import lzma
 import os
-import subprocess
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -29,16 +28,13 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.cluster.digests import digests
+from tests.image_files import luks, run
 from tests.real.objects import Ok, create, existing, new_namespace, until
 from tests.real.test_upload_interruptions import kill_midway
 from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, curl
 
 Make = Callable[[Path, Images], object]
 _CUT_FORMS = ("qcow2", "vdi", "vmdk", "vhd", "vhdx", "raw-gz", "raw-xz", "raw-zst", "vmdk-zst")
-
-
-def _run(*command: str | Path, data: bytes | None = None) -> bytes:
-    return subprocess.run([str(part) for part in command], check=True, capture_output=True, input=data).stdout
 
 
 def _cut_form(form: str) -> Make:
@@ -51,16 +47,11 @@ def _cut_form(form: str) -> Make:
     return make
 
 
-def _luks(path: Path, _images: object) -> None:
-    options = ("--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10")
-    _run("qemu-img", "create", "-f", "luks", *options, path, "4M")
-
-
 REFUSED: dict[str, tuple[Make, str]] = {
     "page": (lambda p, _images: p.write_bytes(b"<html>" + b"There is no such file. " * 99), "is a web page"),
-    "zip": (lambda p, images: _run("7z", "a", "-tzip", "-bd", "-y", f"{p}", images.iso), "is a zip archive"),
-    "luks": (_luks, "encrypted with LUKS"),
-    "qed": (lambda p, _images: _run("qemu-img", "create", "-f", "qed", p, "4M"), "is a QED image"),
+    "zip": (lambda p, images: run("7z", "a", "-tzip", "-bd", "-y", f"{p}", images.iso), "is a zip archive"),
+    "luks": (lambda p, _images: luks(p, "4M"), "encrypted with LUKS"),
+    "qed": (lambda p, _images: run("qemu-img", "create", "-f", "qed", p, "4M"), "is a QED image"),
     **{f"cut-{form}": (_cut_form(form), "is truncated") for form in _CUT_FORMS},
     "twice": (
         lambda p, images: p.write_bytes(gzip.compress(Path(images.disks["raw-xz"]).read_bytes())),
@@ -94,9 +85,9 @@ def test_refused_file_creates_no_volume(
 
 @pytest.fixture
 def device(images: Images) -> Iterator[str]:
-    path = _run("losetup", "--show", "-f", images.disks["raw"]).decode().strip()
+    path = run("losetup", "--show", "-f", images.disks["raw"]).decode().strip()
     yield path
-    _run("losetup", "-d", path)
+    run("losetup", "-d", path)
 
 
 def test_block_device_is_uploaded(images: Images, namespace: str, ok: Any, digest: Any, device: str) -> None:
@@ -115,7 +106,7 @@ def test_failed_uploads_leave_no_volumes_and_pods(
 ) -> None:
     """The image has an error that only QEMU finds: a header extension is longer than the header."""
     path = tmp_path / "bad.qcow2"
-    _run("qemu-img", "create", "-f", "qcow2", path, "8M")
+    run("qemu-img", "create", "-f", "qcow2", path, "8M")
     with open(path, "r+b") as file:
         file.seek(112)
         file.write(bytes.fromhex("12345678fffffff0"))
@@ -190,8 +181,8 @@ ACCEPTED: dict[str, Callable[[Path], object]] = {
     "gz-with-a-tail": lambda p: p.write_bytes(gzip.compress(RAW) + b"FWx0 metadata"),
     "gz-with-zeros": lambda p: p.write_bytes(gzip.compress(RAW) + bytes(4096)),
     "xz-with-a-tail": lambda p: p.write_bytes(lzma.compress(RAW) + b"tail"),
-    "zst-with-a-tail": lambda p: p.write_bytes(_run("zstd", "-qc", data=RAW) + b"tail of some bytes"),
-    "zst-long-29": lambda p: p.write_bytes(_run("zstd", "-qc", "--long=29", data=RAW)),
+    "zst-with-a-tail": lambda p: p.write_bytes(run("zstd", "-qc", data=RAW) + b"tail of some bytes"),
+    "zst-long-29": lambda p: p.write_bytes(run("zstd", "-qc", "--long=29", data=RAW)),
     "gz-of-two": lambda p: p.write_bytes(gzip.compress(RAW[:MIB]) + gzip.compress(RAW[MIB:])),
     "xz-of-two": lambda p: p.write_bytes(lzma.compress(RAW[:MIB]) + bytes(4) + lzma.compress(RAW[MIB:]) + bytes(8)),
 }
@@ -225,12 +216,12 @@ REFUSED_BY_CDI: dict[str, Callable[[Path], object]] = {
     "gz-zeros": ACCEPTED["gz-with-zeros"],
     "xz-tail": ACCEPTED["xz-with-a-tail"],
     "zst-tail": ACCEPTED["zst-with-a-tail"],
-    "xz-x86": lambda p: p.write_bytes(_run("xz", "--x86", "--lzma2", "-c", data=RAW)),
-    "xz-delta": lambda p: p.write_bytes(_run("xz", "--delta", "--lzma2", "-c", data=RAW)),
-    "zst-long-31": lambda p: p.write_bytes(_run("zstd", "-qc", "--ultra", "--long=31", data=RAW)),
-    "luks": lambda p: _luks(p, None),
-    "qed": lambda p: _run("qemu-img", "create", "-f", "qed", p, "4M"),
-    "parallels": lambda p: _run("qemu-img", "create", "-f", "parallels", p, "4M"),
+    "xz-x86": lambda p: p.write_bytes(run("xz", "--x86", "--lzma2", "-c", data=RAW)),
+    "xz-delta": lambda p: p.write_bytes(run("xz", "--delta", "--lzma2", "-c", data=RAW)),
+    "zst-long-31": lambda p: p.write_bytes(run("zstd", "-qc", "--ultra", "--long=31", data=RAW)),
+    "luks": lambda p: luks(p, "4M"),
+    "qed": lambda p: run("qemu-img", "create", "-f", "qed", p, "4M"),
+    "parallels": lambda p: run("qemu-img", "create", "-f", "parallels", p, "4M"),
     "tar-top": lambda p: _tar(p, _member("./", tarfile.DIRTYPE), _member("./file", size=5)),
     "tar-lost": lambda p: _tar(p, _member("lost+found", tarfile.DIRTYPE), _member("file", size=5)),
 }
@@ -261,7 +252,7 @@ def test_cdi_refuses_the_file(
 def test_archive_of_each_format_is_unpacked(shared: str, ok: Any, tmp_path: Path, form: str) -> None:
     (tmp_path / "disk.img").write_bytes(RAW)
     path = tmp_path / "files.tar"
-    _run("tar", f"--format={form}", "-C", tmp_path, "-cf", path, "./disk.img")
+    run("tar", f"--format={form}", "-C", tmp_path, "-cf", path, "./disk.img")
     assert (
         ok("volume_upload", name=f"tar-{form}", namespace=shared, path=str(path), content_type="archive", storage=THIN)[
             "phase"

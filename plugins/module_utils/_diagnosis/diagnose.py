@@ -150,7 +150,7 @@ def _unfinished_upload(claims: t.Iterable[t.Mapping[str, str]]) -> Diagnosis | N
     when = f" at {begun[BEGUN]}" if BEGUN in begun else ""
     return Diagnosis(
         "upload_unfinished",
-        f"an upload was started{when} and not finished (file with SHA-256 {begun[INTENDED][:12]}...)",
+        f"an upload was started{when} and not finished (file with digest {begun[INTENDED][:12]}...)",
         "if no task is still sending it, run the upload again or delete the volume",
     )
 

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,7 @@ from .._data_volume.collected import as_volume, collected_drift, is_collected, w
 from .._data_volume.preallocation import preallocation_facts
 from .._data_volume.volume import NOT_READ
 from .._diagnosis.rules import BEGUN, UPLOADED
-from .._image.file import FileIdentity, open_source, unreadable
-from .._image.formats import Image, inspect
+from .._image.formats import Image
 from .._kubernetes.compare import for_result, normalise
 from .._kubernetes.errors import ApiError, CdiError
 from .._kubernetes.objects import Object, annotations_of
@@ -30,9 +28,12 @@ from .._storage.claims import Planned
 from .._storage.overhead import NO_OVERHEAD, required_space
 from .._upload import options as upload_options
 from .._upload.changes import annotate, clean_up, create, replace
+from .._upload.content import verify_content
+from .._upload.encoding import AUTO, FILE, STREAMS, choose
 from .._upload.options import OPTIONS, declared, digest_of
 from .._upload.outcome import File, Outcome, Steps, Target, followed
 from .._upload.plan import ACTION_LABELS, CREATE, NOTHING, RECORD, REPLACE, SEND, Plan, is_as_requested, plan
+from .._upload.reading import inspected, with_digest, with_sha256, with_survey
 from .._upload.sender import send_until_taken
 from .._upload.session import OUTSIDE, Outside, Session
 from .._upload.target import claim_size, is_archive_claim, is_populated, populated_by_source, recorded_digest
@@ -42,6 +43,8 @@ _OPTIONS: dict[str, t.Any] = {
     **OPTIONS,
     "checksum": {"type": "str"},
     "format": {"type": "str", "choices": ["auto", "raw"], "default": "auto"},
+    "encoding": {"type": "str", "choices": [AUTO, FILE, *STREAMS], "default": AUTO},
+    "verify_content": {"type": "bool", "default": False},
     "overwrite": {"type": "str", "choices": ["never", "different", "always"], "default": "never"},
     **WHEN_IN_USE,
     "on_failure": {"type": "str", "choices": ["delete", "keep"], "default": "delete"},
@@ -65,7 +68,6 @@ SPEC = PROGRESS + ArgumentSpec(
     mutually_exclusive=[("name", "uploads"), ("path", "uploads")],
     required_by={"name": ["path"]},
 )
-_HASH_BYTES = MIB
 
 
 def check(params: dict[str, t.Any]) -> None:
@@ -143,9 +145,9 @@ def upload_one(session: Session, outcome: Outcome) -> Steps:
     yield outcome
     expected = _expected_digest(outcome)
     if expected and _contains(outcome.target, expected):
-        return _label(session, outcome._replace(digest=expected))
+        return _label(session, outcome._replace(digest=expected, sha256=expected))
     file = yield from _read_file(session, outcome)
-    outcome = outcome._replace(image=file.image, digest=file.digest)
+    outcome = outcome._replace(image=file.image, digest=file.digest, sha256=file.sha256)
     yield outcome
     wanted, drift = _wanted(session, outcome, file.image)
     target = outcome.target
@@ -153,6 +155,9 @@ def upload_one(session: Session, outcome: Outcome) -> Steps:
     outcome = outcome._replace(reason=planned.reason)
     yield outcome
     before = recorded_digest(target.known_claim)
+    if planned.step != NOTHING and (outcome.upload["encoding"] in STREAMS or outcome.upload["verify_content"]):
+        file = with_survey(outcome.upload, file, _says(session, outcome))
+        choose(outcome.upload, file.image, file.survey)  # Refused before anything is written.
     file = yield from _check_before_writing(session, outcome, file, planned, wanted)
     if planned.step in (NOTHING, RECORD, SEND):
         outcome = _label(session, outcome)
@@ -160,6 +165,8 @@ def upload_one(session: Session, outcome: Outcome) -> Steps:
     if planned.step == NOTHING:
         return outcome
     if planned.step == RECORD:
+        if not session.check_mode:
+            outcome = verify_content(session, outcome, file)
         claim = annotate(session, outcome.target, {UPLOADED: file.digest, BEGUN: None})
         outcome = outcome.with_target(claim=claim).done(ACTION_LABELS[RECORD])
     elif planned.step == REPLACE:
@@ -168,16 +175,27 @@ def upload_one(session: Session, outcome: Outcome) -> Steps:
         outcome = create(session, outcome, t.cast(Object, wanted))
         yield outcome
         if not file.digest:  # While CDI makes the volume.
-            file = file._replace(digest=_sha256(session, outcome))
-    outcome = outcome._replace(digest=file.digest)
-    outcome = outcome.with_diff("before", sha256=before).with_diff("after", sha256=file.digest)
+            file = with_digest(outcome.upload, file, None, _says(session, outcome))
+    outcome = outcome._replace(digest=file.digest, sha256=file.sha256)
+    outcome = outcome.with_diff("before", digest=before).with_diff("after", digest=file.digest)
     yield outcome
     action = ACTION_LABELS[planned.step]
+    if planned.step != RECORD:
+        file = with_survey(outcome.upload, file, _says(session, outcome))
+        encoding = choose(outcome.upload, file.image, file.survey)
+        if encoding.name == FILE and file.identity.is_device:  # Only the digest of all bytes shows that it has changed.
+            file = with_sha256(outcome.upload, file, _says(session, outcome))
+        outcome = outcome._replace(encoding=encoding, sha256=file.sha256)
+        yield outcome
     if session.check_mode:
         return outcome.done(action)
     if planned.step != RECORD:
         outcome = yield from send_until_taken(session, outcome, file, wanted, action)
     return outcome
+
+
+def _says(session: Session, outcome: Outcome) -> t.Callable[[str], None]:
+    return lambda text: session.progress.say(outcome.target.title, text)
 
 
 def _wait_terminated(session: Session, target: Target) -> Target:
@@ -214,32 +232,21 @@ def _read_file(session: Session, outcome: Outcome) -> t.Generator[Outcome, None,
     """What the file is, and its digest where that decides. A compressed file that may be sent is decompressed while it
     is hashed, to verify that it is complete.
     """
-    upload, target = outcome.upload, outcome.target
-    path = upload["path"]
-    identity, hashed = FileIdentity.of(path), None
-    if not target.exists or not is_populated(target.volume, target.known_claim):
-        hashed = hashlib.sha256()
-        session.progress.say(target.title, f"reading {path}")
-    image = _inspected(upload, hashed.update if hashed else None)
+    upload, target, say = outcome.upload, outcome.target, _says(session, outcome)
+    is_open = not target.exists or not is_populated(target.volume, target.known_claim)
+    file = inspected(upload, say, whole=is_open)
+    image, path = file.image, file.path
     outcome = outcome._replace(image=image)
     yield outcome
-    digest = _checked(upload, hashed.hexdigest()) if hashed and image.compression else ""
     if image.format is None:
         session.task.warn(f"{path} was not checked before the upload, because {NO_ZSTD}; {INSTALL_ZSTD}.")
     if image.tail:
         session.task.warn(
             f"The last {image.tail} bytes of {path} follow the end of the compressed data, and are not sent."
         )
-    if not digest and (upload["checksum"] or target.exists):
-        digest = _sha256(session, outcome)
-    return File(path, identity, image, digest)
-
-
-def _inspected(upload: t.Mapping[str, t.Any], update: t.Callable[[bytes], t.Any] | None) -> Image:
-    try:
-        return inspect(upload["path"], update, insist=upload["format"] == "raw")
-    except OSError as exc:
-        raise unreadable(upload["path"], exc) from exc
+    if upload["checksum"] or target.exists or file.survey:
+        file = with_digest(upload, file, recorded_digest(target.known_claim), say)
+    return file
 
 
 def _check_before_writing(
@@ -248,23 +255,25 @@ def _check_before_writing(
     """Nothing is deleted, created or labelled for a file that is damaged, without permissions, or without a route to
     CDI. Returns the file.
     """
-    image = file.image
+    checked = file
 
     def check_all() -> None:
-        nonlocal image
+        nonlocal checked
         if planned.step == REPLACE and file.image.compression:
-            image = _inspected(outcome.upload, lambda _data: None)
+            checked = inspected(outcome.upload, _says(session, outcome), whole=True)._replace(digest=file.digest)
         if not session.check_mode:
             session.check_rights(outcome.key)
             session.route()
+            if outcome.upload["verify_content"]:
+                session.environment()
 
     if planned.step in (CREATE, REPLACE) and wanted is not None:
         claims = Planned(wanted, planned.step == REPLACE, outcome.upload["by_default"])
         session.preflight.require(claims, check_all)
     elif planned.step in (CREATE, SEND, REPLACE):
         check_all()
-    yield outcome._replace(image=image)
-    return file._replace(image=image)
+    yield outcome._replace(image=checked.image)
+    return checked
 
 
 def _wanted(session: Session, outcome: Outcome, image: Image) -> tuple[Object | None, data_volume.Drift]:
@@ -288,30 +297,6 @@ def _wanted(session: Session, outcome: Outcome, image: Image) -> tuple[Object | 
         and session.is_large_enough(claim, wanted["spec"], drift.grows_to)
     )
     return wanted, data_volume.Drift([]) if has_grown else drift
-
-
-def _sha256(session: Session, outcome: Outcome) -> str:
-    """The digest of the file. Raises CdiError if it does not match `checksum`."""
-    path = outcome.upload["path"]
-    session.progress.say(outcome.target.title, f"reading {path}")
-    digest = hashlib.sha256()
-    try:
-        with open_source(path) as file:
-            while chunk := file.read(_HASH_BYTES):
-                digest.update(chunk)
-    except OSError as exc:
-        raise unreadable(path, exc) from exc
-    return _checked(outcome.upload, digest.hexdigest())
-
-
-def _checked(upload: t.Mapping[str, t.Any], found: str) -> str:
-    checksum = upload["checksum"]
-    if checksum and found != digest_of(checksum):
-        differs = f"expected {checksum.lower()}, got sha256:{found}"
-        raise CdiError(
-            f"{upload['path']} does not match checksum: {differs}; nothing was sent. Correct checksum, or the file."
-        )
-    return found
 
 
 def _check_claim(session: Session, outcome: Outcome, image: Image, claim: Object) -> None:
@@ -371,11 +356,15 @@ def _result(task: Task, outcome: Outcome) -> dict[str, t.Any]:
         "changed": outcome.changed,
         "action": outcome.action,
         "reason": outcome.reason,
-        "sha256": outcome.digest,
+        "digest": outcome.digest,
+        "sha256": outcome.sha256 or None,
         "format": image.format if image else None,
         "compression": image.compression if image else None,
         "virtual_size": image.virtual_size if image else None,
         "file_size": image.file_size if image else None,
+        "encoding": outcome.encoding.name if outcome.encoding else None,
+        "encoding_reason": outcome.encoding.reason if outcome.encoding else None,
+        "content_sha256": outcome.content_sha256 or None,
         "bytes_sent": transfer.bytes_sent,
         "seconds": round(seconds, 2),
         "mib_per_second": round(transfer.bytes_sent / seconds / MIB, 1) if seconds else None,

@@ -11,11 +11,13 @@ from __future__ import annotations
 import typing as t
 
 from .._data_volume.volume import NOT_READ, Read, known
+from .._disk.blocks import Survey
 from .._image.file import FileIdentity
 from .._image.formats import Image
 from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Key, Object
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
+from .encoding import Encoding
 from .plan import ACTION_LABELS, NOTHING
 
 # The value of `action` in the result of an upload that failed halfway, and the sentence about what it left behind.
@@ -72,12 +74,17 @@ class Target(t.NamedTuple):
 
 
 class File(t.NamedTuple):
-    """The file as it was when it was read. `digest` is its SHA-256, empty if it has not been computed."""
+    """The file as it was when it was read. What has not been computed is empty or None.
+
+    `digest` is what is kept of it (see `reading.py`), `survey` that of the disk in it.
+    """
 
     path: str
     identity: FileIdentity
     image: Image
     digest: str = ""
+    sha256: str = ""
+    survey: Survey | None = None
 
 
 class Transfer(t.NamedTuple):
@@ -96,14 +103,18 @@ class Transfer(t.NamedTuple):
 class Outcome(t.NamedTuple):
     """What a task did with one upload, also when an error came later.
 
-    `action` and `changed` say what was done (in check mode, what would be). `digest` is the file's, known or expected.
-    `made` is the uid of a DataVolume that this task created and that is still there.
+    `action` and `changed` say what was done (in check mode, what would be). `digest` is what is kept of the file, known
+    or expected, and `sha256` its SHA-256, where that was computed. `content_sha256` is that of the disk in the
+    volume, after it was verified. `made` is the uid of a DataVolume that this task created and that is still there.
     """
 
     upload: t.Mapping[str, t.Any]
     target: Target
     image: Image | None = None
     digest: str = ""
+    sha256: str = ""
+    encoding: Encoding | None = None
+    content_sha256: str = ""
     action: str = ACTION_LABELS[NOTHING]
     changed: bool = False
     reason: str = ""

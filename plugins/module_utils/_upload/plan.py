@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What an upload has to do with its target. Pure rules.
 
-Two annotations keep a file's SHA-256: `INTENDED` is written before the first byte, with `BEGUN`, the time, and
-`UPLOADED` when CDI has taken the last byte. A populated volume with only `INTENDED` was left by a run that was
-interrupted while CDI finished:
+Two annotations keep the digest of a file (see `reading.py`): `INTENDED` is written before the first byte, with
+`BEGUN`, the time, and `UPLOADED` when CDI has taken the last byte. A populated volume with only `INTENDED` was left by
+a run that was interrupted while CDI finished:
 the sender holds the last bytes back until it knows that the file has not changed, so CDI can have taken no other file.
 
 During its life, a target gets the bytes of one file, and `INTENDED` does not change. Otherwise CDI could make a disk
@@ -84,7 +84,7 @@ def _plan_empty(
     intended = annotations_of(claim).get(INTENDED)
     remains = ""
     if intended not in (None, digest):
-        remains = f"it has the remains of an unfinished upload of the file with SHA-256 {intended}"
+        remains = f"it has the remains of an unfinished upload of the file with digest {intended}"
     # A claim that was made a target later may contain older data.
     if remains and volume is None and populated_by_source(t.cast(Object, claim)) is None and not may_replace:
         raise CdiError(
@@ -111,7 +111,7 @@ def _plan_populated(what: str, upload: t.Mapping[str, t.Any], digest: str, claim
     if recorded == digest:
         why = "; ".join(drift.lines) or "overwrite is always"
     elif recorded:
-        why = f"it contains the file with SHA-256 {recorded}, but {upload['path']} has {digest}"
+        why = f"it contains the file with digest {recorded}, but {upload['path']} has {digest}"
     else:
         why = "it is not known which file it contains"
     if overwrite == "never":

@@ -30,11 +30,13 @@ from . import sending_steps as steps
 from .answers import Answer
 from .changes import annotate, replace
 from .completion import Completion
+from .content import verify_content
 from .options import declared
 from .outcome import File, Outcome, Steps, Target
 from .session import Session
+from .source import Source, SourceDisk, SourceFile
 from .target import is_populated, judge_claim_ready
-from .transfer import SourceFile, Unreachable, is_forbidden
+from .transfer import Unreachable, is_forbidden
 
 
 def send_until_taken(session: Session, outcome: Outcome, file: File, wanted: Object | None, action: str) -> Steps:
@@ -47,8 +49,9 @@ def send_until_taken(session: Session, outcome: Outcome, file: File, wanted: Obj
     if claim is not None:
         # A claim that waits for its first consumer would never accept the data.
         outcome = outcome.with_target(claim=annotate(session, outcome.target, {BIND_IMMEDIATELY: "true"}))
+    source = _source(outcome, file)
     state = steps.State(
-        size=file.image.sent_size,
+        size=source.sent_size,
         retries=session.task.params["retries"],
         patience=session.timeout,
         can_replace=not outcome.target.is_claim,
@@ -81,7 +84,7 @@ def send_until_taken(session: Session, outcome: Outcome, file: File, wanted: Obj
             event = steps.TokenIssued(_token(session, outcome.target), outside.clock())
         elif command.name == steps.SEND:
             try:
-                outcome, answer = yield from _attempt(session, outcome, file, state.token)
+                outcome, answer = yield from _attempt(session, outcome, source, state.token)
                 event = steps.Answered(answer, outcome.transfer.bytes_sent, outside.clock())
             except ApiError as exc:
                 refusal, event = exc, steps.Forbidden()
@@ -97,9 +100,17 @@ def send_until_taken(session: Session, outcome: Outcome, file: File, wanted: Obj
     target = outcome.target
     if target.volume is not None:
         outcome = outcome.with_target(volume=session.connection.get(DATA_VOLUME, target.key[1], target.key[0]))
+    outcome = verify_content(session, outcome, file)
     outcome = outcome.with_target(claim=annotate(session, target, {UPLOADED: file.digest, BEGUN: None})).done(action)
     session.progress.say(target.title, "done")
     return outcome
+
+
+def _source(outcome: Outcome, file: File) -> Source:
+    stream = outcome.encoding and outcome.encoding.stream
+    if stream and file.survey:
+        return SourceDisk(file.path, file.identity, file.image, file.survey, stream)
+    return SourceFile(file.path, file.identity, file.sha256, file.image.sent_size)
 
 
 def _with_transfer(outcome: Outcome, **values: t.Any) -> Outcome:
@@ -184,7 +195,7 @@ def _wait_ready(session: Session, outcome: Outcome, file: File) -> t.Generator[O
         outcome = outcome.with_target(claim=claim)
     if intended not in (None, file.digest):
         raise CdiError(
-            f"Another task is uploading a different file (SHA-256 {intended}) into {target.title}; "
+            f"Another task is uploading a different file (digest {intended}) into {target.title}; "
             "wait until it ends, and run the task again to compare."
         )
     return outcome, waited.object
@@ -227,14 +238,14 @@ def _token(session: Session, target: Target) -> str:
 
 
 def _attempt(
-    session: Session, outcome: Outcome, file: File, token: str
+    session: Session, outcome: Outcome, source: Source, token: str
 ) -> t.Generator[Outcome, None, tuple[Outcome, Answer]]:
     """Send once.
 
     Raises ApiError when the next attempt would not be allowed, either, and CdiError when the file has changed.
     """
-    route, size, clock = session.route(), file.image.sent_size, session.outside.clock
-    source, sent, started = SourceFile(file.path, file.identity, file.digest, size), 0, clock()
+    route, size, clock = session.route(), source.sent_size, session.outside.clock
+    sent, started = 0, clock()
 
     def progress(bytes_sent: int) -> None:
         nonlocal sent

@@ -28,6 +28,8 @@ from .._kubernetes.resources import (
     Resource,
 )
 from .._kubernetes.wait import Outcome, wait_for, wait_gone
+from .._storage.allocation import Environment
+from .._storage.allocation_pod import read_environment
 from .._storage.classes import DEFAULT_CLASS, default_class
 from .._storage.overhead import NO_OVERHEAD, Overhead
 from .._storage.scratch import Settings, overhead_of, target_bytes
@@ -62,6 +64,7 @@ class Session:
         self._route: Route | None = None
         self._allowed: set[str] = set()
         self._settings: Settings | None = None
+        self._environment: Environment | None = None
 
     def wait_gone(self, resource: Resource, key: Key) -> None:
         """Wait until an object that was deleted is no longer there. Raises CdiError."""
@@ -78,6 +81,13 @@ class Session:
                 )
                 self._route = self.outside.find_route(self.connection, url, ca, namespace, self.task.warn)
             return self._route
+
+    def environment(self) -> Environment:
+        """How pods that read volumes run. Raises CdiError if that cannot be read."""
+        with self._lock:
+            if self._environment is None:
+                self._environment = read_environment(self.connection)
+            return self._environment
 
     def check_rights(self, key: Key) -> None:
         """Refuse to write if a permission for the rest is missing.

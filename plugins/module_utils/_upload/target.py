@@ -42,7 +42,7 @@ def is_populated(volume: Object | None, claim: Object | None) -> bool:
 
 
 def recorded_digest(claim: Object | None) -> str | None:
-    """The SHA-256 of the file that the claim contains, or was meant to contain; None if neither is known."""
+    """The digest of the file that the claim contains, or was meant to contain; None if neither is known."""
     return annotations_of(claim).get(UPLOADED) or annotations_of(claim).get(INTENDED)
 
 

@@ -11,10 +11,8 @@ names of that service (pkg/operator/resources/cert/factory.go, v1.65.0).
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import html
 import http.client
-import io
 import socket
 import ssl
 import typing as t
@@ -22,7 +20,6 @@ from urllib.parse import urlsplit
 
 from .._cdi.installation import likely_namespace
 from .._cdi.names import COMPONENT, UPLOAD_PROXY
-from .._image.file import FileIdentity, open_source
 from .._kubernetes.answers import short
 from .._kubernetes.client import Connection
 from .._kubernetes.errors import ApiError, CdiError
@@ -31,6 +28,7 @@ from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI_CONFIG, CONFIG_MAP, CONFIG_NAME, POD
 from .._kubernetes.websockets import open_websocket
 from .answers import Answer
+from .source import Source
 from .tunnel import SUBPROTOCOLS, TlsStream, Tunnel
 
 GIVEN, PUBLISHED, FORWARDED = "url", "published-url", "port-forward"
@@ -38,27 +36,12 @@ _CA_CONFIG_MAP, _CA_KEY = "cdi-uploadproxy-signer-bundle", "ca-bundle.crt"
 _POD_LABEL = f"{COMPONENT}={UPLOAD_PROXY}"
 _POD_PORT = 8443
 _PATH = "/v1beta1/upload-async"
-# Small enough for a processor's cache, and large enough for few packets.
-_CHUNK_BYTES = 256 * 1024
 _CONNECT_SECONDS = 10
 _HANDSHAKE_SECONDS = 30
 
 
-class FileChanged(CdiError):
-    """The file changed after its digest was computed."""
-
-
 class Unreachable(CdiError):
     """The upload proxy does not answer at its address."""
-
-
-class SourceFile(t.NamedTuple):
-    """The file to send, as it was when its digest was computed. Only its first `sent_size` bytes are sent."""
-
-    path: str
-    identity: FileIdentity
-    digest: str
-    sent_size: int
 
 
 class Route(t.NamedTuple):
@@ -233,8 +216,8 @@ def _ready_pod(connection: Connection, namespace: str) -> str:
     raise Unreachable(f"No pod of the upload proxy is ready in namespace {namespace}; see Deployment cdi-uploadproxy.")
 
 
-def send(route: Route, token: str, file: SourceFile, patience: float, progress: t.Callable[[int], None]) -> Answer:
-    """Send the file, and return the proxy's answer. After each chunk, `progress` gets the number of bytes sent so far.
+def send(route: Route, token: str, source: Source, patience: float, progress: t.Callable[[int], None]) -> Answer:
+    """Send the source, and return the proxy's answer. After each chunk, `progress` gets the number of bytes sent.
 
     The connection counts as broken when no byte moves for `patience` seconds. CDI reads nothing while it writes
     decompressed data, and answers when all data are on the disk: a compressed disk of zeros is sent in a moment, and
@@ -243,8 +226,7 @@ def send(route: Route, token: str, file: SourceFile, patience: float, progress: 
     Raises FileChanged if the file has changed since its digest was computed. The last chunk is then not sent, so CDI
     never accepts such a file. Redirects are not followed, because the token is only for this proxy.
     """
-    with open_source(file.path) as opened:
-        chunks = unchanged_chunks(opened, file)
+    with source.opened() as chunks:
         stream = route.open()
         stream.settimeout(patience)
         client = http.client.HTTPConnection(route.host)
@@ -253,7 +235,7 @@ def send(route: Route, token: str, file: SourceFile, patience: float, progress: 
             client.putrequest("POST", route.path)
             client.putheader("Authorization", f"Bearer {token}")
             client.putheader("Content-Type", "application/octet-stream")
-            client.putheader("Content-Length", str(file.sent_size))
+            client.putheader("Content-Length", str(source.sent_size))
             client.endheaders()
             sent = 0
             for chunk in chunks:
@@ -269,43 +251,6 @@ def send(route: Route, token: str, file: SourceFile, patience: float, progress: 
             return Answer(0, short(str(exc)) or type(exc).__name__)
         finally:
             stream.close()
-
-
-def unchanged_chunks(opened: io.FileIO, file: SourceFile) -> t.Iterator[memoryview]:
-    """The file in chunks. All share one buffer: a chunk is valid until the next one is read.
-
-    Raises FileChanged instead of the first or the last chunk if the file has changed. The identity of a device does not
-    show changes, so its content is hashed again.
-    """
-    buffer, read, sent_size = memoryview(bytearray(_CHUNK_BYTES)), 0, file.sent_size
-    digest = hashlib.sha256() if file.identity.is_device else None
-    while read < sent_size:
-        try:
-            chunk = buffer[: opened.readinto(buffer[: sent_size - read])]
-        except OSError as exc:
-            raise CdiError(f"{file.path} can no longer be read ({exc}); run the task again when it can.") from exc
-        first, read = read == 0, read + len(chunk)
-        if digest:
-            digest.update(chunk)
-        if (
-            not chunk
-            or ((first or read == sent_size) and FileIdentity.of(opened.fileno()) != file.identity)
-            or not _is_whole(opened, file, read, digest)
-        ):
-            raise FileChanged(
-                f"{file.path} changed during the upload, which was aborted; run the task again when nothing writes "
-                "to the file."
-            )
-        yield chunk
-
-
-def _is_whole(opened: io.FileIO, file: SourceFile, read: int, digest: t.Any) -> bool:
-    """Whether the digest of a device, which includes the bytes that are not sent, is the same after the last chunk."""
-    if digest is None or read < file.sent_size:
-        return True
-    while more := opened.read(_CHUNK_BYTES):
-        digest.update(more)
-    return bool(digest.hexdigest() == file.digest)
 
 
 def _read_answer(stream: t.Any) -> Answer:

@@ -31,7 +31,7 @@ EXTERNAL = {"storage": {"dataSourceRef": {"kind": "VolumeSnapshot", "name": "gol
             {"kubevirt.cdi/upload-sha256": "a" * 64, "kubevirt.cdi/upload-begun": "2026-01-02T03:04:05Z"},
             " at 2026-01-02T03:04:05Z ",
         ),
-        ("UploadReady", {"kubevirt.cdi/upload-sha256": "a" * 64}, "not finished (file with SHA-256 aaaaaaaaaaaa...)"),
+        ("UploadReady", {"kubevirt.cdi/upload-sha256": "a" * 64}, "not finished (file with digest aaaaaaaaaaaa...)"),
         ("UploadReady", {}, None),
         ("UploadScheduled", {"kubevirt.cdi/upload-sha256": "a" * 64}, None),
         ("Succeeded", {"kubevirt.cdi/upload-sha256": "a" * 64}, None),

@@ -42,7 +42,7 @@ from tests.upload_samples import (
             OTHER,
             DIGEST,
             SAME,
-            "is already filled, and it contains the file with SHA-256 b+, but /disk.raw has a+",
+            "is already filled, and it contains the file with digest b+, but /disk.raw has a+",
         ),
         ("never", None, None, SAME, "it is not known which file it contains.*annotate its claim"),
         ("never", DIGEST, DIGEST, DIFFERENT, "spec.x is 1 and not 2; set overwrite=different"),
@@ -86,7 +86,7 @@ def test_empty_volume_is_filled_and_a_missing_one_created() -> None:
 def test_remains_of_a_different_file_are_replaced_without_consent() -> None:
     """CDI would write over them, or even make a disk of them."""
     action, why = plan(upload_options(), DIGEST, data_volume("UploadReady"), samples.claim(INTENDED=OTHER), SAME)
-    assert action == REPLACE and why == f"it has the remains of an unfinished upload of the file with SHA-256 {OTHER}"
+    assert action == REPLACE and why == f"it has the remains of an unfinished upload of the file with digest {OTHER}"
     arguments = (DIGEST, data_volume("UploadReady"), samples.claim(INTENDED=OTHER), DIFFERENT)
     assert plan(upload_options(overwrite="different"), *arguments) == (REPLACE, f"spec.x is 1 and not 2; {why}")
     with pytest.raises(CdiError, match=r"is empty, but its spec differs: spec.x is 1 and not 2;"):

@@ -32,7 +32,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.outcome impor
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.sender import send_until_taken
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.session import Outside, Session
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import Route, SourceFile
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.source import SourceFile
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import Route
 
 from tests.upload_samples import DIGEST, OTHER, upload_options
 
@@ -262,7 +263,7 @@ def test_intended_digest_is_removed_when_nothing_was_taken(
 def test_upload_of_another_task_is_left_alone(cluster: _Cluster, tmp_path: Path) -> None:
     cluster.annotations[INTENDED] = OTHER
     with pytest.raises(
-        CdiError, match=rf"Another task is uploading a different file \(SHA-256 {OTHER}\) into demo/disk"
+        CdiError, match=rf"Another task is uploading a different file \(digest {OTHER}\) into demo/disk"
     ):
         _send(cluster, tmp_path)
     assert cluster.annotations[INTENDED] == OTHER

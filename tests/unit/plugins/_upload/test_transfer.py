@@ -20,14 +20,12 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image.file import FileIdentity
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.answers import Answer
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import (
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.source import (
     FileChanged,
-    Route,
     SourceFile,
-    route_by_url,
-    send,
     unchanged_chunks,
 )
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import Route, route_by_url, send
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.tunnel import TlsStream
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization

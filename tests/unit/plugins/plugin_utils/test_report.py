@@ -286,7 +286,7 @@ def uploaded_claim(**more: Any) -> dict[str, Any]:
         "namespace": "images",
         "changed": True,
         "phase": None,
-        "sha256": SHA256,
+        "digest": SHA256,
         "preallocation": preallocation,
     }
     return {**item, "data_volume": {}, "persistent_volume_claim": {**claim, **more}}
@@ -309,7 +309,7 @@ def test_a_claim_without_a_data_volume_has_a_row() -> None:
 
 
 def test_an_unpopulated_claim_shows_the_phase_of_the_claim() -> None:
-    item = {**uploaded_claim(metadata={}), "sha256": "", "error": "E."}
+    item = {**uploaded_claim(metadata={}), "digest": "", "error": "E."}
     for status, phase in (({"phase": "Bound"}, "Bound"), ({}, "Pending")):
         item["persistent_volume_claim"]["status"] = status
         row = build(facts(results={"uploads": {"uploads": [item]}}, files=FILES))["volumes"][0]
@@ -317,10 +317,11 @@ def test_an_unpopulated_claim_shows_the_phase_of_the_claim() -> None:
 
 
 def test_an_upload_shows_its_file_and_a_short_digest() -> None:
-    item = {"name": "a", "namespace": "images", "sha256": SHA256, "persistent_volume_claim": {}}
+    item = {"name": "a", "namespace": "images", "digest": SHA256, "persistent_volume_claim": {}}
     for more, expected in (
         ({}, "upload debian-12.qcow2 sha256:9f86d081884c"),
-        ({"sha256": ""}, "upload debian-12.qcow2"),
+        ({"digest": f"disk:{SHA256}"}, "upload debian-12.qcow2 disk:9f86d081884c"),
+        ({"digest": ""}, "upload debian-12.qcow2"),
     ):
         results = {"uploads": {"uploads": [{**item, **more}]}}
         for files in (FILES, [{"name": "a", "src": "debian-12.qcow2"}]):
@@ -337,7 +338,7 @@ def test_a_failed_upload_shows_the_previous_file() -> None:
     item = {
         "name": "a",
         "namespace": "images",
-        "sha256": SHA256,
+        "digest": SHA256,
         "persistent_volume_claim": claim,
         "error": "It is already filled.",
     }

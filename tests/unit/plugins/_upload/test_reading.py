@@ -1,0 +1,81 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which digest of a file is computed: the kind that the target has, and no other."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.outcome import File
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.reading import OF_DISK, inspected, with_digest
+
+from tests.upload_samples import upload_options
+
+MIB = 1024 * 1024
+DATA = os.urandom(MIB) + bytes(MIB)
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+def read(path: Path, recorded: str | None, *, whole: bool = False, **options: str) -> File:
+    upload = upload_options(path=str(path), format="auto", **options)
+    return with_digest(upload, inspected(upload, print, whole=whole), recorded, print)
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    path = tmp_path / "disk.raw"
+    path.write_bytes(DATA)
+    return path
+
+
+@pytest.mark.parametrize("recorded", [None, OF_DISK + "0" * 64])
+def test_disk_is_digested_and_the_bytes_of_the_file_are_not(raw: Path, recorded: str | None) -> None:
+    file = read(raw, recorded)
+    assert file.survey and file.digest == OF_DISK + file.survey.digest and file.sha256 == ""
+
+
+def test_volume_with_the_sha256_of_its_file_keeps_it(raw: Path) -> None:
+    file = read(raw, "0" * 64)
+    assert (file.digest, file.sha256, file.survey) == (SHA256, SHA256, None)
+
+
+def test_checksum_is_kept_for_a_new_volume(raw: Path) -> None:
+    file = read(raw, None, checksum=f"sha256:{SHA256}")
+    assert (file.digest, file.survey) == (SHA256, None)
+
+
+def test_checksum_is_verified_for_a_volume_with_the_digest_of_its_disk(raw: Path) -> None:
+    file = read(raw, OF_DISK + "0" * 64, checksum=f"sha256:{SHA256}")
+    assert file.survey and (file.digest, file.sha256) == (OF_DISK + file.survey.digest, SHA256)
+
+
+@pytest.mark.parametrize("recorded", [None, "0" * 64, OF_DISK + "0" * 64])
+def test_wrong_checksum_is_an_error(raw: Path, recorded: str | None) -> None:
+    with pytest.raises(CdiError, match=r"does not match checksum: expected sha256:1{64}, got sha256:"):
+        read(raw, recorded, checksum="sha256:" + "1" * 64)
+
+
+def test_archive_is_digested_as_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "disk.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(tarfile.TarInfo("disk"))
+    file = read(path, None, content_type="archive")
+    assert file.digest == file.sha256 == hashlib.sha256(path.read_bytes()).hexdigest() and file.survey is None
+
+
+def test_packed_disk_is_read_once_for_its_check_and_both_digests(tmp_path: Path, raw: Path) -> None:
+    path = tmp_path / "disk.raw.gz"
+    path.write_bytes(gzip.compress(DATA))
+    upload = upload_options(path=str(path), format="auto")
+    checked = inspected(upload, print, whole=True)
+    path.unlink()  # Whatever is needed later is known now.
+    file = with_digest(upload, checked, None, print)
+    assert file.sha256 and file.survey and file.survey == read(raw, None).survey
+    assert file.digest == OF_DISK + file.survey.digest
