@@ -244,7 +244,7 @@ def _benchmarks() -> int:
     cluster = target()
     if code or not _has_fixtures(cluster):
         return code
-    files = [f"tests/benchmarks/test_{name}.py" for name in ("moving", "thin_start")]
+    files = [f"tests/benchmarks/test_{name}.py" for name in ("moving", "sparse_uploads", "thin_start")]
     return _pytest("moving", *files, more=cluster.environment)
 
 
