@@ -96,8 +96,8 @@ options:
     default: auto
   encoding: &encoding
     description:
-      - What is sent for a raw disk, also in gz, xz or zst, and for a qcow2 image. Other images and archives are sent as
-        they are. The volume has the same content in each case.
+      - What is sent for a raw disk, also in gz, xz or zst, and for a file with a qcow2 image. Other images and archives
+        are sent as they are. The volume has the same content in each case.
       - V(file) sends the file as it is.
       - V(raw_gz) sends the disk as a gzip stream in which zeros take up almost no space. CDI writes it directly to the
         volume, without scratch space, but decompresses all zeros.

@@ -33,7 +33,7 @@ from .._upload.encoding import AUTO, FILE, STREAMS, choose
 from .._upload.options import OPTIONS, declared, digest_of
 from .._upload.outcome import File, Outcome, Steps, Target, followed
 from .._upload.plan import ACTION_LABELS, CREATE, NOTHING, RECORD, REPLACE, SEND, Plan, is_as_requested, plan
-from .._upload.reading import inspected, with_digest, with_sha256, with_survey
+from .._upload.reading import inspected, with_digest, with_survey
 from .._upload.sender import send_until_taken
 from .._upload.session import OUTSIDE, Outside, Session
 from .._upload.target import claim_size, is_archive_claim, is_populated, populated_by_source, recorded_digest
@@ -183,8 +183,6 @@ def upload_one(session: Session, outcome: Outcome) -> Steps:
     if planned.step != RECORD:
         file = with_survey(outcome.upload, file, _says(session, outcome))
         encoding = choose(outcome.upload, file.image, file.survey)
-        if encoding.name == FILE and file.identity.is_device:  # Only the digest of all bytes shows that it has changed.
-            file = with_sha256(outcome.upload, file, _says(session, outcome))
         outcome = outcome._replace(encoding=encoding, sha256=file.sha256)
         yield outcome
     if session.check_mode:

@@ -45,7 +45,7 @@ def choose(upload: t.Mapping[str, t.Any], image: Image, survey: Survey | None) -
     wanted = upload["encoding"]
     if survey is None:
         what = f"{upload['path']} ({' in '.join(filter(None, (image.format or 'unknown', image.compression)))})"
-        only = "only raw disks, also in gz, xz or zst, and qcow2 images can"
+        only = "only raw disks, also in gz, xz or zst, and files with a qcow2 image can"
         if wanted in STREAMS:
             raise CdiError(
                 f"encoding of {upload['name']} is {wanted}, and {what} cannot be encoded: {only}; set encoding=auto."
@@ -55,7 +55,9 @@ def choose(upload: t.Mapping[str, t.Any], image: Image, survey: Survey | None) -
                 f"verify_content of {upload['name']} is true, and the disk in {what} cannot be read here: {only}; omit "
                 "verify_content."
             )
-        return Encoding(FILE, "encoding is file" if wanted == FILE else "only raw disks and qcow2 images are encoded")
+        return Encoding(
+            FILE, "encoding is file" if wanted == FILE else "only raw disks and qcow2 images in files are encoded"
+        )
     if wanted == AUTO:
         name, reason = _fastest(image, survey)
     else:

@@ -21,6 +21,7 @@ from .._kubernetes.errors import CdiError
 from .._kubernetes.quantity import MIB
 from .options import digest_of
 from .outcome import File
+from .source import FileChanged
 
 OF_DISK = "disk:"
 _HASH_BYTES = MIB
@@ -68,11 +69,21 @@ def with_digest(upload: t.Mapping[str, t.Any], file: File, recorded: str | None,
 
 
 def with_survey(upload: t.Mapping[str, t.Any], file: File, say: Say) -> File:
-    """With the survey of the disk, if the file can be read as one."""
-    if file.survey is not None:
+    """With the survey of the disk, if the file can be read as one.
+
+    Only its content shows that a device has changed: both of its digests are computed at once. That is not possible for
+    a device with a qcow2, which is sent as it is.
+    """
+    is_device = file.identity.is_device and not file.image.compression
+    if file.survey is not None or (is_device and file.image.format != "raw"):
         return file
     say(f"reading {file.path}")
-    return file._replace(survey=_survey(file, with_content=upload["verify_content"]))
+    survey = _survey(file, with_content=upload["verify_content"] or is_device)
+    if survey and is_device:
+        if file.sha256 not in ("", survey.content_sha256):
+            raise FileChanged(file.path)
+        file = file._replace(sha256=_checked(upload, survey.content_sha256))
+    return file._replace(survey=survey)
 
 
 def _survey(file: File, *, with_content: bool) -> Survey | None:

@@ -41,9 +41,9 @@ def survey(data: int, size: int = 1024) -> Survey:
         (image("raw", "xz"), survey(1024), "raw_gz", "CDI decompresses xz slowly"),
         (image("raw", "zst"), survey(1024), "raw_gz", "CDI decompresses zst slowly"),
         (image("qcow2"), survey(10), "file", "a qcow2 image leaves out zeros"),
-        (image("vmdk"), None, "file", "only raw disks and qcow2 images are encoded"),
-        (image("tar"), None, "file", "only raw disks and qcow2 images are encoded"),
-        (image(None, "zst"), None, "file", "only raw disks and qcow2 images are encoded"),
+        (image("vmdk"), None, "file", "only raw disks and qcow2 images in files are encoded"),
+        (image("tar"), None, "file", "only raw disks and qcow2 images in files are encoded"),
+        (image(None, "zst"), None, "file", "only raw disks and qcow2 images in files are encoded"),
     ],
 )
 def test_encoding_is_chosen_by_the_format_and_the_zeros(

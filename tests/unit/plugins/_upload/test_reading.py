@@ -8,13 +8,20 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import subprocess
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.outcome import File
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.reading import OF_DISK, inspected, with_digest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.reading import (
+    OF_DISK,
+    inspected,
+    with_digest,
+    with_survey,
+)
 
 from tests.upload_samples import upload_options
 
@@ -79,3 +86,35 @@ def test_packed_disk_is_read_once_for_its_check_and_both_digests(tmp_path: Path,
     file = with_digest(upload, checked, None, print)
     assert file.sha256 and file.survey and file.survey == read(raw, None).survey
     assert file.digest == OF_DISK + file.survey.digest
+
+
+@pytest.fixture
+def device(raw: Path) -> Iterator[Path]:
+    attach = ["losetup", "--show", "-f", str(raw)]
+    path = subprocess.run(attach, check=True, capture_output=True, text=True).stdout.strip()
+    yield Path(path)
+    subprocess.run(["losetup", "-d", path], check=True)
+
+
+def test_digests_of_a_device_are_of_the_same_moment(device: Path) -> None:
+    file = read(device, None)
+    assert file.survey and file.sha256 == file.survey.content_sha256 == SHA256
+
+
+def test_device_with_a_qcow2_is_digested_as_a_file(raw: Path, device: Path) -> None:
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", f"{raw}.qcow2", "1M"], check=True)
+    header = Path(f"{raw}.qcow2").read_bytes()
+    with device.open("r+b") as opened:
+        opened.write(header)
+    file = read(device, None)
+    assert (file.image.format, file.survey, file.digest) == ("qcow2", None, file.sha256)
+
+
+def test_device_that_changes_between_its_digests_is_refused(device: Path) -> None:
+    upload = upload_options(path=str(device), format="auto", checksum=f"sha256:{SHA256}")
+    file = with_digest(upload, inspected(upload, print, whole=True), None, print)
+    assert file.digest == SHA256
+    with device.open("r+b") as opened:
+        opened.write(b"changed")
+    with pytest.raises(CdiError, match="changed during the upload"):
+        with_survey(upload, file, print)
