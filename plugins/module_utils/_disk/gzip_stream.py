@@ -17,7 +17,7 @@ import typing as t
 import zlib
 
 from .blocks import BLOCK_BYTES, Piece, Run, Survey
-from .stream import Stream, joined, matched
+from .stream import Mismatch, Stream, joined, matched
 
 # Deflate, without a name and a time, from an unknown operating system.
 _HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
@@ -55,9 +55,11 @@ def _parts(survey: Survey, pieces: t.Iterator[Piece]) -> t.Iterator[bytes]:
         yield _HEADER
         crc, left = 0, size
         while left:
-            data = next(pieces).data
-            crc, left = zlib.crc32(data, crc), left - len(data)
-            yield _stored(data)
+            piece = next(pieces, None)
+            if piece is None:  # `matched` has raised it before.
+                raise Mismatch(f"the disk ended {left} bytes too early")
+            crc, left = zlib.crc32(piece.data, crc), left - len(piece.data)
+            yield _stored(piece.data)
         yield _END.pack(1, 0, 0xFFFF, crc, size & 0xFFFFFFFF)
     # No piece is left, which `matched` verifies.
     next(pieces, None)

@@ -94,7 +94,7 @@ class Qcow2:
                 entry = next(words, None)
                 if entry is None or offset >= self.size:
                     break
-                parts = next(words) if header.is_extended else 0
+                parts = next(words, 0) if header.is_extended else 0
                 if entry & QCOW2_COMPRESSED:
                     start, end = header.compressed(entry)
                     yield offset, header.cluster, start, end - start

@@ -70,10 +70,10 @@ def _parts(survey: Survey, layout: _Layout, pieces: t.Iterator[Piece]) -> t.Iter
     for first in range(0, layout.end, _REFCOUNTS):
         yield _whole(_REFCOUNT * min(_REFCOUNTS, layout.end - first))
     tables = iter(_offsets(layout.l2, layout.data))
-    yield _table(_COPIED | next(tables) if first in has_table else 0 for first in blocks)
+    yield _table(_COPIED | next(tables, 0) if first in has_table else 0 for first in blocks)
     data = iter(_offsets(layout.data, layout.end))
     for first in layout.tables:
-        yield _table(_COPIED | next(data) if used else 0 for used in survey.has_data[first : first + _ENTRIES])
+        yield _table(_COPIED | next(data, 0) if used else 0 for used in survey.has_data[first : first + _ENTRIES])
     for piece in pieces:
         yield _whole(piece.data)
 
