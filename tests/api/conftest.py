@@ -228,7 +228,7 @@ def upload(wire: Wire, namespace: str, service: UploadService) -> Upload:
     defaults = {
         "namespace": namespace,
         "upload_proxy_url": service.proxy_url,
-        "wait_timeout": 3,
+        "wait_timeout": 6,
         "retries": 1,
         "parallel": 1,
     }

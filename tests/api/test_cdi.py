@@ -71,9 +71,9 @@ def test_cdi_is_created_with_its_complete_spec(module: RunModule, no_cdi: Connec
 
 def test_error_reports_what_was_written(no_cdi: Connection) -> None:
     # Not through the counting proxy, which delays the answer of a watch.
-    options = {"kubeconfig": os.environ["KUBECONFIG"], "manifest": NEW["manifest"], "wait_timeout": 1}
+    options = {"kubeconfig": os.environ["KUBECONFIG"], "manifest": NEW["manifest"], "wait_timeout": 6}
     result = run_module("cdi", options).result
-    assert result["failed"] and "is not ready after 1 s" in result["msg"]
+    assert result["failed"] and "is not ready after 6 s" in result["msg"]
     assert (
         result["changed"]
         and "CDI cdi" in result["changed_objects"]

@@ -190,9 +190,9 @@ def test_requests_above_the_default_limits_are_refused(wire: Wire, module: RunMo
 def test_value_that_does_not_take_effect_is_reported(module: RunModule) -> None:
     # Not through the counting proxy, which delays the answer of a watch.
     direct: dict[str, Any] = {"host": None, "api_key": None, "kubeconfig": os.environ["KUBECONFIG"]}
-    ran = module("cdi_config", **direct, preallocation=True, wait_timeout=1)
+    ran = module("cdi_config", **direct, preallocation=True, wait_timeout=6)
     message = ran.refusal
-    assert "after 1 s this is not in effect: preallocation: requested True, in effect: not set" in message
+    assert "after 6 s this is not in effect: preallocation: requested True, in effect: not set" in message
     assert "CDI does not run" in message and ran.result["effective"]["preallocation"] is False
 
 

@@ -63,9 +63,9 @@ def test_wait_ends_at_paused_before_the_final_checkpoint(
 ) -> None:
     module("data_volume", **staged(namespace, FIRST, wait=False))
     set_status(namespace, "disk", "Paused")
-    paused = module("data_volume", **staged(namespace, FIRST, final=False, wait_timeout=20)).result
+    paused = module("data_volume", **staged(namespace, FIRST, final=False, wait_timeout=60)).result
     assert not paused.get("failed") and paused["phase"] == "Paused" and paused["diagnosis"] is None
-    last = module("data_volume", **staged(namespace, FIRST, final=True, wait_timeout=2)).result
+    last = module("data_volume", **staged(namespace, FIRST, final=True, wait_timeout=6)).result
     assert last["failed"] and last["changed"]
 
 
@@ -81,7 +81,7 @@ def test_pause_of_an_earlier_checkpoint_does_not_end_the_wait(
 
     module("data_volume", **staged(namespace, FIRST, wait=False))
     set_status(namespace, "disk", "Paused", **running("False", 1))
-    late = module("data_volume", **staged(namespace, FIRST, SECOND, wait_timeout=2)).result
+    late = module("data_volume", **staged(namespace, FIRST, SECOND, wait_timeout=6)).result
     assert late["failed"] and late["changed"] and late["phase"] == "Paused"
     third = {"previous": "two", "current": "three"}
     later = threading.Timer(2, lambda: set_status(namespace, "disk", "Paused", **running("False", 9)))

@@ -61,8 +61,8 @@ def test_field_that_is_no_longer_requested_is_removed(connection: Connection, mo
 
 
 def test_profile_that_does_not_take_effect_is_reported(module: RunModule, profile: str) -> None:
-    result = module("storage_profile", name=profile, clone_strategy="copy", wait_timeout=1).result
-    assert result["failed"] and "did not take effect within 1 s: cloneStrategy not in effect" in result["msg"]
+    result = module("storage_profile", name=profile, clone_strategy="copy", wait_timeout=6).result
+    assert result["failed"] and "did not take effect within 6 s: cloneStrategy not in effect" in result["msg"]
 
 
 @pytest.mark.parametrize(
@@ -138,8 +138,8 @@ def test_error_of_one_profile_does_not_stop_the_others(
 
 def test_profiles_that_do_not_take_effect_share_one_wait(module: RunModule, profiles: list[str]) -> None:
     items = [{"name": name, "clone_strategy": "copy"} for name in profiles]
-    result = module("storage_profile", storage_profiles=items, wait_timeout=1).result
-    assert result["failed"] and result["changed"] and result["msg"].count("did not take effect within 1 s") == 3
+    result = module("storage_profile", storage_profiles=items, wait_timeout=6).result
+    assert result["failed"] and result["changed"] and result["msg"].count("did not take effect within 6 s") == 3
 
 
 WHOLE = {"claim_property_sets": SETS, "clone_strategy": "copy", "data_import_cron_source_format": "pvc"}

@@ -156,7 +156,7 @@ def test_finalizer_that_holds_a_deleted_volume_is_named(
     connection.merge(DATA_VOLUME, "disk", namespace, {"metadata": {"finalizers": ["example.com/hold"]}}, dry_run=False)
     # A slow request leaves less than a second for the wait.
     message = (
-        f"DataVolume {disk} was not deleted within 1 s: "
+        f"DataVolume {disk} was not deleted within 6 s: "
         "finalizer example.com/hold remains; check that its controller runs."
     )
     for changed, drift, options in (
@@ -164,7 +164,7 @@ def test_finalizer_that_holds_a_deleted_volume_is_named(
         (False, None, CHANGES["absent"]),
         (False, "recreate", BLANK),
     ):
-        ended = module("data_volume", name="disk", namespace=namespace, wait_timeout=1, **options).result
+        ended = module("data_volume", name="disk", namespace=namespace, wait_timeout=6, **options).result
         assert (ended["failed"], ended["changed"], ended["drift"]) == (True, changed, drift)
         assert ended["msg"] == message
     connection.merge(DATA_VOLUME, "disk", namespace, {"metadata": {"finalizers": None}}, dry_run=False)
@@ -181,7 +181,7 @@ def test_pod_that_holds_a_deleted_claim_is_named(
     connection.delete(kind, "disk", namespace, dry_run=False)
     start_pod(connection, namespace)
     options = {"name": "disk", "namespace": namespace, **CHANGES["recreated"]}
-    stuck = module("data_volume", wait_timeout=2, when_in_use="delete", **options).result
+    stuck = module("data_volume", wait_timeout=6, when_in_use="delete", **options).result
     assert stuck["failed"] and stuck["changed"] and stuck["drift"] == "recreate"
     assert stuck["reason"].startswith(
         "deleted and not created again, because on_drift=recreate, and storage.size: '1024Mi' on the cluster"

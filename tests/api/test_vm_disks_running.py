@@ -217,10 +217,10 @@ def test_wait_says_what_it_waits_for(
 
     log = tmp_path / "progress"
     with controlling(stay):
-        ran = module("vm_disks", name="web", namespace=namespace, disks=[DATA], wait_timeout=3, progress_file=str(log))
+        ran = module("vm_disks", name="web", namespace=namespace, disks=[DATA], wait_timeout=6, progress_file=str(log))
     reason = "disk 'data' is not attached (Pending: PVC is in phase ClaimPending)"
     assert ran.refusal == (
-        f"The disks of running VirtualMachine {namespace}/web are not as declared after 3 s: {reason}."
+        f"The disks of running VirtualMachine {namespace}/web are not as declared after 6 s: {reason}."
     )
     assert (ran.result["changed"], actions(ran.result)) == (True, {"data": "attached"})
     assert reason in [json.loads(line).get("reason") for line in log.read_text().splitlines()]

@@ -222,11 +222,11 @@ def test_growth_that_does_not_end_is_reported_with_its_cause(
     _fill(connection, namespace, "disk", growing_class)
     condition = {"type": "ControllerResizeError", "status": "True", "message": "the pool is full"}
     patch_status(connection, PERSISTENT_VOLUME_CLAIM, "disk", namespace, {"conditions": [condition]})
-    larger = _volume("disk", {"storage": {"size": "2Gi"}, "wait_timeout": 1})
+    larger = _volume("disk", {"storage": {"size": "2Gi"}, "wait_timeout": 6})
     result = module("data_volume", namespace=namespace, **larger).result
     assert result["failed"] and result["changed"]
     assert result["msg"] == (
-        f"Growth of DataVolume {namespace}/disk to 2Gi has not ended after 1 s: "
+        f"Growth of DataVolume {namespace}/disk to 2Gi has not ended after 6 s: "
         "its claim has 1Gi and requests 2Gi, with the overhead of the file system, "
         "ControllerResizeError: the pool is full."
     )

@@ -81,8 +81,8 @@ def test_move_goes_on_in_the_next_run(
     controllers.moves = False
     begun = run(module, namespace, to=BLOCK, state="present")
     assert (begun["changed"], begun["volumes"][0]["state"]) == (True, "started")
-    late = module("volume_migration", namespace=namespace, machines=["web"], to=BLOCK, wait_timeout=2)
-    assert "are not moved after 2 s: KubeVirt schedules the migration; the move goes on" in late.refusal
+    late = module("volume_migration", namespace=namespace, machines=["web"], to=BLOCK, wait_timeout=6)
+    assert "are not moved after 6 s: KubeVirt schedules the migration; the move goes on" in late.refusal
     assert late.result["volumes"][0]["state"] == "started"
     controllers.moves = True
     ended = run(module, namespace, to=BLOCK)

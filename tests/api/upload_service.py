@@ -114,8 +114,9 @@ class UploadService:
         """Give each volume a claim and phase UploadReady; delete the claims of deleted volumes."""
         while not self._stopped.wait(0.05):
             with contextlib.suppress(ApiError):
-                volumes = self._by_name(DATA_VOLUME)
+                # The claims first: a claim whose volume was created in between must not be taken for an orphan.
                 claims = self._by_name(PERSISTENT_VOLUME_CLAIM)
+                volumes = self._by_name(DATA_VOLUME)
                 for name, volume in volumes.items():
                     if not (volume.get("status") or {}).get("phase"):
                         if name not in claims:

@@ -95,7 +95,7 @@ def test_json_has_the_facts_of_each_volume(report: Report, namespace: str) -> No
         assert (volume["namespace"], volume["phase"], volume["problem"]) == (namespace, "Succeeded", None)
         assert volume["size"] and volume["storage_class_name"] and volume["ready_after"] > 0
     appliance, copy, golden, vm = (report.volumes[name] for name in NAMES)
-    assert appliance["source"].startswith("upload disk.qcow2 sha256:") and golden["source"] == f"{HTTP}/disk.qcow2"
+    assert appliance["source"].startswith("upload disk.qcow2 disk:") and golden["source"] == f"{HTTP}/disk.qcow2"
     assert {copy["source"], vm["source"]} == {f"pvc {namespace}/golden"}
     assert [each["method"] for each in (appliance, copy, golden, vm)] == [None, "copy", None, "snapshot"]
     assert copy["reason"] == "The storage profile of plain has the strategy copy." and copy["remedy"]

@@ -144,7 +144,7 @@ def test_volume_is_not_deleted_if_the_proxy_is_unreachable(
     before = existing(connection, DATA_VOLUME, "disk", namespace)
     limited = {"impersonate_user": f"system:serviceaccount:{namespace}:default"}
     try:
-        refused = module("volume_upload", **disk, **limited, path=images.disks["raw"]).result
+        refused = module("volume_upload", **disk, **limited, path=images.iso).result
     finally:
         for resource in (ROLE, ROLE_BINDING):
             connection.delete(resource, namespace, "cdi", dry_run=False)
