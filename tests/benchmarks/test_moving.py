@@ -28,6 +28,9 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 from tests.benchmarks.measure import Cost, play
 from tests.benchmarks.peers import peer_collections
 from tests.benchmarks.uploading import PROGRAMS, WAYS, Ratio, Uploader, in_turn, proxy_ca
+from tests.cdi_setup import connection, namespace
+
+__all__ = ["connection", "namespace"]
 
 SIZE_MIB = 1024
 VOLUME_SIZE = f"{SIZE_MIB + 16}Mi"

@@ -20,6 +20,9 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 
 from tests.benchmarks.uploading import PROGRAMS, WAYS, Proxy, Ratio, Upload, Uploader, in_turn, proxy_ca
+from tests.cdi_setup import connection, namespace
+
+__all__ = ["connection", "namespace"]
 
 MIB, GIB = 1 << 20, 1 << 30
 PEAK_MIB = 150
