@@ -20,10 +20,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
-    DATA_VOLUME,
-    NAMESPACE,
-)
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME, NAMESPACE
 
 from tests.benchmarks.measure import Cost, play
 from tests.benchmarks.peers import peer_collections

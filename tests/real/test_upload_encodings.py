@@ -8,7 +8,6 @@ from __future__ import annotations
 import lzma
 import os
 import signal
-import threading
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
@@ -17,13 +16,11 @@ from typing import Any
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import PERSISTENT_VOLUME_CLAIM, POD
-from kubernetes import client
 
 from tests.cluster.digests import digests
 from tests.cluster.versions import HELPER_IMAGE
-from tests.modules import official_client
 from tests.real.objects import create, existing, until
-from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, module_process, when_sent
+from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, module_process, upload_server_killed, when_sent
 
 INPUTS = ("raw", "qcow2", "raw-gz", "raw-xz", "raw-zst")
 ENCODINGS = ("file", "raw_gz", "qcow2")
@@ -93,20 +90,8 @@ def test_interrupted_upload_is_completed_in_each_encoding(
         when_sent(progress, 20)
         process.send_signal(signal.SIGKILL)
     progress.unlink()
-    core = client.CoreV1Api(official_client())
-    killed: list[str] = []
-
-    def kill() -> None:
-        when_sent(progress, 20)
-        for pod in connection.list(POD, namespace)[0]:
-            if pod["metadata"]["name"].startswith("cdi-upload-"):
-                core.delete_namespaced_pod(pod["metadata"]["name"], namespace, grace_period_seconds=0)
-                killed.append(pod["metadata"]["name"])
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    result = ok("volume_upload", **options, verify_content=True)
-    killer.join()
+    with upload_server_killed(connection, namespace, progress, 20) as killed:
+        result = ok("volume_upload", **options, verify_content=True)
     assert killed and result["encoding"] == encoding
     content = images.large.read_bytes()
     assert result["content_sha256"] == sha256(content).hexdigest()

@@ -21,15 +21,13 @@ import yaml
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection, connect
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
     DATA_VOLUME,
-    POD,
     UPLOAD_TOKEN_REQUEST,
 )
-from kubernetes import client
 
 from tests.cluster.digests import digests
 from tests.cluster.runtime.control_plane import ADMIN_TOKEN
-from tests.modules import official_client, run_module
-from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, aged, module_process, when_sent
+from tests.modules import run_module
+from tests.real.uploads import KUBECONFIG, MIB, THIN, Images, aged, module_process, upload_server_killed, when_sent
 from tests.rotation import KINDS, rotating
 from tests.wire import counting_proxy
 
@@ -44,20 +42,8 @@ def test_upload_continues_after_its_server_is_killed(
     images: Images, namespace: str, ok: Any, digest: Any, connection: Connection, tmp_path: Path
 ) -> None:
     progress = tmp_path / "progress"
-    core = client.CoreV1Api(official_client())
-    killed: list[str] = []
-
-    def kill() -> None:
-        when_sent(progress, 20)
-        for pod in connection.list(POD, namespace)[0]:
-            if pod["metadata"]["name"].startswith("cdi-upload-"):
-                core.delete_namespaced_pod(pod["metadata"]["name"], namespace, grace_period_seconds=0)
-                killed.append(pod["metadata"]["name"])
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    result = ok("volume_upload", **_upload(namespace, images.large, progress))
-    killer.join()
+    with upload_server_killed(connection, namespace, progress, 20) as killed:
+        result = ok("volume_upload", **_upload(namespace, images.large, progress))
     assert killed and result["retries"] >= 1 and result["phase"] == "Succeeded"
     content = images.large.read_bytes()
     assert digest(namespace, "disk", len(content)) == hashlib.sha256(content).hexdigest()

@@ -24,7 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
-from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import UPLOAD_TOKEN_REQUEST, Resource
+from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import (
+    POD,
+    UPLOAD_TOKEN_REQUEST,
+    Resource,
+)
 
 KUBECONFIG = os.environ["KUBECONFIG"]
 MIB = 1024 * 1024
@@ -103,6 +107,32 @@ def when_sent(progress: Path, reached: int | str, seconds: float = 300) -> None:
                     return
         time.sleep(0.02)
     raise AssertionError(f"{reached} is not reached after {seconds:.0f} s")
+
+
+@contextlib.contextmanager
+def upload_server_killed(connection: Connection, namespace: str, progress: Path, percent: int) -> Iterator[list[str]]:
+    """Kills the upload pods of the namespace in parallel with the body, when the progress file has reached so much.
+
+    Gives their names, which are complete behind the body.
+    """
+    from kubernetes import client
+
+    from tests.modules import official_client
+
+    core = client.CoreV1Api(official_client())
+    killed: list[str] = []
+
+    def kill() -> None:
+        when_sent(progress, percent)
+        for pod in connection.list(POD, namespace)[0]:
+            if pod["metadata"]["name"].startswith("cdi-upload-"):
+                core.delete_namespaced_pod(pod["metadata"]["name"], namespace, grace_period_seconds=0)
+                killed.append(pod["metadata"]["name"])
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    yield killed
+    killer.join()
 
 
 @contextlib.contextmanager
