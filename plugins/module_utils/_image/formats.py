@@ -77,7 +77,7 @@ def inspect(path: str, update: Update | None = None, feed: Update = ignore, *, i
     """The format and the sizes of a file.
 
     With `update`, a compressed file is read and decompressed to its end. Each piece of the file is passed to `update`,
-    and each piece of its content to `feed`. `insist`: the content is a raw disk, whatever it looks like. Raises
+    and each piece of a raw disk in it to `feed`. `insist`: the content is a raw disk, whatever it looks like. Raises
     CdiError for a file that CDI does not accept, OSError for one that cannot be read.
     """
     with open_source(path) as file:
@@ -124,19 +124,20 @@ def inspect_content(
             f"{path} holds {len(head)} bytes{looks}, and CDI accepts no image below {_SMALLEST_BYTES}; {remedy}."
         )
     _refuse_kinds(path, content, head, insist)
+    name = next((name for name, form in _FORMATS.items() if form.matches(head)), None)
+    is_archive = not name and is_tar(head) and not insist
     if update and content.compression:
-        content.scan(update, feed)
+        content.scan(update, ignore if name or is_archive else feed)
         _refuse_kinds(path, content, head, insist)  # Some kinds are recognized by the end.
 
     def image(form: str, disk: int | None, stored: int | None, wraps: str = "") -> Image:
         return Image(form, content.compression, disk, stored, file_size, content.tail, wraps)
 
-    for name, form in _FORMATS.items():
-        if head[form.offset : form.offset + len(form.magic)] == form.magic:
-            if insist:
-                raise CdiError(f"{path} is {name}, which CDI converts in any case; leave out format=raw.")
-            return image(name, _in_sight(form, path, content), content.size(exact=False))
-    if is_tar(head) and not insist:
+    if name:
+        if insist:
+            raise CdiError(f"{path} is {name}, which CDI converts in any case; leave out format=raw.")
+        return image(name, _in_sight(_FORMATS[name], path, content), content.size(exact=False))
+    if is_archive:
         archive = inspected(path, content)
         return image("tar", archive.size, None, archive.wraps)
     stored = content.size(exact=True)
@@ -349,6 +350,9 @@ class _Format(t.NamedTuple):
     magic: bytes
     read_size: t.Callable[[str, Content], int]
     end: t.Callable[[Content], int]
+
+    def matches(self, head: bytes) -> bool:
+        return head[self.offset : self.offset + len(self.magic)] == self.magic
 
 
 _FORMATS = {
