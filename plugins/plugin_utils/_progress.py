@@ -65,7 +65,8 @@ class _UnderWay:
         entry = self.latest
         if "sent" in entry:
             speed = entry["sent"] / MIB / max(entry["seconds"], 0.01)
-            return f"{self.percent} % of {entry['size'] / MIB:.0f} MiB, {speed:.0f} MiB/s"
+            disk = f", disk {entry['disk'] / MIB:.0f} of {entry['disk_size'] / MIB:.0f} MiB" if "disk" in entry else ""
+            return f"{self.percent} % of {entry['size'] / MIB:.0f} MiB, {speed:.0f} MiB/s{disk}"
         phase, reason, percent = (
             entry["phase"],
             entry["reason"],

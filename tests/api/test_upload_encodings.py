@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client import Connection
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import PERSISTENT_VOLUME_CLAIM
 
 from tests.api.upload_service import MIB, Upload, UploadService
+from tests.modules import RunModule
 from tests.wire import Wire
 
 DATA, DISK_BYTES = b"\xeb\x63\x90\0" + os.urandom(2 * MIB - 4), 200 * MIB
@@ -72,6 +75,18 @@ def test_zeros_are_not_sent_and_the_disk_is_the_same(
     assert disk_in(tmp_path, service.body, sent) == hashlib.sha256(sparse.read_bytes()).hexdigest()
     again = upload(name="disk", path=str(sparse), **options)
     assert not again["changed"] and again["digest"] == result["digest"] and again["encoding"] is None
+
+
+def test_progress_ends_with_the_whole_disk(
+    module: RunModule, service: UploadService, sparse: Path, namespace: str, tmp_path: Path
+) -> None:
+    progress = tmp_path / "progress"
+    route = {"upload_proxy_url": service.proxy_url, "progress_file": str(progress)}
+    options: dict[str, Any] = {"path": str(sparse), "encoding": "raw_gz", **route}
+    result = module("volume_upload", name="disk", namespace=namespace, **options).result
+    *_earlier, last = [line for line in map(json.loads, progress.read_text().splitlines()) if "sent" in line]
+    assert last["sent"] == last["size"] == result["bytes_sent"], result.get("msg")
+    assert last["disk"] == last["disk_size"] == DISK_BYTES
 
 
 def test_same_disk_in_another_format_is_not_sent_again(

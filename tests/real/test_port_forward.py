@@ -46,9 +46,8 @@ def test_refusal_ends_the_transfer(connection: Connection, images: Images) -> No
     route = find_route(connection, None, None, None, pytest.fail)
     sent: list[int] = []
     path = str(images.large)
-    answer = send(
-        route, "nobodys", SourceFile(path, FileIdentity.of(path), "", images.large.stat().st_size), 60, sent.append
-    )
+    file = SourceFile(path, FileIdentity.of(path), "", images.large.stat().st_size)
+    answer = send(route, "nobodys", file, 60, lambda bytes_sent, _reached: sent.append(bytes_sent))
     assert answer.status == 401
     assert max(sent) < images.large.stat().st_size / 2
 

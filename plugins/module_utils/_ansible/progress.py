@@ -61,10 +61,11 @@ class Progress:
         self._states.pop(name, None)
         self._write({"object": name, "step": step})
 
-    def sent(self, name: str, sent: int, size: int, seconds: float) -> None:
-        """`sent` of `size` bytes were sent, after `seconds`."""
+    def sent(self, name: str, sent: int, size: int, seconds: float, disk: tuple[int, int] | None = None) -> None:
+        """`sent` of `size` bytes were sent, after `seconds`. `disk` has the same two of the disk, if they differ."""
         if self._is_due(name, at_once=sent == size):
-            self._write({"object": name, "sent": sent, "size": size, "seconds": round(seconds, 2)})
+            line = {"object": name, "sent": sent, "size": size, "seconds": round(seconds, 2)}
+            self._write({**line, "disk": disk[0], "disk_size": disk[1]} if disk else line)
 
     def waits(self, name: str, phase: str, percent: float | None = None, reason: str = "", seconds: float = 0) -> None:
         """The phase of an awaited object. `reason` says why it does not progress, since `seconds` (0: not known)."""

@@ -34,7 +34,7 @@ from .content import verify_content
 from .options import declared
 from .outcome import File, Outcome, Steps, Target
 from .session import Session
-from .source import Source, SourceDisk, SourceFile
+from .source import Reached, Source, SourceDisk, SourceFile
 from .target import is_populated, judge_claim_ready
 from .transfer import Unreachable, is_forbidden
 
@@ -247,10 +247,10 @@ def _attempt(
     route, size, clock = session.route(), source.sent_size, session.outside.clock
     sent, started = 0, clock()
 
-    def progress(bytes_sent: int) -> None:
+    def progress(bytes_sent: int, reached: Reached | None) -> None:
         nonlocal sent
         sent = bytes_sent
-        session.progress.sent(outcome.target.title, sent, size, clock() - started)
+        session.progress.sent(outcome.target.title, sent, size, clock() - started, reached)
 
     failure: CdiError | None = None
     try:

@@ -24,7 +24,9 @@ from .._kubernetes.errors import CdiError
 # Small enough for a processor's cache, and large enough for few packets.
 _CHUNK_BYTES = 256 * 1024
 
-Chunk: t.TypeAlias = "bytes | memoryview"
+# How far the disk in the file is: the bytes of it that are done, and its size.
+Reached: t.TypeAlias = "tuple[int, int]"
+Chunk: t.TypeAlias = "tuple[bytes | memoryview, Reached | None]"
 
 
 class FileChanged(CdiError):
@@ -37,7 +39,8 @@ class FileChanged(CdiError):
 
 
 class Source(t.Protocol):
-    """What is sent. `opened` gives chunks of `sent_size` bytes in all; each is valid until the next one is read.
+    """What is sent. `opened` gives chunks of `sent_size` bytes in all; each is valid until the next one is read. With
+    each comes how far the disk is, None for a file as it is.
 
     Instead of the first or the last chunk it raises FileChanged if the file has changed, and CdiError if the file can
     no longer be read.
@@ -60,7 +63,7 @@ class SourceFile(t.NamedTuple):
     @contextlib.contextmanager
     def opened(self) -> t.Iterator[t.Iterator[Chunk]]:
         with open_source(self.path) as opened:
-            yield unchanged_chunks(opened, self)
+            yield ((chunk, None) for chunk in unchanged_chunks(opened, self))
 
 
 class SourceDisk(t.NamedTuple):
@@ -85,8 +88,19 @@ class SourceDisk(t.NamedTuple):
                 yield chunks
 
     def _chunks(self, disk: Disk) -> t.Iterator[Chunk]:
+        """Each with the end of the last piece that the stream has taken by then, at the end the size of the disk."""
+        reached = 0
+
+        def taken() -> t.Iterator[Piece]:
+            nonlocal reached
+            for piece in self._unchanged(disk):
+                reached = piece.offset + len(piece.data)
+                yield piece
+            reached = disk.size
+
         try:
-            yield from self.stream.chunks(self._unchanged(disk))
+            for chunk in self.stream.chunks(taken()):
+                yield chunk, (reached, disk.size)
         except (Mismatch, EOFError) as exc:  # It was complete when it was surveyed.
             raise FileChanged(self.path) from exc
         except OSError as exc:

@@ -28,7 +28,7 @@ from .._kubernetes.reader import Reader
 from .._kubernetes.resources import CDI_CONFIG, CONFIG_MAP, CONFIG_NAME, POD
 from .._kubernetes.websockets import open_websocket
 from .answers import Answer
-from .source import Source
+from .source import Reached, Source
 from .tunnel import SUBPROTOCOLS, TlsStream, Tunnel
 
 GIVEN, PUBLISHED, FORWARDED = "url", "published-url", "port-forward"
@@ -216,8 +216,12 @@ def _ready_pod(connection: Connection, namespace: str) -> str:
     raise Unreachable(f"No pod of the upload proxy is ready in namespace {namespace}; see Deployment cdi-uploadproxy.")
 
 
-def send(route: Route, token: str, source: Source, patience: float, progress: t.Callable[[int], None]) -> Answer:
-    """Send the source, and return the proxy's answer. After each chunk, `progress` gets the number of bytes sent.
+def send(
+    route: Route, token: str, source: Source, patience: float, progress: t.Callable[[int, Reached | None], None]
+) -> Answer:
+    """Send the source, and return the proxy's answer.
+
+    After each chunk, `progress` gets the number of bytes sent, and how far the disk is (see Source).
 
     The connection counts as broken when no byte moves for `patience` seconds. CDI reads nothing while it writes
     decompressed data, and answers when all data are on the disk: a compressed disk of zeros is sent in a moment, and
@@ -238,10 +242,10 @@ def send(route: Route, token: str, source: Source, patience: float, progress: t.
             client.putheader("Content-Length", str(source.sent_size))
             client.endheaders()
             sent = 0
-            for chunk in chunks:
+            for chunk, reached in chunks:
                 client.send(chunk)
                 sent += len(chunk)
-                progress(sent)
+                progress(sent, reached)
             return _read_answer(stream)
         except TimeoutError:
             return Answer(0, f"no byte moved for {patience:g} s")

@@ -46,6 +46,20 @@ def test_many_pieces_are_few_lines_including_the_last(tmp_path: Path) -> None:
     assert "100 %" in (Lines("volume_upload", live=False).shown(json.dumps(lines[-1]), 0.0) or "")
 
 
+def test_a_disk_that_is_sent_as_a_stream_has_its_own_progress(tmp_path: Path) -> None:
+    path = tmp_path / "progress"
+    with Progress(str(path)) as progress:
+        progress.sent("demo/disk", 430 * MIB, 1024 * MIB, 4.3, (3441 * MIB, 8192 * MIB))
+        progress.sent("demo/disk", 1024 * MIB, 1024 * MIB, 10.24, (8192 * MIB, 8192 * MIB))
+    lines = written(path)
+    assert (lines[0]["disk"], lines[0]["disk_size"]) == (3441 * MIB, 8192 * MIB)
+    shown = Lines("volume_upload", live=False)
+    assert [shown.shown(json.dumps(line), 0.0) for line in lines] == [
+        "volume_upload demo/disk: 41 % of 1024 MiB, 100 MiB/s, disk 3441 of 8192 MiB",
+        "volume_upload demo/disk: 100 % of 1024 MiB, 100 MiB/s, disk 8192 of 8192 MiB",
+    ]
+
+
 def test_a_new_phase_or_reason_is_written_at_once_and_only_once(tmp_path: Path) -> None:
     path = tmp_path / "progress"
     with Progress(str(path)) as progress:

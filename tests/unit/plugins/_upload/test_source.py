@@ -14,11 +14,17 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image.file import FileIdentity
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.encoding import choose
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.outcome import File
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.reading import inspected, with_survey
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.source import FileChanged, SourceDisk
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.source import (
+    Chunk,
+    FileChanged,
+    SourceDisk,
+    SourceFile,
+)
 
 from tests.upload_samples import upload_options
 
@@ -77,7 +83,7 @@ def source(path: Path, encoding: str) -> SourceDisk:
 
 def sent(disk: SourceDisk) -> bytes:
     with disk.opened() as chunks:
-        return b"".join(bytes(chunk) for chunk in chunks)
+        return b"".join(bytes(chunk) for chunk, _reached in chunks)
 
 
 def decoded(folder: Path, data: bytes, encoding: str) -> bytes:
@@ -99,6 +105,35 @@ def test_each_encoding_of_each_input_is_the_same_disk(
     first = sent(disk)
     assert len(first) == disk.sent_size < len(CONTENT) and first == sent(disk)
     assert decoded(tmp_path, first, encoding) == CONTENT
+
+
+@pytest.mark.parametrize("encoding", ["raw_gz", "qcow2"])
+@pytest.mark.parametrize("made", [_sparse, _xz])
+def test_progress_of_the_disk_follows_its_data(tmp_path: Path, made: Callable[[Path], Path], encoding: str) -> None:
+    disk, data_sent, places = source(made(tmp_path), encoding), 0, []
+    with disk.opened() as chunks:
+        for chunk, reached in chunks:
+            data_sent += len(chunk)
+            assert reached and reached[1] == len(CONTENT)
+            # The data before the place, and the piece that the stream has taken and not sent.
+            data_before = min(reached[0], 3 * MIB) + max(0, min(reached[0], 24 * MIB + 512) - 23 * MIB)
+            assert data_sent - MIB < data_before <= data_sent + 2 * MIB
+            places.append(reached[0])
+    assert places == sorted(places) and places[-1] == len(CONTENT) and 3 * MIB in places
+
+
+def test_disk_of_zeros_is_done_with_its_only_chunk(tmp_path: Path) -> None:
+    path = tmp_path / "zeros.raw"
+    path.write_bytes(bytes(9 * MIB))
+    with source(path, "raw_gz").opened() as chunks:
+        assert [reached for _chunk, reached in chunks] == [(9 * MIB, 9 * MIB)]
+
+
+def test_file_as_it_is_has_no_progress_of_the_disk(tmp_path: Path) -> None:
+    path = _gz(tmp_path)
+    file = SourceFile(str(path), FileIdentity.of(str(path)), "", path.stat().st_size)
+    with file.opened() as chunks:
+        assert {reached for _chunk, reached in chunks} == {None}
 
 
 def test_digest_is_the_same_for_each_input(tmp_path: Path) -> None:
@@ -143,9 +178,9 @@ def test_end_of_a_file_that_changes_while_it_is_sent_is_held_back(
     path.write_bytes(bytes(MIB) + os.urandom(31 * MIB))  # More than is read ahead.
     disk, received = source(path, encoding), b""
 
-    def received_until_the_error(chunks: Iterator[bytes | memoryview]) -> Iterator[bytes]:
+    def received_until_the_error(chunks: Iterator[Chunk]) -> Iterator[bytes]:
         with suppress(FileChanged):
-            for number, chunk in enumerate(chunks):
+            for number, (chunk, _reached) in enumerate(chunks):
                 if number == 0:
                     change(path)
                 yield bytes(chunk)

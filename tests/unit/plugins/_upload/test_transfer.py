@@ -103,7 +103,8 @@ def test_file_arrives_unchanged_and_is_answered(server: Server, file: Path) -> N
         stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     sent: list[int] = []
-    assert send(server(serve), "token", _source(file), 10, sent.append) == Answer(200, "")
+    answer = send(server(serve), "token", _source(file), 10, lambda bytes_sent, _reached: sent.append(bytes_sent))
+    assert answer == Answer(200, "")
     head, _empty, body = taken[0].partition(b"\r\n\r\n")
     assert body == file.read_bytes() and b"Authorization: Bearer token" in head and b"Content-Length: 600000" in head
     assert sent[-1] == 600_000 and sent == sorted(sent)
@@ -119,7 +120,7 @@ def test_answer_that_closes_the_connection_is_read_completely(server: Server, fi
         time.sleep(0.05)
         stream.sendall(b"<p>Too&nbsp;large</p>\n")
 
-    answer = send(server(serve), "token", _source(file), 10, lambda _sent: None)
+    answer = send(server(serve), "token", _source(file), 10, lambda *_progress: None)
     assert answer == Answer(413, "<p>Too large</p>")
 
 
@@ -130,7 +131,7 @@ def test_answer_that_is_not_http_is_reported_on_one_line(server: Server, file: P
             _take(stream, 600_000)
         stream.sendall(b"SSH-2.0-OpenSSH_9.6 " + b"x" * 999 + b"\r\n")
 
-    answer = send(server(serve), "token", _source(file), 10, lambda _sent: None)
+    answer = send(server(serve), "token", _source(file), 10, lambda *_progress: None)
     assert answer.status == 0 and "\n" not in answer.text and len(answer.text) < 300
     assert early or answer.text.startswith("SSH-2.0-OpenSSH_9.6 xxx")
 
@@ -145,7 +146,7 @@ def test_server_gets_the_timeout_of_the_user_to_write_the_data(server: Server, f
             stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     def answer(patience: float) -> Answer:
-        return send(server(serve), "token", _source(file), patience, lambda _sent: None)
+        return send(server(serve), "token", _source(file), patience, lambda *_progress: None)
 
     assert answer(0.2) == Answer(0, "no byte moved for 0.2 s")
     assert answer(5) == Answer(200, "")
@@ -156,7 +157,7 @@ def _take_some(stream: ssl.SSLSocket) -> None:
 
 
 def test_server_that_goes_away_gives_no_answer(server: Server, file: Path) -> None:
-    answer = send(server(_take_some), "t", _source(file), 10, lambda _sent: None)
+    answer = send(server(_take_some), "t", _source(file), 10, lambda *_progress: None)
     assert answer.status == 0 and answer.text
 
 
@@ -168,7 +169,7 @@ def test_end_of_a_changed_file_is_not_sent(server: Server, file: Path, when: str
         while data := stream.recv(65536):
             taken.append(data)
 
-    def change(_sent: int = 0) -> None:
+    def change(*_progress: object) -> None:
         with file.open("r+b") as opened:
             opened.write(b"!")
 
