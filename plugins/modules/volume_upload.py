@@ -10,7 +10,7 @@ short_description: Upload disk images and archives to volumes
 version_added: 1.0.0
 description:
   - Uploads a file to a DataVolume, which is created if it does not exist, or to an existing claim that accepts uploads,
-    and waits until CDI has converted it to a disk. With O(uploads), one task uploads any number of files.
+    and waits until CDI has converted it to a disk. With O(uploads) or O(paths), one task uploads any number of files.
   - The digest of the file is recorded on the claim. If a volume already contains the file, it is not changed, and no
     data is sent. The digest of a raw disk, also in gz, xz or zst, and of a qcow2 image is that of the disk in it
     (RV(digest)), so that the same disk in another format is not sent again.
@@ -240,8 +240,21 @@ options:
       preallocation: *preallocation
       priority_class_name: *priority_class_name
       service_account_name: *service_account_name
+  paths:
+    description:
+      - Files, directories or shell patterns (for example V(/images/*.qcow2)) on the host that runs the task, instead of
+        O(path) and O(name). Each file is uploaded to a DataVolume with the name of the file, and the other options of a
+        single file apply to each of them, except for O(checksum), which is an error.
+      - The name is the name of the file in lower case without the suffixes of images, archives and compressions, with
+        V(-) for all characters but letters and digits. For example, C(Debian_12.5.raw.xz) is uploaded to
+        C(debian-12-5). Two files with the same name are an error.
+      - A directory stands for the files and block devices directly in it, except for hidden ones. In a pattern, V(**)
+        matches directories at any depth.
+      - An item for which no file is found is an error.
+    type: list
+    elements: path
   parallel:
-    description: Maximum number of O(uploads) that run at the same time.
+    description: Maximum number of O(uploads), or of files in O(paths), that are uploaded at the same time.
     type: int
     default: 2
   retries:
@@ -337,10 +350,9 @@ EXAMPLES = r"""
 - name: Upload all qcow2 images of a directory to volumes with the names of the files
   kubevirt.cdi.volume_upload:
     namespace: images
-    uploads: "{{ dict(names | zip(files)) | dict2items(key_name='name', value_name='path') }}"
-  vars:
-    files: "{{ query('ansible.builtin.fileglob', '/images/*.qcow2') }}"
-    names: "{{ files | map('basename') | map('splitext') | map('first') }}"
+    paths: /images/*.qcow2
+    storage:
+      storage_class_name: fast
 
 - name: Upload to slow storage without its scratch space, and verify the content of the volume
   kubevirt.cdi.volume_upload:
@@ -506,10 +518,10 @@ duration:
   sample: 12.5
 uploads:
   description:
-    - For each item of O(uploads), the values that are returned for a single file, from RV(name) to
-      RV(persistent_volume_claim), and whether it was changed.
+    - For each item of O(uploads), or each file of O(paths) in the order of their paths, the values that are returned
+      for a single file, from RV(name) to RV(persistent_volume_claim), and whether it was changed.
     - The item of a failed upload also has C(error).
-  returned: when O(uploads) was given, also on failure
+  returned: when O(uploads) or O(paths) was given, also on failure
   type: list
   elements: dict
   sample: [{name: debian-12, namespace: images, changed: true, action: uploaded}]

@@ -188,12 +188,11 @@ ACCEPTED: dict[str, Callable[[Path], object]] = {
 }
 
 
-def test_accepted_file_is_uploaded(shared: str, module: Any, tmp_path: Path) -> None:
-    uploads = []
+def test_accepted_files_of_a_directory_are_uploaded(shared: str, module: Any, tmp_path: Path) -> None:
     for name, make in ACCEPTED.items():
         make(tmp_path / name)
-        uploads.append({"name": name, "path": str(tmp_path / name), "storage": {**THIN, "size": "8Mi"}})
-    result = module("volume_upload", namespace=shared, uploads=uploads, parallel=2).result
+    storage = {**THIN, "size": "8Mi"}
+    result = module("volume_upload", namespace=shared, paths=[str(tmp_path)], storage=storage, parallel=2).result
     assert {item["name"]: item.get("error") for item in result["uploads"]} == dict.fromkeys(ACCEPTED)
     read = digests(KUBECONFIG, [f"{shared}/{name}" for name in ACCEPTED], len(RAW))
     assert set(read.values()) == {hashlib.sha256(RAW).hexdigest()}, read

@@ -93,6 +93,7 @@ KINDS: dict[str, str] = {
     **dict.fromkeys(
         (
             "path",
+            "paths",
             "progress_file",
             "extra_headers",
             "no_proxy",
@@ -184,8 +185,7 @@ def _value(path: str, option: str, value: t.Any, spec: Options, kind: str, warni
         return None
     if not stripped and kind in (NAME, NAMESPACE) and (spec.get("required") or path == "name"):
         raise CdiError(f"{path} is empty; give a name.")
-    problem = _RULES[kind](stripped) if kind in _RULES and stripped else ""
-    if problem:
+    if problem := _RULES[kind](stripped) if kind in _RULES and stripped else "":
         shown = "" if hidden else f" {(public_url(stripped) if kind == URL else stripped)!r}"
         raise CdiError(f"{path} is{shown}, which {problem}." if not hidden else f"{path} {problem}.")
     return stripped
@@ -199,13 +199,10 @@ def _refuse_keys(path: str, values: t.Mapping[t.Any, t.Any], kind: str) -> None:
             continue
         if kind not in (LABELS, ANNOTATIONS):
             continue
-        problem = label_key_problem(str(key))
-        if problem:
+        if problem := label_key_problem(str(key)):
             raise CdiError(f"{path} has the key {key!r}, which {problem}.")
-        if kind == LABELS and isinstance(value, str):
-            problem = label_value_problem(value)
-            if problem:
-                raise CdiError(f"{path}.{key} is {value!r}, which {problem}.")
+        if kind == LABELS and isinstance(value, str) and (problem := label_value_problem(value)):
+            raise CdiError(f"{path}.{key} is {value!r}, which {problem}.")
 
 
 def _not_texts(path: str, values: t.Mapping[t.Any, t.Any], kind: str) -> list[str]:

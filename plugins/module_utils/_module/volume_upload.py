@@ -32,6 +32,7 @@ from .._upload.content import verify_content
 from .._upload.encoding import AUTO, FILE, STREAMS, choose
 from .._upload.options import OPTIONS, declared, digest_of
 from .._upload.outcome import File, Outcome, Steps, Target, followed
+from .._upload.paths import files_of, named
 from .._upload.plan import ACTION_LABELS, CREATE, NOTHING, RECORD, REPLACE, SEND, Plan, is_as_requested, plan
 from .._upload.reading import inspected, with_digest, with_survey
 from .._upload.sender import send_until_taken
@@ -56,6 +57,7 @@ SPEC = PROGRESS + ArgumentSpec(
         "path": {"type": "path", "aliases": ["src"]},
         **_OPTIONS,
         "uploads": {"type": "list", "elements": "dict", "options": {**_REQUIRED, **_OPTIONS}},
+        "paths": {"type": "list", "elements": "path"},
         "parallel": {"type": "int", "default": 2},
         "retries": {"type": "int", "default": 4},
         "upload_proxy_url": {"type": "str"},
@@ -64,16 +66,19 @@ SPEC = PROGRESS + ArgumentSpec(
         "wait_timeout": {"type": "int", "default": 600},
         **CREATE_NAMESPACE.options,
     },
-    required_one_of=[("name", "uploads")],
-    mutually_exclusive=[("name", "uploads"), ("path", "uploads")],
+    required_one_of=[("name", "uploads", "paths")],
+    mutually_exclusive=[("name", "uploads", "paths"), ("path", "uploads", "paths")],
     required_by={"name": ["path"]},
 )
 
 
 def check(params: dict[str, t.Any]) -> None:
     """Refuse options that can never work, before any request. Raises CdiError."""
-    for upload in options_of(params, "uploads"):
-        upload_options.check(upload_options.stripped(upload))
+    if params["paths"] is None:
+        for upload in options_of(params, "uploads"):
+            upload_options.check(upload_options.stripped(upload))
+    elif params["checksum"] is not None:
+        raise CdiError("checksum is that of one file, and paths is set; set uploads, each with its checksum, instead.")
     for option, least in (("parallel", 1), ("retries", 0), ("wait_timeout", 1)):
         if params[option] < least:
             raise CdiError(f"{option} is {params[option]}; give at least {least}.")
@@ -82,6 +87,9 @@ def check(params: dict[str, t.Any]) -> None:
 def run(task: Task, outside: Outside = OUTSIDE) -> dict[str, t.Any]:
     """The result of the module, which an error contains, too."""
     started = time.monotonic()
+    if task.params["paths"] is not None:
+        task = task._replace(params=_with_found(task.params))
+        check(task.params)
     outcomes = _read(task)
     with ThreadPoolExecutor(task.params["parallel"]) as pool:
         session = Session(task, outside)
@@ -103,6 +111,13 @@ def run(task: Task, outside: Outside = OUTSIDE) -> dict[str, t.Any]:
     if errors:
         raise CdiError(" ".join(errors), **facts)
     return facts
+
+
+def _with_found(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """The options with `uploads` in place of `paths`. Raises CdiError."""
+    same = {option: params[option] for option in _OPTIONS}
+    files = named(files_of(params["paths"]))
+    return {**params, "paths": None, "uploads": [{**same, "name": name, "path": path} for name, path in files.items()]}
 
 
 def _read(task: Task) -> list[Outcome]:

@@ -99,7 +99,7 @@ NOT_OFFERED = {
     | set(importlib.import_module(f"{UTILS}._module.storage_profile").OPTIONS),
     ("volumes", "data_volume"): {"name"} | OPTIONS_OF_ITEMS | SET_BY_THE_ACTION,
     ("volumes", "volume_upload"): {"path", "name", "checksum", "overwrite", "format", "on_failure"}
-    | {"encoding", "verify_content"}
+    | {"encoding", "verify_content", "paths"}
     | OPTIONS_OF_ITEMS
     | SET_BY_THE_ACTION,
     ("volumes", "vm_disks"): {"name", "disks", "purge"} | SET_BY_THE_ACTION,
