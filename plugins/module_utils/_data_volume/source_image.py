@@ -21,6 +21,21 @@ from .._kubernetes.quantity import MIB
 _MOST_UNPACKED = 4 * MIB
 
 
+# Scheme, host and port of a URL.
+Place: t.TypeAlias = "tuple[str, str | None, int | None]"
+
+
+class Version(t.NamedTuple):
+    """Which server sent a file, and its `mark`: the ETag or the time of the last change, empty if it sent neither."""
+
+    place: Place
+    mark: str
+
+    def differs(self, later: Version) -> bool:
+        """Whether the file has certainly changed. Mirrors of a file need not agree on its marks."""
+        return self.place == later.place and self.mark != later.mark
+
+
 class Answer(t.NamedTuple):
     """What a server sent of a file: the first bytes, the last ones or none, and the file's size, None when unknown.
 
@@ -31,6 +46,7 @@ class Answer(t.NamedTuple):
     end: bytes = b""
     size: int | None = None
     partial: bool = False
+    version: Version = Version(("", None, None), "")
 
 
 class Fetched(t.NamedTuple):
@@ -95,11 +111,14 @@ class _Seen(Content):
 
 
 class _Unpacked(_Seen):
-    """The first bytes of what a compressed file contains."""
+    """The first bytes of what a compressed file contains, or the `obstacle` to its decompression by CDI."""
 
-    def __init__(self, answer: Answer, compression: str) -> None:
-        super().__init__(answer)
-        self.compression = compression
+    def __init__(self, content: bytes, compression: str, obstacle: str) -> None:
+        super().__init__(Answer(content))
+        self.compression, self._obstacle = compression, obstacle
+
+    def obstacle(self) -> str:
+        return self._obstacle
 
     def end(self) -> bytes | None:
         return None
@@ -107,40 +126,54 @@ class _Unpacked(_Seen):
 
 def inspect_answer(url: str, answer: Answer, content_type: str | None) -> SourceImage:
     """Format and size of an image, and whether CDI can import it. An answer may show too little to know."""
+    shown, found = public_url(url), image_of(url, answer)
+    # There is no option for the format of a file that CDI imports.
+    found = found._replace(refusal=found.refusal.replace("set format=raw", "set check_source=never"))
+    form = found.image.format if found.image else None
+    if form == "tar" and content_type != "archive":
+        problem = "is a tar archive, and CDI would store it as a raw disk"
+        return SourceImage(refusal=f"{shown} {problem}; set content_type=archive, or give a disk image")
+    if form not in (None, "tar") and content_type == "archive":
+        problem = f"is a disk image ({form}), and content_type is archive"
+        return SourceImage(refusal=f"{shown} {problem}; leave content_type out, or give a tar archive")
+    return found
+
+
+def image_of(url: str, answer: Answer, *, insist: bool = False) -> SourceImage:
+    """Format and size of an image, by the rules for files. `insist`: the content is a raw disk, whatever it looks
+    like.
+
+    Of a tar archive, no size is known.
+    """
     shown = public_url(url)
     packed = next((name for name, magic in TWICE.items() if answer.head[: len(magic)] == magic), None)
+    size = -1 if answer.size is None else answer.size
     try:
-        content: _Seen = _Unpacked(Answer(_unpacked(answer)), packed) if packed else _Seen(answer)
-        head = content.at(0, PREFIX_BYTES)
-        size = -1 if answer.size is None else answer.size
-        image = Image("tar", packed, None, None, size) if is_tar(head) else inspect_content(shown, content, size)
+        content = _unpacked(answer, packed) if packed else _Seen(answer)
+        if not insist and is_tar(content.at(0, PREFIX_BYTES)):
+            return SourceImage(Image("tar", packed, None, None, size))
+        return SourceImage(inspect_content(shown, content, size, insist=insist))
     except _Unreadable:
         return SourceImage(
             reason=f"{shown} is compressed with zstd, and this Python has no decompressor for it; "
             "install one on the host that runs the task: pip install backports.zstd"
         )
     except OutOfSight:
-        image = Image("raw", packed, None if packed else answer.size, None, -1 if answer.size is None else answer.size)
+        return SourceImage(Image("raw", packed, None if packed else answer.size, None, size))
     except (EOFError, struct.error) as exc:
         return SourceImage(refusal=f"{shown} is truncated or damaged: {exc}; use a complete image")
     except CdiError as exc:
-        # There is no option for the format of a file on a server.
-        return SourceImage(refusal=str(exc).rstrip(".").replace("set format=raw", "set check_source=never"))
-    if image.format == "tar" and content_type != "archive":
-        problem = "is a tar archive, and CDI would store it as a raw disk"
-        return SourceImage(refusal=f"{shown} {problem}; set content_type=archive, or give a disk image")
-    if image.format != "tar" and content_type == "archive":
-        problem = f"is a disk image ({image.format}), and content_type is archive"
-        return SourceImage(refusal=f"{shown} {problem}; leave content_type out, or give a tar archive")
-    return SourceImage(image)
+        return SourceImage(refusal=str(exc).rstrip("."))
 
 
-def _unpacked(answer: Answer) -> bytes:
+def _unpacked(answer: Answer, compression: str) -> _Seen:
     """The first bytes of what the file contains. They may end early, with the part that was fetched."""
     found, wanted = b"", _MOST_UNPACKED
     with tempfile.TemporaryFile(buffering=0) as file:
         file.write(answer.head)
         content = content_of(file, len(answer.head))
+        if obstacle := content.obstacle():
+            return _Unpacked(b"", compression, obstacle)
         if not content.is_readable:
             raise _Unreadable
         reader = content.file(whole=False)
@@ -150,4 +183,4 @@ def _unpacked(answer: Answer) -> bytes:
         except (EOFError, struct.error):
             if len(answer.head) == answer.size:
                 raise
-    return found
+    return _Unpacked(found, compression, "")

@@ -72,6 +72,12 @@ def test_format_and_size_come_from_a_part_of_the_image(
 
 
 HTML = b"<!DOCTYPE html><html><head><title>Index of /images</title></head><body>" + b"<a href=x>x</a>" * 100
+
+
+def _filtered(content: bytes) -> bytes:
+    return lzma.compress(content, filters=[{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 0}])
+
+
 TAR = b"disk.img".ljust(257, b"\0") + b"ustar\x0000".ljust(MIB, b"\0")
 REFUSED: dict[str, tuple[tuple[int, dict[str, str], bytes], str]] = {
     "not-there": ((404, {}, b""), "returned 404; correct source.http.url"),
@@ -84,6 +90,7 @@ REFUSED: dict[str, tuple[tuple[int, dict[str, str], bytes], str]] = {
     "nothing": ((200, {}, b""), "holds 0 bytes"),
     "zip": ((200, {}, b"PK\x03\x04".ljust(MIB, b"\1")), "is a zip archive"),
     "bzip2": ((200, {}, b"BZh9".ljust(MIB, b"\1")), "compressed with bzip2"),
+    "filtered": ((200, {}, _filtered(os.urandom(MIB))), "was packed by xz with the filter x86, and CDI knows only"),
     "backing": ((200, {}, qcow2(MIB, 4096)), "needs a backing file"),
     "tar": ((200, {}, TAR), "is a tar archive, and CDI would store it as a raw disk"),
     "loop": ((302, {"Location": "/loop"}, b""), "was redirected 10 times"),
