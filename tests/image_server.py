@@ -10,6 +10,7 @@ import re
 import struct
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,7 +28,11 @@ def qcow2(disk: int, backing: int = 0) -> bytes:
 
 @dataclass
 class Server:
-    """`files` and `answers` by their paths; `seen` has path and headers of each request."""
+    """`files` and `answers` by their paths; `seen` has path and headers of each request, `sent` the bytes of all
+    bodies.
+
+    `cuts`: after so many bytes of a whole file, the connection ends, or nothing more comes for `stall` seconds.
+    """
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
@@ -36,6 +41,16 @@ class Server:
     ranges: bool = True
     password: str = ""
     delay: float = 0
+    lengths: bool = True
+    marks: bool = True
+    cuts: list[int] = field(default_factory=list)
+    stall: float = 0
+    sent: int = 0
+
+    @property
+    def whole(self) -> int:
+        """The number of requests for a whole file."""
+        return sum("Range" not in headers for _path, headers in self.seen)
 
 
 def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
@@ -56,23 +71,32 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
                 self._send(404, {}, b"<html>not found</html>")
 
         def _file(self, content: bytes) -> None:
+            mark = {"ETag": f'"{zlib.crc32(content)}"'} if server.marks else {}
             wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
             if not server.ranges or not wanted:
-                self._send(200, {}, content)
+                self._send(200, mark, content, None if wanted or not server.cuts else server.cuts.pop(0))
                 return
             first, last = (int(number) for number in wanted.groups())
             part = content[first : last + 1]
-            self._send(206, {"Content-Range": f"bytes {first}-{first + len(part) - 1}/{len(content)}"}, part)
+            total = len(content) if server.lengths else "*"
+            self._send(206, {"Content-Range": f"bytes {first}-{first + len(part) - 1}/{total}", **mark}, part)
 
-        def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        def _send(self, status: int, headers: dict[str, str], body: bytes, cut: int | None = None) -> None:
             self.send_response(status)
-            for key, value in {"Content-Length": str(len(body)), **headers}.items():
+            length = {"Content-Length": str(len(body))} if server.lengths else {}
+            for key, value in {**length, **headers}.items():
                 self.send_header(key, value)
             self.end_headers()
+            self.close_connection = cut is not None or not server.lengths
             try:
-                self.wfile.write(body)
+                for place in range(0, len(body[:cut]), MIB):
+                    piece = body[:cut][place : place + MIB]
+                    self.wfile.write(piece)
+                    server.sent += len(piece)
             except OSError:
                 """The client has closed the connection."""
+            if cut is not None:
+                time.sleep(server.stall)
 
         def log_message(self, *_arguments: object) -> None:
             """The test prints what matters."""
@@ -80,11 +104,16 @@ def _handler(server: Server) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class _Listening(ThreadingHTTPServer):
+    def handle_error(self, *_arguments: object) -> None:
+        """Clients close connections in the middle of a file."""
+
+
 @contextmanager
 def serving(certificate: Path | None = None) -> Iterator[Server]:
     """A server on a free port. With `certificate`, a path without suffix, it uses TLS with the files .crt and .key."""
     server = Server()
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), _handler(server))
+    listening = _Listening(("127.0.0.1", 0), _handler(server))
     if certificate:
         context = SSLContext(PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate.with_suffix(".crt"), certificate.with_suffix(".key"))

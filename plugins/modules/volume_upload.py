@@ -23,6 +23,9 @@ description:
     vmdk, an image with a backing file) is refused before anything is created, and the error contains the remedy. A
     compressed file is decompressed while its digest is computed, to verify that it is complete.
   - A block device is read like a file. A pipe, a socket or a directory is an error.
+  - A file at an C(http) or C(https) URL is fetched by the host that runs the task, and passed through to CDI without a
+    copy on disk. Use it if that host reaches the web server and the cluster does not. Otherwise,
+    O(kubevirt.cdi.data_volume#module:source.http) imports the file without a detour.
   - If no size is specified, the size of the disk is read from the image, and CDI adds the file system overhead.
   - The uploaded data always matches the recorded digest. If the file changes during the upload, the last bytes are held
     back, and CDI discards the rest.
@@ -44,6 +47,14 @@ attributes:
     details: With O(overwrite=always), every run uploads the file again.
 notes:
   - The file is read on the host that runs the task.
+  - Of a file at a URL, the first and the last bytes are fetched first, and decide what is refused. With O(checksum),
+    the file is then fetched once. Without it, the file is fetched twice, as a local file is read twice, to know its
+    digest before it is sent, and each later run fetches it once to compare the digest. The last bytes are held back
+    until the digest is verified.
+  - The digest of a file at a URL is its SHA-256. A volume that was uploaded from a local file has that only if
+    O(checksum) was set, otherwise it counts as a different file.
+  - The host that runs the task verifies the certificate of the web server by its own CAs (E(SSL_CERT_FILE)), and uses
+    the proxies in E(http_proxy), E(https_proxy) and E(no_proxy).
   - If this Python cannot decompress zst, a file in zst is sent without a check, and the task warns about it.
   - The file is sent to O(upload_proxy_url), or to the URL that CDI publishes (C(CDIConfig.status.uploadProxyURL)), or
     through a port-forward of the API server to a pod of the upload proxy, for which nothing has to be exposed. If
@@ -63,7 +74,14 @@ notes:
     Deployments of all namespaces and on CDI objects, and C(get) on CDIConfigs.
 options:
   path:
-    description: Path of the file or block device, on the host that runs the task. Required with O(name).
+    description:
+      - Path of the file or block device, on the host that runs the task, or C(http) or C(https) URL of a file that this
+        host can fetch. Required with O(name).
+      - User and password can be part of the URL (C(https://user:password@host/disk.qcow2)), percent-encoded. They are
+        sent only to this host, also after a redirect. They and the query of a URL are never shown.
+      - The web server must declare the size of the file. If the connection to it breaks, or if it sends nothing for
+        O(wait_timeout), this counts as a failed attempt (O(retries)), and the file is fetched again from its first
+        byte.
     type: path
     aliases: [src]
   name:
@@ -83,8 +101,10 @@ options:
     description:
       - C(sha256:) followed by the SHA-256 digest that the file must have. It is verified before anything is created or
         sent.
-      - If the volume is known to contain a file with this digest, the local file is not even read, unless
+      - If the volume is known to contain a file with this digest, the file is not even read, unless
         O(overwrite=always), or O(storage) or O(pvc) is set and must be compared with the image.
+      - For a file at a URL, it is verified before the last bytes are sent, and before a volume is deleted to replace
+        it, for which the file is fetched once more.
     type: str
   format: &format
     description:
@@ -98,7 +118,8 @@ options:
     description:
       - What is sent for a raw disk, also in gz, xz or zst, and for a file with a qcow2 image. Other images and archives
         are sent as they are. The volume has the same content in each case.
-      - V(file) sends the file as it is.
+      - V(file) sends the file as it is. This is also done for each file at a URL, for which V(raw_gz) and V(qcow2) are
+        an error.
       - V(raw_gz) sends the disk as a gzip stream in which zeros take up almost no space. CDI writes it directly to the
         volume, without scratch space, but decompresses all zeros.
       - V(qcow2) sends the disk as a qcow2 image without the blocks that are zero. CDI stores it in the scratch space,
@@ -113,7 +134,7 @@ options:
       - Whether to verify, after an upload, that the volume contains the disk that was sent. A short-lived pod in the
         namespace of the volume, with the image of CDI's cloner, computes the SHA-256 of the disk.
       - This reads the whole disk, also its zeros. A volume that is not changed is not verified again.
-      - This is an error for archives and images that are not read as disks (see O(encoding)).
+      - This is an error for archives and images that are not read as disks (see O(encoding)), and for a file at a URL.
     type: bool
     default: false
   overwrite: &overwrite
@@ -169,8 +190,8 @@ options:
             sent.
           - If omitted, the size of the disk in the image is used, in whole MiB. For an archive, it is the size of its
             members plus 10 percent and 16 MiB.
-          - It is required for a compressed image whose size cannot be read with little memory, and for a file in zst
-            that this Python cannot decompress.
+          - It is required for a compressed image whose size cannot be read with little memory, for a file in zst that
+            this Python cannot decompress, and for an archive at a URL.
           - CDI adds the file system overhead with O(storage). With O(pvc), the module adds it if the size is omitted.
         type: str
       storage_class_name:
@@ -216,7 +237,7 @@ options:
     elements: dict
     suboptions:
       path:
-        description: Path of the file or block device, on the host that runs the task.
+        description: Path of the file or block device, on the host that runs the task, or URL (see O(path)).
         type: path
         required: true
         aliases: [src]
@@ -250,7 +271,7 @@ options:
         C(debian-12-5). Two files with the same name are an error.
       - A directory stands for the files and block devices directly in it, except for hidden ones. In a pattern, V(**)
         matches directories at any depth.
-      - An item for which no file is found is an error.
+      - An item for which no file is found is an error, and so is a URL.
     type: list
     elements: path
   parallel:
@@ -314,6 +335,13 @@ EXAMPLES = r"""
   kubevirt.cdi.volume_upload:
     path: /dev/vg0/old-server
     name: old-server
+    namespace: images
+
+- name: Pass an image through from a web server that the cluster does not reach
+  kubevirt.cdi.volume_upload:
+    path: https://images.example.com/debian-12.qcow2
+    checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    name: debian-12
     namespace: images
 
 - name: Upload a tar archive as a raw data disk, which the virtual machine reads directly
@@ -403,7 +431,8 @@ digest:
     - C(disk:) and the digest of the disk, if the file is a raw disk, also in gz, xz or zst, or a qcow2 image. It is the
       SHA-256 of the blocks of 64 KiB that are not zero, each after its number, and of the size of the disk (the numbers
       and the size as 8 bytes, big-endian).
-    - Otherwise, and with O(checksum), the SHA-256 of the file. A volume for which the SHA-256 is recorded keeps it.
+    - Otherwise, with O(checksum), and for a file at a URL, the SHA-256 of the file. A volume for which the SHA-256 is
+      recorded keeps it.
   returned: when O(name) was given
   type: str
   sample: disk:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08

@@ -15,6 +15,7 @@ from ..module_utils._diagnosis.rules import UPLOADED
 from ..module_utils._kubernetes.objects import annotations_of
 from ..module_utils._kubernetes.public import redact_urls
 from ..module_utils._upload.target import is_populated
+from ..module_utils._upload.url import file_name
 from ._report_steps import LISTS, Facts, configuration, steps_of
 
 _UPLOAD = "upload"
@@ -165,7 +166,7 @@ def _as_declared(item: Facts) -> Facts:
         "size": target.get("size") and str(target["size"]),
         "storage_class_name": target.get("storage_class_name"),
         "volume_mode": target.get("volume_mode"),
-        "text": " ".join(filter(None, (_UPLOAD, os.path.basename(str(item.get("path") or item.get("src") or "")))))
+        "text": " ".join(filter(None, (_UPLOAD, _file_name(item))))
         if "path" in item or "src" in item
         else source_text(_as_spec(item), item["namespace"]),
     }
@@ -197,11 +198,14 @@ def _uploaded(items: list[Facts], files: list[Facts]) -> dict[str, str]:
     for number, item in enumerate(items):
         held = annotations_of(item.get("persistent_volume_claim")).get(UPLOADED)
         digest = held if item.get("error") else item.get("digest")
-        path = (
-            "" if item.get("error") or number >= len(files) else files[number].get("path") or files[number].get("src")
-        )
-        texts[_title(item)] = " ".join(filter(None, (os.path.basename(path or ""), _short_digest(digest or ""))))
+        name = "" if item.get("error") or number >= len(files) else _file_name(files[number])
+        texts[_title(item)] = " ".join(filter(None, (name, _short_digest(digest or ""))))
     return texts
+
+
+def _file_name(item: Facts) -> str:
+    """The name of the file of an upload. The query of a URL can be a secret."""
+    return os.path.basename(file_name(str(item.get("path") or item.get("src") or "")))
 
 
 def _short_digest(digest: str) -> str:

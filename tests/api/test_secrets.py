@@ -18,6 +18,8 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.client im
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources import DATA_VOLUME
 
 from tests.api.objects import ADMIN, kubeconfig
+from tests.api.upload_service import UploadService
+from tests.image_server import MIB, qcow2, serving
 from tests.wire import Wire
 
 HEADERS = ("first-header-secret", "second-header-secret")
@@ -149,6 +151,52 @@ def test_no_encoding_of_a_password_is_printed(wire: Wire, namespace: str, tmp_pa
             if secret in line and not line.lstrip().startswith(("proxy:", '"vars"'))
         ]
         assert lines == []
+
+
+OF_URLS = ("url-password-secret", "url-signature-secret", "k9z3q", "moved-secret")
+
+
+def test_no_secret_in_the_url_of_a_file_is_printed(
+    wire: Wire, service: UploadService, namespace: str, tmp_path: Path
+) -> None:
+    progress = tmp_path / "progress"
+    login = {"host": wire.url, "api_key": ADMIN, "progress_file": str(progress)}
+    failing = {"ignore_errors": True}
+    with serving() as images:
+        images.password = f"ann:{OF_URLS[0]}"
+        images.files = {"/disk.qcow2": qcow2(MIB), "/page": b"<html>".ljust(4096, b" "), "/packed.gz": bytes(4096)}
+        images.answers = {
+            "/refused": (403, {}, OF_URLS[0].encode()),
+            "/moved": (302, {"Location": f"http://127.0.0.1:1/disk?token={OF_URLS[3]}"}, b""),
+        }
+        url = images.url.replace("://", f"://ann:{OF_URLS[0]}@")
+        query = f"?X-Amz-Signature={OF_URLS[1]}&t={OF_URLS[2]}"
+
+        def upload(file_name: str, **options: Any) -> dict[str, Any]:
+            file = {"name": "disk", "namespace": namespace, "path": f"{url}{file_name}{query}"}
+            return {"kubevirt.cdi.volume_upload": {**file, "upload_proxy_url": service.proxy_url, **options, **login}}
+
+        tasks: list[dict[str, Any]] = [
+            {**upload("/disk.qcow2"), "check_mode": True, "register": "found"},
+            upload("/disk.qcow2"),
+            {"ansible.builtin.debug": {"var": "found"}},
+            upload("/disk.qcow2"),
+            {**upload("/disk.qcow2", checksum=f"sha256:{'1' * 64}", overwrite="different"), **failing},
+            {**upload("/disk.qcow2", encoding="raw_gz"), **failing},
+            {**upload("/disk.qcow2", name="wrong", checksum=f"sha256:{'1' * 64}"), **failing},
+            *({**upload(name), **failing} for name in ("/refused", "/moved", "/page", "/nothing", "/packed.gz")),
+            {**upload("/disk.qcow2", path=f"{url}:port/disk{query}"), **failing},
+        ]
+        playbook = tmp_path / "play.yml"
+        playbook.write_text(
+            json.dumps([{"hosts": "localhost", "gather_facts": False, "vars": {"login": login}, "tasks": tasks}])
+        )
+        printed = _play(playbook)
+    assert printed.count("does not match checksum") >= 2 and "returned 403" in printed and '"changed": true' in printed
+    assert "which is not a valid URL" in printed and "disk.qcow2?***" in printed and service.received[0] > MIB
+    for text in (printed, progress.read_text()):
+        for secret in OF_URLS:
+            assert [line for line in text.splitlines() if secret in line] == []
 
 
 def _play(playbook: Path) -> str:

@@ -239,7 +239,7 @@ def test_invalid_option_is_refused_before_a_request(
     ("options", "expected"),
     [
         ({"path": "/nowhere"}, "File /nowhere was not found on the host that runs the task ("),
-        ({"path": "https://example.com/disk.img"}, "for a URL use module data_volume with source.http"),
+        ({"path": "ftp://example.com/disk.img"}, "of URLs, module volume_upload accepts those of http and https"),
         ({"path": "/dev/zero"}, "is a character device, which cannot be uploaded"),
         ({"path": "/etc"}, "is a directory, which cannot be uploaded"),
         ({"checksum": f"sha256:{'0' * 64}"}, "does not match checksum: expected sha256:0000"),

@@ -72,6 +72,10 @@ def test_error_of_a_file_does_not_stop_the_others(upload: Upload, service: Uploa
             {"paths": ["FOLDER"], "checksum": f"sha256:{'0' * 64}"},
             "checksum is that of one file, and paths is set; set",
         ),
+        (
+            {"paths": ["FOLDER", "https://example.com/disk.img?token=hidden"]},
+            "paths contains the URL https://example.com/disk.img?***, and only files are searched for; set it",
+        ),
         ({"paths": ["FOLDER"], "name": "disk"}, "mutually exclusive: name|uploads|paths"),
         ({"paths": ["FOLDER"], "path": "/images/disk.raw"}, "mutually exclusive: path|uploads|paths"),
         (

@@ -73,6 +73,9 @@ class UploadService:
                 service.body = self.rfile.read(length)
                 service.received.append(len(service.body))
                 service.tokens.append(self.headers["Authorization"])
+                if len(service.body) < length:  # CDI makes no disk of it.
+                    self.close_connection = True
+                    return
                 status = service.statuses.pop(0) if service.statuses else service.status
                 if status == 200:
                     service.fill()

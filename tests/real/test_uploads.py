@@ -29,6 +29,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.resources
 )
 
 from tests.cluster.digests import digests
+from tests.image_server import serving
 from tests.modules import run_on_cluster
 from tests.real.conftest import RELEASE
 from tests.real.objects import create, existing, new_namespace
@@ -261,6 +262,26 @@ def test_image_that_cdi_corrupts_is_reported_with_a_remedy(images: Images, names
         served.unlink()
     assert failed["failed"] and failed["diagnosis"]["cause"] == "image_unreadable", failed
     assert "compress it with gzip" in failed["msg"]
+
+
+@pytest.mark.parametrize("with_checksum", [True, False])
+def test_file_on_a_web_server_is_passed_through_to_a_volume(
+    images: Images, namespace: str, ok: Any, digest: Any, with_checksum: bool
+) -> None:
+    """The host that runs the task fetches it."""
+    content = Path(images.disks["qcow2"]).read_bytes()
+    options: dict[str, Any] = {"name": "disk", "namespace": namespace, "storage": THIN}
+    if with_checksum:
+        options["checksum"] = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    with serving() as server:
+        server.files["/disk.qcow2"] = content
+        result = ok("volume_upload", path=f"{server.url}/disk.qcow2?token=hidden", **options)
+        assert (result["action"], result["encoding"], result["bytes_sent"]) == ("uploaded", "file", len(content))
+        assert result["virtual_size"] == images.size and server.whole == (1 if with_checksum else 2)
+        assert digest(namespace, "disk", images.size) == images.sha256
+        server.seen.clear()
+        again = ok("volume_upload", path=f"{server.url}/disk.qcow2?token=hidden", **options)
+        assert not again["changed"] and server.whole == (0 if with_checksum else 1)
 
 
 def test_progress_of_parallel_uploads_is_printed_without_secrets(

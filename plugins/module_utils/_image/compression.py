@@ -377,3 +377,11 @@ def content_of(file: io.FileIO, file_size: int) -> Content:
     if magic[:4] == zstd.MAGIC:
         return _Zstandard(file, file_size)
     return Content(file, file_size)
+
+
+def content_in(compression: str, stream: t.Any, file_size: int) -> Content:
+    """The content of a compressed file that can be read only once: it can be scanned.
+
+    Scanning raises OutOfSight if the method `fileno` of the stream does so.
+    """
+    return {"gz": _Gzip, "xz": _Xz, "zst": _Zstandard}[compression](stream, file_size)

@@ -31,7 +31,9 @@ def open_source(path: str) -> io.FileIO:
         # Do not block if the path has become a pipe since the check.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError as exc:
-        hint = "for a URL use module data_volume with source.http" if re.match(r"\w+:/", path) else "check path"
+        hint = "check path"
+        if re.match(r"\w+:/", path):
+            hint = "of URLs, module volume_upload accepts those of http and https; download the file first"
         raise CdiError(
             f"File {path} was not found on the host that runs the task ({os.uname().nodename}); {hint}."
         ) from exc

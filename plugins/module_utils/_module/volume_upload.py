@@ -34,10 +34,11 @@ from .._upload.options import OPTIONS, declared, digest_of
 from .._upload.outcome import File, Outcome, Steps, Target, followed
 from .._upload.paths import files_of, named
 from .._upload.plan import ACTION_LABELS, CREATE, NOTHING, RECORD, REPLACE, SEND, Plan, is_as_requested, plan
-from .._upload.reading import inspected, with_digest, with_survey
+from .._upload.reading import complete, inspected, with_digest, with_survey
 from .._upload.sender import send_until_taken
 from .._upload.session import OUTSIDE, Outside, Session
 from .._upload.target import claim_size, is_archive_claim, is_populated, populated_by_source, recorded_digest
+from .._upload.url import is_url
 from .._upload.wanted import INSTALL_ZSTD, NO_ZSTD, content_type, refuse_too_small, wanted_volume
 
 _OPTIONS: dict[str, t.Any] = {
@@ -79,6 +80,8 @@ def check(params: dict[str, t.Any]) -> None:
             upload_options.check(upload_options.stripped(upload))
     elif params["checksum"] is not None:
         raise CdiError("checksum is that of one file, and paths is set; set uploads, each with its checksum, instead.")
+    elif url := next(filter(is_url, params["paths"]), None):
+        raise CdiError(f"paths contains the URL {url}, and only files are searched for; set it in uploads with a name.")
     for option, least in (("parallel", 1), ("retries", 0), ("wait_timeout", 1)):
         if params[option] < least:
             raise CdiError(f"{option} is {params[option]}; give at least {least}.")
@@ -189,7 +192,8 @@ def upload_one(session: Session, outcome: Outcome) -> Steps:
     elif planned.step == CREATE:
         outcome = create(session, outcome, t.cast(Object, wanted))
         yield outcome
-        if not file.digest:  # While CDI makes the volume.
+        # While CDI makes the volume. A URL is not fetched for a prediction that does not depend on it.
+        if not file.digest and not (session.check_mode and is_url(outcome.upload["path"])):
             file = with_digest(outcome.upload, file, None, _says(session, outcome))
     outcome = outcome._replace(digest=file.digest, sha256=file.sha256)
     outcome = outcome.with_diff("before", digest=before).with_diff("after", digest=file.digest)
@@ -247,7 +251,7 @@ def _read_file(session: Session, outcome: Outcome) -> t.Generator[Outcome, None,
     """
     upload, target, say = outcome.upload, outcome.target, _says(session, outcome)
     is_open = not target.exists or not is_populated(target.volume, target.known_claim)
-    file = inspected(upload, say, whole=is_open)
+    file = inspected(upload, say, session.timeout, whole=is_open)
     image, path = file.image, file.path
     outcome = outcome._replace(image=image)
     yield outcome
@@ -272,8 +276,8 @@ def _check_before_writing(
 
     def check_all() -> None:
         nonlocal checked
-        if planned.step == REPLACE and file.image.compression:
-            checked = inspected(outcome.upload, _says(session, outcome), whole=True)._replace(digest=file.digest)
+        if planned.step == REPLACE and not (session.check_mode and is_url(outcome.upload["path"])):
+            checked = complete(outcome.upload, file, _says(session, outcome), session.timeout)
         if not session.check_mode:
             session.check_rights(outcome.key)
             session.route()

@@ -18,6 +18,7 @@ from .._disk.stream import Stream
 from .._image.formats import Image
 from .._kubernetes.errors import CdiError
 from .._kubernetes.quantity import MIB
+from .url import is_url
 
 AUTO, FILE, RAW_GZ, QCOW2 = "auto", "file", "raw_gz", "qcow2"
 STREAMS: dict[str, t.Callable[[Survey], Stream]] = {RAW_GZ: gzip_stream, QCOW2: qcow2_stream}
@@ -55,9 +56,11 @@ def choose(upload: t.Mapping[str, t.Any], image: Image, survey: Survey | None) -
                 f"verify_content of {upload['name']} is true, and the disk in {what} cannot be read here: {only}; omit "
                 "verify_content."
             )
-        return Encoding(
-            FILE, "encoding is file" if wanted == FILE else "only raw disks and qcow2 images in files are encoded"
-        )
+        if is_url(upload["path"]):
+            reason = "a file on a web server is sent as it is"
+        else:
+            reason = "only raw disks and qcow2 images in files are encoded"
+        return Encoding(FILE, "encoding is file" if wanted == FILE else reason)
     if wanted == AUTO:
         name, reason = _fastest(image, survey)
     else:

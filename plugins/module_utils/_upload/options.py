@@ -12,6 +12,9 @@ from .._data_volume.options import VOLUME_OPTIONS
 from .._data_volume.validation import check as check_volume
 from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
+from .._kubernetes.public import public_url
+from .encoding import STREAMS
+from .url import check_url, is_url
 
 SPEC_FIELDS = ("content_type", "preallocation", "priority_class_name", "service_account_name")
 TARGETS = ("storage", "pvc")
@@ -33,8 +36,12 @@ _NO_TARGET = dict.fromkeys({**VOLUME_OPTIONS["storage"]["options"], **VOLUME_OPT
 
 
 def stripped(upload: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """The options without the spaces and line ends that templates leave around values; a path may end in one."""
-    values = {key: value if key == "path" else _stripped(value) for key, value in upload.items()}
+    """The options without the spaces and line ends that templates leave around values; the path of a file may end in
+    one.
+    """
+    values = {key: _stripped(value) for key, value in upload.items()}
+    if not is_url(values["path"]):
+        values["path"] = upload["path"]
     for target in TARGETS:
         if values[target]:
             values[target] = {key: _stripped(value) for key, value in values[target].items()}
@@ -55,11 +62,32 @@ def check(upload: t.Mapping[str, t.Any]) -> None:
             f"checksum of {name} is {upload['checksum']!r}; give sha256: and the 64 hexadecimal digits of the file's "
             "SHA-256."
         )
+    if is_url(upload["path"]):
+        _check_remote(upload)
     given = [target for target in TARGETS if upload[target]]
     volume = declared(upload)
     for target in given or ["storage"]:
         volume[target] = {**_NO_TARGET, **(volume[target] or {}), "size": (upload[target] or {}).get("size") or "1Mi"}
     check_volume(volume)
+
+
+def _check_remote(upload: t.Mapping[str, t.Any]) -> None:
+    name, shown, download = (
+        upload["name"],
+        public_url(upload["path"]),
+        "download the file first (ansible.builtin.get_url)",
+    )
+    check_url(name, upload["path"])
+    if upload["encoding"] in STREAMS:
+        raise CdiError(
+            f"encoding of {name} is {upload['encoding']}, and {shown} is a URL, whose file is sent as it is; "
+            f"set encoding=auto, or {download}."
+        )
+    if upload["verify_content"]:
+        raise CdiError(
+            f"verify_content of {name} is true, and {shown} is a URL, whose disk is not read here; omit "
+            f"verify_content, or {download}."
+        )
 
 
 def digest_of(checksum: str) -> str:

@@ -19,6 +19,7 @@ from .._kubernetes.objects import Key, Object
 from .._kubernetes.resources import DATA_VOLUME, PERSISTENT_VOLUME_CLAIM, Resource
 from .encoding import Encoding
 from .plan import ACTION_LABELS, NOTHING
+from .remote import Remote
 
 # The value of `action` in the result of an upload that failed halfway, and the sentence about what it left behind.
 CREATED, BEGUN, DELETED, EMPTIED = "created", "begun", "deleted", "emptied"
@@ -76,11 +77,12 @@ class Target(t.NamedTuple):
 class File(t.NamedTuple):
     """The file as it was when it was read. What has not been computed is empty or None.
 
-    `digest` is what is kept of it (see `reading.py`), `survey` that of the disk in it.
+    `path` is a path or a URL without its secrets. `digest` is what is kept of it (see `reading.py`), `survey` that of
+    the disk in it.
     """
 
     path: str
-    identity: FileIdentity
+    identity: FileIdentity | Remote
     image: Image
     digest: str = ""
     sha256: str = ""

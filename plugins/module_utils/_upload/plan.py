@@ -24,6 +24,7 @@ from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object, annotations_of
 from .options import SPEC_FIELDS, TARGETS
 from .target import UPLOAD_TARGET, is_populated, is_upload_claim, populated_by_source, recorded_digest
+from .url import shown
 
 CREATE, SEND, REPLACE, RECORD, NOTHING = "create", "send", "replace", "record", "nothing"
 # The value of `action` in a result when the step is done.
@@ -111,7 +112,7 @@ def _plan_populated(what: str, upload: t.Mapping[str, t.Any], digest: str, claim
     if recorded == digest:
         why = "; ".join(drift.lines) or "overwrite is always"
     elif recorded:
-        why = f"it contains the file with digest {recorded}, but {upload['path']} has {digest}"
+        why = f"it contains the file with digest {recorded}, but {shown(upload['path'])} has {digest}"
     else:
         why = "it is not known which file it contains"
     if overwrite == "never":

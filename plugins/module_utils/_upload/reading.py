@@ -19,9 +19,11 @@ from .._image.file import FileIdentity, open_source, unreadable
 from .._image.formats import Image, inspect
 from .._kubernetes.errors import CdiError
 from .._kubernetes.quantity import MIB
-from .options import digest_of
+from .options import TARGETS, digest_of
 from .outcome import File
+from .remote import Remote, look, read_whole
 from .source import FileChanged
+from .url import is_url, shown
 
 OF_DISK = "disk:"
 _HASH_BYTES = MIB
@@ -29,8 +31,13 @@ _HASH_BYTES = MIB
 Say = t.Callable[[str], None]
 
 
-def inspected(upload: t.Mapping[str, t.Any], say: Say, *, whole: bool) -> File:
-    """What the file is. `whole`: a compressed file is decompressed to its end, to verify it, and hashed."""
+def inspected(upload: t.Mapping[str, t.Any], say: Say, patience: float, *, whole: bool) -> File:
+    """What the file is. `whole`: a compressed file is decompressed to its end, to verify it, and hashed.
+
+    `patience`: the time in seconds for which a web server can send nothing.
+    """
+    if is_url(upload["path"]):
+        return _inspected_url(upload, say, patience, whole=whole)
     identity = FileIdentity.of(upload["path"])
     if not whole:
         return File(upload["path"], identity, _image(upload))
@@ -45,6 +52,26 @@ def inspected(upload: t.Mapping[str, t.Any], say: Say, *, whole: bool) -> File:
     return file._replace(sha256=_checked(upload, hashed.hexdigest()), survey=survey)
 
 
+def _inspected_url(upload: t.Mapping[str, t.Any], say: Say, patience: float, *, whole: bool) -> File:
+    """With `checksum`, only the ends are fetched, unless the size of the disk would not be known."""
+    say(f"reading {shown(upload['path'])}")
+    remote, image = look(upload["path"], patience, insist=upload["format"] == "raw")
+    file = File(remote.shown, remote, image)
+    has_size = image.virtual_size is not None or any((upload[target] or {}).get("size") for target in TARGETS)
+    if whole and image.compression and not (upload["checksum"] and has_size):
+        file = with_sha256(upload, file, say)
+    return file
+
+
+def complete(upload: t.Mapping[str, t.Any], file: File, say: Say, patience: float) -> File:
+    """With what is read of a file before data is deleted for it, so that it is known to be whole."""
+    if isinstance(file.identity, Remote):
+        return with_sha256(upload, file._replace(sha256=""), say) if upload["checksum"] else file
+    if file.image.compression:
+        return inspected(upload, say, patience, whole=True)._replace(digest=file.digest)
+    return file
+
+
 def _image(upload: t.Mapping[str, t.Any], *read: Update) -> Image:
     try:
         return inspect(upload["path"], *read, insist=upload["format"] == "raw")
@@ -57,7 +84,13 @@ def with_digest(upload: t.Mapping[str, t.Any], file: File, recorded: str | None,
 
     For a new target it is that of the file if `checksum` is given, so that the next run need not read it, else that of
     the disk, if the file can be read as one. Raises CdiError if the file does not match `checksum`.
+
+    For a URL it is that of the file, or `checksum`, which is verified while the file is sent.
     """
+    if isinstance(file.identity, Remote):
+        expected = digest_of(upload["checksum"]) if upload["checksum"] else ""
+        file = file._replace(sha256=expected) if expected else with_sha256(upload, file, say)
+        return file._replace(digest=file.sha256)
     if upload["checksum"] or (recorded and not recorded.startswith(OF_DISK)):
         file = with_sha256(upload, file, say)
         if recorded is None or not recorded.startswith(OF_DISK):
@@ -69,11 +102,13 @@ def with_digest(upload: t.Mapping[str, t.Any], file: File, recorded: str | None,
 
 
 def with_survey(upload: t.Mapping[str, t.Any], file: File, say: Say) -> File:
-    """With the survey of the disk, if the file can be read as one.
+    """With the survey of the disk, if the file can be read as one, which is not the case at a URL.
 
     Only its content shows that a device has changed: both of its digests are computed at once. That is not possible for
     a device with a qcow2, which is sent as it is.
     """
+    if isinstance(file.identity, Remote):
+        return file
     is_device = file.identity.is_device and not file.image.compression
     if file.survey is not None or (is_device and file.image.format != "raw"):
         return file
@@ -101,6 +136,9 @@ def with_sha256(upload: t.Mapping[str, t.Any], file: File, say: Say) -> File:
     if file.sha256:
         return file
     say(f"reading {file.path}")
+    if isinstance(file.identity, Remote):
+        found, image = read_whole(file.identity, file.image)
+        return file._replace(sha256=_checked(upload, found), image=image)
     digest = hashlib.sha256()
     try:
         with open_source(file.path) as opened:

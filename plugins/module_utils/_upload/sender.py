@@ -33,8 +33,9 @@ from .completion import Completion
 from .content import verify_content
 from .options import declared
 from .outcome import File, Outcome, Steps, Target
+from .remote import Remote, SourceUrl
 from .session import Session
-from .source import Reached, Source, SourceDisk, SourceFile
+from .source import Interrupted, Reached, Source, SourceDisk, SourceFile
 from .target import is_populated, judge_claim_ready
 from .transfer import Unreachable, is_forbidden
 
@@ -107,6 +108,8 @@ def send_until_taken(session: Session, outcome: Outcome, file: File, wanted: Obj
 
 
 def _source(outcome: Outcome, file: File) -> Source:
+    if isinstance(file.identity, Remote):
+        return SourceUrl(file.identity, file.digest, file.image.sent_size, bool(outcome.upload["checksum"]))
     stream = outcome.encoding and outcome.encoding.stream
     if stream and file.survey:
         return SourceDisk(file.path, file.identity, file.image, file.survey, stream)
@@ -259,7 +262,7 @@ def _attempt(
         answer, failure = Answer(0, str(exc)), exc
     outcome = _with_transfer(outcome, bytes_sent=sent, seconds=clock() - started, route=route.name)
     yield outcome
-    if failure and (is_forbidden(failure) or not isinstance(failure, Unreachable | ApiError)):
+    if failure and (is_forbidden(failure) or not isinstance(failure, Unreachable | Interrupted | ApiError)):
         raise failure
     if sent and outcome.action not in (results.CREATED, results.EMPTIED):
         outcome = outcome.done(results.BEGUN)

@@ -38,12 +38,16 @@ class FileChanged(CdiError):
         )
 
 
+class Interrupted(CdiError):
+    """The file cannot be read now, and a later attempt may succeed."""
+
+
 class Source(t.Protocol):
     """What is sent. `opened` gives chunks of `sent_size` bytes in all; each is valid until the next one is read. With
     each comes how far the disk is, None for a file as it is.
 
-    Instead of the first or the last chunk it raises FileChanged if the file has changed, and CdiError if the file can
-    no longer be read.
+    Instead of the first or the last chunk it raises FileChanged if the file has changed, Interrupted if the next
+    attempt may succeed, and CdiError if the file can no longer be read.
     """
 
     @property

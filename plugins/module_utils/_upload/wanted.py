@@ -20,6 +20,7 @@ from .._kubernetes.quantity import MIB, parse
 from .._storage.overhead import NO_OVERHEAD, Overhead, enough_space, required_space
 from .options import SPEC_FIELDS, declared
 from .target import inherited
+from .url import file_name, is_url
 
 NO_ZSTD = "it is compressed with zstd and this Python has no decompressor for it"
 INSTALL_ZSTD = "install one on the host that runs the task: pip install backports.zstd"
@@ -34,13 +35,13 @@ def content_type(upload: t.Mapping[str, t.Any], image: Image, *, for_archives: b
     """
     requested, name, path = upload["content_type"], upload["name"], upload["path"]
     if image.format is None:  # It cannot be decompressed here.
-        return requested or ("archive" if for_archives or _ARCHIVE_NAME.search(path) else None)
+        return requested or ("archive" if for_archives or _ARCHIVE_NAME.search(file_name(path)) else None)
     undecided = image.format == "tar" and requested is None and not for_archives
     if undecided and image.wraps:
         raise CdiError(
             f"{path} is {image.wraps}. To unpack the archive itself into the volume, set content_type=archive."
         )
-    if undecided and not _ARCHIVE_NAME.search(path):
+    if undecided and not _ARCHIVE_NAME.search(file_name(path)):
         raise CdiError(
             f"{path} is a tar archive, perhaps an exported volume, but does not have the suffix of one; set "
             "content_type=archive to unpack it into a file system, "
@@ -106,6 +107,8 @@ def _size(
         return str(requested)
     if disk is None:
         why, install = "decompressing it requires too much memory or time", ""
+        if is_url(upload["path"]):
+            why = "the first and the last bytes of the file at this URL do not reveal it"
         if image.format is None:
             why, install = NO_ZSTD, f", or {INSTALL_ZSTD}"
         raise CdiError(

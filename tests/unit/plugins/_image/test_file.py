@@ -89,7 +89,7 @@ def test_pipe_that_replaces_a_file_after_the_check_does_not_block(others: dict[s
     ("path", "named"),
     [
         ("/nowhere/disk.img", "File /nowhere/disk.img was not found on the host that runs the task .*; check path"),
-        ("https://example.com/disk.img", "for a URL use module data_volume with source.http"),
+        ("s3://bucket/disk.img", "of URLs, module volume_upload accepts those of http and https; download the file"),
         ("/etc/hostname/x", "Cannot read /etc/hostname/x on the host that runs the task .*Not a directory"),
         ("/" + "x" * 300, "File name too long"),
     ],

@@ -54,6 +54,11 @@ def test_encoding_is_chosen_by_the_format_and_the_zeros(
     assert (encoding.stream is None) == (name == "file")
 
 
+def test_file_on_a_web_server_is_sent_as_it_is() -> None:
+    encoding = choose(upload_options(encoding="auto", path="https://example.com/disk.raw"), image(), None)
+    assert (encoding.name, encoding.reason) == ("file", "a file on a web server is sent as it is")
+
+
 @pytest.mark.parametrize("found", [image(), image("qcow2"), image("raw", "gz"), image("raw", "xz")])
 @pytest.mark.parametrize("name", ["file", "raw_gz", "qcow2"])
 def test_requested_encoding_is_used(found: Image, name: str) -> None:

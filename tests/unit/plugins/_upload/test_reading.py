@@ -32,7 +32,7 @@ SHA256 = hashlib.sha256(DATA).hexdigest()
 
 def read(path: Path, recorded: str | None, *, whole: bool = False, **options: str) -> File:
     upload = upload_options(path=str(path), format="auto", **options)
-    return with_digest(upload, inspected(upload, print, whole=whole), recorded, print)
+    return with_digest(upload, inspected(upload, print, 60, whole=whole), recorded, print)
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_packed_disk_is_read_once_for_its_check_and_both_digests(tmp_path: Path,
     path = tmp_path / "disk.raw.gz"
     path.write_bytes(gzip.compress(DATA))
     upload = upload_options(path=str(path), format="auto")
-    checked = inspected(upload, print, whole=True)
+    checked = inspected(upload, print, 60, whole=True)
     path.unlink()  # Whatever is needed later is known now.
     file = with_digest(upload, checked, None, print)
     assert file.sha256 and file.survey and file.survey == read(raw, None).survey
@@ -112,7 +112,7 @@ def test_device_with_a_qcow2_is_digested_as_a_file(raw: Path, device: Path) -> N
 
 def test_device_that_changes_between_its_digests_is_refused(device: Path) -> None:
     upload = upload_options(path=str(device), format="auto", checksum=f"sha256:{SHA256}")
-    file = with_digest(upload, inspected(upload, print, whole=True), None, print)
+    file = with_digest(upload, inspected(upload, print, 60, whole=True), None, print)
     assert file.digest == SHA256
     with device.open("r+b") as opened:
         opened.write(b"changed")

@@ -32,7 +32,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.outcome impor
 )
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.sender import send_until_taken
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.session import Outside, Session
-from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.source import SourceFile
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.source import Interrupted, SourceFile
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.transfer import Route
 
 from tests.upload_samples import DIGEST, OTHER, upload_options
@@ -152,6 +152,15 @@ def test_result_counts_the_last_attempt(cluster: _Cluster, tmp_path: Path) -> No
     transfer = outcome.transfer
     assert (transfer.bytes_sent, transfer.seconds, transfer.retries, transfer.route) == (SIZE, 3, 1, "url")
     assert (outcome.action, outcome.changed, cluster.annotations[UPLOADED]) == ("uploaded", True, DIGEST)
+
+
+def test_web_server_that_breaks_off_costs_an_attempt(cluster: _Cluster, tmp_path: Path) -> None:
+    broken = (10, Interrupted("The file cannot be fetched."), "UploadReady")
+    outcome = _send(cluster, tmp_path, broken, (SIZE, 200, "Succeeded"))
+    assert outcome.transfer.retries == 1 and cluster.annotations[UPLOADED] == DIGEST
+    cluster.phase = "UploadReady"
+    outcome, error = _followed(cluster, tmp_path, *[broken] * 5)
+    assert "after 5 attempts; last error: the connection broke (The file cannot be fetched)." in str(error)
 
 
 @pytest.mark.parametrize(("seconds", "tokens"), [(1, 1), (250, 2)])

@@ -71,13 +71,13 @@ INPUTS = [_raw, _sparse, _qcow2, _gz, _xz]
 
 def surveyed(path: Path) -> File:
     upload = upload_options(path=str(path), format="auto")
-    return with_survey(upload, inspected(upload, print, whole=True), print)
+    return with_survey(upload, inspected(upload, print, 60, whole=True), print)
 
 
 def source(path: Path, encoding: str) -> SourceDisk:
     file = surveyed(path)
     stream = choose(upload_options(path=str(path), encoding=encoding), file.image, file.survey).stream
-    assert stream and file.survey
+    assert stream and file.survey and isinstance(file.identity, FileIdentity)
     return SourceDisk(str(path), file.identity, file.image, file.survey, stream)
 
 

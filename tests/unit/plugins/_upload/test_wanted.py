@@ -57,6 +57,20 @@ def test_size_includes_the_file_system_overhead_with_pvc(version: tuple[int, ...
     assert blocks["spec"]["pvc"]["resources"]["requests"]["storage"] == "64Mi"
 
 
+def test_name_of_an_archive_at_a_url_has_no_query() -> None:
+    tar = Image("tar", None, None, None, 4096)
+    assert content_type(upload_options(path="https://example.com/files.tar?token=x"), tar) == "archive"
+    with pytest.raises(CdiError, match="does not have the suffix of one"):
+        content_type(upload_options(path="https://example.com/disk?name=x.tar"), tar)
+
+
+def test_size_that_the_ends_of_a_file_do_not_reveal_is_asked_for() -> None:
+    upload = upload_options(path="https://example.com/disk.raw.gz?token=hidden")
+    with pytest.raises(CdiError, match="bytes of the file at this URL do not reveal it; give storage") as raised:
+        wanted_volume(upload, Image("raw", "gz", None, None, 4096), NO_OVERHEAD, None)
+    assert "hidden" not in str(raised.value)
+
+
 def test_size_is_refused_when_one_mebibyte_too_small() -> None:
     assert wanted_volume(upload_options(storage=target_options(size="64Mi")), RAW, NO_OVERHEAD, None)
     with pytest.raises(CdiError, match=r"size is '63Mi', but /disk.raw .raw of 64 MiB. needs 64Mi"):

@@ -316,6 +316,15 @@ def test_an_unpopulated_claim_shows_the_phase_of_the_claim() -> None:
         assert (row["phase"], row["source"], row["problem"]["message"]) == (phase, "upload", "E.")
 
 
+@pytest.mark.parametrize("option", ["path", "src"])
+def test_an_upload_of_a_url_shows_no_secret(option: str) -> None:
+    item = {"name": "a", "namespace": "images", "digest": SHA256, "persistent_volume_claim": {}}
+    files = [{"name": "a", option: "https://me:pw/secret@example.com/disk.qcow2?signature=of/secret&x=secret"}]
+    results = {"uploads": {"uploads": [item]}}
+    report = build(facts(found("a", spec=dict(UPLOAD)), results=results, files=files))
+    assert report["volumes"][0]["source"] == "upload disk.qcow2 sha256:9f86d081884c"
+
+
 def test_an_upload_shows_its_file_and_a_short_digest() -> None:
     item = {"name": "a", "namespace": "images", "digest": SHA256, "persistent_volume_claim": {}}
     for more, expected in (
