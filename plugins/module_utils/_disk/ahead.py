@@ -14,7 +14,6 @@ import threading
 import typing as t
 
 T = t.TypeVar("T")
-# Items of little more than 1 MiB.
 _ITEMS_AHEAD = 8
 
 
@@ -23,12 +22,12 @@ class _End(t.NamedTuple):
 
 
 @contextlib.contextmanager
-def read_ahead(items: t.Iterator[T]) -> t.Iterator[t.Iterator[T]]:
-    """The items, read some items ahead. What the iterator raises is raised when its turn comes.
+def read_ahead(items: t.Iterator[T], most: int = _ITEMS_AHEAD) -> t.Iterator[t.Iterator[T]]:
+    """The items, at most so many of them read ahead. What the iterator raises is raised when its turn comes.
 
     At the end of the context the thread has ended, also when not all items were taken.
     """
-    ahead: queue.Queue[T | _End] = queue.Queue(_ITEMS_AHEAD)
+    ahead: queue.Queue[T | _End] = queue.Queue(most)
     stopped = threading.Event()
 
     def read() -> None:

@@ -92,13 +92,18 @@ class Survey(t.NamedTuple):
             place = after
 
 
+def ignore(_piece: Piece) -> None:
+    """The piece is not kept."""
+
+
 class Surveyor:
     """Makes a survey of the pieces of a disk, or of its content from start to end, whichever is given.
 
-    `with_content`: with the SHA-256 of all bytes, for which zeros are hashed, too.
+    `with_content`: with the SHA-256 of all bytes, for which zeros are hashed, too. `keep` gets each piece.
     """
 
-    def __init__(self, *, with_content: bool = False) -> None:
+    def __init__(self, keep: t.Callable[[Piece], None] = ignore, *, with_content: bool = False) -> None:
+        self._keep = keep
         self._digest, self._has_data = hashlib.sha256(), bytearray()
         self._content, self._hashed = hashlib.sha256() if with_content else None, 0
         self._whole_bytes, self._rest = 0, b""
@@ -107,6 +112,7 @@ class Surveyor:
         first = piece.offset // BLOCK_BYTES
         self._extend(first)
         self._hash_content(piece.offset, piece.data)
+        self._keep(piece)
         for number, place in enumerate(range(0, len(piece.data), BLOCK_BYTES), first):
             self._digest.update(number.to_bytes(8, "big"))
             self._digest.update(piece.data[place : place + BLOCK_BYTES])

@@ -9,13 +9,14 @@ import contextlib
 import io
 import typing as t
 
-from .._image.compression import TooLarge, content_of
+from .._image.compression import TooLarge
 from .._image.file import open_source, size_of
 from .._image.formats import Image
 from .blocks import Disk
 from .packed import Packed
 from .qcow2 import Qcow2
 from .raw import Raw
+from .xz_blocks import content_of
 
 # Of a larger disk, the map of its blocks would take up too much memory (1 byte for 64 KiB).
 _LARGEST_BYTES = 2 << 40

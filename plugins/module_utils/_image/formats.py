@@ -8,6 +8,7 @@ The content determines the format, as in CDI (pkg/image/filefmt.go, v1.65.0); na
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 import struct
@@ -73,17 +74,24 @@ class Image(t.NamedTuple):
         return self.file_size - self.tail
 
 
-def inspect(path: str, update: Update | None = None, feed: Update = ignore, *, insist: bool = False) -> Image:
+def inspect(
+    path: str,
+    update: Update | None = None,
+    feed: Update = ignore,
+    *,
+    insist: bool = False,
+    read: t.Callable[[io.FileIO, int], Content] = content_of,
+) -> Image:
     """The format and the sizes of a file.
 
     With `update`, a compressed file is read and decompressed to its end. Each piece of the file is passed to `update`,
-    and each piece of a raw disk in it to `feed`. `insist`: the content is a raw disk, whatever it looks like. Raises
-    CdiError for a file that CDI does not accept, OSError for one that cannot be read.
+    and each piece of a raw disk in it to `feed`. `insist`: the content is a raw disk, whatever it looks like. `read`
+    gives the content. Raises CdiError for a file that CDI does not accept, OSError for one that cannot be read.
     """
     with open_source(path) as file:
         file_size = size_of(file.fileno())
         try:
-            content = content_of(file, file_size)
+            content = read(file, file_size)
             return inspect_content(path, content, file_size, update, feed, insist=insist)
         except (EOFError, struct.error) as exc:
             raise CdiError(f"{path} is truncated or damaged: {exc}; use a complete image.") from exc

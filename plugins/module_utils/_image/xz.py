@@ -40,10 +40,10 @@ def foreign_filters(descriptor: int) -> list[str]:
             return []  # The index follows at once: there is no block.
         for flag in (0x40, 0x80):
             if header[1] & flag:
-                _size, at = _variable(header, at)
+                _size, at = variable(header, at)
         for _filter in range((header[1] & 3) + 1):
-            number, at = _variable(header, at)
-            length, at = _variable(header, at)
+            number, at = variable(header, at)
+            length, at = variable(header, at)
             filters.append(number)
             at += length
     except (EOFError, IndexError):
@@ -69,11 +69,11 @@ def indexed_size(descriptor: int, file_size: int) -> int | None:
         if index_size > _LARGEST_INDEX_BYTES:
             return None
         index = _bytes(descriptor, end - 12 - index_size, index_size)
-        count, at = _variable(index, 1)
+        count, at = variable(index, 1)
         blocks = 0
         for _record in range(count):
-            unpadded, at = _variable(index, at)
-            size, at = _variable(index, at)
+            unpadded, at = variable(index, at)
+            size, at = variable(index, at)
             blocks += -(-unpadded // 4) * 4
             total += size
         end -= 24 + index_size + blocks
@@ -87,7 +87,7 @@ def _bytes(descriptor: int, offset: int, length: int) -> bytes:
     return data
 
 
-def _variable(data: bytes, at: int) -> tuple[int, int]:
+def variable(data: bytes, at: int) -> tuple[int, int]:
     """A number with seven bits in each byte, and the offset behind it."""
     value = shift = 0
     while True:

@@ -18,6 +18,7 @@ from .._data_volume.collected import as_volume, collected_drift, is_collected, w
 from .._data_volume.preallocation import preallocation_facts
 from .._data_volume.volume import NOT_READ
 from .._diagnosis.rules import BEGUN, UPLOADED
+from .._disk.spool import Spool
 from .._image.formats import Image
 from .._kubernetes.compare import for_result, normalise
 from .._kubernetes.errors import ApiError, CdiError
@@ -147,7 +148,8 @@ def _upload(session: Session, outcome: Outcome) -> Outcome:
     """One upload. Its error is in the outcome, with what it left behind, and does not hide the results of others."""
     if outcome.error:
         return outcome
-    outcome, error = followed(upload_one(session, outcome), outcome)
+    with Spool() as spool:
+        outcome, error = followed(upload_one(session, outcome, None if session.check_mode else spool), outcome)
     if error is None:
         return outcome
     left = ""
@@ -157,14 +159,14 @@ def _upload(session: Session, outcome: Outcome) -> Outcome:
     return outcome._replace(error=f"{error} {left}".rstrip(), changed=changed)
 
 
-def upload_one(session: Session, outcome: Outcome) -> Steps:
+def upload_one(session: Session, outcome: Outcome, spool: Spool | None) -> Steps:
     """Decide, create or replace the target, and send until CDI has taken the data."""
     outcome = outcome._replace(target=_wait_terminated(session, outcome.target))
     yield outcome
     expected = _expected_digest(outcome)
     if expected and _contains(outcome.target, expected):
         return _label(session, outcome._replace(digest=expected, sha256=expected))
-    file = yield from _read_file(session, outcome)
+    file = yield from _read_file(session, outcome, spool)
     outcome = outcome._replace(image=file.image, digest=file.digest, sha256=file.sha256)
     yield outcome
     wanted, drift = _wanted(session, outcome, file.image)
@@ -176,7 +178,7 @@ def upload_one(session: Session, outcome: Outcome) -> Steps:
     if planned.step != NOTHING and (outcome.upload["encoding"] in STREAMS or outcome.upload["verify_content"]):
         file = with_survey(outcome.upload, file, _says(session, outcome))
         choose(outcome.upload, file.image, file.survey)  # Refused before anything is written.
-    file = yield from _check_before_writing(session, outcome, file, planned, wanted)
+    file = yield from _check_before_writing(session, outcome, file, planned, wanted, spool)
     if planned.step in (NOTHING, RECORD, SEND):
         outcome = _label(session, outcome)
         yield outcome
@@ -245,13 +247,13 @@ def _contains(target: Target, digest: str) -> bool:
     return target.exists and is_populated(target.volume, claim) and annotations_of(claim).get(UPLOADED) == digest
 
 
-def _read_file(session: Session, outcome: Outcome) -> t.Generator[Outcome, None, File]:
+def _read_file(session: Session, outcome: Outcome, spool: Spool | None) -> t.Generator[Outcome, None, File]:
     """What the file is, and its digest where that decides. A compressed file that may be sent is decompressed while it
     is hashed, to verify that it is complete.
     """
     upload, target, say = outcome.upload, outcome.target, _says(session, outcome)
     is_open = not target.exists or not is_populated(target.volume, target.known_claim)
-    file = inspected(upload, say, session.timeout, whole=is_open)
+    file = inspected(upload, say, session.timeout, whole=is_open, spool=spool)
     image, path = file.image, file.path
     outcome = outcome._replace(image=image)
     yield outcome
@@ -267,7 +269,7 @@ def _read_file(session: Session, outcome: Outcome) -> t.Generator[Outcome, None,
 
 
 def _check_before_writing(
-    session: Session, outcome: Outcome, file: File, planned: Plan, wanted: Object | None
+    session: Session, outcome: Outcome, file: File, planned: Plan, wanted: Object | None, spool: Spool | None
 ) -> t.Generator[Outcome, None, File]:
     """Nothing is deleted, created or labelled for a file that is damaged, without permissions, or without a route to
     CDI. Returns the file.
@@ -277,7 +279,7 @@ def _check_before_writing(
     def check_all() -> None:
         nonlocal checked
         if planned.step == REPLACE and not (session.check_mode and is_url(outcome.upload["path"])):
-            checked = complete(outcome.upload, file, _says(session, outcome), session.timeout)
+            checked = complete(outcome.upload, file, _says(session, outcome), session.timeout, spool)
         if not session.check_mode:
             session.check_rights(outcome.key)
             session.route()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .._data_volume.volume import NOT_READ, Read, known
-from .._disk.blocks import Survey
+from .._disk.blocks import Disk, Survey
 from .._image.file import FileIdentity
 from .._image.formats import Image
 from .._kubernetes.errors import CdiError
@@ -78,7 +78,7 @@ class File(t.NamedTuple):
     """The file as it was when it was read. What has not been computed is empty or None.
 
     `path` is a path or a URL without its secrets. `digest` is what is kept of it (see `reading.py`), `survey` that of
-    the disk in it.
+    the disk in it, and `unpacked` that disk, if it was kept when the file was decompressed.
     """
 
     path: str
@@ -87,6 +87,7 @@ class File(t.NamedTuple):
     digest: str = ""
     sha256: str = ""
     survey: Survey | None = None
+    unpacked: Disk | None = None
 
 
 class Transfer(t.NamedTuple):

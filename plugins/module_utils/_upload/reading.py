@@ -12,13 +12,17 @@ from __future__ import annotations
 import hashlib
 import typing as t
 
-from .._disk.blocks import Survey, Surveyor, surveyed
+from .._disk.blocks import Survey, Surveyor, ignore, surveyed
 from .._disk.opening import open_disk
+from .._disk.spool import Spool
+from .._disk.xz_blocks import content_of
+from .._image import xz
 from .._image.compression import Update
 from .._image.file import FileIdentity, open_source, unreadable
 from .._image.formats import Image, inspect
 from .._kubernetes.errors import CdiError
 from .._kubernetes.quantity import MIB
+from .encoding import FILE
 from .options import TARGETS, digest_of
 from .outcome import File
 from .remote import Remote, look, read_whole
@@ -31,10 +35,13 @@ _HASH_BYTES = MIB
 Say = t.Callable[[str], None]
 
 
-def inspected(upload: t.Mapping[str, t.Any], say: Say, patience: float, *, whole: bool) -> File:
+def inspected(
+    upload: t.Mapping[str, t.Any], say: Say, patience: float, *, whole: bool, spool: Spool | None = None
+) -> File:
     """What the file is. `whole`: a compressed file is decompressed to its end, to verify it, and hashed.
 
-    `patience`: the time in seconds for which a web server can send nothing.
+    `patience`: the time in seconds for which a web server can send nothing. With `spool`, a disk in xz is kept there,
+    because decompressing xz takes long.
     """
     if is_url(upload["path"]):
         return _inspected_url(upload, say, patience, whole=whole)
@@ -42,14 +49,21 @@ def inspected(upload: t.Mapping[str, t.Any], say: Say, patience: float, *, whole
     if not whole:
         return File(upload["path"], identity, _image(upload))
     say(f"reading {upload['path']}")
-    hashed, surveyor = hashlib.sha256(), Surveyor(with_content=upload["verify_content"])
+    spool = spool if spool and upload["encoding"] != FILE and _is_xz(upload["path"]) else None
+    hashed, surveyor = hashlib.sha256(), Surveyor(spool.add if spool else ignore, with_content=upload["verify_content"])
     image = _image(upload, hashed.update, surveyor.feed)
     file = File(upload["path"], identity, image)
     if not image.compression:
         return file
     is_disk = image.format == "raw" and image.stored_size == surveyor.fed
     survey = surveyor.survey(surveyor.fed) if is_disk else None
-    return file._replace(sha256=_checked(upload, hashed.hexdigest()), survey=survey)
+    unpacked = spool.disk(survey.size) if spool and survey else None
+    return file._replace(sha256=_checked(upload, hashed.hexdigest()), survey=survey, unpacked=unpacked)
+
+
+def _is_xz(path: str) -> bool:
+    with open_source(path) as file:
+        return file.read(len(xz.MAGIC)) == xz.MAGIC
 
 
 def _inspected_url(upload: t.Mapping[str, t.Any], say: Say, patience: float, *, whole: bool) -> File:
@@ -63,18 +77,18 @@ def _inspected_url(upload: t.Mapping[str, t.Any], say: Say, patience: float, *, 
     return file
 
 
-def complete(upload: t.Mapping[str, t.Any], file: File, say: Say, patience: float) -> File:
+def complete(upload: t.Mapping[str, t.Any], file: File, say: Say, patience: float, spool: Spool | None) -> File:
     """With what is read of a file before data is deleted for it, so that it is known to be whole."""
     if isinstance(file.identity, Remote):
         return with_sha256(upload, file._replace(sha256=""), say) if upload["checksum"] else file
     if file.image.compression:
-        return inspected(upload, say, patience, whole=True)._replace(digest=file.digest)
+        return inspected(upload, say, patience, whole=True, spool=spool)._replace(digest=file.digest)
     return file
 
 
 def _image(upload: t.Mapping[str, t.Any], *read: Update) -> Image:
     try:
-        return inspect(upload["path"], *read, insist=upload["format"] == "raw")
+        return inspect(upload["path"], *read, insist=upload["format"] == "raw", read=content_of)
     except OSError as exc:
         raise unreadable(upload["path"], exc) from exc
 

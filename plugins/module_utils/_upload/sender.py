@@ -112,7 +112,7 @@ def _source(outcome: Outcome, file: File) -> Source:
         return SourceUrl(file.identity, file.digest, file.image.sent_size, bool(outcome.upload["checksum"]))
     stream = outcome.encoding and outcome.encoding.stream
     if stream and file.survey:
-        return SourceDisk(file.path, file.identity, file.image, file.survey, stream)
+        return SourceDisk(file.path, file.identity, file.image, file.survey, stream, file.unpacked)
     return SourceFile(file.path, file.identity, file.sha256, file.image.sent_size)
 
 

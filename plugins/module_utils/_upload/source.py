@@ -71,13 +71,14 @@ class SourceFile(t.NamedTuple):
 
 
 class SourceDisk(t.NamedTuple):
-    """The disk in a file, as a stream for the disk that was surveyed."""
+    """The disk in a file, as a stream for the disk that was surveyed. It is read from `unpacked` if that was kept."""
 
     path: str
     identity: FileIdentity
     image: Image
     survey: Survey
     stream: Stream
+    unpacked: Disk | None = None
 
     @property
     def sent_size(self) -> int:
@@ -85,7 +86,8 @@ class SourceDisk(t.NamedTuple):
 
     @contextlib.contextmanager
     def opened(self) -> t.Iterator[t.Iterator[Chunk]]:
-        with open_disk(self.path, self.image) as disk:
+        kept = contextlib.nullcontext(self.unpacked)
+        with kept if self.unpacked else open_disk(self.path, self.image) as disk:
             if disk is None or FileIdentity.of(self.path) != self.identity:
                 raise FileChanged(self.path)
             with read_ahead(self._chunks(disk)) as chunks:

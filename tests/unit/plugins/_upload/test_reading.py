@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import lzma
 import os
 import subprocess
 import tarfile
@@ -14,6 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.kubevirt.cdi.plugins.module_utils._disk.blocks import surveyed
+from ansible_collections.kubevirt.cdi.plugins.module_utils._disk.qcow2_stream import qcow2_stream
+from ansible_collections.kubevirt.cdi.plugins.module_utils._disk.spool import Spool
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.outcome import File
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.reading import (
@@ -22,6 +26,7 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.reading impor
     with_digest,
     with_survey,
 )
+from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.source import SourceDisk
 
 from tests.upload_samples import upload_options
 
@@ -86,6 +91,33 @@ def test_packed_disk_is_read_once_for_its_check_and_both_digests(tmp_path: Path,
     file = with_digest(upload, checked, None, print)
     assert file.sha256 and file.survey and file.survey == read(raw, None).survey
     assert file.digest == OF_DISK + file.survey.digest
+
+
+@pytest.mark.parametrize(
+    "suffix, encoding, kept",
+    [("xz", "auto", True), ("xz", "qcow2", True), ("xz", "file", False), ("gz", "auto", False)],
+)
+def test_disk_in_xz_is_decompressed_once(tmp_path: Path, suffix: str, encoding: str, kept: bool) -> None:
+    """What takes long to decompress is kept, and read from there, unless the file is sent as it is."""
+    path = tmp_path / f"disk.raw.{suffix}"
+    path.write_bytes({"xz": lzma, "gz": gzip}[suffix].compress(DATA))
+    upload = upload_options(path=str(path), format="auto", encoding=encoding)
+    with Spool() as spool:
+        file = inspected(upload, print, whole=True, spool=spool)
+        assert file.survey and (file.unpacked is not None) == kept
+        if file.unpacked:
+            assert surveyed(file.unpacked) == file.survey
+            stream = qcow2_stream(file.survey)
+            sources = [
+                SourceDisk(file.path, file.identity, file.image, file.survey, stream, disk)
+                for disk in (file.unpacked, None)
+            ]
+            assert sent(sources[0]) == sent(sources[1])
+
+
+def sent(source: SourceDisk) -> bytes:
+    with source.opened() as chunks:
+        return b"".join(chunk for chunk, _reached in chunks)
 
 
 @pytest.fixture

@@ -1,0 +1,187 @@
+# Copyright (c) 2026, kubevirt.cdi contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Decompresses xz files ahead: the blocks of a file in two threads, and a file of one block in one.
+
+`xz -T` writes several blocks; by default, xz does since release 5.6. A block can be decompressed alone: it becomes a
+stream of its own, with the flags of its stream and an index for it (xz file format 1.2.0).
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import io
+import os
+import struct
+import typing as t
+import zlib
+
+from .._image import xz
+from .._image.compression import PIECE_BYTES, Content, Xz
+from .._image.compression import content_of as content_of_any
+from .._kubernetes.quantity import MIB
+from .ahead import read_ahead
+
+_THREADS = 2
+_PIECES_AHEAD = 12
+# The packed block is in memory. The dictionary has no more bytes in use than the content of a block.
+_LARGEST_BLOCK_BYTES = 32 * MIB
+# Of all streams: it is for some 100,000 blocks.
+_LARGEST_INDEX_BYTES = MIB
+_HEADER_BYTES = _FOOTER_BYTES = 12
+_END = b"YZ"
+
+
+class Block(t.NamedTuple):
+    """`start` is the offset in the file, `unpadded` the size without the bytes up to the next multiple of four, `size`
+    that of the content. `flags` are those of the stream.
+    """
+
+    start: int
+    unpadded: int
+    size: int
+    flags: bytes
+
+    @property
+    def packed(self) -> int:
+        """The size in the file."""
+        return -(-self.unpadded // 4) * 4
+
+
+def content_of(file: io.FileIO, file_size: int) -> Content:
+    """The content of the file, in xz decompressed ahead."""
+    content = content_of_any(file, file_size)
+    return _Ahead(file, file_size) if content.compression == "xz" else content
+
+
+def blocks_of(descriptor: int, file_size: int) -> list[Block]:
+    """The blocks of all streams, in order. None unless there are several, all of bounded size, in a file without damage
+    at the ends of its streams. Damage is found where the file is decompressed from start to end.
+    """
+    streams: list[list[Block]] = []
+    end, left = file_size, _LARGEST_INDEX_BYTES
+    try:
+        while end > 0:
+            if os.pread(descriptor, 4, end - 4) == bytes(4):
+                end -= 4  # Padding between streams comes in fours.
+                continue
+            blocks, length, end = _stream(descriptor, end, left)
+            left -= length
+            streams.append(blocks)
+    except (EOFError, OSError, ValueError, struct.error):
+        return []
+    found = [block for blocks in reversed(streams) for block in blocks]
+    return found if len(found) > 1 and max(block.size for block in found) <= _LARGEST_BLOCK_BYTES else []
+
+
+def _stream(descriptor: int, end: int, most: int) -> tuple[list[Block], int, int]:
+    """The blocks of the stream that ends at `end`, the size of its index, and where it starts. Raises ValueError unless
+    its index has at most `most` bytes, and its ends are valid.
+    """
+    footer = os.pread(descriptor, _FOOTER_BYTES, end - _FOOTER_BYTES)
+    crc, words, flags = struct.unpack("<II2s", footer[:10])
+    length = (words + 1) * 4
+    at_index = end - _FOOTER_BYTES - length
+    if length > most or at_index < _HEADER_BYTES or footer != _footer(length, flags) or crc != zlib.crc32(footer[4:10]):
+        raise ValueError(f"its footer at byte {end - _FOOTER_BYTES} is damaged")
+    index = os.pread(descriptor, length, at_index)
+    if index[-4:] != _crc(index[:-4]):
+        raise ValueError(f"its index at byte {at_index} is damaged")
+    count, at = xz.variable(index, 1)
+    sizes = []
+    for _record in range(count):
+        unpadded, at = xz.variable(index, at)
+        size, at = xz.variable(index, at)
+        sizes.append((unpadded, size))
+    start = at_index - sum(-(-unpadded // 4) * 4 for unpadded, _size in sizes)
+    if os.pread(descriptor, _HEADER_BYTES, start - _HEADER_BYTES) != _header(flags):
+        raise ValueError(f"its header before byte {start} is damaged")
+    blocks = []
+    place = start
+    for unpadded, size in sizes:
+        blocks.append(Block(place, unpadded, size, flags))
+        place += blocks[-1].packed
+    return blocks, length, start - _HEADER_BYTES
+
+
+def alone(block: Block, data: bytes) -> t.Iterator[bytes]:
+    """A stream of this block, whose bytes in the file are `data`, in pieces."""
+    index = b"\0" + b"".join(_encoded(number) for number in (1, block.unpadded, block.size))
+    index += bytes(-len(index) % 4)
+    index += _crc(index)
+    yield _header(block.flags)
+    for place in range(0, len(data), PIECE_BYTES):
+        yield data[place : place + PIECE_BYTES]
+    yield index + _footer(len(index), block.flags)
+
+
+def _encoded(number: int) -> bytes:
+    """With seven bits in each byte (section 1.2)."""
+    data = bytearray()
+    while number > 0x7F:
+        data.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes(data) + bytes([number])
+
+
+def _header(flags: bytes) -> bytes:
+    return xz.MAGIC + flags + _crc(flags)
+
+
+def _footer(index_bytes: int, flags: bytes) -> bytes:
+    fields = struct.pack("<I", index_bytes // 4 - 1) + flags
+    return _crc(fields) + fields + _END
+
+
+def _crc(data: bytes) -> bytes:
+    return struct.pack("<I", zlib.crc32(data))
+
+
+class _Ahead(Xz):
+    def _decompressed(self, whole: bool) -> t.Iterator[bytes]:
+        blocks = blocks_of(self._file.fileno(), self._file_size) if whole else []
+        if blocks:
+            yield from self._by_blocks(blocks)
+        elif whole:
+            with read_ahead(super()._decompressed(whole)) as pieces:
+                yield from pieces
+        else:
+            yield from super()._decompressed(whole)
+
+    def _by_blocks(self, blocks: list[Block]) -> t.Iterator[bytes]:
+        under_way: collections.deque[tuple[contextlib.ExitStack, t.Iterator[bytes]]] = collections.deque()
+        try:
+            for block in blocks:
+                if len(under_way) == _THREADS:
+                    yield from _taken(*under_way.popleft())
+                self._skip_to(block.start)
+                pieces = self._pieces_of(block, self._read(block.packed))
+                with contextlib.ExitStack() as context:
+                    ahead = context.enter_context(read_ahead(pieces, _PIECES_AHEAD))
+                    under_way.append((context.pop_all(), ahead))
+            while under_way:
+                yield from _taken(*under_way.popleft())
+        finally:
+            for context, _ahead in under_way:
+                context.close()
+
+    def _skip_to(self, place: int) -> None:
+        """What is before a block belongs to the file, and to its digest."""
+        while (left := place - self._file.tell()) > 0:
+            self._read(left)
+
+    def _pieces_of(self, block: Block, packed: bytes) -> t.Iterator[bytes]:
+        decompressor, stream, left = self._decompressor(True), alone(block, packed), block.size
+        while not decompressor.eof:
+            data = next(stream, None) if decompressor.needs_input else b""
+            if data is None or left < 0:
+                raise EOFError(f"its xz block at byte {block.start} is damaged")
+            piece = decompressor.decompress(data, PIECE_BYTES)
+            left -= len(piece)
+            yield piece
+
+
+def _taken(context: contextlib.ExitStack, pieces: t.Iterator[bytes]) -> t.Iterator[bytes]:
+    with context:
+        yield from pieces
