@@ -24,7 +24,7 @@ from .._kubernetes.quantity import MIB
 from .ahead import read_ahead
 
 _THREADS = 2
-_PIECES_AHEAD = 12
+_PIECES_AHEAD = 8
 # The packed block is in memory. The dictionary has no more bytes in use than the content of a block.
 _LARGEST_BLOCK_BYTES = 32 * MIB
 # Of all streams: it is for some 100,000 blocks.
@@ -105,14 +105,14 @@ def _stream(descriptor: int, end: int, most: int) -> tuple[list[Block], int, int
     return blocks, length, start - _HEADER_BYTES
 
 
-def alone(block: Block, data: bytes) -> t.Iterator[bytes]:
-    """A stream of this block, whose bytes in the file are `data`, in pieces."""
+def alone(block: Block, parts: collections.deque[bytes]) -> t.Iterator[bytes]:
+    """A stream of this block, whose bytes in the file are in `parts`, which are removed when their turn comes."""
     index = b"\0" + b"".join(_encoded(number) for number in (1, block.unpadded, block.size))
     index += bytes(-len(index) % 4)
     index += _crc(index)
     yield _header(block.flags)
-    for place in range(0, len(data), PIECE_BYTES):
-        yield data[place : place + PIECE_BYTES]
+    while parts:
+        yield parts.popleft()
     yield index + _footer(len(index), block.flags)
 
 
@@ -155,8 +155,8 @@ class _Ahead(Xz):
             for block in blocks:
                 if len(under_way) == _THREADS:
                     yield from _taken(*under_way.popleft())
-                self._skip_to(block.start)
-                pieces = self._pieces_of(block, self._read(block.packed))
+                self._parts(block.start)
+                pieces = self._pieces_of(block, self._parts(block.start + block.packed))
                 with contextlib.ExitStack() as context:
                     ahead = context.enter_context(read_ahead(pieces, _PIECES_AHEAD))
                     under_way.append((context.pop_all(), ahead))
@@ -166,12 +166,14 @@ class _Ahead(Xz):
             for context, _ahead in under_way:
                 context.close()
 
-    def _skip_to(self, place: int) -> None:
-        """What is before a block belongs to the file, and to its digest."""
-        while (left := place - self._file.tell()) > 0:
-            self._read(left)
+    def _parts(self, end: int) -> collections.deque[bytes]:
+        """What the file has up to `end`. What is between blocks also belongs to the digest of the file."""
+        parts: collections.deque[bytes] = collections.deque()
+        while part := self._read(min(end - self._file.tell(), PIECE_BYTES)):
+            parts.append(part)
+        return parts
 
-    def _pieces_of(self, block: Block, packed: bytes) -> t.Iterator[bytes]:
+    def _pieces_of(self, block: Block, packed: collections.deque[bytes]) -> t.Iterator[bytes]:
         decompressor, stream, left = self._decompressor(True), alone(block, packed), block.size
         while not decompressor.eof:
             data = next(stream, None) if decompressor.needs_input else b""
