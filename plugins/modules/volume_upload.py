@@ -124,8 +124,8 @@ options:
         volume, without scratch space, but decompresses all zeros.
       - V(qcow2) sends the disk as a qcow2 image without the blocks that are zero. CDI stores it in the scratch space,
         and converts it to a disk.
-      - V(auto) chooses by the format of the file and the share of zeros. RV(encoding) and RV(encoding_reason) report
-        the choice, also in check mode.
+      - V(auto) chooses what is fastest by the format of the file and the share of zeros. RV(encoding) and
+        RV(encoding_reason) report the choice, also in check mode.
     type: str
     choices: [auto, file, raw_gz, qcow2]
     default: auto
@@ -446,7 +446,7 @@ encoding:
     nothing had to be sent.
   returned: when O(name) was given
   type: str
-  sample: qcow2
+  sample: raw_gz
 encoding_reason:
   description: Why it was chosen, null if nothing had to be sent.
   returned: when O(name) was given

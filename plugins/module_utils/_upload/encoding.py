@@ -25,9 +25,12 @@ STREAMS: dict[str, t.Callable[[Survey], Stream]] = {RAW_GZ: gzip_stream, QCOW2: 
 # What CDI decompresses at a fraction of the speed of a library (xz), or may corrupt (both, pkg/importer/
 # format-readers.go, v1.65.0).
 _UNPACKED_HERE = ("xz", "zst")
-# Below that, what a stream saves is less than what the scratch space and the conversion cost.
+# Below that, a stream saves less than what it costs.
 _WORTH_BYTES = 64 * MIB
 _WORTH_SHARE = 0.25
+# CDI decompresses zeros of a gzip stream at some 3 GiB/s. Writing the data of a qcow2 image to the scratch space and
+# converting them takes as long as so many times as many zeros (docs/benchmarks.md), in each kind of volume.
+_ZEROS_PER_DATA = 10
 
 
 class Encoding(t.NamedTuple):
@@ -69,12 +72,13 @@ def choose(upload: t.Mapping[str, t.Any], image: Image, survey: Survey | None) -
 
 
 def _fastest(image: Image, survey: Survey) -> tuple[str, str]:
-    zeros = survey.size - survey.data_bytes
-    share = f"{-(-survey.data_bytes // MIB)} MiB of {-(-survey.size // MIB)} MiB are not zero"
+    data, zeros = survey.data_bytes, survey.size - survey.data_bytes
+    share = f"{-(-data // MIB)} MiB of {-(-survey.size // MIB)} MiB are not zero"
     is_sparse = zeros >= max(_WORTH_BYTES, _WORTH_SHARE * survey.size)
     if image.format == "qcow2":
         return FILE, "a qcow2 image leaves out zeros"
     if image.compression in _UNPACKED_HERE:
-        slow = f"CDI decompresses {image.compression} slowly"
-        return (QCOW2, f"{share}, and {slow}") if is_sparse else (RAW_GZ, slow)
-    return (QCOW2, share) if is_sparse else (FILE, share)
+        share = f"{share}, and CDI decompresses {image.compression} slowly"
+    elif not is_sparse:
+        return FILE, share
+    return (QCOW2 if is_sparse and zeros > _ZEROS_PER_DATA * data else RAW_GZ), share
