@@ -100,19 +100,12 @@ def test_interrupted_upload_is_completed_in_each_encoding(
     assert ok("volume_upload", **options)["action"] == "unchanged"
 
 
-def test_volume_with_other_content_is_reported(
-    images: Images, namespace: str, ok: Any, module: Any, connection: Connection
-) -> None:
-    """As if the storage had lost a write after the data were sent, and the task had been killed then."""
-    options = {"name": "disk", "namespace": namespace, "path": images.disks["raw"], "storage": THIN}
-    claim = ok("volume_upload", **options)["persistent_volume_claim"]
-    recorded = {RECORD: None, "kubevirt.cdi/upload-sha256": claim["metadata"]["annotations"][RECORD]}
-    connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, {"metadata": {"annotations": recorded}}, dry_run=False)
-    change = "printf changed | dd of=/volume/disk.img bs=1 seek=1000000 conv=notrunc"
+def _run_with_volume(connection: Connection, namespace: str, script: str) -> None:
+    """Run a script in a pod that has the volume `disk` at /volume."""
     writer = {
         "name": "writer",
         "image": HELPER_IMAGE,
-        "command": ["sh", "-c", change],
+        "command": ["sh", "-c", script],
         "volumeMounts": [{"name": "volume", "mountPath": "/volume"}],
     }
     volumes = [{"name": "volume", "persistentVolumeClaim": {"claimName": "disk"}}]
@@ -121,9 +114,40 @@ def test_volume_with_other_content_is_reported(
     until(
         lambda: existing(connection, POD, "writer", namespace)["status"].get("phase") == "Succeeded",
         120,
-        "the disk was not changed",
+        "the script did not succeed",
     )
     connection.delete(POD, "writer", namespace, dry_run=False)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_full_file_system_is_reported_in_each_encoding(
+    images: Images, namespace: str, module: Any, connection: Connection, encoding: str
+) -> None:
+    """The claim has other files, so that the disk does not fit into it."""
+    claim = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "thin",
+        "resources": {"requests": {"storage": "160Mi"}},
+    }
+    accepts = {"annotations": {"cdi.kubevirt.io/storage.upload.target": ""}}
+    create(connection, PERSISTENT_VOLUME_CLAIM, "disk", namespace, metadata=accepts, spec=claim)
+    _run_with_volume(connection, namespace, "head -c 120M /dev/urandom > /volume/others")
+    options = {"name": "disk", "namespace": namespace, "path": images.disks["raw"], "encoding": encoding}
+    result = module("volume_upload", **options, retries=1).result
+    assert result["failed"] and result["action"] == "begun", result["msg"]
+    assert "larger than the reported available storage" in result["msg"], result["msg"]
+    assert "remove other files from the volume" in result["msg"], result["msg"]
+
+
+def test_volume_with_other_content_is_reported(
+    images: Images, namespace: str, ok: Any, module: Any, connection: Connection
+) -> None:
+    """As if the storage had lost a write after the data were sent, and the task had been killed then."""
+    options = {"name": "disk", "namespace": namespace, "path": images.disks["raw"], "storage": THIN}
+    claim = ok("volume_upload", **options)["persistent_volume_claim"]
+    recorded = {RECORD: None, "kubevirt.cdi/upload-sha256": claim["metadata"]["annotations"][RECORD]}
+    connection.merge(PERSISTENT_VOLUME_CLAIM, "disk", namespace, {"metadata": {"annotations": recorded}}, dry_run=False)
+    _run_with_volume(connection, namespace, "printf changed | dd of=/volume/disk.img bs=1 seek=1000000 conv=notrunc")
     result = module("volume_upload", **options, verify_content=True).result
     assert result["failed"] and "does not contain the disk that was sent" in result["msg"]
     assert images.sha256 in result["msg"] and "overwrite=different" in result["msg"]

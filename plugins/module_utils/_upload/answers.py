@@ -30,7 +30,7 @@ _REQUEST_MORE = "The image needs {needed}; request at least that, or omit the si
 # For what CDI reports, by regular expressions.
 _REMEDIES = {
     "Invalid format": "Give an image in a format that CDI reads (raw, qcow2, vmdk, vdi, vhd, vhdx).",
-    _TOO_LARGE: f"{_REQUEST_MORE}.",
+    _TOO_LARGE: f"{_REQUEST_MORE}, or remove other files from the volume.",
     _NO_SPACE: f"{_REQUEST_MORE}, and free space in the storage if it is full.",
     "image header": "Give a complete image in a format that CDI reads.",
     SPOILT: "CDI corrupts some files in xz or zst while it inspects their header: "

@@ -41,7 +41,7 @@ def test_answer_is_worth_a_retry_when_the_image_was_not_refused(status: int, tex
     [
         (
             *(400, "effective image size is larger than 64 MiB.", "larger than 64 MiB (HTTP 400)"),
-            " The image needs 64Mi; request at least that, or omit the size.",
+            " The image needs 64Mi; request at least that, or omit the size, or remove other files from the volume.",
         ),
         (
             *(
@@ -50,7 +50,7 @@ def test_answer_is_worth_a_retry_when_the_image_was_not_refused(status: int, tex
                 "required",
                 "required (HTTP 400)",
             ),
-            " The image needs 64Mi; request at least that, or omit the size.",
+            " The image needs 64Mi; request at least that, or omit the size, or remove other files from the volume.",
         ),
         (
             *(
