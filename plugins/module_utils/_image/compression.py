@@ -388,4 +388,4 @@ def content_in(compression: str, stream: t.Any, file_size: int) -> Content:
 
     Scanning raises OutOfSight if the method `fileno` of the stream does so.
     """
-    return {"gz": _Gzip, "xz": _Xz, "zst": _Zstandard}[compression](stream, file_size)
+    return {"gz": _Gzip, "xz": Xz, "zst": _Zstandard}[compression](stream, file_size)

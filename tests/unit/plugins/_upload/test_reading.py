@@ -18,6 +18,7 @@ import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._disk.blocks import surveyed
 from ansible_collections.kubevirt.cdi.plugins.module_utils._disk.qcow2_stream import qcow2_stream
 from ansible_collections.kubevirt.cdi.plugins.module_utils._disk.spool import Spool
+from ansible_collections.kubevirt.cdi.plugins.module_utils._image.file import FileIdentity
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.outcome import File
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.reading import (
@@ -103,14 +104,13 @@ def test_disk_in_xz_is_decompressed_once(tmp_path: Path, suffix: str, encoding: 
     path.write_bytes({"xz": lzma, "gz": gzip}[suffix].compress(DATA))
     upload = upload_options(path=str(path), format="auto", encoding=encoding)
     with Spool() as spool:
-        file = inspected(upload, print, whole=True, spool=spool)
+        file = inspected(upload, print, 60, whole=True, spool=spool)
         assert file.survey and (file.unpacked is not None) == kept
         if file.unpacked:
             assert surveyed(file.unpacked) == file.survey
-            stream = qcow2_stream(file.survey)
+            identity, stream = FileIdentity.of(file.path), qcow2_stream(file.survey)
             sources = [
-                SourceDisk(file.path, file.identity, file.image, file.survey, stream, disk)
-                for disk in (file.unpacked, None)
+                SourceDisk(file.path, identity, file.image, file.survey, stream, disk) for disk in (file.unpacked, None)
             ]
             assert sent(sources[0]) == sent(sources[1])
 
