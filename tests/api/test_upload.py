@@ -241,7 +241,10 @@ def test_invalid_option_is_refused_before_a_request(
         ({"path": "/nowhere"}, "File /nowhere was not found on the host that runs the task ("),
         ({"path": "ftp://example.com/disk.img"}, "of URLs, module volume_upload accepts those of http and https"),
         ({"path": "/dev/zero"}, "is a character device, which cannot be uploaded"),
-        ({"path": "/etc"}, "is a directory, which cannot be uploaded"),
+        (
+            {"path": "/etc"},
+            "is a directory, which cannot be uploaded; set a file or a block device. With option paths, ",
+        ),
         ({"checksum": f"sha256:{'0' * 64}"}, "does not match checksum: expected sha256:0000"),
         ({"storage": {"size": "1Mi "}}, "size is '1Mi'"),
         ({"content_type": "archive"}, "is a disk image (raw)"),

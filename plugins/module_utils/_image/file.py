@@ -13,11 +13,12 @@ import typing as t
 
 from .._kubernetes.errors import CdiError
 
-_OTHERS: tuple[tuple[t.Callable[[int], bool], str], ...] = (
-    (stat.S_ISDIR, "a directory"),
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a character device"),
+_TO_FILE = "Write the output of a program to a file first."
+_OTHERS: tuple[tuple[t.Callable[[int], bool], str, str], ...] = (
+    (stat.S_ISDIR, "a directory", "With option paths, module volume_upload uploads the files in a directory."),
+    (stat.S_ISFIFO, "a pipe", _TO_FILE),
+    (stat.S_ISSOCK, "a socket", _TO_FILE),
+    (stat.S_ISCHR, "a character device", _TO_FILE),
 )
 
 
@@ -57,12 +58,9 @@ def unreadable(path: str, exc: OSError) -> CdiError:
 
 
 def _refuse_others(path: str, mode: int) -> None:
-    what = next((name for test, name in _OTHERS if test(mode)), None)
-    if what:
-        raise CdiError(
-            f"{path} is {what}, which cannot be uploaded; set a file or a block device. "
-            "Write the output of a program to a file first."
-        )
+    for test, what, remedy in _OTHERS:
+        if test(mode):
+            raise CdiError(f"{path} is {what}, which cannot be uploaded; set a file or a block device. {remedy}")
 
 
 def size_of(descriptor: int) -> int:
