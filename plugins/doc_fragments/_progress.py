@@ -24,9 +24,9 @@ options:
   progress_file:
     description:
       - Path of a file to which progress is appended as JSON lines while the task runs. Each line has C(object).
-      - A step has C(step). A transfer has C(sent), C(size) (both in bytes) and C(seconds). If a disk is sent in
-        another encoding than that of its file, it also has C(disk) (the bytes of the disk that are done, including its
-        zeros) and C(disk_size).
+      - A step has C(step). A transfer has C(sent), C(size) (both in bytes) and C(seconds). C(size) is null if it is
+        known only when all is sent. If a disk is sent in another encoding than that of its file, it also has C(disk)
+        (the bytes of the disk that are done, including its zeros) and C(disk_size).
       - A wait has C(phase), C(percent) (null if CDI does not report it), C(reason) (why there is no progress, empty if
         no problem is known) and C(seconds) (for how long the reason is known to apply). When the awaited state is
         reached, C(ended) is true.

@@ -51,7 +51,7 @@ class _UnderWay:
         if is_new:
             self.state, self.since, self.shown_at = state, now - entry["seconds"], now
         self.latest = entry
-        self.percent = int(100 * entry["sent"] // max(entry["size"], 1) if "sent" in entry else entry["percent"] or 0)
+        self.percent = _percent(entry)
         return is_new and "phase" in entry
 
     def is_due(self, now: float) -> bool:
@@ -65,6 +65,9 @@ class _UnderWay:
         entry = self.latest
         if "sent" in entry:
             speed = entry["sent"] / MIB / max(entry["seconds"], 0.01)
+            if entry["size"] is None:
+                disk, sent = f"the disk of {entry['disk_size'] / MIB:.0f} MiB", f"{entry['sent'] / MIB:.0f} MiB sent"
+                return f"{self.percent} % of {disk}, {sent}, {speed:.0f} MiB/s"
             disk = f", disk {entry['disk'] / MIB:.0f} of {entry['disk_size'] / MIB:.0f} MiB" if "disk" in entry else ""
             return f"{self.percent} % of {entry['size'] / MIB:.0f} MiB, {speed:.0f} MiB/s{disk}"
         phase, reason, percent = (
@@ -77,6 +80,14 @@ class _UnderWay:
         elif not percent:
             phase = lasting(phase, now - self.since)
         return ", ".join(filter(None, (phase, percent, reason)))
+
+
+def _percent(entry: dict[str, t.Any]) -> int:
+    if "sent" not in entry:
+        return int(entry["percent"] or 0)
+    if entry["size"] is None:  # Not all is sent, also if the disk was read to its end.
+        return min(int(100 * entry["disk"] // entry["disk_size"]), 99)
+    return int(100 * entry["sent"] // max(entry["size"], 1))
 
 
 class Lines:

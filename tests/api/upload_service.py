@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import io
 import json
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,8 @@ def ca_bundle(data: dict[str, str]) -> bytes:
 class UploadService:
     """`proxy_url` receives uploads, answers them with `statuses`, then `status`, and `headers`, and fills the volume.
 
-    `received` has the number of bytes of each upload, `tokens` their credentials, `body` the bytes of the last one.
+    `on_request` is called when a request begins. `received` has the number of bytes of each upload, `tokens` their
+    credentials, `body` the bytes of the last one. A body without its end is not answered, and fills nothing.
     """
 
     def __init__(self, connection: Connection, namespace: str, folder: Path) -> None:
@@ -58,6 +61,7 @@ class UploadService:
         self.status = 200
         self.statuses: list[int] = []
         self.headers: dict[str, str] = {}
+        self.on_request: Callable[[], object] = lambda: None
         self.received: list[int] = []
         self.tokens: list[str] = []
         self.body = b""
@@ -69,11 +73,11 @@ class UploadService:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                length = int(self.headers["Content-Length"])
-                service.body = self.rfile.read(length)
+                service.on_request()
+                service.body, is_complete = _body(self.headers, self.rfile)
                 service.received.append(len(service.body))
                 service.tokens.append(self.headers["Authorization"])
-                if len(service.body) < length:  # CDI makes no disk of it.
+                if not is_complete:  # CDI makes no disk of it.
                     self.close_connection = True
                     return
                 status = service.statuses.pop(0) if service.statuses else service.status
@@ -166,6 +170,23 @@ class UploadService:
         self._stopped.set()
         self._server.shutdown()
         self._server.server_close()
+
+
+def _body(headers: Message, stream: io.BufferedIOBase) -> tuple[bytes, bool]:
+    """The body of a request, and whether all of it came."""
+    if headers["Transfer-Encoding"] != "chunked":
+        length = int(headers["Content-Length"])
+        body = stream.read(length)
+        return body, len(body) == length
+    body, size = b"", -1
+    while size:
+        line = stream.readline()
+        size = int(line, 16) if line.endswith(b"\r\n") else -1
+        chunk = stream.read(max(size, 0))
+        body += chunk
+        if len(chunk) != size or stream.read(2) != b"\r\n":
+            return body, False
+    return body, True
 
 
 def _certificate(folder: Path) -> tuple[str, Path]:

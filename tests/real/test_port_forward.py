@@ -47,7 +47,7 @@ def test_refusal_ends_the_transfer(connection: Connection, images: Images) -> No
     sent: list[int] = []
     path = str(images.large)
     file = SourceFile(path, FileIdentity.of(path), "", images.large.stat().st_size)
-    answer = send(route, "nobodys", file, 60, lambda bytes_sent, _reached: sent.append(bytes_sent))
+    answer = send(route, "nobodys", file, 60, lambda bytes_sent, *_rest: sent.append(bytes_sent))
     assert answer.status == 401
     assert max(sent) < images.large.stat().st_size / 2
 

@@ -103,7 +103,8 @@ def when_sent(progress: Path, reached: int | str, seconds: float = 300) -> None:
                 row = json.loads(line)
                 if row.get("step") == reached:
                     return
-                if isinstance(reached, int) and 100 * row.get("sent", 0) >= reached * row.get("size", 1) > 0:
+                done, whole = ("sent", "size") if row.get("size") else ("disk", "disk_size")
+                if isinstance(reached, int) and 100 * row.get(done, 0) >= reached * row.get(whole, 1) > 0:
                     return
         time.sleep(0.02)
     raise AssertionError(f"{reached} is not reached after {seconds:.0f} s")

@@ -61,10 +61,13 @@ class Progress:
         self._states.pop(name, None)
         self._write({"object": name, "step": step})
 
-    def sent(self, name: str, sent: int, size: int, seconds: float, disk: tuple[int, int] | None = None) -> None:
-        """`sent` of `size` bytes were sent, after `seconds`. `disk` has the same two of the disk, if they differ."""
+    def sent(self, name: str, sent: int, size: int | None, seconds: float, disk: tuple[int, int] | None = None) -> None:
+        """`sent` of `size` bytes were sent, after `seconds`. `disk` has the same two of the disk, if they differ.
+
+        `size` is None if it is not known before all is sent.
+        """
         if self._is_due(name, at_once=sent == size):
-            line = {"object": name, "sent": sent, "size": size, "seconds": round(seconds, 2)}
+            line: dict[str, t.Any] = {"object": name, "sent": sent, "size": size, "seconds": round(seconds, 2)}
             self._write({**line, "disk": disk[0], "disk_size": disk[1]} if disk else line)
 
     def waits(self, name: str, phase: str, percent: float | None = None, reason: str = "", seconds: float = 0) -> None:

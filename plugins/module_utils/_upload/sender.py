@@ -52,7 +52,6 @@ def send_until_taken(session: Session, outcome: Outcome, file: File, wanted: Obj
         outcome = outcome.with_target(claim=annotate(session, outcome.target, {BIND_IMMEDIATELY: "true"}))
     source = _source(outcome, file)
     state = steps.State(
-        size=source.sent_size,
         retries=session.task.params["retries"],
         patience=session.timeout,
         can_replace=not outcome.target.is_claim,
@@ -85,8 +84,8 @@ def send_until_taken(session: Session, outcome: Outcome, file: File, wanted: Obj
             event = steps.TokenIssued(_token(session, outcome.target), outside.clock())
         elif command.name == steps.SEND:
             try:
-                outcome, answer = yield from _attempt(session, outcome, source, state.token)
-                event = steps.Answered(answer, outcome.transfer.bytes_sent, outside.clock())
+                outcome, answer, all_sent = yield from _attempt(session, outcome, source, state.token)
+                event = steps.Answered(answer, outcome.transfer.bytes_sent > 0, all_sent, outside.clock())
             except ApiError as exc:
                 refusal, event = exc, steps.Forbidden()
         elif command.name == steps.WAIT_FINISHED:
@@ -242,17 +241,18 @@ def _token(session: Session, target: Target) -> str:
 
 def _attempt(
     session: Session, outcome: Outcome, source: Source, token: str
-) -> t.Generator[Outcome, None, tuple[Outcome, Answer]]:
-    """Send once.
+) -> t.Generator[Outcome, None, tuple[Outcome, Answer, bool]]:
+    """Send once. Returns the answer, and whether all was sent.
 
     Raises ApiError when the next attempt would not be allowed, either, and CdiError when the file has changed.
     """
-    route, size, clock = session.route(), source.sent_size, session.outside.clock
-    sent, started = 0, clock()
+    route, clock = session.route(), session.outside.clock
+    sent, all_sent, started = 0, False, clock()
 
-    def progress(bytes_sent: int, reached: Reached | None) -> None:
-        nonlocal sent
-        sent = bytes_sent
+    def progress(bytes_sent: int, reached: Reached | None, is_all: bool) -> None:
+        nonlocal sent, all_sent
+        sent, all_sent = bytes_sent, is_all
+        size = sent if is_all else source.sent_size
         session.progress.sent(outcome.target.title, sent, size, clock() - started, reached)
 
     failure: CdiError | None = None
@@ -267,7 +267,7 @@ def _attempt(
     if sent and outcome.action not in (results.CREATED, results.EMPTIED):
         outcome = outcome.done(results.BEGUN)
         yield outcome
-    return outcome, answer
+    return outcome, answer, all_sent
 
 
 def _wait_finished(session: Session, target: Target, server: Object) -> Verdict:

@@ -25,12 +25,11 @@ ADDRESS_SECONDS = 15
 class State(t.NamedTuple):
     """What is known between two steps. Times are of a monotonic clock, in seconds; None says that it is not so now.
 
-    `size` is the number of bytes to send, `patience` how many seconds a busy server is waited for. `attempts` counts
-    those that failed. `remains`: the target may contain data of an attempt. `may_be_begun`: the server may have taken
-    a byte of this file, `may_be_taken`: all of them; `may_finish`: CDI may be at work on all of them now.
+    `patience` is how many seconds a busy server is waited for. `attempts` counts those that failed. `remains`: the
+    target may contain data of an attempt. `may_be_begun`: the server may have taken a byte of this file,
+    `may_be_taken`: all of them; `may_finish`: CDI may be at work on all of them now.
     """
 
-    size: int
     retries: int
     patience: float
     can_replace: bool = False
@@ -67,10 +66,11 @@ class TokenIssued(t.NamedTuple):
 
 
 class Answered(t.NamedTuple):
-    """An attempt ended, after so many bytes had been sent."""
+    """An attempt ended, after some bytes or all had been sent."""
 
     answer: Answer
-    bytes_sent: int
+    some_sent: bool
+    all_sent: bool
     now: float
 
 
@@ -145,8 +145,9 @@ def _after_ready(state: State, event: Ready) -> tuple[State, Command]:
 
 def _after_answer(state: State, event: Answered) -> tuple[State, Command]:
     answer, now = event.answer, event.now
-    all_sent = not answer.is_refusal and event.bytes_sent == state.size
-    may_finish = all_sent or (state.may_finish and (answer.nothing_taken or not answer.status))
+    may_finish = (event.all_sent and not answer.is_refusal) or (
+        state.may_finish and (answer.nothing_taken or not answer.status)
+    )
     state = state._replace(
         reason=answer.reason,
         may_finish=may_finish,
@@ -177,7 +178,7 @@ def _after_answer(state: State, event: Answered) -> tuple[State, Command]:
         return state, Command(REFUSED)
     state = state._replace(
         token="" if answer.status == 401 else state.token,
-        remains=state.remains or (event.bytes_sent > 0 and not answer.nothing_taken),
+        remains=state.remains or (event.some_sent and not answer.nothing_taken),
     )
     return (state, Command(WAIT_FINISHED)) if answer.status == 200 else _again(state)
 

@@ -217,18 +217,20 @@ def _ready_pod(connection: Connection, namespace: str) -> str:
 
 
 def send(
-    route: Route, token: str, source: Source, patience: float, progress: t.Callable[[int, Reached | None], None]
+    route: Route, token: str, source: Source, patience: float, progress: t.Callable[[int, Reached | None, bool], None]
 ) -> Answer:
     """Send the source, and return the proxy's answer.
 
-    After each chunk, `progress` gets the number of bytes sent, and how far the disk is (see Source).
+    After each chunk, `progress` gets the number of bytes sent, how far the disk is (see Source), and whether that was
+    all.
 
     The connection counts as broken when no byte moves for `patience` seconds. CDI reads nothing while it writes
     decompressed data, and answers when all data are on the disk: a compressed disk of zeros is sent in a moment, and
     writing it takes minutes.
 
-    Raises FileChanged if the file has changed since its digest was computed. The last chunk is then not sent, so CDI
-    never accepts such a file. Redirects are not followed, because the token is only for this proxy.
+    Raises FileChanged if the file has changed since its digest was computed. Neither the last chunk nor the end of a
+    body of unknown size (RFC 9112, section 7.1) is then sent, so CDI never accepts such a file. Redirects are not
+    followed, because the token is only for this proxy.
     """
     with source.opened() as chunks:
         stream = route.open()
@@ -239,13 +241,20 @@ def send(
             client.putrequest("POST", route.path)
             client.putheader("Authorization", f"Bearer {token}")
             client.putheader("Content-Type", "application/octet-stream")
-            client.putheader("Content-Length", str(source.sent_size))
+            size, sent = source.sent_size, 0
+            reached: Reached | None = None
+            if size is None:
+                client.putheader("Transfer-Encoding", "chunked")
+            else:
+                client.putheader("Content-Length", str(size))
             client.endheaders()
-            sent = 0
             for chunk, reached in chunks:
-                client.send(chunk)
+                client.send(b"".join((b"%x\r\n" % len(chunk), chunk, b"\r\n")) if size is None else chunk)
                 sent += len(chunk)
-                progress(sent, reached)
+                progress(sent, reached, sent == size)
+            if size is None:
+                client.send(b"0\r\n\r\n")
+                progress(sent, reached, True)
             return _read_answer(stream)
         except TimeoutError:
             return Answer(0, f"no byte moved for {patience:g} s")

@@ -60,6 +60,25 @@ def test_a_disk_that_is_sent_as_a_stream_has_its_own_progress(tmp_path: Path) ->
     ]
 
 
+def test_a_stream_of_unknown_size_shows_the_share_of_the_disk(tmp_path: Path) -> None:
+    path, size = tmp_path / "progress", 8192 * MIB
+    with Progress(str(path)) as progress:
+        progress.sent("demo/disk", 312 * MIB, None, 28.4, (3441 * MIB, size))
+    with Progress(str(path)) as progress:
+        progress.sent("demo/disk", 500 * MIB, None, 45.5, (size, size))
+        progress.sent("demo/disk", 501 * MIB, 501 * MIB, 45.5, (size, size))
+    lines = written(path)
+    assert [line["size"] for line in lines] == [None, None, 501 * MIB]
+    shown, live = Lines("volume_upload", live=False), Lines("volume_upload", live=True)
+    assert [shown.shown(json.dumps(line), 0.0) for line in lines] == [
+        "volume_upload demo/disk: 42 % of the disk of 8192 MiB, 312 MiB sent, 11 MiB/s",
+        "volume_upload demo/disk: 99 % of the disk of 8192 MiB, 500 MiB sent, 11 MiB/s",
+        "volume_upload demo/disk: 100 % of 501 MiB, 11 MiB/s, disk 8192 of 8192 MiB",
+    ]
+    assert live.shown(json.dumps(lines[0]), 0.0) is None
+    assert live.under_way(0.0) == "demo/disk: 42 % of the disk of 8192 MiB, 312 MiB sent, 11 MiB/s"
+
+
 def test_a_new_phase_or_reason_is_written_at_once_and_only_once(tmp_path: Path) -> None:
     path = tmp_path / "progress"
     with Progress(str(path)) as progress:

@@ -94,7 +94,7 @@ class _World:
     def send(self, _route: Any, _token: str, _source: SourceFile, _patience: float, progress: Any) -> Answer:
         sent, status, self._cluster.phase, *text = next(self._answers)
         self.now += self._seconds
-        progress(sent, None)
+        progress(sent, None, sent == SIZE)
         if isinstance(status, Exception):
             raise status
         return Answer(status, *(text or [""]))

@@ -14,14 +14,16 @@ from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.answers impor
 from hypothesis import given
 from hypothesis import strategies as st
 
-SIZE, NOW = 1000, 5000.0
-START = steps.State(size=SIZE, retries=2, patience=600)
+SOME, ALL = (True, False), (True, True)
+NONE, NOW = (False, False), 5000.0
+START = steps.State(retries=2, patience=600)
 FULL = "effective image size is larger than available size"
 UNREACHED = "dial tcp: connect: connection refused"
 
 
-def _answered(status: int, text: str = "", sent: int = SIZE, now: float = NOW) -> steps.Answered:
-    return steps.Answered(Answer(status, text), sent, now)
+def _answered(status: int, text: str = "", sent: tuple[bool, bool] = ALL, now: float = NOW) -> steps.Answered:
+    """`sent`: whether some bytes were sent, and whether all were."""
+    return steps.Answered(Answer(status, text), *sent, now)
 
 
 @pytest.mark.parametrize(
@@ -40,11 +42,11 @@ def _answered(status: int, text: str = "", sent: int = SIZE, now: float = NOW) -
         ({"attempts": 1}, steps.Judged(Verdict(FAILED, "x")), steps.PAUSE, {"reason": "x", "pause": 2}),
         ({"attempts": 3}, steps.Judged(Verdict(FAILED, "x")), steps.EXHAUSTED, {"reason": "x"}),
         # A broken one.
-        ({}, _answered(0, sent=10), steps.PAUSE, {"attempts": 1, "may_be_begun": True, "remains": True}),
+        ({}, _answered(0, sent=SOME), steps.PAUSE, {"attempts": 1, "may_be_begun": True, "remains": True}),
         ({}, _answered(0), steps.PAUSE, {"may_finish": True, "may_be_taken": True}),
-        ({"attempts": 2}, _answered(0, sent=10), steps.EXHAUSTED, {"attempts": 3}),
-        ({"may_finish": True}, _answered(0, sent=10), steps.PAUSE, {"may_finish": True}),
-        ({"may_finish": True}, _answered(500, "unexpected EOF", 10), steps.PAUSE, {"may_finish": False}),
+        ({"attempts": 2}, _answered(0, sent=SOME), steps.EXHAUSTED, {"attempts": 3}),
+        ({"may_finish": True}, _answered(0, sent=SOME), steps.PAUSE, {"may_finish": True}),
+        ({"may_finish": True}, _answered(500, "unexpected EOF", SOME), steps.PAUSE, {"may_finish": False}),
         # One that was refused.
         ({"token": "a"}, _answered(401), steps.PAUSE, {"token": "", "remains": False, "may_be_begun": False}),
         ({}, _answered(400, "Invalid format"), steps.REFUSED, {"may_finish": False}),
@@ -54,12 +56,12 @@ def _answered(status: int, text: str = "", sent: int = SIZE, now: float = NOW) -
         ({"can_replace": True}, _answered(400, FULL), steps.REFUSED, {}),
         ({"remains": True, "attempts": 1}, steps.Replaced(), steps.PAUSE, {"remains": False}),
         # A server that is busy, or not reached yet.
-        ({}, _answered(503, sent=0), steps.PAUSE, {"attempts": 0, "busy_since": NOW, "may_be_begun": False}),
-        ({"busy_since": NOW - 600}, _answered(503, sent=0), steps.PAUSE, {"busy_since": NOW - 600}),
-        ({"busy_since": NOW - 601}, _answered(503, sent=0), steps.BUSY, {}),
+        ({}, _answered(503, sent=NONE), steps.PAUSE, {"attempts": 0, "busy_since": NOW, "may_be_begun": False}),
+        ({"busy_since": NOW - 600}, _answered(503, sent=NONE), steps.PAUSE, {"busy_since": NOW - 600}),
+        ({"busy_since": NOW - 601}, _answered(503, sent=NONE), steps.BUSY, {}),
         ({}, _answered(502, UNREACHED), steps.PAUSE, {"attempts": 0, "unreached_since": NOW, "may_be_taken": False}),
         ({"unreached_since": NOW - 15}, _answered(502, UNREACHED), steps.PAUSE, {"attempts": 1}),
-        ({"unreached_since": NOW - 9}, _answered(0, sent=1), steps.PAUSE, {"unreached_since": None}),
+        ({"unreached_since": NOW - 9}, _answered(0, sent=SOME), steps.PAUSE, {"unreached_since": None}),
     ],
 )
 def test_step_follows_from_state_and_event(
@@ -75,8 +77,8 @@ def test_step_follows_from_state_and_event(
     ("event", "command"),
     [
         (steps.Forbidden(), steps.FORBIDDEN),
-        (_answered(503, sent=0), steps.BUSY),
-        (_answered(401, sent=0), steps.EXHAUSTED),
+        (_answered(503, sent=NONE), steps.BUSY),
+        (_answered(401, sent=NONE), steps.EXHAUSTED),
     ],
 )
 def test_record_is_removed_when_nothing_was_taken(event: steps.Event, command: str, begun: bool) -> None:
@@ -87,7 +89,7 @@ def test_record_is_removed_when_nothing_was_taken(event: steps.Event, command: s
 def test_pauses_double_up_to_the_longest() -> None:
     state, pauses = START._replace(retries=9), []
     for _attempt in range(7):
-        state, command = steps.next_step(state, _answered(0, sent=1))
+        state, command = steps.next_step(state, _answered(0, sent=SOME))
         pauses.append(command.seconds)
     assert pauses == [1, 2, 4, 8, 16, 16, 16]
 
@@ -97,9 +99,9 @@ ANSWERS = st.tuples(
 )
 
 
-@given(answers=st.lists(st.tuples(ANSWERS, st.sampled_from([0, 10, SIZE])), max_size=40), retries=st.integers(0, 5))
+@given(answers=st.lists(st.tuples(ANSWERS, st.sampled_from([NONE, SOME, ALL])), max_size=40), retries=st.integers(0, 5))
 def test_upload_ends_and_succeeds_only_after_all_was_sent(
-    answers: list[tuple[tuple[int, str], int]], retries: int
+    answers: list[tuple[tuple[int, str], tuple[bool, bool]]], retries: int
 ) -> None:
     """Whatever the server answers: attempts stay within the limit, and nothing is recorded that was not sent as a
     whole.
@@ -115,9 +117,9 @@ def test_upload_ends_and_succeeds_only_after_all_was_sent(
         elif command.name == steps.REQUEST_TOKEN:
             current = steps.TokenIssued("token", clock)
         elif command.name == steps.SEND:
-            (status, text), sent = next(left, ((0, ""), 0))
-            whole = whole or sent == SIZE
-            current = steps.Answered(Answer(status, text), sent, clock)
+            (status, text), sent = next(left, ((0, ""), NONE))
+            whole = whole or sent == ALL
+            current = steps.Answered(Answer(status, text), *sent, clock)
         elif command.name == steps.WAIT_FINISHED:
             current = steps.Judged(Verdict(REACHED))
         elif command.name == steps.PAUSE:

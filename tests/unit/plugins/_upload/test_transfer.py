@@ -13,14 +13,16 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from ansible_collections.kubevirt.cdi.plugins.module_utils._image.file import FileIdentity
 from ansible_collections.kubevirt.cdi.plugins.module_utils._kubernetes.errors import CdiError
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.answers import Answer
 from ansible_collections.kubevirt.cdi.plugins.module_utils._upload.source import (
+    Chunk,
     FileChanged,
     SourceFile,
     unchanged_chunks,
@@ -87,6 +89,24 @@ def _source(file: Path) -> SourceFile:
     )
 
 
+class Parts(NamedTuple):
+    """A source whose size is not known before its end."""
+
+    parts: list[bytes]
+    error: CdiError | None = None
+    sent_size: int | None = None
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Iterator[Chunk]]:
+        yield self._chunks()
+
+    def _chunks(self) -> Iterator[Chunk]:
+        for number, part in enumerate(self.parts, 1):
+            yield part, (number, len(self.parts))
+        if self.error:
+            raise self.error
+
+
 def _take(stream: ssl.SSLSocket, length: int) -> bytes:
     """A request with a body of this length."""
     data = b""
@@ -103,11 +123,89 @@ def test_file_arrives_unchanged_and_is_answered(server: Server, file: Path) -> N
         stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     sent: list[int] = []
-    answer = send(server(serve), "token", _source(file), 10, lambda bytes_sent, _reached: sent.append(bytes_sent))
+    ends: list[bool] = []
+
+    def progress(bytes_sent: int, _reached: object, all_sent: bool) -> None:
+        sent.append(bytes_sent)
+        ends.append(all_sent)
+
+    answer = send(server(serve), "token", _source(file), 10, progress)
     assert answer == Answer(200, "")
     head, _empty, body = taken[0].partition(b"\r\n\r\n")
     assert body == file.read_bytes() and b"Authorization: Bearer token" in head and b"Content-Length: 600000" in head
     assert sent[-1] == 600_000 and sent == sorted(sent)
+    assert ends == [False] * (len(sent) - 1) + [True]
+
+
+PARTS = [os.urandom(300_000), b"x", os.urandom(70_000), b"end"]
+
+
+def _until_the_end(stream: ssl.SSLSocket) -> bytes:
+    data = b""
+    while not data.endswith(b"0\r\n\r\n") and (more := stream.recv(65536)):
+        data += more
+    return data
+
+
+def test_body_of_unknown_size_arrives_and_ends(server: Server) -> None:
+    taken = []
+
+    def serve(stream: ssl.SSLSocket) -> None:
+        taken.append(_until_the_end(stream))
+        stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    progress: list[tuple[object, ...]] = []
+    answer = send(server(serve), "token", Parts(PARTS), 10, lambda *values: progress.append(values))
+    assert answer == Answer(200, "")
+    head, _empty, body = taken[0].partition(b"\r\n\r\n")
+    assert b"\r\nTransfer-Encoding: chunked" in head and b"Content-Length" not in head
+    assert _joined(body) == PARTS
+    ends = [300_000, 300_001, 370_001, 370_004]
+    assert progress == [
+        *((end, (number, 4), False) for number, end in enumerate(ends, 1)),
+        (370_004, (4, 4), True),
+    ]
+
+
+def _joined(body: bytes) -> list[bytes]:
+    """The chunks of a body, which has to be complete."""
+    chunks: list[bytes] = []
+    while True:
+        size, _end, body = body.partition(b"\r\n")
+        chunk, end, body = body[: int(size, 16)], body[int(size, 16) :][:2], body[int(size, 16) + 2 :]
+        assert end == b"\r\n"
+        if not chunk:
+            return chunks
+        chunks.append(chunk)
+
+
+def test_body_of_unknown_size_does_not_end_if_the_source_fails(server: Server) -> None:
+    taken, has_ended = [], threading.Event()
+
+    def serve(stream: ssl.SSLSocket) -> None:
+        while data := stream.recv(65536):
+            taken.append(data)
+        has_ended.set()
+
+    progress: list[tuple[object, ...]] = []
+    with pytest.raises(FileChanged, match="changed during the upload, which was aborted"):
+        source = Parts(PARTS[:3], FileChanged("disk.raw"))
+        send(server(serve), "token", source, 10, lambda *values: progress.append(values))
+    assert has_ended.wait(60)
+    assert progress[-1] == (370_001, (3, 3), False) and b"".join(taken).endswith(PARTS[2] + b"\r\n")
+
+
+def test_refusal_of_a_body_of_unknown_size_is_read(server: Server) -> None:
+    """The proxy refuses a token before the body ends."""
+
+    def serve(stream: ssl.SSLSocket) -> None:
+        stream.recv(100)
+        stream.sendall(b"HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+
+    ends: list[bool] = []
+    many = Parts([bytes(1_000_000)] * 64)
+    answer = send(server(serve), "token", many, 10, lambda _sent, _reached, all_sent: ends.append(all_sent))
+    assert answer.status in (0, 401) and True not in ends
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
