@@ -120,8 +120,9 @@ options:
         are sent as they are. The volume has the same content in each case.
       - V(file) sends the file as it is. This is also done for each file at a URL, for which V(raw_gz) and V(qcow2) are
         an error.
-      - V(raw_gz) sends the disk as a gzip stream in which zeros take up almost no space. CDI writes it directly to the
-        volume, without scratch space, but decompresses all zeros.
+      - V(raw_gz) sends the disk as a gzip stream in which zeros take up almost no space. Other data is compressed only
+        while the network is slower than the compression. CDI writes the disk directly to the volume, without scratch
+        space, but decompresses all zeros.
       - V(qcow2) sends the disk as a qcow2 image without the blocks that are zero. CDI stores it in the scratch space,
         and converts it to a disk.
       - V(auto) chooses what is fastest by the format of the file and the share of zeros. RV(encoding) and

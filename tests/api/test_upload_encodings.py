@@ -139,6 +139,19 @@ def test_file_that_changes_before_it_is_sent_is_not_uploaded(
     assert result["failed"] and "changed during the upload" in result["msg"] and not result["changed"]
 
 
+@pytest.mark.parametrize("encoding", ["raw_gz", "qcow2", "file"])
+def test_end_of_a_file_that_changes_while_it_is_sent_is_held_back(
+    upload: Upload, service: UploadService, tmp_path: Path, encoding: str
+) -> None:
+    """The volume is deleted, as after each task that fails."""
+    path = tmp_path / "disk.raw"
+    path.write_bytes(b"\xeb\x63\x90\0" + os.urandom(48 * MIB - 4))
+    service.on_request = lambda: os.truncate(path, 40 * MIB)
+    result = upload(name="disk", path=str(path), encoding=encoding)
+    assert result["failed"] and "changed during the upload" in result["msg"], result
+    assert not service.settled("disk")
+
+
 @pytest.mark.parametrize("encoding", ["raw_gz", "qcow2"])
 def test_impossible_encoding_is_refused_before_anything_is_written(
     wire: Wire, upload: Upload, tmp_path: Path, encoding: str
@@ -150,10 +163,10 @@ def test_impossible_encoding_is_refused_before_anything_is_written(
 
 
 @pytest.mark.parametrize("encoding", ["auto", "raw_gz", "qcow2"])
-def test_failed_attempt_is_repeated_with_the_same_bytes(
+def test_failed_attempt_is_repeated_with_the_whole_disk(
     upload: Upload, service: UploadService, sparse: Path, tmp_path: Path, encoding: str
 ) -> None:
     service.statuses = [502]
     result = upload(name="disk", path=str(sparse), encoding=encoding)
-    assert result["action"] == "uploaded" and result["retries"] == 1 and len(set(service.received)) == 1
+    assert result["action"] == "uploaded" and result["retries"] == 1 and len(service.received) == 2
     assert disk_in(tmp_path, service.body, result["encoding"]) == hashlib.sha256(sparse.read_bytes()).hexdigest()

@@ -43,7 +43,9 @@ class _Layout(t.NamedTuple):
 def qcow2_stream(survey: Survey) -> Stream:
     """The stream. The size of the disk is rounded up to 512 bytes, as QEMU does with the size of each disk."""
     layout = _layout(survey)
-    return Stream(layout.end * BLOCK_BYTES, lambda pieces: joined(_parts(survey, layout, matched(survey, pieces))))
+    return Stream(
+        layout.end * BLOCK_BYTES, lambda pieces, _pace: joined(_parts(survey, layout, matched(survey, pieces)))
+    )
 
 
 def _layout(survey: Survey) -> _Layout:

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A form in which a disk is sent: its length is known before the first byte, and it is made while the disk is read.
+"""A form in which a disk is sent, which is made while the disk is read.
 
 The disk is read twice: once for its survey, and once for its content.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from .blocks import BLOCK_BYTES, Piece, Survey
+from .pace import Pace
 
 # Few calls of the sender, and little memory.
 CHUNK_BYTES = 256 * 1024
@@ -21,15 +22,16 @@ class Mismatch(Exception):
 
 
 class Stream(t.NamedTuple):
-    """A disk as a stream of `length` bytes.
+    """A disk as a stream of `length` bytes, None if that depends on the pace.
 
-    `chunks` takes the pieces of the disk. It raises Mismatch before the first byte of a piece that differs from the
-    survey in place or size, and never yields the last chunk before the pieces have ended. So who takes the pieces from
-    the disk can compare their digest with that of the survey, and raise before the stream is complete.
+    `chunks` takes the pieces of the disk, and the pace at which the chunks are sent. No chunk is empty. It raises
+    Mismatch before the first byte of a piece that differs from the survey in place or size, and never yields the last
+    chunk before the pieces have ended. So who takes the pieces from the disk can compare their digest with that of the
+    survey, and raise before the stream is complete.
     """
 
-    length: int
-    chunks: t.Callable[[t.Iterable[Piece]], t.Iterator[bytes]]
+    length: int | None
+    chunks: t.Callable[[t.Iterable[Piece], Pace], t.Iterator[bytes]]
 
 
 def matched(survey: Survey, pieces: t.Iterable[Piece]) -> t.Iterator[Piece]:

@@ -11,11 +11,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import time
 import typing as t
 
 from .._disk.ahead import read_ahead
 from .._disk.blocks import Disk, Piece, Survey, Surveyor
 from .._disk.opening import open_disk
+from .._disk.pace import Pace
 from .._disk.stream import Mismatch, Stream
 from .._image.file import FileIdentity, open_source, unreadable
 from .._image.formats import Image
@@ -43,15 +45,15 @@ class Interrupted(CdiError):
 
 
 class Source(t.Protocol):
-    """What is sent. `opened` gives chunks of `sent_size` bytes in all; each is valid until the next one is read. With
-    each comes how far the disk is, None for a file as it is.
+    """What is sent. `opened` gives chunks of `sent_size` bytes in all, None if that is known only at the end; each is
+    valid until the next one is read, and none is empty. With each comes how far the disk is, None for a file as it is.
 
     Instead of the first or the last chunk it raises FileChanged if the file has changed, Interrupted if the next
     attempt may succeed, and CdiError if the file can no longer be read.
     """
 
     @property
-    def sent_size(self) -> int: ...
+    def sent_size(self) -> int | None: ...
 
     def opened(self) -> contextlib.AbstractContextManager[t.Iterator[Chunk]]: ...
 
@@ -71,7 +73,10 @@ class SourceFile(t.NamedTuple):
 
 
 class SourceDisk(t.NamedTuple):
-    """The disk in a file, as a stream for the disk that was surveyed. It is read from `unpacked` if that was kept."""
+    """The disk in a file, as a stream for the disk that was surveyed. It is read from `unpacked` if that was kept.
+
+    `clock` measures, in seconds, whether the network is slow.
+    """
 
     path: str
     identity: FileIdentity
@@ -79,9 +84,10 @@ class SourceDisk(t.NamedTuple):
     survey: Survey
     stream: Stream
     unpacked: Disk | None = None
+    clock: t.Callable[[], float] = time.monotonic
 
     @property
-    def sent_size(self) -> int:
+    def sent_size(self) -> int | None:
         return self.stream.length
 
     @contextlib.contextmanager
@@ -90,10 +96,17 @@ class SourceDisk(t.NamedTuple):
         with kept if self.unpacked else open_disk(self.path, self.image) as disk:
             if disk is None or FileIdentity.of(self.path) != self.identity:
                 raise FileChanged(self.path)
-            with read_ahead(self._chunks(disk)) as chunks:
-                yield chunks
+            pace = Pace(self.clock)
+            with read_ahead(self._chunks(disk, pace)) as chunks:
+                yield self._timed(chunks, pace)
 
-    def _chunks(self, disk: Disk) -> t.Iterator[Chunk]:
+    def _timed(self, chunks: t.Iterator[Chunk], pace: Pace) -> t.Iterator[Chunk]:
+        for chunk in chunks:
+            started = self.clock()
+            yield chunk
+            pace.sent(len(chunk[0]), self.clock() - started)
+
+    def _chunks(self, disk: Disk, pace: Pace) -> t.Iterator[Chunk]:
         """Each with the end of the last piece that the stream has taken by then, at the end the size of the disk."""
         reached = 0
 
@@ -105,7 +118,7 @@ class SourceDisk(t.NamedTuple):
             reached = disk.size
 
         try:
-            for chunk in self.stream.chunks(taken()):
+            for chunk in self.stream.chunks(taken(), pace):
                 yield chunk, (reached, disk.size)
         except (Mismatch, EOFError) as exc:  # It was complete when it was surveyed.
             raise FileChanged(self.path) from exc

@@ -16,13 +16,14 @@ from hypothesis import given, settings
 
 from tests.image_files import MIB, run
 from tests.unit.plugins._disk.block_disks import DISKS, BlockDisk, disk, disks
+from tests.unit.plugins._disk.paces import FAST, pace_of
 
 TIB = MIB << 20
 
 
 def written(made: BlockDisk, path: Path) -> Path:
     with open(path, "wb") as file:
-        file.writelines(qcow2_stream(made.survey()).chunks(made.pieces()))
+        file.writelines(qcow2_stream(made.survey()).chunks(made.pieces(), pace_of(FAST)))
     return path
 
 

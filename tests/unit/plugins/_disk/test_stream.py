@@ -1,7 +1,7 @@
 # Copyright (c) 2026, kubevirt.cdi contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What both streams promise: their length, chunks, memory, and that they end early when the disk has changed."""
+"""What both streams promise: their chunks, memory, and that they end early when the disk has changed."""
 
 from __future__ import annotations
 
@@ -18,27 +18,45 @@ from hypothesis import strategies as st
 
 from tests.image_files import MIB
 from tests.unit.plugins._disk.block_disks import DISKS, BlockDisk, disk, disks
+from tests.unit.plugins._disk.paces import FAST, SLOW, pace_of
 
 TIB = MIB << 20
 STREAMS = pytest.mark.parametrize("make", [gzip_stream, qcow2_stream])
 Make = Callable[[Survey], Stream]
 
 
-def received(stream: Stream, pieces: Iterable[Piece], error: type[Exception]) -> bytes:
+SPEEDS = pytest.mark.parametrize("speed", [SLOW, FAST])
+
+
+def whole(stream: Stream, pieces: Iterable[Piece], speed: float = FAST) -> bytes:
+    return b"".join(stream.chunks(pieces, pace_of(speed)))
+
+
+def received(stream: Stream, pieces: Iterable[Piece], error: type[Exception], speed: float) -> bytes:
     """What arrives before the error."""
     chunks = []
     with pytest.raises(error):
-        for chunk in stream.chunks(pieces):
+        for chunk in stream.chunks(pieces, pace_of(speed)):
             chunks.append(chunk)
     return b"".join(chunks)
 
 
-@STREAMS
 @pytest.mark.parametrize("name", DISKS)
-def test_length_is_that_of_all_chunks(make: Make, name: str) -> None:
+def test_length_is_that_of_all_chunks(name: str) -> None:
+    stream = qcow2_stream(DISKS[name].survey())
+    assert len(whole(stream, DISKS[name].pieces())) == stream.length
+
+
+def test_stream_that_may_be_compressed_has_no_length() -> None:
+    assert gzip_stream(DISKS["full"].survey()).length is None
+
+
+@STREAMS
+@SPEEDS
+@pytest.mark.parametrize("name", DISKS)
+def test_chunks_are_large_and_never_empty(make: Make, name: str, speed: float) -> None:
     stream = make(DISKS[name].survey())
-    sizes = [len(chunk) for chunk in stream.chunks(DISKS[name].pieces())]
-    assert sum(sizes) == stream.length
+    sizes = [len(chunk) for chunk in stream.chunks(DISKS[name].pieces(), pace_of(speed))]
     assert all(CHUNK_BYTES <= size < CHUNK_BYTES + MIB + BLOCK_BYTES for size in sizes[:-1]) and sizes[-1]
 
 
@@ -47,8 +65,8 @@ def test_length_is_that_of_all_chunks(make: Make, name: str) -> None:
 @given(made=disks(200), most=st.integers(1, 15))
 def test_stream_does_not_depend_on_how_the_disk_is_divided_into_pieces(make: Make, made: BlockDisk, most: int) -> None:
     stream = make(made.survey())
-    once, again = (b"".join(stream.chunks(made.pieces(blocks))) for blocks in (most, 16))
-    assert once == again and len(once) == stream.length
+    once, again = (whole(stream, made.pieces(blocks)) for blocks in (most, 16))
+    assert once == again
 
 
 class Changed(Exception):
@@ -62,12 +80,12 @@ def changed_at_the_end(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 @STREAMS
 @settings(max_examples=50)
-@given(made=disks(200))
-def test_last_chunk_waits_for_the_end_of_the_pieces(make: Make, made: BlockDisk) -> None:
+@given(made=disks(200), speed=st.sampled_from([SLOW, FAST]))
+def test_last_chunk_waits_for_the_end_of_the_pieces(make: Make, made: BlockDisk, speed: float) -> None:
     stream = make(made.survey())
-    whole = b"".join(stream.chunks(made.pieces()))
-    part = received(stream, changed_at_the_end(made.pieces()), Changed)
-    assert whole.startswith(part) and len(part) < len(whole)
+    complete = whole(stream, made.pieces(), speed)
+    part = received(stream, changed_at_the_end(made.pieces()), Changed, speed)
+    assert complete.startswith(part) and len(part) < len(complete)
 
 
 BLOCK = b"\1" * BLOCK_BYTES
@@ -103,21 +121,24 @@ MISMATCHES = {
 
 
 @STREAMS
+@SPEEDS
 @pytest.mark.parametrize("name", MISMATCHES)
-def test_pieces_that_differ_from_the_survey_end_the_stream_early(make: Make, name: str) -> None:
+def test_pieces_that_differ_from_the_survey_end_the_stream_early(make: Make, name: str, speed: float) -> None:
     stream, pieces = make(SURVEYED.survey()), MISMATCHES[name]
-    part = received(stream, pieces, Mismatch)
-    assert b"".join(stream.chunks(SURVEYED.pieces())).startswith(part) and len(part) < stream.length
+    part = received(stream, pieces, Mismatch, speed)
+    complete = whole(stream, SURVEYED.pieces(), speed)
+    assert complete.startswith(part) and len(part) < len(complete)
 
 
 @STREAMS
-def test_memory_does_not_grow_with_the_disk(make: Make) -> None:
+@SPEEDS
+def test_memory_does_not_grow_with_the_disk(make: Make, speed: float) -> None:
     large = disk(TIB // BLOCK_BYTES, 0, *range(8_000_000, 8_000_100), TIB // BLOCK_BYTES - 1)
     survey = large.survey()
     tracemalloc.start()
     try:
         stream = make(survey)
-        assert sum(len(chunk) for chunk in stream.chunks(large.pieces())) == stream.length
+        assert sum(len(chunk) for chunk in stream.chunks(large.pieces(), pace_of(speed)))
         assert tracemalloc.get_traced_memory()[1] < 12 * MIB
     finally:
         tracemalloc.stop()
