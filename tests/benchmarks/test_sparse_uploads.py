@@ -45,7 +45,7 @@ class Case(NamedTuple):
 
 CASES = {
     "raw of 8 GiB with 1 GiB of data": Case(8 * GIB, 6, 3, 5),
-    "raw of 32 GiB with 1 GiB of data": Case(32 * GIB, 3, 8, 0),
+    "raw of 32 GiB with 1 GiB of data": Case(32 * GIB, 2, 8, 0),
     "xz of a system image of 4 GiB": Case(4 * GIB, 3, 3, 0),
     "xz of one block of a system image of 4 GiB": Case(4 * GIB, 2, 2, 0),
 }
