@@ -112,7 +112,7 @@ def test_zeros_are_not_sent(
 ) -> None:
     case = CASES[name]
     if "xz" in name:
-        image = _packed(request.getfixturevalue("system"), "-T1" if "one block" in name else "-T2")
+        image = _packed(request.getfixturevalue("system"), *(["-1", "-T1"] if "one block" in name else ["-T2"]))
     else:
         image = _sparse(tmp_path / "disk.raw", case.size)
     with WAYS[way](connection) as proxy:
