@@ -118,6 +118,29 @@ def test_damage_is_found_as_from_start_to_end(tmp_path: Path, seed: int) -> None
     assert damaged > 30 and threading.active_count() == before
 
 
+def test_zeros_between_data_stay_zeros(tmp_path: Path) -> None:
+    """A block of zeros is decompressed once. Others of its size are not taken for it."""
+    path = tmp_path / "disk.xz"
+    zeros, other = bytes(MIB), b"0" * MIB
+    data = zeros * 3 + DATA[:MIB] + zeros * 2 + other * 2 + zeros + bytes(MIB - 1) + b"1" + zeros + bytes(MIB // 2)
+    parts = [xz(data, "-0", f"--check={check}", "--block-size=1MiB") for check in ("crc32", "none")]
+    path.write_bytes(b"".join(parts))
+    assert found(path) == listed(path) == 24
+    assert scanned(path)[0] == 2 * data
+
+
+def test_damaged_block_of_zeros_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "disk.xz"
+    whole = xz(bytes(8 * MIB), "-0", "--block-size=1MiB")
+    with path.open("wb+") as file:
+        file.write(whole)
+        file.flush()
+        last = blocks_of(file.fileno(), len(whole))[-1]
+        file.seek(last.start + last.packed - 6)
+        file.write(b"damage")
+    assert outcome(path, content_of) is None
+
+
 def test_block_with_more_than_its_index_says_is_damaged(tmp_path: Path) -> None:
     """Else a small file could fill the memory."""
     block = xz(bytes(64 * MIB), "-0", "--check=none")
