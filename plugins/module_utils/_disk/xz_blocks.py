@@ -18,10 +18,11 @@ import typing as t
 import zlib
 
 from .._image import xz
-from .._image.compression import PIECE_BYTES, Content, Xz
+from .._image.compression import Content, Xz
 from .._image.compression import content_of as content_of_any
 from .._kubernetes.quantity import MIB
 from .ahead import read_ahead
+from .blocks import PIECE_BYTES
 
 _THREADS = 2
 _PIECES_AHEAD = 8
@@ -29,8 +30,6 @@ _PIECES_AHEAD = 8
 _LARGEST_BLOCK_BYTES = 32 * MIB
 # Of all streams: it is for some 100,000 blocks.
 _LARGEST_INDEX_BYTES = MIB
-_HEADER_BYTES = _FOOTER_BYTES = 12
-_END = b"YZ"
 # Blocks of zeros are all the same, and smaller: 24 MiB are 3.7 KiB. Decompressing each of them would take a third of
 # the time for a system image.
 _SMALL_BYTES = 16 * 1024
@@ -50,7 +49,7 @@ class Block(t.NamedTuple):
     @property
     def packed(self) -> int:
         """The size in the file."""
-        return -(-self.unpadded // 4) * 4
+        return xz.padded(self.unpadded)
 
 
 class _Small(t.NamedTuple):
@@ -72,49 +71,34 @@ def blocks_of(descriptor: int, file_size: int) -> list[Block]:
     at the ends of its streams. Damage is found where the file is decompressed from start to end.
     """
     streams: list[list[Block]] = []
-    end, left = file_size, _LARGEST_INDEX_BYTES
+    left = _LARGEST_INDEX_BYTES
     try:
-        while end > 0:
-            if os.pread(descriptor, 4, end - 4) == bytes(4):
-                end -= 4  # Padding between streams comes in fours.
-                continue
-            blocks, length, end = _stream(descriptor, end, left)
-            left -= length
-            streams.append(blocks)
-    except (EOFError, OSError, ValueError, struct.error):
+        for stream in xz.streams(descriptor, file_size, _LARGEST_INDEX_BYTES):
+            left -= len(stream.index_data)
+            if left < 0 or not _has_valid_ends(descriptor, stream):
+                return []
+            streams.append(list(_blocks(stream)))
+    except (EOFError, OSError, xz.LargeIndex):
         return []
     found = [block for blocks in reversed(streams) for block in blocks]
     return found if len(found) > 1 and max(block.size for block in found) <= _LARGEST_BLOCK_BYTES else []
 
 
-def _stream(descriptor: int, end: int, most: int) -> tuple[list[Block], int, int]:
-    """The blocks of the stream that ends at `end`, the size of its index, and where it starts. Raises ValueError unless
-    its index has at most `most` bytes, and its ends are valid.
-    """
-    footer = os.pread(descriptor, _FOOTER_BYTES, end - _FOOTER_BYTES)
-    crc, words, flags = struct.unpack("<II2s", footer[:10])
-    length = (words + 1) * 4
-    at_index = end - _FOOTER_BYTES - length
-    if length > most or at_index < _HEADER_BYTES or footer != _footer(length, flags) or crc != zlib.crc32(footer[4:10]):
-        raise ValueError(f"its footer at byte {end - _FOOTER_BYTES} is damaged")
-    index = os.pread(descriptor, length, at_index)
-    if index[-4:] != _crc(index[:-4]):
-        raise ValueError(f"its index at byte {at_index} is damaged")
-    count, at = xz.variable(index, 1)
-    sizes = []
-    for _record in range(count):
-        unpadded, at = xz.variable(index, at)
-        size, at = xz.variable(index, at)
-        sizes.append((unpadded, size))
-    start = at_index - sum(-(-unpadded // 4) * 4 for unpadded, _size in sizes)
-    if os.pread(descriptor, _HEADER_BYTES, start - _HEADER_BYTES) != _header(flags):
-        raise ValueError(f"its header before byte {start} is damaged")
-    blocks = []
-    place = start
-    for unpadded, size in sizes:
-        blocks.append(Block(place, unpadded, size, flags))
-        place += blocks[-1].packed
-    return blocks, length, start - _HEADER_BYTES
+def _has_valid_ends(descriptor: int, stream: xz.Stream) -> bool:
+    """Whether the header, the index and the footer have their checksums, and the same flags."""
+    flags = stream.footer[8:10]
+    return (
+        stream.footer == _footer(len(stream.index_data), flags)
+        and stream.index_data[-4:] == _crc(stream.index_data[:-4])
+        and os.pread(descriptor, xz.HEADER_BYTES, stream.start - xz.HEADER_BYTES) == _header(flags)
+    )
+
+
+def _blocks(stream: xz.Stream) -> t.Iterator[Block]:
+    place = stream.start
+    for unpadded, size in stream.records():
+        yield Block(place, unpadded, size, stream.footer[8:10])
+        place += xz.padded(unpadded)
 
 
 def alone(block: Block, parts: collections.deque[bytes]) -> t.Iterator[bytes]:
@@ -143,7 +127,7 @@ def _header(flags: bytes) -> bytes:
 
 def _footer(index_bytes: int, flags: bytes) -> bytes:
     fields = struct.pack("<I", index_bytes // 4 - 1) + flags
-    return _crc(fields) + fields + _END
+    return _crc(fields) + fields + xz.END
 
 
 def _crc(data: bytes) -> bytes:

@@ -22,7 +22,7 @@ from . import xz, zstd
 PREFIX_BYTES = 64 * 1024
 # A VHDX has its size in its metadata region, at 2 or 3 MiB.
 _WINDOW_BYTES = 8 * MIB
-PIECE_BYTES = MIB
+_PIECE_BYTES = MIB
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 # What was compressed with a larger dictionary or window is not decompressed as a whole: its size comes from its
 # headers.
@@ -192,7 +192,7 @@ class _Decompressed(Content):
         self._update = update
         try:
             self._count(feed)
-            while self._read(PIECE_BYTES):
+            while self._read(_PIECE_BYTES):
                 """What is behind the end belongs to the file, and to its digest."""
         finally:
             self._update = None
@@ -260,15 +260,15 @@ class _Decompressed(Content):
 
     def _decompressed(self, whole: bool) -> t.Iterator[bytes]:
         """As `_pieces`, with the errors of the library."""
-        data = self._read(PIECE_BYTES)
+        data = self._read(_PIECE_BYTES)
         while data:
             decompressor = self._decompressor(whole)
             while not decompressor.eof:
                 if not data and decompressor.needs_input:
-                    data = self._read(PIECE_BYTES)
+                    data = self._read(_PIECE_BYTES)
                     if not data:
                         raise EOFError(f"its {self._stream} ends too early")
-                yield decompressor.decompress(data, PIECE_BYTES)
+                yield decompressor.decompress(data, _PIECE_BYTES)
                 data = b""
             data = self._next_stream(decompressor.unused_data)
 
@@ -287,7 +287,7 @@ class _Gzip(_Decompressed):
     def _next_stream(self, data: bytes) -> bytes:
         """Go's decompressor accepts nothing but members, not even zeros behind the last."""
         if len(data) < len(_GZIP_MAGIC):
-            data += self._read(PIECE_BYTES)
+            data += self._read(_PIECE_BYTES)
         if data[: len(_GZIP_MAGIC)] == _GZIP_MAGIC:
             return data
         self._set_tail(data)
@@ -310,7 +310,7 @@ class Xz(_Decompressed):
         """Zeros may follow each stream as padding, by four."""
         end = self._file.tell() - len(data)
         rest = data.lstrip(b"\0")
-        while len(rest) < len(xz.MAGIC) and (piece := self._read(PIECE_BYTES)):
+        while len(rest) < len(xz.MAGIC) and (piece := self._read(_PIECE_BYTES)):
             rest = (rest + piece).lstrip(b"\0")
         padding = self._file.tell() - len(rest) - end
         if rest[: len(xz.MAGIC)] == xz.MAGIC and padding % 4 == 0:
@@ -357,7 +357,7 @@ class _Zstandard(_Decompressed):
 
     def _next_stream(self, data: bytes) -> bytes:
         if len(data) < len(zstd.MAGIC):
-            data += self._read(PIECE_BYTES)
+            data += self._read(_PIECE_BYTES)
         if zstd.is_frame(data[: len(zstd.MAGIC)]):
             return data
         self._set_tail(data)

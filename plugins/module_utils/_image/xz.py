@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import struct
+import typing as t
 
 MAGIC = b"\xfd7zXZ\0"
-_HEADER_BYTES = 12
+HEADER_BYTES = FOOTER_BYTES = 12
+END = b"YZ"
 _LARGEST_INDEX_BYTES = 64 * 1024 * 1024
 _LZMA2 = 0x21
 _FILTERS = {
@@ -33,17 +35,17 @@ class NoFooter(EOFError):
 
 def foreign_filters(descriptor: int) -> list[str]:
     """The filters of the first block (section 3.1) beside LZMA2. A damaged header is left to the decompressor."""
-    header = os.pread(descriptor, 1024, _HEADER_BYTES)
+    header = os.pread(descriptor, 1024, HEADER_BYTES)
     at, filters = 2, []
     try:
         if not header[0]:
             return []  # The index follows at once: there is no block.
         for flag in (0x40, 0x80):
             if header[1] & flag:
-                _size, at = variable(header, at)
+                _size, at = _variable(header, at)
         for _filter in range((header[1] & 3) + 1):
-            number, at = variable(header, at)
-            length, at = variable(header, at)
+            number, at = _variable(header, at)
+            length, at = _variable(header, at)
             filters.append(number)
             at += length
     except (EOFError, IndexError):
@@ -51,33 +53,71 @@ def foreign_filters(descriptor: int) -> list[str]:
     return [_FILTERS.get(number, f"number {number}") for number in filters if number != _LZMA2]
 
 
-def indexed_size(descriptor: int, file_size: int) -> int | None:
-    """The bytes of content, by the indexes at the ends of all streams (sections 2.1.2 and 4); None when an index is
-    too large to read.
+class LargeIndex(Exception):
+    """An index is too large to read."""
 
-    Raises NoFooter when something else follows the last stream, and EOFError for a file that is truncated or damaged.
+
+class Stream(t.NamedTuple):
+    """A stream, whose ends were not verified: its last 12 bytes, its index, where its first block begins in the file,
+    and the bytes of its content.
     """
-    end, total = file_size, 0
+
+    footer: bytes
+    index_data: bytes
+    start: int
+    size: int
+
+    def records(self) -> t.Iterator[tuple[int, int]]:
+        """The bytes of each block, without padding, and those of its content. Raises EOFError."""
+        return _records(self.index_data)
+
+
+def streams(descriptor: int, file_size: int, largest_index: int) -> t.Iterator[Stream]:
+    """The streams of a file, from the last to the first, by the indexes at their ends (sections 2.1.2 and 4).
+
+    Raises LargeIndex for one above `largest_index` bytes, NoFooter when something else follows the last stream, and
+    EOFError for a file that is truncated or damaged.
+    """
+    end = file_size
     while end > 0:
-        footer = _bytes(descriptor, end - 12, 12)
+        footer = _bytes(descriptor, end - FOOTER_BYTES, FOOTER_BYTES)
         if footer[8:] == b"\0\0\0\0":
             end -= 4  # Padding between streams comes in fours.
             continue
-        if footer[10:] != b"YZ":
+        if footer[10:] != END:
             raise NoFooter("its xz stream has no footer")
         index_size = (struct.unpack("<I", footer[4:8])[0] + 1) * 4
-        if index_size > _LARGEST_INDEX_BYTES:
-            return None
-        index = _bytes(descriptor, end - 12 - index_size, index_size)
-        count, at = variable(index, 1)
-        blocks = 0
-        for _record in range(count):
-            unpadded, at = variable(index, at)
-            size, at = variable(index, at)
-            blocks += -(-unpadded // 4) * 4
-            total += size
-        end -= 24 + index_size + blocks
-    return total
+        if index_size > largest_index:
+            raise LargeIndex
+        at_index = end - FOOTER_BYTES - index_size
+        index = _bytes(descriptor, at_index, index_size)
+        blocks = size = 0
+        for unpadded, each in _records(index):
+            blocks += padded(unpadded)
+            size += each
+        yield Stream(footer, index, at_index - blocks, size)
+        end = at_index - blocks - HEADER_BYTES
+
+
+def indexed_size(descriptor: int, file_size: int) -> int | None:
+    """The bytes of content of all streams; None when an index is too large to read. Raises NoFooter and EOFError."""
+    try:
+        return sum(stream.size for stream in streams(descriptor, file_size, _LARGEST_INDEX_BYTES))
+    except LargeIndex:
+        return None
+
+
+def padded(unpadded: int) -> int:
+    """The bytes of a block in the file."""
+    return -(-unpadded // 4) * 4
+
+
+def _records(index: bytes) -> t.Iterator[tuple[int, int]]:
+    count, at = _variable(index, 1)
+    for _record in range(count):
+        unpadded, at = _variable(index, at)
+        size, at = _variable(index, at)
+        yield unpadded, size
 
 
 def _bytes(descriptor: int, offset: int, length: int) -> bytes:
@@ -87,7 +127,7 @@ def _bytes(descriptor: int, offset: int, length: int) -> bytes:
     return data
 
 
-def variable(data: bytes, at: int) -> tuple[int, int]:
+def _variable(data: bytes, at: int) -> tuple[int, int]:
     """A number with seven bits in each byte, and the offset behind it."""
     value = shift = 0
     while True:
