@@ -14,7 +14,7 @@ from .._kubernetes.errors import CdiError
 from .._kubernetes.objects import Object
 from .._kubernetes.public import public_url
 from .encoding import STREAMS
-from .url import check_url, is_url
+from .url import DOWNLOAD, check_url, is_url
 
 SPEC_FIELDS = ("content_type", "preallocation", "priority_class_name", "service_account_name")
 TARGETS = ("storage", "pvc")
@@ -72,21 +72,17 @@ def check(upload: t.Mapping[str, t.Any]) -> None:
 
 
 def _check_remote(upload: t.Mapping[str, t.Any]) -> None:
-    name, shown, download = (
-        upload["name"],
-        public_url(upload["path"]),
-        "download the file first (ansible.builtin.get_url)",
-    )
+    name, shown = upload["name"], public_url(upload["path"])
     check_url(name, upload["path"])
     if upload["encoding"] in STREAMS:
         raise CdiError(
             f"encoding of {name} is {upload['encoding']}, and {shown} is a URL, whose file is sent as it is; "
-            f"set encoding=auto, or {download}."
+            f"set encoding=auto, or {DOWNLOAD}."
         )
     if upload["verify_content"]:
         raise CdiError(
             f"verify_content of {name} is true, and {shown} is a URL, whose disk is not read here; omit "
-            f"verify_content, or {download}."
+            f"verify_content, or {DOWNLOAD}."
         )
 
 

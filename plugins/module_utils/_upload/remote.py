@@ -20,7 +20,7 @@ from .._image.formats import Image
 from .._kubernetes.errors import CdiError
 from .._kubernetes.public import public_url
 from .source import Chunk, FileChanged, Interrupted
-from .url import request_of
+from .url import DOWNLOAD, request_of
 
 # For the first and the last bytes, which are read before anything is written.
 _SECONDS_FOR_ENDS = 30.0
@@ -86,10 +86,7 @@ def look(path: str, patience: float, *, insist: bool) -> tuple[Remote, Image]:
     if answer is None:
         raise _error(fetched)
     if answer.size is None:
-        raise CdiError(
-            f"{shown} is of unknown size, because the server sends no Content-Length; download the file first "
-            "(ansible.builtin.get_url)."
-        )
+        raise CdiError(f"{shown} is of unknown size, because the server sends no Content-Length; {DOWNLOAD}.")
     found = image_of(request.url, answer, insist=insist)
     if found.refusal:
         raise CdiError(f"{found.refusal}.")

@@ -92,8 +92,7 @@ class SourceDisk(t.NamedTuple):
 
     @contextlib.contextmanager
     def opened(self) -> t.Iterator[t.Iterator[Chunk]]:
-        kept = contextlib.nullcontext(self.unpacked)
-        with kept if self.unpacked else open_disk(self.path, self.image) as disk:
+        with contextlib.nullcontext(self.unpacked) if self.unpacked else open_disk(self.path, self.image) as disk:
             if disk is None or FileIdentity.of(self.path) != self.identity:
                 raise FileChanged(self.path)
             pace = Pace(self.clock)

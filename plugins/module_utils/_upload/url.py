@@ -12,6 +12,7 @@ from .._data_volume.source_fetch import Names, Request
 from .._kubernetes.errors import CdiError
 from .._kubernetes.public import public_url, user_of
 
+DOWNLOAD = "download the file first (ansible.builtin.get_url)"
 _NAMES = Names("path", "a URL in path")
 
 
